@@ -1,0 +1,119 @@
+"""Everything that can be said about the tree without running the tests.
+
+    ./run check [STEP ...]
+
+Steps run two at a time; each prints one line, and its output if it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = sys.executable
+BIN = Path(sys.executable).parent
+UNREACHABLE = ("ConnectionError", "Max retries", "NameResolution", "ServiceError", "timed out", "403", "407")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`note` follows the step's name on its line; `output` is printed if the step failed."""
+
+    passed: bool
+    output: str = ""
+    note: str = ""
+
+
+def run(*command: str | Path, **variables: str) -> Outcome:
+    """Run one tool in the root of the tree."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Outcome(done.returncode == 0, done.stdout)
+
+
+def docs() -> Outcome:
+    """Build the documentation; a broken link or a page outside the navigation fails."""
+    with tempfile.TemporaryDirectory() as site:
+        return run(PYTHON, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site)
+
+
+def shell() -> Outcome:
+    """Parse the shell files; lint them where shellcheck is installed."""
+    done = [run("sh", "-n", "run"), *(run("bash", "-n", file) for file in (".ci/run", "backends/up.sh"))]
+    if shutil.which("shellcheck"):
+        done.append(run("shellcheck", "run", ".ci/run"))
+    return Outcome(
+        all(outcome.passed for outcome in done),
+        "".join(outcome.output for outcome in done),
+        "" if shutil.which("shellcheck") else "shellcheck is not installed: parsed only",
+    )
+
+
+def audit() -> Outcome:
+    """Known vulnerabilities in the runtime lock, if the advisory service can be reached."""
+    options = ["--disable-pip", "--require-hashes", "--progress-spinner=off", "--timeout=5"]
+    done = run(BIN / "pip-audit", *options, "-r", "requirements.lock")
+    if not done.passed and any(sign in done.output for sign in UNREACHABLE):
+        return Outcome(True, note="the advisory service cannot be reached: not audited")
+    return done
+
+
+STEPS: dict[str, Callable[[], Outcome]] = {
+    "types": lambda: run(BIN / "pyright", "--pythonpath", PYTHON, PYRIGHT_PYTHON_IGNORE_WARNINGS="1"),
+    "lint": lambda: run(BIN / "ruff", "check", "."),
+    "format": lambda: run(BIN / "ruff", "format", "--check", "."),
+    "layers": lambda: run(BIN / "lint-imports", "--no-logo"),
+    "schema": lambda: run(PYTHON, "-P", "-m", "app.cli", "schema", "check"),
+    "docs": docs,
+    "locks": lambda: run(PYTHON, "scripts/locks.py"),
+    "dependencies": lambda: run(BIN / "deptry", "--no-ansi", "."),
+    "scan": lambda: run(PYTHON, "scripts/scan.py"),
+    "shell": shell,
+    "audit": audit,
+}
+
+
+def timed(name: str) -> tuple[Outcome, float]:
+    """Run one step and say how long it took."""
+    started = time.monotonic()
+    return STEPS[name](), time.monotonic() - started
+
+
+def main(names: list[str]) -> int:
+    """1 if a step failed, 2 if there is no such step."""
+    if unknown := [name for name in names if name not in STEPS]:
+        print(f"no such step: {', '.join(unknown)}. There are: {', '.join(STEPS)}")
+        return 2
+    failed = []
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        running = {name: pool.submit(timed, name) for name in names or STEPS}
+        for name, future in running.items():
+            outcome, seconds = future.result()
+            note = f"  ({outcome.note})" if outcome.note else ""
+            print(f"{'ok    ' if outcome.passed else 'FAILED'}  {name:<13} {seconds:5.1f} s{note}", flush=True)
+            if not outcome.passed:
+                failed.append(name)
+                print("\n".join(f"        {line}" for line in outcome.output.splitlines()), flush=True)
+    print(f"failed: {', '.join(failed)}" if failed else "all checks passed")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
