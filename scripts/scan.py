@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RULES = {
     "a path of one machine": r"(?<![\w.$}*)-])/(?:home|Users|root|work|opt|srv|tmp)/[\w.-]+|[A-Z]:\\Users\\",
-    "a package index": r"\"resolved\": *\"|--(?:extra-)?index-url|--find-links|https?://[^\s\"]*/(?:simple|packages)/",
+    "a package index": r"\"resolved\": *\"|--(?:(?:extra-)?index-url|find-links)|https?://[^\s\"]*/(?:simple|packages)/",
     "a private network": r"\b(?:10\.\d+|172\.(?:1[6-9]|2\d|3[01])|192\.168)\.\d+\.\d+\b|\.(?:internal|corp|lan)[:/]",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
     "a token": r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{36}|xox[abp]-[\w-]{10,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})",
