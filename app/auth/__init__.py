@@ -1,0 +1,1 @@
+"""Who asks: the principal, and how a credential becomes one."""

@@ -1,0 +1,52 @@
+"""The principal: who asks, in which roles, for which customers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a caller is to the distributor."""
+
+    BUYER = "buyer"
+    BUYER_ADMIN = "buyer_admin"
+    SALES_REP = "sales_rep"
+    CSR = "csr"
+    PARTNER = "partner"
+    FINANCE = "finance"
+    OPERATIONS = "operations"
+    ADMIN = "admin"
+
+
+# Roles whose rows are not bound to named customers.
+UNRESTRICTED = frozenset({Role.CSR, Role.FINANCE, Role.OPERATIONS, Role.ADMIN})
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. `customers` are customer numbers: the caller's own or assigned accounts."""
+
+    subject: str
+    roles: frozenset[Role]
+    customers: frozenset[str] = frozenset()
+    tenant: str = "default"
+    claims: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether only rows of `customers` exist for this caller."""
+        return not (self.roles & UNRESTRICTED)
+
+    def sees(self, customer: str | None) -> bool:
+        """Whether rows of this customer exist for the caller. Rows of nobody known exist for the unrestricted only."""
+        return not self.restricted or customer in self.customers
+
+    def visible(self, customers: Iterable[str]) -> list[str]:
+        """Those of the given customer numbers that exist for the caller, in their order."""
+        return [number for number in customers if self.sees(number)]
+
+
+SYSTEM = Principal(subject="system", roles=frozenset({Role.ADMIN}))
+"""The gateway itself: start-up reads, health checks, reconciliation."""

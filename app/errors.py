@@ -1,0 +1,215 @@
+"""Every error a client or an operator can meet, with its stable code.
+
+    TradegraphError
+    ├── RequestError              the caller can mend it: BAD_REQUEST
+    │   ├── ParseFailed           GRAPHQL_PARSE_FAILED
+    │   ├── ValidationFailed      GRAPHQL_VALIDATION_FAILED
+    │   ├── BadUserInput          BAD_USER_INPUT
+    │   ├── MethodNotAllowed      METHOD_NOT_ALLOWED
+    │   ├── NotAcceptable         NOT_ACCEPTABLE
+    │   ├── UnsupportedMediaType  UNSUPPORTED_MEDIA_TYPE
+    │   ├── PayloadTooLarge       PAYLOAD_TOO_LARGE
+    │   ├── InvalidInput          INVALID_INPUT
+    │   │   ├── InvalidID         INVALID_ID
+    │   │   ├── InvalidCursor     INVALID_CURSOR
+    │   │   └── InvalidPageSize   INVALID_PAGE_SIZE
+    │   ├── Unauthenticated       UNAUTHENTICATED
+    │   └── Forbidden             FORBIDDEN
+    ├── SourceError               a backend did not answer as it must
+    │   ├── SourceUnavailable     SOURCE_UNAVAILABLE
+    │   ├── SourceTimeout         SOURCE_TIMEOUT
+    │   ├── SourceThrottled       SOURCE_THROTTLED
+    │   ├── SourceRejected        SOURCE_REJECTED
+    │   └── SourceMalformed       SOURCE_MALFORMED
+    ├── DeadlineExceeded          DEADLINE_EXCEEDED
+    ├── NotSupported              NOT_SUPPORTED
+    └── ConfigurationError        stops the start; never reaches a client
+
+`message` is for the client and never holds a backend's text. What the backend said goes into
+`detail`, which is logged under the error's id and nowhere else. docs/errors.md has an entry for
+each code; a test compares the two.
+"""
+
+from __future__ import annotations
+
+
+class TradegraphError(Exception):
+    """Root of the tree. `code` is stable, `message` is public, `detail` is for the log."""
+
+    code = "INTERNAL"
+    default = "The server could not answer this. Quote the error id when you report it."
+
+    def __init__(self, message: str | None = None, *, detail: str | None = None) -> None:
+        super().__init__(message or self.default)
+        self.message = message or self.default
+        self.detail = detail
+
+
+class RequestError(TradegraphError):
+    """The caller can mend it; the message says how."""
+
+    code = "BAD_REQUEST"
+
+
+class ParseFailed(RequestError):
+    """The document is not GraphQL."""
+
+    code = "GRAPHQL_PARSE_FAILED"
+
+
+class ValidationFailed(RequestError):
+    """The document asks for what the schema does not have."""
+
+    code = "GRAPHQL_VALIDATION_FAILED"
+
+
+class BadUserInput(RequestError):
+    """A variable or argument is not of the type that the schema gives it."""
+
+    code = "BAD_USER_INPUT"
+
+
+class MethodNotAllowed(RequestError):
+    """Another method than GET or POST, or a GET that would change something."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+
+class NotAcceptable(RequestError):
+    """The Accept header names no media type that GraphQL is answered in."""
+
+    code = "NOT_ACCEPTABLE"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not declared as JSON in UTF-8."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class PayloadTooLarge(RequestError):
+    """The body is longer than the gateway reads."""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class InvalidInput(RequestError):
+    """An argument's value is not acceptable."""
+
+    code = "INVALID_INPUT"
+
+
+class InvalidID(InvalidInput):
+    """An `ID` that this graph never handed out."""
+
+    code = "INVALID_ID"
+    default = "That is not an id of this graph. Pass an `id` exactly as an earlier answer gave it."
+
+
+class InvalidCursor(InvalidInput):
+    """A cursor that this field never handed out."""
+
+    code = "INVALID_CURSOR"
+    default = "That cursor does not belong to this list. Pass a cursor of the same field and arguments, or null."
+
+
+class InvalidPageSize(InvalidInput):
+    """`first` or `last` outside 1 to 100."""
+
+    code = "INVALID_PAGE_SIZE"
+
+
+class Unauthenticated(RequestError):
+    """No valid credential came with the request."""
+
+    code = "UNAUTHENTICATED"
+    default = "Send a valid bearer token in the Authorization header."
+
+
+class Forbidden(RequestError):
+    """The caller is known and may not do this."""
+
+    code = "FORBIDDEN"
+    default = "Your role may not see this."
+
+
+class SourceError(TradegraphError):
+    """A backend did not answer as it must. `source` is the configured name, never an address."""
+
+    code = "SOURCE_ERROR"
+    says = "did not answer as expected"
+    retryable = False
+
+    def __init__(self, source: str, *, detail: str | None = None) -> None:
+        super().__init__(f"The source '{source}' {self.says}.", detail=detail)
+        self.source = source
+
+
+class SourceUnavailable(SourceError):
+    """Connection refused, reset or impossible; 502, 503 and 504; an unexpected 500."""
+
+    code = "SOURCE_UNAVAILABLE"
+    says = "cannot be reached at the moment; try again shortly"
+    retryable = True
+
+
+class SourceTimeout(SourceError):
+    """No complete answer within the source's time limit."""
+
+    code = "SOURCE_TIMEOUT"
+    says = "did not answer in time; try again shortly"
+    retryable = True
+
+
+class SourceThrottled(SourceError):
+    """429, or the source's own concurrency bound is full. `retry_after` is in seconds, if known."""
+
+    code = "SOURCE_THROTTLED"
+    says = "takes no more requests at the moment; try again shortly"
+    retryable = True
+
+    def __init__(self, source: str, *, retry_after: float | None = None, detail: str | None = None) -> None:
+        super().__init__(source, detail=detail)
+        self.retry_after = retry_after
+
+
+class SourceRejected(SourceError):
+    """A 4xx: our request or our credentials are wrong. `status` is the HTTP status."""
+
+    code = "SOURCE_REJECTED"
+    says = "refused the gateway's request; the operators have been told"
+
+    def __init__(self, source: str, *, status: int, detail: str | None = None) -> None:
+        super().__init__(source, detail=detail)
+        self.status = status
+
+
+class SourceMalformed(SourceError):
+    """The answer is not JSON, not of the documented shape, or too large."""
+
+    code = "SOURCE_MALFORMED"
+    says = "sent an answer that cannot be read; the operators have been told"
+
+
+class DeadlineExceeded(TradegraphError):
+    """The request's own time limit ended before this part was read."""
+
+    code = "DEADLINE_EXCEEDED"
+    default = "The request's time limit ended before this was read. Ask for less, or try again."
+
+
+class NotSupported(TradegraphError):
+    """No configured source can answer this."""
+
+    code = "NOT_SUPPORTED"
+    default = "None of the connected systems can answer this."
+
+
+class ConfigurationError(TradegraphError):
+    """A setting is missing or wrong: names the key, the value and the cure."""
+
+    code = "CONFIGURATION"
+
+    def __init__(self, key: str, value: object, cure: str) -> None:
+        super().__init__(f"{key} = {value!r}: {cure}")
+        self.key = key

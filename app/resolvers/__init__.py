@@ -1,0 +1,1 @@
+"""Edges and root fields, one file per domain; decisions that span sources."""

@@ -1,0 +1,108 @@
+"""Available to promise: arithmetic over one item in one warehouse. Pure functions, no I/O.
+
+With P(d) the projected balance at the end of day d,
+
+    P(d) = on hand - reserved - quality hold - safety stock - allocated + supply deltas dated up to d
+
+what may be promised for day d without taking what a later commitment needs is the smallest P from d on, and never
+less than nothing: ATP(d) = max(0, min over s >= d of P(s)). This is the cumulative ATP with look-ahead of
+the APICS dictionary. docs/decisions has the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from itertools import groupby
+
+from app.sources.stock import Supply
+
+NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A starting balance and its dated changes. Changes dated before `today` count as of today."""
+
+    start: Decimal
+    changes: tuple[tuple[date, Decimal], ...]
+    today: date
+
+    @classmethod
+    def of(cls, start: Decimal, supply: Iterable[Supply], today: date) -> Projection:
+        """The projection of a balance with its supply; one change per day, ascending."""
+        dated = sorted((max(change.date, today), change.delta) for change in supply)
+        days = groupby(dated, key=lambda change: change[0])
+        return cls(start, tuple((day, sum((delta for _, delta in group), NOTHING)) for day, group in days), today)
+
+    def balance(self, at: date) -> Decimal:
+        """P(at): the balance at the end of that day, which may be negative."""
+        return self.start + sum((delta for day, delta in self.changes if day <= at), NOTHING)
+
+    def available(self, at: date) -> Decimal:
+        """ATP(at)."""
+        lowest = running = self.balance(at)
+        for day, delta in self.changes:
+            if day > at:
+                running += delta
+                lowest = min(lowest, running)
+        return max(NOTHING, lowest)
+
+    def steps(self) -> list[tuple[date, Decimal]]:
+        """The days on which ATP rises, from today on, with what it rises to."""
+        found: list[tuple[date, Decimal]] = []
+        reached = NOTHING
+        for day in (self.today, *(day for day, _ in self.changes if day > self.today)):
+            available = self.available(day)
+            if available > reached:
+                found.append((day, available))
+                reached = available
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A part of a promise: this much of it from one place on one day."""
+
+    day: date
+    place: str
+    quantity: Decimal
+
+
+def promise(
+    places: Sequence[tuple[str, Projection]], quantity: Decimal, by: date | None = None
+) -> tuple[list[Take], Decimal]:
+    """The earliest confirmation of `quantity` over several places, and what stays unconfirmed by `by`.
+
+    Each day confirms as much as all places together can; a place that can serve the whole rest of a day's part alone
+    is preferred over a split, then the place that can give most, then the order of `places`.
+    """
+    rises = {name: projection.steps() for name, projection in places}
+    days = sorted({day for steps in rises.values() for day, _ in steps if by is None or day <= by})
+    taken = dict.fromkeys(rises, NOTHING)
+    takes: list[Take] = []
+    rest = quantity
+    for day in days:
+        free = {name: _reached(steps, day) - taken[name] for name, steps in rises.items()}
+        for name in _preferred(free, rest):
+            part = min(free[name], rest)
+            if part > 0:
+                takes.append(Take(day, name, part))
+                taken[name] += part
+                rest -= part
+        if rest <= 0:
+            break
+    return takes, rest
+
+
+def _reached(steps: Sequence[tuple[date, Decimal]], day: date) -> Decimal:
+    return max((available for at, available in steps if at <= day), default=NOTHING)
+
+
+def _preferred(free: dict[str, Decimal], rest: Decimal) -> list[str]:
+    enough = [name for name, quantity in free.items() if quantity >= rest]
+    if enough:
+        return enough[:1]
+    return sorted(free, key=lambda name: -free[name])

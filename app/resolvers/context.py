@@ -1,0 +1,42 @@
+"""What an operation carries: who asks, the sources, its own loaders, and what it selects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from app.auth.principal import Principal
+from app.resolvers.loaders import Loaders
+
+if TYPE_CHECKING:
+    from app.sources import Sources
+
+
+@dataclass(slots=True)
+class Context:
+    """Made anew for each operation, and for each event of a subscription.
+
+    `selection` names, per GraphQL type, every field that the operation selects anywhere; it lets a port bring
+    along in one call what would otherwise cost a second one. `edges` holds the batch of each edge and arguments.
+    """
+
+    principal: Principal
+    sources: Sources
+    now: datetime
+    selection: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    edges: dict[Any, Any] = field(default_factory=dict)
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.loaders = Loaders(self)
+
+    @property
+    def today(self) -> date:
+        """The day of the operation, in UTC."""
+        return self.now.date()
+
+    def selects(self, type_name: str, field_name: str) -> bool:
+        """Whether the operation selects this field of this type anywhere."""
+        return field_name in self.selection.get(type_name, frozenset())

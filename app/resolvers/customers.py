@@ -1,0 +1,83 @@
+"""Customers, their credit and their orders; the caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from app.auth.principal import Principal
+from app.resolvers.context import Context
+from app.resolvers.keys import CustomerKey, checked, customer_number
+from app.resolvers.paging import Connection, ListScope
+from app.sources.customers import CreditStatus, Customer, CustomerLocation, CustomerQuery
+from app.sources.orders import Order, OrderQuery, OrderSort, OrderStatus
+from app.sources.warehouses import Warehouse
+
+
+async def customer(ctx: Context, by: CustomerKey) -> Customer | None:
+    """Root: a customer by key."""
+    number = await customer_number(by, ctx)
+    return None if number is None else await ctx.loaders.customers.one(number)
+
+
+async def customers(
+    ctx: Context, first: int, after: str | None = None, search: str | None = None
+) -> Connection[Customer]:
+    """Root: the caller's customers, by number."""
+    scope = ListScope("customers", search)
+    page = scope.page(first, after, count=ctx.selects("CustomerConnection", "totalCount"))
+    search = checked(search, "A search") if search else None
+    return scope.connection(await ctx.sources.customers.search(ctx.principal, CustomerQuery(page=page, search=search)))
+
+
+async def me(ctx: Context) -> Principal:
+    """Root: who asks."""
+    return ctx.principal
+
+
+async def own_customers(callers: Sequence[Principal], ctx: Context) -> list[list[Customer] | Exception]:
+    """The customers a caller is bound to, by number; none for those who see all."""
+    answers: list[list[Customer] | Exception] = []
+    for caller in callers:
+        numbers = sorted(caller.customers) if caller.restricted else []
+        found = await ctx.loaders.customers.many(numbers)
+        wrong = next((one for one in found if isinstance(one, Exception)), None)
+        answers.append(wrong or [one for one in found if isinstance(one, Customer)])
+    return answers
+
+
+async def credit_status(rows: Sequence[Customer], ctx: Context) -> list[CreditStatus | None | Exception]:
+    """Credit that came along with the customer, else read now."""
+    missing = [row.number for row in rows if row.credit is None]
+    read = dict(zip(missing, await ctx.loaders.credit.many(missing), strict=True))
+    return [row.credit or read.get(row.number) for row in rows]
+
+
+async def parent(rows: Sequence[Customer], ctx: Context) -> list[Customer | None | Exception]:
+    """The company that a customer belongs to."""
+    return await ctx.loaders.customers.many(row.parent for row in rows)
+
+
+async def default_warehouse(rows: Sequence[CustomerLocation], ctx: Context) -> list[Warehouse | None | Exception]:
+    """Where goods for a location come from."""
+    return await ctx.loaders.warehouses.many(row.default_warehouse for row in rows)
+
+
+async def orders(
+    rows: Sequence[Customer],
+    ctx: Context,
+    first: int,
+    after: str | None = None,
+    order_by: OrderSort = OrderSort.ORDERED_AT_DESC,
+    status: Sequence[OrderStatus] | None = None,
+) -> list[Connection[Order] | Exception]:
+    """A page of each customer's orders."""
+    wanted = tuple(status or ())
+    count = ctx.selects("OrderConnection", "totalCount")
+
+    async def page_of(row: Customer) -> Connection[Order]:
+        scope = ListScope("orders", row.number, order_by, wanted)
+        query = OrderQuery(page=scope.page(first, after, count=count), sort=order_by, status=wanted)
+        return scope.connection(await ctx.loaders.orders_by_customer(query).one(row.number))
+
+    return await asyncio.gather(*(page_of(row) for row in rows), return_exceptions=True)  # type: ignore[return-value]

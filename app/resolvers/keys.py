@@ -1,0 +1,119 @@
+"""Lookups by business key: what a `...Key` input says, and how it becomes the key that loaders take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from app.errors import InvalidInput
+from app.resolvers.context import Context
+from app.sources.identity import key_of
+from app.sources.items import CustomerPartKey
+
+LONGEST_KEY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RefKey:
+    """A thing by the id of one system."""
+
+    system: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerKey:
+    """Exactly one is set."""
+
+    id: str | None = None
+    number: str | None = None
+    ref: RefKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberOfCustomer:
+    """A number in a customer's own words: its part number or its purchase order."""
+
+    customer: CustomerKey
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemKey:
+    """Exactly one is set."""
+
+    id: str | None = None
+    sku: str | None = None
+    gtin: str | None = None
+    customer_part: NumberOfCustomer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKey:
+    """Exactly one is set."""
+
+    id: str | None = None
+    number: str | None = None
+    customer_po: NumberOfCustomer | None = None
+    ref: RefKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentKey:
+    """Exactly one is set."""
+
+    id: str | None = None
+    tracking_number: str | None = None
+    ref: RefKey | None = None
+
+
+def checked(value: str, what: str) -> str:
+    """A business key as given; InvalidInput for what no system can hold."""
+    if not value or len(value) > LONGEST_KEY:
+        raise InvalidInput(f"{what} must have 1 to {LONGEST_KEY} characters.")
+    if not value.isprintable():
+        raise InvalidInput(f"{what} must not contain control characters.")
+    return value
+
+
+def quantity(value: object, what: str = "quantity") -> None:
+    """InvalidInput unless the decimal is a quantity that can be asked for."""
+    if not isinstance(value, Decimal) or not Decimal(0) < value <= Decimal(10**12):
+        raise InvalidInput(f"{what} must be greater than 0 and at most 10^12.")
+
+
+async def customer_number(key: CustomerKey, ctx: Context) -> str | None:
+    """The customer number a key means; None if there is no such customer. Existence is not checked for a number."""
+    if key.id is not None:
+        return key_of(key.id, "Customer")
+    if key.number is not None:
+        return checked(key.number, "A customer number")
+    if key.ref is None:
+        raise InvalidInput("Name the customer by exactly one of id, number and ref.")
+    found = await ctx.loaders.customers_of(key.ref.system).one(checked(key.ref.id, "A ref's id"))
+    return found.number if found else None
+
+
+async def sku_of(key: ItemKey, ctx: Context) -> str | None:
+    """The SKU a key means; None if there is no such item. Existence is not checked for an SKU."""
+    if key.id is not None:
+        return key_of(key.id, "Item")
+    if key.sku is not None:
+        return checked(key.sku, "An SKU")
+    if key.gtin is not None:
+        item = await ctx.loaders.items_by_gtin.one(checked(key.gtin, "A GTIN"))
+        return item.sku if item else None
+    if key.customer_part is None:
+        raise InvalidInput("Name the item by exactly one of id, sku, gtin and customerPart.")
+    customer = await customer_number(key.customer_part.customer, ctx)
+    if customer is None:
+        return None
+    number = checked(key.customer_part.number, "A customer part number")
+    return await ctx.loaders.skus_by_customer_part.one(CustomerPartKey(customer=customer, number=number))
+
+
+async def each_sku(keys: Sequence[ItemKey], ctx: Context) -> list[str | None | Exception]:
+    """SKUs for many keys; a key that is wrong stands as its error."""
+    return await asyncio.gather(*(sku_of(key, ctx) for key in keys), return_exceptions=True)  # type: ignore[return-value]

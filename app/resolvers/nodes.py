@@ -1,0 +1,45 @@
+"""Relay's `node` and `nodes`: any thing of the graph by its opaque id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from app.errors import InvalidID, InvalidInput
+from app.resolvers import customers, items, orders, shipments
+from app.resolvers.context import Context
+from app.resolvers.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey
+from app.sources.identity import key_of, parse_node_id
+
+LARGEST_ID_LIST = 100
+
+
+async def _warehouse(ctx: Context, id: str) -> Any:
+    return await ctx.loaders.warehouses.one(key_of(id, "Warehouse"))
+
+
+READERS: dict[str, Callable[[Context, str], Awaitable[Any]]] = {
+    "Customer": lambda ctx, id: customers.customer(ctx, CustomerKey(id=id)),
+    "Item": lambda ctx, id: items.item(ctx, ItemKey(id=id)),
+    "Order": lambda ctx, id: orders.order(ctx, OrderKey(id=id)),
+    "Shipment": lambda ctx, id: shipments.shipment(ctx, ShipmentKey(id=id)),
+    "Warehouse": _warehouse,
+}
+"""Kind of id -> how such a thing is read."""
+
+
+async def node(ctx: Context, id: str) -> Any:
+    """Root: the thing with this id; None if it does not exist for the caller."""
+    kind, _ = parse_node_id(id)
+    reader = READERS.get(kind)
+    if reader is None:
+        raise InvalidID
+    return await reader(ctx, id)
+
+
+async def nodes(ctx: Context, ids: Sequence[str]) -> list[Any]:
+    """Root: things in the order of their ids; None for what does not exist for the caller."""
+    if len(ids) > LARGEST_ID_LIST:
+        raise InvalidInput(f"ids may hold at most {LARGEST_ID_LIST} ids, not {len(ids)}.")
+    return list(await asyncio.gather(*(node(ctx, id) for id in ids)))

@@ -1,0 +1,187 @@
+"""Orders: the master's row, and what the other systems say of the same order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from app import telemetry
+from app.resolvers.context import Context
+from app.resolvers.keys import OrderKey, checked, customer_number
+from app.sources.billing import Invoice, Return
+from app.sources.common import Record, Ref
+from app.sources.customers import Customer
+from app.sources.identity import source_key_of
+from app.sources.orders import CustomerPoKey, Order, OrderStatus
+from app.sources.shipments import Shipment, ShipmentStatus
+
+
+class SourceStatus(Record):
+    """An order's status as one system has it; `raw_status` is the system's own word."""
+
+    system: str
+    status: OrderStatus
+    raw_status: str | None = None
+    at: datetime | None = None
+
+
+async def order(ctx: Context, by: OrderKey) -> Order | None:
+    """Root: an order by key, with what enriching sources add to it."""
+    found = await _find(by, ctx)
+    if found is None:
+        return None
+    return found if found.customer_po else await _with_customer_po(found, ctx)
+
+
+async def _find(by: OrderKey, ctx: Context) -> Order | None:
+    if by.id is not None:
+        system, own = source_key_of(by.id, "Order")
+        return await ctx.loaders.orders_of(system).one(own)
+    if by.number is not None:
+        return await _by_number(checked(by.number, "An order number"), ctx)
+    if by.ref is not None:
+        return await _by_ref(by.ref.system, checked(by.ref.id, "A ref's id"), ctx)
+    if by.customer_po is None:
+        return None
+    customer = await customer_number(by.customer_po.customer, ctx)
+    if customer is None:
+        return None
+    number = checked(by.customer_po.number, "A purchase order number")
+    key = CustomerPoKey(customer=customer, number=number)
+    return await ctx.loaders.orders_by_po.one(key) or await _by_po_elsewhere(key, ctx)
+
+
+async def _by_number(number: str, ctx: Context) -> Order | None:
+    """The master's order; else one that only an enriching source knows so far."""
+    found = await ctx.loaders.orders.one(number)
+    if found is not None:
+        return found
+    views = await asyncio.gather(*(ctx.loaders.order_views(name).one(number) for name in ctx.sources.order_views))
+    return next((view for view in views if view is not None), None)
+
+
+async def _by_ref(system: str, own: str, ctx: Context) -> Order | None:
+    found = await ctx.loaders.orders_of(system).one(own)
+    if found is None or system not in ctx.sources.order_views:
+        return found
+    return await ctx.loaders.orders.one(found.number) or found
+
+
+async def _by_po_elsewhere(key: CustomerPoKey, ctx: Context) -> Order | None:
+    for view in ctx.sources.order_views.values():
+        found = await view.by_customer_po(ctx.principal, [key])
+        if key in found:
+            return await ctx.loaders.orders.one(found[key].number) or found[key]
+    return None
+
+
+async def _with_customer_po(found: Order, ctx: Context) -> Order:
+    if not ctx.selects("Order", "customerPo"):
+        return found
+    for name in ctx.sources.order_views:
+        (view,) = await ctx.loaders.order_views(name).many([found.number])
+        if isinstance(view, Order) and view.customer_po:
+            return msgspec.structs.replace(found, customer_po=view.customer_po)
+    return found
+
+
+async def by_order_number(rows: Sequence[Shipment], ctx: Context) -> list[Order | None | Exception]:
+    """Edge: the order that a shipment belongs to; the first one where it serves several."""
+    return await ctx.loaders.orders.many(row.orders[0] if row.orders else None for row in rows)
+
+
+async def customer(rows: Sequence[Order | Shipment], ctx: Context) -> list[Customer | None | Exception]:
+    """Edge: whose order or shipment it is."""
+    return await ctx.loaders.customers.many(row.customer for row in rows)
+
+
+async def status_by_source(rows: Sequence[Order], ctx: Context) -> list[list[SourceStatus] | Exception]:
+    """Edge: the status in every system that knows the order, the master first; disagreements are counted."""
+    numbers = [row.number for row in rows]
+    views = [ctx.loaders.order_views(name).start(numbers) for name in ctx.sources.order_views]
+    moves = [ctx.loaders.shipment_views_by_order(name).start(numbers) for name in ctx.sources.shipment_views]
+    found_views = [await read for read in views]
+    found_moves = [await read for read in moves]
+    answers: list[list[SourceStatus] | Exception] = []
+    for index, row in enumerate(rows):
+        wrong = next((one[index] for one in (*found_views, *found_moves) if isinstance(one[index], Exception)), None)
+        if isinstance(wrong, Exception):
+            answers.append(wrong)
+            continue
+        statuses = [_own_status(row)]
+        statuses += [_own_status(one[index]) for one in found_views if isinstance(one[index], Order)]
+        statuses += [
+            _goods_status(name, one[index])
+            for name, one in zip(ctx.sources.shipment_views, found_moves, strict=True)
+            if isinstance(one[index], tuple) and one[index]
+        ]
+        answers.append(_distinct(statuses))
+    return answers
+
+
+def _own_status(row: Order) -> SourceStatus:
+    return SourceStatus(system=row.source, status=row.status, raw_status=row.raw_status, at=row.updated_at)
+
+
+def _goods_status(system: str, shipments: Sequence[Shipment]) -> SourceStatus:
+    """What a logistics system's shipments say about their order."""
+    return SourceStatus(
+        system=system,
+        status=goods_status(shipments),
+        raw_status=",".join(dict.fromkeys(one.raw_status or one.status for one in shipments)),
+        at=max((one.updated_at for one in shipments if one.updated_at), default=None),
+    )
+
+
+def goods_status(shipments: Sequence[Shipment]) -> OrderStatus:
+    """The order status that shipments amount to: a logistics system sees goods, not orders."""
+    live = [one for one in shipments if not one.cancelled]
+    if not live:
+        return OrderStatus.CANCELLED
+    arrived = [one.status is ShipmentStatus.DELIVERED for one in live]
+    sent = [one.status not in (ShipmentStatus.PENDING, ShipmentStatus.UNKNOWN) for one in live]
+    if all(arrived):
+        return OrderStatus.DELIVERED
+    if any(arrived):
+        return OrderStatus.PARTIALLY_DELIVERED
+    if all(sent):
+        return OrderStatus.SHIPPED
+    return OrderStatus.PARTIALLY_SHIPPED if any(sent) else OrderStatus.PROCESSING
+
+
+def _distinct(statuses: Sequence[SourceStatus]) -> list[SourceStatus]:
+    by_system = {one.system: one for one in reversed(statuses)}
+    kept = [by_system[system] for system in dict.fromkeys(one.system for one in statuses)]
+    if len({one.status for one in kept}) > 1:
+        telemetry.disagreement("order.status", [one.system for one in kept])
+    return kept
+
+
+async def refs(rows: Sequence[Order], ctx: Context) -> list[list[Ref] | Exception]:
+    """Edge: the order's ids in every system that knows it. A system that does not answer is left out."""
+    numbers = [row.number for row in rows]
+    reads = [ctx.loaders.order_views(name).start(numbers) for name in ctx.sources.order_views]
+    views = [await read for read in reads]
+    answers: list[list[Ref] | Exception] = []
+    for index, row in enumerate(rows):
+        known = [row, *(view[index] for view in views)]
+        answers.append(list(dict.fromkeys(ref for one in known if isinstance(one, Order) for ref in one.refs)))
+    return answers
+
+
+async def invoices(rows: Sequence[Order], ctx: Context) -> list[Sequence[Invoice] | Exception]:
+    """Edge: invoices and credit memos of orders."""
+    return [one if isinstance(one, Exception) else one or () for one in await _invoices(rows, ctx)]
+
+
+async def _invoices(rows: Sequence[Order], ctx: Context) -> list[tuple[Invoice, ...] | None | Exception]:
+    return await ctx.loaders.invoices.many(row.number for row in rows)
+
+
+async def returns(rows: Sequence[Order], ctx: Context) -> list[Sequence[Return] | Exception]:
+    """Edge: returns of orders."""
+    found = await ctx.loaders.returns.many(row.number for row in rows)
+    return [one if isinstance(one, Exception) else one or () for one in found]

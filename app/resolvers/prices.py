@@ -1,0 +1,85 @@
+"""Contract prices: the question put together, the answer left as the source gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from app.errors import InvalidInput
+from app.resolvers import keys
+from app.resolvers.context import Context
+from app.resolvers.keys import CustomerKey, customer_number
+from app.sources.customers import Customer
+from app.sources.items import Item, Uom
+from app.sources.orders import OrderLine
+from app.sources.prices import ContractPrice, PriceRequest
+
+ONE = Decimal(1)
+
+
+def uom_of(item: Item, text: str) -> Uom | None:
+    """The item's unit that a caller means by its code or its name, without regard to case."""
+    wanted = text.casefold()
+    return next((uom for uom in item.uoms if wanted in (uom.code.casefold(), (uom.name or "").casefold())), None)
+
+
+def request(
+    customer: Customer, sku: str, quantity: Decimal, uom: str | None = None, on: date | None = None
+) -> PriceRequest:
+    """A price question for a customer, with the agreement its source named."""
+    return PriceRequest(
+        customer=customer.number, sku=sku, quantity=quantity, uom=uom, on=on, agreement=customer.agreement
+    )
+
+
+async def of_items(
+    rows: Sequence[Item],
+    ctx: Context,
+    customer: CustomerKey,
+    quantity: Decimal = ONE,
+    uom: str | None = None,
+    on: date | None = None,
+) -> list[ContractPrice | None | Exception]:
+    """Edge: the customer's price of items."""
+    keys.quantity(quantity)
+    number = await customer_number(customer, ctx)
+    buyer = await ctx.loaders.customers.one(number) if number is not None else None
+    if buyer is None:
+        return [None] * len(rows)
+    units = [_unit(row, uom) for row in rows]
+    asked = [
+        None if isinstance(unit, Exception) else request(buyer, row.sku, quantity, unit, on)
+        for row, unit in zip(rows, units, strict=True)
+    ]
+    found = await ctx.loaders.prices.many(asked)
+    return [unit if isinstance(unit, Exception) else price for unit, price in zip(units, found, strict=True)]
+
+
+def _unit(item: Item, text: str | None) -> str | None | Exception:
+    if text is None:
+        return None
+    uom = uom_of(item, text)
+    return uom.code if uom else wrong_unit(item, text)
+
+
+def wrong_unit(item: Item, text: str) -> InvalidInput:
+    """Says which units the item has."""
+    known = ", ".join(f"{uom.code} ({uom.name})" if uom.name else uom.code for uom in item.uoms)
+    return InvalidInput(f"{item.sku} has no unit {text[:40]!r}; it has {known or item.base_uom}.")
+
+
+async def of_lines(rows: Sequence[OrderLine], ctx: Context) -> list[ContractPrice | None | Exception]:
+    """Edge: what each line's item costs the order's customer today, at the line's quantity and unit."""
+    buyers = await ctx.loaders.customers.many(row.customer for row in rows)
+    asked = [_line_request(row, buyer) for row, buyer in zip(rows, buyers, strict=True)]
+    found = await ctx.loaders.prices.many(asked)
+    return [
+        buyer if isinstance(buyer, Exception) else price for buyer, price in zip(buyers, found, strict=True)
+    ]
+
+
+def _line_request(line: OrderLine, buyer: Customer | None | Exception) -> PriceRequest | None:
+    if line.sku is None or line.quantity <= 0 or not isinstance(buyer, Customer):
+        return None
+    return request(buyer, line.sku, line.quantity, line.uom)

@@ -1,0 +1,122 @@
+"""Shipments: the master's row joined with what other systems know of the same goods, by tracking number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from app.errors import InvalidPageSize
+from app.resolvers.context import Context
+from app.resolvers.keys import ShipmentKey, checked
+from app.sources.identity import source_key_of
+from app.sources.orders import Order
+from app.sources.shipments import Eta, Shipment, ShipmentStatus, TrackingEvent
+
+
+async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
+    """Root: a shipment by key."""
+    if by.tracking_number is not None:
+        return await _by_tracking_number(checked(by.tracking_number, "A tracking number"), ctx)
+    if by.id is not None:
+        system, own = source_key_of(by.id, "Shipment")
+    elif by.ref is not None:
+        system, own = by.ref.system, checked(by.ref.id, "A ref's id")
+    else:
+        return None
+    found = await ctx.loaders.shipments_of(system).one(own)
+    if found is None or found.tracking_number is None:
+        return found
+    return await _by_tracking_number(found.tracking_number, ctx) or found
+
+
+async def _by_tracking_number(number: str, ctx: Context) -> Shipment | None:
+    views = [
+        ctx.loaders.shipment_views_by_tracking_number(name).one(number) for name in ctx.sources.shipment_views
+    ]
+    found, *others = await asyncio.gather(ctx.loaders.shipments_by_tracking_number.one(number), *views)
+    rows = [row for row in (found, *others) if row is not None]
+    return join(rows[0], rows[1:]) if rows else None
+
+
+async def of_orders(rows: Sequence[Order], ctx: Context) -> list[list[Shipment] | Exception]:
+    """Edge: the shipments of orders, over all systems."""
+    numbers = [row.number for row in rows]
+    # An order brings its shipments along where its own source keeps them together.
+    own_read = ctx.loaders.shipments_by_order.start(row.number if row.shipments is None else None for row in rows)
+    view_reads = [ctx.loaders.shipment_views_by_order(name).start(numbers) for name in ctx.sources.shipment_views]
+    own = await own_read
+    views = [await read for read in view_reads]
+    answers: list[list[Shipment] | Exception] = []
+    for index, row in enumerate(rows):
+        mine = own[index] if row.shipments is None else row.shipments
+        answers.append(_joined(mine or (), [view[index] for view in views]))
+    return answers
+
+
+def _joined(
+    own: Sequence[Shipment] | Exception, views: Sequence[tuple[Shipment, ...] | None | Exception]
+) -> list[Shipment] | Exception:
+    wrong = next((one for one in (own, *views) if isinstance(one, Exception)), None)
+    if wrong is not None:
+        return wrong
+    others = [row for view in views if isinstance(view, tuple) for row in view]
+    return join_all([row for row in own if isinstance(row, Shipment)], others)  # type: ignore[union-attr]
+
+
+def join_all(own: Sequence[Shipment], others: Sequence[Shipment]) -> list[Shipment]:
+    """The master's shipments, each with its counterparts, then those that only another system knows."""
+    by_number: dict[str, list[Shipment]] = {}
+    for row in others:
+        if row.tracking_number:
+            by_number.setdefault(row.tracking_number, []).append(row)
+    answer = [join(row, by_number.pop(row.tracking_number, ()) if row.tracking_number else ()) for row in own]
+    left = {id(row) for rows in by_number.values() for row in rows}
+    for rows in by_number.values():
+        answer.append(join(rows[0], rows[1:]))
+    answer += [row for row in others if not row.tracking_number and id(row) not in left]
+    return answer
+
+
+def join(row: Shipment, others: Sequence[Shipment]) -> Shipment:
+    """One shipment from several views of it: identity and contents from the first, movement from whoever tracks it."""
+    for other in others:
+        tracked = bool(other.events) or other.status not in (ShipmentStatus.PENDING, ShipmentStatus.UNKNOWN)
+        row = msgspec.structs.replace(
+            row,
+            refs=tuple(dict.fromkeys(row.refs + other.refs)),
+            status=other.status if tracked else row.status,
+            raw_status=other.raw_status if tracked else row.raw_status,
+            cancelled=row.cancelled or other.cancelled,
+            carrier=other.carrier or row.carrier,
+            service=other.service or row.service,
+            tracking_url=row.tracking_url or other.tracking_url,
+            shipped_at=row.shipped_at or other.shipped_at,
+            eta=_eta(row.eta, other.eta),
+            events=other.events or row.events,
+            incident=other.incident or row.incident,
+            proof_of_delivery=other.proof_of_delivery or row.proof_of_delivery,
+            lines=row.lines or other.lines,
+            packages=row.packages or other.packages,
+            warehouse=row.warehouse or other.warehouse,
+            customer=row.customer or other.customer,
+            orders=row.orders or other.orders,
+            freshness=min((row.freshness, other.freshness), key=lambda one: one.as_of),
+        )
+    return row
+
+
+def _eta(own: Eta | None, other: Eta | None) -> Eta | None:
+    if own is None or other is None:
+        return own or other
+    return Eta(promised=own.promised or other.promised, carrier=other.carrier or own.carrier)
+
+
+async def last_events(
+    rows: Sequence[Shipment], ctx: Context, last: int | None = None
+) -> list[Sequence[TrackingEvent]]:
+    """Edge: tracking events by sequence; only the last few if asked."""
+    if last is not None and not 1 <= last <= 1000:
+        raise InvalidPageSize(f"last must be between 1 and 1000, not {last}.")
+    return [row.events if last is None else row.events[-last:] for row in rows]

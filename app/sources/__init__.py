@@ -1,0 +1,110 @@
+"""Everything behind the graph: ports, adapters, and the one place that puts them together.
+
+`connect_all` reads the settings, connects each source by the table below and hands out `Sources`: one port per
+domain, routed to its master and scoped to the caller's rows. Nothing here opens a connection before the first read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from app.errors import ConfigurationError, SourceError, TradegraphError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from app.sources.changes import Changes
+    from app.sources.items import ItemContents
+    from app.sources.scoped import (
+        ScopedBilling,
+        ScopedCredit,
+        ScopedCustomers,
+        ScopedItems,
+        ScopedOrders,
+        ScopedPrices,
+        ScopedShipments,
+    )
+    from app.sources.source import Source
+    from app.sources.stock import Balances, Reservations, Stock
+    from app.sources.warehouses import Warehouses
+
+VENDORS = {
+    "rest": "app.sources.rest",
+    "tryton": "app.sources.tryton",
+    "vendure": "app.sources.vendure",
+    "karrio": "app.sources.karrio",
+}
+"""Vendor name in the settings -> the package whose `connect` makes a Source of it."""
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """One port per domain. `order_views` and `shipment_views` are what enriching sources know, by source name;
+    `third_party` are the codes of the warehouses whose balances have a source of their own."""
+
+    customers: ScopedCustomers
+    credit: ScopedCredit
+    items: ScopedItems
+    contents: ItemContents
+    warehouses: Warehouses
+    stock: Stock
+    reservations: Reservations
+    balances: Balances
+    prices: ScopedPrices
+    orders: ScopedOrders
+    shipments: ScopedShipments
+    billing: ScopedBilling
+    order_views: Mapping[str, ScopedOrders]
+    shipment_views: Mapping[str, ScopedShipments]
+    changes: Mapping[str, Changes]
+    has_contents: bool
+    third_party: frozenset[str]
+    connected: Mapping[str, Source]
+
+    async def ping(self) -> dict[str, TradegraphError | None]:
+        """Each source by name with what is wrong with it, or None."""
+
+        async def one(source: Source) -> TradegraphError | None:
+            try:
+                await source.ping()
+            except TradegraphError as error:
+                return error
+            except Exception as error:
+                return SourceError(source.name, detail=repr(error))
+            return None
+
+        answers = await asyncio.gather(*(one(source) for source in self.connected.values()))
+        return dict(zip(self.connected, answers, strict=True))
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await asyncio.gather(*(source.aclose() for source in self.connected.values()), return_exceptions=True)
+
+
+def connect(name: str, settings: Any, clock: Clock) -> Source:
+    """Connects one source by its vendor's adapter; does no I/O."""
+    package = VENDORS.get(settings.vendor)
+    if package is None:
+        raise ConfigurationError(
+            f"sources.{name}.vendor", settings.vendor, f"no such vendor; use one of {', '.join(sorted(VENDORS))}"
+        )
+    return import_module(package).connect(name, settings, clock=clock)
+
+
+def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
+    """All configured sources, put together by `[domains]` and `[[routes]]`."""
+    from app.sources.assembly import assemble
+
+    connected = {name: connect(name, source, clock) for name, source in settings.sources.items()}
+    return assemble(settings, connected)

@@ -1,0 +1,48 @@
+"""What changed in a source since a cursor: the way to warm up, to reconcile and to find lost events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from app.auth.principal import Principal
+from app.sources.common import Record
+
+
+class ChangeKind(StrEnum):
+    """What changed."""
+
+    CUSTOMER = "CUSTOMER"
+    ITEM = "ITEM"
+    STOCK = "STOCK"
+    PRICE = "PRICE"
+    ORDER = "ORDER"
+    SHIPMENT = "SHIPMENT"
+
+
+class Change(Record):
+    """One change. `key` is the thing's business key (customer number, SKU, order code, shipment id)."""
+
+    kind: ChangeKind
+    key: str
+    at: datetime
+    deleted: bool = False
+
+
+class ChangeSet(Record):
+    """Changes in the order they were made, and the cursor to go on from; `more` if there are others already."""
+
+    changes: tuple[Change, ...] = ()
+    cursor: str
+    more: bool = False
+
+
+class Changes(Protocol):
+    """The change feed of a source."""
+
+    async def since(
+        self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
+    ) -> ChangeSet:
+        """Changes after `cursor`; None starts now, with no changes and a cursor to go on from."""
+        ...

@@ -1,0 +1,86 @@
+"""What all domains share: the record base, money, addresses, references, pages, freshness."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", eq=True):
+    """An immutable row as a port returns it. Its JSON form, in camel case, is the `rest` contract."""
+
+
+class Money(Record):
+    """An exact amount; `currency` is an ISO 4217 code."""
+
+    amount: Decimal
+    currency: str
+
+
+class Ref(Record):
+    """The identity of a thing in one system; `system` is the configured source name."""
+
+    system: str
+    id: str
+
+
+class Address(Record):
+    """A postal address; `country` is an ISO 3166-1 alpha-2 code where the source has one."""
+
+    lines: tuple[str, ...] = ()
+    city: str | None = None
+    region: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+class Party(Record):
+    """A name with its address, as printed on a document."""
+
+    name: str
+    address: Address | None = None
+
+
+class Dimensions(Record):
+    """Outer measures; lengths in `length_unit`, weight in `weight_unit`."""
+
+    length: Decimal | None = None
+    width: Decimal | None = None
+    height: Decimal | None = None
+    length_unit: str | None = None
+    weight: Decimal | None = None
+    weight_unit: str | None = None
+
+
+class Freshness(Record):
+    """Where a datum comes from and how old it is. `max_age` is in seconds."""
+
+    source: str
+    as_of: datetime
+    cached: bool = False
+    degraded: bool = False
+    max_age: int | None = None
+    reason: str | None = None
+
+
+class Page(Record):
+    """A window on a list: `first` rows after the source's own cursor `after`. `count` asks for the total."""
+
+    first: int
+    after: str | None = None
+    count: bool = False
+
+
+class Slice(Record, Generic[T]):
+    """One page: a cursor per row, of the source's own making. `total` is None where the source cannot tell."""
+
+    rows: tuple[T, ...] = ()
+    cursors: tuple[str, ...] = ()
+    has_next: bool = False
+    has_previous: bool = False
+    total: int | None = None

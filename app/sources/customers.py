@@ -1,0 +1,157 @@
+"""Customers, their locations and terms, and their credit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from app.auth.principal import Principal
+from app.sources.common import Address, Freshness, Money, Page, Record, Ref, Slice
+from app.sources.identity import node_id
+
+
+class CustomerStatus(StrEnum):
+    """Whether the distributor trades with the customer."""
+
+    ACTIVE = "ACTIVE"
+    ON_HOLD = "ON_HOLD"
+    INACTIVE = "INACTIVE"
+    UNKNOWN = "UNKNOWN"
+
+
+class LocationKind(StrEnum):
+    """What a customer's address is for."""
+
+    BILL_TO = "BILL_TO"
+    SHIP_TO = "SHIP_TO"
+    BOTH = "BOTH"
+
+
+class CreditState(StrEnum):
+    """Whether the customer's credit holds."""
+
+    OK = "OK"
+    WARN = "WARN"
+    HOLD = "HOLD"
+    BLOCKED = "BLOCKED"
+
+
+class CustomerPart(StrEnum):
+    """What a read of customers may bring along in the same call, where the source can."""
+
+    CREDIT = "CREDIT"
+
+
+class PaymentTerms(Record):
+    """When an invoice is due. `net_days` from the invoice date; discount in percent within `discount_days`."""
+
+    code: str
+    name: str | None = None
+    net_days: int | None = None
+    discount_percent: Decimal | None = None
+    discount_days: int | None = None
+
+
+class TaxProfile(Record):
+    """How the customer is taxed."""
+
+    area: str | None = None
+    liable: bool = True
+    registration_number: str | None = None
+    exemptions: tuple[str, ...] = ()
+
+
+class CustomerLocation(Record):
+    """An address of a customer with what is delivered or billed there."""
+
+    id: str
+    kind: LocationKind
+    name: str
+    address: Address
+    gln: str | None = None
+    tax_profile: TaxProfile | None = None
+    default_warehouse: str | None = None
+
+
+class PriceAgreement(Record):
+    """Which contract or price list the source applies to a customer. `tiers` are the quantities, in the
+    items' base units and ascending, at which any of its prices may change; empty where the source prices
+    each quantity by itself."""
+
+    id: str
+    name: str | None = None
+    tiers: tuple[Decimal, ...] = ()
+
+
+class CreditStatus(Record):
+    """The customer's credit at `checked_at`. Amounts in the customer's currency."""
+
+    state: CreditState
+    limit: Money | None = None
+    exposure: Money | None = None
+    available: Money | None = None
+    overdue: Money | None = None
+    reason: str | None = None
+    checked_at: datetime
+    freshness: Freshness | None = None
+
+
+class Customer(Record):
+    """A company that buys. `number` is its key in every system."""
+
+    number: str
+    name: str
+    status: CustomerStatus = CustomerStatus.ACTIVE
+    parent: str | None = None
+    customer_class: str | None = None
+    sales_rep: str | None = None
+    currency: str
+    payment_terms: PaymentTerms | None = None
+    tax_profile: TaxProfile | None = None
+    bill_to: CustomerLocation | None = None
+    ship_tos: tuple[CustomerLocation, ...] = ()
+    refs: tuple[Ref, ...] = ()
+    agreement: PriceAgreement | None = None
+    credit: CreditStatus | None = None
+
+    @property
+    def node_id(self) -> str:
+        """The id in the graph."""
+        return node_id("Customer", self.number)
+
+
+class CustomerQuery(Record):
+    """A list of customers. `search` matches number and name; `numbers` restricts to the caller's accounts."""
+
+    page: Page
+    search: str | None = None
+    numbers: tuple[str, ...] | None = None
+
+
+class Customers(Protocol):
+    """Master data of customers. Unknown and foreign numbers are absent from the mappings."""
+
+    async def by_number(
+        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
+    ) -> Mapping[str, Customer]:
+        """Customers by number. A source that cannot bring a part along leaves it None."""
+        ...
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+        """Customers by the source's own ids (`Ref.id`)."""
+        ...
+
+    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+        """A page of customers, ordered by number."""
+        ...
+
+
+class Credit(Protocol):
+    """Credit, read fresh each time."""
+
+    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
+        """Credit by customer number; a customer without credit control is state OK with no limit."""
+        ...

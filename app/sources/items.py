@@ -1,0 +1,189 @@
+"""Items: what is sold, in which units, with which relations, content and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from app.auth.principal import Principal
+from app.sources.common import Dimensions, Freshness, Money, Page, Record, Ref, Slice
+from app.sources.identity import node_id
+
+
+class ItemStatus(StrEnum):
+    """Whether an item can be ordered."""
+
+    ACTIVE = "ACTIVE"
+    PHASE_OUT = "PHASE_OUT"
+    DISCONTINUED = "DISCONTINUED"
+    BLOCKED = "BLOCKED"
+    UNKNOWN = "UNKNOWN"
+
+
+class RelationType(StrEnum):
+    """How one item relates to another."""
+
+    SUBSTITUTE = "SUBSTITUTE"
+    SUPERSEDED_BY = "SUPERSEDED_BY"
+    ACCESSORY = "ACCESSORY"
+
+
+class Uom(Record):
+    """A unit in which an item is kept, bought or sold: one of it is `numerator / denominator` base units, exactly.
+    `code` is of UN/ECE Recommendation 20 where there is one, else the source's own; `name` is what people say.
+    `minimum` and `increment` are order quantities in this unit."""
+
+    code: str
+    name: str | None = None
+    numerator: int = 1
+    denominator: int = 1
+    is_base: bool = False
+    is_sales: bool = False
+    is_stock: bool = False
+    minimum: Decimal | None = None
+    increment: Decimal | None = None
+
+
+class Attribute(Record):
+    """A technical property of an item; `unit` is a unit code where the value is a measure."""
+
+    code: str
+    value: str
+    unit: str | None = None
+
+
+class Media(Record):
+    """A picture or document of an item; `kind` is IMAGE, DATASHEET or OTHER."""
+
+    url: str
+    kind: str = "IMAGE"
+    alt: str | None = None
+
+
+class Hazmat(Record):
+    """Dangerous goods; `un_number` and `hazard_class` as in the UN Model Regulations."""
+
+    un_number: str
+    hazard_class: str | None = None
+    packing_group: str | None = None
+
+
+class Item(Record):
+    """An article. `sku` is its key in every system."""
+
+    sku: str
+    name: str
+    status: ItemStatus = ItemStatus.ACTIVE
+    base_uom: str
+    uoms: tuple[Uom, ...] = ()
+    gtin: str | None = None
+    manufacturer_part: str | None = None
+    category: str | None = None
+    description: str | None = None
+    attributes: tuple[Attribute, ...] = ()
+    media: tuple[Media, ...] = ()
+    hazmat: Hazmat | None = None
+    dimensions: Dimensions | None = None
+    refs: tuple[Ref, ...] = ()
+
+    @property
+    def node_id(self) -> str:
+        """The id in the graph."""
+        return node_id("Item", self.sku)
+
+
+class ItemContent(Record):
+    """What a commerce platform adds to an item."""
+
+    sku: str
+    description: str | None = None
+    attributes: tuple[Attribute, ...] = ()
+    media: tuple[Media, ...] = ()
+    refs: tuple[Ref, ...] = ()
+
+
+class ItemRelation(Record):
+    """A related item; `ratio` of its base units replace one of ours; lower `priority` comes first."""
+
+    type: RelationType
+    sku: str
+    ratio: Decimal = Decimal(1)
+    approved: bool = False
+    priority: int = 0
+
+
+class ItemCost(Record):
+    """What an item costs the distributor, for one base unit."""
+
+    sku: str
+    unit_cost: Money | None = None
+    margin_floor: Decimal | None = None
+    freshness: Freshness | None = None
+
+
+class CustomerPartKey(Record):
+    """A customer's own part number, or the question for it: `number` is the customer's word for the item."""
+
+    customer: str
+    number: str
+
+
+class CustomerItemKey(Record):
+    """An item as one customer sees it."""
+
+    customer: str
+    sku: str
+
+
+class ItemQuery(Record):
+    """A list of items. `search` matches SKU, name and manufacturer's part, without regard to case."""
+
+    page: Page
+    search: str | None = None
+    category: str | None = None
+
+
+class Items(Protocol):
+    """Master data of items. Unknown keys are absent from the mappings."""
+
+    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+        """Items by SKU."""
+        ...
+
+    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+        """Items by GTIN."""
+        ...
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+        """Items by the source's own ids (`Ref.id`)."""
+        ...
+
+    async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Mapping[CustomerPartKey, str]:
+        """SKUs by customer part number."""
+        ...
+
+    async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Mapping[CustomerItemKey, str]:
+        """Customer part numbers by item."""
+        ...
+
+    async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
+        """Relations by SKU, by priority; absent where there are none."""
+        ...
+
+    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
+        """Costs by SKU."""
+        ...
+
+    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+        """A page of items, ordered by SKU."""
+        ...
+
+
+class ItemContents(Protocol):
+    """Content of items on a commerce platform."""
+
+    async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
+        """Content by SKU; absent where the platform does not know the SKU."""
+        ...

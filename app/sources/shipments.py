@@ -1,0 +1,144 @@
+"""Shipments with packages and tracking events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from app.auth.principal import Principal
+from app.sources.common import Dimensions, Freshness, Record, Ref
+from app.sources.identity import node_id
+
+
+class ShipmentStatus(StrEnum):
+    """Where the goods are, after Karrio's normalized tracking statuses. UNKNOWN keeps the source's own in `raw_status`."""
+
+    PENDING = "PENDING"
+    PICKED_UP = "PICKED_UP"
+    IN_TRANSIT = "IN_TRANSIT"
+    OUT_FOR_DELIVERY = "OUT_FOR_DELIVERY"
+    READY_FOR_PICKUP = "READY_FOR_PICKUP"
+    DELIVERED = "DELIVERED"
+    PARTIALLY_DELIVERED = "PARTIALLY_DELIVERED"
+    ON_HOLD = "ON_HOLD"
+    DELIVERY_DELAYED = "DELIVERY_DELAYED"
+    DELIVERY_FAILED = "DELIVERY_FAILED"
+    RETURN_TO_SENDER = "RETURN_TO_SENDER"
+    UNKNOWN = "UNKNOWN"
+
+
+class Eta(Record):
+    """When the goods should arrive: what we promised, and what the carrier says now."""
+
+    promised: date | None = None
+    carrier: date | None = None
+
+
+class Incident(Record):
+    """What went wrong on the way and on whose side; `party` is CARRIER, CONSIGNEE, SHIPPER or OTHER."""
+
+    party: str
+    reason: str
+
+
+class PackageItem(Record):
+    """What a package holds of an order line."""
+
+    line_number: int | None = None
+    sku: str | None = None
+    quantity: Decimal
+    lot: str | None = None
+    serial: str | None = None
+    expiry: date | None = None
+
+
+class Package(Record):
+    """A handling unit; `sscc` is its GS1 serial shipping container code."""
+
+    sscc: str | None = None
+    tracking_number: str | None = None
+    dimensions: Dimensions | None = None
+    items: tuple[PackageItem, ...] = ()
+
+
+class ShipmentLine(Record):
+    """What a shipment holds of an order line, in the line's unit."""
+
+    order: str | None = None
+    line_number: int | None = None
+    sku: str | None = None
+    quantity: Decimal
+
+
+class TrackingEvent(Record):
+    """A step on the way. `sequence` ascends from 1 within the shipment, by event time; `raw_code` is the carrier's."""
+
+    sequence: int
+    at: datetime
+    recorded_at: datetime | None = None
+    status: ShipmentStatus
+    location: str | None = None
+    description: str | None = None
+    raw_code: str | None = None
+    source: str
+
+
+class ProofOfDelivery(Record):
+    """Who took the goods, when."""
+
+    signed_by: str | None = None
+    at: datetime | None = None
+    url: str | None = None
+
+
+class Shipment(Record):
+    """Goods on their way. `id` is the source's own; `orders` are order numbers; `customer` a customer number.
+    `cancelled` is set beside the status: a withdrawn label says nothing about where goods are."""
+
+    id: str
+    source: str
+    refs: tuple[Ref, ...] = ()
+    orders: tuple[str, ...] = ()
+    customer: str | None = None
+    warehouse: str | None = None
+    carrier: str | None = None
+    service: str | None = None
+    tracking_number: str | None = None
+    tracking_url: str | None = None
+    shipped_at: datetime | None = None
+    eta: Eta | None = None
+    status: ShipmentStatus
+    raw_status: str | None = None
+    cancelled: bool = False
+    incident: Incident | None = None
+    lines: tuple[ShipmentLine, ...] = ()
+    packages: tuple[Package, ...] = ()
+    events: tuple[TrackingEvent, ...] = ()
+    asn: str | None = None
+    proof_of_delivery: ProofOfDelivery | None = None
+    updated_at: datetime | None = None
+    freshness: Freshness
+
+    @property
+    def node_id(self) -> str:
+        """The id in the graph."""
+        return node_id("Shipment", self.source, self.id)
+
+
+class Shipments(Protocol):
+    """Shipments of a source. Unknown keys are absent from the mappings; events ascend by sequence."""
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+        """Shipments by the source's own ids."""
+        ...
+
+    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
+        """Shipments by tracking number, matched whole."""
+        ...
+
+    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+        """Shipments by order number, oldest first."""
+        ...

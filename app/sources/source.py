@@ -1,0 +1,39 @@
+"""What an adapter hands over: one connected source with the ports it can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from app.sources.billing import Billing
+from app.sources.changes import Changes
+from app.sources.customers import Credit, Customers
+from app.sources.items import ItemContents, Items
+from app.sources.orders import Orders
+from app.sources.prices import Prices
+from app.sources.shipments import Shipments
+from app.sources.stock import Balances, Reservations, Stock
+from app.sources.warehouses import Warehouses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A connected source. A port it cannot serve is None; `ping` raises a SourceError when it is not well."""
+
+    name: str
+    vendor: str
+    ping: Callable[[], Awaitable[None]]
+    aclose: Callable[[], Awaitable[None]]
+    customers: Customers | None = None
+    credit: Credit | None = None
+    items: Items | None = None
+    contents: ItemContents | None = None
+    warehouses: Warehouses | None = None
+    stock: Stock | None = None
+    reservations: Reservations | None = None
+    balances: Balances | None = None
+    prices: Prices | None = None
+    orders: Orders | None = None
+    shipments: Shipments | None = None
+    billing: Billing | None = None
+    changes: Changes | None = None
