@@ -1,0 +1,60 @@
+"""Which media type to answer in, and whether a body is declared as what is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.errors import NotAcceptable, UnsupportedMediaType
+
+RESPONSE = "application/graphql-response+json"
+LEGACY = "application/json"
+
+
+def negotiated(accept: str | None) -> str:
+    """The best media type for an Accept header. Without one, or for any type, the legacy one as clients expect."""
+    if not accept or not accept.strip():
+        return LEGACY
+    best: tuple[float, int, str] | None = None
+    for media_type, quality in _ranges(accept):
+        answer = {RESPONSE: RESPONSE, LEGACY: LEGACY, "application/*": LEGACY, "*/*": LEGACY}.get(media_type)
+        if answer is None or quality <= 0:
+            continue
+        # Of equals the one with status codes that mean something; what is named goes before a wildcard.
+        rank = (quality, {RESPONSE: 2, LEGACY: 1}.get(media_type, 0), answer)
+        best = max(best, rank) if best else rank
+    if best is None:
+        raise NotAcceptable(f"Accept {RESPONSE} or {LEGACY}.")
+    return best[2]
+
+
+def check_body_type(content_type: str | None) -> None:
+    """Refuse a body that is not declared as JSON in UTF-8."""
+    media_type, _, parameters = (content_type or "").partition(";")
+    if media_type.strip().lower() != LEGACY or not _utf8(parameters):
+        raise UnsupportedMediaType(f"Send the body with Content-Type: {LEGACY}, in UTF-8.")
+
+
+def _ranges(accept: str) -> Iterator[tuple[str, float]]:
+    for entry in accept.split(","):
+        media_type, _, parameters = entry.partition(";")
+        if _utf8(parameters):
+            yield media_type.strip().lower(), _quality(parameters)
+
+
+def _quality(parameters: str) -> float:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                return min(float(value), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _utf8(parameters: str) -> bool:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower() in {"utf-8", "utf8"}
+    return True

@@ -1,0 +1,102 @@
+"""From bytes to a request: the body within its limit, its JSON, and the types that GraphQL over HTTP asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.types import Receive
+
+from app.endpoint.media_types import check_body_type
+from app.errors import MethodNotAllowed, PayloadTooLarge, RequestError
+from app.execution.engine import Request
+
+PARAMETERS = ("query", "operationName", "variables", "extensions")
+
+
+class ClientGone(Exception):
+    """The client closed the connection before the whole body came."""
+
+
+async def read_request(
+    method: str, headers: dict[str, str], query_string: bytes, receive: Receive, max_body_bytes: int
+) -> Request:
+    """The request, or a RequestError that says what is wrong with it."""
+    if method == "GET":
+        return _checked(_from_query(query_string))
+    if method != "POST":
+        raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
+    check_body_type(headers.get("content-type"))
+    body = await _body(headers.get("content-length"), receive, max_body_bytes)
+    return _checked(_json(body, "The body"))
+
+
+async def _body(declared: str | None, receive: Receive, limit: int) -> bytes:
+    too_large = f"The body may have at most {limit} bytes."
+    if declared is not None and declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+        raise PayloadTooLarge(too_large)
+    chunks: list[bytes] = []
+    length = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        length += len(chunk)
+        if length > limit:
+            raise PayloadTooLarge(too_large)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _from_query(query_string: bytes) -> dict[str, Any]:
+    """GET's parameters. `variables` and `extensions` are JSON; one that comes twice means nothing certain."""
+    found: dict[str, Any] = {}
+    try:
+        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
+    except (UnicodeDecodeError, ValueError):
+        raise RequestError("The query string is not percent-encoded UTF-8, or has too many parameters.") from None
+    for name, value in pairs:
+        if name not in PARAMETERS:
+            continue
+        if name in found:
+            raise RequestError(f"The parameter {name!r} comes twice.")
+        found[name] = value
+    for name in ("variables", "extensions"):
+        if name in found:
+            found[name] = _json(found[name], f"The parameter {name!r}") if found[name] else None
+    if found.get("operationName") == "":
+        del found["operationName"]
+    return found
+
+
+def _json(text: bytes | str, what: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        # The place only: the parser's sentence could repeat what was sent.
+        raise RequestError(f"{what} is not JSON in UTF-8 (line {error.lineno}, column {error.colno}).") from None
+
+
+def _checked(parameters: Any) -> Request:
+    if not isinstance(parameters, dict):
+        hint = "; batches are not supported" if isinstance(parameters, list) else ""
+        raise RequestError(f"The body must be a JSON object with the key 'query'{hint}.")
+    query = parameters.get("query")
+    if not isinstance(query, str) or not query.strip():
+        raise RequestError("'query' is required and must be a string.")
+    name = parameters.get("operationName")
+    if name is not None and not isinstance(name, str):
+        raise RequestError("'operationName' must be a string or null.")
+    return Request(query, name, _map(parameters, "variables"), _map(parameters, "extensions"))
+
+
+def _map(parameters: dict[str, Any], name: str) -> dict[str, Any]:
+    value = parameters.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RequestError(f"{name!r} must be an object or null.")
+    return value

@@ -1,0 +1,119 @@
+"""The engine: what the endpoint asks to prepare and to run an operation.
+
+`prepare` does what needs no data: parse, validate, choose the operation. `execute` runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import Any, Protocol, cast
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    Executor,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    execute_root_selection_set,
+)
+
+from app.errors import BadUserInput, RequestError
+from app.execution.documents import DocumentCache, coded
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client sent, of the right JSON types and no more than that."""
+
+    query: str
+    operation_name: str | None = None
+    variables: dict[str, Any] = field(default_factory=dict)
+    extensions: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A valid document and the one of its operations that is to run."""
+
+    document: DocumentNode
+    definition: OperationDefinitionNode
+    variables: dict[str, Any]
+
+    @property
+    def name(self) -> str | None:
+        """The operation's name, if it has one."""
+        return self.definition.name.value if self.definition.name else None
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.definition.operation
+
+
+class RequestRefused(RequestError):
+    """The document or its variables cannot run at all: nothing was executed, and there is no `data`."""
+
+    def __init__(self, errors: Sequence[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+
+class Engine(Protocol):
+    """Runs operations. Errors of fields are in the result; a request that cannot run raises RequestRefused."""
+
+    def prepare(self, request: Request) -> Operation:
+        """Parse, validate and choose the operation."""
+        ...
+
+    async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
+        """Run it. `context` was made for this one run."""
+        ...
+
+
+class ReferenceEngine:
+    """graphql-core, field by field: right by definition, and the measure for any other engine."""
+
+    def __init__(self, schema: GraphQLSchema, *, max_tokens: int = 10_000) -> None:
+        self._schema = schema
+        self._documents = DocumentCache(schema, max_tokens=max_tokens)
+
+    def prepare(self, request: Request) -> Operation:
+        document = self._documents.get(request.query)
+        if isinstance(document, tuple):
+            raise RequestRefused(document)
+        return Operation(document, chosen(document, request.operation_name), request.variables)
+
+    async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
+        executor = Executor.build(
+            self._schema,
+            operation.document,
+            context_value=context,
+            raw_variable_values=operation.variables,
+            operation_name=operation.name,
+        )
+        if isinstance(executor, list):
+            raise RequestRefused([coded(error, BadUserInput.code) for error in executor])
+        result = execute_root_selection_set(executor)
+        return await cast("Any", result) if isawaitable(result) else cast("ExecutionResult", result)
+
+
+def chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    """The operation of that name; without a name the only one."""
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if name is not None:
+        operations = [node for node in operations if node.name and node.name.value == name]
+        if not operations:
+            raise _refused(f"The document has no operation named {name[:100]!r}.")
+    if not operations:
+        raise _refused("The document has no operation.")
+    if len(operations) > 1:
+        raise _refused("The document has several operations; name the one to run in operationName.")
+    return operations[0]
+
+
+def _refused(message: str) -> RequestRefused:
+    return RequestRefused([coded(GraphQLError(message), RequestError.code)])

@@ -1,0 +1,220 @@
+"""Settings: from `tradegraph.toml` and `TRADEGRAPH_...` variables. The only reader of the environment.
+
+A variable wins over the file: `TRADEGRAPH_SERVER__PORT=9000` is `port` in `[server]`. Times are in seconds.
+docs/configuration.md describes every key.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from app.errors import ConfigurationError
+from app.settings_checks import (
+    check_address,
+    check_sources,
+    check_variable_names,
+    first_fault,
+    secret_from,
+    unreadable_variable,
+)
+
+PREFIX = "TRADEGRAPH_"
+
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519", "HS256"]
+
+
+class Section(BaseModel):
+    """A table of the settings file; an unknown key in it is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class SourceSettings(Section):
+    """One backend: `[sources.NAME]`. `options` are the vendor's own, key mapping included, checked by its adapter.
+
+    A credential may be kept in a file: `api_key_file` is read and becomes `api_key`.
+    """
+
+    vendor: str
+    base_url: Annotated[str, AfterValidator(check_address)]
+    timeout: float = Field(5.0, gt=0, le=120)
+    concurrency: int = Field(16, ge=1, le=1000)
+    max_response_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    credentials: dict[str, SecretStr] = {}
+    options: dict[str, object] = {}
+
+
+class ServerSettings(Section):
+    """How the gateway listens. `request_timeout` bounds each operation, `graceful_shutdown` the wait for open ones."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    workers: Literal[1] = 1
+    max_body_bytes: int = Field(256 * 1024, ge=1024, le=64 * 1024 * 1024)
+    max_tokens: int = Field(10_000, ge=100, le=100_000)
+    request_timeout: float = Field(10.0, gt=0, le=300)
+    graceful_shutdown: int = Field(10, ge=0, le=600)
+
+
+class AuthSettings(Section):
+    """Whose bearer tokens are believed. Keys are a JWK set, a public key in PEM, or, in demos only, a shared secret."""
+
+    issuer: str | None = Field(None, min_length=1)
+    audience: str | None = Field(None, min_length=1)
+    algorithms: tuple[Algorithm, ...] = Field(("RS256", "ES256", "EdDSA", "Ed25519"), min_length=1)
+    leeway: int = Field(30, ge=0, le=60)
+    jwks_file: Path | None = None
+    public_key: str | None = None
+    public_key_file: Path | None = None
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
+
+
+class LogSettings(Section):
+    """One JSON object a line for machines, or a console for people."""
+
+    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Domain(Section):
+    """Which source is the system of record of a kind of data, and which ones add to it."""
+
+    master: str
+    enrich: tuple[str, ...] = ()
+
+
+class StockDomain(Domain):
+    """Stock: also who is asked for reservations, and who keeps the balance of which warehouse."""
+
+    reservations: tuple[str, ...] = ()
+    balances: dict[str, str] = {}
+
+
+class DomainSettings(Section):
+    """`[domains]`. What is left out is answered by no source: its fields are null with NOT_SUPPORTED."""
+
+    customers: Domain | None = None
+    credit: Domain | None = None
+    items: Domain | None = None
+    contents: Domain | None = None
+    warehouses: Domain | None = None
+    stock: StockDomain | None = None
+    prices: Domain | None = None
+    orders: Domain | None = None
+    shipments: Domain | None = None
+    billing: Domain | None = None
+
+    def configured(self) -> Mapping[str, Domain]:
+        """The domains that some source serves, by name."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: domain for name, domain in found.items() if domain is not None}
+
+
+class Route(Section):
+    """`[[routes]]`: customers that live on another source than their domain's master. `*` stands for any characters."""
+
+    customers: tuple[str, ...] = Field(min_length=1)
+    source: str
+
+    def takes(self, customer: str) -> bool:
+        """Whether this customer number lives on `source`."""
+        return any(fnmatchcase(customer, pattern) for pattern in self.customers)
+
+
+class Settings(Section):
+    """All of it. Made by `load` for a server, or directly where code decides, as in the demo and in tests."""
+
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    log: LogSettings = LogSettings()
+    engine: Literal["reference"] = "reference"
+    demo: bool = False
+    ide: bool = False
+    data_dir: Path = Path(".tradegraph")
+    sources: dict[str, SourceSettings] = {}
+    domains: DomainSettings = DomainSettings()
+    routes: tuple[Route, ...] = ()
+
+
+class _Loader(BaseSettings, Settings):
+    """Lays the environment over the file, which comes in as arguments."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the name is given by the base class
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        **others: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env file, no directory of secrets
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read `path`, else the file that TRADEGRAPH_CONFIG names, else `tradegraph.toml` here, if there is one.
+
+    Raises ConfigurationError for the first thing that is wrong, with the key, the value and the cure.
+    """
+    named = path or (Path(os.environ[f"{PREFIX}CONFIG"]) if os.environ.get(f"{PREFIX}CONFIG") else None)
+    file = named or Path("tradegraph.toml")
+    table = _read(file) if named or file.is_file() else {}
+    check_variable_names(PREFIX, os.environ, tuple(Settings.model_fields))
+    try:
+        settings = _Loader(**table)
+    except ValidationError as error:
+        raise first_fault(error, Settings, os.environ, PREFIX) from None
+    except SettingsError as error:
+        raise unreadable_variable(str(error), os.environ, PREFIX) from None
+    check_sources(settings)
+    return _with_secrets(settings, file.parent)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError("config", str(file), "there is no such file; name another with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("config", str(file), f"cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError("config", str(file), f"is not valid TOML: {error}") from None
+
+
+def _with_secrets(settings: Settings, base: Path) -> Settings:
+    sources = {name: _source_with_secrets(name, source, base) for name, source in settings.sources.items()}
+    auth: dict[str, object] = {}
+    if settings.auth.secret_file:
+        auth["secret"] = SecretStr(secret_from("auth.secret_file", settings.auth.secret_file, base))
+    if settings.auth.public_key_file:
+        auth["public_key"] = secret_from("auth.public_key_file", settings.auth.public_key_file, base)
+    if settings.auth.jwks_file:
+        auth["jwks_file"] = (base / settings.auth.jwks_file).resolve()
+    return settings.model_copy(update={"sources": sources, "auth": settings.auth.model_copy(update=auth)})
+
+
+def _source_with_secrets(name: str, source: SourceSettings, base: Path) -> SourceSettings:
+    credentials: dict[str, SecretStr] = {}
+    for key, value in source.credentials.items():
+        if key.endswith("_file"):
+            text = secret_from(f"sources.{name}.credentials.{key}", Path(value.get_secret_value()), base)
+            credentials[key.removesuffix("_file")] = SecretStr(text)
+        else:
+            credentials[key] = value
+    return source.model_copy(update={"credentials": credentials})
