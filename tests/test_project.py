@@ -75,7 +75,7 @@ def test_lock_check_sees_a_missing_an_old_and_a_strange_pin(tmp_path: Path):
     ("line", "what"),
     [
         ("see " + "/ho" + "me/bob/tradegraph", "a path of one machine"),
-        ("http://" + "192.168.7.9:80/", "a private network"),
+        ("http://192." + "168.7.9:80/", "a private network"),
         ("-----BEGIN " + "PRIVATE KEY-----", "a private key"),
         ('"reso' + 'lved": "x"', "a package index"),
     ],
