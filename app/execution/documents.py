@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from cachetools import LRUCache
 from graphql import (
     DocumentNode,
@@ -14,8 +16,17 @@ from graphql import (
 )
 
 from app.errors import ParseFailed, ValidationFailed
+from app.execution.selection import Selection
 
 MAX_ERRORS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A valid document, and what was found out about its operations, by their names."""
+
+    node: DocumentNode
+    selections: dict[str | None, Selection] = field(default_factory=dict)
 
 
 class DocumentCache:
@@ -28,23 +39,24 @@ class DocumentCache:
         self._schema = schema
         self._max_tokens = max_tokens
         self._longest = characters // 20
-        self._documents: LRUCache[str, DocumentNode] = LRUCache(maxsize=characters, getsizeof=_length)
+        self._documents: LRUCache[str, Document] = LRUCache(maxsize=characters, getsizeof=_length)
 
     def __len__(self) -> int:
         return len(self._documents)
 
-    def get(self, text: str) -> DocumentNode | tuple[GraphQLError, ...]:
+    def get(self, text: str) -> Document | tuple[GraphQLError, ...]:
         """The document, or what is wrong with it, each error with its code."""
-        document = self._documents.get(text)
-        if document is not None:
-            return document
+        known = self._documents.get(text)
+        if known is not None:
+            return known
         try:
-            document = parse(text, max_lexical_tokens=self._max_tokens, max_comments=self._max_tokens)
+            node = parse(text, max_lexical_tokens=self._max_tokens, max_comments=self._max_tokens)
         except GraphQLSyntaxError as error:
             return (coded(error, ParseFailed.code),)
-        errors = validate(self._schema, document, specified_rules, max_errors=MAX_ERRORS)
+        errors = validate(self._schema, node, specified_rules, max_errors=MAX_ERRORS)
         if errors:
             return tuple(coded(error, ValidationFailed.code) for error in errors)
+        document = Document(node)
         if len(text) <= self._longest:
             self._documents[text] = document
         return document
@@ -56,5 +68,5 @@ def coded(error: GraphQLError, code: str) -> GraphQLError:
     return error
 
 
-def _length(document: DocumentNode) -> int:
-    return document.loc.end if document.loc else 1
+def _length(document: Document) -> int:
+    return document.node.loc.end if document.node.loc else 1

@@ -23,6 +23,7 @@ from graphql import (
 
 from app.errors import BadUserInput, RequestError
 from app.execution.documents import DocumentCache, coded
+from app.execution.selection import Selection, selected_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A valid document and the one of its operations that is to run."""
+    """A valid document and the one of its operations that is to run. `variables` are as sent; `selection` names
+    every field that it selects anywhere, by type."""
 
     document: DocumentNode
     definition: OperationDefinitionNode
     variables: dict[str, Any]
+    selection: Selection
 
     @property
     def name(self) -> str | None:
@@ -85,7 +88,11 @@ class ReferenceEngine:
         document = self._documents.get(request.query)
         if isinstance(document, tuple):
             raise RequestRefused(document)
-        return Operation(document, chosen(document, request.operation_name), request.variables)
+        definition = chosen(document.node, request.operation_name)
+        name = definition.name.value if definition.name else None
+        if name not in document.selections:
+            document.selections[name] = selected_fields(self._schema, document.node, definition)
+        return Operation(document.node, definition, request.variables, document.selections[name])
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
         executor = Executor.build(

@@ -1,0 +1,75 @@
+"""Whether the process lives, whether it can serve, and its metrics. Neither backend text nor an address is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.errors import TradegraphError
+from app.telemetry import begin, log, metrics_text
+
+Ping = Callable[[], Awaitable[Mapping[str, TradegraphError | None]]]
+
+NO_STORE = {"cache-control": "no-store"}
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Asks the sources at most once in `max_age` seconds, however many probes come. `masters` must answer for the
+    gateway to be ready; others may be down, at the cost of their own fields."""
+
+    ping: Ping
+    masters: Collection[str]
+    max_age: float = 1.0
+    timeout: float = 5.0
+    now: Callable[[], float] = time.monotonic
+    _asked_at: float = field(default=float("-inf"), init=False)
+    _answer: dict[str, Any] = field(default_factory=dict, init=False)
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+
+    async def check(self) -> dict[str, Any]:
+        """`{"status": "ready" | "unready", "sources": {NAME: {"status", "master", "code"?}}}`."""
+        async with self._asking:
+            if self.now() - self._asked_at >= self.max_age:
+                before = self._answer
+                self._answer = await self._ask()
+                self._asked_at = self.now()
+                if before.get("status") != self._answer["status"]:
+                    log.info("readiness", **self._answer)
+        return self._answer
+
+    async def _ask(self) -> dict[str, Any]:
+        with begin(timeout=self.timeout):
+            found = await self.ping()
+        sources = {name: self._state(name, error) for name, error in sorted(found.items())}
+        ready = all(sources.get(name, {}).get("status") == "ok" for name in self.masters)
+        return {"status": "ready" if ready else "unready", "sources": sources}
+
+    def _state(self, name: str, error: TradegraphError | None) -> dict[str, Any]:
+        master = name in self.masters
+        if error is None:
+            return {"status": "ok", "master": master}
+        return {"status": "failing", "master": master, "code": error.code}
+
+
+def health_routes(readiness: Readiness) -> list[Route]:
+    """/livez, /readyz and /metrics."""
+
+    async def livez(_: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers=NO_STORE)
+
+    async def readyz(_: Request) -> Response:
+        answer = await readiness.check()
+        return JSONResponse(answer, status_code=200 if answer["status"] == "ready" else 503, headers=NO_STORE)
+
+    async def metrics(_: Request) -> Response:
+        return Response(metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8", headers=NO_STORE)
+
+    return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -1,0 +1,105 @@
+"""The application put together: the only place that chooses implementations."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+
+from app.auth.principal import Principal
+from app.auth.tokens import TokenAuthenticator
+from app.endpoint import GraphQLEndpoint
+from app.errors import ConfigurationError
+from app.execution.engine import Operation, ReferenceEngine
+from app.health import Readiness, health_routes
+from app.ide import ide_routes
+from app.resolvers.context import Context
+from app.schema import build_schema
+from app.settings import Settings
+from app.sources import connect_all, utc_now
+
+
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:
+    """The gateway for these settings. Connects to nothing yet; raises ConfigurationError for what cannot work."""
+    schema = build_schema()
+    authenticator = TokenAuthenticator(settings.auth, demo=settings.demo)
+    sources = connect_all(settings, clock)
+
+    def make_context(who: Principal, operation: Operation) -> Context:
+        return Context(principal=who, sources=sources, now=clock(), selection=operation.selection)
+
+    endpoint = GraphQLEndpoint(
+        ReferenceEngine(schema._schema, max_tokens=settings.server.max_tokens),  # noqa: SLF001 - no other way to graphql-core's
+        authenticator,
+        make_context,
+        max_body_bytes=settings.server.max_body_bytes,
+        timeout=settings.server.request_timeout,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await sources.close()
+
+    routes: list[BaseRoute] = [
+        Route("/graphql", endpoint),
+        *health_routes(Readiness(sources.ping, masters(settings))),
+        *(ide_routes() if settings.ide else []),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    return app
+
+
+def masters(settings: Settings) -> frozenset[str]:
+    """The sources without which some kind of data is not answered at all."""
+    named = {domain.master for domain in settings.domains.configured().values()}
+    return frozenset(named | {route.source for route in settings.routes})
+
+
+def make_server(settings: Settings, app: Starlette) -> uvicorn.Server:
+    """uvicorn as the gateway runs it, not started yet. Our logs take the place of its own."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.server.graceful_shutdown,
+    )
+    return uvicorn.Server(config)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Take the configured address before anything else is started."""
+    host, port = settings.server.host, settings.server.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except socket.gaierror:
+        raise ConfigurationError("server.host", host, "is no address of this machine, such as 127.0.0.1") from None
+    except OSError as error:
+        cure = f"cannot listen on {host}:{port} ({error.strerror}); stop what does, or choose another port"
+        raise ConfigurationError("server.port", port, cure) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    app = create_app(settings)
+    listener = listen(settings)
+    make_server(settings, app).run(sockets=[listener])
