@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, dataclass_transform
 
 import msgspec
 
 T = TypeVar("T")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", eq=True):
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
+class RecordType(msgspec.StructMeta):
+    """Makes every record keyword-only: msgspec does not inherit that, and required fields follow optional ones."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        """The struct's class; `kw_only` unless said otherwise."""
+        return super().__new__(cls, name, bases, namespace, **{"kw_only": True, **options})
+
+
+class Record(msgspec.Struct, metaclass=RecordType, frozen=True, rename="camel", eq=True):
     """An immutable row as a port returns it. Its JSON form, in camel case, is the `rest` contract."""
 
 
