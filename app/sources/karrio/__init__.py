@@ -1,0 +1,26 @@
+"""Karrio as a source: shipments with their trackers and events, over its GraphQL API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from app.settings import SourceSettings
+from app.sources import utc_now
+from app.sources.karrio.client import KarrioClient
+from app.sources.karrio.options import read_options
+from app.sources.karrio.shipments import KarrioShipments
+from app.sources.source import Source
+
+
+def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
+    """Connect a Karrio server. Credentials: `api_key`."""
+    options = read_options(name, settings)
+    client = KarrioClient(name, settings)
+    return Source(
+        name=name,
+        vendor="karrio",
+        ping=client.ping,
+        aclose=client.aclose,
+        shipments=KarrioShipments(client, options, clock),
+    )

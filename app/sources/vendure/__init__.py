@@ -1,0 +1,32 @@
+"""Vendure 3 as a source: commerce orders, item content and reservations, over its Admin API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from app.settings import SourceSettings
+from app.sources import utc_now
+from app.sources.source import Source
+from app.sources.vendure.changes import VendureChanges
+from app.sources.vendure.client import VendureClient
+from app.sources.vendure.items import VendureContents
+from app.sources.vendure.options import read_options
+from app.sources.vendure.orders import VendureOrders
+from app.sources.vendure.reservations import VendureReservations
+
+
+def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
+    """Connect a Vendure server. Credentials: `username` and `password` of an administrator."""
+    options = read_options(name, settings)
+    client = VendureClient(name, settings, options)
+    return Source(
+        name=name,
+        vendor="vendure",
+        ping=client.ping,
+        aclose=client.aclose,
+        contents=VendureContents(client, options),
+        reservations=VendureReservations(client),
+        orders=VendureOrders(client, options, clock),
+        changes=VendureChanges(client, clock),
+    )

@@ -1,0 +1,189 @@
+"""Vendure's Admin API: the session, the three shapes of its errors, lists of more than a page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+import httpx
+import msgspec
+
+from app.errors import SourceError, SourceMalformed, SourceRejected, SourceUnavailable
+from app.settings import SourceSettings
+from app.sources.http import HTTPClient
+from app.sources.vendure.options import VendureOptions
+
+T = TypeVar("T")
+
+PAGE = 1000
+"""The most rows that the Admin API gives at once; asking for more is refused."""
+
+LOGIN = """mutation Login($username: String!, $password: String!) {
+  login(username: $username, password: $password) { __typename ... on ErrorResult { errorCode } }
+}"""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One of the errors beside `data`."""
+
+    message: str = ""
+    extensions: Mapping[str, object] = {}
+
+    @property
+    def code(self) -> str:
+        """Vendure's code; never absent in its own errors."""
+        return str(self.extensions.get("code", ""))
+
+
+class Answer(msgspec.Struct, Generic[T], frozen=True):
+    """What the Admin API answers to anything, mostly with status 200."""
+
+    data: T | None = None
+    errors: tuple[Fault, ...] = ()
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether the session has ended, or the administrator lacks a permission: Vendure does not tell which."""
+        return any(fault.code == "FORBIDDEN" for fault in self.errors)
+
+
+@cache
+def _answer_with(into: Any) -> Any:
+    return Answer[into]
+
+
+class Session(httpx.Auth):
+    """Logs in once and sends the session token along; one login at a time, however many requests wait for it."""
+
+    def __init__(self, source: str, url: str, username: str, password: str) -> None:
+        self._source = source
+        self._url = url
+        self._credentials = {"username": username, "password": password}
+        self._token: str | None = None
+        self._refusal: str | None = None
+        self._logging_in = asyncio.Lock()
+        self.attempts = 0
+
+    def forget(self, attempt: int) -> None:
+        """Drop the token of that login attempt, unless a newer one has taken its place."""
+        if attempt == self.attempts:
+            self._token = None
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Log in if there is no token, then send the request with it."""
+        before = self.attempts
+        if self._token is None:
+            async with self._logging_in:
+                if self._token is None:
+                    if self._refusal is not None and self.attempts != before:
+                        # Refused while this request waited: do not ask the same again for each one that waits.
+                        raise SourceRejected(self._source, status=401, detail=self._refusal)
+                    response = yield httpx.Request(
+                        "POST", self._url, json={"query": LOGIN, "variables": self._credentials}
+                    )
+                    self.attempts += 1
+                    self._refusal = None
+                    self._token = self._token_of(response, await response.aread())
+        request.headers["authorization"] = f"Bearer {self._token}"
+        yield request
+
+    def _token_of(self, response: httpx.Response, body: bytes) -> str:
+        if response.status_code >= 500:
+            raise SourceUnavailable(self._source, detail=f"login answered status {response.status_code}")
+        token = response.headers.get("vendure-auth-token")
+        if response.status_code != 200 or not token or b'"CurrentUser"' not in body:
+            # The body may repeat what was sent; only Vendure's own code goes to the log.
+            self._refusal = f"login refused with status {response.status_code}: {_error_code(body)}"
+            raise SourceRejected(self._source, status=401, detail=self._refusal)
+        return token
+
+
+def _error_code(body: bytes) -> str:
+    for code in (b"INVALID_CREDENTIALS_ERROR", b"NATIVE_AUTH_STRATEGY_ERROR", b"FORBIDDEN"):
+        if code in body:
+            return code.decode()
+    return "no known error code"
+
+
+class VendureClient:
+    """Runs documents against the Admin API. `name` is the configured source."""
+
+    def __init__(self, name: str, settings: SourceSettings, options: VendureOptions) -> None:
+        self.name = name
+        self.base_url = settings.base_url.rstrip("/")
+        self._path = options.admin_path
+        self._channel = options.channel
+        self._reservations_channel = options.reservations_channel
+        self._session = Session(
+            name,
+            self.base_url + options.admin_path,
+            settings.credentials["username"].get_secret_value(),
+            settings.credentials["password"].get_secret_value(),
+        )
+        self._http = HTTPClient(name, settings, auth=self._session)
+        self._refused: set[str] = set()
+
+    async def aclose(self) -> None:
+        """Close the connections. The session stays valid on the server; it is not logged out."""
+        await self._http.aclose()
+
+    async def ping(self) -> None:
+        """Ask who we are: proves the server and the session."""
+        answer = await self.run("{ me { id } }", {}, into=Me, call="ping")
+        if answer.me is None:
+            raise SourceRejected(self.name, status=403, detail="the session belongs to nobody")
+
+    async def run(
+        self, document: str, variables: Mapping[str, object], *, into: type[T], call: str, all_channels: bool = False
+    ) -> T:
+        """The decoded `data` of a document. FORBIDDEN with a session that worked so far means that it has ended:
+        one new login, then the error. A call that a fresh session was refused does not cause logins again."""
+        attempt = self._session.attempts
+        answer = await self._send(document, variables, into, call, all_channels)
+        if answer.is_forbidden and call not in self._refused:
+            self._session.forget(attempt)
+            answer = await self._send(document, variables, into, call, all_channels)
+            if answer.is_forbidden:
+                self._refused.add(call)
+        if answer.errors:
+            raise self._error_of(answer.errors[0])
+        if answer.data is None:
+            raise SourceMalformed(self.name, detail=f"{call}: neither data nor errors")
+        self._refused.discard(call)
+        return answer.data
+
+    async def _send(
+        self, document: str, variables: Mapping[str, object], into: type[T], call: str, all_channels: bool
+    ) -> Answer[T]:
+        channel = self._reservations_channel if all_channels else self._channel
+        return await self._http.post(
+            self._path,
+            json={"query": document, "variables": variables},
+            into=_answer_with(into),
+            headers={"vendure-token": channel} if channel else {},
+            call=call,
+        )
+
+    def _error_of(self, fault: Fault) -> SourceError:
+        detail = f"{fault.code}: {fault.message[:500]}"
+        if fault.code == "INTERNAL_SERVER_ERROR":
+            return SourceUnavailable(self.name, detail=detail)
+        return SourceRejected(self.name, status=403 if fault.code == "FORBIDDEN" else 400, detail=detail)
+
+
+class Me(msgspec.Struct, frozen=True):
+    """The answer to `ping`."""
+
+    me: Mapping[str, str] | None
+
+
+def sendable(keys: Sequence[str]) -> list[str]:
+    """The keys that can exist at all, each once: Vendure's columns hold 255 characters and no control characters."""
+    return [key for key in dict.fromkeys(keys) if 0 < len(key) <= 255 and key.isprintable()]
+
+
+def chunks(keys: Sequence[str], size: int = 100) -> list[Sequence[str]]:
+    """The keys in portions for one call each."""
+    return [keys[start : start + size] for start in range(0, len(keys), size)]

@@ -1,0 +1,212 @@
+"""Orders of the shop: by code, id, purchase order number and customer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from app.auth.principal import Principal
+from app.errors import InvalidCursor, NotSupported
+from app.sources.common import Slice
+from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
+from app.sources.vendure.client import PAGE, VendureClient, chunks, sendable
+from app.sources.vendure.options import VendureOptions
+from app.sources.vendure.order_records import ORDER_PARTS, STATES, OrderMapping, WireOrder
+
+ORDERS = """query Orders($options: OrderListOptions!) {
+  orders(options: $options) { totalItems items { ...OrderParts } }
+}
+"""
+
+CUSTOMER_ORDERS = """query CustomerOrders($customers: CustomerListOptions!, $orders: OrderListOptions!) {
+  customers(options: $customers) { totalItems items {
+    id customFields { number: CUSTOMER_NUMBER }
+    orders(options: $orders) { totalItems items { ...OrderParts } }
+  } }
+}
+"""
+
+_NEWEST_FIRST = {"orderPlacedAt": "DESC", "id": "DESC"}
+_OLDEST_FIRST = {"orderPlacedAt": "ASC", "id": "ASC"}
+
+
+class OrderList(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of orders."""
+
+    total_items: int
+    items: tuple[WireOrder, ...]
+
+
+class OrdersAnswer(msgspec.Struct, frozen=True):
+    """The answer to ORDERS."""
+
+    orders: OrderList
+
+
+class CustomerFields(msgspec.Struct, frozen=True):
+    """Our fields of a customer."""
+
+    number: str
+
+
+class CustomerOrders(msgspec.Struct, frozen=True, rename="camel"):
+    """A person who buys for a customer, with a page of their orders."""
+
+    id: str
+    custom_fields: CustomerFields
+    orders: OrderList
+
+
+class CustomerList(msgspec.Struct, frozen=True, rename="camel"):
+    """A page of them."""
+
+    total_items: int
+    items: tuple[CustomerOrders, ...]
+
+
+class CustomersAnswer(msgspec.Struct, frozen=True):
+    """The answer to CUSTOMER_ORDERS."""
+
+    customers: CustomerList
+
+
+class VendureOrders:
+    """Orders from Vendure. Open carts are found by code and id, but are in no customer's list: Vendure leaves out
+    what has not been placed."""
+
+    def __init__(self, client: VendureClient, options: VendureOptions, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._clock = clock
+        self._mapping = OrderMapping(client.name, options)
+        self._fields = options
+        parts = ORDER_PARTS.replace("PO_NUMBER", options.po_number_field)
+        self._orders = (ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
+        self._customer_orders = (CUSTOMER_ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+        """See `Orders.by_id`."""
+        found = await self._found("id", ids, "orders.by_id")
+        return self._keyed(ids, {wire.id: wire for wire in found})
+
+    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+        """See `Orders.by_number`."""
+        found = await self._found("code", numbers, "orders.by_number")
+        return self._keyed(numbers, {wire.code: wire for wire in found})
+
+    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+        """See `Orders.by_customer_po`."""
+        newest: dict[CustomerPoKey, WireOrder] = {}
+        numbers = [key.number for key in keys]
+        for wire in await self._found(self._fields.po_number_field, numbers, "orders.by_customer_po", paged=True):
+            if wire.customer_number and wire.custom_fields.po:
+                newest.setdefault(CustomerPoKey(customer=wire.customer_number, number=wire.custom_fields.po), wire)
+        return self._keyed(keys, newest)
+
+    async def by_customer(
+        self, who: Principal, customers: Sequence[str], query: OrderQuery
+    ) -> Mapping[str, Slice[Order]]:
+        """See `Orders.by_customer`. A cursor is the number of orders before it: Vendure has no other, so an order
+        placed while someone pages moves the rest by one."""
+        start = _start(query.page.after)
+        options = {"filter": _of_status(query.status), "sort": _sort(query)}
+        window = {**options, "skip": start, "take": query.page.first}
+        people = await self._people(sendable(customers), window)
+        # Several people may buy for one customer. Their lists are merged from the start, in one more call for all.
+        merged = [number for number, buyers in people.items() if len(buyers) > 1]
+        if merged:
+            if start + query.page.first > PAGE:
+                raise NotSupported(f"Only the first {PAGE} orders of a customer with several buyers can be listed.")
+            people |= await self._people(merged, {**options, "take": min(PAGE, start + query.page.first)})
+        slices = {}
+        for number, buyers in people.items():
+            rows = [wire for buyer in buyers for wire in buyer.orders.items]
+            if len(buyers) > 1:
+                rows = _merged(rows, query.sort)[start : start + query.page.first]
+            slices[number] = self._slice(rows, start, sum(buyer.orders.total_items for buyer in buyers))
+        return slices
+
+    async def _people(self, numbers: Sequence[str], orders: Mapping[str, object]) -> dict[str, list[CustomerOrders]]:
+        people: defaultdict[str, list[CustomerOrders]] = defaultdict(list)
+        for chunk in chunks(numbers):
+            seen, more = 0, True
+            while more:
+                customers = {
+                    "filter": {self._fields.customer_number_field: {"in": chunk}},
+                    "sort": {"id": "ASC"},
+                    "take": PAGE,
+                    "skip": seen,
+                }
+                answer = await self._client.run(
+                    self._customer_orders,
+                    {"customers": customers, "orders": orders},
+                    into=CustomersAnswer,
+                    call="orders.by_customer",
+                )
+                for person in answer.customers.items:
+                    people[person.custom_fields.number].append(person)
+                seen += len(answer.customers.items)
+                more = bool(answer.customers.items) and seen < answer.customers.total_items
+        return {number: people[number] for number in numbers if number in people}
+
+    async def _found(self, field: str, keys: Sequence[str], call: str, *, paged: bool = False) -> list[WireOrder]:
+        """Orders with one of the keys, newest first in each hundred keys; only what is not unique needs more pages."""
+        found: list[WireOrder] = []
+        for chunk in chunks(sendable(keys)):
+            seen, more = 0, True
+            while more:
+                options = {"filter": {field: {"in": chunk}}, "sort": _NEWEST_FIRST, "take": PAGE, "skip": seen}
+                answer = await self._client.run(self._orders, {"options": options}, into=OrdersAnswer, call=call)
+                found += answer.orders.items
+                seen += len(answer.orders.items)
+                more = paged and bool(answer.orders.items) and seen < answer.orders.total_items
+        return found
+
+    def _keyed(self, keys: Iterable, wires: Mapping) -> dict:
+        now = self._clock()
+        return {key: self._mapping.order(wires[key], now) for key in dict.fromkeys(keys) if key in wires}
+
+    def _slice(self, rows: Sequence[WireOrder], start: int, total: int) -> Slice[Order]:
+        now = self._clock()
+        return Slice(
+            rows=tuple(self._mapping.order(row, now) for row in rows),
+            cursors=tuple(str(start + place) for place in range(1, len(rows) + 1)),
+            has_next=start + len(rows) < total,
+            has_previous=start > 0,
+            total=total,
+        )
+
+
+def _start(after: str | None) -> int:
+    if after is None:
+        return 0
+    if not after.isascii() or not after.isdecimal() or len(after) > 9:
+        raise InvalidCursor
+    return int(after)
+
+
+def _sort(query: OrderQuery) -> Mapping[str, str]:
+    return _NEWEST_FIRST if query.sort is OrderSort.ORDERED_AT_DESC else _OLDEST_FIRST
+
+
+def _merged(rows: list[WireOrder], sort: OrderSort) -> list[WireOrder]:
+    return sorted(
+        rows,
+        key=lambda wire: (wire.order_placed_at is not None, wire.order_placed_at, len(wire.id), wire.id),
+        reverse=sort is OrderSort.ORDERED_AT_DESC,
+    )
+
+
+def _of_status(statuses: Sequence[OrderStatus]) -> Mapping[str, object]:
+    """Vendure's filter for our statuses; UNKNOWN are all states that are not in the table."""
+    if not statuses:
+        return {}
+    named = [state for state, status in STATES.items() if status in statuses]
+    known: list[Mapping[str, object]] = [{"state": {"in": named}}] if named else []
+    if OrderStatus.UNKNOWN in statuses:
+        known.append({"state": {"notIn": list(STATES)}})
+    if not known:
+        return {"state": {"in": ["-"]}}
+    return known[0] if len(known) == 1 else {"_or": known}
