@@ -35,9 +35,10 @@ class Urls(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What a case may need to open: whether to talk to the real systems, and the running sandbox."""
+    """What a case may need to open: whether to talk to the real systems or to record them, and the running sandbox."""
 
     live: bool
+    recording: bool = False
     sandbox: Callable[[], Urls]
 
 
