@@ -24,34 +24,33 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger("tradegraph")
 # The scope of a request
 
 
-@dataclass(slots=True)
-class RequestScope:
-    """What belongs to one operation. `deadline` is of `time.monotonic()`; `calls` are the real backend requests made
-    so far, as (source, call); `traceparent` is the caller's, as W3C Trace Context defines it."""
-
-    request_id: str
-    correlation_id: str
-    deadline: float | None = None
-    traceparent: str | None = None
-    operation: str | None = None
-    calls: list[tuple[str, str]] = field(default_factory=list)
-
-
-scope: ContextVar[RequestScope | None] = ContextVar("tradegraph_scope", default=None)
-
-
 def new_id() -> str:
     """A fresh random id for a request or an error."""
     return uuid.uuid4().hex
 
 
+@dataclass(slots=True)
+class RequestScope:
+    """What belongs to one operation. `deadline` is of `time.monotonic()`; `calls` are the real backend requests made
+    so far, as (source, call); `traceparent` is the caller's, as W3C Trace Context defines it."""
+
+    request_id: str = field(default_factory=new_id)
+    correlation_id: str = ""
+    deadline: float | None = None
+    traceparent: str | None = None
+    operation: str | None = None
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.correlation_id = self.correlation_id or self.request_id
+
+
+scope: ContextVar[RequestScope | None] = ContextVar("tradegraph_scope", default=None)
+
+
 def current() -> RequestScope:
     """The scope of the running request; outside of one, an empty scope that nobody else sees."""
-    running = scope.get()
-    if running is None:
-        request_id = new_id()
-        return RequestScope(request_id=request_id, correlation_id=request_id)
-    return running
+    return scope.get() or RequestScope()
 
 
 @contextmanager
@@ -63,10 +62,9 @@ def begin(
     timeout: float | None = None,
 ) -> Iterator[RequestScope]:
     """Open a scope. Ids that could not be logged or sent on safely are replaced; `timeout` in seconds from now."""
-    own = safe_id(request_id) or new_id()
     opened = RequestScope(
-        request_id=own,
-        correlation_id=safe_id(correlation_id) or own,
+        request_id=safe_id(request_id) or new_id(),
+        correlation_id=safe_id(correlation_id) or "",
         deadline=None if timeout is None else time.monotonic() + timeout,
         traceparent=safe_traceparent(traceparent),
     )
@@ -101,11 +99,11 @@ def safe_traceparent(text: str | None) -> str | None:
 
 # Logs
 
-_SECRET_KEYS = "authorization|cookie|password|passwd|secret|api[_-]?key|token|credential|private[_-]?key|session[_-]?id"
-_SECRET_KEY = re.compile(_SECRET_KEYS, re.IGNORECASE)
+_NAMES = "authorization|cookie|password|passwd|secret|api[_-]?key|token|credential|private[_-]?key|session[_-]?id"
+_SECRET_KEY = re.compile(_NAMES, re.IGNORECASE)
 _SECRET_TEXTS = (
     # "password": "x", 'token': 'x', password=x, X-Api-Key: x
-    re.compile(rf"""((?:[\w-]*(?:{_SECRET_KEYS})[\w-]*)["']?\s*[:=]\s*)("[^"]*"?|'[^']*'?|[^\s,;&"'}}]+)""", re.IGNORECASE),
+    re.compile(rf"""([\w-]*(?:{_NAMES})[\w-]*["']?\s*[:=]\s*)("[^"]*"?|'[^']*'?|[^\s,;&"'}}]+)""", re.IGNORECASE),
     re.compile(r"(\b(?:bearer|basic|token)\s+)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE),
     re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)"),
 )
@@ -152,11 +150,11 @@ class _StandardLibrary(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         trouble = {"exc_info": record.exc_info} if record.exc_info else {}
-        structlog.get_logger().log(max(record.levelno, logging.DEBUG), record.getMessage(), logger=record.name, **trouble)
+        log.log(max(record.levelno, logging.DEBUG), record.getMessage(), logger=record.name, **trouble)
 
 
 def configure_logs(*, form: str = "json", level: str = "info", stream: TextIO | None = None) -> None:
-    """Decide form (`json` or `console`) and level of all logs of the process. Called once, by the program that starts."""
+    """Decide form (`json` or `console`) and level of all logs of the process; called once, at the start."""
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     shape: list[structlog.typing.Processor] = (

@@ -12,76 +12,27 @@ from __future__ import annotations
 
 import asyncio
 import http.cookiejar
-import re
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import anyio
 import httpx
-import msgspec
 
 from app import telemetry
-from app.errors import (
-    ConfigurationError,
-    DeadlineExceeded,
-    InvalidInput,
-    SourceMalformed,
-    SourceRejected,
-    SourceThrottled,
-    SourceTimeout,
-    SourceUnavailable,
-    TradegraphError,
-)
+from app.errors import DeadlineExceeded, SourceThrottled, SourceTimeout, SourceUnavailable, TradegraphError
 from app.settings import SourceSettings
-from app.sources.http_answer import Answer, retry_after
-from app.sources.http_transport import Exchange, MeteredTransport, PooledTransport
+from app.sources.http_answer import Answer
+from app.sources.http_faults import outcome_of, refusal, translated
+from app.sources.http_request import Outgoing, Params, base_url, path
+from app.sources.http_transport import Attempt, Exchange, MeteredTransport, PooledTransport
 
 __all__ = ["Answer", "HTTPClient", "Params", "path"]
 
 T = TypeVar("T")
-Params = Mapping[str, str | Sequence[str]] | Sequence[tuple[str, str]]
-
-_MAX_SEGMENT_BYTES = 512
-_EXCERPT = 300
-# An error's body is read to its end up to here, so that its connection can be used again.
-_MAX_ERROR_BYTES = 65536
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def path(*segments: str) -> str:
-    """A path of quoted segments: `path("v1", "orders", "SO/1")` is `/v1/orders/SO%2F1`. Raises InvalidInput for what
-    no key of any system looks like."""
-    return "".join(f"/{_quoted(segment)}" for segment in segments)
-
-
-def _quoted(segment: str) -> str:
-    try:
-        raw = segment.encode()
-    except UnicodeEncodeError:
-        raise InvalidInput("A key holds characters that are not valid Unicode.") from None
-    if segment in {"", ".", ".."} or _CONTROL.search(segment):
-        raise InvalidInput("A key must not be empty, '.' or '..', nor hold control characters.")
-    if len(raw) > _MAX_SEGMENT_BYTES:
-        raise InvalidInput(f"A key must not be longer than {_MAX_SEGMENT_BYTES} bytes; this one has {len(raw)}.")
-    return quote(raw, safe="")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """A request before it is sent. `safe` says that sending it twice does no harm."""
-
-    method: str
-    path: str
-    call: str
-    params: Params | None = None
-    content: bytes | None = None
-    headers: Mapping[str, str] | None = None
-    accept: Collection[int] = ()
-    safe: bool = True
+Lines = asyncio.Queue[list[bytes] | Exception | None]
+"""Lines as they come; an error or None is the end."""
 
 
 class HTTPClient:
@@ -101,7 +52,7 @@ class HTTPClient:
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        base = _base_url(source, settings.base_url)
+        base = base_url(source, settings.base_url)
         inner = transport or PooledTransport(
             settings.concurrency, ssl_context=ssl.create_default_context() if base.scheme == "https" else None
         )
@@ -113,11 +64,12 @@ class HTTPClient:
         self._client = httpx.AsyncClient(
             base_url=base,
             auth=auth,
-            headers={"User-Agent": "tradegraph", "Accept": "application/json", **(headers or {}), "Accept-Encoding": "gzip"},
+            headers={"User-Agent": "tradegraph", "Accept": "application/json", **(headers or {})}
+            | {"Accept-Encoding": "gzip"},
             # A backend's cookies would carry one caller's session into another's request.
             cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
             transport=MeteredTransport(source, inner, settings.max_response_bytes),
-            timeout=None,
+            timeout=None,  # noqa: S113 `_send` bounds the whole exchange, which a timeout per read does not
             trust_env=False,
             follow_redirects=False,
         )
@@ -157,8 +109,9 @@ class HTTPClient:
     ) -> T:
         """Post `json` (encoded by msgspec: a Decimal becomes a string) or `content`, and decode the JSON answer as
         `into`. Pass `safe=False` for what must not be sent twice."""
-        body, extra = _body(json, content, headers)
-        outgoing = Outgoing(method="POST", path=path, params=params, content=body, headers=extra, call=call, safe=safe)
+        outgoing = Outgoing(
+            method="POST", path=path, params=params, json=json, content=content, headers=headers, call=call, safe=safe
+        )
         return await self._send(outgoing, lambda answer: answer.decode(into))
 
     async def request(
@@ -175,9 +128,16 @@ class HTTPClient:
         accept: Collection[int] = (),
     ) -> Answer:
         """Send a request and read the answer whole. Statuses in `accept` are answers as good as 2xx."""
-        body, extra = _body(json, content, headers)
         outgoing = Outgoing(
-            method=method, path=path, params=params, content=body, headers=extra, call=call, safe=safe, accept=accept
+            method=method,
+            path=path,
+            params=params,
+            json=json,
+            content=content,
+            headers=headers,
+            call=call,
+            safe=safe,
+            accept=accept,
         )
         return await self._send(outgoing, lambda answer: answer)
 
@@ -193,11 +153,11 @@ class HTTPClient:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Send a request and hand over the lines of its answer as they come, without their ends; empty lines are
         left out. Time limit and size limit are those of a whole answer."""
-        body, extra = _body(json, None, {"Accept": "application/x-ndjson", **(headers or {})})
-        outgoing = Outgoing(method=method, path=path, content=body, headers=extra, call=call)
+        wanted = {"Accept": "application/x-ndjson", **(headers or {})}
+        outgoing = Outgoing(method=method, path=path, json=json, headers=wanted, call=call)
         exchange = Exchange(call)
         seconds, by_deadline = self._budget(exchange)
-        queue: asyncio.Queue[list[bytes] | Exception | None] = asyncio.Queue(maxsize=8)
+        queue: Lines = asyncio.Queue(maxsize=8)
         task = self._start(self._pump(outgoing, exchange, queue))
         timer = asyncio.get_running_loop().call_later(seconds, self._expire, task, exchange, by_deadline)
         try:
@@ -238,23 +198,18 @@ class HTTPClient:
             body = await response.aread()
             return read(Answer(self.source, response.status_code, response.headers, body))
 
-    async def _pump(
-        self, outgoing: Outgoing, exchange: Exchange, queue: asyncio.Queue[list[bytes] | Exception | None]
-    ) -> None:
+    async def _pump(self, outgoing: Outgoing, exchange: Exchange, queue: Lines) -> None:
         try:
             async with self._open(outgoing, exchange) as response:
                 await queue.put([])
-                rest = b""
-                async for chunk in response.aiter_raw():
-                    *lines, rest = (rest + chunk).split(b"\n")
+                async for lines in _split(response.aiter_raw()):
                     await queue.put(lines)
-                await queue.put([rest])
             exchange.done = True
             await queue.put(None)
         except asyncio.CancelledError:
             _put_last(queue, self._late(exchange))
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 whatever it is, it is raised where the lines are read
             _put_last(queue, error)
 
     @asynccontextmanager
@@ -262,65 +217,27 @@ class HTTPClient:
         """One exchange: wait for a slot, send, check the status; counted and its errors translated at the end."""
         async with self._slots:
             exchange.begun = True
-            response: httpx.Response | None = None
+            attempt: Attempt | None = None
             try:
-                response = await self._client.send(self._request(outgoing, exchange), stream=True)
+                request = outgoing.build(self._client, {"exchange": exchange})
+                response = await self._client.send(request, stream=True)
+                attempt = response.extensions["attempt"]
                 try:
-                    await self._check(outgoing, response)
+                    if not (200 <= response.status_code < 300 or response.status_code in outgoing.accept):
+                        raise await refusal(self.source, f"{outgoing.method} {outgoing.path}", response)
                     yield response
+                    attempt.settle("ok")
                 finally:
                     await response.aclose()
             except BaseException as error:
-                mine = self._translated(error)
-                _settle(response, exchange.stopped if isinstance(mine, asyncio.CancelledError) else _outcome(mine))
-                if mine is error:
+                ours = translated(self.source, error)
+                if attempt is not None:
+                    attempt.settle(exchange.stopped if isinstance(error, asyncio.CancelledError) else outcome_of(ours))
+                if ours is error:
                     raise
-                raise mine from error
-            _settle(response, "ok")
+                raise ours from error
 
-    def _request(self, outgoing: Outgoing, exchange: Exchange) -> httpx.Request:
-        if not outgoing.path.startswith("/") or outgoing.path.startswith("//") or "#" in outgoing.path:
-            raise ValueError(f"{outgoing.path!r} is not a path below the base URL of {self.source}; make it with path()")
-        headers = dict(outgoing.headers or {})
-        scope = telemetry.scope.get()
-        if scope is not None:
-            headers |= {"X-Request-ID": scope.request_id, "X-Correlation-ID": scope.correlation_id}
-            if scope.traceparent is not None:
-                headers["traceparent"] = scope.traceparent
-        params = outgoing.params
-        return self._client.build_request(
-            outgoing.method,
-            outgoing.path,
-            params=httpx.QueryParams(params) if isinstance(params, Mapping) else params and httpx.QueryParams(list(params)),
-            content=outgoing.content,
-            headers=headers,
-            extensions={"exchange": exchange},
-        )
-
-    # Faults
-
-    async def _check(self, outgoing: Outgoing, response: httpx.Response) -> None:
-        status = response.status_code
-        if 200 <= status < 300 or status in outgoing.accept:
-            return
-        detail = f"{outgoing.method} {outgoing.path} answered {status}: {await _excerpt(response)}"
-        if status == 429:
-            raise SourceThrottled(self.source, retry_after=retry_after(response.headers), detail=detail)
-        if status >= 500:
-            raise SourceUnavailable(self.source, detail=detail)
-        raise SourceRejected(self.source, status=status, detail=detail)
-
-    def _translated(self, error: BaseException) -> BaseException:
-        detail = f"{type(error).__name__}: {error}"
-        if isinstance(error, httpx.PoolTimeout):
-            return SourceThrottled(self.source, detail=detail)
-        if isinstance(error, httpx.TimeoutException):
-            return SourceTimeout(self.source, detail=detail)
-        if isinstance(error, httpx.DecodingError):
-            return SourceMalformed(self.source, detail=detail)
-        if isinstance(error, (httpx.RequestError, OSError)):
-            return SourceUnavailable(self.source, detail=detail)
-        return error
+    # Time and tasks
 
     def _late(self, exchange: Exchange) -> TradegraphError:
         """What it means that this exchange was stopped."""
@@ -332,8 +249,6 @@ class HTTPClient:
         if exchange.stopped == "deadline":
             return DeadlineExceeded(detail=f"waiting for {self.source} {exchange.call}")
         return SourceTimeout(self.source, detail=f"{exchange.call}: no complete answer within {self._timeout} s")
-
-    # Time and tasks
 
     def _budget(self, exchange: Exchange) -> tuple[float, bool]:
         """The seconds a call may take, and whether it is the running request's deadline that says so."""
@@ -369,73 +284,33 @@ class HTTPClient:
             self._stop(task)
 
 
-def _base_url(source: str, text: str) -> httpx.URL:
-    key = f"sources.{source}.base_url"
-    try:
-        base = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(key, text, f"not a URL ({error})") from None
-    if base.userinfo:
-        raise ConfigurationError(key, str(base.copy_with(userinfo=b"")), "credentials belong into `credentials`")
-    if base.scheme not in {"http", "https"} or not base.host or base.query or base.fragment:
-        raise ConfigurationError(key, text, "give http:// or https://, a host and at most a path")
-    return base
+async def _split(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """The lines that each chunk completes."""
+    parts: list[bytes] = []
+    async for chunk in chunks:
+        if b"\n" in chunk:
+            *lines, rest = b"".join([*parts, chunk]).split(b"\n")
+            parts = [rest]
+            yield lines
+        else:
+            parts.append(chunk)
+    yield [b"".join(parts)]
 
 
-def _body(
-    json: object | None, content: bytes | None, headers: Mapping[str, str] | None
-) -> tuple[bytes | None, Mapping[str, str] | None]:
-    if json is None:
-        return content, headers
-    return msgspec.json.encode(json), {"Content-Type": "application/json", **(headers or {})}
-
-
-async def _excerpt(response: httpx.Response) -> str:
-    """The beginning of an error's body, for the log."""
-    start, size = b"", 0
-    try:
-        async for chunk in response.aiter_raw():
-            start += chunk[: _EXCERPT - len(start)]
-            size += len(chunk)
-            if size > _MAX_ERROR_BYTES:
-                break
-    except (httpx.RequestError, SourceMalformed):
-        pass  # The status alone says enough.
-    return start.decode(errors="replace")
-
-
-def _settle(response: httpx.Response | None, outcome: str) -> None:
-    if response is not None:
-        response.extensions["attempt"].settle(outcome)
-
-
-_OUTCOMES = {
-    SourceTimeout: "timeout",
-    SourceThrottled: "throttled",
-    SourceRejected: "rejected",
-    SourceMalformed: "malformed",
-    SourceUnavailable: "unavailable",
-}
-
-
-def _outcome(error: BaseException) -> str:
-    return _OUTCOMES.get(type(error), "failed")  # type: ignore[call-overload]
-
-
-def _put_last(queue: asyncio.Queue[list[bytes] | Exception | None], error: Exception) -> None:
+def _put_last(queue: Lines, error: Exception) -> None:
     while not queue.empty():
         queue.get_nowait()
     queue.put_nowait(error)
 
 
-async def _next_lines(queue: asyncio.Queue[list[bytes] | Exception | None]) -> list[bytes] | None:
+async def _next_lines(queue: Lines) -> list[bytes] | None:
     got = await queue.get()
     if isinstance(got, Exception):
         raise got
     return got
 
 
-async def _lines(queue: asyncio.Queue[list[bytes] | Exception | None]) -> AsyncIterator[bytes]:
+async def _lines(queue: Lines) -> AsyncIterator[bytes]:
     while (lines := await _next_lines(queue)) is not None:
         for line in lines:
             if stripped := line.strip():

@@ -55,7 +55,8 @@ class Answer:
 
     def _describe(self, trouble: str) -> str:
         kind = self.headers.get("content-type", "no content type")
-        return f"{self.status} {kind}, {len(self.body)} bytes, {trouble}: {self.body[:_EXCERPT].decode(errors='replace')}"
+        start = self.body[:_EXCERPT].decode(errors="replace")
+        return f"{self.status} {kind}, {len(self.body)} bytes, {trouble}: {start}"
 
 
 @cache

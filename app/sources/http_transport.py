@@ -12,6 +12,7 @@ import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import httpcore2
 import httpx
@@ -21,6 +22,7 @@ from app.errors import SourceMalformed
 
 # Shorter than the keep-alive of common servers (Node, uvicorn: 5 s), so that a request rarely meets a closing socket.
 KEEPALIVE_SECONDS = 4.0
+_PIECE = 65536
 
 SIGN_IN = "sign_in"
 """The call name under which the requests of an auth flow are counted."""
@@ -67,7 +69,6 @@ class PooledTransport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        assert isinstance(request.stream, httpx.AsyncByteStream)
         inner = httpcore2.Request(
             method=request.method,
             url=httpcore2.URL(
@@ -77,14 +78,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 target=request.url.raw_path,
             ),
             headers=request.headers.raw,
-            content=request.stream,
+            content=cast(AsyncIterable[bytes], request.stream),
         )
         with _as_httpx(request):
             response = await self.pool.handle_async_request(inner)
-        assert isinstance(response.stream, AsyncIterable)
-        return httpx.Response(
-            status_code=response.status, headers=response.headers, stream=_PooledBody(request, response.stream)
-        )
+        stream = _PooledBody(request, cast(AsyncIterable[bytes], response.stream))
+        return httpx.Response(status_code=response.status, headers=response.headers, stream=stream)
 
     async def aclose(self) -> None:
         await self.pool.aclose()
@@ -108,19 +107,24 @@ class _BoundedBody(httpx.AsyncByteStream):
             if unpacker is None:
                 yield chunk
                 continue
-            while chunk:
-                try:
-                    plain = unpacker.decompress(chunk, 65536)
-                except zlib.error as error:
-                    raise SourceMalformed(self._source, detail=f"broken gzip: {error}") from error
-                self._unpacked = self._count(self._unpacked, plain, "bytes unpacked")
+            waiting = chunk
+            while waiting:
+                if unpacker.eof:  # gzip allows several members one after the other
+                    unpacker = zlib.decompressobj(wbits=31)
+                plain, waiting = self._unpack(unpacker, waiting)
                 if plain:
                     yield plain
-                chunk = unpacker.unconsumed_tail
-                if unpacker.eof and (chunk := unpacker.unused_data):
-                    unpacker = zlib.decompressobj(wbits=31)
         if unpacker is not None and self._received and not unpacker.eof:
             raise SourceMalformed(self._source, detail="the gzip answer ends in the middle")
+
+    def _unpack(self, unpacker: zlib._Decompress, packed: bytes) -> tuple[bytes, bytes]:
+        """At most 64 kB of plain bytes, and the packed ones that are left."""
+        try:
+            plain = unpacker.decompress(packed, _PIECE)
+        except zlib.error as error:
+            raise SourceMalformed(self._source, detail=f"broken gzip: {error}") from error
+        self._unpacked = self._count(self._unpacked, plain, "bytes unpacked")
+        return plain, unpacker.unconsumed_tail or unpacker.unused_data
 
     def _count(self, before: int, chunk: bytes, what: str) -> int:
         after = before + len(chunk)
@@ -135,8 +139,7 @@ class _BoundedBody(httpx.AsyncByteStream):
 def _bounded(source: str, response: httpx.Response, limit: int) -> httpx.Response:
     """The same answer, unpacked, and with a body that ends in SourceMalformed where it passes the limit."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    stream = response.stream
-    assert isinstance(stream, httpx.AsyncByteStream)
+    stream = cast(httpx.AsyncByteStream, response.stream)
     known = encoding in {"gzip", "x-gzip", "identity", ""}
     packed = encoding in {"gzip", "x-gzip"}
     headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]

@@ -1,0 +1,592 @@
+"""The HTTP seam against a backend that misbehaves in every way."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import itertools
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from types import NoneType
+
+import httpx
+import msgspec
+import pytest
+
+from app import telemetry
+from app.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    InvalidInput,
+    SourceMalformed,
+    SourceRejected,
+    SourceThrottled,
+    SourceTimeout,
+    SourceUnavailable,
+)
+from app.settings import SourceSettings
+from app.sources.http import HTTPClient, path
+from app.sources.http_transport import PooledTransport
+from tests.upstreams.faulty import Faulty, faulty
+
+SECRET_TEXT = "ORA-00942"
+
+
+class Row(msgspec.Struct):
+    id: str
+    total: Decimal | None = None
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Faulty]:
+    async with faulty() as state:
+        yield state
+
+
+@asynccontextmanager
+async def connected(url: str, **settings) -> AsyncIterator[HTTPClient]:
+    transport = settings.pop("transport", None)
+    auth = settings.pop("auth", None)
+    headers = settings.pop("headers", None)
+    given = SourceSettings(**{"vendor": "x", "base_url": url, "timeout": 5.0} | settings)
+    client = HTTPClient("erp", given, transport=transport, auth=auth, headers=headers)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+@pytest.fixture
+async def client(upstream: Faulty) -> AsyncIterator[HTTPClient]:
+    async with connected(upstream.url) as made:
+        yield made
+
+
+def count(call: str, outcome: str) -> float:
+    labels = {"source": "erp", "call": call, "outcome": outcome}
+    return telemetry.metrics().registry.get_sample_value("tradegraph_backend_calls_total", labels) or 0.0
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "outcome"),
+    [
+        ("/close", SourceUnavailable, "unavailable"),
+        ("/reset", SourceUnavailable, "unavailable"),
+        ("/reset-midway", SourceUnavailable, "unavailable"),
+        ("/short", SourceUnavailable, "unavailable"),
+        ("/not-http", SourceUnavailable, "unavailable"),
+        ("/status?code=500", SourceUnavailable, "unavailable"),
+        ("/status?code=503&retry_after=2", SourceUnavailable, "unavailable"),
+        ("/status?code=429", SourceThrottled, "throttled"),
+        ("/status?code=400", SourceRejected, "rejected"),
+        ("/status?code=401", SourceRejected, "rejected"),
+        ("/status?code=404", SourceRejected, "rejected"),
+        ("/redirect?to=http://other.example.com/", SourceRejected, "rejected"),
+        ("/redirect?to=/ok&code=307", SourceRejected, "rejected"),
+        ("/long", SourceMalformed, "malformed"),
+        ("/truncated", SourceMalformed, "malformed"),
+        ("/html", SourceMalformed, "malformed"),
+        ("/wrong-types", SourceMalformed, "malformed"),
+        ("/bomb", SourceMalformed, "malformed"),
+        ("/huge", SourceMalformed, "malformed"),
+        ("/broken-gzip", SourceMalformed, "malformed"),
+        ("/broken-gzip?cut=1", SourceMalformed, "malformed"),
+    ],
+)
+async def test_fault_has_its_error_and_outcome_and_leaks_nothing(client, upstream, target, error, outcome):
+    name, _, query = target.partition("?")
+    with pytest.raises(error) as caught:
+        await client.get(f"{name}?{query}" if query else name, into=Row, call=target)
+    assert type(caught.value) is error
+    assert caught.value.source == "erp"
+    assert caught.value.message == f"The source 'erp' {error.says}."
+    assert count(target, outcome) == 1
+    assert len(upstream.seen) == 1
+    await upstream.idle()
+    assert client.busy == 0
+
+
+async def test_text_of_the_backend_is_in_the_detail_only(client):
+    with pytest.raises(SourceUnavailable) as caught:
+        await client.get("/status", params={"code": "500"}, into=Row, call="rows")
+    assert SECRET_TEXT in (caught.value.detail or "")
+    assert SECRET_TEXT not in caught.value.message
+    assert SECRET_TEXT not in str(caught.value)
+
+
+async def test_refused_connection_is_unavailable():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        async with connected(f"http://127.0.0.1:{closed.getsockname()[1]}") as client:
+            with pytest.raises(SourceUnavailable):
+                await client.get("/ok", into=Row, call="refused")
+    assert count("refused", "unavailable") == 1
+
+
+@pytest.mark.parametrize("target", ["/hang", "/hang-midway", "/drip"])
+async def test_answer_that_never_completes_is_a_timeout(upstream, target):
+    async with connected(upstream.url, timeout=0.1) as client:
+        with pytest.raises(SourceTimeout):
+            await client.get(target, into=Row, call=f"late{target}")
+        await upstream.idle()
+        assert client.busy == 0
+    assert count(f"late{target}", "timeout") == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("2", 2.0),
+        ("0", 0.0),
+        ("999999999999", 3600.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0),
+        ("soon", None),
+        ("-5", None),
+        ("1e9", None),
+        (None, None),
+    ],
+)
+async def test_throttled_tells_when_to_come_again(client, header, seconds):
+    params = {"code": "429"} | ({"retry_after": header} if header else {})
+    with pytest.raises(SourceThrottled) as caught:
+        await client.get("/status", params=params, into=Row, call="throttled")
+    assert caught.value.retry_after == seconds
+
+
+async def test_status_of_a_refusal_is_kept(client):
+    with pytest.raises(SourceRejected) as caught:
+        await client.get("/redirect", params={"to": "http://other.example.com/", "code": "308"}, into=Row, call="r")
+    assert caught.value.status == 308
+
+
+async def test_redirect_is_not_followed_and_takes_no_credentials_along(upstream):
+    async with faulty() as other, connected(upstream.url, headers={"Authorization": "Bearer hush"}) as client:
+        with pytest.raises(SourceRejected):
+            await client.get("/redirect", params={"to": f"{other.url}/ok"}, into=Row, call="r")
+        assert other.seen == []
+
+
+async def test_accepted_status_is_an_answer(client):
+    answer = await client.request("GET", "/status", params={"code": "404"}, call="accepted", accept={404})
+    assert answer.status == 404
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.decode(dict[str, str]) == {"error": "ORA-00942: table or view does not exist"}
+    assert count("accepted", "ok") == 1
+    assert count("accepted", "rejected") == 0
+
+
+async def test_no_cookie_is_kept(upstream):
+    async def app(scope, receive, send):
+        cookies = [value for name, value in scope["headers"] if name == b"cookie"]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"set-cookie", b"session=1; Path=/")]})
+        await send({"type": "http.response.body", "body": msgspec.json.encode(len(cookies))})
+
+    async with connected("http://backend.example.com", transport=httpx.ASGITransport(app)) as client:
+        assert await client.get("/", into=int, call="cookies") == 0
+        assert await client.get("/", into=int, call="cookies") == 0
+
+
+# Decoding
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'{"id": 1}',
+        b'{"id": null}',
+        b'{"total": 1}',
+        b'{"id": "1", "total": NaN}',
+        b'{"id": "1", "total": "NaN"}',
+        b'{"id": "1", "total": "-sNaN17"}',
+        b'{"id": "1", "total": "Infinity"}',
+        b'{"id": "1", "total": " -inf "}',
+        b'{"id": "1", "total": true}',
+        b'{"id": "1", "total": "12,50"}',
+        b'{"id": "\xff"}',
+        b'{"id": "1", "unread": "\xff"}',
+        b'\xef\xbb\xbf{"id": "1"}',
+        b'{"id": "1"} {"id": "2"}',
+        b'{"id": "1", "unread": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=lambda body: repr(body[:30]),
+)
+async def test_unreadable_body_is_malformed(client, body):
+    with pytest.raises(SourceMalformed) as caught:
+        await client.post("/body", content=body, into=Row, call="decode")
+    assert caught.value.message == "The source 'erp' sent an answer that cannot be read; the operators have been told."
+
+
+@pytest.mark.parametrize("text", ["0.1", "12.10", "97.0719", "123456789012345678901234567890.123456789", "1E-7"])
+async def test_numbers_keep_every_digit(client, text):
+    row = await client.post("/body", content=f'{{"id":"1","total":{text}}}'.encode(), into=Row, call="decode")
+    assert (row.total, str(row.total)) == (Decimal(text), str(Decimal(text)))
+
+
+async def test_text_that_reads_nan_is_no_number_and_passes(client):
+    row = await client.post("/body", content=b'{"id": "NaN", "total": "1.0"}', into=Row, call="decode")
+    assert row == Row(id="NaN", total=Decimal("1.0"))
+
+
+async def test_gzip_in_several_members_is_read(upstream):
+    packed = gzip.compress(b'{"id":') + gzip.compress(b' "1"}')
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-encoding", b"gzip")]})
+        await send({"type": "http.response.body", "body": packed})
+
+    async with connected("http://backend.example.com", transport=httpx.ASGITransport(app)) as client:
+        assert await client.get("/", into=Row, call="members") == Row(id="1")
+
+
+async def test_unasked_encoding_is_malformed(client):
+    with pytest.raises(SourceMalformed):
+        await client.post("/body", params={"encoding": "br"}, content=b'{"id": "1"}', into=Row, call="br")
+
+
+async def test_answer_without_content_is_none(client):
+    assert await client.post("/body", content=b"", into=NoneType, call="none") is None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_size_limit_is_exact(upstream, packed):
+    params = {"gzip": "1"} if packed else {}
+    async with connected(upstream.url, max_response_bytes=2000) as client:
+        fits = b'"' + b"x" * 1998 + b'"'
+        assert len(await client.post("/body", params=params, content=fits, into=str, call="fits")) == 1998
+        with pytest.raises(SourceMalformed):
+            await client.post("/body", params=params, content=fits + b" ", into=str, call="exceeds")
+
+
+async def test_limit_on_the_wire_holds_for_packed_answers(upstream):
+    noise = bytes(range(256)) * 16
+    async with connected(upstream.url, max_response_bytes=1024) as client:
+        with pytest.raises(SourceMalformed) as caught:
+            await client.request("POST", "/body", content=noise, params={"encoding": "gzip"}, call="wire")
+    assert caught.value.detail == "answer exceeds max_response_bytes = 1024 (bytes on the wire)"
+
+
+# What is sent
+
+
+async def test_headers_of_the_scope_are_passed_on(client, upstream):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with telemetry.begin(request_id="req-1", correlation_id="cor-1", traceparent=trace) as scope:
+        await client.get("/ok", into=dict, call="ok")
+    sent = upstream.seen[0].headers
+    assert (sent["x-request-id"], sent["x-correlation-id"], sent["traceparent"]) == ("req-1", "cor-1", trace)
+    assert sent["accept-encoding"] == "gzip"
+    assert scope.calls == [("erp", "ok")]
+
+
+async def test_without_a_scope_no_ids_are_made_up(client, upstream):
+    await client.get("/ok", into=dict, call="ok")
+    assert not {"x-request-id", "x-correlation-id", "traceparent"} & upstream.seen[0].headers.keys()
+
+
+async def test_json_and_parameters_are_sent(client, upstream):
+    body = {"quantity": Decimal("1.50"), "name": "Ø 8 mm"}
+    params = {"id": ["1", "a&b"], "q": "x y"}
+    await client.post("/ok", json=body, params=params, into=dict, headers={"X-Channel": "eu"}, call="ok")
+    seen = upstream.seen[0]
+    assert seen.target == "/ok?id=1&id=a%26b&q=x+y"
+    assert seen.body == '{"quantity":"1.50","name":"Ø 8 mm"}'.encode()
+    assert seen.headers["content-type"] == "application/json"
+    assert seen.headers["x-channel"] == "eu"
+
+
+async def test_base_path_is_kept(upstream):
+    async with connected(f"{upstream.url}/api/v2/") as client:
+        await client.get(path("orders", "SO/1 ?#ä"), into=dict, call="ok")
+    assert upstream.seen[0].target == "/api/v2/orders/SO%2F1%20%3F%23%C3%A4"
+
+
+@pytest.mark.parametrize(
+    ("segments", "quoted"),
+    [
+        (("v1", "orders", "SO/1"), "/v1/orders/SO%2F1"),
+        (("a b", "%2e%2e", "..."), "/a%20b/%252e%252e/..."),
+        (("x?y=1#z",), "/x%3Fy%3D1%23z"),
+        (("😀",), "/%F0%9F%98%80"),
+        (("http://other.example.com",), "/http%3A%2F%2Fother.example.com"),
+        (("\\..\\",), "/%5C..%5C"),
+        (("x" * 512,), "/" + "x" * 512),
+    ],
+)
+def test_segments_are_quoted(segments, quoted):
+    assert path(*segments) == quoted
+
+
+@pytest.mark.parametrize("segment", ["", ".", "..", "a\0b", "a\nb", "\x7f", "x" * 513, "ä" * 257, "\ud800"])
+def test_segment_no_key_looks_like_is_refused(segment):
+    with pytest.raises(InvalidInput) as caught:
+        path("orders", segment)
+    assert caught.value.code == "INVALID_INPUT"
+    assert len(caught.value.message) < 100
+
+
+@pytest.mark.parametrize("wrong", ["//other.example.com/x", "http://other.example.com/x", "orders", "/x#y"])
+async def test_path_that_leaves_the_base_is_refused(client, upstream, wrong):
+    with pytest.raises(ValueError, match="not a path below the base URL"):
+        await client.get(wrong, into=dict, call="wrong")
+    assert upstream.seen == []
+    assert client.busy == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://erp.example.com", "erp.example.com", "http://", "http://erp.example.com/?a=1", "http://[", ""]
+)
+def test_wrong_base_url_stops_the_start(url):
+    with pytest.raises(ConfigurationError) as caught:
+        HTTPClient("erp", SourceSettings(vendor="x", base_url=url))
+    assert caught.value.key == "sources.erp.base_url"
+
+
+def test_credentials_in_the_base_url_are_refused_and_not_repeated():
+    with pytest.raises(ConfigurationError) as caught:
+        HTTPClient("erp", SourceSettings(vendor="x", base_url="http://joe:hush@erp.example.com"))
+    assert "hush" not in str(caught.value)
+
+
+# Sign-in flows
+
+
+class SignIn(httpx.Auth):
+    """Signs in once per refusal, as vendors' flows do."""
+
+    requires_response_body = True
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:
+        answer = yield request
+        if answer.status_code == 401:
+            url = request.url.copy_with(raw_path=b"/body")
+            token = yield httpx.Request("POST", url, content=b'"t0k3n"')
+            request.headers["Authorization"] = f"Bearer {token.json()}"
+            yield request
+
+
+async def test_requests_of_a_sign_in_are_counted_and_kept_apart(upstream):
+    async with connected(upstream.url, auth=SignIn()) as client:
+        with telemetry.begin() as scope, pytest.raises(SourceRejected):
+            await client.get("/status", params={"code": "401"}, into=dict, call="signed")
+    assert [seen.path for seen in upstream.seen] == ["/status", "/body", "/status"]
+    assert upstream.seen[2].headers["authorization"] == "Bearer t0k3n"
+    assert scope.calls == [("erp", "signed"), ("erp", "sign_in"), ("erp", "signed")]
+    assert count("signed", "rejected") == 2
+    assert count("sign_in", "ok") == 1
+
+
+# Deadline and concurrency
+
+
+async def test_over_deadline_sends_nothing(client, upstream):
+    with telemetry.begin(timeout=-1), pytest.raises(DeadlineExceeded):
+        await client.get("/ok", into=dict, call="over")
+    assert upstream.seen == []
+    labels = {"source": "erp", "call": "over", "reason": "deadline"}
+    assert telemetry.metrics().registry.get_sample_value("tradegraph_backend_unsent_total", labels) == 1
+
+
+async def test_deadline_of_the_request_ends_a_call_before_the_source_would(client, upstream):
+    with telemetry.begin(timeout=0.1), pytest.raises(DeadlineExceeded):
+        await client.get("/hang", into=dict, call="deadline")
+    assert count("deadline", "deadline") == 1
+    await upstream.idle()
+
+
+async def test_source_timeout_holds_below_a_later_deadline(upstream):
+    async with connected(upstream.url, timeout=0.1) as client:
+        with telemetry.begin(timeout=30), pytest.raises(SourceTimeout):
+            await client.get("/hang", into=dict, call="source_timeout")
+
+
+async def test_no_more_requests_at_once_than_configured(upstream):
+    async with connected(upstream.url, concurrency=3) as client:
+        calls = [asyncio.create_task(client.get("/held", into=Row, call="held")) for _ in range(10)]
+        await upstream.arrived(3)
+        assert (upstream.open, client.busy) == (3, 3)
+        upstream.release.set()
+        assert await asyncio.gather(*calls) == [Row(id="late")] * 10
+        assert (upstream.most_open, client.busy) == (3, 0)
+
+
+async def test_waiting_for_a_slot_counts_against_the_time(upstream):
+    async with connected(upstream.url, concurrency=1) as client:
+        first = asyncio.create_task(client.get("/held", into=Row, call="first"))
+        await upstream.arrived(1)
+        with telemetry.begin(timeout=0.1), pytest.raises(SourceThrottled):
+            await client.get("/ok", into=dict, call="second")
+        assert len(upstream.seen) == 1
+        upstream.release.set()
+        assert await first == Row(id="late")
+    assert count("second", "ok") == 0
+    labels = {"source": "erp", "call": "second", "reason": "throttled"}
+    assert telemetry.metrics().registry.get_sample_value("tradegraph_backend_unsent_total", labels) == 1
+
+
+# Cancellation
+
+
+async def steps(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_thousand_cancellations_lose_no_slot(upstream):
+    transport = PooledTransport(4)
+    async with connected(upstream.url, concurrency=4, transport=transport) as client:
+        targets = itertools.cycle(["/ok", "/hang", "/hang-midway", "/drip", "/reset-midway"])
+        calls: list[asyncio.Task[object]] = []
+        for turn in range(1000):
+            # Cancelled after 0 to 39 turns of the loop: while waiting, connecting, sending, reading, or done.
+            calls.append(asyncio.create_task(client.post(next(targets), json="x", into=object, call="cancelled")))
+            await steps(turn % 40)
+            calls[-1].cancel()
+            if turn % 3 == 0:
+                await steps(1)
+                calls[-1].cancel()
+            if turn % 7 == 0:
+                await asyncio.wait(calls[-1:])
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        assert sum(isinstance(result, asyncio.CancelledError) for result in done) > 900
+        async with asyncio.timeout(10):
+            await upstream.idle()
+            answers = await asyncio.gather(*(client.get("/ok", into=dict, call="alive") for _ in range(20)))
+        assert len(answers) == 20
+        assert client.busy == 0
+        assert transport.pool._requests == []
+        assert all(connection.is_idle() for connection in transport.pool.connections)
+
+
+@asynccontextmanager
+async def deaf_port() -> AsyncIterator[str]:
+    """A port on which connections stay half open: its backlog is full and nobody accepts."""
+    loop = asyncio.get_running_loop()
+    waiting: list[socket.socket] = []
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        while True:
+            filler = socket.socket()
+            filler.setblocking(False)
+            waiting.append(filler)
+            try:
+                async with asyncio.timeout(0.2):
+                    await loop.sock_connect(filler, listening.getsockname())
+            except TimeoutError:
+                break
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        for filler in waiting:
+            filler.close()
+
+
+async def test_cancelled_while_connecting_loses_no_slot():
+    transport = PooledTransport(2)
+    async with deaf_port() as url, connected(url, concurrency=2, transport=transport, timeout=0.2) as client:
+        for _ in range(50):
+            call = asyncio.create_task(client.get("/ok", into=dict, call="connecting"))
+            await steps(15)
+            assert transport.pool.connections != []
+            call.cancel()
+            await asyncio.wait([call])
+            await steps(5)
+        assert (client.busy, transport.pool.connections, transport.pool._requests) == (0, [], [])
+        with pytest.raises(SourceTimeout):
+            await client.get("/ok", into=dict, call="connecting")
+
+
+async def test_cancelled_call_is_counted_as_such(client, upstream):
+    call = asyncio.create_task(client.get("/hang", into=dict, call="given_up"))
+    await upstream.arrived(1)
+    call.cancel()
+    await asyncio.wait([call])
+    await upstream.idle()
+    assert call.cancelled()
+    assert count("given_up", "cancelled") == 1
+
+
+async def test_closing_ends_what_runs(upstream):
+    async with connected(upstream.url) as client:
+        call = asyncio.create_task(client.get("/hang", into=dict, call="closed"))
+        await upstream.arrived(1)
+        await client.aclose()
+        with pytest.raises(SourceUnavailable):
+            await call
+
+
+# Lines
+
+
+async def collect(client: HTTPClient, target: str, **more) -> list[bytes]:
+    async with client.stream_lines("POST", target, call="lines", **more) as lines:
+        return [line async for line in lines]
+
+
+async def test_lines_come_one_by_one(upstream):
+    sent = b'{"a":1}\n\n{"b":2}\r\n' + b"x" * 200_000 + b"\nlast"
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for start in range(0, len(sent), 7919):
+            await send({"type": "http.response.body", "body": sent[start : start + 7919], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with connected("http://backend.example.com", transport=httpx.ASGITransport(app)) as client:
+        assert await collect(client, "/") == [b'{"a":1}', b'{"b":2}', b"x" * 200_000, b"last"]
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("/status?code=500", SourceUnavailable),
+        ("/status?code=403", SourceRejected),
+        ("/status?code=429", SourceThrottled),
+        ("/close", SourceUnavailable),
+        ("/reset-midway", SourceUnavailable),
+        ("/huge", SourceMalformed),
+        ("/bomb", SourceMalformed),
+    ],
+)
+async def test_fault_of_a_stream_has_its_error(client, upstream, target, error):
+    with pytest.raises(error):
+        await collect(client, target)
+    await upstream.idle()
+    assert client.busy == 0
+
+
+@pytest.mark.parametrize("target", ["/hang", "/hang-midway", "/drip"])
+@pytest.mark.parametrize("deadline", [False, True])
+async def test_stream_that_never_ends_is_late(upstream, target, deadline):
+    async with connected(upstream.url, timeout=5 if deadline else 0.1) as client:
+        with telemetry.begin(timeout=0.1 if deadline else 5):
+            with pytest.raises(DeadlineExceeded if deadline else SourceTimeout):
+                await collect(client, target)
+        await upstream.idle()
+        assert client.busy == 0
+
+
+async def test_stream_left_early_gives_its_slot_back(upstream):
+    async with connected(upstream.url, concurrency=1) as client:
+        for _ in range(20):
+            async with client.stream_lines("GET", "/drip", call="left"):
+                pass
+        assert (await client.get("/ok", into=dict, call="after"))["method"] == "GET"
+
+
+async def test_error_in_the_body_of_a_stream_passes_through(client):
+    with pytest.raises(KeyError):
+        async with client.stream_lines("GET", "/drip", call="left"):
+            raise KeyError("ours")
+
+
+def test_its_repr_tells_no_secret():
+    settings = SourceSettings(vendor="x", base_url="http://erp.example.com")
+    assert repr(HTTPClient("erp", settings, headers={"Authorization": "Bearer hush"})) == "<HTTPClient erp>"
