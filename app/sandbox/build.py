@@ -1,0 +1,230 @@
+"""Build the sandbox's three SQLite files: the same data for the same day, every time."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.sandbox import accounts as customers
+from app.sandbox import catalog, parcels, shop, supply
+from app.sandbox.billing import invoice_rows, return_rows
+from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales
+
+VERSION = "1"
+"""Raised with every change to the data, so that older files are built anew."""
+
+SEED = 20_261_121
+SYSTEMS = ("erp", "commerce", "logistics")
+DEMO = f"SO-{DEMO_ORDER}"
+
+_TABLES = """
+CREATE TABLE docs (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE keys (kind TEXT NOT NULL, key TEXT NOT NULL, place INTEGER NOT NULL, n INTEGER NOT NULL, tag TEXT,
+    PRIMARY KEY (kind, key, place, n)) WITHOUT ROWID;
+CREATE TABLE texts (kind TEXT NOT NULL, key TEXT NOT NULL, text TEXT NOT NULL, tag TEXT, n INTEGER NOT NULL,
+    PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE changes (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class Writer:
+    """Collects the documents of one system and the keys they are found by, and writes them in one go."""
+
+    def __init__(self) -> None:
+        self.docs: list[tuple[int, bytes]] = []
+        self.keys: list[tuple[str, str, int, int, str | None]] = []
+        self.texts: list[tuple[str, str, str, str | None, int]] = []
+        self.moves: list[tuple[str, str, str]] = []
+        self._encode = msgspec.json.Encoder().encode
+
+    def add(self, row: object, keys: Iterable[tuple[str, str]], place: int = 0) -> int:
+        """Keep a document under (kind, key) pairs; `place` orders the documents of one key."""
+        n = len(self.docs) + 1
+        self.docs.append((n, self._encode(row)))
+        self.keys.extend((kind, key, place, n, None) for kind, key in keys)
+        return n
+
+    def text(self, kind: str, key: str, words: Iterable[str], n: int, tag: str | None = None) -> None:
+        """Make a document findable by words."""
+        self.texts.append((kind, key, " ".join(words).lower(), tag, n))
+
+    def change(self, kind: str, key: str, at: str) -> None:
+        """Note that something changed."""
+        self.moves.append((at, kind, key))
+
+    def write(self, path: Path, day: date) -> None:
+        """Write the file beside its place and move it there, so that a broken build leaves nothing."""
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        partial.unlink(missing_ok=True)
+        db = sqlite3.connect(partial)
+        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _TABLES)
+        with db:
+            db.executemany("INSERT INTO docs VALUES (?, ?)", self.docs)
+            self.keys.sort(key=lambda row: row[:4])
+            db.executemany("INSERT INTO keys VALUES (?, ?, ?, ?, ?)", self.keys)
+            db.executemany("INSERT INTO texts VALUES (?, ?, ?, ?, ?)", self.texts)
+            db.executemany("INSERT INTO changes VALUES (?, ?, ?)", [
+                (seq, kind, self._encode({"kind": kind, "key": key, "at": at}))
+                for seq, (at, kind, key) in enumerate(sorted(self.moves), 1)])  # fmt: skip
+            db.executemany("INSERT INTO meta VALUES (?, ?)", [("version", VERSION), ("day", day.isoformat())])
+        db.close()
+        partial.replace(path)
+
+
+def build(folder: Path, day: date) -> None:
+    """Write erp.db, commerce.db and logistics.db for a build day."""
+    folder.mkdir(parents=True, exist_ok=True)
+    calendar = Calendar(day)
+    articles = catalog.articles(random.Random(SEED))
+    buyers = customers.accounts(random.Random(SEED + 1), articles, day)
+    sold = sales(random.Random(SEED + 2), buyers)
+    levels = supply.stock_rows(articles, sold, calendar, random.Random(SEED + 3))
+    erp, commerce, logistics = Writer(), Writer(), Writer()
+    _items(erp, commerce, articles, day)
+    _orders(erp, commerce, sold, calendar)
+    _customers(erp, buyers, calendar)
+    _stock(erp, logistics, levels, calendar)
+    _web(commerce, sold, buyers, calendar)
+    _shipments(logistics, sold, calendar)
+    for name, writer in zip(SYSTEMS, (erp, commerce, logistics), strict=True):
+        writer.write(folder / f"{name}.db", day)
+
+
+def is_built(folder: Path) -> bool:
+    """Whether all three files are there, whole and of this version."""
+    for name in SYSTEMS:
+        path = folder / f"{name}.db"
+        if not path.exists():
+            return False
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            row = db.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
+        except sqlite3.DatabaseError:
+            row = None
+        finally:
+            db.close()
+        if row != (VERSION,):
+            return False
+    return True
+
+
+def _items(erp: Writer, commerce: Writer, articles: list[catalog.Article], day: date) -> None:
+    at = f"{day.isoformat()}T03:00:00Z"
+    relations = catalog.relation_rows(articles, random.Random(SEED + 4))
+    for article in articles:
+        row = catalog.item_row(article)
+        n = erp.add(row, [("items.sku", article.sku), ("items.gtin", article.gtin), ("items.id", row["id"])])
+        erp.text("items", article.sku, (article.sku, article.name, article.part), n, article.family.category)
+        erp.add(catalog.cost_row(article), [("costs", article.sku)])
+        if article.sku in relations:
+            erp.add(relations[article.sku], [("relations", article.sku)])
+        pricing = {"ticks": article.price, "category": article.family.category, "pack": article.pack[1],
+                   "base": article.family.base, "uoms": {unit["code"]: [unit["numerator"], unit["denominator"]]
+                                                         for unit in row["uoms"]}}  # fmt: skip
+        if article.status != "BLOCKED":
+            erp.add(pricing, [("pricing.item", article.sku)])
+        if article.index % 50:
+            commerce.add(catalog.content_row(article, article.index), [("contents", article.sku)])
+        if article.index % 40 == 0:
+            erp.change("ITEM", article.sku, at)
+    only = catalog.content_row(articles[0], 0) | {"id": "v5001", "sku": "SKU-5001", "description": "Web exclusive bundle"}
+    commerce.add(only, [("contents", "SKU-5001")])
+
+
+def _orders(erp: Writer, commerce: Writer, sold: list[Sale], calendar: Calendar) -> None:
+    for sale in sold:
+        row = order_row(sale, calendar)
+        add_order(erp, row)
+        if sale.age <= 30:
+            erp.change("ORDER", sale.number, row["updatedAt"])
+        for place, invoice in enumerate(invoice_rows(sale, calendar)):
+            erp.add(invoice, [("invoices", sale.number)], place)
+        for returned in return_rows(sale):
+            erp.add(returned, [("returns", sale.number)])
+        if shop.known(sale):
+            add_order(commerce, shop.web_order(row, sale, DEMO))
+            if sale.age <= 30:
+                commerce.change("ORDER", sale.number, row["updatedAt"])
+
+
+def add_order(writer: Writer, row: dict[str, Any]) -> None:
+    """An order with its four ways to be found; those of a customer ordered by when they were placed."""
+    minute = int(datetime.fromisoformat(row["orderedAt"]).timestamp()) // 60
+    found = [("orders.number", row["number"]), ("orders.id", row["id"])]
+    if "customerPo" in row:
+        found.append(("orders.po", pair(row["customer"], row["customerPo"])))
+    n = writer.add(row, found, minute)
+    writer.keys.append(("orders.customer", row["customer"], minute, n, row["status"]))
+
+
+def pair(first: str, second: str) -> str:
+    """Two keys as one."""
+    return f"{first}\x1f{second}"
+
+
+def _customers(erp: Writer, buyers: list[customers.Account], calendar: Calendar) -> None:
+    for account in buyers:
+        n = erp.add(account.row, [("customers.number", account.number), ("customers.id", account.row["id"])])
+        erp.text("customers", account.number, (account.number, account.row["name"]), n)
+        erp.add(customers.credit_row(account), [("credit", account.number)])
+        erp.add({"class": account.customer_class}, [("pricing.customer", account.number)])
+        for sku, terms in account.contract_lines.items():
+            erp.add(terms, [("pricing.contract", pair(account.number, sku))])
+        for number, sku in customers.part_numbers(account):
+            n = erp.add({"number": number, "sku": sku}, [("parts.number", pair(account.number, number))])
+            erp.keys.append(("parts.sku", pair(account.number, sku), 0, n, None))
+        if account.index % 25 == 0:
+            erp.change("CUSTOMER", account.number, calendar.at(1, "20:00:00"))
+
+
+def _stock(erp: Writer, logistics: Writer, levels: dict[str, dict[str, Any]], calendar: Calendar) -> None:
+    for row in customers.WAREHOUSES:
+        erp.add(row, [("warehouses", row["code"])])
+    for place, (sku, level) in enumerate(levels.items()):
+        erp.add(level, [("stock", sku)])
+        if place % 20 == 0:
+            erp.change("STOCK", sku, calendar.at(0, "04:30:00"))
+    third = {sku: level["positions"][2] for sku, level in levels.items()}
+    for row in parcels.balance_rows(third):
+        logistics.add(row, [("balances", pair(row["warehouse"], row["sku"]))])
+
+
+def _web(commerce: Writer, sold: list[Sale], buyers: list[customers.Account], calendar: Calendar) -> None:
+    held: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for sale in sold:
+        if shop.known(sale) and sale.status in OPEN and shop.web_status(sale, DEMO) != "CANCELLED":
+            for line in sale.lines:
+                if line.open_base:
+                    held[line.article.sku].append(shop.reservation(sale, line, calendar))
+    for order, account in zip(shop.new_orders(buyers, calendar), buyers, strict=False):
+        add_order(commerce, order)
+        commerce.change("ORDER", order["number"], order["orderedAt"])
+        for row in shop.new_reservations(order, account.row["shipTos"][0]["defaultWarehouse"]):
+            held[row["sku"]].append(row)
+    for sku, rows in held.items():
+        commerce.add(rows, [("reservations", sku)])
+
+
+def _shipments(logistics: Writer, sold: list[Sale], calendar: Calendar) -> None:
+    rng = random.Random(SEED + 5)
+    serial = 1
+    for sale in sold:
+        for place, row in enumerate(parcels.shipment_rows(sale, calendar, rng, serial)):
+            logistics.add(
+                row,
+                [("shipments.id", row["id"]), ("shipments.tracking", row["trackingNumber"]),
+                 ("shipments.order", sale.number)],
+                place,
+            )  # fmt: skip
+            if sale.age <= 30:
+                logistics.change("SHIPMENT", row["id"], row["updatedAt"])
+            serial += 1

@@ -1,0 +1,300 @@
+"""The reads of the `rest` contract over the sandbox's data: a request body in, the answer's bytes out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+
+from app.sandbox.build import pair
+from app.sandbox.quotes import quote
+from app.sandbox.store import Store
+from app.sources.customers import CustomerPart
+from app.sources.orders import OrderSort
+from app.sources.rest import contract
+
+Read = Callable[[Store, Any], bytes]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class BadCursor(ValueError):
+    """A cursor that this list did not make."""
+
+
+class BadRequest(ValueError):
+    """A request that is typed right and still says nothing sensible."""
+
+
+def now() -> str:
+    """The moment of reading, for `asOf`."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def with_fields(body: bytes, **fields: str) -> bytes:
+    """A JSON object with text fields put first."""
+    head = ",".join(f'"{name}":"{value}"' for name, value in fields.items())
+    return b"{%s,%s" % (head.encode(), body[1:])
+
+
+def found(pairs: Iterable[tuple[object, bytes]]) -> bytes:
+    """An answer by keys."""
+    return b"[%s]" % b",".join(b'{"key":%s,"value":%s}' % (_encode(key), value) for key, value in pairs)
+
+
+def _only(**lists: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The one list that was sent; all may be empty."""
+    sent = [(name, keys) for name, keys in lists.items() if keys]
+    if len(sent) > 1:
+        raise BadRequest(f"send one of {', '.join(lists)}")
+    return sent[0] if sent else next(iter(lists.items()))
+
+
+def _as_of(rows: Mapping[str, bytes]) -> Iterable[tuple[str, bytes]]:
+    moment = now()
+    return ((key, with_fields(body, asOf=moment)) for key, body in rows.items())
+
+
+def _lists(rows: Mapping[str, list[bytes]]) -> Iterable[tuple[str, bytes]]:
+    moment = now()
+    return ((key, b"[%s]" % b",".join(with_fields(body, asOf=moment) for body in bodies)) for key, bodies in rows.items())
+
+
+def customers(store: Store, request: contract.CustomersRead) -> bytes:
+    """Customers by number or id, with credit if asked."""
+    name, keys = _only(number=request.numbers, id=request.ids)
+    rows = store.one(f"customers.{name}", keys)
+    if CustomerPart.CREDIT not in request.include:
+        return found(rows.items())
+    numbers = {key: msgspec.json.decode(body)["number"] for key, body in rows.items()}
+    credits = store.one("credit", numbers.values())
+    return found(
+        (key, b'{"credit":%s,%s' % (with_fields(credits[numbers[key]], checkedAt=now()), body[1:]))
+        for key, body in rows.items()
+    )
+
+
+def credit(store: Store, request: contract.ByCustomer) -> bytes:
+    """Credit by customer number."""
+    moment = now()
+    rows = store.one("credit", request.customers)
+    return found((key, with_fields(body, checkedAt=moment)) for key, body in rows.items())
+
+
+def customer_search(store: Store, request: Any) -> bytes:
+    """A page of customers."""
+    return _search(store, "customers", request.page, words=request.search, keys=request.numbers, tag=None)
+
+
+def item_search(store: Store, request: Any) -> bytes:
+    """A page of items."""
+    return _search(store, "items", request.page, words=request.search, keys=None, tag=request.category)
+
+
+def _search(store: Store, kind: str, page: Any, **conditions: Any) -> bytes:
+    after = None if page.after is None else _opened(page.after, kind)[0]
+    rows = store.search(kind, **conditions, after=after, limit=_size(page) + 1)
+    total = store.count(kind, **conditions) if page.count else None
+    cursors = [_sealed(kind, key) for key, _ in rows]
+    return _window([body for _, body in rows], cursors, page, total)
+
+
+def _size(page: Any) -> int:
+    if not 0 <= page.first <= 1000:
+        raise BadRequest("first must be from 0 to 1000")
+    return page.first
+
+
+def _window(bodies: list[bytes], cursors: list[str], page: Any, total: int | None) -> bytes:
+    size = page.first
+    return b'{"rows":[%s],"cursors":%s,"hasNext":%s,"hasPrevious":%s,"total":%s}' % (
+        b",".join(bodies[:size]),
+        _encode(cursors[:size]),
+        _encode(len(bodies) > size),
+        _encode(page.after is not None),
+        _encode(total),
+    )
+
+
+def _sealed(kind: str, *keys: object) -> str:
+    return base64.urlsafe_b64encode(_encode([kind, *keys])).rstrip(b"=").decode()
+
+
+def _opened(cursor: str, kind: str, *types: type) -> list[Any]:
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        name, *keys = msgspec.json.decode(raw, type=list[str | int])
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        raise BadCursor from None
+    if name != kind or [type(key) for key in keys] != list(types or (str,)):
+        raise BadCursor
+    return keys
+
+
+def items(store: Store, request: contract.ItemsRead) -> bytes:
+    """Items by SKU, GTIN or id."""
+    name, keys = _only(sku=request.skus, gtin=request.gtins, id=request.ids)
+    return found(store.one(f"items.{name}", keys).items())
+
+
+def part_skus(store: Store, request: contract.PartsRead) -> bytes:
+    """SKUs by the customer's own part number."""
+    rows = store.one("parts.number", [pair(key.customer, key.number) for key in request.numbers])
+    asked = {pair(key.customer, key.number): key for key in request.numbers}
+    return found((asked[key], _encode(msgspec.json.decode(body)["sku"])) for key, body in rows.items())
+
+
+def part_numbers(store: Store, request: contract.PartsRead) -> bytes:
+    """The customer's own part numbers by item."""
+    rows = store.one("parts.sku", [pair(key.customer, key.sku) for key in request.items])
+    asked = {pair(key.customer, key.sku): key for key in request.items}
+    return found((asked[key], _encode(msgspec.json.decode(body)["number"])) for key, body in rows.items())
+
+
+def by_sku(kind: str) -> Read:
+    """Documents that do not change by the minute, by SKU."""
+    return lambda store, request: found(store.one(kind, request.skus).items())
+
+
+def costs(store: Store, request: contract.BySku) -> bytes:
+    """Costs by SKU."""
+    return found(_as_of(store.one("costs", request.skus)))
+
+
+def warehouses(store: Store, _: None) -> bytes:
+    """All warehouses."""
+    return b"[%s]" % b",".join(store.all("warehouses"))
+
+
+def stock(store: Store, request: contract.BySku) -> bytes:
+    """Levels by SKU; supply that is overdue since the build day is expected today."""
+    rows = store.one("stock", request.skus)
+    if store.today > store.day:
+        rows = {key: _not_before(body, store.today) for key, body in rows.items()}
+    return found(_as_of(rows))
+
+
+def _not_before(body: bytes, today: date) -> bytes:
+    level = msgspec.json.decode(body)
+    first = today.isoformat()
+    for position in level["positions"]:
+        for change in position["supply"]:
+            change["date"] = max(change["date"], first)
+    return _encode(level)
+
+
+def balances(store: Store, request: contract.BalancesRead) -> bytes:
+    """What the third party holds, by warehouse and SKU."""
+    moment = now()
+    rows = store.one("balances", [pair(code, sku) for code in request.warehouses for sku in request.skus])
+    return b"[%s]" % b",".join(with_fields(body, asOf=moment) for body in rows.values())
+
+
+def prices(store: Store, request: contract.PricesRead) -> bytes:
+    """The ERP's price for each question."""
+    return found((place, _encode(price)) for place, price in quote(store, request.requests, now()))
+
+
+def orders(store: Store, request: contract.OrdersRead) -> bytes:
+    """Orders by number or id."""
+    name, keys = _only(number=request.numbers, id=request.ids)
+    return found(_as_of(store.one(f"orders.{name}", keys)))
+
+
+def orders_by_po(store: Store, request: contract.OrdersRead) -> bytes:
+    """Orders by purchase order number, the newest of each."""
+    asked = {pair(key.customer, key.number): key for key in request.purchase_orders}
+    return found((asked[key], body) for key, body in _as_of(store.one("orders.po", asked)))
+
+
+def orders_by_customer(store: Store, request: contract.OrdersSearch) -> bytes:
+    """A page of each customer's orders."""
+    query = request.query
+    size = _size(query.page)
+    descending = query.sort is OrderSort.ORDERED_AT_DESC
+    kind = f"orders.{query.sort.value}"
+    after = None if query.page.after is None else _opened(query.page.after, kind, int, int)
+    tags = [status.value for status in query.status]
+    moment = now()
+    answers: list[tuple[str, bytes]] = []
+    for customer in dict.fromkeys(request.customers):
+        rows = store.page("orders.customer", customer, tags=tags, descending=descending,
+                          after=None if after is None else (after[0], after[1]), limit=size + 1)  # fmt: skip
+        total = store.page_count("orders.customer", customer, tags=tags) if query.page.count else None
+        if rows or total:
+            bodies = [with_fields(body, asOf=moment) for *_, body in rows]
+            cursors = [_sealed(kind, place, n) for place, n, _ in rows]
+            answers.append((customer, _window(bodies, cursors, query.page, total)))
+    return found(answers)
+
+
+def shipments(store: Store, request: contract.ShipmentsRead) -> bytes:
+    """Shipments by id or tracking number."""
+    name, keys = _only(id=request.ids, tracking=request.tracking_numbers)
+    return found(_as_of(store.one(f"shipments.{name}", keys)))
+
+
+def by_order(kind: str) -> Read:
+    """Lists of documents by order number."""
+    return lambda store, request: found(_lists(store.many(kind, request.orders)))
+
+
+def changes(store: Store, request: contract.ChangesRead) -> bytes:
+    """The change feed."""
+    if not 1 <= request.limit <= 1000:
+        raise BadRequest("limit must be from 1 to 1000")
+    if request.since is None:
+        return b'{"changes":[],"cursor":%s,"more":false}' % _encode(_sealed("changes", store.last_change()))
+    (since,) = _opened(request.since, "changes", int)
+    rows = store.changes([kind.value for kind in request.kinds], since, request.limit + 1)
+    kept = rows[: request.limit]
+    more = len(rows) > len(kept)
+    last = kept[-1][0] if more else max(since, store.last_change())
+    return b'{"changes":[%s],"cursor":%s,"more":%s}' % (
+        b",".join(body for _, body in kept),
+        _encode(_sealed("changes", last)),
+        _encode(more),
+    )
+
+
+def change_cursor(sequence: int) -> str:
+    """The feed's cursor after a change; 0 is before all."""
+    return _sealed("changes", sequence)
+
+
+READS: dict[str, Read] = {
+    contract.CUSTOMERS.path: customers,
+    contract.CUSTOMER_SEARCH.path: customer_search,
+    contract.CREDIT.path: credit,
+    contract.ITEMS.path: items,
+    contract.ITEM_SEARCH.path: item_search,
+    contract.PART_SKUS.path: part_skus,
+    contract.PART_NUMBERS.path: part_numbers,
+    contract.RELATIONS.path: by_sku("relations"),
+    contract.COSTS.path: costs,
+    contract.CONTENTS.path: by_sku("contents"),
+    contract.WAREHOUSES.path: warehouses,
+    contract.STOCK.path: stock,
+    contract.RESERVATIONS.path: by_sku("reservations"),
+    contract.BALANCES.path: balances,
+    contract.PRICES.path: prices,
+    contract.ORDERS.path: orders,
+    contract.ORDERS_BY_PO.path: orders_by_po,
+    contract.ORDERS_BY_CUSTOMER.path: orders_by_customer,
+    contract.SHIPMENTS.path: shipments,
+    contract.SHIPMENTS_BY_ORDER.path: by_order("shipments.order"),
+    contract.INVOICES.path: by_order("invoices"),
+    contract.RETURNS.path: by_order("returns"),
+    contract.CHANGES.path: changes,
+}
+
+PORTS = {
+    "erp": ("customers", "credit", "items", "warehouses", "stock", "prices", "orders", "billing", "changes"),
+    "commerce": ("contents", "reservations", "orders", "changes"),
+    "logistics": ("shipments", "balances", "changes"),
+}
+"""The ports that each of the three systems serves."""

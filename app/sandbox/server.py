@@ -1,0 +1,271 @@
+"""One of the sandbox's servers: the `rest` contract over a store, with knobs, a request log and counters."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.sandbox.faults import Hang, Reset, abort
+from app.sandbox.knobs import Journal, Knob, Knobs
+from app.sandbox.reads import PORTS, READS, BadCursor, BadRequest, now
+from app.sandbox.store import Store
+from app.sources.rest import contract
+
+_encode = msgspec.json.Encoder().encode
+_MAX_BODY = 4 * 1024 * 1024
+_LOGGED = 500
+_PARTS = msgspec.json.Decoder(list[contract.Part])
+
+
+class Reply(msgspec.Struct):
+    """What a read comes to. `fault` is the planted kind: "hang" and "reset" have no answer at all."""
+
+    status: int
+    body: bytes
+    media: str = "application/json"
+    fault: str | None = None
+
+
+def problem(status: int, title: str, code: str | None = None) -> Reply:
+    """An error as RFC 9457 has it."""
+    body = _encode({"type": "about:blank", "title": title, "status": status} | ({"code": code} if code else {}))
+    return Reply(status, body, "application/problem+json")
+
+
+class System:
+    """The reads of one server."""
+
+    def __init__(self, name: str, store: Store) -> None:
+        self.name = name
+        self.store = store
+        self.knobs = Knobs()
+        self.journal = Journal()
+        self.operations = {operation.path: operation for operation in contract.OPERATIONS if operation.port in PORTS[name]}
+        self._decoders = {path: msgspec.json.Decoder(op.request) for path, op in self.operations.items() if op.request}
+
+    async def read(self, path: str, body: bytes, headers: dict[str, str], part: str | None = None) -> Reply:
+        """One read, after what its knob says; noted in the journal."""
+        began = time.perf_counter()
+        noun = path.split("/")[2] if path.count("/") >= 2 else path
+        verdict = self.knobs.verdict(noun)
+        if verdict.delay:
+            await asyncio.sleep(verdict.delay)
+        reply = _spoiled(verdict.error, self._answer(path, body)) if verdict.error else self._answer(path, body)
+        entry = {"at": now(), "path": path, "resource": noun, "status": reply.status, "bytes": len(reply.body),
+                 "ms": round((time.perf_counter() - began) * 1000, 2), "body": body[:_LOGGED].decode(errors="replace"),
+                 "requestId": headers.get("x-request-id"), "correlationId": headers.get("x-correlation-id")}  # fmt: skip
+        self.journal.read(entry | ({"part": part} if part is not None else {}) | ({"fault": reply.fault} if reply.fault else {}))
+        return reply
+
+    def _answer(self, path: str, body: bytes) -> Reply:
+        if path not in self.operations:
+            return problem(404, f"{self.name} has no {path[:100]}")
+        try:
+            decoder = self._decoders.get(path)
+            request = decoder.decode(body) if decoder else None
+            if max(map(len, _lists(request)), default=0) > contract.MAX_KEYS:
+                return problem(413, f"more than {contract.MAX_KEYS} keys")
+            return Reply(200, READS[path](self.store, request))
+        except BadCursor:
+            return problem(400, "That cursor is not of this list", contract.INVALID_CURSOR)
+        except (BadRequest, msgspec.DecodeError, UnicodeError) as error:
+            return problem(400, str(error), "BAD_REQUEST")
+
+
+def _lists(request: Any) -> list[tuple[Any, ...]]:
+    if request is None:
+        return []
+    return [value for name in request.__struct_fields__ if isinstance(value := getattr(request, name), tuple)]
+
+
+def _spoiled(kind: str, right: Reply) -> Reply:
+    if kind == "429":
+        reply = problem(429, "Too many requests")
+    elif kind == "500":
+        reply = problem(500, "The sandbox was told to fail")
+    elif kind == "html":
+        reply = Reply(200, b"<!doctype html><title>Maintenance</title><p>Back soon.", "text/html")
+    elif kind == "truncated":
+        reply = Reply(200, right.body[: len(right.body) // 2])
+    elif kind == "wrong_types":
+        reply = Reply(200, b'[{"key":7,"value":{"unexpected":[true,null]}}]')
+    else:
+        reply = Reply(0, b"")
+    reply.fault = kind
+    return reply
+
+
+def _response(reply: Reply) -> Response:
+    if reply.fault == "hang":
+        return Hang()
+    if reply.fault == "reset":
+        return Reset()
+    headers = {"Retry-After": "1"} if reply.status == 429 else None
+    return Response(reply.body, reply.status, headers, reply.media)
+
+
+async def read(request: Request) -> Response:
+    """A read by itself."""
+    system: System = request.app.state.system
+    system.journal.request()
+    return _response(await system.read(request.url.path, await _body(request), dict(request.headers)))
+
+
+async def batch(request: Request) -> Response:
+    """Many reads; each answered by a line as soon as it is done."""
+    system: System = request.app.state.system
+    system.journal.request()
+    verdict = system.knobs.verdict("batch")
+    if verdict.delay:
+        await asyncio.sleep(verdict.delay)
+    if verdict.error:
+        return _response(_spoiled(verdict.error, Reply(200, b'{"id":"0","status":200,"body":[]}')))
+    try:
+        parts = _PARTS.decode(await _body(request))
+    except msgspec.DecodeError as error:
+        return _response(problem(400, str(error), "BAD_REQUEST"))
+    if len(parts) > contract.MAX_PARTS or len({part.id for part in parts}) != len(parts):
+        return _response(problem(400, f"send at most {contract.MAX_PARTS} parts, each with an id of its own", "BAD_REQUEST"))
+    return Lines(system, parts, dict(request.headers))
+
+
+class Lines(Response):
+    """A batch's answer: newline-delimited JSON. Ends early if the client goes or a part was told to break it."""
+
+    def __init__(self, system: System, parts: list[contract.Part], headers: dict[str, str]) -> None:
+        super().__init__(media_type="application/x-ndjson")
+        del self.headers["content-length"]
+        self._system = system
+        self._parts = parts
+        self._sent_headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the parts in the order they are done in."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        reads = {asyncio.create_task(self._part(part)) for part in self._parts}
+        gone = asyncio.create_task(_gone(receive))
+        waiting: set[asyncio.Task[Any]] = {*reads, gone}
+        try:
+            while reads & waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if gone in done:
+                    return
+                replies = [task.result() for task in done]
+                await send({"type": "http.response.body", "body": b"".join(line for line, _ in replies), "more_body": True})
+                if any(fault == "reset" for _, fault in replies):
+                    await abort(receive)
+                    return
+        finally:
+            for task in waiting:
+                task.cancel()
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _part(self, part: contract.Part) -> tuple[bytes, str | None]:
+        body = b"" if part.body is None else _encode(part.body)
+        reply = await self._system.read(part.path, body, self._sent_headers, part.id)
+        if reply.fault == "hang":
+            await asyncio.Event().wait()
+        if reply.fault == "reset":
+            return b"", reply.fault
+        value = _encode(reply.body.decode()) if reply.media == "text/html" else reply.body
+        return b'{"id":%s,"status":%d,"body":%s}\n' % (_encode(part.id), reply.status, value), reply.fault
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            return b"too large"
+    return body
+
+
+# Control
+
+
+async def livez(_: Request) -> Response:
+    """Whether the server is up."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+async def knobs(request: Request) -> Response:
+    """Show, turn or reset the knobs."""
+    system: System = request.app.state.system
+    if request.method == "POST":
+        try:
+            system.knobs.set(msgspec.json.decode(await _body(request), type=Knob))
+        except msgspec.DecodeError as error:
+            return _response(problem(400, str(error), "BAD_REQUEST"))
+    elif request.method == "DELETE":
+        system.knobs.clear()
+    return Response(_encode(system.knobs.all()), media_type="application/json")
+
+
+async def requests(request: Request) -> Response:
+    """The newest reads, or forget them."""
+    system: System = request.app.state.system
+    if request.method == "DELETE":
+        system.journal.clear()
+    limit = request.query_params.get("limit", "100")
+    entries = system.journal.entries(int(limit) if limit.isdecimal() else 100)
+    return Response(_encode(entries), media_type="application/json")
+
+
+async def counters(request: Request) -> Response:
+    """The counters, or start them anew."""
+    system: System = request.app.state.system
+    if request.method == "DELETE":
+        system.journal.clear()
+    return Response(_encode(system.journal.counters()), media_type="application/json")
+
+
+class BearerToken:
+    """Asks for the token everywhere but on /livez."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what carries the token; 401 for the rest."""
+        if scope["type"] == "http" and scope["path"] != contract.HEALTH:
+            sent = dict(scope["headers"]).get(b"authorization", b"")
+            if not hmac.compare_digest(sent, self._expected):
+                response = _response(problem(401, "Send the sandbox's bearer token"))
+                response.headers["WWW-Authenticate"] = "Bearer"
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def create_app(name: str, store: Store, token: str) -> Starlette:
+    """The server of one system."""
+    system = System(name, store)
+    app = Starlette(
+        routes=[
+            Route(contract.HEALTH, livez),
+            Route(contract.BATCH, batch, methods=["POST"]),
+            *(Route(operation.path, read, methods=[operation.method]) for operation in system.operations.values()),
+            Route("/sandbox/knobs", knobs, methods=["GET", "POST", "DELETE"]),
+            Route("/sandbox/requests", requests, methods=["GET", "DELETE"]),
+            Route("/sandbox/counters", counters, methods=["GET", "DELETE"]),
+        ],
+        middleware=[Middleware(BearerToken, token=token)],
+    )
+    app.state.system = system
+    return app

@@ -1,0 +1,124 @@
+"""Reading one of the sandbox's SQLite files: stored JSON by key, joined to answers as bytes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+
+_BY_KEYS = """
+SELECT k.key, d.body FROM keys k JOIN docs d ON d.n = k.n
+WHERE k.kind = ? AND k.key IN (SELECT value FROM json_each(?)) ORDER BY k.key, k.place, k.n
+"""
+_BY_KIND = "SELECT d.body FROM keys k JOIN docs d ON d.n = k.n WHERE k.kind = ? ORDER BY k.key"
+
+
+class Store:
+    """One system's data, opened read-only. Not for more than one thread."""
+
+    def __init__(self, path: Path, today: date | None = None) -> None:
+        self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+        self._db.execute("PRAGMA mmap_size = 268435456")
+        self._today = today
+        self.day = date.fromisoformat(self._db.execute("SELECT value FROM meta WHERE name = 'day'").fetchone()[0])
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._db.close()
+
+    @property
+    def today(self) -> date:
+        """The day it is: the real one, unless fixed."""
+        return self._today or datetime.now(UTC).date()
+
+    def rows(self, kind: str, keys: Iterable[str]) -> list[tuple[str, bytes]]:
+        """(key, document) of all keys, by key and place."""
+        return self._db.execute(_BY_KEYS, (kind, _json_list(keys))).fetchall()
+
+    def one(self, kind: str, keys: Iterable[str]) -> dict[str, bytes]:
+        """The last document of each key."""
+        return dict(self.rows(kind, keys))
+
+    def many(self, kind: str, keys: Iterable[str]) -> dict[str, list[bytes]]:
+        """All documents of each key."""
+        found: dict[str, list[bytes]] = {}
+        for key, body in self.rows(kind, keys):
+            found.setdefault(key, []).append(body)
+        return found
+
+    def all(self, kind: str) -> list[bytes]:
+        """All documents of a kind, by key."""
+        return [body for (body,) in self._db.execute(_BY_KIND, (kind,))]
+
+    def search(
+        self, kind: str, *, words: str | None, keys: Sequence[str] | None, tag: str | None, after: str | None, limit: int
+    ) -> list[tuple[str, bytes]]:  # fmt: skip
+        """The next documents whose text holds all words, by key."""
+        where, values = _conditions(kind, words, keys, tag)
+        if after is not None:
+            where, values = f"{where} AND t.key > ?", [*values, after]
+        query = f"SELECT t.key, d.body FROM texts t JOIN docs d ON d.n = t.n WHERE {where} ORDER BY t.key LIMIT ?"
+        return self._db.execute(query, [*values, limit]).fetchall()
+
+    def count(self, kind: str, *, words: str | None, keys: Sequence[str] | None, tag: str | None) -> int:
+        """How many documents `search` would find in all."""
+        where, values = _conditions(kind, words, keys, tag)
+        return self._db.execute(f"SELECT count(*) FROM texts t WHERE {where}", values).fetchone()[0]
+
+    def page(
+        self, kind: str, key: str, *, tags: Sequence[str], descending: bool, after: tuple[int, int] | None, limit: int
+    ) -> list[tuple[int, int, bytes]]:  # fmt: skip
+        """The next (place, n, document) of a key's list."""
+        where, values = _tagged(kind, key, tags)
+        if after is not None:
+            where += f" AND (k.place, k.n) {'<' if descending else '>'} (?, ?)"
+            values = [*values, *after]
+        way = "DESC" if descending else "ASC"
+        query = (
+            f"SELECT k.place, k.n, d.body FROM keys k JOIN docs d ON d.n = k.n WHERE {where}"
+            f" ORDER BY k.place {way}, k.n {way} LIMIT ?"
+        )
+        return self._db.execute(query, [*values, limit]).fetchall()
+
+    def page_count(self, kind: str, key: str, *, tags: Sequence[str]) -> int:
+        """How long a key's list is."""
+        where, values = _tagged(kind, key, tags)
+        return self._db.execute(f"SELECT count(*) FROM keys k WHERE {where}", values).fetchone()[0]
+
+    def changes(self, kinds: Iterable[str], after: int, limit: int) -> list[tuple[int, bytes]]:
+        """(sequence, change) after a sequence number."""
+        query = "SELECT seq, body FROM changes WHERE seq > ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?"
+        return self._db.execute(query, (after, _json_list(kinds), limit)).fetchall()
+
+    def last_change(self) -> int:
+        """The newest change's sequence number."""
+        return self._db.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
+
+
+def _json_list(keys: Iterable[str]) -> str:
+    # SQLite ends a JSON text at NUL, so such a key would find its beginning.
+    return _encode([key for key in keys if "\0" not in key]).decode()
+
+
+def _conditions(
+    kind: str, words: str | None, keys: Sequence[str] | None, tag: str | None
+) -> tuple[str, list[str]]:  # fmt: skip
+    where, values = "t.kind = ?", [kind]
+    for word in (words or "").lower().split():
+        where, values = f"{where} AND instr(t.text, ?) > 0", [*values, word]
+    if keys is not None:
+        where, values = f"{where} AND t.key IN (SELECT value FROM json_each(?))", [*values, _json_list(keys)]
+    if tag is not None:
+        where, values = f"{where} AND t.tag = ?", [*values, tag]
+    return where, values
+
+
+def _tagged(kind: str, key: str, tags: Sequence[str]) -> tuple[str, list[str | int]]:
+    if not tags:
+        return "k.kind = ? AND k.key = ?", [kind, key]
+    return "k.kind = ? AND k.key = ? AND k.tag IN (SELECT value FROM json_each(?))", [kind, key, _json_list(tags)]

@@ -1,0 +1,308 @@
+"""The `rest` contract: what in-house systems answer, as types. docs/openapi.yaml is its published form.
+
+A row on the wire is a record's JSON form without what only the gateway knows (`source`, `refs`, `freshness`),
+with the system's own `id` and, where data is volatile, `asOf`. Statuses are text: a system may use one that this
+gateway does not know yet.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from app.sources.billing import Invoice, Return
+from app.sources.changes import ChangeKind, ChangeSet
+from app.sources.common import Record
+from app.sources.customers import CreditStatus, Customer, CustomerPart, CustomerQuery
+from app.sources.items import (
+    CustomerItemKey,
+    CustomerPartKey,
+    Item,
+    ItemContent,
+    ItemCost,
+    ItemQuery,
+    ItemRelation,
+)
+from app.sources.orders import CustomerPoKey, Order, OrderQuery, StatusChange
+from app.sources.prices import ContractPrice
+from app.sources.shipments import Shipment, TrackingEvent
+from app.sources.stock import Balance, Reservation, StockLevel
+from app.sources.warehouses import Warehouse
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MAX_KEYS = 500
+"""Keys in one read; a longer list is asked for in several."""
+
+MAX_PARTS = 100
+"""Reads in one batch."""
+
+MAX_KEY = 256
+"""Characters of a key; a longer one is nobody's."""
+
+INVALID_CURSOR = "INVALID_CURSOR"
+"""The problem's `code` for a cursor that the system did not make."""
+
+
+class Found(Record, Generic[K, V]):
+    """What was found for one key of a read. Keys without anything are left out of the answer."""
+
+    key: K
+    value: V
+
+
+class Window(Record, Generic[V]):
+    """A page of a list: a cursor for each row."""
+
+    rows: tuple[V, ...] = ()
+    cursors: tuple[str, ...] = ()
+    has_next: bool = False
+    has_previous: bool = False
+    total: int | None = None
+
+
+class Problem(Record):
+    """RFC 9457, with a stable `code`."""
+
+    title: str = ""
+    status: int | None = None
+    detail: str | None = None
+    code: str | None = None
+
+
+# Requests
+
+
+class CustomersRead(Record):
+    """Customers by `numbers` or by `ids`, not both."""
+
+    numbers: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    include: tuple[CustomerPart, ...] = ()
+
+
+class ItemsRead(Record):
+    """Items by `skus`, `gtins` or `ids`: one of them."""
+
+    skus: tuple[str, ...] = ()
+    gtins: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+
+
+class BySku(Record):
+    """A read by SKU."""
+
+    skus: tuple[str, ...]
+
+
+class ByCustomer(Record):
+    """A read by customer number."""
+
+    customers: tuple[str, ...]
+
+
+class PartsRead(Record):
+    """Customers' own part numbers: SKUs for `numbers`, part numbers for `items`; one of them."""
+
+    numbers: tuple[CustomerPartKey, ...] = ()
+    items: tuple[CustomerItemKey, ...] = ()
+
+
+class BalancesRead(Record):
+    """What a third party holds: every pair of the two lists."""
+
+    warehouses: tuple[str, ...]
+    skus: tuple[str, ...]
+
+
+class PriceQuestion(Record):
+    """What `customer` pays for `quantity` of an item in `uom` (its base unit) on a day (today)."""
+
+    customer: str
+    sku: str
+    quantity: Decimal
+    uom: str | None = None
+    on: date | None = None
+
+
+class PricesRead(Record):
+    """Price questions; a price's key in the answer is the question's position, from 0."""
+
+    requests: tuple[PriceQuestion, ...]
+
+
+class OrdersRead(Record):
+    """Orders by `numbers`, `ids` or `purchase_orders`: one of them."""
+
+    numbers: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    purchase_orders: tuple[CustomerPoKey, ...] = ()
+
+
+class OrdersSearch(Record):
+    """A page of the orders of each customer."""
+
+    customers: tuple[str, ...]
+    query: OrderQuery
+
+
+class ShipmentsRead(Record):
+    """Shipments by `ids`, `tracking_numbers` or `orders`: one of them. By order, a key's value is a list."""
+
+    ids: tuple[str, ...] = ()
+    tracking_numbers: tuple[str, ...] = ()
+    orders: tuple[str, ...] = ()
+
+
+class ByOrder(Record):
+    """A read by order number."""
+
+    orders: tuple[str, ...]
+
+
+class ChangesRead(Record):
+    """Changes of these kinds after a cursor; without one, none, and a cursor to start from."""
+
+    kinds: tuple[ChangeKind, ...]
+    since: str | None = None
+    limit: int = 500
+
+
+class Part(Record):
+    """One read of a batch. `id` names it in the answer."""
+
+    id: str
+    path: str
+    body: Any = None
+
+
+class PartAnswer(Record):
+    """A line of a batch's answer: what the read would have answered by itself."""
+
+    id: str
+    status: int
+    body: msgspec.Raw = msgspec.Raw(b"null")
+
+
+# Rows
+
+
+def row(record: type[msgspec.Struct], *extra: tuple[str, Any], **retyped: Any) -> Any:
+    """The wire form of a record: without what the gateway adds, with `extra` optional fields, some of other types."""
+    known = {"source", "system", "refs", "freshness", "authority"}
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(record):
+        if field.name in known:
+            continue
+        kind = retyped.get(field.name, field.type)
+        if field.default_factory is not msgspec.NODEFAULT:
+            fields.append((field.name, kind, msgspec.field(default_factory=field.default_factory)))
+        elif field.default is not msgspec.NODEFAULT:
+            fields.append((field.name, kind, field.default))
+        else:
+            fields.append((field.name, kind))
+    have = {name for name, *_ in fields}
+    fields += [(name, kind | None, None) for name, kind in extra if name not in have]
+    return msgspec.defstruct(
+        f"{record.__name__}Row", fields, frozen=True, kw_only=True, rename="camel",
+        namespace={"__doc__": record.__doc__},
+    )  # fmt: skip
+
+
+_ID = ("id", str)
+_AS_OF = ("as_of", datetime)
+
+CreditRow = row(CreditStatus, _AS_OF, checked_at=datetime | None)
+CustomerRow = row(Customer, _ID, status=str, credit=CreditRow | None)
+ItemRow = row(Item, _ID, status=str)
+ContentRow = row(ItemContent, _ID)
+CostRow = row(ItemCost, _AS_OF)
+WarehouseRow = row(Warehouse, _ID)
+StockRow = row(StockLevel, _AS_OF)
+PriceRow = row(ContractPrice, _AS_OF)
+StatusChangeRow = row(StatusChange, status=str)
+EventRow = row(TrackingEvent, status=str)
+ShipmentRow = row(Shipment, _AS_OF, status=str, events=tuple[EventRow, ...])
+OrderRow = row(
+    Order, _AS_OF, status=str, history=tuple[StatusChangeRow, ...], shipments=tuple[ShipmentRow, ...]
+)
+InvoiceRow = row(Invoice, _AS_OF, status=str)
+ReturnRow = row(Return, _AS_OF)
+
+
+class Operation(Record):
+    """A read of the contract: its path, what is sent, what is answered, and the port it is for."""
+
+    port: str
+    path: str
+    summary: str
+    request: Any
+    answer: Any
+    method: str = "POST"
+
+
+def _found(key: Any, value: Any) -> Any:
+    return list[Found[key, value]]
+
+
+CUSTOMERS = Operation(port="customers", path="/v1/customers/read", summary="Customers by number or id",
+                      request=CustomersRead, answer=_found(str, CustomerRow))
+CUSTOMER_SEARCH = Operation(port="customers", path="/v1/customers/search", summary="A page of customers, by number",
+                            request=CustomerQuery, answer=Window[CustomerRow])
+CREDIT = Operation(port="credit", path="/v1/credit/read", summary="Credit by customer number",
+                   request=ByCustomer, answer=_found(str, CreditRow))
+ITEMS = Operation(port="items", path="/v1/items/read", summary="Items by SKU, GTIN or id",
+                  request=ItemsRead, answer=_found(str, ItemRow))
+ITEM_SEARCH = Operation(port="items", path="/v1/items/search", summary="A page of items, by SKU",
+                        request=ItemQuery, answer=Window[ItemRow])
+PART_SKUS = Operation(port="items", path="/v1/customer-parts/skus", summary="SKUs by customer part number",
+                      request=PartsRead, answer=_found(CustomerPartKey, str))
+PART_NUMBERS = Operation(port="items", path="/v1/customer-parts/numbers", summary="Customer part numbers by item",
+                         request=PartsRead, answer=_found(CustomerItemKey, str))
+RELATIONS = Operation(port="items", path="/v1/relations/read", summary="Related items by SKU, by priority",
+                      request=BySku, answer=_found(str, tuple[ItemRelation, ...]))
+COSTS = Operation(port="items", path="/v1/costs/read", summary="Costs by SKU",
+                  request=BySku, answer=_found(str, CostRow))
+CONTENTS = Operation(port="contents", path="/v1/contents/read", summary="Text and media by SKU",
+                     request=BySku, answer=_found(str, ContentRow))
+WAREHOUSES = Operation(port="warehouses", path="/v1/warehouses", summary="All warehouses, by code",
+                       request=None, answer=list[WarehouseRow], method="GET")
+STOCK = Operation(port="stock", path="/v1/stock/read", summary="Stock and supply by SKU, all warehouses",
+                  request=BySku, answer=_found(str, StockRow))
+RESERVATIONS = Operation(port="reservations", path="/v1/reservations/read",
+                         summary="Open reservations by SKU", request=BySku,
+                         answer=_found(str, tuple[Reservation, ...]))
+BALANCES = Operation(port="balances", path="/v1/balances/read", summary="What a third party holds",
+                     request=BalancesRead, answer=list[Balance])
+PRICES = Operation(port="prices", path="/v1/prices/quote", summary="Prices for questions",
+                   request=PricesRead, answer=_found(int, PriceRow))
+ORDERS = Operation(port="orders", path="/v1/orders/read", summary="Orders by number or id",
+                   request=OrdersRead, answer=_found(str, OrderRow))
+ORDERS_BY_PO = Operation(port="orders", path="/v1/orders/by-purchase-order", request=OrdersRead,
+                         summary="Orders by the customer's purchase order number, the newest",
+                         answer=_found(CustomerPoKey, OrderRow))
+ORDERS_BY_CUSTOMER = Operation(port="orders", path="/v1/orders/by-customer", summary="A page of each customer's orders",
+                               request=OrdersSearch, answer=_found(str, Window[OrderRow]))
+SHIPMENTS = Operation(port="shipments", path="/v1/shipments/read", summary="Shipments by id or tracking number",
+                      request=ShipmentsRead, answer=_found(str, ShipmentRow))
+SHIPMENTS_BY_ORDER = Operation(port="shipments", path="/v1/shipments/by-order", summary="Shipments by order, oldest first",
+                               request=ByOrder, answer=_found(str, tuple[ShipmentRow, ...]))
+INVOICES = Operation(port="billing", path="/v1/invoices/read", summary="Invoices by order, oldest first",
+                     request=ByOrder, answer=_found(str, tuple[InvoiceRow, ...]))
+RETURNS = Operation(port="billing", path="/v1/returns/read", summary="Returns by order, oldest first",
+                    request=ByOrder, answer=_found(str, tuple[ReturnRow, ...]))
+CHANGES = Operation(port="changes", path="/v1/changes/read", summary="What changed since a cursor",
+                    request=ChangesRead, answer=ChangeSet)  # fmt: skip
+
+OPERATIONS = (
+    CUSTOMERS, CUSTOMER_SEARCH, CREDIT, ITEMS, ITEM_SEARCH, PART_SKUS, PART_NUMBERS, RELATIONS, COSTS, CONTENTS,
+    WAREHOUSES, STOCK, RESERVATIONS, BALANCES, PRICES, ORDERS, ORDERS_BY_PO, ORDERS_BY_CUSTOMER, SHIPMENTS,
+    SHIPMENTS_BY_ORDER, INVOICES, RETURNS, CHANGES,
+)  # fmt: skip
+BATCH = "/v1/batch"
+HEALTH = "/livez"
+PORTS = tuple(dict.fromkeys(operation.port for operation in OPERATIONS))
