@@ -39,6 +39,11 @@ class Principal:
         """Whether only rows of `customers` exist for this caller."""
         return not (self.roles & UNRESTRICTED)
 
+    @property
+    def role_names(self) -> tuple[Role, ...]:
+        """The roles, in a fixed order."""
+        return tuple(sorted(self.roles))
+
     def sees(self, customer: str | None) -> bool:
         """Whether rows of this customer exist for the caller. Rows of nobody known exist for the unrestricted only."""
         return not self.restricted or customer in self.customers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from app.auth.principal import Principal
 from app.resolvers.context import Context
@@ -20,10 +21,18 @@ async def customer(ctx: Context, by: CustomerKey) -> Customer | None:
     return None if number is None else await ctx.loaders.customers.one(number)
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerFilter:
+    """Which customers a list shows."""
+
+    search: str | None = None
+
+
 async def customers(
-    ctx: Context, first: int, after: str | None = None, search: str | None = None
+    ctx: Context, first: int, after: str | None = None, filter: CustomerFilter | None = None
 ) -> Connection[Customer]:
     """Root: the caller's customers, by number."""
+    search = filter.search if filter else None
     scope = ListScope("customers", search)
     page = scope.page(first, after, count=ctx.selects("CustomerConnection", "totalCount"))
     search = checked(search, "A search") if search else None

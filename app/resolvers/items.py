@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.errors import InvalidInput
@@ -40,10 +41,19 @@ async def items_by_sku(ctx: Context, skus: Sequence[str]) -> Sequence[Item | Non
     return [one for one in found if not isinstance(one, Exception)]
 
 
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which items a list shows."""
+
+    search: str | None = None
+    category: str | None = None
+
+
 async def items(
-    ctx: Context, first: int, after: str | None = None, search: str | None = None, category: str | None = None
+    ctx: Context, first: int, after: str | None = None, filter: ItemFilter | None = None
 ) -> Connection[Item]:
     """Root: items by SKU."""
+    search, category = (filter.search, filter.category) if filter else (None, None)
     scope = ListScope("items", search, category)
     page = scope.page(first, after, count=ctx.selects("ItemConnection", "totalCount"))
     query = ItemQuery(

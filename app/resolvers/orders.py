@@ -11,7 +11,6 @@ import msgspec
 from app import telemetry
 from app.resolvers.context import Context
 from app.resolvers.keys import OrderKey, checked, customer_number
-from app.sources.billing import Invoice, Return
 from app.sources.common import Record, Ref
 from app.sources.customers import Customer
 from app.sources.identity import source_key_of
@@ -170,18 +169,3 @@ async def refs(rows: Sequence[Order], ctx: Context) -> list[list[Ref] | Exceptio
         known = [row, *(view[index] for view in views)]
         answers.append(list(dict.fromkeys(ref for one in known if isinstance(one, Order) for ref in one.refs)))
     return answers
-
-
-async def invoices(rows: Sequence[Order], ctx: Context) -> list[Sequence[Invoice] | Exception]:
-    """Edge: invoices and credit memos of orders."""
-    return [one if isinstance(one, Exception) else one or () for one in await _invoices(rows, ctx)]
-
-
-async def _invoices(rows: Sequence[Order], ctx: Context) -> list[tuple[Invoice, ...] | None | Exception]:
-    return await ctx.loaders.invoices.many(row.number for row in rows)
-
-
-async def returns(rows: Sequence[Order], ctx: Context) -> list[Sequence[Return] | Exception]:
-    """Edge: returns of orders."""
-    found = await ctx.loaders.returns.many(row.number for row in rows)
-    return [one if isinstance(one, Exception) else one or () for one in found]

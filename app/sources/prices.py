@@ -71,6 +71,11 @@ class ContractPrice(Record):
     freshness: Freshness
 
     @property
+    def currency(self) -> str:
+        """The currency of the unit price."""
+        return self.unit_price.currency
+
+    @property
     def net(self) -> Money:
         """Unit price times quantity, not rounded."""
         return Money(

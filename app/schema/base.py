@@ -1,0 +1,160 @@
+"""What the types of all domains share: how a type is bound to its record, nodes, pages, money, addresses, freshness."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from app.resolvers import keys
+from app.schema.edges import Argument
+
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
+
+
+def field(description: str, *, name: str | None = None) -> Any:
+    """A plain field: the attribute of that name on the type's record."""
+    return strawberry.field(description=description, name=name)
+
+
+def bound_to(record: type) -> Callable[[C], C]:
+    """Names the record class of a type, so that interfaces and unions know which type a record is."""
+
+    def bind(cls: C) -> C:
+        definition: Any = cls.__strawberry_definition__  # type: ignore[attr-defined]
+        definition.is_type_of = lambda value, _info: isinstance(value, record)
+        return cls
+
+    return bind
+
+
+def reads_as(plain: type) -> Callable[[C], C]:
+    """Names the class that resolvers get instead of an input."""
+
+    def bind(cls: C) -> C:
+        cls.__reads_as__ = plain  # type: ignore[attr-defined]
+        return cls
+
+    return bind
+
+
+def enum(cls: type[Enum], description: str, **values: str) -> Any:
+    """A GraphQL enum of a Python enum; every value has a description."""
+    strawberry.enum(cls, description=description)
+    definition: StrawberryEnumDefinition = cls.__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = values[value.name]
+    return cls
+
+
+FIRST = Argument(int, "How many rows, 1 to 100.")
+AFTER = Argument(str | None, "Rows after this cursor of the same list; null starts at its beginning.")
+
+
+@strawberry.interface(description="A thing with an id that is unique in the graph and can be asked for by `node`.")
+class Node:
+    """Relay's Node."""
+
+    node_id: strawberry.ID = field("Opaque and stable; pass it back as it is.", name="id")
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    """Relay's PageInfo; pages go forward."""
+
+    has_next_page: bool = field("Whether rows follow this page.")
+    has_previous_page: bool = field("Whether rows come before this page.")
+    start_cursor: str | None = field("The first row's cursor; null on an empty page.")
+    end_cursor: str | None = field("The last row's cursor; pass it as `after` to go on.")
+
+
+@strawberry.type(description="A row of a list, with its cursor.")
+class Edge(Generic[T]):
+    """Relay's edge."""
+
+    cursor: str = field("The row's place in the list.")
+    node: T = field("The row.")
+
+
+@strawberry.type(description="A page of a list.")
+class Connection(Generic[T]):
+    """Relay's connection."""
+
+    edges: list[Edge[T]] = field("The rows with their cursors.")
+    nodes: list[T] = field("The rows alone.")
+    page_info: PageInfo = field("Where the page lies in the list.")
+    total_count: int | None = field("Rows in the whole list; null where the source cannot tell.")
+
+
+@strawberry.type(description="An exact amount of money.")
+class Money:
+    """See `common.Money`."""
+
+    amount: Decimal = field("The amount in units of the currency.")
+    currency: str = field("ISO 4217 code.")
+
+
+@strawberry.type(description="The identity of a thing in one connected system.")
+class Ref:
+    """See `common.Ref`."""
+
+    system: str = field("The system's name in the gateway's configuration.")
+    id: str = field("The system's own id.")
+
+
+@strawberry.type(description="A postal address.")
+class Address:
+    """See `common.Address`."""
+
+    lines: list[str] = field("Street and further lines, in order.")
+    city: str | None = field("City or town.")
+    region: str | None = field("State, province or region.")
+    postal_code: str | None = field("Postal code.")
+    country: str | None = field("ISO 3166-1 alpha-2 code where the source has one.")
+
+
+@strawberry.type(description="A name and address as printed on a document.")
+class Party:
+    """See `common.Party`."""
+
+    name: str = field("The name.")
+    address: Address | None = field("The address.")
+
+
+@strawberry.type(description="Outer measures and weight.")
+class Dimensions:
+    """See `common.Dimensions`."""
+
+    length: Decimal | None = field("Length in `lengthUnit`.")
+    width: Decimal | None = field("Width in `lengthUnit`.")
+    height: Decimal | None = field("Height in `lengthUnit`.")
+    length_unit: str | None = field("UN/ECE code of the lengths' unit.")
+    weight: Decimal | None = field("Weight in `weightUnit`.")
+    weight_unit: str | None = field("UN/ECE code of the weight's unit.")
+
+
+@strawberry.type(description="Where a datum comes from and how old it is.")
+class Freshness:
+    """See `common.Freshness`."""
+
+    source: str = field("The system it was read from.")
+    as_of: datetime = field("When it was read from that system.")
+    cached: bool = field("Whether it came from the gateway's cache.")
+    degraded: bool = field("Whether something is missing from it, as `reason` says.")
+    max_age: int | None = field("The oldest it may be, in seconds, where a limit is set.")
+    reason: str | None = field("What is missing, and why.")
+
+
+@reads_as(keys.RefKey)
+@strawberry.input(description="A thing by the id of one connected system.")
+class RefInput:
+    """See `keys.RefKey`."""
+
+    system: str = strawberry.field(description="The system's name in the gateway's configuration.")
+    id: str = strawberry.field(description="The system's own id.")

@@ -1,0 +1,84 @@
+"""Invoices, credit memos and returns."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import strawberry
+
+from app.schema.base import Freshness, Money, Ref, enum, field
+from app.sources import billing as records
+
+InvoiceKind = enum(
+    records.InvoiceKind,
+    "Whether money is asked for or given back.",
+    INVOICE="Asks for money.",
+    CREDIT_MEMO="Gives money back.",
+)
+InvoiceStatus = enum(
+    records.InvoiceStatus,
+    "How far an invoice is.",
+    DRAFT="Not sent yet.",
+    POSTED="Sent, not paid in full.",
+    PAID="Paid.",
+    CANCELLED="Called off.",
+    UNKNOWN="The source has a status that the gateway does not know; see `rawStatus`.",
+)
+
+
+@strawberry.type(description="A line of an invoice.")
+class InvoiceLine:
+    """See `records.InvoiceLine`."""
+
+    line_number: int | None = field("The order line it is for.")
+    sku: str | None = field("The item's SKU.")
+    description: str | None = field("Text of the line.")
+    quantity: Decimal = field("How much, in `uom`.")
+    uom: str | None = field("The unit's code.")
+    unit_price: Money | None = field("Price of one unit.")
+    total: Money | None = field("Sum of the line, without tax.")
+
+
+@strawberry.type(description="An invoice or credit memo.")
+class Invoice:
+    """See `records.Invoice`."""
+
+    kind: InvoiceKind = field("Whether money is asked for or given back.")
+    number: str | None = field("The number printed on it; null while it is a draft.")
+    status: InvoiceStatus = field("How far it is.")
+    raw_status: str | None = field("The source's own word for it.")
+    orders: list[str] = field("Numbers of the orders it is for.", name="orderNumbers")
+    invoiced_on: date | None = field("Its date.")
+    due: date | None = field("When it is to be paid.")
+    net: Money | None = field("Sum without tax.")
+    tax: Money | None = field("Tax.")
+    total: Money = field("Sum with tax.")
+    open: Money | None = field("What remains to be paid.")
+    price_matches: bool | None = field("Whether its unit prices are those of the order; null where that is unknown.")
+    lines: list[InvoiceLine] = field("Its lines.")
+    refs: list[Ref] = field("Its ids in the connected systems.")
+    freshness: Freshness = field("Where it comes from and how old it is.")
+
+
+@strawberry.type(description="What comes back of an order line.")
+class ReturnLine:
+    """See `records.ReturnLine`."""
+
+    line_number: int | None = field("The order line.")
+    sku: str | None = field("The item's SKU.")
+    quantity: Decimal = field("How much, in `uom`.")
+    uom: str | None = field("The unit's code.")
+
+
+@strawberry.type(description="Goods on their way back.")
+class Return:
+    """See `records.Return`."""
+
+    number: str = field("The return's number.")
+    reason: str | None = field("Why.")
+    shipment_state: str = field("REQUESTED, APPROVED, IN_TRANSIT, RECEIVED or REFUSED.")
+    credit_state: str = field("NONE, PENDING or CREDITED.")
+    credit_memo: str | None = field("Number of the credit memo.")
+    lines: list[ReturnLine] = field("What comes back.")
+    freshness: Freshness = field("Where it comes from and how old it is.")

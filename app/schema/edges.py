@@ -1,0 +1,156 @@
+"""`edge` and `root`: fields answered for all parents of a level at once.
+
+An edge declares one function of many parents. graphql-core gets a resolver that collects the parents of a level in
+a loader made for that field and its arguments; a compiler finds the same function, with the same arguments, as
+`Edge.function`. There is no other kind of resolver: every other field is an attribute of its record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aiodataloader import DataLoader
+from strawberry import UNSET
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types import Info
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.field import StrawberryField
+
+from app.errors import TradegraphError
+from app.resolvers.context import Context
+
+
+class Argument(NamedTuple):
+    """An argument of an edge: its GraphQL type, what it is for, and its default if it has one."""
+
+    type: Any
+    description: str
+    default: Any = UNSET
+
+
+class Edge(StrawberryField):
+    """A field that is a function: of all parents of a level, or of nothing for a root field."""
+
+    def __init__(
+        self,
+        function: Callable[..., Awaitable[Any]],
+        *,
+        returns: Any,
+        description: str,
+        args: Mapping[str, Argument],
+        is_root: bool,
+        name: str | None = None,
+        deprecation_reason: str | None = None,
+    ) -> None:
+        super().__init__(
+            graphql_name=name,
+            type_annotation=StrawberryAnnotation.from_annotation(returns),
+            description=description,
+            deprecation_reason=deprecation_reason,
+        )
+        self.function = function
+        self.is_root = is_root
+        self._declared = (returns, args, name)
+        self.arguments = [
+            StrawberryArgument(
+                python_name=key,
+                graphql_name=None,
+                type_annotation=StrawberryAnnotation(argument.type),
+                description=argument.description,
+                default=argument.default,
+            )
+            for key, argument in args.items()
+        ]
+
+    def __copy__(self) -> Edge:
+        returns, args, name = self._declared
+        copied = Edge(
+            self.function,
+            returns=returns,
+            description=self.description or "",
+            args=args,
+            is_root=self.is_root,
+            name=name,
+            deprecation_reason=self.deprecation_reason,
+        )
+        copied.python_name = self.python_name
+        copied.type_annotation = self.type_annotation
+        copied.origin = self.origin
+        return copied
+
+    @property
+    def is_basic_field(self) -> bool:
+        """Never: Strawberry's shortcut for plain attributes does not apply."""
+        return False
+
+    def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: dict[str, Any]) -> Awaitable[Any]:
+        """graphql-core's way in: the answer for one parent, out of its level's batch."""
+        assert info is not None  # noqa: S101 (Strawberry passes it to every field that is not basic)
+        ctx: Context = info.context
+        plain = {key: as_plain(value) for key, value in kwargs.items()}
+        if self.is_root:
+            return self.function(ctx, **plain)
+        key = (id(self), tuple(sorted(plain.items(), key=lambda item: item[0])))
+        loader = ctx.edges.get(key)
+        if loader is None:
+            loader = ctx.edges[key] = LevelLoader(self.function, ctx, plain)
+        return asyncio.shield(loader.load(source))
+
+
+class LevelLoader(DataLoader[Any, Any]):
+    """Collects the parents of one level and asks the edge's function once for all of them."""
+
+    def __init__(self, function: Callable[..., Awaitable[Sequence[Any]]], ctx: Context, args: dict[str, Any]) -> None:
+        super().__init__(get_cache_key=id)
+        self._function = function
+        self._ctx = ctx
+        self._args = args
+
+    async def batch_load_fn(self, keys: list[Any]) -> list[Any]:
+        """The function's answers; its failure is every parent's."""
+        try:
+            answers = list(await self._function(keys, self._ctx, **self._args))
+        except Exception as error:
+            return [error] * len(keys)
+        except asyncio.CancelledError:
+            return [TradegraphError("The request was cancelled.")] * len(keys)
+        return answers
+
+
+def edge(
+    function: Callable[..., Awaitable[Any]],
+    *,
+    returns: Any,
+    description: str,
+    args: Mapping[str, Argument] | None = None,
+    name: str | None = None,
+) -> Any:
+    """A field answered by `function(parents, ctx, **args)` with a sequence as long as `parents`.
+
+    An element that is an exception is an error of that parent's field alone.
+    """
+    return Edge(function, returns=returns, description=description, args=args or {}, is_root=False, name=name)
+
+
+def root(
+    function: Callable[..., Awaitable[Any]],
+    *,
+    returns: Any,
+    description: str,
+    args: Mapping[str, Argument] | None = None,
+) -> Any:
+    """A field of Query answered by `function(ctx, **args)`."""
+    return Edge(function, returns=returns, description=description, args=args or {}, is_root=True)
+
+
+def as_plain(value: Any) -> Any:
+    """An argument as resolvers know it: inputs as the frozen class they are read as, lists as tuples."""
+    if isinstance(value, list):
+        return tuple(as_plain(item) for item in value)
+    reads_as = getattr(type(value), "__reads_as__", None)
+    if reads_as is None:
+        return None if value is UNSET else value
+    given = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return reads_as(**{name: as_plain(part) for name, part in given.items() if part is not UNSET})

@@ -1,0 +1,149 @@
+"""The roots: what can be asked, and what can be waited for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import date
+from decimal import Decimal
+from typing import Annotated
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from app.errors import NotSupported
+from app.resolvers import customers as customer_roots
+from app.resolvers import items as item_roots
+from app.resolvers import nodes as node_roots
+from app.resolvers import orders as order_roots
+from app.resolvers import pricing as pricing_roots
+from app.resolvers import promise as promise_roots
+from app.resolvers import shipments as shipment_roots
+from app.resolvers import warehouses as warehouse_roots
+from app.schema.availability import Promise
+from app.schema.base import AFTER, FIRST, Connection, Node
+from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
+from app.schema.edges import Argument, root
+from app.schema.items import Item, ItemFilter, ItemKey
+from app.schema.orders import Order, OrderKey
+from app.schema.prices import LineInput, PricedLine
+from app.schema.scalars import SCALARS, Cursor
+from app.schema.shipments import Shipment, ShipmentKey, ShipmentStreamEvent, ShipmentUpdate, UpdatesLost
+from app.schema.warehouses import Warehouse
+
+
+@strawberry.type(description="What can be asked.")
+class Query:
+    """Root fields; each is a function of the context and its arguments."""
+
+    me = root(customer_roots.me, returns=Viewer, description="The caller.")
+    node = root(
+        node_roots.node,
+        returns=Node | None,
+        description="Any thing by its id; null if it does not exist for the caller.",
+        args={"id": Argument(strawberry.ID, "An id as an earlier answer gave it.")},
+    )
+    nodes = root(
+        node_roots.nodes,
+        returns=list[Node | None],
+        description="Things in the order of their ids; null for what does not exist for the caller.",
+        args={"ids": Argument(list[strawberry.ID], "At most 100 ids.")},
+    )
+    customer = root(
+        customer_roots.customer,
+        returns=Customer | None,
+        description="A customer; null if it does not exist for the caller.",
+        args={"by": Argument(CustomerKey, "Which customer.")},
+    )
+    customers = root(
+        customer_roots.customers,
+        returns=Connection[Customer] | None,
+        description="The caller's customers, by number.",
+        args={"first": FIRST, "after": AFTER, "filter": Argument(CustomerFilter | None, "Which customers.")},
+    )
+    item = root(
+        item_roots.item,
+        returns=Item | None,
+        description="An item; null if there is none.",
+        args={"by": Argument(ItemKey, "Which item.")},
+    )
+    items_by_sku = root(
+        item_roots.items_by_sku,
+        returns=list[Item | None] | None,
+        description="Items in the order of the SKUs; null for unknown ones.",
+        args={"skus": Argument(list[str], "At most 500 SKUs.")},
+    )
+    items = root(
+        item_roots.items,
+        returns=Connection[Item] | None,
+        description="Items, by SKU.",
+        args={"first": FIRST, "after": AFTER, "filter": Argument(ItemFilter | None, "Which items.")},
+    )
+    warehouses = root(
+        warehouse_roots.warehouses, returns=list[Warehouse] | None, description="All warehouses, by code."
+    )
+    order = root(
+        order_roots.order,
+        returns=Order | None,
+        description="An order; null if it does not exist for the caller.",
+        args={"by": Argument(OrderKey, "Which order.")},
+    )
+    shipment = root(
+        shipment_roots.shipment,
+        returns=Shipment | None,
+        description="A shipment; null if it does not exist for the caller.",
+        args={"by": Argument(ShipmentKey, "Which shipment.")},
+    )
+    price_and_availability = root(
+        pricing_roots.price_and_availability,
+        returns=list[PricedLine] | None,
+        description="Price, stock and substitutes of any number of lines, one outcome a line, in their order.",
+        args={
+            "customer": Argument(CustomerKey, "Who buys."),
+            "lines": Argument(list[LineInput], "What, and how much."),
+        },
+    )
+    promise = root(
+        promise_roots.promise,
+        returns=Promise | None,
+        description="How much now (`by` today), how much by a date, or when all of it; null if there is no such item.",
+        args={
+            "item": Argument(ItemKey, "Which item."),
+            "quantity": Argument(Decimal, "How much, in `uom`."),
+            "by": Argument(date | None, "Only what can ship by this day; the earliest days by default."),
+            "uom": Argument(str | None, "Code or name of the unit; the base unit by default."),
+            "warehouses": Argument(list[str] | None, "Only from these warehouses, by code."),
+        },
+    )
+
+
+@strawberry.type(description="What can be waited for.")
+class Subscription:
+    """Streams. Their sources come with the event log; until then each refuses with NOT_SUPPORTED."""
+
+    @strawberry.subscription(
+        description="Changes of shipments: of one customer, one order, named shipments, or all that the caller may see."
+    )
+    async def shipment_updates(
+        self,
+        customer: Annotated[CustomerKey | None, strawberry.argument(description="Of this customer.")] = strawberry.UNSET,
+        order: Annotated[OrderKey | None, strawberry.argument(description="Of this order.")] = strawberry.UNSET,
+        shipments: Annotated[
+            list[ShipmentKey] | None, strawberry.argument(description="Of these shipments.")
+        ] = strawberry.UNSET,
+        after: Annotated[
+            Cursor | None, strawberry.argument(description="From after this cursor; from now on by default.")
+        ] = strawberry.UNSET,
+    ) -> AsyncIterator[ShipmentStreamEvent]:
+        """Refuses, for now."""
+        raise NotSupported("Shipment updates are not served by this release.")
+        yield  # pragma: no cover
+
+
+def schema() -> strawberry.Schema:
+    """The schema, put together."""
+    return strawberry.Schema(
+        query=Query,
+        subscription=Subscription,
+        types=[ShipmentUpdate, UpdatesLost],
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )

@@ -1,0 +1,93 @@
+"""The scalars: exact decimals as strings, ISO 8601 dates and times, opaque cursors."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+Cursor = NewType("Cursor", str)
+"""A place in a stream."""
+
+_DECIMAL = re.compile(r"[+-]?\d{1,20}(\.\d{1,15})?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def write_decimal(value: Decimal) -> str:
+    """Plain digits, never an exponent."""
+    return f"{value:f}"
+
+
+def read_decimal(value: Any) -> Decimal:
+    """A string of digits or an integer; a JSON number with a fraction is refused, for it is not exact."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return Decimal(value)
+    raise GraphQLError('A Decimal is a string such as "12.50", at most 20 digits before and 15 after the point.')
+
+
+def read_date(value: Any) -> date:
+    """YYYY-MM-DD."""
+    try:
+        if isinstance(value, str) and _DATE.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise GraphQLError('A Date is a string such as "2026-12-01".')
+
+
+def write_datetime(value: datetime) -> str:
+    """In UTC, with a Z."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def read_datetime(value: Any) -> datetime:
+    """ISO 8601 with an offset."""
+    try:
+        if isinstance(value, str) and (read := datetime.fromisoformat(value)).tzinfo is not None:
+            return read
+    except ValueError:
+        pass
+    raise GraphQLError('A DateTime is a string with an offset, such as "2026-12-01T08:00:00Z".')
+
+
+def read_cursor(value: Any) -> Cursor:
+    """Any string; what it means is the stream's own business."""
+    if isinstance(value, str):
+        return Cursor(value)
+    raise GraphQLError("A Cursor is a string, as an earlier answer gave it.")
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    Decimal: strawberry.scalar(
+        name="Decimal",
+        description='An exact decimal number, as a string: `"12.50"`. Integers are taken as well; JSON numbers with '
+        "a fraction are not, because they are not exact.",
+        serialize=write_decimal,
+        parse_value=read_decimal,
+    ),
+    date: strawberry.scalar(
+        name="Date",
+        description="A calendar day, ISO 8601: `2026-12-01`.",
+        serialize=date.isoformat,
+        parse_value=read_date,
+    ),
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A moment, ISO 8601 with an offset; answers are in UTC: `2026-12-01T08:00:00Z`.",
+        serialize=write_datetime,
+        parse_value=read_datetime,
+    ),
+    Cursor: strawberry.scalar(
+        name="Cursor",
+        description="An opaque place in one stream. Pass it back to the field that gave it, unchanged.",
+        serialize=str,
+        parse_value=read_cursor,
+    ),
+}

@@ -1,0 +1,182 @@
+"""Shipments with packages and tracking events, and updates of them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated
+
+import strawberry
+
+from app.resolvers import keys
+from app.resolvers import orders as order_edges
+from app.resolvers import shipments as shipment_edges
+from app.resolvers import warehouses as warehouse_edges
+from app.schema.base import Dimensions, Freshness, Node, Ref, RefInput, bound_to, enum, field, reads_as
+from app.schema.customers import Customer
+from app.schema.edges import Argument, edge
+from app.schema.scalars import Cursor
+from app.schema.warehouses import Warehouse
+from app.sources import shipments as records
+
+Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
+
+ShipmentStatus = enum(
+    records.ShipmentStatus,
+    "Where the goods are, after Karrio's normalized statuses.",
+    PENDING="Not handed over yet.",
+    PICKED_UP="With the carrier.",
+    IN_TRANSIT="On the way.",
+    OUT_FOR_DELIVERY="On the last vehicle.",
+    READY_FOR_PICKUP="Waiting to be fetched.",
+    DELIVERED="Arrived.",
+    PARTIALLY_DELIVERED="Some of it arrived.",
+    ON_HOLD="Held up until somebody acts.",
+    DELIVERY_DELAYED="Late.",
+    DELIVERY_FAILED="Could not be handed over.",
+    RETURN_TO_SENDER="On the way back.",
+    UNKNOWN="The source has a status that the gateway does not know; see `rawStatus`.",
+)
+
+
+@strawberry.type(description="When goods should arrive.")
+class ShipmentEta:
+    """See `records.Eta`."""
+
+    promised: date | None = field("What the distributor promised.")
+    carrier: date | None = field("What the carrier says now.")
+
+
+@strawberry.type(description="What went wrong on the way.")
+class ShipmentIncident:
+    """See `records.Incident`."""
+
+    party: str = field("On whose side: CARRIER, CONSIGNEE, SHIPPER or OTHER.")
+    reason: str = field("What happened.")
+
+
+@strawberry.type(description="What a package holds of an order line.")
+class PackageItem:
+    """See `records.PackageItem`."""
+
+    line_number: int | None = field("The order line.")
+    sku: str | None = field("The item's SKU.")
+    quantity: Decimal = field("How much, in the line's unit.")
+    lot: str | None = field("Lot number.")
+    serial: str | None = field("Serial number.")
+    expiry: date | None = field("Best before.")
+
+
+@strawberry.type(description="A parcel or pallet.")
+class Package:
+    """See `records.Package`."""
+
+    sscc: str | None = field("GS1 serial shipping container code.")
+    tracking_number: str | None = field("The carrier's number for it.")
+    dimensions: Dimensions | None = field("Outer measures and weight.")
+    items: list[PackageItem] = field("What it holds.")
+
+
+@strawberry.type(description="What a shipment holds of an order line.")
+class ShipmentLine:
+    """See `records.ShipmentLine`."""
+
+    order: str | None = field("The order's number.")
+    line_number: int | None = field("The order line.")
+    sku: str | None = field("The item's SKU.")
+    quantity: Decimal = field("How much, in the line's unit.")
+
+
+@strawberry.type(description="A step on the way.")
+class TrackingEvent:
+    """See `records.TrackingEvent`."""
+
+    sequence: int = field("Ascends from 1 within the shipment, by event time.")
+    at: datetime = field("When it happened.")
+    recorded_at: datetime | None = field("When the source learned of it.")
+    status: ShipmentStatus = field("Where the goods are then.")
+    location: str | None = field("Where it happened.")
+    description: str | None = field("The carrier's words.")
+    raw_code: str | None = field("The carrier's code.")
+    source: str = field("The system that knows of it.")
+
+
+@strawberry.type(description="Who took the goods.")
+class ProofOfDelivery:
+    """See `records.ProofOfDelivery`."""
+
+    signed_by: str | None = field("Name of who signed.")
+    at: datetime | None = field("When.")
+    url: str | None = field("Where the document is.")
+
+
+@bound_to(records.Shipment)
+@strawberry.type(description="Goods on their way to a customer.")
+class Shipment(Node):
+    """See `records.Shipment`."""
+
+    refs: list[Ref] = field("Its ids in the connected systems.")
+    carrier: str | None = field("Who carries it.")
+    service: str | None = field("The carrier's service.")
+    tracking_number: str | None = field("The carrier's number for it.")
+    tracking_url: str | None = field("The carrier's page for it.")
+    shipped_at: datetime | None = field("When it left.")
+    eta: ShipmentEta | None = field("When it should arrive.")
+    status: ShipmentStatus = field("Where the goods are.")
+    raw_status: str | None = field("The tracking system's own word for it.")
+    cancelled: bool = field("Whether it was called off.")
+    incident: ShipmentIncident | None = field("What went wrong, if something did.")
+    lines: list[ShipmentLine] = field("What it holds, by order line.")
+    packages: list[Package] = field("Its parcels and pallets.")
+    asn: str | None = field("Number of the advance ship notice sent for it.")
+    proof_of_delivery: ProofOfDelivery | None = field("Who took it.")
+    orders: list[str] = field("Numbers of the orders it serves.", name="orderNumbers")
+    freshness: Freshness = field("Where it comes from and how old it is.")
+    order = edge(
+        order_edges.by_order_number,
+        returns=Order | None,  # type: ignore[operator]
+        description="The order it serves; the first one where there are several.",
+    )
+    customer = edge(order_edges.customer, returns=Customer | None, description="Whose goods they are.")
+    warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where it left.")
+    events = edge(
+        shipment_edges.last_events,
+        returns=list[TrackingEvent],
+        description="Steps on the way, oldest first.",
+        args={"last": Argument(int | None, "Only the last so many, 1 to 1000.")},
+    )
+
+
+@reads_as(keys.ShipmentKey)
+@strawberry.input(description="A shipment, by exactly one of these.", one_of=True)
+class ShipmentKey:
+    """See `keys.ShipmentKey`."""
+
+    id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
+    tracking_number: str | None = strawberry.field(description="Its tracking number.", default=strawberry.UNSET)
+    ref: RefInput | None = strawberry.field(description="Its id in one system.", default=strawberry.UNSET)
+
+
+@strawberry.interface(description="What a subscriber to shipments receives.")
+class ShipmentStreamEvent:
+    """An event of the stream, with the place to resume from."""
+
+    cursor: Cursor = field("Resume after this event by passing it as `after`.")
+
+
+@strawberry.type(description="A shipment changed.")
+class ShipmentUpdate(ShipmentStreamEvent):
+    """A change, read again and authorized again when it is sent."""
+
+    at: datetime = field("When the change was recorded.")
+    shipment: Shipment | None = field("The shipment as it is now.")
+
+
+@strawberry.type(description="Updates between two cursors are gone; read the shipments again.")
+class UpdatesLost(ShipmentStreamEvent):
+    """A gap that is told, never hidden."""
+
+    from_: Cursor = field("The cursor asked for.", name="from")
+    to: Cursor = field("The oldest cursor still kept.")
+    reason: str = field("Why they are gone.")
+
