@@ -1,0 +1,82 @@
+"""The loader of all batched reads: one call a level, failures kept apart, waiters independent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from app.errors import SourceUnavailable
+from app.resolvers.batching import KeyLoader, failure
+
+
+class Port:
+    """Counts its calls; answers each key with its upper case, and leaves out `absent`."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.calls: list[list[str]] = []
+        self.error = error
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def read(self, keys: Sequence[str]) -> Mapping[str, str]:
+        self.calls.append(list(keys))
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        return {key: key.upper() for key in keys if key != "absent"}
+
+
+async def test_keys_of_one_level_become_one_call_without_doubles() -> None:
+    port = Port()
+    loader = KeyLoader(port.read)
+    assert await loader.many(["b", "a", "b", None, "absent"]) == ["B", "A", "B", None, None]
+    assert port.calls == [["b", "a", "absent"]]
+
+
+async def test_a_key_is_read_once_in_an_operation() -> None:
+    port = Port()
+    loader = KeyLoader(port.read)
+    assert await loader.one("a") == "A"
+    assert await loader.many(["a"]) == ["A"]
+    assert port.calls == [["a"]]
+
+
+async def test_a_failed_read_is_not_repeated_in_an_operation() -> None:
+    error = SourceUnavailable("erp")
+    port = Port(error)
+    loader = KeyLoader(port.read)
+    assert await loader.many(["a", "b"]) == [error, error]
+    with pytest.raises(SourceUnavailable):
+        await loader.one("a")
+    assert port.calls == [["a", "b"]]
+
+
+async def test_a_cancelled_waiter_takes_nothing_from_the_others() -> None:
+    port = Port()
+    port.gate.clear()
+    loader = KeyLoader(port.read)
+    first = asyncio.ensure_future(loader.one("a"))
+    second = asyncio.ensure_future(loader.one("a"))
+    while not port.calls:
+        await asyncio.sleep(0)
+    first.cancel()
+    port.gate.set()
+    assert await second == "A"
+    assert await loader.one("a") == "A"
+    assert port.calls == [["a"]]
+
+
+async def test_started_reads_are_under_way_before_they_are_awaited() -> None:
+    port = Port()
+    loader = KeyLoader(port.read)
+    reads = [loader.start(["a"]), loader.start(["b"])]
+    assert [await read for read in reads] == [["A"], ["B"]]
+    assert port.calls == [["a", "b"]]
+
+
+def test_failure_finds_the_first_error_among_values() -> None:
+    error = ValueError("x")
+    assert failure(1, None, error, ValueError("y")) is error
+    assert failure(1, None) is None
