@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import itertools
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from types import NoneType
@@ -17,7 +17,6 @@ import pytest
 
 from app import telemetry
 from app.errors import (
-    ConfigurationError,
     DeadlineExceeded,
     InvalidInput,
     SourceMalformed,
@@ -64,6 +63,13 @@ async def client(upstream: Faulty) -> AsyncIterator[HTTPClient]:
         yield made
 
 
+async def ended(client: HTTPClient) -> None:
+    """Wait until what was given up has handed everything back."""
+    if client._tasks:
+        await asyncio.wait(client._tasks)
+    assert client.busy == 0
+
+
 def count(call: str, outcome: str) -> float:
     labels = {"source": "erp", "call": call, "outcome": outcome}
     return telemetry.metrics().registry.get_sample_value("tradegraph_backend_calls_total", labels) or 0.0
@@ -108,7 +114,7 @@ async def test_fault_has_its_error_and_outcome_and_leaks_nothing(client, upstrea
     assert count(target, outcome) == 1
     assert len(upstream.seen) == 1
     await upstream.idle()
-    assert client.busy == 0
+    await ended(client)
 
 
 async def test_text_of_the_backend_is_in_the_detail_only(client):
@@ -134,7 +140,7 @@ async def test_answer_that_never_completes_is_a_timeout(upstream, target):
         with pytest.raises(SourceTimeout):
             await client.get(target, into=Row, call=f"late{target}")
         await upstream.idle()
-        assert client.busy == 0
+        await ended(client)
     assert count(f"late{target}", "timeout") == 1
 
 
@@ -341,21 +347,6 @@ async def test_path_that_leaves_the_base_is_refused(client, upstream, wrong):
     assert client.busy == 0
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://erp.example.com", "erp.example.com", "http://", "http://erp.example.com/?a=1", "http://[", ""]
-)
-def test_wrong_base_url_stops_the_start(url):
-    with pytest.raises(ConfigurationError) as caught:
-        HTTPClient("erp", SourceSettings(vendor="x", base_url=url))
-    assert caught.value.key == "sources.erp.base_url"
-
-
-def test_credentials_in_the_base_url_are_refused_and_not_repeated():
-    with pytest.raises(ConfigurationError) as caught:
-        HTTPClient("erp", SourceSettings(vendor="x", base_url="http://joe:hush@erp.example.com"))
-    assert "hush" not in str(caught.value)
-
-
 # Sign-in flows
 
 
@@ -364,7 +355,7 @@ class SignIn(httpx.Auth):
 
     requires_response_body = True
 
-    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         answer = yield request
         if answer.status_code == 401:
             url = request.url.copy_with(raw_path=b"/body")
@@ -398,8 +389,9 @@ async def test_over_deadline_sends_nothing(client, upstream):
 async def test_deadline_of_the_request_ends_a_call_before_the_source_would(client, upstream):
     with telemetry.begin(timeout=0.1), pytest.raises(DeadlineExceeded):
         await client.get("/hang", into=dict, call="deadline")
-    assert count("deadline", "deadline") == 1
     await upstream.idle()
+    await ended(client)
+    assert count("deadline", "deadline") == 1
 
 
 async def test_source_timeout_holds_below_a_later_deadline(upstream):
@@ -456,12 +448,13 @@ async def test_thousand_cancellations_lose_no_slot(upstream):
             if turn % 7 == 0:
                 await asyncio.wait(calls[-1:])
         done = await asyncio.gather(*calls, return_exceptions=True)
-        assert sum(isinstance(result, asyncio.CancelledError) for result in done) > 900
+        assert {type(result) for result in done} <= {asyncio.CancelledError, SourceUnavailable, dict}
+        assert sum(isinstance(result, asyncio.CancelledError) for result in done) > 700
         async with asyncio.timeout(10):
             await upstream.idle()
             answers = await asyncio.gather(*(client.get("/ok", into=dict, call="alive") for _ in range(20)))
         assert len(answers) == 20
-        assert client.busy == 0
+        await ended(client)
         assert transport.pool._requests == []
         assert all(connection.is_idle() for connection in transport.pool.connections)
 
@@ -497,7 +490,7 @@ async def test_cancelled_while_connecting_loses_no_slot():
             assert transport.pool.connections != []
             call.cancel()
             await asyncio.wait([call])
-            await steps(5)
+            await ended(client)
         assert (client.busy, transport.pool.connections, transport.pool._requests) == (0, [], [])
         with pytest.raises(SourceTimeout):
             await client.get("/ok", into=dict, call="connecting")
@@ -509,6 +502,7 @@ async def test_cancelled_call_is_counted_as_such(client, upstream):
     call.cancel()
     await asyncio.wait([call])
     await upstream.idle()
+    await ended(client)
     assert call.cancelled()
     assert count("given_up", "cancelled") == 1
 
@@ -559,18 +553,18 @@ async def test_fault_of_a_stream_has_its_error(client, upstream, target, error):
     with pytest.raises(error):
         await collect(client, target)
     await upstream.idle()
-    assert client.busy == 0
+    await ended(client)
 
 
 @pytest.mark.parametrize("target", ["/hang", "/hang-midway", "/drip"])
 @pytest.mark.parametrize("deadline", [False, True])
 async def test_stream_that_never_ends_is_late(upstream, target, deadline):
     async with connected(upstream.url, timeout=5 if deadline else 0.1) as client:
-        with telemetry.begin(timeout=0.1 if deadline else 5):
-            with pytest.raises(DeadlineExceeded if deadline else SourceTimeout):
-                await collect(client, target)
+        error = DeadlineExceeded if deadline else SourceTimeout
+        with telemetry.begin(timeout=0.1 if deadline else 5), pytest.raises(error):
+            await collect(client, target)
         await upstream.idle()
-        assert client.busy == 0
+        await ended(client)
 
 
 async def test_stream_left_early_gives_its_slot_back(upstream):
@@ -588,5 +582,5 @@ async def test_error_in_the_body_of_a_stream_passes_through(client):
 
 
 def test_its_repr_tells_no_secret():
-    settings = SourceSettings(vendor="x", base_url="http://erp.example.com")
+    settings = SourceSettings.model_validate({"vendor": "x", "base_url": "http://erp.example.com"})
     assert repr(HTTPClient("erp", settings, headers={"Authorization": "Bearer hush"})) == "<HTTPClient erp>"

@@ -15,7 +15,7 @@ import http.cookiejar
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import httpx
@@ -25,7 +25,7 @@ from app.errors import DeadlineExceeded, SourceThrottled, SourceTimeout, SourceU
 from app.settings import SourceSettings
 from app.sources.http_answer import Answer
 from app.sources.http_faults import outcome_of, refusal, translated
-from app.sources.http_request import Outgoing, Params, base_url, path
+from app.sources.http_request import Outgoing, Params, path
 from app.sources.http_transport import Attempt, Exchange, MeteredTransport, PooledTransport
 
 __all__ = ["Answer", "HTTPClient", "Params", "path"]
@@ -52,7 +52,7 @@ class HTTPClient:
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        base = base_url(source, settings.base_url)
+        base = httpx.URL(settings.base_url)
         inner = transport or PooledTransport(
             settings.concurrency, ssl_context=ssl.create_default_context() if base.scheme == "https" else None
         )
@@ -202,7 +202,7 @@ class HTTPClient:
         try:
             async with self._open(outgoing, exchange) as response:
                 await queue.put([])
-                async for lines in _split(response.aiter_raw()):
+                async for lines in _split(response.aiter_bytes()):
                     await queue.put(lines)
             exchange.done = True
             await queue.put(None)
@@ -217,11 +217,11 @@ class HTTPClient:
         """One exchange: wait for a slot, send, check the status; counted and its errors translated at the end."""
         async with self._slots:
             exchange.begun = True
-            attempt: Attempt | None = None
+            attempt = None
             try:
                 request = outgoing.build(self._client, {"exchange": exchange})
                 response = await self._client.send(request, stream=True)
-                attempt = response.extensions["attempt"]
+                attempt = cast(Attempt, response.extensions["attempt"])
                 try:
                     if not (200 <= response.status_code < 300 or response.status_code in outgoing.accept):
                         raise await refusal(self.source, f"{outgoing.method} {outgoing.path}", response)

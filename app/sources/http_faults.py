@@ -58,7 +58,7 @@ async def refusal(source: str, what: str, response: httpx.Response) -> SourceErr
 async def _excerpt(response: httpx.Response) -> str:
     start, size = b"", 0
     try:
-        async for chunk in response.aiter_raw():
+        async for chunk in response.aiter_bytes():
             start += chunk[: _EXCERPT - len(start)]
             size += len(chunk)
             if size > _MAX_ERROR_BYTES:

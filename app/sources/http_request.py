@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from app import telemetry
-from app.errors import ConfigurationError, InvalidInput
+from app.errors import InvalidInput
 
 Params = Mapping[str, str | Sequence[str]] | Sequence[tuple[str, str]]
 
@@ -86,17 +86,3 @@ def _scope_headers() -> dict[str, str]:
     if scope.traceparent is not None:
         headers["traceparent"] = scope.traceparent
     return headers
-
-
-def base_url(source: str, text: str) -> httpx.URL:
-    """The source's address. Raises ConfigurationError for one that could not be meant."""
-    key = f"sources.{source}.base_url"
-    try:
-        base = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(key, text, f"not a URL ({error})") from None
-    if base.userinfo:
-        raise ConfigurationError(key, str(base.copy_with(userinfo=b"")), "credentials belong into `credentials`")
-    if base.scheme not in {"http", "https"} or not base.host or base.query or base.fragment:
-        raise ConfigurationError(key, text, "give http:// or https://, a host and at most a path")
-    return base

@@ -101,15 +101,15 @@ class Tape:
 
 
 @contextmanager
-def cassette(name: str, system: System, *, record: bool = False) -> Iterator[Tape]:
-    """Play `recorded/<name>.json`, or record into it, on a port of its own; checks the tape at the end."""
+def cassette(name: str, system: System, *, record: bool = False, folder: Path = RECORDED) -> Iterator[Tape]:
+    """Play `<folder>/<name>.json`, or record into it, on a port of its own; checks the tape at the end."""
     tape = Tape(name)
-    answers = _load(name)
-    player = _Player(tape, system, answers, record=record)
+    file = folder / f"{name}.json"
+    player = _Player(tape, system, _load(file), record=record)
     with serve_in_thread(player.app()) as tape.url:
         yield tape
     if record:
-        _save(name, player.answers, player.fresh)
+        _save(file, player.answers, player.fresh)
     tape.check()
 
 
@@ -228,20 +228,19 @@ def _canonical(value: Any) -> str:
     return dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def _load(name: str) -> dict[str, dict[str, Any]]:
-    file = RECORDED / f"{name}.json"
+def _load(file: Path) -> dict[str, dict[str, Any]]:
     exchanges = loads(file.read_text()) if file.exists() else []
     return {_canonical(exchange["request"]): exchange for exchange in exchanges}
 
 
-def _save(name: str, answers: dict[str, dict[str, Any]], fresh: set[str]) -> None:
+def _save(file: Path, answers: dict[str, dict[str, Any]], fresh: set[str]) -> None:
     """Write in the order of the requests; what another cassette of this name recorded meanwhile is kept."""
     if not fresh:
         return
-    merged = _load(name) | {key: answers[key] for key in fresh}
-    RECORDED.mkdir(exist_ok=True)
+    merged = _load(file) | {key: answers[key] for key in fresh}
+    file.parent.mkdir(exist_ok=True)
     lines = [_line(merged[key]) for key in sorted(merged)]
-    (RECORDED / f"{name}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    file.write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def _line(exchange: dict[str, Any]) -> str:

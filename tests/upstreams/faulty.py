@@ -223,7 +223,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-async def _read(reader: asyncio.StreamReader) -> Seen | None:
+async def _read(reader: asyncio.StreamReader) -> Seen:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *rest = head.rstrip().split("\r\n")
     method, target, _ = first.split(" ")
@@ -233,7 +233,6 @@ async def _read(reader: asyncio.StreamReader) -> Seen | None:
 
 async def _answer(state: Faulty, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     seen = await _read(reader)
-    assert seen is not None
     async with state.changed:
         state.seen.append(seen)
         state.open += 1
@@ -274,8 +273,8 @@ async def faulty() -> AsyncIterator[Faulty]:
         try:
             while True:
                 await _answer(state, reader, writer)
-        except (Broken, ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (Broken, ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # Cancelled when the backend stops; asyncio's streams log a handler that ends so.
         finally:
             writer.close()
             running.discard(task)
