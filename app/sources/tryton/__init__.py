@@ -1,0 +1,64 @@
+"""Tryton, an open-source ERP, as a source: over its REST and JSON-RPC protocols.
+
+Needs its modules sale, stock, sale_price_list, sale_product_customer, account_credit_limit, product_measurements,
+stock_package_shipping and stock_shipment_cost or the like of it (carriers), and a user who may read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+
+from app.settings import SourceSettings
+from app.sources.source import Source
+from app.sources.tryton.billing import TrytonBilling
+from app.sources.tryton.client import TrytonClient
+from app.sources.tryton.codes import OrderCodes
+from app.sources.tryton.customers import TrytonCustomers
+from app.sources.tryton.items import TrytonItems
+from app.sources.tryton.options import Options
+from app.sources.tryton.orders import TrytonOrders
+from app.sources.tryton.prices import TrytonPrices
+from app.sources.tryton.reference import Reference
+from app.sources.tryton.sales import SaleMapping
+from app.sources.tryton.shipments import ShipmentMapping, TrytonShipments
+from app.sources.tryton.stock import TrytonStock
+from app.sources.tryton.warehouses import TrytonWarehouses
+
+
+def utc_now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def connect(
+    name: str,
+    settings: SourceSettings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Source:
+    """A Source over one Tryton database; does no I/O. Raises ConfigurationError for wrong options or credentials."""
+    options = Options.of(name, settings)
+    client = TrytonClient(name, settings, options, transport=transport)
+    reference = Reference(client, options.company, options.reference_ttl)
+    codes = OrderCodes(options.order_code_pattern)
+    shipments = ShipmentMapping(name, codes)
+    customers = TrytonCustomers(name, client, reference, options.customer_code_like, clock)
+    return Source(
+        name=name,
+        vendor="tryton",
+        ping=reference.check,
+        aclose=client.aclose,
+        customers=customers,
+        credit=customers,
+        items=TrytonItems(name, client, reference, clock),
+        warehouses=TrytonWarehouses(name, reference),
+        stock=TrytonStock(name, client, reference, codes, reconcile_days=options.reconcile_days, clock=clock),
+        prices=TrytonPrices(name, client, reference, options.max_tiers, clock),
+        orders=TrytonOrders(client, reference, SaleMapping(name, codes, shipments), codes, clock),
+        shipments=TrytonShipments(client, shipments, codes, clock),
+        billing=TrytonBilling(name, client, reference, codes, clock),
+    )

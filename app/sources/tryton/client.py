@@ -1,0 +1,242 @@
+"""Tryton over its two protocols: REST with a key for reads, JSON-RPC with a session for what REST cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from app.errors import ConfigurationError, SourceMalformed, SourceRejected, SourceUnavailable
+from app.settings import SourceSettings
+from app.sources.http import HTTPClient
+from app.sources.tryton.options import Options
+from app.sources.tryton.wire import Row, fields_of
+
+R = TypeVar("R", bound=Row)
+
+Domain = list[Any]
+
+CHUNK_KEYS = 100
+CHUNK_BYTES = 12_000
+LONGEST_KEY = 200
+LARGEST_ID = 2**31 - 1
+
+# Quantities in a context are numbers, not text.
+ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+# What Tryton raises when the request is at fault; any other error is its own.
+REFUSALS = frozenset({"UserError", "UserWarning", "LoginException", "ConcurrencyException"})
+
+
+class Login(msgspec.Struct):
+    """The answer to a login: user id, session key, and more that we do not need."""
+
+    result: list[Any]
+
+
+class Reply(msgspec.Struct):
+    """An answer over JSON-RPC; errors come with HTTP 200."""
+
+    result: msgspec.Raw = msgspec.Raw()
+    error: list[Any] | None = None
+
+
+class TrytonAuth(httpx.Auth):
+    """The key for REST; for JSON-RPC a session, opened when first needed and anew when it has ended."""
+
+    def __init__(self, rpc_url: str, key: str, login: str, password: str) -> None:
+        self._rpc_url = rpc_url
+        self._key, self._login, self._password = key, login, password
+        self._session: str | None = None
+        self._one_login = asyncio.Lock()
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Signs a request; a session refused with 401 or 403 is renewed once."""
+        if not request.url.path.endswith("/rpc/"):
+            request.headers["authorization"] = f"Bearer {self._key}"
+            yield request
+            return
+        used = self._session
+        if used is not None:
+            request.headers["authorization"] = f"Session {used}"
+            response = yield request
+            if response.status_code not in (401, 403):
+                return
+        async with self._one_login:
+            # Another request may have opened the session while this one waited.
+            if self._session is None or self._session == used:
+                self._session = None
+                response = yield self._login_request(request)
+                await response.aread()
+                session = self._session_of(response)
+                if session is None:
+                    return
+                self._session = session
+        request.headers["authorization"] = f"Session {self._session}"
+        yield request
+
+    def _login_request(self, request: httpx.Request) -> httpx.Request:
+        body = {"id": 0, "method": "common.db.login", "params": [self._login, {"password": self._password}]}
+        headers = {"content-type": "application/json", "accept-encoding": "gzip"}
+        return httpx.Request(
+            "POST",
+            self._rpc_url,
+            content=msgspec.json.encode(body),
+            headers=headers,
+            extensions=dict(request.extensions),
+        )
+
+    def _session_of(self, response: httpx.Response) -> str | None:
+        if response.status_code != 200:
+            return None
+        try:
+            user, key = msgspec.json.decode(response.content, type=Login).result[:2]
+        except (msgspec.DecodeError, ValueError):
+            return None
+        return base64.b64encode(f"{self._login}:{user}:{key}".encode()).decode()
+
+
+class TrytonClient:
+    """Typed reads of Tryton's models."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: SourceSettings,
+        options: Options,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.source = name
+        self._root = f"/{options.database}"
+        self._company = options.company
+        auth = TrytonAuth(
+            f"{settings.base_url.rstrip('/')}{self._root}/rpc/",
+            _credential(name, settings, "api_key"),
+            _credential(name, settings, "login"),
+            _credential(name, settings, "password"),
+        )
+        # Long answers are marked as gzip whether or not we accept it, and are gzip only if we do.
+        self._http = HTTPClient(name, settings, auth=auth, headers={"accept-encoding": "gzip"}, transport=transport)
+
+    async def search(
+        self,
+        model: str,
+        domain: Domain,
+        row: type[R],
+        *,
+        call: str,
+        context: Mapping[str, object] | None = None,
+        order: Sequence[tuple[str, str]] = (),
+        limit: int | None = None,
+    ) -> list[R]:
+        """The records that match, with the fields of `row`. Prices, limits and costs are null without a company."""
+        params = [("d", _encoded(domain)), *(("f", field) for field in fields_of(row))]
+        if order:
+            params.append(("o", _encoded(order)))
+        if limit is not None:
+            params.append(("s", str(limit)))
+        headers = {"x-tryton-context": _encoded({"company": self._company, **(context or {})})}
+        path = f"{self._root}/rest/model/{model}"
+        return await self._http.get(path, params=params, headers=headers, into=list[row], call=call)
+
+    async def search_keys(
+        self,
+        model: str,
+        keys: Sequence[Any],
+        domain: Callable[[Sequence[Any]], Domain],
+        row: type[R],
+        *,
+        call: str,
+        context: Mapping[str, object] | None = None,
+    ) -> list[R]:
+        """`search` for many keys, which travel in the address and so in pieces; no keys, no call."""
+        pieces = await asyncio.gather(
+            *(
+                self.search(model, domain(some), row, call=call, context=context, order=[("id", "ASC")])
+                for some in chunks(keys)
+            )
+        )
+        return [found for piece in pieces for found in piece]
+
+    async def count(self, model: str, domain: Domain, *, call: str) -> int:
+        """How many records match; REST cannot tell without reading them."""
+        return await self._rpc(f"model.{model}.search_count", [domain], int, call=call)
+
+    async def _rpc(self, method: str, params: Sequence[object], into: type[Any], *, call: str) -> Any:
+        body = {"id": 1, "method": method, "params": [*params, {"company": self._company}]}
+        reply = await self._http.post(f"{self._root}/rpc/", json=body, into=Reply, call=call)
+        if reply.error is not None:
+            raise self._refused(method, reply.error)
+        try:
+            return msgspec.json.decode(reply.result, type=into)
+        except msgspec.DecodeError as error:
+            raise SourceMalformed(self.source, detail=f"{method}: {error}") from None
+
+    def _refused(self, method: str, error: Sequence[object]) -> SourceRejected | SourceUnavailable:
+        detail = f"{method}: {error}"[:1000]
+        if error and error[0] in REFUSALS:
+            return SourceRejected(self.source, status=400, detail=detail)
+        return SourceUnavailable(self.source, detail=detail)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+
+def usable(keys: Iterable[str]) -> list[str]:
+    """The keys that a record could have, each once: Tryton's texts hold no NUL, and ours are short."""
+    return [key for key in dict.fromkeys(keys) if key and len(key) <= LONGEST_KEY and _is_text(key)]
+
+
+def all_usable(*keys: str) -> bool:
+    """Whether a record could have each of these keys."""
+    return len(usable(keys)) == len(set(keys))
+
+
+def record_ids(keys: Iterable[str]) -> list[int]:
+    """The keys that are record ids, each once."""
+    plain = (key for key in dict.fromkeys(keys) if key.isascii() and key.isdigit() and len(key) <= 10)
+    return [number for number in map(int, plain) if 0 < number <= LARGEST_ID]
+
+
+def chunks(keys: Sequence[Any]) -> Iterator[list[Any]]:
+    """The keys in pieces of at most 100, and fewer where they are long."""
+    piece: list[Any] = []
+    size = 0
+    for key in keys:
+        weight = len(str(key).encode()) + 4
+        if piece and (len(piece) == CHUNK_KEYS or size + weight > CHUNK_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(key)
+        size += weight
+    if piece:
+        yield piece
+
+
+def containing(text: str) -> str:
+    """A pattern for `ilike`: anything that contains the text itself, wildcards taken literally."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _is_text(key: str) -> bool:
+    return "\0" not in key and not any("\ud800" <= char <= "\udfff" for char in key)
+
+
+def _encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(ENCODER.encode(value)).decode()
+
+
+def _credential(name: str, settings: SourceSettings, key: str) -> str:
+    secret = settings.credentials.get(key)
+    if secret is None or not secret.get_secret_value():
+        raise ConfigurationError(
+            f"sources.{name}.credentials.{key}", None, "Tryton needs api_key (REST) and login, password (JSON-RPC)"
+        )
+    return secret.get_secret_value()

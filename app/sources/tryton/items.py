@@ -1,0 +1,263 @@
+"""Items are product variants; what is the same for all variants Tryton reads through from the template."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from app.auth.principal import Principal
+from app.errors import InvalidCursor
+from app.sources.common import Freshness, Money, Slice
+from app.sources.items import (
+    CustomerItemKey,
+    CustomerPartKey,
+    Item,
+    ItemCost,
+    ItemQuery,
+    ItemRelation,
+)
+from app.sources.tryton.client import Domain, TrytonClient, all_usable, containing, record_ids, usable
+from app.sources.tryton.products import ProductRow, item
+from app.sources.tryton.reference import CodeRow, Reference
+from app.sources.tryton.wire import Flag, Number, Row
+
+PRODUCT = "product.product"
+CUSTOMER_PRODUCT = "sale.product_customer"
+WITH_INACTIVE = {"active_test": False}
+
+
+class CostRow(Row, kw_only=True):
+    """What a product costs for one default unit."""
+
+    code: str | None = None
+    active: Flag = True
+    cost_price: Number | None = None
+
+
+class VariantsRow(Row, kw_only=True):
+    """`product.template` with the variants made of it."""
+
+    products: list[CodeRow] = []
+
+
+class CustomerProductRow(Row, kw_only=True):
+    """`sale.product_customer`: a customer's word for a variant, or for a template with all its variants."""
+
+    code: str | None = None
+    party: CodeRow
+    product: CodeRow | None = None
+    template: VariantsRow | None = None
+
+
+class TrytonItems:
+    """Items, their units, the customers' part numbers and costs."""
+
+    def __init__(self, name: str, client: TrytonClient, reference: Reference, clock: Callable[[], datetime]) -> None:
+        self._name = name
+        self._client = client
+        self._reference = reference
+        self._clock = clock
+
+    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:  # noqa: ARG002
+        """Items by SKU, those no longer sold too."""
+        rows, units = await asyncio.gather(
+            self._client.search_keys(
+                PRODUCT,
+                usable(skus),
+                lambda some: [["code", "in", some]],
+                ProductRow,
+                context=WITH_INACTIVE,
+                call="items",
+            ),
+            self._reference.units(),
+        )
+        return {row.code: item(self._name, row, row.code, units) for row in _first_active(rows) if row.code}
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:  # noqa: ARG002
+        """Items by product id."""
+        rows, units = await asyncio.gather(
+            self._client.search_keys(
+                PRODUCT,
+                record_ids(ids),
+                lambda some: [["id", "in", some]],
+                ProductRow,
+                context=WITH_INACTIVE,
+                call="items.by_id",
+            ),
+            self._reference.units(),
+        )
+        return {str(row.id): item(self._name, row, row.code, units) for row in rows if row.code}
+
+    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:  # noqa: ARG002
+        """Items by GTIN, in the form that Tryton keeps it."""
+        wanted = usable(gtins)
+        rows, units = await asyncio.gather(
+            self._client.search_keys(
+                PRODUCT,
+                wanted,
+                lambda some: [["identifiers", "where", [["type", "=", "ean"], ["code", "in", some]]]],
+                ProductRow,
+                call="items.by_gtin",
+            ),
+            self._reference.units(),
+        )
+        found: dict[str, Item] = {}
+        for row in rows:
+            for identifier in row.identifiers:
+                if row.code and identifier.type == "ean" and identifier.code in wanted:
+                    found.setdefault(identifier.code, item(self._name, row, row.code, units))
+        return found
+
+    async def by_customer_part(
+        self,
+        who: Principal,  # noqa: ARG002
+        keys: Sequence[CustomerPartKey],
+    ) -> Mapping[CustomerPartKey, str]:
+        """SKUs by customer part number."""
+        rows = await self._customer_products([(key.customer, key.number) for key in keys], _coded, "items.by_part")
+        found: dict[CustomerPartKey, str] = {}
+        for row in rows:
+            sku = _only_sku(row)
+            if row.code and row.party.code and sku:
+                found.setdefault(CustomerPartKey(customer=row.party.code, number=row.code), sku)
+        return {key: found[key] for key in keys if key in found}
+
+    async def part_numbers(
+        self,
+        who: Principal,  # noqa: ARG002
+        keys: Sequence[CustomerItemKey],
+    ) -> Mapping[CustomerItemKey, str]:
+        """Customer part numbers by item; the variant's own before the template's."""
+        rows = await self._customer_products([(key.customer, key.sku) for key in keys], _naming, "items.part_numbers")
+        found: dict[CustomerItemKey, str] = {}
+        for row in sorted(rows, key=lambda row: row.product is None):
+            for sku in _skus(row):
+                if row.code and row.party.code:
+                    found.setdefault(CustomerItemKey(customer=row.party.code, sku=sku), row.code)
+        return {key: found[key] for key in keys if key in found}
+
+    async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:  # noqa: ARG002
+        """None: Tryton keeps no relations between products."""
+        return {}
+
+    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:  # noqa: ARG002
+        """Costs by SKU."""
+        now = self._clock()
+        rows, currency = await asyncio.gather(
+            self._client.search_keys(
+                PRODUCT,
+                usable(skus),
+                lambda some: [["code", "in", some]],
+                CostRow,
+                context=WITH_INACTIVE,
+                call="items.costs",
+            ),
+            self._reference.currency(),
+        )
+        freshness = Freshness(source=self._name, as_of=now)
+        return {
+            row.code: ItemCost(
+                sku=row.code,
+                unit_cost=None if row.cost_price is None else Money(amount=row.cost_price.decimal, currency=currency),
+                freshness=freshness,
+            )
+            for row in _first_active(rows)
+            if row.code
+        }
+
+    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:  # noqa: ARG002
+        """Active items by SKU, from the last page's last SKU on."""
+        after = _after(query.page.after)
+        domain = _search_domain(query)
+        if domain is None:
+            return Slice(has_previous=after is not None, total=0 if query.page.count else None)
+        first = query.page.first
+        rows, units, total = await asyncio.gather(
+            self._client.search(
+                PRODUCT,
+                [*domain, ["code", ">", after]] if after else domain,
+                ProductRow,
+                order=[("code", "ASC")],
+                limit=first + 1,
+                call="items.search",
+            ),
+            self._reference.units(),
+            self._total(domain, query.page.count),
+        )
+        items = tuple(item(self._name, row, row.code, units) for row in rows[:first] if row.code)
+        return Slice(
+            rows=items,
+            cursors=tuple(f"code:{one.sku}" for one in items),
+            has_next=len(rows) > first,
+            has_previous=after is not None,
+            total=total,
+        )
+
+    async def _total(self, domain: Domain, wanted: bool) -> int | None:
+        return await self._client.count(PRODUCT, domain, call="items.count") if wanted else None
+
+    async def _customer_products(
+        self, keys: Sequence[tuple[str, str]], clause: Callable[[list[str]], Domain], call: str
+    ) -> list[CustomerProductRow]:
+        good = [key for key in dict.fromkeys(keys) if all_usable(*key)]
+
+        def domain(some: Sequence[tuple[str, str]]) -> Domain:
+            by_customer: dict[str, list[str]] = {}
+            for customer, word in some:
+                by_customer.setdefault(customer, []).append(word)
+            return ["OR", *([["party.code", "=", who], clause(words)] for who, words in by_customer.items())]
+
+        return await self._client.search_keys(CUSTOMER_PRODUCT, good, domain, CustomerProductRow, call=call)
+
+
+def _first_active(rows: Sequence) -> list:
+    """One row for each code: nothing keeps codes unique, and a product is often replaced under its old one."""
+    best: dict[str, ProductRow | CostRow] = {}
+    for row in sorted(rows, key=lambda row: (not row.active, row.id)):
+        best.setdefault(row.code or "", row)
+    return list(best.values())
+
+
+def _coded(words: list[str]) -> Domain:
+    return [["code", "in", words]]
+
+
+def _naming(skus: list[str]) -> Domain:
+    template = [["product", "=", None], ["template.products.code", "in", skus]]
+    return ["OR", [["product.code", "in", skus]], template]
+
+
+def _skus(row: CustomerProductRow) -> list[str]:
+    if row.product is not None:
+        return [row.product.code] if row.product.code else []
+    variants = row.template.products if row.template else []
+    return [variant.code for variant in variants if variant.code]
+
+
+def _only_sku(row: CustomerProductRow) -> str | None:
+    """The SKU, unless the customer's word stands for several variants."""
+    skus = _skus(row)
+    return skus[0] if len(skus) == 1 else None
+
+
+def _search_domain(query: ItemQuery) -> Domain | None:
+    if not all_usable(*(word for word in (query.search, query.category) if word)):
+        return None
+    domain: Domain = [["code", "!=", None]]
+    if query.search:
+        pattern = containing(query.search)
+        part = ["identifiers", "where", [["type", "=", "mpn"], ["code", "ilike", pattern]]]
+        domain.append(["OR", ["code", "ilike", pattern], ["name", "ilike", pattern], part])
+    if query.category:
+        domain.append(["categories.name", "=", query.category])
+    return domain
+
+
+def _after(cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    kind, _, code = cursor.partition(":")
+    if kind != "code" or not usable([code]):
+        raise InvalidCursor
+    return code

@@ -1,0 +1,271 @@
+"""Orders are sales: found by number, purchase order or customer, read with lines and shipments in one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from app.auth.principal import Principal
+from app.errors import InvalidCursor
+from app.sources.common import Page, Slice
+from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
+from app.sources.tryton.client import CHUNK_KEYS, Domain, TrytonClient, all_usable, record_ids, usable
+from app.sources.tryton.codes import OrderCodes
+from app.sources.tryton.reference import CodeRow, Reference
+from app.sources.tryton.sales import OPEN, STATUS, SaleMapping, SaleRow
+from app.sources.tryton.wire import Day, Row, day, tagged_day
+
+SALE = "sale.sale"
+IDS_PER_CALL = 2000
+"""Rows of nothing but ids, dates and customers."""
+
+Position = tuple[date | None, int]
+"""Where in its customer's list an order is."""
+
+
+class PlaceRow(Row, kw_only=True):
+    """A sale's place in its customer's list."""
+
+    sale_date: Day | None = None
+    party: CodeRow
+
+
+@dataclass(slots=True)
+class Listing:
+    """A customer's list, as far as it was read: the orders wanted, where reading stopped, whether that is the end."""
+
+    at: Position | None
+    orders: list[tuple[Position, Order]] = field(default_factory=list)
+    ended: bool = False
+
+
+class TrytonOrders:
+    """Orders of the ERP."""
+
+    def __init__(
+        self,
+        client: TrytonClient,
+        reference: Reference,
+        mapping: SaleMapping,
+        codes: OrderCodes,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._reference = reference
+        self._mapping = mapping
+        self._codes = codes
+        self._clock = clock
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:  # noqa: ARG002
+        """Orders by sale id."""
+        orders = await self._orders(record_ids(ids), lambda some: [["id", "in", some]], "orders.by_id")
+        return {order.id: order for order in orders}
+
+    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:  # noqa: ARG002
+        """Orders by order code; nothing keeps those unique, so of several sales the latest that stands."""
+        wanted = usable(numbers)
+        orders = await self._orders(wanted, self._codes.domain, "orders.by_number")
+        found = {order.number: order for order in sorted(orders, key=_standing)}
+        return {number: found[number] for number in wanted if number in found}
+
+    async def by_customer_po(
+        self,
+        who: Principal,  # noqa: ARG002
+        keys: Sequence[CustomerPoKey],
+    ) -> Mapping[CustomerPoKey, Order]:
+        """Orders by the customer's purchase order number; the newest where it was used twice."""
+        pairs = [(key.customer, key.number) for key in dict.fromkeys(keys) if all_usable(key.customer, key.number)]
+        orders = await self._orders(pairs, _po_domain, "orders.by_po")
+        found = {
+            CustomerPoKey(customer=order.customer, number=order.customer_po): order
+            for order in sorted(orders, key=_standing)
+            if order.customer is not None and order.customer_po is not None
+        }
+        return {key: found[key] for key in keys if key in found}
+
+    async def by_customer(
+        self,
+        who: Principal,  # noqa: ARG002
+        customers: Sequence[str],
+        query: OrderQuery,
+    ) -> Mapping[str, Slice[Order]]:
+        """A page of orders for each customer: one call for one of them, two and more for many at once.
+
+        The status follows from the shipments, which Tryton cannot search by: it is asked for the sale states that may
+        have it, and pages are read on until one is full.
+        """
+        start = _position(query.page.after)
+        wanted = usable(customers)
+        listings = {customer: Listing(at=start) for customer in wanted}
+        totals, _ = await asyncio.gather(self._totals(wanted, query), self._fill(listings, query))
+        return {customer: _slice(listing, query.page, totals.get(customer)) for customer, listing in listings.items()}
+
+    async def _fill(self, listings: Mapping[str, Listing], query: OrderQuery) -> None:
+        states = _states(query.status)
+        while open_ := {
+            customer: listing
+            for customer, listing in listings.items()
+            if not listing.ended and len(listing.orders) <= query.page.first
+        }:
+            await self._read_on(open_, query, states)
+
+    async def _read_on(self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None) -> None:
+        """Reads the next stretch of each list."""
+        # A filter that Tryton cannot apply wants more rows than the page has.
+        limit = CHUNK_KEYS if query.status else query.page.first + 1
+        if len(listings) == 1:
+            [(customer, listing)] = listings.items()
+            domain = [["party.code", "=", customer], *_filter(states), *_beyond(listing.at, query.sort)]
+            rows = await self._client.search(
+                SALE, domain, SaleRow, order=_order(query.sort), limit=limit, call="orders.by_customer"
+            )
+            await self._take(listing, rows, query)
+            listing.ended = len(rows) < limit
+            return
+        places, more = await self._places(listings, query, states, limit)
+        rows = await self._client.search_keys(
+            SALE,
+            [place.id for stretch in places.values() for place in stretch[:limit]],
+            lambda some: [["id", "in", some]],
+            SaleRow,
+            call="orders.by_customer",
+        )
+        by_id = {row.id: row for row in rows}
+        for customer, listing in listings.items():
+            stretch = places.get(customer, [])
+            read = stretch[:limit]
+            await self._take(listing, [by_id[place.id] for place in read if place.id in by_id], query)
+            if read:
+                listing.at = _place_of(read[-1])
+            listing.ended = not more and len(stretch) <= limit
+
+    async def _places(
+        self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None, limit: int
+    ) -> tuple[dict[str, list[PlaceRow]], bool]:
+        """The next sales of several customers, and whether there may be others of any of them."""
+        by_position: dict[Position | None, list[str]] = {}
+        for customer, listing in listings.items():
+            by_position.setdefault(listing.at, []).append(customer)
+        lists = [[["party.code", "in", some], *_beyond(position, query.sort)] for position, some in by_position.items()]
+        domain = [["OR", *lists], *_filter(states)]
+        enough = max(IDS_PER_CALL, len(listings) + limit)
+        rows = await self._client.search(
+            SALE, domain, PlaceRow, order=_order(query.sort), limit=enough, call="orders.ids"
+        )
+        places: dict[str, list[PlaceRow]] = {}
+        for row in rows:
+            places.setdefault(row.party.code or "", []).append(row)
+        return places, len(rows) == enough
+
+    async def _take(self, listing: Listing, rows: Sequence[SaleRow], query: OrderQuery) -> None:
+        if not rows:
+            return
+        units, now = await self._reference.units(), self._clock()
+        for row in rows:
+            listing.at = (day(row.sale_date), row.id)
+            order = self._mapping.order(row, units, now)
+            if not query.status or order.status in query.status:
+                listing.orders.append((listing.at, order))
+
+    async def _totals(self, customers: Sequence[str], query: OrderQuery) -> dict[str, int]:
+        """How many orders a customer has; not told for several at once, nor by statuses that Tryton cannot count."""
+        if not query.page.count or query.status or len(customers) != 1:
+            return {}
+        [customer] = customers
+        domain: Domain = [["party.code", "=", customer]]
+        return {customer: await self._client.count(SALE, domain, call="orders.count")}
+
+    async def _orders(self, keys: Sequence, domain: Callable[[Sequence], Domain], call: str) -> list[Order]:
+        now = self._clock()
+        rows, units = await asyncio.gather(
+            self._client.search_keys(SALE, keys, domain, SaleRow, call=call), self._reference.units()
+        )
+        return [self._mapping.order(row, units, now) for row in rows]
+
+
+def _standing(order: Order) -> tuple[bool, bool, datetime, int]:
+    """Last comes the newest of those that were not cancelled; one without a date is newer than any other."""
+    undated = order.ordered_at is None
+    on = order.ordered_at or datetime.min.replace(tzinfo=UTC)
+    return (order.status is not OrderStatus.CANCELLED, undated, on, int(order.id))
+
+
+def _po_domain(pairs: Sequence[tuple[str, str]]) -> Domain:
+    by_customer: dict[str, list[str]] = {}
+    for customer, number in pairs:
+        by_customer.setdefault(customer, []).append(number)
+    return ["OR", *([["party.code", "=", who], ["reference", "in", some]] for who, some in by_customer.items())]
+
+
+def _states(statuses: Iterable[OrderStatus]) -> list[str] | None:
+    """The sale states that an order of these statuses may be in; None for any."""
+    wanted = set(statuses)
+    if not wanted or OrderStatus.UNKNOWN in wanted:
+        return None
+    exact = [state for state, status in STATUS.items() if status in wanted]
+    shipping = wanted - {OrderStatus.DRAFT, OrderStatus.QUOTED, OrderStatus.CONFIRMED, OrderStatus.CANCELLED}
+    return list(dict.fromkeys([*exact, *(sorted(OPEN) if shipping else ())]))
+
+
+def _filter(states: Sequence[str] | None) -> Domain:
+    return [] if states is None else [["state", "in", list(states)]]
+
+
+def _order(sort: OrderSort) -> list[tuple[str, str]]:
+    """Sales without a date are the newest."""
+    if sort is OrderSort.ORDERED_AT_ASC:
+        return [("sale_date", "ASC NULLS LAST"), ("id", "ASC")]
+    return [("sale_date", "DESC NULLS FIRST"), ("id", "DESC")]
+
+
+def _beyond(position: Position | None, sort: OrderSort) -> Domain:
+    """The sales that come after a position."""
+    if position is None:
+        return []
+    on, id = position
+    ascending = sort is OrderSort.ORDERED_AT_ASC
+    further = ">" if ascending else "<"
+    if on is None:
+        undated: Domain = [["sale_date", "=", None], ["id", further, id]]
+        return undated if ascending else [["OR", ["sale_date", "!=", None], undated]]
+    dated = tagged_day(on)
+    clauses: Domain = [["sale_date", further, dated], [["sale_date", "=", dated], ["id", further, id]]]
+    if ascending:
+        clauses.append(["sale_date", "=", None])
+    return [["OR", *clauses]]
+
+
+def _place_of(row: PlaceRow) -> Position:
+    return (day(row.sale_date), row.id)
+
+
+def _slice(listing: Listing, page: Page, total: int | None) -> Slice[Order]:
+    shown = listing.orders[: page.first]
+    return Slice(
+        rows=tuple(order for _, order in shown),
+        cursors=tuple(_cursor(position) for position, _ in shown),
+        has_next=len(listing.orders) > page.first,
+        has_previous=page.after is not None,
+        total=total,
+    )
+
+
+def _cursor(position: Position) -> str:
+    on, id = position
+    return f"{on.isoformat() if on else ''}:{id}"
+
+
+def _position(cursor: str | None) -> Position | None:
+    if cursor is None:
+        return None
+    on, _, id = cursor.partition(":")
+    ids = record_ids([id])
+    try:
+        when = date.fromisoformat(on) if on else None
+    except ValueError:
+        raise InvalidCursor from None
+    if not ids:
+        raise InvalidCursor
+    return when, ids[0]

@@ -1,0 +1,240 @@
+"""Customer shipments: what the ERP knows of goods on their way. Carriers know more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from app import telemetry
+from app.auth.principal import Principal
+from app.sources.common import Freshness, Ref
+from app.sources.shipments import Package, PackageItem, Shipment, ShipmentLine, ShipmentStatus
+from app.sources.tryton.client import TrytonClient, record_ids, usable
+from app.sources.tryton.codes import OrderCodes
+from app.sources.tryton.reference import CodeRow
+from app.sources.tryton.wire import Day, Moment, Row, midnight, moment, quantity
+
+SHIPMENT = "stock.shipment.out"
+CANCELLED = "cancelled"
+LEFT = frozenset({"shipped", "done"})
+"""States in which the goods are no longer in the warehouse."""
+
+STATUS: Mapping[str, ShipmentStatus] = {
+    "draft": ShipmentStatus.PENDING,
+    "waiting": ShipmentStatus.PENDING,
+    "assigned": ShipmentStatus.PENDING,
+    "picked": ShipmentStatus.PENDING,
+    "packed": ShipmentStatus.PENDING,
+    "shipped": ShipmentStatus.IN_TRANSIT,
+    "done": ShipmentStatus.DELIVERED,
+    # Withdrawn at whatever point: it says nothing about where goods are, and `cancelled` is set beside it.
+    CANCELLED: ShipmentStatus.UNKNOWN,
+}
+
+
+class LineKindRow(Row, kw_only=True):
+    """A sale line, as far as numbering goes: subtotals and comments are lines too."""
+
+    type: str
+
+
+class ShippedSaleRow(Row, kw_only=True):
+    """The sale that a move delivers."""
+
+    number: str | None = None
+    reference: str | None = None
+    party: CodeRow
+    lines: list[LineKindRow] = []
+
+
+class OutgoingMoveRow(Row, kw_only=True):
+    """`stock.move` from the warehouse's output to the customer; `origin` is `sale.line,ID`."""
+
+    origin: str | None = None
+    state: str
+    quantity: Decimal
+    unit: int
+    product: CodeRow
+    planned_date: Day | None = None
+    effective_date: Day | None = None
+    package: int | None = None
+    sale: ShippedSaleRow | None = None
+
+
+class PackageRow(Row, kw_only=True):
+    """`stock.package`."""
+
+    shipping_reference: str | None = None
+
+
+class NamedRow(Row, kw_only=True):
+    """A party's name."""
+
+    name: str | None = None
+
+
+class CarrierRow(Row, kw_only=True):
+    """`carrier`."""
+
+    party: NamedRow
+
+
+class ShipmentRow(Row, kw_only=True):
+    """`stock.shipment.out`."""
+
+    state: str
+    customer: CodeRow | None = None
+    warehouse: CodeRow | None = None
+    effective_date: Day | None = None
+    write_date: Moment | None = None
+    create_date: Moment | None = None
+    carrier: CarrierRow | None = None
+    shipping_reference: str | None = None
+    packages: list[PackageRow] = []
+    outgoing_moves: list[OutgoingMoveRow] = []
+
+
+class ShippedOrderRow(Row, kw_only=True):
+    """A sale with nothing but its shipments."""
+
+    number: str | None = None
+    reference: str | None = None
+    shipments: list[ShipmentRow] = []
+
+
+class Numbered(Protocol):
+    """Anything with lines to count."""
+
+    id: int
+    type: str
+
+
+def line_numbers(lines: Iterable[Numbered]) -> dict[int, int]:
+    """The number of each line by its id: its place among those that order something."""
+    return {line.id: place for place, line in enumerate((one for one in lines if one.type == "line"), start=1)}
+
+
+def origin_line(move: OutgoingMoveRow) -> int | None:
+    """The id of the sale line that the move delivers."""
+    model, _, id = (move.origin or "").partition(",")
+    return int(id) if model == "sale.line" and id.isdigit() else None
+
+
+class ShipmentMapping:
+    """Makes shipments of rows."""
+
+    def __init__(self, name: str, codes: OrderCodes) -> None:
+        self._name = name
+        self._codes = codes
+
+    def shipment(self, row: ShipmentRow, now: datetime) -> Shipment:
+        """The shipment with its packages. It is the customer's who ordered, wherever it goes."""
+        if row.state not in STATUS:
+            telemetry.unknown_status(self._name, "shipment.state", row.state)
+        lines = [self._line(move) for move in row.outgoing_moves]
+        buyers = [move.sale.party.code for move in row.outgoing_moves if move.sale is not None]
+        return Shipment(
+            id=str(row.id),
+            source=self._name,
+            refs=(Ref(system=self._name, id=str(row.id)),),
+            orders=tuple(sorted({line.order for line in lines if line.order is not None})),
+            customer=buyers[0] if buyers else row.customer.code if row.customer else None,
+            warehouse=row.warehouse.code if row.warehouse else None,
+            carrier=row.carrier.party.name if row.carrier else None,
+            tracking_number=_tracking_number(row),
+            shipped_at=midnight(row.effective_date) if row.state in LEFT else None,
+            status=STATUS.get(row.state, ShipmentStatus.UNKNOWN),
+            raw_status=row.state,
+            cancelled=row.state == CANCELLED,
+            lines=tuple(lines),
+            packages=self._packages(row, lines),
+            updated_at=moment(row.write_date or row.create_date),
+            freshness=Freshness(source=self._name, as_of=now),
+        )
+
+    def _line(self, move: OutgoingMoveRow) -> ShipmentLine:
+        sale, line = move.sale, origin_line(move)
+        return ShipmentLine(
+            order=None if sale is None else self._codes.number(sale.id, sale.reference, sale.number),
+            line_number=None if sale is None or line is None else line_numbers(sale.lines).get(line),
+            sku=move.product.code,
+            quantity=quantity(move.quantity),
+        )
+
+    def _packages(self, row: ShipmentRow, lines: Sequence[ShipmentLine]) -> tuple[Package, ...]:
+        packed = list(zip(row.outgoing_moves, lines, strict=True))
+        return tuple(
+            Package(
+                tracking_number=package.shipping_reference or None,
+                items=tuple(
+                    PackageItem(line_number=line.line_number, sku=line.sku, quantity=line.quantity)
+                    for move, line in packed
+                    if move.package == package.id
+                ),
+            )
+            for package in row.packages
+        )
+
+
+def _tracking_number(row: ShipmentRow) -> str | None:
+    """The shipment's own, or that of its only package."""
+    if row.shipping_reference:
+        return row.shipping_reference
+    return row.packages[0].shipping_reference or None if len(row.packages) == 1 else None
+
+
+class TrytonShipments:
+    """Shipments of the ERP."""
+
+    def __init__(
+        self, client: TrytonClient, mapping: ShipmentMapping, codes: OrderCodes, clock: Callable[[], datetime]
+    ) -> None:
+        self._client = client
+        self._mapping = mapping
+        self._codes = codes
+        self._clock = clock
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:  # noqa: ARG002
+        """Shipments by id."""
+        now = self._clock()
+        rows = await self._client.search_keys(
+            SHIPMENT, record_ids(ids), lambda some: [["id", "in", some]], ShipmentRow, call="shipments.by_id"
+        )
+        return {str(row.id): self._mapping.shipment(row, now) for row in rows}
+
+    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:  # noqa: ARG002
+        """Shipments by their own or a package's tracking number; of several with one number the latest that stands."""
+        now = self._clock()
+        wanted = usable(numbers)
+        rows = await self._client.search_keys(
+            SHIPMENT,
+            wanted,
+            lambda some: ["OR", ["shipping_reference", "in", some], ["packages.shipping_reference", "in", some]],
+            ShipmentRow,
+            call="shipments.by_tracking",
+        )
+        found: dict[str, Shipment] = {}
+        for row in sorted(rows, key=lambda row: (row.state != CANCELLED, row.id)):
+            shipment = self._mapping.shipment(row, now)
+            known = {row.shipping_reference, *(package.shipping_reference for package in row.packages)}
+            found.update((number, shipment) for number in known if number is not None)
+        return {number: found[number] for number in wanted if number in found}
+
+    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:  # noqa: ARG002
+        """Shipments by order number, oldest first."""
+        now = self._clock()
+        wanted = usable(numbers)
+        rows = await self._client.search_keys(
+            "sale.sale", wanted, self._codes.domain, ShippedOrderRow, call="shipments.by_order"
+        )
+        by_order: dict[str, dict[int, ShipmentRow]] = {}
+        for row in rows:
+            number = self._codes.number(row.id, row.reference, row.number)
+            by_order.setdefault(number, {}).update((shipment.id, shipment) for shipment in row.shipments)
+        return {
+            number: tuple(self._mapping.shipment(shipments[id], now) for id in sorted(shipments))
+            for number, shipments in by_order.items()
+            if shipments and number in wanted
+        }

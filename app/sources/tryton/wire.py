@@ -1,0 +1,125 @@
+"""Tryton's tagged JSON values, and the rows' fields read off the row types.
+
+A row type is a struct of exactly the fields that are wanted; nested structs follow relations. `fields_of` turns it into
+the field paths of a request, so that a mapping never asks for what it does not read.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import msgspec
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """A record of Tryton; every record carries its id. What a user may not read is left out by Tryton."""
+
+    id: int
+
+
+class Number(msgspec.Struct, tag_field="__class__", tag="Decimal"):
+    """An exact number."""
+
+    decimal: Decimal
+
+
+class Day(msgspec.Struct, tag_field="__class__", tag="date"):
+    """A date."""
+
+    year: int
+    month: int
+    day: int
+
+
+class Moment(msgspec.Struct, tag_field="__class__", tag="datetime"):
+    """A timestamp; Tryton's are in UTC and do not say so."""
+
+    year: int
+    month: int
+    day: int
+    hour: int = 0
+    minute: int = 0
+    second: int = 0
+    microsecond: int = 0
+
+
+Flag = bool | int
+"""A boolean; databases without the type send 0 and 1."""
+
+LEAVES = (Number, Day, Moment)
+
+
+def number(value: Number | None) -> Decimal | None:
+    """The exact number, as many digits as Tryton sent."""
+    return None if value is None else value.decimal
+
+
+def day(value: Day | None) -> date | None:
+    """The date."""
+    return None if value is None else date(value.year, value.month, value.day)
+
+
+def midnight(value: Day | None) -> datetime | None:
+    """The start of the day in UTC."""
+    return None if value is None else datetime(value.year, value.month, value.day, tzinfo=UTC)
+
+
+def moment(value: Moment | None) -> datetime | None:
+    """The timestamp, aware."""
+    if value is None:
+        return None
+    return datetime(
+        value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond, tzinfo=UTC
+    )
+
+
+def quantity(value: Decimal) -> Decimal:
+    """A quantity as people write it: Tryton sends floats, so twelve comes as `12.0`."""
+    plain = value.normalize()
+    return plain.quantize(Decimal(1)) if plain == plain.to_integral_value() else plain
+
+
+def tagged_day(value: date) -> dict[str, object]:
+    """A date as Tryton takes it in domains and contexts."""
+    return {"__class__": "date", "year": value.year, "month": value.month, "day": value.day}
+
+
+def tagged_moment(value: datetime) -> dict[str, object]:
+    """A timestamp as Tryton takes it: UTC, without a zone."""
+    at = value.astimezone(UTC)
+    return {
+        "__class__": "datetime",
+        "year": at.year,
+        "month": at.month,
+        "day": at.day,
+        "hour": at.hour,
+        "minute": at.minute,
+        "second": at.second,
+        "microsecond": at.microsecond,
+    }
+
+
+@cache
+def fields_of(row: type[Row]) -> tuple[str, ...]:
+    """The field paths of a row type, relations followed: `("code", "addresses.city")`."""
+    paths: list[str] = []
+    for field in msgspec.structs.fields(row):
+        nested = _row_in(field.type)
+        if nested is None:
+            paths.append(field.encode_name)
+        else:
+            paths.extend(f"{field.encode_name}.{path}" for path in fields_of(nested))
+    return tuple(paths)
+
+
+def _row_in(annotation: Any) -> type[Row] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Row):
+        return annotation
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        return next(filter(None, map(_row_in, typing.get_args(annotation))), None)
+    return None
