@@ -145,21 +145,8 @@ def test_unexpected_error_brings_its_traceback(out):
 
 
 SECRET_KEYS = [
-    "authorization",
-    "Authorization",
-    "token",
-    "access_token",
-    "vendure-auth-token",
-    "password",
-    "client_secret",
-    "api_key",
-    "apiKey",
-    "API-Key",
-    "cookie",
-    "Set-Cookie",
-    "credentials",
-    "private_key",
-    "session_id",
+    *["authorization", "Authorization", "token", "access_token", "vendure-auth-token", "password", "client_secret"],
+    *["api_key", "apiKey", "API-Key", "cookie", "Set-Cookie", "credentials", "private_key", "session_id"],
 ]
 
 

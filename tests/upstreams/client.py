@@ -1,0 +1,44 @@
+"""A client of the HTTP seam for tests, and what tests ask about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app import telemetry
+from app.settings import SourceSettings
+from app.sources.http import HTTPClient
+
+
+@asynccontextmanager
+async def connected(url: str, *, transport=None, auth=None, headers=None, **settings) -> AsyncIterator[HTTPClient]:
+    """A client of the source "erp" at `url`."""
+    given = SourceSettings.model_validate({"vendor": "x", "base_url": url} | settings)
+    client = HTTPClient("erp", given, transport=transport, auth=auth, headers=headers)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def ended(client: HTTPClient) -> None:
+    """Wait until what was given up has handed everything back."""
+    if client._tasks:
+        await asyncio.wait(client._tasks)
+    assert client.busy == 0
+
+
+def count(call: str, outcome: str) -> float:
+    """How many requests of "erp" were counted so."""
+    return _sample("tradegraph_backend_calls_total", call, outcome=outcome)
+
+
+def unsent(call: str, reason: str) -> float:
+    """How many calls of "erp" were given up before a request was sent."""
+    return _sample("tradegraph_backend_unsent_total", call, reason=reason)
+
+
+def _sample(name: str, call: str, **labels: str) -> float:
+    found = telemetry.metrics().registry.get_sample_value(name, {"source": "erp", "call": call} | labels)
+    return found or 0.0
