@@ -100,7 +100,9 @@ def _customer_row(
     name = f"{first} {second} {_TAIL[index % len(_TAIL)]}"
     home = CITIES[index % len(CITIES)]
     status = "ACTIVE" if index <= 60 else rng.choices(("ACTIVE", "ON_HOLD", "INACTIVE"), (94, 4, 2))[0]
-    ship_tos = [_location(index, place, "SHIP_TO", name, _near(home, rng), rng) for place in range(1, rng.randint(2, 4))]
+    ship_tos = [
+        _location(index, place, "SHIP_TO", name, _near(home, rng), rng) for place in range(1, rng.randint(2, 4))
+    ]
     row: dict[str, Any] = {
         "id": f"{1000 + index}",
         "number": number,

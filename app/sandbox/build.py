@@ -18,7 +18,7 @@ from app.sandbox import catalog, parcels, shop, supply
 from app.sandbox.billing import invoice_rows, return_rows
 from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales
 
-VERSION = "1"
+VERSION = "2"
 """Raised with every change to the data, so that older files are built anew."""
 
 SEED = 20_261_121
@@ -136,7 +136,11 @@ def _items(erp: Writer, commerce: Writer, articles: list[catalog.Article], day: 
             commerce.add(catalog.content_row(article, article.index), [("contents", article.sku)])
         if article.index % 40 == 0:
             erp.change("ITEM", article.sku, at)
-    only = catalog.content_row(articles[0], 0) | {"id": "v5001", "sku": "SKU-5001", "description": "Web exclusive bundle"}
+    only = catalog.content_row(articles[0], 0) | {
+        "id": "v5001",
+        "sku": "SKU-5001",
+        "description": "Web exclusive bundle",
+    }
     commerce.add(only, [("contents", "SKU-5001")])
 
 

@@ -8,7 +8,12 @@ from typing import Any
 from app.sandbox.accounts import WAREHOUSES
 from app.sandbox.trade import DEMO_ORDER, FIRST_ORDER, Calendar, Line, Sale
 
-_CARRIERS = (("Parcelway", "Ground"), ("Parcelway", "Two day"), ("Northline Freight", "LTL"), ("Harbor LTL", "Standard"))
+_CARRIERS = (
+    ("Parcelway", "Ground"),
+    ("Parcelway", "Two day"),
+    ("Northline Freight", "LTL"),
+    ("Harbor LTL", "Standard"),
+)
 _HUBS = ("Cleveland, OH", "Harrisburg, PA", "Louisville, KY", "Kansas City, MO", "Salt Lake City, UT", "Memphis, TN")
 _ORIGIN = {"WH-EAST": "Newark, NJ", "WH-CENTRAL": "Columbus, OH", "WH-WEST": "Reno, NV"}
 _TEXT = {

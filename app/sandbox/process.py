@@ -110,7 +110,9 @@ def _listen(port: int) -> socket.socket:
     try:
         listener.bind((HOST, port))
     except OSError as error:
-        raise SystemExit(f"port {port} on {HOST} cannot be used ({error.strerror}); choose another with --ports") from None
+        raise SystemExit(
+            f"port {port} on {HOST} cannot be used ({error.strerror}); choose another with --ports"
+        ) from None
     return listener
 
 

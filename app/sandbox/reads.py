@@ -61,7 +61,9 @@ def _as_of(rows: Mapping[str, bytes]) -> Iterable[tuple[str, bytes]]:
 
 def _lists(rows: Mapping[str, list[bytes]]) -> Iterable[tuple[str, bytes]]:
     moment = now()
-    return ((key, b"[%s]" % b",".join(with_fields(body, asOf=moment) for body in bodies)) for key, bodies in rows.items())
+    return (
+        (key, b"[%s]" % b",".join(with_fields(body, asOf=moment) for body in bodies)) for key, bodies in rows.items()
+    )
 
 
 def customers(store: Store, request: contract.CustomersRead) -> bytes:

@@ -50,7 +50,9 @@ class System:
         self.store = store
         self.knobs = Knobs()
         self.journal = Journal()
-        self.operations = {operation.path: operation for operation in contract.OPERATIONS if operation.port in PORTS[name]}
+        self.operations = {
+            operation.path: operation for operation in contract.OPERATIONS if operation.port in PORTS[name]
+        }
         self._decoders = {path: msgspec.json.Decoder(op.request) for path, op in self.operations.items() if op.request}
 
     async def read(self, path: str, body: bytes, headers: dict[str, str], part: str | None = None) -> Reply:
@@ -64,7 +66,9 @@ class System:
         entry = {"at": now(), "path": path, "resource": noun, "status": reply.status, "bytes": len(reply.body),
                  "ms": round((time.perf_counter() - began) * 1000, 2), "body": body[:_LOGGED].decode(errors="replace"),
                  "requestId": headers.get("x-request-id"), "correlationId": headers.get("x-correlation-id")}  # fmt: skip
-        self.journal.read(entry | ({"part": part} if part is not None else {}) | ({"fault": reply.fault} if reply.fault else {}))
+        self.journal.read(
+            entry | ({"part": part} if part is not None else {}) | ({"fault": reply.fault} if reply.fault else {})
+        )
         return reply
 
     def _answer(self, path: str, body: bytes) -> Reply:
@@ -135,7 +139,9 @@ async def batch(request: Request) -> Response:
     except msgspec.DecodeError as error:
         return _response(problem(400, str(error), "BAD_REQUEST"))
     if len(parts) > contract.MAX_PARTS or len({part.id for part in parts}) != len(parts):
-        return _response(problem(400, f"send at most {contract.MAX_PARTS} parts, each with an id of its own", "BAD_REQUEST"))
+        return _response(
+            problem(400, f"send at most {contract.MAX_PARTS} parts, each with an id of its own", "BAD_REQUEST")
+        )
     return Lines(system, parts, dict(request.headers))
 
 
@@ -161,7 +167,9 @@ class Lines(Response):
                 if gone in done:
                     return
                 replies = [task.result() for task in done]
-                await send({"type": "http.response.body", "body": b"".join(line for line, _ in replies), "more_body": True})
+                await send(
+                    {"type": "http.response.body", "body": b"".join(line for line, _ in replies), "more_body": True}
+                )
                 if any(fault == "reset" for _, fault in replies):
                     await abort(receive)
                     return

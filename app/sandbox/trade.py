@@ -175,7 +175,11 @@ def _plan_shipments(others: list[Sale], rng: random.Random) -> None:
 
 def _fill(sale: Sale, rng: random.Random) -> None:
     buyer = sale.account
-    count = rng.choices((4, 5, 6), (1, 3, 1))[0] if buyer.index == 1 else rng.choices((1, 2, 3, 4, 6, 9), (2, 3, 3, 3, 2, 1))[0]
+    count = (
+        rng.choices((4, 5, 6), (1, 3, 1))[0]
+        if buyer.index == 1
+        else rng.choices((1, 2, 3, 4, 6, 9), (2, 3, 3, 3, 2, 1))[0]
+    )
     count = max(count, 2) if sale.shipments == 2 or sale.status.startswith("PARTIALLY") else count
     for number, article in enumerate(rng.sample(buyer.usual, min(count, len(buyer.usual))), 1):
         sale.lines.append(_line(number, article, sale, rng))
@@ -286,7 +290,9 @@ def _schedule(line: Line, sale: Sale, calendar: Calendar, backordered: int) -> l
     if sale.status in ("DRAFT", "QUOTED", "CANCELLED"):
         return [{"requestedDate": requested, "quantity": str(line.quantity)}]
     if not backordered:
-        return [{"requestedDate": requested, "confirmedDate": requested, "quantity": str(line.quantity - line.cancelled)}]
+        return [
+            {"requestedDate": requested, "confirmedDate": requested, "quantity": str(line.quantity - line.cancelled)}
+        ]
     rows = [{"requestedDate": requested, "confirmedDate": calendar.ago(-9), "quantity": str(backordered)}]
     if line.shipped:
         rows.insert(0, {"requestedDate": requested, "confirmedDate": requested, "quantity": str(line.shipped)})

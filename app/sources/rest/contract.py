@@ -176,6 +176,7 @@ class Part(Record):
     """One read of a batch. `id` names it in the answer."""
 
     id: str
+    method: str = "POST"
     path: str
     body: Any = None
 
@@ -227,9 +228,7 @@ PriceRow = row(ContractPrice, _AS_OF)
 StatusChangeRow = row(StatusChange, status=str)
 EventRow = row(TrackingEvent, status=str)
 ShipmentRow = row(Shipment, _AS_OF, status=str, events=tuple[EventRow, ...])
-OrderRow = row(
-    Order, _AS_OF, status=str, history=tuple[StatusChangeRow, ...], shipments=tuple[ShipmentRow, ...]
-)
+OrderRow = row(Order, _AS_OF, status=str, history=tuple[StatusChangeRow, ...], shipments=tuple[ShipmentRow, ...])
 InvoiceRow = row(Invoice, _AS_OF, status=str)
 ReturnRow = row(Return, _AS_OF)
 
@@ -249,52 +248,153 @@ def _found(key: Any, value: Any) -> Any:
     return list[Found[key, value]]
 
 
-CUSTOMERS = Operation(port="customers", path="/v1/customers/read", summary="Customers by number or id",
-                      request=CustomersRead, answer=_found(str, CustomerRow))
-CUSTOMER_SEARCH = Operation(port="customers", path="/v1/customers/search", summary="A page of customers, by number",
-                            request=CustomerQuery, answer=Window[CustomerRow])
-CREDIT = Operation(port="credit", path="/v1/credit/read", summary="Credit by customer number",
-                   request=ByCustomer, answer=_found(str, CreditRow))
-ITEMS = Operation(port="items", path="/v1/items/read", summary="Items by SKU, GTIN or id",
-                  request=ItemsRead, answer=_found(str, ItemRow))
-ITEM_SEARCH = Operation(port="items", path="/v1/items/search", summary="A page of items, by SKU",
-                        request=ItemQuery, answer=Window[ItemRow])
-PART_SKUS = Operation(port="items", path="/v1/customer-parts/skus", summary="SKUs by customer part number",
-                      request=PartsRead, answer=_found(CustomerPartKey, str))
-PART_NUMBERS = Operation(port="items", path="/v1/customer-parts/numbers", summary="Customer part numbers by item",
-                         request=PartsRead, answer=_found(CustomerItemKey, str))
-RELATIONS = Operation(port="items", path="/v1/relations/read", summary="Related items by SKU, by priority",
-                      request=BySku, answer=_found(str, tuple[ItemRelation, ...]))
-COSTS = Operation(port="items", path="/v1/costs/read", summary="Costs by SKU",
-                  request=BySku, answer=_found(str, CostRow))
-CONTENTS = Operation(port="contents", path="/v1/contents/read", summary="Text and media by SKU",
-                     request=BySku, answer=_found(str, ContentRow))
-WAREHOUSES = Operation(port="warehouses", path="/v1/warehouses", summary="All warehouses, by code",
-                       request=None, answer=list[WarehouseRow], method="GET")
-STOCK = Operation(port="stock", path="/v1/stock/read", summary="Stock and supply by SKU, all warehouses",
-                  request=BySku, answer=_found(str, StockRow))
-RESERVATIONS = Operation(port="reservations", path="/v1/reservations/read",
-                         summary="Open reservations by SKU", request=BySku,
-                         answer=_found(str, tuple[Reservation, ...]))
-BALANCES = Operation(port="balances", path="/v1/balances/read", summary="What a third party holds",
-                     request=BalancesRead, answer=list[Balance])
-PRICES = Operation(port="prices", path="/v1/prices/quote", summary="Prices for questions",
-                   request=PricesRead, answer=_found(int, PriceRow))
-ORDERS = Operation(port="orders", path="/v1/orders/read", summary="Orders by number or id",
-                   request=OrdersRead, answer=_found(str, OrderRow))
-ORDERS_BY_PO = Operation(port="orders", path="/v1/orders/by-purchase-order", request=OrdersRead,
-                         summary="Orders by the customer's purchase order number, the newest",
-                         answer=_found(CustomerPoKey, OrderRow))
-ORDERS_BY_CUSTOMER = Operation(port="orders", path="/v1/orders/by-customer", summary="A page of each customer's orders",
-                               request=OrdersSearch, answer=_found(str, Window[OrderRow]))
-SHIPMENTS = Operation(port="shipments", path="/v1/shipments/read", summary="Shipments by id or tracking number",
-                      request=ShipmentsRead, answer=_found(str, ShipmentRow))
-SHIPMENTS_BY_ORDER = Operation(port="shipments", path="/v1/shipments/by-order", summary="Shipments by order, oldest first",
-                               request=ByOrder, answer=_found(str, tuple[ShipmentRow, ...]))
-INVOICES = Operation(port="billing", path="/v1/invoices/read", summary="Invoices by order, oldest first",
-                     request=ByOrder, answer=_found(str, tuple[InvoiceRow, ...]))
-RETURNS = Operation(port="billing", path="/v1/returns/read", summary="Returns by order, oldest first",
-                    request=ByOrder, answer=_found(str, tuple[ReturnRow, ...]))
+CUSTOMERS = Operation(
+    port="customers",
+    path="/v1/customers/read",
+    summary="Customers by number or id",
+    request=CustomersRead,
+    answer=_found(str, CustomerRow),
+)
+CUSTOMER_SEARCH = Operation(
+    port="customers",
+    path="/v1/customers/search",
+    summary="A page of customers, by number",
+    request=CustomerQuery,
+    answer=Window[CustomerRow],
+)
+CREDIT = Operation(
+    port="credit",
+    path="/v1/credit/read",
+    summary="Credit by customer number",
+    request=ByCustomer,
+    answer=_found(str, CreditRow),
+)
+ITEMS = Operation(
+    port="items",
+    path="/v1/items/read",
+    summary="Items by SKU, GTIN or id",
+    request=ItemsRead,
+    answer=_found(str, ItemRow),
+)
+ITEM_SEARCH = Operation(
+    port="items", path="/v1/items/search", summary="A page of items, by SKU", request=ItemQuery, answer=Window[ItemRow]
+)
+PART_SKUS = Operation(
+    port="items",
+    path="/v1/customer-parts/skus",
+    summary="SKUs by customer part number",
+    request=PartsRead,
+    answer=_found(CustomerPartKey, str),
+)
+PART_NUMBERS = Operation(
+    port="items",
+    path="/v1/customer-parts/numbers",
+    summary="Customer part numbers by item",
+    request=PartsRead,
+    answer=_found(CustomerItemKey, str),
+)
+RELATIONS = Operation(
+    port="items",
+    path="/v1/relations/read",
+    summary="Related items by SKU, by priority",
+    request=BySku,
+    answer=_found(str, tuple[ItemRelation, ...]),
+)
+COSTS = Operation(
+    port="items", path="/v1/costs/read", summary="Costs by SKU", request=BySku, answer=_found(str, CostRow)
+)
+CONTENTS = Operation(
+    port="contents",
+    path="/v1/contents/read",
+    summary="Text and media by SKU",
+    request=BySku,
+    answer=_found(str, ContentRow),
+)
+WAREHOUSES = Operation(
+    port="warehouses",
+    path="/v1/warehouses",
+    summary="All warehouses, by code",
+    request=None,
+    answer=list[WarehouseRow],
+    method="GET",
+)
+STOCK = Operation(
+    port="stock",
+    path="/v1/stock/read",
+    summary="Stock and supply by SKU, all warehouses",
+    request=BySku,
+    answer=_found(str, StockRow),
+)
+RESERVATIONS = Operation(
+    port="reservations",
+    path="/v1/reservations/read",
+    summary="Open reservations by SKU",
+    request=BySku,
+    answer=_found(str, tuple[Reservation, ...]),
+)
+BALANCES = Operation(
+    port="balances",
+    path="/v1/balances/read",
+    summary="What a third party holds",
+    request=BalancesRead,
+    answer=list[Balance],
+)
+PRICES = Operation(
+    port="prices",
+    path="/v1/prices/quote",
+    summary="Prices for questions",
+    request=PricesRead,
+    answer=_found(int, PriceRow),
+)
+ORDERS = Operation(
+    port="orders",
+    path="/v1/orders/read",
+    summary="Orders by number or id",
+    request=OrdersRead,
+    answer=_found(str, OrderRow),
+)
+ORDERS_BY_PO = Operation(
+    port="orders",
+    path="/v1/orders/by-purchase-order",
+    request=OrdersRead,
+    summary="Orders by the customer's purchase order number, the newest",
+    answer=_found(CustomerPoKey, OrderRow),
+)
+ORDERS_BY_CUSTOMER = Operation(
+    port="orders",
+    path="/v1/orders/by-customer",
+    summary="A page of each customer's orders",
+    request=OrdersSearch,
+    answer=_found(str, Window[OrderRow]),
+)
+SHIPMENTS = Operation(
+    port="shipments",
+    path="/v1/shipments/read",
+    summary="Shipments by id or tracking number",
+    request=ShipmentsRead,
+    answer=_found(str, ShipmentRow),
+)
+SHIPMENTS_BY_ORDER = Operation(
+    port="shipments",
+    path="/v1/shipments/by-order",
+    request=ByOrder,
+    summary="Shipments by order, oldest first",
+    answer=_found(str, tuple[ShipmentRow, ...]),
+)
+INVOICES = Operation(
+    port="billing",
+    path="/v1/invoices/read",
+    summary="Invoices by order, oldest first",
+    request=ByOrder,
+    answer=_found(str, tuple[InvoiceRow, ...]),
+)
+RETURNS = Operation(
+    port="billing",
+    path="/v1/returns/read",
+    summary="Returns by order, oldest first",
+    request=ByOrder,
+    answer=_found(str, tuple[ReturnRow, ...]),
+)
 CHANGES = Operation(port="changes", path="/v1/changes/read", summary="What changed since a cursor",
                     request=ChangesRead, answer=ChangeSet)  # fmt: skip
 

@@ -1,0 +1,52 @@
+"""In-house systems that speak our own contract, docs/openapi.yaml.
+
+Options: `batch` (true: reads asked for together travel as one request), `serves` (the ports that this system has; all
+of them if not given). Credential: `token`, a bearer token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from app.settings import SourceSettings
+from app.sources.rest.billing import RestBilling
+from app.sources.rest.changes import RestChanges
+from app.sources.rest.client import Client
+from app.sources.rest.customers import RestCredit, RestCustomers
+from app.sources.rest.items import RestContents, RestItems
+from app.sources.rest.mapping import Mapper
+from app.sources.rest.orders import RestOrders
+from app.sources.rest.prices import RestPrices
+from app.sources.rest.shipments import RestShipments
+from app.sources.rest.stock import RestBalances, RestReservations, RestStock
+from app.sources.rest.warehouses import RestWarehouses
+from app.sources.source import Source
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = _utc_now) -> Source:
+    """One system as a source; no I/O. Raises ConfigurationError for wrong options."""
+    client = Client(name, settings)
+    mapper = Mapper(name, clock)
+    ports: dict[str, Any] = {
+        "customers": RestCustomers(client, mapper),
+        "credit": RestCredit(client, mapper),
+        "items": RestItems(client, mapper),
+        "contents": RestContents(client, mapper),
+        "warehouses": RestWarehouses(client, mapper),
+        "stock": RestStock(client, mapper),
+        "reservations": RestReservations(client),
+        "balances": RestBalances(client),
+        "prices": RestPrices(client, mapper),
+        "orders": RestOrders(client, mapper),
+        "shipments": RestShipments(client, mapper),
+        "billing": RestBilling(client, mapper),
+        "changes": RestChanges(client),
+    }
+    served = {port: implementation for port, implementation in ports.items() if port in client.serves}
+    return Source(name=name, vendor="rest", ping=client.ping, aclose=client.aclose, **served)

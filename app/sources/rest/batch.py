@@ -1,0 +1,133 @@
+"""Reads that are asked for together travel together: one streamed batch request, one answer for each.
+
+Reads of one request of ours (one telemetry scope) that are issued before the event loop comes to rest join one batch;
+so a cascade of dataloaders becomes one call. Reads of different requests never share one, because deadlines differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from app import telemetry
+from app.errors import SourceMalformed, SourceUnavailable
+from app.sources.http import Answer, HTTPClient
+from app.sources.rest.contract import BATCH, MAX_PARTS, Operation, Part, PartAnswer
+
+QUIET_TURNS = 4
+"""Turns of the event loop without a new read, after which a batch leaves. Dataloaders need two to hand on."""
+
+_line = msgspec.json.Decoder(PartAnswer)
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A read that waits for its answer."""
+
+    operation: Operation
+    body: object
+    future: asyncio.Future[Answer]
+
+
+@dataclass(slots=True)
+class Gathering:
+    """The reads of one request that are on their way into a batch."""
+
+    key: int
+    reads: list[Pending] = field(default_factory=list)
+    seen: int = 0
+    quiet: int = 0
+
+
+class Batcher:
+    """Gathers reads and sends them. `single` sends a read that is alone."""
+
+    def __init__(self, http: HTTPClient, single: Callable[[Operation, object], Awaitable[Answer]]) -> None:
+        self._http = http
+        self._single = single
+        self._gatherings: dict[int, Gathering] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def read(self, operation: Operation, body: object) -> Answer:
+        """The answer to a read. Being cancelled takes only this read out of the batch."""
+        loop = asyncio.get_running_loop()
+        key = id(telemetry.scope.get())
+        gathering = self._gatherings.get(key)
+        if gathering is None:
+            gathering = self._gatherings[key] = Gathering(key)
+            loop.call_soon(self._turn, gathering)
+        pending = Pending(operation, body, loop.create_future())
+        gathering.reads.append(pending)
+        return await pending.future
+
+    async def aclose(self) -> None:
+        """End what is under way; its readers get an error."""
+        running = list(self._tasks)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _turn(self, gathering: Gathering) -> None:
+        """Wait as long as reads keep coming, then send. Runs in the context of the first reader."""
+        if len(gathering.reads) > gathering.seen:
+            gathering.seen, gathering.quiet = len(gathering.reads), 0
+        else:
+            gathering.quiet += 1
+        if gathering.quiet < QUIET_TURNS and len(gathering.reads) < MAX_PARTS:
+            asyncio.get_running_loop().call_soon(self._turn, gathering)
+            return
+        del self._gatherings[gathering.key]
+        reads = [read for read in gathering.reads if not read.future.done()]
+        for start in range(0, len(reads), MAX_PARTS):
+            self._start(reads[start : start + MAX_PARTS])
+
+    def _start(self, reads: list[Pending]) -> None:
+        task = asyncio.create_task(self._send(reads))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+        def given_up(_: asyncio.Future[Answer]) -> None:
+            if all(read.future.done() for read in reads) and any(read.future.cancelled() for read in reads):
+                task.cancel()
+
+        for read in reads:
+            read.future.add_done_callback(given_up)
+
+    async def _send(self, reads: Sequence[Pending]) -> None:
+        error: Exception = SourceUnavailable(self._http.source, detail="the client was closed")
+        try:
+            if len(reads) == 1:
+                _settle(reads[0], await self._single(reads[0].operation, reads[0].body))
+            else:
+                error = await self._stream(reads)
+        except Exception as raised:
+            error = raised
+        finally:
+            for read in reads:
+                if not read.future.done():
+                    read.future.set_exception(error)
+
+    async def _stream(self, reads: Sequence[Pending]) -> Exception:
+        """Settle each read by its line; what is wrong with those that got none."""
+        waiting = {str(place): read for place, read in enumerate(reads)}
+        parts = [Part(id=place, method=read.operation.method, path=read.operation.path, body=read.body)
+                 for place, read in waiting.items()]  # fmt: skip
+        trouble = "the batch ended early"
+        async with self._http.stream_lines("POST", BATCH, json=parts, call="batch") as lines:
+            async for line in lines:
+                try:
+                    got = _line.decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    trouble = f"a line of the batch cannot be read ({error}): {line[:200].decode(errors='replace')}"
+                    continue
+                if (read := waiting.pop(got.id, None)) is not None:
+                    _settle(read, Answer(self._http.source, got.status, {}, bytes(got.body)))
+        return SourceMalformed(self._http.source, detail=f"{trouble}; {len(waiting)} of {len(reads)} reads unanswered")
+
+
+def _settle(read: Pending, answer: Answer) -> None:
+    if not read.future.done():
+        read.future.set_result(answer)

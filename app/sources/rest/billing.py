@@ -1,0 +1,44 @@
+"""Invoices and returns over the `rest` contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.auth.principal import Principal
+from app.sources.billing import Invoice, InvoiceStatus, Return
+from app.sources.rest import contract
+from app.sources.rest.client import Client
+from app.sources.rest.mapping import Mapper
+
+
+@dataclass(frozen=True, slots=True)
+class RestBilling:
+    """The billing port."""
+
+    client: Client
+    mapper: Mapper
+
+    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
+        """Invoices and credit memos by order number, oldest first."""
+        rows = await self.client.found(contract.INVOICES, orders, lambda keys: contract.ByOrder(orders=keys))
+        return {key: tuple(self._invoice(row) for row in value) for key, value in rows if value}
+
+    async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
+        """Returns by order number, oldest first."""
+        rows = await self.client.found(contract.RETURNS, orders, lambda keys: contract.ByOrder(orders=keys))
+        return {key: tuple(self._return(row) for row in value) for key, value in rows if value}
+
+    def _invoice(self, row: Any) -> Invoice:
+        return self.mapper.fill(
+            Invoice,
+            row,
+            source=self.mapper.source,
+            refs=self.mapper.refs(row),
+            freshness=self.mapper.freshness(row.as_of),
+            **self.mapper.statuses(InvoiceStatus, row, "invoice.status"),
+        )
+
+    def _return(self, row: Any) -> Return:
+        return self.mapper.fill(Return, row, source=self.mapper.source, freshness=self.mapper.freshness(row.as_of))

@@ -1,0 +1,166 @@
+"""The wire of the `rest` contract: bearer token, plain or batched reads, faults, keys in chunks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from app.errors import (
+    ConfigurationError,
+    InvalidCursor,
+    SourceMalformed,
+    SourceRejected,
+    SourceThrottled,
+    SourceUnavailable,
+)
+from app.settings import SourceSettings
+from app.sources.http import Answer, HTTPClient
+from app.sources.rest.batch import Batcher
+from app.sources.rest.contract import (
+    HEALTH,
+    INVALID_CURSOR,
+    MAX_KEY,
+    MAX_KEYS,
+    PORTS,
+    Operation,
+    Problem,
+)
+
+K = TypeVar("K")
+
+_OPTIONS = {"batch", "serves"}
+
+
+class BearerToken(httpx.Auth):
+    """Sends the system's token with every request."""
+
+    def __init__(self, token: str) -> None:
+        self._value = f"Bearer {token}"
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the header; a refusal is final."""
+        request.headers["Authorization"] = self._value
+        yield request
+
+
+class Client:
+    """The connection to one system that speaks the contract."""
+
+    def __init__(self, name: str, settings: SourceSettings) -> None:
+        unknown = set(settings.options) - _OPTIONS
+        if unknown:
+            key = min(unknown)
+            raise ConfigurationError(
+                f"sources.{name}.options.{key}", settings.options[key], f"no such option; there are {sorted(_OPTIONS)}"
+            )
+        token = settings.credentials.get("token")
+        if token is None or not token.get_secret_value():
+            raise ConfigurationError(f"sources.{name}.credentials.token", None, "give the bearer token of this system")
+        batch = settings.options.get("batch", True)
+        if not isinstance(batch, bool):
+            raise ConfigurationError(f"sources.{name}.options.batch", batch, "use true or false")
+        self.name = name
+        self.serves = _serves(name, settings.options.get("serves"))
+        self._http = HTTPClient(name, settings, auth=BearerToken(token.get_secret_value()))
+        self._batcher = Batcher(self._http, self._plain) if batch else None
+
+    async def read(self, operation: Operation, body: object = None, *, cursor: bool = False) -> Any:
+        """The typed answer of one read. A cursor that the system refuses is InvalidCursor, if one was sent."""
+        if self._batcher is None:
+            answer = await self._plain(operation, body)
+        else:
+            answer = await self._batcher.read(operation, body)
+        if answer.status >= 300:
+            raise _fault(answer, _call(operation), cursor=cursor)
+        return answer.decode(operation.answer)
+
+    async def found(
+        self, operation: Operation, keys: Sequence[K], body: Callable[[tuple[K, ...]], object]
+    ) -> list[tuple[K, Any]]:
+        """(key, value) of what was found for the keys, each asked for once, in chunks of MAX_KEYS. What the system
+        answers beyond them is left out."""
+        asked = self.plausible(keys)
+        answers = await asyncio.gather(*(self.read(operation, body(chunk)) for chunk in self.chunks(asked)))
+        wanted = set(asked)
+        return [(row.key, row.value) for answer in answers for row in answer if row.key in wanted]
+
+    @staticmethod
+    def plausible(keys: Iterable[K]) -> tuple[K, ...]:
+        """The keys that could be anybody's, each once. The others are not worth a call."""
+        return tuple(dict.fromkeys(key for key in keys if _plausible(key)))
+
+    @staticmethod
+    def chunks(keys: tuple[K, ...]) -> list[tuple[K, ...]]:
+        """The keys in portions that one read may ask for; none for no keys."""
+        return [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
+
+    async def ping(self) -> None:
+        """Raises what is wrong with the system."""
+        await self._http.request("GET", HEALTH, call="ping")
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._batcher is not None:
+            await self._batcher.aclose()
+        await self._http.aclose()
+
+    async def _plain(self, operation: Operation, body: object) -> Answer:
+        return await self._http.request(
+            operation.method, operation.path, json=body, call=_call(operation), accept={400}
+        )
+
+
+def _serves(name: str, value: object) -> frozenset[str]:
+    key = f"sources.{name}.options.serves"
+    if value is None:
+        return frozenset(PORTS)
+    if not isinstance(value, list) or not value:
+        raise ConfigurationError(key, value, f"give a list of some of {', '.join(PORTS)}")
+    for port in value:
+        if port not in PORTS:
+            raise ConfigurationError(key, port, f"no such port; use some of {', '.join(PORTS)}")
+    return frozenset(value)
+
+
+def _call(operation: Operation) -> str:
+    """`/v1/orders/by-customer` is orders.by_customer, `/v1/orders/read` is orders."""
+    _, _, noun, *verb = operation.path.replace("-", "_").split("/")
+    return noun if verb in ([], ["read"]) else f"{noun}.{verb[0]}"
+
+
+def _plausible(key: object) -> bool:
+    """Whether a key could be anybody's: not empty, not huge, valid Unicode, no NUL."""
+    texts: Iterable[object] = [key] if isinstance(key, str) else msgspec.structs.astuple(key)  # type: ignore[arg-type]
+    return all(isinstance(text, str) and 0 < len(text) <= MAX_KEY and _is_clean(text) for text in texts)
+
+
+def _is_clean(text: str) -> bool:
+    if text.isascii():
+        return "\0" not in text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _fault(answer: Answer, call: str, *, cursor: bool) -> Exception:
+    detail = f"{call} answered {answer.status}: {answer.body[:300].decode(errors='replace')}"
+    if answer.status == 429:
+        return SourceThrottled(answer.source, detail=detail)
+    if answer.status >= 500:
+        return SourceUnavailable(answer.source, detail=detail)
+    if cursor and answer.status == 400 and _code(answer) == INVALID_CURSOR:
+        return InvalidCursor(detail=detail)
+    return SourceRejected(answer.source, status=answer.status, detail=detail)
+
+
+def _code(answer: Answer) -> str | None:
+    try:
+        return answer.decode(Problem).code
+    except SourceMalformed:
+        return None

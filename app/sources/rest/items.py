@@ -1,0 +1,87 @@
+"""Items and their content over the `rest` contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.auth.principal import Principal
+from app.sources.common import Slice
+from app.sources.items import (
+    CustomerItemKey,
+    CustomerPartKey,
+    Item,
+    ItemContent,
+    ItemCost,
+    ItemQuery,
+    ItemRelation,
+    ItemStatus,
+)
+from app.sources.rest import contract
+from app.sources.rest.client import Client
+from app.sources.rest.mapping import Mapper
+
+
+@dataclass(frozen=True, slots=True)
+class RestItems:
+    """The items port."""
+
+    client: Client
+    mapper: Mapper
+
+    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+        """Items by SKU."""
+        rows = await self.client.found(contract.ITEMS, skus, lambda keys: contract.ItemsRead(skus=keys))
+        return {key: item(row, self.mapper) for key, row in rows}
+
+    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+        """Items by GTIN."""
+        rows = await self.client.found(contract.ITEMS, gtins, lambda keys: contract.ItemsRead(gtins=keys))
+        return {key: item(row, self.mapper) for key, row in rows}
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+        """Items by the system's own ids."""
+        rows = await self.client.found(contract.ITEMS, ids, lambda keys: contract.ItemsRead(ids=keys))
+        return {key: item(row, self.mapper) for key, row in rows}
+
+    async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Mapping[CustomerPartKey, str]:
+        """SKUs by customer part number."""
+        return dict(await self.client.found(contract.PART_SKUS, keys, lambda chunk: contract.PartsRead(numbers=chunk)))
+
+    async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Mapping[CustomerItemKey, str]:
+        """Customer part numbers by item."""
+        return dict(await self.client.found(contract.PART_NUMBERS, keys, lambda chunk: contract.PartsRead(items=chunk)))
+
+    async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
+        """Relations by SKU, by priority."""
+        rows = await self.client.found(contract.RELATIONS, skus, lambda keys: contract.BySku(skus=keys))
+        return {key: tuple(sorted(value, key=lambda relation: relation.priority)) for key, value in rows if value}
+
+    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
+        """Costs by SKU."""
+        rows = await self.client.found(contract.COSTS, skus, lambda keys: contract.BySku(skus=keys))
+        return {key: self.mapper.fill(ItemCost, row, freshness=self.mapper.freshness(row.as_of)) for key, row in rows}
+
+    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+        """A page of items, by SKU."""
+        page = await self.client.read(contract.ITEM_SEARCH, query, cursor=True)
+        return self.mapper.fill(Slice, page, rows=tuple(item(row, self.mapper) for row in page.rows))
+
+
+@dataclass(frozen=True, slots=True)
+class RestContents:
+    """The item contents port."""
+
+    client: Client
+    mapper: Mapper
+
+    async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
+        """Content by SKU."""
+        rows = await self.client.found(contract.CONTENTS, skus, lambda keys: contract.BySku(skus=keys))
+        return {key: self.mapper.fill(ItemContent, row, refs=self.mapper.refs(row)) for key, row in rows}
+
+
+def item(row: Any, mapper: Mapper) -> Item:
+    """An item's record."""
+    return mapper.fill(Item, row, status=mapper.status(ItemStatus, row.status, "item.status"), refs=mapper.refs(row))

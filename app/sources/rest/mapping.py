@@ -1,0 +1,62 @@
+"""From wire rows to records: the fields both have, what the gateway adds, statuses by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from operator import attrgetter
+from typing import Any, TypeVar
+
+import msgspec
+
+from app import telemetry
+from app.sources.common import Freshness, Ref
+
+R = TypeVar("R", bound=msgspec.Struct)
+E = TypeVar("E", bound=StrEnum)
+
+
+class Mapper:
+    """Makes one source's records."""
+
+    def __init__(self, source: str, clock: Callable[[], datetime]) -> None:
+        self.source = source
+        self._clock = clock
+
+    def fill(self, kind: type[R], row: Any, **given: Any) -> R:
+        """A record of the row's values under the names that both have, and the given ones."""
+        names, values = _shared(kind, type(row))
+        fields = dict(zip(names, values(row), strict=True))
+        fields.update(given)
+        return kind(**fields)
+
+    def freshness(self, as_of: datetime | None) -> Freshness:
+        """Freshness of what the system read at `as_of`; now, where it does not say."""
+        return Freshness(source=self.source, as_of=as_of or self._clock())
+
+    def refs(self, row: Any) -> tuple[Ref, ...]:
+        """The system's own id, where it has one."""
+        return (Ref(system=self.source, id=row.id),) if row.id else ()
+
+    def status(self, kind: type[E], text: str, field: str) -> E:
+        """The status of this name; UNKNOWN, and counted, for one that is not known here."""
+        try:
+            return kind(text)
+        except ValueError:
+            telemetry.unknown_status(self.source, field, text)
+            return kind("UNKNOWN")
+
+    def statuses(self, kind: type[E], row: Any, field: str) -> dict[str, Any]:
+        """`status` and `raw_status` of a row: an unknown status is kept raw."""
+        status = self.status(kind, row.status, field)
+        raw = row.raw_status
+        return {"status": status, "raw_status": row.status if raw is None and status == "UNKNOWN" else raw}
+
+
+@cache
+def _shared(kind: type, row: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    have = {field.name for field in msgspec.structs.fields(row)}
+    names = tuple(field.name for field in msgspec.structs.fields(kind) if field.name in have)
+    return names, attrgetter(*names)

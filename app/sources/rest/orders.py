@@ -1,0 +1,79 @@
+"""Orders over the `rest` contract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.auth.principal import Principal
+from app.sources.common import Slice
+from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderStatus, StatusChange
+from app.sources.rest import contract
+from app.sources.rest.client import Client
+from app.sources.rest.mapping import Mapper
+from app.sources.rest.shipments import shipment
+
+
+@dataclass(frozen=True, slots=True)
+class RestOrders:
+    """The orders port."""
+
+    client: Client
+    mapper: Mapper
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+        """Orders by the system's own ids."""
+        rows = await self.client.found(contract.ORDERS, ids, lambda keys: contract.OrdersRead(ids=keys))
+        return {key: order(row, self.mapper) for key, row in rows}
+
+    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+        """Orders by order code."""
+        rows = await self.client.found(contract.ORDERS, numbers, lambda keys: contract.OrdersRead(numbers=keys))
+        return {key: order(row, self.mapper) for key, row in rows}
+
+    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+        """Orders by the customer's purchase order number."""
+        rows = await self.client.found(
+            contract.ORDERS_BY_PO, keys, lambda chunk: contract.OrdersRead(purchase_orders=chunk)
+        )
+        return {key: order(row, self.mapper) for key, row in rows}
+
+    async def by_customer(
+        self, who: Principal, customers: Sequence[str], query: OrderQuery
+    ) -> Mapping[str, Slice[Order]]:
+        """A page of orders for each customer."""
+        asked = self.client.plausible(customers)
+        answers = await asyncio.gather(
+            *(
+                self.client.read(
+                    contract.ORDERS_BY_CUSTOMER, contract.OrdersSearch(customers=chunk, query=query), cursor=True
+                )
+                for chunk in self.client.chunks(asked)
+            )
+        )
+        return {row.key: self._slice(row.value) for answer in answers for row in answer if row.key in asked}
+
+    def _slice(self, page: Any) -> Slice[Order]:
+        return self.mapper.fill(Slice, page, rows=tuple(order(row, self.mapper) for row in page.rows))
+
+
+def order(row: Any, mapper: Mapper) -> Order:
+    """An order's record, with the shipments that the system keeps with it."""
+    history = (
+        mapper.fill(
+            StatusChange, step, system=mapper.source, **mapper.statuses(OrderStatus, step, "order.history.status")
+        )
+        for step in row.history
+    )
+    return mapper.fill(
+        Order,
+        row,
+        source=mapper.source,
+        refs=mapper.refs(row),
+        history=tuple(history),
+        shipments=None if row.shipments is None else tuple(shipment(part, mapper) for part in row.shipments),
+        freshness=mapper.freshness(row.as_of),
+        **mapper.statuses(OrderStatus, row, "order.status"),
+    )

@@ -1,0 +1,61 @@
+"""Shipments over the `rest` contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.auth.principal import Principal
+from app.sources.rest import contract
+from app.sources.rest.client import Client
+from app.sources.rest.mapping import Mapper
+from app.sources.shipments import Shipment, ShipmentStatus, TrackingEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RestShipments:
+    """The shipments port."""
+
+    client: Client
+    mapper: Mapper
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+        """Shipments by the system's own ids."""
+        rows = await self.client.found(contract.SHIPMENTS, ids, lambda keys: contract.ShipmentsRead(ids=keys))
+        return {key: shipment(row, self.mapper) for key, row in rows}
+
+    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
+        """Shipments by tracking number."""
+        rows = await self.client.found(
+            contract.SHIPMENTS, numbers, lambda keys: contract.ShipmentsRead(tracking_numbers=keys)
+        )
+        return {key: shipment(row, self.mapper) for key, row in rows}
+
+    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+        """Shipments by order number, oldest first."""
+        rows = await self.client.found(contract.SHIPMENTS_BY_ORDER, numbers, lambda keys: contract.ByOrder(orders=keys))
+        return {key: tuple(shipment(row, self.mapper) for row in value) for key, value in rows if value}
+
+
+def shipment(row: Any, mapper: Mapper) -> Shipment:
+    """A shipment's record, events by sequence."""
+    events = [
+        mapper.fill(
+            TrackingEvent,
+            event,
+            source=mapper.source,
+            status=mapper.status(ShipmentStatus, event.status, "shipment.event.status"),
+            raw_code=event.raw_code or (event.status if event.status not in ShipmentStatus.__members__ else None),
+        )
+        for event in row.events
+    ]
+    return mapper.fill(
+        Shipment,
+        row,
+        source=mapper.source,
+        refs=mapper.refs(row),
+        events=tuple(sorted(events, key=lambda event: event.sequence)),
+        freshness=mapper.freshness(row.as_of),
+        **mapper.statuses(ShipmentStatus, row, "shipment.status"),
+    )

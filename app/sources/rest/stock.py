@@ -1,0 +1,63 @@
+"""Stock, reservations and third parties' balances over the `rest` contract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.auth.principal import Principal
+from app.sources.rest import contract
+from app.sources.rest.client import Client
+from app.sources.rest.mapping import Mapper
+from app.sources.stock import Balance, Reservation, StockLevel
+
+
+@dataclass(frozen=True, slots=True)
+class RestStock:
+    """The stock port."""
+
+    client: Client
+    mapper: Mapper
+
+    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+        """Levels by SKU."""
+        rows = await self.client.found(contract.STOCK, skus, lambda keys: contract.BySku(skus=keys))
+        return {key: self.mapper.fill(StockLevel, row, freshness=self.mapper.freshness(row.as_of)) for key, row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class RestReservations:
+    """The reservations port."""
+
+    client: Client
+
+    async def reservations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
+        """Reservations by SKU."""
+        rows = await self.client.found(contract.RESERVATIONS, skus, lambda keys: contract.BySku(skus=keys))
+        return {key: value for key, value in rows if value}
+
+
+@dataclass(frozen=True, slots=True)
+class RestBalances:
+    """The balances port."""
+
+    client: Client
+
+    async def balances(
+        self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]
+    ) -> Mapping[tuple[str, str], Balance]:
+        """Balances by (warehouse, SKU)."""
+        codes = self.client.plausible(warehouses)
+        chunks = self.client.chunks(self.client.plausible(skus))
+        if not codes:
+            return {}
+        answers: list[list[Balance]] = await asyncio.gather(
+            *(
+                self.client.read(contract.BALANCES, contract.BalancesRead(warehouses=codes, skus=chunk))
+                for chunk in chunks
+            )
+        )
+        wanted = {(code, sku) for code in codes for sku in skus}
+        rows = {(row.warehouse, row.sku): row for answer in answers for row in answer}
+        return {key: row for key, row in rows.items() if key in wanted}

@@ -1,0 +1,147 @@
+"""Vendure for the contract suites: the seeded server of `backends/vendure`, recorded or live."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from pydantic import SecretStr
+
+from app.settings import SourceSettings
+from app.sources.changes import ChangeKind
+from app.sources.common import Money
+from app.sources.orders import CustomerPoKey, OrderStatus
+from app.sources.shipments import ShipmentStatus
+from app.sources.source import Source
+from app.sources.vendure import connect
+from tests.contract.case import Case, ChangeFacts, ContentFacts, Environment, OrderFacts, ReservationFacts
+from tests.upstreams.cassette import System, cassette
+
+URL = "http://127.0.0.1:3400"
+VENDURE = System(URL, headers=("vendure-token",))
+
+
+def connect_to(url: str, **options: object) -> Source:
+    """The adapter with the seeded connector's credentials."""
+    credentials = {"username": SecretStr("connector@example.com"), "password": SecretStr("connector-demo")}
+    settings = SourceSettings(vendor="vendure", base_url=url, credentials=credentials, options=options)
+    return connect("commerce", settings)
+
+
+@asynccontextmanager
+async def open_vendure(environment: Environment) -> AsyncIterator[Source]:
+    """The connected source, over the cassette or the real server."""
+    if environment.live:
+        source = connect_to(URL)
+        try:
+            yield source
+        finally:
+            await source.aclose()
+        return
+    with cassette("vendure", VENDURE, record=environment.recording) as tape:
+        source = connect_to(tape.url)
+        try:
+            yield source
+        finally:
+            await source.aclose()
+
+
+def _usd(amount: str) -> Money:
+    return Money(amount=Decimal(amount), currency="USD")
+
+
+CASES = (
+    Case(
+        name="vendure",
+        open=open_vendure,
+        connect_to=connect_to,
+        contents=ContentFacts(
+            known=("SKU-0001", "SKU-0002", "SKU-0200"),
+            exact={
+                "SKU-0001": {
+                    "description": "Hex bolt A, wholesale packs",
+                    "attributes.#": 1,
+                    "attributes.0.code": "pack",
+                    "attributes.0.value": "1 pcs",
+                    "media.#": 0,
+                    "refs.0.id": "1",
+                }
+            },
+        ),
+        reservations=ReservationFacts(
+            known=("SKU-0145", "SKU-0163"),
+            unknown="SKU-0020",
+            exact={
+                "SKU-0145": {
+                    "#": 2,
+                    "0.order": "SO-100014",
+                    "0.quantity": Decimal(4),
+                    "0.warehouse": None,
+                    "0.at": datetime(2026, 1, 15, 7, tzinfo=UTC),
+                    "1.order": "SO-100017",
+                    "1.quantity": Decimal(2),
+                }
+            },
+        ),
+        orders=OrderFacts(
+            known=("SO-100040", "SO-100053", "SO-100082"),
+            customers=("CUST-0002", "CUST-0046"),
+            count=2,
+            exact={
+                "SO-100040": {
+                    "id": "40",
+                    "customer": "CUST-0024",
+                    "customer_po": "PO-00040",
+                    "channel": "default",
+                    "status": OrderStatus.PARTIALLY_SHIPPED,
+                    "raw_status": "PartiallyShipped",
+                    "ordered_at": datetime(2026, 2, 2, 17, tzinfo=UTC),
+                    "currency": "USD",
+                    "totals.net": _usd("3214.57"),
+                    "totals.tax": _usd("257.17"),
+                    "totals.shipping": _usd("125.00"),
+                    "totals.total": _usd("3596.74"),
+                    "bill_to": None,
+                    "ship_to.name": "Company 0024",
+                    "ship_to.address.lines": ("24 Main St",),
+                    "ship_to.address.city": "Seattle",
+                    "ship_to.address.region": "WA",
+                    "ship_to.address.postal_code": "98101",
+                    "ship_to.address.country": "US",
+                    "lines.#": 4,
+                    "lines.0.sku": "SKU-0061",
+                    "lines.0.uom": "EA",
+                    "lines.0.quantity": Decimal(3),
+                    "lines.0.shipped_quantity": Decimal(3),
+                    "lines.0.unit_price": _usd("0.94"),
+                    "lines.0.total": _usd("2.82"),
+                    "lines.1.shipped_quantity": Decimal(0),
+                    "shipments.#": 1,
+                    "shipments.0.tracking_number": "1ZDEMO000040",
+                    "shipments.0.status": ShipmentStatus.IN_TRANSIT,
+                    "shipments.0.lines.0.line_number": 1,
+                    "shipments.0.lines.0.quantity": Decimal(3),
+                },
+                "SO-100053": {
+                    "status": OrderStatus.SHIPPED,
+                    "shipments.0.tracking_number": "1ZDEMO000053",
+                    "shipments.0.raw_status": "Shipped",
+                },
+                "SO-100082": {
+                    "status": OrderStatus.CANCELLED,
+                    "shipments.#": 0,
+                    "lines.0.quantity": Decimal(4),
+                    "lines.0.cancelled_quantity": Decimal(4),
+                },
+            },
+            purchase_orders={CustomerPoKey(customer="CUST-0024", number="PO-00040"): "SO-100040"},
+        ),
+        changes=ChangeFacts(
+            kinds=frozenset({ChangeKind.ORDER, ChangeKind.ITEM}),
+            earliest="ITEM@2020-01-01T00:00:00+00:00@|ORDER@2020-01-01T00:00:00+00:00@",
+            minimum=300,
+        ),
+    ),
+)
