@@ -206,7 +206,7 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
         auth["public_key"] = secret_from("auth.public_key_file", settings.auth.public_key_file, base)
     if settings.auth.jwks_file:
         auth["jwks_file"] = (base / settings.auth.jwks_file).resolve()
-    return settings.model_copy(update={"sources": sources, "auth": settings.auth.model_copy(update=auth)})
+    return Settings(**{**dict(settings), "sources": sources, "auth": settings.auth.model_copy(update=auth)})
 
 
 def _source_with_secrets(name: str, source: SourceSettings, base: Path) -> SourceSettings:

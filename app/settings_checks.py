@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 HIDDEN = "(hidden)"
-SECRET_PARTS = frozenset({"credentials", "secret", "public_key"})
+SECRET = re.compile("credential|secret|password|token|key")
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
@@ -133,7 +134,10 @@ def _is_json(text: str) -> bool:
 
 
 def _shown(place: tuple[int | str, ...], value: object) -> object:
-    return HIDDEN if SECRET_PARTS.intersection(map(str, place)) else value
+    if isinstance(value, dict):
+        return "{...}"
+    secret = any(isinstance(part, str) and SECRET.search(part.lower()) for part in place)
+    return HIDDEN if secret and not str(place[-1]).endswith("_file") else value
 
 
 def _dotted(place: tuple[int | str, ...]) -> str:

@@ -1,0 +1,273 @@
+"""Settings: the file, the environment over it, and one clear message for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import ConfigurationError
+from app.settings import Route, Settings, load
+
+FILE = """
+[server]
+port = 9000
+
+[auth]
+issuer = "https://login.example.com/"
+audience = "tradegraph"
+jwks_file = "keys.json"
+
+[sources.erp]
+vendor = "tryton"
+base_url = "http://127.0.0.1:8069/"
+timeout = 2.5
+credentials = { api_key_file = "erp.key", user = "gateway" }
+options = { order_code_pattern = "^SO-" }
+
+[sources.erp2]
+vendor = "rest"
+base_url = "https://erp2.example.com/api"
+
+[sources.commerce]
+vendor = "vendure"
+base_url = "http://127.0.0.1:3400"
+
+[sources.logistics]
+vendor = "karrio"
+base_url = "http://127.0.0.1:5002"
+
+[domains]
+customers = { master = "erp" }
+contents = { master = "commerce" }
+orders = { master = "erp", enrich = ["commerce"] }
+shipments = { master = "erp", enrich = ["logistics"] }
+stock = { master = "erp", reservations = ["commerce"], balances = { WH-WEST = "logistics" } }
+
+[[routes]]
+customers = ["CUST-04*", "CUST-0500"]
+source = "erp2"
+"""
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of the machine, no settings file of the folder."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("TRADEGRAPH_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "erp.key").write_text("s3cret\n")
+    path = tmp_path / "tradegraph.toml"
+    path.write_text(FILE)
+    return path
+
+
+def refusal(path: Path | None = None) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    return str(caught.value)
+
+
+def test_file_is_read_with_its_secrets(file: Path):
+    settings = load(file)
+    erp = settings.sources["erp"]
+    assert settings.server.port == 9000
+    assert (erp.base_url, erp.timeout, erp.options) == ("http://127.0.0.1:8069", 2.5, {"order_code_pattern": "^SO-"})
+    assert {key: value.get_secret_value() for key, value in erp.credentials.items()} == {
+        "api_key": "s3cret",
+        "user": "gateway",
+    }
+    assert settings.auth.jwks_file == file.parent / "keys.json"
+    assert settings.domains.stock is not None
+    assert settings.domains.stock.balances == {"WH-WEST": "logistics"}
+    assert settings.domains.orders is not None
+    assert settings.domains.orders.enrich == ("commerce",)
+    assert settings.routes == (Route(customers=("CUST-04*", "CUST-0500"), source="erp2"),)
+    assert [settings.routes[0].takes(number) for number in ("CUST-0401", "CUST-0500", "CUST-0501")] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_secrets_are_in_no_representation(file: Path):
+    settings = load(file)
+    assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_without_a_file_there_are_defaults():
+    assert load() == Settings()
+
+
+def test_file_of_the_folder_is_taken_and_another_by_variable(file: Path, monkeypatch: pytest.MonkeyPatch):
+    assert load().server.port == 9000
+    other = file.parent / "other.toml"
+    other.write_text("[server]\nport = 9001\n")
+    monkeypatch.setenv("TRADEGRAPH_CONFIG", str(other))
+    assert load().server.port == 9001
+
+
+def test_variable_wins_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TRADEGRAPH_SERVER__PORT", "9002")
+    monkeypatch.setenv("TRADEGRAPH_SOURCES__ERP__CREDENTIALS__API_KEY", "007")
+    monkeypatch.setenv("TRADEGRAPH_SOURCES__ERP__BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("TRADEGRAPH_AUTH__ALGORITHMS", '["ES256"]')
+    monkeypatch.setenv("TRADEGRAPH_IDE", "true")
+    (file.parent / "tradegraph.toml").write_text(FILE.replace('api_key_file = "erp.key", ', ""))
+    settings = load(file)
+    assert (settings.server.port, settings.ide, settings.auth.algorithms) == (9002, True, ("ES256",))
+    erp = settings.sources["erp"]
+    assert (erp.vendor, erp.base_url, erp.timeout) == ("tryton", "http://127.0.0.1:1", 2.5)
+    assert {key: value.get_secret_value() for key, value in erp.credentials.items()} == {
+        "user": "gateway",
+        "api_key": "007",
+    }
+
+
+ERP = '[sources.erp]\nvendor = "rest"\nbase_url = "http://a"\n'
+ADDRESS = "should be http:// or https:// with a host and nothing after the path, such as http://127.0.0.1:8069"
+
+SOURCE_KEYS = "base_url, concurrency, credentials, max_response_bytes, options, timeout, vendor"
+ALGORITHMS = "'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA', 'Ed25519' or 'HS256'"
+
+BAD_FILES = {
+    "typo in a section": (
+        "[server]\nprot = 1",
+        "server.prot = 1: unknown setting; did you mean 'port'?",
+    ),
+    "typo of a section": (
+        "[servr]\nport = 1",
+        "servr = '{...}': unknown setting; did you mean 'server'?",
+    ),
+    "typo in a source": (
+        '[sources.erp]\nvendor = "rest"\nbase_ulr = "http://a"',
+        "sources.erp.base_url = None: is required and missing",
+    ),
+    "unknown key of a source": (
+        '[sources.erp]\nvendor = "rest"\nbase_url = "http://a"\ntimeuot = 1',
+        "sources.erp.timeuot = 1: unknown setting; did you mean 'timeout'?",
+    ),
+    "unknown domain": (
+        '[domains]\ncustomer = { master = "erp" }',
+        "domains.customer = '{...}': unknown setting; did you mean 'customers'?",
+    ),
+    "unknown key of a domain": (
+        '[domains]\norders = { master = "erp", enriches = ["a"] }',
+        "domains.orders.enriches = ['a']: unknown setting; did you mean 'enrich'?",
+    ),
+    "unknown master": (
+        '[sources.erp]\nvendor = "rest"\nbase_url = "http://a"\n[domains]\norders = { master = "epr" }',
+        "domains.orders.master = 'epr': no source of that name under [sources]; did you mean 'erp'?",
+    ),
+    "master without sources": (
+        '[domains]\norders = { master = "erp" }',
+        "domains.orders.master = 'erp': no source of that name under [sources]; none is configured",
+    ),
+    "unknown enriching source": (
+        f'{ERP}[domains]\norders = {{ master = "erp", enrich = ["shop"] }}',
+        "domains.orders.enrich[0] = 'shop': no source of that name under [sources]; known here: erp",
+    ),
+    "unknown source of a balance": (
+        f'{ERP}[domains]\nstock = {{ master = "erp", balances = {{ WH-WEST = "3pl" }} }}',
+        "domains.stock.balances.WH-WEST = '3pl': no source of that name under [sources]; known here: erp",
+    ),
+    "unknown source of a route": (
+        '[[routes]]\ncustomers = ["C*"]\nsource = "erp2"',
+        "routes[0].source = 'erp2': no source of that name under [sources]; none is configured",
+    ),
+    "bad address": (
+        '[sources.erp]\nvendor = "rest"\nbase_url = "127.0.0.1:8069"',
+        "sources.erp.base_url = '127.0.0.1:8069': " + ADDRESS,
+    ),
+    "address with a query": (
+        '[sources.erp]\nvendor = "rest"\nbase_url = "http://a/?x=1"',
+        "sources.erp.base_url = 'http://a/?x=1': " + ADDRESS,
+    ),
+    "number out of range": (
+        "[server]\nrequest_timeout = 0",
+        "server.request_timeout = 0: should be greater than 0",
+    ),
+    "wrong type": (
+        '[server]\nport = "http"',
+        "server.port = 'http': should be a valid integer, unable to parse string as an integer",
+    ),
+    "none as algorithm": (
+        '[auth]\nalgorithms = ["none"]',
+        "auth.algorithms[0] = 'none': should be " + ALGORITHMS,
+    ),
+    "too much leeway": ("[auth]\nleeway = 61", "auth.leeway = 61: should be less than or equal to 60"),
+    "secret in the wrong place": (
+        f'{ERP}api_key = "s3cret"',
+        "sources.erp.api_key = '(hidden)': unknown setting; known here: " + SOURCE_KEYS,
+    ),
+    "secret of the wrong type": (
+        '[sources.erp]\nvendor = "rest"\nbase_url = "http://a"\ncredentials = { api_key = 12345 }',
+        "sources.erp.credentials.api_key = '(hidden)': should be a valid string",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_wrong_file_stops_with_key_value_and_cure(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    assert refusal(path) == message
+
+
+BAD_VARIABLES = {
+    "SERVER__PORT": ("abc", "'abc': should be a valid integer, unable to parse string as an integer"),
+    "SERVER__PROT": ("1", "'1': unknown setting; did you mean 'port'?"),
+    "SERVR__PORT": ("1", "'1': unknown setting; did you mean 'server'?"),
+    "ENGIN": ("plan", "'plan': unknown setting; did you mean 'engine'?"),
+    "ENGINE": ("fast", "'fast': should be 'reference'"),
+    "AUTH__ALGORITHMS": ("RS256", "'RS256': a list or table is written in JSON here, such as [\"RS256\"]"),
+    "LOG__LEVEL": ("loud", "'loud': should be 'debug', 'info', 'warning' or 'error'"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_VARIABLES)
+def test_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str):
+    value, message = BAD_VARIABLES[name]
+    monkeypatch.setenv(f"TRADEGRAPH_{name}", value)
+    assert refusal() == f"TRADEGRAPH_{name} = {message}"
+
+
+def test_variables_that_a_platform_sets_are_let_be(monkeypatch: pytest.MonkeyPatch):
+    """Kubernetes gives every container variables by the name of each service."""
+    monkeypatch.setenv("TRADEGRAPH_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("TRADEGRAPH_PORT", "tcp://10.0.0.1:80")
+    assert load() == Settings()
+
+
+def test_missing_file_is_named(tmp_path: Path):
+    path = tmp_path / "absent.toml"
+    assert refusal(path) == f"config = '{path}': there is no such file; name another with --config"
+
+
+def test_broken_toml_is_named_with_its_place(tmp_path: Path):
+    path = tmp_path / "broken.toml"
+    path.write_text("[server\nport = 1")
+    assert refusal(path).startswith(f"config = '{path}': is not valid TOML: ")
+    assert "line 1" in refusal(path)
+
+
+def test_missing_credential_file_is_named(file: Path):
+    (file.parent / "erp.key").unlink()
+    missing = file.parent / "erp.key"
+    assert refusal(file) == (
+        "sources.erp.credentials.api_key_file = 'erp.key': cannot be read (No such file or directory); "
+        f"make the file {missing} or correct the path"
+    )
+
+
+def test_empty_credential_file_is_named(file: Path):
+    (file.parent / "erp.key").write_text("\n")
+    assert refusal(file) == (
+        f"sources.erp.credentials.api_key_file = 'erp.key': is empty; write the secret into {file.parent / 'erp.key'}"
+    )
