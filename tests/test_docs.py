@@ -69,8 +69,8 @@ def test_every_metric_is_described_with_its_labels():
     rows = dict(re.findall(r"^\| `(tradegraph_\w+)` \| ([^|]*) \|", text, re.MULTILINE))
     described = {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows.items()}
     kept = [value for value in vars(Metrics()).values() if isinstance(value, Counter | Histogram)]
-    suffix = {"counter": "_total", "histogram": ""}
-    assert described == {one._name + suffix[one._type]: tuple(one._labelnames) for one in kept}
+    names = {one: f"{one._name}_total" if isinstance(one, Counter) else one._name for one in kept}
+    assert described == {name: tuple(one._labelnames) for one, name in names.items()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
