@@ -346,6 +346,28 @@ async def test_requests_of_a_sign_in_are_counted_and_kept_apart(upstream):
     assert count("sign_in", "ok") == 1
 
 
+class OnceMore(httpx.Auth):
+    """Sends again, whatever the status: Vendure refuses a session with status 200."""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        yield request
+        yield request
+
+
+async def test_request_sent_again_by_a_sign_in_counts_twice(upstream):
+    async with connected(upstream.url, auth=OnceMore()) as client:
+        await client.get("/ok", into=dict, call="once_more")
+    assert len(upstream.seen) == 2
+    assert (count("once_more", "rejected"), count("once_more", "ok")) == (1, 1)
+
+
+async def test_url_beyond_any_measure_is_refused_unsent(client, upstream):
+    with pytest.raises(SourceRejected) as caught:
+        await client.get("/ok", params={"ids": "x" * 70_000}, into=dict, call="long")
+    assert caught.value.status == 414
+    assert upstream.seen == []
+
+
 def test_its_repr_tells_no_secret():
     settings = SourceSettings.model_validate({"vendor": "x", "base_url": "http://erp.example.com"})
     assert repr(HTTPClient("erp", settings, headers={"Authorization": "Bearer hush"})) == "<HTTPClient erp>"

@@ -15,7 +15,7 @@ import http.cookiejar
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import anyio
 import httpx
@@ -26,7 +26,7 @@ from app.settings import SourceSettings
 from app.sources.http_answer import Answer
 from app.sources.http_faults import outcome_of, refusal, translated
 from app.sources.http_request import Outgoing, Params, path
-from app.sources.http_transport import Attempt, Exchange, MeteredTransport, PooledTransport
+from app.sources.http_transport import Exchange, MeteredTransport, PooledTransport
 
 __all__ = ["Answer", "HTTPClient", "Params", "path"]
 
@@ -217,22 +217,19 @@ class HTTPClient:
         """One exchange: wait for a slot, send, check the status; counted and its errors translated at the end."""
         async with self._slots:
             exchange.begun = True
-            attempt = None
             try:
                 request = outgoing.build(self._client, {"exchange": exchange})
                 response = await self._client.send(request, stream=True)
-                attempt = cast(Attempt, response.extensions["attempt"])
                 try:
                     if not (200 <= response.status_code < 300 or response.status_code in outgoing.accept):
                         raise await refusal(self.source, f"{outgoing.method} {outgoing.path}", response)
                     yield response
-                    attempt.settle("ok")
+                    exchange.settle("ok")
                 finally:
                     await response.aclose()
             except BaseException as error:
                 ours = translated(self.source, error)
-                if attempt is not None:
-                    attempt.settle(exchange.stopped if isinstance(error, asyncio.CancelledError) else outcome_of(ours))
+                exchange.settle(exchange.stopped if isinstance(error, asyncio.CancelledError) else outcome_of(ours))
                 if ours is error:
                     raise
                 raise ours from error

@@ -39,6 +39,8 @@ def translated(source: str, error: BaseException) -> BaseException:
         return SourceThrottled(source, detail=detail)
     if isinstance(error, httpx.TimeoutException):
         return SourceTimeout(source, detail=detail)
+    if isinstance(error, httpx.InvalidURL):  # Longer than httpx or any server takes.
+        return SourceRejected(source, status=414, detail=detail)
     if isinstance(error, (httpx.RequestError, OSError)):
         return SourceUnavailable(source, detail=detail)
     return error

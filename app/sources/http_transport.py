@@ -162,18 +162,6 @@ class _Unreadable(httpx.AsyncByteStream):
 
 
 @dataclass(slots=True)
-class Exchange:
-    """One call on its way, as the client and the transport below both know it."""
-
-    call: str
-    accept: Collection[int] = ()
-    begun: bool = False
-    done: bool = False
-    stopped: str = "cancelled"
-    """What a cancellation means: "cancelled" by the caller, or "timeout" or "deadline" by us."""
-
-
-@dataclass(slots=True)
 class Attempt:
     """One real HTTP request, counted once when its outcome is known."""
 
@@ -187,6 +175,25 @@ class Attempt:
         if not self.settled:
             self.settled = True
             telemetry.backend_call(self.source, self.call, outcome, time.perf_counter() - self.started)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call on its way, as the client and the transport below both know it."""
+
+    call: str
+    accept: Collection[int] = ()
+    begun: bool = False
+    done: bool = False
+    stopped: str = "cancelled"
+    """What a cancellation means: "cancelled" by the caller, or "timeout" or "deadline" by us."""
+    attempt: Attempt | None = None
+    """The request of this call sent last; an auth flow may send it again."""
+
+    def settle(self, outcome: str) -> None:
+        """Count the request sent last under its outcome, unless that was done before or none was sent."""
+        if self.attempt is not None:
+            self.attempt.settle(outcome)
 
 
 def status_outcome(status: int) -> str:
@@ -207,6 +214,9 @@ class MeteredTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         exchange: Exchange | None = request.extensions.get("exchange")
         attempt = Attempt(self._source, exchange.call if exchange else SIGN_IN)
+        if exchange is not None:
+            exchange.settle("rejected")  # Sent again by an auth flow: some vendors refuse a session with status 200.
+            exchange.attempt = attempt
         telemetry.current().calls.append((attempt.source, attempt.call))
         try:
             response = await self._inner.handle_async_request(request)
@@ -223,7 +233,6 @@ class MeteredTransport(httpx.AsyncBaseTransport):
         accepted = exchange is not None and (response.status_code < 300 or response.status_code in exchange.accept)
         if not accepted:
             attempt.settle(status_outcome(response.status_code))
-        response.extensions["attempt"] = attempt
         return _bounded(self._source, response, self._limit)
 
     async def aclose(self) -> None:
