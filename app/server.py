@@ -21,7 +21,8 @@ from app.ide import ide_routes
 from app.resolvers.context import Context
 from app.schema import build_schema
 from app.settings import Settings
-from app.sources import connect_all, utc_now
+from app.sources import connect_all
+from app.sources.common import utc_now
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:

@@ -90,9 +90,7 @@ async def of_skus(
     ]
 
 
-async def _pictures(
-    skus: Sequence[str], third_party: Sequence[Warehouse], ctx: Context
-) -> list[Picture | Exception]:
+async def _pictures(skus: Sequence[str], third_party: Sequence[Warehouse], ctx: Context) -> list[Picture | Exception]:
     # All three reads are started before the first is awaited: they do not need each other.
     keys = [(place.code, sku) for sku in skus for place in third_party if place.kind is WarehouseKind.THIRD_PARTY]
     levels_read = ctx.loaders.levels.start(skus)
@@ -167,7 +165,10 @@ def allocate(
     """What each warehouse has promised elsewhere. A reservation that names no warehouse counts where most is
     available now, which is where it would be shipped from."""
     allocated = {position.warehouse: NOTHING for position in positions}
-    free = {position.warehouse: Projection.of(_start(position), position.supply, today).available(today) for position in positions}
+    free = {
+        position.warehouse: Projection.of(_start(position), position.supply, today).available(today)
+        for position in positions
+    }
     for one in reservations:
         place = one.warehouse if one.warehouse in allocated else None
         if place is None and free:

@@ -32,7 +32,7 @@ class KeyLoader(DataLoader[K, V | None], Generic[K, V]):
         """Answer aiodataloader: a value, None or an exception for each key."""
         try:
             found = await self._fetch(keys)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
             return [error] * len(keys)
         except asyncio.CancelledError:
             return [TradegraphError("The request was cancelled.")] * len(keys)

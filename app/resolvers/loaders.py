@@ -95,7 +95,7 @@ class Loaders:
     def warehouses(self) -> KeyLoader[str, Warehouse]:
         """Warehouses by code."""
 
-        async def fetch(codes: Sequence[str]) -> Mapping[str, Warehouse]:
+        async def fetch(_: Sequence[str]) -> Mapping[str, Warehouse]:
             found = await self._ctx.sources.warehouses.all(self._ctx.principal)
             return {warehouse.code: warehouse for warehouse in found}
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import msgspec
-
 from app import telemetry
+from app.resolvers.batching import failure
 from app.resolvers.context import Context
 from app.resolvers.keys import OrderKey, checked, customer_number
 from app.sources.common import Record, Ref
@@ -16,6 +15,15 @@ from app.sources.customers import Customer
 from app.sources.identity import source_key_of
 from app.sources.orders import CustomerPoKey, Order, OrderStatus
 from app.sources.shipments import Shipment, ShipmentStatus
+
+STAGE = {
+    OrderStatus.PARTIALLY_SHIPPED: "left",
+    OrderStatus.SHIPPED: "left",
+    OrderStatus.PARTIALLY_DELIVERED: "arrived",
+    OrderStatus.DELIVERED: "arrived",
+    OrderStatus.CANCELLED: "cancelled",
+}
+"""How far goods are, roughly: all that can be held against a system that knows shipments but not whole orders."""
 
 
 class SourceStatus(Record):
@@ -28,14 +36,7 @@ class SourceStatus(Record):
 
 
 async def order(ctx: Context, by: OrderKey) -> Order | None:
-    """Root: an order by key, with what enriching sources add to it."""
-    found = await _find(by, ctx)
-    if found is None:
-        return None
-    return found if found.customer_po else await _with_customer_po(found, ctx)
-
-
-async def _find(by: OrderKey, ctx: Context) -> Order | None:
+    """Root: an order by key. One that the master does not know comes from an enriching source."""
     if by.id is not None:
         system, own = source_key_of(by.id, "Order")
         return await ctx.loaders.orders_of(system).one(own)
@@ -77,16 +78,6 @@ async def _by_po_elsewhere(key: CustomerPoKey, ctx: Context) -> Order | None:
     return None
 
 
-async def _with_customer_po(found: Order, ctx: Context) -> Order:
-    if not ctx.selects("Order", "customerPo"):
-        return found
-    for name in ctx.sources.order_views:
-        (view,) = await ctx.loaders.order_views(name).many([found.number])
-        if isinstance(view, Order) and view.customer_po:
-            return msgspec.structs.replace(found, customer_po=view.customer_po)
-    return found
-
-
 async def by_order_number(rows: Sequence[Shipment], ctx: Context) -> list[Order | None | Exception]:
     """Edge: the order that a shipment belongs to; the first one where it serves several."""
     return await ctx.loaders.orders.many(row.orders[0] if row.orders else None for row in rows)
@@ -106,19 +97,22 @@ async def status_by_source(rows: Sequence[Order], ctx: Context) -> list[list[Sou
     found_moves = [await read for read in moves]
     answers: list[list[SourceStatus] | Exception] = []
     for index, row in enumerate(rows):
-        wrong = next((one[index] for one in (*found_views, *found_moves) if isinstance(one[index], Exception)), None)
-        if isinstance(wrong, Exception):
-            answers.append(wrong)
-            continue
-        statuses = [_own_status(row)]
-        statuses += [_own_status(one[index]) for one in found_views if isinstance(one[index], Order)]
-        statuses += [
-            _goods_status(name, one[index])
-            for name, one in zip(ctx.sources.shipment_views, found_moves, strict=True)
-            if isinstance(one[index], tuple) and one[index]
-        ]
-        answers.append(_distinct(statuses))
+        seen = [view[index] for view in found_views]
+        gone = {name: move[index] for name, move in zip(ctx.sources.shipment_views, found_moves, strict=True)}
+        wrong = failure(*seen, *gone.values())
+        answers.append(wrong or _statuses(row, [one for one in seen if isinstance(one, Order)], gone))
     return answers
+
+
+def _statuses(
+    row: Order, views: Sequence[Order], gone: Mapping[str, tuple[Shipment, ...] | None | Exception]
+) -> list[SourceStatus]:
+    orders = {one.source: _own_status(one) for one in (row, *views)}
+    goods = {name: _goods_status(name, one) for name, one in gone.items() if isinstance(one, tuple) and one}
+    stages = {STAGE.get(one.status) for one in (*orders.values(), *goods.values())}
+    if len({one.status for one in orders.values()}) > 1 or len(stages) > 1:
+        telemetry.disagreement("order.status", [*orders, *goods])
+    return [*orders.values(), *(one for name, one in goods.items() if name not in orders)]
 
 
 def _own_status(row: Order) -> SourceStatus:
@@ -149,14 +143,6 @@ def goods_status(shipments: Sequence[Shipment]) -> OrderStatus:
     if all(sent):
         return OrderStatus.SHIPPED
     return OrderStatus.PARTIALLY_SHIPPED if any(sent) else OrderStatus.PROCESSING
-
-
-def _distinct(statuses: Sequence[SourceStatus]) -> list[SourceStatus]:
-    by_system = {one.system: one for one in reversed(statuses)}
-    kept = [by_system[system] for system in dict.fromkeys(one.system for one in statuses)]
-    if len({one.status for one in kept}) > 1:
-        telemetry.disagreement("order.status", [one.system for one in kept])
-    return kept
 
 
 async def refs(rows: Sequence[Order], ctx: Context) -> list[list[Ref] | Exception]:

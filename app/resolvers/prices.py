@@ -74,9 +74,7 @@ async def of_lines(rows: Sequence[OrderLine], ctx: Context) -> list[ContractPric
     buyers = await ctx.loaders.customers.many(row.customer for row in rows)
     asked = [_line_request(row, buyer) for row, buyer in zip(rows, buyers, strict=True)]
     found = await ctx.loaders.prices.many(asked)
-    return [
-        buyer if isinstance(buyer, Exception) else price for buyer, price in zip(buyers, found, strict=True)
-    ]
+    return [buyer if isinstance(buyer, Exception) else price for buyer, price in zip(buyers, found, strict=True)]
 
 
 def _line_request(line: OrderLine, buyer: Customer | None | Exception) -> PriceRequest | None:

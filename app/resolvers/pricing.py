@@ -14,7 +14,7 @@ from app.resolvers.keys import CustomerKey, ItemKey, customer_number, each_sku
 from app.resolvers.prices import request, uom_of, wrong_unit
 from app.sources.common import Record
 from app.sources.customers import Customer
-from app.sources.items import Item, ItemRelation, ItemStatus, RelationType
+from app.sources.items import Item, ItemRelation, ItemStatus, RelationType, Uom
 from app.sources.prices import ContractPrice, PriceRequest
 
 
@@ -125,16 +125,21 @@ def _check_unit(draft: _Draft) -> None:
     draft.uom = unit.code if unit else item.base_uom
     if line.uom and unit is None and line.uom.casefold() != item.base_uom.casefold():
         draft.uom = None
-        return draft.refuse(Outcome.INVALID, wrong_unit(item, line.uom).message)
-    if not Decimal(0) < line.quantity <= Decimal(10**12):
-        return draft.refuse(Outcome.INVALID, "The quantity must be greater than 0 and at most 10^12.")
-    if unit and unit.minimum is not None and line.quantity < unit.minimum:
-        return draft.refuse(Outcome.INVALID, f"The smallest quantity is {unit.minimum} {unit.name or unit.code}.")
-    if unit and unit.increment and line.quantity % unit.increment:
-        return draft.refuse(
-            Outcome.INVALID, f"The quantity must be a multiple of {unit.increment} {unit.name or unit.code}."
-        )
-    draft.base_quantity = line.quantity * (unit.numerator if unit else 1) / (unit.denominator if unit else 1)
+        draft.refuse(Outcome.INVALID, wrong_unit(item, line.uom).message)
+    elif wrong := _wrong_quantity(line.quantity, unit):
+        draft.refuse(Outcome.INVALID, wrong)
+    else:
+        draft.base_quantity = line.quantity * (unit.numerator if unit else 1) / (unit.denominator if unit else 1)
+
+
+def _wrong_quantity(quantity: Decimal, unit: Uom | None) -> str | None:
+    if not Decimal(0) < quantity <= Decimal(10**12):
+        return "The quantity must be greater than 0 and at most 10^12."
+    if unit and unit.minimum is not None and quantity < unit.minimum:
+        return f"The smallest quantity is {unit.minimum} {unit.name or unit.code}."
+    if unit and unit.increment and quantity % unit.increment:
+        return f"The quantity must be a multiple of {unit.increment} {unit.name or unit.code}."
+    return None
 
 
 def _request(draft: _Draft, buyer: Customer | None) -> PriceRequest | None:

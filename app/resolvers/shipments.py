@@ -32,9 +32,7 @@ async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
 
 
 async def _by_tracking_number(number: str, ctx: Context) -> Shipment | None:
-    views = [
-        ctx.loaders.shipment_views_by_tracking_number(name).one(number) for name in ctx.sources.shipment_views
-    ]
+    views = [ctx.loaders.shipment_views_by_tracking_number(name).one(number) for name in ctx.sources.shipment_views]
     found, *others = await asyncio.gather(ctx.loaders.shipments_by_tracking_number.one(number), *views)
     rows = [row for row in (found, *others) if row is not None]
     return join(rows[0], rows[1:]) if rows else None
@@ -48,11 +46,8 @@ async def of_orders(rows: Sequence[Order], ctx: Context) -> list[list[Shipment] 
     view_reads = [ctx.loaders.shipment_views_by_order(name).start(numbers) for name in ctx.sources.shipment_views]
     own = await own_read
     views = [await read for read in view_reads]
-    answers: list[list[Shipment] | Exception] = []
-    for index, row in enumerate(rows):
-        mine = own[index] if row.shipments is None else row.shipments
-        answers.append(_joined(mine or (), [view[index] for view in views]))
-    return answers
+    mine = [own[index] if row.shipments is None else row.shipments for index, row in enumerate(rows)]
+    return [_joined(one or (), [view[index] for view in views]) for index, one in enumerate(mine)]
 
 
 def _joined(
@@ -73,8 +68,7 @@ def join_all(own: Sequence[Shipment], others: Sequence[Shipment]) -> list[Shipme
             by_number.setdefault(row.tracking_number, []).append(row)
     answer = [join(row, by_number.pop(row.tracking_number, ()) if row.tracking_number else ()) for row in own]
     left = {id(row) for rows in by_number.values() for row in rows}
-    for rows in by_number.values():
-        answer.append(join(rows[0], rows[1:]))
+    answer += [join(rows[0], rows[1:]) for rows in by_number.values()]
     answer += [row for row in others if not row.tracking_number and id(row) not in left]
     return answer
 
@@ -113,9 +107,7 @@ def _eta(own: Eta | None, other: Eta | None) -> Eta | None:
     return Eta(promised=own.promised or other.promised, carrier=other.carrier or own.carrier)
 
 
-async def last_events(
-    rows: Sequence[Shipment], ctx: Context, last: int | None = None
-) -> list[Sequence[TrackingEvent]]:
+async def last_events(rows: Sequence[Shipment], _: Context, last: int | None = None) -> list[Sequence[TrackingEvent]]:
     """Edge: tracking events by sequence; only the last few if asked."""
     if last is not None and not 1 <= last <= 1000:
         raise InvalidPageSize(f"last must be between 1 and 1000, not {last}.")

@@ -8,19 +8,18 @@ from typing import Annotated
 
 import strawberry
 
-from app.resolvers import availability
+from app.resolvers import availability, promise
 from app.resolvers import items as item_edges
-from app.resolvers import promise
 from app.resolvers import warehouses as warehouse_edges
 from app.schema.base import Freshness, bound_to, enum, field
 from app.schema.edges import edge
 from app.schema.warehouses import Warehouse
-from app.sources import stock as records
+from app.sources.stock import SupplyKind
 
 Item = Annotated["Item", strawberry.lazy("app.schema.items")]
 
-SupplyKind = enum(
-    records.SupplyKind,
+enum(
+    SupplyKind,
     "Why stock will change.",
     RECEIPT="Goods from a supplier.",
     TRANSFER_IN="Goods from another warehouse.",

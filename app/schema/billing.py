@@ -8,16 +8,16 @@ from decimal import Decimal
 import strawberry
 
 from app.schema.base import Freshness, Money, Ref, enum, field
-from app.sources import billing as records
+from app.sources.billing import InvoiceKind, InvoiceStatus
 
-InvoiceKind = enum(
-    records.InvoiceKind,
+enum(
+    InvoiceKind,
     "Whether money is asked for or given back.",
     INVOICE="Asks for money.",
     CREDIT_MEMO="Gives money back.",
 )
-InvoiceStatus = enum(
-    records.InvoiceStatus,
+enum(
+    InvoiceStatus,
     "How far an invoice is.",
     DRAFT="Not sent yet.",
     POSTED="Sent, not paid in full.",

@@ -9,6 +9,7 @@ from typing import Annotated
 import strawberry
 
 from app.auth import principal
+from app.auth.principal import Role
 from app.resolvers import customers as customer_edges
 from app.resolvers import keys
 from app.resolvers.customers import CustomerFilter as PlainFilter
@@ -29,37 +30,37 @@ from app.schema.base import (
 )
 from app.schema.edges import Argument, edge
 from app.sources import customers as records
-from app.sources.orders import OrderSort as Sort
-from app.sources.orders import OrderStatus as Status
+from app.sources.customers import CreditState, CustomerStatus, LocationKind
+from app.sources.orders import OrderSort, OrderStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
 Warehouse = Annotated["Warehouse", strawberry.lazy("app.schema.warehouses")]
 
-CustomerStatus = enum(
-    records.CustomerStatus,
+enum(
+    CustomerStatus,
     "Whether the distributor trades with a customer.",
     ACTIVE="Trades as usual.",
     ON_HOLD="Orders wait for a decision.",
     INACTIVE="No longer trades.",
     UNKNOWN="The source has a status that the gateway does not know.",
 )
-LocationKind = enum(
-    records.LocationKind,
+enum(
+    LocationKind,
     "What a customer's address is for.",
     BILL_TO="Invoices go there.",
     SHIP_TO="Goods go there.",
     BOTH="Goods and invoices go there.",
 )
-CreditState = enum(
-    records.CreditState,
+enum(
+    CreditState,
     "Whether a customer's credit holds.",
     OK="Orders pass.",
     WARN="Nearly used up.",
     HOLD="Used up: new orders wait.",
     BLOCKED="Nothing is delivered.",
 )
-Role = enum(
-    principal.Role,
+enum(
+    Role,
     "What a caller is to the distributor.",
     BUYER="Buys for a customer.",
     BUYER_ADMIN="Runs a customer's account.",
@@ -70,8 +71,8 @@ Role = enum(
     OPERATIONS="Warehouse and logistics.",
     ADMIN="Runs the platform.",
 )
-OrderSort = enum(
-    Sort,
+enum(
+    OrderSort,
     "How a list of orders is ordered.",
     ORDERED_AT_DESC="Newest first.",
     ORDERED_AT_ASC="Oldest first.",
@@ -162,8 +163,8 @@ class Customer(Node):
         args={
             "first": FIRST,
             "after": AFTER,
-            "order_by": Argument(OrderSort, "The order of the list.", Sort.ORDERED_AT_DESC),
-            "status": Argument(list[Status] | None, "Only orders in one of these statuses."),
+            "order_by": Argument(OrderSort, "The order of the list.", OrderSort.ORDERED_AT_DESC),
+            "status": Argument(list[OrderStatus] | None, "Only orders in one of these statuses."),
         },
     )
 
@@ -197,4 +198,6 @@ class CustomerKey:
 class CustomerFilter:
     """See `customers.CustomerFilter`."""
 
-    search: str | None = strawberry.field(description="Part of a number or name, in any case.", default=strawberry.UNSET)
+    search: str | None = strawberry.field(
+        description="Part of a number or name, in any case.", default=strawberry.UNSET
+    )

@@ -112,7 +112,7 @@ class LevelLoader(DataLoader[Any, Any]):
         """The function's answers; its failure is every parent's."""
         try:
             answers = list(await self._function(keys, self._ctx, **self._args))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
             return [error] * len(keys)
         except asyncio.CancelledError:
             return [TradegraphError("The request was cancelled.")] * len(keys)

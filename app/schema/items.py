@@ -17,12 +17,13 @@ from app.schema.base import Dimensions, Freshness, Money, Node, Ref, bound_to, e
 from app.schema.customers import CustomerKey
 from app.schema.edges import Argument, edge
 from app.sources import items as records
+from app.sources.items import ItemStatus, RelationType
 
 Availability = Annotated["Availability", strawberry.lazy("app.schema.availability")]
 ContractPrice = Annotated["ContractPrice", strawberry.lazy("app.schema.prices")]
 
-ItemStatus = enum(
-    records.ItemStatus,
+enum(
+    ItemStatus,
     "Whether an item can be ordered.",
     ACTIVE="Yes.",
     PHASE_OUT="While stock lasts.",
@@ -30,8 +31,8 @@ ItemStatus = enum(
     BLOCKED="Not at the moment.",
     UNKNOWN="The source has a status that the gateway does not know.",
 )
-RelationType = enum(
-    records.RelationType,
+enum(
+    RelationType,
     "How one item relates to another.",
     SUBSTITUTE="May be sent instead.",
     SUPERSEDED_BY="Replaces it for good.",

@@ -25,9 +25,10 @@ from app.schema.prices import ContractPrice
 from app.schema.shipments import Shipment
 from app.schema.warehouses import Warehouse
 from app.sources import orders as records
+from app.sources.orders import HoldKind, OrderStatus
 
-OrderStatus = enum(
-    records.OrderStatus,
+enum(
+    OrderStatus,
     "How far an order is.",
     DRAFT="Not placed yet.",
     QUOTED="Offered.",
@@ -40,8 +41,8 @@ OrderStatus = enum(
     CANCELLED="Called off.",
     UNKNOWN="The source has a status that the gateway does not know; see `rawStatus`.",
 )
-HoldKind = enum(
-    records.HoldKind,
+enum(
+    HoldKind,
     "Why an order waits.",
     CREDIT="For credit.",
     PAYMENT="For money.",
@@ -131,7 +132,9 @@ class OrderLine:
     schedule_lines: list[ScheduleLine] = field("When which part is asked for and confirmed.")
     item = edge(item_edges.by_sku, returns=Item | None, description="What is delivered; null for text and freight.")
     requested_item = edge(
-        item_edges.requested_item, returns=Item | None, description="What was asked for, where something else is delivered."
+        item_edges.requested_item,
+        returns=Item | None,
+        description="What was asked for, if something else is delivered.",
     )
     contract_price = edge(
         price_edges.of_lines,

@@ -9,22 +9,23 @@ import strawberry
 
 from app.resolvers import items as item_edges
 from app.resolvers import pricing
-from app.resolvers.pricing import Line
+from app.resolvers.pricing import Line, Outcome
 from app.schema.availability import Availability
 from app.schema.base import Freshness, Money, bound_to, enum, field, reads_as
 from app.schema.edges import edge
 from app.schema.items import Item, ItemKey, ItemRelation
 from app.sources import prices as records
+from app.sources.prices import Certainty
 
-PriceCertainty = enum(
-    records.Certainty,
+enum(
+    Certainty,
     "How the reason of a price is known.",
     KNOWN="The system of record says so.",
     DERIVED="Read from the system's price list by the gateway.",
     OPAQUE="The system does not say.",
 )
-PricedLineOutcome = enum(
-    pricing.Outcome,
+enum(
+    Outcome,
     "What became of a line.",
     OK="Priced, and enough is available now.",
     SUBSTITUTE="Not enough of it or no longer sold; `substitutes` has others.",
@@ -51,7 +52,7 @@ class PriceReason:
     rule: str | None = field("The kind of rule that applied.")
     contract: str | None = field("The contract it comes from.")
     price_list: str | None = field("The price list it comes from.")
-    certainty: PriceCertainty = field("How this is known.")
+    certainty: Certainty = field("How this is known.")
 
 
 @bound_to(records.ContractPrice)
@@ -79,11 +80,11 @@ class ContractPrice:
 
 
 @bound_to(pricing.PricedLine)
-@strawberry.type(description="The answer to one line of an order pad; whatever is known is there, whatever the outcome.")
+@strawberry.type(description="The answer to a line of an order pad; whatever is known is there, whatever the outcome.")
 class PricedLine:
     """See `pricing.PricedLine`."""
 
-    outcome: PricedLineOutcome = field("What became of the line.")
+    outcome: Outcome = field("What became of the line.")
     message: str | None = field("What to do, unless the outcome is OK.")
     item: Item | None = field("The item found.")
     quantity: Decimal = field("The quantity asked for.")

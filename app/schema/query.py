@@ -125,7 +125,9 @@ class Subscription:
     )
     async def shipment_updates(
         self,
-        customer: Annotated[CustomerKey | None, strawberry.argument(description="Of this customer.")] = strawberry.UNSET,
+        customer: Annotated[
+            CustomerKey | None, strawberry.argument(description="Of this customer.")
+        ] = strawberry.UNSET,
         order: Annotated[OrderKey | None, strawberry.argument(description="Of this order.")] = strawberry.UNSET,
         shipments: Annotated[
             list[ShipmentKey] | None, strawberry.argument(description="Of these shipments.")

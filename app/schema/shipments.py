@@ -18,11 +18,12 @@ from app.schema.edges import Argument, edge
 from app.schema.scalars import Cursor
 from app.schema.warehouses import Warehouse
 from app.sources import shipments as records
+from app.sources.shipments import ShipmentStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
 
-ShipmentStatus = enum(
-    records.ShipmentStatus,
+enum(
+    ShipmentStatus,
     "Where the goods are, after Karrio's normalized statuses.",
     PENDING="Not handed over yet.",
     PICKED_UP="With the carrier.",
@@ -179,4 +180,3 @@ class UpdatesLost(ShipmentStreamEvent):
     from_: Cursor = field("The cursor asked for.", name="from")
     to: Cursor = field("The oldest cursor still kept.")
     reason: str = field("Why they are gone.")
-

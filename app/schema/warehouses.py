@@ -6,9 +6,10 @@ import strawberry
 
 from app.schema.base import Node, Ref, bound_to, enum, field
 from app.sources import warehouses as records
+from app.sources.warehouses import WarehouseKind
 
-WarehouseKind = enum(
-    records.WarehouseKind,
+enum(
+    WarehouseKind,
     "Whose warehouse it is.",
     OWN="The distributor's.",
     THIRD_PARTY="A logistics company's, which keeps goods for the distributor.",

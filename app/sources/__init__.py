@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigurationError, SourceError, TradegraphError
+from app.sources.common import utc_now
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -41,11 +42,6 @@ VENDORS = {
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
 
 Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """The time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +76,7 @@ class Sources:
                 await source.ping()
             except TradegraphError as error:
                 return error
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - an unwell source must not hide the others
                 return SourceError(source.name, detail=repr(error))
             return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar, dataclass_transform
 
@@ -18,6 +18,11 @@ class RecordType(msgspec.StructMeta):
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         """The struct's class; `kw_only` unless said otherwise."""
         return super().__new__(cls, name, bases, namespace, **{"kw_only": True, **options})
+
+
+def utc_now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
 
 
 class Record(msgspec.Struct, metaclass=RecordType, frozen=True, rename="camel", eq=True):

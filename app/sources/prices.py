@@ -78,9 +78,7 @@ class ContractPrice(Record):
     @property
     def net(self) -> Money:
         """Unit price times quantity, not rounded."""
-        return Money(
-            amount=self.unit_price.amount * self.quantity / self.price_unit, currency=self.unit_price.currency
-        )
+        return Money(amount=self.unit_price.amount * self.quantity / self.price_unit, currency=self.unit_price.currency)
 
 
 class Prices(Protocol):

@@ -105,9 +105,7 @@ class RoutedCustomers:
         rows: list[Customer] = []
         cursors: list[str] = []
         while at < len(names) and len(rows) < query.page.first:
-            page = msgspec.structs.replace(
-                query.page, first=query.page.first - len(rows), after=cursor, count=False
-            )
+            page = msgspec.structs.replace(query.page, first=query.page.first - len(rows), after=cursor, count=False)
             found = await self._ports[names[at]].search(who, msgspec.structs.replace(query, page=page))
             for row, own in zip(found.rows, found.cursors, strict=True):
                 if self._routes.source_of(row.number) == names[at]:
@@ -116,9 +114,7 @@ class RoutedCustomers:
             cursor = found.cursors[-1] if found.has_next else None
             at += 0 if found.has_next else 1
         more = at < len(names)
-        return Slice(
-            rows=tuple(rows), cursors=tuple(cursors), has_next=more, has_previous=query.page.after is not None
-        )
+        return Slice(rows=tuple(rows), cursors=tuple(cursors), has_next=more, has_previous=query.page.after is not None)
 
 
 def _read_position(after: str | None, sources: int) -> tuple[int, str | None]:

@@ -14,7 +14,7 @@ from app.sources.identity import node_id
 
 
 class ShipmentStatus(StrEnum):
-    """Where the goods are, after Karrio's normalized tracking statuses. UNKNOWN keeps the source's own in `raw_status`."""
+    """Where the goods are, after Karrio's normalized statuses. UNKNOWN keeps the source's own in `raw_status`."""
 
     PENDING = "PENDING"
     PICKED_UP = "PICKED_UP"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
-from app.sources import utc_now
+from app.sources.common import utc_now
 from app.sources.karrio.client import KarrioClient
 from app.sources.karrio.options import read_options
 from app.sources.karrio.shipments import KarrioShipments

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
-from app.sources import utc_now
+from app.sources.common import utc_now
 from app.sources.source import Source
 from app.sources.vendure.changes import VendureChanges
 from app.sources.vendure.client import VendureClient
