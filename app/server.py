@@ -65,7 +65,21 @@ def masters(settings: Settings) -> frozenset[str]:
     return frozenset(named | {route.source for route in settings.routes})
 
 
-def make_server(settings: Settings, app: Starlette) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """uvicorn that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._say_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._say_started()
+
+
+def make_server(settings: Settings, app: Starlette, started: Callable[[], None]) -> Server:
     """uvicorn as the gateway runs it, not started yet. Our logs take the place of its own."""
     config = uvicorn.Config(
         app,
@@ -78,7 +92,7 @@ def make_server(settings: Settings, app: Starlette) -> uvicorn.Server:
         proxy_headers=False,
         timeout_graceful_shutdown=settings.server.graceful_shutdown,
     )
-    return uvicorn.Server(config)
+    return Server(config, started)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -99,8 +113,9 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM."""
+def run(
+    settings: Settings, *, started: Callable[[], None] = lambda: None, listener: socket.socket | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM. Raises ConfigurationError before anything is served."""
     app = create_app(settings)
-    listener = listen(settings)
-    make_server(settings, app).run(sockets=[listener])
+    make_server(settings, app, started).run(sockets=[listener or listen(settings)])

@@ -139,7 +139,7 @@ class Settings(Section):
     engine: Literal["reference"] = "reference"
     demo: bool = False
     ide: bool = False
-    data_dir: Path = Path("data")
+    data_dir: Path = Path(".tradegraph")
     sources: dict[str, SourceSettings] = {}
     domains: DomainSettings = DomainSettings()
     routes: tuple[Route, ...] = ()

@@ -1,0 +1,180 @@
+"""The command line. `./run` makes the environment and calls it; installed, it is `tradegraph`."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from app.auth.principal import Role
+from app.errors import ConfigurationError, TradegraphError
+from app.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA_DIR = Path(".tradegraph")
+
+app = typer.Typer(
+    name="tradegraph",
+    help="One GraphQL graph over an ERP, a commerce platform and logistics systems.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+schema = typer.Typer(help="The printed schema.", no_args_is_help=True)
+sources = typer.Typer(help="The configured sources.", no_args_is_help=True)
+app.add_typer(schema, name="schema")
+app.add_typer(sources, name="sources")
+
+Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
+DataDir = Annotated[Path, typer.Option(help="Where the demo keeps its data and its key.")]
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="The gateway's port; 0 takes a free one.", min=0, max=65535)] = 8000,
+    data_dir: DataDir = DATA_DIR,
+    backends: Annotated[str, typer.Option(help="sandbox (embedded) or real (Tryton, Vendure, Karrio).")] = "sandbox",
+) -> None:
+    """Start backends, gateway and IDE page, and print tokens and a request to paste."""
+    from app.demo import demo as run_demo
+
+    if backends not in {"sandbox", "real"}:
+        raise ConfigurationError("--backends", backends, "choose sandbox or real")
+    _stop_on_term()
+    run_demo(port, data_dir, "real" if backends == "real" else "sandbox")
+
+
+@app.command()
+def serve(config: Config = None) -> None:
+    """Serve the configured graph."""
+    from app.server import run
+    from app.settings import load
+    from app.telemetry import configure_logs, log
+
+    settings = load(config)
+    configure_logs(form=settings.log.format, level=settings.log.level, stream=sys.stdout)
+    _stop_on_term()
+    run(settings, started=lambda: log.info("serving", host=settings.server.host, port=settings.server.port))
+
+
+@app.command()
+def token(
+    role: Annotated[list[str], typer.Option(help=f"One of {', '.join(Role)}; may be given again.")],
+    subject: Annotated[str | None, typer.Option(help="Who the token is for.")] = None,
+    customer: Annotated[
+        list[str] | None, typer.Option(help="An account, such as CUST-0001; may be given again.")
+    ] = None,
+    ttl: Annotated[int, typer.Option(help="Seconds until it expires.", min=1, max=30 * 86400)] = 3600,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Print a bearer token for a demo gateway over the same data folder. Other gateways do not believe it."""
+    from app.auth.demo import demo_auth, issue_demo_token
+
+    unknown = [name for name in role if name not in {known.value for known in Role}]
+    if unknown:
+        raise ConfigurationError("--role", unknown[0], f"choose from {', '.join(Role)}")
+    roles = [Role(name) for name in role]
+    auth = demo_auth(data_dir)
+    made = issue_demo_token(auth, roles=roles, subject=subject or f"demo-{role[0]}", customers=customer or (), ttl=ttl)
+    print(made)
+
+
+@schema.command("print")
+def schema_print(
+    to: Annotated[Path, typer.Option(help="The file to write; - is standard output.")] = ROOT / "schema.graphql",
+) -> None:
+    """Write the schema as the code has it."""
+    from app.schema import print_schema
+
+    if str(to) == "-":
+        sys.stdout.write(print_schema())
+        return
+    to.write_text(print_schema(), encoding="utf-8")
+    print(f"written: {to}", file=sys.stderr)
+
+
+@schema.command("check")
+def schema_check(file: Annotated[Path, typer.Argument(help="The printed schema.")] = ROOT / "schema.graphql") -> None:
+    """Compare the printed schema with the code; fails and shows the difference where there is one."""
+    from app.schema import print_schema
+
+    if not file.is_file():
+        raise ConfigurationError("schema", str(file), "there is no such file; make it with: schema print")
+    printed, code = file.read_text(encoding="utf-8"), print_schema()
+    if printed == code:
+        return
+    lines = difflib.unified_diff(printed.splitlines(), code.splitlines(), str(file), "the code", lineterm="")
+    print("\n".join(lines))
+    print("The printed schema is not that of the code. Run: schema print", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+@sources.command("ping")
+def sources_ping(config: Config = None) -> None:
+    """Ask each configured source how it is; fails if one is not well."""
+    from app.settings import load
+    from app.telemetry import configure_logs
+
+    configure_logs(form="console", level="error")
+    settings = load(config)
+    if not settings.sources:
+        raise ConfigurationError("sources", None, "none is configured; name a settings file with --config")
+    found = asyncio.run(_ping(settings))
+    width = max(map(len, found))
+    for name, (error, seconds) in sorted(found.items()):
+        state = "ok" if error is None else f"{error.code}: {error.detail or error.message}"
+        print(f"{name:<{width}}  {settings.sources[name].vendor:<8}  {seconds * 1000:6.0f} ms  {state}")
+    if any(error for error, _ in found.values()):
+        raise typer.Exit(1)
+
+
+async def _ping(settings: Settings) -> dict[str, tuple[TradegraphError | None, float]]:
+    """What is wrong with each source, and how long it took to say so. The operator may see a backend's own words."""
+    from app.sources import connect_all
+
+    connected = connect_all(settings)
+
+    async def timed(name: str) -> tuple[TradegraphError | None, float]:
+        started = time.perf_counter()
+        try:
+            await connected.connected[name].ping()
+        except TradegraphError as error:
+            return error, time.perf_counter() - started
+        return None, time.perf_counter() - started
+
+    try:
+        names = list(connected.connected)
+        return dict(zip(names, await asyncio.gather(*map(timed, names)), strict=True))
+    finally:
+        await connected.close()
+
+
+def _stop_on_term() -> None:
+    """TERM ends the program as Ctrl-C does, through every `finally`: what the demo started is stopped."""
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def main() -> None:
+    """Run a command. A wrong setting is one line on standard error and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except ConfigurationError as error:
+        print(f"tradegraph: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

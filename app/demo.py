@@ -1,0 +1,262 @@
+"""The demo: backends, gateway, IDE page and tokens in one command, and nothing left behind when it stops."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from pydantic import SecretStr
+
+from app.auth.demo import demo_auth, issue_demo_token
+from app.auth.principal import UNRESTRICTED, Role
+from app.errors import ConfigurationError
+from app.settings import Domain, DomainSettings, LogSettings, ServerSettings, Settings, SourceSettings, StockDomain
+
+Backends = Literal["sandbox", "real"]
+
+BACKENDS_FOLDER = Path(__file__).resolve().parents[1] / "backends"
+READY_LINE = "Ctrl-C stops them."
+
+# What backends/README.md documents; the ports are those of their scripts.
+REAL_PORTS = {"tryton": 8069, "vendure": 3400, "karrio": 5002}
+REAL_SOURCES = {
+    "erp": SourceSettings(
+        vendor="tryton",
+        base_url="http://127.0.0.1:8069",
+        timeout=10,
+        credentials={
+            "api_key": SecretStr("demo-rest-key-0123456789abcdef"),
+            "login": SecretStr("gateway"),
+            "password": SecretStr("gateway-demo-password"),
+        },
+    ),
+    "commerce": SourceSettings(
+        vendor="vendure",
+        base_url="http://127.0.0.1:3400",
+        timeout=10,
+        credentials={"username": SecretStr("connector@example.com"), "password": SecretStr("connector-demo")},
+    ),
+    "logistics": SourceSettings(
+        vendor="karrio",
+        base_url="http://127.0.0.1:5002",
+        timeout=10,
+        credentials={"api_key": SecretStr("key_0123456789abcdef0123456789abcdef")},
+    ),
+}
+NEEDED = {
+    "bash": "apt install bash",
+    "curl": "apt install curl",
+    "node": "Node.js 20 or later: https://nodejs.org, or your system's package",
+    "npm": "it comes with Node.js, or: apt install npm",
+    "setsid": "apt install util-linux",
+}
+
+SALES_VIEW = """query SalesView($customer: CustomerKey!) {
+  customer(by: $customer) {
+    number name creditStatus { state available { amount currency } }
+    orders(first: 5) { edges { node {
+      number status total { amount currency }
+      lines {
+        item { sku name } quantity uom
+        contractPrice { unitPrice { amount currency } } availability { warehouse { code } atp }
+      }
+      shipments { status carrier trackingNumber eta { carrier } }
+    } } }
+  }
+}"""
+CUSTOMER = "CUST-0001"
+
+
+def demo(port: int, data_dir: Path, backends: Backends) -> None:
+    """Serve the demo until Ctrl-C."""
+    from app.server import listen  # the gateway's modules take longest to import: only once it is sure to start
+
+    server = ServerSettings(port=port, graceful_shutdown=2)
+    listener = listen(Settings(server=server))
+    auth = demo_auth(data_dir)
+    with running(backends, data_dir) as (sources, domains):
+        settings = Settings(
+            server=ServerSettings(port=listener.getsockname()[1], graceful_shutdown=2),
+            auth=auth,
+            log=LogSettings(format="console"),
+            demo=True,
+            ide=True,
+            data_dir=data_dir,
+            sources=dict(sources),
+            domains=domains,
+        )
+        _serve(settings, listener)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    from app.server import run
+    from app.telemetry import configure_logs
+
+    configure_logs(form=settings.log.format, level="warning")
+    run(settings, started=lambda: print(welcome(settings), flush=True), listener=listener)
+
+
+@contextmanager
+def running(backends: Backends, data_dir: Path) -> Iterator[tuple[Mapping[str, SourceSettings], DomainSettings]]:
+    """The backends, started if they do not run yet, and stopped with the demo."""
+    if backends == "sandbox":
+        from app.sandbox import start_sandbox
+
+        with ThreadPoolExecutor(1) as waiting:
+            _say("starting the demo's backends (their data is built once, in a few seconds) ...")
+            starting = waiting.submit(start_sandbox, data_dir / "sandbox")
+            import app.server  # noqa: F401 - meanwhile
+        with starting.result() as sandbox:
+            yield sandbox_sources(sandbox.urls, sandbox.token), SANDBOX_DOMAINS
+    else:
+        with _real_systems(data_dir / "backends"):
+            yield REAL_SOURCES, REAL_DOMAINS
+
+
+def sandbox_sources(urls: Mapping[str, str], token: str) -> dict[str, SourceSettings]:
+    """The three servers of the sandbox as sources that speak our own contract."""
+    credentials = {"token": SecretStr(token)}
+    return {
+        name: SourceSettings(vendor="rest", base_url=url, credentials=credentials, concurrency=64)
+        for name, url in urls.items()
+    }
+
+
+def _domains(shipments: Domain, stock: StockDomain) -> DomainSettings:
+    erp = Domain(master="erp")
+    return DomainSettings(
+        customers=erp,
+        credit=erp,
+        items=erp,
+        contents=Domain(master="commerce"),
+        warehouses=erp,
+        stock=stock,
+        prices=erp,
+        orders=Domain(master="erp", enrich=("commerce",)),
+        shipments=shipments,
+        billing=erp,
+    )
+
+
+SANDBOX_DOMAINS = _domains(
+    shipments=Domain(master="logistics"),
+    stock=StockDomain(master="erp", reservations=("commerce",), balances={"WH-WEST": "logistics"}),
+)
+REAL_DOMAINS = _domains(
+    shipments=Domain(master="erp", enrich=("logistics",)), stock=StockDomain(master="erp", reservations=("commerce",))
+)
+
+
+@contextmanager
+def _real_systems(data_dir: Path) -> Iterator[None]:
+    open_ports = [name for name, port in REAL_PORTS.items() if _answers(port)]
+    if len(open_ports) == len(REAL_PORTS):
+        _say("Tryton, Vendure and Karrio run already; they are used as they are, and left running.")
+        yield
+        return
+    check_tools(shutil.which)
+    script = BACKENDS_FOLDER / "up.sh"
+    if not script.exists():
+        raise ConfigurationError(
+            "backends", "real", "needs the folder backends/ of the repository; run it from a clone"
+        )
+    data_dir.mkdir(parents=True, exist_ok=True)
+    command = ["/bin/sh", "-c", 'exec bash "$0" --data-dir "$1"', str(script), str(data_dir)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        _say("starting Tryton, Vendure and Karrio; the first time they are installed, for some 4 minutes.")
+        _say(f"Logs: {data_dir}/*.log")
+        _wait_until_ready(process)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def check_tools(which: Callable[[str], str | None]) -> None:
+    """Refuse to start the real systems without what they need, and say how to get it."""
+    missing = [f"{tool} ({cure})" for tool, cure in NEEDED.items() if which(tool) is None]
+    if missing:
+        raise ConfigurationError("backends", "real", f"needs what is not installed: {'; '.join(missing)}")
+
+
+def _wait_until_ready(process: subprocess.Popen[str]) -> None:
+    lines = process.stdout or ()
+    for line in lines:
+        if line.strip() == READY_LINE:
+            # Read on, so that the script never waits for a reader.
+            threading.Thread(target=lambda: list(lines), daemon=True).start()
+            return
+        if "credential" not in line.lower():
+            _say(line.rstrip())
+    raise ConfigurationError("backends", "real", "did not start; the lines above and their logs say why")
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def tokens(settings: Settings, *, ttl: int = 12 * 3600) -> dict[Role, str]:
+    """A token for each role, for the first customers where the role is bound to some."""
+    accounts = [f"CUST-{number:04}" for number in range(1, 11)]
+    return {
+        role: issue_demo_token(
+            settings.auth,
+            roles=[role],
+            subject=f"demo-{role.value}",
+            customers=_accounts(role, accounts),
+            ttl=ttl,
+        )
+        for role in Role
+    }
+
+
+def _accounts(role: Role, accounts: Sequence[str]) -> Sequence[str]:
+    if role in UNRESTRICTED:
+        return ()
+    return accounts if role is Role.SALES_REP else accounts[:1]
+
+
+def welcome(settings: Settings) -> str:
+    """What a person who has just started the demo wants to do next."""
+    address = f"http://{settings.server.host}:{settings.server.port}"
+    issued = tokens(settings)
+    rep = issued[Role.SALES_REP]
+    body = json.dumps({"query": " ".join(SALES_VIEW.split()), "variables": {"customer": {"number": CUSTOMER}}})
+    lines = [
+        "",
+        "Tokens, for 12 hours (more: ./run token --help):",
+        "",
+        *(f"  {role.value:<12} {token}" for role, token in issued.items()),
+        "",
+        "A sales rep's view of one customer, to paste into another terminal:",
+        "",
+        f"  curl -s {address}/graphql -H 'Content-Type: application/json' \\",
+        f"    -H 'Authorization: Bearer {rep}' \\",
+        f"    -d '{body}'",
+        "",
+        "The same in the browser, signed in as the sales rep:",
+        "",
+        f"  {address}/ide/#token={rep}",
+        "",
+        f"Health: {address}/readyz   Metrics: {address}/metrics",
+        "This is a demo: its tokens are believed by nobody else. Ctrl-C stops everything.",
+    ]
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
