@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from pydantic import SecretStr
-
 from app.settings import SourceSettings
 from app.sources.karrio import connect
 from app.sources.shipments import ShipmentStatus
@@ -22,9 +20,13 @@ KARRIO = System(URL)
 
 def connect_to(url: str, **options: object) -> Source:
     """The adapter with the seeded key."""
-    credentials = {"api_key": SecretStr("key_0123456789abcdef0123456789abcdef")}
-    settings = SourceSettings(vendor="karrio", base_url=url, credentials=credentials, options=options)
-    return connect("logistics", settings)
+    raw = {
+        "vendor": "karrio",
+        "base_url": url,
+        "credentials": {"api_key": "key_0123456789abcdef0123456789abcdef"},
+        "options": options,
+    }
+    return connect("logistics", SourceSettings.model_validate(raw))
 
 
 @asynccontextmanager

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from pydantic import SecretStr
-
 from app.settings import SourceSettings
 from app.sources.changes import ChangeKind
 from app.sources.common import Money
@@ -25,9 +23,9 @@ VENDURE = System(URL, headers=("vendure-token",))
 
 def connect_to(url: str, **options: object) -> Source:
     """The adapter with the seeded connector's credentials."""
-    credentials = {"username": SecretStr("connector@example.com"), "password": SecretStr("connector-demo")}
-    settings = SourceSettings(vendor="vendure", base_url=url, credentials=credentials, options=options)
-    return connect("commerce", settings)
+    credentials = {"username": "connector@example.com", "password": "connector-demo"}
+    raw = {"vendor": "vendure", "base_url": url, "credentials": credentials, "options": options}
+    return connect("commerce", SourceSettings.model_validate(raw))
 
 
 @asynccontextmanager

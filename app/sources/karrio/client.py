@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
+from app.errors import SourceError, SourceRejected, SourceThrottled, SourceUnavailable
 from app.settings import SourceSettings
 from app.sources.http import HTTPClient
 
@@ -27,16 +27,21 @@ class Fault(msgspec.Struct, frozen=True):
     path: tuple[str | int, ...] | None = None
 
 
-class Answer(msgspec.Struct, Generic[T], frozen=True):
-    """What GraphQL answers to anything."""
+class Faults(msgspec.Struct, frozen=True):
+    """The errors of an answer. What `data` holds beside them does not matter."""
 
-    data: T | None = None
     errors: tuple[Fault, ...] | None = None
 
 
+class Data(msgspec.Struct, Generic[T], frozen=True):
+    """The rest of an answer."""
+
+    data: T
+
+
 @cache
-def _answer_with(into: Any) -> Any:
-    return Answer[into]
+def _data_with(into: Any) -> Any:
+    return Data[into]
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -64,14 +69,14 @@ class KarrioClient:
     async def run(self, document: str, variables: Mapping[str, object], *, into: type[T], call: str) -> T:
         """The decoded `data` of a document. Any error fails the whole, for what a half answer leaves out would
         look like something that does not exist."""
-        answer: Answer[T] = await self._http.post(
-            "/graphql", json={"query": document, "variables": variables}, into=_answer_with(into), call=call
+        answer = await self._http.request(
+            "POST", "/graphql", json={"query": document, "variables": variables}, call=call
         )
-        if answer.errors:
-            raise self._error_of(answer.errors[0])
-        if answer.data is None:
-            raise SourceMalformed(self.name, detail=f"{call}: neither data nor errors")
-        return answer.data
+        faults = answer.decode(Faults).errors if b'"errors"' in answer.body else None
+        if faults:
+            raise self._error_of(faults[0])
+        data: Data[T] = answer.decode(_data_with(into))
+        return data.data
 
     def _error_of(self, fault: Fault) -> SourceError:
         detail = f"{fault.code}: {fault.message[:500]} at {fault.path}"

@@ -162,13 +162,10 @@ class ShipmentMapping:
         order = self.order_of(wire)
         events = self._events(tracker.events) if tracker else ()
         status = self._status(wire)
-        refs = [Ref(system=self._source, id=wire.id)]
-        if tracker:
-            refs.append(Ref(system=self._source, id=tracker.id))
         return Shipment(
             id=wire.id,
             source=self._source,
-            refs=tuple(refs),
+            refs=(Ref(system=self._source, id=wire.id),),
             orders=(order,) if order else (),
             customer=_text(wire.metadata.get(self._options.metadata_customer)),
             warehouse=_text(wire.metadata.get(self._options.metadata_warehouse)),

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 import httpx
 import msgspec
 
-from app.errors import SourceError, SourceMalformed, SourceRejected, SourceUnavailable
+from app.errors import SourceError, SourceRejected, SourceUnavailable
 from app.settings import SourceSettings
-from app.sources.http import HTTPClient
+from app.sources.http import Answer, HTTPClient
 from app.sources.vendure.options import VendureOptions
 
 T = TypeVar("T")
@@ -37,21 +37,26 @@ class Fault(msgspec.Struct, frozen=True):
         return str(self.extensions.get("code", ""))
 
 
-class Answer(msgspec.Struct, Generic[T], frozen=True):
-    """What the Admin API answers to anything, mostly with status 200."""
+class Faults(msgspec.Struct, frozen=True):
+    """The errors of an answer, mostly one with status 200. What `data` holds beside them does not matter."""
 
-    data: T | None = None
     errors: tuple[Fault, ...] = ()
 
     @property
-    def is_forbidden(self) -> bool:
+    def are_forbidden(self) -> bool:
         """Whether the session has ended, or the administrator lacks a permission: Vendure does not tell which."""
         return any(fault.code == "FORBIDDEN" for fault in self.errors)
 
 
+class Data(msgspec.Struct, Generic[T], frozen=True):
+    """The rest of an answer."""
+
+    data: T
+
+
 @cache
-def _answer_with(into: Any) -> Any:
-    return Answer[into]
+def _data_with(into: Any) -> Any:
+    return Data[into]
 
 
 class Session(httpx.Auth):
@@ -141,30 +146,30 @@ class VendureClient:
         """The decoded `data` of a document. FORBIDDEN with a session that worked so far means that it has ended:
         one new login, then the error. A call that a fresh session was refused does not cause logins again."""
         attempt = self._session.attempts
-        answer = await self._send(document, variables, into, call, all_channels)
-        if answer.is_forbidden and call not in self._refused:
+        answer, faults = await self._send(document, variables, call, all_channels)
+        if faults.are_forbidden and call not in self._refused:
             self._session.forget(attempt)
-            answer = await self._send(document, variables, into, call, all_channels)
-            if answer.is_forbidden:
+            answer, faults = await self._send(document, variables, call, all_channels)
+            if faults.are_forbidden:
                 self._refused.add(call)
-        if answer.errors:
-            raise self._error_of(answer.errors[0])
-        if answer.data is None:
-            raise SourceMalformed(self.name, detail=f"{call}: neither data nor errors")
+        if faults.errors:
+            raise self._error_of(faults.errors[0])
         self._refused.discard(call)
-        return answer.data
+        data: Data[T] = answer.decode(_data_with(into))
+        return data.data
 
     async def _send(
-        self, document: str, variables: Mapping[str, object], into: type[T], call: str, all_channels: bool
-    ) -> Answer[T]:
+        self, document: str, variables: Mapping[str, object], call: str, all_channels: bool
+    ) -> tuple[Answer, Faults]:
         channel = self._reservations_channel if all_channels else self._channel
-        return await self._http.post(
+        answer = await self._http.request(
+            "POST",
             self._path,
             json={"query": document, "variables": variables},
-            into=_answer_with(into),
             headers={"vendure-token": channel} if channel else {},
             call=call,
         )
+        return answer, answer.decode(Faults) if b'"errors"' in answer.body else Faults()
 
     def _error_of(self, fault: Fault) -> SourceError:
         detail = f"{fault.code}: {fault.message[:500]}"
