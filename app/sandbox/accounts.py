@@ -16,8 +16,9 @@ _FIRST = ("Alder", "Boltmaster", "Cascade", "Delta", "Eastgate", "Fairview", "Gr
           "Keystone", "Lakeside", "Meridian", "Northfield", "Orchard", "Prairie", "Quarry", "Ridgeline", "Summit",
           "Tidewater", "Union", "Valley", "Westbrook", "Yellowstone", "Zenith")  # fmt: skip
 _SECOND = ("Fabrication", "Machine Works", "Construction", "Mechanical", "Marine Services", "Food Processing",
-           "Foundry", "Electric", "Plumbing & Heating", "Aggregates", "Packaging", "Rail Maintenance", "Water Authority",
-           "Automotive Parts", "Paper Mill", "HVAC", "Shipyard", "Energy", "Robotics", "Facilities")  # fmt: skip
+           "Foundry", "Electric", "Plumbing & Heating", "Aggregates", "Packaging", "Rail Maintenance",
+           "Water Authority", "Automotive Parts", "Paper Mill", "HVAC", "Shipyard", "Energy", "Robotics",
+           "Facilities")  # fmt: skip
 _TAIL = ("Inc.", "LLC", "Co.", "Corp.", "Group")
 CITIES = (
     ("Columbus", "OH", "43085", "WH-CENTRAL"), ("Indianapolis", "IN", "46201", "WH-CENTRAL"),
@@ -101,7 +102,7 @@ def _customer_row(
     home = CITIES[index % len(CITIES)]
     status = "ACTIVE" if index <= 60 else rng.choices(("ACTIVE", "ON_HOLD", "INACTIVE"), (94, 4, 2))[0]
     ship_tos = [
-        _location(index, place, "SHIP_TO", name, _near(home, rng), rng) for place in range(1, rng.randint(2, 4))
+        _location((index, place), "SHIP_TO", name, _near(home, rng), rng) for place in range(1, rng.randint(2, 4))
     ]
     row: dict[str, Any] = {
         "id": f"{1000 + index}",
@@ -114,7 +115,7 @@ def _customer_row(
         "paymentTerms": _TERMS[index % len(_TERMS)],
         "taxProfile": {"area": f"US-{home[1]}", "liable": index % 9 != 0, "registrationNumber": f"99-{index:07d}",
                        "exemptions": ["RESALE"] if index % 9 == 0 else []},
-        "billTo": _location(index, 0, "BILL_TO", name, home, rng),
+        "billTo": _location((index, 0), "BILL_TO", name, home, rng),
         "shipTos": ship_tos,
         "agreement": {"id": contract, "name": f"Contract {contract}"} if contract
                      else {"id": f"CLASS-{customer_class}", "name": f"Class {customer_class} on the price list"},
@@ -129,8 +130,9 @@ def _near(home: tuple[str, str, str, str], rng: random.Random) -> tuple[str, str
 
 
 def _location(
-    index: int, place: int, kind: str, name: str, city: tuple[str, str, str, str], rng: random.Random
+    site: tuple[int, int], kind: str, name: str, city: tuple[str, str, str, str], rng: random.Random
 ) -> dict[str, Any]:  # fmt: skip
+    index, place = site
     town, region, postal, warehouse = city
     return {
         "id": f"{1000 + index}-{place}",
@@ -162,7 +164,7 @@ def credit_row(account: Account) -> dict[str, Any]:
     elif account.overdue_ticks * 4 > account.open_ticks > 0:
         state, reason = "WARN", "Invoices are overdue"
     row: dict[str, Any] = {
-        "state": state, "limit": money(limit), "exposure": money(exposure), "available": money(max(0, limit - exposure)),
-        "overdue": money(account.overdue_ticks),
+        "state": state, "limit": money(limit), "exposure": money(exposure),
+        "available": money(max(0, limit - exposure)), "overdue": money(account.overdue_ticks),
     }  # fmt: skip
     return row | ({"reason": reason} if reason else {})

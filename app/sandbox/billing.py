@@ -30,8 +30,9 @@ def invoice_rows(sale: Sale, calendar: Calendar) -> list[dict[str, Any]]:
         buyer.open_ticks += total
         buyer.overdue_ticks += total if invoiced > net_days else 0
     invoice = {
-        "id": f"{700_000 + sale.index}", "kind": "INVOICE", "number": f"INV-{FIRST + sale.index}", "customer": buyer.number,
-        "orders": [sale.number], "status": "PAID" if paid else "POSTED", "rawStatus": "P" if paid else "O",
+        "id": f"{700_000 + sale.index}", "kind": "INVOICE", "number": f"INV-{FIRST + sale.index}",
+        "customer": buyer.number, "orders": [sale.number],
+        "status": "PAID" if paid else "POSTED", "rawStatus": "P" if paid else "O",
         "invoicedOn": calendar.ago(invoiced), "due": calendar.ago(invoiced - net_days), "net": money(net),
         "tax": money(total - net), "total": money(total), "open": money(0 if paid else total),
         "priceMatches": not mismatch, "lines": lines,

@@ -34,16 +34,15 @@ _UNUSUAL = (
 
 def shipment_rows(sale: Sale, calendar: Calendar, rng: random.Random, serial: int) -> list[dict[str, Any]]:
     """The order's shipments, oldest first; `serial` counts shipments from 1."""
-    rows: list[dict[str, Any]] = []
-    for part in range(sale.shipments):
-        lines = [line for line in sale.lines if line.shipped and (line.part == part or sale.shipments == 1)]
-        rows.append(_shipment(sale, part, lines or sale.lines[:1], calendar, rng, serial + part))
-    return rows
+    return [_shipment(sale, part, calendar, rng, serial + part) for part in range(sale.shipments)]
 
 
 def _shipment(
-    sale: Sale, part: int, lines: list[Line], calendar: Calendar, rng: random.Random, serial: int
+    sale: Sale, part: int, calendar: Calendar, rng: random.Random, serial: int
 ) -> dict[str, Any]:  # fmt: skip
+    lines = [line for line in sale.lines if line.shipped and (line.part == part or sale.shipments == 1)] or sale.lines[
+        :1
+    ]
     sent = max(0, sale.age - 1 - part - rng.randint(0, 1)) if sale.number != f"SO-{DEMO_ORDER}" else (5, 2)[part]
     carrier, service = _CARRIERS[sale.index % len(_CARRIERS)]
     days = 2 if service == "Two day" else 3 + sale.index % 2

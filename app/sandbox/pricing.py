@@ -44,7 +44,7 @@ class Terms:
 
 def class_terms(list_ticks: int, category: str, customer_class: str, pack: int) -> Terms:
     """The price list with the class discount; more off from ten and fifty packs on."""
-    off = DISCOUNTS[customer_class].get(category.split("/")[0], DEFAULT_DISCOUNT[customer_class])
+    off = DISCOUNTS[customer_class].get(category.partition("/")[0], DEFAULT_DISCOUNT[customer_class])
     steps = ((1, off), (10 * pack, off + 300), (50 * pack, off + 600))
     breaks = tuple((minimum, max(1, list_ticks * (10_000 - points) // 10_000)) for minimum, points in steps)
     return Terms(rule=f"CLASS-{customer_class}", breaks=breaks, price_list=PRICE_LIST)

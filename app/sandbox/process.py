@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 import uvicorn
@@ -22,7 +23,7 @@ from app.sandbox.build import SYSTEMS, build, is_built
 from app.sandbox.server import create_app
 from app.sandbox.store import Store
 
-DEFAULT_TOKEN = "sandbox"
+DEFAULT_TOKEN = "sandbox"  # noqa: S105 -- the demo servers' token guards nothing; they listen on loopback.
 HOST = "127.0.0.1"
 
 
@@ -64,7 +65,7 @@ class Sandbox:
         if self.process.stdout is not None:
             self.process.stdout.close()
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -81,8 +82,7 @@ def start_sandbox(
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
     )
-    assert process.stdout is not None
-    line = process.stdout.readline()
+    line = process.stdout.readline() if process.stdout is not None else b""
     try:
         ready = msgspec.json.decode(line, type=Ready)
     except msgspec.DecodeError:
@@ -146,7 +146,7 @@ async def _serve(sockets: list[socket.socket], stores: list[Store], token: str, 
     while not all(server.started for server in servers) and not any(task.done() for task in tasks):
         await asyncio.sleep(0.01)
     urls = [f"http://{HOST}:{listener.getsockname()[1]}" for listener in sockets]
-    sys.stdout.write(msgspec.json.encode(Ready(*urls, token)).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(Ready(**dict(zip(SYSTEMS, urls, strict=True)), token=token)).decode() + "\n")
     sys.stdout.flush()
     await asyncio.gather(*tasks)
 

@@ -36,6 +36,20 @@ class Reply(msgspec.Struct):
     fault: str | None = None
 
 
+class Asked(msgspec.Struct):
+    """A read: by itself, or a part of a batch."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    part: str | None = None
+
+    @property
+    def resource(self) -> str:
+        """The path's noun: "orders" of /v1/orders/read."""
+        return (self.path.split("/") + ["", "", ""])[2]
+
+
 def problem(status: int, title: str, code: str | None = None) -> Reply:
     """An error as RFC 9457 has it."""
     body = _encode({"type": "about:blank", "title": title, "status": status} | ({"code": code} if code else {}))
@@ -55,21 +69,33 @@ class System:
         }
         self._decoders = {path: msgspec.json.Decoder(op.request) for path, op in self.operations.items() if op.request}
 
-    async def read(self, path: str, body: bytes, headers: dict[str, str], part: str | None = None) -> Reply:
+    async def read(self, asked: Asked) -> Reply:
         """One read, after what its knob says; noted in the journal."""
         began = time.perf_counter()
-        noun = path.split("/")[2] if path.count("/") >= 2 else path
-        verdict = self.knobs.verdict(noun)
+        verdict = self.knobs.verdict(asked.resource)
         if verdict.delay:
             await asyncio.sleep(verdict.delay)
-        reply = _spoiled(verdict.error, self._answer(path, body)) if verdict.error else self._answer(path, body)
-        entry = {"at": now(), "path": path, "resource": noun, "status": reply.status, "bytes": len(reply.body),
-                 "ms": round((time.perf_counter() - began) * 1000, 2), "body": body[:_LOGGED].decode(errors="replace"),
-                 "requestId": headers.get("x-request-id"), "correlationId": headers.get("x-correlation-id")}  # fmt: skip
-        self.journal.read(
-            entry | ({"part": part} if part is not None else {}) | ({"fault": reply.fault} if reply.fault else {})
-        )
+        reply = self._answer(asked.path, asked.body)
+        if verdict.error:
+            reply = _spoiled(verdict.error, reply)
+        self._note(asked, reply, time.perf_counter() - began)
         return reply
+
+    def _note(self, asked: Asked, reply: Reply, seconds: float) -> None:
+        entry = {
+            "at": now(),
+            "path": asked.path,
+            "resource": asked.resource,
+            "status": reply.status,
+            "bytes": len(reply.body),
+            "ms": round(seconds * 1000, 2),
+            "body": asked.body[:_LOGGED].decode(errors="replace"),
+            "requestId": asked.headers.get("x-request-id"),
+            "correlationId": asked.headers.get("x-correlation-id"),
+            "part": asked.part,
+            "fault": reply.fault,
+        }
+        self.journal.read({name: value for name, value in entry.items() if value is not None})
 
     def _answer(self, path: str, body: bytes) -> Reply:
         if path not in self.operations:
@@ -122,7 +148,7 @@ async def read(request: Request) -> Response:
     """A read by itself."""
     system: System = request.app.state.system
     system.journal.request()
-    return _response(await system.read(request.url.path, await _body(request), dict(request.headers)))
+    return _response(await system.read(Asked(request.url.path, await _body(request), dict(request.headers))))
 
 
 async def batch(request: Request) -> Response:
@@ -180,7 +206,7 @@ class Lines(Response):
 
     async def _part(self, part: contract.Part) -> tuple[bytes, str | None]:
         body = b"" if part.body is None else _encode(part.body)
-        reply = await self._system.read(part.path, body, self._sent_headers, part.id)
+        reply = await self._system.read(Asked(part.path, body, self._sent_headers, part.id))
         if reply.fault == "hang":
             await asyncio.Event().wait()
         if reply.fault == "reset":

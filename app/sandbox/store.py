@@ -15,6 +15,9 @@ _BY_KEYS = """
 SELECT k.key, d.body FROM keys k JOIN docs d ON d.n = k.n
 WHERE k.kind = ? AND k.key IN (SELECT value FROM json_each(?)) ORDER BY k.key, k.place, k.n
 """
+_CHANGES = """
+SELECT seq, body FROM changes WHERE seq > ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?
+"""
 _BY_KIND = "SELECT d.body FROM keys k JOIN docs d ON d.n = k.n WHERE k.kind = ? ORDER BY k.key"
 
 
@@ -56,8 +59,15 @@ class Store:
         return [body for (body,) in self._db.execute(_BY_KIND, (kind,))]
 
     def search(
-        self, kind: str, *, words: str | None, keys: Sequence[str] | None, tag: str | None, after: str | None, limit: int
-    ) -> list[tuple[str, bytes]]:  # fmt: skip
+        self,
+        kind: str,
+        *,
+        words: str | None,
+        keys: Sequence[str] | None,
+        tag: str | None,
+        after: str | None,
+        limit: int,
+    ) -> list[tuple[str, bytes]]:
         """The next documents whose text holds all words, by key."""
         where, values = _conditions(kind, words, keys, tag)
         if after is not None:
@@ -92,8 +102,7 @@ class Store:
 
     def changes(self, kinds: Iterable[str], after: int, limit: int) -> list[tuple[int, bytes]]:
         """(sequence, change) after a sequence number."""
-        query = "SELECT seq, body FROM changes WHERE seq > ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?"
-        return self._db.execute(query, (after, _json_list(kinds), limit)).fetchall()
+        return self._db.execute(_CHANGES, (after, _json_list(kinds), limit)).fetchall()
 
     def last_change(self) -> int:
         """The newest change's sequence number."""

@@ -321,9 +321,13 @@ def _history(sale: Sale, calendar: Calendar) -> list[dict[str, Any]]:
     steps = list(_PATH[: _PATH.index(sale.status) + 1]) if sale.status in _PATH else [*_PATH[:2], sale.status]
     if sale.status in ("DRAFT", "QUOTED"):
         steps = [sale.status]
-    days = (0, 1, 2, 5)
     return [
-        {"status": status, "rawStatus": RAW_STATUS[status],
-         "at": calendar.at(max(0, sale.age - days[place]), sale.clock if place == 0 or sale.age - days[place] > 0 else "04:59:00")}
+        {"status": status, "rawStatus": RAW_STATUS[status], "at": _step_at(sale, place, calendar)}
         for place, status in enumerate(steps)
-    ]  # fmt: skip
+    ]
+
+
+def _step_at(sale: Sale, place: int, calendar: Calendar) -> str:
+    """When an order came to the step of this place in its history."""
+    age = max(0, sale.age - (0, 1, 2, 5)[place])
+    return calendar.at(age, sale.clock if place == 0 or age else "04:59:00")

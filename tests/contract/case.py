@@ -160,8 +160,8 @@ class OrderFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ShipmentFacts:
-    """Tracking numbers (at least 2) and the order codes of those shipments; `by_order` gives all tracking numbers of an
-    order, oldest first (None for a shipment without). An ERP that serves shipments with orders only leaves this None."""
+    """Tracking numbers (at least 2) and the order codes of those shipments; `by_order` gives all tracking numbers of
+    an order, oldest first (None for a shipment without). An ERP that serves shipments with orders only has none."""
 
     tracking: tuple[str, ...]
     by_order: Mapping[str, tuple[str | None, ...]]

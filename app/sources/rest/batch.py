@@ -103,7 +103,7 @@ class Batcher:
                 _settle(reads[0], await self._single(reads[0].operation, reads[0].body))
             else:
                 error = await self._stream(reads)
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 -- whatever it is, the readers must hear of it.
             error = raised
         finally:
             for read in reads:

@@ -186,7 +186,7 @@ class PartAnswer(Record):
 
     id: str
     status: int
-    body: msgspec.Raw = msgspec.Raw(b"null")
+    body: msgspec.Raw
 
 
 # Rows
@@ -228,7 +228,7 @@ PriceRow = row(ContractPrice, _AS_OF)
 StatusChangeRow = row(StatusChange, status=str)
 EventRow = row(TrackingEvent, status=str)
 ShipmentRow = row(Shipment, _AS_OF, status=str, events=tuple[EventRow, ...])
-OrderRow = row(Order, _AS_OF, status=str, history=tuple[StatusChangeRow, ...], shipments=tuple[ShipmentRow, ...])
+OrderRow = row(Order, _AS_OF, status=str, history=tuple[StatusChangeRow, ...], shipments=tuple[ShipmentRow, ...] | None)
 InvoiceRow = row(Invoice, _AS_OF, status=str)
 ReturnRow = row(Return, _AS_OF)
 
