@@ -40,8 +40,13 @@ def findings(path: Path) -> Iterator[str]:
         return
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         for what, pattern in PATTERNS.items():
-            if (hit := pattern.search(line)) and not EXCUSED.search(line):
+            if (hit := pattern.search(line)) and not excused(str(name), what, line):
                 yield f"{name}:{number}: {what}: {hit[0][:80]}"
+
+
+def excused(name: str, what: str, line: str) -> bool:
+    """Whether the line says why, or is a test's, which puts such addresses into backends' mouths."""
+    return bool(EXCUSED.search(line)) or (what == "a private network" and name.startswith("tests/"))
 
 
 def main(names: list[str]) -> int:
