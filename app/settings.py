@@ -45,9 +45,9 @@ class SourceSettings(Section):
 
     vendor: str
     base_url: Annotated[str, AfterValidator(check_address)]
-    timeout: float = Field(5.0, gt=0, le=120)
-    concurrency: int = Field(16, ge=1, le=1000)
-    max_response_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    timeout: float = Field(default=5.0, gt=0, le=120)
+    concurrency: int = Field(default=16, ge=1, le=1000)
+    max_response_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     credentials: dict[str, SecretStr] = {}
     options: dict[str, object] = {}
 
@@ -56,21 +56,21 @@ class ServerSettings(Section):
     """How the gateway listens. `request_timeout` bounds each operation, `graceful_shutdown` the wait for open ones."""
 
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(default=8000, ge=0, le=65535)
     workers: Literal[1] = 1
-    max_body_bytes: int = Field(256 * 1024, ge=1024, le=64 * 1024 * 1024)
-    max_tokens: int = Field(10_000, ge=100, le=100_000)
-    request_timeout: float = Field(10.0, gt=0, le=300)
-    graceful_shutdown: int = Field(10, ge=0, le=600)
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=64 * 1024 * 1024)
+    max_tokens: int = Field(default=10_000, ge=100, le=100_000)
+    request_timeout: float = Field(default=10.0, gt=0, le=300)
+    graceful_shutdown: int = Field(default=10, ge=0, le=600)
 
 
 class AuthSettings(Section):
     """Whose bearer tokens are believed. Keys are a JWK set, a public key in PEM, or, in demos only, a shared secret."""
 
-    issuer: str | None = Field(None, min_length=1)
-    audience: str | None = Field(None, min_length=1)
-    algorithms: tuple[Algorithm, ...] = Field(("RS256", "ES256", "EdDSA", "Ed25519"), min_length=1)
-    leeway: int = Field(30, ge=0, le=60)
+    issuer: str | None = Field(default=None, min_length=1)
+    audience: str | None = Field(default=None, min_length=1)
+    algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "ES256", "EdDSA", "Ed25519"), min_length=1)
+    leeway: int = Field(default=30, ge=0, le=60)
     jwks_file: Path | None = None
     public_key: str | None = None
     public_key_file: Path | None = None
@@ -145,7 +145,7 @@ class Settings(Section):
     routes: tuple[Route, ...] = ()
 
 
-class _Loader(BaseSettings, Settings):
+class _Loader(BaseSettings, Settings):  # pyright: ignore[reportIncompatibleVariableOverride] - both are mappings
     """Lays the environment over the file, which comes in as arguments."""
 
     model_config = SettingsConfigDict(
@@ -159,10 +159,11 @@ class _Loader(BaseSettings, Settings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the name is given by the base class
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class names its parameters
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        **others: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env file, no directory of secrets
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import strawberry
@@ -107,7 +108,7 @@ class Mutation:
 @strawberry.type
 class Subscription:
     @strawberry.subscription
-    async def ticks(self) -> int:  # type: ignore[misc]
+    async def ticks(self) -> AsyncIterator[int]:
         yield 1
 
 

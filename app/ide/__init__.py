@@ -38,7 +38,7 @@ TYPES = {
 
 def ide_routes() -> list[Route]:
     """The page at /ide/, and / leading there. Only the files that were built exist; they are kept in memory."""
-    static = dict(_built(files(__package__) / "static"))
+    static = dict(_built(files("app.ide") / "static"))
 
     async def home(_: Request) -> Response:
         return RedirectResponse(PATH.removeprefix("/"), status_code=302)
