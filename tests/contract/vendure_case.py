@@ -73,13 +73,15 @@ CASES = (
             unknown="SKU-0020",
             exact={
                 "SKU-0145": {
-                    "#": 2,
+                    "#": 3,
                     "0.order": "SO-100014",
                     "0.quantity": Decimal(4),
                     "0.warehouse": None,
                     "0.at": datetime(2026, 1, 15, 7, tzinfo=UTC),
                     "1.order": "SO-100017",
                     "1.quantity": Decimal(2),
+                    "2.order": "SO-100036",
+                    "2.quantity": Decimal(5),
                 }
             },
         ),
