@@ -13,9 +13,16 @@ function send(token) {
     if (token.current !== '') headers.Authorization = `Bearer ${token.current}`;
     // What is typed into the headers editor wins over the token field.
     Object.assign(headers, options?.headers);
-    const answer = await fetch(ENDPOINT, { method: 'POST', headers, body: JSON.stringify(operation) });
+    const body = JSON.stringify(withoutStaleName(operation));
+    const answer = await fetch(ENDPOINT, { method: 'POST', headers, body });
     return answer.json();
   };
+}
+
+// GraphiQL learns an operation's name a moment after it was typed; run at once, the name is that of the text before.
+function withoutStaleName({ operationName, ...operation }) {
+  const named = operationName && new RegExp(`\\b${operationName}\\b`).test(operation.query);
+  return named ? { ...operation, operationName } : operation;
 }
 
 function TokenField({ token, onChange }) {
