@@ -11,21 +11,21 @@ import pytest
 FOLDER = Path(__file__).parent / "node"
 
 
-def node_folder() -> Path:
-    """The folder with package.json, its packages installed. Skips the test without Node.js, npm or their registry."""
+def node_folder(folder: Path = FOLDER) -> Path:
+    """A folder with package.json, its packages installed. Skips the test without Node.js, npm or their registry."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("needs Node.js and npm on the PATH")
-    installed = FOLDER / "node_modules" / ".package-lock.json"
-    lock = FOLDER / "package-lock.json"
+    installed = folder / "node_modules" / ".package-lock.json"
+    lock = folder / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         done = subprocess.run(
             ["npm", "ci", "--no-audit", "--no-fund"],
-            cwd=FOLDER,
+            cwd=folder,
             capture_output=True,
             text=True,
             check=False,
             timeout=240,
         )
         if done.returncode != 0:
-            pytest.skip(f"npm could not install the packages of {FOLDER.name}/: {done.stderr.strip()[-200:]}")
-    return FOLDER
+            pytest.skip(f"npm could not install the packages of {folder.name}/: {done.stderr.strip()[-200:]}")
+    return folder

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from graphql import build_schema, parse, validate
+
+from tests.node_tools import node_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = ROOT / "clients"
@@ -27,10 +34,6 @@ OPERATIONS = {
     "SalesView": "Query",
     "ShipmentUpdates": "Subscription",
 }
-
-needs_node = pytest.mark.skipif(
-    not (shutil.which("node") and shutil.which("npm")), reason="needs Node.js with npm (Debian: nodejs, npm)"
-)
 
 
 def run(*command: str | Path, **variables: str) -> str:
@@ -50,14 +53,8 @@ def run(*command: str | Path, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def node_modules() -> Path:
-    """The packages of clients/package-lock.json, installed once for each version of it."""
-    folder = CLIENTS / "node_modules"
-    stamp = folder / ".installed"
-    wanted = hashlib.sha256((CLIENTS / "package-lock.json").read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
-        stamp.write_text(wanted)
-    return folder
+    """The packages of clients/package-lock.json."""
+    return node_folder(CLIENTS) / "node_modules"
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +67,50 @@ def generated(node_modules: Path) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Demo:
+    """A running demo: where it answers, and a token for everything."""
+
+    url: str
+    token: str
+
+    def ask(self, body: str) -> dict[str, Any]:
+        """The answer to a request as somebody wrote it down."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        answer = httpx.post(self.url, content=body, headers=headers, timeout=30)
+        assert answer.status_code == 200
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`./run demo` on a free port, as a newcomer starts it."""
+    data_dir = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-m", "app.cli"]
+    running = subprocess.Popen(
+        [*command, "demo", "--port", "0", "--data-dir", data_dir], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert running.stdout
+        found = next((hit for line in running.stdout if (hit := re.search(r"http://[^/ ]+/graphql", line))), None)
+        assert found, "the demo stopped without an address"
+        made = [*command, "token", "--role", "csr", "--data-dir", data_dir]
+        token = subprocess.run(made, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+        threading.Thread(target=running.stdout.read, daemon=True).start()  # it may go on printing
+        yield Demo(found[0], token)
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.wait(timeout=20)
+        if running.stdout:
+            running.stdout.close()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 def test_document_is_valid(document: Path):
     schema = build_schema((ROOT / "schema.graphql").read_text())
     assert validate(schema, parse(document.read_text())) == []
 
 
-@needs_node
 @pytest.mark.node
 @pytest.mark.timeout(240)
 def test_codegen_types_every_operation(generated: Path):
@@ -86,3 +120,33 @@ def test_codegen_types_every_operation(generated: Path):
     assert {name for name, _, variables in made if variables} == set(OPERATIONS)
     assert set(re.findall(r"^export const (\w+)Document = ", text, re.MULTILINE)) == set(OPERATIONS)
     assert "any" not in re.findall(r"\b\w+\??: (\w+)", text)
+
+
+def seen(customer: dict[str, Any]) -> None:
+    """What both scripts must have printed of the demo's first customer."""
+    assert customer["number"] == "CUST-0001"
+    assert customer["name"]
+    assert len(customer["orders"]) == 5
+    assert all(re.fullmatch(r"SO-\d+", order["number"]) and order["lines"] >= 1 for order in customer["orders"])
+
+
+@pytest.mark.node
+@pytest.mark.timeout(240)
+def test_apollo_client_reads_the_sales_view(generated: Path, demo: Demo):
+    script = generated / "js" / "sales_view_apollo.js"
+    seen(json.loads(run("node", script, "CUST-0001", GRAPH_URL=demo.url, GRAPH_TOKEN=demo.token)))
+
+
+def test_python_gql_reads_the_sales_view(demo: Demo):
+    printed = run(sys.executable, "sales_view_gql.py", "CUST-0001", GRAPH_URL=demo.url, GRAPH_TOKEN=demo.token)
+    seen(json.loads(printed))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_request_shown_to_newcomers_is_answered(page: str, demo: Demo):
+    (body,) = re.findall(r"^  -d '(.*)'$", (ROOT / page).read_text(), re.MULTILINE)
+    answer = demo.ask(body)
+    assert "errors" not in answer
+    customer = answer["data"]["customer"]
+    assert customer["creditStatus"]["state"] in {"OK", "WARN", "HOLD", "BLOCKED"}
+    assert customer["orders"]["edges"][0]["node"]["number"].startswith("SO-")

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram
 from pydantic import BaseModel
 
 from app import settings
+from app.sources import connect_all
 from app.telemetry import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +51,7 @@ def test_example_configuration_is_accepted(example: Path, tmp_path: Path):
     loaded = settings.load(tmp_path / "tradegraph.toml")
     assert set(loaded.sources) == set(table["sources"])
     assert all(not key.endswith("_file") for source in loaded.sources.values() for key in source.credentials)
+    assert set(connect_all(loaded).connected) == set(table["sources"])  # which reads nothing, and checks all options
 
 
 def keys(model: type[BaseModel]) -> set[str]:
