@@ -51,6 +51,19 @@ async def test_query_is_typed_sent_and_answered_in_the_browser(gateway: str, tmp
         assert any(url.endswith("/graphql") for url in page.requests)
 
 
+@pytest.mark.browser
+@pytest.mark.timeout(120)
+async def test_schema_is_read_anew_when_a_token_is_put_in(gateway: str):
+    async with browsing() as page:
+        await page.open(f"{gateway}/ide/")
+        await page.until("document.body.innerText.includes('no token: requests are refused')")
+        await page.until("document.querySelector('.graphiql-query-editor .view-lines')")
+        await page.run("document.querySelector('input[name=token]').focus()")
+        await page.type("ann")
+        await page.run("document.querySelector('[aria-label=\"Show Documentation Explorer\"]').click()")
+        await page.until("document.querySelector('.graphiql-doc-explorer')?.innerText.includes('Subscription')")
+
+
 async def test_page_is_served_under_a_strict_policy(gateway: str):
     async with httpx.AsyncClient(base_url=gateway) as client:
         page = await client.get("/ide/")

@@ -1,5 +1,6 @@
+import { useGraphiQLActions } from '@graphiql/react';
 import { GraphiQL } from 'graphiql';
-import { useCallback, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 
 import { FIRST_QUERY, FIRST_VARIABLES } from './examples.js';
 import { bearerOf, storeToken, storedToken } from './session.js';
@@ -26,6 +27,15 @@ function withoutStaleName({ operationName, ...operation }) {
 }
 
 function TokenField({ token, onChange }) {
+  const { introspect } = useGraphiQLActions();
+  const known = useRef(token);
+  useEffect(() => {
+    if (token === known.current) return undefined;
+    known.current = token;
+    // Another caller may see another schema, and without a token there was none at all.
+    const timer = setTimeout(introspect, 300);
+    return () => clearTimeout(timer);
+  }, [token, introspect]);
   return (
     <label className="token">
       <span className="token-name">tradegraph</span>
