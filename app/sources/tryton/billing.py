@@ -94,7 +94,7 @@ class TrytonBilling:
         self._codes = codes
         self._clock = clock
 
-    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:  # noqa: ARG002
+    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number."""
         now = self._clock()
         wanted = usable(orders)
@@ -112,7 +112,7 @@ class TrytonBilling:
             if invoices and number in wanted
         }
 
-    async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:  # noqa: ARG002
+    async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
         """None: a return is a sale of negative quantities that does not say which order it is for."""
         return {}
 

@@ -189,8 +189,11 @@ class TrytonClient:
 
 
 def usable(keys: Iterable[str]) -> list[str]:
-    """The keys that a record could have, each once: Tryton's texts hold no NUL, and ours are short."""
-    return [key for key in dict.fromkeys(keys) if key and len(key) <= LONGEST_KEY and _is_text(key)]
+    """The keys that a record could have, each once. Tryton strips texts, those searched for too: a blank one would
+    find whatever has none."""
+    return [
+        key for key in dict.fromkeys(keys) if key and key == key.strip() and len(key) <= LONGEST_KEY and _is_text(key)
+    ]
 
 
 def all_usable(*keys: str) -> bool:

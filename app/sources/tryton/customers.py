@@ -86,7 +86,7 @@ class TrytonCustomers:
 
     async def by_number(
         self,
-        who: Principal,  # noqa: ARG002
+        who: Principal,
         numbers: Sequence[str],
         parts: Collection[CustomerPart] = (),
     ) -> Mapping[str, Customer]:
@@ -102,13 +102,13 @@ class TrytonCustomers:
             rows = await self._rows("code", usable(numbers), PartyRow, call="customers")
         return {customer.number: customer for customer in await self._customers(rows, now)}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:  # noqa: ARG002
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         """Customers by party id."""
         now = self._clock()
         rows = await self._rows("id", record_ids(ids), PartyRow, call="customers.by_id")
         return {customer.refs[0].id: customer for customer in await self._customers(rows, now)}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:  # noqa: ARG002
+    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
         """Active customers by number, from the last page's last number on."""
         now = self._clock()
         domains = self._search_domains(query)
@@ -128,7 +128,7 @@ class TrytonCustomers:
             total=total,
         )
 
-    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:  # noqa: ARG002
+    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """Credit by customer number."""
         now = self._clock()
         rows = await self._rows("code", usable(numbers), CreditRow, call="credit")
@@ -149,10 +149,10 @@ class TrytonCustomers:
     def _search_domains(self, query: CustomerQuery) -> list[Domain]:
         """What to search: once, but in pieces where a caller has very many accounts; not at all for the impossible."""
         domain: Domain = [["code", "like", self._like]]
-        if query.search:
-            if not usable([query.search]):
+        if text := (query.search or "").strip():
+            if not usable([text]):
                 return []
-            pattern = containing(query.search)
+            pattern = containing(text)
             domain.append(["OR", ["code", "ilike", pattern], ["name", "ilike", pattern]])
         if query.numbers is None:
             return [domain]

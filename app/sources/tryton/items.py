@@ -59,7 +59,7 @@ class TrytonItems:
         self._reference = reference
         self._clock = clock
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:  # noqa: ARG002
+    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         """Items by SKU, those no longer sold too."""
         rows, units = await asyncio.gather(
             self._client.search_keys(
@@ -74,7 +74,7 @@ class TrytonItems:
         )
         return {row.code: item(self._name, row, row.code, units) for row in _first_active(rows) if row.code}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:  # noqa: ARG002
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         """Items by product id."""
         rows, units = await asyncio.gather(
             self._client.search_keys(
@@ -89,7 +89,7 @@ class TrytonItems:
         )
         return {str(row.id): item(self._name, row, row.code, units) for row in rows if row.code}
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:  # noqa: ARG002
+    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         """Items by GTIN, in the form that Tryton keeps it."""
         wanted = usable(gtins)
         rows, units = await asyncio.gather(
@@ -111,7 +111,7 @@ class TrytonItems:
 
     async def by_customer_part(
         self,
-        who: Principal,  # noqa: ARG002
+        who: Principal,
         keys: Sequence[CustomerPartKey],
     ) -> Mapping[CustomerPartKey, str]:
         """SKUs by customer part number."""
@@ -125,7 +125,7 @@ class TrytonItems:
 
     async def part_numbers(
         self,
-        who: Principal,  # noqa: ARG002
+        who: Principal,
         keys: Sequence[CustomerItemKey],
     ) -> Mapping[CustomerItemKey, str]:
         """Customer part numbers by item; the variant's own before the template's."""
@@ -137,11 +137,11 @@ class TrytonItems:
                     found.setdefault(CustomerItemKey(customer=row.party.code, sku=sku), row.code)
         return {key: found[key] for key in keys if key in found}
 
-    async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:  # noqa: ARG002
+    async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
         """None: Tryton keeps no relations between products."""
         return {}
 
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:  # noqa: ARG002
+    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         """Costs by SKU."""
         now = self._clock()
         rows, currency = await asyncio.gather(
@@ -166,7 +166,7 @@ class TrytonItems:
             if row.code
         }
 
-    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:  # noqa: ARG002
+    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
         """Active items by SKU, from the last page's last SKU on."""
         after = _after(query.page.after)
         domain = _search_domain(query)
@@ -242,15 +242,16 @@ def _only_sku(row: CustomerProductRow) -> str | None:
 
 
 def _search_domain(query: ItemQuery) -> Domain | None:
-    if not all_usable(*(word for word in (query.search, query.category) if word)):
+    text, category = (query.search or "").strip(), (query.category or "").strip()
+    if not all_usable(*filter(None, (text, category))):
         return None
     domain: Domain = [["code", "!=", None]]
-    if query.search:
-        pattern = containing(query.search)
+    if text:
+        pattern = containing(text)
         part = ["identifiers", "where", [["type", "=", "mpn"], ["code", "ilike", pattern]]]
         domain.append(["OR", ["code", "ilike", pattern], ["name", "ilike", pattern], part])
-    if query.category:
-        domain.append(["categories.name", "=", query.category])
+    if category:
+        domain.append(["categories.name", "=", category])
     return domain
 
 

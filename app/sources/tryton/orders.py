@@ -58,12 +58,12 @@ class TrytonOrders:
         self._codes = codes
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:  # noqa: ARG002
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         """Orders by sale id."""
         orders = await self._orders(record_ids(ids), lambda some: [["id", "in", some]], "orders.by_id")
         return {order.id: order for order in orders}
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:  # noqa: ARG002
+    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         """Orders by order code; nothing keeps those unique, so of several sales the latest that stands."""
         wanted = usable(numbers)
         orders = await self._orders(wanted, self._codes.domain, "orders.by_number")
@@ -72,7 +72,7 @@ class TrytonOrders:
 
     async def by_customer_po(
         self,
-        who: Principal,  # noqa: ARG002
+        who: Principal,
         keys: Sequence[CustomerPoKey],
     ) -> Mapping[CustomerPoKey, Order]:
         """Orders by the customer's purchase order number; the newest where it was used twice."""
@@ -87,7 +87,7 @@ class TrytonOrders:
 
     async def by_customer(
         self,
-        who: Principal,  # noqa: ARG002
+        who: Principal,
         customers: Sequence[str],
         query: OrderQuery,
     ) -> Mapping[str, Slice[Order]]:

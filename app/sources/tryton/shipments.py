@@ -196,7 +196,7 @@ class TrytonShipments:
         self._codes = codes
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:  # noqa: ARG002
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         """Shipments by id."""
         now = self._clock()
         rows = await self._client.search_keys(
@@ -204,7 +204,7 @@ class TrytonShipments:
         )
         return {str(row.id): self._mapping.shipment(row, now) for row in rows}
 
-    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:  # noqa: ARG002
+    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
         """Shipments by their own or a package's tracking number; of several with one number the latest that stands."""
         now = self._clock()
         wanted = usable(numbers)
@@ -222,7 +222,7 @@ class TrytonShipments:
             found.update((number, shipment) for number in known if number is not None)
         return {number: found[number] for number in wanted if number in found}
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:  # noqa: ARG002
+    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """Shipments by order number, oldest first."""
         now = self._clock()
         wanted = usable(numbers)

@@ -81,7 +81,7 @@ class TrytonStock:
         self._reconcile_days = reconcile_days
         self._clock = clock
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:  # noqa: ARG002
+    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         """Levels by SKU, all warehouses."""
         wanted = usable(skus)
         if not wanted:

@@ -15,7 +15,7 @@ class TrytonWarehouses:
         self._name = name
         self._reference = reference
 
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:  # noqa: ARG002
+    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
         """All of them, by code."""
         places = await self._reference.places()
         return tuple(self._warehouse(row) for row in places.warehouses)
