@@ -77,8 +77,8 @@ def audit() -> Outcome:
 
 STEPS: dict[str, Callable[[], Outcome]] = {
     "types": lambda: run(BIN / "pyright", "--pythonpath", PYTHON, PYRIGHT_PYTHON_IGNORE_WARNINGS="1"),
-    "lint": lambda: run(BIN / "ruff", "check", "."),
-    "format": lambda: run(BIN / "ruff", "format", "--check", "."),
+    "lint": lambda: run(BIN / "ruff", "check", "--output-format=concise", "."),
+    "format": lambda: run(BIN / "ruff", "format", "--check", "--output-format=concise", "."),
     "layers": lambda: run(BIN / "lint-imports", "--no-logo"),
     "schema": lambda: run(PYTHON, "-P", "-m", "app.cli", "schema", "check"),
     "contract": lambda: run(PYTHON, "scripts/openapi.py", "--check"),

@@ -9,7 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from graphql import build_schema, parse, validate
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client import Counter, Histogram
 from pydantic import BaseModel
 
@@ -81,6 +83,10 @@ def test_links_lead_somewhere(page: Path):
     assert missing == ([] if page.name != "template.md" else missing)
 
 
+def test_published_contract_is_valid_openapi():
+    OpenAPIV31SpecValidator(yaml.safe_load((DOCS / "openapi.yaml").read_text())).validate()
+
+
 def test_commands_shown_exist():
     usage = subprocess.run(["sh", ROOT / "run", "help"], capture_output=True, text=True, check=True).stdout
     known = set(re.findall(r"^  (\w+)", usage, re.MULTILINE))
@@ -95,7 +101,7 @@ def test_built_pages_fetch_nothing_from_elsewhere(tmp_path: Path):
         check=True,
         capture_output=True,
     )
-    fetched = re.compile(r'<(?:script|img|iframe|source)\b[^>]*\bsrc="(https?:[^"]+)|<link\b[^>]*\bhref="(https?:[^"]+)')
+    fetched = re.compile(r'<(?:(?:script|img|iframe|source)\b[^>]*\bsrc|link\b[^>]*\bhref)="(https?:[^"]+)')
     pages = sorted(tmp_path.rglob("*.html"))
     assert len(pages) > 15
     assert {str(page): hits for page in pages if (hits := fetched.findall(page.read_text()))} == {}
