@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from cachetools import LRUCache
 from graphql import (
@@ -27,6 +28,7 @@ class Document:
 
     node: DocumentNode
     selections: dict[str | None, Selection] = field(default_factory=dict)
+    prepared: dict[str | None, Any] = field(default_factory=dict)
 
 
 class DocumentCache:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, Protocol, cast
@@ -45,6 +45,14 @@ class Operation:
     definition: OperationDefinitionNode
     variables: dict[str, Any]
     selection: Selection
+    kept: dict[str | None, Any] = field(default_factory=dict)
+
+    def prepared(self, make: Callable[[Operation], Any]) -> Any:
+        """What an engine found out about the operation: made once and kept as long as its document."""
+        name = self.name
+        if name not in self.kept:
+            self.kept[name] = make(self)
+        return self.kept[name]
 
     @property
     def name(self) -> str | None:
@@ -92,7 +100,7 @@ class ReferenceEngine:
         name = definition.name.value if definition.name else None
         if name not in document.selections:
             document.selections[name] = selected_fields(self._schema, document.node, definition)
-        return Operation(document.node, definition, request.variables, document.selections[name])
+        return Operation(document.node, definition, request.variables, document.selections[name], document.prepared)
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
         executor = Executor.build(

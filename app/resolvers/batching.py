@@ -42,6 +42,10 @@ class KeyLoader(DataLoader[K, V | None], Generic[K, V]):
         """The value of a key; raises what the port raised."""
         return await asyncio.shield(self.load(key))
 
+    def prefetch(self, key: K) -> None:
+        """Ask for a key that will be needed; whoever asks for it later gets the same answer or failure."""
+        self.load(key).add_done_callback(_seen)
+
     def start(self, keys: Iterable[K | None]) -> Awaitable[list[V | None | Exception]]:
         """Like `many`, but the keys are asked for at once, before the answer is awaited."""
         asked = list(keys)
@@ -62,6 +66,11 @@ class KeyLoader(DataLoader[K, V | None], Generic[K, V]):
 def _outcome(future: asyncio.Future[Any]) -> Any:
     error = future.exception()
     return error if error is not None else future.result()
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def failure(*values: object) -> Exception | None:

@@ -166,6 +166,7 @@ class Customer(Node):
             "order_by": Argument(OrderSort, "The order of the list.", OrderSort.ORDERED_AT_DESC),
             "status": Argument(list[OrderStatus] | None, "Only orders in one of these statuses."),
         },
+        ahead=customer_edges.orders_ahead,
     )
 
 

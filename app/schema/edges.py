@@ -16,7 +16,10 @@ from strawberry import UNSET
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types import Info
 from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import StrawberryList, StrawberryOptional
 from strawberry.types.field import StrawberryField
+from strawberry.types.lazy_type import LazyType
+from strawberry.utils.str_converters import to_camel_case
 
 from app.errors import TradegraphError
 from app.resolvers.context import Context
@@ -42,6 +45,8 @@ class Edge(StrawberryField):
         args: Mapping[str, Argument],
         is_root: bool,
         name: str | None = None,
+        ahead: Callable[..., None] | None = None,
+        known_key: Callable[..., Any] | None = None,
         deprecation_reason: str | None = None,
     ) -> None:
         super().__init__(
@@ -52,6 +57,8 @@ class Edge(StrawberryField):
         )
         self.function = function
         self.is_root = is_root
+        self.ahead = ahead
+        self.known_key = known_key
         self._declared = (returns, args, name)
         self.arguments = [
             StrawberryArgument(
@@ -73,6 +80,8 @@ class Edge(StrawberryField):
             args=args,
             is_root=self.is_root,
             name=name,
+            ahead=self.ahead,
+            known_key=self.known_key,
             deprecation_reason=self.deprecation_reason,
         )
         copied.python_name = self.python_name
@@ -84,6 +93,11 @@ class Edge(StrawberryField):
     def is_basic_field(self) -> bool:
         """Never: Strawberry's shortcut for plain attributes does not apply."""
         return False
+
+    def plain_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Coerced GraphQL arguments as the function takes them, by their Python names."""
+        names = {_graphql_name(argument): argument for argument in self.arguments}
+        return {names[key].python_name: _plain(names[key].type, value) for key, value in values.items()}
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: dict[str, Any]) -> Awaitable[Any]:
         """graphql-core's way in: the answer for one parent, out of its level's batch."""
@@ -126,12 +140,17 @@ def edge(
     description: str,
     args: Mapping[str, Argument] | None = None,
     name: str | None = None,
+    ahead: Callable[..., None] | None = None,
 ) -> Any:
     """A field answered by `function(parents, ctx, **args)` with a sequence as long as `parents`.
 
-    An element that is an exception is an error of that parent's field alone.
+    An element that is an exception is an error of that parent's field alone. `ahead(ctx, key, **args)` may start the
+    read as soon as the parent's key is known, before there is a parent.
     """
-    return Edge(function, returns=returns, description=description, args=args or {}, is_root=False, name=name)
+    declared = args or {}
+    return Edge(
+        function, returns=returns, description=description, args=declared, is_root=False, name=name, ahead=ahead
+    )
 
 
 def root(
@@ -140,9 +159,12 @@ def root(
     returns: Any,
     description: str,
     args: Mapping[str, Argument] | None = None,
+    known_key: Callable[..., Any] | None = None,
 ) -> Any:
-    """A field of Query answered by `function(ctx, **args)`."""
-    return Edge(function, returns=returns, description=description, args=args or {}, is_root=True)
+    """A field of Query answered by `function(ctx, **args)`. `known_key(**args)` is the key of what it will answer, where
+    the arguments tell it; edges below can then be read ahead."""
+    declared = args or {}
+    return Edge(function, returns=returns, description=description, args=declared, is_root=True, known_key=known_key)
 
 
 def as_plain(value: Any) -> Any:
@@ -154,3 +176,24 @@ def as_plain(value: Any) -> Any:
         return None if value is UNSET else value
     given = {name: getattr(value, name) for name in value.__dataclass_fields__}
     return reads_as(**{name: as_plain(part) for name, part in given.items() if part is not UNSET})
+
+
+def _graphql_name(part: Any) -> str:
+    return part.graphql_name or to_camel_case(part.python_name)
+
+
+def _plain(type_: Any, value: Any) -> Any:
+    """A coerced value of an input type as resolvers know it: what `as_plain` makes of Strawberry's own conversion."""
+    if value is None:
+        return None
+    if isinstance(type_, LazyType):
+        type_ = type_.resolve_type()
+    if isinstance(type_, StrawberryOptional):
+        return _plain(type_.of_type, value)
+    if isinstance(type_, StrawberryList):
+        return tuple(_plain(type_.of_type, item) for item in value)
+    reads = getattr(type_, "__reads_as__", None)
+    if reads is None:
+        return value
+    fields = {_graphql_name(one): one for one in type_.__strawberry_definition__.fields}
+    return reads(**{fields[key].python_name: _plain(fields[key].type, part) for key, part in value.items()})

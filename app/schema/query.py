@@ -53,6 +53,7 @@ class Query:
         returns=Customer | None,
         description="A customer; null if it does not exist for the caller.",
         args={"by": Argument(CustomerKey, "Which customer.")},
+        known_key=customer_roots.known_number,
     )
     customers = root(
         customer_roots.customers,

@@ -1,0 +1,128 @@
+"""From a valid document to the tree of its answer, for one set of rights.
+
+Edges, attributes and refusals are found once here; nothing of it is looked up again when the plan runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from graphql import (
+    FieldNode,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    SelectionSetNode,
+    TypeNameMetaFieldDef,
+    get_named_type,
+    is_abstract_type,
+    is_composite_type,
+)
+
+from app.errors import RequestError
+from app.execution.collect import Collector
+from app.execution.shape import Level, PlanField, Selection, Tree
+
+DEFINITION = "strawberry-definition"
+LARGEST_PLAN = 10_000
+
+
+class PlanTooLarge(RequestError):
+    """Fragments that use fragments can ask for more positions than any answer should have."""
+
+    code = "DOCUMENT_TOO_LARGE"
+    default = f"The document selects more than {LARGEST_PLAN} fields once its fragments are put in place; ask for less."
+
+
+class Rights(Protocol):
+    """What a caller may see: the seam of the policy table. Equal rights share plans."""
+
+    def refuses(self, type_name: str, field_name: str) -> bool:
+        """Whether the field is refused to the caller."""
+        ...
+
+    def __hash__(self) -> int: ...
+
+
+class AllRights:
+    """Everything may be seen."""
+
+    def refuses(self, type_name: str, field_name: str) -> bool:
+        """No."""
+        return False
+
+
+EVERYTHING = AllRights()
+
+
+class Compiler:
+    """Compiles one operation; numbers levels, selections and fields as it goes."""
+
+    def __init__(self, schema: GraphQLSchema, collector: Collector, rights: Rights) -> None:
+        self._schema = schema
+        self._collector = collector
+        self._rights = rights
+        self._levels: list[Level] = []
+        self._count = 0
+
+    def compile(self, root: GraphQLObjectType, selection_set: SelectionSetNode) -> Tree:
+        """The tree of an operation on `root`."""
+        selection = self._selection(root, [selection_set], ())
+        return Tree(selection, tuple(self._levels), self._count)
+
+    def _next(self) -> int:
+        self._count += 1
+        if self._count > LARGEST_PLAN:
+            raise PlanTooLarge
+        return self._count - 1
+
+    def _selection(
+        self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode], path: tuple[str, ...]
+    ) -> Selection:
+        collected = self._collector.fields(type_, sets)
+        fields = (self._field(type_, key, nodes, (*path, key)) for key, nodes in collected.items())
+        return Selection(self._next(), type_, tuple(fields))
+
+    def _field(
+        self, parent: GraphQLObjectType, key: str, nodes: Sequence[FieldNode], path: tuple[str, ...]
+    ) -> PlanField:
+        name = nodes[0].name.value
+        if name == "__typename":
+            return PlanField(self._next(), key, tuple(nodes), parent, name, TypeNameMetaFieldDef.type)
+        definition = parent.fields[name]
+        source = definition.extensions[DEFINITION]
+        edge = source if hasattr(source, "plain_arguments") else None
+        planned = PlanField(
+            index=self._next(),
+            key=key,
+            nodes=tuple(nodes),
+            parent=parent,
+            name=name,
+            type=definition.type,
+            edge=edge,
+            attribute=None if edge else source.python_name,
+            refused=self._rights.refuses(parent.name, name),
+        )
+        if is_composite_type(get_named_type(definition.type)):
+            planned.level = self._level(definition.type, nodes, path)
+        return planned
+
+    def _level(self, type_: GraphQLOutputType, nodes: Sequence[FieldNode], path: tuple[str, ...]) -> Level:
+        named = get_named_type(type_)
+        level = Level(self._next(), path, named.name)
+        sets = [node.selection_set for node in nodes if node.selection_set]
+        for possible in self._possible(named):
+            level.selections[possible.name] = self._selection(possible, sets, path)
+        self._levels.append(level)
+        return level
+
+    def _possible(self, named: GraphQLNamedType) -> Sequence[GraphQLObjectType]:
+        if is_abstract_type(named):
+            return self._schema.get_possible_types(_any(named))
+        return [_any(named)]
+
+
+def _any(value: object) -> Any:
+    return value

@@ -1,0 +1,106 @@
+"""Builds an answer that has failures: value by value, as sections 6.4.3 and 6.4.4 of the specification say.
+
+It works on what a plan has read already, so nothing is asked twice. Every place where a shared object stands gets its
+own errors and paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from graphql import GraphQLError, GraphQLList, GraphQLNonNull, located_error
+from graphql.pyutils import Path
+
+from app.execution.runner import Reading
+from app.execution.shape import PlanField, Selection
+
+
+class Completion:
+    """One answer under construction; `errors` are in the order of the answer."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self.errors: list[GraphQLError] = []
+        self._by_row: dict[int, dict[int, Any]] = {}
+
+    def data(self) -> dict[str, Any] | None:
+        """The data; None if a failure went up to the root."""
+        try:
+            return self._object(self._reading.plan.tree.root, None, None)
+        except GraphQLError as error:
+            self.errors.append(error)
+            return None
+
+    def _object(self, selection: Selection, row: Any, path: Path | None) -> dict[str, Any]:
+        name = selection.type.name
+        kept = len(self.errors)
+        made: dict[str, Any] = {}
+        for one in selection.fields:
+            try:
+                made[one.key] = self._field(selection, one, row, Path(path, one.key, name))
+            except GraphQLError:
+                # The object will be null: of its errors the one that made it so is told, by the caller.
+                del self.errors[kept:]
+                raise
+        return made
+
+    def _field(self, selection: Selection, one: PlanField, row: Any, path: Path) -> Any:
+        try:
+            return self._complete(one.type, one, self._raw(selection, one, row), path)
+        except Exception as cause:
+            error = cause if _is_located(cause) else located_error(cause, one.nodes, path.as_list())
+            if isinstance(one.type, GraphQLNonNull):
+                raise error from cause
+            self.errors.append(error)
+            return None
+
+    def _raw(self, selection: Selection, one: PlanField, row: Any) -> Any:
+        if one.is_typename:
+            return one.parent.name
+        if one.is_inline:
+            return getattr(row, one.attribute or "")
+        known = self._by_row.get(one.index)
+        if known is None:
+            rows = self._reading.rows[selection.index]
+            known = self._by_row[one.index] = dict(zip(map(id, rows), self._reading.values[one.index], strict=True))
+        return known[id(row)]
+
+    def _complete(self, type_: Any, one: PlanField, value: Any, path: Path) -> Any:
+        if isinstance(value, Exception):
+            raise value
+        if isinstance(type_, GraphQLNonNull):
+            completed = self._complete(type_.of_type, one, value, path)
+            if completed is None:
+                raise TypeError(f"Cannot return null for non-nullable field {one.parent.name}.{one.name}.")
+            return completed
+        if value is None:
+            return None
+        if isinstance(type_, GraphQLList):
+            return self._list(type_.of_type, one, value, path)
+        if one.level is None:
+            return type_.serialize(value)
+        name = self._reading.plan.type_of(value, one.level)
+        if name is None:
+            raise TypeError(f"No type of {one.level.type_name} is bound to {type(value).__name__}.")
+        return self._object(one.level.selections[name], value, path)
+
+    def _list(self, type_: Any, one: PlanField, values: Iterable[Any], path: Path) -> list[Any]:
+        kept = len(self.errors)
+        made: list[Any] = []
+        for index, value in enumerate(values):
+            place = Path(path, index, None)
+            try:
+                made.append(self._complete(type_, one, value, place))
+            except Exception as cause:
+                error = cause if _is_located(cause) else located_error(cause, one.nodes, place.as_list())
+                if isinstance(type_, GraphQLNonNull):
+                    del self.errors[kept:]
+                    raise error from cause
+                self.errors.append(error)
+                made.append(None)
+        return made
+
+
+def _is_located(error: Exception) -> bool:
+    return isinstance(error, GraphQLError) and error.path is not None

@@ -1,0 +1,192 @@
+"""Plans: made once from a document, kept with it, run many times.
+
+`PlanEngine` compiles what it can and hands everything else to graphql-core: introspection, mutations, incremental delivery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DirectiveNode,
+    ExecutionResult,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationType,
+    VariableNode,
+    Visitor,
+    visit,
+)
+from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+
+from app.errors import BadUserInput
+from app.execution.collect import Collector, Switches
+from app.execution.compiler import EVERYTHING, Compiler, Rights
+from app.execution.completion import Completion
+from app.execution.documents import coded
+from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused
+from app.execution.runner import Reading, shaped
+from app.execution.shape import Level, Tree
+from app.execution.shaping import Shaper, generate
+
+MOST_VARIANTS = 16
+"""Plans kept of one operation: one for each combination of rights and of `@skip` and `@include`."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """A compiled operation. `constants` are the arguments of fields that use no variable, by field."""
+
+    tree: Tree
+    text: str
+    shapers: Mapping[int, Shaper]
+    constants: dict[int, dict[str, Any]]
+    types: dict[tuple[int, type], str | None] = field(default_factory=dict)
+
+    def type_of(self, value: Any, level: Level) -> str | None:
+        """The name of the concrete type of an object; None if no type of the level is bound to its record."""
+        if level.only is not None:
+            return level.type_name
+        key = (level.index, type(value))
+        if key not in self.types:
+            self.types[key] = next(
+                (name for name, one in level.selections.items() if _is_of(one.type, value)),
+                None,
+            )
+        return self.types[key]
+
+
+def _is_of(type_: GraphQLObjectType, value: Any) -> bool:
+    check: Any = type_.is_type_of
+    return check is not None and check(value, None)
+
+
+def make_plan(schema: GraphQLSchema, operation: Operation, switches: Switches, rights: Rights) -> Plan:
+    """Compile one query."""
+    nodes = operation.document.definitions
+    fragments = {node.name.value: node for node in nodes if isinstance(node, FragmentDefinitionNode)}
+    compiler = Compiler(schema, Collector(schema, fragments, switches), rights)
+    root: Any = schema.query_type
+    tree = compiler.compile(root, operation.definition.selection_set)
+    text, shapers = generate(tree)
+    return Plan(tree, text, shapers, dict(_constants(tree)))
+
+
+def _constants(tree: Tree) -> Iterator[tuple[int, dict[str, Any]]]:
+    for one in tree.walk():
+        if one.edge is None or any(_variables(argument.value) for argument in one.nodes[0].arguments or ()):
+            continue
+        with suppress(GraphQLError):  # What cannot be read fails when the plan runs, with a path.
+            values = get_argument_values(one.parent.fields[one.name], one.nodes[0])
+            yield one.index, one.edge.plain_arguments(values)
+
+
+def _variables(node: Any) -> list[str]:
+    finder = _Finder()
+    visit(node, finder)
+    return finder.variables
+
+
+class _Finder(Visitor):
+    """What decides how, and whether, a document is compiled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables: list[str] = []
+        self.switches: set[str] = set()
+        self.foreign = False
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        self.variables.append(node.name.value)
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        self.foreign = self.foreign or node.name.value in {"__schema", "__type"}
+
+    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+        if node.name.value in {"skip", "include"}:
+            self.switches.update(_variables(node))
+        else:
+            self.foreign = True
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What is kept with a document for one of its operations."""
+
+    compiles: bool
+    switches: frozenset[str]
+    plans: dict[Any, Plan] = field(default_factory=dict)
+
+
+class PlanEngine:
+    """Runs plans; `reference` runs what is not compiled."""
+
+    def __init__(self, schema: GraphQLSchema, *, max_tokens: int = 10_000) -> None:
+        self._schema = schema
+        self._reference = ReferenceEngine(schema, max_tokens=max_tokens)
+
+    def prepare(self, request: Request) -> Operation:
+        """See `Engine.prepare`."""
+        return self._reference.prepare(request)
+
+    async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
+        """See `Engine.execute`."""
+        prepared = operation.prepared(_prepare)
+        if not prepared.compiles:
+            return await self._reference.execute(operation, context)
+        variables = get_variable_values(
+            self._schema, operation.definition.variable_definitions or (), operation.variables
+        )
+        if isinstance(variables, list):
+            raise RequestRefused([coded(error, BadUserInput.code) for error in variables])
+        plan = self.plan(operation, prepared, variables, getattr(context, "rights", EVERYTHING))
+        if plan is None:
+            return await self._reference.execute(operation, context)
+        return await run(plan, variables, context)
+
+    def plan(self, operation: Operation, prepared: Prepared, variables: VariableValues, rights: Rights) -> Plan | None:
+        """The plan for these values of the operation's switches; None where one of them has no value."""
+        switches = {name: variables.coerced.get(name) for name in prepared.switches}
+        if not all(isinstance(value, bool) for value in switches.values()):
+            return None
+        key = (rights, frozenset(switches.items()))
+        plan = prepared.plans.get(key)
+        if plan is None:
+            plan = make_plan(self._schema, operation, {name: value is True for name, value in switches.items()}, rights)
+            if len(prepared.plans) >= MOST_VARIANTS:
+                prepared.plans.pop(next(iter(prepared.plans)))
+            prepared.plans[key] = plan
+        return plan
+
+
+def _prepare(operation: Operation) -> Prepared:
+    finder = _Finder()
+    for node in _used(operation):
+        visit(node, finder)
+    compiles = operation.kind is OperationType.QUERY and not finder.foreign
+    return Prepared(compiles, frozenset(finder.switches))
+
+
+def _used(operation: Operation) -> Iterable[Any]:
+    fragments = [node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)]
+    return [operation.definition, *fragments]
+
+
+async def run(plan: Plan, variables: VariableValues, ctx: Any) -> ExecutionResult:
+    """Read, then shape; with a failure anywhere, complete value by value."""
+    reading = Reading(plan, variables, ctx)
+    await reading.root()
+    if not reading.failed:
+        try:
+            return ExecutionResult(shaped(reading), None)
+        except (AttributeError, TypeError, ValueError, ArithmeticError, KeyError):
+            pass  # A value that the schema does not promise: completion finds it and says where.
+    completion = Completion(reading)
+    data = completion.data()
+    return ExecutionResult(data, completion.errors or None)
