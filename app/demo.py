@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
 from typing import Literal
 
 from pydantic import SecretStr
@@ -23,11 +24,11 @@ from app.settings import Domain, DomainSettings, LogSettings, ServerSettings, Se
 
 Backends = Literal["sandbox", "real"]
 
-BACKENDS_FOLDER = Path(__file__).resolve().parents[1] / "backends"
+UP = Path(__file__).resolve().parents[1] / "backends" / "up.sh"
 READY_LINE = "Ctrl-C stops them."
 
 # What backends/README.md documents; the ports are those of their scripts.
-REAL_PORTS = {"tryton": 8069, "vendure": 3400, "karrio": 5002}
+REAL_PORTS = (8069, 3400, 5002)
 REAL_SOURCES = {
     "erp": SourceSettings(
         vendor="tryton",
@@ -158,28 +159,46 @@ REAL_DOMAINS = _domains(
 
 @contextmanager
 def _real_systems(data_dir: Path) -> Iterator[None]:
-    open_ports = [name for name, port in REAL_PORTS.items() if _answers(port)]
-    if len(open_ports) == len(REAL_PORTS):
+    if all(_answers(port) for port in REAL_PORTS):
         _say("Tryton, Vendure and Karrio run already; they are used as they are, and left running.")
         yield
         return
     check_tools(shutil.which)
-    script = BACKENDS_FOLDER / "up.sh"
-    if not script.exists():
-        raise ConfigurationError(
-            "backends", "real", "needs the folder backends/ of the repository; run it from a clone"
-        )
+    if not UP.exists():
+        raise ConfigurationError("backends", "real", "needs the folder backends/ of the repository: run it in a clone")
+    with started_systems(UP, data_dir):
+        yield
+
+
+@contextmanager
+def started_systems(script: Path, data_dir: Path) -> Iterator[None]:
+    """What the script starts, which tells on standard output when it is ready and stops all on TERM."""
     data_dir.mkdir(parents=True, exist_ok=True)
     command = ["/bin/sh", "-c", 'exec bash "$0" --data-dir "$1"', str(script), str(data_dir)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-    try:
-        _say("starting Tryton, Vendure and Karrio; the first time they are installed, for some 4 minutes.")
-        _say(f"Logs: {data_dir}/*.log")
-        _wait_until_ready(process)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+    heard: Queue[bool] = Queue()
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        relay = threading.Thread(target=_relay, args=(process.stdout, heard))
+        try:
+            _say("starting Tryton, Vendure and Karrio; the first time they are installed, for some 4 minutes.")
+            _say(f"Logs: {data_dir}/*.log")
+            relay.start()
+            if not heard.get():
+                raise ConfigurationError("backends", "real", "did not start; the lines above and their logs say why")
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+            relay.join()
+
+
+def _relay(lines: Iterable[str], heard: Queue[bool]) -> None:
+    """Pass on what the script says, until its end so that it never waits for a reader; tell when it is ready."""
+    for line in lines:
+        if line.strip() == READY_LINE:
+            heard.put(True)
+        else:
+            _say(line.rstrip())
+    heard.put(False)
 
 
 def check_tools(which: Callable[[str], str | None]) -> None:
@@ -187,18 +206,6 @@ def check_tools(which: Callable[[str], str | None]) -> None:
     missing = [f"{tool} ({cure})" for tool, cure in NEEDED.items() if which(tool) is None]
     if missing:
         raise ConfigurationError("backends", "real", f"needs what is not installed: {'; '.join(missing)}")
-
-
-def _wait_until_ready(process: subprocess.Popen[str]) -> None:
-    lines = process.stdout or ()
-    for line in lines:
-        if line.strip() == READY_LINE:
-            # Read on, so that the script never waits for a reader.
-            threading.Thread(target=lambda: list(lines), daemon=True).start()
-            return
-        if "credential" not in line.lower():
-            _say(line.rstrip())
-    raise ConfigurationError("backends", "real", "did not start; the lines above and their logs say why")
 
 
 def _answers(port: int) -> bool:
