@@ -49,7 +49,7 @@ class Completion:
         try:
             return self._complete(one.type, one, self._raw(selection, one, row), path)
         except Exception as cause:
-            error = cause if _is_located(cause) else located_error(cause, one.nodes, path.as_list())
+            error = _located(cause, one, path)
             if isinstance(one.type, GraphQLNonNull):
                 raise error from cause
             self.errors.append(error)
@@ -93,7 +93,7 @@ class Completion:
             try:
                 made.append(self._complete(type_, one, value, place))
             except Exception as cause:
-                error = cause if _is_located(cause) else located_error(cause, one.nodes, place.as_list())
+                error = _located(cause, one, place)
                 if isinstance(type_, GraphQLNonNull):
                     del self.errors[kept:]
                     raise error from cause
@@ -102,5 +102,8 @@ class Completion:
         return made
 
 
-def _is_located(error: Exception) -> bool:
-    return isinstance(error, GraphQLError) and error.path is not None
+def _located(cause: Exception, one: PlanField, path: Path) -> GraphQLError:
+    """The error with its place in the answer, unless it came up from below and has one."""
+    if isinstance(cause, GraphQLError) and cause.path is not None:
+        return cause
+    return located_error(cause, one.nodes, path.as_list())

@@ -1,6 +1,6 @@
 """Plans: made once from a document, kept with it, run many times.
 
-`PlanEngine` compiles what it can and hands everything else to graphql-core: introspection, mutations, incremental delivery.
+`PlanEngine` compiles queries and hands everything else to graphql-core: introspection, mutations, incremental delivery.
 """
 
 from __future__ import annotations
