@@ -1,7 +1,7 @@
 """Runs a plan: reads level by level, then shapes from the leaves up.
 
-Every edge of a selection is asked once, for all rows of the selection, as soon as the rows are known; edges of one level
-run side by side. Nothing is shaped before all is read. A failure anywhere hands the rows to `completion`.
+Every edge of a selection is asked once, for all rows of the selection, as soon as the rows are known; edges of one
+level run side by side. Nothing is shaped before all is read. A failure anywhere hands the rows to `completion`.
 """
 
 from __future__ import annotations

@@ -161,8 +161,10 @@ def root(
     args: Mapping[str, Argument] | None = None,
     known_key: Callable[..., Any] | None = None,
 ) -> Any:
-    """A field of Query answered by `function(ctx, **args)`. `known_key(**args)` is the key of what it will answer, where
-    the arguments tell it; edges below can then be read ahead."""
+    """A field of Query answered by `function(ctx, **args)`.
+
+    `known_key(**args)` is the key of what it will answer, where the arguments tell it; edges below can be read ahead.
+    """
     declared = args or {}
     return Edge(function, returns=returns, description=description, args=declared, is_root=True, known_key=known_key)
 
