@@ -260,6 +260,17 @@ async def test_operation_over_its_deadline_is_cut_off_with_a_code():
     assert gate.cancelled.is_set()
 
 
+async def test_body_that_does_not_come_is_not_waited_for():
+    async with serving(small_graph(timeout=0.05)) as url:
+        head = "content-type: application/json\r\nauthorization: Bearer a\r\ncontent-length: 100"
+        assert await raw(url, f'POST /graphql HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n{{"query"') == 504
+
+
+async def test_query_string_over_the_limit_is_refused(client: httpx.AsyncClient):
+    response = await client.get("/graphql", params={"query": "{hello}" + " " * 5000})
+    assert (response.status_code, only_error(response)["extensions"]) == (413, {"code": "PAYLOAD_TOO_LARGE"})
+
+
 async def test_operations_are_counted_by_name_and_outcome(client: httpx.AsyncClient):
     await ask(client, "query CountedHere { hello late }")
     await ask(client, "query CountedHere { hello }")

@@ -99,7 +99,13 @@ class GraphQLEndpoint:
         if scope["method"] not in {"GET", "POST"}:
             raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
         who = await self._authenticator.authenticate(headers.get("authorization"))
-        request = await read_request(scope["method"], headers, scope["query_string"], receive, self._max_body_bytes)
+        try:
+            async with asyncio.timeout(self._timeout):
+                request = await read_request(
+                    scope["method"], headers, scope["query_string"], receive, self._max_body_bytes
+                )
+        except TimeoutError:
+            raise DeadlineExceeded("The body did not come within the request's time limit.") from None
         try:
             operation = self._engine.prepare(request)
             _check_kind(operation, scope["method"])
@@ -211,7 +217,7 @@ async def _send(send: Send, request: RequestScope, media_type: str, answer: Answ
         (b"x-correlation-id", request.correlation_id.encode("ascii")),
         *answer.headers,
     ]
-    if answer.status == 413:
-        headers.append((b"connection", b"close"))  # the rest of the body is not read
+    if answer.status in {413, 504}:
+        headers.append((b"connection", b"close"))  # what is left of the body is not read
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -24,6 +24,8 @@ async def read_request(
 ) -> Request:
     """The request, or a RequestError that says what is wrong with it."""
     if method == "GET":
+        if len(query_string) > max_body_bytes:
+            raise PayloadTooLarge(f"The query string may have at most {max_body_bytes} bytes.")
         return _checked(_from_query(query_string))
     if method != "POST":
         raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
