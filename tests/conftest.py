@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
 import pytest
+
+from app.sandbox import Sandbox, start_sandbox
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,3 +37,17 @@ def live(request: pytest.FixtureRequest) -> bool:
 def recording(request: pytest.FixtureRequest) -> bool:
     """Whether what the real systems answer is recorded."""
     return bool(request.config.getoption("--record"))
+
+
+@pytest.fixture(scope="session")
+def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The embedded sandbox, one for the session. Its data is built once a day and kept in pytest's cache;
+    whoever turns a knob turns it back."""
+    cache = getattr(request.config, "cache", None)
+    kept = tmp_path_factory.getbasetemp() if cache is None else cache.mkdir("sandbox")
+    folder = kept / datetime.now(UTC).date().isoformat()
+    for old in kept.iterdir() if cache is not None else ():
+        if old != folder:
+            shutil.rmtree(old, ignore_errors=True)
+    with start_sandbox(folder) as running:
+        yield running

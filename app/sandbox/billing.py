@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.sandbox.pricing import money, to_cent
-from app.sandbox.trade import OPEN, Calendar, Sale
+from app.sandbox.trade import OPEN, Calendar, Sale, is_returned
 
 _TAXED = 107
 FIRST = 800_000
@@ -47,12 +47,8 @@ def _line_row(number: int, line: Any, ticks: int) -> dict[str, Any]:
             "total": money(to_cent(line.shipped * ticks))}  # fmt: skip
 
 
-def _returns(sale: Sale) -> bool:
-    return sale.index % 47 == 0 and sale.status == "DELIVERED"
-
-
 def _credited(sale: Sale) -> bool:
-    return _returns(sale) and sale.age > 30
+    return is_returned(sale) and sale.age > 30
 
 
 def _memo(sale: Sale, calendar: Calendar) -> dict[str, Any] | None:
@@ -72,7 +68,7 @@ def _memo(sale: Sale, calendar: Calendar) -> dict[str, Any] | None:
 
 def return_rows(sale: Sale) -> list[dict[str, Any]]:
     """A return of one unit of the first line, for some delivered orders."""
-    if not _returns(sale):
+    if not is_returned(sale):
         return []
     line = sale.lines[0]
     row: dict[str, Any] = {

@@ -18,7 +18,7 @@ from app.sandbox import catalog, parcels, shop, supply
 from app.sandbox.billing import invoice_rows, return_rows
 from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales
 
-VERSION = "2"
+VERSION = "3"
 """Raised with every change to the data, so that older files are built anew."""
 
 SEED = 20_261_121

@@ -44,6 +44,7 @@ class Sandbox:
     commerce: str
     logistics: str
     token: str = field(repr=False)
+    data_dir: Path
     process: subprocess.Popen[bytes] = field(repr=False)
 
     @property
@@ -88,7 +89,7 @@ def start_sandbox(
     except msgspec.DecodeError:
         process.kill()
         raise RuntimeError(f"the sandbox did not start (exit code {process.wait()}); its stderr says why") from None
-    return Sandbox(ready.erp, ready.commerce, ready.logistics, ready.token, process)
+    return Sandbox(ready.erp, ready.commerce, ready.logistics, ready.token, Path(data_dir), process)
 
 
 def serve(data_dir: Path, ports: Sequence[int], *, token: str, today: date | None, with_parent: bool) -> None:

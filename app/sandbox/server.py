@@ -47,7 +47,7 @@ class Asked(msgspec.Struct):
     @property
     def resource(self) -> str:
         """The path's noun: "orders" of /v1/orders/read."""
-        return (self.path.split("/") + ["", "", ""])[2]
+        return [*self.path.split("/"), "", "", ""][2]
 
 
 def problem(status: int, title: str, code: str | None = None) -> Reply:

@@ -142,6 +142,8 @@ class PriceFacts:
     exact: Mapping[PriceRequest, Expected]
     bulk: tuple[PriceRequest, ...]
     unpriced: tuple[PriceRequest, ...] = ()
+    by_agreement: bool = False
+    """Whether the agreement alone says whose price it is, so that the source never sees the customer."""
 
 
 @dataclass(frozen=True, kw_only=True)

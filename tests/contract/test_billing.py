@@ -1,0 +1,50 @@
+"""The billing port."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from app.auth.principal import SYSTEM
+from app.sources.source import Source
+from tests.contract import checks
+from tests.contract.case import Case, assert_exact
+
+PORT = "billing"
+
+
+def invoices(source: Source) -> checks.Read:
+    return lambda keys: source.billing.invoices(SYSTEM, keys)
+
+
+async def test_invoices_are_read_by_order(case: Case, source: Source):
+    await checks.check_reads_by_keys(invoices(source), case.billing.invoiced, case.billing.unknown)
+
+
+async def test_calls_do_not_grow_with_orders(case: Case, source: Source):
+    await checks.check_calls_do_not_grow(invoices(source), case.billing.invoiced)
+
+
+async def test_hostile_orders_have_none(case: Case, source: Source):
+    await checks.check_hostile_keys(invoices(source), case.billing.invoiced[0])
+    assert await source.billing.returns(SYSTEM, checks.HOSTILE) == {}
+
+
+async def test_wrong_answers_are_our_errors(case: Case):
+    await checks.check_wrong_answers(case, invoices, case.billing.invoiced[0])
+
+
+async def test_invoices_have_their_values(case: Case, source: Source):
+    found = await source.billing.invoices(SYSTEM, list(case.billing.invoices))
+    for number, expected in case.billing.invoices.items():
+        assert_exact(found[number], expected)
+        for invoice in found[number]:
+            assert number in invoice.orders
+            assert invoice.source == source.name
+            assert type(invoice.total.amount) is Decimal
+
+
+async def test_returns_have_their_values(case: Case, source: Source):
+    found = await source.billing.returns(SYSTEM, [*case.billing.returns, case.billing.unknown])
+    assert set(found) == set(case.billing.returns)
+    for number, expected in case.billing.returns.items():
+        assert_exact(found[number], expected)

@@ -1,0 +1,391 @@
+"""What is particular to the `rest` adapter: batches, statuses it does not know, options."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from app import telemetry
+from app.auth.principal import SYSTEM
+from app.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    SourceMalformed,
+    SourceRejected,
+    SourceThrottled,
+    SourceUnavailable,
+)
+from app.sandbox import Sandbox
+from app.settings import SourceSettings
+from app.sources.orders import OrderStatus
+from app.sources.prices import PriceRequest
+from app.sources.rest import connect
+from app.sources.rest.contract import BATCH, MAX_KEYS
+from app.sources.shipments import ShipmentStatus
+from app.sources.source import Source
+from tests.contract.case import counted_calls
+from tests.upstreams import serve
+
+
+def connected(url: str, name: str = "erp", **options: object) -> Source:
+    credentials = {"token": SecretStr("sandbox")}
+    settings = SourceSettings(vendor="rest", base_url=url, credentials=credentials, options=options)
+    return connect(name, settings, clock=lambda: datetime(2026, 11, 21, tzinfo=UTC))
+
+
+@pytest.fixture
+async def erp(sandbox: Sandbox) -> AsyncIterator[Source]:
+    source = connected(sandbox.erp)
+    yield source
+    await source.aclose()
+
+
+@pytest.fixture
+async def control(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    """The ERP's knobs and counters; both are as new before and after."""
+    async with httpx.AsyncClient(base_url=sandbox.erp, headers={"Authorization": "Bearer sandbox"}) as client:
+        await client.delete("/sandbox/knobs")
+        await client.delete("/sandbox/counters")
+        yield client
+        await client.delete("/sandbox/knobs")
+
+
+def price(sku: str) -> PriceRequest:
+    return PriceRequest(customer="CUST-0001", sku=sku, quantity=Decimal(1))
+
+
+# Batches
+
+
+async def test_reads_of_one_turn_are_one_call(erp: Source, control: httpx.AsyncClient):
+    with counted_calls() as calls:
+        items, stock, prices, warehouses = await asyncio.gather(
+            erp.items.by_sku(SYSTEM, ["SKU-0001"]),
+            erp.stock.levels(SYSTEM, ["SKU-0001"]),
+            erp.prices.quote(SYSTEM, [price("SKU-0001")]),
+            erp.warehouses.all(SYSTEM),
+        )
+    assert calls == [("erp", "batch")]
+    assert (set(items), set(stock), set(prices)) == ({"SKU-0001"}, {"SKU-0001"}, {price("SKU-0001")})
+    assert [row.code for row in warehouses] == ["WH-CENTRAL", "WH-EAST", "WH-WEST"]
+    counters = (await control.get("/sandbox/counters")).json()
+    assert counters["requests"] == 1
+    assert counters["reads"] == {"items": 1, "stock": 1, "prices": 1, "warehouses": 1}
+
+
+async def test_read_alone_goes_plain(erp: Source):
+    with counted_calls() as calls:
+        await erp.items.by_sku(SYSTEM, ["SKU-0001"])
+    assert calls == [("erp", "items")]
+
+
+async def test_batching_can_be_switched_off(sandbox: Sandbox):
+    source = connected(sandbox.erp, batch=False)
+    with counted_calls() as calls:
+        await asyncio.gather(source.items.by_sku(SYSTEM, ["SKU-0001"]), source.stock.levels(SYSTEM, ["SKU-0001"]))
+    await source.aclose()
+    assert sorted(calls) == [("erp", "items"), ("erp", "stock")]
+
+
+async def test_cascade_of_dataloaders_joins_one_batch(erp: Source):
+    async def cascade(turns: int):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await erp.items.by_sku(SYSTEM, [f"SKU-000{turns + 1}"])
+
+    with counted_calls() as calls:
+        await asyncio.gather(*(cascade(turns) for turns in range(6)))
+    assert calls == [("erp", "batch")]
+
+
+async def test_reads_of_two_requests_do_not_share_a_batch(erp: Source):
+    async def request(sku: str):
+        with counted_calls() as calls:
+            await asyncio.gather(erp.items.by_sku(SYSTEM, [sku]), erp.stock.levels(SYSTEM, [sku]))
+        return calls
+
+    assert await asyncio.gather(request("SKU-0001"), request("SKU-0002")) == [[("erp", "batch")]] * 2
+
+
+async def test_many_keys_are_chunks_of_one_batch(erp: Source):
+    skus = [f"SKU-{n:04d}" for n in range(1, 2 * MAX_KEYS + 2)]
+    with counted_calls() as calls:
+        found = await erp.items.by_sku(SYSTEM, skus)
+    assert list(found) == skus
+    assert calls == [("erp", "batch")]
+
+
+async def test_slow_part_does_not_delay_the_others(erp: Source, control: httpx.AsyncClient):
+    await control.post("/sandbox/knobs", json={"resource": "prices", "delayMs": 60_000})
+    slow = asyncio.create_task(erp.prices.quote(SYSTEM, [price("SKU-0001")]))
+    items = await erp.items.by_sku(SYSTEM, ["SKU-0001"])
+    assert set(items) == {"SKU-0001"}
+    assert not slow.done()
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+
+
+async def test_cancelled_reader_leaves_the_others_alone(erp: Source):
+    first = asyncio.create_task(erp.items.by_sku(SYSTEM, ["SKU-0001"]))
+    second = asyncio.create_task(erp.stock.levels(SYSTEM, ["SKU-0001"]))
+    third = asyncio.create_task(erp.warehouses.all(SYSTEM))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert set(await second) == {"SKU-0001"}
+    assert len(await third) == 3
+    assert first.cancelled()
+
+
+async def test_reader_cancelled_under_way_leaves_the_others_alone(erp: Source, control: httpx.AsyncClient):
+    await control.post("/sandbox/knobs", json={"resource": "*", "delayMs": 300})
+    with counted_calls() as calls:
+        first = asyncio.create_task(erp.items.by_sku(SYSTEM, ["SKU-0001"]))
+        second = asyncio.create_task(erp.stock.levels(SYSTEM, ["SKU-0001"]))
+        while not calls:
+            await asyncio.sleep(0)
+        first.cancel()
+        assert set(await second) == {"SKU-0001"}
+    assert calls == [("erp", "batch")]
+
+
+async def test_batch_ends_when_all_its_readers_are_gone(erp: Source, control: httpx.AsyncClient):
+    await control.post("/sandbox/knobs", json={"resource": "*", "delayMs": 60_000})
+    with counted_calls() as calls:
+        readers = [
+            asyncio.create_task(erp.items.by_sku(SYSTEM, ["SKU-0001"])),
+            asyncio.create_task(erp.stock.levels(SYSTEM, ["SKU-0001"])),
+        ]
+        while not calls:
+            await asyncio.sleep(0)
+    for reader in readers:
+        reader.cancel()
+    assert [type(error) for error in await asyncio.gather(*readers, return_exceptions=True)] == [
+        asyncio.CancelledError,
+        asyncio.CancelledError,
+    ]
+    await control.delete("/sandbox/knobs")
+    assert set(await erp.items.by_sku(SYSTEM, ["SKU-0001"])) == {"SKU-0001"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("500", SourceUnavailable), ("html", SourceMalformed), ("wrong_types", SourceMalformed),
+     ("truncated", SourceMalformed)],
+)  # fmt: skip
+async def test_fault_of_a_part_is_its_readers_alone(
+    erp: Source, control: httpx.AsyncClient, kind: str, expected: type[Exception]
+):
+    await control.post("/sandbox/knobs", json={"resource": "prices", "errorRate": 1, "errorKind": kind})
+    prices, items, stock = await asyncio.gather(
+        erp.prices.quote(SYSTEM, [price("SKU-0001")]),
+        erp.items.by_sku(SYSTEM, ["SKU-0001"]),
+        erp.stock.levels(SYSTEM, ["SKU-0001"]),
+        return_exceptions=True,
+    )
+    assert type(prices) is expected
+    assert (set(items), set(stock)) == ({"SKU-0001"}, {"SKU-0001"})
+
+
+async def test_throttled_part_is_throttled(erp: Source, control: httpx.AsyncClient):
+    await control.post("/sandbox/knobs", json={"resource": "prices", "rateLimit": 0})
+    prices, items = await asyncio.gather(
+        erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"]), return_exceptions=True
+    )
+    assert type(prices) is SourceThrottled
+    assert set(items) == {"SKU-0001"}
+
+
+async def test_part_that_hangs_fails_at_the_deadline(erp: Source, control: httpx.AsyncClient):
+    await control.post("/sandbox/knobs", json={"resource": "prices", "errorRate": 1, "errorKind": "hang"})
+    with telemetry.begin(timeout=0.4):
+        prices, items = await asyncio.gather(
+            erp.prices.quote(SYSTEM, [price("SKU-0001")]),
+            erp.items.by_sku(SYSTEM, ["SKU-0001"]),
+            return_exceptions=True,
+        )
+    assert type(prices) is DeadlineExceeded
+    assert set(items) == {"SKU-0001"}
+
+
+async def test_broken_connection_fails_the_unfinished_parts(erp: Source, control: httpx.AsyncClient):
+    fault = {"resource": "prices", "delayMs": 300, "errorRate": 1, "errorKind": "reset"}
+    await control.post("/sandbox/knobs", json=fault)
+    prices, items = await asyncio.gather(
+        erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"]), return_exceptions=True
+    )
+    assert type(prices) is SourceUnavailable
+    assert set(items) == {"SKU-0001"}
+    await control.delete("/sandbox/knobs")
+    assert set(await erp.prices.quote(SYSTEM, [price("SKU-0001")])) == {price("SKU-0001")}
+
+
+async def test_batch_that_ends_early_fails_the_unfinished_parts():
+    async def answer(_: Request) -> Response:
+        return Response(b'{"id":"0","status":200,"body":[]}\n{"id":"77","status":200,"body":[]}\n')
+
+    async with serve(Starlette(routes=[Route(BATCH, answer, methods=["POST"])])) as url:
+        source = connected(url)
+        items, stock = await asyncio.gather(
+            source.items.by_sku(SYSTEM, ["SKU-0001"]), source.stock.levels(SYSTEM, ["SKU-0001"]), return_exceptions=True
+        )
+        await source.aclose()
+    assert items == {}
+    assert type(stock) is SourceMalformed
+    assert "1 of 2 reads unanswered" in (stock.detail or "")
+
+
+async def test_closing_ends_what_waits(erp: Source, control: httpx.AsyncClient):
+    await control.post("/sandbox/knobs", json={"resource": "*", "delayMs": 60_000})
+    with counted_calls() as calls:
+        readers = [
+            asyncio.create_task(erp.items.by_sku(SYSTEM, ["SKU-0001"])),
+            asyncio.create_task(erp.stock.levels(SYSTEM, ["SKU-0001"])),
+        ]
+        while not calls:
+            await asyncio.sleep(0)
+    await erp.aclose()
+    errors = await asyncio.gather(*readers, return_exceptions=True)
+    assert [type(error) for error in errors] == [SourceUnavailable, SourceUnavailable]
+
+
+async def test_wrong_token_is_a_refusal(sandbox: Sandbox):
+    settings = SourceSettings(vendor="rest", base_url=sandbox.erp, credentials={"token": SecretStr("wrong")})
+    source = connect("erp", settings)
+    with pytest.raises(SourceRejected) as caught:
+        await source.items.by_sku(SYSTEM, ["SKU-0001"])
+    await source.aclose()
+    assert caught.value.status == 401
+
+
+async def test_health_tells_when_the_system_is_gone(erp: Source):
+    await erp.ping()
+    gone = connected("http://127.0.0.1:9")
+    with pytest.raises(SourceUnavailable):
+        await gone.ping()
+    await gone.aclose()
+
+
+# What systems answer
+
+
+def answering(**bodies: Any) -> Starlette:
+    """A system that answers these bodies, by the path's noun."""
+
+    async def answer(request: Request) -> Response:
+        body = msgspec.json.encode(bodies[request.url.path.split("/")[2]])
+        return StreamingResponse(iter([body]), media_type="application/json")
+
+    return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+
+
+ORDER = {
+    "id": "1",
+    "number": "SO-1",
+    "status": "AWAITING_PIXIES",
+    "currency": "EUR",
+    "totals": {"total": {"amount": "1.10", "currency": "EUR"}},
+    "history": [{"status": "AWAITING_PIXIES"}],
+}
+
+
+async def test_unknown_status_is_kept_raw_and_counted():
+    counter = telemetry.metrics().unknown_statuses.labels("erp", "order.status", "AWAITING_PIXIES")
+    before = counter._value.get()
+    async with serve(answering(orders=[{"key": "SO-1", "value": ORDER}])) as url:
+        source = connected(url)
+        order = (await source.orders.by_number(SYSTEM, ["SO-1"]))["SO-1"]
+        await source.aclose()
+    assert (order.status, order.raw_status) == (OrderStatus.UNKNOWN, "AWAITING_PIXIES")
+    assert (order.history[0].status, order.history[0].raw_status) == (OrderStatus.UNKNOWN, "AWAITING_PIXIES")
+    assert order.freshness.as_of == datetime(2026, 11, 21, tzinfo=UTC)
+    assert counter._value.get() == before + 1
+
+
+async def test_unknown_event_status_keeps_the_systems_word():
+    event = {"sequence": 1, "at": "2026-11-21T00:00:00Z", "status": "TELEPORTED"}
+    shipment = {"id": "1", "status": "TELEPORTED", "rawStatus": "T9", "events": [event]}
+    async with serve(answering(shipments=[{"key": "SO-1", "value": [shipment]}])) as url:
+        source = connected(url)
+        (row,) = (await source.shipments.by_order(SYSTEM, ["SO-1"]))["SO-1"]
+        await source.aclose()
+    assert (row.status, row.raw_status) == (ShipmentStatus.UNKNOWN, "T9")
+    assert (row.events[0].status, row.events[0].raw_code) == (ShipmentStatus.UNKNOWN, "TELEPORTED")
+
+
+async def test_amounts_sent_as_numbers_keep_their_digits():
+    body = (b'[{"key":"SO-1","value":{"id":"1","number":"SO-1","status":"DRAFT","currency":"EUR",'
+            b'"totals":{"total":{"amount":0.30000000000000000001,"currency":"EUR"}}}}]')  # fmt: skip
+
+    async def answer(_: Request) -> Response:
+        return Response(body, media_type="application/json")
+
+    async with serve(Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])])) as url:
+        source = connected(url)
+        order = (await source.orders.by_number(SYSTEM, ["SO-1"]))["SO-1"]
+        await source.aclose()
+    assert order.totals.total.amount == Decimal("0.30000000000000000001")
+
+
+async def test_rows_nobody_asked_for_are_dropped():
+    async with serve(answering(orders=[{"key": "SO-2", "value": ORDER}])) as url:
+        source = connected(url)
+        assert await source.orders.by_number(SYSTEM, ["SO-1"]) == {}
+        await source.aclose()
+
+
+async def test_price_of_another_company_is_refused():
+    row = {"customer": "CUST-0002", "sku": "SKU-0001", "uom": "EA", "quantity": "1",
+           "unitPrice": {"amount": "1", "currency": "USD"}, "quotedAt": "2026-11-21T00:00:00Z"}  # fmt: skip
+    async with serve(answering(prices=[{"key": 0, "value": row}])) as url:
+        source = connected(url)
+        with pytest.raises(SourceMalformed) as caught:
+            await source.prices.quote(SYSTEM, [price("SKU-0001")])
+        await source.aclose()
+    assert "CUST-0002" not in caught.value.message
+
+
+async def test_keys_that_are_not_unicode_are_unknown(erp: Source):
+    assert set(await erp.items.by_sku(SYSTEM, ["\ud800", "SKU-0001"])) == {"SKU-0001"}
+
+
+# Options
+
+
+def test_source_has_the_ports_it_serves():
+    source = connected("http://127.0.0.1:9", serves=["orders", "stock"])
+    ports = {name for name in ("orders", "stock", "items", "prices", "changes") if getattr(source, name) is not None}
+    assert ports == {"orders", "stock"}
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"serves": ["orders", "ordres"]}, "sources.erp.options.serves"),
+        ({"serves": "orders"}, "sources.erp.options.serves"),
+        ({"batch": "yes"}, "sources.erp.options.batch"),
+        ({"batches": True}, "sources.erp.options.batches"),
+    ],
+)
+def test_wrong_option_is_named(options: dict[str, Any], key: str):
+    with pytest.raises(ConfigurationError) as caught:
+        connected("http://127.0.0.1:9", **options)
+    assert caught.value.key == key
+
+
+def test_missing_token_is_named():
+    with pytest.raises(ConfigurationError) as caught:
+        connect("erp", SourceSettings(vendor="rest", base_url="http://127.0.0.1:9"))
+    assert caught.value.key == "sources.erp.credentials.token"
