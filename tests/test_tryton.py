@@ -151,7 +151,7 @@ async def test_filter_by_a_status_tryton_does_not_have_fills_the_page(tryton):
     alone = (await tryton.orders.by_customer(SYSTEM, ["CUST-0024"], query))["CUST-0024"]
     assert ([order.number for order in alone.rows], alone.has_next) == (["SO-100040"], False)
     together = await tryton.orders.by_customer(SYSTEM, customers, query)
-    assert together["CUST-0024"].rows == alone.rows
+    assert [order.number for order in together["CUST-0024"].rows] == ["SO-100040"]
     assert {order.status for page in together.values() for order in page.rows} == set(wanted)
 
 

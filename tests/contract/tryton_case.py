@@ -202,6 +202,7 @@ CASES = (
             },
         ),
         prices=PriceFacts(
+            by_agreement=True,
             exact={
                 asked("SKU-0001", "24"): {
                     "uom": "EA",
@@ -236,7 +237,7 @@ CASES = (
         ),
         orders=OrderFacts(
             known=("SO-100040", "SO-100053", "SO-200001"),
-            customers=("CUST-0001", "CUST-0024"),
+            customers=("CUST-0001", "CUST-0024", "CUST-0007"),
             count=16,
             exact={
                 "SO-100040": {

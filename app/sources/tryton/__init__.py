@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import httpx
-
 from app.settings import SourceSettings
 from app.sources.source import Source
 from app.sources.tryton.billing import TrytonBilling
@@ -38,11 +36,10 @@ def connect(
     settings: SourceSettings,
     *,
     clock: Callable[[], datetime] = utc_now,
-    transport: httpx.AsyncBaseTransport | None = None,
 ) -> Source:
     """A Source over one Tryton database; does no I/O. Raises ConfigurationError for wrong options or credentials."""
     options = Options.of(name, settings)
-    client = TrytonClient(name, settings, options, transport=transport)
+    client = TrytonClient(name, settings, options)
     reference = Reference(client, options.company, options.reference_ttl)
     codes = OrderCodes(options.order_code_pattern)
     shipments = ShipmentMapping(name, codes)

@@ -108,8 +108,6 @@ class TrytonClient:
         name: str,
         settings: SourceSettings,
         options: Options,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.source = name
         self._root = f"/{options.database}"
@@ -121,7 +119,7 @@ class TrytonClient:
             _credential(name, settings, "password"),
         )
         # Long answers are marked as gzip whether or not we accept it, and are gzip only if we do.
-        self._http = HTTPClient(name, settings, auth=auth, headers={"accept-encoding": "gzip"}, transport=transport)
+        self._http = HTTPClient(name, settings, auth=auth, headers={"accept-encoding": "gzip"})
 
     async def search(
         self,

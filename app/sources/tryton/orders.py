@@ -34,11 +34,17 @@ class PlaceRow(Row, kw_only=True):
 
 @dataclass(slots=True)
 class Listing:
-    """A customer's list, as far as it was read: the orders wanted, where reading stopped, whether that is the end."""
+    """A customer's list, as far as it was read: the orders wanted, where reading stopped, whether that is the end, or
+    there are known to be more."""
 
     at: Position | None
     orders: list[tuple[Position, Order]] = field(default_factory=list)
     ended: bool = False
+    more: bool = False
+
+    def wants(self, first: int) -> bool:
+        """Whether a page of so many, and that there are others, has not been read yet."""
+        return not (self.ended or self.more) and len(self.orders) <= first
 
 
 class TrytonOrders:
@@ -104,11 +110,7 @@ class TrytonOrders:
 
     async def _fill(self, listings: Mapping[str, Listing], query: OrderQuery) -> None:
         states = _states(query.status)
-        while open_ := {
-            customer: listing
-            for customer, listing in listings.items()
-            if not listing.ended and len(listing.orders) <= query.page.first
-        }:
+        while open_ := {who: listing for who, listing in listings.items() if listing.wants(query.page.first)}:
             await self._read_on(open_, query, states)
 
     async def _read_on(self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None) -> None:
@@ -124,22 +126,25 @@ class TrytonOrders:
             await self._take(listing, rows, query)
             listing.ended = len(rows) < limit
             return
-        places, more = await self._places(listings, query, states, limit)
+        places, cut_off = await self._places(listings, query, states, limit)
+        # Without a filter, which orders make the page is known before they are read.
+        counts = {who: limit if query.status else query.page.first - len(one.orders) for who, one in listings.items()}
         rows = await self._client.search_keys(
             SALE,
-            [place.id for stretch in places.values() for place in stretch[:limit]],
+            [place.id for who, stretch in places.items() for place in stretch[: counts.get(who, 0)]],
             lambda some: [["id", "in", some]],
             SaleRow,
             call="orders.by_customer",
         )
         by_id = {row.id: row for row in rows}
         for customer, listing in listings.items():
-            stretch = places.get(customer, [])
-            read = stretch[:limit]
+            stretch, count = places.get(customer, []), counts[customer]
+            read = stretch[:count]
             await self._take(listing, [by_id[place.id] for place in read if place.id in by_id], query)
             if read:
                 listing.at = _place_of(read[-1])
-            listing.ended = not more and len(stretch) <= limit
+            listing.more = not query.status and len(stretch) > count
+            listing.ended = not cut_off and len(stretch) <= count
 
     async def _places(
         self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None, limit: int
@@ -246,7 +251,7 @@ def _slice(listing: Listing, page: Page, total: int | None) -> Slice[Order]:
     return Slice(
         rows=tuple(order for _, order in shown),
         cursors=tuple(_cursor(position) for position, _ in shown),
-        has_next=len(listing.orders) > page.first,
+        has_next=listing.more or len(listing.orders) > page.first,
         has_previous=page.after is not None,
         total=total,
     )
