@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -60,6 +60,11 @@ async def control(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
         await client.delete("/sandbox/counters")
         yield client
         await client.delete("/sandbox/knobs")
+
+
+async def outcomes(*reads: Awaitable[Any]) -> list[Any]:
+    """What each read gave or raised."""
+    return await asyncio.gather(*reads, return_exceptions=True)
 
 
 def price(sku: str) -> PriceRequest:
@@ -172,7 +177,7 @@ async def test_batch_ends_when_all_its_readers_are_gone(erp: Source, control: ht
             await asyncio.sleep(0)
     for reader in readers:
         reader.cancel()
-    assert [type(error) for error in await asyncio.gather(*readers, return_exceptions=True)] == [
+    assert [type(error) for error in await outcomes(*readers)] == [
         asyncio.CancelledError,
         asyncio.CancelledError,
     ]
@@ -189,11 +194,10 @@ async def test_fault_of_a_part_is_its_readers_alone(
     erp: Source, control: httpx.AsyncClient, kind: str, expected: type[Exception]
 ):
     await control.post("/sandbox/knobs", json={"resource": "prices", "errorRate": 1, "errorKind": kind})
-    prices, items, stock = await asyncio.gather(
+    prices, items, stock = await outcomes(
         erp.prices.quote(SYSTEM, [price("SKU-0001")]),
         erp.items.by_sku(SYSTEM, ["SKU-0001"]),
         erp.stock.levels(SYSTEM, ["SKU-0001"]),
-        return_exceptions=True,
     )
     assert type(prices) is expected
     assert (set(items), set(stock)) == ({"SKU-0001"}, {"SKU-0001"})
@@ -201,8 +205,8 @@ async def test_fault_of_a_part_is_its_readers_alone(
 
 async def test_throttled_part_is_throttled(erp: Source, control: httpx.AsyncClient):
     await control.post("/sandbox/knobs", json={"resource": "prices", "rateLimit": 0})
-    prices, items = await asyncio.gather(
-        erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"]), return_exceptions=True
+    prices, items = await outcomes(
+        erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"])
     )
     assert type(prices) is SourceThrottled
     assert set(items) == {"SKU-0001"}
@@ -211,10 +215,8 @@ async def test_throttled_part_is_throttled(erp: Source, control: httpx.AsyncClie
 async def test_part_that_hangs_fails_at_the_deadline(erp: Source, control: httpx.AsyncClient):
     await control.post("/sandbox/knobs", json={"resource": "prices", "errorRate": 1, "errorKind": "hang"})
     with telemetry.begin(timeout=0.4):
-        prices, items = await asyncio.gather(
-            erp.prices.quote(SYSTEM, [price("SKU-0001")]),
-            erp.items.by_sku(SYSTEM, ["SKU-0001"]),
-            return_exceptions=True,
+        prices, items = await outcomes(
+            erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"])
         )
     assert type(prices) is DeadlineExceeded
     assert set(items) == {"SKU-0001"}
@@ -223,8 +225,8 @@ async def test_part_that_hangs_fails_at_the_deadline(erp: Source, control: httpx
 async def test_broken_connection_fails_the_unfinished_parts(erp: Source, control: httpx.AsyncClient):
     fault = {"resource": "prices", "delayMs": 300, "errorRate": 1, "errorKind": "reset"}
     await control.post("/sandbox/knobs", json=fault)
-    prices, items = await asyncio.gather(
-        erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"]), return_exceptions=True
+    prices, items = await outcomes(
+        erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"])
     )
     assert type(prices) is SourceUnavailable
     assert set(items) == {"SKU-0001"}
@@ -238,8 +240,8 @@ async def test_batch_that_ends_early_fails_the_unfinished_parts():
 
     async with serve(Starlette(routes=[Route(BATCH, answer, methods=["POST"])])) as url:
         source = connected(url)
-        items, stock = await asyncio.gather(
-            source.items.by_sku(SYSTEM, ["SKU-0001"]), source.stock.levels(SYSTEM, ["SKU-0001"]), return_exceptions=True
+        items, stock = await outcomes(
+            source.items.by_sku(SYSTEM, ["SKU-0001"]), source.stock.levels(SYSTEM, ["SKU-0001"])
         )
         await source.aclose()
     assert items == {}
@@ -257,7 +259,7 @@ async def test_closing_ends_what_waits(erp: Source, control: httpx.AsyncClient):
         while not calls:
             await asyncio.sleep(0)
     await erp.aclose()
-    errors = await asyncio.gather(*readers, return_exceptions=True)
+    errors = await outcomes(*readers)
     assert [type(error) for error in errors] == [SourceUnavailable, SourceUnavailable]
 
 
