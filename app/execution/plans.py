@@ -32,7 +32,7 @@ from app.execution.completion import Completion
 from app.execution.documents import coded
 from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused
 from app.execution.runner import Reading, shaped
-from app.execution.shape import Level, Tree
+from app.execution.shape import Level, PlanField, Tree
 from app.execution.shaping import Shaper, generate
 
 MOST_VARIANTS = 16
@@ -47,6 +47,7 @@ class Plan:
     text: str
     shapers: Mapping[int, Shaper]
     constants: dict[int, dict[str, Any]]
+    early: tuple[PlanField, ...]
     types: dict[tuple[int, type], str | None] = field(default_factory=dict)
 
     def type_of(self, value: Any, level: Level) -> str | None:
@@ -75,7 +76,8 @@ def make_plan(schema: GraphQLSchema, operation: Operation, switches: Switches, r
     root: Any = schema.query_type
     tree = compiler.compile(root, operation.definition.selection_set)
     text, shapers = generate(tree)
-    return Plan(tree, text, shapers, dict(_constants(tree)))
+    early = tuple(one for one in tree.walk() if one.edge and one.edge.early and not one.refused)
+    return Plan(tree, text, shapers, dict(_constants(tree)), early)
 
 
 def _constants(tree: Tree) -> Iterator[tuple[int, dict[str, Any]]]:

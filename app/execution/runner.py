@@ -35,6 +35,10 @@ class Reading:
         """Read everything, from the root's fields down."""
         root = self.plan.tree.root
         self.rows[root.index] = (None,)
+        for one in self.plan.early:
+            arguments = self.arguments(one)
+            if one.edge is not None and one.edge.early is not None and not isinstance(arguments, Exception):
+                one.edge.early(self.ctx, **arguments)
         await _together([self._root_field(one) for one in root.columns])
 
     async def _root_field(self, one: PlanField) -> None:

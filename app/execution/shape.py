@@ -21,6 +21,8 @@ class EdgeLike(Protocol):
 
     ahead: Callable[..., None] | None
     """Starts what the edge will read of a parent of which only the key is known: `ahead(ctx, key, **args)`."""
+    early: Callable[..., None] | None
+    """Starts what the edge will read whatever its parents are: `early(ctx, **args)`."""
     known_key: Callable[..., Any] | None
     """For a root field: the key of what it will answer, if its arguments tell it: `known_key(**args)`."""
 

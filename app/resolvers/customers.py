@@ -91,6 +91,13 @@ async def orders(
     return await asyncio.gather(*(page_of(row) for row in rows), return_exceptions=True)  # type: ignore[return-value]
 
 
+def early(ctx: Context, customer: CustomerKey, **_: object) -> None:
+    """Start the read of a customer that an argument names by its number."""
+    if customer.number is not None:
+        with suppress(InvalidInput):
+            ctx.loaders.customers.prefetch(checked(customer.number, "A customer number"))
+
+
 def known_number(by: CustomerKey) -> str | None:
     """The number of the customer that a key means, where the key says it."""
     return by.number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -71,8 +72,7 @@ class _Draft:
 async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Sequence[Line]) -> list[PricedLine]:
     """Root: price, stock and substitutes of each line, in the order of the lines."""
     drafts = [_Draft(line) for line in lines]
-    buyer = await _buyer(customer, drafts, ctx)
-    await _find_items(drafts, ctx)
+    buyer, _ = await asyncio.gather(_buyer(customer, drafts, ctx), _find_items(drafts, ctx))
     for draft in drafts:
         _check_unit(draft)
     skus = [draft.item.sku for draft in drafts if draft.item]

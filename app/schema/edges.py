@@ -47,6 +47,7 @@ class Edge(StrawberryField):
         name: str | None = None,
         ahead: Callable[..., None] | None = None,
         known_key: Callable[..., Any] | None = None,
+        early: Callable[..., None] | None = None,
         deprecation_reason: str | None = None,
     ) -> None:
         super().__init__(
@@ -59,6 +60,7 @@ class Edge(StrawberryField):
         self.is_root = is_root
         self.ahead = ahead
         self.known_key = known_key
+        self.early = early
         self._declared = (returns, args, name)
         self.arguments = [
             StrawberryArgument(
@@ -82,6 +84,7 @@ class Edge(StrawberryField):
             name=name,
             ahead=self.ahead,
             known_key=self.known_key,
+            early=self.early,
             deprecation_reason=self.deprecation_reason,
         )
         copied.python_name = self.python_name
@@ -141,15 +144,23 @@ def edge(
     args: Mapping[str, Argument] | None = None,
     name: str | None = None,
     ahead: Callable[..., None] | None = None,
+    early: Callable[..., None] | None = None,
 ) -> Any:
     """A field answered by `function(parents, ctx, **args)` with a sequence as long as `parents`.
 
-    An element that is an exception is an error of that parent's field alone. `ahead(ctx, key, **args)` may start the
-    read as soon as the parent's key is known, before there is a parent.
+    An element that is an exception is an error of that parent's field alone. Two functions may start reads before there
+    is a parent: `ahead(ctx, key, **args)` as soon as its key is known, `early(ctx, **args)` with the operation.
     """
     declared = args or {}
     return Edge(
-        function, returns=returns, description=description, args=declared, is_root=False, name=name, ahead=ahead
+        function,
+        returns=returns,
+        description=description,
+        args=declared,
+        is_root=False,
+        name=name,
+        ahead=ahead,
+        early=early,
     )
 
 

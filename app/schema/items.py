@@ -9,6 +9,7 @@ from typing import Annotated
 import strawberry
 
 from app.resolvers import availability as availability_edges
+from app.resolvers import customers as customer_edges
 from app.resolvers import items as item_edges
 from app.resolvers import keys
 from app.resolvers import prices as price_edges
@@ -150,6 +151,7 @@ class Item(Node):
             "uom": Argument(str | None, "Code or name of the unit; the base unit by default."),
             "on": Argument(date | None, "For an order on this day; today by default."),
         },
+        early=customer_edges.early,
     )
     availability = edge(
         availability_edges.of_items,

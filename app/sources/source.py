@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from app.sources.billing import Billing
 from app.sources.changes import Changes
@@ -16,9 +17,18 @@ from app.sources.stock import Balances, Reservations, Stock
 from app.sources.warehouses import Warehouses
 
 
+def by_hundreds(_: str, keys: int, __: Any) -> int:
+    """One request for each hundred keys."""
+    return -(-keys // 100)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A connected source. A port it cannot serve is None; `ping` raises a SourceError when it is not well."""
+    """A connected source. A port it cannot serve is None; `ping` raises a SourceError when it is not well.
+
+    `requests` says how many requests a read of so many keys makes on the wire. A source that `coalesces` sends the
+    reads of one moment together, as one request. `brings_shipments` says that its orders come with their shipments.
+    """
 
     name: str
     vendor: str
@@ -37,3 +47,6 @@ class Source:
     shipments: Shipments | None = None
     billing: Billing | None = None
     changes: Changes | None = None
+    requests: Callable[[str, int, Any], int] = by_hundreds
+    coalesces: bool = False
+    brings_shipments: bool = False

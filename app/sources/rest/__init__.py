@@ -14,6 +14,7 @@ from app.settings import SourceSettings
 from app.sources.rest.billing import RestBilling
 from app.sources.rest.changes import RestChanges
 from app.sources.rest.client import Client
+from app.sources.rest.contract import MAX_KEYS
 from app.sources.rest.customers import RestCredit, RestCustomers
 from app.sources.rest.items import RestContents, RestItems
 from app.sources.rest.mapping import Mapper
@@ -49,4 +50,17 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         "changes": RestChanges(client),
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}
-    return Source(name=name, vendor="rest", ping=client.ping, aclose=client.aclose, **served)
+    return Source(
+        name=name,
+        vendor="rest",
+        ping=client.ping,
+        aclose=client.aclose,
+        requests=requests,
+        coalesces=client.coalesces,
+        **served,
+    )
+
+
+def requests(_: str, keys: int, __: object) -> int:
+    """One request for each chunk of keys."""
+    return -(-keys // MAX_KEYS)

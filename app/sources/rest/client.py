@@ -98,6 +98,11 @@ class Client:
         """The keys in portions that one read may ask for; none for no keys."""
         return [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
 
+    @property
+    def coalesces(self) -> bool:
+        """Whether reads of one moment travel together."""
+        return self._batcher is not None
+
     async def ping(self) -> None:
         """Raises what is wrong with the system."""
         await self._http.request("GET", HEALTH, call="ping")

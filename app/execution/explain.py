@@ -1,0 +1,132 @@
+"""What an operation will ask of the sources, told before anything is asked.
+
+The plan runs against a model of the sources (`app/sources/model.py`), so the reads, their order and their dependence
+are those of a real run, for the list sizes that the arguments and the assumptions say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from graphql import ExecutionResult
+
+
+class Noted(Protocol):
+    """A read that the model noted."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def read(self) -> str: ...
+    @property
+    def keys(self) -> int: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def round(self) -> int: ...
+    @property
+    def kept(self) -> bool: ...
+
+
+class Journal(Protocol):
+    """The model's log."""
+
+    reads: Sequence[Any]
+
+    async def drive(self, run: asyncio.Task[Any]) -> None:
+        """Let the run go on, round after round."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Requests to one source in one round, and the reads they are made for, with how many keys each."""
+
+    source: str
+    requests: int
+    reads: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Rounds of calls: a round waits for the one before it. `kept` are reads answered from what is kept already;
+    `cost` counts a request as 10 and a key as 1."""
+
+    rounds: tuple[tuple[Call, ...], ...]
+    kept: tuple[str, ...]
+    refused: tuple[str, ...]
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """Requests by source."""
+        totals: dict[str, int] = {}
+        for calls in self.rounds:
+            for call in calls:
+                totals[call.source] = totals.get(call.source, 0) + call.requests
+        return totals
+
+    @property
+    def cost(self) -> int:
+        """Cost units: 10 for a request, 1 for a key."""
+        return sum(10 * call.requests + sum(keys for _, keys in call.reads) for calls in self.rounds for call in calls)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `extensions.explain` and `--json` show."""
+        return {
+            "requests": {"total": sum(self.requests.values()), "bySource": self.requests},
+            "cost": self.cost,
+            "rounds": [
+                [
+                    {
+                        "source": call.source,
+                        "requests": call.requests,
+                        "reads": [{"read": read, "keys": keys} for read, keys in call.reads],
+                    }
+                    for call in calls
+                ]
+                for calls in self.rounds
+            ],
+            "fromKept": list(self.kept),
+            "refused": list(self.refused),
+        }
+
+    def as_text(self) -> str:
+        """A tree for people."""
+        total = sum(self.requests.values())
+        each = ", ".join(f"{source} {count}" for source, count in self.requests.items())
+        lines = [f"{total} requests ({each}), cost {self.cost}, in {len(self.rounds)} rounds"]
+        for number, calls in enumerate(self.rounds, 1):
+            lines.append(f"round {number}{'' if number == 1 else ', after round ' + str(number - 1)}")
+            for call in calls:
+                lines.append(f"  {call.source}: {call.requests} request{'s' if call.requests != 1 else ''}")
+                lines += [f"    {read} for {keys} key{'s' if keys != 1 else ''}" for read, keys in call.reads]
+        lines += [f"kept: {read}" for read in self.kept] + [f"refused: {name}" for name in self.refused]
+        return "\n".join(lines)
+
+
+async def explain(
+    run: Any, journal: Journal, coalescing: frozenset[str], refused: Sequence[str] = ()
+) -> tuple[Explanation, ExecutionResult]:
+    """Drive a run against the model to its end, and tell what it asked."""
+    task = asyncio.ensure_future(run)
+    await journal.drive(task)
+    return explanation(journal.reads, coalescing, refused), await task
+
+
+def explanation(reads: Sequence[Noted], coalescing: frozenset[str], refused: Sequence[str] = ()) -> Explanation:
+    """The reads of a run as rounds of calls."""
+    asked = [read for read in reads if not read.kept]
+    numbers = sorted({read.round for read in asked})
+    rounds = tuple(tuple(_calls([read for read in asked if read.round == number], coalescing)) for number in numbers)
+    kept = tuple(dict.fromkeys(f"{read.source}.{read.read}" for read in reads if read.kept))
+    return Explanation(rounds, kept, tuple(refused))
+
+
+def _calls(reads: Sequence[Noted], coalescing: frozenset[str]) -> Iterable[Call]:
+    for source in dict.fromkeys(read.source for read in reads):
+        own = [read for read in reads if read.source == source]
+        requests = 1 if source in coalescing else sum(read.requests for read in own)
+        yield Call(source, requests, tuple((read.read, read.keys) for read in own))

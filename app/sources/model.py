@@ -1,0 +1,310 @@
+"""A model of the sources: every port answers plausible rows at once and notes what it was asked, in rounds.
+
+A plan that runs against the model makes exactly the reads that it would make of the real sources for such rows: what
+waits for an answer is in a later round than what it waits for. `explain` is made of that; nothing leaves the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from app.sources.billing import Invoice, InvoiceStatus
+from app.sources.common import Freshness, Money, Slice
+from app.sources.customers import CreditState, CreditStatus, Customer, CustomerPart, CustomerQuery, PriceAgreement
+from app.sources.items import Item, ItemContent, ItemCost, ItemQuery, ItemRelation, RelationType, Uom
+from app.sources.orders import Order, OrderLine, OrderQuery, OrderStatus, Totals
+from app.sources.prices import ContractPrice
+from app.sources.shipments import Shipment, ShipmentStatus
+from app.sources.stock import StockLevel
+from app.sources.warehouses import Warehouse, WarehouseKind
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from app.sources import Sources
+
+THEN = datetime(2000, 1, 1, tzinfo=UTC)
+QUIET_TURNS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What the model takes for granted of data that nobody has read."""
+
+    lines: int = 5
+    shipments: int = 1
+    relations: int = 2
+    tiers: int = 3
+    warehouses: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A read of a port: which source, what, for how many keys, in how many requests on the wire."""
+
+    source: str
+    read: str
+    keys: int
+    requests: int
+    round: int = 0
+    kept: bool = False
+
+
+@dataclass(slots=True)
+class Log:
+    """What was asked, and the gate that opens round after round."""
+
+    reads: list[Read] = field(default_factory=list)
+    round: int = 1
+    _gate: asyncio.Event = field(default_factory=asyncio.Event)
+    _stirred: bool = False
+
+    async def note(self, read: Read) -> None:
+        """Note a read of this round, and wait until the round is over."""
+        self.reads.append(replace(read, round=self.round))
+        self._stirred = True
+        if not read.kept:
+            await self._gate.wait()
+
+    async def drive(self, run: asyncio.Task[Any]) -> None:
+        """Open the gate whenever nothing more is asked in a round, until the run ends."""
+        while not run.done():
+            quiet = 0
+            while quiet < QUIET_TURNS and not run.done():
+                await asyncio.sleep(0)
+                quiet = 0 if self._stirred else quiet + 1
+                self._stirred = False
+            self.round += 1
+            opened, self._gate = self._gate, asyncio.Event()
+            opened.set()
+
+
+class Modelled:
+    """The ports of one source. `requests(read, keys, assumptions)` tells what a read costs on its wire."""
+
+    def __init__(
+        self, name: str, log: Log, assume: Assumptions, requests: Callable[[str, int, Assumptions], int]
+    ) -> None:
+        self._name = name
+        self._log = log
+        self._assume = assume
+        self._requests = requests
+        self._freshness = Freshness(source=name, as_of=THEN)
+
+    async def _note(self, read: str, keys: int, *, kept: bool = False) -> None:
+        requests = 0 if kept else self._requests(read, keys, self._assume)
+        await self._log.note(Read(self._name, read, keys, requests, kept=kept))
+
+    def port(self, domain: str) -> Any:
+        """The port of a domain: a read `x` is answered by the method `_domain_x` here, else by nothing found."""
+        return _Port(self, domain)
+
+    async def read(self, domain: str, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        """Note a read and answer it."""
+        _, *given = arguments
+        keys = list(given.pop(0)) if given and isinstance(given[0], (list, tuple)) else []
+        await self._note(f"{domain}.{name}", max(len(keys), 1), kept=domain == "warehouses")
+        answer = getattr(self, f"_{domain}_{name}", None)
+        return answer(keys, *given, **options) if answer else {}
+
+    def _customers_by_number(self, keys: list[str], parts: Sequence[CustomerPart] = ()) -> dict[str, Customer]:
+        tiers = tuple(Decimal(10**tier) for tier in range(self._assume.tiers))
+        agreement = PriceAgreement(id="model", tiers=tiers)
+        credit = self._credit() if CustomerPart.CREDIT in parts else None
+        return {key: Customer(number=key, name=key, currency="USD", agreement=agreement, credit=credit) for key in keys}
+
+    def _customers_by_id(self, keys: list[str]) -> dict[str, Customer]:
+        return self._customers_by_number(keys)
+
+    def _customers_search(self, _: list[str], query: CustomerQuery) -> Slice[Customer]:
+        return _page([self._customers_by_number([f"C{row}"])[f"C{row}"] for row in range(query.page.first)])
+
+    def _credit(self) -> CreditStatus:
+        return CreditStatus(state=CreditState.OK, checked_at=THEN, freshness=self._freshness)
+
+    def _credit_status(self, keys: list[str]) -> dict[str, CreditStatus]:
+        return dict.fromkeys(keys, self._credit())
+
+    def _items_by_sku(self, keys: list[str]) -> dict[str, Item]:
+        each = Uom(code="EA", name="each", is_base=True, is_sales=True)
+        box = Uom(code="XBX", name="box", numerator=12)
+        return {key: Item(sku=key, name=key, base_uom="EA", uoms=(each, box)) for key in keys}
+
+    _items_by_gtin = _items_by_id = _items_by_sku
+
+    def _items_by_customer_part(self, keys: list[Any]) -> dict[Any, str]:
+        return {key: key.number for key in keys}
+
+    def _items_part_numbers(self, keys: list[Any]) -> dict[Any, str]:
+        return {key: key.sku for key in keys}
+
+    def _items_relations(self, keys: list[str]) -> dict[str, tuple[ItemRelation, ...]]:
+        return {
+            key: tuple(
+                ItemRelation(type=RelationType.SUBSTITUTE, sku=f"{key}-{row}", approved=True)
+                for row in range(self._assume.relations)
+            )
+            for key in keys
+        }
+
+    def _items_costs(self, keys: list[str]) -> dict[str, ItemCost]:
+        return {key: ItemCost(sku=key) for key in keys}
+
+    def _items_search(self, _: list[str], query: ItemQuery) -> Slice[Item]:
+        return _page(list(self._items_by_sku([f"S{row}" for row in range(query.page.first)]).values()))
+
+    def _contents_contents(self, keys: list[str]) -> dict[str, ItemContent]:
+        return {key: ItemContent(sku=key) for key in keys}
+
+    def _warehouses_all(self, _: list[str]) -> tuple[Warehouse, ...]:
+        return tuple(
+            Warehouse(code=f"W{row}", name=f"W{row}", kind=WarehouseKind.OWN) for row in range(self._assume.warehouses)
+        )
+
+    def _stock_levels(self, keys: list[str]) -> dict[str, StockLevel]:
+        return {key: StockLevel(sku=key, uom="EA", freshness=self._freshness) for key in keys}
+
+    def _prices_quote(self, keys: list[Any]) -> dict[Any, ContractPrice]:
+        return {
+            key: ContractPrice(
+                customer=key.customer,
+                sku=key.sku,
+                uom=key.uom or "EA",
+                quantity=key.quantity,
+                unit_price=Money(amount=Decimal(1), currency="USD"),
+                authority=self._name,
+                quoted_at=THEN,
+                freshness=self._freshness,
+            )
+            for key in keys
+        }
+
+    def _order(self, number: str, customer: str) -> Order:
+        lines = tuple(
+            OrderLine(
+                id=f"{number}-{row}",
+                number=row + 1,
+                order=number,
+                customer=customer,
+                sku=f"S-{number}-{row}",
+                uom="EA",
+                quantity=Decimal(1),
+            )
+            for row in range(self._assume.lines)
+        )
+        money = Money(amount=Decimal(1), currency="USD")
+        return Order(
+            id=number,
+            source=self._name,
+            number=number,
+            customer=customer,
+            status=OrderStatus.PROCESSING,
+            currency="USD",
+            totals=Totals(total=money),
+            lines=lines,
+            freshness=self._freshness,
+            shipments=self._shipments_of(number, customer) if self.brings_shipments else None,
+        )
+
+    brings_shipments = False
+
+    def _orders_by_number(self, keys: list[str]) -> dict[str, Order]:
+        return {key: self._order(key, "C0") for key in keys}
+
+    _orders_by_id = _orders_by_number
+
+    def _orders_by_customer_po(self, keys: list[Any]) -> dict[Any, Order]:
+        return {key: self._order(key.number, key.customer) for key in keys}
+
+    def _orders_by_customer(self, keys: list[str], query: OrderQuery) -> dict[str, Slice[Order]]:
+        return {key: _page([self._order(f"{key}-{row}", key) for row in range(query.page.first)]) for key in keys}
+
+    def _shipments_of(self, number: str, customer: str) -> tuple[Shipment, ...]:
+        return tuple(
+            Shipment(
+                id=f"{number}-{row}",
+                source=self._name,
+                orders=(number,),
+                customer=customer,
+                tracking_number=f"T{number}-{row}",
+                warehouse="W0",
+                status=ShipmentStatus.IN_TRANSIT,
+                freshness=self._freshness,
+            )
+            for row in range(self._assume.shipments)
+        )
+
+    def _shipments_by_order(self, keys: list[str]) -> dict[str, tuple[Shipment, ...]]:
+        return {key: self._shipments_of(key, "C0") for key in keys}
+
+    def _shipments_by_id(self, keys: list[str]) -> dict[str, Shipment]:
+        return {key: self._shipments_of(key, "C0")[0] for key in keys}
+
+    _shipments_by_tracking_number = _shipments_by_id
+
+    def _billing_invoices(self, keys: list[str]) -> dict[str, tuple[Invoice, ...]]:
+        money = Money(amount=Decimal(1), currency="USD")
+        invoice = Invoice(
+            id="1",
+            source=self._name,
+            status=InvoiceStatus.POSTED,
+            total=money,
+            customer="C0",
+            freshness=self._freshness,
+        )
+        return dict.fromkeys(keys, (invoice,))
+
+
+class _Port:
+    """Any port: each of its reads goes to the model."""
+
+    def __init__(self, model: Modelled, domain: str) -> None:
+        self._model = model
+        self._domain = domain
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """The read of that name."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        async def read(*arguments: Any, **options: Any) -> Any:
+            return await self._model.read(self._domain, name, arguments, options)
+
+        return read
+
+
+def _page(rows: Sequence[Any]) -> Slice[Any]:
+    return Slice(rows=tuple(rows), cursors=tuple(str(row) for row in range(len(rows))), has_next=True)
+
+
+def model_of(settings: Settings, real: Sources, log: Log, assume: Assumptions) -> Sources:
+    """The configured sources, modelled: the same domains, masters and routes, and each vendor's own cost of a read."""
+    from app.sources.assembly import assemble
+
+    connected = {}
+    for name, source in real.connected.items():
+        model = Modelled(name, log, assume, source.requests)
+        model.brings_shipments = source.brings_shipments
+        ports = {port: model.port(port) for port in PORTS if getattr(source, port) is not None}
+        connected[name] = replace(source, **ports)
+    return assemble(settings, connected)
+
+
+PORTS = (
+    "customers",
+    "credit",
+    "items",
+    "contents",
+    "warehouses",
+    "stock",
+    "reservations",
+    "balances",
+    "prices",
+    "orders",
+    "shipments",
+    "billing",
+)
