@@ -7,15 +7,19 @@ import difflib
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
+import orjson
 import typer
 
-from app.auth.principal import Role
+from app.auth.principal import Principal, Role
 from app.errors import ConfigurationError, TradegraphError
 from app.settings import Settings
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_DIR = Path(".tradegraph")
@@ -77,13 +81,105 @@ def token(
     """Print a bearer token for a demo gateway over the same data folder. Other gateways do not believe it."""
     from app.auth.demo import demo_auth, issue_demo_token
 
-    unknown = [name for name in role if name not in {known.value for known in Role}]
-    if unknown:
-        raise ConfigurationError("--role", unknown[0], f"choose from {', '.join(Role)}")
-    roles = [Role(name) for name in role]
+    roles = sorted(_roles(role))
     auth = demo_auth(data_dir)
     made = issue_demo_token(auth, roles=roles, subject=subject or f"demo-{role[0]}", customers=customer or (), ttl=ttl)
     print(made)
+
+
+@app.command()
+def plan(
+    file: Annotated[Path, typer.Argument(help="A GraphQL document.")],
+    operation: Annotated[str | None, typer.Option(help="The operation, where the document has several.")] = None,
+    variables: Annotated[str, typer.Option(help="JSON; only `@skip` and `@include` need them.")] = "{}",
+) -> None:
+    """Print the plan that a document is compiled to."""
+    from app.execution.printing import printed
+    from app.planning import plan_of
+
+    made = _refusals_told(lambda: plan_of(_text(file), operation, _variables(variables)))
+    if made is None:
+        print("This operation is not compiled: graphql-core runs it field by field.", file=sys.stderr)
+        raise typer.Exit(1)
+    sys.stdout.write(printed(made))
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="A GraphQL document.")],
+    variables: Annotated[str, typer.Option(help="JSON.")] = "{}",
+    role: Annotated[list[str] | None, typer.Option(help="The caller's role; may be given again.")] = None,
+    customer: Annotated[list[str] | None, typer.Option(help="The caller's account; may be given again.")] = None,
+    operation: Annotated[str | None, typer.Option(help="The operation, where the document has several.")] = None,
+    lines: Annotated[int, typer.Option(help="Lines that an order is taken to have.", min=0, max=1000)] = 5,
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of a tree.")] = False,
+) -> None:
+    """Tell what a document will ask of the sources, without asking them. Without settings: of the demo's sandbox."""
+    from app.planning import explained
+    from app.sources.model import Assumptions
+
+    who = _principal(role or ["csr"], customer or [])
+    given, assume = _variables(variables), Assumptions(lines=lines)
+    settings = _settings_for(config)
+    found = _refusals_told(lambda: explained(settings, _text(file), given, who, operation=operation, assume=assume))
+    if json:
+        print(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        print(found.as_text())
+
+
+def _settings_for(config: Path | None) -> Settings:
+    """The configured settings; without any, those of the demo's sandbox, which need not run."""
+    from app.demo import SANDBOX_DOMAINS, sandbox_sources
+    from app.settings import load
+
+    settings = load(config)
+    if settings.sources:
+        return settings
+    nowhere = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
+    return Settings(sources=sandbox_sources(nowhere, "none"), domains=SANDBOX_DOMAINS)
+
+
+def _text(file: Path) -> str:
+    if not file.is_file():
+        raise ConfigurationError("file", str(file), "there is no such file; name a GraphQL document")
+    return file.read_text(encoding="utf-8")
+
+
+def _variables(text: str) -> dict[str, Any]:
+    try:
+        read = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        read = None
+    if not isinstance(read, dict):
+        raise ConfigurationError("--variables", text[:200], 'must be a JSON object, such as {"orders": 20}')
+    return read
+
+
+def _principal(roles: list[str], customers: list[str]) -> Principal:
+    return Principal(subject="explain", roles=_roles(roles), customers=frozenset(customers))
+
+
+def _roles(names: list[str]) -> frozenset[Role]:
+    known = {role.value: role for role in Role}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigurationError("--role", unknown[0], f"choose from {', '.join(Role)}")
+    return frozenset(known[name] for name in names)
+
+
+def _refusals_told(work: Callable[[], T]) -> T:
+    """Run something that may refuse its document, and tell why, with the place."""
+    from app.execution.engine import RequestRefused
+
+    try:
+        return work()
+    except RequestRefused as refused:
+        for error in refused.errors:
+            places = ", ".join(f"{place.line}:{place.column}" for place in error.locations or ())
+            print(f"{places or 'document'}: {error.message}", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 @schema.command("print")

@@ -34,7 +34,10 @@ class Noted(Protocol):
 class Journal(Protocol):
     """The model's log."""
 
-    reads: Sequence[Any]
+    @property
+    def reads(self) -> Sequence[Any]:
+        """What was asked so far."""
+        ...
 
     async def drive(self, run: asyncio.Task[Any]) -> None:
         """Let the run go on, round after round."""

@@ -139,28 +139,39 @@ class PlanEngine:
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
         """See `Engine.execute`."""
+        found = self._planned(operation, getattr(context, "rights", EVERYTHING))
+        if found is None:
+            return await self._reference.execute(operation, context)
+        plan, variables = found
+        return await run(plan, variables, context)
+
+    def plan_for(self, operation: Operation, rights: Rights = EVERYTHING) -> Plan | None:
+        """The plan that would run, variables unseen but for the switches; None where graphql-core does."""
+        prepared = operation.prepared(_prepare)
+        switches = {name: operation.variables.get(name, True) is True for name in prepared.switches}
+        return self._plan(operation, prepared, switches, rights) if prepared.compiles else None
+
+    def _planned(self, operation: Operation, rights: Rights) -> tuple[Plan, VariableValues] | None:
         prepared = operation.prepared(_prepare)
         if not prepared.compiles:
-            return await self._reference.execute(operation, context)
+            return None
         variables = get_variable_values(
             self._schema, operation.definition.variable_definitions or (), operation.variables
         )
         if isinstance(variables, list):
             raise RequestRefused([coded(error, BadUserInput.code) for error in variables])
-        plan = self.plan(operation, prepared, variables, getattr(context, "rights", EVERYTHING))
-        if plan is None:
-            return await self._reference.execute(operation, context)
-        return await run(plan, variables, context)
+        coerced = ((name, variables.coerced.get(name)) for name in prepared.switches)
+        switches = {name: value for name, value in coerced if isinstance(value, bool)}
+        if len(switches) < len(prepared.switches):
+            return None  # A null, which only a run can refuse.
+        return self._plan(operation, prepared, switches, rights), variables
 
-    def plan(self, operation: Operation, prepared: Prepared, variables: VariableValues, rights: Rights) -> Plan | None:
-        """The plan for these values of the operation's switches; None where one of them has no value."""
-        switches = {name: variables.coerced.get(name) for name in prepared.switches}
-        if not all(isinstance(value, bool) for value in switches.values()):
-            return None
+    def _plan(self, operation: Operation, prepared: Prepared, switches: Switches, rights: Rights) -> Plan:
+        """The plan for these values of the operation's switches."""
         key = (rights, frozenset(switches.items()))
         plan = prepared.plans.get(key)
         if plan is None:
-            plan = make_plan(self._schema, operation, {name: value is True for name, value in switches.items()}, rights)
+            plan = make_plan(self._schema, operation, switches, rights)
             if len(prepared.plans) >= MOST_VARIANTS:
                 prepared.plans.pop(next(iter(prepared.plans)))
             prepared.plans[key] = plan

@@ -8,7 +8,7 @@ by `completion` instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -69,23 +69,24 @@ def write_moment(value: datetime) -> datetime:
 def generate(tree: Tree) -> tuple[str, dict[int, Shaper]]:
     """The text of all shapers, and the functions by their selection's index."""
     source = Source()
-    owned = [one for one in tree.walk() if one.level is not None and not one.is_inline]
-    needed = [tree.root, *(selection for one in owned if one.level for selection in one.level.selections.values())]
-    for selection in needed:
-        _write_shaper(selection, source)
+    needed = [tree.root]
+    _write_shaper(tree.root, (), source)
+    for level in (one.level for one in tree.walk() if one.level is not None and not one.is_inline):
+        for selection in level.selections.values():
+            needed.append(selection)
+            _write_shaper(selection, level.path, source)
     text = "\n".join(source.lines)
     scope = dict(source.names)
     exec(compile(text, "<plan>", "exec"), scope)  # noqa: S102 - the text is made of the schema's own names, quoted by repr
     return text, {selection.index: scope[f"shape_{selection.index}"] for selection in needed}
 
 
-def _write_shaper(selection: Selection, source: Source) -> None:
+def _write_shaper(selection: Selection, path: Sequence[str], source: Source) -> None:
     columns = selection.columns
     names = {one.index: f"c{one.index}" for one in columns}
-    where = ".".join((selection.type.name, *(one.key for one in selection.fields[:4])))
     source.lines += [
         f"def shape_{selection.index}(rows{''.join(f', {name}' for name in names.values())}):",
-        f"    # {where}{', ...' if len(selection.fields) > 4 else ''}",
+        f"    # {'.'.join(path) or 'the answer'}: {selection.type.name}",
     ]
     row = "r"
     values = {one.index: f"x{one.index}" for one in columns}

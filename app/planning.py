@@ -1,0 +1,69 @@
+"""Plans and explanations of operations, for the command line and for callers who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from app.auth.principal import Principal
+from app.execution.engine import Operation, Request
+from app.execution.explain import Explanation, explain
+from app.execution.plans import Plan, PlanEngine
+from app.resolvers.context import Context
+from app.schema import build_schema
+from app.settings import Settings
+from app.sources import Sources, connect_all
+from app.sources.common import utc_now
+from app.sources.model import Assumptions, Log, model_of
+
+
+def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) -> Plan | None:
+    """The plan of an operation; None where graphql-core runs it. Raises RequestRefused for what is not valid.
+
+    Of the variables only those of `@skip` and `@include` matter; what is not given counts as true.
+    """
+    engine = PlanEngine(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
+    return engine.plan_for(engine.prepare(Request(document, operation, dict(variables))))
+
+
+class Explainer:
+    """Explains operations over configured sources without asking them."""
+
+    def __init__(self, settings: Settings, sources: Sources, engine: PlanEngine) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._engine = engine
+        connected = sources.connected.items()
+        self._coalescing = frozenset(name for name, source in connected if source.coalesces)
+
+    async def explain(self, operation: Operation, who: Principal, assume: Assumptions) -> Explanation:
+        """What the operation will ask, for a caller."""
+        log = Log()
+        model = model_of(self._settings, self._sources, log, assume)
+        context = Context(principal=who, sources=model, now=utc_now(), selection=operation.selection)
+        found, _ = await explain(self._engine.execute(operation, context), log, self._coalescing)
+        return found
+
+
+def explained(
+    settings: Settings,
+    document: str,
+    variables: Mapping[str, Any],
+    who: Principal,
+    *,
+    operation: str | None = None,
+    assume: Assumptions = Assumptions(),  # noqa: B008 - frozen
+) -> Explanation:
+    """For the command line: connects nothing, asks nothing."""
+    engine = PlanEngine(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
+    prepared = engine.prepare(Request(document, operation, dict(variables)))
+
+    async def run() -> Explanation:
+        sources = connect_all(settings)
+        try:
+            return await Explainer(settings, sources, engine).explain(prepared, who, assume)
+        finally:
+            await sources.close()
+
+    return asyncio.run(run())
