@@ -137,7 +137,7 @@ def _settings_for(config: Path | None) -> Settings:
     settings = load(config)
     if settings.sources:
         return settings
-    nowhere = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
+    nowhere: dict[str, str] = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
     return Settings(sources=sandbox_sources(nowhere, "none"), domains=SANDBOX_DOMAINS)
 
 
