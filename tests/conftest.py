@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from app import sandbox as sandbox_package
 from app.sandbox import Sandbox, start_sandbox
+from tests.gateway import TODAY, Graph, gateway
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,4 +54,30 @@ def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         if old != folder:
             shutil.rmtree(old, ignore_errors=True)
     with start_sandbox(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def dated_sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox of its own in which it is always `TODAY`, so that tests can name dates. Its data is kept in pytest's
+    cache until the code that makes it changes."""
+    cache = getattr(request.config, "cache", None)
+    kept = tmp_path_factory.getbasetemp() / "dated" if cache is None else cache.mkdir("dated-sandbox")
+    folder = kept / _code_of_the_sandbox()
+    for old in kept.iterdir() if kept.exists() else ():
+        if old != folder:
+            shutil.rmtree(old, ignore_errors=True)
+    with start_sandbox(folder, today=TODAY) as running:
+        yield running
+
+
+def _code_of_the_sandbox() -> str:
+    files = sorted(Path(sandbox_package.__path__[0]).glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+@pytest.fixture
+async def graph(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
+    """The gateway over the sandbox, made anew for the test."""
+    async with gateway(dated_sandbox) as running:
         yield running

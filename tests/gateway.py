@@ -1,0 +1,120 @@
+"""The gateway over the sandbox, both on real ports: what a client of the graph sees, and what its backends count."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from app.auth.demo import AUDIENCE, ISSUER, issue_demo_token
+from app.auth.principal import Role
+from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.sandbox import Sandbox
+from app.server import create_app
+from app.settings import AuthSettings, ServerSettings, Settings, SourceSettings
+from tests.serving import serving
+
+DOCUMENTS = Path(__file__).resolve().parents[1] / "clients" / "documents"
+TODAY = date(2026, 11, 21)
+"""The day it is, for the gateway and for its backends; the sandbox's data is made for it."""
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+AUTH = AuthSettings(
+    issuer=ISSUER,
+    audience=AUDIENCE,
+    algorithms=("HS256",),
+    secret=SecretStr("a secret of the tests, 32 bytes and more"),
+)
+
+
+def signed(role: Role, *customers: str) -> dict[str, str]:
+    """The header that says who asks."""
+    token = issue_demo_token(AUTH, roles=[role], subject=f"a-{role.value}", customers=customers)
+    return {"authorization": f"Bearer {token}"}
+
+
+BUYER = signed(Role.BUYER, "CUST-0001")
+OTHER_BUYER = signed(Role.BUYER, "CUST-0002")
+REP = signed(Role.SALES_REP, *(f"CUST-{number:04}" for number in range(1, 11)))
+CSR = signed(Role.CSR)
+
+
+def document(name: str) -> str:
+    """One of the consumers' documents, as they wrote it."""
+    return (DOCUMENTS / f"{name}.graphql").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A running gateway as its clients reach it, and the sandbox's controls beside it."""
+
+    client: httpx.AsyncClient
+    backends: Mapping[str, httpx.AsyncClient]
+
+    async def ask(
+        self, query: str, variables: Mapping[str, object] | None = None, *, who: Mapping[str, str] = CSR
+    ) -> dict[str, Any]:
+        """The whole answer: `data` and `errors`."""
+        response = await self.client.post("/graphql", json={"query": query, "variables": variables or {}}, headers=who)
+        return response.json()
+
+    async def data(
+        self, query: str, variables: Mapping[str, object] | None = None, *, who: Mapping[str, str] = CSR
+    ) -> dict[str, Any]:
+        """The `data` of an answer without errors."""
+        answer = await self.ask(query, variables, who=who)
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    async def turn(self, system: str, **knob: object) -> None:
+        """Make one resource of a backend misbehave; see `app/sandbox/knobs.py`."""
+        (await self.backends[system].post("/sandbox/knobs", json=knob)).raise_for_status()
+
+    async def requests(self) -> dict[str, int]:
+        """HTTP requests that reached each backend since `forget`."""
+        counted = {}
+        for system, backend in self.backends.items():
+            counted[system] = (await backend.get("/sandbox/counters")).json()["requests"]
+        return counted
+
+    async def forget(self) -> None:
+        """Start all counters anew."""
+        for backend in self.backends.values():
+            await backend.delete("/sandbox/counters")
+
+
+@asynccontextmanager
+async def gateway(
+    sandbox: Sandbox, *, request_timeout: float = 10.0, sources: Mapping[str, Mapping[str, Any]] | None = None
+) -> AsyncIterator[Graph]:
+    """The gateway on a port of its own, knobs and counters of the sandbox reset. `sources` overrides settings of
+    a source by its name."""
+    connected = sandbox_sources(sandbox.urls, sandbox.token)
+    for name, changes in (sources or {}).items():
+        connected[name] = SourceSettings(**{**dict(connected[name]), **changes})
+    settings = Settings(
+        auth=AUTH,
+        demo=True,
+        server=ServerSettings(request_timeout=request_timeout),
+        sources=connected,
+        domains=SANDBOX_DOMAINS,
+    )
+    headers = {"authorization": f"Bearer {sandbox.token}"}
+    backends = {name: httpx.AsyncClient(base_url=url, headers=headers) for name, url in sandbox.urls.items()}
+    async with serving(create_app(settings, clock=lambda: NOON)) as url, httpx.AsyncClient(base_url=url) as client:
+        graph = Graph(client, backends)
+        try:
+            for backend in backends.values():
+                await backend.delete("/sandbox/knobs")
+            await graph.forget()
+            yield graph
+        finally:
+            for backend in backends.values():
+                await backend.delete("/sandbox/knobs")
+                await backend.aclose()
