@@ -90,10 +90,14 @@ class Page:
     async def until(self, condition: str, timeout: float = 20) -> Any:
         """Wait in the page for a JavaScript expression to be true, looked at on each change of the document."""
         script = f"""new Promise((done, fail) => {{
-            const look = () => {{ const found = ({condition}); if (found) {{ watch.disconnect(); done(found); }} }};
+            const look = () => {{
+                // The document may have no body yet.
+                const found = document.body && ({condition});
+                if (found) {{ watch.disconnect(); done(found); }}
+            }};
             const watch = new MutationObserver(look);
             watch.observe(document, {{subtree: true, childList: true, characterData: true, attributes: true}});
-            setTimeout(() => fail(new Error('in vain: ' + document.body.innerText.slice(0, 500))), {timeout * 1000});
+            setTimeout(() => fail(new Error('in vain: ' + document.body?.innerText.slice(0, 500))), {timeout * 1000});
             look();
         }})"""
         return await self.run(script)
