@@ -1,103 +1,27 @@
-"""How the Tryton adapter takes what the seeded server does not do: sessions that end, faults, odd rows."""
+"""How the Tryton adapter takes what the seeded server does not do: faults, odd rows."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from app.auth.principal import SYSTEM
-from app.errors import SourceMalformed, SourceRejected, SourceUnavailable
+from app.errors import SourceMalformed, SourceUnavailable
+from app.sources.changes import ChangeKind
 from app.sources.common import Page
 from app.sources.customers import CreditState, CustomerPart, CustomerQuery, PriceAgreement
-from app.sources.items import ItemQuery, ItemStatus
+from app.sources.items import ItemStatus
 from app.sources.orders import HoldKind, OrderQuery, OrderStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.stock import Supply, SupplyKind
-from tests.contract.tryton_case import asked, connect_to, usd
-from tests.upstreams.tryton import Read, Tryton, exact, on, tryton_upstream
-
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-COUNTED = ItemQuery(page=Page(first=1, count=True))
-
-
-@asynccontextmanager
-async def connected(upstream: Tryton, **options: Any):
-    source = connect_to(upstream.url, lambda: NOW, **options)
-    try:
-        yield source
-    finally:
-        await source.aclose()
-
-
-# Sessions
-
-
-async def test_many_first_calls_share_one_login():
-    async with tryton_upstream() as upstream, connected(upstream) as source:
-        pages = await asyncio.gather(*(source.items.search(SYSTEM, COUNTED) for _ in range(20)))
-        assert [page.total for page in pages] == [7] * 20
-        assert (upstream.logins, len(upstream.called)) == (1, 20)
-
-
-async def test_ended_session_is_renewed_once_for_all():
-    async with tryton_upstream() as upstream, connected(upstream) as source:
-        await source.items.search(SYSTEM, COUNTED)
-        upstream.end_session()
-        pages = await asyncio.gather(*(source.items.search(SYSTEM, COUNTED) for _ in range(10)))
-        assert [page.total for page in pages] == [7] * 10
-        assert upstream.logins == 2
-
-
-@pytest.mark.parametrize("status", [401, 403])
-async def test_session_refused_again_after_renewal_is_a_refusal(status):
-    async with tryton_upstream() as upstream, connected(upstream) as source:
-        await source.items.search(SYSTEM, COUNTED)
-        upstream.refusing = status
-        with pytest.raises(SourceRejected) as error:
-            await source.items.search(SYSTEM, COUNTED)
-        assert error.value.status == status
-        assert upstream.logins == 2
-
-
-async def test_wrong_password_is_a_refusal_and_reads_over_rest_go_on():
-    async with tryton_upstream() as upstream, connected(upstream) as source:
-        upstream.password = "another"
-        with pytest.raises(SourceRejected) as error:
-            await source.items.search(SYSTEM, COUNTED)
-        assert (error.value.status, upstream.logins, upstream.called) == (401, 1, [])
-        assert "gateway-demo-password" not in f"{error.value!r} {error.value.detail}"
-        assert (await source.items.search(SYSTEM, ItemQuery(page=Page(first=1)))).total is None
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        (JSONResponse({"id": 1, "error": ["UserError", ["No.", "", None]]}), SourceRejected),
-        (JSONResponse({"id": 1, "error": ["UserWarning", ["w", "Sure?", ""]]}), SourceRejected),
-        (JSONResponse({"id": 1, "error": ["'nope'", "Traceback"]}), SourceUnavailable),
-        (JSONResponse({"id": 1, "error": []}), SourceUnavailable),
-        (JSONResponse({"id": 1, "result": "seven"}), SourceMalformed),
-        (JSONResponse({"id": 1}), SourceMalformed),
-        (JSONResponse([]), SourceMalformed),
-        (Response("<html>"), SourceMalformed),
-        (Response("busy", 503), SourceUnavailable),
-    ],
-)
-async def test_error_over_json_rpc_is_told_by_its_kind(answer, error):
-    async with tryton_upstream() as upstream, connected(upstream) as source:
-        upstream.rpc = lambda method, params: answer
-        with pytest.raises(error) as raised:
-            await source.items.search(SYSTEM, COUNTED)
-        assert raised.value.source == "erp"
-        assert "No." not in raised.value.message
-
+from tests.contract.tryton_case import asked, usd
+from tests.upstreams.tryton import NOW, Read, connected, exact, on, tryton_upstream
 
 # Reads
 
@@ -382,7 +306,7 @@ async def _order(**other: Any):
 async def test_states_nobody_told_us_of_are_unknown_and_keep_their_name():
     order = await _order(state="parked", shipments=[{"id": 1, "state": "lost at sea"}])
     assert (order.status, order.raw_status) == (OrderStatus.UNKNOWN, "parked")
-    [shipment] = order.shipments or ()
+    [shipment] = order.shipments
     assert (shipment.status, shipment.raw_status) == (ShipmentStatus.UNKNOWN, "lost at sea")
 
 
@@ -477,3 +401,41 @@ async def test_busy_customer_does_not_crowd_out_the_others():
             "CUST-2": ["7"],
         }
         assert (pages["CUST-1"].has_next, pages["CUST-2"].has_next, len(upstream.reads)) == (True, False, 3)
+
+
+# Changes
+
+
+def _at(second: int) -> dict[str, Any]:
+    return {"__class__": "datetime", "year": 2026, "month": 11, "day": 21, "hour": 8, "minute": 0,
+            "second": second, "microsecond": 0}  # fmt: skip
+
+
+async def test_changes_of_several_kinds_come_in_the_order_of_time_and_in_pages():
+    """Two sales were made in one second: a page that ends between them loses neither."""
+    first = {"id": 1, "reference": "SO-1", "number": "1", "create_date": _at(1)}
+    second = {"id": 2, "reference": "SO-2", "number": "2", "create_date": _at(1)}
+    moved = {"id": 7, "product": {"id": 3, "code": "SKU-3"}, "create_date": _at(0), "write_date": _at(2)}
+
+    def sales(read: Read) -> Any:
+        if read.domain[0][0] != "OR" or read.domain[0][1][0] == "write_date":
+            return []
+        _, (_, _, since), tied = read.domain[0]
+        later = [
+            row for row in (first, second) if row["create_date"]["second"] > since["second"] or since["year"] < 2026
+        ]
+        equal = [row for row in (first, second) if row["create_date"] == since and row["id"] > tied[1][2]]
+        return (later or equal)[: read.limit]
+
+    def moves(read: Read) -> Any:
+        [clause] = read.domain
+        return [moved] if clause[0] == "OR" and clause[1][0] == "write_date" and clause[1][2]["second"] < 2 else []
+
+    async with tryton_upstream(sale__sale=sales, stock__move=moves) as upstream, connected(upstream) as source:
+        kinds = frozenset({ChangeKind.ORDER, ChangeKind.STOCK, ChangeKind.PRICE})
+        part = await source.changes.since(SYSTEM, kinds, None)
+        keys = []
+        for _ in range(3):
+            part = await source.changes.since(SYSTEM, kinds, part.cursor, limit=1)
+            keys.append(([change.key for change in part.changes], part.more))
+        assert keys == [(["SO-1"], True), (["SO-2"], True), (["SKU-3"], False)]

@@ -32,7 +32,7 @@ async def tryton():
 
 def read(model: str, domain: list[Any], fields: str, **context: Any) -> list[dict[str, Any]]:
     """What Tryton says when asked directly."""
-    params = [("d", _packed(domain)), *(("f", field) for field in fields.split())]
+    params = httpx.QueryParams([("d", _packed(domain)), *(("f", field) for field in fields.split())])
     headers = {"authorization": f"Bearer {KEY}", "x-tryton-context": _packed({"company": 1, **context})}
     answer = httpx.get(f"{URL}/tryton/rest/model/{model}", params=params, headers=headers, timeout=60)
     return json.loads(answer.raise_for_status().text, parse_float=Decimal)

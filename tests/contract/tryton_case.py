@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from app.settings import SourceSettings
+from app.sources.changes import ChangeKind
 from app.sources.common import Money
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind, PriceAgreement
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
@@ -23,6 +25,7 @@ from app.sources.warehouses import WarehouseKind
 from tests.contract.case import (
     BillingFacts,
     Case,
+    ChangeFacts,
     CreditFacts,
     CustomerFacts,
     Environment,
@@ -99,6 +102,13 @@ CONTRACT = PriceAgreement(id="4", name="Contract 01", tiers=(Decimal(0), Decimal
 def asked(sku: str, quantity: str, uom: str | None = None, agreement: PriceAgreement | None = CONTRACT) -> PriceRequest:
     """A price question of CUST-0001."""
     return PriceRequest(customer="CUST-0001", sku=sku, quantity=Decimal(quantity), uom=uom, agreement=agreement)
+
+
+def _everything() -> str:
+    """A cursor from before anything was made."""
+    start = b'{"at":"2020-01-01T00:00:00Z","id":0}'
+    positions = b",".join(b'"CUSTOMER.%s":%s' % (time, start) for time in (b"create_date", b"write_date"))
+    return base64.urlsafe_b64encode(b"{%s}" % positions).decode()
 
 
 CASES = (
@@ -318,5 +328,6 @@ CASES = (
                 }
             },
         ),
+        changes=ChangeFacts(kinds=frozenset({ChangeKind.CUSTOMER}), earliest=_everything(), minimum=50),
     ),
 )

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,7 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.sources.source import Source
+from tests.contract.tryton_case import connect_to
 from tests.upstreams import serve
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 UNITS = [
     {"id": 1, "name": "Unit", "symbol": "u", "category": 1, "factor": 1.0, "rate": 1.0, "rounding": 1.0, "active": 1},
@@ -118,6 +123,16 @@ async def tryton_upstream(**rows: Answer) -> AsyncIterator[Tryton]:
     )
     async with serve(app) as tryton.url:
         yield tryton
+
+
+@asynccontextmanager
+async def connected(upstream: Tryton, **options: Any) -> AsyncIterator[Source]:
+    """The adapter over the stand-in; it is always the same time."""
+    source = connect_to(upstream.url, lambda: NOW, **options)
+    try:
+        yield source
+    finally:
+        await source.aclose()
 
 
 def _packed(value: str) -> Any:

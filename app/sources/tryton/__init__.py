@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from app.settings import SourceSettings
 from app.sources.source import Source
 from app.sources.tryton.billing import TrytonBilling
+from app.sources.tryton.changes import TrytonChanges
 from app.sources.tryton.client import TrytonClient
 from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.customers import TrytonCustomers
@@ -58,4 +59,5 @@ def connect(
         orders=TrytonOrders(client, reference, SaleMapping(name, codes, shipments), codes, clock),
         shipments=TrytonShipments(client, shipments, codes, clock),
         billing=TrytonBilling(name, client, reference, codes, clock),
+        changes=TrytonChanges(client, codes, options.customer_code_like),
     )
