@@ -31,31 +31,75 @@ class Breakdown(Record):
     backordered: Decimal
 
 
-class Availability(Record):
-    """An item in a warehouse at a date."""
+class Availability:
+    """An item in a warehouse at a date. Its figures are reckoned when they are asked for: a list of a hundred lines
+    over three warehouses asks three hundred of these for their ATP, and none of them for its breakdown."""
 
-    sku: str
-    warehouse: str
-    uom: str
-    at: date
-    atp: Decimal
-    projected: Decimal
-    breakdown: Breakdown
-    supply: tuple[Supply, ...]
-    freshness: Freshness
+    __slots__ = ("_allocated", "_position", "_today", "at", "freshness", "sku", "uom", "warehouse")
+
+    def __init__(
+        self,
+        level: StockLevel,
+        position: StockPosition,
+        allocated: Decimal,
+        freshness: Freshness,
+        at: date,
+        today: date,
+    ) -> None:
+        self.sku = level.sku
+        self.uom = level.uom
+        self.warehouse = position.warehouse
+        self.freshness = freshness
+        self.at = at
+        self._position = position
+        self._allocated = allocated
+        self._today = today
 
     @property
     def projection(self) -> Projection:
-        """The balance over time that `atp` was read from."""
-        parts = self.breakdown
-        start = parts.on_hand - parts.reserved - parts.quality_hold - parts.safety_stock - parts.allocated
-        return Projection.of(start, self.supply, self.at)
+        """The balance over time."""
+        return Projection.of(_start(self._position) - self._allocated, self._position.supply, self._today)
+
+    @property
+    def atp(self) -> Decimal:
+        """What can be promised for the date."""
+        if not self._position.supply:
+            return max(NOTHING, _start(self._position) - self._allocated)
+        return self.projection.available(self.at)
+
+    @property
+    def projected(self) -> Decimal:
+        """The balance at the date, whatever comes later."""
+        return self.projection.balance(self.at)
+
+    @property
+    def supply(self) -> list[Supply]:
+        """Known changes, by date."""
+        return sorted(self._position.supply, key=lambda change: (change.date, change.kind))
+
+    @property
+    def breakdown(self) -> Breakdown:
+        """Where the figures come from."""
+        position = self._position
+        receipts = (SupplyKind.RECEIPT, SupplyKind.TRANSFER_IN)
+        inbound = (change.delta for change in position.supply if change.date <= self.at and change.kind in receipts)
+        return Breakdown(
+            on_hand=position.on_hand,
+            reserved=position.reserved,
+            allocated=self._allocated,
+            quality_hold=position.quality_hold,
+            safety_stock=position.safety_stock,
+            in_transfer=position.in_transfer,
+            inbound=sum(inbound, NOTHING),
+            backordered=max(NOTHING, -self.projected),
+        )
 
 
 class Picture(Record):
-    """What all sources say about one item; `missing` names sources that did not answer."""
+    """What all sources say about one item, None where the stock's master does not know it; `missing` names sources
+    that did not answer."""
 
-    level: StockLevel
+    level: StockLevel | None
     reservations: tuple[Reservation, ...] = ()
     balances: Mapping[str, Balance] = {}
     missing: tuple[str, ...] = ()
@@ -82,7 +126,8 @@ async def of_skus(
 ) -> list[list[Availability] | Exception]:
     """Availability by SKU; an empty list for an SKU that the stock's master does not know."""
     places = await ctx.sources.warehouses.all(ctx.principal)
-    pictures = await _pictures(skus, [place for place in places if place.code in ctx.sources.third_party], ctx)
+    third_party = [one.code for one in places if one.kind is WarehouseKind.THIRD_PARTY]
+    pictures = await _pictures(skus, [code for code in third_party if code in ctx.sources.third_party], ctx)
     day = max(at or ctx.today, ctx.today)
     return [
         picture if isinstance(picture, Exception) else _compose(picture, places, day, ctx.today, only)
@@ -90,37 +135,32 @@ async def of_skus(
     ]
 
 
-async def _pictures(skus: Sequence[str], third_party: Sequence[Warehouse], ctx: Context) -> list[Picture | Exception]:
+async def _pictures(skus: Sequence[str], third_party: Sequence[str], ctx: Context) -> list[Picture | Exception]:
     # All three reads are started before the first is awaited: they do not need each other.
-    keys = [(place.code, sku) for sku in skus for place in third_party if place.kind is WarehouseKind.THIRD_PARTY]
+    keys = [(code, sku) for sku in skus for code in third_party]
     levels_read = ctx.loaders.levels.start(skus)
     reservations_read = ctx.loaders.reservations.start(skus)
     balances_read = ctx.loaders.balances.start(keys)
     levels, reservations = await levels_read, await reservations_read
     balances = dict(zip(keys, await balances_read, strict=True))
-    answers: list[Picture | Exception] = []
-    for sku, level, reserved in zip(skus, levels, reservations, strict=True):
-        own = {code: balance for (code, key), balance in balances.items() if key == sku}
-        answers.append(_picture(sku, level, reserved, own, ctx))
-    return answers
+    return [
+        _picture(level, reserved, [(code, balances[code, sku]) for code in third_party])
+        for sku, level, reserved in zip(skus, levels, reservations, strict=True)
+    ]
 
 
 def _picture(
-    sku: str,
     level: StockLevel | None | Exception,
     reserved: tuple[Reservation, ...] | None | Exception,
-    balances: Mapping[str, Balance | None | Exception],
-    ctx: Context,
+    balances: Sequence[tuple[str, Balance | None | Exception]],
 ) -> Picture | Exception:
     if isinstance(level, Exception):
         return level
-    if level is None:
-        level = StockLevel(sku=sku, uom="", freshness=Freshness(source="", as_of=ctx.now))
-    wrong = [one for one in (failure(reserved), failure(*balances.values())) if one is not None]
+    wrong = [one for one in (failure(reserved), failure(*(one for _, one in balances))) if one is not None]
     return Picture(
         level=level,
         reservations=reserved if isinstance(reserved, tuple) else (),
-        balances={code: one for code, one in balances.items() if isinstance(one, Balance)},
+        balances={code: one for code, one in balances if isinstance(one, Balance)},
         missing=tuple(str(getattr(one, "source", "a source")) for one in wrong),
     )
 
@@ -129,15 +169,18 @@ def _compose(
     picture: Picture, places: Iterable[Warehouse], at: date, today: date, only: Sequence[str] | None
 ) -> list[Availability]:
     level = picture.level
-    if not level.uom:
+    if level is None:
         return []
     known = {position.warehouse: position for position in level.positions}
-    positions = [known.get(place.code) or _empty(level.sku, place.code) for place in places]
-    positions = [_counted(position, picture.balances.get(position.warehouse)) for position in positions]
-    allocated = allocate(positions, open_elsewhere(picture), today)
-    freshness = _freshness(picture)
+    positions = [
+        _counted(known.get(place.code) or _empty(level.sku, place.code), picture.balances.get(place.code))
+        for place in places
+    ]
+    elsewhere = [one for one in picture.reservations if one.order not in level.orders]
+    allocated = allocate(positions, elsewhere, today) if elsewhere else {}
+    freshness = _freshness(level.freshness, picture.missing)
     return [
-        _availability(level, position, allocated[position.warehouse], freshness, at, today)
+        Availability(level, position, allocated.get(position.warehouse, NOTHING), freshness, at, today)
         for position in positions
         if only is None or position.warehouse in only
     ]
@@ -152,11 +195,6 @@ def _counted(position: StockPosition, balance: Balance | None) -> StockPosition:
     if balance is None:
         return position
     return msgspec.structs.replace(position, on_hand=balance.on_hand, quality_hold=balance.quality_hold)
-
-
-def open_elsewhere(picture: Picture) -> list[Reservation]:
-    """Reservations of orders that the stock's master does not have in its figures yet."""
-    return [one for one in picture.reservations if one.order not in picture.level.orders]
 
 
 def allocate(
@@ -182,39 +220,8 @@ def _start(position: StockPosition) -> Decimal:
     return position.on_hand - position.reserved - position.quality_hold - position.safety_stock
 
 
-def _availability(
-    level: StockLevel, position: StockPosition, allocated: Decimal, freshness: Freshness, at: date, today: date
-) -> Availability:
-    projection = Projection.of(_start(position) - allocated, position.supply, today)
-    due = [change for change in position.supply if change.date <= at]
-    receipts = (SupplyKind.RECEIPT, SupplyKind.TRANSFER_IN)
-    return Availability(
-        sku=level.sku,
-        warehouse=position.warehouse,
-        uom=level.uom,
-        at=at,
-        atp=projection.available(at),
-        projected=projection.balance(at),
-        breakdown=Breakdown(
-            on_hand=position.on_hand,
-            reserved=position.reserved,
-            allocated=allocated,
-            quality_hold=position.quality_hold,
-            safety_stock=position.safety_stock,
-            in_transfer=position.in_transfer,
-            inbound=sum((change.delta for change in due if change.kind in receipts), NOTHING),
-            backordered=max(NOTHING, -projection.balance(at)),
-        ),
-        supply=tuple(sorted(position.supply, key=lambda change: (change.date, change.kind))),
-        freshness=freshness,
-    )
-
-
-def _freshness(picture: Picture) -> Freshness:
-    freshness = picture.level.freshness
-    if not picture.missing:
+def _freshness(freshness: Freshness, missing: Sequence[str]) -> Freshness:
+    if not missing:
         return freshness
-    names = ", ".join(picture.missing)
-    return msgspec.structs.replace(
-        freshness, degraded=True, reason=f"{names} did not answer: what is promised or counted there is not included."
-    )
+    reason = f"{', '.join(missing)} did not answer: what is promised or counted there is not included."
+    return msgspec.structs.replace(freshness, degraded=True, reason=reason)

@@ -1,12 +1,14 @@
-"""The loader all batched reads go through: many keys in, one port call, anew per operation."""
+"""The loader all batched reads go through: many keys in, one port call, anew per operation.
+
+A dataloader in what it does (https://github.com/graphql/dataloader), but with one future for each batch instead of one
+for each key: a level asks for a hundred keys at once, and waiting for a hundred futures costs more than the read.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
-
-from aiodataloader import DataLoader
 
 from app.errors import TradegraphError
 
@@ -16,61 +18,72 @@ V = TypeVar("V")
 Fetch = Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]
 
 
-class KeyLoader(DataLoader[K, V | None], Generic[K, V]):
+class KeyLoader(Generic[K, V]):
     """Loads values by key through a port's batch read; None for keys the port leaves out.
 
-    A failed read is remembered for the operation, so that ten edges over one failing backend make one call.
-    Waiters are shielded: aiodataloader shares one future among all waiters of a key, and a cancelled one would
-    otherwise cancel it for the others.
+    Keys that are asked for before the event loop comes round become one read. A key is read once in an operation, and
+    so is a failure: ten edges over one failing backend make one call. A waiter that is cancelled takes nothing from
+    the others, because the read is a task of its own.
     """
 
     def __init__(self, fetch: Fetch[K, V]) -> None:
-        super().__init__()
         self._fetch = fetch
-
-    async def batch_load_fn(self, keys: list[K]) -> list[Any]:
-        """Answer aiodataloader: a value, None or an exception for each key."""
-        try:
-            found = await self._fetch(keys)
-        except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
-            return [error] * len(keys)
-        except asyncio.CancelledError:
-            return [TradegraphError("The request was cancelled.")] * len(keys)
-        return [found.get(key) for key in keys]
+        self._batch_of: dict[K, asyncio.Task[None]] = {}
+        self._found: dict[K, V | Exception | None] = {}
+        self._gathering: dict[K, None] = {}
+        self._next: asyncio.Task[None] | None = None
 
     async def one(self, key: K) -> V | None:
         """The value of a key; raises what the port raised."""
-        return await asyncio.shield(self.load(key))
+        (value,) = await self.start((key,))
+        if isinstance(value, Exception):
+            raise value
+        return value
 
     def prefetch(self, key: K) -> None:
         """Ask for a key that will be needed; whoever asks for it later gets the same answer or failure."""
-        self.load(key).add_done_callback(_seen)
+        self._ask((key,))
 
     def start(self, keys: Iterable[K | None]) -> Awaitable[list[V | None | Exception]]:
         """Like `many`, but the keys are asked for at once, before the answer is awaited."""
         asked = list(keys)
-        return self._answers(asked, {key: self.load(key) for key in asked if key is not None})
+        self._ask(asked)
+        return self._answers(asked)
 
     async def many(self, keys: Iterable[K | None]) -> list[V | None | Exception]:
         """Values in the order of the keys, None for None; a failure stands in its key's place."""
         return await self.start(keys)
 
-    async def _answers(
-        self, asked: Sequence[K | None], futures: Mapping[K, asyncio.Future[V | None]]
-    ) -> list[V | None | Exception]:
-        if futures:
-            await asyncio.wait(futures.values())
-        return [None if key is None else _outcome(futures[key]) for key in asked]
+    def _ask(self, keys: Iterable[K | None]) -> None:
+        for key in keys:
+            if key is None or key in self._batch_of:
+                continue
+            if self._next is None:
+                self._next = asyncio.get_running_loop().create_task(self._read())
+            self._gathering[key] = None
+            self._batch_of[key] = self._next
 
+    async def _read(self) -> None:
+        """One batch: the keys gathered until the event loop has come round, so that cascades of edges join."""
+        await asyncio.sleep(0)
+        keys = list(self._gathering)
+        self._gathering, self._next = {}, None
+        try:
+            found = await self._fetch(keys)
+        except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
+            self._found.update(dict.fromkeys(keys, error))
+        except asyncio.CancelledError:
+            self._found.update(dict.fromkeys(keys, TradegraphError("The request was cancelled.")))
+        else:
+            for key in keys:
+                self._found[key] = found.get(key)
 
-def _outcome(future: asyncio.Future[Any]) -> Any:
-    error = future.exception()
-    return error if error is not None else future.result()
-
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
+    async def _answers(self, asked: Sequence[K | None]) -> list[V | None | Exception]:
+        batches = {self._batch_of[key] for key in asked if key is not None and key not in self._found}
+        for batch in batches:
+            await asyncio.shield(batch)
+        found: dict[Any, Any] = self._found
+        return [found.get(key) for key in asked]
 
 
 def failure(*values: object) -> Exception | None:
