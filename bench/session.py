@@ -1,0 +1,251 @@
+"""A session: upstream, driver and candidates running, and rounds of load over them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.candidates import Candidate, candidates
+from bench.dataset import Dataset, build
+from bench.expected import variables
+from bench.gateway import Gateway, prepare
+from bench.processes import ROOT, free_port, halves, peak_memory, python, running
+
+DOCUMENTS = ROOT / "clients" / "documents"
+
+
+class WrongAnswer(Exception):
+    """A candidate answered something else than it should."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One candidate under load for a while."""
+
+    requests: int
+    wall: float
+    cpu_ms: float
+    """CPU milliseconds per request, of the candidate's process and those below it."""
+    upstream_share: float
+    """How busy the upstream was, of one processor."""
+    driver_share: float
+    seconds: list[float] = field(repr=False, default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return self.requests / self.wall
+
+
+@dataclass
+class Started:
+    """A running candidate."""
+
+    candidate: Candidate
+    port: int
+    pid: int
+    warmed: set[str] = field(default_factory=set)
+
+
+class Driver:
+    """The driver's process, asked one job at a time."""
+
+    def __init__(self, processors: set[int]) -> None:
+        self._process = subprocess.Popen(
+            [str(part) for part in python("-m", "bench.driver")],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        os.sched_setaffinity(self._process.pid, processors)
+
+    def ask(self, **job: Any) -> dict[str, Any]:
+        """Run a job. Raises WrongAnswer where the driver could not."""
+        assert self._process.stdin and self._process.stdout  # noqa: S101 - both are pipes
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the driver ended; its error is above")
+        result = json.loads(line)
+        if "failed" in result:
+            raise WrongAnswer(f"{job['do']} {job['name']}: {result['failed']}")
+        return result
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.wait()
+
+
+def http_request(document: str, given: Any, authorization: str) -> bytes:
+    """A GraphQL request as bytes on the wire."""
+    body = json.dumps({"query": document, "variables": given}).encode()
+    return (
+        b"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\nContent-Type: application/json\r\n"
+        b"Authorization: %s\r\nContent-Length: %d\r\n\r\n%s" % (authorization.encode(), len(body), body)
+    )
+
+
+class Session:
+    """Candidates under load."""
+
+    def __init__(
+        self, driver: Driver, data: Dataset, gateway: Gateway, upstream: tuple[str, int], started: Sequence[Started]
+    ) -> None:
+        self._driver = driver
+        self._data = data
+        self._gateway = gateway
+        self._upstream, self._upstream_pid = upstream
+        self.started = {one.candidate.name: one for one in started}
+        self._known: set[str] = set()
+
+    def delay(self, seconds: float) -> None:
+        """Let every answer of the upstream wait so long."""
+        url = f"{self._upstream}/bench/delay"
+        request = urllib.request.Request(url, data=str(seconds).encode(), method="PUT")  # noqa: S310 - loopback
+        urllib.request.urlopen(request).close()  # noqa: S310
+
+    def know(self, name: str, document: str) -> int:
+        """Make a candidate's requests for a document known and check its answer for every customer. Their mean size."""
+        customers = self._data.numbers
+        text = (DOCUMENTS / f"{document}.graphql").read_text()
+        requests = [
+            http_request(text, variables(self._data, document, number), self._gateway.authorization[number])
+            for number in customers
+        ]
+        result = self._driver.ask(
+            do="target",
+            name=f"{name} {document}",
+            port=self.started[name].port,
+            requests=[base64.b64encode(one).decode() for one in requests],
+            document=document,
+            customers=customers,
+        )
+        if result["wrong"]:
+            raise WrongAnswer(
+                f"{name} answers {document} wrongly for {len(result['wrong'])} of {len(customers)} customers; the first: "
+                + result["wrong"][0]
+            )
+        self._known.add(f"{name} {document}")
+        return int(result["bytes"])
+
+    def load(self, name: str, document: str, concurrency: int, seconds: float) -> Sample:
+        """Load a candidate, warmed up for this document. Raises WrongAnswer if a single answer was not right."""
+        one = self.started[name]
+        if f"{name} {document}" not in self._known:
+            self.know(name, document)
+        if document not in one.warmed:
+            one.warmed.add(document)
+            self.load(name, document, 32, one.candidate.warm)
+        result = self._driver.ask(
+            do="load",
+            name=f"{name} {document}",
+            concurrency=concurrency,
+            seconds=seconds,
+            pids=[one.pid, self._upstream_pid],
+        )
+        if result["wrong"] or result["broken"] or not result["requests"]:
+            raise WrongAnswer(
+                f"{name}, {document}, {concurrency} at once: {result['wrong']} wrong answers, {result['broken']} broken "
+                f"connections, {result['requests']} in time"
+            )
+        spent, upstream = result["cpu"]
+        wall = result["wall"]
+        return Sample(
+            requests=result["requests"],
+            wall=wall,
+            cpu_ms=1000 * spent / result["requests"],
+            upstream_share=upstream / wall,
+            driver_share=result["driver_cpu"] / wall,
+            seconds=result["seconds"],
+        )
+
+    def peak(self, name: str) -> float:
+        """Peak memory of a candidate so far, MB."""
+        return peak_memory(self.started[name].pid)
+
+    def upstream_alone(self, seconds: float) -> dict[str, float]:
+        """What the upstream does by itself: requests a second and CPU microseconds for one, for a batch as the gateway
+        sends it."""
+        number = self._data.numbers[0]
+        skus = self._data.usual(number)
+        parts = [
+            {"id": "0", "path": "/v1/items/read", "body": {"skus": skus}},
+            {"id": "1", "path": "/v1/stock/read", "body": {"skus": skus}},
+        ]
+        body = json.dumps(parts).encode()
+        request = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        self._driver.ask(
+            do="target",
+            name="upstream",
+            port=int(self._upstream.rpartition(":")[2]),
+            requests=[base64.b64encode(request).decode()],
+        )
+        result = self._driver.ask(do="load", name="upstream", concurrency=32, seconds=seconds, pids=[self._upstream_pid])
+        return {
+            "rate": result["requests"] / result["wall"],
+            "cpu_us": 1e6 * result["cpu"][0] / result["requests"],
+        }
+
+
+@contextmanager
+def session(names: Sequence[str] = ()) -> Iterator[Session]:
+    """Everything started, and stopped at the end."""
+    ours, theirs = halves()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = free_port()
+        upstream = f"http://127.0.0.1:{port}"
+        data = build()
+        pid = stack.enter_context(running(python("-m", "bench.upstream", str(port)), port=port, processors=theirs))
+        gateway = prepare(folder, upstream, list(data.customers))
+        driver = Driver(theirs)
+        stack.callback(driver.close)
+        started = []
+        for candidate in candidates(gateway, names=names):
+            started.append(_start(stack, candidate, upstream, ours, folder))
+        yield Session(driver, data, gateway, (upstream, pid), started)
+
+
+def _start(stack: ExitStack, candidate: Candidate, upstream: str, processors: set[int], folder: Path) -> Started:
+    port = free_port()
+    environment = {name: value.format(port=port) for name, value in candidate.environment.items()}
+    with (folder / f"{candidate.name}.log").open("wb") as log:
+        try:
+            pid = stack.enter_context(
+                running(
+                    candidate.started(port, upstream),
+                    port=port,
+                    processors=processors,
+                    environment=environment,
+                    output=log,
+                )
+            )
+        except RuntimeError:
+            sys.stderr.write((folder / f"{candidate.name}.log").read_text()[-2000:])
+            raise
+    return Started(candidate, port, pid)
+
+
+def percentile(seconds: Sequence[float], part: float) -> float:
+    """The value below which this part of the values lies, in milliseconds."""
+    ordered = sorted(seconds)
+    return 1000 * ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+def median_ratio(theirs: Sequence[Sample], ours: Sequence[Sample]) -> float:
+    """How many times more CPU a request costs there than here: the median over paired rounds."""
+    return statistics.median(their.cpu_ms / our.cpu_ms for their, our in zip(theirs, ours, strict=True))
