@@ -148,8 +148,8 @@ class PriceFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderFacts:
-    """At least 3 known order codes. `customers` have orders (at least 2); the first has at least 3, and `count` is
-    how many in all; `total` says whether the source counts when asked."""
+    """At least 3 known order codes. `customers` (at least 2) have orders; the first has at least 2, and `count` is
+    how many in all (give it where there are less than 5); `total` says whether the source counts when asked."""
 
     known: tuple[str, ...]
     customers: tuple[str, ...]

@@ -44,8 +44,10 @@ async def test_garbage_cursor_is_refused(case: Case, source: Source):
             await source.changes.since(SYSTEM, case.changes.kinds, garbage)
 
 
-async def test_wrong_answers_are_our_errors(case: Case):
-    async def read(source: Source):
-        return {"": await source.changes.since(SYSTEM, case.changes.kinds, None)}
+async def test_wrong_answers_are_our_errors(case: Case, source: Source):
+    start = (await source.changes.since(SYSTEM, case.changes.kinds, None)).cursor
 
-    await checks.check_wrong_answers(case, lambda source: lambda _: read(source), None)
+    async def read(broken: Source):
+        return {"": await broken.changes.since(SYSTEM, case.changes.kinds, start)}
+
+    await checks.check_wrong_answers(case, lambda broken: lambda _: read(broken), None)

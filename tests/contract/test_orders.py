@@ -94,6 +94,7 @@ async def test_calls_do_not_grow_with_customers_or_rows(case: Case, source: Sour
 
 async def test_pages_are_the_whole_list_both_ways(case: Case, source: Source):
     customer = case.orders.customers[0]
+    size = 1 if (case.orders.count or 100) <= 4 else 4
     lists = {}
     for sort in OrderSort:
 
@@ -101,10 +102,10 @@ async def test_pages_are_the_whole_list_both_ways(case: Case, source: Source):
             found = await source.orders.by_customer(SYSTEM, [customer], OrderQuery(page=page, sort=sort))
             return found.get(customer, Slice(has_previous=page.after is not None))
 
-        lists[sort] = await checks.check_pages(turn, lambda row: row.id, size=4)
+        lists[sort] = await checks.check_pages(turn, lambda row: row.id, size=size)
         await checks.check_cursors(turn)
     down, up = lists[OrderSort.ORDERED_AT_DESC], lists[OrderSort.ORDERED_AT_ASC]
-    assert len(down) >= 3
+    assert len(down) > size
     assert sorted(down) == sorted(up)
     if case.orders.count is not None:
         assert len(down) == case.orders.count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,19 +13,21 @@ from app.sources.common import Money
 from app.sources.orders import CustomerPoKey, OrderStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
-from app.sources.vendure import connect
+from app.sources.vendure import connect, utc_now
 from tests.contract.case import Case, ChangeFacts, ContentFacts, Environment, OrderFacts, ReservationFacts
 from tests.upstreams.cassette import System, cassette
 
 URL = "http://127.0.0.1:3400"
 VENDURE = System(URL, headers=("vendure-token",))
+RECORDED_AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+"""The feed of changes starts now: recordings answer for this moment."""
 
 
-def connect_to(url: str, **options: object) -> Source:
+def connect_to(url: str, clock: Callable[[], datetime] = utc_now, **options: object) -> Source:
     """The adapter with the seeded connector's credentials."""
     credentials = {"username": "connector@example.com", "password": "connector-demo"}
     raw = {"vendor": "vendure", "base_url": url, "credentials": credentials, "options": options}
-    return connect("commerce", SourceSettings.model_validate(raw))
+    return connect("commerce", SourceSettings.model_validate(raw), clock=clock)
 
 
 @asynccontextmanager
@@ -39,7 +41,7 @@ async def open_vendure(environment: Environment) -> AsyncIterator[Source]:
             await source.aclose()
         return
     with cassette("vendure", VENDURE, record=environment.recording) as tape:
-        source = connect_to(tape.url)
+        source = connect_to(tape.url, lambda: RECORDED_AT)
         try:
             yield source
         finally:

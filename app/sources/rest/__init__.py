@@ -7,10 +7,11 @@ of them if not given). Credential: `token`, a bearer token.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from app.settings import SourceSettings
+from app.sources.common import utc_now
 from app.sources.rest.billing import RestBilling
 from app.sources.rest.changes import RestChanges
 from app.sources.rest.client import Client
@@ -26,11 +27,7 @@ from app.sources.rest.warehouses import RestWarehouses
 from app.sources.source import Source
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = _utc_now) -> Source:
+def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
     """One system as a source; no I/O. Raises ConfigurationError for wrong options."""
     client = Client(name, settings)
     mapper = Mapper(name, clock)

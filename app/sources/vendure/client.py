@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import httpx
 import msgspec
 
-from app.errors import SourceError, SourceRejected, SourceUnavailable
+from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
 from app.settings import SourceSettings
 from app.sources.http import Answer, HTTPClient
 from app.sources.vendure.options import VendureOptions
@@ -97,19 +97,24 @@ class Session(httpx.Auth):
     def _token_of(self, response: httpx.Response, body: bytes) -> str:
         if response.status_code >= 500:
             raise SourceUnavailable(self._source, detail=f"login answered status {response.status_code}")
+        if response.status_code == 429:
+            raise SourceThrottled(self._source, detail="login answered status 429")
         token = response.headers.get("vendure-auth-token")
-        if response.status_code != 200 or not token or b'"CurrentUser"' not in body:
-            # The body may repeat what was sent; only Vendure's own code goes to the log.
-            self._refusal = f"login refused with status {response.status_code}: {_error_code(body)}"
-            raise SourceRejected(self._source, status=401, detail=self._refusal)
-        return token
+        if response.status_code == 200 and token and b'"CurrentUser"' in body:
+            return token
+        # The body may repeat what was sent; only Vendure's own code goes to the log.
+        code = _error_code(body)
+        if response.status_code == 200 and code is None:
+            raise SourceMalformed(self._source, detail="the answer to the login is none of Vendure's")
+        self._refusal = f"login refused with status {response.status_code}: {code or 'no known error code'}"
+        raise SourceRejected(self._source, status=401, detail=self._refusal)
 
 
-def _error_code(body: bytes) -> str:
+def _error_code(body: bytes) -> str | None:
     for code in (b"INVALID_CREDENTIALS_ERROR", b"NATIVE_AUTH_STRATEGY_ERROR", b"FORBIDDEN"):
         if code in body:
             return code.decode()
-    return "no known error code"
+    return None
 
 
 class VendureClient:
