@@ -7,9 +7,10 @@ stock_package_shipping and stock_shipment_cost or the like of it (carriers), and
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from app.settings import SourceSettings
+from app.sources.common import utc_now
 from app.sources.source import Source
 from app.sources.tryton.billing import TrytonBilling
 from app.sources.tryton.changes import TrytonChanges
@@ -21,15 +22,11 @@ from app.sources.tryton.options import Options
 from app.sources.tryton.orders import TrytonOrders
 from app.sources.tryton.prices import TrytonPrices
 from app.sources.tryton.reference import Reference
+from app.sources.tryton.requests import requests
 from app.sources.tryton.sales import SaleMapping
 from app.sources.tryton.shipments import ShipmentMapping, TrytonShipments
 from app.sources.tryton.stock import TrytonStock
 from app.sources.tryton.warehouses import TrytonWarehouses
-
-
-def utc_now() -> datetime:
-    """The time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 def connect(
@@ -60,4 +57,6 @@ def connect(
         shipments=TrytonShipments(client, shipments, codes, clock),
         billing=TrytonBilling(name, client, reference, codes, clock),
         changes=TrytonChanges(client, codes, options.customer_code_like),
+        requests=requests,
+        brings_shipments=True,
     )

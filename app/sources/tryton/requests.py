@@ -1,0 +1,25 @@
+"""What reads cost on Tryton's wire, for `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from app.sources.tryton.client import CHUNK_KEYS
+
+WAYS: dict[str, Callable[[int, Any], int]] = {
+    # One call a warehouse, because Tryton sums over locations, and one for all open moves.
+    "stock.levels": lambda chunks, assume: chunks * (assume.warehouses + 1),
+    # Tryton takes the quantity from the context of a call: one call for each quantity at which prices may change.
+    "prices.quote": lambda chunks, assume: chunks * assume.tiers,
+    # Tryton has none; nothing is asked.
+    "items.relations": lambda _chunks, _assume: 0,
+}
+
+
+def requests(read: str, keys: int, assume: Any) -> int:
+    """Requests for a read of so many keys."""
+    chunks = -(-keys // CHUNK_KEYS)
+    if read == "orders.by_customer" and keys > 1:
+        return 1 + chunks  # The lists of several customers come as ids first, then as rows.
+    return WAYS[read](chunks, assume) if read in WAYS else chunks
