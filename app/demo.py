@@ -124,10 +124,18 @@ def running(backends: Backends, data_dir: Path) -> Iterator[tuple[Mapping[str, S
 
 
 def sandbox_sources(urls: Mapping[str, str], token: str) -> dict[str, SourceSettings]:
-    """The three servers of the sandbox as sources that speak our own contract."""
+    """The three servers of the sandbox as sources that speak our own contract, each with the ports it has."""
+    from app.sandbox.reads import PORTS
+
     credentials = {"token": SecretStr(token)}
     return {
-        name: SourceSettings(vendor="rest", base_url=url, credentials=credentials, concurrency=64)
+        name: SourceSettings(
+            vendor="rest",
+            base_url=url,
+            credentials=credentials,
+            concurrency=64,
+            options={"serves": list(PORTS[name])},
+        )
         for name, url in urls.items()
     }
 
