@@ -16,6 +16,7 @@ from app.auth.tokens import TokenAuthenticator
 from app.endpoint import GraphQLEndpoint
 from app.errors import ConfigurationError
 from app.execution.engine import Operation, ReferenceEngine
+from app.execution.plans import PlanEngine
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
 from app.resolvers.context import Context
@@ -34,8 +35,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(principal=who, sources=sources, now=clock(), selection=operation.selection)
 
+    engine = PlanEngine if settings.engine == "plan" else ReferenceEngine
     endpoint = GraphQLEndpoint(
-        ReferenceEngine(schema._schema, max_tokens=settings.server.max_tokens),  # noqa: SLF001 - no other way to graphql-core's
+        engine(schema._schema, max_tokens=settings.server.max_tokens),  # noqa: SLF001 - no other way to graphql-core's
         authenticator,
         make_context,
         max_body_bytes=settings.server.max_body_bytes,

@@ -136,7 +136,7 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()
-    engine: Literal["reference"] = "reference"
+    engine: Literal["plan", "reference"] = "plan"
     demo: bool = False
     ide: bool = False
     data_dir: Path = Path(".tradegraph")

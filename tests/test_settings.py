@@ -225,7 +225,7 @@ BAD_VARIABLES = {
     "SERVER__PROT": ("1", "'1': unknown setting; did you mean 'port'?"),
     "SERVR__PORT": ("1", "'1': unknown setting; did you mean 'server'?"),
     "ENGIN": ("plan", "'plan': unknown setting; did you mean 'engine'?"),
-    "ENGINE": ("fast", "'fast': should be 'reference'"),
+    "ENGINE": ("fast", "'fast': should be 'plan' or 'reference'"),
     "AUTH__ALGORITHMS": ("RS256", "'RS256': a list or table is written in JSON here, such as [\"RS256\"]"),
     "LOG__LEVEL": ("loud", "'loud': should be 'debug', 'info', 'warning' or 'error'"),
 }

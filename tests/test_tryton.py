@@ -77,7 +77,7 @@ async def test_status_follows_from_the_shipments_own_states(tryton, code, status
 async def test_cancelled_shipment_is_flagged_and_its_order_needs_a_person(tryton):
     order = (await tryton.orders.by_number(SYSTEM, ["SO-200010"]))["SO-200010"]
     [shipment] = order.shipments
-    assert (shipment.status, shipment.cancelled) == (ShipmentStatus.UNKNOWN, True)
+    assert (shipment.status, shipment.cancelled) == (ShipmentStatus.PENDING, True)
     assert shipment.tracking_number is not None
     assert [exception.code for exception in order.exceptions] == ["SHIPMENT"]
     assert all(line.cancelled_quantity == line.quantity for line in order.lines)

@@ -186,11 +186,11 @@ def _unexpected(error: Exception) -> Answer:
 
 def _encoded(answer: Answer) -> bytes:
     try:
-        return orjson.dumps(answer.body)
+        return orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
     except TypeError as error:  # a scalar that serializes to what JSON does not have
         replaced = _unexpected(error)
         answer.status, answer.body = replaced.status, replaced.body
-        return orjson.dumps(answer.body)
+        return orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
 
 
 def _outcome(answer: Answer) -> str:

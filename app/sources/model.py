@@ -94,6 +94,8 @@ class Modelled:
         self._assume = assume
         self._requests = requests
         self._freshness = Freshness(source=name, as_of=THEN)
+        self.brings_shipments = False
+        self.third_party: tuple[str, ...] = ()
 
     async def _note(self, read: str, keys: int, *, kept: bool = False) -> None:
         requests = 0 if kept else self._requests(read, keys, self._assume)
@@ -161,9 +163,9 @@ class Modelled:
         return {key: ItemContent(sku=key) for key in keys}
 
     def _warehouses_all(self, _: list[str]) -> tuple[Warehouse, ...]:
-        return tuple(
-            Warehouse(code=f"W{row}", name=f"W{row}", kind=WarehouseKind.OWN) for row in range(self._assume.warehouses)
-        )
+        own = [f"W{row}" for row in range(self._assume.warehouses - len(self.third_party))]
+        kinds = dict.fromkeys(own, WarehouseKind.OWN) | dict.fromkeys(self.third_party, WarehouseKind.THIRD_PARTY)
+        return tuple(Warehouse(code=code, name=code, kind=kind) for code, kind in kinds.items())
 
     def _stock_levels(self, keys: list[str]) -> dict[str, StockLevel]:
         return {key: StockLevel(sku=key, uom="EA", freshness=self._freshness) for key in keys}
@@ -209,8 +211,6 @@ class Modelled:
             freshness=self._freshness,
             shipments=self._shipments_of(number, customer) if self.brings_shipments else None,
         )
-
-    brings_shipments = False
 
     def _orders_by_number(self, keys: list[str]) -> dict[str, Order]:
         return {key: self._order(key, "C0") for key in keys}
@@ -289,6 +289,7 @@ def model_of(settings: Settings, real: Sources, log: Log, assume: Assumptions) -
     for name, source in real.connected.items():
         model = Modelled(name, log, assume, source.requests)
         model.brings_shipments = source.brings_shipments
+        model.third_party = tuple(sorted(real.third_party))
         ports = {port: model.port(port) for port in PORTS if getattr(source, port) is not None}
         connected[name] = replace(source, **ports)
     return assemble(settings, connected)

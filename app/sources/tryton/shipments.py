@@ -30,7 +30,7 @@ STATUS: Mapping[str, ShipmentStatus] = {
     "shipped": ShipmentStatus.IN_TRANSIT,
     "done": ShipmentStatus.DELIVERED,
     # Withdrawn at whatever point: it says nothing about where goods are, and `cancelled` is set beside it.
-    CANCELLED: ShipmentStatus.UNKNOWN,
+    CANCELLED: ShipmentStatus.PENDING,
 }
 
 

@@ -1,0 +1,101 @@
+"""`explain`: what is predicted is what is then counted, and nothing leaves the process to predict it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.auth.principal import Principal, Role
+from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.execution.engine import Request
+from app.execution.plans import PlanEngine
+from app.planning import Explainer
+from app.schema import build_schema
+from app.settings import Settings
+from app.sources import connect_all
+from app.sources.model import Assumptions
+from tests.consumers import CUSTOMER, VARIABLES
+from tests.gateway import CSR, Graph, document
+
+NOWHERE = {"erp": "http://127.0.0.1:1", "commerce": "http://127.0.0.1:1", "logistics": "http://127.0.0.1:1"}
+SETTINGS = Settings(sources=sandbox_sources(NOWHERE, "none"), domains=SANDBOX_DOMAINS)
+
+MORE = {
+    "two lists that ask for the same items": (
+        "{ a: itemsBySku(skus: [\"SKU-0001\", \"SKU-0002\"]) { name cost { unitCost { amount } } }"
+        "  b: itemsBySku(skus: [\"SKU-0002\", \"SKU-0003\"]) { name relations { type } } }"
+    ),
+    "customers and their orders": (
+        "{ customers(first: 3) { nodes { number orders(first: 4) { totalCount nodes { number"
+        " shipments { trackingNumber } invoices { number } } } } } }"
+    ),
+    "a node of each kind": (
+        '{ node(id: "Q3VzdG9tZXI6Q1VTVC0wMDAx") { id ... on Customer { creditStatus { state } } }'
+        ' item(by: {sku: "SKU-0004"}) { description attributes { code } media { url } } warehouses { code } }'
+    ),
+    "nothing but the caller": "{ me { subject roles } }",
+}
+
+
+async def predicted(query: str, variables: dict[str, Any], *, lines: int = 5) -> Any:
+    engine = PlanEngine(build_schema()._schema)
+    sources = connect_all(SETTINGS)
+    who = Principal(subject="x", roles=frozenset({Role.CSR}))
+    operation = engine.prepare(Request(query, None, variables))
+    try:
+        return await Explainer(SETTINGS, sources, engine).explain(operation, who, Assumptions(lines=lines))
+    finally:
+        await sources.close()
+
+
+async def counted(graph: Graph, query: str, variables: dict[str, Any]) -> dict[str, int]:
+    await graph.ask("{ warehouses { code } }")
+    await graph.forget()
+    await graph.data(query, variables, who=CSR)
+    return {name: count for name, count in (await graph.requests()).items() if count}
+
+
+@pytest.mark.parametrize("name", sorted(VARIABLES))
+async def test_predicted_requests_of_a_consumers_document_are_those_counted(graph: Graph, name: str) -> None:
+    found = await predicted(document(name), VARIABLES[name])
+    assert found.requests == await counted(graph, document(name), VARIABLES[name])
+
+
+@pytest.mark.parametrize("name", sorted(MORE))
+async def test_predicted_requests_of_other_documents_are_those_counted(graph: Graph, name: str) -> None:
+    found = await predicted(MORE[name], {})
+    assert found.requests == await counted(graph, MORE[name], {})
+
+
+async def test_sales_view_is_four_requests_in_two_rounds() -> None:
+    found = await predicted(document("sales_view"), VARIABLES["sales_view"])
+    assert found.as_text().splitlines()[:6] == [
+        "4 requests (erp 2, logistics 1, commerce 1), cost 463, in 2 rounds",
+        "round 1",
+        "  erp: 1 request",
+        "    orders.by_customer for 1 key",
+        "    customers.by_number for 1 key",
+        "round 2, after round 1",
+    ]
+    assert found.kept == ("erp.warehouses.all",)
+
+
+async def test_batches_grow_with_the_arguments_and_requests_do_not() -> None:
+    small = await predicted(document("sales_view"), {"customer": CUSTOMER, "orders": 2}, lines=3)
+    large = await predicted(document("sales_view"), {"customer": CUSTOMER, "orders": 50}, lines=5)
+    assert small.requests == large.requests
+    keys = [dict(read for call in one.rounds[1] for read in call.reads) for one in (small, large)]
+    assert [sizes["items.by_sku"] for sizes in keys] == [6, 250]
+    assert [sizes["shipments.by_order"] for sizes in keys] == [2, 50]
+
+
+async def test_explanation_as_json() -> None:
+    found = await predicted(document("customer_card"), VARIABLES["customer_card"])
+    assert found.as_json() == {
+        "requests": {"total": 1, "bySource": {"erp": 1}},
+        "cost": 11,
+        "rounds": [[{"source": "erp", "requests": 1, "reads": [{"read": "customers.by_number", "keys": 1}]}]],
+        "fromKept": [],
+        "refused": [],
+    }
