@@ -131,7 +131,8 @@ async def test_customer_part_number(graph: Graph):
     assert [row["customerPartNumber"] for row in missing["itemsBySku"]] == [None, None, None]
 
 
-LIST = """query($first: Int!, $after: String, $filter: ItemFilter) { items(first: $first, after: $after, filter: $filter) {
+LIST = """query($first: Int!, $after: String, $filter: ItemFilter) {
+  items(first: $first, after: $after, filter: $filter) {
   totalCount nodes { sku name category } pageInfo { hasNextPage endCursor } } }"""
 
 
