@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from graphql import GraphQLError, GraphQLList, GraphQLNonNull, located_error
+from graphql import GraphQLError, GraphQLList, GraphQLNonNull, Undefined, located_error
 from graphql.pyutils import Path
 
 from app.execution.runner import Reading
@@ -79,7 +79,7 @@ class Completion:
         if isinstance(type_, GraphQLList):
             return self._list(type_.of_type, one, value, path)
         if one.level is None:
-            return type_.serialize(value)
+            return _leaf(type_, value)
         name = self._reading.plan.type_of(value, one.level)
         if name is None:
             raise TypeError(f"No type of {one.level.type_name} is bound to {type(value).__name__}.")
@@ -102,8 +102,15 @@ class Completion:
         return made
 
 
+def _leaf(type_: Any, value: Any) -> Any:
+    written = type_.coerce_output_value(value)
+    if written is None or written is Undefined:
+        raise TypeError(f"{type_.name} wrote nothing for a {type(value).__name__}.")
+    return written
+
+
 def _located(cause: Exception, one: PlanField, path: Path) -> GraphQLError:
     """The error with its place in the answer, unless it came up from below and has one."""
     if isinstance(cause, GraphQLError) and cause.path is not None:
         return cause
-    return located_error(cause, one.nodes, path.as_list())
+    return located_error(cause, list(one.nodes), path.as_list())

@@ -5,24 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import (
-    DirectiveNode,
-    ExecutionResult,
-    FieldNode,
-    FragmentDefinitionNode,
-    GraphQLError,
-    GraphQLObjectType,
-    GraphQLSchema,
-    OperationType,
-    VariableNode,
-    Visitor,
-    visit,
-)
+from cachetools import LRUCache
+from graphql import ExecutionResult, FragmentDefinitionNode, GraphQLError, GraphQLObjectType, GraphQLSchema
 from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
 
 from app.errors import BadUserInput
@@ -34,9 +23,13 @@ from app.execution.engine import Operation, ReferenceEngine, Request, RequestRef
 from app.execution.runner import Reading, shaped
 from app.execution.shape import Level, PlanField, Tree
 from app.execution.shaping import Shaper, generate
+from app.execution.survey import Survey, uses_variables
 
-MOST_VARIANTS = 16
-"""Plans kept of one operation: one for each combination of rights and of `@skip` and `@include`."""
+MOST_FIELDS = 100_000
+"""Fields of all plans that are kept together; a field takes about a kilobyte. The plan used longest ago goes first."""
+
+LARGEST_KEPT = MOST_FIELDS // 20
+"""A plan with more fields is made anew each time: a few such must not push out what clients really send."""
 
 
 @dataclass(slots=True)
@@ -82,48 +75,11 @@ def make_plan(schema: GraphQLSchema, operation: Operation, switches: Switches, r
 
 def _constants(tree: Tree) -> Iterator[tuple[int, dict[str, Any]]]:
     for one in tree.walk():
-        if one.edge is None or any(_variables(argument.value) for argument in one.nodes[0].arguments or ()):
+        if one.edge is None or any(uses_variables(argument.value) for argument in one.nodes[0].arguments or ()):
             continue
         with suppress(GraphQLError):  # What cannot be read fails when the plan runs, with a path.
             values = get_argument_values(one.parent.fields[one.name], one.nodes[0])
             yield one.index, one.edge.plain_arguments(values)
-
-
-def _variables(node: Any) -> list[str]:
-    finder = _Finder()
-    visit(node, finder)
-    return finder.variables
-
-
-class _Finder(Visitor):
-    """What decides how, and whether, a document is compiled."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.variables: list[str] = []
-        self.switches: set[str] = set()
-        self.foreign = False
-
-    def enter_variable(self, node: VariableNode, *_: object) -> None:
-        self.variables.append(node.name.value)
-
-    def enter_field(self, node: FieldNode, *_: object) -> None:
-        self.foreign = self.foreign or node.name.value in {"__schema", "__type"}
-
-    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
-        if node.name.value in {"skip", "include"}:
-            self.switches.update(_variables(node))
-        else:
-            self.foreign = True
-
-
-@dataclass(slots=True)
-class Prepared:
-    """What is kept with a document for one of its operations."""
-
-    compiles: bool
-    switches: frozenset[str]
-    plans: dict[Any, Plan] = field(default_factory=dict)
 
 
 class PlanEngine:
@@ -132,6 +88,7 @@ class PlanEngine:
     def __init__(self, schema: GraphQLSchema, *, max_tokens: int = 10_000) -> None:
         self._schema = schema
         self._reference = ReferenceEngine(schema, max_tokens=max_tokens)
+        self._plans: LRUCache[Any, Plan] = LRUCache(maxsize=MOST_FIELDS, getsizeof=lambda plan: plan.tree.size)
 
     def prepare(self, request: Request) -> Operation:
         """See `Engine.prepare`."""
@@ -147,48 +104,35 @@ class PlanEngine:
 
     def plan_for(self, operation: Operation, rights: Rights = EVERYTHING) -> Plan | None:
         """The plan that would run, variables unseen but for the switches; None where graphql-core does."""
-        prepared = operation.prepared(_prepare)
-        switches = {name: operation.variables.get(name, True) is True for name in prepared.switches}
-        return self._plan(operation, prepared, switches, rights) if prepared.compiles else None
+        survey = operation.prepared(Survey)
+        switches = {name: operation.variables.get(name, True) is True for name in survey.switches}
+        return self._plan(operation, survey, switches, rights) if survey.compiles else None
 
     def _planned(self, operation: Operation, rights: Rights) -> tuple[Plan, VariableValues] | None:
-        prepared = operation.prepared(_prepare)
-        if not prepared.compiles:
+        survey = operation.prepared(Survey)
+        if not survey.compiles:
             return None
         variables = get_variable_values(
             self._schema, operation.definition.variable_definitions or (), operation.variables
         )
         if isinstance(variables, list):
             raise RequestRefused([coded(error, BadUserInput.code) for error in variables])
-        coerced = ((name, variables.coerced.get(name)) for name in prepared.switches)
+        coerced = ((name, variables.coerced.get(name)) for name in survey.switches)
         switches = {name: value for name, value in coerced if isinstance(value, bool)}
-        if len(switches) < len(prepared.switches):
+        if len(switches) < len(survey.switches):
             return None  # A null, which only a run can refuse.
-        return self._plan(operation, prepared, switches, rights), variables
+        return self._plan(operation, survey, switches, rights), variables
 
-    def _plan(self, operation: Operation, prepared: Prepared, switches: Switches, rights: Rights) -> Plan:
-        """The plan for these values of the operation's switches."""
-        key = (rights, frozenset(switches.items()))
-        plan = prepared.plans.get(key)
+    def _plan(self, operation: Operation, survey: Survey, switches: Switches, rights: Rights) -> Plan:
+        """The plan for these values of the operation's switches. The survey stands for the operation in the key: it is
+        the document's own, so that no text is compared."""
+        key = (survey, rights, frozenset(switches.items()))
+        plan = self._plans.get(key)
         if plan is None:
             plan = make_plan(self._schema, operation, switches, rights)
-            if len(prepared.plans) >= MOST_VARIANTS:
-                prepared.plans.pop(next(iter(prepared.plans)))
-            prepared.plans[key] = plan
+            if plan.tree.size <= LARGEST_KEPT:
+                self._plans[key] = plan
         return plan
-
-
-def _prepare(operation: Operation) -> Prepared:
-    finder = _Finder()
-    for node in _used(operation):
-        visit(node, finder)
-    compiles = operation.kind is OperationType.QUERY and not finder.foreign
-    return Prepared(compiles, frozenset(finder.switches))
-
-
-def _used(operation: Operation) -> Iterable[Any]:
-    fragments = [node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)]
-    return [operation.definition, *fragments]
 
 
 async def run(plan: Plan, variables: VariableValues, ctx: Any) -> ExecutionResult:
@@ -196,10 +140,9 @@ async def run(plan: Plan, variables: VariableValues, ctx: Any) -> ExecutionResul
     reading = Reading(plan, variables, ctx)
     await reading.root()
     if not reading.failed:
-        try:
+        # A value that the schema does not promise fails here: completion finds it and says where.
+        with suppress(Exception):
             return ExecutionResult(shaped(reading), None)
-        except (AttributeError, TypeError, ValueError, ArithmeticError, KeyError):
-            pass  # A value that the schema does not promise: completion finds it and says where.
     completion = Completion(reading)
     data = completion.data()
     return ExecutionResult(data, completion.errors or None)

@@ -85,7 +85,7 @@ class Reading:
         if one.refused:
             self._fail(one, len(rows), Forbidden())
         elif one.edge is None:
-            await self._answered(one, [getattr(row, one.attribute or "") for row in rows])
+            await self._answered(one, _attributes(rows, one.attribute or ""))
         else:
             await self._answered(one, await self._edge(one, rows))
 
@@ -109,6 +109,8 @@ class Reading:
             self.failed = True
         if one.level is not None:
             await self._level(one.level, self._objects(one.type, values))
+        elif isinstance(one.type, GraphQLNonNull) and None in values:
+            self.failed = True
 
     async def _level(self, level: Level, objects: Mapping[int, Any]) -> None:
         only = level.only
@@ -135,7 +137,10 @@ class Reading:
             elif isinstance(value, Exception):
                 self.failed = True
             elif isinstance(bare, GraphQLList):
-                found.update(self._objects(bare.of_type, value))
+                try:
+                    found.update(self._objects(bare.of_type, value))
+                except TypeError:  # No list: completion says so in its place.
+                    self.failed = True
             else:
                 found[id(value)] = value
         return found
@@ -155,6 +160,21 @@ class Reading:
             return one.edge.plain_arguments(values) if one.edge else {}
         except (GraphQLError, TradegraphError) as error:
             return error
+
+
+def _attributes(rows: Sequence[Any], name: str) -> list[Any]:
+    """The attribute of every row; a property that fails stands as its error."""
+    try:
+        return [getattr(row, name) for row in rows]
+    except Exception:  # noqa: BLE001 - found out row by row
+        return [_attribute(row, name) for row in rows]
+
+
+def _attribute(row: Any, name: str) -> Any:
+    try:
+        return getattr(row, name)
+    except Exception as error:  # noqa: BLE001 - whatever failed is the answer of this row
+        return error
 
 
 async def _together(reads: Sequence[Any]) -> None:

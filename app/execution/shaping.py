@@ -24,7 +24,7 @@ from graphql import (
 
 from app.execution.shape import Level, PlanField, Selection, Tree
 
-NATIVE = frozenset({"String", "Int", "Boolean", "ID", "Cursor"})
+NATIVE = frozenset({"String", "Boolean", "ID", "Cursor", "Date"})
 """Scalars whose values on records are what JSON takes as it is."""
 
 Shaper = Callable[..., list[Any]]
@@ -35,7 +35,7 @@ class Source:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {"decimal": write_decimal, "moment": write_moment}
+        self.names: dict[str, Any] = {"moment": write_moment}
         self._count = 0
 
     def name(self) -> str:
@@ -43,22 +43,23 @@ class Source:
         self._count += 1
         return f"v{self._count}"
 
-    def bind(self, prefix: str, value: Any) -> str:
-        """A global name for a value."""
-        for name, bound in self.names.items():
-            if bound is value:
-                return name
-        name = f"{prefix}_{len(self.names)}"
-        self.names[name] = value
+    def bind(self, prefix: str, type_: Any, make: Callable[[Any], Any]) -> str:
+        """The global name of what writes values of a type."""
+        name = f"{prefix}_{type_.name}"
+        if name not in self.names:
+            self.names[name] = make(type_)
         return name
 
 
-def write_decimal(value: Decimal) -> str:
-    """Plain digits; the common case without an exponent costs one conversion."""
-    text = str(value)
-    if "E" in text or "N" in text or "I" in text or len(text) > 40:
-        raise OverflowError  # Left to the scalar itself, in `completion`.
-    return text
+def decimal_writer(type_: GraphQLScalarType) -> Callable[[Decimal], str]:
+    """Plain digits. The common case without an exponent costs one conversion; the scalar itself writes the others."""
+    serialize = type_.coerce_output_value
+
+    def write_decimal(value: Decimal) -> str:
+        text = str(value)
+        return serialize(value) if "E" in text or "N" in text or "I" in text or len(text) > 40 else text
+
+    return write_decimal
 
 
 def write_moment(value: datetime) -> datetime:
@@ -130,12 +131,21 @@ def _present(type_: GraphQLOutputType, expression: str, level: Level | None, sou
     if level is not None:
         return _object(level, expression, source)
     if isinstance(type_, GraphQLScalarType) and type_.name == "Decimal":
-        return f"decimal({expression})"
+        return f"{source.bind('decimal', type_, decimal_writer)}({expression})"
     if isinstance(type_, GraphQLScalarType) and type_.name == "DateTime":
         return f"moment({expression})"
+    if isinstance(type_, GraphQLScalarType) and type_.name == "Int":
+        return _integer(type_, expression, source)
     if _is_native(type_):
         return expression
-    return f"{source.bind('write', _writer(type_))}({expression})"
+    return f"{source.bind('write', type_, _writer)}({expression})"
+
+
+def _integer(type_: GraphQLScalarType, expression: str, source: Source) -> str:
+    """A number of 32 bits, in place; the scalar refuses any other."""
+    name = expression if expression.isidentifier() else source.name()
+    given = name if name == expression else f"({name} := {expression})"
+    return f"({name} if -2147483648 <= {given} <= 2147483647 else {source.bind('write', type_, _writer)}({name}))"
 
 
 def _object(level: Level, expression: str, source: Source) -> str:
@@ -150,13 +160,13 @@ def _object(level: Level, expression: str, source: Source) -> str:
 
 def _writer(type_: Any) -> Callable[[Any], Any]:
     """How a leaf that JSON does not know is written."""
-    return type_.serialize
+    return type_.coerce_output_value
 
 
 def _is_native(type_: Any) -> bool:
     if isinstance(type_, GraphQLEnumType):
         return all(_same(value.value, name) for name, value in type_.values.items())
-    return isinstance(type_, GraphQLScalarType) and (type_.name in NATIVE or type_.name == "Date")
+    return isinstance(type_, GraphQLScalarType) and type_.name in NATIVE
 
 
 def _same(value: Any, name: str) -> bool:
