@@ -6,24 +6,29 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 
-from app.auth.principal import Principal
+from app.auth.principal import Principal, Role
 from app.auth.tokens import TokenAuthenticator
 from app.endpoint import GraphQLEndpoint
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.plans import PlanEngine
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
+from app.planning import Explainer
 from app.resolvers.context import Context
 from app.schema import build_schema
 from app.settings import Settings
 from app.sources import connect_all
 from app.sources.common import utc_now
+from app.sources.model import Assumptions
+
+MAY_EXPLAIN = frozenset({Role.OPERATIONS, Role.ADMIN})
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:
@@ -35,11 +40,20 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(principal=who, sources=sources, now=clock(), selection=operation.selection)
 
-    engine = PlanEngine if settings.engine == "plan" else ReferenceEngine
+    core, tokens = schema._schema, settings.server.max_tokens  # noqa: SLF001 - no other way to graphql-core's
+    plans = PlanEngine(core, max_tokens=tokens)
+    explainer = Explainer(settings, sources, plans)
+
+    async def explain(who: Principal, operation: Operation) -> dict[str, Any]:
+        if not who.roles & MAY_EXPLAIN:
+            raise Forbidden("Only operations and platform staff may ask for `extensions.explain`.")
+        return (await explainer.explain(operation, who, Assumptions())).as_json()
+
     endpoint = GraphQLEndpoint(
-        engine(schema._schema, max_tokens=settings.server.max_tokens),  # noqa: SLF001 - no other way to graphql-core's
+        plans if settings.engine == "plan" else ReferenceEngine(core, max_tokens=tokens),
         authenticator,
         make_context,
+        explain=explain,
         max_body_bytes=settings.server.max_body_bytes,
         timeout=settings.server.request_timeout,
     )

@@ -16,15 +16,15 @@ from app.settings import Settings
 from app.sources import connect_all
 from app.sources.model import Assumptions
 from tests.consumers import CUSTOMER, VARIABLES
-from tests.gateway import CSR, Graph, document
+from tests.gateway import CSR, Graph, document, signed
 
 NOWHERE = {"erp": "http://127.0.0.1:1", "commerce": "http://127.0.0.1:1", "logistics": "http://127.0.0.1:1"}
 SETTINGS = Settings(sources=sandbox_sources(NOWHERE, "none"), domains=SANDBOX_DOMAINS)
 
 MORE = {
     "two lists that ask for the same items": (
-        "{ a: itemsBySku(skus: [\"SKU-0001\", \"SKU-0002\"]) { name cost { unitCost { amount } } }"
-        "  b: itemsBySku(skus: [\"SKU-0002\", \"SKU-0003\"]) { name relations { type } } }"
+        '{ a: itemsBySku(skus: ["SKU-0001", "SKU-0002"]) { name cost { unitCost { amount } } }'
+        '  b: itemsBySku(skus: ["SKU-0002", "SKU-0003"]) { name relations { type } } }'
     ),
     "customers and their orders": (
         "{ customers(first: 3) { nodes { number orders(first: 4) { totalCount nodes { number"
@@ -98,4 +98,24 @@ async def test_explanation_as_json() -> None:
         "rounds": [[{"source": "erp", "requests": 1, "reads": [{"read": "customers.by_number", "keys": 1}]}]],
         "fromKept": [],
         "refused": [],
+    }
+
+
+async def test_operations_may_have_the_explanation_with_the_answer(graph: Graph) -> None:
+    body = {"query": '{ me { subject } customer(by: {number: "CUST-0001"}) { name } }', "extensions": {"explain": True}}
+    answer = (await graph.client.post("/graphql", json=body, headers=signed(Role.OPERATIONS))).json()
+    assert answer["data"]["me"] == {"subject": "a-operations"}
+    assert answer["extensions"]["explain"]["requests"] == {"total": 1, "bySource": {"erp": 1}}
+
+
+async def test_buyers_may_not(graph: Graph) -> None:
+    body = {"query": "{ me { subject } }", "extensions": {"explain": True}}
+    response = await graph.client.post("/graphql", json=body, headers=signed(Role.BUYER, "CUST-0001"))
+    assert response.json() == {
+        "errors": [
+            {
+                "message": "Only operations and platform staff may ask for `extensions.explain`.",
+                "extensions": {"code": "FORBIDDEN"},
+            }
+        ]
     }

@@ -108,9 +108,7 @@ async def test_systems_that_disagree_are_all_shown(real: Real, number: str, stat
 
 async def test_reservation_of_an_order_the_erp_has_not_taken_up_lowers_availability(real: Real) -> None:
     data = await real.ask("promise", item={"sku": "SKU-0001"}, quantity="40", by=None)
-    allocated = {
-        place["warehouse"]["code"]: place["breakdown"]["allocated"] for place in data["item"]["availability"]
-    }
+    allocated = {place["warehouse"]["code"]: place["breakdown"]["allocated"] for place in data["item"]["availability"]}
     assert allocated == {"WH-CENTRAL": "0", "WH-EAST": "2", "WH-WEST": "0"}
     assert data["promise"]["unconfirmedQuantity"] == "0"
     assert data["promise"]["binding"] is False

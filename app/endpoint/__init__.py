@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from app.auth.tokens import Authenticator
 from app.endpoint.media_types import LEGACY, negotiated
 from app.endpoint.reading import ClientGone, read_request
 from app.errors import DeadlineExceeded, MethodNotAllowed, RequestError, TradegraphError, Unauthenticated
-from app.execution.engine import Engine, Operation, RequestRefused
+from app.execution.engine import Engine, Operation, Request, RequestRefused
 from app.execution.failures import failure, format_errors
 from app.telemetry import RequestScope, begin, current, log, report, request_done
 
@@ -41,6 +41,7 @@ STATUS = {
 GRACE = 1.0
 
 MakeContext = Callable[[Principal, Operation], Any]
+Explain = Callable[[Principal, Operation], Awaitable[dict[str, Any]]]
 
 
 @dataclass(slots=True)
@@ -61,12 +62,14 @@ class GraphQLEndpoint:
         authenticator: Authenticator,
         make_context: MakeContext,
         *,
+        explain: Explain | None = None,
         max_body_bytes: int = 256 * 1024,
         timeout: float = 10.0,
     ) -> None:
         self._engine = engine
         self._authenticator = authenticator
         self._make_context = make_context
+        self._explain = explain
         self._max_body_bytes = max_body_bytes
         self._timeout = timeout
 
@@ -110,11 +113,21 @@ class GraphQLEndpoint:
             operation = self._engine.prepare(request)
             _check_kind(operation, scope["method"])
             current().operation = operation.name and operation.name[:100]
+            explained = await self._explained(request, who, operation)
             result = await self._run(operation, who, receive)
         except RequestRefused as refused:
             status = 200 if media_type == LEGACY else 400
             return Answer(status, {"errors": format_errors(refused.errors)})
-        return _result(result)
+        answer = _result(result)
+        if explained is not None:
+            answer.body.setdefault("extensions", {})["explain"] = explained
+        return answer
+
+    async def _explained(self, request: Request, who: Principal, operation: Operation) -> dict[str, Any] | None:
+        """What the operation is expected to ask of the sources, if `extensions.explain` of the request is true."""
+        if self._explain is None or request.extensions.get("explain") is not True:
+            return None
+        return await self._explain(who, operation)
 
     async def _run(self, operation: Operation, who: Principal, receive: Receive) -> ExecutionResult:
         """Execute beside a watch on the connection: a client that leaves takes its operation with it."""
