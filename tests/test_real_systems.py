@@ -54,11 +54,11 @@ async def real() -> AsyncIterator[Real]:
         yield Real(client)
 
 
-def order(number: str) -> dict[str, object]:
+def order(number: str) -> dict[str, Any]:
     return {"order": {"number": number}}
 
 
-CUSTOMER = {"customer": {"number": "CUST-0001"}}
+CUSTOMER: dict[str, Any] = {"customer": {"number": "CUST-0001"}}
 
 
 async def test_sales_view_joins_three_systems_in_twelve_calls_for_one_order_and_for_fifty(real: Real) -> None:
