@@ -103,4 +103,4 @@ def _wait(process: subprocess.Popen[bytes], port: int, name: str) -> None:
 
 def python(*arguments: str | Path) -> list[str | Path]:
     """A command for this interpreter."""
-    return [sys.executable, "-P", *arguments]
+    return [sys.executable, *arguments]
