@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import uvicorn
+from anyio import move_on_after
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 
@@ -27,6 +28,9 @@ from app.settings import Settings
 from app.sources import connect_all
 from app.sources.common import utc_now
 from app.sources.model import Assumptions
+
+WARM_UP = 2.0
+"""Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
 
 MAY_EXPLAIN = frozenset({Role.OPERATIONS, Role.ADMIN})
 
@@ -60,6 +64,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        with move_on_after(WARM_UP):
+            await sources.warm()
         try:
             yield
         finally:

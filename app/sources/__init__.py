@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from app.auth.principal import SYSTEM
 from app.errors import ConfigurationError, SourceError, TradegraphError
 from app.sources.common import utc_now
 
@@ -82,6 +84,12 @@ class Sources:
 
         answers = await asyncio.gather(*(one(source) for source in self.connected.values()))
         return dict(zip(self.connected, answers, strict=True))
+
+    async def warm(self) -> None:
+        """Sign in and read reference data, so that no caller pays for it. What is not well now will be read later."""
+        await self.ping()
+        with suppress(TradegraphError):
+            await self.warehouses.all(SYSTEM)
 
     async def close(self) -> None:
         """Closes every connection."""

@@ -73,15 +73,18 @@ class Assembly:
         return found.master if found else None
 
     def routed(self, domain: str, port: str) -> tuple[Routes, dict[str, Any]] | None:
-        """Routes and masters of a domain whose rows belong to customers; None where it is not configured."""
+        """Routes and masters of a domain whose rows belong to customers; None where it is not configured.
+
+        A route stands for the master of the customers: it moves all domains that this source is master of.
+        """
         master = self.master(domain)
         if master is None:
             return None
-        routes = Routes(master, self._rules)
+        rules = self._rules if master == self.master("customers") else ()
         ports = {master: self.port(f"domains.{domain}.master", master, port)}
-        for _, name in self._rules:
+        for _, name in rules:
             ports[name] = self.port("routes.source", name, port)
-        return routes, ports
+        return Routes(master, rules), ports
 
     def single(self, domain: str, port: str) -> Any:
         """The master's port of a domain that is not routed by customer."""
