@@ -7,7 +7,8 @@ for each key: a level asks for a hundred keys at once, and waiting for a hundred
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from app.errors import TradegraphError
@@ -48,7 +49,7 @@ class KeyLoader(Generic[K, V]):
         """Like `many`, but the keys are asked for at once, before the answer is awaited."""
         asked = list(keys)
         self._ask(asked)
-        return self._answers(asked)
+        return _Answers(partial(self._answers, asked))
 
     async def many(self, keys: Iterable[K | None]) -> list[V | None | Exception]:
         """Values in the order of the keys, None for None; a failure stands in its key's place."""
@@ -84,6 +85,16 @@ class KeyLoader(Generic[K, V]):
             await asyncio.shield(batch)
         found: dict[Any, Any] = self._found
         return [found.get(key) for key in asked]
+
+
+class _Answers(Awaitable[V]):
+    """Answers on their way. Unlike a coroutine, it may be left without being awaited: its waiter was cancelled."""
+
+    def __init__(self, wait: Callable[[], Awaitable[V]]) -> None:
+        self._wait = wait
+
+    def __await__(self) -> Generator[Any, Any, V]:
+        return self._wait().__await__()
 
 
 def failure(*values: object) -> Exception | None:

@@ -113,7 +113,10 @@ class Edge(StrawberryField):
         loader = ctx.edges.get(key)
         if loader is None:
             loader = ctx.edges[key] = LevelLoader(self.function, ctx, plain)
-        return asyncio.shield(loader.load(source))
+        answer = asyncio.shield(loader.load(source))
+        # graphql-core leaves an answer behind when a null beside it takes its parent away.
+        answer.add_done_callback(_seen)
+        return answer
 
 
 class LevelLoader(DataLoader[Any, Any]):
@@ -134,6 +137,11 @@ class LevelLoader(DataLoader[Any, Any]):
         except asyncio.CancelledError:
             return [TradegraphError("The request was cancelled.")] * len(keys)
         return answers
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def edge(

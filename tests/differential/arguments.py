@@ -1,0 +1,142 @@
+"""Arguments that mostly find something: drawn from the world's keys, by the name of the argument and its type."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from graphql import (
+    BooleanValueNode,
+    EnumValueNode,
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNonNull,
+    IntValueNode,
+    ListValueNode,
+    NameNode,
+    NullValueNode,
+    ObjectFieldNode,
+    ObjectValueNode,
+    StringValueNode,
+    ValueNode,
+)
+
+from app.sources.identity import node_id
+from tests.differential.world import CUSTOMERS, ORDERS, SKUS, TRACKING, WAREHOUSES
+
+IDS_BY_KIND = {
+    "Customer": [node_id("Customer", key) for key in CUSTOMERS],
+    "Item": [node_id("Item", key) for key in SKUS],
+    "Order": [node_id("Order", source, at) for source in ("erp", "erp2", "shop") for at in "012345"],
+    "Shipment": [node_id("Shipment", source, at) for source in ("erp", "carrier") for at in "012345"],
+    "Warehouse": [node_id("Warehouse", key) for key in WAREHOUSES],
+}
+IDS = [one for ids in IDS_BY_KIND.values() for one in ids]
+WRONG_IDS = (node_id("Customer", "NOBODY"), node_id("Viewer", "c"), "", "no id")
+
+Pick = Callable[[random.Random], Any]
+
+
+def _of(kind: str) -> Pick:
+    return lambda rng: rng.choice(IDS_BY_KIND[kind])
+
+
+def _ref(rng: random.Random) -> dict[str, str]:
+    return {"system": rng.choice(("erp", "shop", "carrier", "nowhere")), "id": rng.choice("01239")}
+
+
+def _customer(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(
+        ({"number": rng.choice((*CUSTOMERS, "NOBODY"))}, {"id": _of("Customer")(rng)}, {"ref": _ref(rng)})
+    )
+
+
+def _item(rng: random.Random) -> dict[str, Any]:
+    part = {"customer": _customer(rng), "number": rng.choice(SKUS)}
+    return rng.choice(
+        ({"sku": rng.choice((*SKUS, "GONE"))}, {"id": _of("Item")(rng)}, {"gtin": "0400"}, {"customerPart": part})
+    )
+
+
+def _order(rng: random.Random) -> dict[str, Any]:
+    po = {"customer": _customer(rng), "number": rng.choice(("plain", "0", "nope"))}
+    return rng.choice(
+        ({"number": rng.choice(ORDERS)}, {"id": _of("Order")(rng)}, {"ref": _ref(rng)}, {"customerPo": po})
+    )
+
+
+def _shipment(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(({"trackingNumber": rng.choice(TRACKING)}, {"id": _of("Shipment")(rng)}, {"ref": _ref(rng)}))
+
+
+def _line(rng: random.Random) -> dict[str, Any]:
+    line = {"item": _item(rng), "quantity": rng.choice(("1", "12", "0.5", "0", 3))}
+    return line | ({"uom": rng.choice(("EA", "xbx", None))} if rng.random() < 0.5 else {})
+
+
+OBJECTS: dict[str, Pick] = {
+    "CustomerKey": _customer,
+    "ItemKey": _item,
+    "OrderKey": _order,
+    "ShipmentKey": _shipment,
+    "LineInput": _line,
+    "RefInput": _ref,
+    "CustomerFilter": lambda rng: {"search": rng.choice(("", "CUST", "2", None))} if rng.random() < 0.8 else {},
+    "ItemFilter": lambda rng: {"search": rng.choice(("", "A", "zz")), "category": None},
+}
+NAMED: dict[str, Pick] = {
+    "id": lambda rng: rng.choice(IDS) if rng.random() < 0.95 else rng.choice(WRONG_IDS),
+    "ids": lambda rng: [rng.choice(IDS) for _ in range(rng.randint(0, 6))],
+    "skus": lambda rng: [rng.choice((*SKUS, "GONE")) for _ in range(rng.randint(0, 6))],
+    "first": lambda rng: rng.choice((1, 2, 2, 3, 20)) if rng.random() < 0.93 else rng.choice((0, 101, -1)),
+    "after": lambda rng: None if rng.random() < 0.9 else "made up",
+    "last": lambda rng: rng.choice((1, 2, 5, None)) if rng.random() < 0.9 else rng.choice((0, 1001)),
+    "quantity": lambda rng: rng.choice(("1", "2.50", 10)) if rng.random() < 0.93 else rng.choice(("0", "-1")),
+    "uom": lambda rng: rng.choice(("EA", "xbx", "nope", None)),
+    "warehouses": lambda rng: rng.choice((None, ["MAIN"], ["WEST", "3PL"], [], ["GONE"])),
+    "at": lambda rng: rng.choice((None, "2026-11-21", "2026-12-24")),
+    "by": lambda rng: rng.choice((None, "2026-12-01", "2020-01-01")),
+    "on": lambda rng: rng.choice((None, "2026-12-01")),
+    "status": lambda rng: rng.choice((None, [], ["PROCESSING", "SHIPPED"])),
+    "orderBy": lambda rng: rng.choice(("ORDERED_AT_DESC", "ORDERED_AT_ASC")),
+}
+
+
+def draw(rng: random.Random, name: str, type_: GraphQLInputType) -> Any:
+    """A value for an argument, as JSON."""
+    bare = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    if isinstance(bare, GraphQLInputObjectType):
+        return OBJECTS[bare.name](rng)
+    if isinstance(bare, GraphQLList) and name not in NAMED:
+        return [draw(rng, name, bare.of_type) for _ in range(rng.randint(0, 4))]
+    return NAMED[name](rng)
+
+
+Swap = Callable[[Any, GraphQLInputType], ValueNode | None]
+
+
+def literal(value: Any, type_: GraphQLInputType, swap: Swap) -> ValueNode:
+    """The value written out; `swap` may put a variable in the place of any part of it that is not null."""
+    bare = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    if value is None:
+        return NullValueNode()
+    if (variable := swap(value, bare)) is not None:
+        return variable
+    if isinstance(bare, GraphQLList):
+        return ListValueNode(values=tuple(literal(item, bare.of_type, swap) for item in value))
+    if isinstance(bare, GraphQLInputObjectType):
+        fields = [
+            ObjectFieldNode(name=NameNode(value=name), value=literal(part, bare.fields[name].type, swap))
+            for name, part in value.items()
+        ]
+        return ObjectValueNode(fields=tuple(fields))
+    if isinstance(bare, GraphQLEnumType):
+        return EnumValueNode(value=value)
+    if isinstance(value, bool):
+        return BooleanValueNode(value=value)
+    if isinstance(value, int):
+        return IntValueNode(value=str(value))
+    return StringValueNode(value=value)

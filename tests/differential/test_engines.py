@@ -1,0 +1,80 @@
+"""Plan and graphql-core give the same answer to any document over any data: this is what makes the plan right."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from graphql import parse, validate
+
+from tests.differential.compare import Bench
+from tests.differential.documents import Dresser, shapes
+from tests.differential.world import BUYER, SEES_ALL, World
+
+SDL = Path(__file__).resolve().parents[2] / "schema.graphql"
+SHAPES = 15
+"""Selections that are drawn for a seed."""
+
+SEEDS, EACH = 10, 14
+LONG_SEEDS, LONG_EACH = 200, 36
+"""Documents made of each selection. A twentieth of them asks for one field in two ways, which validation refuses."""
+
+pytestmark = [
+    # graphql-core leaves coroutines behind when a null beside them takes their parent away.
+    pytest.mark.filterwarnings("ignore:coroutine 'Executor:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:.*coroutine object Executor:pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "long_seed" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("--differential")
+        metafunc.parametrize("long_seed", range(1000, 1000 + LONG_SEEDS) if wanted else ())
+    elif "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(SEEDS))
+
+
+async def compare(bench: Bench, seed: int, each: int) -> tuple[int, list[str]]:
+    """How many documents of a seed ran, and all that was answered differently."""
+    ran = 0
+    found: list[str] = []
+    worlds = [World(seed, trouble=trouble) for trouble in (0.0, 0.03, 0.15)]
+    drawn = shapes(SDL.read_text(encoding="utf-8"), seed, SHAPES)
+    for number in range(each * SHAPES):
+        rng = random.Random(f"{seed}/{number}")
+        example = Dresser(bench.schema, rng).dress(drawn[number % len(drawn)])
+        if validate(bench.schema, parse(example.text)):
+            continue
+        operation = bench.prepare(example.text, variables=example.variables)
+        world, who = rng.choice(worlds), rng.choice((SEES_ALL, SEES_ALL, BUYER))
+        ran += 1
+        if differences := await bench.compared(operation, world, who):
+            place = f"document {number} of seed {seed}, trouble {world.trouble}, {who.subject}"
+            found.append("\n".join([place, *differences, example.text, repr(example.variables)]))
+    gc.collect()
+    return ran, found
+
+
+async def test_plan_and_reference_agree(
+    bench: Bench, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    await check(bench, seed, EACH, record_property)
+
+
+@pytest.mark.timeout(1200)
+async def test_plan_and_reference_agree_at_length(
+    bench: Bench, long_seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    await check(bench, long_seed, LONG_EACH, record_property)
+
+
+async def check(bench: Bench, seed: int, each: int, record_property: Callable[[str, object], None]) -> None:
+    """Compare the documents of a seed."""
+    ran, found = await compare(bench, seed, each)
+    record_property("documents", ran)
+    record_property("differing", len(found))
+    assert not found, found[0]
+    assert ran >= each * SHAPES * 0.85

@@ -1,0 +1,377 @@
+"""A small world behind all ports, made of a seed: its records never change, its failures depend on the method and the
+key alone. Whoever asks for what in which batches, the answers are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from app.auth.principal import Principal, Role
+from app.errors import (
+    DeadlineExceeded,
+    Forbidden,
+    InvalidCursor,
+    InvalidInput,
+    NotSupported,
+    SourceMalformed,
+    SourceRejected,
+    SourceThrottled,
+    SourceTimeout,
+    SourceUnavailable,
+)
+from app.resolvers.context import Context
+from app.sources import Sources
+from app.sources.billing import Invoice, Return
+from app.sources.common import Page, Slice
+from app.sources.customers import CreditStatus, Customer, CustomerQuery
+from app.sources.directory import WarehouseDirectory
+from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
+from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
+from app.sources.prices import ContractPrice, PriceRequest
+from app.sources.routing import (
+    AllReservations,
+    RoutedBalances,
+    RoutedBilling,
+    RoutedCredit,
+    RoutedCustomers,
+    RoutedItems,
+    RoutedOrders,
+    RoutedPrices,
+    RoutedShipments,
+    Routes,
+)
+from app.sources.scoped import (
+    ScopedBilling,
+    ScopedCredit,
+    ScopedCustomers,
+    ScopedItems,
+    ScopedOrders,
+    ScopedPrices,
+    ScopedShipments,
+)
+from app.sources.shipments import Shipment
+from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
+from app.sources.warehouses import Warehouse
+from tests.differential.records import Maker
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+CUSTOMERS = ("CUST-1", "CUST-2", "CUST-21", "Ünï 4")
+SKUS = ("A-1", "A-2", "B/3", "ß 4", "C5")
+ORDERS = ("SO-1", "SO-2", "SO-3", "SO-4", "SO-5", "SO-6")
+WAREHOUSES = ("MAIN", "WEST", "3PL")
+TRACKING = ("T1", "T2", "T3", "T4")
+KEYS: dict[str, Sequence[str]] = {
+    "customer": CUSTOMERS,
+    "parent": (*CUSTOMERS, "NOBODY"),
+    "sku": (*SKUS, "GONE"),
+    "requested_sku": SKUS,
+    "warehouse": (*WAREHOUSES, "GONE"),
+    "default_warehouse": WAREHOUSES,
+    "order": ORDERS,
+    "orders": (*ORDERS, "SO-0"),
+    "tracking_number": TRACKING,
+    "gtin": ("0400", "0401"),
+    "system": ("erp", "shop"),
+    "source": ("erp", "shop", "carrier"),
+    "currency": ("USD", "EUR"),
+    "uom": ("EA", "XBX", "nope"),
+    "base_uom": ("EA",),
+    "code": ("EA", "XBX", "MTR"),
+}
+ROUTES = Routes("erp", (("CUST-2*", "erp2"),))
+FAILURES: tuple[Callable[[], Exception], ...] = (
+    lambda: SourceUnavailable("erp", detail="the backend said: secret"),
+    lambda: SourceTimeout("shop"),
+    lambda: SourceThrottled("erp", retry_after=3),
+    lambda: SourceRejected("erp", status=403),
+    lambda: SourceMalformed("carrier"),
+    DeadlineExceeded,
+    NotSupported,
+    Forbidden,
+    lambda: InvalidInput("That is no such thing."),
+    lambda: ValueError("the backend said: secret"),
+)
+SEES_ALL = Principal(subject="c", roles=frozenset({Role.CSR, Role.ADMIN}))
+BUYER = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-1", "CUST-21", "NOBODY"}))
+
+
+class World:
+    """Every record there is, and what goes wrong. `trouble` is how likely a method or a key fails."""
+
+    def __init__(self, seed: int, *, trouble: float = 0.0) -> None:
+        self.seed = seed
+        self.trouble = trouble
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self._made: dict[Any, Any] = {}
+        make = Maker(random.Random(seed), KEYS)
+        self.make = make
+        self.warehouses = tuple(make.record(Warehouse, code=code) for code in WAREHOUSES)
+        self.customers = [make.record(Customer, number=number) for number in CUSTOMERS]
+        self.items = [make.record(Item, sku=sku) for sku in SKUS]
+        self.shipments = {
+            source: [make.record(Shipment, id=str(at), source=source) for at in range(6)]
+            for source in ("erp", "carrier")
+        }
+        self.orders = {
+            source: [self._order(source, str(at), number) for at, number in enumerate(ORDERS)]
+            for source in ("erp", "erp2", "shop")
+        }
+
+    def _order(self, source: str, id_: str, number: str) -> Order:
+        lines = tuple(self.make.record(OrderLine, number=at, order=number) for at in range(1, 4))
+        return self.make.record(Order, id=id_, source=source, number=number, lines=lines)
+
+    def chance(self, *what: object) -> float:
+        """A number of 0 to 1 that belongs to what is named, the same whenever it is asked for."""
+        return zlib.crc32(repr((self.seed, *what)).encode()) / 2**32
+
+    def failure(self, *what: object) -> Exception | None:
+        """What goes wrong there, if something does."""
+        if self.chance("fails", *what) >= self.trouble:
+            return None
+        return FAILURES[int(self.chance("how", *what) * len(FAILURES))]()
+
+    async def asked(self, method: str, keys: Iterable[Any]) -> None:
+        """Note a call; take some turns of the loop; fail if the method does."""
+        self.calls.append((method, tuple(keys)))
+        for _ in range(int(self.chance("turns", method) * 6)):
+            await asyncio.sleep(0)
+        if (wrong := self.failure(method)) is not None:
+            raise wrong
+
+    def known(self, method: str, key: Any) -> bool:
+        """Whether a method answers for a key at all."""
+        return self.chance("leaves out", method, key) >= self.trouble
+
+    def made(self, method: str, key: Any, cls: Any, **given: Any) -> Any:
+        """A record that belongs to a method and a key."""
+        if (method, key) not in self._made:
+            maker = Maker(random.Random(zlib.crc32(repr((self.seed, method, key)).encode())), KEYS)
+            self._made[method, key] = maker.record(cls, **given)
+        return self._made[method, key]
+
+
+class Port:
+    """Reads by key: what a method answers for one key decides everything."""
+
+    def __init__(self, world: World, source: str) -> None:
+        self.world = world
+        self.source = source
+
+    async def read(self, method: str, keys: Sequence[Any], of: Callable[[Any], Any], *, broken: bool = False) -> Any:
+        """A mapping of what is found; with `broken`, keys can fail by themselves."""
+        name = f"{self.source}.{type(self).__name__}.{method}"
+        await self.world.asked(name, keys)
+        found = {key: of(key) for key in keys if self.world.known(name, key)}
+        if broken:
+            found |= {key: wrong for key in found if (wrong := self.world.failure(name, key)) is not None}
+        return {key: row for key, row in found.items() if row is not None}
+
+    def page(self, rows: Sequence[Any], page: Page) -> Slice[Any]:
+        """A page by offset."""
+        if page.after is not None and not page.after.isdecimal():
+            raise InvalidCursor
+        start = int(page.after) if page.after else 0
+        shown = rows[start : start + page.first]
+        return Slice(
+            rows=tuple(shown),
+            cursors=tuple(str(start + at + 1) for at in range(len(shown))),
+            has_next=start + len(shown) < len(rows),
+            has_previous=start > 0,
+            total=len(rows) if page.count else None,
+        )
+
+
+def by(name: str, rows: Iterable[Any]) -> Callable[[Any], Any]:
+    """Finds the first row whose attribute is the key."""
+    found: dict[Any, Any] = {}
+    for row in rows:
+        found.setdefault(getattr(row, name), row)
+    return found.get
+
+
+class Customers(Port):
+    async def by_number(self, who: Principal, numbers: Sequence[str], parts: Collection[Any] = ()) -> Any:
+        return await self.read("by_number", numbers, by("number", self.world.customers), broken=True)
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+        return await self.read("by_id", ids, lambda key: self.world.customers[int(key)] if key in "0123" else None)
+
+    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+        await self.world.asked(f"{self.source}.Customers.search", [query])
+        rows = [row for row in self.world.customers if query.numbers is None or row.number in query.numbers]
+        return self.page([row for row in rows if (query.search or "") in row.number], query.page)
+
+
+class Credit(Port):
+    async def status(self, who: Principal, numbers: Sequence[str]) -> Any:
+        return await self.read("status", numbers, lambda key: self.world.made("credit", key, CreditStatus), broken=True)
+
+
+class Items(Port):
+    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Any:
+        return await self.read("by_sku", skus, by("sku", self.world.items), broken=True)
+
+    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Any:
+        return await self.read("by_gtin", gtins, by("gtin", self.world.items), broken=True)
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+        return await self.read("by_id", ids, lambda key: None)
+
+    async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Any:
+        return await self.read("by_customer_part", keys, lambda key: key.number if key.number in SKUS else None)
+
+    async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Any:
+        return await self.read("part_numbers", keys, lambda key: f"{key.customer}/{key.sku}", broken=True)
+
+    async def relations(self, who: Principal, skus: Sequence[str]) -> Any:
+        def of(sku: str) -> tuple[ItemRelation, ...]:
+            return tuple(self.world.made("relations", (sku, at), ItemRelation) for at in range(len(sku) % 4))
+
+        return await self.read("relations", skus, of, broken=True)
+
+    async def costs(self, who: Principal, skus: Sequence[str]) -> Any:
+        return await self.read("costs", skus, lambda key: self.world.made("cost", key, ItemCost, sku=key), broken=True)
+
+    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+        await self.world.asked("erp.Items.search", [query])
+        return self.page([row for row in self.world.items if (query.search or "") in row.sku], query.page)
+
+
+class Contents(Port):
+    async def contents(self, who: Principal, skus: Sequence[str]) -> Any:
+        return await self.read(
+            "contents", skus, lambda key: self.world.made("content", key, ItemContent, sku=key), broken=True
+        )
+
+
+class AllWarehouses(Port):
+    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+        await self.world.asked("erp.Warehouses.all", [])
+        return self.world.warehouses
+
+
+class Stock(Port):
+    async def levels(self, who: Principal, skus: Sequence[str]) -> Any:
+        def of(sku: str) -> StockLevel:
+            positions = tuple(
+                self.world.made("position", (sku, code), StockPosition, sku=sku, warehouse=code)
+                for code in WAREHOUSES[: len(sku)]
+            )
+            return self.world.made("level", sku, StockLevel, sku=sku, uom="EA", positions=positions)
+
+        return await self.read("levels", skus, of, broken=True)
+
+
+class Reservations(Port):
+    async def reservations(self, who: Principal, skus: Sequence[str]) -> Any:
+        return await self.read(
+            "reservations", skus, lambda key: (self.world.made("reservation", key, Reservation, sku=key),)
+        )
+
+
+class Balances(Port):
+    async def balances(self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]) -> Any:
+        keys = [(code, sku) for code in warehouses for sku in skus]
+        return await self.read("balances", keys, lambda key: self.world.made("balance", key, Balance), broken=True)
+
+
+class Prices(Port):
+    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Any:
+        def of(key: PriceRequest) -> ContractPrice:
+            unit = Decimal(1) if self.world.chance("unit", key) > 0.02 else Decimal(0)
+            named = (key.customer, key.sku, key.quantity)
+            price = self.world.made("price", named, ContractPrice, sku=key.sku, customer=key.customer)
+            return msgspec.structs.replace(price, price_unit=unit)
+
+        return await self.read("quote", requests, of, broken=True)
+
+
+class Orders(Port):
+    @property
+    def rows(self) -> list[Order]:
+        return self.world.orders[self.source]
+
+    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Any:
+        return await self.read("by_number", numbers, by("number", self.rows))
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+        return await self.read("by_id", ids, by("id", self.rows))
+
+    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Any:
+        return await self.read("by_customer_po", keys, lambda key: by("customer_po", self.rows)(key.number))
+
+    async def by_customer(self, who: Principal, customers: Sequence[str], query: OrderQuery) -> Any:
+        def of(customer: str) -> Slice[Order]:
+            rows = [row for row in self.rows if row.customer == customer]
+            return self.page([row for row in rows if not query.status or row.status in query.status], query.page)
+
+        return await self.read("by_customer", customers, of, broken=True)
+
+
+class Shipments(Port):
+    @property
+    def rows(self) -> list[Shipment]:
+        return self.world.shipments[self.source]
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+        return await self.read("by_id", ids, by("id", self.rows))
+
+    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Any:
+        return await self.read("by_tracking_number", numbers, by("tracking_number", self.rows))
+
+    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Any:
+        return await self.read(
+            "by_order", numbers, lambda key: tuple(row for row in self.rows if key in row.orders) or None
+        )
+
+
+class Billing(Port):
+    async def invoices(self, who: Principal, orders: Sequence[str]) -> Any:
+        return await self.read("invoices", orders, lambda key: self._rows("invoice", key, Invoice))
+
+    async def returns(self, who: Principal, orders: Sequence[str]) -> Any:
+        return await self.read("returns", orders, lambda key: self._rows("return", key, Return))
+
+    def _rows(self, kind: str, order: str, cls: Any) -> Any:
+        return tuple(self.world.made(kind, (order, at), cls) for at in range(int(order[-1]) % 3))
+
+
+def sources(world: World) -> Sources:
+    """The ports of a world, routed and scoped as a gateway's are. Two systems are master, each for some customers."""
+    names = ("erp", "erp2")
+    items = Items(world, "erp")
+    carrier = {"carrier": Shipments(world, "carrier")}
+    return Sources(
+        customers=ScopedCustomers(RoutedCustomers(ROUTES, {name: Customers(world, name) for name in names}, {})),
+        credit=ScopedCredit(RoutedCredit(ROUTES, {name: Credit(world, name) for name in names})),
+        items=ScopedItems(RoutedItems(items, {"erp": items})),
+        contents=Contents(world, "shop"),
+        warehouses=WarehouseDirectory([AllWarehouses(world, "erp")]),
+        stock=Stock(world, "erp"),
+        reservations=AllReservations([Reservations(world, "shop")]),
+        balances=RoutedBalances({"3PL": Balances(world, "carrier")}),
+        prices=ScopedPrices(RoutedPrices(ROUTES, {name: Prices(world, name) for name in names})),
+        orders=ScopedOrders(RoutedOrders(ROUTES, {name: Orders(world, name) for name in names}, {})),
+        shipments=ScopedShipments(RoutedShipments({"erp": Shipments(world, "erp")}, carrier)),
+        billing=ScopedBilling(RoutedBilling([Billing(world, "erp")])),
+        order_views={"shop": ScopedOrders(RoutedOrders(Routes("shop"), {"shop": Orders(world, "shop")}, {}))},
+        shipment_views={"carrier": ScopedShipments(RoutedShipments(carrier, {}))},
+        changes={},
+        has_contents=True,
+        third_party=frozenset({"3PL"}),
+        connected={},
+    )
+
+
+def context(world: World, who: Principal, selection: Mapping[str, frozenset[str]]) -> Context:
+    """What one run carries."""
+    return Context(principal=who, sources=sources(world), now=NOW, selection=selection)
