@@ -40,22 +40,22 @@ def candidates(gateway: Gateway, *, names: Sequence[str] = ()) -> list[Candidate
     """All there are on this machine, ours first, or those named."""
     serve = python("-m", "app.cli", "serve", "--config", gateway.config)
     made = [
-        Candidate(
-            REFERENCE,
-            "tradegraph, reference engine",
-            serve,
-            {"TRADEGRAPH_ENGINE": "reference", "TRADEGRAPH_SERVER__PORT": "{port}"},
-        ),
+        Candidate(REFERENCE, "tradegraph, reference engine", serve, settings_of(REFERENCE)),
         Candidate(LIMIT, "hand-written handler", python("-m", "bench.peers.handwritten", "{port}", "{upstream}")),
         Candidate(PLAIN, "Strawberry, plain", python("-m", "bench.peers.strawberry_peer", "{port}", "{upstream}")),
         Candidate("ariadne", "Ariadne", python("-m", "bench.peers.ariadne_peer", "{port}", "{upstream}")),
     ]
     if has_plan_engine():
-        made.insert(0, Candidate(OURS, "tradegraph", serve, {**made[0].environment, "TRADEGRAPH_ENGINE": "plan"}))
+        made.insert(0, Candidate(OURS, "tradegraph", serve, settings_of(OURS)))
     made += _node_peers()
     if unknown := set(names) - {one.name for one in made}:
         raise SystemExit(f"no such candidate here: {', '.join(sorted(unknown))}; there are {[one.name for one in made]}")
     return [one for one in made if not names or one.name in names]
+
+
+def settings_of(engine: str) -> dict[str, str]:
+    """What differs between two of our servers over one settings file."""
+    return {"TRADEGRAPH_ENGINE": engine, "TRADEGRAPH_SERVER__PORT": "{port}"}
 
 
 def _node_peers() -> list[Candidate]:

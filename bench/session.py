@@ -10,13 +10,13 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.candidates import Candidate, candidates
+from bench.candidates import Candidate
 from bench.dataset import Dataset, build
 from bench.expected import variables
 from bench.gateway import Gateway, prepare
@@ -173,6 +173,41 @@ class Session:
             seconds=result["seconds"],
         )
 
+    def growth(self, name: str, seconds: float = 3.0) -> float:
+        """CPU for ten times the rows (two pages of 100 orders, 1,000 lines) over CPU for the sales view."""
+        large = self._data.large
+        text = (ROOT / "bench" / "documents" / "sales_view_pages.graphql").read_text()
+        authorization = self._gateway.authorization
+        requests = [
+            http_request(text, {"customer": {"number": number}, "after": self._cursor(name, number)}, authorization[number])
+            for number in large
+        ]
+        label = f"{name} sales_view_pages"
+        self._driver.ask(
+            do="target",
+            name=label,
+            port=self.started[name].port,
+            requests=[base64.b64encode(one).decode() for one in requests],
+        )
+        pids = [self.started[name].pid, self._upstream_pid]
+        ratios = []
+        for _ in range(3):
+            one = self.load(name, "sales_view", 4, seconds / 3)
+            ten = self._driver.ask(do="load", name=label, concurrency=4, seconds=seconds / 3, pids=pids)
+            if ten["wrong"] or ten["broken"]:
+                raise WrongAnswer(f"{label}: {ten['wrong']} wrong answers, {ten['broken']} broken connections")
+            ratios.append(1000 * ten["cpu"][0] / ten["requests"] / one.cpu_ms)
+        return statistics.median(ratios)
+
+    def _cursor(self, name: str, number: str) -> str:
+        """The cursor after a customer's first 100 orders, in the graph's own form."""
+        query = "query($by: CustomerKey!) { customer(by: $by) { orders(first: 100) { pageInfo { endCursor } } } }"
+        url = f"http://127.0.0.1:{self.started[name].port}/graphql"
+        headers = {"Authorization": self._gateway.authorization[number], "Content-Type": "application/json"}
+        body = json.dumps({"query": query, "variables": {"by": {"number": number}}}).encode()
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers)) as answer:  # noqa: S310
+            return json.load(answer)["data"]["customer"]["orders"]["pageInfo"]["endCursor"]
+
     def peak(self, name: str) -> float:
         """Peak memory of a candidate so far, MB."""
         return peak_memory(self.started[name].pid)
@@ -202,8 +237,8 @@ class Session:
 
 
 @contextmanager
-def session(names: Sequence[str] = ()) -> Iterator[Session]:
-    """Everything started, and stopped at the end."""
+def session(choose: Callable[[Gateway], Sequence[Candidate]]) -> Iterator[Session]:
+    """Upstream, driver and the chosen candidates started; stopped at the end."""
     ours, theirs = halves()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -215,7 +250,7 @@ def session(names: Sequence[str] = ()) -> Iterator[Session]:
         driver = Driver(theirs)
         stack.callback(driver.close)
         started = []
-        for candidate in candidates(gateway, names=names):
+        for candidate in choose(gateway):
             started.append(_start(stack, candidate, upstream, ours, folder))
         yield Session(driver, data, gateway, (upstream, pid), started)
 

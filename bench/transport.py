@@ -316,7 +316,7 @@ async def compare(base: str, clients: list[Client], calls: int, rounds: int) -> 
     ]
 
 
-def main() -> None:
+def main() -> int:
     """Compare and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.transport")
     parser.add_argument("--calls", type=int, default=3000)
@@ -332,7 +332,8 @@ def main() -> None:
     if given.json:
         with open(given.json, "w", encoding="utf-8") as file:  # noqa: PTH123
             json.dump(rows, file, indent=2)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
