@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Annotated
 
 import strawberry
+from graphql import GraphQLInputObjectType
 from strawberry.schema.config import StrawberryConfig
 
 from app.errors import NotSupported
@@ -144,9 +145,14 @@ class Subscription:
 
 def schema() -> strawberry.Schema:
     """The schema, put together."""
-    return strawberry.Schema(
+    made = strawberry.Schema(
         query=Query,
         subscription=Subscription,
         types=[ShipmentUpdate, UpdatesLost],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+    for name, kind in made._schema.type_map.items():  # noqa: SLF001 - no other way to graphql-core's
+        # Strawberry looks at @oneOf while it reads values; graphql-core's rule finds a wrong key before anything runs.
+        if isinstance(kind, GraphQLInputObjectType):
+            kind.is_one_of = bool(getattr(made.get_type_by_name(name), "is_one_of", False))
+    return made
