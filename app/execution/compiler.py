@@ -5,12 +5,14 @@ Edges, attributes and refusals are found once here; nothing of it is looked up a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from graphql import (
     FieldNode,
+    GraphQLList,
     GraphQLNamedType,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
@@ -107,6 +109,8 @@ class Compiler:
         )
         if is_composite_type(get_named_type(definition.type)):
             planned.level = self._level(definition.type, nodes, path)
+            planned.nullable = tuple(_nullable(definition.type))
+            planned.depth = len(planned.nullable) - 1
         return planned
 
     def _level(self, type_: GraphQLOutputType, nodes: Sequence[FieldNode], path: tuple[str, ...]) -> Level:
@@ -122,6 +126,15 @@ class Compiler:
         if is_abstract_type(named):
             return self._schema.get_possible_types(_any(named))
         return [_any(named)]
+
+
+def _nullable(type_: Any) -> Iterator[bool]:
+    """For each list around a value, from the outside, and for the value: whether it may be null."""
+    is_nullable = not isinstance(type_, GraphQLNonNull)
+    bare = type_ if is_nullable else type_.of_type
+    yield is_nullable
+    if isinstance(bare, GraphQLList):
+        yield from _nullable(bare.of_type)
 
 
 def _any(value: object) -> Any:

@@ -7,10 +7,10 @@ level run side by side. Nothing is shaped before all is read. A failure anywhere
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphql import GraphQLError, GraphQLList, GraphQLNonNull, GraphQLOutputType
+from graphql import GraphQLError, GraphQLNonNull
 from graphql.execution.values import VariableValues, get_argument_values
 
 from app.errors import Forbidden, TradegraphError
@@ -105,11 +105,9 @@ class Reading:
 
     async def _answered(self, one: PlanField, values: Sequence[Any]) -> None:
         self.values[one.index] = values
-        if any(isinstance(value, Exception) for value in values):
-            self.failed = True
         if one.level is not None:
-            await self._level(one.level, self._objects(one.type, values))
-        elif isinstance(one.type, GraphQLNonNull) and None in values:
+            await self._level(one.level, self._objects(one, values))
+        elif _failures(values) or (isinstance(one.type, GraphQLNonNull) and None in values):
             self.failed = True
 
     async def _level(self, level: Level, objects: Mapping[int, Any]) -> None:
@@ -126,24 +124,28 @@ class Reading:
                 by_type[name].append(value)
         await _together([self._selection(level.selections[name], rows) for name, rows in by_type.items()])
 
-    def _objects(self, type_: GraphQLOutputType, values: Iterable[Any]) -> dict[int, Any]:
-        """The distinct objects in values of a type, by identity, in their first order."""
-        nullable = not isinstance(type_, GraphQLNonNull)
-        bare: Any = type_ if nullable else type_.of_type  # type: ignore[union-attr]
-        found: dict[int, Any] = {}
-        for value in values:
-            if value is None:
-                self.failed = self.failed or not nullable
-            elif isinstance(value, Exception):
+    def _objects(self, one: PlanField, values: Sequence[Any]) -> dict[int, Any]:
+        """The distinct objects in the values of a field, by identity, in their first order."""
+        nullable = one.nullable
+        for depth in range(one.depth):
+            if not self._sound(values, nullable=nullable[depth]):
+                values = [value for value in values if value is not None and not isinstance(value, Exception)]
+            try:
+                values = [item for value in values for item in value]
+            except TypeError:  # No list: completion says so in its place.
                 self.failed = True
-            elif isinstance(bare, GraphQLList):
-                try:
-                    found.update(self._objects(bare.of_type, value))
-                except TypeError:  # No list: completion says so in its place.
-                    self.failed = True
-            else:
-                found[id(value)] = value
-        return found
+                values = [item for value in values if isinstance(value, (list, tuple)) for item in value]
+        if not self._sound(values, nullable=nullable[-1]):
+            values = [value for value in values if value is not None and not isinstance(value, Exception)]
+        return {id(value): value for value in values}
+
+    def _sound(self, values: Sequence[Any], *, nullable: bool) -> bool:
+        """Whether there is neither a failure nor a null among the values."""
+        kinds = set(map(type, values))
+        if any(issubclass(kind, Exception) for kind in kinds) or (type(None) in kinds and not nullable):
+            self.failed = True
+            return False
+        return type(None) not in kinds
 
     def _fail(self, one: PlanField, rows: int, error: Exception) -> None:
         self.failed = True
@@ -200,16 +202,25 @@ def _column(reading: Reading, one: PlanField) -> Sequence[Any]:
     values = reading.values[one.index]
     if one.level is None:
         return values
-    made: dict[int, Any] = {id(None): None}
-    for selection in one.level.selections.values():
-        rows = reading.rows.get(selection.index, ())
-        made.update(zip(map(id, rows), _shape(reading, selection), strict=True))
-    depth = _depth(one.type)
-    if depth == 0:
-        return [made[id(value)] for value in values]
-    if depth == 1:
-        return [None if value is None else [made[id(item)] for item in value] for value in values]
-    return [_nested(value, depth, made) for value in values]
+    selections = one.level.selections.values()
+    if one.level.only is not None:
+        (selection,) = selections
+        rows = reading.rows[selection.index]
+        made = _shape(reading, selection)
+        if one.depth == 0 and len(rows) == len(values):
+            return made  # Every value is another object, in this order.
+        by_id = dict(zip(map(id, rows), made, strict=True))
+    else:
+        by_id = {}
+        for selection in selections:
+            rows = reading.rows.get(selection.index, ())
+            by_id.update(zip(map(id, rows), _shape(reading, selection), strict=True))
+    by_id[id(None)] = None
+    if one.depth == 0:
+        return [by_id[id(value)] for value in values]
+    if one.depth == 1:
+        return [None if value is None else [by_id[id(item)] for item in value] for value in values]
+    return [_nested(value, one.depth, by_id) for value in values]
 
 
 def _nested(value: Any, depth: int, made: Mapping[int, Any]) -> Any:
@@ -218,10 +229,5 @@ def _nested(value: Any, depth: int, made: Mapping[int, Any]) -> Any:
     return [_nested(item, depth - 1, made) for item in value]
 
 
-def _depth(type_: GraphQLOutputType) -> int:
-    depth = 0
-    inner: Any = type_
-    while isinstance(inner, (GraphQLNonNull, GraphQLList)):
-        depth += isinstance(inner, GraphQLList)
-        inner = inner.of_type
-    return depth
+def _failures(values: Sequence[Any]) -> bool:
+    return any(issubclass(kind, Exception) for kind in set(map(type, values)))

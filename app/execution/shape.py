@@ -45,6 +45,9 @@ class PlanField:
     attribute: str | None = None
     level: Level | None = None
     refused: bool = False
+    depth: int = 0
+    nullable: tuple[bool, ...] = (True,)
+    """How many lists are around the value; for each of them, from the outside, and for the value: may it be null?"""
 
     @property
     def is_typename(self) -> bool:
