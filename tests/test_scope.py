@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from app.auth.principal import Principal, Role
-from app.errors import InvalidCursor, NotSupported
+from app.errors import InvalidCursor, NotSupported, SourceUnavailable
 from app.sources.common import Freshness, Money, Page, Slice
 from app.sources.customers import Customer, CustomerPart, CustomerQuery
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderStatus, Totals
@@ -164,3 +165,31 @@ async def test_an_unserved_domain_says_so() -> None:
     with pytest.raises(NotSupported) as caught:
         await Unserved("credit").status(CSR, ["CUST-1"])
     assert caught.value.message == "None of the connected systems answers for 'credit'."
+
+
+class Broken:
+    """Fails at every read."""
+
+    def __getattr__(self, read: str) -> Any:
+        async def fail(*_: object, **__: object) -> Any:
+            raise SourceUnavailable("erp2")
+
+        return fail
+
+
+async def test_a_master_that_fails_costs_its_own_customers_only() -> None:
+    routed = RoutedCustomers(TWO, {"erp": FakeCustomers("CUST-1"), "erp2": Broken()}, {})  # type: ignore[dict-item]
+    found = await ScopedCustomers(routed).by_number(CSR, ["CUST-1", "CUST-20"])
+    assert found["CUST-1"].number == "CUST-1"
+    assert isinstance(found["CUST-20"], SourceUnavailable)
+    with pytest.raises(SourceUnavailable):
+        await routed.by_number(CSR, ["CUST-20"])
+
+
+async def test_a_failure_in_an_orders_place_is_no_foreign_row() -> None:
+    ports = {"erp": FakeOrders("erp", A="CUST-1"), "erp2": Broken()}
+    port = ScopedOrders(RoutedOrders(TWO, ports, {}))  # type: ignore[arg-type]
+    keys = [CustomerPoKey(customer="CUST-1", number="x"), CustomerPoKey(customer="CUST-20", number="x")]
+    found = await port.by_customer_po(CSR, keys)
+    assert found[keys[0]].number == "A"
+    assert isinstance(found[keys[1]], SourceUnavailable)

@@ -113,8 +113,10 @@ class Edge(StrawberryField):
         loader = ctx.edges.get(key)
         if loader is None:
             loader = ctx.edges[key] = LevelLoader(self.function, ctx, plain)
-        answer = asyncio.shield(loader.load(source))
+        loaded = loader.load(source)
+        answer = asyncio.shield(loaded)
         # graphql-core leaves an answer behind when a null beside it takes its parent away.
+        loaded.add_done_callback(_seen)
         answer.add_done_callback(_seen)
         return answer
 

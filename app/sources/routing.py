@@ -73,6 +73,23 @@ async def merged(reads: Iterable[Awaitable[Mapping[K, V]]]) -> dict[K, V]:
     return answer
 
 
+async def each_from_its_own(
+    groups: Mapping[str, list[K]], read: Callable[[str, list[K]], Awaitable[Mapping[K, V]]]
+) -> dict[K, V]:
+    """Keys read from their own sources at the same time. A source that fails costs its own keys only: its error stands
+    in their place, which loaders take as their failure. Where it is the only one asked, it is raised."""
+    answers = await asyncio.gather(*(read(name, keys) for name, keys in groups.items()), return_exceptions=True)
+    answer: dict[K, Any] = {}
+    for keys, found in zip(groups.values(), answers, strict=True):
+        if not isinstance(found, BaseException):
+            answer.update(found)
+        elif len(groups) == 1 or not isinstance(found, Exception):
+            raise found
+        else:
+            answer.update(dict.fromkeys(keys, found))
+    return answer
+
+
 class RoutedCustomers:
     """Customers over all masters; `others` are further sources whose ids can be looked up."""
 
@@ -86,7 +103,7 @@ class RoutedCustomers:
     ) -> Mapping[str, Customer]:
         """See `Customers.by_number`."""
         groups = self._routes.split(numbers, lambda number: number)
-        return await merged(self._ports[name].by_number(who, keys, parts) for name, keys in groups.items())
+        return await each_from_its_own(groups, lambda name, keys: self._ports[name].by_number(who, keys, parts))
 
     async def by_ref(self, who: Principal, ids: Sequence[str], system: str) -> Mapping[str, Customer]:
         """Customers by the ids of one system; empty for an unknown system."""
@@ -136,7 +153,7 @@ class RoutedCredit:
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """See `Credit.status`."""
         groups = self._routes.split(numbers, lambda number: number)
-        return await merged(self._ports[name].status(who, keys) for name, keys in groups.items())
+        return await each_from_its_own(groups, lambda name, keys: self._ports[name].status(who, keys))
 
 
 class RoutedPrices:
@@ -149,7 +166,7 @@ class RoutedPrices:
     async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`."""
         groups = self._routes.split(requests, lambda request: request.customer)
-        return await merged(self._ports[name].quote(who, keys) for name, keys in groups.items())
+        return await each_from_its_own(groups, lambda name, keys: self._ports[name].quote(who, keys))
 
 
 class RoutedItems:
@@ -220,14 +237,14 @@ class RoutedOrders:
     async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
         """See `Orders.by_customer_po`."""
         groups = self._routes.split(keys, lambda key: key.customer)
-        return await merged(self._ports[name].by_customer_po(who, own) for name, own in groups.items())
+        return await each_from_its_own(groups, lambda name, keys: self._ports[name].by_customer_po(who, keys))
 
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Slice[Order]]:
         """See `Orders.by_customer`."""
         groups = self._routes.split(customers, lambda number: number)
-        return await merged(self._ports[name].by_customer(who, own, query) for name, own in groups.items())
+        return await each_from_its_own(groups, lambda name, keys: self._ports[name].by_customer(who, keys, query))
 
 
 class RoutedShipments:

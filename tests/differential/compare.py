@@ -12,12 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult, GraphQLSchema
+from graphql import (
+    ExecutionResult,
+    GraphQLSchema,
+    OverlappingFieldsCanBeMergedRule,
+    parse,
+    specified_rules,
+    validate,
+)
 
 from app.auth.principal import Principal
-from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused
+from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, chosen
 from app.execution.failures import format_error
 from app.execution.plans import PlanEngine
+from app.execution.selection import selected_fields
 from tests.differential.narrowing import narrowed
 from tests.differential.world import World, context
 
@@ -65,6 +73,17 @@ class Bench:
     def prepare(self, text: str, name: str | None = None, variables: Mapping[str, Any] | None = None) -> Operation:
         """The operation, for either engine."""
         return self.plan.prepare(Request(text, name, dict(variables or {})))
+
+    def example(self, text: str, variables: Mapping[str, Any], *, thoroughly: bool) -> Operation | None:
+        """The operation of a generated document; None if it asks for a field in two ways. Whether it is valid otherwise
+        is not looked at each time: validation takes longer than both runs."""
+        node = parse(text)
+        rules = specified_rules if thoroughly else (OverlappingFieldsCanBeMergedRule,)
+        if errors := validate(self.schema, node, rules):
+            assert all(error.message.startswith("Fields ") for error in errors), errors
+            return None
+        definition = chosen(node, None)
+        return Operation(node, definition, dict(variables), selected_fields(self.schema, node, definition))
 
     async def run(self, engine: Any, operation: Operation, world: World, who: Principal) -> Answer:
         """One engine's answer."""

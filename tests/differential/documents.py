@@ -16,7 +16,6 @@ from graphql import (
     ArgumentNode,
     BooleanValueNode,
     DirectiveNode,
-    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -35,6 +34,7 @@ from graphql import (
     ValueNode,
     VariableNode,
     get_named_type,
+    is_leaf_type,
     parse,
     print_ast,
 )
@@ -43,6 +43,9 @@ from hypothesis import strategies as st
 from hypothesis_graphql import queries
 
 from tests.differential.arguments import draw, literal
+
+DEEPEST = 4
+"""How deep fields are added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,9 @@ class Example:
     variables: dict[str, Any]
 
 
-def shapes(sdl: str, seed: int, count: int) -> list[str]:
-    """Different selections over a schema, always the same for a seed."""
-    found: dict[str, None] = {}
+def shapes(sdl: str, seed: int, count: int) -> list[list[FieldNode]]:
+    """Root fields of different selections over a schema, always the same for a seed."""
+    found: dict[str, list[FieldNode]] = {}
     texts = {name: st.just(StringValueNode(value="1")) for name in ("Decimal", "Date", "DateTime", "Cursor")}
 
     @hypothesis.seed(seed)
@@ -66,16 +69,30 @@ def shapes(sdl: str, seed: int, count: int) -> list[str]:
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )
-    @hypothesis.given(queries(sdl, custom_scalars=texts, allow_null=False, print_ast=_bare))
+    @hypothesis.given(queries(sdl, custom_scalars=texts, allow_null=False))
     def collect(text: str) -> None:
-        found.setdefault(text)
+        if text not in found:
+            operation = parse(text).definitions[0]
+            assert isinstance(operation, OperationDefinitionNode)
+            found[text] = [node for node in operation.selection_set.selections if isinstance(node, FieldNode)]
 
     collect()
-    return list(found)
+    return list(found.values())
 
 
-def _bare(document: DocumentNode) -> str:
-    return print_ast(document)
+def _renamed(node: FieldNode, key: str) -> FieldNode:
+    return FieldNode(alias=NameNode(value=key), name=node.name, selection_set=node.selection_set)
+
+
+def _keys(given: SelectionSetNode) -> set[str]:
+    """The response keys that a selection set uses, its inline fragments included."""
+    found: set[str] = set()
+    for node in given.selections:
+        if isinstance(node, InlineFragmentNode):
+            found |= _keys(node.selection_set)
+        elif isinstance(node, FieldNode):
+            found.add((node.alias or node.name).value)
+    return found
 
 
 @dataclass
@@ -89,16 +106,15 @@ class Dresser:
     variables: dict[str, Any] = field(default_factory=dict)
     count: int = 0
 
-    def dress(self, text: str) -> Example:
-        """The document in other words, with arguments of this world."""
-        operation = parse(text).definitions[0]
-        assert isinstance(operation, OperationDefinitionNode)
+    def dress(self, drawn: Sequence[Sequence[FieldNode]]) -> Example:
+        """Some of the root fields together, in other words, with arguments of this world."""
         root = self.schema.query_type
         assert root is not None
-        chosen = list(operation.selection_set.selections)
-        self.rng.shuffle(chosen)
-        chosen = chosen[: self.rng.randint(1, 4)]
-        body = print_ast(self.selection(root, SelectionSetNode(selections=tuple(chosen))))
+        chosen: dict[str, FieldNode] = {}
+        for node in (node for nodes in drawn for node in nodes):
+            chosen.setdefault((node.alias or node.name).value, node)
+        fields = self.rng.sample(list(chosen.values()), min(len(chosen), self.rng.randint(1, 6)))
+        body = print_ast(self.selection(root, SelectionSetNode(selections=tuple(fields))))
         head = f"query Q({', '.join(self.declared)})" if self.declared else "query Q"
         fragments = "\n".join(print_ast(fragment) for fragment in self.fragments)
         return Example(f"{head} {body}\n{fragments}", self.variables)
@@ -110,14 +126,16 @@ class Dresser:
         self.count += 1
         return f"{prefix}{self.count}"
 
-    def selection(self, type_: Any, given: SelectionSetNode) -> SelectionSetNode:
+    def selection(
+        self, type_: Any, given: SelectionSetNode, depth: int = 1, *, abstract: bool = False
+    ) -> SelectionSetNode:
         """A selection set of a composite type."""
         made: list[SelectionNode] = []
-        for node in given.selections:
+        for node in self._enriched(type_, given, depth, abstract):
             if isinstance(node, InlineFragmentNode):
-                made.append(self._inline(type_, node))
+                made.append(self._inline(type_, node, depth))
             elif isinstance(node, FieldNode):
-                made += self._field(type_, node)
+                made += self._field(type_, node, depth + 1)
         if self._maybe(0.2):
             made.insert(self.rng.randint(0, len(made)), FieldNode(name=NameNode(value="__typename")))
         if isinstance(type_, (GraphQLObjectType, GraphQLInterfaceType)) and self._maybe(0.25):
@@ -125,12 +143,37 @@ class Dresser:
             made[at:] = [self._wrapped(type_, made[at:])]
         return SelectionSetNode(selections=tuple(made))
 
-    def _inline(self, type_: Any, node: InlineFragmentNode) -> SelectionNode:
+    def _more(self, type_: Any, depth: int) -> list[FieldNode]:
+        """Fields beyond those drawn, so that answers have something in them: leaves, and now and then a branch."""
+        if not isinstance(type_, (GraphQLObjectType, GraphQLInterfaceType)) or type_ is self.schema.query_type:
+            return []
+        found: list[FieldNode] = []
+        for name, definition in type_.fields.items():
+            named = get_named_type(definition.type)
+            if is_leaf_type(named):
+                if self._maybe(0.2):
+                    found.append(FieldNode(name=NameNode(value=name)))
+            elif depth < DEEPEST and self._maybe(0.3 / depth):
+                below = self._more(named, depth + 1) or [FieldNode(name=NameNode(value="__typename"))]
+                selection_set = SelectionSetNode(selections=tuple(below))
+                found.append(FieldNode(name=NameNode(value=name), selection_set=selection_set))
+        return found
+
+    def _enriched(self, type_: Any, given: SelectionSetNode, depth: int, abstract: bool) -> list[SelectionNode]:
+        """The selections drawn, then further fields under keys that are still free."""
+        taken = _keys(given)
+        more = [one for one in self._more(type_, depth) if one.name.value not in taken]
+        if abstract:
+            # Types that have a field of one name but another type must not share its key.
+            more = [_renamed(one, f"{type_.name}_{one.name.value}") for one in more]
+        return [*given.selections, *more]
+
+    def _inline(self, type_: Any, node: InlineFragmentNode, depth: int) -> SelectionNode:
         inner = self.schema.get_type(node.type_condition.name.value) if node.type_condition else type_
         return InlineFragmentNode(
             type_condition=node.type_condition,
             directives=self._directives(),
-            selection_set=self.selection(inner, node.selection_set),
+            selection_set=self.selection(inner, node.selection_set, depth, abstract=True),
         )
 
     def _wrapped(self, type_: Any, made: Sequence[SelectionNode]) -> SelectionNode:
@@ -150,7 +193,7 @@ class Dresser:
         again = FragmentSpreadNode(name=name)
         return InlineFragmentNode(selection_set=SelectionSetNode(selections=(spread, again)))
 
-    def _field(self, type_: Any, node: FieldNode) -> list[SelectionNode]:
+    def _field(self, type_: Any, node: FieldNode, depth: int) -> list[SelectionNode]:
         if node.name.value == "__typename":
             return [node]
         definition = type_.fields[node.name.value]
@@ -162,18 +205,18 @@ class Dresser:
             name=node.name,
             arguments=arguments,
             directives=self._directives(),
-            selection_set=self.selection(named, node.selection_set) if node.selection_set else None,
+            selection_set=self.selection(named, node.selection_set, depth) if node.selection_set else None,
         )
         copies: list[SelectionNode] = [made]
         if self._maybe(0.08):
-            copies.append(self._again(made, named, node))
+            copies.append(self._again(made, named, node, depth))
         if type_.name in self._nodes() and self._maybe(0.05):
             copies.append(self._as_node())
         return copies
 
-    def _again(self, made: FieldNode, named: Any, node: FieldNode) -> FieldNode:
+    def _again(self, made: FieldNode, named: Any, node: FieldNode, depth: int) -> FieldNode:
         """The same field once more, asked for something else below."""
-        below = self.selection(named, node.selection_set) if node.selection_set else None
+        below = self.selection(named, node.selection_set, depth) if node.selection_set else None
         return FieldNode(alias=made.alias, name=made.name, arguments=made.arguments, selection_set=below)
 
     def _nodes(self) -> set[str]:

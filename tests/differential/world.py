@@ -170,9 +170,9 @@ class Port:
         """A mapping of what is found; with `broken`, keys can fail by themselves."""
         name = f"{self.source}.{type(self).__name__}.{method}"
         await self.world.asked(name, keys)
-        found = {key: of(key) for key in keys if self.world.known(name, key)}
+        found = {key: of(key) for key in keys if self.world.known(name, _name(key))}
         if broken:
-            found |= {key: wrong for key in found if (wrong := self.world.failure(name, key)) is not None}
+            found |= {key: wrong for key in found if (wrong := self.world.failure(name, _name(key))) is not None}
         return {key: row for key, row in found.items() if row is not None}
 
     def page(self, rows: Sequence[Any], page: Page) -> Slice[Any]:
@@ -188,6 +188,13 @@ class Port:
             has_previous=start > 0,
             total=len(rows) if page.count else None,
         )
+
+
+def _name(key: Any) -> Any:
+    """What a key is called: the same for equal keys, of which a loader asks one and nobody knows which."""
+    if isinstance(key, PriceRequest):
+        return (key.customer, key.sku, str(key.quantity.normalize()), key.uom, key.on)
+    return key
 
 
 def by(name: str, rows: Iterable[Any]) -> Callable[[Any], Any]:
@@ -287,8 +294,8 @@ class Balances(Port):
 class Prices(Port):
     async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Any:
         def of(key: PriceRequest) -> ContractPrice:
-            unit = Decimal(1) if self.world.chance("unit", key) > 0.02 else Decimal(0)
-            named = (key.customer, key.sku, key.quantity)
+            named = _name(key)
+            unit = Decimal(1) if self.world.chance("unit", named) > 0.02 else Decimal(0)
             price = self.world.made("price", named, ContractPrice, sku=key.sku, customer=key.customer)
             return msgspec.structs.replace(price, price_unit=unit)
 
