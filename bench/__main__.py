@@ -52,7 +52,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--save-baseline", action="store_true", help="with --quick: keep its ratios as the baseline")
     given = parser.parse_args(argv)
     if given.quick:
-        given.concurrency, given.delay, given.rounds, given.seconds = (32,), (0,), 3, 1.0
+        given.concurrency, given.delay, given.rounds, given.seconds = (8,), (0,), 3, 1.0
         given.candidates = given.candidates or quick_candidates()
     return given
 

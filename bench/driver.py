@@ -28,8 +28,8 @@ from bench.processes import cpu_seconds, tree
 RAMP = 0.15
 """Seconds of load before the window that counts: connections open, queues fill."""
 
-ENOUGH, LONGEST = 40, 30.0
-"""Requests that a window must hold, and as many as are in flight; it grows until then, up to so many seconds."""
+LONGEST = 60.0
+"""Seconds after which a window ends, however few answers it holds."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
@@ -44,14 +44,56 @@ class Target:
     answers: list[bytes] = field(default_factory=list)
 
 
-@dataclass
 class Tally:
-    """What happened within the window."""
+    """What happened within the window.
 
-    seconds: list[float] = field(default_factory=list)
-    wrong: int = 0
-    broken: int = 0
-    counting: bool = False
+    The window begins and ends with an answer, and holds as many as are in flight, or a multiple: requests that run
+    side by side end in waves, and half a wave would put the CPU of one on the account of another.
+    """
+
+    def __init__(self, concurrency: int = 1, seconds: float = 0.0, pids: Sequence[int] = ()) -> None:
+        self.seconds: list[float] = []
+        self.wrong = 0
+        self.broken = 0
+        self.wall = self.spent = 0.0
+        self.used: list[float] = []
+        self.ended = asyncio.get_running_loop().create_future()
+        self._concurrency = concurrency
+        self._least = seconds
+        self._trees = [tree(pid) for pid in pids]
+        self._open = self._begun = False
+
+    def open(self) -> None:
+        """Begin with the next answer."""
+        self._open = True
+
+    def answered(self, sent: float, *, right: bool) -> None:
+        """Take note of an answer."""
+        now = time.perf_counter()
+        if not right:
+            self.wrong += 1
+        if not self._open:
+            return
+        if not self._begun:
+            self._begun = True
+            self._start = self._clocks()
+            return
+        self.seconds.append(now - sent)
+        if now - self._start[0] >= self._least and len(self.seconds) % self._concurrency == 0:
+            self.close()
+
+    def close(self) -> None:
+        """End the window."""
+        if self._open and self._begun:
+            start, end = self._start, self._clocks()
+            self.wall, self.spent = end[0] - start[0], end[1] - start[1]
+            self.used = [after - before for before, after in zip(start[2], end[2], strict=True)]
+        self._open = False
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def _clocks(self) -> tuple[float, float, list[float]]:
+        return time.perf_counter(), time.process_time(), [cpu_seconds(pids) for pids in self._trees]
 
 
 class Connection(asyncio.Protocol):
@@ -115,12 +157,8 @@ class Connection(asyncio.Protocol):
     def _answered(self, body: bytes) -> None:
         status = int(self._buffer[9:12])
         self.last = status, body
-        tally = self._tally
-        if tally.counting:
-            tally.seconds.append(time.perf_counter() - self._sent)
         answers = self._target.answers
-        if status != 200 or (answers and body != answers[self._place]):
-            tally.wrong += 1
+        self._tally.answered(self._sent, right=status == 200 and (not answers or body == answers[self._place]))
         self._buffer.clear()
         self._start = 0
         self._place = (self._place + self._step) % len(self._target.requests)
@@ -163,7 +201,7 @@ async def fetch(target: Target, place: int) -> tuple[int, bytes]:
 async def load(target: Target, concurrency: int, seconds: float, pids: Sequence[int]) -> dict[str, Any]:
     """Keep `concurrency` requests in flight for a while. CPU seconds are those of `pids` with their children."""
     loop = asyncio.get_running_loop()
-    tally = Tally()
+    tally = Tally(concurrency, seconds, pids)
     connections: list[Connection] = []
     for place in range(concurrency):
         # Neighbours in flight are different customers, and each connection meets every customer in turn.
@@ -171,23 +209,17 @@ async def load(target: Target, concurrency: int, seconds: float, pids: Sequence[
         await loop.create_connection(lambda made=made: made, "127.0.0.1", target.port)
         connections.append(made)
     await asyncio.sleep(min(RAMP, seconds))
-    roots = [tree(pid) for pid in pids]
-    before, own, started = [cpu_seconds(root) for root in roots], time.process_time(), time.perf_counter()
-    tally.counting = True
-    await asyncio.sleep(seconds)
-    while len(tally.seconds) < max(ENOUGH, concurrency) and time.perf_counter() - started < LONGEST:
-        await asyncio.sleep(0.05)
-    tally.counting = False
-    wall, spent = time.perf_counter() - started, time.process_time() - own
-    used = [cpu_seconds(root) - start for root, start in zip(roots, before, strict=True)]
+    tally.open()
+    await asyncio.wait({tally.ended}, timeout=max(LONGEST, 2 * seconds))
+    tally.close()
     for connection in connections:
         connection.stop()
     await asyncio.gather(*(connection.closed for connection in connections))
     return {
         "requests": len(tally.seconds),
-        "wall": wall,
-        "cpu": used,
-        "driver_cpu": spent,
+        "wall": tally.wall,
+        "cpu": tally.used,
+        "driver_cpu": tally.spent,
         "wrong": tally.wrong,
         "broken": tally.broken,
         "seconds": [round(one, 6) for one in tally.seconds],

@@ -1,4 +1,7 @@
-"""Our gateway as it is configured for production: a settings file, tokens by RS256, row scope, metrics, logs."""
+"""Our gateway as it is configured for production: a settings file, tokens by RS256, row scope, metrics, logs.
+
+Time limits are long, because a load of many requests at once on one processor is no reason to give up.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ ISSUER, AUDIENCE = "https://id.example.com", "tradegraph"
 _CONFIG = """
 [server]
 port = 8000
-request_timeout = 30
+request_timeout = 100
 
 [auth]
 issuer = "{issuer}"
@@ -33,12 +36,14 @@ public_key_file = "key.pem"
 vendor = "rest"
 base_url = "{upstream}"
 concurrency = 512
+timeout = 100
 credentials = {{ token = "bench" }}
 
 [sources.logistics]
 vendor = "rest"
 base_url = "{upstream}"
 concurrency = 512
+timeout = 100
 credentials = {{ token = "bench" }}
 
 [domains]
