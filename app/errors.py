@@ -4,6 +4,7 @@
     ├── RequestError              the caller can mend it: BAD_REQUEST
     │   ├── ParseFailed           GRAPHQL_PARSE_FAILED
     │   ├── ValidationFailed      GRAPHQL_VALIDATION_FAILED
+    │   ├── DocumentTooLarge      DOCUMENT_TOO_LARGE
     │   ├── BadUserInput          BAD_USER_INPUT
     │   ├── MethodNotAllowed      METHOD_NOT_ALLOWED
     │   ├── NotAcceptable         NOT_ACCEPTABLE
@@ -61,6 +62,13 @@ class ValidationFailed(RequestError):
     """The document asks for what the schema does not have."""
 
     code = "GRAPHQL_VALIDATION_FAILED"
+
+
+class DocumentTooLarge(RequestError):
+    """The document selects more than any answer should hold, once its fragments are put in place."""
+
+    code = "DOCUMENT_TOO_LARGE"
+    default = "The document selects too many fields once its fragments are put in place; ask for less at a time."
 
 
 class BadUserInput(RequestError):

@@ -23,19 +23,13 @@ from graphql import (
     is_composite_type,
 )
 
-from app.errors import RequestError
+from app.errors import DocumentTooLarge
 from app.execution.collect import Collector
 from app.execution.shape import Level, PlanField, Selection, Tree
 
 DEFINITION = "strawberry-definition"
 LARGEST_PLAN = 10_000
-
-
-class PlanTooLarge(RequestError):
-    """Fragments that use fragments can ask for more positions than any answer should have."""
-
-    code = "DOCUMENT_TOO_LARGE"
-    default = f"The document selects more than {LARGEST_PLAN} fields once its fragments are put in place; ask for less."
+"""Fields, each of them counted for every type that its place can hold."""
 
 
 class Rights(Protocol):
@@ -77,7 +71,7 @@ class Compiler:
     def _next(self) -> int:
         self._count += 1
         if self._count > LARGEST_PLAN:
-            raise PlanTooLarge
+            raise DocumentTooLarge
         return self._count - 1
 
     def _selection(

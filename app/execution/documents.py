@@ -16,8 +16,9 @@ from graphql import (
     validate,
 )
 
-from app.errors import ParseFailed, ValidationFailed
+from app.errors import DocumentTooLarge, ParseFailed, ValidationFailed
 from app.execution.selection import Selection
+from app.execution.size import check_size
 
 MAX_ERRORS = 20
 
@@ -55,6 +56,10 @@ class DocumentCache:
             node = parse(text, max_lexical_tokens=self._max_tokens, max_comments=self._max_tokens)
         except GraphQLSyntaxError as error:
             return (coded(error, ParseFailed.code),)
+        try:
+            check_size(node)
+        except DocumentTooLarge as error:
+            return (coded(GraphQLError(error.message), error.code),)
         errors = validate(self._schema, node, specified_rules, max_errors=MAX_ERRORS)
         if errors:
             return tuple(coded(error, ValidationFailed.code) for error in errors)
