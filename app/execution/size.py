@@ -1,7 +1,7 @@
 """How much a document asks for once its fragments are in place; looked at before it is validated.
 
-Fragments that use fragments can say in 1 kB what would take years, and graphql-core compares every two selections of one
-key: a document of 12 kB keeps it busy for a second. Both are bounded here by one walk that gives up early.
+Fragments that use fragments can say in 1 kB what would take years, and graphql-core compares every two selections of
+one key: a document of 12 kB keeps it busy for a second. Both are bounded here by one walk that gives up early.
 """
 
 from __future__ import annotations
