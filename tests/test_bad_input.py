@@ -269,9 +269,12 @@ async def test_more_than_100_ids_are_refused(graph: Graph):
     assert error["message"] == "ids may hold at most 100 ids, not 101."
 
 
-async def test_one_wrong_id_is_refused_with_all_the_others(graph: Graph):
-    answer = await graph.ask("query($keys: [ID!]!) { nodes(ids: $keys) { id } }", {"keys": [node_id("Item", "x"), "y"]})
-    assert [(error["message"], error["extensions"]) for error in answer["errors"]] == [(NO_ID, {"code": "INVALID_ID"})]
+async def test_one_wrong_id_is_null_with_its_error_and_the_others_are_answered(graph: Graph):
+    known = node_id("Item", "SKU-0001")
+    answer = await graph.ask("query($keys: [ID!]!) { nodes(ids: $keys) { id } }", {"keys": [known, "y"]})
+    assert answer["data"] == {"nodes": [{"id": known}, None]}
+    (error,) = answer["errors"]
+    assert (error["path"], error["message"], error["extensions"]) == (["nodes", 1], NO_ID, {"code": "INVALID_ID"})
 
 
 async def test_one_wrong_key_among_many_skus_names_the_fault(graph: Graph):

@@ -39,7 +39,7 @@ async def node(ctx: Context, id: str) -> Any:
 
 
 async def nodes(ctx: Context, ids: Sequence[str]) -> list[Any]:
-    """Root: things in the order of their ids; None for what does not exist for the caller."""
+    """Root: things in the order of their ids; None for what does not exist for the caller, else what is wrong."""
     if len(ids) > LARGEST_ID_LIST:
         raise InvalidInput(f"ids may hold at most {LARGEST_ID_LIST} ids, not {len(ids)}.")
-    return list(await asyncio.gather(*(node(ctx, id) for id in ids)))
+    return list(await asyncio.gather(*(node(ctx, id) for id in ids), return_exceptions=True))
