@@ -1,8 +1,8 @@
 """`./run bench`: the gateway beside its peers.
 
-    ./run bench                       everything: 3 documents, 3 loads, 2 delays; about half an hour
-    ./run bench --quick               under 3 minutes; fails where a ratio is a quarter worse than bench/baseline.json
-    ./run bench transport | singly    the HTTP clients compared; what each setting of ours gains
+./run bench                       everything: 3 documents, 3 loads, 2 delays; about half an hour
+./run bench --quick               under 3 minutes; fails where a ratio is a quarter worse than bench/baseline.json
+./run bench transport | singly    the HTTP clients compared; what each setting of ours gains
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ PICTURE_CASE = Case("sales_view", 0, 32)
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="./run bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="few cases, and compared with the baseline")
     parser.add_argument("--candidates", nargs="+", metavar="NAME", default=[])
     parser.add_argument("--documents", nargs="+", choices=DOCUMENTS, default=DOCUMENTS)
@@ -133,7 +135,9 @@ def compare(rows: Sequence[Row], *, save: bool, file: Path = BASELINE) -> int:
         print("\nThere is no baseline yet: ./run bench --quick --save-baseline")
         return 1
     worse = regressions(found, json.loads(file.read_text(encoding="utf-8")))
-    print("\n" + "\n".join(["Ratios that fell by more than a quarter:", *worse] if worse else ["No ratio fell behind."]))
+    print(
+        "\n" + "\n".join(["Ratios that fell by more than a quarter:", *worse] if worse else ["No ratio fell behind."])
+    )
     return int(bool(worse))
 
 

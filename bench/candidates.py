@@ -49,7 +49,9 @@ def candidates(gateway: Gateway, *, names: Sequence[str] = ()) -> list[Candidate
         made.insert(0, Candidate(OURS, "tradegraph", serve, settings_of(OURS)))
     made += _node_peers()
     if unknown := set(names) - {one.name for one in made}:
-        raise SystemExit(f"no such candidate here: {', '.join(sorted(unknown))}; there are {[one.name for one in made]}")
+        raise SystemExit(
+            f"no such candidate here: {', '.join(sorted(unknown))}; there are {[one.name for one in made]}"
+        )
     return [one for one in made if not names or one.name in names]
 
 

@@ -26,12 +26,11 @@ def svg(rows: Sequence[Row], case: Case) -> str:
     longest = max(row.cpu_ms for row in drawn)
     height = TOP + len(drawn) * (BAR + GAP) + 16
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        'font-family="system-ui, sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" font-size="13">',
         f"<title>{escape(_title(case))}</title>",
-        '<style>text{fill:#343a40}@media(prefers-color-scheme:dark){text{fill:#dee2e6}}</style>',
+        "<style>text{fill:#343a40;font-family:system-ui,sans-serif}@media(prefers-color-scheme:dark){text{fill:#dee2e6}}</style>",
         f'<text x="0" y="20" font-size="16" font-weight="600">{escape(_title(case))}</text>',
-        '<text x="0" y="42">milliseconds of CPU, shorter is better; same upstream, same answers, one process each</text>',
+        '<text x="0" y="42">milliseconds of CPU, less is better; same upstream, same answers, one process each</text>',
     ]
     for place, row in enumerate(drawn):
         lines += _bar(row, TOP + place * (BAR + GAP), longest)

@@ -73,7 +73,8 @@ class Driver:
 
     def ask(self, **job: Any) -> dict[str, Any]:
         """Run a job. Raises WrongAnswer where the driver could not."""
-        assert self._process.stdin and self._process.stdout  # noqa: S101 - both are pipes
+        assert self._process.stdin  # noqa: S101 - both are pipes
+        assert self._process.stdout  # noqa: S101
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
@@ -136,8 +137,8 @@ class Session:
         )
         if result["wrong"]:
             raise WrongAnswer(
-                f"{name} answers {document} wrongly for {len(result['wrong'])} of {len(customers)} customers; the first: "
-                + result["wrong"][0]
+                f"{name} answers {document} wrongly for {len(result['wrong'])} of {len(customers)} customers; "
+                f"the first: {result['wrong'][0]}"
             )
         self._known.add(f"{name} {document}")
         return int(result["bytes"])
@@ -159,8 +160,8 @@ class Session:
         )
         if result["wrong"] or result["broken"] or not result["requests"]:
             raise WrongAnswer(
-                f"{name}, {document}, {concurrency} at once: {result['wrong']} wrong answers, {result['broken']} broken "
-                f"connections, {result['requests']} in time"
+                f"{name}, {document}, {concurrency} at once: {result['wrong']} wrong answers, "
+                f"{result['broken']} broken connections, {result['requests']} in time"
             )
         spent, upstream = result["cpu"]
         wall = result["wall"]
@@ -179,7 +180,9 @@ class Session:
         text = (ROOT / "bench" / "documents" / "sales_view_pages.graphql").read_text()
         authorization = self._gateway.authorization
         requests = [
-            http_request(text, {"customer": {"number": number}, "after": self._cursor(name, number)}, authorization[number])
+            http_request(
+                text, {"customer": {"number": number}, "after": self._cursor(name, number)}, authorization[number]
+            )
             for number in large
         ]
         label = f"{name} sales_view_pages"
@@ -205,7 +208,7 @@ class Session:
         url = f"http://127.0.0.1:{self.started[name].port}/graphql"
         headers = {"Authorization": self._gateway.authorization[number], "Content-Type": "application/json"}
         body = json.dumps({"query": query, "variables": {"by": {"number": number}}}).encode()
-        with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers)) as answer:  # noqa: S310
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers)) as answer:
             return json.load(answer)["data"]["customer"]["orders"]["pageInfo"]["endCursor"]
 
     def peak(self, name: str) -> float:
@@ -229,7 +232,9 @@ class Session:
             port=int(self._upstream.rpartition(":")[2]),
             requests=[base64.b64encode(request).decode()],
         )
-        result = self._driver.ask(do="load", name="upstream", concurrency=32, seconds=seconds, pids=[self._upstream_pid])
+        result = self._driver.ask(
+            do="load", name="upstream", concurrency=32, seconds=seconds, pids=[self._upstream_pid]
+        )
         return {
             "rate": result["requests"] / result["wall"],
             "cpu_us": 1e6 * result["cpu"][0] / result["requests"],
@@ -249,9 +254,7 @@ def session(choose: Callable[[Gateway], Sequence[Candidate]]) -> Iterator[Sessio
         gateway = prepare(folder, upstream, list(data.customers))
         driver = Driver(theirs)
         stack.callback(driver.close)
-        started = []
-        for candidate in choose(gateway):
-            started.append(_start(stack, candidate, upstream, ours, folder))
+        started = [_start(stack, candidate, upstream, ours, folder) for candidate in choose(gateway)]
         yield Session(driver, data, gateway, (upstream, pid), started)
 
 

@@ -1,6 +1,6 @@
 """What each setting of the gateway is worth, one changed at a time, and each encoder alone.
 
-    ./run bench singly [--rounds 3] [--seconds 2] [--json FILE]
+./run bench singly [--rounds 3] [--seconds 2] [--json FILE]
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from bench.candidates import Candidate, OURS, REFERENCE, settings_of
+from bench.candidates import OURS, REFERENCE, Candidate, settings_of
 from bench.dataset import build
 from bench.expected import expected
 from bench.gateway import Gateway, has_plan_engine

@@ -11,9 +11,8 @@ import asyncio
 import gc
 import json
 import statistics
-import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -42,14 +41,14 @@ class Client:
 
 
 @asynccontextmanager
-async def httpx_own(base: str, connections: int) -> Any:
+async def httpx_own(base: str, connections: int) -> AsyncIterator[Call]:
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     async with httpx.AsyncClient(base_url=base, limits=limits, headers=HEADERS, trust_env=False) as client:
         yield _httpx_call(client)
 
 
 @asynccontextmanager
-async def httpx_over_httpcore2(base: str, connections: int) -> Any:
+async def httpx_over_httpcore2(base: str, connections: int) -> AsyncIterator[Call]:
     from app.sources.http_transport import PooledTransport
 
     async with httpx.AsyncClient(base_url=base, transport=PooledTransport(connections), headers=HEADERS) as client:
@@ -57,8 +56,8 @@ async def httpx_over_httpcore2(base: str, connections: int) -> Any:
 
 
 @asynccontextmanager
-async def httpx_aiohttp(base: str, connections: int) -> Any:
-    from httpx_aiohttp import AiohttpTransport
+async def httpx_aiohttp(base: str, connections: int) -> AsyncIterator[Call]:
+    from httpx_aiohttp import AiohttpTransport  # pyright: ignore[reportMissingImports]
 
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     async with httpx.AsyncClient(base_url=base, transport=AiohttpTransport(limits=limits), headers=HEADERS) as client:
@@ -74,7 +73,7 @@ def _httpx_call(client: httpx.AsyncClient) -> Call:
 
 
 @asynccontextmanager
-async def seam(base: str, connections: int) -> Any:
+async def seam(base: str, connections: int) -> AsyncIterator[Call]:
     """app/sources/http.py as it stands: deadlines, slots, counters, typed errors, and the transport under it."""
     from app.settings import SourceSettings
     from app.sources.http import HTTPClient
@@ -95,8 +94,8 @@ async def seam(base: str, connections: int) -> Any:
 
 
 @asynccontextmanager
-async def aiohttp_direct(base: str, connections: int) -> Any:
-    import aiohttp
+async def aiohttp_direct(base: str, connections: int) -> AsyncIterator[Call]:
+    import aiohttp  # pyright: ignore[reportMissingImports]
 
     connector = aiohttp.TCPConnector(limit=connections)
     async with aiohttp.ClientSession(base, connector=connector, headers=HEADERS) as session:
@@ -109,10 +108,10 @@ async def aiohttp_direct(base: str, connections: int) -> Any:
 
 
 @asynccontextmanager
-async def pyreqwest_direct(base: str, connections: int) -> Any:
+async def pyreqwest_direct(base: str, connections: int) -> AsyncIterator[Call]:
     from datetime import timedelta
 
-    from pyreqwest.client import ClientBuilder
+    from pyreqwest.client import ClientBuilder  # pyright: ignore[reportMissingImports]
 
     builder = ClientBuilder().max_connections(connections).default_headers(HEADERS)
     async with builder.build() as client:
@@ -126,8 +125,8 @@ async def pyreqwest_direct(base: str, connections: int) -> Any:
 
 
 @asynccontextmanager
-async def niquests_direct(base: str, connections: int) -> Any:
-    import niquests
+async def niquests_direct(base: str, connections: int) -> AsyncIterator[Call]:
+    import niquests  # pyright: ignore[reportMissingImports]
 
     async with niquests.AsyncSession(pool_maxsize=connections) as session:
         session.headers.update(HEADERS)
@@ -140,7 +139,7 @@ async def niquests_direct(base: str, connections: int) -> Any:
 
 
 @asynccontextmanager
-async def own_wire(base: str, connections: int) -> Any:  # noqa: ARG001 - its user bounds the calls
+async def own_wire(base: str, connections: int) -> AsyncIterator[Call]:  # noqa: ARG001 - its user bounds the calls
     wire = Wire(base, HEADERS)
 
     async def call(path: str, body: bytes, timeout: float) -> bytes:
@@ -205,9 +204,6 @@ FAULTS = {
 
 async def failures(client: Client) -> dict[str, str]:
     """What each failure is raised as: `Class (kind)`, or what came back instead of an error."""
-    import os
-
-    sys.path.insert(0, os.getcwd())
     from tests.upstreams.faulty import faulty
 
     found = {}

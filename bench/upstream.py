@@ -57,7 +57,7 @@ class Reads:
     def answer(self, path: str, body: bytes) -> tuple[int, bytes, bytes]:
         """Status, content type and body."""
         try:
-            read = orjson.loads(body) if body else None
+            read: Any = orjson.loads(body) if body else None
             if path == "/v1/batch":
                 return 200, _LINES, b"".join(self._part(part) for part in read)
             return 200, _JSON, self._read(path, read)
@@ -96,9 +96,7 @@ class Reads:
         )
 
     def _price(self, question: Any) -> Any:
-        return self._data.price(
-            question["customer"], question["sku"], str(question["quantity"]), question.get("uom")
-        )
+        return self._data.price(question["customer"], question["sku"], str(question["quantity"]), question.get("uom"))
 
     def _orders_by_customer(self, body: Any) -> bytes:
         page = body["query"]["page"]
@@ -187,7 +185,9 @@ async def serve(port: int) -> None:
     backend = Backend(Reads(build()))
     gc.collect()
     gc.freeze()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(backend), "127.0.0.1", port, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(backend), "127.0.0.1", port, backlog=1024
+    )
     await server.serve_forever()
 
 

@@ -1,6 +1,6 @@
 """The gateway with one of its settings changed, to see what that setting is worth.
 
-    python -m bench.variant SETTINGS_FILE NAME=VALUE ...     loop, http, gc, log
+python -m bench.variant SETTINGS_FILE NAME=VALUE ...     loop, http, gc, log
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
-from ariadne import ObjectType, QueryType, load_schema_from_path, make_executable_schema
-from ariadne.asgi import GraphQL
+from ariadne import ObjectType, QueryType, load_schema_from_path, make_executable_schema  # pyright: ignore[reportMissingImports]
+from ariadne.asgi import GraphQL  # pyright: ignore[reportMissingImports]
 from graphql import GraphQLResolveInfo
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -100,8 +100,7 @@ async def resolve_availability(row: Row, info: GraphQLResolveInfo, **_: Any) -> 
     level = await loaders(info).stock.load(row["sku"])
     freshness = {"asOf": level["asOf"], "degraded": False}
     return [
-        {"warehouse": {"code": one["warehouse"]}, "atp": atp(one), "freshness": freshness}
-        for one in level["positions"]
+        {"warehouse": {"code": one["warehouse"]}, "atp": atp(one), "freshness": freshness} for one in level["positions"]
     ]
 
 
@@ -139,5 +138,10 @@ def create_app(upstream: str) -> Starlette:
 
 if __name__ == "__main__":
     uvicorn.run(
-        create_app(sys.argv[2]), port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_level="error"
+        create_app(sys.argv[2]),
+        port=int(sys.argv[1]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="error",
     )

@@ -14,7 +14,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -25,187 +25,8 @@ from starlette.routing import Route
 
 from app.settings import SourceSettings
 from app.sources.http import HTTPClient
+from bench.peers import handwritten_rows as rows
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class Wire(msgspec.Struct, rename="camel", gc=False):
-    """What is read of a row."""
-
-
-class Found(Wire, Generic[K, V]):
-    key: K
-    value: V
-
-
-class Line(Wire):
-    """One read's answer within a batch."""
-
-    id: str
-    body: msgspec.Raw
-
-
-class Money(Wire):
-    amount: str
-    currency: str
-
-
-class Terms(Wire):
-    code: str
-    net_days: int
-
-
-class Place(Wire):
-    city: str
-    region: str
-    country: str
-
-
-class Location(Wire):
-    id: str
-    name: str
-    address: Place
-
-
-class Credit(Wire):
-    state: str
-    available: Money
-    checked_at: str
-
-
-class Card(Wire):
-    number: str
-    name: str
-    status: str
-    currency: str
-
-
-class Customer(Card):
-    payment_terms: Terms
-    ship_tos: list[Location]
-    credit: Credit
-
-
-class OrderLine(Wire):
-    number: int
-    quantity: str
-    uom: str
-    sku: str
-
-
-class Totals(Wire):
-    total: Money
-
-
-class Order(Wire):
-    id: str
-    number: str
-    customer_po: str
-    status: str
-    ordered_at: str
-    totals: Totals
-    lines: list[OrderLine]
-
-
-class Page(Wire):
-    rows: list[Order]
-    cursors: list[str]
-    has_next: bool
-
-
-class Reason(Wire):
-    rule: str
-    certainty: str
-
-
-class Price(Wire):
-    unit_price: Money
-    discount_percent: str
-    reason: Reason
-    as_of: str
-
-
-class ListPrice(Wire):
-    unit_price: Money
-    list_price: Money
-
-
-class Item(Wire):
-    sku: str
-    name: str
-    status: str
-
-
-class Uom(Wire):
-    code: str
-    numerator: int
-    denominator: int
-    minimum: str
-    increment: str
-
-
-class CatalogItem(Wire):
-    sku: str
-    name: str
-    category: str
-    base_uom: str
-    uoms: list[Uom]
-
-
-class Change(Wire):
-    delta: str
-
-
-class Position(Wire):
-    warehouse: str
-    on_hand: str
-    reserved: str
-    quality_hold: str
-    safety_stock: str
-    supply: list[Change]
-
-
-class Stock(Wire):
-    positions: list[Position]
-    as_of: str
-
-
-class Eta(Wire):
-    promised: str | None
-    carrier: str | None
-
-
-class Event(Wire):
-    sequence: int
-    at: str
-    status: str
-    location: str
-
-
-class Shipment(Wire):
-    id: str
-    carrier: str
-    status: str
-    tracking_number: str
-    eta: Eta
-    events: list[Event]
-
-
-def _decoder(kind: Any) -> Any:
-    return msgspec.json.Decoder(kind).decode
-
-
-lines = msgspec.json.Decoder(Line).decode_lines
-cards = _decoder(list[Found[str, Card]])
-customers = _decoder(list[Found[str, Customer]])
-pages = _decoder(list[Found[str, Page]])
-prices = _decoder(list[Found[int, Price]])
-list_prices = _decoder(list[Found[int, ListPrice]])
-items = _decoder(list[Found[str, Item]])
-catalog = _decoder(list[Found[str, CatalogItem]])
-levels = _decoder(list[Found[str, Stock]])
-shipments = _decoder(list[Found[str, list[Shipment]]])
 encode = msgspec.json.Encoder().encode
 
 
@@ -213,7 +34,7 @@ def node_id(*parts: str) -> str:
     return base64.urlsafe_b64encode(":".join(parts).encode()).rstrip(b"=").decode()
 
 
-def atp(position: Position) -> str:
+def atp(position: rows.Position) -> str:
     running = low = (
         int(position.on_hand) - int(position.reserved) - int(position.quality_hold) - int(position.safety_stock)
     )
@@ -245,7 +66,7 @@ class Handler:
     async def _batch(self, *reads: tuple[str, Any]) -> list[msgspec.Raw]:
         parts = [{"id": str(place), "path": path, "body": body} for place, (path, body) in enumerate(reads)]
         answer = await self._erp.request("POST", "/v1/batch", json=parts, call="batch")
-        found = {line.id: line.body for line in lines(answer.body)}
+        found = {line.id: line.body for line in rows.batch_lines(answer.body)}
         return [found[str(place)] for place in range(len(reads))]
 
     async def _post(self, client: HTTPClient, path: str, body: Any) -> bytes:
@@ -253,7 +74,7 @@ class Handler:
 
     async def card(self, given: Any) -> Any:
         number = given["customer"]["number"]
-        found = cards(await self._post(self._erp, "/v1/customers/read", {"numbers": [number]}))
+        found = rows.read_cards(await self._post(self._erp, "/v1/customers/read", {"numbers": [number]}))
         return {"customer": _card(found[0].value) if found else None}
 
     async def item_list(self, given: Any) -> Any:
@@ -264,9 +85,9 @@ class Handler:
             ("/v1/prices/quote", {"requests": questions}),
             ("/v1/stock/read", {"skus": skus}),
         )
-        known = {one.key: one.value for one in catalog(read_items)}
-        priced = {one.key: one.value for one in list_prices(read_prices)}
-        stock = {one.key: one.value for one in levels(read_stock)}
+        known = {one.key: one.value for one in rows.read_catalog(read_items)}
+        priced = {one.key: one.value for one in rows.read_list_prices(read_prices)}
+        stock = {one.key: one.value for one in rows.read_levels(read_stock)}
         return {
             "itemsBySku": [
                 {
@@ -292,8 +113,8 @@ class Handler:
             ("/v1/customers/read", {"numbers": [number], "include": ["CREDIT"]}),
             ("/v1/orders/by-customer", {"customers": [number], "query": {"page": page, "sort": "ORDERED_AT_DESC"}}),
         )
-        row = customers(read_customer)[0].value
-        found = pages(read_orders)[0].value
+        row = rows.read_customers(read_customer)[0].value
+        found = rows.read_pages(read_orders)[0].value
         skus = list(dict.fromkeys(line.sku for order in found.rows for line in order.lines))
         questions = list(
             dict.fromkeys((line.sku, line.quantity, line.uom) for order in found.rows for line in order.lines)
@@ -314,10 +135,10 @@ class Handler:
             ),
             self._post(self._logistics, "/v1/shipments/by-order", {"orders": [order.number for order in found.rows]}),
         )
-        known = {one.key: _item(one.value) for one in items(read_items)}
-        priced = {questions[one.key]: _price(one.value) for one in prices(read_prices)}
-        stock = {one.key: _availability(one.value) for one in levels(read_stock)}
-        sent = {one.key: [_shipment(each) for each in one.value] for one in shipments(read_shipments)}
+        known = {one.key: _item(one.value) for one in rows.read_items(read_items)}
+        priced = {questions[one.key]: _price(one.value) for one in rows.read_prices(read_prices)}
+        stock = {one.key: _availability(one.value) for one in rows.read_levels(read_stock)}
+        sent = {one.key: [_shipment(each) for each in one.value] for one in rows.read_shipments(read_shipments)}
         return {
             "customer": {
                 **_card(row),
@@ -356,7 +177,7 @@ class Handler:
         }
 
 
-def _card(row: Card) -> dict[str, Any]:
+def _card(row: rows.Card) -> dict[str, Any]:
     return {
         "id": node_id("Customer", row.number),
         "number": row.number,
@@ -372,13 +193,13 @@ def _cursor(cursors: Sequence[str]) -> str | None:
     return base64.urlsafe_b64encode(encode(["orders", cursors[-1]])).rstrip(b"=").decode()
 
 
-def _item(row: Item) -> msgspec.Raw:
+def _item(row: rows.Item) -> msgspec.Raw:
     """Encoded once, however many lines name it."""
     answer = {"id": node_id("Item", row.sku), "sku": row.sku, "name": row.name, "status": row.status}
     return msgspec.Raw(encode(answer))
 
 
-def _price(row: Price) -> msgspec.Raw:
+def _price(row: rows.Price) -> msgspec.Raw:
     return msgspec.Raw(
         encode(
             {
@@ -391,19 +212,16 @@ def _price(row: Price) -> msgspec.Raw:
     )
 
 
-def _availability(row: Stock) -> msgspec.Raw:
+def _availability(row: rows.Stock) -> msgspec.Raw:
     freshness = {"asOf": row.as_of, "degraded": False}
     return msgspec.Raw(
         encode(
-            [
-                {"warehouse": {"code": one.warehouse}, "atp": atp(one), "freshness": freshness}
-                for one in row.positions
-            ]
+            [{"warehouse": {"code": one.warehouse}, "atp": atp(one), "freshness": freshness} for one in row.positions]
         )
     )
 
 
-def _shipment(row: Shipment) -> dict[str, Any]:
+def _shipment(row: rows.Shipment) -> dict[str, Any]:
     return {
         "id": node_id("Shipment", "logistics", row.id),
         "carrier": row.carrier,
@@ -430,5 +248,10 @@ if __name__ == "__main__":
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     uvicorn.run(
-        create_app(sys.argv[2]), port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_level="error"
+        create_app(sys.argv[2]),
+        port=int(sys.argv[1]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="error",
     )

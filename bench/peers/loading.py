@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
@@ -92,5 +92,5 @@ class Loaders:
         return [found.get(place) for place in range(len(keys))]
 
 
-def _loader(load: Callable[[list[str]], Awaitable[list[Any]]]) -> DataLoader[str, Any]:
+def _loader(load: Callable[[list[str]], Coroutine[Any, Any, list[Any]]]) -> DataLoader[str, Any]:
     return DataLoader(load)

@@ -343,7 +343,7 @@ def create_app(upstream: str) -> Starlette:
     http = client(upstream)
 
     class Application(GraphQL[Any, Any]):
-        async def get_context(self, request: Any, response: Any) -> Any:  # noqa: ARG002 - Strawberry's signature
+        async def get_context(self, request: Any, response: Any) -> Any:
             return {"loaders": Loaders(http)}
 
     @asynccontextmanager
@@ -357,5 +357,10 @@ def create_app(upstream: str) -> Starlette:
 
 if __name__ == "__main__":
     uvicorn.run(
-        create_app(sys.argv[2]), port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_level="error"
+        create_app(sys.argv[2]),
+        port=int(sys.argv[1]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="error",
     )
