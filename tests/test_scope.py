@@ -14,8 +14,9 @@ from app.errors import InvalidCursor, NotSupported, SourceUnavailable
 from app.sources.common import Freshness, Money, Page, Slice
 from app.sources.customers import Customer, CustomerPart, CustomerQuery
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderStatus, Totals
-from app.sources.routing import RoutedCustomers, RoutedOrders, Routes
+from app.sources.routing import RoutedBalances, RoutedCustomers, RoutedOrders, Routes
 from app.sources.scoped import ScopedCustomers, ScopedOrders, Unserved
+from app.sources.stock import Balance
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BUYER = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-1"}))
@@ -193,3 +194,27 @@ async def test_a_failure_in_an_orders_place_is_no_foreign_row() -> None:
     found = await port.by_customer_po(CSR, keys)
     assert found[keys[0]].number == "A"
     assert isinstance(found[keys[1]], SourceUnavailable)
+
+
+async def test_a_foreign_customer_is_absent_when_the_source_fails_for_the_callers_own() -> None:
+    port = ScopedCustomers(RoutedCustomers(Routes("erp"), {"erp": Broken()}, {}))  # type: ignore[dict-item]
+    found = await port.by_number(BUYER, ["CUST-1", "CUST-2"])
+    assert list(found) == ["CUST-1"]
+    assert isinstance(found["CUST-1"], SourceUnavailable)
+    assert await port.by_number(BUYER, ["CUST-2"]) == {}
+
+
+async def test_an_operator_that_fails_costs_its_own_warehouses_only() -> None:
+    class Counts:
+        async def balances(self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]) -> Any:
+            return {
+                (code, sku): Balance(warehouse=code, sku=sku, on_hand=Decimal(1), as_of=NOW)
+                for code in warehouses
+                for sku in skus
+            }
+
+    broken: Any = Broken()
+    found = await RoutedBalances({"A": Counts(), "B": broken}).balances(CSR, ["A", "B", "C"], ["x"])
+    assert found["A", "x"].on_hand == 1
+    assert isinstance(found["B", "x"], SourceUnavailable)
+    assert len(found) == 2

@@ -309,8 +309,13 @@ class RoutedBalances:
         self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]
     ) -> Mapping[tuple[str, str], Balance]:
         """See `Balances.balances`; warehouses without an operator's source are left out."""
-        groups: dict[int, tuple[Any, list[str]]] = {}
+        places: dict[int, list[str]] = {}
         for code in warehouses:
-            if port := self._ports.get(code):
-                groups.setdefault(id(port), (port, []))[1].append(code)
-        return await merged(port.balances(who, codes, skus) for port, codes in groups.values())
+            if code in self._ports:
+                places.setdefault(id(self._ports[code]), []).append(code)
+        groups = {codes[0]: [(code, sku) for code in codes for sku in skus] for codes in places.values()}
+
+        def read(first: str, keys: list[tuple[str, str]]) -> Awaitable[Mapping[tuple[str, str], Balance]]:
+            return self._ports[first].balances(who, list(dict.fromkeys(code for code, _ in keys)), skus)
+
+        return await each_from_its_own(groups, read)

@@ -6,7 +6,7 @@ are dropped after it by the customer they carry. A row that names no customer ex
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,6 +30,7 @@ from app.sources.routing import RoutedCustomers, RoutedItems, RoutedOrders, Rout
 from app.sources.shipments import Shipment
 
 K = TypeVar("K")
+V = TypeVar("V")
 R = TypeVar("R", Order, Shipment)
 B = TypeVar("B", Shipment, Invoice, Return)
 
@@ -44,6 +45,22 @@ def _row_lists(who: Principal, found: Mapping[str, tuple[B, ...]]) -> dict[str, 
     return {key: rows for key, rows in kept.items() if rows}
 
 
+async def _of_visible(
+    keys: Sequence[K], visible: list[K], read: Callable[[list[K]], Awaitable[Mapping[K, V]]]
+) -> Mapping[K, V]:
+    """What a source answers for the keys that exist for the caller. If it fails, its error stands in the place of those
+    keys: the others stay absent, whoever asked for them in the same call."""
+    if not visible:
+        return {}
+    if len(visible) == len(keys):
+        return await read(visible)
+    try:
+        return await read(visible)
+    except Exception as error:  # noqa: BLE001 - whatever failed is the answer of the visible keys
+        failed: Any = dict.fromkeys(visible, error)
+        return failed
+
+
 class ScopedCustomers:
     """Customers of the caller's accounts."""
 
@@ -55,7 +72,7 @@ class ScopedCustomers:
     ) -> Mapping[str, Customer]:
         """See `Customers.by_number`."""
         visible = who.visible(numbers)
-        return await self._inner.by_number(who, visible, parts) if visible else {}
+        return await _of_visible(numbers, visible, lambda keys: self._inner.by_number(who, keys, parts))
 
     async def by_ref(self, who: Principal, ids: Sequence[str], system: str) -> Mapping[str, Customer]:
         """Customers by the ids of one system."""
@@ -81,7 +98,7 @@ class ScopedCredit:
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """See `Credit.status`."""
         visible = who.visible(numbers)
-        return await self._inner.status(who, visible) if visible else {}
+        return await _of_visible(numbers, visible, lambda keys: self._inner.status(who, keys))
 
 
 class ScopedPrices:
@@ -93,7 +110,7 @@ class ScopedPrices:
     async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`."""
         visible = [request for request in requests if who.sees(request.customer)]
-        return await self._inner.quote(who, visible) if visible else {}
+        return await _of_visible(requests, visible, lambda keys: self._inner.quote(who, keys))
 
 
 class ScopedItems:
@@ -117,12 +134,12 @@ class ScopedItems:
     async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Mapping[CustomerPartKey, str]:
         """See `Items.by_customer_part`."""
         visible = [key for key in keys if who.sees(key.customer)]
-        return await self._inner.by_customer_part(who, visible) if visible else {}
+        return await _of_visible(keys, visible, lambda own: self._inner.by_customer_part(who, own))
 
     async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Mapping[CustomerItemKey, str]:
         """See `Items.part_numbers`."""
         visible = [key for key in keys if who.sees(key.customer)]
-        return await self._inner.part_numbers(who, visible) if visible else {}
+        return await _of_visible(keys, visible, lambda own: self._inner.part_numbers(who, own))
 
     async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
         """See `Items.relations`."""
@@ -154,14 +171,14 @@ class ScopedOrders:
     async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
         """See `Orders.by_customer_po`."""
         visible = [key for key in keys if who.sees(key.customer)]
-        return _rows(who, await self._inner.by_customer_po(who, visible)) if visible else {}
+        return _rows(who, await _of_visible(keys, visible, lambda own: self._inner.by_customer_po(who, own)))
 
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Slice[Order]]:
         """See `Orders.by_customer`."""
         visible = who.visible(customers)
-        return await self._inner.by_customer(who, visible, query) if visible else {}
+        return await _of_visible(customers, visible, lambda own: self._inner.by_customer(who, own, query))
 
 
 class ScopedShipments:

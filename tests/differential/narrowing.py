@@ -23,7 +23,8 @@ from app.execution.selection import selected_fields
 
 
 def narrowed(schema: GraphQLSchema, operation: Operation, path: Sequence[Any]) -> Operation:
-    """The same operation that selects nothing but the fields on the path; its variables stay, used or not."""
+    """The same operation that selects nothing but the fields on the path, and all of the last one. Its variables and
+    fragments stay, used or not."""
     keys = [key for key in path if isinstance(key, str)]
     fragments = {
         node.name.value: node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)
@@ -36,7 +37,7 @@ def narrowed(schema: GraphQLSchema, operation: Operation, path: Sequence[Any]) -
         directives=given.directives,
         selection_set=_cut(given.selection_set, keys, fragments),
     )
-    document = DocumentNode(definitions=(definition,))
+    document = DocumentNode(definitions=(definition, *fragments.values()))
     return replace(
         operation,
         document=document,
