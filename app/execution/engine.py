@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, Protocol, cast
@@ -112,8 +113,21 @@ class ReferenceEngine:
         )
         if isinstance(executor, list):
             raise RequestRefused([coded(error, BadUserInput.code) for error in executor])
-        result = execute_root_selection_set(executor)
-        return await cast("Any", result) if isawaitable(result) else cast("ExecutionResult", result)
+        with closing_reads(context):
+            result = execute_root_selection_set(executor)
+            return await cast("Any", result) if isawaitable(result) else cast("ExecutionResult", result)
+
+
+@contextmanager
+def closing_reads(context: Any) -> Iterator[None]:
+    """Stop what a run has begun to read once it ends, by its answer or because the client has left: reads are shared
+    by all who wait for them, so that no single waiter's end stops them."""
+    try:
+        yield
+    finally:
+        close = getattr(context, "close", None)
+        if close is not None:
+            close()
 
 
 def chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

@@ -19,7 +19,7 @@ from app.execution.collect import Collector, Switches
 from app.execution.compiler import EVERYTHING, Compiler, Rights
 from app.execution.completion import Completion
 from app.execution.documents import coded
-from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused
+from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, closing_reads
 from app.execution.runner import Reading, shaped
 from app.execution.shape import Level, PlanField, Tree
 from app.execution.shaping import Shaper, generate
@@ -100,7 +100,8 @@ class PlanEngine:
         if found is None:
             return await self._reference.execute(operation, context)
         plan, variables = found
-        return await run(plan, variables, context)
+        with closing_reads(context):
+            return await run(plan, variables, context)
 
     def plan_for(self, operation: Operation, rights: Rights = EVERYTHING) -> Plan | None:
         """The plan that would run, variables unseen but for the switches; None where graphql-core does."""

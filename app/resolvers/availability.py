@@ -37,6 +37,12 @@ class Availability:
 
     __slots__ = ("_allocated", "_position", "_today", "at", "freshness", "sku", "uom", "warehouse")
 
+    sku: str
+    uom: str
+    warehouse: str
+    freshness: Freshness
+    at: date
+
     def __init__(
         self,
         level: StockLevel,

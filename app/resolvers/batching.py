@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, 
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from app.errors import TradegraphError
+from app.errors import DeadlineExceeded, TradegraphError
+from app.telemetry import remaining
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -33,6 +34,13 @@ class KeyLoader(Generic[K, V]):
         self._found: dict[K, V | Exception | None] = {}
         self._gathering: dict[K, None] = {}
         self._next: asyncio.Task[None] | None = None
+        self._reads: list[asyncio.Task[None]] = []
+
+    def close(self) -> None:
+        """Stop what is being read and start nothing more: nobody waits for it."""
+        for read in self._reads:
+            if not read.done():
+                read.cancel()
 
     async def one(self, key: K) -> V | None:
         """The value of a key; raises what the port raised."""
@@ -61,6 +69,7 @@ class KeyLoader(Generic[K, V]):
                 continue
             if self._next is None:
                 self._next = asyncio.get_running_loop().create_task(self._read())
+                self._reads.append(self._next)
             self._gathering[key] = None
             self._batch_of[key] = self._next
 
@@ -69,7 +78,10 @@ class KeyLoader(Generic[K, V]):
         await asyncio.sleep(0)
         keys = list(self._gathering)
         self._gathering, self._next = {}, None
+        left = remaining()
         try:
+            if left is not None and left <= 0:
+                raise DeadlineExceeded
             found = await self._fetch(keys)
         except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
             self._found.update(dict.fromkeys(keys, error))

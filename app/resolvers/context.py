@@ -40,3 +40,7 @@ class Context:
     def selects(self, type_name: str, field_name: str) -> bool:
         """Whether the operation selects this field of this type anywhere."""
         return field_name in self.selection.get(type_name, frozenset())
+
+    def close(self) -> None:
+        """The operation is over, or nobody waits for it any more: whatever it still reads is stopped."""
+        self.loaders.close()

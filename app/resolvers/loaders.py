@@ -28,6 +28,11 @@ class Loaders:
         self._ctx = ctx
         self._made: dict[Any, KeyLoader[Any, Any]] = {}
 
+    def close(self) -> None:
+        """Stop every read that is under way."""
+        for made in self._made.values():
+            made.close()
+
     def _loader(self, name: Any, fetch: Fetch[Any, Any]) -> KeyLoader[Any, Any]:
         made = self._made.get(name)
         if made is None:

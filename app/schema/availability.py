@@ -14,6 +14,7 @@ from app.resolvers import warehouses as warehouse_edges
 from app.schema.base import Freshness, bound_to, enum, field
 from app.schema.edges import edge
 from app.schema.warehouses import Warehouse
+from app.sources import stock as stock_records
 from app.sources.stock import SupplyKind
 
 Item = Annotated["Item", strawberry.lazy("app.schema.items")]
@@ -28,6 +29,7 @@ enum(
 )
 
 
+@bound_to(stock_records.Supply)
 @strawberry.type(description="A dated change of stock that is known today.")
 class Supply:
     """See `records.Supply`."""
@@ -37,6 +39,7 @@ class Supply:
     kind: SupplyKind = field("Why.")
 
 
+@bound_to(availability.Breakdown)
 @strawberry.type(description="Where an ATP comes from; all in base units.")
 class AvailabilityBreakdown:
     """See `availability.Breakdown`."""
@@ -70,6 +73,7 @@ class Availability:
     warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where the goods are.")
 
 
+@bound_to(promise.RequestedPart)
 @strawberry.type(description="What was asked for.")
 class PromiseRequest:
     """See `promise.RequestedPart`."""

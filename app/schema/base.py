@@ -11,8 +11,9 @@ from typing import Any, Generic, TypeVar
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
-from app.resolvers import keys
+from app.resolvers import keys, paging
 from app.schema.edges import Argument
+from app.sources import common
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -24,11 +25,15 @@ def field(description: str, *, name: str | None = None) -> Any:
 
 
 def bound_to(record: type) -> Callable[[C], C]:
-    """Names the record class of a type, so that interfaces and unions know which type a record is."""
+    """Names the record class whose attributes a type shows; interfaces and unions know by it which type a record is.
+
+    Every type has one: a plan writes what the record promises without looking again, and a test compares the two.
+    """
 
     def bind(cls: C) -> C:
         definition: Any = cls.__strawberry_definition__  # type: ignore[attr-defined]
         definition.is_type_of = lambda value, _info: isinstance(value, record)
+        cls.__record__ = record  # type: ignore[attr-defined]
         return cls
 
     return bind
@@ -64,6 +69,7 @@ class Node:
     node_id: strawberry.ID = field("Opaque and stable; pass it back as it is.", name="id")
 
 
+@bound_to(paging.PageInfo)
 @strawberry.type(description="Where a page lies in its list.")
 class PageInfo:
     """Relay's PageInfo; pages go forward."""
@@ -74,6 +80,7 @@ class PageInfo:
     end_cursor: str | None = field("The last row's cursor; pass it as `after` to go on.")
 
 
+@bound_to(paging.Edge)
 @strawberry.type(description="A row of a list, with its cursor.")
 class Edge(Generic[T]):
     """Relay's edge."""
@@ -82,6 +89,7 @@ class Edge(Generic[T]):
     node: T = field("The row.")
 
 
+@bound_to(paging.Connection)
 @strawberry.type(description="A page of a list.")
 class Connection(Generic[T]):
     """Relay's connection."""
@@ -92,6 +100,7 @@ class Connection(Generic[T]):
     total_count: int | None = field("Rows in the whole list; null where the source cannot tell.")
 
 
+@bound_to(common.Money)
 @strawberry.type(description="An exact amount of money.")
 class Money:
     """See `common.Money`."""
@@ -100,6 +109,7 @@ class Money:
     currency: str = field("ISO 4217 code.")
 
 
+@bound_to(common.Ref)
 @strawberry.type(description="The identity of a thing in one connected system.")
 class Ref:
     """See `common.Ref`."""
@@ -108,6 +118,7 @@ class Ref:
     id: str = field("The system's own id.")
 
 
+@bound_to(common.Address)
 @strawberry.type(description="A postal address.")
 class Address:
     """See `common.Address`."""
@@ -119,6 +130,7 @@ class Address:
     country: str | None = field("ISO 3166-1 alpha-2 code where the source has one.")
 
 
+@bound_to(common.Party)
 @strawberry.type(description="A name and address as printed on a document.")
 class Party:
     """See `common.Party`."""
@@ -127,6 +139,7 @@ class Party:
     address: Address | None = field("The address.")
 
 
+@bound_to(common.Dimensions)
 @strawberry.type(description="Outer measures and weight.")
 class Dimensions:
     """See `common.Dimensions`."""
@@ -139,6 +152,7 @@ class Dimensions:
     weight_unit: str | None = field("UN/ECE code of the weight's unit.")
 
 
+@bound_to(common.Freshness)
 @strawberry.type(description="Where a datum comes from and how old it is.")
 class Freshness:
     """See `common.Freshness`."""

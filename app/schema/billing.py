@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import strawberry
 
-from app.schema.base import Freshness, Money, Ref, enum, field
+from app.schema.base import Freshness, Money, Ref, bound_to, enum, field
+from app.sources import billing as records
 from app.sources.billing import InvoiceKind, InvoiceStatus
 
 enum(
@@ -27,6 +28,7 @@ enum(
 )
 
 
+@bound_to(records.InvoiceLine)
 @strawberry.type(description="A line of an invoice.")
 class InvoiceLine:
     """See `records.InvoiceLine`."""
@@ -40,6 +42,7 @@ class InvoiceLine:
     total: Money | None = field("Sum of the line, without tax.")
 
 
+@bound_to(records.Invoice)
 @strawberry.type(description="An invoice or credit memo.")
 class Invoice:
     """See `records.Invoice`."""
@@ -61,6 +64,7 @@ class Invoice:
     freshness: Freshness = field("Where it comes from and how old it is.")
 
 
+@bound_to(records.ReturnLine)
 @strawberry.type(description="What comes back of an order line.")
 class ReturnLine:
     """See `records.ReturnLine`."""
@@ -71,6 +75,7 @@ class ReturnLine:
     uom: str | None = field("The unit's code.")
 
 
+@bound_to(records.Return)
 @strawberry.type(description="Goods on their way back.")
 class Return:
     """See `records.Return`."""

@@ -79,6 +79,7 @@ enum(
 )
 
 
+@bound_to(records.PaymentTerms)
 @strawberry.type(description="When an invoice is due.")
 class PaymentTerms:
     """See `records.PaymentTerms`."""
@@ -90,6 +91,7 @@ class PaymentTerms:
     discount_days: int | None = field("Days within which the discount may be taken.")
 
 
+@bound_to(records.TaxProfile)
 @strawberry.type(description="How a customer is taxed.")
 class TaxProfile:
     """See `records.TaxProfile`."""
@@ -118,6 +120,7 @@ class CustomerLocation:
     )
 
 
+@bound_to(records.CreditStatus)
 @strawberry.type(description="A customer's credit, read fresh.")
 class CreditStatus:
     """See `records.CreditStatus`."""

@@ -41,6 +41,7 @@ enum(
 )
 
 
+@bound_to(records.Uom)
 @strawberry.type(description="A unit of an item: one of it is exactly `numerator / denominator` base units.")
 class UomConversion:
     """See `records.Uom`."""
@@ -56,6 +57,7 @@ class UomConversion:
     increment: Decimal | None = field("Order quantities are multiples of this.")
 
 
+@bound_to(records.Attribute)
 @strawberry.type(description="A technical property of an item.")
 class ItemAttribute:
     """See `records.Attribute`."""
@@ -65,6 +67,7 @@ class ItemAttribute:
     unit: str | None = field("UN/ECE code of the value's unit, if it is a measure.")
 
 
+@bound_to(records.Media)
 @strawberry.type(description="A picture or document of an item.")
 class ItemMedia:
     """See `records.Media`."""
@@ -74,6 +77,7 @@ class ItemMedia:
     alt: str | None = field("What it shows, in words.")
 
 
+@bound_to(records.Hazmat)
 @strawberry.type(description="Dangerous goods, in the words of the UN Model Regulations.")
 class Hazmat:
     """See `records.Hazmat`."""
@@ -83,6 +87,7 @@ class Hazmat:
     packing_group: str | None = field("I, II or III.")
 
 
+@bound_to(records.ItemCost)
 @strawberry.type(description="What an item costs the distributor, for one base unit.")
 class ItemCost:
     """See `records.ItemCost`."""

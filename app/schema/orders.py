@@ -52,6 +52,7 @@ enum(
 )
 
 
+@bound_to(records.Hold)
 @strawberry.type(description="A reason for which an order waits.")
 class OrderHold:
     """See `records.Hold`."""
@@ -61,6 +62,7 @@ class OrderHold:
     since: datetime | None = field("Since when.")
 
 
+@bound_to(records.OrderException)
 @strawberry.type(description="Something that went wrong with an order and needs a person.")
 class OrderException:
     """See `records.OrderException`."""
@@ -71,6 +73,7 @@ class OrderException:
     since: datetime | None = field("Since when.")
 
 
+@bound_to(records.StatusChange)
 @strawberry.type(description="A step in an order's history.")
 class OrderStatusChange:
     """See `records.StatusChange`."""
@@ -81,6 +84,7 @@ class OrderStatusChange:
     at: datetime | None = field("When.")
 
 
+@bound_to(order_edges.SourceStatus)
 @strawberry.type(description="An order's status as one system has it.")
 class OrderSourceStatus:
     """See `orders.SourceStatus`."""
@@ -91,6 +95,7 @@ class OrderSourceStatus:
     at: datetime | None = field("When the system last changed the order.")
 
 
+@bound_to(records.ScheduleLine)
 @strawberry.type(description="When which part of a line is asked for and confirmed.")
 class ScheduleLine:
     """See `records.ScheduleLine`."""
@@ -100,6 +105,7 @@ class ScheduleLine:
     quantity: Decimal = field("How much, in the line's unit.")
 
 
+@bound_to(records.Totals)
 @strawberry.type(description="Sums of an order.")
 class OrderTotals:
     """See `records.Totals`."""

@@ -37,6 +37,7 @@ enum(
 )
 
 
+@bound_to(records.PriceBreak)
 @strawberry.type(description="From a quantity on, each unit costs this.")
 class PriceBreak:
     """See `records.PriceBreak`."""
@@ -45,6 +46,7 @@ class PriceBreak:
     unit_price: Money = field("Price of one unit.")
 
 
+@bound_to(records.PriceReason)
 @strawberry.type(description="Why a price is what it is.")
 class PriceReason:
     """See `records.PriceReason`."""

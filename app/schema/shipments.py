@@ -40,6 +40,7 @@ enum(
 )
 
 
+@bound_to(records.Eta)
 @strawberry.type(description="When goods should arrive.")
 class ShipmentEta:
     """See `records.Eta`."""
@@ -48,6 +49,7 @@ class ShipmentEta:
     carrier: date | None = field("What the carrier says now.")
 
 
+@bound_to(records.Incident)
 @strawberry.type(description="What went wrong on the way.")
 class ShipmentIncident:
     """See `records.Incident`."""
@@ -56,6 +58,7 @@ class ShipmentIncident:
     reason: str = field("What happened.")
 
 
+@bound_to(records.PackageItem)
 @strawberry.type(description="What a package holds of an order line.")
 class PackageItem:
     """See `records.PackageItem`."""
@@ -68,6 +71,7 @@ class PackageItem:
     expiry: date | None = field("Best before.")
 
 
+@bound_to(records.Package)
 @strawberry.type(description="A parcel or pallet.")
 class Package:
     """See `records.Package`."""
@@ -78,6 +82,7 @@ class Package:
     items: list[PackageItem] = field("What it holds.")
 
 
+@bound_to(records.ShipmentLine)
 @strawberry.type(description="What a shipment holds of an order line.")
 class ShipmentLine:
     """See `records.ShipmentLine`."""
@@ -88,6 +93,7 @@ class ShipmentLine:
     quantity: Decimal = field("How much, in the line's unit.")
 
 
+@bound_to(records.TrackingEvent)
 @strawberry.type(description="A step on the way.")
 class TrackingEvent:
     """See `records.TrackingEvent`."""
@@ -102,6 +108,7 @@ class TrackingEvent:
     source: str = field("The system that knows of it.")
 
 
+@bound_to(records.ProofOfDelivery)
 @strawberry.type(description="Who took the goods.")
 class ProofOfDelivery:
     """See `records.ProofOfDelivery`."""

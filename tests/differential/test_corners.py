@@ -1,0 +1,115 @@
+"""Documents written by hand, run by both engines over many worlds; and the test of the comparison itself."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.differential.compare import Answer, Bench, differences
+from tests.differential.corners import CORNERS, consumers
+from tests.differential.world import BUYER, SEES_ALL, World
+
+WORLDS = [World(seed, trouble=trouble) for seed in range(4) for trouble in (0.0, 0.1, 0.3)]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine 'Executor:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:.*coroutine object Executor:pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.mark.parametrize("name", [*CORNERS, *consumers()])
+async def test_engines_agree_on(bench: Bench, name: str) -> None:
+    text, variables = (CORNERS | consumers())[name]
+    operation = bench.prepare(text, variables=variables)
+    for world in WORLDS:
+        for who in (SEES_ALL, BUYER):
+            assert not await bench.compared(operation, world, who), f"seed {world.seed}, trouble {world.trouble}"
+    gc.collect()
+
+
+async def test_named_operations_of_one_document_agree(bench: Bench) -> None:
+    text = """
+    query A { me { ...V } } query B($s: Boolean!) { me { ...W } }
+    fragment V on Viewer { subject } fragment W on Viewer { roles @skip(if: $s) subject }
+    """
+    for name, variables in (("A", {}), ("B", {"s": True}), ("B", {"s": False}), ("B", {})):
+        operation = bench.prepare(text, name, variables)
+        assert not await bench.compared(operation, WORLDS[0], BUYER)
+
+
+# The comparison
+
+
+def told(data: object, *errors: dict[str, Any]) -> Answer:
+    return Answer(orjson.dumps(data), list(errors))
+
+
+def error(*path: object, code: str = "SOURCE_TIMEOUT", message: str = "late", line: int = 1) -> dict[str, Any]:
+    return {
+        "message": message,
+        "path": list(path),
+        "locations": [{"line": line, "column": 1}],
+        "extensions": {"code": code},
+    }
+
+
+DATA = {"a": None, "b": {"c": None, "d": 1}, "e": [None, {"f": None}]}
+
+
+@pytest.mark.parametrize(
+    ("plan", "reference"),
+    [
+        pytest.param(told({"a": 1, "b": 2}), told({"b": 2, "a": 1}), id="keys in another order"),
+        pytest.param(told({"a": "1"}), told({"a": 1}), id="another type"),
+        pytest.param(told({"a": None}), told({"a": None}, error("a")), id="an error the plan lacks"),
+        pytest.param(told({"a": None}, error("a")), told({"a": None}), id="an error of the plan's own"),
+        pytest.param(told({"a": None}, error("a", code="X")), told({"a": None}, error("a")), id="another code"),
+        pytest.param(told({"a": None}, error("a", message="X")), told({"a": None}, error("a")), id="another message"),
+        pytest.param(told({"a": None}, error("a", line=2)), told({"a": None}, error("a")), id="another location"),
+        pytest.param(told({"a": None}, error("a"), error("a")), told({"a": None}, error("a")), id="one error twice"),
+        pytest.param(
+            told({"a": None}, error("a", "b"), error("a", "c")),
+            told({"a": None}, error("a", "b"), error("a", "c")),
+            id="two errors of the plan for one null",
+        ),
+        pytest.param(
+            told(DATA, error("e", 0), error("a")), told(DATA, error("a"), error("e", 0)), id="not in the answer's order"
+        ),
+        pytest.param(
+            told(DATA, error("b", "c")), told(DATA, error("e", 1, "f")), id="an error in another place of the answer"
+        ),
+        pytest.param(Answer(b"null", [error("a")], refused=True), told(None, error("a")), id="refused by one only"),
+    ],
+)
+def test_real_difference_is_found(plan: Answer, reference: Answer) -> None:
+    found, _ = differences(plan, reference)
+    assert found
+
+
+def test_order_of_reference_and_errors_below_a_null_are_let_pass() -> None:
+    plan = told(DATA, error("a"), error("b", "c"), error("e", 0, "x"))
+    reference = told(DATA, error("e", 0, "x"), error("e", 0, "y"), error("b", "c"), error("a"))
+    assert differences(plan, reference) == ([], [])
+
+
+def test_another_error_below_a_null_is_looked_at_alone() -> None:
+    found, doubtful = differences(told({"a": None}, error("a", "x")), told({"a": None}, error("a", "y")))
+    assert found == []
+    assert doubtful == [error("a", "x")]
+
+
+async def test_error_that_graphql_core_does_not_know_is_found_out(bench: Bench) -> None:
+    """An error of the plan below a null that is not graphql-core's must come from graphql-core asked for it alone."""
+    text = '{ order(by: { number: "SO-2" }) { shipments { events(last: 0) { at } x: events(last: -1) { at } } } }'
+    operation = bench.prepare(text)
+    answers = {}
+    for engine in (bench.plan, bench.reference):
+        answers[engine] = await bench.run(engine, operation, World(1), SEES_ALL)
+    plan = answers[bench.plan]
+    made_up = [{**one, "message": "made up"} for one in plan.errors]
+    assert plan.errors
+    _, doubtful = differences(Answer(plan.data, made_up), answers[bench.reference])
+    assert [one["message"] for one in doubtful] == ["made up"] * len(plan.errors)
