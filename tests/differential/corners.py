@@ -18,7 +18,7 @@ CORNERS: dict[str, tuple[str, dict[str, Any]]] = {
         {{ a: customer{CUSTOMER} {{ ...C }} b: customer(by: {{ number: "CUST-2" }}) {{ parent {{ ...C }} }} }}
         fragment C on Customer {{ number ...N parent {{ ...N name }} }}
         fragment N on Node {{ __typename id ... on Customer {{ shipTos {{ ...L }} }} }}
-        fragment L on CustomerLocation {{ id kind defaultWarehouse {{ ...N code }} }}
+        fragment L on CustomerLocation {{ id kind defaultWarehouse {{ id code }} }}
         """,
         {},
     ),
@@ -52,7 +52,13 @@ CORNERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"ids": [IDS[0], *WRONG_IDS]},
     ),
     "a node that is not there, one that is wrong": (
-        f'{{ a: node(id: "{node_id("Item", "GONE")}") {{ id }} b: node(id: "{IDS[4]}") {{ id __typename }} c: node(id: "x") {{ id }} }}',
+        f"""
+        {{
+          a: node(id: "{node_id("Item", "GONE")}") {{ id }}
+          b: node(id: "{IDS[4]}") {{ id __typename }}
+          c: node(id: "x") {{ id }}
+        }}
+        """,
         {},
     ),
     "aliases of one field with other arguments": (
@@ -98,8 +104,12 @@ CORNERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "variables: left out, null, with defaults, within inputs": (
         """
-        query ($n: String!, $first: Int = 2, $after: String, $status: [OrderStatus!], $q: Decimal = "2.50", $uom: String) {
-          customer(by: { number: $n }) { orders(first: $first, after: $after, status: $status) { totalCount nodes { id } } }
+        query (
+          $n: String!, $first: Int = 2, $after: String, $status: [OrderStatus!], $q: Decimal = "2.50", $uom: String
+        ) {
+          customer(by: { number: $n }) {
+            orders(first: $first, after: $after, status: $status) { totalCount nodes { id } }
+          }
           item(by: { customerPart: { customer: { number: $n }, number: "A-1" } }) {
             contractPrice(customer: { number: $n }, quantity: $q, uom: $uom) { quantity uom net { amount } }
             availability(warehouses: ["MAIN", "3PL"]) { atp at warehouse { code } }
@@ -109,11 +119,19 @@ CORNERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"n": "CUST-1", "status": ["SHIPPED", "PROCESSING"], "uom": None},
     ),
     "a variable that has no value where a default stands": (
-        'query ($q: Decimal! = 3) { item(by: { sku: "A-1" }) { contractPrice(customer: { number: "CUST-1" }, quantity: $q) { quantity } } }',
+        """
+        query ($q: Decimal! = 3) {
+          item(by: { sku: "A-1" }) { contractPrice(customer: { number: "CUST-1" }, quantity: $q) { quantity } }
+        }
+        """,
         {},
     ),
     "a page that is too large, and one that is none": (
-        f"query ($n: Int!) {{ customer{CUSTOMER} {{ a: orders(first: 101) {{ totalCount }} b: orders(first: $n) {{ totalCount }} }} }}",
+        f"""
+        query ($n: Int!) {{
+          customer{CUSTOMER} {{ a: orders(first: 101) {{ totalCount }} b: orders(first: $n) {{ totalCount }} }}
+        }}
+        """,
         {"n": 0},
     ),
     "cursors: of another list, made up": (
@@ -122,20 +140,40 @@ CORNERS: dict[str, tuple[str, dict[str, Any]]] = {
         {},
     ),
     "a non-null field that fails takes its shipment along": (
-        """{ a: order(by: { number: "SO-1" }) { shipments { id events(last: 0) { at } } }
-             b: order(by: { number: "SO-2" }) { shipments { id events(last: 0) { at } x: events(last: -1) { at } } number } }""",
+        """
+        {
+          a: order(by: { number: "SO-1" }) { shipments { id events(last: 0) { at } } }
+          b: order(by: { number: "SO-2" }) {
+            shipments { id events(last: 0) { at } x: events(last: -1) { at } }
+            number
+          }
+        }
+        """,
         {},
     ),
     "all failures of a level at once": (
-        """{ order(by: { number: "SO-3" }) { shipments { e: events(last: 0) { at } f: events(last: 2000) { at } id customer { number }
-             order { number } warehouse { name } } invoices { total { amount } net { amount } lines { quantity } } } }""",
+        """
+        { order(by: { number: "SO-3" }) {
+          shipments {
+            e: events(last: 0) { at }
+            f: events(last: 2000) { at }
+            id
+            customer { number }
+            order { number }
+            warehouse { name }
+          }
+          invoices { total { amount } net { amount } lines { quantity } }
+        } }
+        """,
         {},
     ),
     "prices and stock of every line": (
         """query ($lines: [LineInput!]!, $c: CustomerKey!) { priceAndAvailability(customer: $c, lines: $lines) {
              outcome message quantity uom item { sku relations { item { sku } type } }
              price { net { amount currency } unitPrice { amount } breaks { minimum } reason { certainty } item { sku } }
-             availability { warehouse { code } atp supply { date delta kind } item { name } freshness { asOf degraded } }
+             availability {
+               warehouse { code } atp supply { date delta kind } item { name } freshness { asOf degraded }
+             }
              substitutes { ratio item { sku } } } }""",
         {
             "c": {"number": "CUST-1"},
@@ -152,24 +190,46 @@ CORNERS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "promises": (
-        """{ a: promise(item: { sku: "A-1" }, quantity: "5") { requested { quantity uom date } confirmed { quantity shipDate
-             warehouse { code } item { sku } } unconfirmedQuantity reason freshness { source asOf } }
-             b: promise(item: { sku: "GONE" }, quantity: 1) { reason } c: promise(item: { sku: "A-2" }, quantity: 0) { reason }
-             d: promise(item: { sku: "A-2" }, quantity: "1", by: "2020-01-01") { reason } }""",
+        """
+        {
+          a: promise(item: { sku: "A-1" }, quantity: "5") {
+            requested { quantity uom date }
+            confirmed { quantity shipDate warehouse { code } item { sku } }
+            unconfirmedQuantity reason freshness { source asOf }
+          }
+          b: promise(item: { sku: "GONE" }, quantity: 1) { reason }
+          c: promise(item: { sku: "A-2" }, quantity: 0) { reason }
+          d: promise(item: { sku: "A-2" }, quantity: "1", by: "2020-01-01") { reason }
+        }
+        """,
         {},
     ),
     "the same thing in many places": (
-        """{ itemsBySku(skus: ["A-1", "A-1", "GONE", "A-2", "A-1"]) { id name relations { item { id relations { item { id } } } } }
-             warehouses { id } x: warehouses { code refs { id } } me { subject roles customers { id orders(first: 2) { nodes { id } } } } }""",
+        """
+        {
+          itemsBySku(skus: ["A-1", "A-1", "GONE", "A-2", "A-1"]) {
+            id name relations { item { id relations { item { id } } } }
+          }
+          warehouses { id }
+          x: warehouses { code refs { id } }
+          me { subject roles customers { id orders(first: 2) { nodes { id } } } }
+        }
+        """,
         {},
     ),
     "the caller": (
-        "{ me { __typename subject roles customers { number creditStatus { state freshness { source } } } } __typename }",
+        "{ me { __typename roles customers { number creditStatus { state freshness { source } } } } __typename }",
         {},
     ),
     "no variable where one must be": ("query ($n: String!) { customer(by: { number: $n }) { id } }", {}),
     "variables of the wrong kind": (
-        "query ($n: String!, $f: Int!, $k: CustomerKey!) { customer(by: { number: $n }) { id } items(first: $f) { totalCount } c: customer(by: $k) { id } }",
+        """
+        query ($n: String!, $f: Int!, $k: CustomerKey!) {
+          customer(by: { number: $n }) { id }
+          items(first: $f) { totalCount }
+          c: customer(by: $k) { id }
+        }
+        """,
         {"n": 5, "f": "many", "k": {"id": "a", "number": "b"}},
     ),
     "a null for a switch": ("query ($s: Boolean = true) { me { subject @skip(if: $s) roles } }", {"s": None}),
