@@ -17,7 +17,7 @@ LARGE = 2
 ORDERS, LARGE_ORDERS, LINES = 20, 200, 5
 ITEMS = 400
 USUAL = 40
-"""Different items that one customer buys."""
+"""Different items that one customer buys; a large one buys all there are."""
 
 WAREHOUSES = ("WH-EAST", "WH-MAIN", "WH-WEST")
 AS_OF = "2026-11-20T08:00:00Z"
@@ -57,7 +57,8 @@ class Dataset:
     def usual(self, customer: str) -> list[str]:
         """The SKUs that a customer buys."""
         place = list(self.customers).index(customer)
-        return [_sku((place * 13 + step * 7) % ITEMS) for step in range(USUAL)]
+        count = USUAL if place < CUSTOMERS else ITEMS
+        return [_sku((place * 13 + step * 7) % ITEMS) for step in range(count)]
 
     def price(self, customer: str, sku: str, quantity: str, uom: str | None) -> Row:
         """The price row for one question. Every customer has its own."""
@@ -267,7 +268,7 @@ def _order(place: int, customer: str, step: int, usual: list[str], items: Mappin
 def _line(
     place: int, customer: str, order: str, step: int, line: int, usual: list[str], items: Mapping[str, Row], day: str
 ) -> Row:
-    sku = usual[(step * 3 + line) % USUAL]
+    sku = usual[(step * 3 + line) % len(usual)]
     quantity = (1 + (step + line * 3) % 12) * 5
     cents = 200 + place + line * 100
     return {

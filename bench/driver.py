@@ -258,7 +258,8 @@ class Driver:
     async def run(self, job: dict[str, Any]) -> dict[str, Any]:
         """One job's result."""
         if job["do"] == "target":
-            target = Target(job["port"], [base64.b64decode(one) for one in job["requests"]])
+            requests = [base64.b64decode(one) for one in job["requests"]]
+            target = Target(job["port"], requests, [base64.b64decode(one) for one in job.get("answers", ())])
             self._targets[job["name"]] = target
             if job.get("document") is None:
                 return {"wrong": []}

@@ -100,6 +100,10 @@ def http_request(document: str, given: Any, authorization: str) -> bytes:
     )
 
 
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
 class Session:
     """Candidates under load."""
 
@@ -131,7 +135,7 @@ class Session:
             do="target",
             name=f"{name} {document}",
             port=self.started[name].port,
-            requests=[base64.b64encode(one).decode() for one in requests],
+            requests=[_base64(one) for one in requests],
             document=document,
             customers=customers,
         )
@@ -176,21 +180,21 @@ class Session:
 
     def growth(self, name: str, seconds: float = 3.0) -> float:
         """CPU for ten times the rows (two pages of 100 orders, 1,000 lines) over CPU for the sales view."""
-        large = self._data.large
         text = (ROOT / "bench" / "documents" / "sales_view_pages.graphql").read_text()
-        authorization = self._gateway.authorization
-        requests = [
-            http_request(
-                text, {"customer": {"number": number}, "after": self._cursor(name, number)}, authorization[number]
-            )
-            for number in large
-        ]
+        given = [{"customer": {"number": number}, "after": self._cursor(name, number)} for number in self._data.large]
+        answers = [self._ask(name, number, text, one) for number, one in zip(self._data.large, given, strict=True)]
+        for number, answer in zip(self._data.large, answers, strict=True):
+            self._check_pages(number, json.loads(answer))
         label = f"{name} sales_view_pages"
         self._driver.ask(
             do="target",
             name=label,
             port=self.started[name].port,
-            requests=[base64.b64encode(one).decode() for one in requests],
+            requests=[
+                _base64(http_request(text, one, self._gateway.authorization[number]))
+                for number, one in zip(self._data.large, given, strict=True)
+            ],
+            answers=[_base64(answer) for answer in answers],
         )
         pids = [self.started[name].pid, self._upstream_pid]
         ratios = []
@@ -202,14 +206,37 @@ class Session:
             ratios.append(1000 * ten["cpu"][0] / ten["requests"] / one.cpu_ms)
         return statistics.median(ratios)
 
+    def _check_pages(self, number: str, answer: Any) -> None:
+        """Every order of the customer, each line with its price."""
+        customer = (answer.get("data") or {}).get("customer") or {"orders": {"edges": []}, "more": {"edges": []}}
+        nodes = [edge["node"] for page in ("orders", "more") for edge in customer[page]["edges"]]
+        found = [(node["number"], [line["contractPrice"]["unitPrice"] for line in node["lines"]]) for node in nodes]
+        wanted = [
+            (
+                order["number"],
+                [
+                    self._data.price(number, line["sku"], line["quantity"], line["uom"])["unitPrice"]
+                    for line in order["lines"]
+                ],
+            )
+            for order in self._data.orders[number]
+        ]
+        if "errors" in answer or found != wanted:
+            raise WrongAnswer(f"two pages of {number}: {json.dumps(answer)[:300]}")
+
     def _cursor(self, name: str, number: str) -> str:
         """The cursor after a customer's first 100 orders, in the graph's own form."""
         query = "query($by: CustomerKey!) { customer(by: $by) { orders(first: 100) { pageInfo { endCursor } } } }"
+        answer = json.loads(self._ask(name, number, query, {"by": {"number": number}}))
+        return answer["data"]["customer"]["orders"]["pageInfo"]["endCursor"]
+
+    def _ask(self, name: str, number: str, query: str, given: Any) -> bytes:
+        """One answer's body, asked for by hand."""
         url = f"http://127.0.0.1:{self.started[name].port}/graphql"
         headers = {"Authorization": self._gateway.authorization[number], "Content-Type": "application/json"}
-        body = json.dumps({"query": query, "variables": {"by": {"number": number}}}).encode()
+        body = json.dumps({"query": query, "variables": given}).encode()
         with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers)) as answer:
-            return json.load(answer)["data"]["customer"]["orders"]["pageInfo"]["endCursor"]
+            return answer.read()
 
     def peak(self, name: str) -> float:
         """Peak memory of a candidate so far, MB."""
@@ -230,7 +257,7 @@ class Session:
             do="target",
             name="upstream",
             port=int(self._upstream.rpartition(":")[2]),
-            requests=[base64.b64encode(request).decode()],
+            requests=[_base64(request)],
         )
         result = self._driver.ask(
             do="load", name="upstream", concurrency=32, seconds=seconds, pids=[self._upstream_pid]

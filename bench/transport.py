@@ -129,7 +129,8 @@ async def niquests_direct(base: str, connections: int) -> AsyncIterator[Call]:
     import niquests  # pyright: ignore[reportMissingImports]
 
     async with niquests.AsyncSession(pool_maxsize=connections) as session:
-        session.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            session.headers[name] = value
 
         async def call(path: str, body: bytes, timeout: float) -> bytes:
             answer = await session.post(base + path, data=body, timeout=timeout)

@@ -29,7 +29,7 @@ def collect_less(how: str) -> None:
 
 def main(config: str, *changes: str) -> None:
     """Serve until killed."""
-    chosen = PRODUCTION | dict(change.split("=") for change in changes)
+    chosen = PRODUCTION | dict(change.split("=", 1) for change in changes)
     settings = load(Path(config))
     configure_logs(form="json", level=chosen["log"], stream=sys.stdout)
     app = create_app(settings)
