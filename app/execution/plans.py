@@ -26,10 +26,8 @@ from app.execution.shaping import Shaper, generate
 from app.execution.survey import Survey, uses_variables
 
 MOST_FIELDS = 100_000
-"""Fields of all plans that are kept together; a field takes about a kilobyte. The plan used longest ago goes first."""
-
-LARGEST_KEPT = MOST_FIELDS // 20
-"""A plan with more fields is made anew each time: a few such must not push out what clients really send."""
+"""Fields of all plans that are kept together. The plan used longest ago goes first; one that has more than a twentieth
+of them is made anew each time, so that a few such do not push out what clients really send."""
 
 
 @dataclass(slots=True)
@@ -85,10 +83,11 @@ def _constants(tree: Tree) -> Iterator[tuple[int, dict[str, Any]]]:
 class PlanEngine:
     """Runs plans; `reference` runs what is not compiled."""
 
-    def __init__(self, schema: GraphQLSchema, *, max_tokens: int = 10_000) -> None:
+    def __init__(self, schema: GraphQLSchema, *, max_tokens: int = 10_000, most_fields: int = MOST_FIELDS) -> None:
         self._schema = schema
         self._reference = ReferenceEngine(schema, max_tokens=max_tokens)
-        self._plans: LRUCache[Any, Plan] = LRUCache(maxsize=MOST_FIELDS, getsizeof=lambda plan: plan.tree.size)
+        self._plans: LRUCache[Any, Plan] = LRUCache(maxsize=most_fields, getsizeof=lambda plan: plan.tree.size)
+        self._largest_kept = most_fields // 20
 
     def prepare(self, request: Request) -> Operation:
         """See `Engine.prepare`."""
@@ -131,7 +130,7 @@ class PlanEngine:
         plan = self._plans.get(key)
         if plan is None:
             plan = make_plan(self._schema, operation, switches, rights)
-            if plan.tree.size <= LARGEST_KEPT:
+            if plan.tree.size <= self._largest_kept:
                 self._plans[key] = plan
         return plan
 

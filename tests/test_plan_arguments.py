@@ -1,0 +1,138 @@
+"""Arguments of a plan are what resolvers get from Strawberry, be they written out or in variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from graphql import FieldNode, GraphQLField, OperationDefinitionNode, parse
+from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from strawberry.types.arguments import convert_arguments
+
+from app.schema import build_schema
+from app.schema.edges import Edge, as_plain
+from tests.differential.arguments import WRONG_IDS
+
+STRAWBERRY = build_schema()
+SCHEMA = STRAWBERRY._schema
+
+REF = {"system": "erp", "id": "7"}
+CUSTOMERS: list[Any] = [{"number": "C"}, {"id": WRONG_IDS[0]}, {"ref": REF}]
+PARTS: list[Any] = [{"customer": one, "number": "P"} for one in CUSTOMERS]
+ITEMS: list[Any] = [{"sku": "A"}, {"gtin": "1"}, {"id": "x"}, *({"customerPart": one} for one in PARTS)]
+ORDERS: list[Any] = [{"number": "SO"}, {"id": "x"}, {"ref": REF}, *({"customerPo": one} for one in PARTS)]
+LINES: list[Any] = [
+    [],
+    [{"item": ITEMS[0], "quantity": "1.50"}, {"item": ITEMS[-1], "quantity": 2, "uom": None}],
+    [{"item": ITEMS[1], "quantity": "3", "uom": "EA"}],
+    {"item": ITEMS[2], "quantity": "3"},
+]
+CASES: dict[str, list[dict[str, Any]]] = {
+    "Query.node": [{"id": "x"}, {"id": 5}],
+    "Query.nodes": [{"ids": []}, {"ids": ["a", 2]}, {"ids": "one"}],
+    "Query.customer": [{"by": one} for one in CUSTOMERS],
+    "Query.customers": [
+        {"first": 5},
+        {"first": 1, "after": None, "filter": None},
+        {"first": 1, "filter": {}},
+        {"first": 2, "after": "c", "filter": {"search": "a"}},
+        {"first": 2, "filter": {"search": None}},
+    ],
+    "Query.item": [{"by": one} for one in ITEMS],
+    "Query.itemsBySku": [{"skus": ["a", "b"]}, {"skus": "a"}],
+    "Query.items": [{"first": 5, "filter": {"search": "a", "category": None}}],
+    "Query.order": [{"by": one} for one in ORDERS],
+    "Query.shipment": [{"by": {"trackingNumber": "T"}}, {"by": {"ref": REF}}, {"by": {"id": "x"}}],
+    "Query.priceAndAvailability": [{"customer": CUSTOMERS[0], "lines": one} for one in LINES],
+    "Query.promise": [
+        {"item": ITEMS[0], "quantity": "1"},
+        {"item": ITEMS[0], "quantity": 1, "by": "2026-12-01", "uom": "EA", "warehouses": ["A", "B"]},
+        {"item": ITEMS[0], "quantity": 1, "by": None, "uom": None, "warehouses": None},
+    ],
+    "Customer.orders": [
+        {"first": 1},
+        {"first": 1, "after": None, "orderBy": "ORDERED_AT_ASC", "status": None},
+        {"first": 1, "status": ["SHIPPED", "UNKNOWN"]},
+        {"first": 1, "status": "SHIPPED"},
+        {"first": 1, "status": []},
+    ],
+    "Item.customerPartNumber": [{"customer": one} for one in CUSTOMERS],
+    "Item.contractPrice": [
+        {"customer": CUSTOMERS[0]},
+        {"customer": CUSTOMERS[0], "quantity": "2.500", "uom": None, "on": "2026-01-31"},
+    ],
+    "Item.availability": [{}, {"at": None, "warehouses": None}, {"at": "2026-12-01", "warehouses": ["A"]}],
+    "OrderLine.availability": [{}, {"at": "2026-12-01"}],
+    "Shipment.events": [{}, {"last": None}, {"last": 3}],
+}
+
+
+def edges() -> Iterator[tuple[str, Edge, GraphQLField]]:
+    for type_ in SCHEMA.type_map.values():
+        for name, field in getattr(type_, "fields", {}).items():
+            edge = (getattr(field, "extensions", None) or {}).get("strawberry-definition")
+            if isinstance(edge, Edge) and field.args:
+                yield f"{type_.name}.{name}", edge, field
+
+
+EDGES = {place: (edge, field) for place, edge, field in edges()}
+
+
+def test_every_edge_with_arguments_has_a_case() -> None:
+    assert sorted(CASES) == sorted(EDGES)
+
+
+def given(place: str, values: dict[str, Any]) -> tuple[str, FieldNode, VariableValues]:
+    """The field as a client writes it with variables, and their values."""
+    _, field = EDGES[place]
+    declared = ", ".join(f"${name}: {field.args[name].type}" for name in values)
+    passed = ", ".join(f"{name}: ${name}" for name in values)
+    text = f"query {f'({declared})' if declared else ''} {{ f{f'({passed})' if passed else ''} }}"
+    operation = parse(text).definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    node = operation.selection_set.selections[0]
+    assert isinstance(node, FieldNode)
+    variables = get_variable_values(SCHEMA, operation.variable_definitions or (), values)
+    assert isinstance(variables, VariableValues), variables
+    return text, node, variables
+
+
+def literal(value: Any, place: str = "") -> str:
+    """JSON as GraphQL writes it; a text in capitals is an enum's value where one can stand."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name}: {literal(part, name)}" for name, part in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(literal(part, place) for part in value) + "]"
+    if value is None:
+        return "null"
+    return str(value) if isinstance(value, int) or place in {"status", "orderBy"} else f'"{value}"'
+
+
+def strawberrys(edge: Edge, values: dict[str, Any]) -> dict[str, Any]:
+    """What Strawberry makes of coerced values, as `Edge.get_result` hands it to the function."""
+    converted = convert_arguments(
+        values, edge.arguments, scalar_registry=STRAWBERRY.schema_converter.scalar_registry, config=STRAWBERRY.config
+    )
+    return {name: as_plain(value) for name, value in converted.items()}
+
+
+@pytest.mark.parametrize(("place", "values"), [(place, values) for place, many in CASES.items() for values in many])
+def test_arguments_are_those_of_strawberry(place: str, values: dict[str, Any]) -> None:
+    edge, field = EDGES[place]
+    _, node, variables = given(place, values)
+    written = ", ".join(f"{name}: {literal(value, name)}" for name, value in values.items())
+    operation = parse(f"{{ f{f'({written})' if written else ''} }}").definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    constant = operation.selection_set.selections[0]
+    assert isinstance(constant, FieldNode)
+    found = []
+    for one, known in ((node, variables), (constant, None)):
+        coerced = get_argument_values(field, one, known)
+        plain = edge.plain_arguments(coerced)
+        assert plain == strawberrys(edge, coerced)
+        assert {name: type(value) for name, value in plain.items()} == {
+            name: type(value) for name, value in strawberrys(edge, coerced).items()
+        }
+        found.append(plain)
+    assert found[0] == found[1]

@@ -1,0 +1,319 @@
+"""Plans: what is asked once, shaped once, read ahead, kept, refused and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import orjson
+import pytest
+import strawberry
+
+from app import telemetry
+from app.errors import SourceUnavailable
+from app.execution.compiler import EVERYTHING
+from app.execution.engine import ReferenceEngine, Request
+from app.execution.failures import format_errors
+from app.execution.plans import PlanEngine
+from app.resolvers.context import Context
+from app.schema import build_schema
+from app.schema.edges import Argument, edge, root
+from tests.differential.world import SEES_ALL, World, context
+
+SCHEMA = build_schema()._schema
+
+
+# A schema small enough to count in
+
+
+@dataclass
+class Row:
+    """A thing with others below it."""
+
+    name: str
+    below: list[Row] = field(default_factory=list)
+
+
+@dataclass
+class Calls:
+    """What was asked of the edges, and under which rights."""
+
+    rows: list[Row]
+    asked: list[tuple[str, list[str]]] = field(default_factory=list)
+    rights: Any = EVERYTHING
+
+
+async def rows(ctx: Calls) -> list[Row]:
+    return ctx.rows
+
+
+async def below(parents: list[Row], ctx: Calls, last: int = 9) -> list[Any]:
+    ctx.asked.append(("below", [one.name for one in parents]))
+    return [SourceUnavailable("erp") if one.name == "broken" else one.below[:last] for one in parents]
+
+
+async def loud(parents: list[Row], ctx: Calls) -> list[str]:
+    ctx.asked.append(("loud", [one.name for one in parents]))
+    return [one.name.upper() for one in parents]
+
+
+@strawberry.type
+class Thing:
+    name: str
+    below = edge(
+        below,
+        returns=list[Annotated["Thing", strawberry.lazy("tests.test_plans")]] | None,
+        description="",
+        args={"last": Argument(int, "", 9)},
+    )
+    loud = edge(loud, returns=str | None, description="")
+
+
+@strawberry.type
+class Query:
+    rows = root(rows, returns=list[Thing], description="")
+
+
+SMALL = strawberry.Schema(Query)._schema
+
+
+async def run(text: str, ctx: Any, engine: Any = None, **variables: Any) -> Any:
+    engine = engine or PlanEngine(SMALL)
+    return await engine.execute(engine.prepare(Request(text, None, variables)), ctx)
+
+
+async def test_an_edge_is_asked_once_for_all_rows_of_its_place() -> None:
+    leaf, other = Row("leaf"), Row("other")
+    ctx = Calls([Row("a", [leaf, other]), Row("b", [leaf]), Row("c")])
+    result = await run("{ rows { loud below { loud name } again: below(last: 1) { name } } }", ctx)
+    assert result.data == {
+        "rows": [
+            {
+                "loud": "A",
+                "below": [{"loud": "LEAF", "name": "leaf"}, {"loud": "OTHER", "name": "other"}],
+                "again": [{"name": "leaf"}],
+            },
+            {"loud": "B", "below": [{"loud": "LEAF", "name": "leaf"}], "again": [{"name": "leaf"}]},
+            {"loud": "C", "below": [], "again": []},
+        ]
+    }
+    assert sorted(ctx.asked) == [
+        ("below", ["a", "b", "c"]),
+        ("below", ["a", "b", "c"]),
+        ("loud", ["a", "b", "c"]),
+        ("loud", ["leaf", "other"]),
+    ]
+
+
+async def test_a_thing_in_many_places_is_shaped_once() -> None:
+    leaf = Row("leaf")
+    result = await run("{ rows { below { name } } }", Calls([Row("a", [leaf, leaf]), Row("b", [leaf])]))
+    first, second = result.data["rows"]
+    assert first["below"][0] is first["below"][1] is second["below"][0]
+
+
+async def test_an_edge_without_rows_is_not_asked() -> None:
+    ctx = Calls([Row("a")])
+    await run("{ rows { below { loud below { loud } } } }", ctx)
+    assert ctx.asked == [("below", ["a"])]
+
+
+async def test_failure_of_one_row_is_its_own() -> None:
+    ctx = Calls([Row("a", [Row("x")]), Row("broken")])
+    result = await run("{ rows { name below { name } } }", ctx)
+    assert result.data == {"rows": [{"name": "a", "below": [{"name": "x"}]}, {"name": "broken", "below": None}]}
+    (error,) = format_errors(result.errors)
+    assert (error["path"], error["extensions"]["code"]) == (["rows", 1, "below"], "SOURCE_UNAVAILABLE")
+    assert ctx.asked == [("below", ["a", "broken"])]
+
+
+async def test_too_few_answers_of_an_edge_are_everybodys_failure() -> None:
+    async def short(parents: list[Row], ctx: Calls) -> list[str]:
+        return ["one"]
+
+    @strawberry.type
+    class One:
+        wrong = edge(short, returns=str | None, description="")
+
+    @strawberry.type
+    class Root:
+        rows = root(rows, returns=list[One], description="")
+
+    engine = PlanEngine(strawberry.Schema(Root)._schema)
+    result = await run("{ rows { wrong } }", Calls([Row("a"), Row("b")]), engine)
+    assert result.data == {"rows": [{"wrong": None}, {"wrong": None}]}
+    assert [one["extensions"]["code"] for one in format_errors(result.errors)] == ["INTERNAL", "INTERNAL"]
+
+
+# Rights
+
+
+@dataclass(frozen=True)
+class Refusing:
+    """Refuses the fields named."""
+
+    names: frozenset[str]
+
+    def refuses(self, type_name: str, field_name: str) -> bool:
+        return f"{type_name}.{field_name}" in self.names
+
+
+@pytest.mark.parametrize("name", ["loud", "below { name }", "name"])
+async def test_refused_field_is_forbidden_and_its_edge_never_asked(name: str) -> None:
+    leaf = Row("leaf")
+    rights = Refusing(frozenset({f"Thing.{name.partition(' ')[0]}"}))
+    ctx = Calls([Row("a", [leaf])], rights=rights)
+    result = await run(f"{{ rows {{ x: {name} __typename }} }}", ctx)
+    path = ["rows", 0, "x"]
+    assert ctx.asked == []
+    assert [(one.path, one.message) for one in result.errors] == [(path, "Your role may not see this.")]
+    assert format_errors(result.errors)[0]["extensions"] == {"code": "FORBIDDEN"}
+    # `name` is not nullable: its refusal takes the row along, and the list, and so the whole answer.
+    assert result.data == (None if name == "name" else {"rows": [{"x": None, "__typename": "Thing"}]})
+
+
+async def test_two_rights_never_share_a_plan() -> None:
+    engine = PlanEngine(SMALL)
+    text = "{ rows { loud } }"
+    everything, nothing = Refusing(frozenset()), Refusing(frozenset({"Thing.loud"}))
+    for rights, expected in ((everything, "A"), (nothing, None), (everything, "A"), (nothing, None)):
+        result = await run(text, Calls([Row("a")], rights=rights), engine)
+        assert result.data == {"rows": [{"loud": expected}]}
+    assert len(engine._plans) == 2
+
+
+# Read ahead
+
+
+class Gated(World):
+    """Answers for customers once their orders are asked for, and the other way round."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.both: dict[str, asyncio.Event] = {
+            "Customers.by_number": asyncio.Event(),
+            "Orders.by_customer": asyncio.Event(),
+        }
+
+    async def asked(self, method: str, keys: Any) -> None:
+        await super().asked(method, keys)
+        name = method.partition(".")[2]
+        if name in self.both:
+            self.both[name].set()
+            for event in self.both.values():
+                await event.wait()
+
+
+async def test_orders_are_read_beside_their_customer() -> None:
+    """Each of the two reads waits for the other: one after the other would wait for ever."""
+    world = Gated()
+    engine = PlanEngine(SCHEMA)
+    text = 'query ($n: Int!) { customer(by: { number: "CUST-1" }) { name orders(first: $n) { nodes { id } } } }'
+    operation = engine.prepare(Request(text, None, {"n": 2}))
+    async with asyncio.timeout(20):
+        result = await engine.execute(operation, context(world, SEES_ALL, operation.selection))
+    assert not result.errors
+    names = [method.partition(".")[2] for method, _ in world.calls]
+    assert sorted(names) == ["Customers.by_number", "Orders.by_customer"]
+
+
+async def test_what_cannot_be_read_ahead_fails_in_its_place() -> None:
+    text = '{ customer(by: { number: "CUST-1" }) { number orders(first: 0) { totalCount } } }'
+    engine = PlanEngine(SCHEMA)
+    operation = engine.prepare(Request(text))
+    result = await engine.execute(operation, context(World(1), SEES_ALL, operation.selection))
+    assert result.data == {"customer": {"number": "CUST-1", "orders": None}}
+    assert [error.path for error in result.errors] == [["customer", "orders"]]
+
+
+# Stopping
+
+
+class Slow(World):
+    """Holds every call until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.entered = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def asked(self, method: str, keys: Any) -> None:
+        self.entered.set()
+        await super().asked(method, keys)
+        await self.let_go.wait()
+
+
+@pytest.mark.parametrize("make", [PlanEngine, ReferenceEngine])
+async def test_cancelled_run_starts_no_further_call(make: Any) -> None:
+    world = Slow()
+    engine = make(SCHEMA)
+    text = '{ customer(by: { number: "CUST-1" }) { orders(first: 5) { nodes { lines { item { name } } } } } }'
+    operation = engine.prepare(Request(text))
+    running = asyncio.ensure_future(engine.execute(operation, context(world, SEES_ALL, operation.selection)))
+    await world.entered.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    before = list(world.calls)
+    world.let_go.set()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert world.calls == before
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    with telemetry.begin(timeout=seconds):
+        yield
+
+
+async def test_no_read_starts_after_the_deadline() -> None:
+    world = World(1)
+    engine = PlanEngine(SCHEMA)
+    operation = engine.prepare(Request('{ customer(by: { number: "CUST-1" }) { name } me { subject } }'))
+    with deadline(-1):
+        result = await engine.execute(operation, context(world, SEES_ALL, operation.selection))
+    assert world.calls == []
+    assert result.data == {"customer": None, "me": {"subject": "c"}}
+    (error,) = format_errors(result.errors)
+    assert (error["path"], error["extensions"]["code"]) == (["customer"], "DEADLINE_EXCEEDED")
+
+
+async def test_what_was_read_ahead_in_vain_is_stopped_with_the_answer() -> None:
+    class Forgotten(Slow):
+        async def asked(self, method: str, keys: Any) -> None:
+            if method.endswith("by_customer"):
+                await super().asked(method, keys)
+
+    world = Forgotten()
+    engine = PlanEngine(SCHEMA)
+    operation = engine.prepare(Request('{ customer(by: { number: "NOBODY" }) { orders(first: 5) { totalCount } } }'))
+    result = await engine.execute(operation, context(world, SEES_ALL, operation.selection))
+    assert result.data == {"customer": None}
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+# Both engines, encoded
+
+
+async def test_encoded_answers_are_the_same_bytes() -> None:
+    world = World(2)
+    text = """{ nodes(ids: ["T3JkZXI6ZXJwOjE"]) { ... on Order { orderedAt updatedAt status history { at status }
+                lines { number quantity scheduleLines { confirmedDate } } freshness { asOf maxAge cached } } }
+              me { roles } }"""
+    encoded = []
+    for make in (PlanEngine, ReferenceEngine):
+        engine = make(SCHEMA)
+        operation = engine.prepare(Request(text))
+        ctx: Context = context(world, SEES_ALL, operation.selection)
+        result = await engine.execute(operation, ctx)
+        assert not result.errors
+        encoded.append(orjson.dumps(result.data, option=orjson.OPT_UTC_Z))
+    assert encoded[0] == encoded[1]
+    assert b'"roles":["ADMIN","CSR"]' in encoded[0]
