@@ -311,6 +311,36 @@ def test_demo_key_is_made_once_and_for_its_owner_alone(tmp_path: Path):
     assert stat.S_IMODE((folder / "demo-token.key").stat().st_mode) == 0o600
 
 
+async def test_token_that_was_believed_is_refused_once_it_has_expired(tmp_path: Path):
+    clock = [float(NOW)]
+    door = TokenAuthenticator(settings(tmp_path, leeway=0), now=lambda: clock[0])
+    token = f"Bearer {signed({**CLAIMS, 'exp': NOW + 30})}"
+    first = await door.authenticate(token)
+    clock[0] = NOW + 29
+    assert await door.authenticate(token) is first
+    clock[0] = NOW + 31
+    assert (await refusal(door, token)).message == REFUSED
+
+
+async def test_believed_token_is_verified_again_after_a_minute(tmp_path: Path):
+    clock = [float(NOW)]
+    door = TokenAuthenticator(settings(tmp_path), now=lambda: clock[0])
+    token = f"Bearer {signed(CLAIMS)}"
+    first = await door.authenticate(token)
+    clock[0] = NOW + 61
+    again = await door.authenticate(token)
+    assert again == first
+    assert again is not first
+
+
+async def test_believing_one_token_believes_no_other(door: TokenAuthenticator):
+    token = signed(CLAIMS)
+    await door.authenticate(f"Bearer {token}")
+    head, body, seal = token.split(".")
+    changed = part({**CLAIMS, "customers": ["CUST-0002"]})
+    assert (await refusal(door, f"Bearer {head}.{changed}.{seal}")).message == REFUSED
+
+
 async def test_token_is_in_no_log(door: TokenAuthenticator):
     token = forged("HS256", b"guess")
     with structlog.testing.capture_logs() as logs:

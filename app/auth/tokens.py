@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
+from cachetools import LRUCache
 from joserfc import jws, jwt
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey, import_key
@@ -22,6 +23,10 @@ from app.settings import AuthSettings
 
 MAX_TOKEN_BYTES = 8 * 1024
 MAX_CUSTOMERS = 1000
+KEPT = 60.0
+"""Seconds for which a verified token is believed without being verified again, but never past its `exp`."""
+
+MOST_KEPT = 10_000
 REFUSED = "The bearer token was not accepted. Get a new one and send it in the Authorization header."
 
 # Which kind of key an algorithm may be used with: a public key never serves as an HMAC secret.
@@ -52,6 +57,7 @@ class TokenAuthenticator:
         self._algorithms = _algorithms(settings, demo=demo)
         self._keys = _keys(settings)
         self._now = now
+        self._known: LRUCache[str, tuple[Principal, float]] = LRUCache(maxsize=MOST_KEPT)
         self._registry = _Algorithms(algorithms=list(self._algorithms), strict_check_header=False)
         self._claims = jwt.JWTClaimsRegistry(
             now=lambda: int(self._now()),
@@ -72,7 +78,13 @@ class TokenAuthenticator:
             raise Unauthenticated
         if len(token) > MAX_TOKEN_BYTES:
             raise Unauthenticated(REFUSED, detail="longer than 8 kB")
-        return principal_of(self._verified(token))
+        known = self._known.get(token)
+        if known is not None and self._now() < known[1]:
+            return known[0]
+        claims = self._verified(token)
+        principal = principal_of(claims)
+        self._known[token] = (principal, min(float(claims["exp"]), self._now() + KEPT))
+        return principal
 
     def _verified(self, token: str) -> dict[str, Any]:
         try:
