@@ -7,7 +7,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -226,6 +226,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self._operations = _Known(operations)
         self._statuses = _Known(statuses)
+        self._backend_series: dict[tuple[str, str, str], tuple[Callable[[], None], Callable[[float], None]]] = {}
         self.requests = Counter(
             "tradegraph_requests_total", "GraphQL operations answered.", ["operation", "outcome"], registry=registry
         )
@@ -276,8 +277,14 @@ class Metrics:
 
     def backend_call(self, source: str, call: str, outcome: str, seconds: float) -> None:
         """Count one HTTP request to a backend."""
-        self.backend_calls.labels(source, call, outcome).inc()
-        self.backend_seconds.labels(source, call).observe(seconds)
+        # All three are the operator's and the adapters' words, so that there are few; to look a series up by its labels
+        # costs more than to count in it.
+        series = self._backend_series.get((source, call, outcome))
+        if series is None:
+            counted, timed = self.backend_calls.labels(source, call, outcome), self.backend_seconds.labels(source, call)
+            series = self._backend_series[source, call, outcome] = counted.inc, timed.observe
+        series[0]()
+        series[1](seconds)
 
     def unknown_status(self, source: str, field: str, raw: str) -> bool:
         """Count a value that no mapping knows; tells whether it was met for the first time."""

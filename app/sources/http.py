@@ -1,38 +1,61 @@
 """The one way to a backend: a deadline on every call, bounded concurrency, bounded and typed answers, our own errors.
 
-Each call runs in a task of its own, which is cancelled at most once. So nothing that happens to the caller, not even
-being cancelled twice, interrupts a connection on its way back into the pool.
+A call runs in its caller's task, over connections of our own (`wire`). Whoever is cancelled closes the connection on
+which an answer is still to come, which takes no await; so nothing that happens to the caller, not even being cancelled
+twice, loses a slot or leaves half an answer to the next call.
 
 Redirects are never followed: a backend that answers 3xx is configured with a wrong address, and a redirect to another
 host would carry credentials there. It counts as a refusal (SourceRejected) unless the caller accepts the status.
-Nothing is repeated here; `_send` is where a layer that repeats safe calls belongs.
+Nothing is repeated here, but what met a kept connection that the server had closed; `_call` is where a layer that
+repeats safe calls belongs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http.cookiejar
-import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import anyio
 import httpx
 
 from app import telemetry
-from app.errors import DeadlineExceeded, SourceThrottled, SourceTimeout, SourceUnavailable, TradegraphError
+from app.errors import (
+    DeadlineExceeded,
+    SourceMalformed,
+    SourceRejected,
+    SourceThrottled,
+    SourceTimeout,
+    SourceUnavailable,
+)
 from app.settings import SourceSettings
-from app.sources.http_answer import Answer
+from app.sources.http_answer import Answer, Headers
+from app.sources.http_body import Splitter, Streamed, Unpacker, exceeding, pieces
 from app.sources.http_faults import outcome_of, refusal, translated
-from app.sources.http_request import Outgoing, Params, path
-from app.sources.http_transport import Exchange, MeteredTransport, PooledTransport
+from app.sources.http_flow import Flow, Trip, beginning
+from app.sources.http_limits import Limit, Slots, Stopped
+from app.sources.http_request import MAX_TARGET, Address, Outgoing, Params, path
+from app.sources.http_transport import WireTransport
+from app.sources.wire import Broken, Exchange, TooLarge
+from app.sources.wire_pool import Pool
 
-__all__ = ["Answer", "HTTPClient", "Params", "path"]
+__all__ = ["Answer", "HTTPClient", "Params", "Signer", "path"]
 
 T = TypeVar("T")
-Lines = asyncio.Queue[list[bytes] | Exception | None]
-"""Lines as they come; an error or None is the end."""
+
+Direct = tuple[Pool, Mapping[str, str]]
+
+_UNSIGNED: Mapping[str, str] = {}
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """What an `httpx.Auth` may offer beside its flow, so that most calls need not run it."""
+
+    def signed(self, path: str) -> Mapping[str, str] | None:
+        """The headers that sign a request to this path, when nothing has to be asked for them and no answer can call
+        for a new sign-in; else None."""
+        ...
 
 
 class HTTPClient:
@@ -52,27 +75,24 @@ class HTTPClient:
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        base = httpx.URL(settings.base_url)
-        inner = transport or PooledTransport(
-            settings.concurrency, ssl_context=ssl.create_default_context() if base.scheme == "https" else None
-        )
+        given = {name.title(): value for name, value in (headers or {}).items()}
+        common = {"User-Agent": "tradegraph", "Accept": "application/json"} | given | {"Accept-Encoding": "gzip"}
         self.source = source
         self._timeout = settings.timeout
-        self._slots = anyio.CapacityLimiter(settings.concurrency)
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._stopping: set[asyncio.Task[Any]] = set()
-        self._client = httpx.AsyncClient(
-            base_url=base,
-            auth=auth,
-            headers={"User-Agent": "tradegraph", "Accept": "application/json", **(headers or {})}
-            | {"Accept-Encoding": "gzip"},
-            # A backend's cookies would carry one caller's session into another's request.
-            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-            transport=MeteredTransport(source, inner, settings.max_response_bytes),
-            timeout=None,  # noqa: S113 `_send` bounds the whole exchange, which a timeout per read does not
-            trust_env=False,
-            follow_redirects=False,
+        self._limit = settings.max_response_bytes
+        self._slots = Slots(settings.concurrency)
+        self._address = address = Address(settings.base_url, common)
+        self._transport = transport or WireTransport(settings.concurrency)
+        self._pool = (
+            self._transport.pool(address.scheme, address.host, address.port)
+            if isinstance(self._transport, WireTransport)
+            else None
         )
+        self._flow = Flow(source, auth, self._transport, self._limit)
+        self._unsigned = auth is None
+        self._signer = auth if isinstance(auth, Signer) else None
+        self._trips: set[Trip] = set()
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<HTTPClient {self.source}>"
@@ -80,7 +100,7 @@ class HTTPClient:
     @property
     def busy(self) -> int:
         """How many calls hold a slot now."""
-        return self._slots.borrowed_tokens
+        return self._slots.taken
 
     async def get(
         self,
@@ -92,8 +112,7 @@ class HTTPClient:
         call: str,
     ) -> T:
         """Read `path` and decode the JSON answer as `into`. `call` names the read in metrics."""
-        outgoing = Outgoing(method="GET", path=path, params=params, headers=headers, call=call)
-        return await self._send(outgoing, lambda answer: answer.decode(into))
+        return await self._call(Outgoing(method="GET", path=path, params=params, headers=headers, call=call), into)
 
     async def post(
         self,
@@ -112,7 +131,7 @@ class HTTPClient:
         outgoing = Outgoing(
             method="POST", path=path, params=params, json=json, content=content, headers=headers, call=call, safe=safe
         )
-        return await self._send(outgoing, lambda answer: answer.decode(into))
+        return await self._call(outgoing, into)
 
     async def request(
         self,
@@ -139,7 +158,7 @@ class HTTPClient:
             safe=safe,
             accept=accept,
         )
-        return await self._send(outgoing, lambda answer: answer)
+        return await self._call(outgoing, None)
 
     @asynccontextmanager
     async def stream_lines(
@@ -155,160 +174,230 @@ class HTTPClient:
         left out. Time limit and size limit are those of a whole answer."""
         wanted = {"Accept": "application/x-ndjson", **(headers or {})}
         outgoing = Outgoing(method=method, path=path, json=json, headers=wanted, call=call)
-        exchange = Exchange(call)
-        seconds, by_deadline = self._budget(exchange)
-        queue: Lines = asyncio.Queue(maxsize=8)
-        task = self._start(self._pump(outgoing, exchange, queue))
-        timer = asyncio.get_running_loop().call_later(seconds, self._expire, task, exchange, by_deadline)
+        trip = self._begin(call)
         try:
-            await _next_lines(queue)
-            yield _lines(queue)
+            try:
+                with trip.limit:
+                    await self._slot(trip)
+            except BaseException as error:
+                ours = self._failed(trip, error)
+                if ours is not error:
+                    raise ours from error
+                raise
+            try:
+                streamed = await self._streamed(outgoing, trip)
+                try:
+                    yield self._lines(trip, streamed)
+                finally:
+                    trip.settle("cancelled")  # Left early, else it is settled.
+                    await streamed.aclose()
+            finally:
+                self._slots.release()
         finally:
-            timer.cancel()
-            self._stop(task)
+            self._end(trip)
 
     async def aclose(self) -> None:
         """End what still runs and close all connections."""
-        running = list(self._tasks)
-        for task in running:
-            self._stop(task)
-        await asyncio.gather(*running, return_exceptions=True)
-        await self._client.aclose()
+        self._closed = True
+        for trip in list(self._trips):
+            trip.limit.stop("cancelled")
+        await self._transport.aclose()
 
     # The one way out
 
-    async def _send(self, outgoing: Outgoing, read: Callable[[Answer], T]) -> T:
-        """Send once, read the answer whole and hand it to `read`, all within the time there is."""
-        exchange = Exchange(outgoing.call, outgoing.accept)
-        seconds, by_deadline = self._budget(exchange)
-        task = self._start(self._answer(outgoing, exchange, read))
+    async def _call(self, outgoing: Outgoing, into: Any) -> Any:
+        """Send, read the answer whole, and decode it unless `into` is None: all within the time there is."""
+        trip = self._begin(outgoing.call)
         try:
-            await asyncio.wait({task}, timeout=seconds)
-            if not task.done():
-                self._expire(task, exchange, by_deadline)
-                raise self._late(exchange)
-        finally:
-            self._stop(task)
-        if task.cancelled():
-            raise SourceUnavailable(self.source, detail="the client was closed")
-        return task.result()
-
-    async def _answer(self, outgoing: Outgoing, exchange: Exchange, read: Callable[[Answer], T]) -> T:
-        async with self._open(outgoing, exchange) as response:
-            body = await response.aread()
-            return read(Answer(self.source, response.status_code, response.headers, body))
-
-    async def _pump(self, outgoing: Outgoing, exchange: Exchange, queue: Lines) -> None:
-        try:
-            async with self._open(outgoing, exchange) as response:
-                await queue.put([])
-                async for lines in _split(response.aiter_bytes()):
-                    await queue.put(lines)
-            exchange.done = True
-            await queue.put(None)
-        except asyncio.CancelledError:
-            _put_last(queue, self._late(exchange))
-            raise
-        except Exception as error:  # noqa: BLE001 whatever it is, it is raised where the lines are read
-            _put_last(queue, error)
-
-    @asynccontextmanager
-    async def _open(self, outgoing: Outgoing, exchange: Exchange) -> AsyncIterator[httpx.Response]:
-        """One exchange: wait for a slot, send, check the status; counted and its errors translated at the end."""
-        async with self._slots:
-            exchange.begun = True
-            try:
-                request = outgoing.build(self._client, {"exchange": exchange})
-                response = await self._client.send(request, stream=True)
+            with trip.limit:
+                await self._slot(trip)
                 try:
-                    if not (200 <= response.status_code < 300 or response.status_code in outgoing.accept):
-                        raise await refusal(self.source, f"{outgoing.method} {outgoing.path}", response)
-                    yield response
-                    exchange.settle("ok")
+                    answer = await self._answer(outgoing, trip)
+                    decoded = answer if into is None else answer.decode(into)
                 finally:
-                    await response.aclose()
-            except BaseException as error:
-                ours = translated(self.source, error)
-                exchange.settle(exchange.stopped if isinstance(error, asyncio.CancelledError) else outcome_of(ours))
-                if ours is error:
-                    raise
+                    self._slots.release()
+            trip.settle("ok")
+            return decoded
+        except BaseException as error:
+            ours = self._failed(trip, error)
+            if ours is not error:
                 raise ours from error
+            raise
+        finally:
+            self._end(trip)
 
-    # Time and tasks
+    async def _answer(self, outgoing: Outgoing, trip: Trip) -> Answer:
+        target = self._target(outgoing)
+        direct = self._direct(outgoing.path)
+        if direct is None:
+            return await self._answer_by_flow(outgoing, target, trip)
+        exchange = await self._exchange(outgoing, target, direct, trip)
+        headers = Headers(exchange.headers)
+        if not exchange.accepted:
+            raise self._refusal(outgoing, exchange, headers)
+        body = exchange.body()
+        if exchange.encoding:
+            body = Unpacker(self.source, exchange.encoding, self._limit).whole(body)
+        return Answer(self.source, exchange.status, headers, body)
 
-    def _late(self, exchange: Exchange) -> TradegraphError:
-        """What it means that this exchange was stopped."""
-        if exchange.stopped == "cancelled":
-            return SourceUnavailable(self.source, detail="the client was closed")
-        if not exchange.begun:
-            telemetry.metrics().unsent.labels(self.source, exchange.call, "throttled").inc()
-            return SourceThrottled(self.source, detail=f"{exchange.call}: no free slot in time")
-        if exchange.stopped == "deadline":
-            return DeadlineExceeded(detail=f"waiting for {self.source} {exchange.call}")
-        return SourceTimeout(self.source, detail=f"{exchange.call}: no complete answer within {self._timeout} s")
+    async def _exchange(
+        self, outgoing: Outgoing, target: str, direct: Direct, trip: Trip, *, streamed: bool = False
+    ) -> Exchange:
+        """Send it over a connection of ours; a second time, if the first one's was closed at that moment."""
+        pool, signed = direct
+        body = outgoing.body()
+        data = self._address.head(outgoing, target, None if body is None else len(body), signed) + (body or b"")
+        connection, again = pool.take(), outgoing.safe
+        while True:
+            trip.sent()
+            if connection is None:
+                connection, again = await pool.open(), False
+            exchange = Exchange(
+                self._limit, accept=outgoing.accept, bodyless=outgoing.method == "HEAD", streamed=streamed
+            )
+            try:
+                await exchange.sent(connection, data)
+                return exchange
+            except Broken as error:
+                if not (again and error.stale):
+                    raise
+                trip.settle("stale")
+                connection = None
+            except BaseException:
+                exchange.abandon()
+                raise
 
-    def _budget(self, exchange: Exchange) -> tuple[float, bool]:
-        """The seconds a call may take, and whether it is the running request's deadline that says so."""
-        left = telemetry.remaining()
-        if left is None:
-            return self._timeout, False
-        if left <= 0:
-            telemetry.metrics().unsent.labels(self.source, exchange.call, "deadline").inc()
-            raise DeadlineExceeded(detail=f"before {self.source} {exchange.call} was sent")
-        return min(left, self._timeout), left < self._timeout
+    async def _answer_by_flow(self, outgoing: Outgoing, target: str, trip: Trip) -> Answer:
+        response = await self._flow.send(self._address.request(outgoing, target, outgoing.body()), trip)
+        try:
+            await self._check(outgoing, response)
+            return Answer(self.source, response.status_code, response.headers, await response.aread())
+        finally:
+            await response.aclose()
 
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
+    # Streams
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        self._stopping.discard(task)
-        if not task.cancelled():
-            task.exception()  # Its caller may be gone; seen here, it is not reported as never retrieved.
+    async def _streamed(self, outgoing: Outgoing, trip: Trip) -> Streamed:
+        try:
+            with trip.limit:
+                target = self._target(outgoing)
+                direct = self._direct(outgoing.path)
+                if direct is None:
+                    response = await self._flow.send(self._address.request(outgoing, target, outgoing.body()), trip)
+                    try:
+                        await self._check(outgoing, response)
+                    except BaseException:
+                        await response.aclose()
+                        raise
+                    return Streamed(response.aiter_bytes(), response=response)
+                exchange = await self._exchange(outgoing, target, direct, trip, streamed=True)
+                if not exchange.accepted:
+                    raise self._refusal(outgoing, exchange, Headers(exchange.headers))
+                unpacker = Unpacker(self.source, exchange.encoding, self._limit)
+                return Streamed(pieces(exchange, unpacker), exchange=exchange)
+        except BaseException as error:
+            ours = self._failed(trip, error)
+            if ours is not error:
+                raise ours from error
+            raise
 
-    def _stop(self, task: asyncio.Task[Any]) -> None:
-        """Cancel once: a second cancellation could hit the task while it hands its connection back."""
-        if not task.done() and task not in self._stopping:
-            self._stopping.add(task)
-            task.cancel()
+    async def _lines(self, trip: Trip, streamed: Streamed) -> AsyncIterator[bytes]:
+        splitter = Splitter()
+        while True:
+            try:
+                with trip.limit:
+                    piece = await anext(streamed.pieces, None)
+            except BaseException as error:
+                ours = self._failed(trip, error)
+                if ours is not error:
+                    raise ours from error
+                raise
+            for line in splitter.end() if piece is None else splitter.feed(piece):
+                yield line
+            if piece is None:
+                trip.settle("ok")
+                return
 
-    def _expire(self, task: asyncio.Task[Any], exchange: Exchange, by_deadline: bool) -> None:
-        if not exchange.done and task not in self._stopping:
-            exchange.stopped = "deadline" if by_deadline else "timeout"
-            self._stop(task)
+    # Refusals and faults
 
+    def _refusal(self, outgoing: Outgoing, exchange: Exchange, headers: Headers) -> Exception:
+        try:
+            body = Unpacker(self.source, exchange.encoding, self._limit).whole(exchange.body())
+        except SourceMalformed:
+            body = b""  # The status alone says enough.
+        return refusal(self.source, f"{outgoing.method} {outgoing.path}", exchange.status, headers, body)
 
-async def _split(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
-    """The lines that each chunk completes."""
-    parts: list[bytes] = []
-    async for chunk in chunks:
-        if b"\n" in chunk:
-            *lines, rest = b"".join([*parts, chunk]).split(b"\n")
-            parts = [rest]
-            yield lines
+    async def _check(self, outgoing: Outgoing, response: httpx.Response) -> None:
+        status = response.status_code
+        if not (200 <= status < 300 or status in outgoing.accept):
+            body = await beginning(response)
+            raise refusal(self.source, f"{outgoing.method} {outgoing.path}", status, response.headers, body)
+
+    def _failed(self, trip: Trip, error: BaseException) -> BaseException:
+        """Count the call's failure, and tell it in our own errors; a cancellation by others stays what it is."""
+        if isinstance(error, Stopped):
+            return self._stopped(trip)
+        if isinstance(error, asyncio.CancelledError):
+            trip.settle("cancelled")
+            return error
+        if isinstance(error, TooLarge):
+            ours: BaseException = SourceMalformed(self.source, detail=exceeding(self._limit, str(error)))
         else:
-            parts.append(chunk)
-    yield [b"".join(parts)]
+            ours = translated(self.source, error)
+        trip.settle(outcome_of(ours))
+        return ours
 
+    def _stopped(self, trip: Trip) -> Exception:
+        limit, call = trip.limit, trip.call
+        trip.settle(limit.reason or "cancelled")
+        if limit.reason == "cancelled":
+            return SourceUnavailable(self.source, detail="the client was closed")
+        if not limit.begun:
+            telemetry.metrics().unsent.labels(self.source, call, "throttled").inc()
+            return SourceThrottled(self.source, detail=f"{call}: no free slot in time")
+        if limit.reason == "deadline":
+            return DeadlineExceeded(detail=f"waiting for {self.source} {call}")
+        return SourceTimeout(self.source, detail=f"{call}: no complete answer within {self._timeout} s")
 
-def _put_last(queue: Lines, error: Exception) -> None:
-    while not queue.empty():
-        queue.get_nowait()
-    queue.put_nowait(error)
+    # Time, slots, addresses
 
+    def _begin(self, call: str) -> Trip:
+        """The call's time begins: the source's own limit, or what is left of the running request's deadline."""
+        if self._closed:
+            raise SourceUnavailable(self.source, detail="the client was closed")
+        left = telemetry.remaining()
+        if left is None or left >= self._timeout:
+            limit = Limit(self._timeout, "timeout")
+        elif left > 0:
+            limit = Limit(left, "deadline")
+        else:
+            telemetry.metrics().unsent.labels(self.source, call, "deadline").inc()
+            raise DeadlineExceeded(detail=f"before {self.source} {call} was sent")
+        trip = Trip(self.source, call, limit)
+        self._trips.add(trip)
+        return trip
 
-async def _next_lines(queue: Lines) -> list[bytes] | None:
-    got = await queue.get()
-    if isinstance(got, Exception):
-        raise got
-    return got
+    def _end(self, trip: Trip) -> None:
+        trip.limit.close()
+        self._trips.discard(trip)
 
+    async def _slot(self, trip: Trip) -> None:
+        if not self._slots.take():
+            await self._slots.wait()
+        trip.limit.begun = True
 
-async def _lines(queue: Lines) -> AsyncIterator[bytes]:
-    while (lines := await _next_lines(queue)) is not None:
-        for line in lines:
-            if stripped := line.strip():
-                yield stripped
+    def _target(self, outgoing: Outgoing) -> str:
+        target = self._address.target(outgoing)
+        if len(target) > MAX_TARGET:
+            detail = f"{outgoing.call}: an address of {len(target)} characters is longer than any server takes"
+            raise SourceRejected(self.source, status=414, detail=detail)
+        return target
+
+    def _direct(self, path: str) -> Direct | None:
+        """Our connections and the headers with which a request goes over them; None if it has to go by the flow."""
+        if self._pool is None:
+            return None
+        if self._unsigned:
+            return self._pool, _UNSIGNED
+        signed = None if self._signer is None else self._signer.signed(path)
+        return None if signed is None else (self._pool, signed)

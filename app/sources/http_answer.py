@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import email.utils
-import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 
 from app.errors import SourceMalformed
+from app.sources.http_finite import Check, finite_check
 
 T = TypeVar("T")
 
 _EXCERPT = 200
 _MAX_RETRY_AFTER = 3600.0
-_NOT_A_NUMBER = re.compile(rb'"\s*[+-]?(?:s?nan\d*|inf(?:inity)?)\s*"')
+
+
+class Headers(Mapping[str, str]):
+    """The headers of an answer, by name without regard to case; looked through when first asked."""
+
+    __slots__ = ("_found", "_raw")
+
+    def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        self._raw = raw
+        self._found: dict[str, str] | None = None
+
+    def _all(self) -> dict[str, str]:
+        if self._found is None:
+            self._found = {}
+            for raw_name, raw_value in self._raw:
+                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+                self._found[name] = f"{self._found[name]}, {value}" if name in self._found else value
+        return self._found
+
+    def __getitem__(self, name: str) -> str:
+        return self._all()[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +66,13 @@ class Answer:
         try:
             if not self.body.isascii():
                 self.body.decode()  # msgspec does not look into what it skips.
-            value = _decoder(into).decode(self.body)
+            decode, is_finite = _reader(into)
+            value = decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SourceMalformed(self.source, detail=self._describe(str(error))) from error
-        if self._may_hold_no_number() and not _finite(value):
+        if is_finite is not None and not is_finite(value):
             raise SourceMalformed(self.source, detail=self._describe("a number is not finite"))
         return value
-
-    def _may_hold_no_number(self) -> bool:
-        """msgspec reads the texts "NaN" and "Infinity" into a Decimal. Look closer only where one of them occurs."""
-        lower = self.body.lower()
-        return (b"nan" in lower or b"inf" in lower) and _NOT_A_NUMBER.search(lower) is not None
 
     def _describe(self, trouble: str) -> str:
         kind = self.headers.get("content-type", "no content type")
@@ -60,22 +81,8 @@ class Answer:
 
 
 @cache
-def _decoder(into: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(into)
-
-
-def _finite(value: Any) -> bool:
-    plain = msgspec.to_builtins(value, builtin_types=(Decimal,), str_keys=True)
-    waiting = [plain]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, Decimal) and not one.is_finite():
-            return False
-        if isinstance(one, dict):
-            waiting.extend(one.values())
-        elif isinstance(one, (list, tuple, set, frozenset)):
-            waiting.extend(one)
-    return True
+def _reader(into: Any) -> tuple[Callable[[bytes], Any], Check | None]:
+    return msgspec.json.Decoder(into).decode, finite_check(into)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -12,11 +12,10 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
-from app.sources.http_answer import retry_after
+from app.sources.http_answer import Headers, retry_after
+from app.sources.wire import Unreadable, WireError
 
 _EXCERPT = 300
-# An error's body is read to its end up to here, so that its connection can be used again.
-_MAX_ERROR_BYTES = 65536
 
 _OUTCOMES: dict[type[BaseException], str] = {
     SourceTimeout: "timeout",
@@ -32,39 +31,34 @@ def outcome_of(error: BaseException) -> str:
     return _OUTCOMES.get(type(error), "failed")
 
 
+def status_outcome(status: int) -> str:
+    """The outcome under which an answer with this status counts."""
+    if status < 300:
+        return "ok"
+    return "unavailable" if status >= 500 else "throttled" if status == 429 else "rejected"
+
+
 def translated(source: str, error: BaseException) -> BaseException:
-    """httpx's error as one of ours; any other comes back as it is."""
+    """An error of the connection or of httpx as one of ours; any other comes back as it is."""
     detail = f"{type(error).__name__}: {error}"
+    if isinstance(error, Unreadable) or isinstance(error.__cause__, Unreadable):
+        return SourceMalformed(source, detail=detail)
     if isinstance(error, httpx.PoolTimeout):
         return SourceThrottled(source, detail=detail)
     if isinstance(error, httpx.TimeoutException):
         return SourceTimeout(source, detail=detail)
     if isinstance(error, httpx.InvalidURL):  # Longer than httpx or any server takes.
         return SourceRejected(source, status=414, detail=detail)
-    if isinstance(error, (httpx.RequestError, OSError)):
+    if isinstance(error, (WireError, httpx.RequestError, OSError)):
         return SourceUnavailable(source, detail=detail)
     return error
 
 
-async def refusal(source: str, what: str, response: httpx.Response) -> SourceError:
+def refusal(source: str, what: str, status: int, headers: Headers | httpx.Headers, body: bytes) -> SourceError:
     """The error for a status that is no answer, with the beginning of the body for the log."""
-    status = response.status_code
-    detail = f"{what} answered {status}: {await _excerpt(response)}"
+    detail = f"{what} answered {status}: {body[:_EXCERPT].decode(errors='replace')}"
     if status == 429:
-        return SourceThrottled(source, retry_after=retry_after(response.headers), detail=detail)
+        return SourceThrottled(source, retry_after=retry_after(headers), detail=detail)
     if status >= 500:
         return SourceUnavailable(source, detail=detail)
     return SourceRejected(source, status=status, detail=detail)
-
-
-async def _excerpt(response: httpx.Response) -> str:
-    start, size = b"", 0
-    try:
-        async for chunk in response.aiter_bytes():
-            start += chunk[: _EXCERPT - len(start)]
-            size += len(chunk)
-            if size > _MAX_ERROR_BYTES:
-                break
-    except (httpx.RequestError, SourceMalformed):
-        pass  # The status alone says enough.
-    return start.decode(errors="replace")

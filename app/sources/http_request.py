@@ -1,12 +1,15 @@
-"""A request to a backend before it is sent: its quoted path, its body, its headers."""
+"""A request to a backend before it is sent: its quoted path, its body, its headers, and all of it as bytes.
+
+What does not change from call to call is put together once. Values that come from elsewhere are looked at before they
+get into a head: one line feed in them would be a second request.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -15,9 +18,25 @@ from app import telemetry
 from app.errors import InvalidInput
 
 Params = Mapping[str, str | Sequence[str]] | Sequence[tuple[str, str]]
+Header = tuple[str, str]
+
+MAX_TARGET = 65536
 
 _MAX_SEGMENT_BYTES = 512
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# A segment that a server may take for another place than the one it seems to be.
+_UPWARDS = re.compile(r"^[^?]*/\.\.?(?:[/?]|$)")
+# What is sent as it stands; anything else is quoted by httpx.
+_SENDABLE = re.compile(
+    r"/(?:[\w.~!$&'()*+,;=:@/-]|%[0-9A-F]{2})*(?:\?(?:[\w.~!$&()*+,;=:@/?-]|%[0-9A-F]{2})*)?",
+    re.ASCII | re.IGNORECASE,
+)
+_FRAMING = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer", "expect"}
+)
+
+_encoder = msgspec.json.Encoder()
 
 
 def path(*segments: str) -> str:
@@ -38,7 +57,7 @@ def _quoted(segment: str) -> str:
     return quote(raw, safe="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Outgoing:
     """A request before it is sent. `safe` says that sending it twice does no harm."""
 
@@ -52,37 +71,136 @@ class Outgoing:
     accept: Collection[int] = ()
     safe: bool = True
 
-    def build(self, client: httpx.AsyncClient, extensions: dict[str, Any]) -> httpx.Request:
-        """The request below the client's base URL, with the ids of the running request."""
-        if not self.path.startswith("/") or self.path.startswith("//") or "#" in self.path:
-            raise ValueError(f"{self.path!r} is not a path below the base URL; make it with path()")
-        content = self.content
-        headers = _scope_headers()
-        if self.json is not None:
-            content = msgspec.json.encode(self.json)
-            headers["Content-Type"] = "application/json"
-        headers |= self.headers or {}
-        return client.build_request(
-            self.method,
-            self.path,
-            params=None if self.params is None else httpx.QueryParams(_pairs(self.params)),
-            content=content,
-            headers=headers,
-            extensions=extensions,
+    def body(self) -> bytes | None:
+        """The body as bytes, if there is one."""
+        return self.content if self.json is None else _encoder.encode(self.json)
+
+
+class Address:
+    """Where one source is, and what all requests to it have in common."""
+
+    def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
+        url = httpx.URL(base_url)
+        self.scheme = url.scheme
+        self.host = url.raw_host.decode("ascii")
+        self.port = url.port or (443 if url.scheme == "https" else 80)
+        self.url = url
+        self._base = url.raw_path.decode("ascii").rstrip("/")
+        self._host = Address.name(url)
+        self._headers = {name.lower(): checked(name, value) for name, value in headers.items()}
+        self._without: dict[frozenset[str], str] = {}
+        self._common = self._lines(frozenset())
+
+    @staticmethod
+    def name(url: httpx.URL) -> str:
+        """The value of the Host header."""
+        return url.netloc.decode("ascii")
+
+    def target(self, outgoing: Outgoing) -> str:
+        """Path and query as they are sent. A path may bring a query of its own."""
+        wanted = outgoing.path
+        if not wanted.startswith("/") or wanted.startswith("//") or "#" in wanted or _UPWARDS.search(wanted):
+            raise ValueError(f"{wanted!r} is not a path below the base URL; make it with path()")
+        if _SENDABLE.fullmatch(wanted) is None:
+            wanted = httpx.URL(wanted).raw_path.decode("ascii")
+        if outgoing.params is not None and (query := urlencode(_pairs(outgoing.params))):
+            wanted = f"{wanted}{'&' if '?' in wanted else '?'}{query}"
+        return self._base + wanted
+
+    def head(self, outgoing: Outgoing, target: str, size: int | None, signed: Mapping[str, str] | None) -> bytes:
+        """The head of a request as bytes; `size` is its body's, `signed` what its sign-in adds."""
+        if outgoing.headers or signed:
+            return self._special(outgoing, target, size, signed)
+        scope = telemetry.scope.get()
+        lines = f"{outgoing.method} {target} HTTP/1.1\r\n{self._common}"
+        if scope is not None:
+            lines += f"X-Request-ID: {plain(scope.request_id)}\r\nX-Correlation-ID: {plain(scope.correlation_id)}\r\n"
+            if scope.traceparent is not None:
+                lines += f"traceparent: {plain(scope.traceparent)}\r\n"
+        if outgoing.json is not None:
+            lines += "Content-Type: application/json\r\n"
+        return f"{lines}{_length(outgoing.method, size)}\r\n".encode("ascii")
+
+    def _special(self, outgoing: Outgoing, target: str, size: int | None, signed: Mapping[str, str] | None) -> bytes:
+        more = own_headers(outgoing)
+        for name, value in (signed or {}).items():
+            more[name.lower()] = checked(name, value)
+        replaced = frozenset(more.keys() & self._headers.keys())
+        common = self._without.get(replaced)
+        if common is None:
+            common = self._without[replaced] = self._lines(replaced)
+        added = "".join(f"{name}: {value}\r\n" for name, value in more.values())
+        length = _length(outgoing.method, size)
+        return f"{outgoing.method} {target} HTTP/1.1\r\n{common}{added}{length}\r\n".encode("ascii")
+
+    def request(self, outgoing: Outgoing, target: str, body: bytes | None) -> httpx.Request:
+        """The same request for a sign-in flow or a transport of httpx."""
+        headers = self._headers | own_headers(outgoing)
+        return httpx.Request(
+            outgoing.method,
+            self.url.copy_with(raw_path=target.encode("ascii")),
+            content=body,
+            headers=list(headers.values()),
+            extensions={"call": outgoing.call, "safe": outgoing.safe},
         )
 
+    def _lines(self, without: Iterable[str]) -> str:
+        kept = (header for name, header in self._headers.items() if name not in without)
+        return f"Host: {self._host}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in kept)
 
-def _pairs(params: Params) -> list[tuple[str, str | int | float | bool | None]]:
+
+def own_headers(outgoing: Outgoing) -> dict[str, Header]:
+    """The headers of one request by their names in lower case: the ids of the running request, and its own."""
+    headers: dict[str, Header] = {}
+    scope = telemetry.scope.get()
+    if scope is not None:
+        headers["x-request-id"] = ("X-Request-ID", plain(scope.request_id))
+        headers["x-correlation-id"] = ("X-Correlation-ID", plain(scope.correlation_id))
+        if scope.traceparent is not None:
+            headers["traceparent"] = ("traceparent", plain(scope.traceparent))
+    if outgoing.json is not None:
+        headers["content-type"] = ("Content-Type", "application/json")
+    for name, value in (outgoing.headers or {}).items():
+        headers[name.lower()] = checked(name, value)
+    return headers
+
+
+def serialized(request: httpx.Request, body: bytes) -> bytes:
+    """A request of httpx as bytes."""
+    lines = [f"{request.method} {request.url.raw_path.decode('ascii')} HTTP/1.1\r\n"]
+    for raw_name, raw_value in request.headers.raw:
+        name, value = raw_name.decode("ascii"), raw_value.decode("ascii")
+        if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+            lines.append(f"{name}: {plain(value)}\r\n" if _NAME.fullmatch(name) else _refuse(name))
+    lines.append(_length(request.method, len(body) or None))
+    return "".join((*lines, "\r\n")).encode("ascii") + body
+
+
+def checked(name: str, value: str) -> Header:
+    """The header, if it can be nothing else. Raises ValueError."""
+    if not _NAME.fullmatch(name) or name.lower() in _FRAMING:
+        _refuse(name)
+    return name, plain(value)
+
+
+def plain(value: str) -> str:
+    """The value, if it ends where it seems to. Raises ValueError, which does not repeat it: it may be a secret."""
+    if value.isascii() and value.isprintable():
+        return value
+    raise ValueError("a header's value must be printable ASCII")
+
+
+def _refuse(name: str) -> str:
+    raise ValueError(f"{name[:50]!r} is no name of a header, or not one to set here")
+
+
+def _length(method: str, size: int | None) -> str:
+    if size is None:
+        return "" if method in {"GET", "HEAD", "DELETE", "OPTIONS"} else "Content-Length: 0\r\n"
+    return f"Content-Length: {size}\r\n"
+
+
+def _pairs(params: Params) -> list[tuple[str, str]]:
     if not isinstance(params, Mapping):
         return list(params)
     return [(name, one) for name, value in params.items() for one in ([value] if isinstance(value, str) else value)]
-
-
-def _scope_headers() -> dict[str, str]:
-    scope = telemetry.scope.get()
-    if scope is None:
-        return {}
-    headers = {"X-Request-ID": scope.request_id, "X-Correlation-ID": scope.correlation_id}
-    if scope.traceparent is not None:
-        headers["traceparent"] = scope.traceparent
-    return headers

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-import httpx
 import msgspec
 
 from app.errors import (
@@ -35,18 +34,6 @@ K = TypeVar("K")
 _OPTIONS = {"batch", "serves"}
 
 
-class BearerToken(httpx.Auth):
-    """Sends the system's token with every request."""
-
-    def __init__(self, token: str) -> None:
-        self._value = f"Bearer {token}"
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the header; a refusal is final."""
-        request.headers["Authorization"] = self._value
-        yield request
-
-
 class Client:
     """The connection to one system that speaks the contract."""
 
@@ -65,7 +52,7 @@ class Client:
             raise ConfigurationError(f"sources.{name}.options.batch", batch, "use true or false")
         self.name = name
         self.serves = _serves(name, settings.options.get("serves"))
-        self._http = HTTPClient(name, settings, auth=BearerToken(token.get_secret_value()))
+        self._http = HTTPClient(name, settings, headers={"Authorization": f"Bearer {token.get_secret_value()}"})
         self._batcher = Batcher(self._http, self._plain) if batch else None
 
     async def read(self, operation: Operation, body: object = None, *, cursor: bool = False) -> Any:

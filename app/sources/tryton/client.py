@@ -54,6 +54,10 @@ class TrytonAuth(httpx.Auth):
         self._session: str | None = None
         self._one_login = asyncio.Lock()
 
+    def signed(self, path: str) -> Mapping[str, str] | None:
+        """The key, which REST is content with; a session may have to be renewed."""
+        return None if path.endswith("/rpc/") else {"authorization": f"Bearer {self._key}"}
+
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Signs a request; a session refused with 401 or 403 is renewed once."""
         if not request.url.path.endswith("/rpc/"):

@@ -76,6 +76,10 @@ class Session(httpx.Auth):
         if attempt == self.attempts:
             self._token = None
 
+    def signed(self, path: str) -> Mapping[str, str] | None:
+        """The session's token, if there is a session; that it has ended is seen by `run`."""
+        return None if self._token is None else {"authorization": f"Bearer {self._token}"}
+
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Log in if there is no token, then send the request with it."""
         before = self.attempts

@@ -21,7 +21,7 @@ from app.errors import (
     SourceUnavailable,
 )
 from app.sources.http import HTTPClient
-from app.sources.http_transport import PooledTransport
+from app.sources.wire_pool import Pool
 from tests.upstreams.client import connected, count, ended, unsent
 from tests.upstreams.faulty import Faulty, faulty
 
@@ -90,14 +90,19 @@ async def test_waiting_for_a_slot_counts_against_the_time(upstream):
 # Cancellation
 
 
+def pool_of(client: HTTPClient) -> Pool:
+    """The connections of a client."""
+    assert client._pool is not None
+    return client._pool
+
+
 async def steps(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def test_thousand_cancellations_lose_no_slot(upstream):
-    transport = PooledTransport(4)
-    async with connected(upstream.url, concurrency=4, transport=transport) as client:
+    async with connected(upstream.url, concurrency=4) as client:
         targets = itertools.cycle(["/ok", "/hang", "/hang-midway", "/drip", "/reset-midway"])
         calls: list[asyncio.Task[object]] = []
         for turn in range(1000):
@@ -118,8 +123,8 @@ async def test_thousand_cancellations_lose_no_slot(upstream):
             answers = await asyncio.gather(*(client.get("/ok", into=dict, call="alive") for _ in range(20)))
         assert len(answers) == 20
         await ended(client)
-        assert transport.pool._requests == []
-        assert all(connection.is_idle() for connection in transport.pool.connections)
+        pool = pool_of(client)
+        assert 1 <= pool.idle == len(pool.connections) <= 4
 
 
 @asynccontextmanager
@@ -145,16 +150,15 @@ async def deaf_port() -> AsyncIterator[str]:
 
 
 async def test_cancelled_while_connecting_loses_no_slot():
-    transport = PooledTransport(2)
-    async with deaf_port() as url, connected(url, concurrency=2, transport=transport, timeout=0.2) as client:
+    async with deaf_port() as url, connected(url, concurrency=2, timeout=0.2) as client:
         for _ in range(50):
             call = asyncio.create_task(client.get("/ok", into=dict, call="connecting"))
             await steps(15)
-            assert transport.pool.connections != []
+            assert client.busy == 1
             call.cancel()
             await asyncio.wait([call])
             await ended(client)
-        assert (client.busy, transport.pool.connections, transport.pool._requests) == (0, [], [])
+        assert (client.busy, pool_of(client).connections) == (0, set())
         with pytest.raises(SourceTimeout):
             await client.get("/ok", into=dict, call="connecting")
 

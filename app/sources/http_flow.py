@@ -1,0 +1,110 @@
+"""Calls that go through httpx: those that need a sign-in flow to run, and all calls over a transport that was given.
+
+The direct way in `http` is many times cheaper; this one takes any `httpx.Auth` and any `httpx.AsyncBaseTransport`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+
+import httpx
+
+from app import telemetry
+from app.sources.http_body import BoundedBody
+from app.sources.http_faults import outcome_of, status_outcome, translated
+from app.sources.http_limits import Limit
+from app.sources.wire import MAX_REFUSAL_BYTES
+
+SIGN_IN = "sign_in"
+"""The call name under which the requests of a sign-in flow are counted."""
+
+
+class Trip:
+    """One call on its way: its time, and the request sent last. Each real request is counted once."""
+
+    __slots__ = ("_started", "call", "limit", "source")
+
+    def __init__(self, source: str, call: str, limit: Limit) -> None:
+        self.source = source
+        self.call = call
+        self.limit = limit
+        self._started = 0.0
+
+    def sent(self) -> None:
+        """A request of the call is about to be sent. If one was sent before, a sign-in flow repeats it: some vendors
+        refuse a session with status 200."""
+        self.settle("rejected")
+        self._started = time.perf_counter()
+        scope = telemetry.scope.get()
+        if scope is not None:
+            scope.calls.append((self.source, self.call))
+
+    def settle(self, outcome: str) -> None:
+        """Count the request sent last under its outcome, unless that was done before."""
+        if self._started:
+            started, self._started = self._started, 0.0
+            telemetry.backend_call(self.source, self.call, outcome, time.perf_counter() - started)
+
+
+class Flow:
+    """A transport of httpx, and the sign-in flow that runs over it."""
+
+    def __init__(self, source: str, auth: httpx.Auth | None, transport: httpx.AsyncBaseTransport, limit: int) -> None:
+        self._source = source
+        self._auth = auth or httpx.Auth()
+        self._transport = transport
+        self._limit = limit
+
+    async def send(self, request: httpx.Request, trip: Trip) -> httpx.Response:
+        """Run the flow; its last answer, with a body that is unpacked and bounded, and must be closed."""
+        flow = self._auth.async_auth_flow(request)
+        try:
+            request = await anext(flow)
+            while True:
+                response = await self._hop(request, trip)
+                try:
+                    request = await flow.asend(response)
+                except StopAsyncIteration:
+                    return response
+                except BaseException:
+                    await response.aclose()
+                    raise
+                await response.aclose()
+        finally:
+            await flow.aclose()
+
+    async def _hop(self, request: httpx.Request, trip: Trip) -> httpx.Response:
+        own = trip if "call" in request.extensions else Trip(trip.source, SIGN_IN, trip.limit)
+        own.sent()
+        try:
+            response = await self._transport.handle_async_request(request)
+        except BaseException as error:
+            if own is not trip:
+                own.settle(trip.limit.reason or outcome_of(translated(self._source, error)))
+            raise
+        if own is not trip:
+            own.settle(status_outcome(response.status_code))
+        bounded = BoundedBody(
+            self._source,
+            cast(httpx.AsyncByteStream, response.stream),
+            response.headers.get("content-encoding", ""),
+            self._limit,
+        )
+        headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
+        return httpx.Response(
+            response.status_code, headers=headers, stream=bounded, extensions=response.extensions, request=request
+        )
+
+
+async def beginning(response: httpx.Response) -> bytes:
+    """The beginning of a refusal's body; what is not read of it is of no interest."""
+    start = b""
+    try:
+        async for chunk in response.aiter_bytes():
+            start += chunk
+            if len(start) > MAX_REFUSAL_BYTES:
+                break
+    except Exception as error:  # noqa: BLE001 the status alone says enough, whatever is wrong with the body
+        return start or type(error).__name__.encode()
+    return start

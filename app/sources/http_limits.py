@@ -1,0 +1,100 @@
+"""How many calls a source gets at once, and how long each may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+
+class Slots:
+    """So many at once; who comes first is served first."""
+
+    def __init__(self, total: int) -> None:
+        self._total = self._free = total
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def taken(self) -> int:
+        """How many are in use."""
+        return self._total - self._free
+
+    def take(self) -> bool:
+        """Take one, if one is free."""
+        if self._free:
+            self._free -= 1
+            return True
+        return False
+
+    async def wait(self) -> None:
+        """Wait for one, and take it."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self.release()  # It came at the moment at which the wait was given up.
+            raise
+
+    def release(self) -> None:
+        """Give one back; whoever waits longest has it at once."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+class Stopped(Exception):
+    """The call's time is over, or its client is closed; `Limit.reason` tells which."""
+
+
+class Limit:
+    """Ends a call by cancelling its task within `with limit:`, as asyncio.timeout does, at a third of the cost. It can
+    be entered several times; what is waited for between is not disturbed, but the next entry raises Stopped."""
+
+    __slots__ = ("_before", "_pulled", "_task", "_timer", "begun", "reason")
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        self.begun = False
+        """Whether the call had its slot."""
+        self.reason: str | None = None
+        """Why it was stopped, if it was: "timeout", "deadline" or "cancelled"."""
+        self._task: asyncio.Task[Any] | None = None
+        self._before = 0
+        self._pulled = False
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.stop, reason)
+
+    def stop(self, reason: str) -> None:
+        """End the call now, unless it is being ended."""
+        if self.reason is None:
+            self.reason = reason
+            if self._task is not None:
+                self._pulled = True
+                self._task.cancel()
+
+    def close(self) -> None:
+        """The call is over."""
+        self._timer.cancel()
+
+    def __enter__(self) -> None:
+        if self.reason is not None:
+            raise Stopped
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a backend is called outside of a task")
+        self._task = task
+        self._before = task.cancelling()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if self._pulled and task is not None:
+            self._pulled = False
+            # Cancelled by somebody else as well: that is theirs to handle, and they wait for it.
+            if task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError):
+                raise Stopped from None
