@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from app.execution.failures import format_errors
 from app.execution.plans import PlanEngine
 from app.resolvers.context import Context
 from app.schema import build_schema
-from app.schema.edges import Argument, edge, root
+from app.schema.edges import Argument, LevelLoader, edge, root
 from tests.differential.world import SEES_ALL, World, context
 
 SCHEMA = build_schema()._schema
@@ -146,6 +148,17 @@ async def test_too_few_answers_of_an_edge_are_everybodys_failure() -> None:
     result = await run("{ rows { wrong } }", Calls([Row("a"), Row("b")]), engine)
     assert result.data == {"rows": [{"wrong": None}, {"wrong": None}]}
     assert [one["extensions"]["code"] for one in format_errors(result.errors)] == ["INTERNAL", "INTERNAL"]
+
+
+async def test_level_loader_keeps_its_parents() -> None:
+    """It knows them by identity: the next object in the same place would get the answer of the one before."""
+    loader = LevelLoader(loud, Calls([]), {})  # type: ignore[arg-type]
+    row = Row("a")
+    left = weakref.ref(row)
+    assert await loader.load(row) == "A"
+    del row
+    gc.collect()
+    assert left() is not None
 
 
 # Rights

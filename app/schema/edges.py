@@ -129,6 +129,12 @@ class LevelLoader(DataLoader[Any, Any]):
         self._function = function
         self._ctx = ctx
         self._args = args
+        self._kept: list[Any] = []
+
+    def load(self, key: Any) -> asyncio.Future[Any]:
+        """The answer for a parent, known by its identity: it is kept, or another one could take its place in memory."""
+        self._kept.append(key)
+        return super().load(key)
 
     async def batch_load_fn(self, keys: list[Any]) -> list[Any]:
         """The function's answers; its failure is every parent's."""
