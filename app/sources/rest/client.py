@@ -81,6 +81,11 @@ class Client:
         return tuple(dict.fromkeys(key for key in keys if _plausible(key)))
 
     @staticmethod
+    def is_plausible(key: object) -> bool:
+        """Whether a key could be anybody's."""
+        return _plausible(key)
+
+    @staticmethod
     def chunks(keys: tuple[K, ...]) -> list[tuple[K, ...]]:
         """The keys in portions that one read may ask for; none for no keys."""
         return [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
@@ -126,6 +131,8 @@ def _call(operation: Operation) -> str:
 
 def _plausible(key: object) -> bool:
     """Whether a key could be anybody's: not empty, not huge, valid Unicode, no NUL."""
+    if type(key) is str and key.isascii():
+        return 0 < len(key) <= MAX_KEY and "\0" not in key
     texts: Iterable[object] = [key] if isinstance(key, str) else msgspec.structs.astuple(key)  # type: ignore[arg-type]
     return all(isinstance(text, str) and 0 < len(text) <= MAX_KEY and _is_clean(text) for text in texts)
 

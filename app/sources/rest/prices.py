@@ -29,8 +29,8 @@ class RestPrices:
         return {request: price for answer in answers for request, price in answer}
 
     def _askable(self, request: PriceRequest) -> bool:
-        texts = [text for text in (request.customer, request.sku, request.uom) if text is not None]
-        return request.quantity.is_finite() and len(self.client.plausible(texts)) == len(set(texts))
+        texts = (request.customer, request.sku, request.uom or request.sku)
+        return request.quantity.is_finite() and all(map(self.client.is_plausible, texts))
 
     async def _chunk(self, requests: tuple[PriceRequest, ...]) -> list[tuple[PriceRequest, ContractPrice]]:
         questions = tuple(self.mapper.fill(contract.PriceQuestion, request) for request in requests)
