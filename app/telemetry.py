@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TextIO
 
+import orjson
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 
@@ -117,22 +118,35 @@ def scrub(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1000)
+def _names_a_secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
+
+
 def _scrubbed(key: str, value: Any, depth: int = 0) -> Any:
-    if _SECRET_KEY.search(key) and value is not None:
+    if _names_a_secret(key) and value is not None:
         return _HIDDEN
+    if isinstance(value, (bool, int, float)):
+        return value
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, Mapping) and depth < 5:
         return {str(name): _scrubbed(str(name), inner, depth + 1) for name, inner in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)) and depth < 5:
         return [_scrubbed("", inner, depth + 1) for inner in value]
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return scrub(str(value))
+    return None if value is None else scrub(str(value))
+
+
+_OURS = frozenset({"level", "timestamp", "request_id", "error_id", "operation", "outcome", "code"})
+"""Keys whose values are made or checked by the gateway: nobody's secret can be in them."""
 
 
 def _hide_secrets(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {key: _scrubbed(key, value) for key, value in event.items()}
+    return {key: value if key in _OURS else _scrubbed(key, value) for key, value in event.items()}
+
+
+def _as_json(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _add_ids(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -160,7 +174,7 @@ def configure_logs(*, form: str = "json", level: str = "info", stream: TextIO | 
     shape: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(colors=out.isatty())]
         if form == "console"
-        else [structlog.processors.JSONRenderer(sort_keys=False, default=str)]
+        else [structlog.processors.JSONRenderer(serializer=_as_json)]
     )
     structlog.configure(
         processors=[
