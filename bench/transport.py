@@ -49,9 +49,17 @@ async def httpx_own(base: str, connections: int) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def httpx_over_httpcore2(base: str, connections: int) -> AsyncIterator[Call]:
-    from app.sources.http_transport import PooledTransport
+    from bench.httpcore2_transport import PooledTransport
 
     async with httpx.AsyncClient(base_url=base, transport=PooledTransport(connections), headers=HEADERS) as client:
+        yield _httpx_call(client)
+
+
+@asynccontextmanager
+async def httpx_over_ours(base: str, connections: int) -> AsyncIterator[Call]:
+    from app.sources.http_transport import WireTransport
+
+    async with httpx.AsyncClient(base_url=base, transport=WireTransport(connections), headers=HEADERS) as client:
         yield _httpx_call(client)
 
 
@@ -155,6 +163,7 @@ async def own_wire(base: str, connections: int) -> AsyncIterator[Call]:  # noqa:
 CLIENTS = [
     Client("httpx, own pool", httpx_own),
     Client("httpx over httpcore2", httpx_over_httpcore2),
+    Client("httpx over wire.py", httpx_over_ours),
     Client("app/sources/http.py", seam),
     Client("httpx-aiohttp", httpx_aiohttp),
     Client("niquests", niquests_direct),
