@@ -72,8 +72,13 @@ class _Draft:
 async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Sequence[Line]) -> list[PricedLine]:
     """Root: price, stock and substitutes of each line, in the order of the lines."""
     drafts = [_Draft(line) for line in lines]
-    buyer, _ = await asyncio.gather(_buyer(customer, drafts, ctx), _find_items(drafts, ctx))
-    for draft in drafts:
+    buyer, found = await asyncio.gather(_buyer(customer, ctx), _items(drafts, ctx))
+    # What is wrong with the buyer goes first, whichever of the two was answered sooner.
+    if not isinstance(buyer, Customer):
+        for draft in drafts:
+            draft.refuse(*buyer)
+    for draft, item in zip(drafts, found, strict=True):
+        _check_item(draft, item)
         _check_unit(draft)
     skus = [draft.item.sku for draft in drafts if draft.item]
     relations_read = ctx.loaders.relations.start(skus)
@@ -87,34 +92,34 @@ async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Seq
     ]
 
 
-async def _buyer(key: CustomerKey, drafts: Sequence[_Draft], ctx: Context) -> Customer | None:
+async def _buyer(key: CustomerKey, ctx: Context) -> Customer | tuple[Outcome, str]:
+    """Who buys; else what that makes of every line."""
     try:
         number = await customer_number(key, ctx)
         buyer = await ctx.loaders.customers.one(number) if number is not None else None
     except TradegraphError as error:
-        outcome = Outcome.INVALID if isinstance(error, InvalidInput) else Outcome.UNAVAILABLE
-        for draft in drafts:
-            draft.refuse(outcome, error.message)
-        return None
+        return Outcome.INVALID if isinstance(error, InvalidInput) else Outcome.UNAVAILABLE, error.message
     if buyer is None:
-        for draft in drafts:
-            draft.refuse(Outcome.DENIED, "There is no such customer among your accounts; check the customer's number.")
+        return Outcome.DENIED, "There is no such customer among your accounts; check the customer's number."
     return buyer
 
 
-async def _find_items(drafts: Sequence[_Draft], ctx: Context) -> None:
+async def _items(drafts: Sequence[_Draft], ctx: Context) -> list[Item | None | Exception]:
+    """The item of each line; a key that is wrong stands as its error."""
     skus = await each_sku([draft.line.item for draft in drafts], ctx)
     items = await ctx.loaders.items.many(sku if isinstance(sku, str) else None for sku in skus)
-    for draft, sku, item in zip(drafts, skus, items, strict=True):
-        wrong = sku if isinstance(sku, Exception) else item if isinstance(item, Exception) else None
-        if isinstance(wrong, InvalidInput):
-            draft.refuse(Outcome.INVALID, wrong.message)
-        elif wrong is not None:
-            draft.refuse(Outcome.UNAVAILABLE, getattr(wrong, "message", TradegraphError.default))
-        elif isinstance(item, Item):
-            draft.item = item
-        else:
-            draft.refuse(Outcome.UNKNOWN_ITEM, "There is no such item; check its number or search for it.")
+    return [sku if isinstance(sku, Exception) else item for sku, item in zip(skus, items, strict=True)]
+
+
+def _check_item(draft: _Draft, item: Item | None | Exception) -> None:
+    if isinstance(item, InvalidInput):
+        draft.refuse(Outcome.INVALID, item.message)
+    elif isinstance(item, Exception):
+        draft.refuse(Outcome.UNAVAILABLE, getattr(item, "message", TradegraphError.default))
+    elif item is None:
+        draft.refuse(Outcome.UNKNOWN_ITEM, "There is no such item; check its number or search for it.")
+    else:
+        draft.item = item
 
 
 def _check_unit(draft: _Draft) -> None:
@@ -142,8 +147,8 @@ def _wrong_quantity(quantity: Decimal, unit: Uom | None) -> str | None:
     return None
 
 
-def _request(draft: _Draft, buyer: Customer | None) -> PriceRequest | None:
-    if draft.outcome is not None or buyer is None or draft.item is None:
+def _request(draft: _Draft, buyer: Customer | tuple[Outcome, str]) -> PriceRequest | None:
+    if draft.outcome is not None or not isinstance(buyer, Customer) or draft.item is None:
         return None
     return request(buyer, draft.item.sku, draft.line.quantity, draft.uom)
 
