@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from app.errors import SourceUnavailable
-from app.resolvers.batching import KeyLoader, failure
+from app.resolvers.batching import KeyLoader, failure, side_by_side
 
 
 class Port:
@@ -80,3 +80,31 @@ def test_failure_finds_the_first_error_among_values() -> None:
     error = ValueError("x")
     assert failure(1, None, error, ValueError("y")) is error
     assert failure(1, None) is None
+
+
+async def test_of_several_failures_the_first_in_order_is_raised_not_in_time() -> None:
+    late = asyncio.Event()
+
+    async def fails(name: str, *, first: bool) -> str:
+        if first:
+            await late.wait()
+        late.set()
+        raise ValueError(name)
+
+    with pytest.raises(ValueError, match="first"):
+        await side_by_side(fails("first", first=True), fails("second", first=False))
+
+
+async def test_closed_loader_stops_its_reads() -> None:
+    port = Port()
+    port.gate.clear()
+    loader = KeyLoader(port.read)
+    loader.prefetch("a")
+    while not port.calls:
+        await asyncio.sleep(0)
+    loader.prefetch("b")
+    loader.close()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert port.calls == [["a"]]
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -109,6 +109,16 @@ class _Answers(Awaitable[V]):
         return self._wait().__await__()
 
 
+async def side_by_side(*reads: Awaitable[V]) -> list[V]:
+    """The answers of reads made at the same time. Of several failures the first in the reads' order is raised, not the
+    first in time: the same question fails the same way each time."""
+    found = await asyncio.gather(*reads, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in found if not isinstance(one, BaseException)]
+
+
 def failure(*values: object) -> Exception | None:
     """The first of the values that is a failure."""
     return next((value for value in values if isinstance(value, Exception)), None)

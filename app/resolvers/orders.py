@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from app import telemetry
-from app.resolvers.batching import failure
+from app.resolvers.batching import failure, side_by_side
 from app.resolvers.context import Context
 from app.resolvers.keys import OrderKey, checked, customer_number
 from app.sources.common import Record, Ref
@@ -59,7 +58,7 @@ async def _by_number(number: str, ctx: Context) -> Order | None:
     found = await ctx.loaders.orders.one(number)
     if found is not None:
         return found
-    views = await asyncio.gather(*(ctx.loaders.order_views(name).one(number) for name in ctx.sources.order_views))
+    views = await side_by_side(*(ctx.loaders.order_views(name).one(number) for name in ctx.sources.order_views))
     return next((view for view in views if view is not None), None)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
 
 from app.errors import InvalidPageSize
+from app.resolvers.batching import side_by_side
 from app.resolvers.context import Context
 from app.resolvers.keys import ShipmentKey, checked
 from app.sources.identity import source_key_of
@@ -33,7 +33,7 @@ async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
 
 async def _by_tracking_number(number: str, ctx: Context) -> Shipment | None:
     views = [ctx.loaders.shipment_views_by_tracking_number(name).one(number) for name in ctx.sources.shipment_views]
-    found, *others = await asyncio.gather(ctx.loaders.shipments_by_tracking_number.one(number), *views)
+    found, *others = await side_by_side(ctx.loaders.shipments_by_tracking_number.one(number), *views)
     rows = [row for row in (found, *others) if row is not None]
     return join(rows[0], rows[1:]) if rows else None
 
