@@ -292,7 +292,7 @@ async def test_no_read_starts_after_the_deadline() -> None:
         result = await engine.execute(operation, context(world, SEES_ALL, operation.selection))
     assert world.calls == []
     assert result.data == {"customer": None, "me": {"subject": "c"}}
-    (error,) = format_errors(result.errors)
+    (error,) = format_errors(result.errors or ())
     assert (error["path"], error["extensions"]["code"]) == (["customer"], "DEADLINE_EXCEEDED")
 
 

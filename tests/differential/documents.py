@@ -66,7 +66,7 @@ def shapes(sdl: str, seed: int, count: int) -> list[list[FieldNode]]:
         max_examples=count,
         database=None,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
         phases=[Phase.generate],
     )
     @hypothesis.given(queries(sdl, custom_scalars=texts, allow_null=False))
