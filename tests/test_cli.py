@@ -30,7 +30,9 @@ ROOT = Path(__file__).parent.parent
 
 
 async def start(*arguments: str, cwd: Path) -> asyncio.subprocess.Process:
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from app.cli import main; main()"
+    # A runner that was started in the background ignores Ctrl-C, and its children would.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{listen}; import sys; sys.path.insert(0, {str(ROOT)!r}); from app.cli import main; main()"
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-c", program),
         *arguments,
