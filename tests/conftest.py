@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tradegraph")
     group.addoption("--live", action="store_true", help="talk to the three real systems instead of their recordings")
     group.addoption("--record", action="store_true", help="record the real systems anew into tests/upstreams/recorded")
-    group.addoption("--differential", action="store_true", help="compare plans with graphql-core over 100,000 documents (most of an hour)")
+    group.addoption("--differential", action="store_true", help="compare plans with graphql-core at length: an hour")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -32,6 +32,14 @@ def test_unknown_vendor_is_named_with_those_there_are() -> None:
     assert message(wrong) == ("sources.erp.vendor = 'sap': no such vendor; use one of karrio, rest, tryton, vendure")
 
 
+def test_credential_that_no_header_can_carry_is_named_without_its_value() -> None:
+    odd = ERP.model_copy(update={"credentials": {"token": SecretStr("öde\n")}})
+    assert message(Settings(sources={"erp": odd})) == (
+        "sources.erp.credentials = '[hidden]': holds characters that no HTTP header can carry; "
+        "look for line ends and letters beyond ASCII"
+    )
+
+
 def test_domain_of_an_unknown_source_is_named_with_those_there_are() -> None:
     wrong = Settings(sources={"erp": ERP}, domains=DomainSettings(customers=Domain(master="epr")))
     assert message(wrong) == ("domains.customers.master = 'epr': no such source; configured under [sources] are: erp")

@@ -73,7 +73,7 @@ class FakeOrders:
         return await self.by_number(who, ids)
 
     async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
-        return {key: self.rows["A"] for key in keys}
+        return dict.fromkeys(keys, self.rows["A"])
 
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery

@@ -47,7 +47,7 @@ def _orders(*orders: dict[str, Any]) -> dict[str, Any]:
     return {"data": {"orders": {"totalItems": len(orders), "items": list(orders)}}}
 
 
-async def _read(answer: dict[str, Any], **options: object):
+async def _read(answer: dict[str, Any], **options: Any):
     async with vendure_upstream(Sessions(), Orders=lambda variables, request: answer) as upstream:
         source = connect_to(upstream.url, **options)
         found = await source.orders.by_number(SYSTEM, ["SO-1"])

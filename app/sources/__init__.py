@@ -103,7 +103,12 @@ def connect(name: str, settings: Any, clock: Clock) -> Source:
         raise ConfigurationError(
             f"sources.{name}.vendor", settings.vendor, f"no such vendor; use one of {', '.join(sorted(VENDORS))}"
         )
-    return import_module(package).connect(name, settings, clock=clock)
+    try:
+        return import_module(package).connect(name, settings, clock=clock)
+    except ValueError:
+        # A header refuses it; the value itself may be a secret and is not repeated.
+        cure = "holds characters that no HTTP header can carry; look for line ends and letters beyond ASCII"
+        raise ConfigurationError(f"sources.{name}.credentials", "[hidden]", cure) from None
 
 
 def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
