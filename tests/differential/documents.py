@@ -44,7 +44,7 @@ from hypothesis_graphql import queries
 
 from tests.differential.arguments import draw, literal
 
-DEEPEST = 4
+DEEPEST = 3
 """How deep fields are added."""
 
 
@@ -113,7 +113,7 @@ class Dresser:
         chosen: dict[str, FieldNode] = {}
         for node in (node for nodes in drawn for node in nodes):
             chosen.setdefault((node.alias or node.name).value, node)
-        fields = self.rng.sample(list(chosen.values()), min(len(chosen), self.rng.randint(1, 6)))
+        fields = self.rng.sample(list(chosen.values()), min(len(chosen), self.rng.randint(1, 5)))
         body = print_ast(self.selection(root, SelectionSetNode(selections=tuple(fields))))
         head = f"query Q({', '.join(self.declared)})" if self.declared else "query Q"
         fragments = "\n".join(print_ast(fragment) for fragment in self.fragments)
