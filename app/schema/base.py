@@ -49,9 +49,9 @@ def reads_as(plain: type) -> Callable[[C], C]:
     return bind
 
 
-def enum(cls: type[Enum], description: str, **values: str) -> Any:
+def enum(cls: type[Enum], description: str, *, name: str | None = None, **values: str) -> Any:
     """A GraphQL enum of a Python enum; every value has a description."""
-    strawberry.enum(cls, description=description)
+    strawberry.enum(cls, name=name, description=description)
     definition: StrawberryEnumDefinition = cls.__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:
         value.description = values[value.name]

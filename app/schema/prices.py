@@ -20,6 +20,7 @@ from app.sources.prices import Certainty
 enum(
     Certainty,
     "How the reason of a price is known.",
+    name="PriceCertainty",
     KNOWN="The system of record says so.",
     DERIVED="Read from the system's price list by the gateway.",
     OPAQUE="The system does not say.",
@@ -27,6 +28,7 @@ enum(
 enum(
     Outcome,
     "What became of a line.",
+    name="PricedLineOutcome",
     OK="Priced, and enough is available now.",
     SUBSTITUTE="Not enough of it or no longer sold; `substitutes` has others.",
     STALE="Priced, but the stock shown is incomplete, as `message` says.",
