@@ -76,7 +76,7 @@ class CustomerLocation(Record):
     default_warehouse: str | None = None
 
 
-class PriceAgreement(Record):
+class PriceAgreement(Record, cache_hash=True):
     """Which contract or price list the source applies to a customer. `tiers` are the quantities, in the
     items' base units and ascending, at which any of its prices may change; empty where the source prices
     each quantity by itself."""
