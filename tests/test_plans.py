@@ -132,6 +132,50 @@ async def test_failure_of_one_row_is_its_own() -> None:
     assert ctx.asked == [("below", ["a", "broken"])]
 
 
+async def fails(parents: list[Row], ctx: Calls, word: str) -> list[Any]:
+    return [SourceUnavailable("erp") if word in one.name else one.name for one in parents]
+
+
+async def soft(parents: list[Row], ctx: Calls) -> list[Any]:
+    return await fails(parents, ctx, "soft")
+
+
+async def hard(parents: list[Row], ctx: Calls) -> list[Any]:
+    return await fails(parents, ctx, "hard")
+
+
+@strawberry.type
+class Brittle:
+    soft = edge(soft, returns=str | None, description="")
+    hard = edge(hard, returns=str, description="")
+
+
+@strawberry.type
+class BrittleQuery:
+    all = root(rows, returns=list[Brittle] | None, description="")
+    some = root(rows, returns=list[Brittle | None], description="")
+
+
+BRITTLE = strawberry.Schema(BrittleQuery)._schema
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "data", "paths"),
+    [
+        ("{ some { soft hard } }", ["a", "soft hard"], [{"soft": "a", "hard": "a"}, None], [["some", 1, "hard"]]),
+        ("{ some { hard soft } }", ["hard", "soft"], [None, {"hard": "soft", "soft": None}],
+         [["some", 0, "hard"], ["some", 1, "soft"]]),
+        ("{ all { soft hard } }", ["soft", "a", "hard", "hard"], None, [["all", 2, "hard"]]),
+    ],
+)  # fmt: skip
+async def test_of_failures_below_a_null_the_one_that_made_it_is_told(
+    text: str, names: list[str], data: Any, paths: list[Any]
+) -> None:
+    result = await run(text, Calls([Row(name) for name in names]), PlanEngine(BRITTLE))
+    assert list(result.data.values()) == [data]
+    assert [error.path for error in result.errors] == paths
+
+
 async def test_too_few_answers_of_an_edge_are_everybodys_failure() -> None:
     async def short(parents: list[Row], ctx: Calls) -> list[str]:
         return ["one"]

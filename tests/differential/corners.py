@@ -155,12 +155,12 @@ CORNERS: dict[str, tuple[str, dict[str, Any]]] = {
         """
         { order(by: { number: "SO-3" }) {
           shipments {
-            e: events(last: 0) { at }
-            f: events(last: 2000) { at }
             id
             customer { number }
             order { number }
+            e: events(last: 0) { at }
             warehouse { name }
+            f: events(last: 2000) { at }
           }
           invoices { total { amount } net { amount } lines { quantity } }
         } }
