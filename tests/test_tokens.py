@@ -98,6 +98,34 @@ async def test_unknown_roles_are_ignored_beside_a_known_one(door: TokenAuthentic
     assert (who.roles, who.tenant) == (frozenset({Role.CSR}), "north")
 
 
+@pytest.mark.parametrize(
+    ("claims", "client"),
+    [
+        ({}, "ann"),
+        ({"client_id": "portal"}, "portal"),
+        ({"azp": "app", "client_id": "portal"}, "app"),
+    ],
+)
+async def test_client_is_the_application_that_the_token_was_issued_to(
+    door: TokenAuthenticator, claims: dict[str, str], client: str
+):
+    who = await door.authenticate(f"Bearer {signed({**CLAIMS, **claims})}")
+    assert (who.subject, who.client, who.expires_at) == ("ann", client, NOW + 300)
+
+
+async def test_renewed_token_is_the_same_principal(door: TokenAuthenticator):
+    one = await door.authenticate(f"Bearer {signed(CLAIMS)}")
+    other = await door.authenticate(f"Bearer {signed({**CLAIMS, 'exp': NOW + 900})}")
+    assert (one, hash(one)) == (other, hash(other))
+    assert one.expires_at != other.expires_at
+
+
+@pytest.mark.parametrize("client", [7, ["portal"], "x" * 257])
+async def test_token_whose_client_is_no_name_is_refused(door: TokenAuthenticator, client: object):
+    error = await refusal(door, f"Bearer {signed({**CLAIMS, 'azp': client})}")
+    assert (error.message, error.detail) == (REFUSED, "sub, client or tenant is not a name")
+
+
 @pytest.mark.parametrize("roles", [[], ["wizard"], None])
 async def test_token_without_a_known_role_is_refused(door: TokenAuthenticator, roles: list[str] | None):
     claims = without("roles") if roles is None else {**CLAIMS, "roles": roles}

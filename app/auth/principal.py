@@ -26,13 +26,24 @@ UNRESTRICTED = frozenset({Role.CSR, Role.FINANCE, Role.OPERATIONS, Role.ADMIN})
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `customers` are customer numbers: the caller's own or assigned accounts."""
+    """Who asks. `customers` are customer numbers: the caller's own or assigned accounts.
+
+    `client` is the application that asks (a partner's machine, an app of our own); documents and budgets are bound to
+    it. It is the subject where the credential names no other. `expires_at` is when the credential ends, in seconds
+    since 1970: an answer that goes on beyond it needs a new one. The same caller with a renewed credential is equal.
+    """
 
     subject: str
     roles: frozenset[Role]
     customers: frozenset[str] = frozenset()
     tenant: str = "default"
+    client: str = ""
+    expires_at: float | None = field(default=None, compare=False)
     claims: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.client:
+            object.__setattr__(self, "client", self.subject)
 
     @property
     def restricted(self) -> bool:

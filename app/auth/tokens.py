@@ -112,19 +112,32 @@ class TokenAuthenticator:
 
 
 def principal_of(claims: dict[str, Any]) -> Principal:
-    """Who the verified claims speak of: `sub`, `roles` (at least one known), `customers`, `tenant`."""
+    """Who the verified claims speak of: `sub`, `roles` (at least one known), `customers`, `tenant`, and the
+    application that the token was issued to: `azp`, else `client_id`."""
     subject = claims["sub"]
     known = {role.value for role in Role}
     roles = frozenset(Role(name) for name in _strings(claims, "roles") if name in known)
     customers = frozenset(_strings(claims, "customers"))
     tenant = claims.get("tenant", "default")
-    if not subject or len(subject) > 256 or not isinstance(tenant, str):
-        raise Unauthenticated(REFUSED, detail="sub or tenant is not a name")
+    client = claims.get("azp") or claims.get("client_id") or subject
+    if not _is_name(subject) or not _is_name(client) or not isinstance(tenant, str):
+        raise Unauthenticated(REFUSED, detail="sub, client or tenant is not a name")
     if not roles:
         raise Unauthenticated("The bearer token names no role that this gateway knows.", detail="no known role")
     if len(customers) > MAX_CUSTOMERS:
         raise Unauthenticated(REFUSED, detail=f"{len(customers)} customers")
-    return Principal(subject=subject, roles=roles, customers=customers, tenant=tenant)
+    return Principal(
+        subject=subject,
+        roles=roles,
+        customers=customers,
+        tenant=tenant,
+        client=client,
+        expires_at=float(claims["exp"]),
+    )
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 256
 
 
 def _strings(claims: dict[str, Any], name: str) -> Collection[str]:
