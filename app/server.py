@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute, Route
 
 from app.auth.principal import Principal, Role
 from app.auth.tokens import TokenAuthenticator
-from app.endpoint import GraphQLEndpoint
+from app.endpoint.http import GraphQLEndpoint
+from app.endpoint.service import Service
 from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.plans import PlanEngine
@@ -57,14 +58,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             raise Forbidden("Only operations and platform staff may ask for `extensions.explain`.")
         return (await explainer.explain(operation, who, Assumptions())).as_json()
 
-    endpoint = GraphQLEndpoint(
+    service = Service(
         plans if settings.engine == "plan" else ReferenceEngine(core, max_tokens=tokens),
-        authenticator,
         make_context,
         explain=explain,
-        max_body_bytes=settings.server.max_body_bytes,
         timeout=settings.server.request_timeout,
     )
+    endpoint = GraphQLEndpoint(service, authenticator, max_body_bytes=settings.server.max_body_bytes)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import strawberry
 
 from app.auth.principal import Principal, Role
-from app.endpoint import GraphQLEndpoint
+from app.endpoint.http import GraphQLEndpoint
+from app.endpoint.service import Service
 from app.errors import Forbidden, SourceTimeout, Unauthenticated
 from app.execution.engine import Operation, ReferenceEngine
 
@@ -129,4 +130,4 @@ def small_graph(gate: Gate | None = None, *, timeout: float = 10.0, max_body_byt
         return {"who": who, "gate": gate, "selection": operation.selection}
 
     engine = ReferenceEngine(schema._schema, max_tokens=200)
-    return GraphQLEndpoint(engine, Doorman(), context, timeout=timeout, max_body_bytes=max_body_bytes)
+    return GraphQLEndpoint(Service(engine, context, timeout=timeout), Doorman(), max_body_bytes=max_body_bytes)

@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from app.auth.principal import Principal
-from app.endpoint import GraphQLEndpoint
+from app.endpoint.http import GraphQLEndpoint
+from app.endpoint.service import Service
 from app.execution.engine import Operation
 from tests.differential.compare import Bench
 from tests.differential.corners import CORNERS, consumers
@@ -69,8 +70,8 @@ async def test_answers_are_the_same_bytes(bench: Bench, name: str, world: World)
         return context(world, who, operation.selection)
 
     text, variables = (CORNERS | consumers())[name]
-    plan = await post(GraphQLEndpoint(bench.plan, Everybody(), make_context), text, variables)
-    reference = await post(GraphQLEndpoint(bench.reference, Everybody(), make_context), text, variables)
+    plan = await post(GraphQLEndpoint(Service(bench.plan, make_context), Everybody()), text, variables)
+    reference = await post(GraphQLEndpoint(Service(bench.reference, make_context), Everybody()), text, variables)
     assert plan[0] == reference[0]
     if b'"errors"' not in plan[1]:
         assert plan[1] == reference[1]

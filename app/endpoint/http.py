@@ -1,0 +1,130 @@
+"""GraphQL over HTTP, as its specification says: https://graphql.github.io/graphql-over-http/draft/
+
+Plain ASGI. `application/graphql-response+json` carries status codes that mean something; `application/json` answers 200
+to every request that is well-formed, as older clients expect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from app.auth.principal import Principal
+from app.auth.tokens import Authenticator
+from app.endpoint.media_types import LEGACY, negotiated
+from app.endpoint.reading import ClientGone, read_request
+from app.endpoint.service import Answer, Service, refusal, unexpected
+from app.errors import DeadlineExceeded, MethodNotAllowed, TradegraphError
+from app.execution.engine import Request
+from app.telemetry import RequestScope, begin, log, request_done
+
+
+class GraphQLEndpoint:
+    """The ASGI application at /graphql for HTTP requests."""
+
+    def __init__(self, service: Service, authenticator: Authenticator, *, max_body_bytes: int = 256 * 1024) -> None:
+        self._service = service
+        self._authenticator = authenticator
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        with begin(
+            request_id=headers.get("x-request-id"),
+            correlation_id=headers.get("x-correlation-id"),
+            traceparent=headers.get("traceparent"),
+            timeout=self._service.timeout,
+        ) as request:
+            started = time.perf_counter()
+            media_type = LEGACY
+            try:
+                media_type = negotiated(headers.get("accept"))
+                answer = await self._answer(scope, headers, receive)
+            except ClientGone:
+                _done(request, "gone", 499, started)
+                return
+            except TradegraphError as error:
+                answer = refusal(error)
+            except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an id
+                answer = unexpected(error)
+            if answer.invalid and media_type == LEGACY:
+                answer.status = 200
+            body = _encoded(answer)
+            _done(request, answer.outcome, answer.status, started)
+            await _send(send, request, media_type, answer, body)
+
+    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Answer:
+        method = scope["method"]
+        if method not in {"GET", "POST"}:
+            raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
+        who = await self._authenticator.authenticate(headers.get("authorization"))
+        try:
+            async with asyncio.timeout(self._service.timeout):
+                request = await read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)
+        except TimeoutError:
+            raise DeadlineExceeded("The body did not come within the request's time limit.") from None
+        return await self._run(request, who, receive, read_only=method == "GET")
+
+    async def _run(self, request: Request, who: Principal, receive: Receive, *, read_only: bool) -> Answer:
+        """Answer beside a watch on the connection: a client that leaves takes its operation with it."""
+        running = asyncio.ensure_future(self._service.answer(request, who, read_only=read_only))
+        watch = asyncio.ensure_future(_client_gone(receive))
+        try:
+            await asyncio.wait({running, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                return running.result()
+            raise ClientGone
+        finally:
+            await _cancelled(running, watch)
+
+
+async def _client_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what still runs and wait until it has let go of what it held."""
+    running = [task for task in tasks if not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
+
+
+def _encoded(answer: Answer) -> bytes:
+    try:
+        return orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
+    except TypeError as error:  # a scalar that serializes to what JSON does not have
+        replaced = unexpected(error)
+        answer.status, answer.body = replaced.status, replaced.body
+        return orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
+
+
+def _done(request: RequestScope, outcome: str, status: int, started: float) -> None:
+    seconds = time.perf_counter() - started
+    request_done(request.operation, outcome, seconds)
+    milliseconds = round(seconds * 1000, 1)
+    log.info("request", status=status, outcome=outcome, milliseconds=milliseconds, backend_calls=len(request.calls))
+
+
+async def _send(send: Send, request: RequestScope, media_type: str, answer: Answer, body: bytes) -> None:
+    headers = [
+        (b"content-type", f"{media_type}; charset=utf-8".encode("ascii")),
+        (b"content-length", str(len(body)).encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"vary", b"Accept, Authorization"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", request.request_id.encode("ascii")),
+        (b"x-correlation-id", request.correlation_id.encode("ascii")),
+        *((name.encode("ascii"), value.encode("latin-1")) for name, value in answer.headers.items()),
+    ]
+    if answer.status in {413, 504}:
+        headers.append((b"connection", b"close"))  # what is left of the body is not read
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,210 @@
+"""One operation from request to answer, the same for every transport.
+
+A request becomes text (trusted documents), the text an operation (limits, validation), the operation is admitted
+(budgets), runs, and is accounted for. Each of these steps is somebody's whose part is named here by a protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from graphql import ExecutionResult, OperationType
+
+from app.auth.principal import Principal
+from app.errors import DeadlineExceeded, MethodNotAllowed, RequestError, TradegraphError, Unauthenticated
+from app.execution.engine import Engine, Operation, Request, RequestRefused
+from app.execution.failures import failure, format_errors
+from app.telemetry import RequestScope, current, log, report
+
+STATUS = {
+    "UNAUTHENTICATED": 401,
+    "FORBIDDEN": 403,
+    "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
+    "PAYLOAD_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "INTERNAL": 500,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""The HTTP status of a request that was not run, by its code; 400 for any other that the caller can mend."""
+
+GRACE = 1.0
+"""Backend calls keep to the deadline by themselves, so that what was read in time is answered. This is for code that
+does not."""
+
+MakeContext = Callable[[Principal, Operation], Any]
+Explain = Callable[[Principal, Operation], Awaitable[dict[str, Any]]]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back: a body, the HTTP status that tells what became of the request, and headers beyond those that
+    every answer has. `invalid`: the document or its variables could not run at all."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+    invalid: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """ "ok", "partial" (data with errors) or "failed"."""
+        if "data" not in self.body:
+            return "failed"
+        return "partial" if "errors" in self.body else "ok"
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What an admitted operation cost, as the client is told it."""
+
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Documents(Protocol):
+    """Where an operation's text comes from."""
+
+    async def find(self, request: Request, who: Principal) -> Request:
+        """The request with its text in place. Refuses what the caller may not send."""
+        ...
+
+
+class Admitted(Protocol):
+    """An operation that was let in."""
+
+    async def settle(self, scope: RequestScope) -> Receipt:
+        """Called exactly once, whether the operation ended, failed or was cancelled; `scope.calls` is what it asked."""
+        ...
+
+
+class Admission(Protocol):
+    """Decides whether an operation may run now."""
+
+    async def admit(self, operation: Operation, who: Principal) -> Admitted:
+        """Let it in. Refuses what costs too much, or more than the caller has left."""
+        ...
+
+
+class AnyText:
+    """Documents come as text."""
+
+    async def find(self, request: Request, who: Principal) -> Request:
+        """The request as it is."""
+        if not request.query.strip():
+            raise RequestError("'query' is required and must be a string.")
+        return request
+
+
+class Unbounded:
+    """Every operation may run."""
+
+    async def admit(self, operation: Operation, who: Principal) -> Unbounded:
+        """It may."""
+        return self
+
+    async def settle(self, scope: RequestScope) -> Receipt:
+        """It cost nothing."""
+        return Receipt()
+
+
+class Service:
+    """Answers operations. `make_context` is called once for each that runs."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        make_context: MakeContext,
+        *,
+        documents: Documents | None = None,
+        admission: Admission | None = None,
+        explain: Explain | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self._engine = engine
+        self._make_context = make_context
+        self._documents = documents or AnyText()
+        self._admission = admission or Unbounded()
+        self._explain = explain
+        self.timeout = timeout
+
+    async def answer(self, request: Request, who: Principal, *, read_only: bool = False) -> Answer:
+        """Answer a query or a mutation; with `read_only` a query alone. Never raises but when it is cancelled, which
+        stops the operation."""
+        try:
+            async with asyncio.timeout(self.timeout + GRACE):
+                return await self._answer(request, who, read_only=read_only)
+        except RequestRefused as refused:
+            return Answer(400, {"errors": format_errors(refused.errors)}, invalid=True)
+        except TimeoutError:
+            return refusal(DeadlineExceeded())
+        except TradegraphError as error:
+            return refusal(error)
+        except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an id, no traceback
+            return unexpected(error)
+
+    async def _answer(self, request: Request, who: Principal, *, read_only: bool) -> Answer:
+        request = await self._documents.find(request, who)
+        operation = self._engine.prepare(request)
+        current().operation = operation.name and operation.name[:100]
+        _check_kind(operation, read_only=read_only)
+        explained = await self._explained(request, who, operation)
+        admitted = await self._admission.admit(operation, who)
+        receipt = Receipt()
+        try:
+            result = await self._engine.execute(operation, self._make_context(who, operation))
+        finally:
+            receipt = await admitted.settle(current())
+        answer = _result(result, receipt)
+        if explained is not None:
+            answer.body.setdefault("extensions", {})["explain"] = explained
+        return answer
+
+    async def _explained(self, request: Request, who: Principal, operation: Operation) -> dict[str, Any] | None:
+        """What the operation is expected to ask of the sources, if `extensions.explain` of the request is true."""
+        if self._explain is None or request.extensions.get("explain") is not True:
+            return None
+        return await self._explain(who, operation)
+
+
+def _check_kind(operation: Operation, *, read_only: bool) -> None:
+    if operation.kind is OperationType.SUBSCRIPTION:
+        raise RequestError("Subscriptions are not served over this transport.")
+    if read_only and operation.kind is not OperationType.QUERY:
+        raise MethodNotAllowed("Send mutations by POST.")
+
+
+def _result(result: ExecutionResult, receipt: Receipt) -> Answer:
+    body: dict[str, Any] = {"data": result.data}
+    if result.errors:
+        # Errors first: clients that show a page while it loads see them at once.
+        body = {"errors": format_errors(result.errors), "data": result.data}
+    extensions = {**(result.extensions or {}), **receipt.extensions}
+    if extensions:
+        body["extensions"] = extensions
+    return Answer(200, body, dict(receipt.headers))
+
+
+def refusal(error: TradegraphError) -> Answer:
+    """The answer to a request that was not run."""
+    headers: dict[str, str] = {}
+    if isinstance(error, Unauthenticated):
+        log.info("refused", code=error.code, detail=error.detail)
+        headers["www-authenticate"] = "Bearer"
+    elif isinstance(error, MethodNotAllowed):
+        headers["allow"] = "GET, POST"
+    formatted = failure(error)
+    if not isinstance(error, RequestError):
+        formatted["extensions"]["errorId"] = report(error)
+    status = STATUS.get(error.code, 400 if isinstance(error, RequestError) else 500)
+    return Answer(status, {"errors": [formatted]}, headers)
+
+
+def unexpected(error: Exception) -> Answer:
+    """The answer where our own code failed: an id to quote, the cause in the log."""
+    formatted = failure(TradegraphError())
+    formatted["extensions"]["errorId"] = report(error)
+    return Answer(500, {"errors": [formatted]})
