@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from app import sandbox as sandbox_package
 from app.sandbox import Sandbox, start_sandbox
 from tests.gateway import TODAY, Graph, gateway
+from tests.valkey import running_valkey
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,6 +84,21 @@ def dated_sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 def _code_of_the_sandbox() -> str:
     files = sorted(Path(sandbox_package.__path__[0]).glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Valkey, one for the session."""
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+@pytest.fixture
+async def redis_url(valkey: str) -> str:
+    """The address of a Valkey that holds nothing."""
+    async with Redis.from_url(valkey) as client:
+        await client.flushall()
+    return valkey
 
 
 @pytest.fixture
