@@ -12,7 +12,7 @@ from app.endpoint.media_types import check_body_type
 from app.errors import MethodNotAllowed, PayloadTooLarge, RequestError
 from app.execution.engine import Request
 
-PARAMETERS = ("query", "operationName", "variables", "extensions")
+PARAMETERS = ("documentId", "query", "operationName", "variables", "extensions")
 
 
 class ClientGone(Exception):
@@ -26,12 +26,12 @@ async def read_request(
     if method == "GET":
         if len(query_string) > max_body_bytes:
             raise PayloadTooLarge(f"The query string may have at most {max_body_bytes} bytes.")
-        return _checked(_from_query(query_string))
+        return request_from(_from_query(query_string))
     if method != "POST":
         raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
     check_body_type(headers.get("content-type"))
     body = await _body(headers.get("content-length"), receive, max_body_bytes)
-    return _checked(_json(body, "The body"))
+    return request_from(_json(body, "The body"))
 
 
 async def _body(declared: str | None, receive: Receive, limit: int) -> bytes:
@@ -82,17 +82,29 @@ def _json(text: bytes | str, what: str) -> Any:
         raise RequestError(f"{what} is not JSON in UTF-8 (line {error.lineno}, column {error.colno}).") from None
 
 
-def _checked(parameters: Any) -> Request:
+def request_from(parameters: Any) -> Request:
+    """The request in parameters of any transport, each of its right type. Whether they are enough, and may be sent,
+    is for `Documents` to say."""
     if not isinstance(parameters, dict):
         hint = "; batches are not supported" if isinstance(parameters, list) else ""
         raise RequestError(f"The body must be a JSON object with the key 'query'{hint}.")
     query = parameters.get("query")
-    if not isinstance(query, str) or not query.strip():
+    if query is not None and not isinstance(query, str):
         raise RequestError("'query' is required and must be a string.")
-    name = parameters.get("operationName")
-    if name is not None and not isinstance(name, str):
-        raise RequestError("'operationName' must be a string or null.")
-    return Request(query, name, _map(parameters, "variables"), _map(parameters, "extensions"))
+    return Request(
+        query or "",
+        _text(parameters, "operationName"),
+        _map(parameters, "variables"),
+        _map(parameters, "extensions"),
+        _text(parameters, "documentId"),
+    )
+
+
+def _text(parameters: dict[str, Any], name: str) -> str | None:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, str):
+        raise RequestError(f"{name!r} must be a string or null.")
+    return value
 
 
 def _map(parameters: dict[str, Any], name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from cachetools import LRUCache
@@ -30,6 +31,16 @@ class Document:
     node: DocumentNode
     selections: dict[str | None, Selection] = field(default_factory=dict)
     prepared: dict[str | None, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDocument:
+    """A document that the gateway keeps for its client, by id. `retires` is the day from which it is refused."""
+
+    id: str
+    text: str
+    document: Document
+    retires: date | None = None
 
 
 class DocumentCache:

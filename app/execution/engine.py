@@ -23,30 +23,37 @@ from graphql import (
 )
 
 from app.errors import BadUserInput, RequestError
-from app.execution.documents import DocumentCache, coded
+from app.execution.documents import Document, DocumentCache, KnownDocument, coded
 from app.execution.selection import Selection, selected_fields
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client sent, of the right JSON types and no more than that."""
+    """What a client sent, of the right JSON types and no more than that.
 
-    query: str
+    Instead of its text it may name a document that the gateway keeps: by `document_id`, or in its extensions. `known`
+    is that document, once it was found; it is run in place of the text.
+    """
+
+    query: str = ""
     operation_name: str | None = None
     variables: dict[str, Any] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
+    document_id: str | None = None
+    known: KnownDocument | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A valid document and the one of its operations that is to run. `variables` are as sent; `selection` names
-    every field that it selects anywhere, by type."""
+    every field that it selects anywhere, by type; `document_id` is that of a document that the gateway keeps."""
 
     document: DocumentNode
     definition: OperationDefinitionNode
     variables: dict[str, Any]
     selection: Selection
     kept: dict[str | None, Any] = field(default_factory=dict)
+    document_id: str | None = None
 
     def prepared(self, make: Callable[[Operation], Any]) -> Any:
         """What an engine found out about the operation: made once and kept as long as its document."""
@@ -77,6 +84,10 @@ class RequestRefused(RequestError):
 class Engine(Protocol):
     """Runs operations. Errors of fields are in the result; a request that cannot run raises RequestRefused."""
 
+    def document(self, text: str) -> Document:
+        """Parse and validate."""
+        ...
+
     def prepare(self, request: Request) -> Operation:
         """Parse, validate and choose the operation."""
         ...
@@ -93,17 +104,32 @@ class ReferenceEngine:
         self._schema = schema
         self._documents = DocumentCache(schema, max_tokens=max_tokens)
 
-    def prepare(self, request: Request) -> Operation:
-        document = self._documents.get(request.query)
+    def document(self, text: str) -> Document:
+        """See `Engine.document`."""
+        document = self._documents.get(text)
         if isinstance(document, tuple):
             raise RequestRefused(document)
+        return document
+
+    def prepare(self, request: Request) -> Operation:
+        """See `Engine.prepare`."""
+        known = request.known
+        document = known.document if known else self.document(request.query)
         definition = chosen(document.node, request.operation_name)
         name = definition.name.value if definition.name else None
         if name not in document.selections:
             document.selections[name] = selected_fields(self._schema, document.node, definition)
-        return Operation(document.node, definition, request.variables, document.selections[name], document.prepared)
+        return Operation(
+            document.node,
+            definition,
+            request.variables,
+            document.selections[name],
+            document.prepared,
+            known.id if known else None,
+        )
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
+        """See `Engine.execute`."""
         executor = Executor.build(
             self._schema,
             operation.document,

@@ -18,7 +18,7 @@ from app.errors import BadUserInput
 from app.execution.collect import Collector, Switches
 from app.execution.compiler import EVERYTHING, Compiler, Rights
 from app.execution.completion import Completion
-from app.execution.documents import coded
+from app.execution.documents import Document, coded
 from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, closing_reads
 from app.execution.runner import Reading, shaped
 from app.execution.shape import Level, PlanField, Tree
@@ -88,6 +88,10 @@ class PlanEngine:
         self._reference = ReferenceEngine(schema, max_tokens=max_tokens)
         self._plans: LRUCache[Any, Plan] = LRUCache(maxsize=most_fields, getsizeof=lambda plan: plan.tree.size)
         self._largest_kept = most_fields // 20
+
+    def document(self, text: str) -> Document:
+        """See `Engine.document`."""
+        return self._reference.document(text)
 
     def prepare(self, request: Request) -> Operation:
         """See `Engine.prepare`."""
