@@ -14,7 +14,6 @@ from typing import Any, Protocol, cast
 from graphql import (
     DocumentNode,
     ExecutionResult,
-    Executor,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -24,6 +23,7 @@ from graphql import (
 
 from app.errors import BadUserInput, RequestError
 from app.execution.documents import Document, DocumentCache, KnownDocument, coded
+from app.execution.executor import LeanExecutor, Leaves
 from app.execution.selection import Selection, selected_fields
 
 
@@ -103,6 +103,7 @@ class ReferenceEngine:
     def __init__(self, schema: GraphQLSchema, *, max_tokens: int = 10_000) -> None:
         self._schema = schema
         self._documents = DocumentCache(schema, max_tokens=max_tokens)
+        self._leaves = Leaves()
 
     def document(self, text: str) -> Document:
         """See `Engine.document`."""
@@ -130,12 +131,13 @@ class ReferenceEngine:
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
         """See `Engine.execute`."""
-        executor = Executor.build(
+        executor = LeanExecutor.build(
             self._schema,
             operation.document,
             context_value=context,
             raw_variable_values=operation.variables,
             operation_name=operation.name,
+            leaves=self._leaves,
         )
         if isinstance(executor, list):
             raise RequestRefused([coded(error, BadUserInput.code) for error in executor])

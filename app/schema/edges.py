@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from aiodataloader import DataLoader
 from strawberry import UNSET
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types import Info
@@ -102,54 +102,74 @@ class Edge(StrawberryField):
         names = {_graphql_name(argument): argument for argument in self.arguments}
         return {names[key].python_name: _plain(names[key].type, value) for key, value in values.items()}
 
-    def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """graphql-core's way in: the answer for one parent, out of its level's batch."""
         assert info is not None  # noqa: S101 (Strawberry passes it to every field that is not basic)
         ctx: Context = info.context
         plain = {key: as_plain(value) for key, value in kwargs.items()}
         if self.is_root:
             return self.function(ctx, **plain)
-        key = (id(self), tuple(sorted(plain.items(), key=lambda item: item[0])))
+        return self.level(ctx, plain).load(source)
+
+    def level(self, ctx: Context, arguments: dict[str, Any]) -> LevelLoader:
+        """The batch of an operation that collects the parents of this edge with these arguments."""
+        key = (id(self), tuple(sorted(arguments.items(), key=itemgetter(0))))
         loader = ctx.edges.get(key)
         if loader is None:
-            loader = ctx.edges[key] = LevelLoader(self.function, ctx, plain)
-        loaded = loader.load(source)
-        answer = asyncio.shield(loaded)
-        # graphql-core leaves an answer behind when a null beside it takes its parent away.
-        loaded.add_done_callback(_seen)
-        answer.add_done_callback(_seen)
-        return answer
+            loader = ctx.edges[key] = LevelLoader(self.function, ctx, arguments)
+        return loader
 
 
-class LevelLoader(DataLoader[Any, Any]):
-    """Collects the parents of one level and asks the edge's function once for all of them."""
+class LevelLoader:
+    """Collects the parents of one level and asks the edge's function once for all of them.
+
+    A parent is known by its identity and kept: or another one could take its place in memory. A failure is an answer:
+    graphql-core raises it, and may leave an answer behind when a null beside it takes its parent away.
+    """
 
     def __init__(self, function: Callable[..., Awaitable[Sequence[Any]]], ctx: Context, args: dict[str, Any]) -> None:
-        super().__init__(get_cache_key=id)
         self._function = function
         self._ctx = ctx
         self._args = args
-        self._kept: list[Any] = []
+        self._kept: dict[int, Any] = {}
+        self._answers: dict[int, Any] = {}
+        self._waiting: list[tuple[int, asyncio.Future[Any]]] = []
+        self._gathering: list[Any] = []
+        self._reads: list[asyncio.Task[None]] = []
 
-    def load(self, key: Any) -> asyncio.Future[Any]:
-        """The answer for a parent, known by its identity: it is kept, or another one could take its place in memory."""
-        self._kept.append(key)
-        return super().load(key)
+    def load(self, parent: Any) -> Any:
+        """The answer for a parent if it is there, else a future of the caller's own, which it may cancel."""
+        key = id(parent)
+        if key in self._answers:
+            return self._answers[key]
+        loop = asyncio.get_running_loop()
+        if key not in self._kept:
+            self._kept[key] = parent
+            if not self._gathering:
+                self._reads.append(loop.create_task(self._read()))
+            self._gathering.append(parent)
+        future = loop.create_future()
+        self._waiting.append((key, future))
+        return future
 
-    async def batch_load_fn(self, keys: list[Any]) -> list[Any]:
-        """The function's answers; its failure is every parent's."""
+    async def _read(self) -> None:
+        """One batch: the parents gathered until the event loop has come round."""
+        await asyncio.sleep(0)
+        parents, self._gathering = self._gathering, []
+        answers: Sequence[Any]
         try:
-            answers = list(await self._function(keys, self._ctx, **self._args))
-        except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
-            return [error] * len(keys)
+            answers = await self._function(parents, self._ctx, **self._args)
+        except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every parent
+            answers = [error] * len(parents)
         except asyncio.CancelledError:
-            return [TradegraphError("The request was cancelled.")] * len(keys)
-        return answers
-
-
-def _seen(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
+            answers = [TradegraphError("The request was cancelled.")] * len(parents)
+        self._answers.update(zip(map(id, parents), answers, strict=True))
+        waiting, self._waiting = self._waiting, []
+        for key, future in waiting:
+            if key not in self._answers:
+                self._waiting.append((key, future))
+            elif not future.done():
+                future.set_result(self._answers[key])
 
 
 def edge(
