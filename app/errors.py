@@ -23,6 +23,7 @@
     │   ├── SourceRejected        SOURCE_REJECTED
     │   └── SourceMalformed       SOURCE_MALFORMED
     ├── DeadlineExceeded          DEADLINE_EXCEEDED
+    ├── AuthenticationUnavailable AUTHENTICATION_UNAVAILABLE
     ├── NotSupported              NOT_SUPPORTED
     └── ConfigurationError        stops the start; never reaches a client
 
@@ -204,6 +205,13 @@ class DeadlineExceeded(TradegraphError):
 
     code = "DEADLINE_EXCEEDED"
     default = "The request's time limit ended before this was read. Ask for less, or try again."
+
+
+class AuthenticationUnavailable(TradegraphError):
+    """Credentials cannot be checked now: nothing is said about this one."""
+
+    code = "AUTHENTICATION_UNAVAILABLE"
+    default = "Credentials cannot be checked at the moment. Keep yours and try again in some seconds."
 
 
 class NotSupported(TradegraphError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -14,8 +15,8 @@ from anyio import move_on_after
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 
+from app.auth.chain import Authentication
 from app.auth.principal import Principal, Role
-from app.auth.tokens import TokenAuthenticator
 from app.endpoint.http import GraphQLEndpoint
 from app.endpoint.service import Service
 from app.errors import ConfigurationError, Forbidden
@@ -43,7 +44,7 @@ MAY_EXPLAIN = frozenset({Role.OPERATIONS, Role.ADMIN})
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:
     """The gateway for these settings. Connects to nothing yet; raises ConfigurationError for what cannot work."""
     schema = build_schema()
-    authenticator = TokenAuthenticator(settings.auth, demo=settings.demo)
+    authentication = Authentication(settings)
     sources = connect_all(settings, clock)
 
     def make_context(who: Principal, operation: Operation) -> Context:
@@ -64,16 +65,17 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         explain=explain,
         timeout=settings.server.request_timeout,
     )
-    endpoint = GraphQLEndpoint(service, authenticator, max_body_bytes=settings.server.max_body_bytes)
+    endpoint = GraphQLEndpoint(service, authentication, max_body_bytes=settings.server.max_body_bytes)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         with move_on_after(WARM_UP):
-            await sources.warm()
+            await asyncio.gather(sources.warm(), authentication.warm())
         try:
             yield
         finally:
             await sources.close()
+            await authentication.aclose()
 
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),

@@ -64,18 +64,39 @@ class ServerSettings(Section):
     graceful_shutdown: int = Field(default=10, ge=0, le=600)
 
 
-class AuthSettings(Section):
-    """Whose bearer tokens are believed. Keys are a JWK set, a public key in PEM, or, in demos only, a shared secret."""
+class ClaimNames(Section):
+    """Which claims of an issuer's tokens say what. A dot leads into an object: `realm_access.roles`."""
+
+    roles: str = "roles"
+    customers: str = "customers"
+    tenant: str = "tenant"
+    client: str | None = None
+
+
+class IssuerSettings(Section):
+    """An issuer of tokens and its keys: an address to read them from, a file, or a public key in PEM. Without any of
+    these its discovery document says where they are. `roles` and `customers` limit what its tokens may claim."""
 
     issuer: str | None = Field(default=None, min_length=1)
     audience: str | None = Field(default=None, min_length=1)
     algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "ES256", "EdDSA", "Ed25519"), min_length=1)
-    leeway: int = Field(default=30, ge=0, le=60)
+    jwks_url: str | None = None
     jwks_file: Path | None = None
     public_key: str | None = None
     public_key_file: Path | None = None
+    claims: ClaimNames = ClaimNames()
+    roles: tuple[str, ...] | None = None
+    customers: tuple[str, ...] = ("*",)
+    namespace: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+
+
+class AuthSettings(IssuerSettings):
+    """Whose bearer tokens are believed: one issuer, and more under `[[auth.issuers]]`. A shared secret is for demos."""
+
+    leeway: int = Field(default=30, ge=0, le=60)
     secret: SecretStr | None = None
     secret_file: Path | None = None
+    issuers: tuple[IssuerSettings, ...] = ()
 
 
 class LogSettings(Section):
@@ -200,14 +221,24 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _with_secrets(settings: Settings, base: Path) -> Settings:
     sources = {name: _source_with_secrets(name, source, base) for name, source in settings.sources.items()}
-    auth: dict[str, object] = {}
+    auth: dict[str, object] = _issuer_with_keys("auth", settings.auth, base)
     if settings.auth.secret_file:
         auth["secret"] = SecretStr(secret_from("auth.secret_file", settings.auth.secret_file, base))
-    if settings.auth.public_key_file:
-        auth["public_key"] = secret_from("auth.public_key_file", settings.auth.public_key_file, base)
-    if settings.auth.jwks_file:
-        auth["jwks_file"] = (base / settings.auth.jwks_file).resolve()
+    auth["issuers"] = tuple(
+        issuer.model_copy(update=_issuer_with_keys(f"auth.issuers[{index}]", issuer, base))
+        for index, issuer in enumerate(settings.auth.issuers)
+    )
     return Settings(**{**dict(settings), "sources": sources, "auth": settings.auth.model_copy(update=auth)})
+
+
+def _issuer_with_keys(key: str, issuer: IssuerSettings, base: Path) -> dict[str, object]:
+    """What changes in an issuer's settings once its files are found: paths start at the settings file."""
+    changed: dict[str, object] = {}
+    if issuer.public_key_file:
+        changed["public_key"] = secret_from(f"{key}.public_key_file", issuer.public_key_file, base)
+    if issuer.jwks_file:
+        changed["jwks_file"] = (base / issuer.jwks_file).resolve()
+    return changed
 
 
 def _source_with_secrets(name: str, source: SourceSettings, base: Path) -> SourceSettings:

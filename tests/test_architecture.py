@@ -88,10 +88,10 @@ def test_redis_is_imported_by_its_store_only():
     assert {name.rpartition(".")[2] for name in importers("redis")} <= {"redis_store"}
 
 
-def test_httpx_is_imported_by_the_seam_the_vendor_clients_and_tokens_only():
+def test_httpx_is_imported_by_the_seam_the_vendor_clients_and_key_fetching_only():
     clients = {f"app.sources.{vendor.name}.client" for vendor in VENDORS}
     seam = {name for name in importers("httpx") if name.startswith("app.sources.http")}
-    allowed = seam | {"app.auth.tokens"} | clients
+    allowed = seam | {"app.auth.fetching"} | clients
     assert importers("httpx") - allowed == set()
 
 

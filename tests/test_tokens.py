@@ -20,7 +20,7 @@ from app.auth.demo import demo_auth, demo_key, issue_demo_token
 from app.auth.principal import Principal, Role
 from app.auth.tokens import TokenAuthenticator
 from app.errors import ConfigurationError, Unauthenticated
-from app.settings import AuthSettings
+from app.settings import AuthSettings, IssuerSettings
 
 NOW = 1_800_000_000
 REFUSED = "The bearer token was not accepted. Get a new one and send it in the Authorization header."
@@ -144,10 +144,14 @@ WRONG_CLAIMS = {
     "exp is text": {**CLAIMS, "exp": "2099-01-01"},
     "exp never comes": {**CLAIMS, "exp": float("inf")},
     "exp is no number": {**CLAIMS, "exp": float("nan")},
+    "exp beyond all numbers": {**CLAIMS, "exp": 10**400},
+    "exp has too many digits": {**CLAIMS, "exp": 10**4299},
     "not yet valid": {**CLAIMS, "nbf": NOW + 31},
     "issued in the future": {**CLAIMS, "iat": NOW + 31},
     "foreign issuer": {**CLAIMS, "iss": "https://evil.example.com/"},
     "no issuer": without("iss"),
+    "issuer is a list": {**CLAIMS, "iss": [CLAIMS["iss"]]},
+    "issuer in another spelling": {**CLAIMS, "iss": "https://LOGIN.example.com/"},
     "foreign audience": {**CLAIMS, "aud": "shop"},
     "foreign audiences": {**CLAIMS, "aud": ["shop", "tradegraph2"]},
     "no audience": without("aud"),
@@ -243,9 +247,49 @@ NO_SECRET = (
 )
 
 WRONG_SETTINGS = {
-    "no key": (
-        {"jwks_file": None},
-        "auth.jwks_file = None: no key to verify tokens with; set one of jwks_file, public_key, public_key_file",
+    "no key, and an issuer that has no address": (
+        {"jwks_file": None, "issuer": "login"},
+        (
+            "auth.issuer = 'login': should be https:// with a host; http:// is for servers on this machine; "
+            "or say where its keys are: jwks_url, jwks_file, public_key"
+        ),
+    ),
+    "issuer without TLS": (
+        {"jwks_file": None, "issuer": "http://login.example.com"},
+        (
+            "auth.issuer = 'http://login.example.com': should be https:// with a host; http:// is for servers on this "
+            "machine; or say where its keys are: jwks_url, jwks_file, public_key"
+        ),
+    ),
+    "keys without TLS": (
+        {"jwks_file": None, "jwks_url": "http://login.example.com/keys"},
+        (
+            "auth.jwks_url = 'http://login.example.com/keys': should be https:// with a host; "
+            "http:// is for servers on this machine"
+        ),
+    ),
+    "keys in two places": (
+        {"jwks_url": "https://login.example.com/keys"},
+        "auth.jwks_url = 'https://login.example.com/keys': stands beside keys that are given; keep one",
+    ),
+    "unknown role": (
+        {"roles": ("wizard",)},
+        "auth.roles = 'wizard': choose from buyer, buyer_admin, sales_rep, csr, partner, finance, operations, admin",
+    ),
+    "bound to customers and to none": (
+        {"roles": ("partner", "csr"), "customers": ("CUST-00*",)},
+        (
+            "auth.roles = 'csr': sees every customer, so that `customers` would limit nothing; "
+            "leave the role or `customers` out"
+        ),
+    ),
+    "an issuer twice": (
+        {"issuers": (IssuerSettings(issuer=CLAIMS["iss"], audience="a"),)},
+        "auth.issuers[0].issuer = 'https://login.example.com/': is configured twice; keep one entry for it",
+    ),
+    "a second issuer without audience": (
+        {"issuers": (IssuerSettings(issuer="https://acme.example.com"),)},
+        "auth.issuers[0].audience = None: is required: the 'aud' that tokens for this gateway carry",
     ),
     "no issuer": ({"issuer": None}, "auth.issuer = None: is required: the 'iss' that tokens for this gateway carry"),
     "no audience": (
@@ -276,8 +320,13 @@ def test_wrong_settings_stop_the_start(tmp_path: Path, case: str):
     [
         (None, "cannot be read (No such file or directory)"),
         ("{", "is not a JWK set (JSONDecodeError)"),
-        ("[]", "is not a JWK set (TypeError)"),
-        ("{}", "is not a JWK set (KeyError)"),
+        ("[]", "is not a JWK set (ValueError)"),
+        ("{}", "is not a JWK set (ValueError)"),
+        ('{"keys": []}', "has keys that cannot verify a signature (it is empty)"),
+        (
+            json.dumps({"keys": [{**RSA.as_dict(private=False), "use": "enc"}]}),
+            "has keys that cannot verify a signature (key 0: is not for signatures)",
+        ),
         (json.dumps({"keys": [{"kty": "oct", "k": "A" * 43}]}), "holds a shared secret; only public keys belong here"),
     ],
 )

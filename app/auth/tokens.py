@@ -5,32 +5,37 @@ What is wrong with a refused token goes to the log by its claim or kind; the cal
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
-from collections.abc import Callable, Collection
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from cachetools import LRUCache
 from joserfc import jws, jwt
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
-from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey, import_key
+from joserfc.jwk import Key
+from joserfc.util import urlsafe_b64decode
 
-from app.auth.principal import Principal, Role
-from app.errors import ConfigurationError, Unauthenticated
+from app.auth.claims import REFUSED, principal_of
+from app.auth.credentials import bearer
+from app.auth.fetching import Fetcher
+from app.auth.issuers import Issuer, trusted_issuers
+from app.auth.principal import Principal
+from app.errors import Unauthenticated
 from app.settings import AuthSettings
 
 MAX_TOKEN_BYTES = 8 * 1024
-MAX_CUSTOMERS = 1000
+MAX_KEY_ID = 256
 KEPT = 60.0
-"""Seconds for which a verified token is believed without being verified again, but never past its `exp`."""
+"""Seconds for which a verified token is believed without being verified again, but never past its `exp`: so long, too,
+after its key is known to be gone."""
 
 MOST_KEPT = 10_000
-REFUSED = "The bearer token was not accepted. Get a new one and send it in the Authorization header."
 
-# Which kind of key an algorithm may be used with: a public key never serves as an HMAC secret.
-KEY_TYPES = {"R": RSAKey, "P": RSAKey, "E": ECKey, "H": OctKey}
+TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+"""What the header may say that the token is: RFC 7519 and RFC 9068. Issuers sign other things with the same keys."""
 
 
 class _Algorithms(jws.JWSRegistry):
@@ -42,158 +47,99 @@ class _Algorithms(jws.JWSRegistry):
         return self.algorithms[name]
 
 
-class Authenticator(Protocol):
-    """Turns the value of an Authorization header into who asks. Raises Unauthenticated."""
+class _Verifier:
+    """What the tokens of one issuer must be: `exp`, `iss` and `aud` are required."""
 
-    async def authenticate(self, authorization: str | None) -> Principal:
-        """The bearer of this credential; None where there was no header."""
-        ...
+    def __init__(self, issuer: Issuer, leeway: int, now: Callable[[], float]) -> None:
+        self.issuer = issuer
+        self._registry = _Algorithms(algorithms=sorted(issuer.algorithms), strict_check_header=False)
+        self._claims = jwt.JWTClaimsRegistry(
+            now=lambda: int(now()),
+            leeway=leeway,
+            iss={"essential": True, "value": issuer.name},
+            aud={"essential": True, "value": issuer.audience},
+            exp={"essential": True},
+        )
+
+    async def verified(self, token: str, header: dict[str, Any]) -> dict[str, Any]:
+        key = await self._key(header)
+        claims = jwt.decode(token, key, registry=self._registry).claims
+        self._claims.validate(claims)
+        if not math.isfinite(claims["exp"]):
+            raise ValueError("exp is no time")
+        return claims
+
+    async def _key(self, header: dict[str, Any]) -> Key:
+        """The issuer's key that the header names. What keys the header itself brings along or points to (`jwk`, `jku`,
+        `x5c`, `x5u`) is not looked at: anybody could have written it."""
+        algorithm, key_id = header.get("alg"), header.get("kid")
+        if algorithm not in self.issuer.algorithms:
+            raise UnsupportedAlgorithmError(f"{str(algorithm)[:20]!r} is not allowed")
+        if not isinstance(key_id, str | None) or len(key_id or "") > MAX_KEY_ID:
+            raise ValueError("kid is no name")
+        key = await self.issuer.keys.find(algorithm, key_id)
+        if key is None:
+            raise ValueError("no key, or not one key, fits the header")
+        return key
 
 
 class TokenAuthenticator:
-    """Verifies JWTs by configured keys: algorithm allow-list; `exp`, `iss`, `aud` and `sub` required."""
+    """Verifies JWTs by the keys of their issuers."""
 
-    def __init__(self, settings: AuthSettings, *, demo: bool = False, now: Callable[[], float] = time.time) -> None:
-        self._algorithms = _algorithms(settings, demo=demo)
-        self._keys = _keys(settings)
+    def __init__(
+        self,
+        settings: AuthSettings,
+        *,
+        demo: bool = False,
+        now: Callable[[], float] = time.time,
+        fetcher: Fetcher | None = None,
+    ) -> None:
+        issuers = trusted_issuers(settings, demo=demo, fetcher=fetcher)
+        self._verifiers = {name: _Verifier(issuer, settings.leeway, now) for name, issuer in issuers.items()}
         self._now = now
         self._known: LRUCache[str, tuple[Principal, float]] = LRUCache(maxsize=MOST_KEPT)
-        self._registry = _Algorithms(algorithms=list(self._algorithms), strict_check_header=False)
-        self._claims = jwt.JWTClaimsRegistry(
-            now=lambda: int(self._now()),
-            leeway=settings.leeway,
-            iss={"essential": True, "value": _required("issuer", settings.issuer)},
-            aud={"essential": True, "value": _required("audience", settings.audience)},
-            exp={"essential": True},
-            sub={"essential": True},
-        )
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """Verify `Bearer <JWT>`."""
-        if authorization is None:
-            raise Unauthenticated
-        scheme, _, token = authorization.partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated
+        token = bearer(authorization)
         if len(token) > MAX_TOKEN_BYTES:
             raise Unauthenticated(REFUSED, detail="longer than 8 kB")
         known = self._known.get(token)
         if known is not None and self._now() < known[1]:
             return known[0]
-        claims = self._verified(token)
-        principal = principal_of(claims)
-        self._known[token] = (principal, min(float(claims["exp"]), self._now() + KEPT))
+        try:
+            verifier, header = self._addressed(token)
+            principal = principal_of(await verifier.verified(token, header), verifier.issuer)
+        except (JoseError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise Unauthenticated(REFUSED, detail=f"{type(error).__name__}: {error}") from None
+        self._known[token] = (principal, min(principal.expires_at or 0.0, self._now() + KEPT))
         return principal
 
-    def _verified(self, token: str) -> dict[str, Any]:
-        try:
-            claims = jwt.decode(token, self._key_for, registry=self._registry).claims
-            self._claims.validate(claims)
-            if not math.isfinite(claims["exp"]):
-                raise ValueError("exp is no time")
-        except (JoseError, ValueError, TypeError, RecursionError) as error:
-            raise Unauthenticated(REFUSED, detail=f"{type(error).__name__}: {error}") from None
-        return claims
+    def _addressed(self, token: str) -> tuple[_Verifier, dict[str, Any]]:
+        """Whose token it claims to be, and its header. Nothing of it is believed yet."""
+        parts = token.split(".")
+        if len(parts) != 3:
+            raise ValueError("is not in three parts")
+        header, claims = _json_object(parts[0]), _json_object(parts[1])
+        if str(header.get("typ", "JWT")).lower() not in TYPES:
+            raise ValueError(f"is of type {str(header['typ'])[:20]!r}")
+        name = claims.get("iss")
+        verifier = self._verifiers.get(name) if isinstance(name, str) else None
+        if verifier is None:
+            raise ValueError("iss is nobody that is trusted")
+        return verifier, header
 
-    def _key_for(self, token: Any) -> Key:
-        """The one configured key of the right kind that the header's `kid` names; without `kid` the only such key."""
-        header = token.headers()
-        algorithm = str(header.get("alg", ""))
-        kind = KEY_TYPES.get(algorithm[:1], OKPKey) if not algorithm.startswith("Ed") else OKPKey
-        fitting = [key for key in self._keys if isinstance(key, kind) and key.alg in {None, algorithm}]
-        if header.get("kid") is not None:
-            named = [key for key in fitting if key.kid == header["kid"]]
-            # A single key given in PEM has no name that an issuer could know.
-            fitting = named or ([] if len(self._keys.keys) > 1 else fitting)
-        if len(fitting) != 1:
-            raise ValueError(f"{len(fitting)} keys fit")
-        return fitting[0]
+    async def warm(self) -> None:
+        """Read the issuers' keys, so that the first caller need not wait for them."""
+        await asyncio.gather(*(verifier.issuer.keys.warm() for verifier in self._verifiers.values()))
+
+    async def aclose(self) -> None:
+        """Stop reading keys."""
+        await asyncio.gather(*(verifier.issuer.keys.aclose() for verifier in self._verifiers.values()))
 
 
-def principal_of(claims: dict[str, Any]) -> Principal:
-    """Who the verified claims speak of: `sub`, `roles` (at least one known), `customers`, `tenant`, and the
-    application that the token was issued to: `azp`, else `client_id`."""
-    subject = claims["sub"]
-    known = {role.value for role in Role}
-    roles = frozenset(Role(name) for name in _strings(claims, "roles") if name in known)
-    customers = frozenset(_strings(claims, "customers"))
-    tenant = claims.get("tenant", "default")
-    client = claims.get("azp") or claims.get("client_id") or subject
-    if not _is_name(subject) or not _is_name(client) or not isinstance(tenant, str):
-        raise Unauthenticated(REFUSED, detail="sub, client or tenant is not a name")
-    if not roles:
-        raise Unauthenticated("The bearer token names no role that this gateway knows.", detail="no known role")
-    if len(customers) > MAX_CUSTOMERS:
-        raise Unauthenticated(REFUSED, detail=f"{len(customers)} customers")
-    return Principal(
-        subject=subject,
-        roles=roles,
-        customers=customers,
-        tenant=tenant,
-        client=client,
-        expires_at=float(claims["exp"]),
-    )
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 256
-
-
-def _strings(claims: dict[str, Any], name: str) -> Collection[str]:
-    values = claims.get(name, [])
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise Unauthenticated(REFUSED, detail=f"{name} is not a list of strings")
-    return values
-
-
-def _algorithms(settings: AuthSettings, *, demo: bool) -> tuple[str, ...]:
-    if "HS256" in settings.algorithms and not demo:
-        cure = "a shared secret is for demos only; name the algorithms of your issuer's public keys, such as RS256"
-        raise ConfigurationError("auth.algorithms", list(settings.algorithms), cure)
-    return settings.algorithms
-
-
-def _required(key: str, value: str | None) -> str:
-    if value is None:
-        raise ConfigurationError(
-            f"auth.{key}", None, f"is required: the '{key[:3]}' that tokens for this gateway carry"
-        )
+def _json_object(part: str) -> dict[str, Any]:
+    value = json.loads(urlsafe_b64decode(part.encode("ascii")))
+    if not isinstance(value, dict):
+        raise TypeError("is no JSON object")
     return value
-
-
-def _keys(settings: AuthSettings) -> KeySet:
-    keys: list[Key] = []
-    if settings.jwks_file:
-        keys += _key_set(settings.jwks_file)
-    if settings.public_key:
-        keys.append(_public_key(settings.public_key))
-    if settings.secret:
-        keys.append(OctKey.import_key(settings.secret.get_secret_value()))
-    if not keys:
-        cure = "no key to verify tokens with; set one of jwks_file, public_key, public_key_file"
-        raise ConfigurationError("auth.jwks_file", None, cure)
-    return KeySet(keys)
-
-
-def _key_set(file: Path) -> list[Key]:
-    try:
-        keys = KeySet.import_key_set(json.loads(file.read_text(encoding="utf-8"))).keys
-    except OSError as error:
-        raise ConfigurationError("auth.jwks_file", str(file), f"cannot be read ({error.strerror})") from None
-    except (JoseError, ValueError, TypeError, KeyError) as error:
-        cure = f"is not a JWK set ({type(error).__name__})"
-        raise ConfigurationError("auth.jwks_file", str(file), cure) from None
-    if any(isinstance(key, OctKey) for key in keys):
-        raise ConfigurationError("auth.jwks_file", str(file), "holds a shared secret; only public keys belong here")
-    return keys
-
-
-def _public_key(pem: str) -> Key:
-    for kind in ("RSA", "EC", "OKP"):
-        try:
-            return import_key(pem, kind)
-        except (JoseError, ValueError, TypeError):
-            continue
-    cure = "is not a public key in PEM: it begins with -----BEGIN PUBLIC KEY-----"
-    raise ConfigurationError("auth.public_key", "(hidden)", cure)

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from app.auth.credentials import Authenticator, from_headers
 from app.auth.principal import Principal
-from app.auth.tokens import Authenticator
 from app.endpoint.media_types import LEGACY, negotiated
 from app.endpoint.reading import ClientGone, read_request
 from app.endpoint.service import Answer, Service, refusal, unexpected
@@ -62,7 +62,7 @@ class GraphQLEndpoint:
         method = scope["method"]
         if method not in {"GET", "POST"}:
             raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
-        who = await self._authenticator.authenticate(headers.get("authorization"))
+        who = await self._authenticator.authenticate(from_headers(scope["headers"]))
         try:
             async with asyncio.timeout(self._service.timeout):
                 request = await read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)

@@ -27,6 +27,7 @@ STATUS = {
     "PAYLOAD_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "INTERNAL": 500,
+    "AUTHENTICATION_UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
 """The HTTP status of a request that was not run, by its code; 400 for any other that the caller can mend."""

@@ -1,0 +1,215 @@
+"""API keys of partners: `tg_<id>_<secret><check>`, 256 random bits, kept as a hash only.
+
+The form lets a leaked key be recognised in a log or a repository, and a mistyped one be refused without looking it up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+import string
+import time
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from app.auth.credentials import bearer
+from app.auth.principal import Principal, Role
+from app.errors import AuthenticationUnavailable, TradegraphError, Unauthenticated
+from app.telemetry import log
+
+PREFIX = "tg_"
+REFUSED = "The API key was not accepted. Send a valid one in the Authorization header, or ask the operators for one."
+MOST_LIVE = 2
+"""Live keys of one client: the old and the new one while it changes from one to the other."""
+
+LOOK_AFTER = 2.0
+"""Seconds after which the store is asked whether anything changed; a revoked key ends so soon in every process."""
+
+DISTRUST_AFTER = 5.0
+"""Seconds for which keys are believed while the store cannot be asked."""
+
+NOTE_AFTER = 60.0
+"""Seconds between two writes of when keys were used."""
+
+_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_ID_LENGTH, _SECRET_LENGTH, _CHECK_LENGTH = 12, 43, 6  # 62**43 > 2**256
+_FORM = re.compile(rf"tg_([0-9a-z]{{{_ID_LENGTH}}})_([0-9A-Za-z]{{{_SECRET_LENGTH}}})([0-9A-Za-z]{{{_CHECK_LENGTH}}})")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """An API key as it is kept: all but the key. Times are in seconds since 1970."""
+
+    id: str
+    digest: str = field(repr=False)
+    client: str
+    role: Role
+    customers: frozenset[str]
+    created_at: float
+    tenant: str = "default"
+    expires_at: float | None = None
+    revoked_at: float | None = None
+    last_used_at: float | None = None
+
+    def live(self, now: float) -> bool:
+        """Whether the key opens anything."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class TooManyKeys(TradegraphError):
+    """The client has as many live keys as it may have."""
+
+
+class KeyStore(Protocol):
+    """Where keys are kept. The generation changes whenever a key is added, revoked or given another end. Every method
+    raises OSError where the store cannot be reached."""
+
+    async def generation(self) -> int: ...
+
+    async def all(self) -> tuple[int, Sequence[KeyRecord]]:
+        """The generation, and all keys of it, oldest first."""
+        ...
+
+    async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
+        """Keep a new key and let others end at a time, in one step. Raises TooManyKeys."""
+        ...
+
+    async def revoke(self, ids: Collection[str], *, now: float) -> int:
+        """How many of these were live until now."""
+        ...
+
+    async def used(self, at: Mapping[str, float]) -> None:
+        """Note when keys were used last."""
+        ...
+
+
+def new_key() -> tuple[str, str]:
+    """A key's id and the key, which is shown to its owner once and kept nowhere."""
+    key_id = "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(_ID_LENGTH))
+    secret = "".join(secrets.choice(_DIGITS) for _ in range(_SECRET_LENGTH))
+    body = f"{PREFIX}{key_id}_{secret}"
+    return key_id, body + _check(body)
+
+
+def digest_of(key: str) -> str:
+    """What is kept of a key. A fast hash is enough for 256 random bits: there is nothing to guess."""
+    return hashlib.sha256(key.encode("ascii")).hexdigest()
+
+
+def _check(body: str) -> str:
+    number, text = zlib.crc32(body.encode("ascii")), ""
+    for _ in range(_CHECK_LENGTH):
+        number, digit = divmod(number, len(_DIGITS))
+        text = _DIGITS[digit] + text
+    return text
+
+
+class APIKeyAuthenticator:
+    """Believes the keys of a store, of which each process keeps a copy for seconds. `timer` measures these seconds;
+    `now` is the time of day that keys end at."""
+
+    def __init__(
+        self,
+        store: KeyStore,
+        *,
+        now: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._now = now
+        self._timer = timer
+        self._looking = asyncio.Lock()
+        self._generation: int | None = None
+        self._known: dict[str, tuple[KeyRecord, Principal]] = {}
+        self._looked_at = self._confirmed_at = float("-inf")
+        self._used: dict[str, float] = {}
+        self._noted_at = timer()
+        self._noting: asyncio.Task[None] | None = None
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """Verify `Bearer tg_...`."""
+        key = bearer(authorization)
+        form = _FORM.fullmatch(key)
+        if form is None or _check(key[:-_CHECK_LENGTH]) != form[3]:
+            raise Unauthenticated(REFUSED, detail="no API key: another form, or a wrong check")
+        await self._look()
+        record, principal = self._known.get(form[1], (None, None))
+        if record is None or principal is None:
+            raise Unauthenticated(REFUSED, detail="API key of nobody")
+        if not hmac.compare_digest(record.digest, digest_of(key)):
+            raise Unauthenticated(REFUSED, detail=f"wrong secret for API key {record.id}")
+        now = self._now()
+        if not record.live(now):
+            ended = "revoked" if record.revoked_at is not None else "expired"
+            raise Unauthenticated(REFUSED, detail=f"API key {record.id} of {record.client} is {ended}")
+        self._used[record.id] = now
+        return principal
+
+    async def _look(self) -> None:
+        """Ask the store for changes if that was some seconds ago, one request for all."""
+        if self._timer() - self._looked_at < LOOK_AFTER:
+            return
+        async with self._looking:
+            if self._timer() - self._looked_at < LOOK_AFTER:
+                return
+            started = self._timer()
+            try:
+                await self._read()
+                self._confirmed_at = started
+            except OSError as error:
+                log.warning("API keys cannot be read", detail=str(error))
+            self._looked_at = self._timer()
+            self._note_uses()
+        if self._timer() - self._confirmed_at > DISTRUST_AFTER:
+            raise AuthenticationUnavailable(detail="the store of API keys cannot be read")
+
+    async def _read(self) -> None:
+        if await self._store.generation() == self._generation:
+            return
+        self._generation, records = await self._store.all()
+        self._known = {record.id: (record, _principal(record)) for record in records}
+
+    def _note_uses(self) -> None:
+        if self._used and self._noting is None and self._timer() - self._noted_at >= NOTE_AFTER:
+            self._noting = asyncio.create_task(self._write_uses())
+
+    async def _write_uses(self) -> None:
+        used, self._used = self._used, {}
+        self._noted_at = self._timer()
+        try:
+            await self._store.used(used)
+        except OSError as error:
+            self._used = {**used, **self._used}
+            log.warning("the use of API keys could not be noted", detail=str(error))
+        finally:
+            self._noting = None
+
+    async def warm(self) -> None:
+        """Read the keys, so that the first caller need not wait for them."""
+        with suppress(AuthenticationUnavailable):  # It was logged, and is tried again.
+            await self._look()
+
+    async def aclose(self) -> None:
+        """Note what was used."""
+        if self._noting is not None:
+            await self._noting
+        if self._used:
+            await self._write_uses()
+
+
+def _principal(record: KeyRecord) -> Principal:
+    return Principal(
+        subject=record.client,
+        roles=frozenset({record.role}),
+        customers=record.customers,
+        tenant=record.tenant,
+        client=record.client,
+        expires_at=record.expires_at,
+        claims={"api_key": record.id},
+    )

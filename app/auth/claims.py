@@ -1,0 +1,85 @@
+"""What a verified token says about its bearer, in the words of its issuer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from app.auth.issuers import Issuer
+from app.auth.principal import Principal, Role
+from app.errors import Unauthenticated
+
+MAX_CUSTOMERS = 1000
+REFUSED = "The bearer token was not accepted. Get a new one and send it in the Authorization header."
+NO_ROLE = "The bearer token names no role that this gateway knows."
+
+CLIENT_CLAIMS = ("azp", "client_id")
+"""Where issuers write which application a token was issued to, in the order of preference."""
+
+
+def principal_of(claims: Mapping[str, Any], issuer: Issuer) -> Principal:
+    """Who the verified claims speak of: a subject or, for a token that an application got for itself, that
+    application; at least one known role that this issuer may give; accounts that it may name."""
+    client = _client(claims, issuer)
+    subject = claims.get("sub", client)
+    tenant = _claim(claims, issuer.claims.tenant, "default")
+    if not _is_name(subject) or not _is_name(client or subject) or not _is_name(tenant):
+        raise Unauthenticated(REFUSED, detail="sub, client or tenant is not a name")
+    known = {role.value for role in issuer.roles}
+    roles = frozenset(Role(name) for name in _strings(claims, issuer.claims.roles) if name in known)
+    if not roles:
+        raise Unauthenticated(NO_ROLE, detail="no known role")
+    return Principal(
+        subject=_named(subject, issuer),
+        roles=roles,
+        customers=_customers(claims, issuer),
+        tenant=tenant,
+        client=_named(client or subject, issuer),
+        expires_at=float(claims["exp"]),
+    )
+
+
+def _client(claims: Mapping[str, Any], issuer: Issuer) -> Any:
+    if issuer.claims.client is not None:
+        return _claim(claims, issuer.claims.client, None)
+    return next((claims[name] for name in CLIENT_CLAIMS if claims.get(name)), None)
+
+
+def _named(name: str, issuer: Issuer) -> str:
+    return name if issuer.namespace is None else f"{issuer.namespace}:{name}"
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 256
+
+
+def _customers(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
+    """The accounts; a token that names one beyond its issuer's is refused whole, because somebody should see to it."""
+    customers = frozenset(_strings(claims, issuer.claims.customers))
+    if len(customers) > MAX_CUSTOMERS:
+        raise Unauthenticated(REFUSED, detail=f"{len(customers)} customers")
+    if "*" not in issuer.customers:
+        foreign = [one for one in customers if not any(fnmatchcase(one, pattern) for pattern in issuer.customers)]
+        if foreign:
+            raise Unauthenticated(REFUSED, detail=f"{issuer.name} may not name customer {min(foreign)[:40]!r}")
+    return customers
+
+
+def _strings(claims: Mapping[str, Any], name: str) -> Collection[str]:
+    values = _claim(claims, name, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise Unauthenticated(REFUSED, detail=f"{name} is not a list of strings")
+    return values
+
+
+def _claim(claims: Mapping[str, Any], name: str, default: Any) -> Any:
+    """The claim of this name, which may be an address with dots in it; else the place that its dots lead to."""
+    if name in claims:
+        return claims[name]
+    place: Any = claims
+    for part in name.split("."):
+        if not isinstance(place, dict) or part not in place:
+            return default
+        place = place[part]
+    return place

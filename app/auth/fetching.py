@@ -1,0 +1,123 @@
+"""JSON documents of an identity provider, read over HTTP within bounds of size and time; no redirects, no plain http.
+
+Reads are rare (one for some minutes of keys), so each has a client of its own and leaves no connection behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+MAX_BYTES = 256 * 1024
+TIMEOUT = 5.0
+
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})")
+
+
+class FetchFailed(Exception):
+    """The document was not to be had; the text says why, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A document, and for how many seconds its sender says that it holds; None where it does not say."""
+
+    content: Any
+    max_age: float | None
+
+
+def is_secure(url: str) -> bool:
+    """Whether what comes from this address can be believed: https, or a server on this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+
+
+def is_address(url: str) -> bool:
+    """Whether this is an http address without credentials, query or fragment in it."""
+    try:
+        parts = urlsplit(url)
+        plain = not (parts.username or parts.password or parts.query or parts.fragment) and parts.port != 0
+    except ValueError:
+        return False
+    return plain and parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", url)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Fetcher:
+    """Reads JSON. `anywhere` allows plain http to other machines, which only a demo may want."""
+
+    def __init__(self, *, anywhere: bool = False, timeout: float = TIMEOUT, max_bytes: int = MAX_BYTES) -> None:
+        self._anywhere = anywhere
+        self._timeout = timeout
+        self._max_bytes = max_bytes
+        self._tls: ssl.SSLContext | None = None
+
+    async def read(self, url: str) -> Fetched:
+        """The document at this address. Raises FetchFailed."""
+        if not (is_secure(url) or (self._anywhere and is_address(url))):
+            raise FetchFailed(f"{url}: is not https")
+        if self._tls is None and url.startswith("https:"):
+            self._tls = await asyncio.to_thread(ssl.create_default_context)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._read(url)
+        except TimeoutError:
+            raise FetchFailed(f"{url}: no answer within {self._timeout:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise FetchFailed(f"{url}: {type(error).__name__}: {error}") from None
+
+    async def _read(self, url: str) -> Fetched:
+        # Unpacked content could be a thousand times as long as what was sent: it is asked for as it is.
+        headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "tradegraph"}
+        async with (
+            # Without TLS there is nothing to verify; `read` has seen to it that https has its context.
+            httpx.AsyncClient(verify=self._tls or False, trust_env=False, timeout=None) as client,  # noqa: S113
+            client.stream("GET", url, headers=headers) as response,
+        ):
+            if response.status_code != 200:
+                raise FetchFailed(f"{url}: answered {response.status_code}")
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise FetchFailed(f"{url}: came packed, which was not asked for")
+            body = b""
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > self._max_bytes:
+                    raise FetchFailed(f"{url}: longer than {self._max_bytes} bytes")
+        return Fetched(_parsed(url, body), _max_age(response.headers))
+
+
+def _parsed(url: str, body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FetchFailed(f"{url}: is not JSON ({type(error).__name__})") from None
+
+
+def _max_age(headers: httpx.Headers) -> float | None:
+    """What is left of the time for which the sender lets it be kept."""
+    control = headers.get("cache-control", "").lower()
+    if "no-store" in control or "no-cache" in control:
+        return 0.0
+    found = _MAX_AGE.search(control)
+    if found is None:
+        return None
+    age = headers.get("age", "0")
+    return max(0.0, float(found[1]) - (float(age[:9]) if age.isascii() and age.isdigit() else 0.0))
