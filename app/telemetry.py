@@ -107,6 +107,9 @@ _SECRET_TEXTS = (
     re.compile(rf"""([\w-]*(?:{_NAMES})[\w-]*["']?\s*[:=]\s*)("[^"]*"?|'[^']*'?|[^\s,;&"'}}]+)""", re.IGNORECASE),
     re.compile(r"(\b(?:bearer|basic|token)\s+)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE),
     re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)"),
+    # An API key of ours and a JWT, wherever they stand.
+    re.compile(r"(\btg_[0-9a-z]{12}_)[0-9A-Za-z]+"),
+    re.compile(r"(\beyJ)[\w-]{8,}\.[\w-]+\.[\w-]*"),
 )
 _HIDDEN = "[hidden]"
 

@@ -14,7 +14,14 @@ from typing import Any, Protocol
 from graphql import ExecutionResult, OperationType
 
 from app.auth.principal import Principal
-from app.errors import DeadlineExceeded, MethodNotAllowed, RequestError, TradegraphError, Unauthenticated
+from app.errors import (
+    AuthenticationUnavailable,
+    DeadlineExceeded,
+    MethodNotAllowed,
+    RequestError,
+    TradegraphError,
+    Unauthenticated,
+)
 from app.execution.engine import Engine, Operation, Request, RequestRefused
 from app.execution.failures import failure, format_errors
 from app.telemetry import RequestScope, current, log, report
@@ -197,6 +204,8 @@ def refusal(error: TradegraphError) -> Answer:
         headers["www-authenticate"] = "Bearer"
     elif isinstance(error, MethodNotAllowed):
         headers["allow"] = "GET, POST"
+    elif isinstance(error, AuthenticationUnavailable):
+        headers["retry-after"] = "10"
     formatted = failure(error)
     if not isinstance(error, RequestError):
         formatted["extensions"]["errorId"] = report(error)

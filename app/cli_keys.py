@@ -1,0 +1,213 @@
+"""`./run keys`: API keys of partners."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from app.auth.principal import UNRESTRICTED, Role
+from app.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from app.auth.api_key_store import SQLiteKeys
+    from app.auth.api_keys import KeyRecord
+
+T = TypeVar("T")
+
+DAY = 86400
+CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+CUSTOMER = re.compile(r"[^\s\x00-\x1f\x7f*?]{1,64}")
+
+keys = typer.Typer(help="API keys of partners.", no_args_is_help=True)
+
+Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
+DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
+Client = Annotated[str, typer.Option(help="Whose key it is: a short name of the partner or its system.")]
+
+
+@keys.command()
+def create(
+    client: Client,
+    customers: Annotated[list[str], typer.Option("--customer", "--customers", help="An account; may be given again.")],
+    role: Annotated[str, typer.Option(help="A role that is bound to accounts.")] = Role.PARTNER.value,
+    days: Annotated[int | None, typer.Option(help="Days until it expires; without, it does not.", min=1)] = None,
+    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a key and print it, once; only its hash is kept."""
+    from app.auth.api_keys import KeyRecord, digest_of, new_key
+
+    now = time.time()
+    key_id, key = new_key()
+    record = KeyRecord(
+        id=key_id,
+        digest=digest_of(key),
+        client=_client(client),
+        role=_role(role),
+        customers=_customers(customers),
+        created_at=now,
+        tenant=tenant,
+        expires_at=None if days is None else now + days * DAY,
+    )
+    store = _store(config, data_dir)
+    _run(store, _adding(store, record, now, {}))
+    _show(record, key)
+
+
+@keys.command("list")
+def list_keys(
+    client: Annotated[str | None, typer.Option(help="Only the keys of this client.")] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print all keys with their state and last use; the keys themselves are known to their owners only."""
+    store = _store(config, data_dir)
+    _, records = _run(store, store.all())
+    chosen = [record for record in records if client in {None, record.client}]
+    rows = [("KEY", "CLIENT", "ROLE", "CUSTOMERS", "STATE", "CREATED", "EXPIRES", "LAST USED")]
+    rows += [_row(record, time.time()) for record in chosen]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@keys.command()
+def rotate(
+    client: Client,
+    overlap: Annotated[int, typer.Option(help="Days for which the old key still opens.", min=0, max=90)] = 7,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make the next key of a client, with the rights of its present one, which ends by itself after the overlap."""
+    from dataclasses import replace
+
+    from app.auth.api_keys import digest_of, new_key
+
+    now = time.time()
+    store = _store(config, data_dir)
+    live = _live(store, client, now)
+    if not live:
+        raise ConfigurationError("--client", client, "has no live key to rotate; make one: ./run keys create")
+    old = live[-1]
+    key_id, key = new_key()
+    # As long as the old one was to last, counted from now.
+    expires_at = None if old.expires_at is None else now + (old.expires_at - old.created_at)
+    record = replace(old, id=key_id, digest=digest_of(key), created_at=now, expires_at=expires_at, last_used_at=None)
+    _run(store, _adding(store, record, now, {old.id: now + overlap * DAY}))
+    _show(record, key)
+    end = now + overlap * DAY
+    print(f"The key {old.id} ends at {_day(min(old.expires_at or end, end))}.", file=sys.stderr)
+
+
+@keys.command()
+def revoke(
+    key: Annotated[str | None, typer.Argument(help="The id of a key, as `keys list` prints it.")] = None,
+    client: Annotated[str | None, typer.Option(help="All keys of this client.")] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """End a key, or all keys of a client. Every process of the gateway refuses it within 5 seconds."""
+    if (key is None) == (client is None):
+        raise ConfigurationError("keys revoke", key or client, "name the id of a key, or --client")
+    now = time.time()
+    store = _store(config, data_dir)
+    if client is not None:
+        ids: Sequence[str] = [record.id for record in _live(store, client, now)]
+    else:
+        # Whoever has the key itself at hand, because it leaked, may paste it.
+        ids = [(key or "").removeprefix("tg_").partition("_")[0]]
+    revoked = _run(store, store.revoke(ids, now=now))
+    if not revoked:
+        named = ids[0] if client is None else client
+        raise ConfigurationError("keys revoke", named, "there is no live key of that name; see ./run keys list")
+    print(f"revoked: {', '.join(ids)}")
+
+
+async def _adding(store: SQLiteKeys, record: KeyRecord, now: float, ending: dict[str, float]) -> None:
+    from app.auth.api_keys import MOST_LIVE, TooManyKeys
+
+    try:
+        await store.add(record, now=now, ending=ending)
+    except TooManyKeys:
+        cure = f"has {MOST_LIVE} live keys already; revoke one first: ./run keys list, ./run keys revoke"
+        raise ConfigurationError("--client", record.client, cure) from None
+
+
+def _live(store: SQLiteKeys, client: str, now: float) -> Sequence[KeyRecord]:
+    _, records = _run(store, store.all())
+    return [record for record in records if record.client == client and record.live(now)]
+
+
+def _store(config: Path | None, data_dir: Path | None) -> SQLiteKeys:
+    from app.auth.api_key_store import FILE, SQLiteKeys
+    from app.settings import load
+
+    return SQLiteKeys((data_dir or load(config).data_dir) / FILE)
+
+
+def _run(store: SQLiteKeys, work: Coroutine[Any, Any, T]) -> T:
+    async def closing() -> T:
+        try:
+            return await work
+        except OSError as error:
+            raise ConfigurationError("data_dir", "API keys", f"cannot be read or written ({error})") from None
+        finally:
+            await store.aclose()
+
+    return asyncio.run(closing())
+
+
+def _client(name: str) -> str:
+    if not CLIENT.fullmatch(name):
+        raise ConfigurationError("--client", name[:80], "use letters, digits, '.', '_' and '-', such as acme-edi")
+    return name
+
+
+def _role(name: str) -> Role:
+    bound = [role.value for role in Role if role not in UNRESTRICTED]
+    if name not in bound:
+        cure = f"choose from {', '.join(bound)}: an API key opens named accounts only; others sign in"
+        raise ConfigurationError("--role", name, cure)
+    return Role(name)
+
+
+def _customers(numbers: Sequence[str]) -> frozenset[str]:
+    wrong = next((number for number in numbers if not CUSTOMER.fullmatch(number)), None)
+    if wrong is not None:
+        raise ConfigurationError("--customer", wrong[:80], "must be an account's number, such as CUST-0001")
+    return frozenset(numbers)
+
+
+def _show(record: KeyRecord, key: str) -> None:
+    print(key)
+    print(f"This is key {record.id} of {record.client}. It is shown this once; hand it over safely.", file=sys.stderr)
+
+
+def _row(record: KeyRecord, now: float) -> tuple[str, ...]:
+    if record.revoked_at is not None:
+        state = "revoked"
+    else:
+        state = "live" if record.live(now) else "expired"
+    return (
+        record.id,
+        record.client,
+        record.role.value,
+        ",".join(sorted(record.customers)),
+        state,
+        _day(record.created_at),
+        _day(record.expires_at),
+        _day(record.last_used_at),
+    )
+
+
+def _day(moment: float | None) -> str:
+    return "-" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%MZ")
