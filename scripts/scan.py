@@ -19,7 +19,8 @@ RULES = {
     "a package index": r"\"resolved\": *\"|--(?:(?:extra-)?index-url|find-links)|https?://[^\s\"]*/(?:simple|packages)/",
     "a private network": r"\b(?:10\.\d+|172\.(?:1[6-9]|2\d|3[01])|192\.168)\.\d+\.\d+\b|\.(?:internal|corp|lan)[:/]",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-    "a token": r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{36}|tg_[0-9a-z]{12}_[0-9A-Za-z]{49}|xox[abp]-[\w-]{10,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})",
+    "a token": r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{36}|xox[abp]-[\w-]{10,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,})",
+    "an API key": r"\btg_[0-9a-z]{12}_[0-9A-Za-z]{49}\b",
 }
 PATTERNS = {name: re.compile(pattern) for name, pattern in RULES.items()}
 EXCUSED = re.compile(r"scan: \w+")
