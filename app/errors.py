@@ -5,6 +5,9 @@
     │   ├── ParseFailed           GRAPHQL_PARSE_FAILED
     │   ├── ValidationFailed      GRAPHQL_VALIDATION_FAILED
     │   ├── DocumentTooLarge      DOCUMENT_TOO_LARGE
+    │   ├── LimitExceeded         LIMIT_EXCEEDED
+    │   ├── TooExpensive          OPERATION_TOO_EXPENSIVE
+    │   ├── RateLimited           RATE_LIMITED
     │   ├── BadUserInput          BAD_USER_INPUT
     │   ├── MethodNotAllowed      METHOD_NOT_ALLOWED
     │   ├── NotAcceptable         NOT_ACCEPTABLE
@@ -16,6 +19,7 @@
     │   │   └── InvalidPageSize   INVALID_PAGE_SIZE
     │   ├── Unauthenticated       UNAUTHENTICATED
     │   └── Forbidden             FORBIDDEN
+    │       └── NoIntrospection   INTROSPECTION_FORBIDDEN
     ├── SourceError               a backend did not answer as it must
     │   ├── SourceUnavailable     SOURCE_UNAVAILABLE
     │   ├── SourceTimeout         SOURCE_TIMEOUT
@@ -34,6 +38,13 @@ each code; a test compares the two.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+
+MANY = 1_000_000_000
+"""Beyond this nobody counts."""
+
 
 class TradegraphError(Exception):
     """Root of the tree. `code` is stable, `message` is public, `detail` is for the log."""
@@ -45,6 +56,11 @@ class TradegraphError(Exception):
         super().__init__(message or self.default)
         self.message = message or self.default
         self.detail = detail
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """What a program may want to read beside the code."""
+        return {}
 
 
 class RequestError(TradegraphError):
@@ -70,6 +86,45 @@ class DocumentTooLarge(RequestError):
 
     code = "DOCUMENT_TOO_LARGE"
     default = "The document selects too many fields once its fragments are put in place; ask for less at a time."
+
+
+class LimitExceeded(RequestError):
+    """The request is beyond one of the limits that hold before any work; `name` is the limit's."""
+
+    code = "LIMIT_EXCEEDED"
+
+    def __init__(self, name: str, most: int, actual: int, message: str | None = None) -> None:
+        super().__init__(message or f"The limit '{name}' is {most}; this request has {actual if actual < MANY else 'more'}.")
+        self.name = name
+        self.most = most
+        self.actual = actual
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """The limit, as `limit {name max actual}`."""
+        return {"limit": {"name": self.name, "max": self.most, "actual": min(self.actual, MANY)}}
+
+
+class TooExpensive(LimitExceeded):
+    """The operation would ask more of the backends than this caller's operations may."""
+
+    code = "OPERATION_TOO_EXPENSIVE"
+
+    def __init__(self, name: str, most: int, actual: int) -> None:
+        super().__init__(name, most, actual, f"This operation would need {actual} of '{name}', and {most} are allowed.")
+
+
+class RateLimited(LimitExceeded):
+    """The caller has asked too much in too short a time. `retry_after` is in seconds."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(
+        self, name: str, most: int, actual: int, *, retry_after: int, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(name, most, actual, f"Too much at a time for '{name}'; try again in {retry_after} s.")
+        self.retry_after = retry_after
+        self.headers = {"retry-after": str(retry_after), **(headers or {})}
 
 
 class BadUserInput(RequestError):
@@ -140,6 +195,13 @@ class Forbidden(RequestError):
 
     code = "FORBIDDEN"
     default = "Your role may not see this."
+
+
+class NoIntrospection(Forbidden):
+    """The caller's roles may not read the schema."""
+
+    code = "INTROSPECTION_FORBIDDEN"
+    default = "Your role may not read the schema; take it from the published `schema.graphql`."
 
 
 class SourceError(TradegraphError):

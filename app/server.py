@@ -21,6 +21,7 @@ from app.endpoint.http import GraphQLEndpoint
 from app.endpoint.service import Service
 from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Operation, ReferenceEngine
+from app.execution.limits import DocumentLimits
 from app.execution.plans import PlanEngine
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
@@ -50,8 +51,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(principal=who, sources=sources, now=clock(), selection=operation.selection)
 
-    core, tokens = schema._schema, settings.server.max_tokens  # noqa: SLF001 - no other way to graphql-core's
-    plans = PlanEngine(core, max_tokens=tokens)
+    core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
+    plans = PlanEngine(core, limits=limits)
     explainer = Explainer(settings, sources, plans)
 
     async def explain(who: Principal, operation: Operation) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         return (await explainer.explain(operation, who, Assumptions())).as_json()
 
     service = Service(
-        plans if settings.engine == "plan" else ReferenceEngine(core, max_tokens=tokens),
+        plans if settings.engine == "plan" else ReferenceEngine(core, limits=limits),
         make_context,
         explain=explain,
         timeout=settings.server.request_timeout,
@@ -85,6 +86,22 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     app = Starlette(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
     return app
+
+
+def document_limits(settings: Settings) -> DocumentLimits:
+    """What a document may ask for at most."""
+    most = settings.limits
+    return DocumentLimits(
+        tokens=settings.server.max_tokens,
+        depth=most.max_depth,
+        aliases=most.max_aliases,
+        root_fields=most.max_root_fields,
+        fields=most.max_fields,
+        directives=most.max_directives,
+        directives_per_place=most.max_directives_per_place,
+        list_items=most.max_list_items,
+        introspection_depth=most.max_introspection_depth,
+    )
 
 
 def masters(settings: Settings) -> frozenset[str]:

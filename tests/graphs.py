@@ -14,6 +14,7 @@ from app.endpoint.http import GraphQLEndpoint
 from app.endpoint.service import Service
 from app.errors import Forbidden, SourceTimeout, Unauthenticated
 from app.execution.engine import Operation, ReferenceEngine
+from app.execution.limits import DocumentLimits
 
 TOKEN = "Bearer buyer"
 
@@ -129,5 +130,5 @@ def small_graph(gate: Gate | None = None, *, timeout: float = 10.0, max_body_byt
     def context(who: Principal, operation: Operation) -> dict[str, object]:
         return {"who": who, "gate": gate, "selection": operation.selection}
 
-    engine = ReferenceEngine(schema._schema, max_tokens=200)
+    engine = ReferenceEngine(schema._schema, limits=DocumentLimits(tokens=200))
     return GraphQLEndpoint(Service(engine, context, timeout=timeout), Doorman(), max_body_bytes=max_body_bytes)

@@ -7,6 +7,7 @@ from graphql import build_schema
 
 from app.execution.documents import Document, DocumentCache
 from app.execution.engine import ReferenceEngine, Request, RequestRefused
+from app.execution.limits import DocumentLimits
 
 SCHEMA = build_schema(
     """
@@ -19,7 +20,7 @@ SCHEMA = build_schema(
 
 
 def cache(characters: int = 1_000_000) -> DocumentCache:
-    return DocumentCache(SCHEMA, max_tokens=1000, characters=characters)
+    return DocumentCache(SCHEMA, limits=DocumentLimits(tokens=1000), characters=characters)
 
 
 def test_valid_document_is_parsed_once():

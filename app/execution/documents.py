@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -17,7 +18,8 @@ from graphql import (
     validate,
 )
 
-from app.errors import DocumentTooLarge, ParseFailed, ValidationFailed
+from app.errors import DocumentTooLarge, LimitExceeded, ParseFailed, ValidationFailed
+from app.execution.limits import DocumentLimits, Measure, check_limits
 from app.execution.selection import Selection
 from app.execution.size import check_size
 
@@ -29,6 +31,7 @@ class Document:
     """A valid document, and what was found out about its operations, by their names."""
 
     node: DocumentNode
+    measures: Mapping[str | None, Measure]
     selections: dict[str | None, Selection] = field(default_factory=dict)
     prepared: dict[str | None, Any] = field(default_factory=dict)
 
@@ -49,35 +52,46 @@ class DocumentCache:
     Long ones and wrong ones are not kept; a flood of either must not push out what clients really send.
     """
 
-    def __init__(self, schema: GraphQLSchema, *, max_tokens: int, characters: int = 1_000_000) -> None:
+    def __init__(self, schema: GraphQLSchema, *, limits: DocumentLimits, characters: int = 1_000_000) -> None:
         self._schema = schema
-        self._max_tokens = max_tokens
+        self._limits = limits
         self._longest = characters // 20
         self._documents: LRUCache[str, Document] = LRUCache(maxsize=characters, getsizeof=_length)
 
     def __len__(self) -> int:
         return len(self._documents)
 
-    def get(self, text: str) -> Document | tuple[GraphQLError, ...]:
-        """The document, or what is wrong with it, each error with its code."""
+    def get(self, text: str, *, suggest: bool = False) -> Document | tuple[GraphQLError, ...]:
+        """The document, or what is wrong with it, each error with its code; with `suggest` what could be meant."""
         known = self._documents.get(text)
         if known is not None:
             return known
         try:
-            node = parse(text, max_lexical_tokens=self._max_tokens, max_comments=self._max_tokens)
+            node = self._parsed(text)
+            measures = check_limits(node, self._limits)
+            check_size(node)
         except GraphQLSyntaxError as error:
             return (coded(error, ParseFailed.code),)
-        try:
-            check_size(node)
-        except DocumentTooLarge as error:
-            return (coded(GraphQLError(error.message), error.code),)
-        errors = validate(self._schema, node, specified_rules, max_errors=MAX_ERRORS)
+        except (DocumentTooLarge, LimitExceeded) as error:
+            return (coded(GraphQLError(error.message, extensions={**error.extensions}), error.code),)
+        errors = validate(
+            self._schema, node, specified_rules, max_errors=MAX_ERRORS, hide_suggestions=not suggest
+        )
         if errors:
             return tuple(coded(error, ValidationFailed.code) for error in errors)
-        document = Document(node)
+        document = Document(node, measures)
         if len(text) <= self._longest:
             self._documents[text] = document
         return document
+
+    def _parsed(self, text: str) -> DocumentNode:
+        most = self._limits.tokens
+        try:
+            return parse(text, max_lexical_tokens=most, max_comments=most)
+        except GraphQLSyntaxError as error:
+            if "Document contains more than" in error.message:
+                raise LimitExceeded("tokens", most, most + 1) from None
+            raise
 
 
 def coded(error: GraphQLError, code: str) -> GraphQLError:

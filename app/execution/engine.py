@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -24,6 +24,7 @@ from graphql import (
 from app.errors import BadUserInput, RequestError
 from app.execution.documents import Document, DocumentCache, KnownDocument, coded
 from app.execution.executor import LeanExecutor, Leaves
+from app.execution.limits import NORMAL, DocumentLimits
 from app.execution.selection import Selection, selected_fields
 
 
@@ -32,7 +33,8 @@ class Request:
     """What a client sent, of the right JSON types and no more than that.
 
     Instead of its text it may name a document that the gateway keeps: by `document_id`, or in its extensions. `known`
-    is that document, once it was found; it is run in place of the text.
+    is that document, once it was found; it is run in place of the text. `suggests`: errors may name parts of the schema
+    that could be meant.
     """
 
     query: str = ""
@@ -41,12 +43,14 @@ class Request:
     extensions: dict[str, Any] = field(default_factory=dict)
     document_id: str | None = None
     known: KnownDocument | None = None
+    suggests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A valid document and the one of its operations that is to run. `variables` are as sent; `selection` names
-    every field that it selects anywhere, by type; `document_id` is that of a document that the gateway keeps."""
+    every field that it selects anywhere, by type; `document_id` is that of a document that the gateway keeps.
+    `introspects`: it reads the schema. `suggests` and `extensions` are the request's."""
 
     document: DocumentNode
     definition: OperationDefinitionNode
@@ -54,6 +58,9 @@ class Operation:
     selection: Selection
     kept: dict[str | None, Any] = field(default_factory=dict)
     document_id: str | None = None
+    introspects: bool = False
+    suggests: bool = False
+    extensions: Mapping[str, Any] = field(default_factory=dict)
 
     def prepared(self, make: Callable[[Operation], Any]) -> Any:
         """What an engine found out about the operation: made once and kept as long as its document."""
@@ -84,8 +91,8 @@ class RequestRefused(RequestError):
 class Engine(Protocol):
     """Runs operations. Errors of fields are in the result; a request that cannot run raises RequestRefused."""
 
-    def document(self, text: str) -> Document:
-        """Parse and validate."""
+    def document(self, text: str, *, suggest: bool = False) -> Document:
+        """Parse and validate. With `suggest`, errors name parts of the schema that could be meant."""
         ...
 
     def prepare(self, request: Request) -> Operation:
@@ -100,14 +107,14 @@ class Engine(Protocol):
 class ReferenceEngine:
     """graphql-core, field by field: right by definition, and the measure for any other engine."""
 
-    def __init__(self, schema: GraphQLSchema, *, max_tokens: int = 10_000) -> None:
+    def __init__(self, schema: GraphQLSchema, *, limits: DocumentLimits = NORMAL) -> None:
         self._schema = schema
-        self._documents = DocumentCache(schema, max_tokens=max_tokens)
         self._leaves = Leaves()
+        self._documents = DocumentCache(schema, limits=limits)
 
-    def document(self, text: str) -> Document:
+    def document(self, text: str, *, suggest: bool = False) -> Document:
         """See `Engine.document`."""
-        document = self._documents.get(text)
+        document = self._documents.get(text, suggest=suggest)
         if isinstance(document, tuple):
             raise RequestRefused(document)
         return document
@@ -115,7 +122,7 @@ class ReferenceEngine:
     def prepare(self, request: Request) -> Operation:
         """See `Engine.prepare`."""
         known = request.known
-        document = known.document if known else self.document(request.query)
+        document = known.document if known else self.document(request.query, suggest=request.suggests)
         definition = chosen(document.node, request.operation_name)
         name = definition.name.value if definition.name else None
         if name not in document.selections:
@@ -127,6 +134,9 @@ class ReferenceEngine:
             document.selections[name],
             document.prepared,
             known.id if known else None,
+            introspects=document.measures[name].entries > 0,
+            suggests=request.suggests,
+            extensions=request.extensions,
         )
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
@@ -138,6 +148,7 @@ class ReferenceEngine:
             raw_variable_values=operation.variables,
             operation_name=operation.name,
             leaves=self._leaves,
+            hide_suggestions=not operation.suggests,
         )
         if isinstance(executor, list):
             raise RequestRefused([coded(error, BadUserInput.code) for error in executor])

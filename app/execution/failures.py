@@ -8,7 +8,7 @@ from typing import Any
 from graphql import GraphQLError
 from strawberry.exceptions import StrawberryInputCoercionError
 
-from app.errors import BadUserInput, RequestError, SourceError, TradegraphError
+from app.errors import BadUserInput, LimitExceeded, RequestError, SourceError, TradegraphError
 from app.telemetry import report
 
 
@@ -29,6 +29,8 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
     formatted["extensions"] = extensions = {}
     if cause is None:
         extensions["code"] = (error.extensions or {}).get("code", BadUserInput.code)
+        if extensions["code"] == LimitExceeded.code:
+            extensions |= error.extensions or {}
         return formatted
     public = cause if isinstance(cause, TradegraphError) else TradegraphError()
     formatted["message"] = public.message
@@ -42,7 +44,7 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
 
 def failure(error: TradegraphError) -> dict[str, Any]:
     """An error of the whole request, which has neither path nor place in a document."""
-    return {"message": error.message, "extensions": {"code": error.code}}
+    return {"message": error.message, "extensions": {"code": error.code, **error.extensions}}
 
 
 def _cause(error: GraphQLError) -> BaseException | None:

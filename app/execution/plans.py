@@ -20,6 +20,7 @@ from app.execution.compiler import EVERYTHING, Compiler, Rights
 from app.execution.completion import Completion
 from app.execution.documents import Document, coded
 from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, closing_reads
+from app.execution.limits import NORMAL, DocumentLimits
 from app.execution.runner import Reading, shaped
 from app.execution.shape import Level, PlanField, Tree
 from app.execution.shaping import Shaper, generate
@@ -83,15 +84,15 @@ def _constants(tree: Tree) -> Iterator[tuple[int, dict[str, Any]]]:
 class PlanEngine:
     """Runs plans; `reference` runs what is not compiled."""
 
-    def __init__(self, schema: GraphQLSchema, *, max_tokens: int = 10_000, most_fields: int = MOST_FIELDS) -> None:
+    def __init__(self, schema: GraphQLSchema, *, limits: DocumentLimits = NORMAL, most_fields: int = MOST_FIELDS) -> None:
         self._schema = schema
-        self._reference = ReferenceEngine(schema, max_tokens=max_tokens)
+        self._reference = ReferenceEngine(schema, limits=limits)
         self._plans: LRUCache[Any, Plan] = LRUCache(maxsize=most_fields, getsizeof=lambda plan: plan.tree.size)
         self._largest_kept = most_fields // 20
 
-    def document(self, text: str) -> Document:
+    def document(self, text: str, *, suggest: bool = False) -> Document:
         """See `Engine.document`."""
-        return self._reference.document(text)
+        return self._reference.document(text, suggest=suggest)
 
     def prepare(self, request: Request) -> Operation:
         """See `Engine.prepare`."""
@@ -117,7 +118,10 @@ class PlanEngine:
         if not survey.compiles:
             return None
         variables = get_variable_values(
-            self._schema, operation.definition.variable_definitions or (), operation.variables
+            self._schema,
+            operation.definition.variable_definitions or (),
+            operation.variables,
+            hide_suggestions=not operation.suggests,
         )
         if isinstance(variables, list):
             raise RequestRefused([coded(error, BadUserInput.code) for error in variables])
