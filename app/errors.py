@@ -41,7 +41,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-
 MANY = 1_000_000_000
 """Beyond this nobody counts."""
 
@@ -94,7 +93,8 @@ class LimitExceeded(RequestError):
     code = "LIMIT_EXCEEDED"
 
     def __init__(self, name: str, most: int, actual: int, message: str | None = None) -> None:
-        super().__init__(message or f"The limit '{name}' is {most}; this request has {actual if actual < MANY else 'more'}.")
+        has = str(actual) if actual < MANY else "far more"
+        super().__init__(message or f"The limit '{name}' is {most}; this request has {has}.")
         self.name = name
         self.most = most
         self.actual = actual

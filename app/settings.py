@@ -151,8 +151,8 @@ class Budget(Section):
 
 
 class BudgetSettings(Section):
-    """`[budgets]`: the budget of each client, `roles` and `clients` as in `[limits]`. `show` are the roles that are told
-    the cost of every answer; others may ask for it. `redis_url`: budgets that several workers share."""
+    """`[budgets]`: the budget of each client; `roles` and `clients` as in `[limits]`. `show` are the roles that are
+    told the cost of every answer; others may ask for it. `redis_url`: where several workers keep one budget."""
 
     mode: Literal["enforce", "measure"] = "enforce"
     redis_url: SecretStr | None = None

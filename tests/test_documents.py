@@ -48,7 +48,7 @@ def test_least_recently_used_document_goes_first():
 
 
 def selection(query: str, name: str | None = None) -> dict[str, set[str]]:
-    operation = ReferenceEngine(SCHEMA).prepare(Request(query, name))
+    operation = ReferenceEngine(SCHEMA, limits=DocumentLimits(depth=50)).prepare(Request(query, name))
     return {type_name: set(fields) for type_name, fields in operation.selection.items()}
 
 

@@ -10,11 +10,16 @@ import pytest
 
 from app.errors import DocumentTooLarge
 from app.execution.engine import Request, RequestRefused
+from app.execution.limits import DocumentLimits
 from app.execution.plans import PlanEngine
 from app.schema import build_schema
 from tests.test_plans import SMALL, Calls, Row, run
 
 SCHEMA = build_schema()._schema
+MOST = 10**15
+WIDE = DocumentLimits(
+    tokens=10_000, depth=MOST, aliases=MOST, root_fields=MOST, fields=MOST, directives=MOST, directives_per_place=MOST
+)
 
 
 # What is kept
@@ -106,7 +111,8 @@ def comparing(depth: int) -> str:
     ids=["places", "many places", "pairs", "wide pairs", "leaves", "fragments", "depth", "operations"],
 )  # fmt: skip
 def test_bomb_is_refused_quickly(text: str, no_collection: None) -> None:
-    engine = PlanEngine(SCHEMA)
+    """Where the limits of `app/execution/limits.py` are as wide as can be, what follows them still holds."""
+    engine = PlanEngine(SCHEMA, limits=WIDE)
     started = time.process_time()
     with pytest.raises((RequestRefused, DocumentTooLarge)) as caught:
         engine.plan_for(engine.prepare(Request(text)))
@@ -118,7 +124,7 @@ def test_bomb_is_refused_quickly(text: str, no_collection: None) -> None:
 def test_fragments_that_repeat_themselves_count_once() -> None:
     chain = " ".join(f"fragment F{n} on Customer {{ parent {{ ...F{n + 1} ...F{n + 1} }} }}" for n in range(40))
     text = f'{{ customer(by: {{ number: "1" }}) {{ ...F0 }} }} {chain} fragment F40 on Customer {{ name }}'
-    engine = PlanEngine(SCHEMA)
+    engine = PlanEngine(SCHEMA, limits=WIDE)
     plan = engine.plan_for(engine.prepare(Request(text)))
     assert plan is not None
     assert plan.tree.size < 200

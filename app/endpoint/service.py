@@ -18,6 +18,7 @@ from app.errors import (
     AuthenticationUnavailable,
     DeadlineExceeded,
     MethodNotAllowed,
+    RateLimited,
     RequestError,
     TradegraphError,
     Unauthenticated,
@@ -29,10 +30,12 @@ from app.telemetry import RequestScope, current, log, report
 STATUS = {
     "UNAUTHENTICATED": 401,
     "FORBIDDEN": 403,
+    "INTROSPECTION_FORBIDDEN": 403,
     "METHOD_NOT_ALLOWED": 405,
     "NOT_ACCEPTABLE": 406,
     "PAYLOAD_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
+    "RATE_LIMITED": 429,
     "INTERNAL": 500,
     "AUTHENTICATION_UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
@@ -206,6 +209,8 @@ def refusal(error: TradegraphError) -> Answer:
         headers["allow"] = "GET, POST"
     elif isinstance(error, AuthenticationUnavailable):
         headers["retry-after"] = "10"
+    elif isinstance(error, RateLimited):
+        headers |= error.headers
     formatted = failure(error)
     if not isinstance(error, RequestError):
         formatted["extensions"]["errorId"] = report(error)

@@ -74,9 +74,7 @@ class DocumentCache:
             return (coded(error, ParseFailed.code),)
         except (DocumentTooLarge, LimitExceeded) as error:
             return (coded(GraphQLError(error.message, extensions={**error.extensions}), error.code),)
-        errors = validate(
-            self._schema, node, specified_rules, max_errors=MAX_ERRORS, hide_suggestions=not suggest
-        )
+        errors = validate(self._schema, node, specified_rules, max_errors=MAX_ERRORS, hide_suggestions=not suggest)
         if errors:
             return tuple(coded(error, ValidationFailed.code) for error in errors)
         document = Document(node, measures)

@@ -24,7 +24,7 @@ from graphql import (
 from app.errors import BadUserInput, RequestError
 from app.execution.documents import Document, DocumentCache, KnownDocument, coded
 from app.execution.executor import LeanExecutor, Leaves
-from app.execution.limits import NORMAL, DocumentLimits
+from app.execution.limits import NORMAL, DocumentLimits, check_variables
 from app.execution.selection import Selection, selected_fields
 
 
@@ -110,6 +110,7 @@ class ReferenceEngine:
     def __init__(self, schema: GraphQLSchema, *, limits: DocumentLimits = NORMAL) -> None:
         self._schema = schema
         self._leaves = Leaves()
+        self._limits = limits
         self._documents = DocumentCache(schema, limits=limits)
 
     def document(self, text: str, *, suggest: bool = False) -> Document:
@@ -123,6 +124,7 @@ class ReferenceEngine:
         """See `Engine.prepare`."""
         known = request.known
         document = known.document if known else self.document(request.query, suggest=request.suggests)
+        check_variables(request.variables, self._limits)
         definition = chosen(document.node, request.operation_name)
         name = definition.name.value if definition.name else None
         if name not in document.selections:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from graphql import (
     DirectiveNode,
@@ -46,6 +47,8 @@ class DocumentLimits:
     directives_per_place: int = 5
     list_items: int = 500
     introspection_depth: int = 1
+    operations: int = 50
+    variable_values: int = 10_000
 
 
 NORMAL = DocumentLimits()
@@ -88,18 +91,38 @@ def check_limits(document: DocumentNode, limits: DocumentLimits) -> Mapping[str 
     """The measure of each operation by its name; raises LimitExceeded for the first limit that one is beyond."""
     _check_text(document, limits)
     measured = _Measuring(document)
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    _check("operations", len(operations), limits.operations)
     found: dict[str | None, Measure] = {}
-    for node in document.definitions:
-        if isinstance(node, OperationDefinitionNode):
-            measure = measured.of(node.selection_set)
-            _check("fields", measure.fields, limits.fields)
-            _check("depth", measure.deep, limits.depth)
-            _check("rootFields", measure.width, limits.root_fields)
-            if measure.entries:
-                _check("introspectionFields", measure.entries, MOST_INTROSPECTED)
-                _check("introspectionDepth", measure.lists, limits.introspection_depth)
-            found[node.name.value if node.name else None] = measure
+    for node in operations:
+        measure = measured.of(node.selection_set)
+        _check("fields", measure.fields, limits.fields)
+        _check("depth", measure.deep, limits.depth)
+        _check("rootFields", measure.width, limits.root_fields)
+        if measure.entries:
+            _check("introspectionFields", measure.entries, MOST_INTROSPECTED)
+            _check("introspectionDepth", measure.lists, limits.introspection_depth)
+        found[node.name.value if node.name else None] = measure
     return found
+
+
+def check_variables(variables: Mapping[str, Any], limits: DocumentLimits) -> None:
+    """Raises LimitExceeded for a list that is too long, or for more values in all than any operation takes: for each
+    that is wrong graphql-core would make an error."""
+    values = 0
+    waiting: list[Any] = [variables]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            inner: Iterable[Any] = value.values()
+        elif isinstance(value, list):
+            _check("listItems", len(value), limits.list_items)
+            inner = value
+        else:
+            continue
+        values += len(value)
+        _check("variableValues", values, limits.variable_values)
+        waiting.extend(inner)
 
 
 def _check(name: str, actual: int, most: int) -> None:

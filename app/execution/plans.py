@@ -84,7 +84,9 @@ def _constants(tree: Tree) -> Iterator[tuple[int, dict[str, Any]]]:
 class PlanEngine:
     """Runs plans; `reference` runs what is not compiled."""
 
-    def __init__(self, schema: GraphQLSchema, *, limits: DocumentLimits = NORMAL, most_fields: int = MOST_FIELDS) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, *, limits: DocumentLimits = NORMAL, most_fields: int = MOST_FIELDS
+    ) -> None:
         self._schema = schema
         self._reference = ReferenceEngine(schema, limits=limits)
         self._plans: LRUCache[Any, Plan] = LRUCache(maxsize=most_fields, getsizeof=lambda plan: plan.tree.size)
