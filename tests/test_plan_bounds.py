@@ -18,7 +18,14 @@ from tests.test_plans import SMALL, Calls, Row, run
 SCHEMA = build_schema()._schema
 MOST = 10**15
 WIDE = DocumentLimits(
-    tokens=10_000, depth=MOST, aliases=MOST, root_fields=MOST, fields=MOST, directives=MOST, directives_per_place=MOST
+    tokens=10_000,
+    operations=MOST,
+    depth=MOST,
+    aliases=MOST,
+    root_fields=MOST,
+    fields=MOST,
+    directives=MOST,
+    directives_per_place=MOST,
 )
 
 
