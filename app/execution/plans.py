@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from cachetools import LRUCache
-from graphql import ExecutionResult, FragmentDefinitionNode, GraphQLError, GraphQLObjectType, GraphQLSchema
-from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from graphql import ExecutionResult, FragmentDefinitionNode, GraphQLObjectType, GraphQLSchema
+from graphql.execution.values import VariableValues, get_variable_values
 
 from app.errors import BadUserInput
+from app.execution.arguments import Reader, reader
 from app.execution.collect import Collector, Switches
 from app.execution.compiler import EVERYTHING, Compiler, Rights
 from app.execution.completion import Completion
@@ -24,7 +25,7 @@ from app.execution.limits import NORMAL, DocumentLimits
 from app.execution.runner import Reading, shaped
 from app.execution.shape import Level, PlanField, Tree
 from app.execution.shaping import Shaper, generate
-from app.execution.survey import Survey, uses_variables
+from app.execution.survey import Survey
 
 MOST_FIELDS = 100_000
 """Fields of all plans that are kept together. The plan used longest ago goes first; one that has more than a twentieth
@@ -33,12 +34,12 @@ of them is made anew each time, so that a few such do not push out what clients 
 
 @dataclass(slots=True)
 class Plan:
-    """A compiled operation. `constants` are the arguments of fields that use no variable, by field."""
+    """A compiled operation. `arguments` reads the arguments of an edge, by field."""
 
     tree: Tree
     text: str
     shapers: Mapping[int, Shaper]
-    constants: dict[int, dict[str, Any]]
+    arguments: Mapping[int, Reader]
     early: tuple[PlanField, ...]
     types: dict[tuple[int, type], str | None] = field(default_factory=dict)
 
@@ -69,16 +70,8 @@ def make_plan(schema: GraphQLSchema, operation: Operation, switches: Switches, r
     tree = compiler.compile(root, operation.definition.selection_set)
     text, shapers = generate(tree)
     early = tuple(one for one in tree.walk() if one.edge and one.edge.early and not one.refused)
-    return Plan(tree, text, shapers, dict(_constants(tree)), early)
-
-
-def _constants(tree: Tree) -> Iterator[tuple[int, dict[str, Any]]]:
-    for one in tree.walk():
-        if one.edge is None or any(uses_variables(argument.value) for argument in one.nodes[0].arguments or ()):
-            continue
-        with suppress(GraphQLError):  # What cannot be read fails when the plan runs, with a path.
-            values = get_argument_values(one.parent.fields[one.name], one.nodes[0])
-            yield one.index, one.edge.plain_arguments(values)
+    arguments = {one.index: reader(one) for one in tree.walk() if one.edge}
+    return Plan(tree, text, shapers, arguments, early)
 
 
 class PlanEngine:

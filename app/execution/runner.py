@@ -1,23 +1,31 @@
 """Runs a plan: reads level by level, then shapes from the leaves up.
 
-Every edge of a selection is asked once, for all rows of the selection, as soon as the rows are known; edges of one
-level run side by side. Nothing is shaped before all is read. A failure anywhere hands the rows to `completion`.
+Every edge of a selection is asked once, for all rows of the selection, as soon as the rows are known; edges that are
+known at the same time run side by side. Nothing is shaped before all is read. A failure anywhere hands the rows to
+`completion`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLError, GraphQLNonNull
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues
 
 from app.errors import Forbidden, TradegraphError
 from app.execution.shape import Level, PlanField, Selection
 
 if TYPE_CHECKING:
     from app.execution.plans import Plan
+
+Waiting = list[tuple[PlanField, Sequence[Any]]]
+"""Edges that can be asked, each with its rows."""
+
+
+_NULL = type(None)
 
 
 class Reading:
@@ -30,22 +38,26 @@ class Reading:
         self.values: dict[int, Sequence[Any]] = {}
         self.failed = False
         self._variables = variables
+        self._arguments: dict[int, dict[str, Any] | Exception] = {}
 
     async def root(self) -> None:
         """Read everything, from the root's fields down."""
         root = self.plan.tree.root
         self.rows[root.index] = (None,)
         for one in self.plan.early:
-            arguments = self.arguments(one)
+            arguments = self._arguments_of(one)
             if one.edge is not None and one.edge.early is not None and not isinstance(arguments, Exception):
                 one.edge.early(self.ctx, **arguments)
         await _together([self._root_field(one) for one in root.columns])
 
     async def _root_field(self, one: PlanField) -> None:
         edge = one.edge
-        arguments = self.arguments(one)
-        if one.refused or edge is None or isinstance(arguments, Exception):
-            self._fail(one, 1, arguments if isinstance(arguments, Exception) else Forbidden())
+        if one.refused or edge is None:
+            self._fail(one, 1, Forbidden())
+            return
+        arguments = self._arguments_of(one)
+        if isinstance(arguments, Exception):
+            self._fail(one, 1, arguments)
             return
         if edge.known_key is not None and one.level is not None and one.level.only is not None:
             self._read_ahead(one.level.only, edge.known_key(**arguments))
@@ -59,38 +71,17 @@ class Reading:
         """Start, beside the object itself, what is read by its key."""
         if key is None:
             return
-        for one in selection.fields:
+        for one in selection.columns:
             if one.edge is not None and one.edge.ahead is not None and not one.refused:
-                arguments = self.arguments(one)
+                arguments = self._arguments_of(one)
                 if not isinstance(arguments, Exception):
                     one.edge.ahead(self.ctx, key, **arguments)
 
-    async def _selection(self, selection: Selection, rows: Sequence[Any]) -> None:
-        self.rows[selection.index] = rows
-        if rows:
-            await _together([self._field(one, rows) for one in selection.columns])
-        else:
-            for one in selection.columns:
-                self.values[one.index] = ()
-                self._nothing_below(one)
-
-    def _nothing_below(self, one: PlanField) -> None:
-        for selection in one.level.selections.values() if one.level else ():
-            self.rows[selection.index] = ()
-            for below in selection.columns:
-                self.values[below.index] = ()
-                self._nothing_below(below)
-
     async def _field(self, one: PlanField, rows: Sequence[Any]) -> None:
-        if one.refused:
-            self._fail(one, len(rows), Forbidden())
-        elif one.edge is None:
-            await self._answered(one, _attributes(rows, one.attribute or ""))
-        else:
-            await self._answered(one, await self._edge(one, rows))
+        await self._answered(one, await self._edge(one, rows))
 
     async def _edge(self, one: PlanField, rows: Sequence[Any]) -> Sequence[Any]:
-        arguments = self.arguments(one)
+        arguments = self._arguments_of(one)
         if isinstance(arguments, Exception):
             return [arguments] * len(rows)
         try:
@@ -104,64 +95,86 @@ class Reading:
         return answers
 
     async def _answered(self, one: PlanField, values: Sequence[Any]) -> None:
+        waiting: Waiting = []
+        self._take(one, values, waiting)
+        await _together([self._field(below, rows) for below, rows in waiting])
+
+    def _take(self, one: PlanField, values: Sequence[Any], waiting: Waiting) -> None:
+        """Keep a column, and everything below it that is known without asking; what must be asked is `waiting`."""
         self.values[one.index] = values
         if one.level is not None:
-            await self._level(one.level, self._objects(one, values))
+            for selection, rows in self._by_selection(one.level, self._objects(one, values)):
+                self._take_rows(selection, rows, waiting)
         elif _failures(values) or (isinstance(one.type, GraphQLNonNull) and None in values):
             self.failed = True
 
-    async def _level(self, level: Level, objects: Mapping[int, Any]) -> None:
-        only = level.only
-        if only is not None:
-            await self._selection(only, list(objects.values()))
-            return
+    def _take_rows(self, selection: Selection, rows: Sequence[Any], waiting: Waiting) -> None:
+        self.rows[selection.index] = rows
+        for one in selection.columns:
+            if not rows:
+                self.values[one.index] = ()
+                self._nothing_below(one)
+            elif one.refused:
+                self._fail(one, len(rows), Forbidden())
+            elif one.edge is not None:
+                waiting.append((one, rows))
+            else:
+                self._take(one, _attributes(rows, one.attribute or ""), waiting)
+
+    def _nothing_below(self, one: PlanField) -> None:
+        for selection in one.level.selections.values() if one.level else ():
+            self._take_rows(selection, (), [])
+
+    def _by_selection(self, level: Level, objects: list[Any]) -> Iterable[tuple[Selection, Sequence[Any]]]:
+        """The objects of a level by their concrete types."""
+        if level.only is not None:
+            return ((level.only, objects),)
         by_type: dict[str, list[Any]] = {name: [] for name in level.selections}
-        for value in objects.values():
+        for value in objects:
             name = self.plan.type_of(value, level)
             if name is None:
                 self.failed = True
             else:
                 by_type[name].append(value)
-        await _together([self._selection(level.selections[name], rows) for name, rows in by_type.items()])
+        return [(level.selections[name], rows) for name, rows in by_type.items()]
 
-    def _objects(self, one: PlanField, values: Sequence[Any]) -> dict[int, Any]:
+    def _objects(self, one: PlanField, values: Sequence[Any]) -> list[Any]:
         """The distinct objects in the values of a field, by identity, in their first order."""
         nullable = one.nullable
         for depth in range(one.depth):
-            if not self._sound(values, nullable=nullable[depth]):
-                values = [value for value in values if value is not None and not isinstance(value, Exception)]
+            values = self._present(distinct(values), nullable=nullable[depth])
             try:
-                values = [item for value in values for item in value]
+                values = list(chain.from_iterable(values))
             except TypeError:  # No list: completion says so in its place.
                 self.failed = True
                 values = [item for value in values if isinstance(value, (list, tuple)) for item in value]
-        if not self._sound(values, nullable=nullable[-1]):
-            values = [value for value in values if value is not None and not isinstance(value, Exception)]
-        return {id(value): value for value in values}
+        return self._present(distinct(values), nullable=nullable[-1])
 
-    def _sound(self, values: Sequence[Any], *, nullable: bool) -> bool:
-        """Whether there is neither a failure nor a null among the values."""
+    def _present(self, values: list[Any], *, nullable: bool) -> list[Any]:
+        """The values without failures and nulls; a failure, or a null where none may be, fails the reading."""
         kinds = set(map(type, values))
-        if any(issubclass(kind, Exception) for kind in kinds) or (type(None) in kinds and not nullable):
+        wrong = _are_failures(kinds)
+        if wrong or (_NULL in kinds and not nullable):
             self.failed = True
-            return False
-        return type(None) not in kinds
+        if wrong or _NULL in kinds:
+            return [value for value in values if value is not None and not isinstance(value, Exception)]
+        return values
 
     def _fail(self, one: PlanField, rows: int, error: Exception) -> None:
         self.failed = True
         self.values[one.index] = [error] * rows
         self._nothing_below(one)
 
-    def arguments(self, one: PlanField) -> dict[str, Any] | Exception:
-        """The field's arguments as its function takes them; an exception if they cannot be read."""
-        constant = self.plan.constants.get(one.index)
-        if constant is not None:
-            return constant
-        try:
-            values = get_argument_values(one.parent.fields[one.name], one.nodes[0], self._variables)
-            return one.edge.plain_arguments(values) if one.edge else {}
-        except (GraphQLError, TradegraphError) as error:
-            return error
+    def _arguments_of(self, one: PlanField) -> dict[str, Any] | Exception:
+        """The arguments of an edge as its function takes them; an exception if they cannot be read."""
+        known = self._arguments.get(one.index)
+        if known is None:
+            try:
+                known = self.plan.arguments[one.index](self._variables)
+            except (GraphQLError, TradegraphError) as error:
+                known = error
+            self._arguments[one.index] = known
+        return known
 
 
 def _attributes(rows: Sequence[Any], name: str) -> list[Any]:
@@ -193,41 +206,56 @@ def shaped(reading: Reading) -> dict[str, Any]:
 
 
 def _shape(reading: Reading, selection: Selection) -> list[Any]:
-    rows = reading.rows[selection.index]
-    columns = [_column(reading, one) for one in selection.columns] if rows else ()
-    return reading.plan.shapers[selection.index](rows, *columns) if rows else []
+    rows = reading.rows.get(selection.index)
+    if not rows:
+        return []
+    columns = [_column(reading, one) for one in selection.columns]
+    return reading.plan.shapers[selection.index](rows, *columns)
 
 
 def _column(reading: Reading, one: PlanField) -> Sequence[Any]:
-    values = reading.values[one.index]
-    if one.level is None:
+    """The values of a column with what its objects have become, row by row."""
+    level, values = one.level, reading.values[one.index]
+    if level is None:
         return values
-    selections = one.level.selections.values()
-    if one.level.only is not None:
-        (selection,) = selections
-        rows = reading.rows[selection.index]
-        made = _shape(reading, selection)
-        if one.depth == 0 and len(rows) == len(values):
-            return made  # Every value is another object, in this order.
-        by_id = dict(zip(map(id, rows), made, strict=True))
-    else:
-        by_id = {}
-        for selection in selections:
-            rows = reading.rows.get(selection.index, ())
-            by_id.update(zip(map(id, rows), _shape(reading, selection), strict=True))
+    rows: list[Any] = []
+    made: list[Any] = []
+    for selection in level.selections.values():
+        rows += reading.rows.get(selection.index, ())
+        made += _shape(reading, selection)
+    return _placed(values, one.depth, rows, made, in_order=level.only is not None)
+
+
+def _placed(
+    values: Sequence[Any], depth: int, rows: Sequence[Any], made: Sequence[Any], *, in_order: bool
+) -> Sequence[Any]:
+    """What the rows have become, in the places where the values hold them; `in_order` if the rows have the order in
+    which the values first hold them."""
+    if depth == 0:
+        if in_order and len(values) == len(rows):
+            return made  # Each row stands in one place, and nothing else in any.
+        return _looked_up(values, rows, made)
+    lists = distinct(values)
+    inner = list(chain.from_iterable(value for value in lists if value is not None))
+    pieces = iter(_placed(inner, depth - 1, rows, made, in_order=in_order))
+    cut = [None if value is None else list(islice(pieces, len(value))) for value in lists]
+    return cut if len(lists) == len(values) else _looked_up(values, lists, cut)
+
+
+def _looked_up(values: Sequence[Any], rows: Sequence[Any], made: Sequence[Any]) -> list[Any]:
+    by_id = dict(zip(map(id, rows), made, strict=True))
     by_id[id(None)] = None
-    if one.depth == 0:
-        return [by_id[id(value)] for value in values]
-    if one.depth == 1:
-        return [None if value is None else [by_id[id(item)] for item in value] for value in values]
-    return [_nested(value, one.depth, by_id) for value in values]
+    return list(map(by_id.__getitem__, map(id, values)))
 
 
-def _nested(value: Any, depth: int, made: Mapping[int, Any]) -> Any:
-    if value is None or depth == 0:
-        return made[id(value)]
-    return [_nested(item, depth - 1, made) for item in value]
+def distinct(values: Sequence[Any]) -> list[Any]:
+    """The values, each object once, in the order in which they first appear."""
+    return list(dict(zip(map(id, values), values, strict=True)).values())
 
 
 def _failures(values: Sequence[Any]) -> bool:
-    return any(issubclass(kind, Exception) for kind in set(map(type, values)))
+    return _are_failures(set(map(type, values)))
+
+
+def _are_failures(kinds: Iterable[type]) -> bool:
+    return any(issubclass(kind, Exception) for kind in kinds)

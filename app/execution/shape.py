@@ -1,13 +1,14 @@
 """The tree of a plan: which fields of which types an answer has, where each comes from, and what it is made of.
 
 A `Level` is a selection position: everything selected of the objects found there, by their concrete types. All objects
-of a level are read together and shaped together.
+of a level are read together and shaped together. What follows from the tree is found out once, after it is complete.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from graphql import FieldNode, GraphQLObjectType, GraphQLOutputType
@@ -31,7 +32,7 @@ class EdgeLike(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass
 class PlanField:
     """A field of a selection. Exactly one of these is its source: an edge, an attribute, or the type's own name."""
 
@@ -54,13 +55,13 @@ class PlanField:
         """Whether the field is `__typename`."""
         return self.edge is None and self.attribute is None
 
-    @property
+    @cached_property
     def is_inline(self) -> bool:
         """Whether the value is written where it stands: nothing at or below it is read, or of an abstract type."""
         return self.edge is None and not self.refused and (self.level is None or self.level.is_inline)
 
 
-@dataclass(slots=True)
+@dataclass
 class Selection:
     """What is selected of objects of one concrete type."""
 
@@ -68,13 +69,13 @@ class Selection:
     type: GraphQLObjectType
     fields: tuple[PlanField, ...] = ()
 
-    @property
-    def columns(self) -> list[PlanField]:
+    @cached_property
+    def columns(self) -> tuple[PlanField, ...]:
         """The fields whose values are there before the objects are shaped."""
-        return [one for one in self.fields if not one.is_inline]
+        return tuple(one for one in self.fields if not one.is_inline)
 
 
-@dataclass(slots=True)
+@dataclass
 class Level:
     """A position in the answer that holds objects: their selections, by the name of the concrete type."""
 
@@ -83,7 +84,7 @@ class Level:
     type_name: str
     selections: dict[str, Selection] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def only(self) -> Selection | None:
         """The one selection of a level whose type is not abstract."""
         if len(self.selections) == 1:
@@ -91,7 +92,7 @@ class Level:
             return selection if selection.type.name == self.type_name else None
         return None
 
-    @property
+    @cached_property
     def is_inline(self) -> bool:
         """Whether its objects are shaped within their parents."""
         return self.only is not None and all(one.is_inline for one in self.only.fields)

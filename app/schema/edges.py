@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache, cached_property
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -99,8 +100,12 @@ class Edge(StrawberryField):
 
     def plain_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Coerced GraphQL arguments as the function takes them, by their Python names."""
-        names = {_graphql_name(argument): argument for argument in self.arguments}
-        return {names[key].python_name: _plain(names[key].type, value) for key, value in values.items()}
+        named = self._named_arguments
+        return {named[key].python_name: _plain(named[key].type, value) for key, value in values.items()}
+
+    @cached_property
+    def _named_arguments(self) -> dict[str, StrawberryArgument]:
+        return {_graphql_name(argument): argument for argument in self.arguments}
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """graphql-core's way in: the answer for one parent, out of its level's batch."""
@@ -244,5 +249,10 @@ def _plain(type_: Any, value: Any) -> Any:
     reads = getattr(type_, "__reads_as__", None)
     if reads is None:
         return value
-    fields = {_graphql_name(one): one for one in type_.__strawberry_definition__.fields}
+    fields = _named_fields(type_)
     return reads(**{fields[key].python_name: _plain(fields[key].type, part) for key, part in value.items()})
+
+
+@cache
+def _named_fields(type_: Any) -> dict[str, StrawberryField]:
+    return {_graphql_name(one): one for one in type_.__strawberry_definition__.fields}
