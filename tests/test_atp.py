@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.resolvers.atp import Projection, Take, promise
+from app.resolvers.atp import Projection, Take, available, promise
 from app.sources.stock import Supply, SupplyKind
 
 TODAY = date(2026, 11, 21)
@@ -49,6 +49,11 @@ def test_atp_is_the_smallest_balance_from_the_day_on(projection: Projection, off
     balances = daily(projection)
     assert projection.balance(day(offset)) == balances[offset]
     assert projection.available(day(offset)) == max(Decimal(0), min(balances[offset:]))
+
+
+@given(quantities, supplies, st.integers(0, HORIZON - 1))
+def test_atp_of_one_day_is_the_projections(start: Decimal, supply: list[Supply], offset: int) -> None:
+    assert available(start, supply, day(offset)) == Projection.of(start, supply, TODAY).available(day(offset))
 
 
 @given(places, st.integers(1, 150).map(Decimal), st.none() | st.integers(0, HORIZON - 1).map(day))

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
+from operator import attrgetter
 
 from app.sources.stock import Supply
 
 NOTHING = Decimal(0)
+
+_day = attrgetter("date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,25 @@ class Projection:
                 found.append((day, available))
                 reached = available
         return found
+
+
+def available(balance: Decimal, supply: Iterable[Supply], at: date) -> Decimal:
+    """ATP(at) of a balance with its supply, for a day that is not past. It is `Projection.available` for one question:
+    an answer has a hundred of them, and most have no later changes."""
+    later: list[Supply] = []
+    for change in supply:
+        if change.date <= at:
+            balance += change.delta
+        else:
+            later.append(change)
+    lowest = balance
+    day = at
+    for change in sorted(later, key=_day) if len(later) > 1 else later:
+        if change.date > day:  # The day before is over: what its changes add up to counts.
+            lowest = min(lowest, balance)
+            day = change.date
+        balance += change.delta
+    return max(NOTHING, min(lowest, balance))
 
 
 @dataclass(frozen=True, slots=True)

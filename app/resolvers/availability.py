@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from app.resolvers.atp import NOTHING, Projection
+from app.resolvers.atp import NOTHING, Projection, available
 from app.resolvers.batching import failure
 from app.resolvers.context import Context
 from app.sources.common import Freshness, Record
@@ -31,47 +31,44 @@ class Breakdown(Record):
     backordered: Decimal
 
 
-class Availability:
-    """An item in a warehouse at a date. Its figures are reckoned when they are asked for: a list of a hundred lines
-    over three warehouses asks three hundred of these for their ATP, and none of them for its breakdown."""
+class Availability(Record, kw_only=False):
+    """An item in a warehouse at a date, which is not past. Its figures are reckoned when they are asked for: a list of
+    a hundred lines over three warehouses asks three hundred of these for their ATP, and none for its breakdown."""
 
-    __slots__ = ("_allocated", "_position", "_today", "at", "freshness", "sku", "uom", "warehouse")
-
-    sku: str
-    uom: str
-    warehouse: str
+    level: StockLevel
+    position: StockPosition
+    allocated: Decimal
     freshness: Freshness
     at: date
+    today: date
 
-    def __init__(
-        self,
-        level: StockLevel,
-        position: StockPosition,
-        allocated: Decimal,
-        freshness: Freshness,
-        at: date,
-        today: date,
-    ) -> None:
-        self.sku = level.sku
-        self.uom = level.uom
-        self.warehouse = position.warehouse
-        self.freshness = freshness
-        self.at = at
-        self._position = position
-        self._allocated = allocated
-        self._today = today
+    @property
+    def sku(self) -> str:
+        """The item."""
+        return self.level.sku
+
+    @property
+    def uom(self) -> str:
+        """The base unit, in which all figures are."""
+        return self.level.uom
+
+    @property
+    def warehouse(self) -> str:
+        """The warehouse's code."""
+        return self.position.warehouse
 
     @property
     def projection(self) -> Projection:
         """The balance over time."""
-        return Projection.of(_start(self._position) - self._allocated, self._position.supply, self._today)
+        return Projection.of(_start(self.position) - self.allocated, self.position.supply, self.today)
 
     @property
     def atp(self) -> Decimal:
         """What can be promised for the date."""
-        if not self._position.supply:
-            return max(NOTHING, _start(self._position) - self._allocated)
-        return self.projection.available(self.at)
+        balance = _start(self.position) - self.allocated
+        if self.position.supply:
+            return available(balance, self.position.supply, self.at)
+        return balance if balance > NOTHING else NOTHING
 
     @property
     def projected(self) -> Decimal:
@@ -81,18 +78,18 @@ class Availability:
     @property
     def supply(self) -> list[Supply]:
         """Known changes, by date."""
-        return sorted(self._position.supply, key=lambda change: (change.date, change.kind))
+        return sorted(self.position.supply, key=lambda change: (change.date, change.kind))
 
     @property
     def breakdown(self) -> Breakdown:
         """Where the figures come from."""
-        position = self._position
+        position = self.position
         receipts = (SupplyKind.RECEIPT, SupplyKind.TRANSFER_IN)
         inbound = (change.delta for change in position.supply if change.date <= self.at and change.kind in receipts)
         return Breakdown(
             on_hand=position.on_hand,
             reserved=position.reserved,
-            allocated=self._allocated,
+            allocated=self.allocated,
             quality_hold=position.quality_hold,
             safety_stock=position.safety_stock,
             in_transfer=position.in_transfer,
@@ -162,6 +159,8 @@ def _picture(
 ) -> Picture | Exception:
     if isinstance(level, Exception):
         return level
+    if reserved is None and not balances:
+        return Picture(level=level)
     wrong = [one for one in (failure(reserved), failure(*(one for _, one in balances))) if one is not None]
     return Picture(
         level=level,
@@ -172,23 +171,30 @@ def _picture(
 
 
 def _compose(
-    picture: Picture, places: Iterable[Warehouse], at: date, today: date, only: Sequence[str] | None
+    picture: Picture, places: Sequence[Warehouse], at: date, today: date, only: Sequence[str] | None
 ) -> list[Availability]:
     level = picture.level
     if level is None:
         return []
-    known = {position.warehouse: position for position in level.positions}
-    positions = [
-        _counted(known.get(place.code) or _empty(level.sku, place.code), picture.balances.get(place.code))
-        for place in places
-    ]
+    positions = _positions(level, picture.balances, places)
+    wanted = positions if only is None else [position for position in positions if position.warehouse in only]
     elsewhere = [one for one in picture.reservations if one.order not in level.orders]
     allocated = allocate(positions, elsewhere, today) if elsewhere else {}
     freshness = _freshness(level.freshness, picture.missing)
+    if not allocated:
+        return [Availability(level, position, NOTHING, freshness, at, today) for position in wanted]
+    return [Availability(level, position, allocated[position.warehouse], freshness, at, today) for position in wanted]
+
+
+def _positions(
+    level: StockLevel, balances: Mapping[str, Balance], places: Sequence[Warehouse]
+) -> Sequence[StockPosition]:
+    """The item's position in each place, in the order of the places."""
+    if not balances and [position.warehouse for position in level.positions] == [place.code for place in places]:
+        return level.positions
+    known = {position.warehouse: position for position in level.positions}
     return [
-        Availability(level, position, allocated.get(position.warehouse, NOTHING), freshness, at, today)
-        for position in positions
-        if only is None or position.warehouse in only
+        _counted(known.get(place.code) or _empty(level.sku, place.code), balances.get(place.code)) for place in places
     ]
 
 
@@ -209,10 +215,7 @@ def allocate(
     """What each warehouse has promised elsewhere. A reservation that names no warehouse counts where most is
     available now, which is where it would be shipped from."""
     allocated = {position.warehouse: NOTHING for position in positions}
-    free = {
-        position.warehouse: Projection.of(_start(position), position.supply, today).available(today)
-        for position in positions
-    }
+    free = {position.warehouse: available(_start(position), position.supply, today) for position in positions}
     for one in reservations:
         place = one.warehouse if one.warehouse in allocated else None
         if place is None and free:
