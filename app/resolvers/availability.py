@@ -68,7 +68,7 @@ class Availability(Record, kw_only=False):
         balance = _start(self.position) - self.allocated
         if self.position.supply:
             return available(balance, self.position.supply, self.at)
-        return balance if balance > NOTHING else NOTHING
+        return max(NOTHING, balance)
 
     @property
     def projected(self) -> Decimal:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from app.errors import DeadlineExceeded, TradegraphError
@@ -30,17 +29,21 @@ class KeyLoader(Generic[K, V]):
 
     def __init__(self, fetch: Fetch[K, V]) -> None:
         self._fetch = fetch
-        self._batch_of: dict[K, asyncio.Task[None]] = {}
-        self._found: dict[K, V | Exception | None] = {}
-        self._gathering: dict[K, None] = {}
-        self._next: asyncio.Task[None] | None = None
-        self._reads: list[asyncio.Task[None]] = []
+        self._batch_of: dict[K, _Batch[K]] = {}
+        self._found: dict[K | None, V | Exception | None] = {}
+        self._gathering: _Batch[K] | None = None
+        self._batches: list[_Batch[K]] = []
+        self._closed = False
 
     def close(self) -> None:
         """Stop what is being read and start nothing more: nobody waits for it."""
-        for read in self._reads:
-            if not read.done():
-                read.cancel()
+        self._closed = True
+        self._gathering = None
+        for batch in self._batches:
+            if not batch.done:
+                if batch.task is not None:
+                    batch.task.cancel()
+                self._fail(batch, TradegraphError("The request was cancelled."))
 
     async def one(self, key: K) -> V | None:
         """The value of a key; raises what the port raised."""
@@ -56,57 +59,101 @@ class KeyLoader(Generic[K, V]):
     def start(self, keys: Iterable[K | None]) -> Awaitable[list[V | None | Exception]]:
         """Like `many`, but the keys are asked for at once, before the answer is awaited."""
         asked = list(keys)
-        self._ask(asked)
-        return _Answers(partial(self._answers, asked))
+        return _Answers(asked, self._ask(asked), self._found)
 
     async def many(self, keys: Iterable[K | None]) -> list[V | None | Exception]:
         """Values in the order of the keys, None for None; a failure stands in its key's place."""
         return await self.start(keys)
 
-    def _ask(self, keys: Iterable[K | None]) -> None:
-        for key in keys:
-            if key is None or key in self._batch_of:
-                continue
-            if self._next is None:
-                self._next = asyncio.get_running_loop().create_task(self._read())
-                self._reads.append(self._next)
-            self._gathering[key] = None
-            self._batch_of[key] = self._next
+    def _ask(self, asked: Iterable[K | None]) -> set[_Batch[K]]:
+        """Ask for what was not asked for yet; the batches that hold the keys."""
+        keys: dict[Any, None] = dict.fromkeys(asked)
+        keys.pop(None, None)
+        known = self._batch_of
+        batches = {known[key] for key in keys if key in known} if known else set()
+        new = {key: None for key in keys if key not in known} if batches else keys
+        if new:
+            batch = self._gathering or self._open()
+            batch.keys.update(new)
+            known.update(dict.fromkeys(new, batch))
+            batches.add(batch)
+        return batches
 
-    async def _read(self) -> None:
-        """One batch: the keys gathered until the event loop has come round, so that cascades of edges join."""
-        await asyncio.sleep(0)
-        keys = list(self._gathering)
-        self._gathering, self._next = {}, None
+    def _open(self) -> _Batch[K]:
+        """A batch that is read when the event loop has come round, so that cascades of edges join it."""
+        batch = self._gathering = _Batch[K]()
+        self._batches.append(batch)
+        asyncio.get_running_loop().call_soon(self._begin, batch)
+        return batch
+
+    def _begin(self, batch: _Batch[K]) -> None:
+        if self._closed:
+            self._fail(batch, TradegraphError("The request was cancelled."))
+        else:
+            batch.task = asyncio.get_running_loop().create_task(self._read(batch))
+
+    async def _read(self, batch: _Batch[K]) -> None:
+        keys = list(batch.keys)
+        self._gathering = None
         left = remaining()
         try:
             if left is not None and left <= 0:
                 raise DeadlineExceeded
             found = await self._fetch(keys)
         except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
-            self._found.update(dict.fromkeys(keys, error))
+            self._fail(batch, error)
         except asyncio.CancelledError:
-            self._found.update(dict.fromkeys(keys, TradegraphError("The request was cancelled.")))
+            self._fail(batch, TradegraphError("The request was cancelled."))
         else:
-            for key in keys:
-                self._found[key] = found.get(key)
+            self._found.update(zip(keys, map(found.get, keys), strict=True))
+            batch.settle()
 
-    async def _answers(self, asked: Sequence[K | None]) -> list[V | None | Exception]:
-        batches = {self._batch_of[key] for key in asked if key is not None and key not in self._found}
-        for batch in batches:
-            await asyncio.shield(batch)
-        found: dict[Any, Any] = self._found
-        return [found.get(key) for key in asked]
+    def _fail(self, batch: _Batch[K], error: Exception) -> None:
+        self._found.update(dict.fromkeys(batch.keys, error))
+        batch.settle()
 
 
-class _Answers(Awaitable[V]):
+class _Batch(Generic[K]):
+    """Keys that are read together, and who waits for them. Every waiter has a future of its own: one that is cancelled
+    leaves the others alone."""
+
+    __slots__ = ("done", "keys", "task", "waiting")
+
+    def __init__(self) -> None:
+        self.keys: dict[K, None] = {}
+        self.task: asyncio.Task[None] | None = None
+        self.done = False
+        self.waiting: list[asyncio.Future[None]] = []
+
+    def settle(self) -> None:
+        """The answers are there."""
+        self.done = True
+        for waiter in self.waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def wait(self) -> asyncio.Future[None]:
+        """Done when the answers are there."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(waiter)
+        return waiter
+
+
+class _Answers(Awaitable[list[Any]]):
     """Answers on their way. Unlike a coroutine, it may be left without being awaited: its waiter was cancelled."""
 
-    def __init__(self, wait: Callable[[], Awaitable[V]]) -> None:
-        self._wait = wait
+    __slots__ = ("_asked", "_batches", "_found")
 
-    def __await__(self) -> Generator[Any, Any, V]:
-        return self._wait().__await__()
+    def __init__(self, asked: Sequence[Any], batches: Iterable[_Batch[Any]], found: Mapping[Any, Any]) -> None:
+        self._asked = asked
+        self._batches = batches
+        self._found = found
+
+    def __await__(self) -> Generator[Any, Any, list[Any]]:
+        for batch in self._batches:
+            if not batch.done:
+                yield from batch.wait()
+        return list(map(self._found.get, self._asked))
 
 
 async def side_by_side(*reads: Awaitable[V]) -> list[V]:

@@ -66,12 +66,12 @@ async def credit_status(rows: Sequence[Customer], ctx: Context) -> list[CreditSt
 
 async def parent(rows: Sequence[Customer], ctx: Context) -> list[Customer | None | Exception]:
     """The company that a customer belongs to."""
-    return await ctx.loaders.customers.many(row.parent for row in rows)
+    return await ctx.loaders.customers.many([row.parent for row in rows])
 
 
 async def default_warehouse(rows: Sequence[CustomerLocation], ctx: Context) -> list[Warehouse | None | Exception]:
     """Where goods for a location come from."""
-    return await ctx.loaders.warehouses.many(row.default_warehouse for row in rows)
+    return await ctx.loaders.warehouses.many([row.default_warehouse for row in rows])
 
 
 async def orders(

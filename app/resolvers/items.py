@@ -66,12 +66,12 @@ async def items(
 
 async def by_sku(rows: Sequence[Any], ctx: Context) -> list[Item | None | Exception]:
     """The item of anything that carries an SKU."""
-    return await ctx.loaders.items.many(row.sku for row in rows)
+    return await ctx.loaders.items.many([row.sku for row in rows])
 
 
 async def requested_item(rows: Sequence[Any], ctx: Context) -> list[Item | None | Exception]:
     """The item that was asked for, where another one was sent."""
-    return await ctx.loaders.items.many(row.requested_sku for row in rows)
+    return await ctx.loaders.items.many([row.requested_sku for row in rows])
 
 
 async def customer_part_number(
@@ -86,7 +86,7 @@ async def customer_part_number(
 
 async def relations(rows: Sequence[Item], ctx: Context) -> list[tuple[ItemRelation, ...] | Exception]:
     """Related items; only approved ones for those who buy."""
-    found = await ctx.loaders.relations.many(row.sku for row in rows)
+    found = await ctx.loaders.relations.many([row.sku for row in rows])
     return [one if isinstance(one, Exception) else _approved(one or (), ctx) for one in found]
 
 
@@ -98,7 +98,7 @@ def _approved(found: tuple[ItemRelation, ...], ctx: Context) -> tuple[ItemRelati
 
 async def cost(rows: Sequence[Item], ctx: Context) -> list[ItemCost | None | Exception]:
     """What the items cost the distributor."""
-    return await ctx.loaders.costs.many(row.sku for row in rows)
+    return await ctx.loaders.costs.many([row.sku for row in rows])
 
 
 async def description(rows: Sequence[Item], ctx: Context) -> list[str | None | Exception]:
@@ -136,4 +136,4 @@ async def media(rows: Sequence[Item], ctx: Context) -> list[tuple[Media, ...] | 
 async def _contents(rows: Sequence[Item], ctx: Context) -> list[ItemContent | None | Exception]:
     if not ctx.sources.has_contents:
         return [None] * len(rows)
-    return await ctx.loaders.contents.many(row.sku for row in rows)
+    return await ctx.loaders.contents.many([row.sku for row in rows])

@@ -84,7 +84,7 @@ async def by_order_number(rows: Sequence[Shipment], ctx: Context) -> list[Order 
 
 async def customer(rows: Sequence[Order | Shipment], ctx: Context) -> list[Customer | None | Exception]:
     """Edge: whose order or shipment it is."""
-    return await ctx.loaders.customers.many(row.customer for row in rows)
+    return await ctx.loaders.customers.many([row.customer for row in rows])
 
 
 async def status_by_source(rows: Sequence[Order], ctx: Context) -> list[list[SourceStatus] | Exception]:

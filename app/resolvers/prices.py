@@ -71,13 +71,14 @@ def wrong_unit(item: Item, text: str) -> InvalidInput:
 
 async def of_lines(rows: Sequence[OrderLine], ctx: Context) -> list[ContractPrice | None | Exception]:
     """Edge: what each line's item costs the order's customer today, at the line's quantity and unit."""
-    buyers = await ctx.loaders.customers.many(row.customer for row in rows)
-    asked = [_line_request(row, buyer) for row, buyer in zip(rows, buyers, strict=True)]
+    buyers = await ctx.loaders.customers.many([row.customer for row in rows])
+    asked = [
+        request(buyer, row.sku, row.quantity, row.uom)
+        if row.sku is not None and isinstance(buyer, Customer) and row.quantity > 0
+        else None
+        for row, buyer in zip(rows, buyers, strict=True)
+    ]
     found = await ctx.loaders.prices.many(asked)
+    if None not in asked:
+        return found
     return [buyer if isinstance(buyer, Exception) else price for buyer, price in zip(buyers, found, strict=True)]
-
-
-def _line_request(line: OrderLine, buyer: Customer | None | Exception) -> PriceRequest | None:
-    if line.sku is None or line.quantity <= 0 or not isinstance(buyer, Customer):
-        return None
-    return request(buyer, line.sku, line.quantity, line.uom)

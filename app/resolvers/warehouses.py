@@ -16,4 +16,4 @@ async def warehouses(ctx: Context) -> Sequence[Warehouse]:
 
 async def by_code(rows: Sequence[Any], ctx: Context) -> list[Warehouse | None | Exception]:
     """The warehouse of anything that carries a warehouse's code."""
-    return await ctx.loaders.warehouses.many(row.warehouse for row in rows)
+    return await ctx.loaders.warehouses.many([row.warehouse for row in rows])
