@@ -15,7 +15,7 @@ from app.sources.common import Freshness, Record
 from app.sources.items import Item
 from app.sources.orders import OrderLine
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition, Supply, SupplyKind
-from app.sources.warehouses import Warehouse, WarehouseKind
+from app.sources.warehouses import WarehouseKind
 
 
 class Breakdown(Record):
@@ -98,14 +98,15 @@ class Availability(Record, kw_only=False):
         )
 
 
-class Picture(Record):
-    """What all sources say about one item, None where the stock's master does not know it; `missing` names sources
-    that did not answer."""
+class Elsewhere(Record):
+    """What others than the stock's master say about one item; `missing` names sources that did not answer."""
 
-    level: StockLevel | None
     reservations: tuple[Reservation, ...] = ()
     balances: Mapping[str, Balance] = {}
     missing: tuple[str, ...] = ()
+
+
+NOWHERE = Elsewhere()
 
 
 async def of_items(
@@ -130,15 +131,20 @@ async def of_skus(
     """Availability by SKU; an empty list for an SKU that the stock's master does not know."""
     places = await ctx.sources.warehouses.all(ctx.principal)
     third_party = [one.code for one in places if one.kind is WarehouseKind.THIRD_PARTY]
-    pictures = await _pictures(skus, [code for code in third_party if code in ctx.sources.third_party], ctx)
+    levels, others = await _read(skus, [code for code in third_party if code in ctx.sources.third_party], ctx)
+    codes = [place.code for place in places]
     day = max(at or ctx.today, ctx.today)
     return [
-        picture if isinstance(picture, Exception) else _compose(picture, places, day, ctx.today, only)
-        for picture in pictures
+        _composed(level, other, codes, day, ctx.today, only)
+        if isinstance(level, StockLevel)
+        else (level or [])  # A failure, or an item that the master does not know.
+        for level, other in zip(levels, others, strict=True)
     ]
 
 
-async def _pictures(skus: Sequence[str], third_party: Sequence[str], ctx: Context) -> list[Picture | Exception]:
+async def _read(
+    skus: Sequence[str], third_party: Sequence[str], ctx: Context
+) -> tuple[list[StockLevel | None | Exception], list[Elsewhere]]:
     # All three reads are started before the first is awaited: they do not need each other.
     keys = [(code, sku) for sku in skus for code in third_party]
     levels_read = ctx.loaders.levels.start(skus)
@@ -146,56 +152,49 @@ async def _pictures(skus: Sequence[str], third_party: Sequence[str], ctx: Contex
     balances_read = ctx.loaders.balances.start(keys)
     levels, reservations = await levels_read, await reservations_read
     balances = dict(zip(keys, await balances_read, strict=True))
-    return [
-        _picture(level, reserved, [(code, balances[code, sku]) for code in third_party])
-        for sku, level, reserved in zip(skus, levels, reservations, strict=True)
+    return levels, [
+        _elsewhere(reserved, [(code, balances[code, sku]) for code in third_party])
+        if reserved is not None or third_party
+        else NOWHERE
+        for sku, reserved in zip(skus, reservations, strict=True)
     ]
 
 
-def _picture(
-    level: StockLevel | None | Exception,
+def _elsewhere(
     reserved: tuple[Reservation, ...] | None | Exception,
     balances: Sequence[tuple[str, Balance | None | Exception]],
-) -> Picture | Exception:
-    if isinstance(level, Exception):
-        return level
-    if reserved is None and not balances:
-        return Picture(level=level)
+) -> Elsewhere:
     wrong = [one for one in (failure(reserved), failure(*(one for _, one in balances))) if one is not None]
-    return Picture(
-        level=level,
+    return Elsewhere(
         reservations=reserved if isinstance(reserved, tuple) else (),
         balances={code: one for code, one in balances if isinstance(one, Balance)},
         missing=tuple(str(getattr(one, "source", "a source")) for one in wrong),
     )
 
 
-def _compose(
-    picture: Picture, places: Sequence[Warehouse], at: date, today: date, only: Sequence[str] | None
+def _composed(
+    level: StockLevel, other: Elsewhere, codes: Sequence[str], at: date, today: date, only: Sequence[str] | None
 ) -> list[Availability]:
-    level = picture.level
-    if level is None:
-        return []
-    positions = _positions(level, picture.balances, places)
-    wanted = positions if only is None else [position for position in positions if position.warehouse in only]
-    elsewhere = [one for one in picture.reservations if one.order not in level.orders]
+    """Availability in each place, in the order of `codes`."""
+    positions = _positions(level, other.balances, codes)
+    elsewhere = [one for one in other.reservations if one.order not in level.orders]
     allocated = allocate(positions, elsewhere, today) if elsewhere else {}
-    freshness = _freshness(level.freshness, picture.missing)
-    if not allocated:
-        return [Availability(level, position, NOTHING, freshness, at, today) for position in wanted]
-    return [Availability(level, position, allocated[position.warehouse], freshness, at, today) for position in wanted]
-
-
-def _positions(
-    level: StockLevel, balances: Mapping[str, Balance], places: Sequence[Warehouse]
-) -> Sequence[StockPosition]:
-    """The item's position in each place, in the order of the places."""
-    if not balances and [position.warehouse for position in level.positions] == [place.code for place in places]:
-        return level.positions
-    known = {position.warehouse: position for position in level.positions}
+    freshness = _freshness(level.freshness, other.missing)
+    if not allocated and only is None:
+        return [Availability(level, position, NOTHING, freshness, at, today) for position in positions]
     return [
-        _counted(known.get(place.code) or _empty(level.sku, place.code), balances.get(place.code)) for place in places
+        Availability(level, position, allocated.get(position.warehouse, NOTHING), freshness, at, today)
+        for position in positions
+        if only is None or position.warehouse in only
     ]
+
+
+def _positions(level: StockLevel, balances: Mapping[str, Balance], codes: Sequence[str]) -> Sequence[StockPosition]:
+    positions = level.positions
+    if not balances and [position.warehouse for position in positions] == codes:
+        return positions
+    known = {position.warehouse: position for position in positions}
+    return [_counted(known.get(code) or _empty(level.sku, code), balances.get(code)) for code in codes]
 
 
 def _empty(sku: str, warehouse: str) -> StockPosition:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -18,40 +19,15 @@ LARGEST_PAGE = 100
 LONGEST_CURSOR = 2000
 
 
-class PageInfo(Record):
-    """Where a page lies in its list."""
-
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None = None
-    end_cursor: str | None = None
-
-
-class Edge(Record, Generic[T]):
-    """A row with its cursor."""
-
-    cursor: str
-    node: T
-
-
-class Connection(Record, Generic[T]):
-    """A page. `total_count` is None where the source cannot tell or was not asked."""
-
-    edges: tuple[Edge[T], ...]
-    page_info: PageInfo
-    total_count: int | None = None
-
-    @property
-    def nodes(self) -> tuple[T, ...]:
-        """The rows without their cursors."""
-        return tuple(edge.node for edge in self.edges)
-
-
 class ListScope:
     """The identity of a list: its field and the arguments that choose its rows. Cursors are bound to it."""
 
     def __init__(self, *identity: object) -> None:
-        self._mark = hashlib.sha256(repr(identity).encode()).hexdigest()[:12]
+        self._identity = identity
+
+    @cached_property
+    def _mark(self) -> str:
+        return hashlib.sha256(repr(self._identity).encode()).hexdigest()[:12]
 
     def page(self, first: int, after: str | None, *, count: bool) -> Page:
         """The window asked for, in the source's terms; InvalidPageSize or InvalidCursor."""
@@ -78,17 +54,74 @@ class ListScope:
 
     def connection(self, found: Slice[Any] | None) -> Connection[Any]:
         """A page of the source as a connection; nothing found is an empty page."""
-        found = found or Slice(total=0)
-        edges = tuple(
-            Edge(cursor=self.cursor(own), node=row) for row, own in zip(found.rows, found.cursors, strict=True)
+        return Connection(found=found or Slice(total=0), scope=self)
+
+
+class PageInfo(Record, Generic[T]):
+    """Where a page lies in its list."""
+
+    found: Slice[T]
+    scope: ListScope
+
+    @property
+    def has_next_page(self) -> bool:
+        """Whether rows follow."""
+        return self.found.has_next
+
+    @property
+    def has_previous_page(self) -> bool:
+        """Whether rows come before."""
+        return self.found.has_previous
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The first row's cursor."""
+        return self.scope.cursor(self.found.cursors[0]) if self.found.cursors else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The last row's cursor."""
+        return self.scope.cursor(self.found.cursors[-1]) if self.found.cursors else None
+
+
+class Edge(Record, Generic[T]):
+    """A row with its cursor: `own` is the source's, sealed only where it is asked for."""
+
+    node: T
+    own: str
+    scope: ListScope
+
+    @property
+    def cursor(self) -> str:
+        """The graph's cursor."""
+        return self.scope.cursor(self.own)
+
+
+class Connection(Record, Generic[T]):
+    """A page as the source found it, and the list that it is of."""
+
+    found: Slice[T]
+    scope: ListScope
+
+    @property
+    def edges(self) -> tuple[Edge[T], ...]:
+        """The rows with their cursors."""
+        found = self.found
+        return tuple(
+            [Edge(node=row, own=own, scope=self.scope) for row, own in zip(found.rows, found.cursors, strict=True)]
         )
-        return Connection(
-            edges=edges,
-            page_info=PageInfo(
-                has_next_page=found.has_next,
-                has_previous_page=found.has_previous,
-                start_cursor=edges[0].cursor if edges else None,
-                end_cursor=edges[-1].cursor if edges else None,
-            ),
-            total_count=found.total,
-        )
+
+    @property
+    def nodes(self) -> tuple[T, ...]:
+        """The rows without their cursors."""
+        return self.found.rows
+
+    @property
+    def page_info(self) -> PageInfo[T]:
+        """Where the page lies in the list."""
+        return PageInfo(found=self.found, scope=self.scope)
+
+    @property
+    def total_count(self) -> int | None:
+        """Rows in the whole list; None where the source cannot tell or was not asked."""
+        return self.found.total

@@ -38,21 +38,23 @@ async def _by_tracking_number(number: str, ctx: Context) -> Shipment | None:
     return join(rows[0], rows[1:]) if rows else None
 
 
-async def of_orders(rows: Sequence[Order], ctx: Context) -> list[list[Shipment] | Exception]:
+async def of_orders(rows: Sequence[Order], ctx: Context) -> list[Sequence[Shipment] | Exception]:
     """Edge: the shipments of orders, over all systems."""
     numbers = [row.number for row in rows]
     # An order brings its shipments along where its own source keeps them together.
-    own_read = ctx.loaders.shipments_by_order.start(row.number if row.shipments is None else None for row in rows)
+    own_read = ctx.loaders.shipments_by_order.start([row.number if row.shipments is None else None for row in rows])
     view_reads = [ctx.loaders.shipment_views_by_order(name).start(numbers) for name in ctx.sources.shipment_views]
     own = await own_read
     views = [await read for read in view_reads]
-    mine = [own[index] if row.shipments is None else row.shipments for index, row in enumerate(rows)]
+    mine = [one if row.shipments is None else row.shipments for row, one in zip(rows, own, strict=True)]
+    if not views:
+        return [one if one is not None else () for one in mine]
     return [_joined(one or (), [view[index] for view in views]) for index, one in enumerate(mine)]
 
 
 def _joined(
     own: Sequence[Shipment] | Exception, views: Sequence[tuple[Shipment, ...] | None | Exception]
-) -> list[Shipment] | Exception:
+) -> Sequence[Shipment] | Exception:
     wrong = next((one for one in (own, *views) if isinstance(one, Exception)), None)
     if wrong is not None:
         return wrong
