@@ -14,6 +14,7 @@ import uvicorn
 from anyio import move_on_after
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.chain import Authentication
 from app.auth.principal import Principal, Role
@@ -83,7 +84,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         *health_routes(Readiness(sources.ping, masters(settings))),
         *(ide_routes() if settings.ide else []),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Gateway(endpoint, routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
     return app
 
@@ -102,6 +103,21 @@ def document_limits(settings: Settings) -> DocumentLimits:
         list_items=most.max_list_items,
         introspection_depth=most.max_introspection_depth,
     )
+
+
+class Gateway(Starlette):
+    """Starlette, with a shorter way to the endpoint, which lets no exception through for middleware to see."""
+
+    def __init__(self, endpoint: ASGIApp, **given: Any) -> None:
+        super().__init__(**given)
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"] == "/graphql":
+            await self._endpoint(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def masters(settings: Settings) -> frozenset[str]:

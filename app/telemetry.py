@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -27,7 +26,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger("tradegraph")
 
 def new_id() -> str:
     """A fresh random id for a request or an error."""
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 @dataclass(slots=True)
@@ -54,26 +53,32 @@ def current() -> RequestScope:
     return scope.get() or RequestScope()
 
 
-@contextmanager
-def begin(
-    *,
-    request_id: str | None = None,
-    correlation_id: str | None = None,
-    traceparent: str | None = None,
-    timeout: float | None = None,
-) -> Iterator[RequestScope]:
+class begin:  # noqa: N801 - read as a verb; a generator would cost twice as much
     """Open a scope. Ids that could not be logged or sent on safely are replaced; `timeout` in seconds from now."""
-    opened = RequestScope(
-        request_id=safe_id(request_id) or new_id(),
-        correlation_id=safe_id(correlation_id) or "",
-        deadline=None if timeout is None else time.monotonic() + timeout,
-        traceparent=safe_traceparent(traceparent),
-    )
-    token = scope.set(opened)
-    try:
-        yield opened
-    finally:
-        scope.reset(token)
+
+    __slots__ = ("_opened", "_token")
+
+    def __init__(
+        self,
+        *,
+        request_id: str | None = None,
+        correlation_id: str | None = None,
+        traceparent: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self._opened = RequestScope(
+            request_id=safe_id(request_id) or new_id(),
+            correlation_id=safe_id(correlation_id) or "",
+            deadline=None if timeout is None else time.monotonic() + timeout,
+            traceparent=safe_traceparent(traceparent),
+        )
+
+    def __enter__(self) -> RequestScope:
+        self._token = scope.set(self._opened)
+        return self._opened
+
+    def __exit__(self, *_: object) -> None:
+        scope.reset(self._token)
 
 
 def remaining() -> float | None:
@@ -240,6 +245,10 @@ class _Known:
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+Series = tuple[Callable[[], None], Callable[[float], None]]
+"""Counts one, and takes note of its seconds."""
+
+
 class Metrics:
     """All metrics of a process. Labels that a client or a backend can choose are bounded."""
 
@@ -247,7 +256,9 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self._operations = _Known(operations)
         self._statuses = _Known(statuses)
-        self._backend_series: dict[tuple[str, str, str], tuple[Callable[[], None], Callable[[float], None]]] = {}
+        # To look a series up by its labels costs more than to count in it.
+        self._request_series: dict[tuple[str, str], Series] = {}
+        self._backend_series: dict[tuple[str, str, str], Series] = {}
         self.requests = Counter(
             "tradegraph_requests_total", "GraphQL operations answered.", ["operation", "outcome"], registry=registry
         )
@@ -293,13 +304,16 @@ class Metrics:
     def request_done(self, operation: str | None, outcome: str, seconds: float) -> None:
         """Count an answered operation; its name is the client's and bounded here."""
         name, _ = self._operations((operation or "anonymous")[:64])
-        self.requests.labels(name, outcome).inc()
-        self.request_seconds.labels(name).observe(seconds)
+        series = self._request_series.get((name, outcome))
+        if series is None:
+            counted, timed = self.requests.labels(name, outcome), self.request_seconds.labels(name)
+            series = self._request_series[name, outcome] = counted.inc, timed.observe
+        series[0]()
+        series[1](seconds)
 
     def backend_call(self, source: str, call: str, outcome: str, seconds: float) -> None:
         """Count one HTTP request to a backend."""
-        # All three are the operator's and the adapters' words, so that there are few; to look a series up by its labels
-        # costs more than to count in it.
+        # All three are the operator's and the adapters' words, so that there are few.
         series = self._backend_series.get((source, call, outcome))
         if series is None:
             counted, timed = self.backend_calls.labels(source, call, outcome), self.backend_seconds.labels(source, call)

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from app.auth.credentials import Authenticator, from_headers
-from app.auth.principal import Principal
-from app.endpoint.media_types import LEGACY, negotiated
-from app.endpoint.reading import ClientGone, read_request
+from app.endpoint.media_types import LEGACY, RESPONSE, negotiated
+from app.endpoint.presence import ClientGone, Presence
+from app.endpoint.reading import read_request
 from app.endpoint.service import Answer, Service, refusal, unexpected
 from app.errors import DeadlineExceeded, MethodNotAllowed, TradegraphError
-from app.execution.engine import Request
 from app.telemetry import RequestScope, begin, log, request_done
+
+HEADERS = {
+    media_type: (
+        (b"content-type", f"{media_type}; charset=utf-8".encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"vary", b"Accept, Authorization"),
+        (b"x-content-type-options", b"nosniff"),
+    )
+    for media_type in (LEGACY, RESPONSE)
+}
+"""What every answer carries, by its media type."""
 
 
 class GraphQLEndpoint:
@@ -68,33 +77,8 @@ class GraphQLEndpoint:
                 request = await read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)
         except TimeoutError:
             raise DeadlineExceeded("The body did not come within the request's time limit.") from None
-        return await self._run(request, who, receive, read_only=method == "GET")
-
-    async def _run(self, request: Request, who: Principal, receive: Receive, *, read_only: bool) -> Answer:
-        """Answer beside a watch on the connection: a client that leaves takes its operation with it."""
-        running = asyncio.ensure_future(self._service.answer(request, who, read_only=read_only))
-        watch = asyncio.ensure_future(_client_gone(receive))
-        try:
-            await asyncio.wait({running, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                return running.result()
-            raise ClientGone
-        finally:
-            await _cancelled(running, watch)
-
-
-async def _client_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel what still runs and wait until it has let go of what it held."""
-    running = [task for task in tasks if not task.done()]
-    for task in running:
-        task.cancel()
-    if running:
-        await asyncio.wait(running)
+        with Presence(receive):
+            return await self._service.answer(request, who, read_only=method == "GET")
 
 
 def _encoded(answer: Answer) -> bytes:
@@ -115,15 +99,13 @@ def _done(request: RequestScope, outcome: str, status: int, started: float) -> N
 
 async def _send(send: Send, request: RequestScope, media_type: str, answer: Answer, body: bytes) -> None:
     headers = [
-        (b"content-type", f"{media_type}; charset=utf-8".encode("ascii")),
-        (b"content-length", str(len(body)).encode("ascii")),
-        (b"cache-control", b"no-store"),
-        (b"vary", b"Accept, Authorization"),
-        (b"x-content-type-options", b"nosniff"),
+        *HEADERS[media_type],
+        (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request.request_id.encode("ascii")),
         (b"x-correlation-id", request.correlation_id.encode("ascii")),
-        *((name.encode("ascii"), value.encode("latin-1")) for name, value in answer.headers.items()),
     ]
+    if answer.headers:
+        headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in answer.headers.items()]
     if answer.status in {413, 504}:
         headers.append((b"connection", b"close"))  # what is left of the body is not read
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

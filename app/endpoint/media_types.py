@@ -12,7 +12,7 @@ LEGACY = "application/json"
 
 def negotiated(accept: str | None) -> str:
     """The best media type for an Accept header. Without one, or for any type, the legacy one as clients expect."""
-    if not accept or not accept.strip():
+    if not accept or accept == LEGACY or not accept.strip():
         return LEGACY
     best: tuple[float, int, str] | None = None
     for media_type, quality in _ranges(accept):

@@ -9,14 +9,11 @@ import orjson
 from starlette.types import Receive
 
 from app.endpoint.media_types import check_body_type
+from app.endpoint.presence import ClientGone
 from app.errors import MethodNotAllowed, PayloadTooLarge, RequestError
 from app.execution.engine import Request
 
 PARAMETERS = ("documentId", "query", "operationName", "variables", "extensions")
-
-
-class ClientGone(Exception):
-    """The client closed the connection before the whole body came."""
 
 
 async def read_request(
