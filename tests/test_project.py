@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from app import errors
-from app.auth.api_keys import new_key
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -78,7 +77,7 @@ def test_lock_check_sees_a_missing_an_old_and_a_strange_pin(tmp_path: Path):
         ("see " + "/ho" + "me/bob/tradegraph", "a path of one machine"),
         ("http://192." + "168.7.9:80/", "a private network"),
         ("-----BEGIN " + "PRIVATE KEY-----", "a private key"),
-        ("key = " + new_key()[1], "an API key"),
+        ("tg_" + 12 * "a" + "_" + 49 * "b", "an API key"),
         ('"reso' + 'lved": "x"', "a package index"),
     ],
 )

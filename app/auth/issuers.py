@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from app.telemetry import log
 DISCOVERY = "/.well-known/openid-configuration"
 
 Read = Callable[[str], Awaitable[Fetched]]
+Timer = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,9 @@ class Issuer:
     namespace: str | None
 
 
-def trusted_issuers(settings: AuthSettings, *, demo: bool, fetcher: Fetcher | None = None) -> dict[str, Issuer]:
+def trusted_issuers(
+    settings: AuthSettings, *, demo: bool, fetcher: Fetcher | None = None, timer: Timer = time.monotonic
+) -> dict[str, Issuer]:
     """The configured issuers by the `iss` of their tokens. Raises ConfigurationError."""
     read = (fetcher or Fetcher(anywhere=demo)).read
     entries: list[tuple[str, IssuerSettings]] = []
@@ -47,20 +51,20 @@ def trusted_issuers(settings: AuthSettings, *, demo: bool, fetcher: Fetcher | No
     entries += [(f"auth.issuers[{index}]", entry) for index, entry in enumerate(settings.issuers)]
     found: dict[str, Issuer] = {}
     for key, entry in entries:
-        issuer = _issuer(key, entry, demo=demo, read=read)
+        issuer = _issuer(key, entry, demo=demo, read=read, timer=timer)
         if issuer.name in found:
             raise ConfigurationError(f"{key}.issuer", issuer.name, "is configured twice; keep one entry for it")
         found[issuer.name] = issuer
     return found
 
 
-def _issuer(key: str, settings: IssuerSettings, *, demo: bool, read: Read) -> Issuer:
+def _issuer(key: str, settings: IssuerSettings, *, demo: bool, read: Read, timer: Timer) -> Issuer:
     name = _required(key, "issuer", settings.issuer)
     return Issuer(
         name=name,
         audience=_required(key, "audience", settings.audience),
         algorithms=_algorithms(key, settings, demo=demo),
-        keys=_keys(key, name, settings, demo=demo, read=read),
+        keys=_keys(key, name, settings, demo=demo, read=read, timer=timer),
         claims=settings.claims,
         roles=_roles(key, settings),
         customers=settings.customers,
@@ -100,7 +104,7 @@ def _roles(key: str, settings: IssuerSettings) -> frozenset[Role]:
 # Keys
 
 
-def _keys(key: str, name: str, settings: IssuerSettings, *, demo: bool, read: Read) -> Keys:
+def _keys(key: str, name: str, settings: IssuerSettings, *, demo: bool, read: Read, timer: Timer) -> Keys:
     given: list[Key] = []
     if settings.jwks_file:
         given += _from_file(f"{key}.jwks_file", settings.jwks_file)
@@ -114,9 +118,9 @@ def _keys(key: str, name: str, settings: IssuerSettings, *, demo: bool, read: Re
         return GivenKeys(given)
     if settings.jwks_url:
         url = _address(f"{key}.jwks_url", settings.jwks_url, demo=demo)
-        return IssuersKeys(name, lambda: _published(read, url))
+        return IssuersKeys(name, lambda: _published(read, url), now=timer)
     _address(f"{key}.issuer", name, demo=demo, otherwise="; or say where its keys are: jwks_url, jwks_file, public_key")
-    return IssuersKeys(name, lambda: _discovered(read, name))
+    return IssuersKeys(name, lambda: _discovered(read, name), now=timer)
 
 
 def _address(key: str, url: str, *, demo: bool, otherwise: str = "") -> str:

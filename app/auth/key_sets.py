@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey, import_key
+from joserfc.util import urlsafe_b64decode
 
 from app.auth.fetching import FetchFailed
 from app.errors import AuthenticationUnavailable
@@ -182,8 +183,12 @@ def _public_key(member: Any) -> Key:
         raise ValueError("is not for verifying")
     if not isinstance(member.get("kid"), str | None):
         raise TypeError("has a key id that is no text")
-    public = {name: value for name, value in member.items() if name in {"kty", "kid", "alg", "n", "e", "crv", "x", "y"}}
-    key = import_key(public)
-    if isinstance(key, RSAKey) and key.public_key.key_size < MIN_RSA_BITS:
+    if member["kty"] == "RSA" and _bits(member.get("n")) < MIN_RSA_BITS:
         raise ValueError(f"has fewer than {MIN_RSA_BITS} bits")
-    return key
+    public = {name: value for name, value in member.items() if name in {"kty", "kid", "alg", "n", "e", "crv", "x", "y"}}
+    return import_key(public)
+
+
+def _bits(number: Any) -> int:
+    """The length of a number as a JWK writes it."""
+    return int.from_bytes(urlsafe_b64decode(str(number).encode("ascii"))).bit_length()

@@ -84,7 +84,8 @@ class _Verifier:
 
 
 class TokenAuthenticator:
-    """Verifies JWTs by the keys of their issuers."""
+    """Verifies JWTs by the keys of their issuers. `now` is the time of day that tokens speak of; `timer` measures for
+    how long keys are kept."""
 
     def __init__(
         self,
@@ -92,9 +93,10 @@ class TokenAuthenticator:
         *,
         demo: bool = False,
         now: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
         fetcher: Fetcher | None = None,
     ) -> None:
-        issuers = trusted_issuers(settings, demo=demo, fetcher=fetcher)
+        issuers = trusted_issuers(settings, demo=demo, fetcher=fetcher, timer=timer)
         self._verifiers = {name: _Verifier(issuer, settings.leeway, now) for name, issuer in issuers.items()}
         self._now = now
         self._known: LRUCache[str, tuple[Principal, float]] = LRUCache(maxsize=MOST_KEPT)
