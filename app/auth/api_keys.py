@@ -153,21 +153,22 @@ class APIKeyAuthenticator:
 
     async def _look(self) -> None:
         """Ask the store for changes if that was some seconds ago, one request for all."""
-        if self._timer() - self._looked_at < LOOK_AFTER:
-            return
-        async with self._looking:
-            if self._timer() - self._looked_at < LOOK_AFTER:
-                return
-            started = self._timer()
-            try:
-                await self._read()
-                self._confirmed_at = started
-            except OSError as error:
-                log.warning("API keys cannot be read", detail=str(error))
-            self._looked_at = self._timer()
-            self._note_uses()
+        if self._timer() - self._looked_at >= LOOK_AFTER:
+            async with self._looking:
+                if self._timer() - self._looked_at >= LOOK_AFTER:
+                    await self._ask()
         if self._timer() - self._confirmed_at > DISTRUST_AFTER:
             raise AuthenticationUnavailable(detail="the store of API keys cannot be read")
+
+    async def _ask(self) -> None:
+        started = self._timer()
+        try:
+            await self._read()
+            self._confirmed_at = started
+        except OSError as error:
+            log.warning("API keys cannot be read", detail=str(error))
+        self._looked_at = self._timer()
+        self._note_uses()
 
     async def _read(self) -> None:
         if await self._store.generation() == self._generation:

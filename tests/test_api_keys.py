@@ -1,0 +1,338 @@
+"""API keys: what opens, for how long, and what is kept of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from app.auth.api_key_store import FILE, SQLiteKeys
+from app.auth.api_keys import APIKeyAuthenticator, KeyRecord, TooManyKeys, _check, digest_of, new_key
+from app.auth.principal import Principal, Role
+from app.errors import AuthenticationUnavailable, Unauthenticated
+
+NOW = 1_800_000_000.0
+REFUSED = "The API key was not accepted. Send a valid one in the Authorization header, or ask the operators for one."
+
+
+class Clock:
+    """Seconds that a test moves on."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return NOW + self.seconds
+
+    def timer(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SQLiteKeys]:
+    opened = SQLiteKeys(tmp_path / FILE)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def door(store: SQLiteKeys, clock: Clock) -> APIKeyAuthenticator:
+    return opened(store, clock)
+
+
+def opened(store: Any, clock: Clock) -> APIKeyAuthenticator:
+    return APIKeyAuthenticator(store, now=clock.now, timer=clock.timer)
+
+
+def made(client: str = "acme", **more: Any) -> tuple[str, KeyRecord]:
+    key_id, key = new_key()
+    values = {"role": Role.PARTNER, "customers": frozenset({"CUST-0001"}), "created_at": NOW, **more}
+    return key, KeyRecord(id=key_id, digest=digest_of(key), client=client, **values)
+
+
+async def added(store: SQLiteKeys, client: str = "acme", **more: Any) -> tuple[str, KeyRecord]:
+    key, record = made(client, **more)
+    await store.add(record, now=NOW)
+    return key, record
+
+
+async def refusal(door: APIKeyAuthenticator, key: str) -> str | None:
+    with pytest.raises(Unauthenticated) as caught:
+        await door.authenticate(f"Bearer {key}")
+    assert (caught.value.message, caught.value.code) == (REFUSED, "UNAUTHENTICATED")
+    assert key not in f"{caught.value.detail}"
+    return caught.value.detail
+
+
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def resealed(key: str, secret: str) -> str:
+    """The key with another secret and a check that fits."""
+    body = f"{key[:16]}{secret}"
+    return body + _check(body)
+
+
+async def test_key_opens_the_accounts_of_its_client(door: APIKeyAuthenticator, store: SQLiteKeys):
+    key, record = await added(store, tenant="north", expires_at=NOW + 60)
+    who = await door.authenticate(f"Bearer {key}")
+    assert who == Principal(
+        subject="acme",
+        roles=frozenset({Role.PARTNER}),
+        customers=frozenset({"CUST-0001"}),
+        tenant="north",
+        client="acme",
+    )
+    assert (who.expires_at, who.claims) == (NOW + 60, {"api_key": record.id})
+
+
+async def test_each_partner_gets_its_own_accounts(door: APIKeyAuthenticator, store: SQLiteKeys):
+    ours, _ = await added(store)
+    theirs, _ = await added(store, "globex", customers=frozenset({"CUST-0002"}))
+    found = [await door.authenticate(f"Bearer {key}") for key in (ours, theirs)]
+    assert [(who.client, who.customers) for who in found] == [("acme", {"CUST-0001"}), ("globex", {"CUST-0002"})]
+
+
+def test_keys_are_of_one_form_and_none_like_another():
+    keys = {new_key()[1] for _ in range(1000)}
+    assert len(keys) == 1000
+    assert {len(key) for key in keys} == {3 + 12 + 1 + 43 + 6}
+    assert {key[:3] + key[15] for key in keys} == {"tg__"}
+
+
+async def test_wrong_keys_are_refused_with_one_sentence(door: APIKeyAuthenticator, store: SQLiteKeys):
+    key, record = await added(store)
+    other, foreign = await added(store, "globex")
+    assert await refusal(door, key[:-1]) == "no API key: another form, or a wrong check"
+    assert await refusal(door, key + "0") == "no API key: another form, or a wrong check"
+    assert await refusal(door, key[:20] + ("A" if key[20] != "A" else "B") + key[21:]) == (
+        "no API key: another form, or a wrong check"
+    )
+    assert await refusal(door, key[:16] + key[16:].swapcase()) == "no API key: another form, or a wrong check"
+    assert await refusal(door, resealed(key, "0" * 43)) == f"wrong secret for API key {record.id}"
+    assert await refusal(door, resealed(other, key[16:-6])) == f"wrong secret for API key {foreign.id}"
+    assert await refusal(door, new_key()[1]) == "API key of nobody"
+    assert await refusal(door, "tg_") == "no API key: another form, or a wrong check"
+    assert await refusal(door, "tg_" + "a" * 65536) == "no API key: another form, or a wrong check"
+    assert await refusal(door, key.replace("tg_", "tg_' OR 1=1 --")) == "no API key: another form, or a wrong check"
+    assert await refusal(door, f"{key}\n{key}") == "no API key: another form, or a wrong check"
+
+
+async def test_key_ends_when_it_expires(door: APIKeyAuthenticator, store: SQLiteKeys, clock: Clock):
+    key, record = await added(store, expires_at=NOW + 60)
+    clock.seconds = 59.9
+    assert (await door.authenticate(f"Bearer {key}")).client == "acme"
+    clock.seconds = 60
+    assert await refusal(door, key) == f"API key {record.id} of acme is expired"
+
+
+async def test_revoked_key_is_refused_by_every_process_within_five_seconds(
+    store: SQLiteKeys, clock: Clock, tmp_path: Path
+):
+    """Two workers with a connection of their own each; a third one, the command line, revokes."""
+    key, record = await added(store)
+    stay, _ = await added(store)
+    stores = [SQLiteKeys(tmp_path / FILE) for _ in range(2)]
+    workers = [opened(one, clock) for one in stores]
+    for worker in workers:
+        assert (await worker.authenticate(f"Bearer {key}")).client == "acme"
+    assert await store.revoke([record.id], now=clock.now()) == 1
+    clock.seconds = 2.0
+    for worker in workers:
+        assert await refusal(worker, key) == f"API key {record.id} of acme is revoked"
+        assert (await worker.authenticate(f"Bearer {stay}")).client == "acme"
+    for one in stores:
+        await one.aclose()
+
+
+async def test_new_key_opens_within_five_seconds(door: APIKeyAuthenticator, store: SQLiteKeys, clock: Clock):
+    await door.warm()
+    key, _ = await added(store)
+    assert await refusal(door, key) == "API key of nobody"
+    clock.seconds = 2.0
+    assert (await door.authenticate(f"Bearer {key}")).client == "acme"
+
+
+async def test_client_has_two_live_keys_at_most(store: SQLiteKeys):
+    adding = [store.add(made()[1], now=NOW) for _ in range(6)]
+    done = await asyncio.gather(*adding, return_exceptions=True)
+    assert [type(one) for one in done if one is not None] == [TooManyKeys] * 4
+    _, records = await store.all()
+    assert len(records) == 2
+    await added(store, "globex")
+    assert await store.revoke([records[0].id], now=NOW) == 1
+    await added(store)
+
+
+async def test_key_that_has_expired_leaves_its_place(store: SQLiteKeys):
+    await added(store, expires_at=NOW)
+    await added(store)
+    await added(store)
+    with pytest.raises(TooManyKeys):
+        await added(store)
+
+
+async def test_end_of_the_old_key_is_set_with_the_new_one_and_never_put_off(store: SQLiteKeys):
+    _, lasting = await added(store)
+    await store.add(made()[1], now=NOW, ending={lasting.id: NOW + 7})
+    _, ending = await added(store, "globex", expires_at=NOW + 3)
+    await store.add(made("globex")[1], now=NOW, ending={ending.id: NOW + 7})
+    ends = {record.id: record.expires_at for record in (await store.all())[1]}
+    assert (ends[lasting.id], ends[ending.id]) == (NOW + 7, NOW + 3)
+
+
+async def test_revoking_twice_or_nobody_changes_nothing(store: SQLiteKeys):
+    _, record = await added(store)
+    assert await store.revoke([record.id], now=NOW) == 1
+    assert await store.revoke([record.id, "nobody"], now=NOW + 9) == 0
+    assert (await store.all())[1][0].revoked_at == NOW
+
+
+async def test_store_keeps_what_it_was_given_and_not_the_key(store: SQLiteKeys, tmp_path: Path):
+    key, record = await added(store, tenant="north", expires_at=NOW + 60)
+    assert (await store.all())[1] == [record]
+    assert key not in repr(record)
+    assert record.digest not in repr(record)
+    kept = b"".join(file.read_bytes() for file in files(tmp_path))
+    assert record.id.encode() in kept
+    assert key[16:-6].encode() not in kept
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files(tmp_path)} == {0o600}
+
+
+async def test_store_without_a_file_has_no_keys_and_makes_none(store: SQLiteKeys, tmp_path: Path):
+    door = APIKeyAuthenticator(store)
+    assert await refusal(door, new_key()[1]) == "API key of nobody"
+    await store.used({"a": NOW})
+    assert await store.revoke(["a"], now=NOW) == 0
+    assert files(tmp_path) == []
+
+
+async def test_file_that_is_no_store_is_told_as_such(tmp_path: Path, clock: Clock):
+    (tmp_path / FILE).write_bytes(b"garbage" * 1000)
+    broken = SQLiteKeys(tmp_path / FILE)
+    with pytest.raises(OSError, match="file is not a database"):
+        await broken.all()
+    with pytest.raises(AuthenticationUnavailable):
+        await opened(broken, clock).authenticate(f"Bearer {new_key()[1]}")
+
+
+class Flaky:
+    """A store in memory that counts, and fails when told."""
+
+    def __init__(self, *records: KeyRecord) -> None:
+        self.records, self.failing = list(records), False
+        self.asked, self.noted = 0, []
+
+    def check(self) -> None:
+        if self.failing:
+            raise OSError("disk is gone")
+
+    async def generation(self) -> int:
+        self.asked += 1
+        self.check()
+        return len(self.records)
+
+    async def all(self) -> tuple[int, Sequence[KeyRecord]]:
+        self.check()
+        return len(self.records), self.records
+
+    async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
+        self.records.append(record)
+
+    async def revoke(self, ids: Any, *, now: float) -> int:
+        self.records = [replace(record, revoked_at=now) for record in self.records]
+        return len(self.records)
+
+    async def used(self, at: Mapping[str, float]) -> None:
+        self.check()
+        self.noted.append(dict(at))
+
+
+async def test_store_is_asked_once_in_two_seconds_whoever_asks(clock: Clock):
+    key, record = made()
+    flaky = Flaky(record)
+    door = opened(flaky, clock)
+    for clock.seconds, asked in [(0, 1), (1.9, 1), (2.0, 2), (3.9, 2), (4.0, 3)]:
+        await asyncio.gather(*(door.authenticate(f"Bearer {key}") for _ in range(20)))
+        assert flaky.asked == asked
+
+
+async def test_keys_are_believed_five_seconds_without_their_store_and_no_longer(clock: Clock):
+    key, record = made()
+    flaky = Flaky(record)
+    door = opened(flaky, clock)
+    await door.authenticate(f"Bearer {key}")
+    flaky.failing = True
+    with structlog.testing.capture_logs() as logs:
+        for clock.seconds in (1.9, 2.0, 4.5, 5.0):
+            assert (await door.authenticate(f"Bearer {key}")).client == "acme"
+        clock.seconds = 5.1
+        with pytest.raises(AuthenticationUnavailable) as caught:
+            await door.authenticate(f"Bearer {key}")
+    assert caught.value.code == "AUTHENTICATION_UNAVAILABLE"
+    assert [(line["event"], line["detail"]) for line in logs] == [("API keys cannot be read", "disk is gone")] * 2
+    flaky.failing = False
+    clock.seconds = 7.0
+    assert (await door.authenticate(f"Bearer {key}")).client == "acme"
+
+
+async def test_last_use_is_written_once_a_minute_and_at_the_end(clock: Clock):
+    (key, record), (other, second) = made(), made("globex")
+    flaky = Flaky(record, second)
+    door = opened(flaky, clock)
+    for clock.seconds in range(60):
+        await door.authenticate(f"Bearer {key}")
+    assert flaky.noted == []
+    clock.seconds = 60
+    await door.authenticate(f"Bearer {other}")
+    await asyncio.sleep(0)
+    assert flaky.noted == [{record.id: NOW + 59, second.id: NOW + 60}]
+    clock.seconds = 61
+    await door.authenticate(f"Bearer {key}")
+    await door.aclose()
+    assert flaky.noted[1:] == [{record.id: NOW + 61}]
+
+
+async def test_use_that_could_not_be_written_is_written_later(clock: Clock):
+    key, record = made()
+    flaky = Flaky(record)
+    door = opened(flaky, clock)
+    await door.authenticate(f"Bearer {key}")
+    flaky.failing = True
+    await door.aclose()
+    flaky.failing = False
+    await door.aclose()
+    assert flaky.noted == [{record.id: NOW}]
+
+
+async def test_last_use_only_moves_on(store: SQLiteKeys):
+    _, record = await added(store)
+    generation = await store.generation()
+    await store.used({record.id: NOW + 9})
+    await store.used({record.id: NOW + 5})
+    assert (await store.all())[1][0].last_used_at == NOW + 9
+    assert await store.generation() == generation
+
+
+async def test_writer_that_finds_the_file_locked_says_so(store: SQLiteKeys, tmp_path: Path):
+    await added(store)
+    with sqlite3.connect(tmp_path / FILE, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OSError, match="database is locked"):
+            await added(store)
+        assert len((await store.all())[1]) == 1  # readers go on
+        other.execute("ROLLBACK")
+    other.close()
