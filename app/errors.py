@@ -13,6 +13,14 @@
     │   ├── NotAcceptable         NOT_ACCEPTABLE
     │   ├── UnsupportedMediaType  UNSUPPORTED_MEDIA_TYPE
     │   ├── PayloadTooLarge       PAYLOAD_TOO_LARGE
+    │   ├── NotFound              NOT_FOUND
+    │   ├── EdgeRefusal           before anything of a request is looked at
+    │   │   ├── HostNotAllowed       HOST_NOT_ALLOWED
+    │   │   ├── OriginNotAllowed     ORIGIN_NOT_ALLOWED
+    │   │   ├── MalformedHTTP        MALFORMED_HTTP
+    │   │   ├── HeadersTooLarge      HEADERS_TOO_LARGE
+    │   │   ├── RequestTooSlow       REQUEST_TOO_SLOW
+    │   │   └── TooManyConnections   TOO_MANY_CONNECTIONS
     │   ├── InvalidInput          INVALID_INPUT
     │   │   ├── InvalidID         INVALID_ID
     │   │   ├── InvalidCursor     INVALID_CURSOR
@@ -155,6 +163,59 @@ class PayloadTooLarge(RequestError):
     """The body is longer than the gateway reads."""
 
     code = "PAYLOAD_TOO_LARGE"
+
+
+class NotFound(RequestError):
+    """Nothing is served at that path."""
+
+    code = "NOT_FOUND"
+    default = "There is nothing at this path."
+
+
+class EdgeRefusal(RequestError):
+    """Refused by the connection or its headers, before anything of the request is looked at."""
+
+
+class HostNotAllowed(EdgeRefusal):
+    """The `Host` header names somebody else."""
+
+    code = "HOST_NOT_ALLOWED"
+    default = "This server does not answer for the host that the request names."
+
+
+class OriginNotAllowed(EdgeRefusal):
+    """A page of another host asks, and that host is not among those that may."""
+
+    code = "ORIGIN_NOT_ALLOWED"
+    default = "Pages of this origin may not ask here."
+
+
+class MalformedHTTP(EdgeRefusal):
+    """The request is not HTTP/1.1, or could be read in two ways."""
+
+    code = "MALFORMED_HTTP"
+    default = "The request is not well-formed HTTP/1.1."
+
+
+class HeadersTooLarge(EdgeRefusal):
+    """The request line and headers are longer, or more, than the gateway reads."""
+
+    code = "HEADERS_TOO_LARGE"
+    default = "The request line and headers are too long or too many."
+
+
+class RequestTooSlow(EdgeRefusal):
+    """The request did not come within the connection's time limits."""
+
+    code = "REQUEST_TOO_SLOW"
+    default = "The request did not come in time."
+
+
+class TooManyConnections(EdgeRefusal):
+    """The gateway holds as many connections as it may."""
+
+    code = "TOO_MANY_CONNECTIONS"
+    default = "The server holds as many connections as it may; try again shortly."
 
 
 class InvalidInput(RequestError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -13,11 +14,15 @@ from typing import Any
 import uvicorn
 from anyio import move_on_after
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.chain import Authentication
 from app.auth.principal import Principal, Role
+from app.edge.answers import not_served
+from app.edge.boundary import Boundary
+from app.edge.connection import guarded
 from app.endpoint.http import GraphQLEndpoint
 from app.endpoint.service import Service
 from app.errors import ConfigurationError, Forbidden
@@ -29,7 +34,7 @@ from app.ide import ide_routes
 from app.planning import Explainer
 from app.resolvers.context import Context
 from app.schema import build_schema
-from app.settings import Settings
+from app.settings import ServerSettings, Settings, TLSSettings
 from app.sources import connect_all
 from app.sources.common import utc_now
 from app.sources.model import Assumptions
@@ -84,7 +89,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         *health_routes(Readiness(sources.ping, masters(settings))),
         *(ide_routes() if settings.ide else []),
     ]
-    app = Gateway(endpoint, routes=routes, lifespan=lifespan)
+    app = Gateway(
+        endpoint, settings.server, routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_served}
+    )
     app.router.redirect_slashes = False
     return app
 
@@ -106,14 +113,19 @@ def document_limits(settings: Settings) -> DocumentLimits:
 
 
 class Gateway(Starlette):
-    """Starlette, with a shorter way to the endpoint, which lets no exception through for middleware to see."""
+    """Starlette behind the edge, with a shorter way to the endpoint, which lets no exception through for middleware to
+    see."""
 
-    def __init__(self, endpoint: ASGIApp, **given: Any) -> None:
+    def __init__(self, endpoint: ASGIApp, server: ServerSettings, **given: Any) -> None:
         super().__init__(**given)
         self._endpoint = endpoint
+        self._boundary = Boundary(self._inside, server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        await self._boundary(scope, receive, send)
+
+    async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self._endpoint(scope, receive, send)
         else:
@@ -142,18 +154,42 @@ class Server(uvicorn.Server):
 
 def make_server(settings: Settings, app: Starlette, started: Callable[[], None]) -> Server:
     """uvicorn as the gateway runs it, not started yet. Our logs take the place of its own."""
+    server = settings.server
+    context = tls_context(server.tls)
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=guarded(server.connections),
+        ws_max_size=server.max_body_bytes,
+        ws_per_message_deflate=False,  # It costs memory by the gigabyte at thousands of sockets.
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=settings.server.graceful_shutdown,
+        proxy_headers=bool(server.trusted_proxies),
+        forwarded_allow_ips=list(server.trusted_proxies),
+        timeout_keep_alive=server.connections.keep_alive,
+        timeout_graceful_shutdown=server.graceful_shutdown,
+        ssl_context_factory=None if context is None else lambda *_: context,
     )
     return Server(config, started)
+
+
+def tls_context(tls: TLSSettings) -> ssl.SSLContext | None:
+    """What serves https, TLS 1.2 or later; None for http."""
+    if tls.certificate_file is None:
+        if tls.key_file is not None:
+            raise ConfigurationError("server.tls.key_file", str(tls.key_file), "needs a certificate_file beside it")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        cure = f"cannot be used ({error.strerror or error}); it must be PEM, with its key in it or in key_file"
+        raise ConfigurationError("server.tls.certificate_file", str(tls.certificate_file), cure) from None
+    return context
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -19,6 +19,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.errors import ConfigurationError
 from app.settings_checks import (
     check_address,
+    check_host,
+    check_network,
+    check_origin,
     check_sources,
     check_variable_names,
     first_fault,
@@ -52,8 +55,34 @@ class SourceSettings(Section):
     options: dict[str, object] = {}
 
 
+class ConnectionSettings(Section):
+    """`[server.connections]`: what one connection may cost. `header_timeout` and `body_timeout` run from a request's
+    first byte and from its last header; `write_timeout` is how long a client may leave an answer unread; `keep_alive`
+    how long it may ask nothing."""
+
+    most: int = Field(default=10_000, ge=1)
+    header_timeout: float = Field(default=10.0, gt=0, le=300)
+    body_timeout: float = Field(default=20.0, gt=0, le=300)
+    write_timeout: float = Field(default=20.0, gt=0, le=300)
+    keep_alive: int = Field(default=20, ge=0, le=3600)
+    max_header_bytes: int = Field(default=64 * 1024, ge=1024, le=1024 * 1024)
+    max_headers: int = Field(default=100, ge=10, le=1000)
+
+
+class TLSSettings(Section):
+    """`[server.tls]`: serve https, TLS 1.2 or later. Files in PEM; the certificate's may hold its chain and key."""
+
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
 class ServerSettings(Section):
-    """How the gateway listens. `request_timeout` bounds each operation, `graceful_shutdown` the wait for open ones."""
+    """How the gateway listens. `request_timeout` bounds each operation, `graceful_shutdown` the wait for open ones.
+
+    `allowed_hosts` are names that a `Host` header may have, any if empty; `allowed_origins` pages of other hosts that
+    a browser may ask from; `trusted_proxies` addresses or networks whose `X-Forwarded-*` are believed;
+    `strict_transport` for how many seconds browsers are to insist on https once they came by it.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
@@ -62,6 +91,13 @@ class ServerSettings(Section):
     max_tokens: int = Field(default=3_000, ge=100, le=100_000)
     request_timeout: float = Field(default=10.0, gt=0, le=300)
     graceful_shutdown: int = Field(default=10, ge=0, le=600)
+    allowed_hosts: tuple[Annotated[str, AfterValidator(check_host)], ...] = ()
+    allowed_origins: tuple[Annotated[str, AfterValidator(check_origin)], ...] = ()
+    allow_credentials: bool = False
+    trusted_proxies: tuple[Annotated[str, AfterValidator(check_network)], ...] = ()
+    strict_transport: int = Field(default=31_536_000, ge=0)
+    connections: ConnectionSettings = ConnectionSettings()
+    tls: TLSSettings = TLSSettings()
 
 
 class ClaimNames(Section):
@@ -97,6 +133,19 @@ class AuthSettings(IssuerSettings):
     secret: SecretStr | None = None
     secret_file: Path | None = None
     issuers: tuple[IssuerSettings, ...] = ()
+
+
+class AuditSettings(Section):
+    """Who asked what, kept in `audit.sqlite` under `data_dir`. The oldest entries go after `keep_days`, or before, when
+    the file would grow beyond `keep_megabytes`. `queue` entries wait to be written at most; `log` also writes each as
+    a line; `variables` keeps the names of an operation's variables, never their values."""
+
+    enabled: bool = True
+    log: bool = True
+    variables: Literal["none", "names"] = "none"
+    keep_days: int = Field(default=400, ge=1)
+    keep_megabytes: int = Field(default=2048, ge=1)
+    queue: int = Field(default=10_000, ge=1)
 
 
 class LogSettings(Section):
@@ -223,6 +272,7 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     limits: LimitSettings = LimitSettings()
     budgets: BudgetSettings = BudgetSettings()
+    audit: AuditSettings = AuditSettings()
     engine: Literal["plan", "reference"] = "plan"
     demo: bool = False
     ide: bool = False
@@ -294,7 +344,16 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
         issuer.model_copy(update=_issuer_with_keys(f"auth.issuers[{index}]", issuer, base))
         for index, issuer in enumerate(settings.auth.issuers)
     )
-    return Settings(**{**dict(settings), "sources": sources, "auth": settings.auth.model_copy(update=auth)})
+    changed = {
+        "sources": sources,
+        "server": settings.server.model_copy(update={"tls": _tls_with_files(settings.server.tls, base)}),
+        "auth": settings.auth.model_copy(update=auth),
+    }
+    return Settings(**{**dict(settings), **changed})
+
+
+def _tls_with_files(tls: TLSSettings, base: Path) -> TLSSettings:
+    return tls.model_copy(update={key: (base / file).resolve() for key, file in dict(tls).items() if file is not None})
 
 
 def _issuer_with_keys(key: str, issuer: IssuerSettings, base: Path) -> dict[str, object]:

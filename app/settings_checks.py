@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -41,6 +42,29 @@ def check_address(url: str) -> str:
     if wrong or parts.query or parts.fragment or any(character.isspace() for character in url):
         raise ValueError(cure)
     return url.rstrip("/")
+
+
+def check_host(name: str) -> str:
+    """A host name as a `Host` header gives it, without its port; `*.example.com` stands for all below it."""
+    if not re.fullmatch(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]", name):
+        raise ValueError("should be a host name without a port, such as api.example.com or *.example.com")
+    return name.lower()
+
+
+def check_origin(origin: str) -> str:
+    """An origin exactly as browsers send it; neither a path nor a wildcard."""
+    if not re.fullmatch(r"https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", origin):
+        raise ValueError("should be an origin as browsers send it, such as https://shop.example.com")
+    return origin
+
+
+def check_network(network: str) -> str:
+    """An address, or a network such as fd00::/8."""
+    try:
+        ip_network(network)
+    except ValueError:
+        raise ValueError("should be an address or a network, such as 127.0.0.1 or fd00::/8") from None
+    return network
 
 
 def check_variable_names(prefix: str, environment: Mapping[str, str], known: Collection[str]) -> None:

@@ -288,6 +288,15 @@ class Metrics:
             ["source", "call", "reason"],
             registry=registry,
         )
+        self.connections_refused = Counter(
+            "tradegraph_connections_refused_total",
+            "Connections ended for what the client did, or did not do.",
+            ["reason"],
+            registry=registry,
+        )
+        self.audit_dropped = Counter(
+            "tradegraph_audit_dropped_total", "Audit entries that could not be kept.", registry=registry
+        )
         self.unknown_statuses = Counter(
             "tradegraph_unknown_statuses_total",
             "Values of a backend that no mapping knows.",
@@ -320,6 +329,10 @@ class Metrics:
             series = self._backend_series[source, call, outcome] = counted.inc, timed.observe
         series[0]()
         series[1](seconds)
+
+    def connection_refused(self, reason: str) -> None:
+        """Count a connection that was ended; `reason` is one of our own words."""
+        self.connections_refused.labels(reason).inc()
 
     def unknown_status(self, source: str, field: str, raw: str) -> bool:
         """Count a value that no mapping knows; tells whether it was met for the first time."""

@@ -10,13 +10,21 @@ from typing import Any
 
 import uvicorn
 
+from app.edge.connection import guarded
+from app.settings import ConnectionSettings
+
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
+async def serving(app: Any, limits: ConnectionSettings | None = None) -> AsyncIterator[str]:
     """Serve an ASGI application as the gateway is served; yields its address, such as http://127.0.0.1:40123."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, http="httptools", lifespan="auto", log_config=None, server_header=False, timeout_graceful_shutdown=2
+        app,
+        http=guarded(limits or ConnectionSettings()),
+        lifespan="auto",
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=2,
     )
     server = _Server(config)
     running = asyncio.create_task(server._serve(sockets=[listener]))  # without the signals, which are the test runner's

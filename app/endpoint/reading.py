@@ -10,7 +10,7 @@ from starlette.types import Receive
 
 from app.endpoint.media_types import check_body_type
 from app.endpoint.presence import ClientGone
-from app.errors import MethodNotAllowed, PayloadTooLarge, RequestError
+from app.errors import MethodNotAllowed, PayloadTooLarge, RequestError, UnsupportedMediaType
 from app.execution.engine import Request
 
 PARAMETERS = ("documentId", "query", "operationName", "variables", "extensions")
@@ -27,6 +27,8 @@ async def read_request(
     if method != "POST":
         raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
     check_body_type(headers.get("content-type"))
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("Send the body as it is: no Content-Encoding is accepted.")
     body = await _body(headers.get("content-length"), receive, max_body_bytes)
     return request_from(_json(body, "The body"))
 

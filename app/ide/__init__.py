@@ -6,8 +6,9 @@ import gzip
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 PATH = "/ide/"
@@ -18,14 +19,9 @@ POLICY = (
     "img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-HEADERS = {
-    "content-security-policy": POLICY,
-    "cross-origin-opener-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "vary": "Accept-Encoding",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-}
+HEADERS = {"content-security-policy": POLICY, "vary": "Accept-Encoding"}
+"""Beside those that every answer has."""
+
 TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
@@ -47,7 +43,7 @@ def ide_routes() -> list[Route]:
         name = request.path_params.get("name") or "index.html"
         compressed = static.get(name)
         if compressed is None:
-            return PlainTextResponse("There is no such file.", status_code=404)
+            raise HTTPException(404)
         return _answer(name, compressed, request.headers.get("accept-encoding", ""))
 
     return [Route("/", home), Route(PATH + "{name:path}", page)]

@@ -1,0 +1,83 @@
+"""What is told to those who are refused before GraphQL begins: a code, as in every other answer, and no more."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import (
+    HeadersTooLarge,
+    HostNotAllowed,
+    MalformedHTTP,
+    MethodNotAllowed,
+    NotFound,
+    OriginNotAllowed,
+    RequestError,
+    RequestTooSlow,
+    TooManyConnections,
+    TradegraphError,
+)
+
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+"""On every answer that does not say otherwise by itself. An answer from another origin's page needs CORS anyway, which
+`cross-origin-resource-policy` does not touch."""
+
+STATUS: dict[type[TradegraphError], int] = {
+    MalformedHTTP: 400,
+    OriginNotAllowed: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    RequestTooSlow: 408,
+    HostNotAllowed: 421,
+    HeadersTooLarge: 431,
+    TooManyConnections: 503,
+}
+
+
+def told(error: TradegraphError, error_id: str | None = None) -> bytes:
+    """The body of a refusal, in the form of a GraphQL answer."""
+    extensions = {"code": error.code, **({"errorId": error_id} if error_id else {})}
+    return orjson.dumps({"errors": [{"message": error.message, "extensions": extensions}]})
+
+
+def refused(error: TradegraphError, headers: dict[str, str] | None = None) -> Response:
+    """A refusal as an answer."""
+    return Response(told(error), STATUS.get(type(error), 400), headers, "application/json")
+
+
+async def not_served(_: Request, problem: Exception) -> Response:
+    """What routes refuse: unknown paths, and methods that a path does not have."""
+    status = problem.status_code if isinstance(problem, HTTPException) else 500
+    headers = problem.headers if isinstance(problem, HTTPException) else None
+    if status == 404:
+        return refused(NotFound("There is nothing at this path; GraphQL is at /graphql."))
+    if status == 405:
+        return refused(MethodNotAllowed("This path does not have that method."), dict(headers or {}))
+    return Response(told(RequestError("The request cannot be served.")), status, headers, "application/json")
+
+
+def on_the_wire(error: TradegraphError) -> bytes:
+    """A refusal as bytes for a connection that is closed after it."""
+    status, body = STATUS[type(error)], told(error)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+        *SECURITY_HEADERS,
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"1"))
+    start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode("ascii")
+    return start + b"".join(b"%s: %s\r\n" % header for header in headers) + b"\r\n" + body

@@ -1,0 +1,121 @@
+"""What every request passes first: its host, its origin; and what every answer carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.edge.answers import SECURITY_HEADERS, STATUS, told
+from app.edge.origins import cors_headers, origin_allowed, preflight_headers
+from app.errors import HostNotAllowed, OriginNotAllowed, TradegraphError
+from app.settings import ServerSettings
+from app.telemetry import report
+
+Headers = list[tuple[bytes, bytes]]
+JSON = (b"content-type", b"application/json")
+
+
+class Boundary:
+    """Plain ASGI around the whole application. Headers are made once, for the four kinds of answers that there are: of
+    http and of https, to the gateway's own callers and, per origin, to pages elsewhere."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+        self._app = app
+        self._hosts = frozenset(name.encode() for name in settings.allowed_hosts if not name.startswith("*."))
+        self._below = tuple(name[1:].encode() for name in settings.allowed_hosts if name.startswith("*."))
+        self._checks_host = bool(settings.allowed_hosts)
+        self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
+        self._preflights: dict[bytes, Headers] = {}
+        self._answers: dict[tuple[bool, bytes | None], Headers] = {}
+        for secure in (False, True):
+            always: Headers = [*SECURITY_HEADERS]
+            if secure and settings.strict_transport:
+                always.append((b"strict-transport-security", b"max-age=%d" % settings.strict_transport))
+            if self._origins:
+                always.append((b"vary", b"Origin"))
+            self._answers[secure, None] = always
+            for origin in self._origins:
+                read = cors_headers(origin, credentials=settings.allow_credentials)
+                asked = preflight_headers(origin, credentials=settings.allow_credentials)
+                self._answers[secure, origin] = [*always, *read]
+                self._preflights[origin] = asked
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        if self._checks_host and not self._answers_for(headers.get(b"host", b"")):
+            await _refuse(scope, self._finishing(scope, None, send), HostNotAllowed())
+        elif kind == "websocket":
+            if origin_allowed(headers, self._origins):
+                await self._app(scope, receive, send)
+            else:
+                await _refuse(scope, send, OriginNotAllowed())
+        elif scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            await self._preflight(scope, headers.get(b"origin"), send)
+        else:
+            await self._asked(scope, receive, self._finishing(scope, headers.get(b"origin"), send))
+
+    async def _asked(self, scope: Scope, receive: Receive, send: Finishing) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            if send.started:
+                raise  # The server ends the connection: half an answer must not pass for one.
+            await _answer(send, 500, [JSON], told(TradegraphError(), report(error)))
+
+    async def _preflight(self, scope: Scope, origin: bytes | None, send: Send) -> None:
+        allowed = self._preflights.get(origin or b"")
+        if allowed is None or scope["path"] != "/graphql":
+            await _refuse(scope, self._finishing(scope, None, send), OriginNotAllowed())
+        else:
+            await _answer(self._finishing(scope, None, send), 204, allowed, b"")
+
+    def _finishing(self, scope: Scope, origin: bytes | None, send: Send) -> Finishing:
+        secure = scope.get("scheme") in {"https", "wss"}
+        extra = self._answers.get((secure, origin)) or self._answers[secure, None]
+        return Finishing(send, extra)
+
+    def _answers_for(self, host: bytes) -> bool:
+        name = host.lower()
+        bare = name.rpartition(b":")[0] if not name.endswith(b"]") and b":" in name else name
+        return bare in self._hosts or bare.endswith(self._below)
+
+
+class Finishing:
+    """Sends an answer with the headers that it does not have yet."""
+
+    __slots__ = ("_extra", "_send", "started")
+
+    def __init__(self, send: Send, extra: Headers) -> None:
+        self._send = send
+        self._extra = extra
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            given = message.get("headers", ())
+            has = {name for name, _ in given}
+            has.discard(b"vary")  # which adds up
+            message["headers"] = [*given, *(header for header in self._extra if header[0] not in has)]
+        await self._send(message)
+
+
+async def _refuse(scope: Scope, send: Send, error: TradegraphError) -> None:
+    if scope["type"] == "websocket":
+        # Before a WebSocket is accepted the server makes an HTTP answer of this: 403.
+        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+    else:
+        await _answer(send, STATUS[type(error)], [JSON], told(error))
+
+
+async def _answer(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
+    await send({"type": "http.response.body", "body": body})

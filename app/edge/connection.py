@@ -1,0 +1,260 @@
+"""HTTP/1.1 connections that nobody can hold for nothing.
+
+uvicorn waits for ever for a client that says nothing, says it slowly or does not read. This puts limits of time and
+size around its protocol and refuses requests that a proxy in front might read differently. What the parser (llhttp,
+strict) refuses by itself: several or odd lengths, a length beside chunks, folded headers, bare line feeds, odd chunk
+sizes.
+"""
+
+from __future__ import annotations
+
+from asyncio import TimerHandle, Transport
+from functools import partial
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.edge.answers import on_the_wire
+from app.errors import EdgeRefusal, HeadersTooLarge, MalformedHTTP, RequestTooSlow, TooManyConnections
+from app.settings import ConnectionSettings
+from app.telemetry import metrics
+
+HEADERS, BODY = "headers", "body"
+SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"origin", b"cookie"})
+"""Headers that mean something here and mean nothing certain when they come twice."""
+
+LINGER = 2.0
+"""Seconds for which the rest of a body is let in after the answer, so that the client gets to read that answer."""
+
+SLOWEST_READER = 512
+"""Bytes a second that a client must at least take of an answer."""
+
+PIPELINED = 16
+"""Requests that may wait on one connection for the answer of an earlier one."""
+
+_KINDS: tuple[type[EdgeRefusal], ...] = (MalformedHTTP, HeadersTooLarge, RequestTooSlow, TooManyConnections)
+_WIRE: dict[type[EdgeRefusal], bytes] = {kind: on_the_wire(kind()) for kind in _KINDS}
+
+
+def guarded(limits: ConnectionSettings) -> Any:
+    """uvicorn's `http=` for these limits."""
+    return partial(GuardedProtocol, limits=limits)
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. `_phase` is what of a request has begun to come and is not complete."""
+
+    transport: Transport
+
+    def __init__(self, *arguments: Any, limits: ConnectionSettings, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._limits = limits
+        self._phase: str | None = None
+        self._timed: str | None = None  # what `_reading` waits for
+        self._reading: TimerHandle | None = None
+        self._writing: TimerHandle | None = None
+        self._fed = 0  # bytes since something of the request was last complete
+        self._deaf = False  # whatever still comes is not listened to
+        self._problem: type[EdgeRefusal] = MalformedHTTP
+
+    # The transport's side
+
+    def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Let the client in, and begin to wait for its first request."""
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.most:
+            self._refuse(TooManyConnections)
+        else:
+            self._wait_for(HEADERS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more comes."""
+        self._wait_for(None)
+        self._stop_writing_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, within the limits."""
+        if self._deaf:
+            return
+        self._fed += len(data)
+        super().data_received(data)
+        if self._deaf or self.transport.is_closing():
+            return
+        if self._fed > self._limits.max_header_bytes and self._phase is not None:
+            self._refuse(HeadersTooLarge)
+        else:
+            self._wait_for(self._awaited())
+
+    def pause_writing(self) -> None:
+        """The client does not keep up with its answer."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        super().resume_writing()
+        self._stop_writing_timer()
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on the connection is that of another protocol, with limits of its own."""
+        self._wait_for(None)
+        self._stop_writing_timer()
+        self._deaf = True
+        super().handle_websocket_upgrade()
+
+    # The parser's side
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._phase = HEADERS
+
+    def on_headers_complete(self) -> None:
+        """Its headers are there: a look at them before anybody acts on them."""
+        problem = self._fault()
+        if problem is not None:
+            self._problem = problem
+            raise problem
+        # A list of its own: trailers, which proxies do not look at, must not become headers of the request.
+        self.scope["headers"] = list(self.headers)
+        super().on_headers_complete()
+        self._phase, self._fed = BODY, 0
+
+    def on_body(self, body: bytes) -> None:
+        """Some of its body is there."""
+        self._fed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """It is complete."""
+        self._phase, self._fed = None, 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Answered. What still comes of the request is let in for a moment, and what the client has not read yet is
+        kept for a while."""
+        super().on_response_complete()
+        if self.transport.get_write_buffer_size():
+            self._watch_reader()
+        if self._phase is BODY and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self._wait_for(None)
+            self._timed = BODY
+            self._reading = self.loop.call_later(LINGER, self._close)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, or not as we read it."""
+        self._refuse(self._problem)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Another protocol is offered. The request is answered; the parser reads no further on this connection."""
+        self._wait_for(None)
+        self._deaf = True
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    # The limits
+
+    def _fault(self) -> type[EdgeRefusal] | None:
+        headers, limits = self.headers, self._limits
+        if len(headers) > limits.max_headers:
+            return HeadersTooLarge
+        if self._fed > limits.max_header_bytes:  # what was read at once may hold some of the body
+            length = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
+            if length > limits.max_header_bytes:
+                return HeadersTooLarge
+        found = dict(headers)
+        if len(found) != len(headers) and not _single(headers):
+            return MalformedHTTP
+        newer = self.parser is not None and self.parser.get_http_version() != "1.0"
+        if newer and b"host" not in found:
+            return MalformedHTTP
+        encoding = found.get(b"transfer-encoding")
+        if encoding is not None and (encoding.lower() != b"chunked" or not newer):
+            return MalformedHTTP
+        if b"upgrade" in found and (encoding is not None or found.get(b"content-length", b"0") != b"0"):
+            return MalformedHTTP  # The parser takes the body for words of the other protocol.
+        return MalformedHTTP if len(self.pipeline) >= PIPELINED else None
+
+    def _awaited(self) -> str | None:
+        """What the client owes us. One that has its answer and talks without asking owes us a request."""
+        if self._phase is None and (self.cycle is None or self.cycle.response_complete):
+            return HEADERS
+        return self._phase
+
+    def _wait_for(self, what: str | None) -> None:
+        if what is self._timed:
+            return
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+        self._timed = what
+        if what is not None:
+            limit = self._limits.header_timeout if what is HEADERS else self._limits.body_timeout
+            self._reading = self.loop.call_later(limit, self._too_slow)
+
+    def _too_slow(self) -> None:
+        self._reading = None
+        if self._phase is None and not self._fed:
+            metrics().connection_refused("silent")
+            self._close()
+        else:
+            self._refuse(RequestTooSlow)
+
+    def _refuse(self, problem: type[EdgeRefusal]) -> None:
+        metrics().connection_refused(problem.code.lower())
+        self._wait_for(None)
+        self._deaf = True
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._say(problem)
+        elif self._phase is not BODY:
+            cycle.keep_alive = False  # what came after the request is refused; the request gets its answer
+        elif cycle.response_started or self.pipeline:
+            self.transport.abort()  # Another answer is on its way: what we said would be taken for a part of it.
+        else:
+            self._say(problem)
+
+    def _say(self, problem: type[EdgeRefusal]) -> None:
+        """Tell, and close once the client has heard: closed with something unread, the answer might be lost."""
+        self.transport.write(_WIRE[problem])
+        if problem is TooManyConnections or not self.transport.can_write_eof():
+            self._close()
+        else:
+            self.transport.write_eof()
+            self._reading = self.loop.call_later(LINGER, self._close)
+
+    def _close(self) -> None:
+        self._deaf = True
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self._watch_reader()
+
+    def _watch_reader(self) -> None:
+        if self._writing is None:
+            self._later(self.transport.get_write_buffer_size())
+
+    def _later(self, left: int) -> None:
+        self._writing = self.loop.call_later(self._limits.write_timeout, self._check_reader, left)
+
+    def _check_reader(self, before: int) -> None:
+        self._writing = None
+        left = self.transport.get_write_buffer_size()
+        if not left:
+            return
+        if before - left < SLOWEST_READER * self._limits.write_timeout:
+            metrics().connection_refused("unread")
+            self.transport.abort()
+        else:
+            self._later(left)
+
+    def _stop_writing_timer(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+
+
+def _single(headers: list[tuple[bytes, bytes]]) -> bool:
+    names = [name for name, _ in headers if name in SINGLE]
+    return len(names) == len(set(names))
