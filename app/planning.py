@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from app.auth.policy import PolicyTable, Rights
 from app.auth.principal import Principal
 from app.execution.engine import Operation, Request
 from app.execution.explain import Explanation, explain
 from app.execution.plans import Plan, PlanEngine
 from app.resolvers.context import Context
-from app.schema import build_schema
+from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources import Sources, connect_all
 from app.sources.common import utc_now
@@ -27,13 +28,20 @@ def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) 
     return engine.plan_for(engine.prepare(Request(document, operation, dict(variables))))
 
 
+def refused_of(operation: Operation, policy: PolicyTable, rights: Rights) -> list[str]:
+    """The fields that an operation selects and that these rights refuse."""
+    selected = [(type_, name) for type_, names in operation.selection.items() for name in names]
+    return sorted(".".join(key) for key in selected if key in policy.fields and rights.refuses(*key))
+
+
 class Explainer:
     """Explains operations over configured sources without asking them."""
 
-    def __init__(self, settings: Settings, sources: Sources, engine: PlanEngine) -> None:
+    def __init__(self, settings: Settings, sources: Sources, engine: PlanEngine, policy: PolicyTable) -> None:
         self._settings = settings
         self._sources = sources
         self._engine = engine
+        self._policy = policy
         connected = sources.connected.items()
         self._coalescing = frozenset(name for name, source in connected if source.coalesces)
 
@@ -41,8 +49,10 @@ class Explainer:
         """What the operation will ask, for a caller."""
         log = Log()
         model = model_of(self._settings, self._sources, log, assume)
-        context = Context(principal=who, sources=model, now=utc_now(), selection=operation.selection)
-        found, _ = await explain(self._engine.execute(operation, context), log, self._coalescing)
+        rights = self._policy.rights(who.roles)
+        context = Context(who, rights, model, utc_now(), operation.selection)
+        run = self._engine.execute(operation, context)
+        found, _ = await explain(run, log, self._coalescing, refused_of(operation, self._policy, rights))
         return found
 
 
@@ -56,13 +66,14 @@ def explained(
     assume: Assumptions = Assumptions(),  # noqa: B008 - frozen
 ) -> Explanation:
     """For the command line: connects nothing, asks nothing."""
-    engine = PlanEngine(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
+    schema = build_schema()
+    engine = PlanEngine(schema._schema)  # noqa: SLF001 - no other way to graphql-core's
     prepared = engine.prepare(Request(document, operation, dict(variables)))
 
     async def run() -> Explanation:
         sources = connect_all(settings)
         try:
-            return await Explainer(settings, sources, engine).explain(prepared, who, assume)
+            return await Explainer(settings, sources, engine, policy_of(schema)).explain(prepared, who, assume)
         finally:
             await sources.close()
 

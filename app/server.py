@@ -33,7 +33,7 @@ from app.health import Readiness, health_routes
 from app.ide import ide_routes
 from app.planning import Explainer
 from app.resolvers.context import Context
-from app.schema import build_schema
+from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TLSSettings
 from app.sources import connect_all
 from app.sources.common import utc_now
@@ -51,15 +51,16 @@ MAY_EXPLAIN = frozenset({Role.OPERATIONS, Role.ADMIN})
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:
     """The gateway for these settings. Connects to nothing yet; raises ConfigurationError for what cannot work."""
     schema = build_schema()
+    policy = policy_of(schema)
     authentication = Authentication(settings)
     sources = connect_all(settings, clock)
 
     def make_context(who: Principal, operation: Operation) -> Context:
-        return Context(principal=who, sources=sources, now=clock(), selection=operation.selection)
+        return Context(who, policy.rights(who.roles), sources, clock(), operation.selection)
 
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
     plans = PlanEngine(core, limits=limits)
-    explainer = Explainer(settings, sources, plans)
+    explainer = Explainer(settings, sources, plans, policy)
 
     async def explain(who: Principal, operation: Operation) -> dict[str, Any]:
         if not who.roles & MAY_EXPLAIN:

@@ -15,8 +15,8 @@ import pytest
 import strawberry
 
 from app import telemetry
+from app.auth.policy import EVERYTHING, Key, Rights
 from app.errors import SourceUnavailable
-from app.execution.compiler import EVERYTHING
 from app.execution.engine import ReferenceEngine, Request
 from app.execution.failures import format_errors
 from app.execution.plans import PlanEngine
@@ -137,11 +137,12 @@ async def test_level_loader_keeps_its_parents() -> None:
 # Rights
 
 
-@dataclass(frozen=True)
-class Refusing:
+@dataclass(frozen=True, slots=True, eq=False)
+class Refusing(Rights):
     """Refuses the fields named."""
 
-    names: frozenset[str]
+    granted: frozenset[Key] = frozenset()
+    names: frozenset[str] = frozenset()
 
     def refuses(self, type_name: str, field_name: str) -> bool:
         return f"{type_name}.{field_name}" in self.names
@@ -150,7 +151,7 @@ class Refusing:
 @pytest.mark.parametrize("name", ["loud", "below { name }", "name"])
 async def test_refused_field_is_forbidden_and_its_edge_never_asked(name: str) -> None:
     leaf = Row("leaf")
-    rights = Refusing(frozenset({f"Thing.{name.partition(' ')[0]}"}))
+    rights = Refusing(names=frozenset({f"Thing.{name.partition(' ')[0]}"}))
     ctx = Calls([Row("a", [leaf])], rights=rights)
     result = await run(f"{{ rows {{ x: {name} __typename }} }}", ctx)
     path = ["rows", 0, "x"]
@@ -164,7 +165,7 @@ async def test_refused_field_is_forbidden_and_its_edge_never_asked(name: str) ->
 async def test_two_rights_never_share_a_plan() -> None:
     engine = PlanEngine(SMALL)
     text = "{ rows { loud } }"
-    everything, nothing = Refusing(frozenset()), Refusing(frozenset({"Thing.loud"}))
+    everything, nothing = Refusing(), Refusing(names=frozenset({"Thing.loud"}))
     for rights, expected in ((everything, "A"), (nothing, None), (everything, "A"), (nothing, None)):
         result = await run(text, Calls([Row("a")], rights=rights), engine)
         assert result.data == {"rows": [{"loud": expected}]}

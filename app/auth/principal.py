@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -14,14 +14,40 @@ class Role(StrEnum):
     BUYER_ADMIN = "buyer_admin"
     SALES_REP = "sales_rep"
     CSR = "csr"
+    CSR_LEAD = "csr_lead"
     PARTNER = "partner"
     FINANCE = "finance"
     OPERATIONS = "operations"
     ADMIN = "admin"
 
 
-# Roles whose rows are not bound to named customers.
-UNRESTRICTED = frozenset({Role.CSR, Role.FINANCE, Role.OPERATIONS, Role.ADMIN})
+class Reach(StrEnum):
+    """The rows that exist for a caller."""
+
+    OWN = "own"
+    ASSIGNED = "assigned"
+    PARTNER = "partner"
+    APPROVED = "approved"
+    ALL = "all"
+
+
+REACH: Mapping[Role, Reach] = {
+    Role.BUYER: Reach.OWN,
+    Role.BUYER_ADMIN: Reach.OWN,
+    Role.SALES_REP: Reach.ASSIGNED,
+    Role.CSR: Reach.ALL,
+    Role.CSR_LEAD: Reach.ALL,
+    Role.PARTNER: Reach.PARTNER,
+    Role.FINANCE: Reach.ALL,
+    Role.OPERATIONS: Reach.ALL,
+    Role.ADMIN: Reach.ALL,
+}
+"""Whose rows of accounts exist for a role: but for ALL, those of the customers that the credential names."""
+
+UNRESTRICTED = frozenset(role for role, reach in REACH.items() if reach is Reach.ALL)
+
+APPROVED_ONLY = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER})
+"""Roles for which only approved relations between items exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +75,11 @@ class Principal:
     def restricted(self) -> bool:
         """Whether only rows of `customers` exist for this caller."""
         return not (self.roles & UNRESTRICTED)
+
+    @property
+    def approved_only(self) -> bool:
+        """Whether only approved relations between items exist for this caller."""
+        return self.roles <= APPROVED_ONLY
 
     @property
     def role_names(self) -> tuple[Role, ...]:

@@ -8,9 +8,10 @@ from typing import Any
 from graphql import GraphQLError, GraphQLNonNull, VariableNode
 from graphql.execution.values import VariableValues, coerce_argument, get_argument_values
 
-from app.errors import TradegraphError
+from app.errors import Forbidden, TradegraphError
 from app.execution.shape import PlanField
 from app.execution.survey import uses_variables
+from app.schema.guards import ASKED, asks_by
 
 Reader = Callable[[VariableValues], dict[str, Any]]
 """Reads the arguments of one field; raises GraphQLError or TradegraphError for what cannot be read."""
@@ -18,6 +19,8 @@ Reader = Callable[[VariableValues], dict[str, Any]]
 
 def reader(one: PlanField) -> Reader:
     """The cheapest reader of a field's arguments that is right."""
+    if one.closed:
+        return _whole(one)  # What the caller may not ask by is looked for in the values.
     values = {argument.name.value: argument.value for argument in one.nodes[0].arguments or ()}
     named = {name: value.name.value for name, value in values.items() if isinstance(value, VariableNode)}
     if any(name not in named and uses_variables(value) for name, value in values.items()):
@@ -30,10 +33,12 @@ def reader(one: PlanField) -> Reader:
 
 
 def _whole(one: PlanField) -> Reader:
-    """As graphql-core reads them."""
+    """As graphql-core reads them; refused if they hold what this caller may not ask by."""
 
     def read(variables: VariableValues) -> dict[str, Any]:
         values = get_argument_values(one.parent.fields[one.name], one.nodes[0], variables)
+        if one.closed and asks_by(one.parent.fields[one.name].args, values, one.closed):
+            raise Forbidden(ASKED)
         return one.edge.plain_arguments(values) if one.edge else {}
 
     return read

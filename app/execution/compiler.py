@@ -6,7 +6,7 @@ Edges, attributes and refusals are found once here; nothing of it is looked up a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from graphql import (
     FieldNode,
@@ -23,34 +23,15 @@ from graphql import (
     is_composite_type,
 )
 
+from app.auth.policy import MASKS, Rights
 from app.errors import DocumentTooLarge
 from app.execution.collect import Collector
 from app.execution.shape import Level, PlanField, Selection, Tree
+from app.schema.guards import reached
 
 DEFINITION = "strawberry-definition"
 LARGEST_PLAN = 10_000
 """Fields, each of them counted for every type that its place can hold."""
-
-
-class Rights(Protocol):
-    """What a caller may see: the seam of the policy table. Equal rights share plans."""
-
-    def refuses(self, type_name: str, field_name: str) -> bool:
-        """Whether the field is refused to the caller."""
-        ...
-
-    def __hash__(self) -> int: ...
-
-
-class AllRights:
-    """Everything may be seen."""
-
-    def refuses(self, type_name: str, field_name: str) -> bool:
-        """No."""
-        return False
-
-
-EVERYTHING = AllRights()
 
 
 class Compiler:
@@ -90,6 +71,7 @@ class Compiler:
         definition = parent.fields[name]
         source = definition.extensions[DEFINITION]
         edge = source if hasattr(source, "plain_arguments") else None
+        mask = self._rights.mask(parent.name, name)
         planned = PlanField(
             index=self._next(),
             key=key,
@@ -100,6 +82,8 @@ class Compiler:
             edge=edge,
             attribute=None if edge else source.python_name,
             refused=self._rights.refuses(parent.name, name),
+            mask=None if mask is None else MASKS[mask],
+            closed=self._rights.inputs if reached(definition.args, self._rights.inputs) else frozenset(),
         )
         if is_composite_type(get_named_type(definition.type)):
             planned.level = self._level(definition.type, nodes, path)

@@ -47,7 +47,10 @@ class Completion:
 
     def _field(self, selection: Selection, one: PlanField, row: Any, path: Path) -> Any:
         try:
-            return self._complete(one.type, one, self._raw(selection, one, row), path)
+            value = self._raw(selection, one, row)
+            if one.mask is not None and not isinstance(value, Exception):
+                value = one.mask(value)
+            return self._complete(one.type, one, value, path)
         except Exception as cause:
             error = _located(cause, one, path)
             if isinstance(one.type, GraphQLNonNull):

@@ -14,10 +14,11 @@ from cachetools import LRUCache
 from graphql import ExecutionResult, FragmentDefinitionNode, GraphQLObjectType, GraphQLSchema
 from graphql.execution.values import VariableValues, get_variable_values
 
+from app.auth.policy import EVERYTHING, Rights
 from app.errors import BadUserInput
 from app.execution.arguments import Reader, reader
 from app.execution.collect import Collector, Switches
-from app.execution.compiler import EVERYTHING, Compiler, Rights
+from app.execution.compiler import Compiler
 from app.execution.completion import Completion
 from app.execution.documents import Document, coded
 from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, closing_reads
@@ -95,7 +96,7 @@ class PlanEngine:
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
         """See `Engine.execute`."""
-        found = self._planned(operation, getattr(context, "rights", EVERYTHING))
+        found = self._planned(operation, context.rights)
         if found is None:
             return await self._reference.execute(operation, context)
         plan, variables = found

@@ -46,6 +46,10 @@ class PlanField:
     attribute: str | None = None
     level: Level | None = None
     refused: bool = False
+    mask: Callable[[Any], Any] | None = None
+    """What is made of the value for this caller."""
+    closed: frozenset[str] = frozenset()
+    """Input types that stand in the field's arguments and that this caller may not ask by."""
     depth: int = 0
     nullable: tuple[bool, ...] = (True,)
     """How many lists are around the value; for each of them, from the outside, and for the value: may it be null?"""

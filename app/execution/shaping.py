@@ -108,8 +108,17 @@ def _value(one: PlanField, row: str, values: dict[int, str], source: Source) -> 
     if one.index in values:
         if one.level is not None:
             return values[one.index]
-        return _written(one.type, values[one.index], None, source)
-    return _written(one.type, f"{row}.{one.attribute}", one.level, source)
+        return _written(one.type, _masked(one, values[one.index], source), None, source)
+    return _written(one.type, _masked(one, f"{row}.{one.attribute}", source), one.level, source)
+
+
+def _masked(one: PlanField, expression: str, source: Source) -> str:
+    """What this caller sees of a value: the mask is called where the rights say so, and nowhere else."""
+    if one.mask is None:
+        return expression
+    name = f"mask_{one.mask.__name__}"
+    source.names[name] = one.mask
+    return f"{name}({expression})"
 
 
 def _written(type_: GraphQLOutputType, expression: str, level: Level | None, source: Source) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from app.auth.policy import Rights
 from app.auth.principal import Principal
 from app.resolvers.loaders import Loaders
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 class Context:
     """Made anew for each operation, and for each event of a subscription.
 
+    `rights` are what the caller may see, out of the policy table.
     `selection` names, per GraphQL type, every field that the operation selects anywhere; it lets a port bring
     along in one call what would otherwise cost a second one. `edges` holds the batch of each edge and arguments.
     """
 
     principal: Principal
+    rights: Rights
     sources: Sources
     now: datetime
     selection: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -38,8 +41,9 @@ class Context:
         return self.now.date()
 
     def selects(self, type_name: str, field_name: str) -> bool:
-        """Whether the operation selects this field of this type anywhere."""
-        return field_name in self.selection.get(type_name, frozenset())
+        """Whether the operation selects this field of this type anywhere, and the caller may see it."""
+        selected = field_name in self.selection.get(type_name, frozenset())
+        return selected and not self.rights.refuses(type_name, field_name)
 
     def close(self) -> None:
         """The operation is over, or nobody waits for it any more: whatever it still reads is stopped."""

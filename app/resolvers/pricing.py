@@ -87,7 +87,7 @@ async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Seq
     relations = dict(zip(skus, await relations_read, strict=True))
     prices = await prices_read
     return [
-        _answer(draft, price, stock.get(draft.item.sku) if draft.item else None, relations, ctx)
+        _answer(draft, price, stock.get(draft.item.sku) if draft.item else None, relations)
         for draft, price in zip(drafts, prices, strict=True)
     ]
 
@@ -158,10 +158,9 @@ def _answer(
     price: ContractPrice | None | Exception,
     stock: list[availability.Availability] | Exception | None,
     relations: dict[str, tuple[ItemRelation, ...] | None | Exception],
-    ctx: Context,
 ) -> PricedLine:
     related = relations.get(draft.item.sku) if draft.item else None
-    substitutes = _substitutes(related, ctx)
+    substitutes = _substitutes(related)
     if draft.outcome is None:
         outcome, message = _judge(draft, price, stock, substitutes)
     else:
@@ -178,11 +177,11 @@ def _answer(
     )
 
 
-def _substitutes(found: tuple[ItemRelation, ...] | None | Exception, ctx: Context) -> tuple[ItemRelation, ...]:
+def _substitutes(found: tuple[ItemRelation, ...] | None | Exception) -> tuple[ItemRelation, ...]:
     if not isinstance(found, tuple):
         return ()
     kinds = (RelationType.SUBSTITUTE, RelationType.SUPERSEDED_BY)
-    return tuple(one for one in found if one.type in kinds and (one.approved or not ctx.principal.restricted))
+    return tuple(one for one in found if one.type in kinds)
 
 
 def _judge(

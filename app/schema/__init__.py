@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import strawberry
 
+    from app.auth.policy import PolicyTable
+
 
 def build_schema() -> strawberry.Schema:
     """The schema of the graph."""
     from app.schema.query import schema
 
     return schema()
+
+
+def policy_of(schema: strawberry.Schema) -> PolicyTable:
+    """Who may see what of it."""
+    from app.schema.policy import declared_in, table_of
+
+    return table_of(declared_in(schema._schema))  # noqa: SLF001 - no other way to graphql-core's
 
 
 def print_schema() -> str:

@@ -8,11 +8,13 @@ from typing import Annotated
 
 import strawberry
 
+from app.auth.policy import Scope
 from app.resolvers import availability, promise
 from app.resolvers import items as item_edges
 from app.resolvers import warehouses as warehouse_edges
-from app.schema.base import Freshness, bound_to, enum, field
+from app.schema.base import Freshness, bound_to, field
 from app.schema.edges import edge
+from app.schema.enums import enum
 from app.schema.warehouses import Warehouse
 from app.sources import stock as stock_records
 from app.sources.stock import SupplyKind
@@ -29,7 +31,7 @@ enum(
 )
 
 
-@bound_to(stock_records.Supply)
+@bound_to(stock_records.Supply, requires=Scope.EVERYONE)
 @strawberry.type(description="A dated change of stock that is known today.")
 class Supply:
     """See `records.Supply`."""
@@ -39,7 +41,7 @@ class Supply:
     kind: SupplyKind = field("Why.")
 
 
-@bound_to(availability.Breakdown)
+@bound_to(availability.Breakdown, requires=Scope.STOCK_BREAKDOWN)
 @strawberry.type(description="Where an ATP comes from; all in base units.")
 class AvailabilityBreakdown:
     """See `availability.Breakdown`."""
@@ -54,7 +56,7 @@ class AvailabilityBreakdown:
     backordered: Decimal = field("Open demand by the date that nothing covers.")
 
 
-@bound_to(availability.Availability)
+@bound_to(availability.Availability, requires=Scope.EVERYONE)
 @strawberry.type(description="What of an item can be promised from a warehouse at a date.")
 class Availability:
     """See `availability.Availability`."""
@@ -66,14 +68,14 @@ class Availability:
         "from an order that is already there."
     )
     projected: Decimal = field("The projected balance at the date itself; later orders may need it.")
-    breakdown: AvailabilityBreakdown = field("Where it comes from.")
+    breakdown: AvailabilityBreakdown | None = field("Where it comes from.", requires=Scope.STOCK_BREAKDOWN)
     supply: list[Supply] = field("Known changes of stock, by date.")
     freshness: Freshness = field("Where it comes from and how old it is.")
     item = edge(item_edges.by_sku, returns=Item | None, description="The item.")  # type: ignore[operator]
     warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where the goods are.")
 
 
-@bound_to(promise.RequestedPart)
+@bound_to(promise.RequestedPart, requires=Scope.EVERYONE)
 @strawberry.type(description="What was asked for.")
 class PromiseRequest:
     """See `promise.RequestedPart`."""
@@ -83,7 +85,7 @@ class PromiseRequest:
     date: date | None = field("By when; null for the earliest.")
 
 
-@bound_to(promise.ConfirmedPart)
+@bound_to(promise.ConfirmedPart, requires=Scope.EVERYONE)
 @strawberry.type(description="A part that can ship on a day from a warehouse.")
 class PromisePart:
     """See `promise.ConfirmedPart`."""
@@ -94,7 +96,7 @@ class PromisePart:
     item = edge(item_edges.by_sku, returns=Item | None, description="Which item.")  # type: ignore[operator]
 
 
-@bound_to(promise.Promise)
+@bound_to(promise.Promise, requires=Scope.EVERYONE)
 @strawberry.type(description="An answer to: how much now, how much at a date, when can I have so many?")
 class Promise:
     """See `promise.Promise`."""

@@ -5,36 +5,59 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
 from typing import Any, Generic, TypeVar
 
 import strawberry
-from strawberry.types.enum import StrawberryEnumDefinition
 
+from app.auth.policy import Mask, Rows, Scope
 from app.resolvers import keys, paging
 from app.schema.edges import Argument
+from app.schema.policy import declaration
 from app.sources import common
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
 
-def field(description: str, *, name: str | None = None) -> Any:
-    """A plain field: the attribute of that name on the type's record."""
-    return strawberry.field(description=description, name=name)
+def field(
+    description: str,
+    *,
+    name: str | None = None,
+    requires: Scope | None = None,
+    mask: Mask | None = None,
+    whole: Scope | None = None,
+) -> Any:
+    """A plain field: the attribute of that name on the type's record.
+
+    `requires` is for fewer than may see the type; those outside `whole` see the value through the `mask`.
+    """
+    directives = declaration(requires, None, mask, whole)
+    return strawberry.field(description=description, name=name, directives=directives)
 
 
-def bound_to(record: type) -> Callable[[C], C]:
+def open_to(scope: Scope, rows: Rows | None = None) -> Callable[[C], C]:
+    """Says who may see a type with its fields, or ask by an input; `rows` which rows exist for them, if not all."""
+
+    def declare(cls: C) -> C:
+        definition: Any = cls.__strawberry_definition__  # type: ignore[attr-defined]
+        definition.directives = [*(definition.directives or ()), *declaration(scope, rows)]
+        return cls
+
+    return declare
+
+
+def bound_to(record: type, *, requires: Scope | None = None, rows: Rows | None = None) -> Callable[[C], C]:
     """Names the record class whose attributes a type shows; interfaces and unions know by it which type a record is.
 
     Every type has one: a plan writes what the record promises without looking again, and a test compares the two.
+    `requires` and `rows` are those of `open_to`; a page needs none, it is for those who may see what it holds.
     """
 
     def bind(cls: C) -> C:
         definition: Any = cls.__strawberry_definition__  # type: ignore[attr-defined]
         definition.is_type_of = lambda value, _info: isinstance(value, record)
         cls.__record__ = record  # type: ignore[attr-defined]
-        return cls
+        return cls if requires is None else open_to(requires, rows)(cls)
 
     return bind
 
@@ -49,15 +72,6 @@ def reads_as(plain: type) -> Callable[[C], C]:
     return bind
 
 
-def enum(cls: type[Enum], description: str, *, name: str | None = None, **values: str) -> Any:
-    """A GraphQL enum of a Python enum; every value has a description."""
-    strawberry.enum(cls, name=name, description=description)
-    definition: StrawberryEnumDefinition = cls.__strawberry_definition__  # type: ignore[attr-defined]
-    for value in definition.values:
-        value.description = values[value.name]
-    return cls
-
-
 FIRST = Argument(int, "How many rows, 1 to 100.")
 AFTER = Argument(str | None, "Rows after this cursor of the same list; null starts at its beginning.")
 
@@ -69,7 +83,7 @@ class Node:
     node_id: strawberry.ID = field("Opaque and stable; pass it back as it is.", name="id")
 
 
-@bound_to(paging.PageInfo)
+@bound_to(paging.PageInfo, requires=Scope.EVERYONE)
 @strawberry.type(description="Where a page lies in its list.")
 class PageInfo:
     """Relay's PageInfo; pages go forward."""
@@ -100,7 +114,7 @@ class Connection(Generic[T]):
     total_count: int | None = field("Rows in the whole list; null where the source cannot tell.")
 
 
-@bound_to(common.Money)
+@bound_to(common.Money, requires=Scope.EVERYONE)
 @strawberry.type(description="An exact amount of money.")
 class Money:
     """See `common.Money`."""
@@ -109,7 +123,7 @@ class Money:
     currency: str = field("ISO 4217 code.")
 
 
-@bound_to(common.Ref)
+@bound_to(common.Ref, requires=Scope.EVERYONE)
 @strawberry.type(description="The identity of a thing in one connected system.")
 class Ref:
     """See `common.Ref`."""
@@ -118,7 +132,7 @@ class Ref:
     id: str = field("The system's own id.")
 
 
-@bound_to(common.Address)
+@bound_to(common.Address, requires=Scope.EVERYONE)
 @strawberry.type(description="A postal address.")
 class Address:
     """See `common.Address`."""
@@ -130,7 +144,7 @@ class Address:
     country: str | None = field("ISO 3166-1 alpha-2 code where the source has one.")
 
 
-@bound_to(common.Party)
+@bound_to(common.Party, requires=Scope.EVERYONE)
 @strawberry.type(description="A name and address as printed on a document.")
 class Party:
     """See `common.Party`."""
@@ -139,7 +153,7 @@ class Party:
     address: Address | None = field("The address.")
 
 
-@bound_to(common.Dimensions)
+@bound_to(common.Dimensions, requires=Scope.EVERYONE)
 @strawberry.type(description="Outer measures and weight.")
 class Dimensions:
     """See `common.Dimensions`."""
@@ -152,7 +166,7 @@ class Dimensions:
     weight_unit: str | None = field("UN/ECE code of the weight's unit.")
 
 
-@bound_to(common.Freshness)
+@bound_to(common.Freshness, requires=Scope.EVERYONE)
 @strawberry.type(description="Where a datum comes from and how old it is.")
 class Freshness:
     """See `common.Freshness`."""

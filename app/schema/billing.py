@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import strawberry
 
-from app.schema.base import Freshness, Money, Ref, bound_to, enum, field
+from app.auth.policy import Rows, Scope
+from app.schema.base import Freshness, Money, Ref, bound_to, field
+from app.schema.enums import enum
 from app.sources import billing as records
 from app.sources.billing import InvoiceKind, InvoiceStatus
 
@@ -28,7 +30,7 @@ enum(
 )
 
 
-@bound_to(records.InvoiceLine)
+@bound_to(records.InvoiceLine, requires=Scope.INVOICES, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A line of an invoice.")
 class InvoiceLine:
     """See `records.InvoiceLine`."""
@@ -42,29 +44,31 @@ class InvoiceLine:
     total: Money | None = field("Sum of the line, without tax.")
 
 
-@bound_to(records.Invoice)
+@bound_to(records.Invoice, requires=Scope.INVOICE_TOTALS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="An invoice or credit memo.")
 class Invoice:
     """See `records.Invoice`."""
 
     kind: InvoiceKind = field("Whether money is asked for or given back.")
-    number: str | None = field("The number printed on it; null while it is a draft.")
-    status: InvoiceStatus = field("How far it is.")
-    raw_status: str | None = field("The source's own word for it.")
-    orders: list[str] = field("Numbers of the orders it is for.", name="orderNumbers")
-    invoiced_on: date | None = field("Its date.")
-    due: date | None = field("When it is to be paid.")
+    number: str | None = field("The number printed on it; null while it is a draft.", requires=Scope.INVOICES)
+    status: InvoiceStatus | None = field("How far it is.", requires=Scope.INVOICES)
+    raw_status: str | None = field("The source's own word for it.", requires=Scope.INVOICES)
+    orders: list[str] | None = field("Numbers of the orders it is for.", name="orderNumbers", requires=Scope.INVOICES)
+    invoiced_on: date | None = field("Its date.", requires=Scope.INVOICES)
+    due: date | None = field("When it is to be paid.", requires=Scope.INVOICES)
     net: Money | None = field("Sum without tax.")
     tax: Money | None = field("Tax.")
     total: Money = field("Sum with tax.")
-    open: Money | None = field("What remains to be paid.")
-    price_matches: bool | None = field("Whether its unit prices are those of the order; null where that is unknown.")
-    lines: list[InvoiceLine] = field("Its lines.")
-    refs: list[Ref] = field("Its ids in the connected systems.")
+    open: Money | None = field("What remains to be paid.", requires=Scope.INVOICES)
+    price_matches: bool | None = field(
+        "Whether its unit prices are those of the order; null where that is unknown.", requires=Scope.INVOICES
+    )
+    lines: list[InvoiceLine] | None = field("Its lines.", requires=Scope.INVOICES)
+    refs: list[Ref] | None = field("Its ids in the connected systems.", requires=Scope.INVOICES)
     freshness: Freshness = field("Where it comes from and how old it is.")
 
 
-@bound_to(records.ReturnLine)
+@bound_to(records.ReturnLine, requires=Scope.RETURNS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="What comes back of an order line.")
 class ReturnLine:
     """See `records.ReturnLine`."""
@@ -75,7 +79,7 @@ class ReturnLine:
     uom: str | None = field("The unit's code.")
 
 
-@bound_to(records.Return)
+@bound_to(records.Return, requires=Scope.RETURNS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Goods on their way back.")
 class Return:
     """See `records.Return`."""

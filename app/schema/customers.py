@@ -9,6 +9,7 @@ from typing import Annotated
 import strawberry
 
 from app.auth import principal
+from app.auth.policy import Mask, Rows, Scope
 from app.auth.principal import Role
 from app.resolvers import customers as customer_edges
 from app.resolvers import keys
@@ -24,11 +25,12 @@ from app.schema.base import (
     Ref,
     RefInput,
     bound_to,
-    enum,
     field,
+    open_to,
     reads_as,
 )
 from app.schema.edges import Argument, edge
+from app.schema.enums import enum
 from app.sources import customers as records
 from app.sources.customers import CreditState, CustomerStatus, LocationKind
 from app.sources.orders import OrderSort, OrderStatus
@@ -66,6 +68,7 @@ enum(
     BUYER_ADMIN="Runs a customer's account.",
     SALES_REP="Looks after assigned customers.",
     CSR="Serves customers from inside.",
+    CSR_LEAD="Leads the inside service.",
     PARTNER="A machine of a trading partner.",
     FINANCE="Credit, invoices and cost.",
     OPERATIONS="Warehouse and logistics.",
@@ -79,7 +82,7 @@ enum(
 )
 
 
-@bound_to(records.PaymentTerms)
+@bound_to(records.PaymentTerms, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="When an invoice is due.")
 class PaymentTerms:
     """See `records.PaymentTerms`."""
@@ -91,18 +94,18 @@ class PaymentTerms:
     discount_days: int | None = field("Days within which the discount may be taken.")
 
 
-@bound_to(records.TaxProfile)
+@bound_to(records.TaxProfile, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="How a customer is taxed.")
 class TaxProfile:
     """See `records.TaxProfile`."""
 
     area: str | None = field("Tax area of the source.")
     liable: bool = field("Whether tax is charged.")
-    registration_number: str | None = field("Tax registration number.")
+    registration_number: str | None = field("Tax registration number.", mask=Mask.LAST4, whole=Scope.TAX_NUMBERS)
     exemptions: list[str] = field("Codes of exemptions held.")
 
 
-@bound_to(records.CustomerLocation)
+@bound_to(records.CustomerLocation, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="An address of a customer.")
 class CustomerLocation:
     """See `records.CustomerLocation`."""
@@ -120,22 +123,22 @@ class CustomerLocation:
     )
 
 
-@bound_to(records.CreditStatus)
+@bound_to(records.CreditStatus, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A customer's credit, read fresh.")
 class CreditStatus:
     """See `records.CreditStatus`."""
 
     state: CreditState = field("Whether the credit holds.")
-    limit: Money | None = field("The limit; null where none is set.")
-    exposure: Money | None = field("What is owed and ordered.")
-    available: Money | None = field("What remains of the limit.")
-    overdue: Money | None = field("What should have been paid by now.")
-    reason: str | None = field("Why the state is not OK.")
+    limit: Money | None = field("The limit; null where none is set.", requires=Scope.CREDIT_AMOUNTS)
+    exposure: Money | None = field("What is owed and ordered.", requires=Scope.CREDIT_AMOUNTS)
+    available: Money | None = field("What remains of the limit.", requires=Scope.CREDIT_AMOUNTS)
+    overdue: Money | None = field("What should have been paid by now.", requires=Scope.CREDIT_AMOUNTS)
+    reason: str | None = field("Why the state is not OK.", requires=Scope.CREDIT_AMOUNTS)
     checked_at: datetime = field("When the source was asked.")
     freshness: Freshness | None = field("Where it comes from and how old it is.")
 
 
-@bound_to(records.Customer)
+@bound_to(records.Customer, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A company that buys from the distributor.")
 class Customer(Node):
     """See `records.Customer`."""
@@ -173,7 +176,7 @@ class Customer(Node):
     )
 
 
-@bound_to(principal.Principal)
+@bound_to(principal.Principal, requires=Scope.EVERYONE)
 @strawberry.type(description="The caller.")
 class Viewer:
     """See `principal.Principal`."""
@@ -184,9 +187,11 @@ class Viewer:
         customer_edges.own_customers,
         returns=list[Customer] | None,
         description="The accounts the caller is bound to; empty for those who see all customers.",
+        requires=Scope.CUSTOMERS,
     )
 
 
+@open_to(Scope.CUSTOMERS)
 @reads_as(keys.CustomerKey)
 @strawberry.input(description="A customer, by exactly one of these.", one_of=True)
 class CustomerKey:

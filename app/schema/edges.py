@@ -22,8 +22,10 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 from strawberry.utils.str_converters import to_camel_case
 
+from app.auth.policy import Rows, Scope
 from app.errors import TradegraphError
 from app.resolvers.context import Context
+from app.schema.policy import declaration
 
 
 class Argument(NamedTuple):
@@ -50,12 +52,14 @@ class Edge(StrawberryField):
         known_key: Callable[..., Any] | None = None,
         early: Callable[..., None] | None = None,
         deprecation_reason: str | None = None,
+        directives: Sequence[object] = (),
     ) -> None:
         super().__init__(
             graphql_name=name,
             type_annotation=StrawberryAnnotation.from_annotation(returns),
             description=description,
             deprecation_reason=deprecation_reason,
+            directives=directives,
         )
         self.function = function
         self.is_root = is_root
@@ -87,6 +91,7 @@ class Edge(StrawberryField):
             known_key=self.known_key,
             early=self.early,
             deprecation_reason=self.deprecation_reason,
+            directives=self.directives,
         )
         copied.python_name = self.python_name
         copied.type_annotation = self.type_annotation
@@ -186,11 +191,14 @@ def edge(
     name: str | None = None,
     ahead: Callable[..., None] | None = None,
     early: Callable[..., None] | None = None,
+    requires: Scope | None = None,
+    rows: Rows | None = None,
 ) -> Any:
     """A field answered by `function(parents, ctx, **args)` with a sequence as long as `parents`.
 
     An element that is an exception is an error of that parent's field alone. Two functions may start reads before there
     is a parent: `ahead(ctx, key, **args)` as soon as its key is known, `early(ctx, **args)` with the operation.
+    `requires` is for fewer than may see the type; `rows` for an answer that belongs to an account by its arguments.
     """
     declared = args or {}
     return Edge(
@@ -202,6 +210,7 @@ def edge(
         name=name,
         ahead=ahead,
         early=early,
+        directives=declaration(requires, rows),
     )
 
 
@@ -212,13 +221,22 @@ def root(
     description: str,
     args: Mapping[str, Argument] | None = None,
     known_key: Callable[..., Any] | None = None,
+    requires: Scope | None = None,
 ) -> Any:
-    """A field of Query answered by `function(ctx, **args)`.
+    """A field of Query answered by `function(ctx, **args)`. Each says who may ask: Query has no policy of its own.
 
     `known_key(**args)` is the key of what it will answer, where the arguments tell it; edges below can be read ahead.
     """
     declared = args or {}
-    return Edge(function, returns=returns, description=description, args=declared, is_root=True, known_key=known_key)
+    return Edge(
+        function,
+        returns=returns,
+        description=description,
+        args=declared,
+        is_root=True,
+        known_key=known_key,
+        directives=declaration(requires),
+    )
 
 
 def as_plain(value: Any) -> Any:

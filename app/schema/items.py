@@ -8,15 +8,17 @@ from typing import Annotated
 
 import strawberry
 
+from app.auth.policy import Rows, Scope
 from app.resolvers import availability as availability_edges
 from app.resolvers import customers as customer_edges
 from app.resolvers import items as item_edges
 from app.resolvers import keys
 from app.resolvers import prices as price_edges
 from app.resolvers.items import ItemFilter as PlainFilter
-from app.schema.base import Dimensions, Freshness, Money, Node, Ref, bound_to, enum, field, reads_as
+from app.schema.base import Dimensions, Freshness, Money, Node, Ref, bound_to, field, reads_as
 from app.schema.customers import CustomerKey
 from app.schema.edges import Argument, edge
+from app.schema.enums import enum
 from app.sources import items as records
 from app.sources.items import ItemStatus, RelationType
 
@@ -41,7 +43,7 @@ enum(
 )
 
 
-@bound_to(records.Uom)
+@bound_to(records.Uom, requires=Scope.EVERYONE)
 @strawberry.type(description="A unit of an item: one of it is exactly `numerator / denominator` base units.")
 class UomConversion:
     """See `records.Uom`."""
@@ -57,7 +59,7 @@ class UomConversion:
     increment: Decimal | None = field("Order quantities are multiples of this.")
 
 
-@bound_to(records.Attribute)
+@bound_to(records.Attribute, requires=Scope.EVERYONE)
 @strawberry.type(description="A technical property of an item.")
 class ItemAttribute:
     """See `records.Attribute`."""
@@ -67,7 +69,7 @@ class ItemAttribute:
     unit: str | None = field("UN/ECE code of the value's unit, if it is a measure.")
 
 
-@bound_to(records.Media)
+@bound_to(records.Media, requires=Scope.EVERYONE)
 @strawberry.type(description="A picture or document of an item.")
 class ItemMedia:
     """See `records.Media`."""
@@ -77,7 +79,7 @@ class ItemMedia:
     alt: str | None = field("What it shows, in words.")
 
 
-@bound_to(records.Hazmat)
+@bound_to(records.Hazmat, requires=Scope.EVERYONE)
 @strawberry.type(description="Dangerous goods, in the words of the UN Model Regulations.")
 class Hazmat:
     """See `records.Hazmat`."""
@@ -87,7 +89,7 @@ class Hazmat:
     packing_group: str | None = field("I, II or III.")
 
 
-@bound_to(records.ItemCost)
+@bound_to(records.ItemCost, requires=Scope.COST)
 @strawberry.type(description="What an item costs the distributor, for one base unit.")
 class ItemCost:
     """See `records.ItemCost`."""
@@ -97,7 +99,7 @@ class ItemCost:
     freshness: Freshness | None = field("Where it comes from and how old it is.")
 
 
-@bound_to(records.ItemRelation)
+@bound_to(records.ItemRelation, requires=Scope.EVERYONE, rows=Rows.APPROVED)
 @strawberry.type(description="A related item.")
 class ItemRelation:
     """See `records.ItemRelation`."""
@@ -113,7 +115,7 @@ class ItemRelation:
     )
 
 
-@bound_to(records.Item)
+@bound_to(records.Item, requires=Scope.EVERYONE)
 @strawberry.type(description="An article the distributor sells.")
 class Item(Node):
     """See `records.Item`."""
@@ -144,8 +146,12 @@ class Item(Node):
         returns=str | None,
         description="What a customer calls it.",
         args={"customer": Argument(CustomerKey, "Whose part number.")},
+        requires=Scope.CUSTOMERS,
+        rows=Rows.ACCOUNTS,
     )
-    cost = edge(item_edges.cost, returns=ItemCost | None, description="What it costs the distributor.")
+    cost = edge(
+        item_edges.cost, returns=ItemCost | None, description="What it costs the distributor.", requires=Scope.COST
+    )
     contract_price = edge(
         price_edges.of_items,
         returns=ContractPrice | None,  # type: ignore[operator]
@@ -157,6 +163,7 @@ class Item(Node):
             "on": Argument(date | None, "For an order on this day; today by default."),
         },
         early=customer_edges.early,
+        requires=Scope.PRICES,
     )
     availability = edge(
         availability_edges.of_items,

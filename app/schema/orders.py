@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import strawberry
 
+from app.auth.policy import Rows, Scope
 from app.resolvers import availability as availability_edges
 from app.resolvers import billing as billing_edges
 from app.resolvers import items as item_edges
@@ -16,10 +17,11 @@ from app.resolvers import prices as price_edges
 from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
 from app.schema.availability import Availability
-from app.schema.base import Freshness, Money, Node, Party, Ref, RefInput, bound_to, enum, field, reads_as
+from app.schema.base import Freshness, Money, Node, Party, Ref, RefInput, bound_to, field, reads_as
 from app.schema.billing import Invoice, Return
 from app.schema.customers import Customer, CustomerKey, PaymentTerms
 from app.schema.edges import Argument, edge
+from app.schema.enums import enum
 from app.schema.items import Item
 from app.schema.prices import ContractPrice
 from app.schema.shipments import Shipment
@@ -52,7 +54,7 @@ enum(
 )
 
 
-@bound_to(records.Hold)
+@bound_to(records.Hold, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A reason for which an order waits.")
 class OrderHold:
     """See `records.Hold`."""
@@ -62,7 +64,7 @@ class OrderHold:
     since: datetime | None = field("Since when.")
 
 
-@bound_to(records.OrderException)
+@bound_to(records.OrderException, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Something that went wrong with an order and needs a person.")
 class OrderException:
     """See `records.OrderException`."""
@@ -73,7 +75,7 @@ class OrderException:
     since: datetime | None = field("Since when.")
 
 
-@bound_to(records.StatusChange)
+@bound_to(records.StatusChange, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A step in an order's history.")
 class OrderStatusChange:
     """See `records.StatusChange`."""
@@ -84,7 +86,7 @@ class OrderStatusChange:
     at: datetime | None = field("When.")
 
 
-@bound_to(order_edges.SourceStatus)
+@bound_to(order_edges.SourceStatus, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="An order's status as one system has it.")
 class OrderSourceStatus:
     """See `orders.SourceStatus`."""
@@ -95,7 +97,7 @@ class OrderSourceStatus:
     at: datetime | None = field("When the system last changed the order.")
 
 
-@bound_to(records.ScheduleLine)
+@bound_to(records.ScheduleLine, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="When which part of a line is asked for and confirmed.")
 class ScheduleLine:
     """See `records.ScheduleLine`."""
@@ -105,7 +107,7 @@ class ScheduleLine:
     quantity: Decimal = field("How much, in the line's unit.")
 
 
-@bound_to(records.Totals)
+@bound_to(records.Totals, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Sums of an order.")
 class OrderTotals:
     """See `records.Totals`."""
@@ -114,10 +116,10 @@ class OrderTotals:
     tax: Money | None = field("Tax.")
     shipping: Money | None = field("Freight.")
     total: Money = field("What the customer pays in all.")
-    margin: Money | None = field("What the distributor earns, where the source tells it.")
+    margin: Money | None = field("What the distributor earns, where the source tells it.", requires=Scope.MARGIN)
 
 
-@bound_to(records.OrderLine)
+@bound_to(records.OrderLine, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A line of an order; quantities are in `uom`.")
 class OrderLine:
     """See `records.OrderLine`."""
@@ -146,6 +148,7 @@ class OrderLine:
         price_edges.of_lines,
         returns=ContractPrice | None,
         description="What the customer would pay for the line today, as the system of record answers.",
+        requires=Scope.PRICES,
     )
     availability = edge(
         availability_edges.of_lines,
@@ -155,7 +158,7 @@ class OrderLine:
     )
 
 
-@bound_to(records.Order)
+@bound_to(records.Order, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A customer's order, as its system of record knows it.")
 class Order(Node):
     """See `records.Order`."""
@@ -169,7 +172,7 @@ class Order(Node):
     updated_at: datetime | None = field("When the system last changed it.")
     bill_to: Party | None = field("Where the invoice goes.")
     ship_to: Party | None = field("Where the goods go.")
-    terms: PaymentTerms | None = field("When its invoice is due.")
+    terms: PaymentTerms | None = field("When its invoice is due.", requires=Scope.CUSTOMERS)
     currency: str = field("ISO 4217 code of its amounts.")
     total: Money = field("What the customer pays in all.")
     totals: OrderTotals = field("Its sums.")
@@ -184,13 +187,26 @@ class Order(Node):
         returns=list[OrderSourceStatus] | None,
         description="Its status in every system that knows it, the system of record first. They may differ.",
     )
-    customer = edge(order_edges.customer, returns=Customer | None, description="Who ordered.")
+    customer = edge(order_edges.customer, returns=Customer | None, description="Who ordered.", requires=Scope.CUSTOMERS)
     warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where it ships from.")
     shipments = edge(
-        shipment_edges.of_orders, returns=list[Shipment] | None, description="Its shipments, over all systems."
+        shipment_edges.of_orders,
+        returns=list[Shipment] | None,
+        description="Its shipments, over all systems.",
+        requires=Scope.SHIPMENTS,
     )
-    invoices = edge(billing_edges.invoices, returns=list[Invoice] | None, description="Its invoices and credit memos.")
-    returns = edge(billing_edges.returns, returns=list[Return] | None, description="What comes back of it.")
+    invoices = edge(
+        billing_edges.invoices,
+        returns=list[Invoice] | None,
+        description="Its invoices and credit memos.",
+        requires=Scope.INVOICE_TOTALS,
+    )
+    returns = edge(
+        billing_edges.returns,
+        returns=list[Return] | None,
+        description="What comes back of it.",
+        requires=Scope.RETURNS,
+    )
 
 
 @reads_as(keys.NumberOfCustomer)

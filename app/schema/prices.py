@@ -7,12 +7,14 @@ from decimal import Decimal
 
 import strawberry
 
+from app.auth.policy import Rows, Scope
 from app.resolvers import items as item_edges
 from app.resolvers import pricing
 from app.resolvers.pricing import Line, Outcome
 from app.schema.availability import Availability
-from app.schema.base import Freshness, Money, bound_to, enum, field, reads_as
+from app.schema.base import Freshness, Money, bound_to, field, reads_as
 from app.schema.edges import edge
+from app.schema.enums import enum
 from app.schema.items import Item, ItemKey, ItemRelation
 from app.sources import prices as records
 from app.sources.prices import Certainty
@@ -39,7 +41,7 @@ enum(
 )
 
 
-@bound_to(records.PriceBreak)
+@bound_to(records.PriceBreak, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
 @strawberry.type(description="From a quantity on, each unit costs this.")
 class PriceBreak:
     """See `records.PriceBreak`."""
@@ -48,7 +50,7 @@ class PriceBreak:
     unit_price: Money = field("Price of one unit.")
 
 
-@bound_to(records.PriceReason)
+@bound_to(records.PriceReason, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Why a price is what it is.")
 class PriceReason:
     """See `records.PriceReason`."""
@@ -59,7 +61,7 @@ class PriceReason:
     certainty: Certainty = field("How this is known.")
 
 
-@bound_to(records.ContractPrice)
+@bound_to(records.ContractPrice, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
 @strawberry.type(description="What a customer pays, as the system of record answers. The graph never computes a price.")
 class ContractPrice:
     """See `records.ContractPrice`."""
@@ -83,7 +85,7 @@ class ContractPrice:
     item = edge(item_edges.by_sku, returns=Item | None, description="The item.")
 
 
-@bound_to(pricing.PricedLine)
+@bound_to(pricing.PricedLine, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
 @strawberry.type(description="The answer to a line of an order pad; whatever is known is there, whatever the outcome.")
 class PricedLine:
     """See `pricing.PricedLine`."""

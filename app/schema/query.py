@@ -11,6 +11,7 @@ import strawberry
 from graphql import GraphQLInputObjectType
 from strawberry.schema.config import StrawberryConfig
 
+from app.auth.policy import Rows, Scope
 from app.errors import NotSupported
 from app.resolvers import customers as customer_roots
 from app.resolvers import items as item_roots
@@ -24,8 +25,10 @@ from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
 from app.schema.edges import Argument, root
+from app.schema.guards import guard
 from app.schema.items import Item, ItemFilter, ItemKey
 from app.schema.orders import Order, OrderKey
+from app.schema.policy import check, declaration, declared_in, open_pages, table_of
 from app.schema.prices import LineInput, PricedLine
 from app.schema.scalars import SCALARS, Cursor
 from app.schema.shipments import Shipment, ShipmentKey, ShipmentStreamEvent, ShipmentUpdate, UpdatesLost
@@ -36,18 +39,20 @@ from app.schema.warehouses import Warehouse
 class Query:
     """Root fields; each is a function of the context and its arguments."""
 
-    me = root(customer_roots.me, returns=Viewer, description="The caller.")
+    me = root(customer_roots.me, returns=Viewer, description="The caller.", requires=Scope.EVERYONE)
     node = root(
         node_roots.node,
         returns=Node | None,
         description="Any thing by its id; null if it does not exist for the caller.",
         args={"id": Argument(strawberry.ID, "An id as an earlier answer gave it.")},
+        requires=Scope.EVERYONE,
     )
     nodes = root(
         node_roots.nodes,
         returns=list[Node | None],
         description="Things in the order of their ids; null for what does not exist for the caller.",
         args={"ids": Argument(list[strawberry.ID], "At most 100 ids.")},
+        requires=Scope.EVERYONE,
     )
     customer = root(
         customer_roots.customer,
@@ -55,45 +60,55 @@ class Query:
         description="A customer; null if it does not exist for the caller.",
         args={"by": Argument(CustomerKey, "Which customer.")},
         known_key=customer_roots.known_number,
+        requires=Scope.CUSTOMERS,
     )
     customers = root(
         customer_roots.customers,
         returns=Connection[Customer] | None,
         description="The caller's customers, by number.",
         args={"first": FIRST, "after": AFTER, "filter": Argument(CustomerFilter | None, "Which customers.")},
+        requires=Scope.CUSTOMERS,
     )
     item = root(
         item_roots.item,
         returns=Item | None,
         description="An item; null if there is none.",
         args={"by": Argument(ItemKey, "Which item.")},
+        requires=Scope.EVERYONE,
     )
     items_by_sku = root(
         item_roots.items_by_sku,
         returns=list[Item | None] | None,
         description="Items in the order of the SKUs; null for unknown ones.",
         args={"skus": Argument(list[str], "At most 500 SKUs.")},
+        requires=Scope.EVERYONE,
     )
     items = root(
         item_roots.items,
         returns=Connection[Item] | None,
         description="Items, by SKU.",
         args={"first": FIRST, "after": AFTER, "filter": Argument(ItemFilter | None, "Which items.")},
+        requires=Scope.EVERYONE,
     )
     warehouses = root(
-        warehouse_roots.warehouses, returns=list[Warehouse] | None, description="All warehouses, by code."
+        warehouse_roots.warehouses,
+        returns=list[Warehouse] | None,
+        description="All warehouses, by code.",
+        requires=Scope.EVERYONE,
     )
     order = root(
         order_roots.order,
         returns=Order | None,
         description="An order; null if it does not exist for the caller.",
         args={"by": Argument(OrderKey, "Which order.")},
+        requires=Scope.ORDERS,
     )
     shipment = root(
         shipment_roots.shipment,
         returns=Shipment | None,
         description="A shipment; null if it does not exist for the caller.",
         args={"by": Argument(ShipmentKey, "Which shipment.")},
+        requires=Scope.SHIPMENTS,
     )
     price_and_availability = root(
         pricing_roots.price_and_availability,
@@ -103,6 +118,7 @@ class Query:
             "customer": Argument(CustomerKey, "Who buys."),
             "lines": Argument(list[LineInput], "What, and how much."),
         },
+        requires=Scope.PRICES,
     )
     promise = root(
         promise_roots.promise,
@@ -115,6 +131,7 @@ class Query:
             "uom": Argument(str | None, "Code or name of the unit; the base unit by default."),
             "warehouses": Argument(list[str] | None, "Only from these warehouses, by code."),
         },
+        requires=Scope.EVERYONE,
     )
 
 
@@ -123,7 +140,9 @@ class Subscription:
     """Streams. Their sources come with the event log; until then each refuses with NOT_SUPPORTED."""
 
     @strawberry.subscription(
-        description="Changes of shipments: of one customer, one order, named shipments, or all that the caller may see."
+        description="Changes of shipments: of one customer, one order, named shipments, or all that the caller may "
+        "see.",
+        directives=declaration(Scope.SHIPMENTS, Rows.ACCOUNTS),
     )
     async def shipment_updates(
         self,
@@ -155,4 +174,9 @@ def schema() -> strawberry.Schema:
         # Strawberry looks at @oneOf while it reads values; graphql-core's rule finds a wrong key before anything runs.
         if isinstance(kind, GraphQLInputObjectType):
             kind.is_one_of = bool(getattr(made.get_type_by_name(name), "is_one_of", False))
+    core = made._schema  # noqa: SLF001
+    open_pages(core)
+    table = table_of(declared_in(core))
+    check(core, table)
+    guard(core, table)
     return made

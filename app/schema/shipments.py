@@ -8,13 +8,15 @@ from typing import Annotated
 
 import strawberry
 
+from app.auth.policy import Mask, Rows, Scope
 from app.resolvers import keys
 from app.resolvers import orders as order_edges
 from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
-from app.schema.base import Dimensions, Freshness, Node, Ref, RefInput, bound_to, enum, field, reads_as
+from app.schema.base import Dimensions, Freshness, Node, Ref, RefInput, bound_to, field, open_to, reads_as
 from app.schema.customers import Customer
 from app.schema.edges import Argument, edge
+from app.schema.enums import enum
 from app.schema.scalars import Cursor
 from app.schema.warehouses import Warehouse
 from app.sources import shipments as records
@@ -40,7 +42,7 @@ enum(
 )
 
 
-@bound_to(records.Eta)
+@bound_to(records.Eta, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="When goods should arrive.")
 class ShipmentEta:
     """See `records.Eta`."""
@@ -49,7 +51,7 @@ class ShipmentEta:
     carrier: date | None = field("What the carrier says now.")
 
 
-@bound_to(records.Incident)
+@bound_to(records.Incident, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="What went wrong on the way.")
 class ShipmentIncident:
     """See `records.Incident`."""
@@ -58,7 +60,7 @@ class ShipmentIncident:
     reason: str = field("What happened.")
 
 
-@bound_to(records.PackageItem)
+@bound_to(records.PackageItem, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="What a package holds of an order line.")
 class PackageItem:
     """See `records.PackageItem`."""
@@ -71,18 +73,18 @@ class PackageItem:
     expiry: date | None = field("Best before.")
 
 
-@bound_to(records.Package)
+@bound_to(records.Package, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A parcel or pallet.")
 class Package:
     """See `records.Package`."""
 
     sscc: str | None = field("GS1 serial shipping container code.")
-    tracking_number: str | None = field("The carrier's number for it.")
+    tracking_number: str | None = field("The carrier's number for it.", mask=Mask.LAST4, whole=Scope.TRACKING)
     dimensions: Dimensions | None = field("Outer measures and weight.")
     items: list[PackageItem] = field("What it holds.")
 
 
-@bound_to(records.ShipmentLine)
+@bound_to(records.ShipmentLine, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="What a shipment holds of an order line.")
 class ShipmentLine:
     """See `records.ShipmentLine`."""
@@ -93,7 +95,7 @@ class ShipmentLine:
     quantity: Decimal = field("How much, in the line's unit.")
 
 
-@bound_to(records.TrackingEvent)
+@bound_to(records.TrackingEvent, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A step on the way.")
 class TrackingEvent:
     """See `records.TrackingEvent`."""
@@ -108,17 +110,17 @@ class TrackingEvent:
     source: str = field("The system that knows of it.")
 
 
-@bound_to(records.ProofOfDelivery)
+@bound_to(records.ProofOfDelivery, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Who took the goods.")
 class ProofOfDelivery:
     """See `records.ProofOfDelivery`."""
 
-    signed_by: str | None = field("Name of who signed.")
+    signed_by: str | None = field("Name of who signed.", mask=Mask.INITIALS, whole=Scope.SIGNATURES)
     at: datetime | None = field("When.")
-    url: str | None = field("Where the document is.")
+    url: str | None = field("Where the document is.", mask=Mask.HIDDEN, whole=Scope.SIGNATURES)
 
 
-@bound_to(records.Shipment)
+@bound_to(records.Shipment, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Goods on their way to a customer.")
 class Shipment(Node):
     """See `records.Shipment`."""
@@ -126,8 +128,8 @@ class Shipment(Node):
     refs: list[Ref] = field("Its ids in the connected systems.")
     carrier: str | None = field("Who carries it.")
     service: str | None = field("The carrier's service.")
-    tracking_number: str | None = field("The carrier's number for it.")
-    tracking_url: str | None = field("The carrier's page for it.")
+    tracking_number: str | None = field("The carrier's number for it.", mask=Mask.LAST4, whole=Scope.TRACKING)
+    tracking_url: str | None = field("The carrier's page for it.", mask=Mask.HIDDEN, whole=Scope.TRACKING)
     shipped_at: datetime | None = field("When it left.")
     eta: ShipmentEta | None = field("When it should arrive.")
     status: ShipmentStatus = field("Where the goods are.")
@@ -145,7 +147,9 @@ class Shipment(Node):
         returns=Order | None,  # type: ignore[operator]
         description="The order it serves; the first one where there are several.",
     )
-    customer = edge(order_edges.customer, returns=Customer | None, description="Whose goods they are.")
+    customer = edge(
+        order_edges.customer, returns=Customer | None, description="Whose goods they are.", requires=Scope.CUSTOMERS
+    )
     warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where it left.")
     events = edge(
         shipment_edges.last_events,
@@ -172,6 +176,7 @@ class ShipmentStreamEvent:
     cursor: Cursor = field("Resume after this event by passing it as `after`.")
 
 
+@open_to(Scope.SHIPMENTS, Rows.ACCOUNTS)
 @strawberry.type(description="A shipment changed.")
 class ShipmentUpdate(ShipmentStreamEvent):
     """A change, read again and authorized again when it is sent."""
@@ -180,6 +185,7 @@ class ShipmentUpdate(ShipmentStreamEvent):
     shipment: Shipment | None = field("The shipment as it is now.")
 
 
+@open_to(Scope.SHIPMENTS, Rows.ACCOUNTS)
 @strawberry.type(description="Updates between two cursors are gone; read the shipments again.")
 class UpdatesLost(ShipmentStreamEvent):
     """A gap that is told, never hidden."""

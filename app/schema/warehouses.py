@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import strawberry
 
-from app.schema.base import Node, Ref, bound_to, enum, field
+from app.auth.policy import Scope
+from app.schema.base import Node, Ref, bound_to, field
+from app.schema.enums import enum
 from app.sources import warehouses as records
 from app.sources.warehouses import WarehouseKind
 
@@ -17,13 +19,13 @@ enum(
 )
 
 
-@bound_to(records.Warehouse)
+@bound_to(records.Warehouse, requires=Scope.EVERYONE)
 @strawberry.type(description="A place goods ship from.")
 class Warehouse(Node):
     """See `records.Warehouse`."""
 
     code: str = field("The warehouse's code, the same in every system.")
     name: str = field("What people call it.")
-    kind: WarehouseKind = field("Whose it is.")
+    kind: WarehouseKind | None = field("Whose it is.", requires=Scope.STAFF)
     region: str | None = field("Where it is, roughly.")
-    refs: list[Ref] = field("Its ids in the connected systems.")
+    refs: list[Ref] | None = field("Its ids in the connected systems.", requires=Scope.STAFF)

@@ -45,6 +45,10 @@ def _row_lists(who: Principal, found: Mapping[str, tuple[B, ...]]) -> dict[str, 
     return {key: rows for key, rows in kept.items() if rows}
 
 
+def _approved(rows: tuple[ItemRelation, ...]) -> tuple[ItemRelation, ...]:
+    return tuple(row for row in rows if row.approved)
+
+
 async def _of_visible(
     keys: Sequence[K], visible: list[K], read: Callable[[list[K]], Awaitable[Mapping[K, V]]]
 ) -> Mapping[K, V]:
@@ -142,8 +146,12 @@ class ScopedItems:
         return await _of_visible(keys, visible, lambda own: self._inner.part_numbers(who, own))
 
     async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
-        """See `Items.relations`."""
-        return await self._inner.relations(who, skus)
+        """See `Items.relations`; those who buy are offered approved ones only."""
+        found = await self._inner.relations(who, skus)
+        if not who.approved_only:
+            return found
+        # A failure stands in the place of its key, see `routing.each_from_its_own`.
+        return {key: rows if isinstance(rows, Exception) else _approved(rows) for key, rows in found.items()}
 
     async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         """See `Items.costs`."""

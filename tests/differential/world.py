@@ -28,6 +28,7 @@ from app.errors import (
     SourceUnavailable,
 )
 from app.resolvers.context import Context
+from app.schema import build_schema, policy_of
 from app.sources import Sources
 from app.sources.billing import Invoice, Return
 from app.sources.common import Page, Slice
@@ -99,6 +100,7 @@ FAILURES: tuple[Callable[[], Exception], ...] = (
     lambda: InvalidInput("That is no such thing."),
     lambda: ValueError("the backend said: secret"),
 )
+POLICY = policy_of(build_schema())
 SEES_ALL = Principal(subject="c", roles=frozenset({Role.CSR, Role.ADMIN}))
 BUYER = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-1", "CUST-21", "NOBODY"}))
 
@@ -381,4 +383,4 @@ def sources(world: World) -> Sources:
 
 def context(world: World, who: Principal, selection: Mapping[str, frozenset[str]]) -> Context:
     """What one run carries."""
-    return Context(principal=who, sources=sources(world), now=NOW, selection=selection)
+    return Context(who, POLICY.rights(who.roles), sources(world), NOW, selection)

@@ -1,0 +1,232 @@
+"""The policy table: who may see which field, of which rows, and how much of its value.
+
+A *scope* is a named audience; the schema names scopes where it declares its types and fields (`app/schema/policy.py`).
+Here is who belongs to which, and what follows from it for a caller. Whatever is not granted is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.auth.principal import APPROVED_ONLY, REACH, Reach, Role
+from app.errors import Forbidden
+
+Key = tuple[str, str]
+"""The name of a type, and of one of its fields."""
+
+MaskFunction = Callable[[str | None], str | None]
+
+
+class Scope(StrEnum):
+    """A named audience. Types and fields require one."""
+
+    EVERYONE = "EVERYONE"
+    STAFF = "STAFF"
+    CUSTOMERS = "CUSTOMERS"
+    CREDIT_AMOUNTS = "CREDIT_AMOUNTS"
+    TAX_NUMBERS = "TAX_NUMBERS"
+    PRICES = "PRICES"
+    COST = "COST"
+    STOCK_BREAKDOWN = "STOCK_BREAKDOWN"
+    ORDERS = "ORDERS"
+    MARGIN = "MARGIN"
+    SHIPMENTS = "SHIPMENTS"
+    TRACKING = "TRACKING"
+    SIGNATURES = "SIGNATURES"
+    INVOICES = "INVOICES"
+    INVOICE_TOTALS = "INVOICE_TOTALS"
+    RETURNS = "RETURNS"
+
+
+_OWN = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER})
+"""Those whose own business it is: a customer's people and machines."""
+_SERVICE = frozenset({Role.CSR, Role.CSR_LEAD})
+_REP, _FINANCE, _OPERATIONS = frozenset({Role.SALES_REP}), frozenset({Role.FINANCE}), frozenset({Role.OPERATIONS})
+
+AUDIENCES: Mapping[Scope, frozenset[Role]] = {
+    Scope.EVERYONE: frozenset(Role),
+    Scope.STAFF: frozenset(Role) - _OWN,
+    Scope.CUSTOMERS: _OWN | _REP | _SERVICE | _FINANCE,
+    Scope.CREDIT_AMOUNTS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
+    Scope.TAX_NUMBERS: _FINANCE,
+    Scope.PRICES: _OWN | _REP,
+    Scope.COST: _FINANCE | {Role.CSR_LEAD},
+    Scope.STOCK_BREAKDOWN: _REP | _SERVICE | _OPERATIONS,
+    Scope.ORDERS: _OWN | _REP | _SERVICE | _FINANCE | _OPERATIONS,
+    Scope.MARGIN: _FINANCE,
+    Scope.SHIPMENTS: _OWN | _REP | _SERVICE | _OPERATIONS,
+    Scope.TRACKING: _OWN | _REP | _SERVICE,
+    Scope.SIGNATURES: _OWN | _SERVICE,
+    Scope.INVOICES: frozenset({Role.BUYER_ADMIN}) | _SERVICE | _FINANCE,
+    Scope.INVOICE_TOTALS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
+    Scope.RETURNS: frozenset({Role.BUYER, Role.BUYER_ADMIN}) | _SERVICE | _FINANCE | _OPERATIONS,
+}
+"""Who belongs to a scope. Widening one here shows in `schema.graphql` and in docs/policy-matrix.md."""
+
+PURPOSES: Mapping[Scope, str] = {
+    Scope.EVERYONE: "Whoever has a role.",
+    Scope.STAFF: "The distributor's own people.",
+    Scope.CUSTOMERS: "Customers: master data, locations, terms, the state of credit.",
+    Scope.CREDIT_AMOUNTS: "Credit: amounts, and why the state is not OK.",
+    Scope.TAX_NUMBERS: "Whole tax registration numbers.",
+    Scope.PRICES: "What a customer pays.",
+    Scope.COST: "What an item costs the distributor.",
+    Scope.STOCK_BREAKDOWN: "Where an ATP comes from.",
+    Scope.ORDERS: "Orders and their lines.",
+    Scope.MARGIN: "What the distributor earns.",
+    Scope.SHIPMENTS: "Shipments, packages and events.",
+    Scope.TRACKING: "Whole tracking numbers, and the carrier's page.",
+    Scope.SIGNATURES: "Who signed for goods, and the document.",
+    Scope.INVOICES: "Invoices and credit memos, whole.",
+    Scope.INVOICE_TOTALS: "Sums of invoices and credit memos.",
+    Scope.RETURNS: "Returns.",
+}
+
+
+class Rows(StrEnum):
+    """Which rows of a type exist for a caller; `app/sources/scoped.py` drops the others before anybody sees them."""
+
+    ALL = "ALL"
+    ACCOUNTS = "ACCOUNTS"
+    APPROVED = "APPROVED"
+
+    def reach(self, role: Role) -> Reach:
+        """The rows that exist for a role."""
+        if self is Rows.ACCOUNTS:
+            return REACH[role]
+        return Reach.APPROVED if self is Rows.APPROVED and role in APPROVED_ONLY else Reach.ALL
+
+
+class Mask(StrEnum):
+    """What is left of a value for those who may see that there is one."""
+
+    LAST4 = "LAST4"
+    INITIALS = "INITIALS"
+    HIDDEN = "HIDDEN"
+
+
+def last4(value: str | None) -> str | None:
+    """The last four characters, of values with at least eight; never so much that the rest could be guessed."""
+    return value and ("****" + value[-4:] if len(value) >= 8 else "****")
+
+
+def initials(value: str | None) -> str | None:
+    """The first letter of each word."""
+    return value and " ".join(f"{word[0]}." for word in value.split())
+
+
+def hidden(_: str | None) -> None:
+    """Nothing."""
+
+
+MASKS: Mapping[Mask, MaskFunction] = {Mask.LAST4: last4, Mask.INITIALS: initials, Mask.HIDDEN: hidden}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What holds for one field, put together from what its type and the field itself declare.
+
+    `roles` may see it, of the rows that `rows` says; those outside `whole` see it through the `mask`.
+    """
+
+    type_name: str
+    field_name: str
+    scopes: tuple[Scope, ...]
+    roles: frozenset[Role]
+    rows: Rows = Rows.ALL
+    mask: Mask | None = None
+    whole: frozenset[Role] = frozenset(Role)
+
+    def mask_for(self, role: Role) -> Mask | None:
+        """The mask through which a role sees it."""
+        return None if role in self.whole else self.mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rights:
+    """What a caller may see. Callers with the same rights share one object, and by it their plans.
+
+    `inputs` are the input types that the caller may not ask by.
+    """
+
+    granted: frozenset[Key]
+    masks: Mapping[Key, Mask] = field(default_factory=dict)
+    types: frozenset[str] = frozenset()
+    inputs: frozenset[str] = frozenset()
+
+    def refuses(self, type_name: str, field_name: str) -> bool:
+        """Whether the field is refused."""
+        return (type_name, field_name) not in self.granted
+
+    def mask(self, type_name: str, field_name: str) -> Mask | None:
+        """The mask through which the field is seen; None where it is seen whole."""
+        return self.masks.get((type_name, field_name))
+
+    def enters(self, type_name: str) -> bool:
+        """Whether the caller may see that there are things of this type."""
+        return type_name in self.types
+
+
+class Everything(Rights):
+    """All may be seen: for the gateway's own tools, never for a caller."""
+
+    __slots__ = ()
+
+    def refuses(self, type_name: str, field_name: str) -> bool:
+        """No."""
+        return False
+
+    def enters(self, type_name: str) -> bool:
+        """Yes."""
+        return True
+
+
+EVERYTHING = Everything(frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTable:
+    """All rules: of every field, of every type (the one that opens it), and of the input types that are guarded."""
+
+    fields: Mapping[Key, Rule]
+    types: Mapping[str, Rule]
+    inputs: Mapping[str, frozenset[Role]] = field(default_factory=dict)
+    _by_roles: dict[frozenset[Role], Rights] = field(default_factory=dict, compare=False, repr=False)
+    _by_content: dict[object, Rights] = field(default_factory=dict, compare=False, repr=False)
+
+    def rights(self, roles: frozenset[Role]) -> Rights:
+        """What a caller with these roles may see. Kept: there are no more than combinations of roles."""
+        known = self._by_roles.get(roles)
+        if known is None:
+            if not roles:
+                raise Forbidden("Your credential names no role, and nothing can be seen without one.")
+            made = self._made(roles)
+            known = self._by_roles[roles] = self._by_content.setdefault(_content(made), made)
+        return known
+
+    def _made(self, roles: frozenset[Role]) -> Rights:
+        granted = {key: rule for key, rule in self.fields.items() if rule.roles & counting(roles, rule.rows)}
+        masks = {
+            key: rule.mask
+            for key, rule in granted.items()
+            if rule.mask and not rule.roles & rule.whole & counting(roles, rule.rows)
+        }
+        types = frozenset(name for name, rule in self.types.items() if rule.roles & counting(roles, rule.rows))
+        accounts = counting(roles, Rows.ACCOUNTS)
+        inputs = frozenset(name for name, admitted in self.inputs.items() if not admitted & accounts)
+        return Rights(frozenset(granted), masks, types, inputs)
+
+
+def counting(roles: frozenset[Role], rows: Rows) -> frozenset[Role]:
+    """The roles that count for rows of a kind. A caller who sees the rows of all accounts by one role must not
+    see in them what another role grants for own or assigned accounts only."""
+    if rows is not Rows.ACCOUNTS:
+        return roles
+    unbound = frozenset(role for role in roles if REACH[role] is Reach.ALL)
+    return unbound or roles
+
+
+def _content(rights: Rights) -> object:
+    return rights.granted, frozenset(rights.masks.items()), rights.types, rights.inputs

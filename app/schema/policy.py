@@ -1,0 +1,212 @@
+"""How types and fields say who may see them: `@requires`, and the policy table that is read off a schema.
+
+    @bound_to(records.Order, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)    for the type and each of its fields
+    margin: Money | None = field("...", requires=Scope.MARGIN)             narrower, for one field
+    number: str | None = field("...", mask=Mask.LAST4, whole=Scope.TRACKING)
+
+A field never says more than its type: who may see it belongs to both scopes. What declares nothing, and what would take
+its parent along when it is refused, stops the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import strawberry
+from graphql import (
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+    is_input_object_type,
+    is_object_type,
+)
+from strawberry.schema_directive import Location
+from strawberry.types.lazy_type import LazyType
+
+from app.auth.policy import AUDIENCES, PURPOSES, Key, Mask, PolicyTable, Rows, Rule, Scope
+from app.auth.principal import Role
+from app.errors import ConfigurationError
+from app.schema.enums import enum
+
+DEFINITION = "strawberry-definition"
+
+
+def admitted(scope: Scope) -> str:
+    """The roles of a scope, as the schema names them."""
+    return ", ".join(role.name for role in Role if role in AUDIENCES[scope])
+
+
+enum(
+    Scope,
+    "Who may see something: a named audience.",
+    **{scope.name: f"{PURPOSES[scope]} For {admitted(scope)}." for scope in Scope},
+)
+enum(
+    Rows,
+    "Which rows exist for a caller; others are absent, like missing ones.",
+    ALL="All.",
+    ACCOUNTS="Of their own accounts for BUYER and BUYER_ADMIN, of the partner's for PARTNER, of assigned ones for "
+    "SALES_REP; else all.",
+    APPROVED="Approved ones for BUYER, BUYER_ADMIN and PARTNER; else all.",
+)
+enum(
+    Mask,
+    "What is left of a value for those who may not see it whole.",
+    LAST4="Its last four characters.",
+    INITIALS="The first letter of each word.",
+    HIDDEN="Null.",
+)
+
+
+@strawberry.schema_directive(
+    locations=[Location.OBJECT, Location.FIELD_DEFINITION, Location.INPUT_OBJECT],
+    name="requires",
+    description="Who may see a type with all its fields, or one field of it. A field that the caller may not see is "
+    "null, with an error of code FORBIDDEN. An input that the caller may not ask by is refused likewise.",
+)
+class Requires:
+    """What a type, a field or an input declares."""
+
+    scope: Scope | None = strawberry.directive_field(name="scope", default=strawberry.UNSET)
+    rows: Rows | None = strawberry.directive_field(name="rows", default=strawberry.UNSET)
+    mask: Mask | None = strawberry.directive_field(name="mask", default=strawberry.UNSET)
+    whole: Scope | None = strawberry.directive_field(name="whole", default=strawberry.UNSET)
+
+
+def declaration(
+    scope: Scope | None, rows: Rows | None = None, mask: Mask | None = None, whole: Scope | None = None
+) -> list[Requires]:
+    """The directives of what is declared; none for nothing."""
+    given = {"scope": scope, "rows": rows, "mask": mask, "whole": whole}
+    stated = {name: value for name, value in given.items() if value is not None}
+    return [Requires(**stated)] if stated else []
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a type or a field declares itself."""
+
+    scope: Scope | None = None
+    rows: Rows | None = None
+    mask: Mask | None = None
+    whole: Scope | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """All that a schema declares. `leads` names the type that a field leads to."""
+
+    types: Mapping[str, Declared]
+    fields: Mapping[Key, Declared]
+    inputs: Mapping[str, Declared]
+    leads: Mapping[Key, str]
+
+
+def declared_in(schema: GraphQLSchema) -> Declarations:
+    """The declarations of a schema's object types, their fields, and its input types."""
+    types: dict[str, Declared] = {}
+    fields: dict[Key, Declared] = {}
+    leads: dict[Key, str] = {}
+    for type_ in object_types(schema):
+        types[type_.name] = _declared(type_.extensions[DEFINITION].directives)
+        for name, one in type_.fields.items():
+            fields[type_.name, name] = _declared(one.extensions[DEFINITION].directives)
+            leads[type_.name, name] = get_named_type(one.type).name
+    inputs = {type_.name: _declared(type_.extensions[DEFINITION].directives) for type_ in _input_types(schema)}
+    return Declarations(types, fields, {name: one for name, one in inputs.items() if one.scope}, leads)
+
+
+def object_types(schema: GraphQLSchema) -> Iterator[GraphQLObjectType]:
+    """Every object type but those of introspection."""
+    for type_ in schema.type_map.values():
+        if is_object_type(type_) and not type_.name.startswith("__"):
+            yield type_  # type: ignore[misc]
+
+
+def _input_types(schema: GraphQLSchema) -> Iterator[GraphQLInputObjectType]:
+    for type_ in schema.type_map.values():
+        if is_input_object_type(type_):
+            yield type_  # type: ignore[misc]
+
+
+def open_pages(schema: GraphQLSchema) -> None:
+    """Pages and their rows are for those who may see what they hold: they get its declaration."""
+    for type_ in object_types(schema):
+        definition = type_.extensions[DEFINITION]
+        for held in definition.type_var_map.values():
+            resolved = held.resolve_type() if isinstance(held, LazyType) else held
+            definition.directives = resolved.__strawberry_definition__.directives
+
+
+def _declared(directives: Any) -> Declared:
+    stated = [one for one in directives or () if isinstance(one, Requires)]
+    if not stated:
+        return Declared()
+    values = (getattr(stated[0], name) for name in ("scope", "rows", "mask", "whole"))
+    return Declared(*(None if value is strawberry.UNSET else value for value in values))
+
+
+def table_of(declared: Declarations, audiences: Mapping[Scope, frozenset[Role]] = AUDIENCES) -> PolicyTable:
+    """The rules that follow from declarations. Raises ConfigurationError for a type or field without any."""
+    fields = {key: _rule(key, declared, audiences) for key in declared.fields}
+    types = {
+        name: Rule(name, "", (one.scope,), audiences[one.scope], one.rows or Rows.ALL)
+        for name, one in declared.types.items()
+        if one.scope is not None
+    }
+    inputs = {name: audiences[one.scope] for name, one in declared.inputs.items() if one.scope is not None}
+    return PolicyTable(fields, types, inputs)
+
+
+def _rule(key: Key, declared: Declarations, audiences: Mapping[Scope, frozenset[Role]]) -> Rule:
+    own, of_type = declared.fields[key], declared.types[key[0]]
+    scopes = tuple(scope for scope in (of_type.scope, own.scope) if scope is not None)
+    if not scopes:
+        raise ConfigurationError(".".join(key), None, "declares no policy; say who may see it with requires=")
+    roles = frozenset.intersection(*(audiences[scope] for scope in scopes))
+    whole = frozenset(Role) if own.mask is None or own.whole is None else audiences[own.whole]
+    return Rule(*key, scopes, roles, own.rows or _rows(declared.leads[key], of_type, declared), own.mask, whole)
+
+
+def _rows(leads_to: str, of_type: Declared, declared: Declarations) -> Rows:
+    """A field that leads to rows of accounts is one of accounts."""
+    below = declared.types.get(leads_to, Declared()).rows
+    return Rows.ACCOUNTS if Rows.ACCOUNTS in (below, of_type.rows) else below or of_type.rows or Rows.ALL
+
+
+def check(schema: GraphQLSchema, table: PolicyTable) -> None:
+    """Raise ConfigurationError for rules that cannot be kept: a refusal that takes more along than its own field, a
+    field that opens what its type does not, a mask that does not fit."""
+    for type_ in object_types(schema):
+        for name, one in type_.fields.items():
+            cure = _wrong(type_, name, one, table)
+            if cure is not None:
+                raise ConfigurationError(f"{type_.name}.{name}", str(one.type), cure)
+
+
+def _wrong(type_: GraphQLObjectType, name: str, one: GraphQLField, table: PolicyTable) -> str | None:
+    rule, opened = table.fields[type_.name, name], table.types.get(type_.name)
+    is_root = opened is None
+    narrower = not is_root and rule.roles != opened.roles
+    if narrower and isinstance(one.type, GraphQLNonNull):
+        return "is not for all who may see its type, so its refusal would take its parent along; make it nullable"
+    below = table.types.get(get_named_type(one.type).name)
+    if below is not None and not rule.roles <= below.roles:
+        more = ", ".join(sorted(rule.roles - below.roles))
+        return f"leads {more} to {below.type_name}, which is not for them; give it a narrower requires="
+    return _wrong_mask(one, rule)
+
+
+def _wrong_mask(one: GraphQLField, rule: Rule) -> str | None:
+    if rule.mask is None:
+        return None
+    if get_named_type(one.type).name != "String" or "[" in str(one.type):
+        return "has a mask, and masks are for a single String"
+    if rule.mask is Mask.HIDDEN and isinstance(one.type, GraphQLNonNull):
+        return "is hidden from some, and cannot be null"
+    return None
