@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.auth.policy import PolicyTable, Rights
@@ -48,6 +49,8 @@ class Explainer:
     async def explain(self, operation: Operation, who: Principal, assume: Assumptions) -> Explanation:
         """What the operation will ask, for a caller."""
         log = Log()
+        if who.restricted and who.customers:
+            assume = replace(assume, customer=min(who.customers))
         model = model_of(self._settings, self._sources, log, assume)
         rights = self._policy.rights(who.roles)
         context = Context(who, rights, model, utc_now(), operation.selection)

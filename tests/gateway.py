@@ -43,6 +43,10 @@ BUYER = signed(Role.BUYER, "CUST-0001")
 OTHER_BUYER = signed(Role.BUYER, "CUST-0002")
 REP = signed(Role.SALES_REP, *(f"CUST-{number:04}" for number in range(1, 11)))
 CSR = signed(Role.CSR)
+CSR_LEAD = signed(Role.CSR_LEAD)
+BUYER_ADMIN = signed(Role.BUYER_ADMIN, "CUST-0001")
+SELLER = signed(Role.SALES_REP, *(f"CUST-{number:04}" for number in range(1, 301)))
+"""A rep to whom every customer is assigned that tests name: it is buyers, partners and reps who see prices."""
 
 
 def document(name: str) -> str:

@@ -69,7 +69,7 @@ def generated(node_modules: Path) -> Path:
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo: where it answers, and a token for everything."""
+    """A running demo: where it answers, and a token that sees prices."""
 
     url: str
     token: str
@@ -94,7 +94,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         assert running.stdout
         found = next((hit for line in running.stdout if (hit := re.search(r"http://[^/ ]+/graphql", line))), None)
         assert found, "the demo stopped without an address"
-        made = [*command, "token", "--role", "csr", "--data-dir", data_dir]
+        made = [*command, "token", "--role", "sales_rep", "--customer", "CUST-0001", "--data-dir", data_dir]
         token = subprocess.run(made, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
         threading.Thread(target=running.stdout.read, daemon=True).start()  # it may go on printing
         yield Demo(found[0], token)

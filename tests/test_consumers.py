@@ -60,11 +60,12 @@ def sent() -> float:
     return sum(sample.value for sample in samples if sample.name == "tradegraph_backend_calls_total")
 
 
-async def counted(graph: Graph, query: str, variables: dict[str, Any], who: dict[str, str] = CSR) -> dict[str, int]:
+async def counted(graph: Graph, query: str, variables: dict[str, Any], who: dict[str, str] = REP) -> dict[str, int]:
     """Requests by backend, as the backends and the request's own log line agree on them."""
     await graph.forget()
     with capture_logs() as logs:
-        await graph.data(query, variables, who=who)
+        answer = await graph.ask(query, variables, who=who)
+    assert {error["extensions"]["code"] for error in answer.get("errors", ())} <= {"FORBIDDEN"}
     requests = await graph.requests()
     (line,) = [line for line in logs if line["event"] == "request"]
     assert sum(requests.values()) == line["backend_calls"]
@@ -76,7 +77,7 @@ async def test_metric_counts_what_the_backends_count(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox) as graph:
         before = sent()
         for name, variables in VARIABLES.items():
-            await graph.data(document(name), variables)
+            await graph.data(document(name), variables, who=REP)
         requests = await graph.requests()
     assert sent() - before == sum(requests.values())
 

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from app.sandbox import Sandbox, start_sandbox
 from tests.consumers import VARIABLES
-from tests.gateway import CSR, TODAY, Graph, document, gateway
+from tests.gateway import BUYER_ADMIN, TODAY, Graph, document, gateway
 
 DEADLINE = 2.0
 QUERY = """{
@@ -53,7 +53,7 @@ async def timely(graph: Graph, query: str = QUERY, variables: Mapping[str, Any] 
     """The answer, which came within the deadline and holds nothing of what a backend said."""
     started = time.monotonic()
     response = await graph.client.post(
-        "/graphql", json={"query": query, "variables": variables or {}}, headers=CSR, timeout=30
+        "/graphql", json={"query": query, "variables": variables or {}}, headers=BUYER_ADMIN, timeout=30
     )
     assert time.monotonic() - started < DEADLINE + 0.5
     assert response.status_code == 200

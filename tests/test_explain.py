@@ -11,15 +11,17 @@ from app.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plans import PlanEngine
 from app.planning import Explainer
-from app.schema import build_schema
+from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources import connect_all
 from app.sources.model import Assumptions
 from tests.consumers import CUSTOMER, VARIABLES
-from tests.gateway import CSR, Graph, document, signed
+from tests.gateway import Graph, document, signed
 
 NOWHERE = {"erp": "http://127.0.0.1:1", "commerce": "http://127.0.0.1:1", "logistics": "http://127.0.0.1:1"}
 SETTINGS = Settings(sources=sandbox_sources(NOWHERE, "none"), domains=SANDBOX_DOMAINS)
+
+ACCOUNTS = frozenset({"CUST-0001"})
 
 MORE = {
     "two lists that ask for the same items": (
@@ -38,21 +40,23 @@ MORE = {
 }
 
 
-async def predicted(query: str, variables: dict[str, Any], *, lines: int = 5) -> Any:
-    engine = PlanEngine(build_schema()._schema)
+async def predicted(query: str, variables: dict[str, Any], *, lines: int = 5, role: Role = Role.SALES_REP) -> Any:
+    schema = build_schema()
+    engine = PlanEngine(schema._schema)
     sources = connect_all(SETTINGS)
-    who = Principal(subject="x", roles=frozenset({Role.CSR}))
+    who = Principal(subject="x", roles=frozenset({role}), customers=ACCOUNTS)
     operation = engine.prepare(Request(query, None, variables))
     try:
-        return await Explainer(SETTINGS, sources, engine).explain(operation, who, Assumptions(lines=lines))
+        explainer = Explainer(SETTINGS, sources, engine, policy_of(schema))
+        return await explainer.explain(operation, who, Assumptions(lines=lines))
     finally:
         await sources.close()
 
 
-async def counted(graph: Graph, query: str, variables: dict[str, Any]) -> dict[str, int]:
+async def counted(graph: Graph, query: str, variables: dict[str, Any], role: Role = Role.SALES_REP) -> dict[str, int]:
     await graph.ask("{ warehouses { code } }")
     await graph.forget()
-    await graph.data(query, variables, who=CSR)
+    await graph.data(query, variables, who=signed(role, *ACCOUNTS))
     return {name: count for name, count in (await graph.requests()).items() if count}
 
 
@@ -64,8 +68,8 @@ async def test_predicted_requests_of_a_consumers_document_are_those_counted(grap
 
 @pytest.mark.parametrize("name", sorted(MORE))
 async def test_predicted_requests_of_other_documents_are_those_counted(graph: Graph, name: str) -> None:
-    found = await predicted(MORE[name], {})
-    assert found.requests == await counted(graph, MORE[name], {})
+    found = await predicted(MORE[name], {}, role=Role.CSR_LEAD)
+    assert found.requests == await counted(graph, MORE[name], {}, Role.CSR_LEAD)
 
 
 async def test_sales_view_is_four_requests_in_two_rounds() -> None:
@@ -101,11 +105,15 @@ async def test_explanation_as_json() -> None:
     }
 
 
+ORDER = '{ me { subject } order(by: {number: "SO-100040"}) { number totals { margin { amount } } } }'
+
+
 async def test_operations_may_have_the_explanation_with_the_answer(graph: Graph) -> None:
-    body = {"query": '{ me { subject } customer(by: {number: "CUST-0001"}) { name } }', "extensions": {"explain": True}}
+    body = {"query": ORDER, "extensions": {"explain": True}}
     answer = (await graph.client.post("/graphql", json=body, headers=signed(Role.OPERATIONS))).json()
     assert answer["data"]["me"] == {"subject": "a-operations"}
     assert answer["extensions"]["explain"]["requests"] == {"total": 1, "bySource": {"erp": 1}}
+    assert answer["extensions"]["explain"]["refused"] == ["OrderTotals.margin"]
 
 
 async def test_buyers_may_not(graph: Graph) -> None:

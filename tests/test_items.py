@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.auth.principal import Role
-from tests.gateway import BUYER, Graph, signed
+from tests.gateway import BUYER, CSR_LEAD, Graph, signed
 
 BY = "query($by: ItemKey!) { item(by: $by) { sku } }"
 PART = {"customer": {"number": "CUST-0001"}, "number": "C01-0001"}
@@ -51,7 +51,7 @@ async def test_item_joins_master_data_and_content(graph: Graph):
       attributes { code value unit } media { url kind alt } dimensions { weight weightUnit length } hazmat { unNumber }
       refs { system id } cost { unitCost { amount } marginFloor }
     } }"""
-    item = (await graph.data(query))["item"]
+    item = (await graph.data(query, who=CSR_LEAD))["item"]
     assert item["description"] == (
         "Kestrel Hex bolt M4 x 12 8.8 zinc plated: thread M4, length 12, material 8.8 zinc plated. "
         "Fasteners for industrial use."

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.consumers import CUSTOMER
-from tests.gateway import BUYER, CSR, Graph
+from tests.gateway import BUYER, SELLER, Graph
 
 PRICE = """
 query($by: CustomerKey!, $sku: String!, $quantity: Decimal, $uom: String, $on: Date) {
@@ -23,7 +23,7 @@ query($by: CustomerKey!, $sku: String!, $quantity: Decimal, $uom: String, $on: D
 
 async def price(graph: Graph, sku: str = "SKU-0001", customer: str = "CUST-0001", **asked: object) -> Any:
     variables = {"by": {"number": customer}, "sku": sku, "quantity": "1", **asked}
-    return (await graph.data(PRICE, variables))["item"]["contractPrice"]
+    return (await graph.data(PRICE, variables, who=SELLER))["item"]["contractPrice"]
 
 
 async def test_contract_price_is_the_erps_answer(graph: Graph):
@@ -101,7 +101,8 @@ async def test_no_price_is_null(graph: Graph):
 async def test_unit_that_the_item_does_not_have_is_an_error_of_its_price_alone(graph: Graph):
     answer = await graph.ask(
         '{ itemsBySku(skus: ["SKU-0001", "SKU-0002"]) { sku contractPrice(customer: {number: "CUST-0001"}, uom: "box") '
-        "{ uom } } }"
+        "{ uom } } }",
+        who=SELLER,
     )
     assert answer["data"]["itemsBySku"] == [
         {"sku": "SKU-0001", "contractPrice": {"uom": "XBX"}},
@@ -170,9 +171,9 @@ async def test_blocked_item_is_unavailable(graph: Graph):
     )
 
 
-async def test_substitutes_that_are_not_approved_are_for_the_inside_service_only(graph: Graph):
+async def test_substitutes_that_are_not_approved_are_for_the_distributors_people_only(graph: Graph):
     (buyers,) = await pad(graph, line("SKU-0244"))
-    (ours,) = await pad(graph, line("SKU-0244"), who=CSR)
+    (ours,) = await pad(graph, line("SKU-0244"), who=SELLER)
     assert [one["item"]["sku"] for one in buyers["substitutes"]] == ["SKU-4623", "SKU-2917"]
     assert [one["item"]["sku"] for one in ours["substitutes"]] == ["SKU-4623", "SKU-2917", "SKU-4258"]
 

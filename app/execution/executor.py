@@ -27,6 +27,7 @@ from graphql.pyutils import Path, gather_with_cancel
 from graphql.pyutils.is_awaitable import is_awaitable
 
 from app.execution.compiler import DEFINITION
+from app.schema.guards import closed, is_guarded
 
 Write = Callable[[Any], Any]
 
@@ -178,6 +179,8 @@ class LeanExecutor(Executor[None]):
         info = self.build_resolve_info(definition, [one.node for one in details], parent, Path(None, "", None))
         place = self._places[id(details)] = Place(definition, details, info, self._leaves.values)
         source = definition.extensions.get(DEFINITION)
+        if is_guarded(definition) and closed(definition, parent.name, node.name.value, self.context_value.rights):
+            return place  # its resolver refuses or masks
         if hasattr(source, "plain_arguments"):
             place.load = self._loader(source, definition, details[0])
         elif source is not None and not definition.args and source.is_basic_field:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from graphql import (
     GraphQLArgument,
+    GraphQLField,
     GraphQLInputObjectType,
     GraphQLList,
     GraphQLNonNull,
@@ -20,10 +21,11 @@ from graphql import (
     is_input_object_type,
 )
 
-from app.auth.policy import MASKS, PolicyTable, Rule
+from app.auth.policy import MASKS, PolicyTable, Rights, Rule
 from app.errors import Forbidden
 from app.schema.policy import object_types
 
+GUARDED = "guarded"
 ASKED = "Your role may not ask by this."
 
 
@@ -36,11 +38,27 @@ def guard(schema: GraphQLSchema, table: PolicyTable) -> None:
             if one.subscribe is not None:
                 one.subscribe = _refusing(one.subscribe, rule, one.args, table)
                 continue
+            narrower = opened is None or (rule.roles, rule.rows) != (opened.roles, opened.rows)
             if rule.mask is not None:
                 one.resolve = _masking(one.resolve or _attribute, rule)
-            narrower = opened is None or (rule.roles, rule.rows) != (opened.roles, opened.rows)
             if narrower or reached(one.args, table.inputs):
                 one.resolve = _refusing(one.resolve or _attribute, rule, one.args, table)
+            if narrower or rule.mask is not None or reached(one.args, table.inputs):
+                one.extensions = {**(one.extensions or {}), GUARDED: True}
+
+
+def is_guarded(definition: GraphQLField) -> bool:
+    """Whether a field's resolver may refuse or mask, so that it must not be gone round unless `closed` allows it."""
+    return GUARDED in (definition.extensions or {})
+
+
+def closed(definition: GraphQLField, type_name: str, field_name: str, rights: Rights) -> bool:
+    """Whether these rights refuse or mask the field, or something that it may be asked by."""
+    return (
+        rights.refuses(type_name, field_name)
+        or rights.mask(type_name, field_name) is not None
+        or reached(definition.args, rights.inputs)
+    )
 
 
 def _refusing(

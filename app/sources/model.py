@@ -40,6 +40,7 @@ class Assumptions:
     relations: int = 2
     tiers: int = 3
     warehouses: int = 3
+    customer: str = "C0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,7 @@ class Modelled:
         )
 
     def _orders_by_number(self, keys: list[str]) -> dict[str, Order]:
-        return {key: self._order(key, "C0") for key in keys}
+        return {key: self._order(key, self._assume.customer) for key in keys}
 
     _orders_by_id = _orders_by_number
 
@@ -239,10 +240,10 @@ class Modelled:
         )
 
     def _shipments_by_order(self, keys: list[str]) -> dict[str, tuple[Shipment, ...]]:
-        return {key: self._shipments_of(key, "C0") for key in keys}
+        return {key: self._shipments_of(key, self._assume.customer) for key in keys}
 
     def _shipments_by_id(self, keys: list[str]) -> dict[str, Shipment]:
-        return {key: self._shipments_of(key, "C0")[0] for key in keys}
+        return {key: self._shipments_of(key, self._assume.customer)[0] for key in keys}
 
     _shipments_by_tracking_number = _shipments_by_id
 
@@ -253,7 +254,7 @@ class Modelled:
             source=self._name,
             status=InvoiceStatus.POSTED,
             total=money,
-            customer="C0",
+            customer=self._assume.customer,
             freshness=self._freshness,
         )
         return dict.fromkeys(keys, (invoice,))
