@@ -133,8 +133,7 @@ async def test_token_is_all_that_is_printed_and_is_believed(tmp_path: Path):
     [
         (
             ("token", "--role", "wizard"),
-            "--role = 'wizard': choose from buyer, buyer_admin, sales_rep, csr, csr_lead, partner, finance, "
-            "operations, admin",
+            f"--role = 'wizard': choose from {', '.join(Role)}",
         ),
         (("demo", "--backends", "cloud"), "--backends = 'cloud': choose sandbox or real"),
         (("serve", "--config", "no.toml"), "config = 'no.toml': there is no such file; name another with --config"),

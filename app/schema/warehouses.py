@@ -28,4 +28,4 @@ class Warehouse(Node):
     name: str = field("What people call it.")
     kind: WarehouseKind | None = field("Whose it is.", requires=Scope.STAFF)
     region: str | None = field("Where it is, roughly.")
-    refs: list[Ref] | None = field("Its ids in the connected systems.", requires=Scope.STAFF)
+    refs: list[Ref] = field("Its ids in the connected systems.")
