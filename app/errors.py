@@ -21,6 +21,12 @@
     │   │   ├── HeadersTooLarge      HEADERS_TOO_LARGE
     │   │   ├── RequestTooSlow       REQUEST_TOO_SLOW
     │   │   └── TooManyConnections   TOO_MANY_CONNECTIONS
+    │   ├── TrustedDocumentRequired     TRUSTED_DOCUMENT_REQUIRED
+    │   ├── DocumentNotFound      DOCUMENT_NOT_FOUND
+    │   ├── DocumentRetired       DOCUMENT_RETIRED
+    │   ├── DocumentMismatch      DOCUMENT_MISMATCH
+    │   ├── PersistedQueryNotFound      PERSISTED_QUERY_NOT_FOUND
+    │   ├── PersistedQueryNotSupported  PERSISTED_QUERY_NOT_SUPPORTED
     │   ├── InvalidInput          INVALID_INPUT
     │   │   ├── InvalidID         INVALID_ID
     │   │   ├── InvalidCursor     INVALID_CURSOR
@@ -36,6 +42,7 @@
     │   └── SourceMalformed       SOURCE_MALFORMED
     ├── DeadlineExceeded          DEADLINE_EXCEEDED
     ├── AuthenticationUnavailable AUTHENTICATION_UNAVAILABLE
+    ├── StoreUnavailable          STORE_UNAVAILABLE
     ├── NotSupported              NOT_SUPPORTED
     └── ConfigurationError        stops the start; never reaches a client
 
@@ -218,6 +225,48 @@ class TooManyConnections(EdgeRefusal):
     default = "The server holds as many connections as it may; try again shortly."
 
 
+class TrustedDocumentRequired(RequestError):
+    """Text from a client that may run its published documents only."""
+
+    code = "TRUSTED_DOCUMENT_REQUIRED"
+    default = "This client runs its published documents only: send 'documentId' and no text."
+
+
+class DocumentNotFound(RequestError):
+    """No published document of this client has that id; what others have does not matter."""
+
+    code = "DOCUMENT_NOT_FOUND"
+    default = "No document of that id is published for this client."
+
+
+class DocumentRetired(RequestError):
+    """The document was retired, and its day has come."""
+
+    code = "DOCUMENT_RETIRED"
+    default = "This document is retired; use the one that came in its place."
+
+
+class DocumentMismatch(RequestError):
+    """A text came with the id or hash of another."""
+
+    code = "DOCUMENT_MISMATCH"
+    default = "The text that was sent is not that of the id or hash beside it. Send one of the two."
+
+
+class PersistedQueryNotFound(RequestError):
+    """Apollo's protocol: send the text once, with its hash. Its clients read the message as well as the code."""
+
+    code = "PERSISTED_QUERY_NOT_FOUND"
+    default = "PersistedQueryNotFound"
+
+
+class PersistedQueryNotSupported(RequestError):
+    """Apollo's protocol: go on with texts; this client does not register documents."""
+
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+    default = "PersistedQueryNotSupported"
+
+
 class InvalidInput(RequestError):
     """An argument's value is not acceptable."""
 
@@ -335,6 +384,13 @@ class AuthenticationUnavailable(TradegraphError):
 
     code = "AUTHENTICATION_UNAVAILABLE"
     default = "Credentials cannot be checked at the moment. Keep yours and try again in some seconds."
+
+
+class StoreUnavailable(TradegraphError):
+    """What the gateway itself keeps cannot be read or written at the moment."""
+
+    code = "STORE_UNAVAILABLE"
+    default = "The gateway cannot look this up at the moment; try again shortly."
 
 
 class NotSupported(TradegraphError):

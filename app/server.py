@@ -23,6 +23,7 @@ from app.auth.principal import Principal, Role
 from app.edge.answers import not_served
 from app.edge.boundary import Boundary
 from app.edge.connection import guarded
+from app.endpoint.documents import TrustedDocuments
 from app.endpoint.http import GraphQLEndpoint
 from app.endpoint.service import Service
 from app.errors import ConfigurationError, Forbidden
@@ -38,6 +39,7 @@ from app.settings import ServerSettings, Settings, TLSSettings
 from app.sources import connect_all
 from app.sources.common import utc_now
 from app.sources.model import Assumptions
+from app.sources.stores import connect_documents
 
 WARM_UP = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
@@ -67,9 +69,12 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             raise Forbidden("Only operations and platform staff may ask for `extensions.explain`.")
         return (await explainer.explain(operation, who, Assumptions())).as_json()
 
+    engine = plans if settings.engine == "plan" else ReferenceEngine(core, limits=limits)
+    documents = TrustedDocuments(engine, connect_documents(settings), settings.documents, clock=clock)
     service = Service(
-        plans if settings.engine == "plan" else ReferenceEngine(core, limits=limits),
+        engine,
         make_context,
+        documents=documents,
         explain=explain,
         timeout=settings.server.request_timeout,
     )
@@ -84,6 +89,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         finally:
             await sources.close()
             await authentication.aclose()
+            await documents.close()
 
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),

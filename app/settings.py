@@ -148,14 +148,31 @@ class AuditSettings(Section):
     queue: int = Field(default=10_000, ge=1)
 
 
+RoleName = Literal["buyer", "buyer_admin", "sales_rep", "csr", "partner", "finance", "operations", "admin"]
+
+
+class RedisSettings(Section):
+    """A Redis or Valkey that gateways share: its address, `redis://`, `rediss://` or `unix://`."""
+
+    url: SecretStr | None = None
+    url_file: Path | None = None
+
+
+class DocumentSettings(Section):
+    """Trusted documents. Callers of `trusted_roles` and `trusted_clients` run their published documents only; clients
+    are named by patterns, in which `*` stands for any characters."""
+
+    store: Literal["sqlite", "redis"] = "sqlite"
+    trusted_roles: tuple[RoleName, ...] = ("partner",)
+    trusted_clients: tuple[str, ...] = ()
+    registering_clients: tuple[str, ...] = ()
+
+
 class LogSettings(Section):
     """One JSON object a line for machines, or a console for people."""
 
     format: Literal["json", "console"] = "json"
     level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-RoleName = Literal["buyer", "buyer_admin", "sales_rep", "csr", "partner", "finance", "operations", "admin"]
 
 
 class CostLimits(Section):
@@ -273,6 +290,8 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     budgets: BudgetSettings = BudgetSettings()
     audit: AuditSettings = AuditSettings()
+    redis: RedisSettings = RedisSettings()
+    documents: DocumentSettings = DocumentSettings()
     engine: Literal["plan", "reference"] = "plan"
     demo: bool = False
     ide: bool = False
@@ -348,12 +367,19 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
         "sources": sources,
         "server": settings.server.model_copy(update={"tls": _tls_with_files(settings.server.tls, base)}),
         "auth": settings.auth.model_copy(update=auth),
+        "redis": _redis_with_secret(settings.redis, base),
     }
     return Settings(**{**dict(settings), **changed})
 
 
 def _tls_with_files(tls: TLSSettings, base: Path) -> TLSSettings:
     return tls.model_copy(update={key: (base / file).resolve() for key, file in dict(tls).items() if file is not None})
+
+
+def _redis_with_secret(redis: RedisSettings, base: Path) -> RedisSettings:
+    if redis.url_file is None:
+        return redis
+    return redis.model_copy(update={"url": SecretStr(secret_from("redis.url_file", redis.url_file, base))})
 
 
 def _issuer_with_keys(key: str, issuer: IssuerSettings, base: Path) -> dict[str, object]:

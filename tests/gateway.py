@@ -17,7 +17,7 @@ from app.auth.principal import Role
 from app.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.sandbox import Sandbox
 from app.server import create_app
-from app.settings import AuthSettings, ServerSettings, Settings, SourceSettings
+from app.settings import AuthSettings, DocumentSettings, ServerSettings, Settings, SourceSettings
 from tests.serving import serving
 
 DOCUMENTS = Path(__file__).resolve().parents[1] / "clients" / "documents"
@@ -95,10 +95,14 @@ class Graph:
 
 @asynccontextmanager
 async def gateway(
-    sandbox: Sandbox, *, request_timeout: float = 10.0, sources: Mapping[str, Mapping[str, Any]] | None = None
+    sandbox: Sandbox,
+    *,
+    request_timeout: float = 10.0,
+    sources: Mapping[str, Mapping[str, Any]] | None = None,
+    **changed: Any,
 ) -> AsyncIterator[Graph]:
     """The gateway on a port of its own, knobs and counters of the sandbox reset. `sources` overrides settings of
-    a source by its name."""
+    a source by its name, `changed` whole sections. Partners may send any text, unless `documents` says otherwise."""
     connected = sandbox_sources(sandbox.urls, sandbox.token)
     for name, changes in (sources or {}).items():
         connected[name] = SourceSettings(**{**dict(connected[name]), **changes})
@@ -108,6 +112,7 @@ async def gateway(
         server=ServerSettings(request_timeout=request_timeout),
         sources=connected,
         domains=SANDBOX_DOMAINS,
+        **{"documents": DocumentSettings(trusted_roles=()), **changed},
     )
     headers = {"authorization": f"Bearer {sandbox.token}"}
     backends = {

@@ -11,7 +11,7 @@ import strawberry
 
 from app.auth.principal import Principal, Role
 from app.endpoint.http import GraphQLEndpoint
-from app.endpoint.service import Service
+from app.endpoint.service import Documents, Service
 from app.errors import Forbidden, SourceTimeout, Unauthenticated
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.limits import DocumentLimits
@@ -115,20 +115,32 @@ class Subscription:
 
 
 class Doorman:
-    """Lets in whoever says `Bearer NAME`."""
+    """Lets in whoever says `Bearer NAME`, as a buyer, or `Bearer ROLE:NAME`. The name is the client's too."""
 
     async def authenticate(self, authorization: str | None) -> Principal:
         if not authorization or not authorization.startswith("Bearer "):
             raise Unauthenticated
-        return Principal(subject=authorization[7:], roles=frozenset({Role.BUYER}))
+        role, _, name = authorization[7:].rpartition(":")
+        return Principal(subject=name, roles=frozenset({Role(role or "buyer")}))
 
 
-def small_graph(gate: Gate | None = None, *, timeout: float = 10.0, max_body_bytes: int = 4096) -> GraphQLEndpoint:
+def small_engine() -> ReferenceEngine:
+    """graphql-core over this graph."""
+    return ReferenceEngine(strawberry.Schema(Query, Mutation, Subscription)._schema, limits=DocumentLimits(tokens=200))
+
+
+def small_graph(
+    gate: Gate | None = None,
+    *,
+    timeout: float = 10.0,
+    max_body_bytes: int = 4096,
+    engine: ReferenceEngine | None = None,
+    documents: Documents | None = None,
+) -> GraphQLEndpoint:
     """The endpoint over this graph."""
-    schema = strawberry.Schema(Query, Mutation, Subscription)
 
     def context(who: Principal, operation: Operation) -> dict[str, object]:
         return {"who": who, "gate": gate, "selection": operation.selection}
 
-    engine = ReferenceEngine(schema._schema, limits=DocumentLimits(tokens=200))
-    return GraphQLEndpoint(Service(engine, context, timeout=timeout), Doorman(), max_body_bytes=max_body_bytes)
+    service = Service(engine or small_engine(), context, documents=documents, timeout=timeout)
+    return GraphQLEndpoint(service, Doorman(), max_body_bytes=max_body_bytes)

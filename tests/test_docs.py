@@ -69,6 +69,8 @@ def test_every_setting_is_described():
         settings.TLSSettings,
         settings.AuthSettings,
         settings.AuditSettings,
+        settings.RedisSettings,
+        settings.DocumentSettings,
         settings.LogSettings,
         settings.SourceSettings,
     ]

@@ -23,7 +23,6 @@ from app.telemetry import RequestScope, begin, log, request_done
 HEADERS = {
     media_type: (
         (b"content-type", f"{media_type}; charset=utf-8".encode("ascii")),
-        (b"cache-control", b"no-store"),
         (b"vary", b"Accept, Authorization"),
     )
     for media_type in (LEGACY, RESPONSE)
@@ -77,7 +76,10 @@ class GraphQLEndpoint:
         except TimeoutError:
             raise DeadlineExceeded("The body did not come within the request's time limit.") from None
         with Presence(receive):
-            return await self._service.answer(request, who, read_only=method == "GET")
+            answer = await self._service.answer(request, who, read_only=method == "GET")
+        if method == "GET" and request.names_document and answer.outcome == "ok":
+            answer.cache_control = "private, no-cache"  # its caller may keep it, and has to ask whether it still holds
+        return answer
 
 
 def _encoded(answer: Answer) -> bytes:
@@ -99,6 +101,7 @@ def _done(request: RequestScope, outcome: str, status: int, started: float) -> N
 async def _send(send: Send, request: RequestScope, media_type: str, answer: Answer, body: bytes) -> None:
     headers = [
         *HEADERS[media_type],
+        (b"cache-control", answer.cache_control.encode("ascii")),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request.request_id.encode("ascii")),
         (b"x-correlation-id", request.correlation_id.encode("ascii")),

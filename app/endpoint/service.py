@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from email.utils import format_datetime
 from typing import Any, Protocol
 
 from graphql import ExecutionResult, OperationType
@@ -23,6 +25,7 @@ from app.errors import (
     TradegraphError,
     Unauthenticated,
 )
+from app.execution.documents import KnownDocument
 from app.execution.engine import Engine, Operation, Request, RequestRefused
 from app.execution.failures import failure, format_errors
 from app.telemetry import RequestScope, current, log, report
@@ -35,9 +38,13 @@ STATUS = {
     "NOT_ACCEPTABLE": 406,
     "PAYLOAD_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
+    "TRUSTED_DOCUMENT_REQUIRED": 403,
+    "DOCUMENT_NOT_FOUND": 404,
+    "DOCUMENT_RETIRED": 410,
     "RATE_LIMITED": 429,
     "INTERNAL": 500,
     "AUTHENTICATION_UNAVAILABLE": 503,
+    "STORE_UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
 """The HTTP status of a request that was not run, by its code; 400 for any other that the caller can mend."""
@@ -59,6 +66,7 @@ class Answer:
     body: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
     invalid: bool = False
+    cache_control: str = "no-store"
 
     @property
     def outcome(self) -> str:
@@ -172,6 +180,8 @@ class Service:
         answer = _result(result, receipt)
         if explained is not None:
             answer.body.setdefault("extensions", {})["explain"] = explained
+        if request.known is not None and request.known.retires is not None:
+            _warn(answer, request.known, request.known.retires)
         return answer
 
     async def _explained(self, request: Request, who: Principal, operation: Operation) -> dict[str, Any] | None:
@@ -197,6 +207,12 @@ def _result(result: ExecutionResult, receipt: Receipt) -> Answer:
     if extensions:
         body["extensions"] = extensions
     return Answer(200, body, dict(receipt.headers))
+
+
+def _warn(answer: Answer, known: KnownDocument, retires: date) -> None:
+    """Say that the document is on its way out, to people by the answer and to proxies by RFC 8594's header."""
+    answer.body.setdefault("extensions", {})["document"] = {"id": known.id, "retires": retires.isoformat()}
+    answer.headers["sunset"] = format_datetime(datetime.combine(retires, time.min, UTC), usegmt=True)
 
 
 def refusal(error: TradegraphError) -> Answer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any, Protocol, cast
 
@@ -44,6 +44,16 @@ class Request:
     document_id: str | None = None
     known: KnownDocument | None = None
     suggests: bool = False
+
+    @property
+    def names_document(self) -> bool:
+        """Whether it names a document that the gateway keeps."""
+        return self.document_id is not None or "persistedQuery" in self.extensions
+
+
+def replaced(request: Request, known: KnownDocument) -> Request:
+    """The request with a known document in place of what named it."""
+    return replace(request, query=known.text, document_id=known.id, known=known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,144 @@
+"""Which text an operation has: a trusted document named by its id, a registered one by its hash, or what was sent.
+
+All transports come through `find`, so that what a client may send is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from graphql import GraphQLError
+
+from app.auth.principal import Principal
+from app.endpoint.published import Published
+from app.endpoint.registered import Registered
+from app.errors import (
+    DocumentMismatch,
+    DocumentNotFound,
+    DocumentRetired,
+    PersistedQueryNotFound,
+    PersistedQueryNotSupported,
+    RequestError,
+    TrustedDocumentRequired,
+)
+from app.execution.documents import KnownDocument, coded
+from app.execution.engine import Engine, Request, RequestRefused, replaced
+from app.settings import DocumentSettings
+from app.sources.common import utc_now
+from app.sources.stores.documents import DocumentStore, id_of
+
+IDENTIFIER = re.compile(r"[A-Za-z0-9._~-]+(:[A-Za-z0-9._~:-]+)?")
+LONGEST_ID = 200
+HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class TrustedDocuments:
+    """`Documents` over a store. Callers of some roles and clients run what is published for them, and nothing else."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: DocumentStore,
+        settings: DocumentSettings,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._engine = engine
+        self._published = Published(store, engine)
+        self._registered = Registered()
+        self._settings = settings
+        self._clock = clock
+
+    async def find(self, request: Request, who: Principal) -> Request:
+        """See `Documents.find`."""
+        hash_ = persisted_hash(request.extensions)
+        if request.document_id is None and hash_ is None:
+            return self._text(request, who)
+        id_ = identifier(request.document_id if request.document_id is not None else hash_)
+        if hash_ is not None and id_ != identifier(hash_):
+            raise DocumentMismatch("'documentId' and 'extensions.persistedQuery' name different documents.")
+        known = await self._known(id_, who)
+        if known is not None:
+            if request.query and request.query != known.text:
+                raise DocumentMismatch
+            return replaced(request, known)
+        if hash_ is None:
+            raise DocumentNotFound
+        return self._by_hash(request, who, id_)
+
+    def _text(self, request: Request, who: Principal) -> Request:
+        if self.trusted_only(who):
+            raise TrustedDocumentRequired
+        if not request.query.strip():
+            raise RequestError("Send the document as the string 'query', or name it by 'documentId'.")
+        return request
+
+    async def _known(self, id_: str, who: Principal) -> KnownDocument | None:
+        known = await self._published.get(who.client, id_)
+        if known is not None and known.retires is not None and known.retires <= self._clock().date():
+            raise DocumentRetired
+        return known
+
+    def _by_hash(self, request: Request, who: Principal, id_: str) -> Request:
+        """Apollo's protocol for a document that is not published: its hash alone, then hash and text together."""
+        if self.trusted_only(who):
+            if request.query:
+                raise TrustedDocumentRequired
+            raise _told(PersistedQueryNotFound())
+        if not _matches(self._settings.registering_clients, who.client):
+            raise _told(PersistedQueryNotSupported())
+        if not request.query:
+            text = self._registered.get(who.client, id_)
+            if text is None:
+                raise _told(PersistedQueryNotFound())
+            return replaced(request, KnownDocument(id_, text, self._engine.document(text)))
+        if id_of(request.query) != id_:
+            raise DocumentMismatch
+        document = self._engine.document(request.query, suggest=request.suggests)  # only what is valid is kept
+        self._registered.keep(who.client, id_, request.query)
+        return replaced(request, KnownDocument(id_, request.query, document))
+
+    def trusted_only(self, who: Principal) -> bool:
+        """Whether the caller may run published documents only: one such role is enough, whatever others it has."""
+        settings = self._settings
+        return not who.roles.isdisjoint(settings.trusted_roles) or _matches(settings.trusted_clients, who.client)
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        await self._published.close()
+
+
+def persisted_hash(extensions: dict[str, Any]) -> str | None:
+    """The hash in Apollo's `extensions.persistedQuery`, if it is there."""
+    value = extensions.get("persistedQuery")
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("sha256Hash"), str):
+        raise RequestError("'extensions.persistedQuery' must be an object with 'version' 1 and a string 'sha256Hash'.")
+    version = value.get("version")
+    if version != 1 or isinstance(version, bool):
+        raise RequestError("Unsupported version of 'extensions.persistedQuery'; there is 1 only.")
+    return value["sha256Hash"]
+
+
+def identifier(text: str | None) -> str:
+    """An id as GraphQL over HTTP writes them; a bare hash is one of SHA-256."""
+    if text is None or len(text) > LONGEST_ID or not IDENTIFIER.fullmatch(text):
+        raise RequestError(
+            f"The id of a document has at most {LONGEST_ID} letters, digits and '.', '_', '~', '-', ':', such as "
+            "'sha256:' and 64 hexadecimal digits."
+        )
+    return f"sha256:{text}" if HASH.fullmatch(text) else text
+
+
+def _matches(patterns: Sequence[str], client: str) -> bool:
+    return any(fnmatchcase(client, pattern) for pattern in patterns)
+
+
+def _told(error: RequestError) -> RequestRefused:
+    """As an answer of GraphQL, which Apollo's clients act upon: status 200 where they ask for application/json."""
+    return RequestRefused([coded(GraphQLError(error.message), error.code)])

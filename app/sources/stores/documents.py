@@ -1,0 +1,90 @@
+"""Trusted documents as they are kept: what is known of each, and what a store of them has to offer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from msgspec import Struct
+
+from app.errors import TradegraphError
+
+
+class State(StrEnum):
+    """A draft is not answered. A published document is, until the day from which it is retired."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    RETIRED = "retired"
+
+
+class StoredDocument(Struct, frozen=True, kw_only=True):
+    """A document of one client, in one version of its application; "" where versions are not told apart.
+
+    `cost` is that of its dearest operation, known once it was published; `role` is the one it was checked for.
+    `aliases` are ids that its client's tools gave it. `retires` is the day from which it is refused.
+    """
+
+    id: str
+    client: str
+    text: str
+    version: str = ""
+    operations: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    contact: str = ""
+    role: str = "partner"
+    state: State = State.DRAFT
+    cost: int | None = None
+    created: datetime
+    published: datetime | None = None
+    retires: date | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All that it may be asked for by."""
+        return (self.id, *self.aliases)
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return ", ".join(self.operations) or self.id[:19]
+
+
+class StoreChanged(TradegraphError):
+    """Somebody else wrote between a reading and the writing that was based on it. Read again."""
+
+
+class DocumentStore(Protocol):
+    """Keeps documents by client, version and id. Raises StoreUnavailable where it cannot.
+
+    Every write moves `generation`, so that readers in other processes notice it without reading anything else.
+    """
+
+    async def generation(self) -> int:
+        """Rises with every write."""
+        ...
+
+    async def find(self, client: str, id: str) -> Sequence[StoredDocument]:
+        """The document of that id or alias, once for each version of the client's application that has it."""
+        ...
+
+    async def all(self, client: str | None = None) -> Sequence[StoredDocument]:
+        """Every document, or those of one client; by client, version and id."""
+        ...
+
+    async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
+        """Keep these, all or none, each in place of what had its client, version and id. Raises StoreChanged if
+        `generation` is not `since` any more."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+def id_of(text: str) -> str:
+    """`sha256:` and the hash of a document's text, as GraphQL over HTTP names documents."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,116 @@
+"""Documents in Redis, for gateways on several machines.
+
+One hash a client holds its documents by version and id, another leads from every id and alias to those. All keys
+share a hash tag: a write is one transaction, on a cluster too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from app.errors import StoreUnavailable
+from app.sources.stores.documents import StoreChanged, StoredDocument
+from app.sources.stores.redis_store import Redis, WatchError, told
+
+PREFIX = "{tradegraph:documents}"
+GENERATION = f"{PREFIX}:generation"
+CLIENTS = f"{PREFIX}:clients"
+
+
+class RedisDocuments:
+    """The store over one server."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def generation(self) -> int:
+        """See `DocumentStore.generation`."""
+        with told():
+            return int(await self._redis.get(GENERATION) or 0)
+
+    async def find(self, client: str, id: str) -> Sequence[StoredDocument]:
+        """See `DocumentStore.find`."""
+        with told():
+            fields = _fields(await _now(self._redis.hget(_names(client), id)))
+            bodies = await _now(self._redis.hmget(_bodies(client), fields)) if fields else []
+        return [one for one in _sorted(bodies) if id in one.ids]
+
+    async def all(self, client: str | None = None) -> Sequence[StoredDocument]:
+        """See `DocumentStore.all`."""
+        with told():
+            if client is None:
+                clients = [name.decode() for name in await _now(self._redis.smembers(CLIENTS))]
+            else:
+                clients = [client]
+            bodies = [body for name in clients for body in await _now(self._redis.hvals(_bodies(name)))]
+        return _sorted(bodies)
+
+    async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
+        """See `DocumentStore.put`."""
+        with told():
+            try:
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    await pipe.watch(GENERATION)
+                    if int(await pipe.get(GENERATION) or 0) != since:
+                        raise StoreChanged
+                    names = await self._names_with(documents)
+                    pipe.multi()
+                    for one in documents:
+                        pipe.sadd(CLIENTS, one.client)
+                        pipe.hset(_bodies(one.client), _field(one), msgspec.json.encode(one).decode())
+                    for client, fields in names.items():
+                        pipe.hset(_names(client), mapping={name: "\n".join(found) for name, found in fields.items()})
+                    pipe.incr(GENERATION)
+                    await pipe.execute()
+            except WatchError:
+                raise StoreChanged from None
+
+    async def close(self) -> None:
+        """See `DocumentStore.close`."""
+        await self._redis.aclose()
+
+    async def _names_with(self, documents: Sequence[StoredDocument]) -> dict[str, dict[str, list[str]]]:
+        """Where the ids of these documents lead once they are kept, by client. Aliases are added, never taken away."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for one in documents:
+            fields = found.setdefault(one.client, {})
+            for name in one.ids:
+                if name not in fields:
+                    fields[name] = _fields(await _now(self._redis.hget(_names(one.client), name)))
+                if _field(one) not in fields[name]:
+                    fields[name].append(_field(one))
+        return found
+
+
+def _field(one: StoredDocument) -> str:
+    return f"{one.id} {one.version}"
+
+
+def _fields(text: bytes | str | None) -> list[str]:
+    if text is None:
+        return []
+    return (text.decode() if isinstance(text, bytes) else text).split("\n")
+
+
+def _bodies(client: str) -> str:
+    return f"{PREFIX}:of:{client}"
+
+
+def _names(client: str) -> str:
+    return f"{PREFIX}:names:{client}"
+
+
+async def _now(answer: Any) -> Any:
+    """redis-py types its commands as if they might be synchronous."""
+    return await cast("Awaitable[Any]", answer)
+
+
+def _sorted(bodies: Sequence[bytes | None]) -> list[StoredDocument]:
+    try:
+        found = [msgspec.json.decode(body, type=StoredDocument) for body in bodies if body is not None]
+    except msgspec.MsgspecError as error:
+        raise StoreUnavailable(detail=f"redis holds a document that cannot be read: {error}") from error
+    return sorted(found, key=lambda one: (one.client, one.version, one.id))

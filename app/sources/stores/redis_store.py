@@ -1,0 +1,45 @@
+"""The connection to Redis (or Valkey): one server that all gateways share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, WatchError
+
+from app.errors import ConfigurationError, StoreUnavailable
+from app.settings import RedisSettings
+
+__all__ = ["Redis", "WatchError", "connect", "told"]
+
+TIMEOUT = 0.25
+"""Seconds for a call. It is on the way of requests, so it is not tried again either: redis-py's own retries would hold
+one call to a server that is gone for some seconds."""
+
+
+def connect(settings: RedisSettings) -> Redis:
+    """A client of the configured server; it connects on first use."""
+    if settings.url is None:
+        raise ConfigurationError("redis.url", None, "is required where Redis is used, such as redis://127.0.0.1:6379/0")
+    try:
+        return Redis.from_url(
+            settings.url.get_secret_value(),
+            socket_timeout=TIMEOUT,
+            socket_connect_timeout=TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError:
+        cure = "is no address of a Redis; write redis://, rediss:// or unix://"
+        raise ConfigurationError("redis.url", "(hidden)", cure) from None
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What goes wrong with the server, as our own error."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(detail=f"redis: {error}") from error

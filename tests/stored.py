@@ -1,0 +1,21 @@
+"""Documents for tests of the store and of who may send what."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from app.sources.stores.documents import DocumentStore, State, StoredDocument, id_of
+
+THEN = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
+
+
+def stored(client: str, text: str, **changed: Any) -> StoredDocument:
+    """A published document."""
+    given: dict[str, Any] = {"state": State.PUBLISHED, "created": THEN, "published": THEN, **changed}
+    return StoredDocument(**{"id": id_of(text), "client": client, "text": text, **given})
+
+
+async def keep(store: DocumentStore, *documents: StoredDocument) -> None:
+    """Put documents as they are, whatever else was written meanwhile."""
+    await store.put(documents, since=await store.generation())
