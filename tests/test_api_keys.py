@@ -158,12 +158,18 @@ async def test_revoked_key_is_refused_by_every_process_within_five_seconds(
         await one.aclose()
 
 
-async def test_new_key_opens_within_five_seconds(door: APIKeyAuthenticator, store: SQLiteKeys, clock: Clock):
+async def test_new_key_opens_at_once_and_made_up_ones_cause_ten_questions_a_second(clock: Clock):
+    flaky = Flaky()
+    door = opened(flaky, clock)
     await door.warm()
-    key, _ = await added(store)
-    assert await refusal(door, key) == "API key of nobody"
-    clock.seconds = 2.0
+    key, record = made()
+    await flaky.add(record, now=NOW)
+    clock.seconds = 0.1
     assert (await door.authenticate(f"Bearer {key}")).client == "acme"
+    for clock.seconds, asked in [(0.1, 2), (0.15, 2), (0.2, 3), (0.25, 3), (0.31, 4)]:
+        for _ in range(20):
+            assert await refusal(door, new_key()[1]) == "API key of nobody"
+        assert flaky.asked == asked
 
 
 async def test_client_has_two_live_keys_at_most(store: SQLiteKeys):

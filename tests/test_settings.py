@@ -201,6 +201,14 @@ BAD_FILES = {
         '[auth]\nalgorithms = ["none"]',
         "auth.algorithms[0] = 'none': should be " + ALGORITHMS,
     ),
+    "issuer with a mistyped key": (
+        '[[auth.issuers]]\nissuer = "https://a.example.com"\naudiense = "x"',
+        "auth.issuers[0].audiense = 'x': unknown setting; did you mean 'audience'?",
+    ),
+    "namespace that is no word": (
+        '[auth]\nnamespace = "Acme:"',
+        "auth.namespace = 'Acme:': String should match pattern '^[a-z0-9][a-z0-9-]{0,39}$'",
+    ),
     "too much leeway": ("[auth]\nleeway = 61", "auth.leeway = 61: should be less than or equal to 60"),
     "secret in the wrong place": (
         f'{ERP}api_key = "s3cret"',
@@ -271,3 +279,32 @@ def test_empty_credential_file_is_named(file: Path):
     assert refusal(file) == (
         f"sources.erp.credentials.api_key_file = 'erp.key': is empty; write the secret into {file.parent / 'erp.key'}"
     )
+
+
+def test_more_issuers_are_read_with_their_files(tmp_path: Path):
+    (tmp_path / "acme.pem").write_text("-----BEGIN PUBLIC KEY-----\n")
+    path = tmp_path / "tradegraph.toml"
+    path.write_text("""
+[auth]
+issuer = "https://login.example.com/"
+audience = "tradegraph"
+
+[[auth.issuers]]
+issuer = "https://id.acme.example.com"
+audience = "partners"
+public_key_file = "acme.pem"
+claims = { roles = "realm_access.roles" }
+customers = ["CUST-0001"]
+
+[[auth.issuers]]
+issuer = "https://id.globex.example.com"
+audience = "partners"
+jwks_file = "keys/globex.json"
+""")
+    acme, globex = load(path).auth.issuers
+    assert (acme.public_key, acme.claims.roles, acme.claims.customers) == (
+        "-----BEGIN PUBLIC KEY-----",
+        "realm_access.roles",
+        "customers",
+    )
+    assert globex.jwks_file == tmp_path / "keys" / "globex.json"

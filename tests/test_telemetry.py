@@ -166,6 +166,8 @@ def test_values_of_secret_keys_are_hidden_at_any_depth(out, key):
         ("Authorization: Bearer hushhush0123", "Authorization: [hidden] [hidden]"),
         ("sent Bearer hushhush0123 to it", "sent Bearer [hidden] to it"),
         ("Token key_hush0123456789", "Token [hidden]"),
+        ("key tg_0123456789ab_hush" + 45 * "x" + " leaked", "key tg_0123456789ab_[hidden] leaked"),
+        ("read eyJhbGciOiJ9.hush.hush_x- whole", "read eyJ[hidden] whole"),
         ("redis://:hush@cache.example.com/0", "redis://:[hidden]@cache.example.com/0"),
         ("https://joe:hush@erp.example.com/", "https://joe:[hidden]@erp.example.com/"),
         ("Expected `str`, got `int` - at `$.id`", "Expected `str`, got `int` - at `$.id`"),

@@ -31,6 +31,9 @@ MOST_LIVE = 2
 LOOK_AFTER = 2.0
 """Seconds after which the store is asked whether anything changed; a revoked key ends so soon in every process."""
 
+LOOK_FOR_UNKNOWN = 0.1
+"""The same where a key is not known: a new one opens at once, and made-up ones cause few questions."""
+
 DISTRUST_AFTER = 5.0
 """Seconds for which keys are believed while the store cannot be asked."""
 
@@ -138,10 +141,12 @@ class APIKeyAuthenticator:
         form = _FORM.fullmatch(key)
         if form is None or _check(key[:-_CHECK_LENGTH]) != form[3]:
             raise Unauthenticated(REFUSED, detail="no API key: another form, or a wrong check")
-        await self._look()
-        record, principal = self._known.get(form[1], (None, None))
-        if record is None or principal is None:
+        await self._look(LOOK_AFTER)
+        if form[1] not in self._known:
+            await self._look(LOOK_FOR_UNKNOWN)
+        if form[1] not in self._known:
             raise Unauthenticated(REFUSED, detail="API key of nobody")
+        record, principal = self._known[form[1]]
         if not hmac.compare_digest(record.digest, digest_of(key)):
             raise Unauthenticated(REFUSED, detail=f"wrong secret for API key {record.id}")
         now = self._now()
@@ -151,11 +156,11 @@ class APIKeyAuthenticator:
         self._used[record.id] = now
         return principal
 
-    async def _look(self) -> None:
-        """Ask the store for changes if that was some seconds ago, one request for all."""
-        if self._timer() - self._looked_at >= LOOK_AFTER:
+    async def _look(self, after: float) -> None:
+        """Ask the store for changes if that was so many seconds ago, one request for all."""
+        if self._timer() - self._looked_at >= after:
             async with self._looking:
-                if self._timer() - self._looked_at >= LOOK_AFTER:
+                if self._timer() - self._looked_at >= after:
                     await self._ask()
         if self._timer() - self._confirmed_at > DISTRUST_AFTER:
             raise AuthenticationUnavailable(detail="the store of API keys cannot be read")
@@ -194,7 +199,7 @@ class APIKeyAuthenticator:
     async def warm(self) -> None:
         """Read the keys, so that the first caller need not wait for them."""
         with suppress(AuthenticationUnavailable):  # It was logged, and is tried again.
-            await self._look()
+            await self._look(LOOK_AFTER)
 
     async def aclose(self) -> None:
         """Note what was used."""
