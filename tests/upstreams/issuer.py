@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ class FakeIssuer:
 
     def __init__(self, *keys: Key) -> None:
         self.url = ""
-        self.keys = list(keys)
+        self.keys: Sequence[Key] = keys
         self.key_set: Any = None
         self.headers: dict[str, str] = {}
         self.spoiled: dict[str, Response] = {}
