@@ -35,7 +35,7 @@ class Source:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {"moment": write_moment}
+        self.names: dict[str, Any] = {"moment": write_moment, "UTC": UTC}
         self._count = 0
 
     def name(self) -> str:
@@ -63,8 +63,8 @@ def decimal_writer(type_: GraphQLScalarType) -> Callable[[Decimal], str]:
 
 
 def write_moment(value: datetime) -> datetime:
-    """A moment that the encoder writes with a Z."""
-    return value if value.tzinfo is UTC else value.astimezone(UTC)
+    """A moment of any zone as one that the encoder writes with a Z."""
+    return value.astimezone(UTC)
 
 
 def generate(tree: Tree) -> tuple[str, dict[int, Shaper]]:
@@ -142,12 +142,19 @@ def _present(type_: GraphQLOutputType, expression: str, level: Level | None, sou
     if isinstance(type_, GraphQLScalarType) and type_.name == "Decimal":
         return f"{source.bind('decimal', type_, decimal_writer)}({expression})"
     if isinstance(type_, GraphQLScalarType) and type_.name == "DateTime":
-        return f"moment({expression})"
+        return _moment(expression, source)
     if isinstance(type_, GraphQLScalarType) and type_.name == "Int":
         return _integer(type_, expression, source)
     if _is_native(type_):
         return expression
     return f"{source.bind('write', type_, _writer)}({expression})"
+
+
+def _moment(expression: str, source: Source) -> str:
+    """A moment that is in UTC as it is, in place."""
+    name = expression if expression.isidentifier() else source.name()
+    given = name if name == expression else f"({name} := {expression})"
+    return f"({name} if {given}.tzinfo is UTC else moment({name}))"
 
 
 def _integer(type_: GraphQLScalarType, expression: str, source: Source) -> str:

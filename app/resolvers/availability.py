@@ -68,7 +68,9 @@ class Availability(Record, kw_only=False):
         balance = _start(self.position) - self.allocated
         if self.position.supply:
             return available(balance, self.position.supply, self.at)
-        return max(NOTHING, balance)
+        if balance > NOTHING:
+            return balance
+        return NOTHING
 
     @property
     def projected(self) -> Decimal:

@@ -30,7 +30,6 @@ class KeyLoader(Generic[K, V]):
     def __init__(self, fetch: Fetch[K, V]) -> None:
         self._fetch = fetch
         self._batch_of: dict[K, _Batch[K]] = {}
-        self._found: dict[K | None, V | Exception | None] = {}
         self._gathering: _Batch[K] | None = None
         self._batches: list[_Batch[K]] = []
         self._closed = False
@@ -59,31 +58,39 @@ class KeyLoader(Generic[K, V]):
     def start(self, keys: Iterable[K | None]) -> Awaitable[list[V | None | Exception]]:
         """Like `many`, but the keys are asked for at once, before the answer is awaited."""
         asked = list(keys)
-        return _Answers(asked, self._ask(asked), self._found)
+        return _Answers(asked, self._ask(asked), self._batch_of)
 
     async def many(self, keys: Iterable[K | None]) -> list[V | None | Exception]:
         """Values in the order of the keys, None for None; a failure stands in its key's place."""
         return await self.start(keys)
 
-    def _ask(self, asked: Iterable[K | None]) -> set[_Batch[K]]:
+    def _ask(self, asked: Iterable[K | None]) -> tuple[_Batch[K], ...]:
         """Ask for what was not asked for yet; the batches that hold the keys."""
         keys: dict[Any, None] = dict.fromkeys(asked)
         keys.pop(None, None)
+        if not keys:
+            return ()
         known = self._batch_of
-        batches = {known[key] for key in keys if key in known} if known else set()
+        if not known:  # As nearly always: the first who ask, ask for all.
+            batch = self._open(keys)
+            return (batch,)
+        batches = {known[key]: None for key in keys if key in known}
         new = {key: None for key in keys if key not in known} if batches else keys
         if new:
-            batch = self._gathering or self._open()
-            batch.keys.update(new)
-            known.update(dict.fromkeys(new, batch))
-            batches.add(batch)
-        return batches
+            batches[self._open(new)] = None
+        return tuple(batches)
 
-    def _open(self) -> _Batch[K]:
-        """A batch that is read when the event loop has come round, so that cascades of edges join it."""
-        batch = self._gathering = _Batch[K]()
-        self._batches.append(batch)
-        asyncio.get_running_loop().call_soon(self._begin, batch)
+    def _open(self, keys: dict[K, None]) -> _Batch[K]:
+        """The batch that takes new keys. It is read when the event loop has come round, so that cascades of edges
+        join it."""
+        batch = self._gathering
+        if batch is None:
+            batch = self._gathering = _Batch(keys)
+            self._batches.append(batch)
+            asyncio.get_running_loop().call_soon(self._begin, batch)
+        else:
+            batch.keys.update(keys)
+        self._batch_of.update(dict.fromkeys(keys, batch))
         return batch
 
     def _begin(self, batch: _Batch[K]) -> None:
@@ -105,28 +112,29 @@ class KeyLoader(Generic[K, V]):
         except asyncio.CancelledError:
             self._fail(batch, TradegraphError("The request was cancelled."))
         else:
-            self._found.update(zip(keys, map(found.get, keys), strict=True))
-            batch.settle()
+            batch.settle(found)
 
-    def _fail(self, batch: _Batch[K], error: Exception) -> None:
-        self._found.update(dict.fromkeys(batch.keys, error))
-        batch.settle()
+    @staticmethod
+    def _fail(batch: _Batch[K], error: Exception) -> None:
+        batch.settle(dict.fromkeys(batch.keys, error))
 
 
 class _Batch(Generic[K]):
     """Keys that are read together, and who waits for them. Every waiter has a future of its own: one that is cancelled
     leaves the others alone."""
 
-    __slots__ = ("done", "keys", "task", "waiting")
+    __slots__ = ("done", "found", "keys", "task", "waiting")
 
-    def __init__(self) -> None:
-        self.keys: dict[K, None] = {}
+    def __init__(self, keys: dict[K, None]) -> None:
+        self.keys = keys
+        self.found: Mapping[K, Any] = {}
         self.task: asyncio.Task[None] | None = None
         self.done = False
         self.waiting: list[asyncio.Future[None]] = []
 
-    def settle(self) -> None:
+    def settle(self, found: Mapping[K, Any]) -> None:
         """The answers are there."""
+        self.found = found
         self.done = True
         for waiter in self.waiting:
             if not waiter.done():
@@ -142,18 +150,22 @@ class _Batch(Generic[K]):
 class _Answers(Awaitable[list[Any]]):
     """Answers on their way. Unlike a coroutine, it may be left without being awaited: its waiter was cancelled."""
 
-    __slots__ = ("_asked", "_batches", "_found")
+    __slots__ = ("_asked", "_batch_of", "_batches")
 
-    def __init__(self, asked: Sequence[Any], batches: Iterable[_Batch[Any]], found: Mapping[Any, Any]) -> None:
+    def __init__(
+        self, asked: Sequence[Any], batches: Sequence[_Batch[Any]], batch_of: Mapping[Any, _Batch[Any]]
+    ) -> None:
         self._asked = asked
         self._batches = batches
-        self._found = found
+        self._batch_of = batch_of
 
     def __await__(self) -> Generator[Any, Any, list[Any]]:
         for batch in self._batches:
             if not batch.done:
                 yield from batch.wait()
-        return list(map(self._found.get, self._asked))
+        if len(self._batches) == 1:
+            return list(map(self._batches[0].found.get, self._asked))
+        return [None if key is None else self._batch_of[key].found.get(key) for key in self._asked]
 
 
 async def side_by_side(*reads: Awaitable[V]) -> list[V]:

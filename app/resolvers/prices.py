@@ -28,9 +28,7 @@ def request(
     customer: Customer, sku: str, quantity: Decimal, uom: str | None = None, on: date | None = None
 ) -> PriceRequest:
     """A price question for a customer, with the agreement its source named."""
-    return PriceRequest(
-        customer=customer.number, sku=sku, quantity=quantity, uom=uom, on=on, agreement=customer.agreement
-    )
+    return PriceRequest(customer.number, sku, quantity, uom, on, customer.agreement)
 
 
 async def of_items(

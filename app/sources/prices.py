@@ -21,7 +21,7 @@ class Certainty(StrEnum):
     OPAQUE = "OPAQUE"
 
 
-class PriceRequest(Record, cache_hash=True):
+class PriceRequest(Record, cache_hash=True, kw_only=False):
     """A price question. `quantity` is counted in `uom`; no `uom` means the item's base unit, no `on` means today.
     `agreement` is the customer's, as its own source gave it."""
 
