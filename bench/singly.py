@@ -28,6 +28,7 @@ CHANGES = {
     BASE: (),
     "asyncio instead of uvloop": ("loop=asyncio",),
     "h11 instead of httptools": ("http=h11",),
+    "granian instead of uvicorn": ("server=granian",),
     "gc as Python has it": ("gc=default",),
     "gc.freeze only": ("gc=frozen",),
     "no gc at all": ("gc=off",),

@@ -1,19 +1,22 @@
 """The gateway with one of its settings changed, to see what that setting is worth.
 
-python -m bench.variant SETTINGS_FILE NAME=VALUE ...     loop, http, gc, log
+python -m bench.variant SETTINGS_FILE NAME=VALUE ...     server, loop, http, gc, log
 """
 
 from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from starlette.applications import Starlette
+
 from app.server import create_app, listen, make_server
-from app.settings import load
+from app.settings import Settings, load
 from app.telemetry import configure_logs
 
-PRODUCTION = {"loop": "uvloop", "http": "httptools", "gc": "tuned", "log": "info"}
+PRODUCTION = {"server": "uvicorn", "loop": "uvloop", "http": "httptools", "gc": "tuned", "log": "info"}
 
 
 def collect_less(how: str) -> None:
@@ -27,16 +30,41 @@ def collect_less(how: str) -> None:
         gc.disable()
 
 
+def application(settings: Settings, chosen: Mapping[str, str]) -> Starlette:
+    """The gateway, with its logs and garbage collection set."""
+    configure_logs(form="json", level=chosen["log"], stream=sys.stdout)
+    app = create_app(settings)
+    collect_less(chosen["gc"])
+    return app
+
+
+def by_granian(settings: Settings, chosen: Mapping[str, str]) -> None:
+    """Serve by granian, which makes the application in a process of its own."""
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.server import Server
+
+    server = Server(
+        "gateway",
+        address=settings.server.host,
+        port=settings.server.port,
+        interface=Interfaces.ASGI,
+        loop=Loops(chosen["loop"]),
+        http=HTTPModes.http1,
+        log_enabled=False,
+    )
+    server.serve(target_loader=lambda *_: application(settings, chosen), wrap_loader=False)
+
+
 def main(config: str, *changes: str) -> None:
     """Serve until killed."""
     chosen = PRODUCTION | dict(change.split("=", 1) for change in changes)
     settings = load(Path(config))
-    configure_logs(form="json", level=chosen["log"], stream=sys.stdout)
-    app = create_app(settings)
-    server = make_server(settings, app, lambda: None)
+    if chosen["server"] == "granian":
+        by_granian(settings, chosen)
+        return
+    server = make_server(settings, application(settings, chosen), lambda: None)
     server.config.loop = chosen["loop"]
     server.config.http = chosen["http"]  # type: ignore[assignment]
-    collect_less(chosen["gc"])
     server.run(sockets=[listen(settings)])
 
 
