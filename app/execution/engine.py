@@ -153,20 +153,26 @@ class ReferenceEngine:
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
         """See `Engine.execute`."""
-        executor = LeanExecutor.build(
-            self._schema,
-            operation.document,
-            context_value=context,
-            raw_variable_values=operation.variables,
-            operation_name=operation.name,
-            leaves=self._leaves,
-            hide_suggestions=not operation.suggests,
+        executor = cast(
+            "LeanExecutor | list[GraphQLError]",
+            LeanExecutor.build(
+                self._schema,
+                operation.document,
+                context_value=context,
+                raw_variable_values=operation.variables,
+                operation_name=operation.name,
+                leaves=self._leaves,
+                hide_suggestions=not operation.suggests,
+            ),
         )
         if isinstance(executor, list):
             raise RequestRefused([coded(error, BadUserInput.code) for error in executor])
         with closing_reads(context):
-            result = execute_root_selection_set(executor)
-            return await cast("Any", result) if isawaitable(result) else cast("ExecutionResult", result)
+            try:
+                result = execute_root_selection_set(executor)
+                return await cast("Any", result) if isawaitable(result) else cast("ExecutionResult", result)
+            finally:
+                executor.end()
 
 
 @contextmanager

@@ -6,8 +6,9 @@ of its type. All else, and whatever fails, is left to graphql-core's methods.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from graphql import (
@@ -16,6 +17,7 @@ from graphql import (
     GraphQLError,
     GraphQLField,
     GraphQLLeafType,
+    GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
@@ -23,10 +25,11 @@ from graphql import (
     is_leaf_type,
 )
 from graphql.execution.values import get_argument_values
-from graphql.pyutils import Path, gather_with_cancel
+from graphql.pyutils import Path
 from graphql.pyutils.is_awaitable import is_awaitable
 
 from app.execution.compiler import DEFINITION
+from app.execution.later import All, Later
 from app.schema.guards import closed, is_guarded
 
 Write = Callable[[Any], Any]
@@ -96,6 +99,8 @@ class LeanExecutor(Executor[None]):
         super().__init__(*given, **more)
         self._leaves = leaves
         self._places: dict[int, Place] = {}
+        self._tasks: list[asyncio.Future[Any]] = []
+        self._ended = False
 
     def execute_fields(
         self,
@@ -109,25 +114,22 @@ class LeanExecutor(Executor[None]):
         results: dict[str, Any] = {}
         waiting: list[str] = []
         places, values = self._places, self._leaves.values
-        try:
-            for key, details in grouped_field_set.items():
-                place = places.get(id(details)) or self._place(parent_type, details)
-                if place.write is not None:
-                    written = place.leaf(source_value, place.write)
-                    if written is not Undefined:
-                        results[key] = written
-                        continue
-                field_path = Path(path, key, parent_type.name)
-                result = self.execute_field(parent_type, source_value, details, field_path, None)
-                if result is not Undefined:
-                    results[key] = result
-                    if not values[result.__class__]:
-                        waiting.append(key)
-        except Exception:
-            if waiting:
-                self.settle_in_background([results[key] for key in waiting])
-            raise
-        return _all(results, waiting) if waiting else results
+        for key, details in grouped_field_set.items():
+            place = places.get(id(details)) or self._place(parent_type, details)
+            if place.write is not None:
+                written = place.leaf(source_value, place.write)
+                if written is not Undefined:
+                    results[key] = written
+                    continue
+            field_path = Path(path, key, parent_type.name)
+            result = self.execute_field(parent_type, source_value, details, field_path, None)
+            if result is Undefined:
+                continue
+            results[key] = result
+            if not values[result.__class__]:
+                results[key] = self._later(result)
+                waiting.append(key)
+        return All(results, waiting) if waiting else results
 
     def execute_field(
         self, parent_type: GraphQLObjectType, source: Any, field_details_list: Any, path: Path, position_context: None
@@ -138,22 +140,95 @@ class LeanExecutor(Executor[None]):
             return super().execute_field(parent_type, source, field_details_list, path, None)
         try:
             result = place.load(source) if place.load else getattr(source, place.attribute)
-            if is_awaitable(result):
-                return self.complete_awaitable_value(place.type, field_details_list, place.info, path, result, None)
+            if isinstance(result, asyncio.Future):
+                later = Later()
+                result.add_done_callback(partial(self._answered, later, place, path))
+                return later
             completed = self.complete_value(place.type, field_details_list, place.info, path, result, None)
             if is_awaitable(completed):
-                return self._completed(completed, place.type, field_details_list, path)
+                return self._guarded(completed, place.type, field_details_list, path)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the field
             self.handle_field_error(error, place.type, field_details_list, path)
             return None
         return completed
 
-    async def _completed(self, completed: Any, type_: GraphQLOutputType, details: Any, path: Path) -> Any:
+    def _answered(self, later: Later, place: Place, path: Path, answer: asyncio.Future[Any]) -> None:
+        """An edge's answer for one parent has come: complete it."""
+        if self._ended or answer.cancelled():
+            return
         try:
-            return await completed
+            completed = self.complete_value(place.type, place.details, place.info, path, answer.result(), None)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the field
+            self._failed(later, place.type, place.details, path, error)
+            return
+        if is_awaitable(completed):
+            self._later(completed).then(partial(self._completed, later, place.type, place.details, path))
+        else:
+            later.settle(completed)
+
+    def _guarded(self, completed: Any, type_: GraphQLOutputType, details: Any, path: Path) -> Later:
+        later = Later()
+        self._later(completed).then(partial(self._completed, later, type_, details, path))
+        return later
+
+    def _completed(self, later: Later, type_: GraphQLOutputType, details: Any, path: Path, one: Later) -> None:
+        if isinstance(one.error, Exception):
+            self._failed(later, type_, details, path, one.error)
+        else:
+            later.settle(one.value, one.error)
+
+    def _failed(self, later: Later, type_: GraphQLOutputType, details: Any, path: Path, error: Exception) -> None:
+        try:
             self.handle_field_error(error, type_, details, path)
-            return None
+        except Exception as raised:  # noqa: BLE001 - the parent's, for this may not be null
+            later.settle(None, raised)
+        else:
+            later.settle(None)
+
+    def _later(self, awaited: Any) -> Later:
+        """What graphql-core awaits, as what is waited for here."""
+        if isinstance(awaited, Later):
+            return awaited
+        later = Later()
+        task = asyncio.ensure_future(awaited)
+        self._tasks.append(task)
+        task.add_done_callback(partial(_ended, later))
+        return later
+
+    def end(self) -> None:
+        """The run is over, or nobody waits for it any more: what still runs is stopped, what still comes is left."""
+        self._ended = True
+        for task in self._tasks:
+            task.cancel()
+
+    def complete_list_value(
+        self,
+        return_type: GraphQLList[Any],
+        field_details_list: Any,
+        info: Any,
+        path: Path,
+        result: Any,
+        position_context: None,
+    ) -> Any:
+        """Complete a list or tuple of values that are there; anything else, and what streams, is graphql-core's."""
+        plain = isinstance(result, (list, tuple)) and not field_details_list[0].node.directives
+        if not plain or any(map(is_awaitable, result)):
+            return super().complete_list_value(return_type, field_details_list, info, path, result, None)
+        items: list[Any] = []
+        waiting: list[int] = []
+        type_ = return_type.of_type
+        for index, item in enumerate(result):
+            item_path = Path(path, index, None)
+            try:
+                completed = self.complete_value(type_, field_details_list, info, item_path, item, None)
+            except Exception as error:  # noqa: BLE001 - whatever it is belongs to the item
+                self.handle_field_error(error, type_, field_details_list, item_path)
+                completed = None
+            if is_awaitable(completed):
+                completed = self._guarded(completed, type_, field_details_list, item_path)
+                waiting.append(index)
+            items.append(completed)
+        return All(items, waiting) if waiting else items
 
     def complete_value(
         self,
@@ -202,11 +277,10 @@ class LeanExecutor(Executor[None]):
         return edge.level(self.context_value, edge.plain_arguments(given)).load
 
 
-async def _all(results: dict[str, Any], waiting: list[str]) -> dict[str, Any]:
-    """The results, with those that are awaited in their places."""
-    if len(waiting) == 1:
-        results[waiting[0]] = await results[waiting[0]]
+def _ended(later: Later, task: asyncio.Future[Any]) -> None:
+    if task.cancelled():
+        later.settle(None, asyncio.CancelledError())
+    elif task.exception() is not None:
+        later.settle(None, task.exception())
     else:
-        awaited = await gather_with_cancel(*(results[key] for key in waiting))
-        results.update(zip(waiting, awaited, strict=True))
-    return results
+        later.settle(task.result())
