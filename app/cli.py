@@ -16,6 +16,7 @@ import orjson
 import typer
 
 from app.auth.principal import Principal, Role
+from app.cli_audit import audit
 from app.cli_keys import keys
 from app.errors import ConfigurationError, TradegraphError
 from app.settings import Settings
@@ -37,6 +38,7 @@ sources = typer.Typer(help="The configured sources.", no_args_is_help=True)
 app.add_typer(schema, name="schema")
 app.add_typer(sources, name="sources")
 app.add_typer(keys, name="keys")
+app.add_typer(audit, name="audit")
 
 Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
 DataDir = Annotated[Path, typer.Option(help="Where the demo keeps its data and its key.")]

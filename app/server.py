@@ -23,6 +23,7 @@ from app.auth.principal import Principal, Role
 from app.edge.answers import not_served
 from app.edge.boundary import Boundary
 from app.edge.connection import guarded
+from app.endpoint.accounting import Accounting
 from app.endpoint.documents import TrustedDocuments
 from app.endpoint.http import GraphQLEndpoint
 from app.endpoint.service import Service
@@ -37,6 +38,7 @@ from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TLSSettings
 from app.sources import connect_all
+from app.sources.audit_store import FILE, opened, trail_for
 from app.sources.common import utc_now
 from app.sources.model import Assumptions
 from app.sources.stores import connect_documents
@@ -78,10 +80,18 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         explain=explain,
         timeout=settings.server.request_timeout,
     )
-    endpoint = GraphQLEndpoint(service, authentication, max_body_bytes=settings.server.max_body_bytes)
+    trail = trail_for(settings)
+    endpoint = GraphQLEndpoint(
+        service,
+        authentication,
+        max_body_bytes=settings.server.max_body_bytes,
+        accounting=Accounting(settings.audit, trail.keep) if trail else None,
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if trail is not None:
+            trail.start()
         with move_on_after(WARM_UP):
             await asyncio.gather(sources.warm(), authentication.warm())
         try:
@@ -90,6 +100,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             await sources.close()
             await authentication.aclose()
             await documents.close()
+            if trail is not None:
+                await asyncio.to_thread(trail.stop)
 
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
@@ -222,6 +234,8 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises ConfigurationError before anything is served."""
     app = create_app(settings)
+    if settings.audit.enabled:
+        opened(settings.data_dir / FILE).close()  # A gateway that cannot keep its audit does not start.
     gc.collect()
     gc.freeze()  # What is there now stays: the schema, the modules.
     gc.set_threshold(*COLLECT_AFTER)

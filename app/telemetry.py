@@ -32,7 +32,8 @@ def new_id() -> str:
 @dataclass(slots=True)
 class RequestScope:
     """What belongs to one operation. `deadline` is of `time.monotonic()`; `calls` are the real backend requests made
-    so far, as (source, call); `traceparent` is the caller's, as W3C Trace Context defines it."""
+    so far, as (source, call); `traceparent` is the caller's, as W3C Trace Context defines it. The rest is found out on
+    the way, for the audit: `who` is the principal, `document` a hash, `rows` counts what was read by type."""
 
     request_id: str = field(default_factory=new_id)
     correlation_id: str = ""
@@ -40,6 +41,12 @@ class RequestScope:
     traceparent: str | None = None
     operation: str | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
+    transport: str = "http"
+    who: object = None
+    document: str | None = None
+    kind: str | None = None
+    variables: tuple[str, ...] = ()
+    rows: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         self.correlation_id = self.correlation_id or self.request_id

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -60,6 +61,7 @@ class Graph:
 
     client: httpx.AsyncClient
     backends: Mapping[str, httpx.AsyncClient]
+    data_dir: Path = Path(".tradegraph")
 
     async def ask(
         self, query: str, variables: Mapping[str, object] | None = None, *, who: Mapping[str, str] = CSR
@@ -106,9 +108,11 @@ async def gateway(
     connected = sandbox_sources(sandbox.urls, sandbox.token)
     for name, changes in (sources or {}).items():
         connected[name] = SourceSettings(**{**dict(connected[name]), **changes})
+    folder = TemporaryDirectory(prefix="tradegraph-")
     settings = Settings(
         auth=AUTH,
         demo=True,
+        data_dir=Path(folder.name),
         server=ServerSettings(request_timeout=request_timeout),
         sources=connected,
         domains=SANDBOX_DOMAINS,
@@ -118,17 +122,18 @@ async def gateway(
     backends = {
         name: httpx.AsyncClient(base_url=url, headers=headers, verify=False) for name, url in sandbox.urls.items()
     }
-    async with (
-        serving(create_app(settings, clock=lambda: NOON)) as url,
-        httpx.AsyncClient(base_url=url, verify=False) as client,
-    ):
-        graph = Graph(client, backends)
-        try:
-            for backend in backends.values():
-                await backend.delete("/sandbox/knobs")
-            await graph.forget()
-            yield graph
-        finally:
-            for backend in backends.values():
-                await backend.delete("/sandbox/knobs")
-                await backend.aclose()
+    with folder:
+        async with (
+            serving(create_app(settings, clock=lambda: NOON)) as url,
+            httpx.AsyncClient(base_url=url, verify=False) as client,
+        ):
+            graph = Graph(client, backends, settings.data_dir)
+            try:
+                for backend in backends.values():
+                    await backend.delete("/sandbox/knobs")
+                await graph.forget()
+                yield graph
+            finally:
+                for backend in backends.values():
+                    await backend.delete("/sandbox/knobs")
+                    await backend.aclose()

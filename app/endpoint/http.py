@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from app.auth.credentials import Authenticator, from_headers
+from app.endpoint.accounting import Accounting
 from app.endpoint.media_types import LEGACY, RESPONSE, negotiated
 from app.endpoint.presence import ClientGone, Presence
 from app.endpoint.reading import read_request
 from app.endpoint.service import Answer, Service, refusal, unexpected
 from app.errors import DeadlineExceeded, MethodNotAllowed, TradegraphError
-from app.telemetry import RequestScope, begin, log, request_done
+from app.telemetry import RequestScope, begin, current, log, request_done
 
 HEADERS = {
     media_type: (
@@ -33,7 +35,15 @@ HEADERS = {
 class GraphQLEndpoint:
     """The ASGI application at /graphql for HTTP requests."""
 
-    def __init__(self, service: Service, authenticator: Authenticator, *, max_body_bytes: int = 256 * 1024) -> None:
+    def __init__(
+        self,
+        service: Service,
+        authenticator: Authenticator,
+        *,
+        max_body_bytes: int = 256 * 1024,
+        accounting: Accounting | None = None,
+    ) -> None:
+        self._accounting = accounting
         self._service = service
         self._authenticator = authenticator
         self._max_body_bytes = max_body_bytes
@@ -53,7 +63,7 @@ class GraphQLEndpoint:
                 media_type = negotiated(headers.get("accept"))
                 answer = await self._answer(scope, headers, receive)
             except ClientGone:
-                _done(request, "gone", 499, started)
+                self._done(request, Answer(499, {}), "gone", started)
                 return
             except TradegraphError as error:
                 answer = refusal(error)
@@ -62,14 +72,14 @@ class GraphQLEndpoint:
             if answer.invalid and media_type == LEGACY:
                 answer.status = 200
             body = _encoded(answer)
-            _done(request, answer.outcome, answer.status, started)
+            self._done(request, answer, answer.outcome, started)
             await _send(send, request, media_type, answer, body)
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Answer:
         method = scope["method"]
         if method not in {"GET", "POST"}:
             raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
-        who = await self._authenticator.authenticate(from_headers(scope["headers"]))
+        who = current().who = await self._authenticator.authenticate(from_headers(scope["headers"]))
         try:
             async with asyncio.timeout(self._service.timeout):
                 request = await read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)
@@ -81,6 +91,18 @@ class GraphQLEndpoint:
             answer.cache_control = "private, no-cache"  # its caller may keep it, and has to ask whether it still holds
         return answer
 
+    def _done(self, request: RequestScope, answer: Answer, outcome: str, started: float) -> None:
+        seconds = time.perf_counter() - started
+        request_done(request.operation, outcome, seconds)
+        about: dict[str, Any] = {}
+        if self._accounting is not None:
+            entry = self._accounting.account(request, answer.status, outcome, answer.body, seconds)
+            about = self._accounting.told(entry)
+        milliseconds, calls = round(seconds * 1000, 1), len(request.calls)
+        log.info(
+            "request", status=answer.status, outcome=outcome, milliseconds=milliseconds, backend_calls=calls, **about
+        )
+
 
 def _encoded(answer: Answer) -> bytes:
     try:
@@ -89,13 +111,6 @@ def _encoded(answer: Answer) -> bytes:
         replaced = unexpected(error)
         answer.status, answer.body = replaced.status, replaced.body
         return orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
-
-
-def _done(request: RequestScope, outcome: str, status: int, started: float) -> None:
-    seconds = time.perf_counter() - started
-    request_done(request.operation, outcome, seconds)
-    milliseconds = round(seconds * 1000, 1)
-    log.info("request", status=status, outcome=outcome, milliseconds=milliseconds, backend_calls=len(request.calls))
 
 
 async def _send(send: Send, request: RequestScope, media_type: str, answer: Answer, body: bytes) -> None:

@@ -7,6 +7,7 @@ A request becomes text (trusted documents), the text an operation (limits, valid
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -153,6 +154,7 @@ class Service:
     async def answer(self, request: Request, who: Principal, *, read_only: bool = False) -> Answer:
         """Answer a query or a mutation; with `read_only` a query alone. Never raises but when it is cancelled, which
         stops the operation."""
+        current().who = who
         try:
             async with asyncio.timeout(self.timeout + GRACE):
                 return await self._answer(request, who, read_only=read_only)
@@ -167,8 +169,12 @@ class Service:
 
     async def _answer(self, request: Request, who: Principal, *, read_only: bool) -> Answer:
         request = await self._documents.find(request, who)
+        scope = current()
+        scope.document = f"sha256:{hashlib.sha256(request.query.encode()).hexdigest()}"
         operation = self._engine.prepare(request)
-        current().operation = operation.name and operation.name[:100]
+        scope.operation = operation.name and operation.name[:100]
+        scope.kind = operation.kind.value
+        scope.variables = tuple(request.variables)
         _check_kind(operation, read_only=read_only)
         explained = await self._explained(request, who, operation)
         admitted = await self._admission.admit(operation, who)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +27,7 @@ from app.execution.runner import Reading, shaped
 from app.execution.shape import Level, PlanField, Tree
 from app.execution.shaping import Shaper, generate
 from app.execution.survey import Survey
+from app.telemetry import current
 
 MOST_FIELDS = 100_000
 """Fields of all plans that are kept together. The plan used longest ago goes first; one that has more than a twentieth
@@ -35,13 +36,15 @@ of them is made anew each time, so that a few such do not push out what clients 
 
 @dataclass(slots=True)
 class Plan:
-    """A compiled operation. `arguments` reads the arguments of an edge, by field."""
+    """A compiled operation. `arguments` reads the arguments of an edge, by field; `counts` names the types whose rows
+    are counted, by selection."""
 
     tree: Tree
     text: str
     shapers: Mapping[int, Shaper]
     arguments: Mapping[int, Reader]
     early: tuple[PlanField, ...]
+    counts: tuple[tuple[int, str], ...] = ()
     types: dict[tuple[int, type], str | None] = field(default_factory=dict)
 
     def type_of(self, value: Any, level: Level) -> str | None:
@@ -55,6 +58,23 @@ class Plan:
                 None,
             )
         return self.types[key]
+
+    def counted(self, rows: Mapping[int, Sequence[Any]]) -> dict[str, int]:
+        """How many objects were read, by type: the lengths of what is there anyway."""
+        found: dict[str, int] = {}
+        for index, name in self.counts:
+            count = len(rows.get(index, ()))
+            if count:
+                found[name] = found.get(name, 0) + count
+        return found
+
+
+def _counts(tree: Tree) -> Iterator[tuple[int, str]]:
+    """Selections of things, not of the connections, edges and pages that lead to them."""
+    for one in tree.walk():
+        for selection in one.level.selections.values() if one.level is not None else ():
+            if not selection.type.name.endswith(("Connection", "Edge", "PageInfo")):
+                yield selection.index, selection.type.name
 
 
 def _is_of(type_: GraphQLObjectType, value: Any) -> bool:
@@ -72,7 +92,7 @@ def make_plan(schema: GraphQLSchema, operation: Operation, switches: Switches, r
     text, shapers = generate(tree)
     early = tuple(one for one in tree.walk() if one.edge and one.edge.early and not one.refused)
     arguments = {one.index: reader(one) for one in tree.walk() if one.edge}
-    return Plan(tree, text, shapers, arguments, early)
+    return Plan(tree, text, shapers, arguments, early, tuple(_counts(tree)))
 
 
 class PlanEngine:
@@ -143,6 +163,7 @@ async def run(plan: Plan, variables: VariableValues, ctx: Any) -> ExecutionResul
     """Read, then shape; with a failure anywhere, complete value by value."""
     reading = Reading(plan, variables, ctx)
     await reading.root()
+    current().rows = plan.counted(reading.rows)
     if not reading.failed:
         # A value that the schema does not promise fails here: completion finds it and says where.
         with suppress(Exception):

@@ -1,0 +1,205 @@
+"""The commands of the audit: who asked what, and who could see what."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import re
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+import typer
+
+from app.errors import ConfigurationError
+from app.settings import Settings
+
+audit = typer.Typer(help="Who asked what.", no_args_is_help=True)
+
+Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="The folder of the gateway's data, instead of that of the settings.")
+]
+Client = Annotated[str | None, typer.Option(help="Of this client only.")]
+Subject = Annotated[str | None, typer.Option(help="Of this subject only.")]
+OperationName = Annotated[str | None, typer.Option(help="Of this operation only.")]
+Since = Annotated[str | None, typer.Option(help="From then on: 2026-11-01, 2026-11-01T08:00, or 36h, 30d ago.")]
+Until = Annotated[str | None, typer.Option(help="Until before then.")]
+
+_AGO = re.compile(r"(\d{1,6})([mhd])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86400}
+
+
+@audit.command("list")
+def audit_list(
+    client: Client = None,
+    subject: Subject = None,
+    operation: OperationName = None,
+    code: Annotated[str | None, typer.Option(help="Refused with this code only.")] = None,
+    refused: Annotated[bool, typer.Option(help="Only where something was refused: the request, or a field.")] = False,
+    since: Since = None,
+    until: Until = None,
+    most: Annotated[int, typer.Option(help="Entries to show, the latest first.", min=1)] = 50,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show the latest entries, one a line."""
+    from app.sources.audit import Wanted
+
+    wanted = Wanted(
+        client=client, subject=subject, operation=operation, code=code, refused=refused,
+        since=_when("--since", since), until=_when("--until", until),
+    )  # fmt: skip
+    for entry in _ledger(config, data_dir).entries(wanted, most=most):
+        print(_line(msgspec.structs.asdict(entry)))
+
+
+@audit.command("export")
+def audit_export(
+    client: Client = None,
+    subject: Subject = None,
+    operation: OperationName = None,
+    since: Since = None,
+    until: Until = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV instead of one JSON object a line.")] = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write all entries to standard output, the latest first: one JSON object a line, or CSV."""
+    from app.sources.audit import Entry, Wanted
+
+    wanted = Wanted(
+        client=client, subject=subject, operation=operation, since=_when("--since", since),
+        until=_when("--until", until),
+    )  # fmt: skip
+    entries = (msgspec.structs.asdict(entry) for entry in _ledger(config, data_dir).entries(wanted))
+    if as_csv:
+        _write_csv(Entry.__struct_fields__, entries)
+        return
+    for entry in entries:
+        sys.stdout.write(orjson.dumps({**entry, "at": _moment(entry["at"])}).decode() + "\n")
+
+
+@audit.command("access-review")
+def access_review(
+    client: Client = None,
+    since: Since = "90d",
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a CSV of who came, as what, what they read, and which API keys lie unused, for people to look through."""
+    from app.sources.audit import Wanted
+
+    settings = _settings(config, data_dir)
+    accesses = _ledger(config, data_dir).accesses(Wanted(client=client, since=_when("--since", since)))
+    rows: list[Mapping[str, Any]] = [{"kind": "caller", **msgspec.structs.asdict(access)} for access in accesses]
+    rows += _keys(settings, client)
+    _write_csv(_REVIEW, rows)
+
+
+_REVIEW = (
+    "kind", "client", "subject", "tenant", "roles", "customers", "first_at", "last_at", "requests", "refused",
+    "forbidden", "rows", "key", "created_at", "expires_at", "revoked_at",
+)  # fmt: skip
+
+
+def _keys(settings: Settings, client: str | None) -> list[Mapping[str, Any]]:
+    """The API keys, used or not."""
+    from app.auth.api_key_store import FILE, SQLiteKeys
+
+    file = settings.data_dir / FILE
+    _, records = asyncio.run(SQLiteKeys(file).all()) if file.is_file() else (0, ())
+    return [
+        {
+            "kind": "key",
+            "client": record.client,
+            "tenant": record.tenant,
+            "roles": (record.role.value,),
+            "customers": tuple(sorted(record.customers)),
+            "last_at": record.last_used_at,
+            "key": record.id,
+            "created_at": record.created_at,
+            "expires_at": record.expires_at,
+            "revoked_at": record.revoked_at,
+        }
+        for record in records
+        if client in {None, record.client}
+    ]
+
+
+def _settings(config: Path | None, data_dir: Path | None) -> Settings:
+    from app.settings import load
+
+    settings = load(config)
+    return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
+
+
+def _ledger(config: Path | None, data_dir: Path | None) -> Any:
+    from app.sources.audit_store import FILE, AuditLedger
+
+    path = _settings(config, data_dir).data_dir / FILE
+    if not path.is_file():
+        raise ConfigurationError(
+            "data_dir", str(path.parent), "no audit is kept there; name the folder with --data-dir"
+        )
+    return AuditLedger(path)
+
+
+def _when(option: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return time.time() - int(ago[1]) * _SECONDS[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            option, text, "should be like 2026-11-01, 2026-11-01T08:00+01:00, 36h or 30d"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _moment(at: float | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    if entry["kind"] == "dropped":
+        return f"{_moment(entry['at'])}  {entry['cost']:.0f} entries were dropped here"
+    who = entry["client"] if entry["client"] == entry["subject"] else f"{entry['client']}/{entry['subject']}"
+    rows = " ".join(f"{name}:{count}" for name, count in (entry["rows"] or {}).items())
+    trouble = " ".join(filter(None, [entry["code"], *(f"-{path}" for path in entry["forbidden"])]))
+    what = f"{entry['kind'] or '?'} {entry['operation'] or (entry['document'] or '')[:15] or '-'}"
+    parts = (_moment(entry["at"]), str(entry["status"]), who or "(nobody)", what, f"{entry['milliseconds']} ms")
+    return "  ".join(filter(None, (*parts, rows, trouble)))
+
+
+def _write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(name, row.get(name)) for name in columns])
+        sys.stdout.write(out.getvalue())
+        out.seek(0)
+        out.truncate()
+    sys.stdout.write(out.getvalue())
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "at" or name.endswith("_at"):
+        return _moment(value)
+    if isinstance(value, Mapping):
+        value = " ".join(f"{key}:{count}" for key, count in value.items())
+    elif isinstance(value, (list, tuple)):
+        value = " ".join(map(str, value))
+    text = "" if value is None else str(value)
+    # A spreadsheet would take these for a formula.
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -1,0 +1,82 @@
+"""What remains of a request once it is answered: its audit entry, and what its log line says of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from app.auth.principal import Principal, Role
+from app.settings import AuditSettings
+from app.sources.audit import Entry
+from app.telemetry import RequestScope
+
+MOST = 20
+"""Fields that one entry names as forbidden."""
+
+LOOKED_AT = 500
+"""Errors of one answer that are looked at for them."""
+
+
+class Accounting:
+    """Makes an entry of each answered request. Cheap, since every request pays for it: no walk through an answer."""
+
+    def __init__(self, settings: AuditSettings, keep: Callable[[Entry], None]) -> None:
+        self._settings = settings
+        self._keep = keep
+
+    def account(self, scope: RequestScope, status: int, outcome: str, body: Mapping[str, Any], seconds: float) -> Entry:
+        """Keep what happened. `body` is the answer, which is only asked for its errors and its cost."""
+        who: Any = scope.who or _NOBODY
+        errors = body.get("errors")
+        cost = body.get("extensions", _NOTHING).get("cost", _NOTHING).get("actual")
+        entry = Entry(
+            at=time.time(),
+            request_id=scope.request_id,
+            transport=scope.transport,
+            client=who.client,
+            subject=who.subject,
+            tenant=who.tenant,
+            roles=_names(who.roles),
+            document=scope.document,
+            operation=scope.operation,
+            kind=scope.kind,
+            status=status,
+            outcome=outcome,
+            code=None if not errors or "data" in body else errors[0].get("extensions", _NOTHING).get("code"),
+            forbidden=tuple(sorted(set(_forbidden(errors)))[:MOST]) if errors else (),
+            rows=scope.rows,
+            variables=scope.variables if self._settings.variables == "names" else (),
+            cost=cost,
+            backend_calls=len(scope.calls),
+            milliseconds=round(seconds * 1000, 1),
+        )
+        self._keep(entry)
+        return entry
+
+    def told(self, entry: Entry) -> dict[str, Any]:
+        """What the request's log line says beside its status and time."""
+        if not self._settings.log:
+            return {}
+        about = {"client": entry.client, "subject": entry.subject, "document": entry.document, "kind": entry.kind}
+        if entry.rows:
+            about["rows"] = entry.rows
+        if entry.forbidden:
+            about["forbidden"] = entry.forbidden
+        return about
+
+
+_NOBODY = Principal(subject="", roles=frozenset(), tenant="")
+_NOTHING: Mapping[str, Any] = {}
+
+
+@lru_cache(maxsize=1000)
+def _names(roles: frozenset[Role]) -> tuple[str, ...]:
+    return tuple(sorted(role.value for role in roles))
+
+
+def _forbidden(errors: list[Mapping[str, Any]]) -> Iterator[str]:
+    for error in errors[:LOOKED_AT]:
+        if error.get("extensions", _NOTHING).get("code") == "FORBIDDEN" and "path" in error:
+            yield ".".join(part for part in error["path"] if isinstance(part, str))

@@ -1,0 +1,257 @@
+"""The audit in SQLite: written in batches by a thread of its own, so that no request waits for a disk."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app.errors import ConfigurationError
+from app.settings import Settings
+from app.sources.audit import Access, Entry, Wanted
+from app.telemetry import log, metrics
+
+FILE = "audit.sqlite"
+EVERY = 0.5
+"""Seconds between two batches."""
+
+TRIM_EVERY = 600.0
+"""Seconds between two looks for what is too old or too much."""
+
+_COLUMNS = Entry.__struct_fields__
+_JSON = frozenset({"forbidden", "rows", "variables"})
+_TABLE = f"CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, {', '.join(_COLUMNS)})"
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS entries_by_time ON entries (at)",
+    "CREATE INDEX IF NOT EXISTS entries_by_caller ON entries (client, subject, at)",
+)
+_INSERT = f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+
+
+class AuditTrail:
+    """Entries wait in memory, `queue` of them at most, and are written together. A full queue or a disk that fails
+    costs entries: they are counted in `tradegraph_audit_dropped_total` and logged; the next batch tells of a full
+    queue by an entry of its own kind."""
+
+    def __init__(self, path: Path, *, queue: int = 10_000, keep_days: int = 400, keep_bytes: int = 2**31) -> None:
+        self._path = path
+        self._queue = queue
+        self._keep_seconds = keep_days * 86_400.0
+        self._keep_bytes = keep_bytes
+        self._waiting: list[Entry] = []
+        self._dropped = 0
+        self._wake = threading.Event()
+        self._written = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to write. Raises ConfigurationError where nothing can be written."""
+        connection = opened(self._path)
+        self._thread = threading.Thread(target=self._write_on, args=(connection,), name="audit", daemon=True)
+        self._thread.start()
+
+    def keep(self, entry: Entry) -> None:
+        """See `Trail.keep`."""
+        if len(self._waiting) < self._queue:
+            self._waiting.append(entry)
+        else:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Wait until what was kept is written. For the end, and for tests; blocks."""
+        with self._written:
+            self._wake.set()
+            self._written.wait_for(lambda: not self._waiting or self._thread is None, timeout=5)
+
+    def stop(self) -> None:
+        """Write what waits, and end."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+            self._thread = None
+
+    def _write_on(self, connection: sqlite3.Connection) -> None:
+        trimmed = float("-inf")
+        with closing(connection):
+            while True:
+                self._wake.wait(EVERY)
+                self._wake.clear()
+                stopping = self._stopping
+                self._write(connection)
+                if time.monotonic() - trimmed > TRIM_EVERY:
+                    trimmed = time.monotonic()
+                    self._trim(connection)
+                if stopping:
+                    return
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        batch = self._waiting[:]
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            batch.append(Entry(at=time.time(), request_id="", transport="", kind="dropped", cost=float(dropped)))
+            _told(dropped, "the queue was full")
+        try:
+            with connection:
+                connection.executemany(_INSERT, map(_row, batch))
+        except sqlite3.Error as error:
+            _told(len(batch), f"{type(error).__name__}: {error}")
+        with self._written:
+            del self._waiting[: len(batch) - bool(dropped)]
+            self._written.notify_all()
+
+    def _trim(self, connection: sqlite3.Connection) -> None:
+        try:
+            with connection:
+                connection.execute("DELETE FROM entries WHERE at < ?", (time.time() - self._keep_seconds,))
+            while _used(connection) > self._keep_bytes:
+                with connection:
+                    gone = connection.execute(
+                        "DELETE FROM entries WHERE id <= (SELECT min(id) + (max(id) - min(id)) / 10 FROM entries)"
+                    )
+                if not gone.rowcount:
+                    return
+        except sqlite3.Error as error:
+            log.error("audit not trimmed", error=f"{type(error).__name__}: {error}")
+
+
+class AuditLedger:
+    """Reads what a trail wrote, also while it writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def entries(self, wanted: Wanted, *, most: int | None = None) -> Iterator[Entry]:
+        """See `Ledger.entries`."""
+        where, values = _where(wanted)
+        query = f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        with closing(opened(self._path)) as connection:
+            for row in connection.execute(query, [*values, -1 if most is None else most]):
+                yield _entry(row)
+
+    def accesses(self, wanted: Wanted) -> Sequence[Access]:
+        """See `Ledger.accesses`."""
+        found: dict[tuple[str, str, str, tuple[str, ...]], _Tally] = {}
+        for entry in self.entries(wanted):
+            if entry.client:
+                caller = (entry.client, entry.subject, entry.tenant, entry.roles)
+                found.setdefault(caller, _Tally(entry.at, entry.at)).add(entry)
+        return [tally.access(*caller) for caller, tally in sorted(found.items())]
+
+
+@dataclass(slots=True)
+class _Tally:
+    first_at: float
+    last_at: float
+    requests: int = 0
+    refused: int = 0
+    forbidden: set[str] = field(default_factory=set)
+    rows: Counter[str] = field(default_factory=Counter)
+
+    def add(self, entry: Entry) -> None:
+        self.first_at, self.last_at = min(self.first_at, entry.at), max(self.last_at, entry.at)
+        self.requests += 1
+        self.refused += entry.code is not None
+        self.forbidden.update(entry.forbidden)
+        self.rows.update(entry.rows or {})
+
+    def access(self, client: str, subject: str, tenant: str, roles: tuple[str, ...]) -> Access:
+        return Access(
+            client=client,
+            subject=subject,
+            tenant=tenant,
+            roles=roles,
+            first_at=self.first_at,
+            last_at=self.last_at,
+            requests=self.requests,
+            refused=self.refused,
+            forbidden=tuple(sorted(self.forbidden)),
+            rows=dict(sorted(self.rows.items())),
+        )
+
+
+def trail_for(settings: Settings) -> AuditTrail | None:
+    """The trail that settings ask for."""
+    audit = settings.audit
+    if not audit.enabled:
+        return None
+    path = settings.data_dir / FILE
+    return AuditTrail(path, queue=audit.queue, keep_days=audit.keep_days, keep_bytes=audit.keep_megabytes * 1024 * 1024)
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """The store, made where there is none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        with connection:
+            for statement in (_TABLE, *_INDEXES):
+                connection.execute(statement)
+        path.chmod(0o600)
+    except (OSError, sqlite3.Error) as error:
+        cure = f"the audit cannot be kept there ({error}); make the folder writable, or set audit.enabled = false"
+        raise ConfigurationError("data_dir", str(path.parent), cure) from None
+    return connection
+
+
+def _told(count: int, why: str) -> None:
+    metrics().audit_dropped.inc(count)
+    log.error("audit entries dropped", count=count, why=why)
+
+
+def _row(entry: Entry) -> list[Any]:
+    row: list[Any] = []
+    for name in _COLUMNS:
+        value = getattr(entry, name)
+        if name == "roles":
+            value = ",".join(value)
+        elif name in _JSON:
+            value = orjson.dumps(value).decode() if value else None
+        row.append(value)
+    return row
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["roles"] = tuple(filter(None, (values["roles"] or "").split(",")))
+    for name in _JSON:
+        values[name] = orjson.loads(values[name]) if values[name] else None
+    for name in ("forbidden", "variables"):
+        values[name] = tuple(values[name] or ())
+    return Entry(**values)
+
+
+def _where(wanted: Wanted) -> tuple[str, list[Any]]:
+    found: list[str] = ["1"]
+    values: list[Any] = []
+    for name in ("client", "subject", "operation", "code"):
+        value = getattr(wanted, name)
+        if value is not None:
+            found.append(f"{name} = ?")
+            values.append(value)
+    for bound, sign in ((wanted.since, ">="), (wanted.until, "<")):
+        if bound is not None:
+            found.append(f"at {sign} ?")
+            values.append(bound)
+    if wanted.refused:
+        found.append("(code IS NOT NULL OR forbidden IS NOT NULL)")
+    return " AND ".join(found), values
+
+
+def _used(connection: sqlite3.Connection) -> int:
+    pages, free, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES)
+    return (pages - free) * size
+
+
+_PAGES = ("page_count", "freelist_count", "page_size")
