@@ -63,11 +63,11 @@ def demo(
 def serve(config: Config = None) -> None:
     """Serve the configured graph."""
     from app.server import run
-    from app.settings import load
+    from app.settings import credentials_of, load
     from app.telemetry import configure_logs, log
 
     settings = load(config)
-    configure_logs(form=settings.log.format, level=settings.log.level, stream=sys.stdout)
+    configure_logs(form=settings.log.format, level=settings.log.level, stream=sys.stdout, hide=credentials_of(settings))
     _stop_on_term()
     run(settings, started=lambda: log.info("serving", host=settings.server.host, port=settings.server.port))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -299,6 +299,25 @@ class Settings(Section):
     sources: dict[str, SourceSettings] = {}
     domains: DomainSettings = DomainSettings()
     routes: tuple[Route, ...] = ()
+
+
+def credentials_of(settings: BaseModel) -> Iterator[str]:
+    """Every secret that settings hold, so that logs can hide it."""
+    for value in dict(settings).values():
+        yield from _secrets_in(value)
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        yield from credentials_of(value)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _secrets_in(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _secrets_in(inner)
 
 
 class _Loader(BaseSettings, Settings):  # pyright: ignore[reportIncompatibleVariableOverride] - both are mappings

@@ -7,7 +7,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -122,15 +122,26 @@ _SECRET_TEXTS = (
     # An API key of ours and a JWT, wherever they stand.
     re.compile(r"(\btg_[0-9a-z]{12}_)[0-9A-Za-z]+"),
     re.compile(r"(\beyJ)[\w-]{8,}\.[\w-]+\.[\w-]*"),
+    # What signs webhooks, a private key, and all that stands before the @ of an address.
+    re.compile(r"(\bwhsec_)[\w+/=-]+"),
+    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)(?:(?!-----END).)*", re.DOTALL),
+    re.compile(r"(://)[^/\s:@]{6,}(?=@)"),
 )
 _HIDDEN = "[hidden]"
 _MARK = re.compile(r"[:=\s]")
-"""One of these stands in all that the patterns look for; they take long for a long id."""
+_SIGNS = ("tg_", "eyJ", "whsec_")
+"""One of all these stands in whatever the patterns look for; they take long for a long id."""
+
+_KNOWN: set[str] = set()
+"""The gateway's own credentials, set by `configure_logs`: hidden wherever they stand."""
 
 
 def scrub(text: str) -> str:
     """The text without what looks like a credential."""
-    if _MARK.search(text) is None:
+    for known in _KNOWN:
+        if known in text:
+            text = text.replace(known, _HIDDEN)
+    if _MARK.search(text) is None and not any(sign in text for sign in _SIGNS):
         return text
     for pattern in reversed(_SECRET_TEXTS):
         text = pattern.sub(rf"\1{_HIDDEN}", text)
@@ -156,7 +167,7 @@ def _scrubbed(key: str, value: Any, depth: int = 0) -> Any:
     return None if value is None else scrub(str(value))
 
 
-_OURS = frozenset({"level", "timestamp", "request_id", "error_id", "operation", "outcome", "code"})
+_OURS = frozenset({"level", "timestamp", "request_id", "error_id", "operation", "outcome", "code", "document", "kind"})
 """Keys whose values are made or checked by the gateway: nobody's secret can be in them."""
 
 
@@ -186,8 +197,13 @@ class _StandardLibrary(logging.Handler):
         log.log(max(record.levelno, logging.DEBUG), record.getMessage(), logger=record.name, **trouble)
 
 
-def configure_logs(*, form: str = "json", level: str = "info", stream: TextIO | None = None) -> None:
-    """Decide form (`json` or `console`) and level of all logs of the process; called once, at the start."""
+def configure_logs(
+    *, form: str = "json", level: str = "info", stream: TextIO | None = None, hide: Iterable[str] = ()
+) -> None:
+    """Decide form (`json` or `console`) and level of all logs of the process; called once, at the start. `hide` are
+    the configured credentials: a backend may repeat them in a complaint."""
+    _KNOWN.clear()
+    _KNOWN.update(secret for secret in hide if len(secret) >= 6)
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     shape: list[structlog.typing.Processor] = (

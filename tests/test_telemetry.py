@@ -170,6 +170,14 @@ def test_values_of_secret_keys_are_hidden_at_any_depth(out, key):
         ("read eyJhbGciOiJ9.hush.hush_x- whole", "read eyJ[hidden] whole"),
         ("redis://:hush@cache.example.com/0", "redis://:[hidden]@cache.example.com/0"),
         ("https://joe:hush@erp.example.com/", "https://joe:[hidden]@erp.example.com/"),
+        ("eyJhbGciOiJSUzI1NiJ9.eyJodXNoIjoxfQ.hush-hush", "eyJ[hidden]"),
+        ("tg_0123456789ab_hushhush", "tg_0123456789ab_[hidden]"),
+        ("whsec_hush", "whsec_[hidden]"),
+        ("https://hushhush@erp.example.com/", "https://[hidden]@erp.example.com/"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nhush\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----[hidden]-----END RSA PRIVATE KEY-----",
+        ),
         ("Expected `str`, got `int` - at `$.id`", "Expected `str`, got `int` - at `$.id`"),
         ("GET /v1/orders/SO-1 answered 500", "GET /v1/orders/SO-1 answered 500"),
     ],
@@ -178,6 +186,18 @@ def test_secrets_within_texts_are_hidden(out, text, kept):
     telemetry.log.info("said", detail=text)
     assert lines(out)[0]["detail"] == kept
     assert "hush" not in out.getvalue()
+
+
+def test_own_credentials_are_hidden_wherever_they_stand():
+    stream = io.StringIO()
+    telemetry.configure_logs(stream=stream, hide=["hush-hush", "abc"])
+    try:
+        telemetry.log.info("said", detail="no such user: hush-hush", plain="hush-hush", short="abc")
+    finally:
+        telemetry.configure_logs()
+        structlog.reset_defaults()
+    (line,) = lines(stream)
+    assert (line["detail"], line["plain"], line["short"]) == ("no such user: [hidden]", "[hidden]", "abc")
 
 
 def test_secret_in_a_traceback_is_hidden(out):

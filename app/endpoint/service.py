@@ -170,7 +170,7 @@ class Service:
     async def _answer(self, request: Request, who: Principal, *, read_only: bool) -> Answer:
         request = await self._documents.find(request, who)
         scope = current()
-        scope.document = f"sha256:{hashlib.sha256(request.query.encode()).hexdigest()}"
+        scope.document = _id_of(request)
         operation = self._engine.prepare(request)
         scope.operation = operation.name and operation.name[:100]
         scope.kind = operation.kind.value
@@ -195,6 +195,11 @@ class Service:
         if self._explain is None or request.extensions.get("explain") is not True:
             return None
         return await self._explain(who, operation)
+
+
+def _id_of(request: Request) -> str:
+    """What a document is called in the audit, whether it is kept by the gateway or came as text."""
+    return request.known.id if request.known else f"sha256:{hashlib.sha256(request.query.encode()).hexdigest()}"
 
 
 def _check_kind(operation: Operation, *, read_only: bool) -> None:
