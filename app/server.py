@@ -9,13 +9,14 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import uvicorn
 from anyio import move_on_after
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.chain import Authentication
@@ -27,10 +28,12 @@ from app.endpoint.accounting import Accounting
 from app.endpoint.documents import TrustedDocuments
 from app.endpoint.http import GraphQLEndpoint
 from app.endpoint.service import Service
+from app.endpoint.websocket import WebSocketEndpoint
 from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.limits import DocumentLimits
 from app.execution.plans import PlanEngine
+from app.execution.streams import source_events
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
 from app.planning import Explainer
@@ -78,15 +81,15 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         make_context,
         documents=documents,
         explain=explain,
+        events=partial(source_events, core),
         timeout=settings.server.request_timeout,
     )
     trail = trail_for(settings)
+    accounting = Accounting(settings.audit, trail.keep) if trail else None
     endpoint = GraphQLEndpoint(
-        service,
-        authentication,
-        max_body_bytes=settings.server.max_body_bytes,
-        accounting=Accounting(settings.audit, trail.keep) if trail else None,
+        service, authentication, max_body_bytes=settings.server.max_body_bytes, accounting=accounting
     )
+    sockets = WebSocketEndpoint(service, authentication, accounting=accounting)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -105,6 +108,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
 
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
+        WebSocketRoute("/graphql", sockets),
         *health_routes(Readiness(sources.ping, masters(settings))),
         *(ide_routes() if settings.ide else []),
     ]
@@ -179,6 +183,7 @@ def make_server(settings: Settings, app: Starlette, started: Callable[[], None])
         app,
         loop="uvloop",
         http=guarded(server.connections),
+        ws="websockets-sansio",
         ws_max_size=server.max_body_bytes,
         ws_per_message_deflate=False,  # It costs memory by the gigabyte at thousands of sockets.
         lifespan="on",

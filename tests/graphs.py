@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
 
 import strawberry
+from graphql import GraphQLSchema
 
 from app.auth.principal import Principal, Role
 from app.endpoint.http import GraphQLEndpoint
@@ -15,6 +18,9 @@ from app.endpoint.service import Documents, Service
 from app.errors import Forbidden, SourceTimeout, Unauthenticated
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.limits import DocumentLimits
+from app.execution.streams import source_events
+from app.schema.edges import Argument
+from app.schema.streams import stream
 
 TOKEN = "Bearer buyer"
 
@@ -107,26 +113,103 @@ class Mutation:
         return amount
 
 
+@dataclass(frozen=True)
+class Tick:
+    """An event, with the place to go on from."""
+
+    number: int
+    cursor: str
+
+
+async def ticks(ctx: SmallContext, first: int = 3) -> AsyncGenerator[Tick, None]:
+    """Some ticks."""
+    for number in range(1, first + 1):
+        yield Tick(number, f"c{number}")
+
+
+async def breaking(ctx: SmallContext) -> AsyncGenerator[Tick, None]:
+    """A tick, then a failure of ours."""
+    yield Tick(1, "c1")
+    raise RuntimeError("the backend said: secret")
+
+
+async def waiting(ctx: SmallContext) -> AsyncGenerator[Tick, None]:
+    """A tick, then nothing until the gate opens, then another."""
+    gate = ctx["gate"]
+    yield Tick(1, "c1")
+    gate.entered.set()
+    try:
+        await gate.opened.wait()
+    except asyncio.CancelledError:
+        gate.cancelled.set()
+        raise
+    yield Tick(2, "c2")
+
+
+@strawberry.type
+class TickView:
+    number: int
+
+    @strawberry.field
+    async def broken(self) -> str | None:
+        raise RuntimeError("the backend said: secret")
+
+    @strawberry.field
+    def who(self, info: strawberry.Info) -> str:
+        return info.context["who"].subject
+
+
 @strawberry.type
 class Subscription:
-    @strawberry.subscription
-    async def ticks(self) -> AsyncIterator[int]:
-        yield 1
+    ticks = stream(ticks, returns=TickView, description="", args={"first": Argument(int, "", 3)})
+    breaking = stream(breaking, returns=TickView, description="")
+    waiting = stream(waiting, returns=TickView, description="")
+
+
+class SmallContext(dict[str, Any]):
+    """What an operation of this graph carries."""
+
+    event: Any = None
 
 
 class Doorman:
-    """Lets in whoever says `Bearer NAME`, as a buyer, or `Bearer ROLE:NAME`. The name is the client's too."""
+    """Lets in whoever says `Bearer NAME`, as a buyer, or `Bearer ROLE:NAME`; `... until SECONDS` until that time. The
+    name is the client's too."""
 
     async def authenticate(self, authorization: str | None) -> Principal:
         if not authorization or not authorization.startswith("Bearer "):
             raise Unauthenticated
-        role, _, name = authorization[7:].rpartition(":")
-        return Principal(subject=name, roles=frozenset({Role(role or "buyer")}))
+        text, _, until = authorization[7:].partition(" until ")
+        role, _, name = text.rpartition(":")
+        roles = frozenset({Role(role or "buyer")})
+        return Principal(subject=name, roles=roles, expires_at=float(until) if until else None)
 
 
 def small_engine() -> ReferenceEngine:
     """graphql-core over this graph."""
-    return ReferenceEngine(strawberry.Schema(Query, Mutation, Subscription)._schema, limits=DocumentLimits(tokens=200))
+    return ReferenceEngine(small_schema(), limits=DocumentLimits(tokens=200))
+
+
+@cache
+def small_schema() -> GraphQLSchema:
+    """The graph."""
+    return strawberry.Schema(Query, Mutation, Subscription)._schema
+
+
+def small_service(
+    gate: Gate | None = None,
+    *,
+    timeout: float = 10.0,
+    engine: ReferenceEngine | None = None,
+    documents: Documents | None = None,
+) -> Service:
+    """The service over this graph."""
+
+    def context(who: Principal, operation: Operation) -> SmallContext:
+        return SmallContext(who=who, gate=gate, selection=operation.selection)
+
+    events = partial(source_events, small_schema())
+    return Service(engine or small_engine(), context, documents=documents, events=events, timeout=timeout)
 
 
 def small_graph(
@@ -138,9 +221,5 @@ def small_graph(
     documents: Documents | None = None,
 ) -> GraphQLEndpoint:
     """The endpoint over this graph."""
-
-    def context(who: Principal, operation: Operation) -> dict[str, object]:
-        return {"who": who, "gate": gate, "selection": operation.selection}
-
-    service = Service(engine or small_engine(), context, documents=documents, timeout=timeout)
+    service = small_service(gate, timeout=timeout, engine=engine, documents=documents)
     return GraphQLEndpoint(service, Doorman(), max_body_bytes=max_body_bytes)

@@ -45,11 +45,14 @@ def test_document_with_a_misspelt_field_is_not_valid():
     assert len(validate(build_schema(SDL.read_text(encoding="utf-8")), parse(wrong))) == 1
 
 
-async def test_subscription_is_refused_over_http_for_now(graph: Graph):
+async def test_subscription_is_refused_to_who_takes_json_alone(graph: Graph):
     answer = await graph.ask(document("shipment_updates"), {"customer": {"number": "CUST-0001"}})
     assert answer == {
         "errors": [
-            {"message": "Subscriptions are not served over this transport.", "extensions": {"code": "BAD_REQUEST"}}
+            {
+                "message": "A subscription is a stream: accept text/event-stream, or use a WebSocket.",
+                "extensions": {"code": "NOT_ACCEPTABLE"},
+            }
         ]
     }
 

@@ -176,10 +176,13 @@ async def test_unknown_operation_name_is_refused(client: httpx.AsyncClient):
     assert only_error(response)["message"] == "The document has no operation named 'C'."
 
 
-async def test_subscription_is_refused(client: httpx.AsyncClient):
-    response = await ask(client, "subscription { ticks }")
-    assert response.status_code == 400
-    assert only_error(response)["message"] == "Subscriptions are not served over this transport."
+async def test_subscription_is_refused_to_who_takes_json_alone(client: httpx.AsyncClient):
+    response = await ask(client, "subscription { ticks { number } }")
+    assert response.status_code == 406
+    assert only_error(response) == {
+        "message": "A subscription is a stream: accept text/event-stream, or use a WebSocket.",
+        "extensions": {"code": "NOT_ACCEPTABLE"},
+    }
 
 
 async def test_source_error_keeps_its_code_source_and_the_other_fields(client: httpx.AsyncClient):

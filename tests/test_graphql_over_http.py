@@ -85,7 +85,7 @@ async def test_missing_accept_is_answered_in_the_legacy_type(client: httpx.Async
 
 
 @pytest.mark.parametrize(
-    "accept", ["text/html", f"{MODERN};q=0", f"{LEGACY};charset=utf-16", "text/event-stream", "json"]
+    "accept", ["text/html", f"{MODERN};q=0", f"{LEGACY};charset=utf-16", "text/event-stream;q=0", "json"]
 )
 async def test_nothing_acceptable_is_406(client: httpx.AsyncClient, accept: str):
     """If no supported media type is acceptable, the server MUST either respond 406 or disregard the header."""

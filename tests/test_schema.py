@@ -24,6 +24,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from app.resolvers.context import Context
 from app.schema import build_schema, print_schema
 from app.schema.edges import Edge
+from app.schema.streams import Stream
 
 SDL = Path(__file__).resolve().parents[1] / "schema.graphql"
 
@@ -76,8 +77,8 @@ def with_own_resolver(declared: list[tuple[str, Any]]) -> list[str]:
     return [name for name, field in declared if not isinstance(field, Edge) and not field.is_basic_field]
 
 
-def test_no_field_has_a_resolver_of_its_own_but_the_subscription():
-    assert with_own_resolver(fields()) == ["Subscription.shipment_updates"]
+def test_no_field_has_a_resolver_of_its_own():
+    assert with_own_resolver(fields()) == []
 
 
 def test_a_resolver_per_object_is_found():
@@ -94,13 +95,22 @@ def test_a_resolver_per_object_is_found():
     assert with_own_resolver(declared) == ["resolved"]
 
 
-EDGES = [(name, field) for name, field in fields() if isinstance(field, Edge)]
+EDGES = [(name, field) for name, field in fields() if isinstance(field, Edge) and not isinstance(field, Stream)]
 
 
 def test_roots_are_the_fields_of_query_and_no_others():
     assert {name for name, field in EDGES if field.is_root} == {
         name for name, _ in fields() if name.startswith("Query.")
     }
+
+
+def test_fields_of_subscription_are_functions_that_yield_events():
+    streams = {name: field for name, field in fields() if name.startswith("Subscription.")}
+    assert set(streams) == {"Subscription.shipment_updates"}
+    for field in streams.values():
+        assert inspect.isasyncgenfunction(field.events)
+        first, *_ = inspect.signature(field.events).parameters
+        assert get_type_hints(field.events)[first] is Context
 
 
 @pytest.mark.parametrize(("name", "edge"), EDGES, ids=[name for name, _ in EDGES])

@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 from app.auth.principal import Principal, Role
+from app.endpoint.service import Answer
 from app.settings import AuditSettings
 from app.sources.audit import Entry
-from app.telemetry import RequestScope
+from app.telemetry import RequestScope, log, request_done
 
 MOST = 20
 """Fields that one entry names as forbidden."""
@@ -65,6 +66,18 @@ class Accounting:
         if entry.forbidden:
             about["forbidden"] = entry.forbidden
         return about
+
+
+def finished(accounting: Accounting | None, scope: RequestScope, answer: Answer, outcome: str, started: float) -> None:
+    """Count, log and keep an operation that has ended. `started` is of `time.perf_counter()`."""
+    seconds = time.perf_counter() - started
+    request_done(scope.operation, outcome, seconds)
+    about: dict[str, Any] = {}
+    if accounting is not None:
+        entry = accounting.account(scope, answer.status, outcome, answer.body, seconds)
+        about = accounting.told(entry)
+    milliseconds, calls = round(seconds * 1000, 1), len(scope.calls)
+    log.info("request", status=answer.status, outcome=outcome, milliseconds=milliseconds, backend_calls=calls, **about)
 
 
 _NOBODY = Principal(subject="", roles=frozenset(), tenant="")

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from app.auth.credentials import Authenticator, from_headers
-from app.endpoint.accounting import Accounting
-from app.endpoint.media_types import LEGACY, RESPONSE, negotiated
+from app.endpoint.accounting import Accounting, finished
+from app.endpoint.callers import Caller
+from app.endpoint.encoding import encoded
+from app.endpoint.media_types import EVENTS, LEGACY, RESPONSE, SINGLE, Accepted, negotiated
 from app.endpoint.presence import ClientGone, Presence
 from app.endpoint.reading import read_request
-from app.endpoint.service import Answer, Service, refusal, unexpected
-from app.errors import DeadlineExceeded, MethodNotAllowed, TradegraphError
-from app.telemetry import RequestScope, begin, current, log, request_done
+from app.endpoint.service import Answer, Answers, Service, only, refusal, unexpected
+from app.endpoint.sse import send_events
+from app.errors import DeadlineExceeded, MethodNotAllowed, NotAcceptable, TradegraphError
+from app.telemetry import RequestScope, begin, current
 
 HEADERS = {
     media_type: (
         (b"content-type", f"{media_type}; charset=utf-8".encode("ascii")),
         (b"vary", b"Accept, Authorization"),
     )
-    for media_type in (LEGACY, RESPONSE)
+    for media_type in (LEGACY, RESPONSE, EVENTS)
 }
 """What every answer carries, by its media type; the edge adds what is the same for all."""
 
@@ -58,24 +59,28 @@ class GraphQLEndpoint:
             timeout=self._service.timeout,
         ) as request:
             started = time.perf_counter()
-            media_type = LEGACY
+            accepted = SINGLE
             try:
-                media_type = negotiated(headers.get("accept"))
+                accepted = negotiated(headers.get("accept"))
                 answer = await self._answer(scope, headers, receive)
+                if isinstance(answer, Answers) or accepted.prefers_stream:
+                    await self._stream(answer, accepted, request, receive, send)
+                    return
             except ClientGone:
-                self._done(request, Answer(499, {}), "gone", started)
+                finished(self._accounting, request, Answer(499, {}), "gone", started)
                 return
             except TradegraphError as error:
                 answer = refusal(error)
             except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an id
                 answer = unexpected(error)
+            media_type = accepted.json or LEGACY
             if answer.invalid and media_type == LEGACY:
                 answer.status = 200
-            body = _encoded(answer)
-            self._done(request, answer, answer.outcome, started)
+            body = encoded(answer)
+            finished(self._accounting, request, answer, answer.outcome, started)
             await _send(send, request, media_type, answer, body)
 
-    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Answer | Answers:
         method = scope["method"]
         if method not in {"GET", "POST"}:
             raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
@@ -86,31 +91,29 @@ class GraphQLEndpoint:
         except TimeoutError:
             raise DeadlineExceeded("The body did not come within the request's time limit.") from None
         with Presence(receive):
-            answer = await self._service.answer(request, who, read_only=method == "GET")
-        if method == "GET" and request.names_document and answer.outcome == "ok":
+            answer = await self._service.answer(request, Caller(who), read_only=method == "GET")
+        if isinstance(answer, Answer) and method == "GET" and request.names_document and answer.outcome == "ok":
             answer.cache_control = "private, no-cache"  # its caller may keep it, and has to ask whether it still holds
         return answer
 
-    def _done(self, request: RequestScope, answer: Answer, outcome: str, started: float) -> None:
-        seconds = time.perf_counter() - started
-        request_done(request.operation, outcome, seconds)
-        about: dict[str, Any] = {}
-        if self._accounting is not None:
-            entry = self._accounting.account(request, answer.status, outcome, answer.body, seconds)
-            about = self._accounting.told(entry)
-        milliseconds, calls = round(seconds * 1000, 1), len(request.calls)
-        log.info(
-            "request", status=answer.status, outcome=outcome, milliseconds=milliseconds, backend_calls=calls, **about
-        )
-
-
-def _encoded(answer: Answer) -> bytes:
-    try:
-        return orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
-    except TypeError as error:  # a scalar that serializes to what JSON does not have
-        replaced = unexpected(error)
-        answer.status, answer.body = replaced.status, replaced.body
-        return orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
+    async def _stream(
+        self, answer: Answer | Answers, accepted: Accepted, request: RequestScope, receive: Receive, send: Send
+    ) -> None:
+        """Send events: those of a subscription, or the one answer of anything else to who prefers it so."""
+        started = time.perf_counter()
+        answers = answer if isinstance(answer, Answers) else only(answer)
+        try:
+            if not accepted.stream:
+                raise NotAcceptable("A subscription is a stream: accept text/event-stream, or use a WebSocket.")
+            status = answer.status if isinstance(answer, Answer) and "data" not in answer.body else 200
+            with Presence(receive):
+                await send_events(
+                    answers, send, status, [*HEADERS[EVENTS], (b"cache-control", b"no-store"), *_ids(request)]
+                )
+            outcome = "ok" if status == 200 else "failed"
+            finished(self._accounting, request, Answer(status, {}), outcome, started)
+        finally:
+            await answers.aclose()
 
 
 async def _send(send: Send, request: RequestScope, media_type: str, answer: Answer, body: bytes) -> None:
@@ -118,10 +121,16 @@ async def _send(send: Send, request: RequestScope, media_type: str, answer: Answ
         *HEADERS[media_type],
         (b"cache-control", answer.cache_control.encode("ascii")),
         (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", request.request_id.encode("ascii")),
-        (b"x-correlation-id", request.correlation_id.encode("ascii")),
+        *_ids(request),
     ]
     if answer.headers:
         headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _ids(request: RequestScope) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+    return (
+        (b"x-request-id", request.request_id.encode("ascii")),
+        (b"x-correlation-id", request.correlation_id.encode("ascii")),
+    )

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from app.errors import NotAcceptable, UnsupportedMediaType
 
 RESPONSE = "application/graphql-response+json"
 LEGACY = "application/json"
+EVENTS = "text/event-stream"
 
 
-def negotiated(accept: str | None) -> str:
-    """The best media type for an Accept header. Without one, or for any type, the legacy one as clients expect."""
+class Accepted(NamedTuple):
+    """What a client takes: `json`, the type of a single answer, None for none; whether it takes a stream of events,
+    and whether it prefers one even for a single answer."""
+
+    json: str | None
+    stream: bool
+    prefers_stream: bool
+
+
+SINGLE = Accepted(LEGACY, stream=False, prefers_stream=False)
+
+
+def negotiated(accept: str | None) -> Accepted:
+    """What an Accept header takes. Without one, or for any type, the legacy one as clients expect. A client that takes
+    JSON as well as event streams gets JSON for a single answer: some name both in every request."""
     if not accept or accept == LEGACY or not accept.strip():
-        return LEGACY
+        return SINGLE
     best: tuple[float, int, str] | None = None
+    stream = 0.0
     for media_type, quality in _ranges(accept):
+        if media_type == EVENTS:
+            stream = max(stream, quality)
         answer = {RESPONSE: RESPONSE, LEGACY: LEGACY, "application/*": LEGACY, "*/*": LEGACY}.get(media_type)
         if answer is None or quality <= 0:
             continue
         # Of equals the one with status codes that mean something; what is named goes before a wildcard.
         rank = (quality, {RESPONSE: 2, LEGACY: 1}.get(media_type, 0), answer)
         best = max(best, rank) if best else rank
-    if best is None:
-        raise NotAcceptable(f"Accept {RESPONSE} or {LEGACY}.")
-    return best[2]
+    if best is None and stream <= 0:
+        raise NotAcceptable(f"Accept {RESPONSE}, {LEGACY} or {EVENTS}.")
+    return Accepted(best and best[2], stream > 0, best is None or stream > best[0])
 
 
 def check_body_type(content_type: str | None) -> None:

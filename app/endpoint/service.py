@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 from graphql import ExecutionResult, OperationType
 
 from app.auth.principal import Principal
+from app.endpoint.callers import Caller, events_until_expiry
 from app.errors import (
     AuthenticationUnavailable,
     DeadlineExceeded,
@@ -29,7 +31,7 @@ from app.errors import (
 from app.execution.documents import KnownDocument
 from app.execution.engine import Engine, Operation, Request, RequestRefused
 from app.execution.failures import failure, format_errors
-from app.telemetry import RequestScope, current, log, report
+from app.telemetry import RequestScope, begin, current, log, report
 
 STATUS = {
     "UNAUTHENTICATED": 401,
@@ -55,19 +57,22 @@ GRACE = 1.0
 does not."""
 
 MakeContext = Callable[[Principal, Operation], Any]
+Events = Callable[[Operation, Any], AsyncGenerator[Any, None]]
 Explain = Callable[[Principal, Operation], Awaitable[dict[str, Any]]]
 
 
 @dataclass(slots=True)
 class Answer:
     """What goes back: a body, the HTTP status that tells what became of the request, and headers beyond those that
-    every answer has. `invalid`: the document or its variables could not run at all."""
+    every answer has. `invalid`: the document or its variables could not run at all. `cursor`: where a stream can be
+    resumed after this answer."""
 
     status: int
     body: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
     invalid: bool = False
     cache_control: str = "no-store"
+    cursor: str | None = None
 
     @property
     def outcome(self) -> str:
@@ -131,8 +136,32 @@ class Unbounded:
         return Receipt()
 
 
+class Answers:
+    """The answers of a subscription. Iterate them once; `aclose` ends the stream."""
+
+    def __init__(self, answers: AsyncGenerator[Answer, None]) -> None:
+        self._answers = answers
+
+    def __aiter__(self) -> AsyncIterator[Answer]:
+        return self._answers
+
+    async def aclose(self) -> None:
+        """End the stream and let go of what it holds."""
+        await self._answers.aclose()
+
+
+def only(answer: Answer) -> Answers:
+    """A stream of one answer."""
+
+    async def one() -> AsyncGenerator[Answer, None]:
+        yield answer
+
+    return Answers(one())
+
+
 class Service:
-    """Answers operations. `make_context` is called once for each that runs."""
+    """Answers operations. `make_context` is called once for each that runs, and for each event of a subscription;
+    `events` opens a subscription's source."""
 
     def __init__(
         self,
@@ -142,32 +171,29 @@ class Service:
         documents: Documents | None = None,
         admission: Admission | None = None,
         explain: Explain | None = None,
+        events: Events | None = None,
         timeout: float = 10.0,
     ) -> None:
         self._engine = engine
         self._make_context = make_context
+        self._events = events
         self._documents = documents or AnyText()
         self._admission = admission or Unbounded()
         self._explain = explain
         self.timeout = timeout
 
-    async def answer(self, request: Request, who: Principal, *, read_only: bool = False) -> Answer:
-        """Answer a query or a mutation; with `read_only` a query alone. Never raises but when it is cancelled, which
-        stops the operation."""
-        current().who = who
+    async def answer(self, request: Request, caller: Caller, *, read_only: bool = False) -> Answer | Answers:
+        """Answer a query or a mutation, with `read_only` a query alone; the answers of a subscription, or of a refused
+        one the refusal. Never raises but when it is cancelled, which stops the operation."""
+        current().who = caller.who
         try:
             async with asyncio.timeout(self.timeout + GRACE):
-                return await self._answer(request, who, read_only=read_only)
-        except RequestRefused as refused:
-            return Answer(400, {"errors": format_errors(refused.errors)}, invalid=True)
-        except TimeoutError:
-            return refusal(DeadlineExceeded())
-        except TradegraphError as error:
-            return refusal(error)
-        except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an id, no traceback
-            return unexpected(error)
+                return await self._answer(request, caller, read_only=read_only)
+        except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an answer
+            return _failed(error)
 
-    async def _answer(self, request: Request, who: Principal, *, read_only: bool) -> Answer:
+    async def _answer(self, request: Request, caller: Caller, *, read_only: bool) -> Answer | Answers:
+        who = caller.who
         request = await self._documents.find(request, who)
         scope = current()
         scope.document = _id_of(request)
@@ -175,9 +201,12 @@ class Service:
         scope.operation = operation.name and operation.name[:100]
         scope.kind = operation.kind.value
         scope.variables = tuple(request.variables)
-        _check_kind(operation, read_only=read_only)
+        if read_only and operation.kind is OperationType.MUTATION:
+            raise MethodNotAllowed("Send mutations by POST.")
         explained = await self._explained(request, who, operation)
         admitted = await self._admission.admit(operation, who)
+        if operation.kind is OperationType.SUBSCRIPTION:
+            return Answers(self._stream(operation, caller, admitted))
         receipt = Receipt()
         try:
             result = await self._engine.execute(operation, self._make_context(who, operation))
@@ -188,6 +217,35 @@ class Service:
             answer.body.setdefault("extensions", {})["explain"] = explained
         if request.known is not None and request.known.retires is not None:
             _warn(answer, request.known, request.known.retires)
+        return answer
+
+    async def _stream(self, operation: Operation, caller: Caller, admitted: Admitted) -> AsyncGenerator[Answer, None]:
+        """An answer for each event; a failure of the stream itself is its last answer."""
+        opening = current()
+        try:
+            if self._events is None:
+                raise RequestError("Subscriptions are not served here.")
+            source = self._events(operation, self._make_context(caller.who, operation))
+            async with aclosing(events_until_expiry(source, caller)) as events:
+                async for event in events:
+                    yield await self._event(operation, caller, event, opening)
+        except Exception as error:  # noqa: BLE001 - see `answer`
+            yield _failed(error)
+        finally:
+            await admitted.settle(opening)
+
+    async def _event(self, operation: Operation, caller: Caller, event: Any, opening: RequestScope) -> Answer:
+        """Run the selection for one event, in a scope and within a time limit of its own."""
+        with begin(request_id=opening.request_id, correlation_id=opening.correlation_id, timeout=self.timeout) as scope:
+            scope.operation = opening.operation
+            context = self._make_context(caller.who, operation)
+            context.event = event
+            try:
+                async with asyncio.timeout(self.timeout + GRACE):
+                    answer = _result(await self._engine.execute(operation, context), Receipt())
+            except Exception as error:  # noqa: BLE001 - see `answer`
+                answer = _failed(error)
+        answer.cursor = getattr(event, "cursor", None)
         return answer
 
     async def _explained(self, request: Request, who: Principal, operation: Operation) -> dict[str, Any] | None:
@@ -202,11 +260,13 @@ def _id_of(request: Request) -> str:
     return request.known.id if request.known else f"sha256:{hashlib.sha256(request.query.encode()).hexdigest()}"
 
 
-def _check_kind(operation: Operation, *, read_only: bool) -> None:
-    if operation.kind is OperationType.SUBSCRIPTION:
-        raise RequestError("Subscriptions are not served over this transport.")
-    if read_only and operation.kind is not OperationType.QUERY:
-        raise MethodNotAllowed("Send mutations by POST.")
+def _failed(error: Exception) -> Answer:
+    """The answer to a request that could not run."""
+    if isinstance(error, RequestRefused):
+        return Answer(400, {"errors": format_errors(error.errors)}, invalid=True)
+    if isinstance(error, TimeoutError):
+        return refusal(DeadlineExceeded())
+    return refusal(error) if isinstance(error, TradegraphError) else unexpected(error)
 
 
 def _result(result: ExecutionResult, receipt: Receipt) -> Answer:

@@ -158,6 +158,7 @@ class ReferenceEngine:
             LeanExecutor.build(
                 self._schema,
                 operation.document,
+                root_value=getattr(context, "event", None),
                 context_value=context,
                 raw_variable_values=operation.variables,
                 operation_name=operation.name,

@@ -83,11 +83,11 @@ def _is_of(type_: GraphQLObjectType, value: Any) -> bool:
 
 
 def make_plan(schema: GraphQLSchema, operation: Operation, switches: Switches, rights: Rights) -> Plan:
-    """Compile one query."""
+    """Compile a query, or what a subscription selects of an event."""
     nodes = operation.document.definitions
     fragments = {node.name.value: node for node in nodes if isinstance(node, FragmentDefinitionNode)}
     compiler = Compiler(schema, Collector(schema, fragments, switches), rights)
-    root: Any = schema.query_type
+    root: Any = schema.get_root_type(operation.kind)
     tree = compiler.compile(root, operation.definition.selection_set)
     text, shapers = generate(tree)
     early = tuple(one for one in tree.walk() if one.edge and one.edge.early and not one.refused)

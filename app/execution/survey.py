@@ -31,7 +31,7 @@ class Survey:
     def __init__(self, operation: Operation) -> None:
         found: set[str] = set()
         self.compiles = (
-            operation.kind is OperationType.QUERY
+            operation.kind is not OperationType.MUTATION
             and _known(operation.definition.directives, found)
             and _plain(operation, found)
         )

@@ -22,6 +22,7 @@ class Context:
     `rights` are what the caller may see, out of the policy table.
     `selection` names, per GraphQL type, every field that the operation selects anywhere; it lets a port bring
     along in one call what would otherwise cost a second one. `edges` holds the batch of each edge and arguments.
+    `event` is what a stream has yielded, where the operation is a subscription's for one event.
     """
 
     principal: Principal
@@ -30,6 +31,7 @@ class Context:
     now: datetime
     selection: Mapping[str, frozenset[str]] = field(default_factory=dict)
     edges: dict[Any, Any] = field(default_factory=dict)
+    event: Any = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import date
 from decimal import Decimal
-from typing import Annotated
 
 import strawberry
 from graphql import GraphQLInputObjectType
 from strawberry.schema.config import StrawberryConfig
 
 from app.auth.policy import Rows, Scope
-from app.errors import NotSupported
 from app.resolvers import customers as customer_roots
 from app.resolvers import items as item_roots
 from app.resolvers import nodes as node_roots
@@ -20,6 +17,7 @@ from app.resolvers import orders as order_roots
 from app.resolvers import pricing as pricing_roots
 from app.resolvers import promise as promise_roots
 from app.resolvers import shipments as shipment_roots
+from app.resolvers import updates
 from app.resolvers import warehouses as warehouse_roots
 from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
@@ -28,10 +26,11 @@ from app.schema.edges import Argument, root
 from app.schema.guards import guard
 from app.schema.items import Item, ItemFilter, ItemKey
 from app.schema.orders import Order, OrderKey
-from app.schema.policy import check, declaration, declared_in, open_pages, table_of
+from app.schema.policy import check, declared_in, open_pages, table_of
 from app.schema.prices import LineInput, PricedLine
 from app.schema.scalars import SCALARS, Cursor
 from app.schema.shipments import Shipment, ShipmentKey, ShipmentStreamEvent, ShipmentUpdate, UpdatesLost
+from app.schema.streams import stream
 from app.schema.warehouses import Warehouse
 
 
@@ -137,29 +136,21 @@ class Query:
 
 @strawberry.type(description="What can be waited for.")
 class Subscription:
-    """Streams. Their sources come with the event log; until then each refuses with NOT_SUPPORTED."""
+    """Streams; each is a function of the context and its arguments that yields events."""
 
-    @strawberry.subscription(
-        description="Changes of shipments: of one customer, one order, named shipments, or all that the caller may "
-        "see.",
-        directives=declaration(Scope.SHIPMENTS, Rows.ACCOUNTS),
+    shipment_updates = stream(
+        updates.shipment_updates,
+        returns=ShipmentStreamEvent,
+        description="Changes of shipments: of one customer, one order, named ones, or all that the caller may see.",
+        args={
+            "customer": Argument(CustomerKey | None, "Of this customer."),
+            "order": Argument(OrderKey | None, "Of this order."),
+            "shipments": Argument(list[ShipmentKey] | None, "Of these shipments."),
+            "after": Argument(Cursor | None, "From after this cursor; from now on by default."),
+        },
+        requires=Scope.SHIPMENTS,
+        rows=Rows.ACCOUNTS,
     )
-    async def shipment_updates(
-        self,
-        customer: Annotated[
-            CustomerKey | None, strawberry.argument(description="Of this customer.")
-        ] = strawberry.UNSET,
-        order: Annotated[OrderKey | None, strawberry.argument(description="Of this order.")] = strawberry.UNSET,
-        shipments: Annotated[
-            list[ShipmentKey] | None, strawberry.argument(description="Of these shipments.")
-        ] = strawberry.UNSET,
-        after: Annotated[
-            Cursor | None, strawberry.argument(description="From after this cursor; from now on by default.")
-        ] = strawberry.UNSET,
-    ) -> AsyncIterator[ShipmentStreamEvent]:
-        """Refuses, for now."""
-        raise NotSupported("Shipment updates are not served by this release.")
-        yield  # pragma: no cover
 
 
 def schema() -> strawberry.Schema:

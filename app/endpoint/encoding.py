@@ -1,0 +1,17 @@
+"""Answers as JSON."""
+
+from __future__ import annotations
+
+import orjson
+
+from app.endpoint.service import Answer, unexpected
+
+
+def encoded(answer: Answer) -> bytes:
+    """The body of an answer. One that JSON cannot hold becomes an answer that says that the server failed."""
+    try:
+        return orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
+    except TypeError as error:  # a scalar that serializes to what JSON does not have
+        replaced = unexpected(error)
+        answer.status, answer.body = replaced.status, replaced.body
+        return orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)

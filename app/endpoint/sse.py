@@ -1,0 +1,60 @@
+"""Server-sent events, in the distinct connections mode of graphql-sse:
+https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+
+One request, one operation, one stream: a `next` event for each answer, with an id to resume from where the stream has
+one, then `complete`. Lines end with LF alone; some clients know no other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.types import Send
+
+from app.endpoint.encoding import encoded
+from app.endpoint.service import Answer, Answers
+
+HEARTBEAT = 15.0
+"""Seconds of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed."""
+
+
+async def send_events(
+    answers: Answers, send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], *, heartbeat: float = HEARTBEAT
+) -> None:
+    """Send a stream to its end."""
+    start = [*headers, (b"x-accel-buffering", b"no")]  # or a proxy keeps events until there are many
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    # A first comment: the client learns that the stream is open before there is an event.
+    await _write(send, b":\n\n")
+    following = asyncio.ensure_future(_next(answers))
+    try:
+        while True:
+            await asyncio.wait({following}, timeout=heartbeat)
+            if not following.done():
+                await _write(send, b":\n\n")
+                continue
+            answer = following.result()
+            if answer is None:
+                break
+            await _write(send, event(answer))
+            following = asyncio.ensure_future(_next(answers))
+    finally:
+        if not following.done():
+            following.cancel()
+            await asyncio.wait({following})
+    await send({"type": "http.response.body", "body": b"event: complete\ndata: \n\n"})
+
+
+def event(answer: Answer) -> bytes:
+    """An answer as a `next` event."""
+    place = b"" if answer.cursor is None else f"id: {answer.cursor}\n".encode()
+    return b"event: next\n%bdata: %b\n\n" % (place, encoded(answer))
+
+
+async def _next(answers: Answers) -> Answer | None:
+    return await anext(aiter(answers), None)
+
+
+async def _write(send: Send, text: bytes) -> None:
+    await send({"type": "http.response.body", "body": text, "more_body": True})

@@ -1,0 +1,246 @@
+"""GraphQL over WebSocket, subprotocol `graphql-transport-ws`:
+https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+
+A frame that breaks the protocol closes the socket with the protocol's code. A request that is wrong inside a frame
+that is right fails alone: its operation ends with `error`, the socket stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from app.auth.credentials import Authenticator, from_connection_init, from_headers
+from app.endpoint.accounting import Accounting, finished
+from app.endpoint.callers import Caller
+from app.endpoint.encoding import encoded
+from app.endpoint.reading import request_from
+from app.endpoint.service import Answer, Answers, Service, refusal
+from app.errors import RequestError, TradegraphError, Unauthenticated
+from app.telemetry import begin, log, new_id
+
+PROTOCOL = "graphql-transport-ws"
+LONGEST_ID = 256
+INIT_TIMEOUT = 10.0
+"""Seconds within which `connection_init` must come."""
+
+SEND_TIMEOUT = 20.0
+"""Seconds after which a client that takes nothing of what is sent is dropped."""
+
+
+class Refused(Exception):
+    """The socket closes with this code of the protocol."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class WebSocketEndpoint:
+    """The ASGI application at /graphql for WebSockets."""
+
+    def __init__(
+        self,
+        service: Service,
+        authenticator: Authenticator,
+        *,
+        accounting: Accounting | None = None,
+        max_operations: int = 100,
+        init_timeout: float = INIT_TIMEOUT,
+    ) -> None:
+        self._service = service
+        self._authenticator = authenticator
+        self._accounting = accounting
+        self._max_operations = max_operations
+        self._init_timeout = init_timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket to its end."""
+        socket = WebSocket(scope, receive, send)
+        if PROTOCOL not in socket.scope["subprotocols"]:
+            await socket.accept()
+            await socket.close(4406, "Subprotocol not acceptable")
+            return
+        await socket.accept(PROTOCOL)
+        connection = _Connection(socket, self._service, self._authenticator, self._accounting, self._max_operations)
+        try:
+            await connection.serve(self._init_timeout)
+        except Refused as refused:
+            if socket.application_state is WebSocketState.CONNECTED:
+                await socket.close(refused.code, refused.reason)
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # The client has left; what was being sent to it has nowhere to go.
+        finally:
+            await connection.end()
+
+
+class _Connection:
+    """One socket: who is there, and the operations that run, by their ids."""
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        service: Service,
+        authenticator: Authenticator,
+        accounting: Accounting | None,
+        max_operations: int,
+    ) -> None:
+        self._socket = socket
+        self._service = service
+        self._authenticator = authenticator
+        self._accounting = accounting
+        self._max_operations = max_operations
+        self._caller: Caller | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._id = new_id()
+
+    async def serve(self, init_timeout: float) -> None:
+        """Read frames until the client leaves. Raises Refused for what closes the socket."""
+        try:
+            async with asyncio.timeout(init_timeout):
+                first = await self._frame()
+        except TimeoutError:
+            raise Refused(4408, "Connection initialisation timeout") from None
+        if first.get("type") == "subscribe":
+            raise Refused(4401, "Unauthorized")
+        if first.get("type") != "connection_init":
+            raise Refused(4400, "Invalid message")
+        self._caller = Caller(await self._authenticated(first.get("payload")))
+        await self._send({"type": "connection_ack"})
+        while True:
+            await self._handle(await self._frame())
+
+    async def end(self) -> None:
+        """Stop everything that runs."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    async def _authenticated(self, payload: object) -> Any:
+        try:
+            given = from_connection_init(payload) or from_headers(self._socket.scope["headers"])
+            return await self._authenticator.authenticate(given)
+        except Unauthenticated as error:
+            log.info("refused", code=error.code, detail=error.detail)
+            raise Refused(4403, "Forbidden") from None
+        except TradegraphError:
+            raise Refused(1013, "Try again later") from None
+
+    async def _frame(self) -> Mapping[str, Any]:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        text = message.get("text")
+        try:
+            frame = orjson.loads(text) if text is not None else None
+        except orjson.JSONDecodeError:
+            frame = None
+        if not isinstance(frame, dict):
+            raise Refused(4400, "Invalid message")
+        return frame
+
+    async def _handle(self, frame: Mapping[str, Any]) -> None:
+        match frame.get("type"):
+            case "subscribe":
+                self._subscribe(frame)
+            case "complete":
+                task = self._running.get(_id(frame))
+                if task is not None:
+                    task.cancel()
+            case "ping":
+                await self._renewed(frame.get("payload"))
+                await self._send({"type": "pong"})
+            case "pong":
+                pass
+            case "connection_init":
+                raise Refused(4429, "Too many initialisation requests")
+            case _:
+                raise Refused(4400, "Invalid message")
+
+    async def _renewed(self, payload: object) -> None:
+        """A ping that carries a credential renews the connection's: streams go on beyond the old one's end."""
+        if self._caller is None or from_connection_init(payload) is None:
+            return
+        who = await self._authenticated(payload)
+        old = self._caller.who
+        if (who.subject, who.tenant, who.client) != (old.subject, old.tenant, old.client):
+            raise Refused(4403, "Forbidden")
+        self._caller.who = who
+
+    def _subscribe(self, frame: Mapping[str, Any]) -> None:
+        key = _id(frame)
+        if key in self._running:
+            raise Refused(4409, f"Subscriber for {key} already exists")
+        task = asyncio.create_task(
+            self._run(key, frame.get("payload"), full=len(self._running) >= self._max_operations)
+        )
+        self._running[key] = task
+        task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    async def _run(self, key: str, payload: object, *, full: bool) -> None:
+        """Answer one operation. A failure to send ends the connection by itself: its reader sees it."""
+        assert self._caller is not None  # noqa: S101 - `connection_init` came first
+        started = time.perf_counter()
+        with begin(request_id=self._id, timeout=self._service.timeout) as scope:
+            scope.transport = "websocket"
+            try:
+                if full:
+                    raise RequestError(f"This socket runs {self._max_operations} operations; complete one first.")
+                answer = await self._service.answer(request_from(payload), self._caller)
+            except TradegraphError as error:
+                answer = refusal(error)
+            last = answer if isinstance(answer, Answer) else Answer(200, {})
+            finished(self._accounting, scope, last, await self._send_all(key, answer), started)
+
+    async def _send_all(self, key: str, answer: Answer | Answers) -> str:
+        if isinstance(answer, Answer):
+            if await self._next(key, answer):
+                await self._complete(key)
+            return answer.outcome
+        try:
+            async for one in answer:
+                if not await self._next(key, one):
+                    return one.outcome
+            await self._complete(key)
+            return "ok"
+        finally:
+            await answer.aclose()
+
+    async def _next(self, key: str, answer: Answer) -> bool:
+        """Send an answer; False if it was the end: `error` takes the place of `complete`."""
+        if "data" in answer.body:
+            await self._text(b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(key), encoded(answer)))
+            return True
+        self._running.pop(key, None)
+        await self._send({"id": key, "type": "error", "payload": answer.body["errors"]})
+        return False
+
+    async def _complete(self, key: str) -> None:
+        self._running.pop(key, None)  # The id is free before the client hears of the end.
+        await self._send({"id": key, "type": "complete"})
+
+    async def _send(self, frame: Mapping[str, Any]) -> None:
+        await self._text(orjson.dumps(frame))
+
+    async def _text(self, text: bytes) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await self._socket.send_text(text.decode())
+        except TimeoutError:
+            await self._socket.close(1013, "The client does not read")
+
+
+def _id(frame: Mapping[str, Any]) -> str:
+    key = frame.get("id")
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_ID:
+        raise Refused(4400, "Invalid message")
+    return key

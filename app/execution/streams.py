@@ -1,0 +1,38 @@
+"""The source of a subscription: the events of its one root field, section 6.2.3 of the GraphQL specification.
+
+Each event's selection then runs as an operation of its own, `Engine.execute` with a context that carries the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from graphql import FragmentDefinitionNode, GraphQLError, GraphQLSchema
+from graphql.execution.values import get_argument_values, get_variable_values
+
+from app.errors import BadUserInput
+from app.execution.collect import Collector
+from app.execution.compiler import DEFINITION
+from app.execution.documents import coded
+from app.execution.engine import Operation, RequestRefused
+
+
+def source_events(schema: GraphQLSchema, operation: Operation, context: Any) -> AsyncGenerator[Any, None]:
+    """The events of a subscription. Raises RequestRefused for variables and arguments that cannot be read."""
+    variables = get_variable_values(schema, operation.definition.variable_definitions or (), operation.variables)
+    if isinstance(variables, list):
+        raise RequestRefused([coded(error, BadUserInput.code) for error in variables])
+    nodes = operation.document.definitions
+    fragments = {node.name.value: node for node in nodes if isinstance(node, FragmentDefinitionNode)}
+    root: Any = schema.subscription_type
+    # Validation saw to it that there is one field, without @skip and @include.
+    collected = Collector(schema, fragments, {}).fields(root, [operation.definition.selection_set])
+    (field,) = (nodes[0] for nodes in collected.values())
+    definition = root.fields[field.name.value]
+    stream = definition.extensions[DEFINITION]
+    try:
+        arguments = stream.plain_arguments(get_argument_values(definition, field, variables))
+    except GraphQLError as error:
+        raise RequestRefused([coded(error, BadUserInput.code)]) from None
+    return stream.events(context, **arguments)
