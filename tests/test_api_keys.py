@@ -172,9 +172,11 @@ async def test_new_key_opens_at_once_and_made_up_ones_cause_ten_questions_a_seco
         assert flaky.asked == asked
 
 
-async def test_client_has_two_live_keys_at_most(store: SQLiteKeys):
-    adding = [store.add(made()[1], now=NOW) for _ in range(6)]
-    done = await asyncio.gather(*adding, return_exceptions=True)
+async def test_client_has_two_live_keys_at_most(store: SQLiteKeys, tmp_path: Path):
+    stores = [SQLiteKeys(tmp_path / FILE) for _ in range(6)]  # as of so many processes at once
+    done = await asyncio.gather(*(one.add(made()[1], now=NOW) for one in stores), return_exceptions=True)
+    for one in stores:
+        await one.aclose()
     assert [type(one) for one in done if one is not None] == [TooManyKeys] * 4
     _, records = await store.all()
     assert len(records) == 2

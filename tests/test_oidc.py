@@ -25,12 +25,12 @@ from tests.serving import serving
 
 GRAPH = "https://graph.example.com"
 ACME = Principal(
-    subject="acme-edi", roles=frozenset({Role.PARTNER}), customers=frozenset({"CUST-0001"}), client="acme-edi"
+    subject="acme-edi", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-0001"}), client="acme-edi"
 )
-PARTNERS = {
+CLIENTS = {
     "acme-edi": {
         "secret": "acme-secret-of-this-test-only",
-        "claims": {"roles": ["partner"], "customers": ["CUST-0001"]},
+        "claims": {"roles": ["buyer"], "customers": ["CUST-0001"]},
     },
     "nobody": {"secret": "another-secret-of-this-test", "claims": {}},
 }
@@ -49,7 +49,7 @@ class Provider:
     async def token(self, client: str = "acme-edi", resource: str = GRAPH) -> str:
         """An access token by client credentials, for the graph, as a JWT."""
         configuration = (await self.client.get(f"{self.issuer}/.well-known/openid-configuration")).json()
-        secret = str(PARTNERS[client]["secret"])
+        secret = str(CLIENTS[client]["secret"])
         form = {"grant_type": "client_credentials", "resource": resource, "scope": "graph"}
         response = await self.client.post(configuration["token_endpoint"], data=form, auth=(client, secret))
         return response.raise_for_status().json()["access_token"]
@@ -68,7 +68,7 @@ async def answered(process: Process) -> Any:
 
 @asynccontextmanager
 async def running() -> AsyncIterator[Provider]:
-    command = ("node", "oidc.mjs", json.dumps(PARTNERS))
+    command = ("node", "oidc.mjs", json.dumps(CLIENTS))
     process = await asyncio.create_subprocess_exec(
         *command, cwd=node_folder(), stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL
     )

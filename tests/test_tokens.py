@@ -274,7 +274,7 @@ WRONG_SETTINGS = {
     ),
     "unknown role": (
         {"roles": ("wizard",)},
-        "auth.roles = 'wizard': choose from buyer, buyer_admin, sales_rep, csr, partner, finance, operations, admin",
+        f"auth.roles = 'wizard': choose from {', '.join(Role)}",
     ),
     "bound to customers and to none": (
         {"roles": ("partner", "csr"), "customers": ("CUST-00*",)},
