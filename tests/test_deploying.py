@@ -12,6 +12,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -198,7 +199,7 @@ def client_of(proxied: tuple[int, int, Path]) -> httpx.AsyncClient:
     )
 
 
-NAMED = {"extensions": {"sni_hostname": "api.example.com"}}
+NAMED: Any = {"extensions": {"sni_hostname": "api.example.com"}}
 
 
 def code(response: httpx.Response) -> str:
