@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any, Protocol, cast
@@ -168,7 +168,7 @@ class ReferenceEngine:
         )
         if isinstance(executor, list):
             raise RequestRefused([coded(error, BadUserInput.code) for error in executor])
-        with closing_reads(context):
+        with while_reading(context):
             try:
                 result = execute_root_selection_set(executor)
                 return await cast("Any", result) if isawaitable(result) else cast("ExecutionResult", result)
@@ -176,16 +176,10 @@ class ReferenceEngine:
                 executor.end()
 
 
-@contextmanager
-def closing_reads(context: Any) -> Iterator[None]:
-    """Stop what a run has begun to read once it ends, by its answer or because the client has left: reads are shared
-    by all who wait for them, so that no single waiter's end stops them."""
-    try:
-        yield
-    finally:
-        close = getattr(context, "close", None)
-        if close is not None:
-            close()
+def while_reading(context: Any) -> AbstractContextManager[None]:
+    """What the context does around a run: it says before it what is needed, and stops afterwards what still reads."""
+    reading = getattr(context, "reading", None)
+    return nullcontext() if reading is None else reading()
 
 
 def chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

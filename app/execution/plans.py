@@ -21,7 +21,7 @@ from app.execution.collect import Collector, Switches
 from app.execution.compiler import Compiler
 from app.execution.completion import Completion
 from app.execution.documents import Document, coded
-from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, closing_reads
+from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, while_reading
 from app.execution.limits import NORMAL, DocumentLimits
 from app.execution.runner import Reading, shaped
 from app.execution.shape import Level, PlanField, Tree
@@ -120,7 +120,7 @@ class PlanEngine:
         if found is None:
             return await self._reference.execute(operation, context)
         plan, variables = found
-        with closing_reads(context):
+        with while_reading(context):
             return await run(plan, variables, context)
 
     def plan_for(self, operation: Operation, rights: Rights = EVERYTHING) -> Plan | None:

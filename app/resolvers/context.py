@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from app.auth.policy import Rights
 from app.auth.principal import Principal
 from app.resolvers.loaders import Loaders
+from app.resolvers.reads import needs_of
+from app.sources.partial import needs
 
 if TYPE_CHECKING:
     from app.sources import Sources
@@ -47,6 +50,16 @@ class Context:
         selected = field_name in self.selection.get(type_name, frozenset())
         return selected and not self.rights.refuses(type_name, field_name)
 
-    def close(self) -> None:
-        """The operation is over, or nobody waits for it any more: whatever it still reads is stopped."""
-        self.loaders.close()
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While the operation runs, sources may leave out of records what it does not need.
+
+        Once it is over, or nobody waits for it any more, whatever it still reads is stopped: reads are shared by all
+        who wait for them, so that no single waiter's end stops them."""
+        joins = bool(self.sources.shipment_views)
+        token = needs.set(needs_of(self.selection, self.rights, joins_shipments=joins) if self.selection else None)
+        try:
+            yield
+        finally:
+            needs.reset(token)
+            self.loaders.close()

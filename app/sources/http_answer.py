@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.errors import SourceMalformed
-from app.sources.http_finite import Check, finite_check
+from app.sources.http_finite import finite_check
 
 T = TypeVar("T")
 
@@ -47,6 +47,16 @@ class Headers(Mapping[str, str]):
         return len(self._all())
 
 
+class Reader:
+    """Decodes JSON bodies as one type, and says whether what it decoded holds finite numbers only."""
+
+    __slots__ = ("decode", "is_finite")
+
+    def __init__(self, into: Any) -> None:
+        self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(into).decode
+        self.is_finite = finite_check(into)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Status, headers (by name without regard to case) and body of an answer."""
@@ -63,14 +73,17 @@ class Answer:
         """The JSON body as `into`, numbers exact. Raises SourceMalformed. An empty body is None, if `into` is that."""
         if not self.body and into is type(None):
             return None  # type: ignore[return-value]
+        return self.read(_reader(into))
+
+    def read(self, reader: Reader) -> Any:
+        """The JSON body as a reader reads it. Raises SourceMalformed."""
         try:
             if not self.body.isascii():
                 self.body.decode()  # msgspec does not look into what it skips.
-            decode, is_finite = _reader(into)
-            value = decode(self.body)
+            value = reader.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SourceMalformed(self.source, detail=self._describe(str(error))) from error
-        if is_finite is not None and not is_finite(value):
+        if reader.is_finite is not None and not reader.is_finite(value):
             raise SourceMalformed(self.source, detail=self._describe("a number is not finite"))
         return value
 
@@ -80,9 +93,7 @@ class Answer:
         return f"{self.status} {kind}, {len(self.body)} bytes, {trouble}: {start}"
 
 
-@cache
-def _reader(into: Any) -> tuple[Callable[[bytes], Any], Check | None]:
-    return msgspec.json.Decoder(into).decode, finite_check(into)
+_reader = cache(Reader)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from msgspec import inspect
@@ -19,7 +18,6 @@ Check = Callable[[Any], bool]
 _Fields = inspect.StructType | inspect.DataclassType | inspect.NamedTupleType
 
 
-@cache
 def finite_check(into: Any) -> Check | None:
     """What tells whether a value of this type holds finite numbers only; None where it can hold no others."""
     checks = _Checks()

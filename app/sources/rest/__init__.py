@@ -29,8 +29,8 @@ from app.sources.source import Source
 
 def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
     """One system as a source; no I/O. Raises ConfigurationError for wrong options."""
-    client = Client(name, settings)
     mapper = Mapper(name, clock)
+    client = Client(name, settings, mapper)
     ports: dict[str, Any] = {
         "customers": RestCustomers(client, mapper),
         "credit": RestCredit(client, mapper),

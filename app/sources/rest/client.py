@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -28,6 +29,8 @@ from app.sources.rest.contract import (
     Operation,
     Problem,
 )
+from app.sources.rest.mapping import Mapper
+from app.sources.rest.partial import PartialReaders
 
 K = TypeVar("K")
 
@@ -37,7 +40,7 @@ _OPTIONS = {"batch", "serves"}
 class Client:
     """The connection to one system that speaks the contract."""
 
-    def __init__(self, name: str, settings: SourceSettings) -> None:
+    def __init__(self, name: str, settings: SourceSettings, mapper: Mapper) -> None:
         unknown = set(settings.options) - _OPTIONS
         if unknown:
             key = min(unknown)
@@ -54,15 +57,22 @@ class Client:
         self.serves = _serves(name, settings.options.get("serves"))
         self._http = HTTPClient(name, settings, headers={"Authorization": f"Bearer {token.get_secret_value()}"})
         self._batcher = Batcher(self._http, self._plain) if batch else None
+        self._partial = PartialReaders(mapper)
 
     async def read(self, operation: Operation, body: object = None, *, cursor: bool = False) -> Any:
-        """The typed answer of one read. A cursor that the system refuses is InvalidCursor, if one was sent."""
+        """The typed answer of one read: rows, or partial records where the running operation needs no more.
+
+        A cursor that the system refuses is InvalidCursor, if one was sent."""
         if self._batcher is None:
             answer = await self._plain(operation, body)
         else:
             answer = await self._batcher.read(operation, body)
         if answer.status >= 300:
             raise _fault(answer, _call(operation), cursor=cursor)
+        partial = self._partial.of(operation)
+        if partial is not None:
+            with suppress(SourceMalformed):  # Whatever is in the way of it, the whole reading knows what to make of it.
+                return answer.read(partial)
         return answer.decode(operation.answer)
 
     async def found(

@@ -210,7 +210,7 @@ def row(record: type[msgspec.Struct], *extra: tuple[str, Any], **retyped: Any) -
     fields += [(name, kind | None, None) for name, kind in extra if name not in have]
     return msgspec.defstruct(
         f"{record.__name__}Row", fields, frozen=True, kw_only=True, rename="camel",
-        namespace={"__doc__": record.__doc__},
+        namespace={"__doc__": record.__doc__, "record": record},
     )  # fmt: skip
 
 
@@ -231,6 +231,15 @@ ShipmentRow = row(Shipment, _AS_OF, status=str, events=tuple[EventRow, ...])
 OrderRow = row(Order, _AS_OF, status=str, history=tuple[StatusChangeRow, ...], shipments=tuple[ShipmentRow, ...] | None)
 InvoiceRow = row(Invoice, _AS_OF, status=str)
 ReturnRow = row(Return, _AS_OF)
+
+ROWS: dict[type, Any] = {
+    made.record: made
+    for made in (
+        CreditRow, CustomerRow, ItemRow, ContentRow, CostRow, WarehouseRow, StockRow, PriceRow, StatusChangeRow,
+        EventRow, ShipmentRow, OrderRow, InvoiceRow, ReturnRow,
+    )
+}  # fmt: skip
+"""The wire form of each record that has one of its own."""
 
 
 class Operation(Record):

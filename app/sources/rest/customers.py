@@ -57,6 +57,8 @@ class RestCredit:
 
 def customer(row: Any, mapper: Mapper) -> Customer:
     """A customer's record."""
+    if isinstance(row, Customer):
+        return row
     return mapper.fill(
         Customer,
         row,

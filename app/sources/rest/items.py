@@ -84,4 +84,6 @@ class RestContents:
 
 def item(row: Any, mapper: Mapper) -> Item:
     """An item's record."""
+    if isinstance(row, Item):
+        return row
     return mapper.fill(Item, row, status=mapper.status(ItemStatus, row.status, "item.status"), refs=mapper.refs(row))

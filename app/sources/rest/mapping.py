@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
 
 from app import telemetry
 from app.sources.common import Freshness, Ref
+from app.sources.shipments import TrackingEvent
 
 R = TypeVar("R", bound=msgspec.Struct)
 E = TypeVar("E", bound=StrEnum)
@@ -23,14 +25,18 @@ class Mapper:
     def __init__(self, source: str, clock: Callable[[], datetime]) -> None:
         self.source = source
         self._clock = clock
+        self._last = Freshness(source=source, as_of=datetime.min.replace(tzinfo=UTC))
 
     def fill(self, kind: type[R], row: Any, **given: Any) -> R:
         """A record of the row's values under the names that both have, and the given ones."""
         return _maker(kind, type(row), tuple(given))(kind, row, given)
 
     def freshness(self, as_of: datetime | None) -> Freshness:
-        """Freshness of what the system read at `as_of`; now, where it does not say."""
-        return Freshness(source=self.source, as_of=as_of or self._clock())
+        """Freshness of what the system read at `as_of`; now, where it does not say. The rows of an answer share one."""
+        as_of, last = as_of or self._clock(), self._last.as_of
+        if as_of != last or as_of.tzinfo is not last.tzinfo:
+            self._last = Freshness(source=self.source, as_of=as_of)
+        return self._last
 
     def refs(self, row: Any) -> tuple[Ref, ...]:
         """The system's own id, where it has one."""
@@ -49,6 +55,14 @@ class Mapper:
         status = self.status(kind, row.status, field)
         raw = row.raw_status
         return {"status": status, "raw_status": row.status if raw is None and status == "UNKNOWN" else raw}
+
+
+def by_sequence(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
+    """Tracking events in their order."""
+    return tuple(sorted(events, key=_sequence))
+
+
+_sequence = attrgetter("sequence")
 
 
 @cache

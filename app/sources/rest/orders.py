@@ -61,6 +61,8 @@ class RestOrders:
 
 def order(row: Any, mapper: Mapper) -> Order:
     """An order's record, with the shipments that the system keeps with it."""
+    if isinstance(row, Order):
+        return row
     history = (
         mapper.fill(
             StatusChange, step, system=mapper.source, **mapper.statuses(OrderStatus, step, "order.history.status")

@@ -46,5 +46,7 @@ class RestPrices:
         if (row.customer, row.sku) != (request.customer, request.sku):
             detail = f"asked for {request.customer} {request.sku}, got {row.customer} {row.sku}"
             raise SourceMalformed(self.mapper.source, detail=detail)
+        if isinstance(row, ContractPrice):
+            return row
         freshness = self.mapper.freshness(row.as_of or row.quoted_at)
         return self.mapper.fill(ContractPrice, row, authority=self.mapper.source, freshness=freshness)

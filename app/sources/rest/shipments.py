@@ -9,7 +9,7 @@ from typing import Any
 from app.auth.principal import Principal
 from app.sources.rest import contract
 from app.sources.rest.client import Client
-from app.sources.rest.mapping import Mapper
+from app.sources.rest.mapping import Mapper, by_sequence
 from app.sources.shipments import Shipment, ShipmentStatus, TrackingEvent
 
 
@@ -40,6 +40,8 @@ class RestShipments:
 
 def shipment(row: Any, mapper: Mapper) -> Shipment:
     """A shipment's record, events by sequence."""
+    if isinstance(row, Shipment):
+        return row
     events = [
         mapper.fill(
             TrackingEvent,
@@ -55,7 +57,7 @@ def shipment(row: Any, mapper: Mapper) -> Shipment:
         row,
         source=mapper.source,
         refs=mapper.refs(row),
-        events=tuple(sorted(events, key=lambda event: event.sequence)),
+        events=by_sequence(events),
         freshness=mapper.freshness(row.as_of),
         **mapper.statuses(ShipmentStatus, row, "shipment.status"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.auth.principal import Principal
 from app.sources.rest import contract
@@ -23,7 +24,12 @@ class RestStock:
     async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         """Levels by SKU."""
         rows = await self.client.found(contract.STOCK, skus, lambda keys: contract.BySku(skus=keys))
-        return {key: self.mapper.fill(StockLevel, row, freshness=self.mapper.freshness(row.as_of)) for key, row in rows}
+        return {key: self._level(row) for key, row in rows}
+
+    def _level(self, row: Any) -> StockLevel:
+        if isinstance(row, StockLevel):
+            return row
+        return self.mapper.fill(StockLevel, row, freshness=self.mapper.freshness(row.as_of))
 
 
 @dataclass(frozen=True, slots=True)

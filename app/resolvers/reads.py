@@ -1,0 +1,62 @@
+"""What an operation needs of records, by what it selects: which of the attributes in `partial.SPARE` something reads.
+
+A selected field reads the attribute of its own name. What a field reads besides is in READS; a test selects every field
+of the schema by itself, over partial records, so that none is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from msgspec.structs import fields
+
+from app.auth.policy import Rights
+from app.sources.customers import Customer
+from app.sources.items import Item
+from app.sources.orders import Order, OrderLine, Totals
+from app.sources.partial import SPARE, Needs
+from app.sources.prices import ContractPrice
+from app.sources.shipments import Shipment
+from app.sources.stock import StockPosition
+
+TYPES: Mapping[type, str] = {Totals: "OrderTotals"}
+"""The GraphQL types that show records under another name."""
+
+READS: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
+    ("Availability", "breakdown"): ((StockPosition, "in_transfer"),),
+    ("ContractPrice", "net"): ((ContractPrice, "quantity"), (ContractPrice, "price_unit")),
+    ("Customer", "class"): ((Customer, "customer_class"),),
+    ("Item", "contractPrice"): ((Item, "uoms"),),
+    ("Order", "statusBySource"): ((Order, "raw_status"), (Order, "updated_at")),
+    ("Order", "total"): ((Order, "totals"),),
+    ("OrderLine", "requestedItem"): ((OrderLine, "requested_sku"),),
+    ("Query", "priceAndAvailability"): ((Item, "uoms"),),
+    ("Query", "promise"): ((Item, "uoms"),),
+}
+"""Type and field -> attributes that its resolver, or a property of its record, reads beside the one of its name."""
+
+
+def needs_of(selection: Mapping[str, frozenset[str]], rights: Rights, *, joins_shipments: bool) -> Needs:
+    """The attributes that an operation with this selection needs, of what its caller may see.
+
+    Shipments that several sources know are joined: what one of them leaves open comes from the next.
+    """
+    return _needs_of(frozenset(selection.items()), rights, joins_shipments)
+
+
+@lru_cache(1024)
+def _needs_of(selection: frozenset[tuple[str, frozenset[str]]], rights: Rights, joins_shipments: bool) -> Needs:
+    selected = {(kind, name) for kind, names in selection for name in names if not rights.refuses(kind, name)}
+    own = {attribute for attribute, field in _FIELDS.items() if field in selected}
+    if joins_shipments:
+        own.update((Shipment, name) for name in SPARE[Shipment])
+    return frozenset(own.union(*(reads for field, reads in READS.items() if field in selected)))
+
+
+_FIELDS = {
+    (record, field.name): (TYPES.get(record, record.__name__), field.encode_name)
+    for record, spare in SPARE.items()
+    for field in fields(record)
+    if field.name in spare
+}

@@ -1,0 +1,169 @@
+"""Answers read as partial records: straight from the wire, without a row in between, and only what is needed.
+
+For an operation of the contract and a set of needs there is a type that msgspec decodes the answer as. In it each
+record is a subclass of itself: what is left out, or what only the gateway knows, has a default and stands under a name
+that no system uses. What takes more than decoding is made when it is first looked at (`Computed`).
+
+Such a type takes what a system should send. Whatever it refuses (a status that is not known here, a null in place of a
+time) is read whole: `mapping` knows what to make of it, and the whole reading says what is wrong with an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache, reduce
+from operator import or_
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from app.sources.common import RecordType
+from app.sources.customers import CreditStatus
+from app.sources.http_answer import Reader
+from app.sources.partial import SPARE, LeftOut, Needs, needs
+from app.sources.prices import ContractPrice
+from app.sources.rest.contract import ROWS, Operation
+from app.sources.rest.mapping import Mapper, by_sequence
+from app.sources.shipments import Shipment, TrackingEvent
+
+READERS = 512
+"""How many readers a source keeps."""
+
+Make = Callable[[Any, Any], Any]
+
+_SOURCE = frozenset({"source", "system", "authority"})
+_MADE_OF = {"refs": "id", "freshness": "as_of"}
+_READ_AT: Mapping[type, str] = {ContractPrice: "quoted_at", CreditStatus: "checked_at"}
+"""What tells when a row was read, where its `asOf` does not."""
+
+
+class PartialReaders:
+    """The readers of one source. A reader is made when the same is asked for the second time: most documents that are
+    sent once are never sent again, and it costs more to make one than to read some rows whole."""
+
+    def __init__(self, mapper: Mapper) -> None:
+        self._mapper = mapper
+        self._places = lru_cache(READERS)(_Place)
+
+    def of(self, operation: Operation) -> Reader | None:
+        """What reads the operation's answer in part; None if it is to be read whole."""
+        wanted = needs.get()
+        if wanted is None:
+            return None
+        place = self._places(operation.path, wanted)
+        if not place.made and place.asked:
+            types = _Types(self._mapper, wanted)
+            kind = types.of(operation.answer)
+            place.reader = Reader(kind) if types.spares else None
+            place.made = True
+        place.asked = True
+        return place.reader
+
+
+class _Place:
+    """Where a reader is kept."""
+
+    __slots__ = ("asked", "made", "reader")
+
+    def __init__(self, path: str, wanted: Needs) -> None:
+        self.asked = self.made = False
+        self.reader: Reader | None = None
+
+
+class Computed:
+    """An attribute that `make(row, value)` makes of what was decoded, when it is first read."""
+
+    def __init__(self, record: type, name: str, make: Make) -> None:
+        self._slot = record.__dict__[name]
+        self._make = make
+
+    def __get__(self, row: Any, owner: type | None = None) -> Any:
+        if row is None:
+            return self
+        value = self._slot.__get__(row)
+        made = self._make(row, value)
+        if made is not value:
+            self._slot.__set__(row, made)
+        return made
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return msgspec.field() if field.default is msgspec.NODEFAULT else msgspec.field(default=field.default)
+
+
+_fields_of = cache(msgspec.structs.fields)
+
+
+class _Types:
+    """The types of one answer. `spares` says whether anything in it is left out."""
+
+    def __init__(self, mapper: Mapper, wanted: Needs) -> None:
+        self.spares = False
+        self._mapper = mapper
+        self._wanted = wanted
+        self._made: dict[type, type] = {}
+
+    def of(self, kind: Any) -> Any:
+        """The type as it is read: for a row or a record that can be read in part, its partial record."""
+        record = getattr(kind, "record", kind)
+        if record in ROWS or self._left_out(record):
+            if record not in self._made:
+                self._made[record] = self._record(record)
+            return self._made[record]
+        origin, parts = get_origin(kind), get_args(kind)
+        if origin is None or origin is Literal:
+            return kind
+        parts = tuple(self.of(part) for part in parts)
+        return reduce(or_, parts) if origin in (Union, UnionType) else origin[parts]
+
+    def _left_out(self, record: Any) -> set[str]:
+        return {name for name in SPARE.get(record, ()) if (record, name) not in self._wanted}
+
+    def _record(self, record: Any) -> type:
+        """A subclass of the record in which every field is declared anew."""
+        types: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
+        shown: dict[str, Any] = {}
+        row, makes, spare = ROWS.get(record), self._makes(record), self._left_out(record)
+        self.spares = self.spares or bool(spare)
+        for field in _fields_of(record):
+            name = field.name
+            if name in spare:
+                shown[name] = LeftOut(record, name)
+            elif name in makes:
+                shown[name] = Computed(record, name, makes[name])
+            if name in spare or (row is not None and name in _MADE_OF):
+                types[name], fields[name] = None, msgspec.field(default=None, name=f"({name})")
+            elif row is not None and name in _SOURCE:
+                source = self._mapper.source
+                types[name], fields[name] = Literal[source], msgspec.field(default=source, name=f"({name})")
+            else:
+                types[name] = self.of(list[TrackingEvent] if name == "events" else field.type)
+                fields[name] = _default(field)
+            extra = _MADE_OF.get(name)
+            if extra is not None and row is not None and name not in spare and extra not in record.__struct_fields__:
+                types[extra], fields[extra] = row.__annotations__[extra], None
+        made: Any = RecordType(
+            record.__name__, (record,), {"__annotations__": types, "__module__": record.__module__, **fields}
+        )
+        for name, attribute in shown.items():
+            setattr(made, name, attribute)
+        return made
+
+    def _makes(self, record: type) -> dict[str, Make]:
+        """What of a record is made of what was decoded, as the whole reading makes it."""
+        mapper, read_at = self._mapper, _READ_AT.get(record, "as_of")
+        makes: dict[str, Make] = {
+            "raw_status": lambda row, raw: "UNKNOWN" if raw is None and row.status == "UNKNOWN" else raw
+        }
+        if record in ROWS:
+            makes["refs"] = lambda row, made: mapper.refs(row) if made is None else made
+            makes["freshness"] = lambda row, made: made or mapper.freshness(row.as_of or getattr(row, read_at))
+        if record is TrackingEvent:
+            makes["raw_code"] = lambda _, raw: raw or None
+        if record is Shipment:
+            makes["events"] = lambda _, events: by_sequence(events) if type(events) is list else events
+        return makes
