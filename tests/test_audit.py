@@ -89,7 +89,6 @@ async def test_names_of_variables_are_kept_where_settings_say_so():
         ({"query": "{"}, None, 200, "GRAPHQL_PARSE_FAILED", "buyer"),
         ({"query": ""}, None, 400, "BAD_REQUEST", "buyer"),
         ([], None, 400, "BAD_REQUEST", "buyer"),
-        ({"query": "subscription { ticks }"}, None, 400, "BAD_REQUEST", "buyer"),
     ],
 )
 async def test_refused_request_leaves_its_code(body, headers, status: int, code: str, client: str):
