@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from graphql import ExecutionResult, GraphQLSchema, is_interface_type
+
 from app.auth.policy import PolicyTable, Rights
 from app.auth.principal import Principal
+from app.errors import Forbidden, InvalidID
+from app.execution.cost import MOST_KEPT, Cost, predicted, shape
 from app.execution.engine import Operation, Request
 from app.execution.explain import Explanation, explain
 from app.execution.plans import Plan, PlanEngine
@@ -17,6 +22,7 @@ from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources import Sources, connect_all
 from app.sources.common import utc_now
+from app.sources.identity import node_id, parse_node_id
 from app.sources.model import Assumptions, Log, model_of
 
 
@@ -48,6 +54,13 @@ class Explainer:
 
     async def explain(self, operation: Operation, who: Principal, assume: Assumptions) -> Explanation:
         """What the operation will ask, for a caller."""
+        found, _ = await self.run(operation, who, assume)
+        return found
+
+    async def run(
+        self, operation: Operation, who: Principal, assume: Assumptions
+    ) -> tuple[Explanation, ExecutionResult]:
+        """What the operation will ask, and what became of it over the model."""
         log = Log()
         if who.restricted and who.customers:
             assume = replace(assume, customer=min(who.customers))
@@ -55,8 +68,54 @@ class Explainer:
         rights = self._policy.rights(who.roles)
         context = Context(who, rights, model, utc_now(), operation.selection)
         run = self._engine.execute(operation, context)
-        found, _ = await explain(run, log, self._coalescing, refused_of(operation, self._policy, rights))
-        return found
+        return await explain(run, log, self._coalescing, refused_of(operation, self._policy, rights))
+
+
+class _AnyCustomer(frozenset[str]):
+    """A caller's customers, to whom whoever is asked for belongs: a prediction is not cheaper for a foreign one."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+class Costs:
+    """What operations cost, for limits and budgets. A cost is kept with its operation's document, by what it depends
+    on: roles, how many accounts, and the shape of the variables."""
+
+    def __init__(self, explainer: Explainer, schema: GraphQLSchema, sources: Iterable[str]) -> None:
+        self._explainer = explainer
+        self._sources = frozenset(sources)
+        node = schema.get_type("Node")
+        kinds = [kind.name for kind in schema.get_possible_types(node)] if is_interface_type(node) else []
+        self._beginnings = frozenset(node_id(kind, "")[:4] for kind in kinds)
+
+    async def of(self, operation: Operation, who: Principal) -> Cost:
+        """The operation's cost for a caller. Raises RequestRefused for variables that cannot run."""
+        kept: dict[Any, Cost] = operation.kept.setdefault(("costs", operation.name), {})
+        accounts = len(who.customers) if who.restricted else None
+        key = (who.roles, accounts, shape(operation.variables, self._meaning))
+        known = kept.get(key)
+        if known is not None:
+            return known
+        anybody = replace(who, customers=_AnyCustomer(who.customers)) if accounts else who
+        found, result = await self._explainer.run(operation, anybody, Assumptions())
+        cost = predicted(found, introspects=operation.introspects)
+        if all(isinstance(error.original_error, Forbidden) for error in result.errors or ()):
+            # With any other error, such as an id that is none, other values of the same shape may be read.
+            if len(kept) >= MOST_KEPT:
+                kept.clear()
+            kept[key] = cost
+        return cost
+
+    def _meaning(self, text: str) -> object:
+        """What of a text decides how much is asked: the source it names, and as an id, of what type and source."""
+        if text in self._sources:
+            return text
+        if text[:4] in self._beginnings:
+            with suppress(InvalidID):
+                kind, key = parse_node_id(text)
+                return kind, key.partition(":")[0] if ":" in key else None
+        return None
 
 
 def explained(

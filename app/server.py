@@ -25,8 +25,12 @@ from app.edge.answers import not_served
 from app.edge.boundary import Boundary
 from app.edge.connection import guarded
 from app.endpoint.accounting import Accounting
+from app.endpoint.admission import LimitedAdmission
+from app.endpoint.budgets import Budgets, MemoryBudgets
 from app.endpoint.documents import TrustedDocuments
 from app.endpoint.http import GraphQLEndpoint
+from app.endpoint.redis_store import RedisBudgets
+from app.endpoint.rules import RuleBook
 from app.endpoint.service import Service
 from app.endpoint.websocket import WebSocketEndpoint
 from app.errors import ConfigurationError, Forbidden
@@ -36,7 +40,7 @@ from app.execution.plans import PlanEngine
 from app.execution.streams import source_events
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
-from app.planning import Explainer
+from app.planning import Costs, Explainer
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TLSSettings
@@ -68,6 +72,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
     plans = PlanEngine(core, limits=limits)
     explainer = Explainer(settings, sources, plans, policy)
+    costs = Costs(explainer, core, sources.connected)
+    budgets = make_budgets(settings)
 
     async def explain(who: Principal, operation: Operation) -> dict[str, Any]:
         if not who.roles & MAY_EXPLAIN:
@@ -82,6 +88,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         documents=documents,
         explain=explain,
         events=partial(source_events, core),
+        admission=LimitedAdmission(
+            RuleBook(settings.limits, settings.budgets, demo=settings.demo),
+            costs.of,
+            budgets,
+            enforce_limits=settings.limits.mode == "enforce",
+            enforce_budgets=settings.budgets.mode == "enforce",
+        ),
         timeout=settings.server.request_timeout,
     )
     trail = trail_for(settings)
@@ -105,6 +118,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
             await documents.close()
             if trail is not None:
                 await asyncio.to_thread(trail.stop)
+            await budgets.close()
 
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
@@ -117,6 +131,12 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     )
     app.router.redirect_slashes = False
     return app
+
+
+def make_budgets(settings: Settings) -> Budgets:
+    """Where budgets are kept."""
+    url = settings.budgets.redis_url
+    return MemoryBudgets() if url is None else RedisBudgets(url.get_secret_value())
 
 
 def document_limits(settings: Settings) -> DocumentLimits:

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import orjson
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("tradegraph")
 """The logger of the gateway. `configure_logs` decides its form; it adds the ids of the request by itself."""
@@ -32,8 +32,9 @@ def new_id() -> str:
 @dataclass(slots=True)
 class RequestScope:
     """What belongs to one operation. `deadline` is of `time.monotonic()`; `calls` are the real backend requests made
-    so far, as (source, call); `traceparent` is the caller's, as W3C Trace Context defines it. The rest is found out on
-    the way, for the audit: `who` is the principal, `document` a hash, `rows` counts what was read by type."""
+    so far, as (source, call), `keys` how many keys they asked for; `traceparent` is the caller's, as W3C Trace Context
+    defines it. The rest is found out on the way, for the audit: `who` is the principal, `document` a hash, `rows`
+    counts what was read by type."""
 
     request_id: str = field(default_factory=new_id)
     correlation_id: str = ""
@@ -41,6 +42,7 @@ class RequestScope:
     traceparent: str | None = None
     operation: str | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
+    keys: int = 0
     transport: str = "http"
     who: object = None
     document: str | None = None
@@ -275,10 +277,11 @@ Series = tuple[Callable[[], None], Callable[[float], None]]
 class Metrics:
     """All metrics of a process. Labels that a client or a backend can choose are bounded."""
 
-    def __init__(self, *, operations: int = 200, statuses: int = 200) -> None:
+    def __init__(self, *, operations: int = 200, statuses: int = 200, clients: int = 200) -> None:
         self.registry = registry = CollectorRegistry()
         self._operations = _Known(operations)
         self._statuses = _Known(statuses)
+        self._clients = _Known(clients)
         # To look a series up by its labels costs more than to count in it.
         self._request_series: dict[tuple[str, str], Series] = {}
         self._backend_series: dict[tuple[str, str, str], Series] = {}
@@ -320,6 +323,24 @@ class Metrics:
         self.audit_dropped = Counter(
             "tradegraph_audit_dropped_total", "Audit entries that could not be kept.", registry=registry
         )
+        self.limits_met = Counter(
+            "tradegraph_limits_met_total",
+            "Requests beyond a limit, refused or only measured.",
+            ["limit", "outcome"],
+            registry=registry,
+        )
+        self.operation_cost = Histogram(
+            "tradegraph_operation_cost",
+            "Predicted cost of operations, in cost units.",
+            registry=registry,
+            buckets=(1, 10, 30, 100, 300, 1_000, 3_000, 10_000),
+        )
+        self.headroom = Gauge(
+            "tradegraph_budget_headroom_ratio",
+            "What is left of a client's budget, as a share of it.",
+            ["client"],
+            registry=registry,
+        )
         self.unknown_statuses = Counter(
             "tradegraph_unknown_statuses_total",
             "Values of a backend that no mapping knows.",
@@ -332,6 +353,11 @@ class Metrics:
             ["field", "sources"],
             registry=registry,
         )
+
+    def budget_left(self, client: str, share: float) -> None:
+        """Note what is left of a client's budget, as a share of it."""
+        name, _ = self._clients(client[:64])
+        self.headroom.labels(name).set(share)
 
     def request_done(self, operation: str | None, outcome: str, seconds: float) -> None:
         """Count an answered operation; its name is the client's and bounded here."""
@@ -385,6 +411,21 @@ def request_done(operation: str | None, outcome: str, seconds: float) -> None:
 def backend_call(source: str, call: str, outcome: str, seconds: float) -> None:
     """Count one HTTP request to a backend."""
     metrics().backend_call(source, call, outcome, seconds)
+
+
+def limit_met(name: str, outcome: str) -> None:
+    """Count a request that is beyond a limit: outcome is "refused" or "measured"."""
+    metrics().limits_met.labels(name.partition(".")[0], outcome).inc()
+
+
+def operation_cost(units: int) -> None:
+    """Count an operation by what it is predicted to cost."""
+    metrics().operation_cost.observe(units)
+
+
+def budget_left(client: str, share: float) -> None:
+    """Note what is left of a client's budget."""
+    metrics().budget_left(client, share)
 
 
 def unknown_status(source: str, field: str, raw: str) -> None:

@@ -19,10 +19,11 @@ def binary() -> Path:
 
 
 @contextmanager
-def running_valkey(folder: Path) -> Iterator[str]:
+def running_valkey(folder: Path, *, port: int = 0) -> Iterator[str]:
     """Start a server that keeps nothing; yields its address, such as redis://127.0.0.1:40123/0."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    if not port:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
     server = subprocess.Popen([binary(), *options], stdout=subprocess.PIPE, text=True)
     try:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from typing import Any, Protocol
@@ -109,6 +109,10 @@ class Admitted(Protocol):
 class Admission(Protocol):
     """Decides whether an operation may run now."""
 
+    def suggests(self, who: Principal) -> bool:
+        """Whether errors may name parts of the schema that the caller could have meant."""
+        ...
+
     async def admit(self, operation: Operation, who: Principal) -> Admitted:
         """Let it in. Refuses what costs too much, or more than the caller has left."""
         ...
@@ -126,6 +130,10 @@ class AnyText:
 
 class Unbounded:
     """Every operation may run."""
+
+    def suggests(self, who: Principal) -> bool:
+        """They may not: nobody has said who is to know."""
+        return False
 
     async def admit(self, operation: Operation, who: Principal) -> Unbounded:
         """It may."""
@@ -194,6 +202,8 @@ class Service:
 
     async def _answer(self, request: Request, caller: Caller, *, read_only: bool) -> Answer | Answers:
         who = caller.who
+        if self._admission.suggests(who):
+            request = replace(request, suggests=True)
         request = await self._documents.find(request, who)
         scope = current()
         scope.document = _id_of(request)

@@ -66,7 +66,7 @@ class Operation:
     definition: OperationDefinitionNode
     variables: dict[str, Any]
     selection: Selection
-    kept: dict[str | None, Any] = field(default_factory=dict)
+    kept: dict[Any, Any] = field(default_factory=dict)
     document_id: str | None = None
     introspects: bool = False
     suggests: bool = False

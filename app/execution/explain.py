@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from graphql import ExecutionResult
 
+PER_REQUEST = 10
+"""Cost units of a request; a key costs 1."""
+
 
 class Noted(Protocol):
     """A read that the model noted."""
@@ -25,6 +28,8 @@ class Noted(Protocol):
     def keys(self) -> int: ...
     @property
     def requests(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
     @property
     def round(self) -> int: ...
     @property
@@ -46,11 +51,13 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Requests to one source in one round, and the reads they are made for, with how many keys each."""
+    """Requests to one source in one round, the reads they are made for, with how many keys each, and the rows that the
+    source hands over."""
 
     source: str
     requests: int
     reads: tuple[tuple[str, int], ...]
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +79,23 @@ class Explanation:
         return totals
 
     @property
+    def rows(self) -> int:
+        """Rows that the sources hand over."""
+        return sum(call.rows for calls in self.rounds for call in calls)
+
+    @property
     def cost(self) -> int:
-        """Cost units: 10 for a request, 1 for a key."""
-        return sum(10 * call.requests + sum(keys for _, keys in call.reads) for calls in self.rounds for call in calls)
+        """Cost units: `PER_REQUEST` for a request, 1 for a key."""
+        return sum(
+            PER_REQUEST * call.requests + sum(keys for _, keys in call.reads) for calls in self.rounds for call in calls
+        )
 
     def as_json(self) -> dict[str, Any]:
         """What `extensions.explain` and `--json` show."""
         return {
             "requests": {"total": sum(self.requests.values()), "bySource": self.requests},
             "cost": self.cost,
+            "rows": self.rows,
             "rounds": [
                 [
                     {
@@ -100,7 +115,7 @@ class Explanation:
         """A tree for people."""
         total = sum(self.requests.values())
         each = ", ".join(f"{source} {count}" for source, count in self.requests.items())
-        lines = [f"{total} requests ({each}), cost {self.cost}, in {len(self.rounds)} rounds"]
+        lines = [f"{total} requests ({each}), cost {self.cost}, {self.rows} rows, in {len(self.rounds)} rounds"]
         for number, calls in enumerate(self.rounds, 1):
             lines.append(f"round {number}{'' if number == 1 else ', after round ' + str(number - 1)}")
             for call in calls:
@@ -132,4 +147,4 @@ def _calls(reads: Sequence[Noted], coalescing: frozenset[str]) -> Iterable[Call]
     for source in dict.fromkeys(read.source for read in reads):
         own = [read for read in reads if read.source == source]
         requests = 1 if source in coalescing else sum(read.requests for read in own)
-        yield Call(source, requests, tuple((read.read, read.keys) for read in own))
+        yield Call(source, requests, tuple((read.read, read.keys) for read in own), sum(read.rows for read in own))

@@ -9,7 +9,7 @@ from graphql import GraphQLError
 from strawberry.exceptions import StrawberryInputCoercionError
 
 from app.errors import BadUserInput, LimitExceeded, RequestError, SourceError, TradegraphError
-from app.telemetry import report
+from app.telemetry import limit_met, report
 
 
 def format_errors(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:
@@ -31,6 +31,7 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
         extensions["code"] = (error.extensions or {}).get("code", BadUserInput.code)
         if extensions["code"] == LimitExceeded.code:
             extensions |= error.extensions or {}
+            limit_met(extensions["limit"]["name"], "refused")
         return formatted
     public = cause if isinstance(cause, TradegraphError) else TradegraphError()
     formatted["message"] = public.message
@@ -44,6 +45,8 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
 
 def failure(error: TradegraphError) -> dict[str, Any]:
     """An error of the whole request, which has neither path nor place in a document."""
+    if isinstance(error, LimitExceeded):
+        limit_met(error.name, "refused")
     return {"message": error.message, "extensions": {"code": error.code, **error.extensions}}
 
 

@@ -114,6 +114,7 @@ def connect(name: str, settings: Any, clock: Clock) -> Source:
 def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     """All configured sources, put together by `[domains]` and `[[routes]]`."""
     from app.sources.assembly import assemble
+    from app.sources.counted import counted
 
-    connected = {name: connect(name, source, clock) for name, source in settings.sources.items()}
+    connected = {name: counted(connect(name, source, clock)) for name, source in settings.sources.items()}
     return assemble(settings, connected)

@@ -1,17 +1,19 @@
 """A model of the sources: every port answers plausible rows at once and notes what it was asked, in rounds.
 
 A plan that runs against the model makes exactly the reads that it would make of the real sources for such rows: what
-waits for an answer is in a later round than what it waits for. `explain` is made of that; nothing leaves the process.
+waits for an answer is in a later round than what it waits for. `explain` and the cost of operations are made of that;
+nothing leaves the process. One row stands for many: its key says how many (`Many`), so that a page of a hundred pages
+of a hundred rows is modelled as quickly as a single row.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from app.sources.billing import Invoice, InvoiceStatus
 from app.sources.common import Freshness, Money, Slice
@@ -43,14 +45,54 @@ class Assumptions:
     customer: str = "C0"
 
 
+class Many(str):
+    """The key of a row that stands for as many as `weight` says."""
+
+    __slots__ = ("weight",)
+    weight: int
+
+    def __new__(cls, text: str, weight: int) -> Self:
+        """Rows of different weights are different rows."""
+        made = super().__new__(cls, f"{text}#{weight}")
+        made.weight = weight
+        return made
+
+
+def weight(key: Any) -> int:
+    """How many rows a key stands for; of one made of several parts, the part that stands for most."""
+    if isinstance(key, Many):
+        return key.weight
+    if isinstance(key, str):
+        return 1
+    parts = key if isinstance(key, tuple) else (getattr(key, name) for name in getattr(key, "__struct_fields__", ()))
+    return max((part.weight for part in parts if isinstance(part, Many)), default=1)
+
+
+def _weights(keys: Iterable[Any]) -> int:
+    return sum(map(weight, keys))
+
+
+def _rows(answer: Any) -> int:
+    """How many rows an answer stands for."""
+    if isinstance(answer, Slice):
+        return _weights(answer.rows)
+    if isinstance(answer, Mapping):
+        return sum(
+            _rows(found) if isinstance(found, (Slice, tuple)) else max(weight(key), weight(found))
+            for key, found in answer.items()
+        )
+    return _weights(answer)
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A read of a port: which source, what, for how many keys, in how many requests on the wire."""
+    """A read of a port: which source, what, for how many keys, in how many requests on the wire, for how many rows."""
 
     source: str
     read: str
     keys: int
     requests: int
+    rows: int = 0
     round: int = 0
     kept: bool = False
 
@@ -98,10 +140,6 @@ class Modelled:
         self.brings_shipments = False
         self.third_party: tuple[str, ...] = ()
 
-    async def _note(self, read: str, keys: int, *, kept: bool = False) -> None:
-        requests = 0 if kept else self._requests(read, keys, self._assume)
-        await self._log.note(Read(self._name, read, keys, requests, kept=kept))
-
     def port(self, domain: str) -> Any:
         """The port of a domain: a read `x` is answered by the method `_domain_x` here, else by nothing found."""
         return _Port(self, domain)
@@ -110,9 +148,13 @@ class Modelled:
         """Note a read and answer it."""
         _, *given = arguments
         keys = list(given.pop(0)) if given and isinstance(given[0], (list, tuple)) else []
-        await self._note(f"{domain}.{name}", max(len(keys), 1), kept=domain == "warehouses")
-        answer = getattr(self, f"_{domain}_{name}", None)
-        return answer(keys, *given, **options) if answer else {}
+        kept = domain == "warehouses"
+        count = max(_weights(keys), 1)
+        requests = 0 if kept else self._requests(f"{domain}.{name}", count, self._assume)
+        make = getattr(self, f"_{domain}_{name}", None)
+        answer = make(keys, *given, **options) if make else {}
+        await self._log.note(Read(self._name, f"{domain}.{name}", count, requests, _rows(answer), kept=kept))
+        return answer
 
     def _customers_by_number(self, keys: list[str], parts: Sequence[CustomerPart] = ()) -> dict[str, Customer]:
         tiers = tuple(Decimal(10**tier) for tier in range(self._assume.tiers))
@@ -124,7 +166,7 @@ class Modelled:
         return self._customers_by_number(keys)
 
     def _customers_search(self, _: list[str], query: CustomerQuery) -> Slice[Customer]:
-        return _page([self._customers_by_number([f"C{row}"])[f"C{row}"] for row in range(query.page.first)])
+        return _page(self._customers_by_number([Many("C", query.page.first)]).values())
 
     def _credit(self) -> CreditStatus:
         return CreditStatus(state=CreditState.OK, checked_at=THEN, freshness=self._freshness)
@@ -147,9 +189,12 @@ class Modelled:
 
     def _items_relations(self, keys: list[str]) -> dict[str, tuple[ItemRelation, ...]]:
         return {
-            key: tuple(
-                ItemRelation(type=RelationType.SUBSTITUTE, sku=f"{key}-{row}", approved=True)
-                for row in range(self._assume.relations)
+            key: (
+                ItemRelation(
+                    type=RelationType.SUBSTITUTE,
+                    sku=Many(f"{key}-R", weight(key) * self._assume.relations),
+                    approved=True,
+                ),
             )
             for key in keys
         }
@@ -158,7 +203,7 @@ class Modelled:
         return {key: ItemCost(sku=key) for key in keys}
 
     def _items_search(self, _: list[str], query: ItemQuery) -> Slice[Item]:
-        return _page(list(self._items_by_sku([f"S{row}" for row in range(query.page.first)]).values()))
+        return _page(self._items_by_sku([Many("S", query.page.first)]).values())
 
     def _contents_contents(self, keys: list[str]) -> dict[str, ItemContent]:
         return {key: ItemContent(sku=key) for key in keys}
@@ -186,19 +231,14 @@ class Modelled:
             for key in keys
         }
 
+    def _lines(self, number: str, customer: str) -> tuple[OrderLine, ...]:
+        if not self._assume.lines:
+            return ()
+        many = weight(number) * self._assume.lines
+        key, sku = Many(f"{number}-L", many), Many(f"S-{number}", many)
+        return (OrderLine(id=key, number=1, order=number, customer=customer, sku=sku, uom="EA", quantity=Decimal(1)),)
+
     def _order(self, number: str, customer: str) -> Order:
-        lines = tuple(
-            OrderLine(
-                id=f"{number}-{row}",
-                number=row + 1,
-                order=number,
-                customer=customer,
-                sku=f"S-{number}-{row}",
-                uom="EA",
-                quantity=Decimal(1),
-            )
-            for row in range(self._assume.lines)
-        )
         money = Money(amount=Decimal(1), currency="USD")
         return Order(
             id=number,
@@ -208,7 +248,7 @@ class Modelled:
             status=OrderStatus.PROCESSING,
             currency="USD",
             totals=Totals(total=money),
-            lines=lines,
+            lines=self._lines(number, customer),
             freshness=self._freshness,
             shipments=self._shipments_of(number, customer) if self.brings_shipments else None,
         )
@@ -222,21 +262,24 @@ class Modelled:
         return {key: self._order(key.number, key.customer) for key in keys}
 
     def _orders_by_customer(self, keys: list[str], query: OrderQuery) -> dict[str, Slice[Order]]:
-        return {key: _page([self._order(f"{key}-{row}", key) for row in range(query.page.first)]) for key in keys}
+        first = query.page.first
+        return {key: _page([self._order(Many(f"{key}-O", weight(key) * first), key)]) for key in keys}
 
     def _shipments_of(self, number: str, customer: str) -> tuple[Shipment, ...]:
-        return tuple(
+        if not self._assume.shipments:
+            return ()
+        many = weight(number) * self._assume.shipments
+        return (
             Shipment(
-                id=f"{number}-{row}",
+                id=Many(f"{number}-P", many),
                 source=self._name,
                 orders=(number,),
                 customer=customer,
-                tracking_number=f"T{number}-{row}",
+                tracking_number=Many(f"T{number}", many),
                 warehouse="W0",
                 status=ShipmentStatus.IN_TRANSIT,
                 freshness=self._freshness,
-            )
-            for row in range(self._assume.shipments)
+            ),
         )
 
     def _shipments_by_order(self, keys: list[str]) -> dict[str, tuple[Shipment, ...]]:
@@ -278,8 +321,9 @@ class _Port:
         return read
 
 
-def _page(rows: Sequence[Any]) -> Slice[Any]:
-    return Slice(rows=tuple(rows), cursors=tuple(str(row) for row in range(len(rows))), has_next=True)
+def _page(found: Iterable[Any]) -> Slice[Any]:
+    rows = tuple(found)
+    return Slice(rows=rows, cursors=tuple(str(row) for row in range(len(rows))), has_next=True)
 
 
 def model_of(settings: Settings, real: Sources, log: Log, assume: Assumptions) -> Sources:

@@ -1,0 +1,81 @@
+"""Budgets that several workers share, in Redis.
+
+While Redis is gone each worker keeps its own, so that nobody is refused for that, and nobody may spend more than his
+budget times the number of workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from app.endpoint.budgets import Bucket, Level, MemoryBudgets
+from app.telemetry import log
+
+TIMEOUT = 0.05
+AGAIN_AFTER = 1.0
+"""Seconds for which a Redis that did not answer is left alone."""
+
+_SCRIPT = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local units, rate, capacity = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local filling = capacity / rate * 1000000
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
+local after = math.max(full + units / rate * 1000000, now)
+local over = after - now - filling
+if ARGV[4] == 'charge' and over > 0.5 then
+  return {0, tostring((filling - full + now) * rate / 1000000), tostring(over / 1000000)}
+end
+redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 1000)
+return {1, tostring((filling - after + now) * rate / 1000000), '0'}
+"""
+"""Charge or adjust in one step, by the clock of Redis: workers' clocks differ."""
+
+
+class RedisBudgets:
+    """Buckets in Redis, one for all workers; in memory while it does not answer."""
+
+    def __init__(self, url: str, *, timeout: float = TIMEOUT, clock: Callable[[], float] = time.monotonic) -> None:
+        self._redis: Redis = Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
+        )
+        self._script = self._redis.register_script(_SCRIPT)
+        self._local = MemoryBudgets(clock)
+        self._clock = clock
+        self._gone_until = 0.0
+
+    async def charge(self, key: str, units: int, bucket: Bucket) -> Level:
+        """See `Budgets.charge`."""
+        found = await self._run(key, units, bucket, "charge")
+        return found or await self._local.charge(key, units, bucket)
+
+    async def adjust(self, key: str, units: int, bucket: Bucket) -> Level:
+        """See `Budgets.adjust`."""
+        found = await self._run(key, -units, bucket, "adjust")
+        return found or await self._local.adjust(key, units, bucket)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def _run(self, key: str, units: int, bucket: Bucket, what: str) -> Level | None:
+        """What Redis says; None while it is gone."""
+        if self._clock() < self._gone_until:
+            return None
+        name = "tradegraph:budget:" + hashlib.sha256(key.encode()).hexdigest()[:32]
+        arguments: list[Any] = [units, bucket.restore_rate, bucket.capacity, what]
+        try:
+            allowed, left, over = await self._script(keys=[name], args=arguments)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._gone_until = self._clock() + AGAIN_AFTER
+            log.warning("budgets are kept by each worker: redis is gone", detail=repr(error))
+            return None
+        return Level(max(int(float(left) + 1e-3), 0), allowed=allowed == 1, retry_after=float(over))

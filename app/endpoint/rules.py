@@ -1,0 +1,86 @@
+"""What holds for a caller, of all that `[limits]` and `[budgets]` say for clients and roles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cachetools import LRUCache
+
+from app.auth.principal import Principal, Role
+from app.endpoint.budgets import Bucket
+from app.settings import BudgetSettings, LimitSettings
+
+MOST_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The most that one operation may cost, the caller's bucket, and what may be open at the same time. `introspects`:
+    may read the schema; `shows`: is told the cost of every answer; `policy`: the header that tells the budget."""
+
+    max_cost: int
+    max_calls: int
+    max_rows: int
+    bucket: Bucket
+    max_concurrent: int
+    max_connections: int
+    max_subscriptions: int
+    introspects: bool
+    shows: bool
+    policy: str
+
+
+class RuleBook:
+    """Looks rules up. A client's own setting comes first; of several roles the widest counts. In a demo everybody may
+    read the schema, unless the settings say who."""
+
+    def __init__(self, limits: LimitSettings, budgets: BudgetSettings, *, demo: bool = False) -> None:
+        self._limits = limits
+        self._budgets = budgets
+        open_schema = demo and "introspection" not in limits.model_fields_set
+        self._developers = frozenset(Role) if open_schema else frozenset(map(Role, limits.introspection))
+        self._shown = frozenset(map(Role, budgets.show))
+        self._known: LRUCache[tuple[str, frozenset[Role]], Rules] = LRUCache(maxsize=MOST_KEPT)
+
+    def of(self, who: Principal) -> Rules:
+        """The rules for a caller."""
+        key = (who.client, who.roles)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._made(who)
+        return found
+
+    def _made(self, who: Principal) -> Rules:
+        def most(settings: LimitSettings | BudgetSettings, name: str) -> Any:
+            own = getattr(settings.clients.get(who.client), name, None)
+            return own if own is not None else _widest(settings.roles, who.roles, name, getattr(settings, name))
+
+        bucket = Bucket(most(self._budgets, "capacity"), most(self._budgets, "restore_rate"))
+        return Rules(
+            max_cost=most(self._limits, "max_cost"),
+            max_calls=most(self._limits, "max_calls_per_source"),
+            max_rows=most(self._limits, "max_rows"),
+            bucket=bucket,
+            max_concurrent=most(self._budgets, "max_concurrent"),
+            max_connections=most(self._budgets, "max_connections"),
+            max_subscriptions=most(self._budgets, "max_subscriptions"),
+            introspects=bool(who.roles & self._developers),
+            shows=bool(who.roles & self._shown),
+            policy=f'"budget";q={bucket.capacity};w={math.ceil(bucket.fill_time)};qu="cost"',
+        )
+
+
+def _widest(roles: Mapping[Any, Any], held: Iterable[Role], name: str, default: Any) -> Any:
+    """The widest of what the held roles may; a role without a setting of its own may the default."""
+    found = [getattr(roles.get(role.value), name, None) for role in held]
+    return max((default if one is None else one for one in found), default=default)
+
+
+def caller_key(who: Principal) -> str:
+    """Whose budget it is. A partner is one caller, whatever credentials its machines have; people share an app of ours,
+    so that each is a caller in it."""
+    parts = (who.tenant, who.client) if Role.PARTNER in who.roles else (who.tenant, who.client, who.subject)
+    return "\n".join(parts)

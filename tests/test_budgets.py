@@ -1,0 +1,166 @@
+"""Budgets over time: the same contract in memory and in a real Valkey; caps of what is open at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from app.endpoint.budgets import Bucket, Budgets, MemoryBudgets
+from app.endpoint.caps import Caps
+from app.endpoint.redis_store import RedisBudgets
+from app.errors import RateLimited
+from tests.valkey import running_valkey
+
+SLOW = Bucket(capacity=100, restore_rate=0.001)
+"""Nothing comes back while a test runs."""
+
+PATIENT = 5.0
+"""The machine that runs the tests has other things to do; only the tests of a Redis that is gone are about time."""
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def budgets(request: pytest.FixtureRequest) -> AsyncIterator[Budgets]:
+    if request.param == "memory":
+        made: Budgets = MemoryBudgets()
+    else:
+        url: str = request.getfixturevalue("valkey")
+        async with Redis.from_url(url) as client:
+            await client.flushall()
+        made = RedisBudgets(url, timeout=PATIENT)
+    yield made
+    await made.close()
+
+
+async def test_full_bucket_is_spent_to_the_last_unit(budgets: Budgets) -> None:
+    assert (await budgets.charge("a", 60, SLOW)).remaining == 40
+    assert (await budgets.charge("a", 40, SLOW)).remaining == 0
+    level = await budgets.charge("a", 1, SLOW)
+    assert not level.allowed
+    assert level.retry_after == pytest.approx(1000, abs=5)
+
+
+async def test_refused_charge_takes_nothing(budgets: Budgets) -> None:
+    await budgets.charge("a", 60, SLOW)
+    level = await budgets.charge("a", 41, SLOW)
+    assert (level.allowed, level.remaining) == (False, 40)
+    assert (await budgets.charge("a", 40, SLOW)).allowed
+
+
+async def test_unused_units_go_back_exactly(budgets: Budgets) -> None:
+    await budgets.charge("a", 90, SLOW)
+    assert (await budgets.adjust("a", 77, SLOW)).remaining == 87
+    assert (await budgets.charge("a", 87, SLOW)).remaining == 0
+
+
+async def test_nothing_goes_back_beyond_full(budgets: Budgets) -> None:
+    await budgets.charge("a", 10, SLOW)
+    assert (await budgets.adjust("a", 50, SLOW)).remaining == 100
+    assert not (await budgets.charge("a", 101, SLOW)).allowed
+
+
+async def test_what_was_used_beyond_is_owed(budgets: Budgets) -> None:
+    await budgets.charge("a", 90, SLOW)
+    assert (await budgets.adjust("a", -30, SLOW)).remaining == 0
+    level = await budgets.charge("a", 1, SLOW)
+    assert not level.allowed
+    assert level.retry_after == pytest.approx(21_000, abs=10)
+
+
+async def test_each_key_has_its_own_bucket(budgets: Budgets) -> None:
+    await budgets.charge("a", 100, SLOW)
+    assert (await budgets.charge("b", 100, SLOW)).allowed
+
+
+async def test_concurrent_charges_never_exceed_the_capacity(budgets: Budgets) -> None:
+    levels = await asyncio.gather(*(budgets.charge("a", 7, SLOW) for _ in range(40)))
+    assert sum(level.allowed for level in levels) == 14
+    assert (await budgets.adjust("a", 0, SLOW)).remaining == 2
+
+
+async def test_bucket_fills_up_over_time() -> None:
+    now = 0.0
+    budgets = MemoryBudgets(lambda: now)
+    bucket = Bucket(capacity=100, restore_rate=10)
+    await budgets.charge("a", 100, bucket)
+    assert (await budgets.charge("a", 30, bucket)).retry_after == pytest.approx(3)
+    now = 3.0
+    assert (await budgets.charge("a", 30, bucket)).remaining == 0
+    now = 100.0
+    assert (await budgets.adjust("a", 0, bucket)).remaining == 100
+
+
+async def test_two_workers_share_a_bucket_in_redis(redis_url: str) -> None:
+    one, two = RedisBudgets(redis_url, timeout=PATIENT), RedisBudgets(redis_url, timeout=PATIENT)
+    await one.charge("a", 60, SLOW)
+    assert (await two.charge("a", 41, SLOW)).allowed is False
+    assert (await two.charge("a", 40, SLOW)).remaining == 0
+    await one.close()
+    await two.close()
+
+
+async def test_bucket_leaves_redis_when_it_is_full(redis_url: str) -> None:
+    budgets = RedisBudgets(redis_url, timeout=PATIENT)
+    await budgets.charge("a", 10, Bucket(capacity=100, restore_rate=5))
+    async with Redis.from_url(redis_url) as client:
+        (key,) = await client.keys("tradegraph:budget:*")
+        assert 2_500 <= await client.pttl(key) <= 3_000
+    await budgets.close()
+
+
+async def test_each_worker_keeps_its_own_bucket_while_redis_is_gone(tmp_path: Path) -> None:
+    now = 0.0
+    with running_valkey(tmp_path) as url:
+        budgets = RedisBudgets(url, timeout=1.0, clock=lambda: now)
+        assert (await budgets.charge("a", 90, SLOW)).remaining == 10
+    started = time.perf_counter()
+    assert (await budgets.charge("a", 60, SLOW)).remaining == 40
+    assert (await budgets.charge("a", 60, SLOW)).allowed is False
+    assert time.perf_counter() - started < 0.5
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    with running_valkey(tmp_path, port=port):
+        assert (await budgets.charge("a", 10, SLOW)).remaining == 30
+        now = 1.1
+        assert (await budgets.charge("a", 10, SLOW)).remaining == 90
+    await budgets.close()
+
+
+async def test_redis_that_hangs_is_waited_for_once(redis_url: str) -> None:
+    budgets = RedisBudgets(redis_url, clock=lambda: 0.0)
+    await budgets.charge("warm", 1, SLOW)
+    async with Redis.from_url(redis_url) as client:
+        await client.client_pause(2_000)
+        started = time.perf_counter()
+        for _ in range(20):
+            assert (await budgets.charge("hanging", 1, SLOW)).allowed
+        assert time.perf_counter() - started < 0.4
+        await client.client_unpause()
+    await budgets.close()
+
+
+# Caps
+
+
+def test_place_beyond_the_cap_is_refused_until_one_is_given_back() -> None:
+    caps = Caps("connections")
+    first, _ = caps.acquire("a", 2), caps.acquire("a", 2)
+    with pytest.raises(RateLimited) as caught:
+        caps.acquire("a", 2)
+    assert caught.value.extensions == {"limit": {"name": "connections", "max": 2, "actual": 3}}
+    assert caught.value.headers == {"retry-after": "1"}
+    caps.acquire("b", 2)
+    first.release()
+    first.release()
+    assert caps.taken("a") == 1
+    caps.acquire("a", 2)
+
+
+def test_lease_ends_with_its_block() -> None:
+    caps = Caps("subscriptions")
+    with caps.acquire("a", 1):
+        assert caps.taken("a") == 1
+    assert caps.taken("a") == 0
