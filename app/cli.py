@@ -120,7 +120,7 @@ def explain(
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a tree.")] = False,
 ) -> None:
     """Tell what a document will ask of the sources, without asking them. Without settings: of the demo's sandbox."""
-    from app.planning import explained
+    from app.planning import explained, verdict
     from app.sources.model import Assumptions
 
     who = _principal(role or ["csr"], customer or [])
@@ -131,6 +131,7 @@ def explain(
         print(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2).decode())
     else:
         print(found.as_text())
+        print(verdict(settings, found, who))
 
 
 def _settings_for(config: Path | None) -> Settings:

@@ -12,6 +12,8 @@ from graphql import ExecutionResult, GraphQLSchema, is_interface_type
 
 from app.auth.policy import PolicyTable, Rights
 from app.auth.principal import Principal
+from app.endpoint.admission import excess
+from app.endpoint.rules import RuleBook
 from app.errors import Forbidden, InvalidID
 from app.execution.cost import MOST_KEPT, Cost, predicted, shape
 from app.execution.engine import Operation, Request
@@ -116,6 +118,21 @@ class Costs:
                 kind, key = parse_node_id(text)
                 return kind, key.partition(":")[0] if ":" in key else None
         return None
+
+
+def verdict(settings: Settings, found: Explanation, who: Principal) -> str:
+    """What limits and budget say to an operation of this cost, for people."""
+    rules = RuleBook(settings.limits, settings.budgets).of(who)
+    cost = predicted(found)
+    beyond = excess(cost, rules)
+    said = "limits: passed" if beyond is None else f"limits: {beyond.code}, {beyond.name}"
+    busiest = max(cost.calls.values(), default=0)
+    full, restored = rules.bucket.capacity // cost.units, rules.bucket.restore_rate / cost.units
+    return (
+        f"{said} (cost {cost.units} of {rules.max_cost}, rows {cost.rows} of {rules.max_rows}, "
+        f"requests to one source {busiest} of {rules.max_calls})\n"
+        f"budget: {full} of these at once, then {restored:.1f} a second"
+    )
 
 
 def explained(

@@ -1,4 +1,5 @@
-"""Our gateway as it is configured for production: a settings file, tokens by RS256, row scope, metrics, logs.
+"""Our gateway as it is configured for production: a settings file, tokens by RS256, row scope, limits, budgets,
+metrics, logs.
 
 Time limits are long, because a load of many requests at once on one processor is no reason to give up.
 """
@@ -31,6 +32,15 @@ issuer = "{issuer}"
 audience = "{audience}"
 algorithms = ["RS256"]
 public_key_file = "key.pem"
+
+[limits]
+mode = "enforce"
+
+[budgets]
+mode = "enforce"
+capacity = 1000000000
+restore_rate = 1000000000
+max_concurrent = 10000
 
 [sources.erp]
 vendor = "rest"
