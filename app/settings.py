@@ -195,7 +195,7 @@ class LimitSettings(Section):
     max_fields: int = Field(default=2_000, ge=1, le=20_000)
     max_directives: int = Field(default=100, ge=0, le=10_000)
     max_directives_per_place: int = Field(default=5, ge=0, le=100)
-    max_list_items: int = Field(default=500, ge=1, le=10_000)
+    max_list_items: int = Field(default=1_000, ge=1, le=10_000)
     max_introspection_depth: int = Field(default=1, ge=1, le=5)
     introspection: tuple[RoleName, ...] = ("csr", "operations", "admin")
     max_cost: int = Field(default=5_000, ge=1)

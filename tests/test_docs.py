@@ -12,7 +12,7 @@ import pytest
 import yaml
 from graphql import build_schema, parse, validate
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel
 
 from app import settings
@@ -84,7 +84,7 @@ def test_every_metric_is_described_with_its_labels():
     text = (DOCS / "operating.md").read_text()
     rows = dict(re.findall(r"^\| `(tradegraph_\w+)` \| ([^|]*) \|", text, re.MULTILINE))
     described = {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows.items()}
-    kept = [value for value in vars(Metrics()).values() if isinstance(value, Counter | Histogram)]
+    kept = [value for value in vars(Metrics()).values() if isinstance(value, Counter | Gauge | Histogram)]
     names = {one: f"{one._name}_total" if isinstance(one, Counter) else one._name for one in kept}
     assert described == {name: tuple(one._labelnames) for one, name in names.items()}
 

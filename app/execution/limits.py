@@ -45,7 +45,7 @@ class DocumentLimits:
     fields: int = 2_000
     directives: int = 100
     directives_per_place: int = 5
-    list_items: int = 500
+    list_items: int = 1_000
     introspection_depth: int = 1
     operations: int = 50
     variable_values: int = 10_000
