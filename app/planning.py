@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLSchema, is_interface_type
+from graphql import ExecutionResult, GraphQLSchema, OperationType, is_interface_type
 
 from app.auth.policy import PolicyTable, Rights
 from app.auth.principal import Principal
@@ -93,6 +93,8 @@ class Costs:
 
     async def of(self, operation: Operation, who: Principal) -> Cost:
         """The operation's cost for a caller. Raises RequestRefused for variables that cannot run."""
+        if operation.kind is OperationType.SUBSCRIPTION:
+            return Cost(1, {}, 0)  # Each event is paid by itself.
         kept: dict[Any, Cost] = operation.kept.setdefault(("costs", operation.name), {})
         accounts = len(who.customers) if who.restricted else None
         key = (who.roles, accounts, shape(operation.variables, self._meaning))

@@ -147,16 +147,23 @@ async def test_redis_that_hangs_is_waited_for_once(redis_url: str) -> None:
 
 def test_place_beyond_the_cap_is_refused_until_one_is_given_back() -> None:
     caps = Caps("connections")
-    first, _ = caps.acquire("a", 2), caps.acquire("a", 2)
+    first, second = caps.acquire("a", 2), caps.acquire("a", 2)
     with pytest.raises(RateLimited) as caught:
         caps.acquire("a", 2)
     assert caught.value.extensions == {"limit": {"name": "connections", "max": 2, "actual": 3}}
     assert caught.value.headers == {"retry-after": "1"}
-    caps.acquire("b", 2)
     first.release()
     first.release()
     assert caps.taken("a") == 1
-    caps.acquire("a", 2)
+    second.release()
+    assert caps.taken("a") == 0
+
+
+def test_place_of_a_lease_that_nobody_holds_any_more_is_free() -> None:
+    caps = Caps("subscriptions")
+    caps.acquire("a", 1)
+    caps.acquire("a", 1).release()
+    assert caps.taken("a") == 0
 
 
 def test_lease_ends_with_its_block() -> None:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from graphql import OperationType
+
 from app.auth.principal import Principal
 from app.endpoint.budgets import Budgets, Level
 from app.endpoint.caps import Caps, Lease
@@ -23,8 +25,8 @@ class LimitedAdmission:
     """Admits what is within its caller's limits and budget. With `enforce_limits` or `enforce_budgets` off, what would
     be refused is counted and logged, and let in.
 
-    `connections` and `subscriptions` are for the transports that have such, with the rules of `rules.of(who)` and the
-    key of `caller_key(who)`.
+    A subscription is charged for being opened, and then for each event. `connections` is for the transports that hold
+    some, with `rules.of(who).max_connections` and the key of `caller_key(who)`.
     """
 
     def __init__(
@@ -60,7 +62,10 @@ class LimitedAdmission:
             self._met(beyond, enforce=self._enforce_limits)
         operation_cost(cost.units)
         key = caller_key(who)
-        lease = self._place(key, rules)
+        if operation.kind is OperationType.SUBSCRIPTION:
+            lease = self._place(self.subscriptions, key, rules.max_subscriptions)
+        else:
+            lease = self._place(self.concurrent, key, rules.max_concurrent)
         try:
             level = await self._budgets.charge(key, cost.units, rules.bucket)
             if not level.allowed:
@@ -70,12 +75,12 @@ class LimitedAdmission:
             raise
         return AdmittedOperation(self._budgets, operation, rules, cost, key, lease, charged=level.allowed, who=who)
 
-    def _place(self, key: str, rules: Rules) -> Lease:
+    def _place(self, caps: Caps, key: str, most: int) -> Lease:
         try:
-            return self.concurrent.acquire(key, rules.max_concurrent)
+            return caps.acquire(key, most)
         except RateLimited as error:
             self._met(error, enforce=self._enforce_budgets)
-            return self.concurrent.acquire(key, rules.max_concurrent + self.concurrent.taken(key))
+            return caps.acquire(key, most + caps.taken(key))
 
     @staticmethod
     def _met(error: LimitExceeded, *, enforce: bool) -> None:
@@ -151,6 +156,10 @@ class AdmittedOperation:
         budget_left(self._who.client, level.remaining / self._rules.bucket.capacity)
         shown = self._rules.shows or self._operation.extensions.get("cost") is True
         return Receipt(self._extensions(used, level) if shown else {}, budget_headers(self._rules, level))
+
+    async def event(self, scope: RequestScope) -> None:
+        """See `Admitted.event`: an event is paid when it has been answered."""
+        await self._budgets.adjust(self._key, -actual(len(scope.calls), scope.keys), self._rules.bucket)
 
     def _extensions(self, used: int, level: Level) -> dict[str, Any]:
         return {

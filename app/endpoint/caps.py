@@ -25,6 +25,10 @@ class Lease:
         if caps is not None:
             caps._release(self._key)  # noqa: SLF001 - its other half
 
+    def __del__(self) -> None:
+        # Whoever has it may be left without ever being started, such as a stream whose client is gone.
+        self.release()
+
     def __enter__(self) -> Self:
         return self
 

@@ -105,6 +105,10 @@ class Admitted(Protocol):
         """Called exactly once, whether the operation ended, failed or was cancelled; `scope.calls` is what it asked."""
         ...
 
+    async def event(self, scope: RequestScope) -> None:
+        """Called for each event of a subscription, after it was answered."""
+        ...
+
 
 class Admission(Protocol):
     """Decides whether an operation may run now."""
@@ -142,6 +146,9 @@ class Unbounded:
     async def settle(self, scope: RequestScope) -> Receipt:
         """It cost nothing."""
         return Receipt()
+
+    async def event(self, scope: RequestScope) -> None:
+        """Nor did this."""
 
 
 class Answers:
@@ -238,13 +245,15 @@ class Service:
             source = self._events(operation, self._make_context(caller.who, operation))
             async with aclosing(events_until_expiry(source, caller)) as events:
                 async for event in events:
-                    yield await self._event(operation, caller, event, opening)
+                    yield await self._event(operation, caller, event, opening, admitted)
         except Exception as error:  # noqa: BLE001 - see `answer`
             yield _failed(error)
         finally:
             await admitted.settle(opening)
 
-    async def _event(self, operation: Operation, caller: Caller, event: Any, opening: RequestScope) -> Answer:
+    async def _event(
+        self, operation: Operation, caller: Caller, event: Any, opening: RequestScope, admitted: Admitted
+    ) -> Answer:
         """Run the selection for one event, in a scope and within a time limit of its own."""
         with begin(request_id=opening.request_id, correlation_id=opening.correlation_id, timeout=self.timeout) as scope:
             scope.operation = opening.operation
@@ -255,6 +264,8 @@ class Service:
                     answer = _result(await self._engine.execute(operation, context), Receipt())
             except Exception as error:  # noqa: BLE001 - see `answer`
                 answer = _failed(error)
+            finally:
+                await admitted.event(scope)
         answer.cursor = getattr(event, "cursor", None)
         return answer
 
