@@ -82,19 +82,20 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
 
     engine = plans if settings.engine == "plan" else ReferenceEngine(core, limits=limits)
     documents = TrustedDocuments(engine, connect_documents(settings), settings.documents, clock=clock)
+    admission = LimitedAdmission(
+        RuleBook(settings.limits, settings.budgets, demo=settings.demo),
+        costs.of,
+        budgets,
+        enforce_limits=settings.limits.mode == "enforce",
+        enforce_budgets=settings.budgets.mode == "enforce",
+    )
     service = Service(
         engine,
         make_context,
         documents=documents,
         explain=explain,
         events=partial(source_events, core),
-        admission=LimitedAdmission(
-            RuleBook(settings.limits, settings.budgets, demo=settings.demo),
-            costs.of,
-            budgets,
-            enforce_limits=settings.limits.mode == "enforce",
-            enforce_budgets=settings.budgets.mode == "enforce",
-        ),
+        admission=admission,
         timeout=settings.server.request_timeout,
     )
     trail = trail_for(settings)
@@ -102,7 +103,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     endpoint = GraphQLEndpoint(
         service, authentication, max_body_bytes=settings.server.max_body_bytes, accounting=accounting
     )
-    sockets = WebSocketEndpoint(service, authentication, accounting=accounting)
+    sockets = WebSocketEndpoint(service, authentication, accounting=accounting, connect=admission.connect)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
+from app.endpoint.caps import Caps
 from app.endpoint.websocket import WebSocketEndpoint
 from tests.graphs import TOKEN, Doorman, Gate, small_service
 from tests.serving import serving
@@ -263,3 +264,15 @@ async def test_somebody_elses_credential_renews_nothing():
     async with socket() as client:
         await send(client, {"type": "ping", "payload": {"authorization": "Bearer another"}})
         assert await closed(client) == (4403, "Forbidden")
+
+
+async def test_connections_of_one_caller_are_capped_over_all_sockets():
+    caps = Caps("connections")
+    async with socket(connect=lambda who: caps.acquire(who.subject, 1), init=False) as client:
+        await send(client, INIT)
+        assert await receive(client) == {"type": "connection_ack"}
+        url = f"ws://127.0.0.1:{client.remote_address[1]}/graphql"
+        async with connect(url, subprotocols=["graphql-transport-ws"]) as second:  # type: ignore[list-item]
+            await send(second, INIT)
+            assert await closed(second) == (4429, "Too many connections")
+        assert sum(caps._taken.values()) == 1

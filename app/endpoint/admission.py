@@ -25,8 +25,8 @@ class LimitedAdmission:
     """Admits what is within its caller's limits and budget. With `enforce_limits` or `enforce_budgets` off, what would
     be refused is counted and logged, and let in.
 
-    A subscription is charged for being opened, and then for each event. `connections` is for the transports that hold
-    some, with `rules.of(who).max_connections` and the key of `caller_key(who)`.
+    A subscription is charged for being opened, and then for each event. `connect` is for transports that
+    hold connections.
     """
 
     def __init__(
@@ -74,6 +74,10 @@ class LimitedAdmission:
             lease.release()
             raise
         return AdmittedOperation(self._budgets, operation, rules, cost, key, lease, charged=level.allowed, who=who)
+
+    def connect(self, who: Principal) -> Lease:
+        """A connection that is held open, counted over all of the caller's; raises RateLimited."""
+        return self._place(self.connections, caller_key(who), self.rules.of(who).max_connections)
 
     def _place(self, caps: Caps, key: str, most: int) -> Lease:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -17,13 +17,18 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from app.auth.credentials import Authenticator, from_connection_init, from_headers
+from app.auth.principal import Principal
 from app.endpoint.accounting import Accounting, finished
 from app.endpoint.callers import Caller
+from app.endpoint.caps import Lease
 from app.endpoint.encoding import encoded
 from app.endpoint.reading import request_from
 from app.endpoint.service import Answer, Answers, Service, refusal
-from app.errors import RequestError, TradegraphError, Unauthenticated
+from app.errors import RateLimited, RequestError, TradegraphError, Unauthenticated
 from app.telemetry import begin, log, new_id
+
+Connect = Callable[[Principal], Lease]
+"""Takes one of the caller's connections; raises RateLimited."""
 
 PROTOCOL = "graphql-transport-ws"
 LONGEST_ID = 256
@@ -52,12 +57,14 @@ class WebSocketEndpoint:
         authenticator: Authenticator,
         *,
         accounting: Accounting | None = None,
+        connect: Connect | None = None,
         max_operations: int = 100,
         init_timeout: float = INIT_TIMEOUT,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
         self._accounting = accounting
+        self._connect = connect
         self._max_operations = max_operations
         self._init_timeout = init_timeout
 
@@ -69,7 +76,9 @@ class WebSocketEndpoint:
             await socket.close(4406, "Subprotocol not acceptable")
             return
         await socket.accept(PROTOCOL)
-        connection = _Connection(socket, self._service, self._authenticator, self._accounting, self._max_operations)
+        connection = _Connection(
+            socket, self._service, self._authenticator, self._accounting, self._connect, self._max_operations
+        )
         try:
             await connection.serve(self._init_timeout)
         except Refused as refused:
@@ -90,12 +99,15 @@ class _Connection:
         service: Service,
         authenticator: Authenticator,
         accounting: Accounting | None,
+        connect: Connect | None,
         max_operations: int,
     ) -> None:
         self._socket = socket
         self._service = service
         self._authenticator = authenticator
         self._accounting = accounting
+        self._connect = connect
+        self._lease: Lease | None = None
         self._max_operations = max_operations
         self._caller: Caller | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -113,12 +125,18 @@ class _Connection:
         if first.get("type") != "connection_init":
             raise Refused(4400, "Invalid message")
         self._caller = Caller(await self._authenticated(first.get("payload")))
+        try:
+            self._lease = self._connect(self._caller.who) if self._connect else None
+        except RateLimited:
+            raise Refused(4429, "Too many connections") from None
         await self._send({"type": "connection_ack"})
         while True:
             await self._handle(await self._frame())
 
     async def end(self) -> None:
         """Stop everything that runs."""
+        if self._lease is not None:
+            self._lease.release()
         running = list(self._running.values())
         for task in running:
             task.cancel()
