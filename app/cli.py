@@ -35,7 +35,9 @@ app = typer.Typer(
 )
 schema = typer.Typer(help="The printed schema.", no_args_is_help=True)
 sources = typer.Typer(help="The configured sources.", no_args_is_help=True)
+policy = typer.Typer(help="Who may see what.", no_args_is_help=True)
 app.add_typer(schema, name="schema")
+app.add_typer(policy, name="policy")
 app.add_typer(sources, name="sources")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
@@ -208,13 +210,56 @@ def schema_check(file: Annotated[Path, typer.Argument(help="The printed schema."
 
     if not file.is_file():
         raise ConfigurationError("schema", str(file), "there is no such file; make it with: schema print")
-    printed, code = file.read_text(encoding="utf-8"), print_schema()
+    _same(file, print_schema(), "The printed schema is not that of the code. Run: schema print")
+
+
+def _same(file: Path, code: str, otherwise: str) -> None:
+    """Fail and show the difference, unless a file holds what the code says."""
+    printed = file.read_text(encoding="utf-8") if file.is_file() else ""
     if printed == code:
         return
     lines = difflib.unified_diff(printed.splitlines(), code.splitlines(), str(file), "the code", lineterm="")
     print("\n".join(lines))
-    print("The printed schema is not that of the code. Run: schema print", file=sys.stderr)
+    print(otherwise, file=sys.stderr)
     raise typer.Exit(1)
+
+
+@policy.command("matrix")
+def policy_matrix(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Write the page of the documentation.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Every cell, as JSON.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Compare the page with the code.")] = False,
+    to: Annotated[Path, typer.Option(help="The page.")] = ROOT / "docs" / "policy-matrix.md",
+) -> None:
+    """Print who sees which field: roles by fields, with rows and masks."""
+    from app.schema import build_schema, policy_of
+    from app.schema.matrix import as_json, as_markdown, as_text
+
+    table = policy_of(build_schema())
+    if check:
+        _same(to, as_markdown(table), "The matrix is not that of the code. Look at what has changed, then run: "
+              "policy matrix --markdown")  # fmt: skip
+    elif json:
+        print(orjson.dumps(as_json(table), option=orjson.OPT_INDENT_2).decode())
+    elif markdown:
+        to.write_text(as_markdown(table), encoding="utf-8")
+        print(f"written: {to}", file=sys.stderr)
+    else:
+        print(as_text(table))
+
+
+@policy.command("why")
+def policy_why(
+    field: Annotated[str, typer.Argument(help="A field, such as Order.margin or CreditStatus.limit.")],
+    role: Annotated[list[str], typer.Option(help="The caller's role; may be given again.")],
+) -> None:
+    """Tell what a role gets of a field, and which declarations say so."""
+    from app.schema import build_schema
+    from app.schema.matrix import why
+    from app.schema.policy import declared_in, table_of
+
+    declared = declared_in(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
+    print(why(field, _roles(role), table_of(declared), declared))
 
 
 @sources.command("ping")

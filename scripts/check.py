@@ -81,6 +81,7 @@ STEPS: dict[str, Callable[[], Outcome]] = {
     "format": lambda: run(BIN / "ruff", "format", "--check", "--output-format=concise", "."),
     "layers": lambda: run(BIN / "lint-imports", "--no-logo"),
     "schema": lambda: run(PYTHON, "-P", "-m", "app.cli", "schema", "check"),
+    "policy": lambda: run(PYTHON, "-P", "-m", "app.cli", "policy", "matrix", "--check"),
     "contract": lambda: run(PYTHON, "scripts/openapi.py", "--check"),
     "docs": docs,
     "locks": lambda: run(PYTHON, "scripts/locks.py"),
