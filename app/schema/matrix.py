@@ -17,8 +17,9 @@ HEAD = """\
 Printed by `./run policy matrix --markdown` from what the schema declares; `./run check policy` fails while it differs.
 [Who may see what](policy.md) says how to read and how to change it.
 
-A cell says of which rows a role sees a field: `own` accounts, `assigned` ones, the `partner`'s, `approved` relations, or
-`all`; `-` is null with `FORBIDDEN`. A word in capitals is the mask through which the value is seen.
+A cell says of which rows a role sees a field: `own` accounts, `assigned` ones, the `partner`'s, `approved` relations,
+or `all`; `-` is null with `FORBIDDEN`. A word in capitals is the mask through which the value is seen. What is part of
+other types (`Money`, `Address`, `Ref`, ...) is for whoever may see the field that leads to it.
 """
 
 
@@ -123,9 +124,8 @@ def found(name: str, declared: Declarations) -> Key:
     further = sorted(key for key in declared.fields if key[0] in below and key[1] == steps[0])
     if len(further) == 1:
         return further[0]
-    cure = (
-        f"is one of several: {', '.join('.'.join(key) for key in further)}" if further else "is no field of the schema"
-    )
+    several = ", ".join(".".join(key) for key in further)
+    cure = f"is one of several: {several}" if further else "is no field of the schema"
     raise ConfigurationError("field", name, f"{cure}; name it as Type.field")
 
 

@@ -1,0 +1,226 @@
+"""Who may see what, written down from the words of the domain and not from the code: what the gateway is held to.
+
+Whoever widens a right changes it here as well, by hand.
+"""
+
+from __future__ import annotations
+
+from app.auth.principal import Role
+
+ALL = frozenset(Role)
+BUYERS = frozenset({Role.BUYER, Role.BUYER_ADMIN})
+REP, PARTNER, ADMIN = frozenset({Role.SALES_REP}), frozenset({Role.PARTNER}), frozenset({Role.BUYER_ADMIN})
+SERVICE = frozenset({Role.CSR, Role.CSR_LEAD})
+FINANCE, OPERATIONS = frozenset({Role.FINANCE}), frozenset({Role.OPERATIONS})
+
+CUSTOMER = BUYERS | REP | SERVICE | FINANCE | PARTNER
+AMOUNTS = ADMIN | REP | SERVICE | FINANCE
+PRICE = BUYERS | PARTNER | REP
+BREAKDOWN = REP | SERVICE | OPERATIONS
+ORDER = BUYERS | PARTNER | REP | SERVICE | OPERATIONS | FINANCE
+SHIPMENT = BUYERS | PARTNER | REP | SERVICE | OPERATIONS
+INVOICE = ADMIN | FINANCE | SERVICE
+SUMS = INVOICE | REP
+RETURN = BUYERS | SERVICE | OPERATIONS | FINANCE
+COST = FINANCE | {Role.CSR_LEAD}
+STAFF = REP | SERVICE | FINANCE | OPERATIONS | {Role.ADMIN}
+
+Fields = dict[str, frozenset[Role]]
+
+PARTS: dict[str, str] = {
+    "Address": "lines city region postalCode country",
+    "Dimensions": "length width height lengthUnit weight weightUnit",
+    "Freshness": "source asOf cached degraded maxAge reason",
+    "Hazmat": "unNumber hazardClass packingGroup",
+    "ItemAttribute": "code value unit",
+    "ItemConnection": "edges nodes pageInfo totalCount",
+    "ItemEdge": "cursor node",
+    "ItemMedia": "url kind alt",
+    "Money": "amount currency",
+    "PageInfo": "hasNextPage hasPreviousPage startCursor endCursor",
+    "Party": "name address",
+    "Promise": "requested confirmed unconfirmedQuantity binding reason freshness",
+    "PromisePart": "quantity shipDate warehouse item",
+    "PromiseRequest": "quantity uom date",
+    "Ref": "system id",
+    "Supply": "date delta kind",
+    "UomConversion": "code name numerator denominator isBase isSales isStock minimum increment",
+}
+"""For everybody: reference data, and what is reached through a field that says itself who may see it."""
+
+REFERENCE: dict[str, Fields] = {
+    "Availability": {
+        "uom at atp projected supply freshness item warehouse": ALL,
+        "breakdown": BREAKDOWN,
+    },
+    "AvailabilityBreakdown": {
+        "onHand reserved allocated qualityHold safetyStock inTransfer inbound backordered": BREAKDOWN
+    },
+    "Item": {
+        "id sku name status gtin manufacturerPart category baseUom uoms hazmat dimensions refs description": ALL,
+        "attributes media relations availability": ALL,
+        "customerPartNumber": CUSTOMER,
+        "cost": COST,
+        "contractPrice": PRICE,
+    },
+    "ItemCost": {"unitCost marginFloor freshness": COST},
+    "Viewer": {"subject roles": ALL, "customers": CUSTOMER},
+    "Warehouse": {"id code name region refs": ALL, "kind": STAFF},
+    "Query": {
+        "me node nodes item itemsBySku items warehouses promise": ALL,
+        "customer customers": CUSTOMER,
+        "order": ORDER,
+        "shipment": SHIPMENT,
+        "priceAndAvailability": PRICE,
+    },
+}
+"""Not bound to accounts, but for the fields below."""
+
+OF_ACCOUNTS = {
+    "Item.customerPartNumber",
+    "Item.contractPrice",
+    "Viewer.customers",
+    "Query.customer",
+    "Query.customers",
+    "Query.order",
+    "Query.shipment",
+    "Query.priceAndAvailability",
+}
+
+RELATIONS: dict[str, Fields] = {"ItemRelation": {"type ratio approved priority item": ALL}}
+"""Buyers and partners are shown approved ones only."""
+
+OF_APPROVED = {"Item.relations"}
+
+ACCOUNTS: dict[str, Fields] = {
+    "ContractPrice": {
+        "uom quantity unitPrice priceUnit net currency listPrice discountPercent breaks reason": PRICE,
+        "validFrom validTo authority quotedAt proofId freshness item": PRICE,
+    },
+    "PriceBreak": {"minimum unitPrice": PRICE},
+    "PriceReason": {"rule contract priceList certainty": PRICE},
+    "PricedLine": {"outcome message item quantity uom price availability substitutes": PRICE},
+    "CreditStatus": {
+        "state checkedAt freshness": CUSTOMER,
+        "limit exposure available overdue reason": AMOUNTS,
+    },
+    "Customer": {
+        "id number name status class salesRep currency paymentTerms taxProfile billTo shipTos refs": CUSTOMER,
+        "parent creditStatus orders": CUSTOMER,
+    },
+    "CustomerConnection": {"edges nodes pageInfo totalCount": CUSTOMER},
+    "CustomerEdge": {"cursor node": CUSTOMER},
+    "CustomerLocation": {"id kind name address gln taxProfile defaultWarehouse": CUSTOMER},
+    "PaymentTerms": {"code name netDays discountPercent discountDays": CUSTOMER},
+    "TaxProfile": {"area liable registrationNumber exemptions": CUSTOMER},
+    "Order": {
+        "id number customerPo channel status rawStatus orderedAt updatedAt billTo shipTo currency total totals": ORDER,
+        "lines holds exceptions history freshness refs statusBySource warehouse": ORDER,
+        "terms customer": CUSTOMER,
+        "shipments": SHIPMENT,
+        "invoices": SUMS,
+        "returns": RETURN,
+    },
+    "OrderConnection": {"edges nodes pageInfo totalCount": ORDER},
+    "OrderEdge": {"cursor node": ORDER},
+    "OrderException": {"code message lineNumber since": ORDER},
+    "OrderHold": {"kind reason since": ORDER},
+    "OrderLine": {
+        "number description uom quantity confirmedQuantity shippedQuantity invoicedQuantity": ORDER,
+        "backorderedQuantity cancelledQuantity returnedQuantity unitPrice total substitutionFor": ORDER,
+        "scheduleLines item requestedItem availability": ORDER,
+        "contractPrice": PRICE,
+    },
+    "OrderSourceStatus": {"system status rawStatus at": ORDER},
+    "OrderStatusChange": {"system status rawStatus at": ORDER},
+    "OrderTotals": {"net tax shipping total": ORDER, "margin": FINANCE},
+    "ScheduleLine": {"requestedDate confirmedDate quantity": ORDER},
+    "Package": {"sscc trackingNumber dimensions items": SHIPMENT},
+    "PackageItem": {"lineNumber sku quantity lot serial expiry": SHIPMENT},
+    "ProofOfDelivery": {"signedBy at url": SHIPMENT},
+    "Shipment": {
+        "id refs carrier service trackingNumber trackingUrl shippedAt eta status rawStatus cancelled": SHIPMENT,
+        "incident lines packages asn proofOfDelivery orderNumbers freshness order warehouse events": SHIPMENT,
+        "customer": SHIPMENT - OPERATIONS,
+    },
+    "ShipmentEta": {"promised carrier": SHIPMENT},
+    "ShipmentIncident": {"party reason": SHIPMENT},
+    "ShipmentLine": {"order lineNumber sku quantity": SHIPMENT},
+    "ShipmentUpdate": {"cursor at shipment": SHIPMENT},
+    "UpdatesLost": {"cursor from to reason": SHIPMENT},
+    "Subscription": {"shipmentUpdates": SHIPMENT},
+    "TrackingEvent": {"sequence at recordedAt status location description rawCode source": SHIPMENT},
+    "Invoice": {
+        "kind net tax total freshness": SUMS,
+        "number status rawStatus orderNumbers invoicedOn due open priceMatches lines refs": INVOICE,
+    },
+    "InvoiceLine": {"lineNumber sku description quantity uom unitPrice total": INVOICE},
+    "Return": {"number reason shipmentState creditState creditMemo lines freshness": RETURN},
+    "ReturnLine": {"lineNumber sku quantity uom": RETURN},
+}
+"""Rows of accounts."""
+
+MASKED: dict[str, tuple[str, frozenset[Role]]] = {
+    "TaxProfile.registrationNumber": ("LAST4", ALL - FINANCE),
+    "Shipment.trackingNumber": ("LAST4", OPERATIONS),
+    "Shipment.trackingUrl": ("HIDDEN", OPERATIONS),
+    "Package.trackingNumber": ("LAST4", OPERATIONS),
+    "ProofOfDelivery.signedBy": ("INITIALS", REP | OPERATIONS),
+    "ProofOfDelivery.url": ("HIDDEN", REP | OPERATIONS),
+}
+"""The masks, and the roles that see through them."""
+
+REACH = {
+    Role.BUYER: "own",
+    Role.BUYER_ADMIN: "own",
+    Role.PARTNER: "partner",
+    Role.SALES_REP: "assigned",
+    Role.CSR: "all",
+    Role.CSR_LEAD: "all",
+    Role.FINANCE: "all",
+    Role.OPERATIONS: "all",
+    Role.ADMIN: "all",
+}
+
+INPUTS = {"CustomerKey": CUSTOMER}
+"""What not everybody may ask by."""
+
+Cell = dict[str, str | None] | None
+
+
+def _roles() -> dict[str, frozenset[Role]]:
+    declared = REFERENCE | RELATIONS | ACCOUNTS | {name: {fields: ALL} for name, fields in PARTS.items()}
+    return {
+        f"{name}.{field}": roles
+        for name, groups in declared.items()
+        for fields, roles in groups.items()
+        for field in fields.split()
+    }
+
+
+ROLES = _roles()
+"""Every field, and who may see it."""
+
+
+def _reach(field: str, role: Role) -> str:
+    name = field.partition(".")[0]
+    if name in ACCOUNTS or field in OF_ACCOUNTS:
+        return REACH[role]
+    if name in RELATIONS or field in OF_APPROVED:
+        return "approved" if role in BUYERS | PARTNER else "all"
+    return "all"
+
+
+def _mask(field: str, role: Role) -> str | None:
+    mask, through = MASKED.get(field, (None, ALL))
+    return mask if role in through else None
+
+
+CELLS: dict[str, dict[str, Cell]] = {
+    field: {
+        role.value: {"rows": _reach(field, role), "mask": _mask(field, role)} if role in roles else None
+        for role in Role
+    }
+    for field, roles in ROLES.items()
+}
+"""What each role gets of each field: None where it is refused."""

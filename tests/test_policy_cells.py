@@ -1,0 +1,173 @@
+"""Every field for every role over real servers, by both engines, held to a table that was written by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+
+from app.auth.principal import UNRESTRICTED, Principal, Role
+from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.execution.engine import Request
+from app.execution.plans import PlanEngine
+from app.planning import Explainer
+from app.sandbox import Sandbox
+from app.schema import build_schema, policy_of
+from app.settings import Settings
+from app.sources import connect_all
+from app.sources.identity import node_id
+from app.sources.model import Assumptions
+from tests.consumers import VARIABLES
+from tests.gateway import Graph, document, gateway, signed
+from tests.policy_table import CELLS, INPUTS, MASKED, ROLES
+from tests.policy_walk import ACCOUNTS, UNSERVED, cells_of, walk
+
+SCHEMA = build_schema()
+
+UNREACHED = {
+    Role.OPERATIONS: {"OrderConnection", "OrderEdge"},
+    Role.ADMIN: {"Address", "Money", "Party"},
+}
+"""Parts of things that the role may not see, and orders in the list of a customer."""
+
+VALUES: dict[str, tuple[str | None, str | None]] = {
+    "TaxProfile.registrationNumber": ("99-0000001", "****0001"),
+    "Shipment.trackingNumber": ("1ZSB001000401", "****0401"),
+    "Shipment.trackingUrl": ("https://track.example.com/1ZSB001000401", None),
+    "Package.trackingNumber": ("1ZSB001000401-1", "****01-1"),
+    "ProofOfDelivery.signedBy": ("Receiving 6", "R. 6."),
+}
+"""What is seen whole, and what through the mask."""
+
+NOWHERE = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
+SETTINGS = Settings(sources=sandbox_sources(NOWHERE, "none"), domains=SANDBOX_DOMAINS)
+HEADERS = {role: signed(role) if role in UNRESTRICTED else signed(role, *ACCOUNTS) for role in Role}
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """GraphQL over HTTP by POST."""
+
+    graph: Graph
+
+    async def ask(self, query: str, role: Role) -> dict[str, Any]:
+        return await self.graph.ask(query, who=HEADERS[role])
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """GraphQL over HTTP by GET."""
+
+    graph: Graph
+
+    async def ask(self, query: str, role: Role) -> dict[str, Any]:
+        return (await self.graph.client.get("/graphql", params={"query": query}, headers=HEADERS[role])).json()
+
+
+TRANSPORTS = {"post": Post, "get": Get}
+"""Others are added here: anything with `ask(query, role)`."""
+
+
+def test_table_of_the_code_is_the_one_written_by_hand() -> None:
+    table = policy_of(SCHEMA)
+    assert cells_of(table) == CELLS
+    assert {name: frozenset(roles) for name, roles in table.inputs.items()} == INPUTS
+
+
+@pytest.mark.parametrize("transport", sorted(TRANSPORTS))
+@pytest.mark.parametrize("engine", ["plan", "reference"])
+async def test_every_field_answers_or_is_refused_as_the_table_says(
+    dated_sandbox: Sandbox, engine: Literal["plan", "reference"], transport: str, record_property: Any
+) -> None:
+    async with gateway(dated_sandbox, engine=engine) as graph:
+        asked = TRANSPORTS[transport](graph)
+        walks = dict(zip(Role, await asyncio.gather(*(walk(asked, role) for role in Role)), strict=True))
+    assert [wrong for found in walks.values() for wrong in found.wrong] == []
+    served = {key for key in CELLS if key.partition(".")[0] not in UNSERVED}
+    for role, found in walks.items():
+        assert found.empty == set(), f"{role}: nothing to see at the end of the way"
+        assert set(found.cells) == served
+        assert found.unreached == UNREACHED.get(role, set())
+        for key, (whole, masked) in VALUES.items():
+            if role in ROLES[key]:
+                assert found.values[key] == {masked if role in MASKED[key][1] else whole}, f"{role}: {key}"
+    record_property("cells", sum(len(found.cells) for found in walks.values()))
+
+
+KINDS = {
+    "Customer": (node_id("Customer", "CUST-0001"), node_id("Customer", "CUST-9999")),
+    "Order": (node_id("Order", "erp", "500040"), node_id("Order", "erp", "999999")),
+    "Shipment": (node_id("Shipment", "logistics", "shp-014986"), node_id("Shipment", "logistics", "shp-914986")),
+}
+"""An id of something that exists, and one of something that does not, for each type that not everybody may see."""
+
+
+@pytest.mark.parametrize("engine", ["plan", "reference"])
+async def test_node_of_a_refused_type_is_forbidden_whether_it_exists_or_not(
+    dated_sandbox: Sandbox, engine: Literal["plan", "reference"]
+) -> None:
+    query = "query($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } }"
+    refused = 0
+    async with gateway(dated_sandbox, engine=engine) as graph:
+        for role, (kind, ids) in itertools.product(Role, KINDS.items()):
+            if role in ROLES[f"{kind}.id"]:
+                continue
+            answers = [await graph.ask(query, {"id": one}, who=HEADERS[role]) for one in ids]
+            assert answers[0] == answers[1]
+            assert answers[0]["data"] == {"node": None, "nodes": [None]}
+            codes = {tuple(error["path"]): error["extensions"]["code"] for error in answers[0]["errors"]}
+            assert codes == {("node",): "FORBIDDEN", ("nodes", 0): "FORBIDDEN"}
+            refused += 1
+    assert refused == 5
+
+
+PART = '{customerPart: {customer: {number: "CUST-0001"}, number: "C01-0007"}}'
+PO = '{customerPo: {customer: {number: "CUST-0001"}, number: "PO-0001-00040"}}'
+ASKED = {
+    "item": f"{{ item(by: {PART}) {{ sku }} }}",
+    "order": f"{{ order(by: {PO}) {{ number }} }}",
+    "promise": f"{{ promise(quantity: 1, item: {PART}) {{ reason }} }}",
+}
+
+
+@pytest.mark.parametrize("engine", ["plan", "reference"])
+@pytest.mark.parametrize("field", sorted(ASKED))
+async def test_nobody_learns_by_asking_what_he_may_not_see(
+    dated_sandbox: Sandbox, engine: Literal["plan", "reference"], field: str
+) -> None:
+    """Whose an order is and what a customer calls an item can be asked by those only who may see customers."""
+    key = "ItemKey" if field != "order" else "OrderKey"
+    by = {"customer": {"number": "CUST-0001"}, "number": "PO-0001-00040" if field == "order" else "C01-0007"}
+    given = {"by": {"customerPo" if field == "order" else "customerPart": by}}
+    argument = "item: $by, quantity: 1" if field == "promise" else "by: $by"
+    asked = [(ASKED[field], {}), (f"query($by: {key}!) {{ {field}({argument}) {{ __typename }} }}", given)]
+    async with gateway(dated_sandbox, engine=engine) as graph:
+        for query, variables in asked:
+            for role in Role:
+                answer = await graph.ask(query, variables, who=HEADERS[role])
+                if role in INPUTS["CustomerKey"]:
+                    assert answer["data"][field] is not None
+                    assert "errors" not in answer
+                else:
+                    assert answer["data"] == {field: None}
+                    (error,) = answer["errors"]
+                    assert (error["path"], error["extensions"]) == ([field], {"code": "FORBIDDEN"})
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_explanation_names_what_is_refused(role: Role) -> None:
+    sources = connect_all(SETTINGS)
+    engine = PlanEngine(SCHEMA._schema)
+    explainer = Explainer(SETTINGS, sources, engine, policy_of(SCHEMA))
+    who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
+    try:
+        for name, variables in VARIABLES.items():
+            operation = engine.prepare(Request(document(name), None, variables))
+            selected = {f"{type_}.{one}" for type_, names in operation.selection.items() for one in names}
+            found = await explainer.explain(operation, who, Assumptions())
+            assert found.refused == tuple(sorted(key for key in selected & set(ROLES) if role not in ROLES[key]))
+    finally:
+        await sources.close()
