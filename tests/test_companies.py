@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Literal
+import re
+from collections.abc import Coroutine, Sequence
+from typing import Any, Literal, TypeVar
 
 import orjson
 import pytest
@@ -17,9 +19,21 @@ from tests.test_row_scope import CASES, STRANGERS, answered
 
 OWNER = signed(Role.SALES_REP, "CUST-0001", "CUST-0016", "CUST-0057")
 ROUNDS = 20
+T = TypeVar("T")
 
 pytestmark = pytest.mark.parametrize("engine", ["plan", "reference"])
 Engine = Literal["plan", "reference"]
+
+
+async def at_once(asked: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """All answers, so many under way together as the backends take."""
+    places = asyncio.Semaphore(8)
+
+    async def one(asking: Coroutine[Any, Any, T]) -> T:
+        async with places:
+            return await asking
+
+    return await asyncio.gather(*map(one, asked))
 
 
 async def test_foreign_rows_stay_absent_while_their_owner_reads_them(dated_sandbox: Sandbox, engine: Engine) -> None:
@@ -42,7 +56,7 @@ async def test_foreign_rows_stay_absent_while_their_owner_reads_them(dated_sandb
         asked = [stranger(case, name) for case, name in missing] + [owner(case) for case in CASES for _ in STRANGERS]
         random.Random(engine).shuffle(asked)
         assert len(asked) == 2 * len(CASES) * len(STRANGERS) >= 200
-        assert all(await asyncio.gather(*asked))
+        assert all(await at_once(asked))
 
 
 async def test_two_companies_that_ask_at_once_each_get_their_own(dated_sandbox: Sandbox, engine: Engine) -> None:
@@ -58,8 +72,9 @@ async def test_two_companies_that_ask_at_once_each_get_their_own(dated_sandbox: 
         assert alone["customer_card", "CUST-0001"] != alone["customer_card", "CUST-0002"]
         mixed = asks * ROUNDS
         random.Random(engine).shuffle(mixed)
-        answers = await asyncio.gather(*(body(graph, *one) for one in mixed))
-        assert all(text == alone[name, number] for (name, number, _), text in zip(mixed, answers, strict=True))
+        answers = await at_once([body(graph, *one) for one in mixed])
+        for (name, number, _), text in zip(mixed, answers, strict=True):
+            assert text == alone[name, number]
 
 
 async def test_cursor_of_the_other_company_shows_nothing_of_it(dated_sandbox: Sandbox, engine: Engine) -> None:
@@ -75,8 +90,9 @@ async def test_cursor_of_the_other_company_shows_nothing_of_it(dated_sandbox: Sa
 
 
 async def body(graph: Graph, name: str, number: str, who: dict[str, str]) -> bytes:
-    """The data of a consumer's document for a customer."""
+    """The data of a consumer's document for a customer, but for the moments of reading."""
     variables = VARIABLES[name] | ({"customer": {"number": number}} if "customer" in VARIABLES[name] else {})
     if "orders" in variables:
         variables["orders"] = 3
-    return orjson.dumps((await graph.ask(document(name), variables, who=who))["data"])
+    text = orjson.dumps((await graph.ask(document(name), variables, who=who))["data"])
+    return re.sub(rb'"(checkedAt|asOf)":"[^"]+"', b"", text)

@@ -42,7 +42,7 @@ VALUES: dict[str, tuple[str | None, str | None]] = {
 }
 """What is seen whole, and what through the mask."""
 
-NOWHERE = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
+NOWHERE: dict[str, str] = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
 SETTINGS = Settings(sources=sandbox_sources(NOWHERE, "none"), domains=SANDBOX_DOMAINS)
 HEADERS = {role: signed(role) if role in UNRESTRICTED else signed(role, *ACCOUNTS) for role in Role}
 

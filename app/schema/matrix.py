@@ -130,9 +130,11 @@ def found(name: str, declared: Declarations) -> Key:
 
 
 def _walk(type_name: str, steps: list[str], leads: Mapping[Key, str]) -> Iterator[Key]:
-    for last, step in zip((False,) * (len(steps) - 1) + (True,), steps, strict=True):
-        if (type_name, step) not in leads:
+    key = None
+    for step in steps:
+        key = type_name, step
+        if key not in leads:
             return
-        if last:
-            yield type_name, step
-        type_name = leads[type_name, step]
+        type_name = leads[key]
+    if key is not None:
+        yield key
