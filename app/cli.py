@@ -17,6 +17,7 @@ import typer
 
 from app.auth.principal import Principal, Role
 from app.cli_audit import audit
+from app.cli_documents import check_against_documents, documents
 from app.cli_keys import keys
 from app.errors import ConfigurationError, TradegraphError
 from app.settings import Settings
@@ -41,6 +42,7 @@ app.add_typer(policy, name="policy")
 app.add_typer(sources, name="sources")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
+app.add_typer(documents, name="documents")
 
 Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
 DataDir = Annotated[Path, typer.Option(help="Where the demo keeps its data and its key.")]
@@ -122,30 +124,19 @@ def explain(
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a tree.")] = False,
 ) -> None:
     """Tell what a document will ask of the sources, without asking them. Without settings: of the demo's sandbox."""
+    from app.demo import settings_or_sandbox
     from app.planning import explained, verdict
     from app.sources.model import Assumptions
 
     who = _principal(role or ["csr"], customer or [])
     given, assume = _variables(variables), Assumptions(lines=lines)
-    settings = _settings_for(config)
+    settings = settings_or_sandbox(config)
     found = _refusals_told(lambda: explained(settings, _text(file), given, who, operation=operation, assume=assume))
     if json:
         print(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2).decode())
     else:
         print(found.as_text())
         print(verdict(settings, found, who))
-
-
-def _settings_for(config: Path | None) -> Settings:
-    """The configured settings; without any, those of the demo's sandbox, which need not run."""
-    from app.demo import SANDBOX_DOMAINS, sandbox_sources
-    from app.settings import load
-
-    settings = load(config)
-    if settings.sources:
-        return settings
-    nowhere: dict[str, str] = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
-    return Settings(sources=sandbox_sources(nowhere, "none"), domains=SANDBOX_DOMAINS)
 
 
 def _text(file: Path) -> str:
@@ -204,10 +195,29 @@ def schema_print(
 
 
 @schema.command("check")
-def schema_check(file: Annotated[Path, typer.Argument(help="The printed schema.")] = ROOT / "schema.graphql") -> None:
-    """Compare the printed schema with the code; fails and shows the difference where there is one."""
-    from app.schema import print_schema
+def schema_check(
+    file: Annotated[Path, typer.Argument(help="The printed schema.")] = ROOT / "schema.graphql",
+    against: Annotated[
+        str | None, typer.Option(help="documents: tell which published ones this schema breaks.")
+    ] = None,
+    old: Annotated[Path | None, typer.Option("--from", help="With --against: the schema that is served now.")] = None,
+    config: Config = None,
+    data_dir: Annotated[Path | None, typer.Option(help="With --against: where the documents are kept.")] = None,
+) -> None:
+    """Compare the printed schema with the code; fails and shows the difference where there is one, and where something
+    is deprecated without a day of removal."""
+    from app.publishing.breaking import undated
+    from app.schema import build_schema, print_schema
 
+    if against not in {None, "documents"}:
+        raise ConfigurationError("--against", against, "choose documents")
+    if against is not None:
+        check_against_documents(old, config, data_dir)
+        return
+    if names := undated(build_schema()._schema):  # noqa: SLF001 - no other way to graphql-core's
+        print(f"deprecated without a day of removal: {', '.join(names)}", file=sys.stderr)
+        print("End the reason with it, such as: Use b instead. Removal: 2027-06-01.", file=sys.stderr)
+        raise typer.Exit(1)
     if not file.is_file():
         raise ConfigurationError("schema", str(file), "there is no such file; make it with: schema print")
     _same(file, print_schema(), "The printed schema is not that of the code. Run: schema print")

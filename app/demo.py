@@ -20,7 +20,16 @@ from pydantic import SecretStr
 from app.auth.demo import demo_auth, issue_demo_token
 from app.auth.principal import UNRESTRICTED, Role
 from app.errors import ConfigurationError
-from app.settings import Domain, DomainSettings, LogSettings, ServerSettings, Settings, SourceSettings, StockDomain
+from app.settings import (
+    Domain,
+    DomainSettings,
+    LogSettings,
+    ServerSettings,
+    Settings,
+    SourceSettings,
+    StockDomain,
+    load,
+)
 
 Backends = Literal["sandbox", "real"]
 
@@ -121,6 +130,15 @@ def running(backends: Backends, data_dir: Path) -> Iterator[tuple[Mapping[str, S
     else:
         with _real_systems(data_dir / "backends"):
             yield REAL_SOURCES, REAL_DOMAINS
+
+
+def settings_or_sandbox(config: Path | None) -> Settings:
+    """The configured settings; without sources, with those of the demo's sandbox, which need not run."""
+    settings = load(config)
+    if settings.sources:
+        return settings
+    nowhere: dict[str, str] = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
+    return settings.model_copy(update={"sources": sandbox_sources(nowhere, "none"), "domains": SANDBOX_DOMAINS})
 
 
 def sandbox_sources(urls: Mapping[str, str], token: str) -> dict[str, SourceSettings]:

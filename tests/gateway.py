@@ -112,11 +112,10 @@ async def gateway(
     settings = Settings(
         auth=AUTH,
         demo=True,
-        data_dir=Path(folder.name),
         server=ServerSettings(request_timeout=request_timeout),
         sources=connected,
         domains=SANDBOX_DOMAINS,
-        **{"documents": DocumentSettings(trusted_roles=()), **changed},
+        **{"data_dir": Path(folder.name), "documents": DocumentSettings(trusted_roles=()), **changed},
     )
     headers = {"authorization": f"Bearer {sandbox.token}"}
     backends = {

@@ -65,7 +65,7 @@ async def test_document_comes_back_as_it_was_kept(connect: Connect):
         operations=("Größe",),
         aliases=("9a0364b9e99bb480dd25e1f0284c8555",),
         contact="edi@acme.example.com",
-        role="partner",
+        roles=("partner", "buyer"),
         state=State.RETIRED,
         cost=42,
         retires=date(2027, 6, 1),

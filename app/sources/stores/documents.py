@@ -24,7 +24,7 @@ class State(StrEnum):
 class StoredDocument(Struct, frozen=True, kw_only=True):
     """A document of one client, in one version of its application; "" where versions are not told apart.
 
-    `cost` is that of its dearest operation, known once it was published; `role` is the one it was checked for.
+    `cost` is that of its dearest operation, known once it was published; `roles` are those of its callers.
     `aliases` are ids that its client's tools gave it. `retires` is the day from which it is refused.
     """
 
@@ -35,7 +35,7 @@ class StoredDocument(Struct, frozen=True, kw_only=True):
     operations: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     contact: str = ""
-    role: str = "partner"
+    roles: tuple[str, ...] = ("partner",)
     state: State = State.DRAFT
     cost: int | None = None
     created: datetime

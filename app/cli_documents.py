@@ -1,0 +1,263 @@
+"""`./run documents`: the trusted documents of partners and apps, and what a new schema would do to them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import orjson
+import typer
+
+from app.auth.principal import Role
+from app.errors import ConfigurationError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from app.publishing.shelf import Shelf
+    from app.settings import Settings
+    from app.sources.stores.documents import DocumentStore, StoredDocument
+
+T = TypeVar("T")
+
+CLIENT = re.compile(r"[^\s\x00-\x1f\x7f*?]{1,128}")
+
+documents = typer.Typer(help="The trusted documents of partners and apps.", no_args_is_help=True)
+
+Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
+DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
+Client = Annotated[str, typer.Option(help="Whose documents: the client that a credential names.")]
+Version = Annotated[str | None, typer.Option("--app-version", help="The version of the client's application.")]
+IDs = Annotated[
+    list[str] | None, typer.Option("--id", help="A document, by its id or the first of it; may be repeated.")
+]
+
+
+@documents.command()
+def add(
+    paths: Annotated[list[Path], typer.Argument(help="Documents, folders of them, or manifests.")],
+    client: Client,
+    contact: Annotated[str, typer.Option(help="Whom to call about them, such as edi@acme.example.com.")] = "",
+    app_version: Version = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="A role of its callers, partner without; rights are checked for all of them."),
+    ] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Keep documents as drafts: .graphql files, folders of them, manifests of Apollo, Relay or graphql-codegen."""
+    from app.publishing.manifests import Unreadable, read_all
+    from app.publishing.shelf import Owner
+
+    for name in role or ():
+        if name not in set(Role):
+            raise ConfigurationError("--role", name, f"choose from {', '.join(Role)}")
+    owner = Owner(_client(client), app_version or "", contact, tuple(role or (Role.PARTNER.value,)))
+    try:
+        found = read_all(paths)
+    except Unreadable as error:
+        raise _failed(str(error)) from None
+    kept = _on_shelf(config, data_dir, lambda shelf: shelf.add(found, owner))
+    print(f"kept: {len(kept)} of {client}, {sum(one.state == 'draft' for one in kept)} of them drafts")
+
+
+@documents.command()
+def publish(
+    client: Client,
+    ids: IDs = None,
+    app_version: Version = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Publish the drafts of a client, or the documents named: all of them, if each is valid and within the client's
+    rights and cost."""
+    wanted = _wanted(ids, app_version)
+    passed = _on_shelf(
+        config,
+        data_dir,
+        lambda shelf: shelf.publish(lambda one: wanted(one) and (bool(ids) or one.state == "draft"), client),
+    )
+    _none_is_a_fault(passed, client, ids, "no drafts; add some: ./run documents add")
+    for one in passed:
+        print(f"published: {one.id}  {one.name}  cost {one.cost}")
+
+
+@documents.command()
+def retire(
+    client: Client,
+    ids: IDs = None,
+    app_version: Version = None,
+    on: Annotated[str | None, typer.Option(help="The day from which they are refused; today without.")] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Refuse documents from a day on, named by id or by version. Until then answers carry that day."""
+    if not ids and app_version is None:
+        raise ConfigurationError("documents retire", client, "name documents by --id, or --app-version")
+    day = _day(on)
+    retired = _on_shelf(config, data_dir, lambda shelf: shelf.retire(_wanted(ids, app_version), client, day))
+    _none_is_a_fault(retired, client, ids, "nothing published of that version; see ./run documents list")
+    for one in retired:
+        print(f"retired from {day}: {one.id}  {one.name}")
+
+
+@documents.command("list")
+def list_documents(
+    client: Annotated[str | None, typer.Option(help="Only those of this client.")] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON, texts included, instead of a table.")] = False,
+) -> None:
+    """Print what is kept."""
+    kept = run_with_store(_settings(config, data_dir), lambda store: store.all(client))
+    if json:
+        import msgspec
+
+        print(orjson.dumps([msgspec.to_builtins(one) for one in kept], option=orjson.OPT_INDENT_2).decode())
+        return
+    rows = [("CLIENT", "VERSION", "STATE", "RETIRES", "COST", "NAME", "CONTACT", "ID")]
+    rows += [
+        (one.client, one.version, one.state, str(one.retires or ""), str(one.cost or ""), one.name, one.contact, one.id)
+        for one in kept
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@documents.command()
+def check(
+    client: Annotated[str | None, typer.Option(help="Only those of this client.")] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Check anew all documents that are answered today; fails if one would not be published any more."""
+    count, faults = _on_shelf(config, data_dir, lambda shelf: shelf.check(client, _day(None)))
+    if faults:
+        raise _failed("\n".join(map(str, faults)))
+    print(f"checked: {count}, all as they should be")
+
+
+def check_against_documents(old: Path | None, config: Path | None, data_dir: Path | None) -> None:
+    """For `schema check --against documents`: tell what this code's schema would break; exits with 1 for anything."""
+    from graphql import GraphQLError, build_schema
+
+    from app import schema
+    from app.publishing.breaking import breaking_changes, broken_documents, deprecated_in, removed_early
+    from app.publishing.shelf import is_answered
+
+    new, today = schema.build_schema()._schema, _day(None)  # noqa: SLF001 - no other way to graphql-core's
+    try:
+        before = build_schema(old.read_text(encoding="utf-8"), assume_valid=True) if old else None
+    except (OSError, UnicodeDecodeError, GraphQLError) as error:
+        raise ConfigurationError("--from", str(old), f"is no schema that can be read ({error})") from None
+    kept = run_with_store(_settings(config, data_dir), lambda store: store.all())
+    answered = [one for one in kept if is_answered(one, today)]
+    lines: list[str] = []
+    for broken in broken_documents(answered, new, before):
+        lines.append(f"breaks {_label(broken.document)}")
+        lines += [f"    {reason}" for reason in broken.reasons]
+    if before is not None:
+        lines += [f"too early: {text}" for text in removed_early(before, new, today)]
+        for text in breaking_changes(before, new):
+            print(f"not compatible: {text}")
+    for one in answered:
+        for field, day in deprecated_in(one, new).items() if not lines else ():
+            print(f"uses {field}, which goes on {day}: {_label(one)}")
+    if lines:
+        raise _failed("\n".join(lines))
+    print(f"{len(answered)} documents are answered as before")
+
+
+def _label(one: StoredDocument) -> str:
+    version = f" {one.version}" if one.version else ""
+    return f"{one.name} ({one.id[:19]}) of {one.client}{version}, contact: {one.contact or 'none'}"
+
+
+def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable[T]]) -> T:
+    """Do something with the configured store."""
+    from app.sources.stores import connect_documents
+    from app.sources.stores.documents import StoreChanged
+
+    async def run() -> T:
+        store = connect_documents(settings)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(run())
+    except StoreUnavailable as error:
+        raise ConfigurationError(
+            "documents.store", settings.documents.store, f"cannot be used: {error.detail}"
+        ) from None
+    except StoreChanged:
+        raise _failed(
+            "Somebody else changed documents at the same moment; nothing was written. Run it again."
+        ) from None
+
+
+def _on_shelf(config: Path | None, data_dir: Path | None, work: Callable[[Shelf], Awaitable[T]]) -> T:
+    from app.publishing.checks import Checker
+    from app.publishing.shelf import Refused, Shelf
+    from app.sources.common import utc_now
+
+    settings = _settings(config, data_dir)
+
+    async def run(store: DocumentStore) -> T:
+        async with Checker(settings) as checker:
+            return await work(Shelf(store, checker, utc_now))
+
+    try:
+        return run_with_store(settings, run)
+    except Refused as refused:
+        raise _failed(str(refused)) from None
+
+
+def _settings(config: Path | None, data_dir: Path | None) -> Settings:
+    from app.demo import settings_or_sandbox
+
+    settings = settings_or_sandbox(config)
+    return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
+
+
+def _wanted(ids: list[str] | None, version: str | None) -> Callable[[StoredDocument], bool]:
+    def named(one: StoredDocument) -> bool:
+        known = [*one.ids, one.id.removeprefix("sha256:")]
+        return not ids or any(name.startswith(id_) for id_ in ids for name in known)
+
+    return lambda one: named(one) and version in {None, one.version}
+
+
+def _none_is_a_fault(found: list[StoredDocument], client: str, ids: list[str] | None, otherwise: str) -> None:
+    if not found:
+        raise ConfigurationError(
+            "--client",
+            client,
+            f"has no such document as {ids[0]}; see ./run documents list" if ids else f"has {otherwise}",
+        )
+
+
+def _client(name: str) -> str:
+    if not CLIENT.fullmatch(name):
+        raise ConfigurationError("--client", name[:80], "must be the client that its credentials name, without spaces")
+    return name
+
+
+def _day(text: str | None) -> date:
+    from app.sources.common import utc_now
+
+    try:
+        return date.fromisoformat(text) if text else utc_now().date()
+    except ValueError:
+        raise ConfigurationError("--on", text, "is no day; write it as 2027-06-01") from None
+
+
+def _failed(text: str) -> typer.Exit:
+    print(text, file=sys.stderr)
+    return typer.Exit(1)

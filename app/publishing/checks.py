@@ -1,0 +1,155 @@
+"""What a document has to pass before it is published: it is valid, within its client's rights, and within its cost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from graphql import (
+    SKIP,
+    DocumentNode,
+    FieldNode,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    VisitorAction,
+    get_named_type,
+    visit,
+)
+
+from app.auth.principal import Principal, Role
+from app.endpoint.admission import excess
+from app.endpoint.rules import RuleBook
+from app.errors import TooExpensive
+from app.execution.engine import Operation, Request, RequestRefused
+from app.execution.plans import PlanEngine
+from app.planning import Costs, Explainer, refused_of
+from app.publishing.samples import TEXT, sample_ids, sample_variables
+from app.schema import build_schema, policy_of
+from app.settings import Settings
+from app.sources import connect_all
+from app.sources.stores.documents import StoredDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps a document from being published, the cure included; the place is within the document."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The names of a document's operations, the cost of the dearest, and what is wrong with it."""
+
+    operations: tuple[str, ...] = ()
+    cost: int | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+class Checker:
+    """Checks documents as the server with these settings would run them; asks no source."""
+
+    def __init__(self, settings: Settings) -> None:
+        schema = build_schema()
+        self._schema = schema._schema  # noqa: SLF001 - no other way to graphql-core's
+        self._policy = policy_of(schema)
+        self._engine = PlanEngine(self._schema)
+        self._sources = connect_all(settings)
+        self._ids = sample_ids(self._schema, settings.sources)
+        explainer = Explainer(settings, self._sources, self._engine, self._policy)
+        self._costs = Costs(explainer, self._schema, settings.sources)
+        self._rules = RuleBook(settings.limits, settings.budgets)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._sources.close()
+
+    def valid(self, text: str) -> Verdict:
+        """Whether a text is a valid document."""
+        try:
+            node = self._engine.document(text, suggest=True).node
+        except RequestRefused as refused:
+            return Verdict(problems=tuple(_placed(refused)))
+        return Verdict(tuple(one.name.value for one in _operations(node) if one.name))
+
+    async def check(self, document: StoredDocument) -> Verdict:
+        """All that can be said about a document of a client."""
+        verdict = self.valid(document.text)
+        if verdict.problems:
+            return verdict
+        who = Principal(
+            document.client, frozenset(map(Role, document.roles)), frozenset({TEXT}), client=document.client
+        )
+        costs, problems = [], []
+        for node in _operations(self._engine.document(document.text).node):
+            name = node.name.value if node.name else None
+            samples = sample_variables(self._schema, node, self._ids)
+            try:
+                prepared = [self._engine.prepare(Request(document.text, name, values)) for values in samples]
+                found = [await self._costs.of(one, who) for one in prepared]
+            except RequestRefused as refused:
+                problems += _placed(refused)
+                continue
+            cost = max(found, key=lambda one: one.units)
+            costs.append(cost.units)
+            problems += self._beyond(prepared[0], who)
+            problems += _too_dear(prepared[0], excess(cost, self._rules.of(who)))
+        return Verdict(verdict.operations, max(costs, default=None), tuple(dict.fromkeys(problems)))
+
+    def _beyond(self, operation: Operation, who: Principal) -> Iterator[Problem]:
+        """The fields that the client may not see, each at its places."""
+        refused = set(refused_of(operation, self._policy, self._policy.rights(who.roles)))
+        roles = ", ".join(sorted(who.roles))
+        for field, line, column in fields_of(operation.document, self._schema, without=refused):
+            if field in refused:
+                yield Problem(f"{field} is not for {roles}; leave it out", line, column)
+
+
+def _too_dear(operation: Operation, beyond: TooExpensive | None) -> Iterator[Problem]:
+    if beyond is not None:
+        place = operation.definition.loc.start_token if operation.definition.loc else None
+        told = f"{operation.name or 'the operation'} takes {beyond.actual} of {beyond.name} at pages of 100"
+        cure = "ask for smaller pages or fewer fields, or raise the client's limit in [limits.clients]"
+        message = f"{told}, and {beyond.most} is the most for this client; {cure}"
+        yield Problem(message, place and place.line, place and place.column)
+
+
+def fields_of(
+    document: DocumentNode, schema: GraphQLSchema, without: Collection[str] = ()
+) -> Sequence[tuple[str, int, int]]:
+    """Every field that a document selects, as `Type.field`, with its places; of those in `without` nothing below."""
+    found: list[tuple[str, int, int]] = []
+    info = TypeInfo(schema)
+
+    class Fields(Visitor):
+        def enter_field(self, node: FieldNode, *_: object) -> VisitorAction:
+            parent = info.get_parent_type()
+            if parent is None or node.loc is None:
+                return None
+            name, start = f"{get_named_type(parent).name}.{node.name.value}", node.loc.start_token
+            found.append((name, start.line, start.column))
+            return SKIP if name in without else None
+
+    visit(document, TypeInfoVisitor(info, Fields()))
+    return found
+
+
+def _operations(node: DocumentNode) -> list[OperationDefinitionNode]:
+    return [one for one in node.definitions if isinstance(one, OperationDefinitionNode)]
+
+
+def _placed(refused: RequestRefused) -> Iterator[Problem]:
+    for error in refused.errors:
+        place = error.locations[0] if error.locations else None
+        yield Problem(error.message, place and place.line, place and place.column)
