@@ -1,0 +1,51 @@
+"""What the operators see: the scope of a request, logs and metrics. The lowest layer; importing it does nothing."""
+
+from __future__ import annotations
+
+from app.telemetry.logs import configure_logs, log, report
+from app.telemetry.registry import (
+    Metrics,
+    backend_call,
+    budget_left,
+    disagreement,
+    limit_met,
+    metrics,
+    metrics_text,
+    operation_cost,
+    request_done,
+    unknown_status,
+)
+from app.telemetry.request_scope import (
+    RequestScope,
+    begin,
+    current,
+    new_id,
+    remaining,
+    safe_id,
+    safe_traceparent,
+    scope,
+)
+
+__all__ = [
+    "Metrics",
+    "RequestScope",
+    "backend_call",
+    "begin",
+    "budget_left",
+    "configure_logs",
+    "current",
+    "disagreement",
+    "limit_met",
+    "log",
+    "metrics",
+    "metrics_text",
+    "new_id",
+    "operation_cost",
+    "remaining",
+    "report",
+    "request_done",
+    "safe_id",
+    "safe_traceparent",
+    "scope",
+    "unknown_status",
+]

@@ -1,0 +1,93 @@
+"""Logs: one JSON object a line, with the ids of the request and without secrets."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+from app.telemetry.request_scope import new_id, scope
+from app.telemetry.scrubbing import hide_everywhere, scrubbed
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger("tradegraph")
+"""The logger of the gateway. `configure_logs` decides its form; it adds the ids of the request by itself."""
+
+_OURS = frozenset({"level", "timestamp", "request_id", "error_id", "operation", "outcome", "code", "document", "kind"})
+"""Keys whose values are made or checked by the gateway: nobody's secret can be in them."""
+
+
+def _hide_secrets(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: value if key in _OURS else scrubbed(key, value) for key, value in event.items()}
+
+
+def _as_json(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _add_ids(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    running = scope.get()
+    if running is not None:
+        event.setdefault("request_id", running.request_id)
+        event.setdefault("correlation_id", running.correlation_id)
+        if running.operation is not None:
+            event.setdefault("operation", running.operation)
+    return event
+
+
+class _StandardLibrary(logging.Handler):
+    """Takes over what uvicorn and others log, so that one form and one rule for secrets holds for all."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        trouble = {"exc_info": record.exc_info} if record.exc_info else {}
+        log.log(max(record.levelno, logging.DEBUG), record.getMessage(), logger=record.name, **trouble)
+
+
+def configure_logs(
+    *, form: str = "json", level: str = "info", stream: TextIO | None = None, hide: Iterable[str] = ()
+) -> None:
+    """Decide form (`json` or `console`) and level of all logs of the process; called once, at the start. `hide` are
+    the configured credentials: a backend may repeat them in a complaint."""
+    hide_everywhere(hide)
+    out = stream or sys.stderr
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shape: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+        if form == "console"
+        else [structlog.processors.JSONRenderer(serializer=_as_json)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _add_ids,
+            structlog.processors.format_exc_info,
+            _hide_secrets,
+            *shape,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_StandardLibrary()], level=max(number, logging.INFO), force=True)
+
+
+def report(error: BaseException, **about: Any) -> str:
+    """Log an error with its cause and hand back the error id under which a client may quote it."""
+    error_id = new_id()
+    code = getattr(error, "code", "INTERNAL")
+    expected = hasattr(error, "code") and code != "INTERNAL"
+    log.log(
+        logging.WARNING if expected else logging.ERROR,
+        "error",
+        error_id=error_id,
+        code=code,
+        error=f"{type(error).__name__}: {error}",
+        detail=getattr(error, "detail", None),
+        exc_info=None if expected else error,
+        **about,
+    )
+    return error_id

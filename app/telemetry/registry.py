@@ -1,0 +1,199 @@
+"""Metrics in Prometheus' form. docs/operating.md describes each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+
+from app.telemetry.logs import log
+
+
+class _Known:
+    """Bounds the distinct values of a label: those after the first `limit` are counted as "other"."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._seen: set[str] = set()
+
+    def __call__(self, value: str) -> tuple[str, bool]:
+        """The value to use, and whether it was met for the first time."""
+        if value in self._seen:
+            return value, False
+        if len(self._seen) >= self._limit:
+            return "other", False
+        self._seen.add(value)
+        return value, True
+
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+Series = tuple[Callable[[], None], Callable[[float], None]]
+"""Counts one, and takes note of its seconds."""
+
+
+class Metrics:
+    """All metrics of a process. Labels that a client or a backend can choose are bounded."""
+
+    def __init__(self, *, operations: int = 200, statuses: int = 200, clients: int = 200) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._operations = _Known(operations)
+        self._statuses = _Known(statuses)
+        self._clients = _Known(clients)
+        # To look a series up by its labels costs more than to count in it.
+        self._request_series: dict[tuple[str, str], Series] = {}
+        self._backend_series: dict[tuple[str, str, str], Series] = {}
+        self.requests = Counter(
+            "tradegraph_requests_total", "GraphQL operations answered.", ["operation", "outcome"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "tradegraph_request_seconds",
+            "Time to answer an operation.",
+            ["operation"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.backend_calls = Counter(
+            "tradegraph_backend_calls_total",
+            "HTTP requests sent to backends.",
+            ["source", "call", "outcome"],
+            registry=registry,
+        )
+        self.backend_seconds = Histogram(
+            "tradegraph_backend_call_seconds",
+            "Time until a backend's answer was read.",
+            ["source", "call"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.unsent = Counter(
+            "tradegraph_backend_unsent_total",
+            "Backend calls given up before a request was sent.",
+            ["source", "call", "reason"],
+            registry=registry,
+        )
+        self.connections_refused = Counter(
+            "tradegraph_connections_refused_total",
+            "Connections ended for what the client did, or did not do.",
+            ["reason"],
+            registry=registry,
+        )
+        self.audit_dropped = Counter(
+            "tradegraph_audit_dropped_total", "Audit entries that could not be kept.", registry=registry
+        )
+        self.limits_met = Counter(
+            "tradegraph_limits_met_total",
+            "Requests beyond a limit, refused or only measured.",
+            ["limit", "outcome"],
+            registry=registry,
+        )
+        self.operation_cost = Histogram(
+            "tradegraph_operation_cost",
+            "Predicted cost of operations, in cost units.",
+            registry=registry,
+            buckets=(1, 10, 30, 100, 300, 1_000, 3_000, 10_000),
+        )
+        self.headroom = Gauge(
+            "tradegraph_budget_headroom_ratio",
+            "What is left of a client's budget, as a share of it.",
+            ["client"],
+            registry=registry,
+        )
+        self.unknown_statuses = Counter(
+            "tradegraph_unknown_statuses_total",
+            "Values of a backend that no mapping knows.",
+            ["source", "field", "raw"],
+            registry=registry,
+        )
+        self.disagreements = Counter(
+            "tradegraph_disagreements_total",
+            "Data on which two sources differ.",
+            ["field", "sources"],
+            registry=registry,
+        )
+
+    def budget_left(self, client: str, share: float) -> None:
+        """Note what is left of a client's budget, as a share of it."""
+        name, _ = self._clients(client[:64])
+        self.headroom.labels(name).set(share)
+
+    def request_done(self, operation: str | None, outcome: str, seconds: float) -> None:
+        """Count an answered operation; its name is the client's and bounded here."""
+        name, _ = self._operations((operation or "anonymous")[:64])
+        series = self._request_series.get((name, outcome))
+        if series is None:
+            counted, timed = self.requests.labels(name, outcome), self.request_seconds.labels(name)
+            series = self._request_series[name, outcome] = counted.inc, timed.observe
+        series[0]()
+        series[1](seconds)
+
+    def backend_call(self, source: str, call: str, outcome: str, seconds: float) -> None:
+        """Count one HTTP request to a backend."""
+        # All three are the operator's and the adapters' words, so that there are few.
+        series = self._backend_series.get((source, call, outcome))
+        if series is None:
+            counted, timed = self.backend_calls.labels(source, call, outcome), self.backend_seconds.labels(source, call)
+            series = self._backend_series[source, call, outcome] = counted.inc, timed.observe
+        series[0]()
+        series[1](seconds)
+
+    def connection_refused(self, reason: str) -> None:
+        """Count a connection that was ended; `reason` is one of our own words."""
+        self.connections_refused.labels(reason).inc()
+
+    def unknown_status(self, source: str, field: str, raw: str) -> bool:
+        """Count a value that no mapping knows; tells whether it was met for the first time."""
+        known, first = self._statuses(f"{source}\0{field}\0{raw[:40]}")
+        self.unknown_statuses.labels(source, field, "other" if known == "other" else raw[:40]).inc()
+        return first
+
+
+@cache
+def metrics() -> Metrics:
+    """The metrics of this process, made on first use."""
+    # The time at which each series began doubles the text and tells nothing here.
+    disable_created_metrics()
+    return Metrics()
+
+
+def metrics_text() -> bytes:
+    """All metrics in Prometheus' text format."""
+    return generate_latest(metrics().registry)
+
+
+def request_done(operation: str | None, outcome: str, seconds: float) -> None:
+    """Count an answered operation: outcome is "ok", "partial" (with errors) or "failed"."""
+    metrics().request_done(operation, outcome, seconds)
+
+
+def backend_call(source: str, call: str, outcome: str, seconds: float) -> None:
+    """Count one HTTP request to a backend."""
+    metrics().backend_call(source, call, outcome, seconds)
+
+
+def limit_met(name: str, outcome: str) -> None:
+    """Count a request that is beyond a limit: outcome is "refused" or "measured"."""
+    metrics().limits_met.labels(name.partition(".")[0], outcome).inc()
+
+
+def operation_cost(units: int) -> None:
+    """Count an operation by what it is predicted to cost."""
+    metrics().operation_cost.observe(units)
+
+
+def budget_left(client: str, share: float) -> None:
+    """Note what is left of a client's budget."""
+    metrics().budget_left(client, share)
+
+
+def unknown_status(source: str, field: str, raw: str) -> None:
+    """Count a vendor's value that no mapping knows, and log it when it is met for the first time."""
+    if metrics().unknown_status(source, field, raw):
+        log.warning("unknown status", source=source, field=field, raw=raw[:200])
+
+
+def disagreement(field: str, sources: Sequence[str]) -> None:
+    """Count that sources differ on a field."""
+    metrics().disagreements.labels(field, ",".join(sorted(sources))).inc()
