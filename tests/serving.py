@@ -17,7 +17,8 @@ from app.settings import ConnectionSettings
 @asynccontextmanager
 async def serving(app: Any, limits: ConnectionSettings | None = None) -> AsyncIterator[str]:
     """Serve an ASGI application as the gateway is served; yields its address, such as http://127.0.0.1:40123."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket(proto=socket.IPPROTO_TCP)  # With the protocol named, asyncio sends without delay.
+    listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
         http=guarded(limits or ConnectionSettings()),

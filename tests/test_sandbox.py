@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from app.sandbox import Sandbox, start_sandbox
 from app.sandbox.build import SYSTEMS, build, is_built
 from app.sandbox.knobs import Knob, Knobs
 from app.sandbox.pricing import class_terms, in_unit, minimum_in_unit
+from app.sandbox.process import listen
 from app.sandbox.reads import PORTS, stock
 from app.sandbox.store import Store
 from app.sources.rest import contract
@@ -461,6 +463,24 @@ def test_port_in_use_is_named(sandbox: Sandbox, folder: Path):
     )  # fmt: skip
     assert done.returncode == 1
     assert f"port {port} on 127.0.0.1 cannot be used" in done.stderr
+
+
+async def test_answers_are_sent_without_delay():
+    """A batch is sent in several pieces; none of them waits until the one before is acknowledged."""
+    loop = asyncio.get_running_loop()
+    accepted: asyncio.Future[int] = loop.create_future()
+
+    class Server(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            connection: socket.socket = transport.get_extra_info("socket")
+            accepted.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    listener = listen(0)
+    async with await loop.create_server(Server, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        assert await accepted == 1
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_day_can_be_fixed(folder: Path):
