@@ -18,6 +18,7 @@ from graphql import (
 )
 
 from app.execution.engine import Operation
+from app.schema.freshness import FRESH
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 SWITCHES = frozenset({"skip", "include"})
@@ -32,7 +33,7 @@ class Survey:
         found: set[str] = set()
         self.compiles = (
             operation.kind is not OperationType.MUTATION
-            and _known(operation.definition.directives, found)
+            and _known(_switching(operation.definition.directives), found)
             and _plain(operation, found)
         )
         self.switches = frozenset(found)
@@ -56,6 +57,11 @@ def _plain(operation: Operation, switches: set[str]) -> bool:
             elif node.selection_set is not None:  # type: ignore[union-attr]
                 waiting.append(node.selection_set)  # type: ignore[union-attr]
     return True
+
+
+def _switching(directives: Iterable[DirectiveNode] | None) -> Iterable[DirectiveNode]:
+    """An operation's directives without `@fresh`, which changes what is read and nothing of the plan."""
+    return (directive for directive in directives or () if directive.name.value != FRESH)
 
 
 def _known(directives: Iterable[DirectiveNode] | None, switches: set[str]) -> bool:

@@ -17,6 +17,7 @@ from app.schema.edges import edge
 from app.schema.enums import enum
 from app.schema.warehouses import Warehouse
 from app.sources import stock as stock_records
+from app.sources.freshness import STOCK
 from app.sources.stock import SupplyKind
 
 Item = Annotated["Item", strawberry.lazy("app.schema.items")]
@@ -56,7 +57,7 @@ class AvailabilityBreakdown:
     backordered: Decimal = field("Open demand by the date that nothing covers.")
 
 
-@bound_to(availability.Availability, requires=Scope.EVERYONE)
+@bound_to(availability.Availability, requires=Scope.EVERYONE, volatility=STOCK)
 @strawberry.type(description="What of an item can be promised from a warehouse at a date.")
 class Availability:
     """See `availability.Availability`."""
@@ -96,7 +97,7 @@ class PromisePart:
     item = edge(item_edges.by_sku, returns=Item | None, description="Which item.")  # type: ignore[operator]
 
 
-@bound_to(promise.Promise, requires=Scope.EVERYONE)
+@bound_to(promise.Promise, requires=Scope.EVERYONE, volatility=STOCK)
 @strawberry.type(description="An answer to: how much now, how much at a date, when can I have so many?")
 class Promise:
     """See `promise.Promise`."""

@@ -10,10 +10,13 @@ from typing import Any, Generic, TypeVar
 import strawberry
 
 from app.auth.policy import Mask, Rows, Scope
+from app.resolvers import freshness as freshness_edges
 from app.resolvers import keys, paging
-from app.schema.edges import Argument
+from app.schema.edges import Argument, edge
+from app.schema.freshness import volatility as volatility_of
 from app.schema.policy import declaration
 from app.sources import common
+from app.sources.freshness import Contract
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -26,38 +29,49 @@ def field(
     requires: Scope | None = None,
     mask: Mask | None = None,
     whole: Scope | None = None,
+    volatility: Contract | None = None,
 ) -> Any:
     """A plain field: the attribute of that name on the type's record.
 
     `requires` is for fewer than may see the type; those outside `whole` see the value through the `mask`.
+    `volatility` is its contract, if it is not its type's.
     """
-    directives = declaration(requires, None, mask, whole)
+    directives = [*declaration(requires, None, mask, whole), *volatility_of(volatility)]
     return strawberry.field(description=description, name=name, directives=directives)
 
 
-def open_to(scope: Scope, rows: Rows | None = None) -> Callable[[C], C]:
-    """Says who may see a type with its fields, or ask by an input; `rows` which rows exist for them, if not all."""
+def open_to(scope: Scope, rows: Rows | None = None, volatility: Contract | None = None) -> Callable[[C], C]:
+    """Says who may see a type with its fields, or ask by an input; `rows` which rows exist for them, if not all;
+    `volatility` how old it may be, if it is not part of something else."""
 
     def declare(cls: C) -> C:
         definition: Any = cls.__strawberry_definition__  # type: ignore[attr-defined]
-        definition.directives = [*(definition.directives or ()), *declaration(scope, rows)]
+        declared = [*declaration(scope, rows), *volatility_of(volatility)]
+        definition.directives = [*(definition.directives or ()), *declared]
         return cls
 
     return declare
 
 
-def bound_to(record: type, *, requires: Scope | None = None, rows: Rows | None = None) -> Callable[[C], C]:
+def bound_to(
+    record: type,
+    *,
+    requires: Scope | None = None,
+    rows: Rows | None = None,
+    volatility: Contract | None = None,
+) -> Callable[[C], C]:
     """Names the record class whose attributes a type shows; interfaces and unions know by it which type a record is.
 
     Every type has one: a plan writes what the record promises without looking again, and a test compares the two.
-    `requires` and `rows` are those of `open_to`; a page needs none, it is for those who may see what it holds.
+    `requires`, `rows` and `volatility` are those of `open_to`; a page needs none, it is for those who may see what it
+    holds.
     """
 
     def bind(cls: C) -> C:
         definition: Any = cls.__strawberry_definition__  # type: ignore[attr-defined]
         definition.is_type_of = lambda value, _info: isinstance(value, record)
         cls.__record__ = record  # type: ignore[attr-defined]
-        return cls if requires is None else open_to(requires, rows)(cls)
+        return cls if requires is None else open_to(requires, rows, volatility)(cls)
 
     return bind
 
@@ -173,10 +187,11 @@ class Freshness:
 
     source: str = field("The system it was read from.")
     as_of: datetime = field("When it was read from that system.")
+    age = edge(freshness_edges.age, returns=int, description="Seconds since then, as the operation began.")
     cached: bool = field("Whether it came from the gateway's cache.")
-    degraded: bool = field("Whether something is missing from it, as `reason` says.")
-    max_age: int | None = field("The oldest it may be, in seconds, where a limit is set.")
-    reason: str | None = field("What is missing, and why.")
+    degraded: bool = field("Whether it is incomplete or older than its contract allows, as `reason` says.")
+    max_age: int | None = field("The oldest it may be by its contract, in seconds, where it was kept.")
+    reason: str | None = field("What is missing or too old, and why.")
 
 
 @reads_as(keys.RefKey)

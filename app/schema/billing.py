@@ -12,6 +12,7 @@ from app.schema.base import Freshness, Money, Ref, bound_to, field
 from app.schema.enums import enum
 from app.sources import billing as records
 from app.sources.billing import InvoiceKind, InvoiceStatus
+from app.sources.freshness import INVOICE, RETURN
 
 enum(
     InvoiceKind,
@@ -44,7 +45,7 @@ class InvoiceLine:
     total: Money | None = field("Sum of the line, without tax.")
 
 
-@bound_to(records.Invoice, requires=Scope.INVOICE_TOTALS, rows=Rows.ACCOUNTS)
+@bound_to(records.Invoice, requires=Scope.INVOICE_TOTALS, rows=Rows.ACCOUNTS, volatility=INVOICE)
 @strawberry.type(description="An invoice or credit memo.")
 class Invoice:
     """See `records.Invoice`."""
@@ -79,7 +80,7 @@ class ReturnLine:
     uom: str | None = field("The unit's code.")
 
 
-@bound_to(records.Return, requires=Scope.RETURNS, rows=Rows.ACCOUNTS)
+@bound_to(records.Return, requires=Scope.RETURNS, rows=Rows.ACCOUNTS, volatility=RETURN)
 @strawberry.type(description="Goods on their way back.")
 class Return:
     """See `records.Return`."""

@@ -33,6 +33,7 @@ from app.schema.edges import Argument, edge
 from app.schema.enums import enum
 from app.sources import customers as records
 from app.sources.customers import CreditState, CustomerStatus, LocationKind
+from app.sources.freshness import CALLER, CREDIT, CUSTOMER
 from app.sources.orders import OrderSort, OrderStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
@@ -82,7 +83,7 @@ enum(
 )
 
 
-@bound_to(records.PaymentTerms, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
+@bound_to(records.PaymentTerms, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
 @strawberry.type(description="When an invoice is due.")
 class PaymentTerms:
     """See `records.PaymentTerms`."""
@@ -94,7 +95,7 @@ class PaymentTerms:
     discount_days: int | None = field("Days within which the discount may be taken.")
 
 
-@bound_to(records.TaxProfile, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
+@bound_to(records.TaxProfile, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
 @strawberry.type(description="How a customer is taxed.")
 class TaxProfile:
     """See `records.TaxProfile`."""
@@ -105,7 +106,7 @@ class TaxProfile:
     exemptions: list[str] = field("Codes of exemptions held.")
 
 
-@bound_to(records.CustomerLocation, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
+@bound_to(records.CustomerLocation, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
 @strawberry.type(description="An address of a customer.")
 class CustomerLocation:
     """See `records.CustomerLocation`."""
@@ -123,7 +124,7 @@ class CustomerLocation:
     )
 
 
-@bound_to(records.CreditStatus, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
+@bound_to(records.CreditStatus, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CREDIT)
 @strawberry.type(description="A customer's credit, read fresh.")
 class CreditStatus:
     """See `records.CreditStatus`."""
@@ -138,7 +139,7 @@ class CreditStatus:
     freshness: Freshness | None = field("Where it comes from and how old it is.")
 
 
-@bound_to(records.Customer, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS)
+@bound_to(records.Customer, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
 @strawberry.type(description="A company that buys from the distributor.")
 class Customer(Node):
     """See `records.Customer`."""
@@ -176,7 +177,7 @@ class Customer(Node):
     )
 
 
-@bound_to(principal.Principal, requires=Scope.EVERYONE)
+@bound_to(principal.Principal, requires=Scope.EVERYONE, volatility=CALLER)
 @strawberry.type(description="The caller.")
 class Viewer:
     """See `principal.Principal`."""

@@ -25,7 +25,9 @@ from strawberry.utils.str_converters import to_camel_case
 from app.auth.policy import Rows, Scope
 from app.errors import TradegraphError
 from app.resolvers.context import Context
+from app.schema.freshness import volatility as volatility_of
 from app.schema.policy import declaration
+from app.sources.freshness import Contract
 
 
 class Argument(NamedTuple):
@@ -193,12 +195,14 @@ def edge(
     early: Callable[..., None] | None = None,
     requires: Scope | None = None,
     rows: Rows | None = None,
+    volatility: Contract | None = None,
 ) -> Any:
     """A field answered by `function(parents, ctx, **args)` with a sequence as long as `parents`.
 
     An element that is an exception is an error of that parent's field alone. Two functions may start reads before there
     is a parent: `ahead(ctx, key, **args)` as soon as its key is known, `early(ctx, **args)` with the operation.
-    `requires` is for fewer than may see the type; `rows` for an answer that belongs to an account by its arguments.
+    `requires` is for fewer than may see the type; `rows` for an answer that belongs to an account by its arguments,
+    `volatility` for one with another contract than the type's.
     """
     declared = args or {}
     return Edge(
@@ -210,7 +214,7 @@ def edge(
         name=name,
         ahead=ahead,
         early=early,
-        directives=declaration(requires, rows),
+        directives=[*declaration(requires, rows), *volatility_of(volatility)],
     )
 
 

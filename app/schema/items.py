@@ -20,6 +20,7 @@ from app.schema.customers import CustomerKey
 from app.schema.edges import Argument, edge
 from app.schema.enums import enum
 from app.sources import items as records
+from app.sources.freshness import CONTENT, COST, ITEM, PART_NUMBER, RELATION
 from app.sources.items import ItemStatus, RelationType
 
 Availability = Annotated["Availability", strawberry.lazy("app.schema.availability")]
@@ -43,7 +44,7 @@ enum(
 )
 
 
-@bound_to(records.Uom, requires=Scope.EVERYONE)
+@bound_to(records.Uom, requires=Scope.EVERYONE, volatility=ITEM)
 @strawberry.type(description="A unit of an item: one of it is exactly `numerator / denominator` base units.")
 class UomConversion:
     """See `records.Uom`."""
@@ -89,7 +90,7 @@ class Hazmat:
     packing_group: str | None = field("I, II or III.")
 
 
-@bound_to(records.ItemCost, requires=Scope.COST)
+@bound_to(records.ItemCost, requires=Scope.COST, volatility=COST)
 @strawberry.type(description="What an item costs the distributor, for one base unit.")
 class ItemCost:
     """See `records.ItemCost`."""
@@ -99,7 +100,7 @@ class ItemCost:
     freshness: Freshness | None = field("Where it comes from and how old it is.")
 
 
-@bound_to(records.ItemRelation, requires=Scope.EVERYONE, rows=Rows.APPROVED)
+@bound_to(records.ItemRelation, requires=Scope.EVERYONE, rows=Rows.APPROVED, volatility=RELATION)
 @strawberry.type(description="A related item.")
 class ItemRelation:
     """See `records.ItemRelation`."""
@@ -115,7 +116,7 @@ class ItemRelation:
     )
 
 
-@bound_to(records.Item, requires=Scope.EVERYONE)
+@bound_to(records.Item, requires=Scope.EVERYONE, volatility=ITEM)
 @strawberry.type(description="An article the distributor sells.")
 class Item(Node):
     """See `records.Item`."""
@@ -131,11 +132,18 @@ class Item(Node):
     hazmat: Hazmat | None = field("Dangerous goods data, if it is one.")
     dimensions: Dimensions | None = field("Outer measures and weight of one base unit.")
     refs: list[Ref] = field("Its ids in the connected systems.")
-    description = edge(item_edges.description, returns=str | None, description="The catalog's text.")
-    attributes = edge(
-        item_edges.attributes, returns=list[ItemAttribute] | None, description="Technical properties, from all systems."
+    description = edge(
+        item_edges.description, returns=str | None, description="The catalog's text.", volatility=CONTENT
     )
-    media = edge(item_edges.media, returns=list[ItemMedia] | None, description="Pictures and documents.")
+    attributes = edge(
+        item_edges.attributes,
+        returns=list[ItemAttribute] | None,
+        description="Technical properties, from all systems.",
+        volatility=CONTENT,
+    )
+    media = edge(
+        item_edges.media, returns=list[ItemMedia] | None, description="Pictures and documents.", volatility=CONTENT
+    )
     relations = edge(
         item_edges.relations,
         returns=list[ItemRelation] | None,
@@ -148,6 +156,7 @@ class Item(Node):
         args={"customer": Argument(CustomerKey, "Whose part number.")},
         requires=Scope.CUSTOMERS,
         rows=Rows.ACCOUNTS,
+        volatility=PART_NUMBER,
     )
     cost = edge(
         item_edges.cost, returns=ItemCost | None, description="What it costs the distributor.", requires=Scope.COST

@@ -27,6 +27,7 @@ from app.schema.prices import ContractPrice
 from app.schema.shipments import Shipment
 from app.schema.warehouses import Warehouse
 from app.sources import orders as records
+from app.sources.freshness import ORDER
 from app.sources.orders import HoldKind, OrderStatus
 
 enum(
@@ -119,7 +120,7 @@ class OrderTotals:
     margin: Money | None = field("What the distributor earns, where the source tells it.", requires=Scope.MARGIN)
 
 
-@bound_to(records.OrderLine, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
+@bound_to(records.OrderLine, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
 @strawberry.type(description="A line of an order; quantities are in `uom`.")
 class OrderLine:
     """See `records.OrderLine`."""
@@ -158,7 +159,7 @@ class OrderLine:
     )
 
 
-@bound_to(records.Order, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
+@bound_to(records.Order, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
 @strawberry.type(description="A customer's order, as its system of record knows it.")
 class Order(Node):
     """See `records.Order`."""

@@ -17,6 +17,7 @@ from app.schema.edges import edge
 from app.schema.enums import enum
 from app.schema.items import Item, ItemKey, ItemRelation
 from app.sources import prices as records
+from app.sources.freshness import PRICE
 from app.sources.prices import Certainty
 
 enum(
@@ -61,7 +62,7 @@ class PriceReason:
     certainty: Certainty = field("How this is known.")
 
 
-@bound_to(records.ContractPrice, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
+@bound_to(records.ContractPrice, requires=Scope.PRICES, rows=Rows.ACCOUNTS, volatility=PRICE)
 @strawberry.type(description="What a customer pays, as the system of record answers. The graph never computes a price.")
 class ContractPrice:
     """See `records.ContractPrice`."""
@@ -85,7 +86,7 @@ class ContractPrice:
     item = edge(item_edges.by_sku, returns=Item | None, description="The item.")
 
 
-@bound_to(pricing.PricedLine, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
+@bound_to(pricing.PricedLine, requires=Scope.PRICES, rows=Rows.ACCOUNTS, volatility=PRICE)
 @strawberry.type(description="The answer to a line of an order pad; whatever is known is there, whatever the outcome.")
 class PricedLine:
     """See `pricing.PricedLine`."""

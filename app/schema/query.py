@@ -23,6 +23,7 @@ from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
 from app.schema.edges import Argument, root
+from app.schema.freshness import contracts_of, fresh
 from app.schema.guards import guard
 from app.schema.items import Item, ItemFilter, ItemKey
 from app.schema.orders import Order, OrderKey
@@ -159,6 +160,7 @@ def schema() -> strawberry.Schema:
         query=Query,
         subscription=Subscription,
         types=[ShipmentUpdate, UpdatesLost],
+        directives=[fresh],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     for name, kind in made._schema.type_map.items():  # noqa: SLF001 - no other way to graphql-core's
@@ -169,5 +171,6 @@ def schema() -> strawberry.Schema:
     open_pages(core)
     table = table_of(declared_in(core))
     check(core, table)
+    contracts_of(core)
     guard(core, table)
     return made

@@ -1,9 +1,9 @@
-"""The scalars: exact decimals as strings, ISO 8601 dates and times, opaque cursors."""
+"""The scalars: exact decimals as strings, ISO 8601 dates, times and durations, opaque cursors."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NewType
 
@@ -20,6 +20,11 @@ LONGEST_NUMBER = 60
 
 _DECIMAL = re.compile(r"[+-]?\d{1,20}(\.\d{1,15})?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DURATION = re.compile(
+    r"P(?=.)(?:(?P<days>\d{1,4})D)?(?:T(?=.)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,6})M)?"
+    r"(?:(?P<seconds>\d{1,9}(?:\.\d{1,6})?)S)?)?",
+    re.ASCII,
+)
 
 
 def write_decimal(value: Decimal) -> str:
@@ -63,6 +68,19 @@ def read_datetime(value: Any) -> datetime:
     raise GraphQLError('A DateTime is a string with an offset, such as "2026-12-01T08:00:00Z".')
 
 
+def read_duration(value: Any) -> timedelta:
+    """ISO 8601 in days, hours, minutes and seconds; years and months are not always as long."""
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise GraphQLError('A Duration is a string such as "PT5S" or "PT1M30S", in days, hours, minutes and seconds.')
+    return timedelta(**{unit: float(number) for unit, number in found.groupdict().items() if number is not None})
+
+
+def write_duration(value: timedelta) -> str:
+    """In seconds: "PT90S"."""
+    return f"PT{value.total_seconds():.6f}".rstrip("0").rstrip(".") + "S"
+
+
 def read_cursor(value: Any) -> Cursor:
     """Any string; what it means is the stream's own business."""
     if isinstance(value, str):
@@ -89,6 +107,12 @@ SCALARS: dict[object, ScalarDefinition] = {
         description="A moment, ISO 8601 with an offset; answers are in UTC: `2026-12-01T08:00:00Z`.",
         serialize=write_datetime,
         parse_value=read_datetime,
+    ),
+    timedelta: strawberry.scalar(
+        name="Duration",
+        description="A length of time, ISO 8601 in days, hours, minutes and seconds: `PT5S`.",
+        serialize=write_duration,
+        parse_value=read_duration,
     ),
     Cursor: strawberry.scalar(
         name="Cursor",

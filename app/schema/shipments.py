@@ -20,6 +20,7 @@ from app.schema.enums import enum
 from app.schema.scalars import Cursor
 from app.schema.warehouses import Warehouse
 from app.sources import shipments as records
+from app.sources.freshness import EVENT, SHIPMENT
 from app.sources.shipments import ShipmentStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
@@ -73,7 +74,7 @@ class PackageItem:
     expiry: date | None = field("Best before.")
 
 
-@bound_to(records.Package, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
+@bound_to(records.Package, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=EVENT)
 @strawberry.type(description="A parcel or pallet.")
 class Package:
     """See `records.Package`."""
@@ -95,7 +96,7 @@ class ShipmentLine:
     quantity: Decimal = field("How much, in the line's unit.")
 
 
-@bound_to(records.TrackingEvent, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
+@bound_to(records.TrackingEvent, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=EVENT)
 @strawberry.type(description="A step on the way.")
 class TrackingEvent:
     """See `records.TrackingEvent`."""
@@ -120,7 +121,7 @@ class ProofOfDelivery:
     url: str | None = field("Where the document is.", mask=Mask.HIDDEN, whole=Scope.SIGNATURES)
 
 
-@bound_to(records.Shipment, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
+@bound_to(records.Shipment, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
 @strawberry.type(description="Goods on their way to a customer.")
 class Shipment(Node):
     """See `records.Shipment`."""
@@ -176,7 +177,7 @@ class ShipmentStreamEvent:
     cursor: Cursor = field("Resume after this event by passing it as `after`.")
 
 
-@open_to(Scope.SHIPMENTS, Rows.ACCOUNTS)
+@open_to(Scope.SHIPMENTS, Rows.ACCOUNTS, SHIPMENT)
 @strawberry.type(description="A shipment changed.")
 class ShipmentUpdate(ShipmentStreamEvent):
     """A change, read again and authorized again when it is sent."""
@@ -185,7 +186,7 @@ class ShipmentUpdate(ShipmentStreamEvent):
     shipment: Shipment | None = field("The shipment as it is now.")
 
 
-@open_to(Scope.SHIPMENTS, Rows.ACCOUNTS)
+@open_to(Scope.SHIPMENTS, Rows.ACCOUNTS, SHIPMENT)
 @strawberry.type(description="Updates between two cursors are gone; read the shipments again.")
 class UpdatesLost(ShipmentStreamEvent):
     """A gap that is told, never hidden."""

@@ -8,6 +8,7 @@ from app.auth.policy import Scope
 from app.schema.base import Node, Ref, bound_to, field
 from app.schema.enums import enum
 from app.sources import warehouses as records
+from app.sources.freshness import WAREHOUSE
 from app.sources.warehouses import WarehouseKind
 
 enum(
@@ -19,7 +20,7 @@ enum(
 )
 
 
-@bound_to(records.Warehouse, requires=Scope.EVERYONE)
+@bound_to(records.Warehouse, requires=Scope.EVERYONE, volatility=WAREHOUSE)
 @strawberry.type(description="A place goods ship from.")
 class Warehouse(Node):
     """See `records.Warehouse`."""

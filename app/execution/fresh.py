@@ -1,0 +1,44 @@
+"""`@fresh(within:)` of an operation: how old its data may be at most, by its client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphql import DirectiveNode, GraphQLError, StringValueNode, ValueNode, VariableNode
+
+from app.execution.engine import Operation
+from app.schema.freshness import FRESH
+from app.schema.scalars import read_duration
+
+
+def within(operation: Operation) -> float | None:
+    """Seconds; None where the operation does not say. What cannot be read is None, too: such a value is refused when
+    the operation's variables are."""
+    for directive in operation.definition.directives or ():
+        if directive.name.value == FRESH:
+            return _seconds(_value(directive, operation))
+    return None
+
+
+def _value(directive: DirectiveNode, operation: Operation) -> Any:
+    (argument,) = directive.arguments or ()
+    if not isinstance(argument.value, VariableNode):
+        return _literal(argument.value)
+    name = argument.value.name.value
+    if name in operation.variables:
+        return operation.variables[name]
+    for definition in operation.definition.variable_definitions or ():
+        if definition.variable.name.value == name:
+            return _literal(definition.default_value)
+    return None
+
+
+def _literal(value: ValueNode | None) -> Any:
+    return value.value if isinstance(value, StringValueNode) else None
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        return read_duration(value).total_seconds()
+    except GraphQLError:
+        return None

@@ -1,0 +1,117 @@
+"""How types and fields say how old they may be: `@volatility`; and how a client asks for less: `@fresh`.
+
+    @bound_to(records.Item, requires=Scope.EVERYONE, volatility=ITEM)      for the type and each of its fields
+    number: str | None = field("...", volatility=PART_NUMBER)              another contract, for one field
+
+A type that says nothing (`Money`, `Address`) is part of what it is found in, and as old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import strawberry
+from graphql import GraphQLSchema
+from strawberry.directive import DirectiveLocation
+from strawberry.schema_directive import Location
+
+from app.errors import ConfigurationError
+from app.schema.enums import enum
+from app.schema.policy import DEFINITION, Requires, object_types
+from app.sources.freshness import Contract, Share, Volatility
+
+FRESH = "fresh"
+
+enum(
+    Volatility,
+    "How fast a kind of data changes.",
+    REF="Reference data: kept for a while, and read again when its source tells of a change.",
+    SLOW="Changes now and then.",
+    VOL="Volatile: read each time.",
+    FACT="Never changes once it is written.",
+)
+enum(
+    Share,
+    "Who may be given the same answer.",
+    PUBLIC="Whoever may ask.",
+    TENANT="The callers of one tenant.",
+    CUSTOMER="Those who may see that customer's rows.",
+)
+
+
+@strawberry.schema_directive(
+    locations=[Location.OBJECT, Location.FIELD_DEFINITION],
+    name="volatility",
+    description="How old a type with all its fields, or one field of it, may be: `maxAge` seconds while the source "
+    "answers, `staleFor` seconds more, and labelled, while it does not. `@fresh` asks for less.",
+)
+class Declared:
+    """A contract as the schema prints it."""
+
+    kind: Volatility
+    max_age: int = strawberry.directive_field(name="maxAge")
+    stale_for: int = strawberry.directive_field(name="staleFor")
+    share: Share
+
+
+@strawberry.directive(
+    locations=[DirectiveLocation.QUERY],
+    name=FRESH,
+    description="No datum of the answer may have been read from its source longer ago than this, such as "
+    '`query Sales @fresh(within: "PT5S")`. Tighter than the contracts of `@volatility`, never looser.',
+)
+def fresh(within: timedelta) -> None:
+    """For the schema; `app/execution/fresh.py` reads it."""
+
+
+def volatility(contract: Contract | None) -> list[Declared]:
+    """The directives of a contract; none for none."""
+    if contract is None:
+        return []
+    return [
+        Declared(kind=contract.kind, max_age=contract.max_age, stale_for=contract.stale_for, share=contract.share)  # type: ignore[call-arg]
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Contracts:
+    """The contracts that a schema declares, by type, and by type and field."""
+
+    types: Mapping[str, Contract] = field(default_factory=dict)
+    fields: Mapping[tuple[str, str], Contract] = field(default_factory=dict)
+
+    def of(self, type_name: str, field_name: str, within: Contract | None) -> Contract | None:
+        """The contract of a field of something that is found within data of another contract."""
+        return self.fields.get((type_name, field_name)) or self.types.get(type_name) or within
+
+
+def contracts_of(schema: GraphQLSchema) -> Contracts:
+    """What a schema declares. Raises ConfigurationError for what is shared with more than may see it."""
+    types: dict[str, Contract] = {}
+    fields: dict[tuple[str, str], Contract] = {}
+    for type_ in object_types(schema):
+        own = type_.extensions[DEFINITION].directives
+        found = _declared(own)
+        if found is not None:
+            types[type_.name] = found
+        for name, one in type_.fields.items():
+            declared = _declared(one.extensions[DEFINITION].directives)
+            if declared is not None:
+                fields[type_.name, name] = declared
+        if found is not None and found.share is Share.PUBLIC and _has_accounts(own):
+            raise ConfigurationError(type_.name, found.share, "has rows of accounts, which cannot be PUBLIC")
+    return Contracts(types, fields)
+
+
+def _declared(directives: Any) -> Contract | None:
+    for one in directives or ():
+        if isinstance(one, Declared):
+            return Contract(one.kind, one.max_age, one.stale_for, one.share)
+    return None
+
+
+def _has_accounts(directives: Any) -> bool:
+    return any(isinstance(one, Requires) and getattr(one.rows, "value", None) == "ACCOUNTS" for one in directives or ())

@@ -1,0 +1,63 @@
+"""How old each kind of data may be: the contracts that the cache keeps, the schema prints and clients can rely on.
+
+    REF    reference data: kept for minutes, told of changes by events
+    SLOW   changes now and then: minutes
+    VOL    volatile: read each time it is asked for
+    FACT   does not change once it is written
+
+`max_age` is the oldest that an answer may be while its source answers. While it does not, an answer may be older by
+`stale_for` and says so; where that is 0, the field is null with the source's error. Configuration and clients may ask
+for less, never for more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Volatility(StrEnum):
+    """How fast a kind of data changes."""
+
+    REF = "REF"
+    SLOW = "SLOW"
+    VOL = "VOL"
+    FACT = "FACT"
+
+
+class Share(StrEnum):
+    """Who may be given the same answer."""
+
+    PUBLIC = "PUBLIC"
+    TENANT = "TENANT"
+    CUSTOMER = "CUSTOMER"
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What is promised of a kind of data, in seconds. `max_age` 0: nothing is kept."""
+
+    kind: Volatility
+    max_age: int
+    stale_for: int = 0
+    share: Share = Share.CUSTOMER
+
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+CUSTOMER = Contract(Volatility.REF, 5 * MINUTE, HOUR, Share.CUSTOMER)
+ITEM = Contract(Volatility.REF, 10 * MINUTE, 6 * HOUR, Share.PUBLIC)
+CONTENT = Contract(Volatility.REF, HOUR, DAY, Share.PUBLIC)
+RELATION = Contract(Volatility.REF, 10 * MINUTE, 6 * HOUR, Share.PUBLIC)
+PART_NUMBER = Contract(Volatility.REF, 10 * MINUTE, HOUR, Share.CUSTOMER)
+WAREHOUSE = Contract(Volatility.REF, 10 * MINUTE, DAY, Share.PUBLIC)
+COST = Contract(Volatility.SLOW, 0, 0, Share.TENANT)
+INVOICE = Contract(Volatility.SLOW, 0)
+CREDIT = Contract(Volatility.VOL, 0)
+PRICE = Contract(Volatility.VOL, 0)
+STOCK = Contract(Volatility.VOL, 0, 0, Share.TENANT)
+ORDER = Contract(Volatility.VOL, 0)
+SHIPMENT = Contract(Volatility.VOL, 0)
+RETURN = Contract(Volatility.VOL, 0)
+EVENT = Contract(Volatility.FACT, HOUR)
+CALLER = Contract(Volatility.VOL, 0)
