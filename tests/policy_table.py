@@ -30,7 +30,7 @@ Fields = dict[str, frozenset[Role]]
 PARTS: dict[str, str] = {
     "Address": "lines city region postalCode country",
     "Dimensions": "length width height lengthUnit weight weightUnit",
-    "Freshness": "source asOf cached degraded maxAge reason",
+    "Freshness": "source asOf age cached degraded maxAge reason",
     "Hazmat": "unNumber hazardClass packingGroup",
     "ItemAttribute": "code value unit",
     "ItemConnection": "edges nodes pageInfo totalCount",
