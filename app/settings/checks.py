@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.settings.whole import Settings
 
 HIDDEN = "(hidden)"
 SECRET = re.compile("credential|secret|password|token|key")

@@ -1,0 +1,46 @@
+"""Settings: from `tradegraph.toml` and `TRADEGRAPH_...` variables.
+
+A variable wins over the file: `TRADEGRAPH_SERVER__PORT=9000` is `port` in `[server]`. Times are in seconds.
+docs/configuration.md describes every key.
+"""
+
+from __future__ import annotations
+
+from app.settings.auth import Algorithm, AuthSettings, ClaimNames, IssuerSettings
+from app.settings.base import RoleName, Section
+from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSettings
+from app.settings.loading import PREFIX, load
+from app.settings.observing import LogSettings
+from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
+from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain
+from app.settings.stores import AuditSettings, DocumentSettings, RedisSettings
+from app.settings.whole import Settings, credentials_of
+
+__all__ = [
+    "PREFIX",
+    "Algorithm",
+    "AuditSettings",
+    "AuthSettings",
+    "Budget",
+    "BudgetSettings",
+    "ClaimNames",
+    "ConnectionSettings",
+    "CostLimits",
+    "DocumentSettings",
+    "Domain",
+    "DomainSettings",
+    "IssuerSettings",
+    "LimitSettings",
+    "LogSettings",
+    "RedisSettings",
+    "RoleName",
+    "Route",
+    "Section",
+    "ServerSettings",
+    "Settings",
+    "SourceSettings",
+    "StockDomain",
+    "TLSSettings",
+    "credentials_of",
+    "load",
+]

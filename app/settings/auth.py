@@ -1,0 +1,47 @@
+"""Whose tokens are believed: `[auth]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from app.settings.base import Section
+
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519", "HS256"]
+
+
+class ClaimNames(Section):
+    """Which claims of an issuer's tokens say what. A dot leads into an object: `realm_access.roles`."""
+
+    roles: str = "roles"
+    customers: str = "customers"
+    tenant: str = "tenant"
+    client: str | None = None
+
+
+class IssuerSettings(Section):
+    """An issuer of tokens and its keys: an address to read them from, a file, or a public key in PEM. Without any of
+    these its discovery document says where they are. `roles` and `customers` limit what its tokens may claim."""
+
+    issuer: str | None = Field(default=None, min_length=1)
+    audience: str | None = Field(default=None, min_length=1)
+    algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "ES256", "EdDSA", "Ed25519"), min_length=1)
+    jwks_url: str | None = None
+    jwks_file: Path | None = None
+    public_key: str | None = None
+    public_key_file: Path | None = None
+    claims: ClaimNames = ClaimNames()
+    roles: tuple[str, ...] | None = None
+    customers: tuple[str, ...] = ("*",)
+    namespace: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+
+
+class AuthSettings(IssuerSettings):
+    """Whose bearer tokens are believed: one issuer, and more under `[[auth.issuers]]`. A shared secret is for demos."""
+
+    leeway: int = Field(default=30, ge=0, le=60)
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
+    issuers: tuple[IssuerSettings, ...] = ()

@@ -1,0 +1,123 @@
+"""Settings from `tradegraph.toml` and `TRADEGRAPH_...` variables. The only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from app.errors import ConfigurationError
+from app.settings.auth import IssuerSettings
+from app.settings.checks import check_sources, check_variable_names, first_fault, secret_from, unreadable_variable
+from app.settings.server import TLSSettings
+from app.settings.sources import SourceSettings
+from app.settings.stores import RedisSettings
+from app.settings.whole import Settings
+
+PREFIX = "TRADEGRAPH_"
+
+
+class _Loader(BaseSettings, Settings):  # pyright: ignore[reportIncompatibleVariableOverride] - both are mappings
+    """Lays the environment over the file, which comes in as arguments."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the base class names its parameters
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read `path`, else the file that TRADEGRAPH_CONFIG names, else `tradegraph.toml` here, if there is one.
+
+    Raises ConfigurationError for the first thing that is wrong, with the key, the value and the cure.
+    """
+    named = path or (Path(os.environ[f"{PREFIX}CONFIG"]) if os.environ.get(f"{PREFIX}CONFIG") else None)
+    file = named or Path("tradegraph.toml")
+    table = _read(file) if named or file.is_file() else {}
+    check_variable_names(PREFIX, os.environ, tuple(Settings.model_fields))
+    try:
+        settings = _Loader(**table)
+    except ValidationError as error:
+        raise first_fault(error, Settings, os.environ, PREFIX) from None
+    except SettingsError as error:
+        raise unreadable_variable(str(error), os.environ, PREFIX) from None
+    check_sources(settings)
+    return _with_secrets(settings, file.parent)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError("config", str(file), "there is no such file; name another with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("config", str(file), f"cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError("config", str(file), f"is not valid TOML: {error}") from None
+
+
+def _with_secrets(settings: Settings, base: Path) -> Settings:
+    sources = {name: _source_with_secrets(name, source, base) for name, source in settings.sources.items()}
+    auth: dict[str, object] = _issuer_with_keys("auth", settings.auth, base)
+    if settings.auth.secret_file:
+        auth["secret"] = SecretStr(secret_from("auth.secret_file", settings.auth.secret_file, base))
+    auth["issuers"] = tuple(
+        issuer.model_copy(update=_issuer_with_keys(f"auth.issuers[{index}]", issuer, base))
+        for index, issuer in enumerate(settings.auth.issuers)
+    )
+    changed = {
+        "sources": sources,
+        "server": settings.server.model_copy(update={"tls": _tls_with_files(settings.server.tls, base)}),
+        "auth": settings.auth.model_copy(update=auth),
+        "redis": _redis_with_secret(settings.redis, base),
+    }
+    return Settings(**{**dict(settings), **changed})
+
+
+def _tls_with_files(tls: TLSSettings, base: Path) -> TLSSettings:
+    return tls.model_copy(update={key: (base / file).resolve() for key, file in dict(tls).items() if file is not None})
+
+
+def _redis_with_secret(redis: RedisSettings, base: Path) -> RedisSettings:
+    if redis.url_file is None:
+        return redis
+    return redis.model_copy(update={"url": SecretStr(secret_from("redis.url_file", redis.url_file, base))})
+
+
+def _issuer_with_keys(key: str, issuer: IssuerSettings, base: Path) -> dict[str, object]:
+    """What changes in an issuer's settings once its files are found: paths start at the settings file."""
+    changed: dict[str, object] = {}
+    if issuer.public_key_file:
+        changed["public_key"] = secret_from(f"{key}.public_key_file", issuer.public_key_file, base)
+    if issuer.jwks_file:
+        changed["jwks_file"] = (base / issuer.jwks_file).resolve()
+    return changed
+
+
+def _source_with_secrets(name: str, source: SourceSettings, base: Path) -> SourceSettings:
+    credentials: dict[str, SecretStr] = {}
+    for key, value in source.credentials.items():
+        if key.endswith("_file"):
+            text = secret_from(f"sources.{name}.credentials.{key}", Path(value.get_secret_value()), base)
+            credentials[key.removesuffix("_file")] = SecretStr(text)
+        else:
+            credentials[key] = value
+    return source.model_copy(update={"credentials": credentials})

@@ -1,0 +1,56 @@
+"""How the gateway listens: `[server]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from app.settings.base import Section
+from app.settings.checks import check_host, check_network, check_origin
+
+
+class ConnectionSettings(Section):
+    """`[server.connections]`: what one connection may cost. `header_timeout` and `body_timeout` run from a request's
+    first byte and from its last header; `write_timeout` is how long a client may leave an answer unread; `keep_alive`
+    how long it may ask nothing."""
+
+    most: int = Field(default=10_000, ge=1)
+    header_timeout: float = Field(default=10.0, gt=0, le=300)
+    body_timeout: float = Field(default=20.0, gt=0, le=300)
+    write_timeout: float = Field(default=20.0, gt=0, le=300)
+    keep_alive: int = Field(default=20, ge=0, le=3600)
+    max_header_bytes: int = Field(default=64 * 1024, ge=1024, le=1024 * 1024)
+    max_headers: int = Field(default=100, ge=10, le=1000)
+
+
+class TLSSettings(Section):
+    """`[server.tls]`: serve https, TLS 1.2 or later. Files in PEM; the certificate's may hold its chain and key."""
+
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+class ServerSettings(Section):
+    """How the gateway listens. `request_timeout` bounds each operation, `graceful_shutdown` the wait for open ones.
+
+    `allowed_hosts` are names that a `Host` header may have, any if empty; `allowed_origins` pages of other hosts that
+    a browser may ask from; `trusted_proxies` addresses or networks whose `X-Forwarded-*` are believed;
+    `strict_transport` for how many seconds browsers are to insist on https once they came by it.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: Literal[1] = 1
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=64 * 1024 * 1024)
+    max_tokens: int = Field(default=3_000, ge=100, le=100_000)
+    request_timeout: float = Field(default=10.0, gt=0, le=300)
+    graceful_shutdown: int = Field(default=10, ge=0, le=600)
+    allowed_hosts: tuple[Annotated[str, AfterValidator(check_host)], ...] = ()
+    allowed_origins: tuple[Annotated[str, AfterValidator(check_origin)], ...] = ()
+    allow_credentials: bool = False
+    trusted_proxies: tuple[Annotated[str, AfterValidator(check_network)], ...] = ()
+    strict_transport: int = Field(default=31_536_000, ge=0)
+    connections: ConnectionSettings = ConnectionSettings()
+    tls: TLSSettings = TLSSettings()

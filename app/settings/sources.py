@@ -1,0 +1,72 @@
+"""The backends, and which of them is asked for what: `[sources]`, `[domains]`, `[[routes]]`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from app.settings.base import Section
+from app.settings.checks import check_address
+
+
+class SourceSettings(Section):
+    """One backend: `[sources.NAME]`. `options` are the vendor's own, key mapping included, checked by its adapter.
+
+    A credential may be kept in a file: `api_key_file` is read and becomes `api_key`.
+    """
+
+    vendor: str
+    base_url: Annotated[str, AfterValidator(check_address)]
+    timeout: float = Field(default=5.0, gt=0, le=120)
+    concurrency: int = Field(default=16, ge=1, le=1000)
+    max_response_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    credentials: dict[str, SecretStr] = {}
+    options: dict[str, object] = {}
+
+
+class Domain(Section):
+    """Which source is the system of record of a kind of data, and which ones add to it."""
+
+    master: str
+    enrich: tuple[str, ...] = ()
+
+
+class StockDomain(Domain):
+    """Stock: also who is asked for reservations, and who keeps the balance of which warehouse."""
+
+    reservations: tuple[str, ...] = ()
+    balances: dict[str, str] = {}
+
+
+class DomainSettings(Section):
+    """`[domains]`. What is left out is answered by no source: its fields are null with NOT_SUPPORTED."""
+
+    customers: Domain | None = None
+    credit: Domain | None = None
+    items: Domain | None = None
+    contents: Domain | None = None
+    warehouses: Domain | None = None
+    stock: StockDomain | None = None
+    prices: Domain | None = None
+    orders: Domain | None = None
+    shipments: Domain | None = None
+    billing: Domain | None = None
+
+    def configured(self) -> Mapping[str, Domain]:
+        """The domains that some source serves, by name."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: domain for name, domain in found.items() if domain is not None}
+
+
+class Route(Section):
+    """`[[routes]]`: customers that live on another source than their domain's master. `*` stands for any characters."""
+
+    customers: tuple[str, ...] = Field(min_length=1)
+    source: str
+
+    def takes(self, customer: str) -> bool:
+        """Whether this customer number lives on `source`."""
+        return any(fnmatchcase(customer, pattern) for pattern in self.customers)

@@ -1,0 +1,40 @@
+"""What the gateway keeps, and where: `[audit]`, `[redis]`, `[documents]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from app.settings.base import RoleName, Section
+
+
+class AuditSettings(Section):
+    """Who asked what, kept in `audit.sqlite` under `data_dir`. The oldest entries go after `keep_days`, or before, when
+    the file would grow beyond `keep_megabytes`. `queue` entries wait to be written at most; `log` also writes each as
+    a line; `variables` keeps the names of an operation's variables, never their values."""
+
+    enabled: bool = True
+    log: bool = True
+    variables: Literal["none", "names"] = "none"
+    keep_days: int = Field(default=400, ge=1)
+    keep_megabytes: int = Field(default=2048, ge=1)
+    queue: int = Field(default=10_000, ge=1)
+
+
+class RedisSettings(Section):
+    """A Redis or Valkey that gateways share: its address, `redis://`, `rediss://` or `unix://`."""
+
+    url: SecretStr | None = None
+    url_file: Path | None = None
+
+
+class DocumentSettings(Section):
+    """Trusted documents. Callers of `trusted_roles` and `trusted_clients` run their published documents only; clients
+    are named by patterns, in which `*` stands for any characters."""
+
+    store: Literal["sqlite", "redis"] = "sqlite"
+    trusted_roles: tuple[RoleName, ...] = ("partner",)
+    trusted_clients: tuple[str, ...] = ()
+    registering_clients: tuple[str, ...] = ()

@@ -1,0 +1,56 @@
+"""All settings together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, SecretStr
+
+from app.settings.auth import AuthSettings
+from app.settings.base import Section
+from app.settings.limits import BudgetSettings, LimitSettings
+from app.settings.observing import LogSettings
+from app.settings.server import ServerSettings
+from app.settings.sources import DomainSettings, Route, SourceSettings
+from app.settings.stores import AuditSettings, DocumentSettings, RedisSettings
+
+
+class Settings(Section):
+    """All of it. Made by `load` for a server, or directly where code decides, as in the demo and in tests."""
+
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    log: LogSettings = LogSettings()
+    limits: LimitSettings = LimitSettings()
+    budgets: BudgetSettings = BudgetSettings()
+    audit: AuditSettings = AuditSettings()
+    redis: RedisSettings = RedisSettings()
+    documents: DocumentSettings = DocumentSettings()
+    engine: Literal["plan", "reference"] = "plan"
+    demo: bool = False
+    ide: bool = False
+    data_dir: Path = Path(".tradegraph")
+    sources: dict[str, SourceSettings] = {}
+    domains: DomainSettings = DomainSettings()
+    routes: tuple[Route, ...] = ()
+
+
+def credentials_of(settings: BaseModel) -> Iterator[str]:
+    """Every secret that settings hold, so that logs can hide it."""
+    for value in dict(settings).values():
+        yield from _secrets_in(value)
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        yield from credentials_of(value)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _secrets_in(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _secrets_in(inner)
