@@ -14,7 +14,7 @@ from app.sandbox import Sandbox
 from app.server import create_app
 from app.settings import Domain, DomainSettings, Route, Settings, SourceSettings, StockDomain
 from app.sources import connect_all
-from tests.gateway import AUTH, CSR, NOON, Graph
+from tests.gateway import AUTH, CSR, NOON, SELLER, Graph
 from tests.serving import serving
 
 ERP = SourceSettings(vendor="rest", base_url="http://127.0.0.1:1", credentials={"token": SecretStr("none")})
@@ -115,7 +115,7 @@ query Where($number: String!) {
 
 @pytest.mark.parametrize(("number", "source"), [("CUST-0001", "erp2"), ("CUST-0101", "erp")])
 async def test_customer_is_read_from_its_own_erp(two_erps: Graph, number: str, source: str) -> None:
-    customer = (await two_erps.data(WHERE, {"number": number}))["customer"]
+    customer = (await two_erps.data(WHERE, {"number": number}, who=SELLER))["customer"]
     assert customer["creditStatus"]["freshness"]["source"] == source
     (order,) = customer["orders"]["nodes"]
     assert {line["contractPrice"]["authority"] for line in order["lines"]} == {source}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway import CSR, Graph
+from tests.gateway import CSR, SELLER, Graph
 
 KEYS = {
     "CustomerKey": ("customer(by: $by) { id }", {"number": "CUST-0001"}, {"id": "Q3VzdG9tZXI6Q1VTVC0wMDAx"}),
@@ -100,7 +100,7 @@ async def test_exact_quantity_is_taken_as_string_or_integer(graph: Graph, value:
 async def test_quantity_that_nobody_can_order_is_an_error_of_its_price(graph: Graph, quantity: object):
     query = """query($q: Decimal) { item(by: {sku: "SKU-0001"}) {
       sku contractPrice(customer: {number: "CUST-0001"}, quantity: $q) { uom } } }"""
-    answer = await graph.ask(query, {"q": quantity})
+    answer = await graph.ask(query, {"q": quantity}, who=SELLER)
     assert answer["data"] == {"item": {"sku": "SKU-0001", "contractPrice": None}}
     (error,) = answer["errors"]
     assert (error["extensions"], error["message"]) == (
