@@ -29,7 +29,7 @@ from app.endpoint.admission import LimitedAdmission
 from app.endpoint.budgets import Budgets, MemoryBudgets
 from app.endpoint.documents import TrustedDocuments
 from app.endpoint.http import GraphQLEndpoint
-from app.endpoint.redis_store import RedisBudgets
+from app.endpoint.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.endpoint.rules import RuleBook
 from app.endpoint.service import Service
 from app.endpoint.websocket import WebSocketEndpoint
@@ -49,6 +49,7 @@ from app.sources.audit_store import FILE, opened, trail_for
 from app.sources.common import utc_now
 from app.sources.model import Assumptions
 from app.sources.stores import connect_documents
+from app.sources.stores.redis_store import connect
 
 WARM_UP = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
@@ -136,8 +137,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
 
 def make_budgets(settings: Settings) -> Budgets:
     """Where budgets are kept."""
-    url = settings.budgets.redis_url
-    return MemoryBudgets() if url is None else RedisBudgets(url.get_secret_value())
+    if settings.budgets.store == "memory":
+        return MemoryBudgets()
+    return RedisBudgets(connect(settings.redis, timeout=BUDGET_TIMEOUT))
 
 
 def document_limits(settings: Settings) -> DocumentLimits:

@@ -84,8 +84,8 @@ def words(path: Path) -> set[str]:
     }
 
 
-def test_redis_is_imported_by_its_store_only():
-    assert {name.rpartition(".")[2] for name in importers("redis")} <= {"redis_store"}
+def test_redis_is_imported_by_its_store_and_the_budgets_only():
+    assert importers("redis") <= {"app.sources.stores.redis_store", "app.endpoint.redis_budgets"}
 
 
 def test_httpx_is_imported_by_the_seam_the_vendor_clients_and_key_fetching_only():

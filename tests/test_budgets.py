@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from app.endpoint.budgets import Bucket, Budgets, MemoryBudgets
 from app.endpoint.caps import Caps
-from app.endpoint.redis_store import RedisBudgets
+from app.endpoint.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.errors import RateLimited
+from app.settings import RedisSettings
+from app.sources.stores.redis_store import connect
 from tests.valkey import running_valkey
 
 SLOW = Bucket(capacity=100, restore_rate=0.001)
@@ -21,6 +24,11 @@ SLOW = Bucket(capacity=100, restore_rate=0.001)
 
 PATIENT = 5.0
 """The machine that runs the tests has other things to do; only the tests of a Redis that is gone are about time."""
+
+
+def redis(url: str, timeout: float) -> Redis:
+    """A client as the gateway makes it."""
+    return connect(RedisSettings(url=SecretStr(url)), timeout=timeout)
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -31,7 +39,7 @@ async def budgets(request: pytest.FixtureRequest) -> AsyncIterator[Budgets]:
         url: str = request.getfixturevalue("valkey")
         async with Redis.from_url(url) as client:
             await client.flushall()
-        made = RedisBudgets(url, timeout=PATIENT)
+        made = RedisBudgets(redis(url, PATIENT))
     yield made
     await made.close()
 
@@ -95,7 +103,7 @@ async def test_bucket_fills_up_over_time() -> None:
 
 
 async def test_two_workers_share_a_bucket_in_redis(redis_url: str) -> None:
-    one, two = RedisBudgets(redis_url, timeout=PATIENT), RedisBudgets(redis_url, timeout=PATIENT)
+    one, two = RedisBudgets(redis(redis_url, PATIENT)), RedisBudgets(redis(redis_url, PATIENT))
     await one.charge("a", 60, SLOW)
     assert (await two.charge("a", 41, SLOW)).allowed is False
     assert (await two.charge("a", 40, SLOW)).remaining == 0
@@ -104,7 +112,7 @@ async def test_two_workers_share_a_bucket_in_redis(redis_url: str) -> None:
 
 
 async def test_bucket_leaves_redis_when_it_is_full(redis_url: str) -> None:
-    budgets = RedisBudgets(redis_url, timeout=PATIENT)
+    budgets = RedisBudgets(redis(redis_url, PATIENT))
     await budgets.charge("a", 10, Bucket(capacity=100, restore_rate=5))
     async with Redis.from_url(redis_url) as client:
         (key,) = await client.keys("tradegraph:budget:*")
@@ -115,7 +123,7 @@ async def test_bucket_leaves_redis_when_it_is_full(redis_url: str) -> None:
 async def test_each_worker_keeps_its_own_bucket_while_redis_is_gone(tmp_path: Path) -> None:
     now = 0.0
     with running_valkey(tmp_path) as url:
-        budgets = RedisBudgets(url, timeout=1.0, clock=lambda: now)
+        budgets = RedisBudgets(redis(url, 1.0), clock=lambda: now)
         assert (await budgets.charge("a", 90, SLOW)).remaining == 10
     started = time.perf_counter()
     assert (await budgets.charge("a", 60, SLOW)).remaining == 40
@@ -130,7 +138,7 @@ async def test_each_worker_keeps_its_own_bucket_while_redis_is_gone(tmp_path: Pa
 
 
 async def test_redis_that_hangs_is_waited_for_once(redis_url: str) -> None:
-    budgets = RedisBudgets(redis_url, clock=lambda: 0.0)
+    budgets = RedisBudgets(redis(redis_url, BUDGET_TIMEOUT), clock=lambda: 0.0)
     await budgets.charge("warm", 1, SLOW)
     async with Redis.from_url(redis_url) as client:
         await client.client_pause(2_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from app.settings.base import RoleName, Section
 
@@ -52,10 +52,11 @@ class Budget(Section):
 
 class BudgetSettings(Section):
     """`[budgets]`: the budget of each client; `roles` and `clients` as in `[limits]`. `show` are the roles that are
-    told the cost of every answer; others may ask for it. `redis_url`: where several workers keep one budget."""
+    told the cost of every answer; others may ask for it. `store`: where they are kept;
+    `redis` where several workers keep one budget."""
 
     mode: Literal["enforce", "measure"] = "enforce"
-    redis_url: SecretStr | None = None
+    store: Literal["memory", "redis"] = "memory"
     show: tuple[RoleName, ...] = ("partner",)
     capacity: int = Field(default=200_000, ge=1)
     restore_rate: float = Field(default=20_000, gt=0)

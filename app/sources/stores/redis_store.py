@@ -20,15 +20,15 @@ TIMEOUT = 0.25
 one call to a server that is gone for some seconds."""
 
 
-def connect(settings: RedisSettings) -> Redis:
-    """A client of the configured server; it connects on first use."""
+def connect(settings: RedisSettings, *, timeout: float = TIMEOUT) -> Redis:
+    """A client of the configured server; it connects on first use. `timeout` in seconds for each call."""
     if settings.url is None:
         raise ConfigurationError("redis.url", None, "is required where Redis is used, such as redis://127.0.0.1:6379/0")
     try:
         return Redis.from_url(
             settings.url.get_secret_value(),
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError:

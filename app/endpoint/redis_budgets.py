@@ -12,14 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.endpoint.budgets import Bucket, Level, MemoryBudgets
 from app.telemetry import log
 
-TIMEOUT = 0.05
+BUDGET_TIMEOUT = 0.05
+"""Seconds for a call: it is on the way of every request."""
+
 AGAIN_AFTER = 1.0
 """Seconds for which a Redis that did not answer is left alone."""
 
@@ -43,11 +43,9 @@ return {1, tostring((filling - after + now) * rate / 1000000), '0'}
 class RedisBudgets:
     """Buckets in Redis, one for all workers; in memory while it does not answer."""
 
-    def __init__(self, url: str, *, timeout: float = TIMEOUT, clock: Callable[[], float] = time.monotonic) -> None:
-        self._redis: Redis = Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
-        )
-        self._script = self._redis.register_script(_SCRIPT)
+    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._redis = redis
+        self._script = redis.register_script(_SCRIPT)
         self._local = MemoryBudgets(clock)
         self._clock = clock
         self._gone_until = 0.0
