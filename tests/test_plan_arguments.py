@@ -12,6 +12,7 @@ from strawberry.types.arguments import convert_arguments
 
 from app.schema import build_schema
 from app.schema.edges import Edge, as_plain
+from app.schema.streams import Stream
 from tests.differential.arguments import WRONG_IDS
 
 STRAWBERRY = build_schema()
@@ -72,7 +73,7 @@ def edges() -> Iterator[tuple[str, Edge, GraphQLField]]:
     for type_ in SCHEMA.type_map.values():
         for name, field in getattr(type_, "fields", {}).items():
             edge = (getattr(field, "extensions", None) or {}).get("strawberry-definition")
-            if isinstance(edge, Edge) and field.args:
+            if isinstance(edge, Edge) and not isinstance(edge, Stream) and field.args:
                 yield f"{type_.name}.{name}", edge, field
 
 

@@ -11,15 +11,18 @@ from typing import Any
 from graphql import FragmentDefinitionNode, GraphQLError, GraphQLSchema
 from graphql.execution.values import get_argument_values, get_variable_values
 
-from app.errors import BadUserInput
+from app.auth.policy import Rights
+from app.errors import BadUserInput, Forbidden
 from app.execution.collect import Collector
 from app.execution.compiler import DEFINITION
 from app.execution.documents import coded
 from app.execution.engine import Operation, RequestRefused
+from app.schema.guards import ASKED, asks_by
 
 
 def source_events(schema: GraphQLSchema, operation: Operation, context: Any) -> AsyncGenerator[Any, None]:
-    """The events of a subscription. Raises RequestRefused for variables and arguments that cannot be read."""
+    """The events of a subscription. Raises RequestRefused for variables and arguments that cannot be read, Forbidden
+    for what the caller may not wait for, or not by these arguments."""
     variables = get_variable_values(schema, operation.definition.variable_definitions or (), operation.variables)
     if isinstance(variables, list):
         raise RequestRefused([coded(error, BadUserInput.code) for error in variables])
@@ -31,8 +34,14 @@ def source_events(schema: GraphQLSchema, operation: Operation, context: Any) -> 
     (field,) = (nodes[0] for nodes in collected.values())
     definition = root.fields[field.name.value]
     stream = definition.extensions[DEFINITION]
+    rights: Rights = context.rights
+    if rights.refuses(root.name, field.name.value):
+        raise Forbidden
     try:
-        arguments = stream.plain_arguments(get_argument_values(definition, field, variables))
+        values = get_argument_values(definition, field, variables)
+        if asks_by(definition.args, values, rights.inputs):
+            raise Forbidden(ASKED)
+        arguments = stream.plain_arguments(values)
     except GraphQLError as error:
         raise RequestRefused([coded(error, BadUserInput.code)]) from None
     return stream.events(context, **arguments)
