@@ -5,6 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol, TypeVar
+
+
+class OfCustomer(Protocol):
+    """What names the customer whose it is."""
+
+    @property
+    def customer(self) -> str | None:
+        """The customer's number, if one is known."""
+        ...
+
+
+Of = TypeVar("Of", bound=OfCustomer)
 
 
 class Role(StrEnum):
@@ -92,7 +105,11 @@ class Principal:
 
     def visible(self, customers: Iterable[str]) -> list[str]:
         """Those of the given customer numbers that exist for the caller, in their order."""
-        return [number for number in customers if self.sees(number)]
+        return [number for number in customers if number in self.customers] if self.restricted else list(customers)
+
+    def own(self, rows: Iterable[Of]) -> list[Of]:
+        """Those of the given rows (or keys) that exist for the caller by the customer they name, in their order."""
+        return [row for row in rows if row.customer in self.customers] if self.restricted else list(rows)
 
 
 SYSTEM = Principal(subject="system", roles=frozenset({Role.ADMIN}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar, dataclass_transform
@@ -23,6 +25,13 @@ class RecordType(msgspec.StructMeta):
 def utc_now() -> datetime:
     """The time, aware, in UTC."""
     return datetime.now(UTC)
+
+
+async def together(reads: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The answers of reads made at the same time. One read needs no task of its own, and one is nearly always all."""
+    if len(reads) == 1:
+        return [await reads[0]]
+    return await asyncio.gather(*reads)
 
 
 class Record(msgspec.Struct, metaclass=RecordType, frozen=True, rename="camel", eq=True):

@@ -6,7 +6,7 @@ Each class has the interface of the port it stands for, over several sources of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ import msgspec
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
 from app.sources.billing import Billing, Invoice, Return
-from app.sources.common import Slice
+from app.sources.common import Slice, together
 from app.sources.customers import Credit, CreditStatus, Customer, CustomerPart, CustomerQuery, Customers
 from app.sources.items import (
     CustomerItemKey,
@@ -58,16 +58,22 @@ class Routes:
 
     def split(self, keys: Iterable[K], customer_of: Callable[[K], str | None]) -> dict[str, list[K]]:
         """The keys by the source of their customer."""
+        if not self.rules:
+            own = list(keys)
+            return {self.master: own} if own else {}
         groups: dict[str, list[K]] = {}
         for key in keys:
             groups.setdefault(self.source_of(customer_of(key)), []).append(key)
         return groups
 
 
-async def merged(reads: Iterable[Awaitable[Mapping[K, V]]]) -> dict[K, V]:
+async def merged(reads: Iterable[Coroutine[Any, Any, Mapping[K, V]]]) -> Mapping[K, V]:
     """The answers of several reads made at the same time, as one mapping; the first answer of a key stays."""
+    answers = await together(list(reads))
+    if len(answers) == 1:
+        return answers[0]
     answer: dict[K, V] = {}
-    for found in await asyncio.gather(*reads):
+    for found in answers:
         for key, value in found.items():
             answer.setdefault(key, value)
     return answer
@@ -75,15 +81,18 @@ async def merged(reads: Iterable[Awaitable[Mapping[K, V]]]) -> dict[K, V]:
 
 async def each_from_its_own(
     groups: Mapping[str, list[K]], read: Callable[[str, list[K]], Awaitable[Mapping[K, V]]]
-) -> dict[K, V]:
+) -> Mapping[K, V]:
     """Keys read from their own sources at the same time. A source that fails costs its own keys only: its error stands
     in their place, which loaders take as their failure. Where it is the only one asked, it is raised."""
+    if len(groups) == 1:
+        ((name, keys),) = groups.items()
+        return await read(name, keys)
     answers = await asyncio.gather(*(read(name, keys) for name, keys in groups.items()), return_exceptions=True)
     answer: dict[K, Any] = {}
     for keys, found in zip(groups.values(), answers, strict=True):
         if not isinstance(found, BaseException):
             answer.update(found)
-        elif len(groups) == 1 or not isinstance(found, Exception):
+        elif not isinstance(found, Exception):
             raise found
         else:
             answer.update(dict.fromkeys(keys, found))
@@ -218,7 +227,7 @@ class RoutedOrders:
         self._ports = ports
         self._by_system = {**others, **ports}
 
-    async def _everywhere(self, read: Callable[[Orders], Awaitable[Mapping[K, Order]]]) -> dict[K, Order]:
+    async def _everywhere(self, read: Callable[[Orders], Awaitable[Mapping[K, Order]]]) -> Mapping[K, Order]:
         async def own(name: str) -> Mapping[K, Order]:
             found = await read(self._ports[name])
             return {key: order for key, order in found.items() if self._routes.source_of(order.customer) == name}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from app.errors import (
     SourceUnavailable,
 )
 from app.settings import SourceSettings
+from app.sources.common import together
 from app.sources.http import Answer, HTTPClient
 from app.sources.rest.batch import Batcher
 from app.sources.rest.contract import (
@@ -81,19 +81,15 @@ class Client:
         """(key, value) of what was found for the keys, each asked for once, in chunks of MAX_KEYS. What the system
         answers beyond them is left out."""
         asked = self.plausible(keys)
-        answers = await asyncio.gather(*(self.read(operation, body(chunk)) for chunk in self.chunks(asked)))
+        answers = await together([self.read(operation, body(chunk)) for chunk in self.chunks(asked)])
         wanted = set(asked)
         return [(row.key, row.value) for answer in answers for row in answer if row.key in wanted]
 
     @staticmethod
     def plausible(keys: Iterable[K]) -> tuple[K, ...]:
         """The keys that could be anybody's, each once. The others are not worth a call."""
-        return tuple(dict.fromkeys(key for key in keys if _plausible(key)))
-
-    @staticmethod
-    def is_plausible(key: object) -> bool:
-        """Whether a key could be anybody's."""
-        return _plausible(key)
+        distinct = tuple(dict.fromkeys(keys))
+        return distinct if _all_plain(distinct) else tuple(filter(_plausible, distinct))
 
     @staticmethod
     def chunks(keys: tuple[K, ...]) -> list[tuple[K, ...]]:
@@ -139,10 +135,17 @@ def _call(operation: Operation) -> str:
     return noun if verb in ([], ["read"]) else f"{noun}.{verb[0]}"
 
 
+def _all_plain(keys: Sequence[Any]) -> bool:
+    """Whether all keys are plausible texts, of ASCII: looked at as one text, because there are hundreds of them."""
+    try:
+        text = "".join(keys)
+    except TypeError:  # Keys of several parts.
+        return False
+    return text.isascii() and "\0" not in text and all(keys) and len(max(keys, key=len, default="")) <= MAX_KEY
+
+
 def _plausible(key: object) -> bool:
     """Whether a key could be anybody's: not empty, not huge, valid Unicode, no NUL."""
-    if type(key) is str and key.isascii():
-        return 0 < len(key) <= MAX_KEY and "\0" not in key
     texts: Iterable[object] = [key] if isinstance(key, str) else msgspec.structs.astuple(key)  # type: ignore[arg-type]
     return all(isinstance(text, str) and 0 < len(text) <= MAX_KEY and _is_clean(text) for text in texts)
 

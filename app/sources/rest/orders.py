@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
-from app.sources.common import Slice
+from app.sources.common import Slice, together
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderStatus, StatusChange
 from app.sources.rest import contract
 from app.sources.rest.client import Client
@@ -45,13 +44,13 @@ class RestOrders:
     ) -> Mapping[str, Slice[Order]]:
         """A page of orders for each customer."""
         asked = self.client.plausible(customers)
-        answers = await asyncio.gather(
-            *(
+        answers = await together(
+            [
                 self.client.read(
                     contract.ORDERS_BY_CUSTOMER, contract.OrdersSearch(customers=chunk, query=query), cursor=True
                 )
                 for chunk in self.client.chunks(asked)
-            )
+            ]
         )
         return {row.key: self._slice(row.value) for answer in answers for row in answer if row.key in asked}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
+from app.sources.common import together
 from app.sources.rest import contract
 from app.sources.rest.client import Client
 from app.sources.rest.mapping import Mapper
@@ -58,11 +58,11 @@ class RestBalances:
         chunks = self.client.chunks(self.client.plausible(skus))
         if not codes:
             return {}
-        answers: list[list[Balance]] = await asyncio.gather(
-            *(
+        answers: list[list[Balance]] = await together(
+            [
                 self.client.read(contract.BALANCES, contract.BalancesRead(warehouses=codes, skus=chunk))
                 for chunk in chunks
-            )
+            ]
         )
         wanted = {(code, sku) for code in codes for sku in skus}
         rows = {(row.warehouse, row.sku): row for answer in answers for row in answer}
