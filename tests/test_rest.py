@@ -249,6 +249,58 @@ async def test_batch_that_ends_early_fails_the_unfinished_parts():
     assert "1 of 2 reads unanswered" in (stock.detail or "")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        b'{"id":"%b","status":200,"body":%b}',
+        b'{"id":"%b","status":200,"body":%b,"took":{"ms":1}}',
+        b'{"id":"%b","status":200,"body":%b,"path":[{}]}  ',
+        b'{ "id" : "%b" , "status" : 200 , "body" : %b }\r',
+    ],
+    ids=["usual", "member after the body", "list after the body", "spaces"],
+)
+async def test_line_of_a_batch_is_read_however_it_is_written(form: bytes):
+    async def answer(_: Request) -> Response:
+        lines = (
+            form % (b"0", b'[{"key":"SKU-1","value":[{"type":"SUBSTITUTE","sku":"SKU-2"}]}]'),
+            form % (b"1", b"[]"),
+        )
+        return Response(b"\n".join(lines))
+
+    async with serve(Starlette(routes=[Route(BATCH, answer, methods=["POST"])])) as url:
+        source = connected(url)
+        relations, stock = await asyncio.gather(
+            source.items.relations(SYSTEM, ["SKU-1"]), source.stock.levels(SYSTEM, ["SKU-0001"])
+        )
+        await source.aclose()
+    assert [row.sku for row in relations["SKU-1"]] == ["SKU-2"]
+    assert stock == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"id":"0","status":200,"body":[{"key":7}]}',
+        b'{"id":"0","status":200,"body":[}',
+        b'{"id":"0","status":200,"body":[],"took":}',
+        b'{"id":"0","status":200,"body":[]',
+        b'{"id":"0","status":200,"body":["\xff"]}',
+    ],
+)
+async def test_line_of_a_batch_that_is_wrong_costs_its_own_read_only(line: bytes):
+    async def answer(_: Request) -> Response:
+        return Response(line + b'\n{"id":"1","status":200,"body":[]}\n')
+
+    async with serve(Starlette(routes=[Route(BATCH, answer, methods=["POST"])])) as url:
+        source = connected(url)
+        items, stock = await outcomes(
+            source.items.by_sku(SYSTEM, ["SKU-0001"]), source.stock.levels(SYSTEM, ["SKU-0001"])
+        )
+        await source.aclose()
+    assert type(items) is SourceMalformed
+    assert stock == {}
+
+
 async def test_closing_ends_what_waits(erp: Source, control: httpx.AsyncClient):
     await control.post("/sandbox/knobs", json={"resource": "*", "delayMs": 60_000})
     with counted_calls() as calls:
