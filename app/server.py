@@ -43,13 +43,14 @@ from app.ide import ide_routes
 from app.planning import Costs, Explainer
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
-from app.settings import ServerSettings, Settings, TLSSettings
+from app.settings import ServerSettings, Settings, TelemetrySettings, TLSSettings
 from app.sources import connect_all
 from app.sources.audit_store import FILE, opened, trail_for
 from app.sources.common import utc_now
 from app.sources.model import Assumptions
 from app.sources.stores import connect_documents
 from app.sources.stores.redis_store import connect
+from app.telemetry import SpanExport
 
 WARM_UP = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
@@ -99,7 +100,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         admission=admission,
         timeout=settings.server.request_timeout,
     )
-    trail = trail_for(settings)
+    trail, export = trail_for(settings), make_export(settings.telemetry)
     accounting = Accounting(settings.audit, trail.keep) if trail else None
     endpoint = GraphQLEndpoint(
         service, authentication, max_body_bytes=settings.server.max_body_bytes, accounting=accounting
@@ -110,10 +111,11 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         if trail is not None:
             trail.start()
-        with move_on_after(WARM_UP):
-            await asyncio.gather(sources.warm(), authentication.warm())
         try:
-            yield
+            async with exporting(export):
+                with move_on_after(WARM_UP):
+                    await asyncio.gather(sources.warm(), authentication.warm())
+                yield
         finally:
             await sources.close()
             await authentication.aclose()
@@ -128,11 +130,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         *health_routes(Readiness(sources.ping, masters(settings))),
         *(ide_routes() if settings.ide else []),
     ]
-    app = Gateway(
+    return Gateway(
         endpoint, settings.server, routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_served}
     )
-    app.router.redirect_slashes = False
-    return app
 
 
 def make_budgets(settings: Settings) -> Budgets:
@@ -140,6 +140,32 @@ def make_budgets(settings: Settings) -> Budgets:
     if settings.budgets.store == "memory":
         return MemoryBudgets()
     return RedisBudgets(connect(settings.redis, timeout=BUDGET_TIMEOUT))
+
+
+def make_export(telemetry: TelemetrySettings) -> SpanExport | None:
+    """What sends traces away, if they are wanted. Raises ConfigurationError where that needs what is not installed."""
+    if telemetry.otlp_endpoint is None:
+        return None
+    return SpanExport(
+        telemetry.otlp_endpoint,
+        headers={name: value.get_secret_value() for name, value in telemetry.otlp_headers.items()},
+        service_name=telemetry.service_name,
+        sampling_ratio=telemetry.sampling_ratio,
+        resource_attributes=telemetry.resource_attributes,
+    )
+
+
+@asynccontextmanager
+async def exporting(export: SpanExport | None) -> AsyncIterator[None]:
+    """Send traces away as long as this lasts, and those that are left at its end."""
+    if export is None:
+        yield
+        return
+    export.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(export.stop)
 
 
 def document_limits(settings: Settings) -> DocumentLimits:
@@ -164,6 +190,7 @@ class Gateway(Starlette):
 
     def __init__(self, endpoint: ASGIApp, server: ServerSettings, **given: Any) -> None:
         super().__init__(**given)
+        self.router.redirect_slashes = False
         self._endpoint = endpoint
         self._boundary = Boundary(self._inside, server)
 

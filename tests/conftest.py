@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import io
+import logging
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from app import sandbox as sandbox_package
+from app import telemetry
 from app.sandbox import Sandbox, start_sandbox
 from tests.gateway import TODAY, Graph, gateway
 from tests.valkey import running_valkey
@@ -106,3 +110,15 @@ async def graph(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
     """The gateway over the sandbox, made anew for the test."""
     async with gateway(dated_sandbox) as running:
         yield running
+
+
+@pytest.fixture
+def out() -> Iterator[io.StringIO]:
+    """What is logged, one JSON object a line."""
+    stream = io.StringIO()
+    handlers, level = logging.root.handlers[:], logging.root.level
+    telemetry.configure_logs(stream=stream)
+    yield stream
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    structlog.reset_defaults()

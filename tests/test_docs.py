@@ -72,6 +72,7 @@ def test_every_setting_is_described():
         settings.RedisSettings,
         settings.DocumentSettings,
         settings.LogSettings,
+        settings.TelemetrySettings,
         settings.SourceSettings,
     ]
     assert all(f"[server.{name}]" in text for name in ("connections", "tls"))

@@ -348,6 +348,19 @@ async def test_requests_of_a_sign_in_are_counted_and_kept_apart(upstream):
     assert count("sign_in", "ok") == 1
 
 
+async def test_requests_of_a_sign_in_carry_the_ids_too(upstream):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    async with connected(upstream.url, auth=SignIn()) as client:
+        with (
+            telemetry.begin(request_id="req-1", correlation_id="cor-1", traceparent=trace, tracestate="shop=a1"),
+            pytest.raises(SourceRejected),
+        ):
+            await client.get("/status", params={"code": "401"}, into=dict, call="signed")
+    names = ("x-request-id", "x-correlation-id", "traceparent", "tracestate")
+    sent = [tuple(seen.headers.get(name) for name in names) for seen in upstream.seen]
+    assert sent == [("req-1", "cor-1", trace, "shop=a1")] * 3
+
+
 class OnceMore(httpx.Auth):
     """Sends again, whatever the status: Vendure refuses a session with status 200."""
 

@@ -9,24 +9,12 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from app import telemetry
 from app.errors import SourceUnavailable
-
-
-@pytest.fixture
-def out() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    handlers, level = logging.root.handlers[:], logging.root.level
-    telemetry.configure_logs(stream=stream)
-    yield stream
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def lines(out: io.StringIO) -> list[dict]:

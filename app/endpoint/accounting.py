@@ -45,7 +45,7 @@ class Accounting:
             kind=scope.kind,
             status=status,
             outcome=outcome,
-            code=None if not errors or "data" in body else errors[0].get("extensions", _NOTHING).get("code"),
+            code=_code_of(body),
             forbidden=tuple(sorted(set(_forbidden(errors)))[:MOST]) if errors else (),
             rows=scope.rows,
             variables=scope.variables if self._settings.variables == "names" else (),
@@ -71,6 +71,7 @@ class Accounting:
 def finished(accounting: Accounting | None, scope: RequestScope, answer: Answer, outcome: str, started: float) -> None:
     """Count, log and keep an operation that has ended. `started` is of `time.perf_counter()`."""
     seconds = time.perf_counter() - started
+    scope.status, scope.outcome, scope.code = answer.status, outcome, _code_of(answer.body)
     request_done(scope.operation, outcome, seconds)
     about: dict[str, Any] = {}
     if accounting is not None:
@@ -87,6 +88,12 @@ _NOTHING: Mapping[str, Any] = {}
 @lru_cache(maxsize=1000)
 def _names(roles: frozenset[Role]) -> tuple[str, ...]:
     return tuple(sorted(role.value for role in roles))
+
+
+def _code_of(body: Mapping[str, Any]) -> str | None:
+    """The code under which an operation failed as a whole."""
+    errors = body.get("errors")
+    return None if not errors or "data" in body else errors[0].get("extensions", _NOTHING).get("code")
 
 
 def _forbidden(errors: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -56,7 +56,9 @@ class GraphQLEndpoint:
             request_id=headers.get("x-request-id"),
             correlation_id=headers.get("x-correlation-id"),
             traceparent=headers.get("traceparent"),
+            tracestate=headers.get("tracestate"),
             timeout=self._service.timeout,
+            traced=True,
         ) as request:
             started = time.perf_counter()
             accepted = SINGLE

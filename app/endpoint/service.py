@@ -255,8 +255,16 @@ class Service:
         self, operation: Operation, caller: Caller, event: Any, opening: RequestScope, admitted: Admitted
     ) -> Answer:
         """Run the selection for one event, in a scope and within a time limit of its own."""
-        with begin(request_id=opening.request_id, correlation_id=opening.correlation_id, timeout=self.timeout) as scope:
-            scope.operation = opening.operation
+        with begin(
+            request_id=opening.request_id,
+            correlation_id=opening.correlation_id,
+            traceparent=opening.span.traceparent if opening.span else opening.traceparent,
+            tracestate=opening.tracestate,
+            timeout=self.timeout,
+            traced=True,
+        ) as scope:
+            scope.operation, scope.kind, scope.document = opening.operation, opening.kind, opening.document
+            scope.transport = opening.transport
             context = self._make_context(caller.who, operation)
             context.event = event
             try:
@@ -266,6 +274,7 @@ class Service:
                 answer = _failed(error)
             finally:
                 await admitted.event(scope)
+            scope.status, scope.outcome = answer.status, answer.outcome
         answer.cursor = getattr(event, "cursor", None)
         return answer
 

@@ -111,7 +111,13 @@ class _Connection:
         self._max_operations = max_operations
         self._caller: Caller | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._id = new_id()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in socket.scope["headers"]}
+        self._ids = {
+            "request_id": new_id(),
+            "correlation_id": headers.get("x-correlation-id"),
+            "traceparent": headers.get("traceparent"),
+            "tracestate": headers.get("tracestate"),
+        }
 
     async def serve(self, init_timeout: float) -> None:
         """Read frames until the client leaves. Raises Refused for what closes the socket."""
@@ -208,7 +214,7 @@ class _Connection:
         """Answer one operation. A failure to send ends the connection by itself: its reader sees it."""
         assert self._caller is not None  # noqa: S101 - `connection_init` came first
         started = time.perf_counter()
-        with begin(request_id=self._id, timeout=self._service.timeout) as scope:
+        with begin(**self._ids, timeout=self._service.timeout, traced=True) as scope:
             scope.transport = "websocket"
             try:
                 if full:

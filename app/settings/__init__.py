@@ -10,7 +10,7 @@ from app.settings.auth import Algorithm, AuthSettings, ClaimNames, IssuerSetting
 from app.settings.base import RoleName, Section
 from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSettings
 from app.settings.loading import PREFIX, load
-from app.settings.observing import LogSettings
+from app.settings.observing import LogSettings, TelemetrySettings
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
 from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain
 from app.settings.stores import AuditSettings, DocumentSettings, RedisSettings
@@ -41,6 +41,7 @@ __all__ = [
     "SourceSettings",
     "StockDomain",
     "TLSSettings",
+    "TelemetrySettings",
     "credentials_of",
     "load",
 ]

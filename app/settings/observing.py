@@ -1,10 +1,13 @@
-"""What the operators see: `[log]`."""
+"""What the operators see: `[log]` and `[telemetry]`."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
 
 from app.settings.base import Section
+from app.settings.checks import check_address
 
 
 class LogSettings(Section):
@@ -12,3 +15,14 @@ class LogSettings(Section):
 
     format: Literal["json", "console"] = "json"
     level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class TelemetrySettings(Section):
+    """`[telemetry]`: traces, sent by OTLP over HTTP to the collector at `otlp_endpoint`, with `otlp_headers`; none are
+    made without one. `sampling_ratio` is the share of operations that are traced where the caller has not decided."""
+
+    otlp_endpoint: Annotated[str, AfterValidator(check_address)] | None = None
+    otlp_headers: dict[str, SecretStr] = {}
+    service_name: str = Field(default="tradegraph", min_length=1)
+    sampling_ratio: float = Field(default=1.0, ge=0, le=1)
+    resource_attributes: dict[str, str] = {}

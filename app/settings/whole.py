@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from app.settings.auth import AuthSettings
 from app.settings.base import Section
 from app.settings.limits import BudgetSettings, LimitSettings
-from app.settings.observing import LogSettings
+from app.settings.observing import LogSettings, TelemetrySettings
 from app.settings.server import ServerSettings
 from app.settings.sources import DomainSettings, Route, SourceSettings
 from app.settings.stores import AuditSettings, DocumentSettings, RedisSettings
@@ -23,6 +23,7 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     limits: LimitSettings = LimitSettings()
     budgets: BudgetSettings = BudgetSettings()
     audit: AuditSettings = AuditSettings()

@@ -169,11 +169,13 @@ class HTTPClient:
         json: object | None = None,
         headers: Mapping[str, str] | None = None,
         call: str,
+        batch: tuple[int, int] | None = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Send a request and hand over the lines of its answer as they come, without their ends; empty lines are
-        left out. Time limit and size limit are those of a whole answer."""
+        left out. Time limit and size limit are those of a whole answer. `batch` is for its span: how many reads the
+        request carries, and how many keys those ask for."""
         wanted = {"Accept": "application/x-ndjson", **(headers or {})}
-        outgoing = Outgoing(method=method, path=path, json=json, headers=wanted, call=call)
+        outgoing = Outgoing(method=method, path=path, json=json, headers=wanted, call=call, batch=batch)
         trip = self._begin(call)
         try:
             try:
@@ -246,9 +248,11 @@ class HTTPClient:
         """Send it over a connection of ours; a second time, if the first one's was closed at that moment."""
         pool, signed = direct
         body = outgoing.body()
-        data = self._address.head(outgoing, target, None if body is None else len(body), signed) + (body or b"")
-        connection, again = pool.take(), outgoing.safe
+        size = None if body is None else len(body)
+        connection, again, stale = pool.take(), outgoing.safe, False
         while True:
+            span = trip.trace(outgoing.method, outgoing.batch, again=stale)
+            data = self._address.head(outgoing, target, size, signed, span) + (body or b"")
             trip.sent()
             if connection is None:
                 connection, again = await pool.open(), False
@@ -257,12 +261,13 @@ class HTTPClient:
             )
             try:
                 await exchange.sent(connection, data)
+                trip.answered(exchange.status)
                 return exchange
             except Broken as error:
                 if not (again and error.stale):
                     raise
                 trip.settle("stale")
-                connection = None
+                connection, stale = None, True
             except BaseException:
                 exchange.abandon()
                 raise

@@ -14,7 +14,9 @@ from app import telemetry
 from app.sources.http_body import BoundedBody
 from app.sources.http_faults import outcome_of, status_outcome, translated
 from app.sources.http_limits import Limit
+from app.sources.http_request import ids
 from app.sources.wire import MAX_REFUSAL_BYTES
+from app.telemetry.tracing import CallSpan
 
 SIGN_IN = "sign_in"
 """The call name under which the requests of a sign-in flow are counted."""
@@ -23,28 +25,49 @@ SIGN_IN = "sign_in"
 class Trip:
     """One call on its way: its time, and the request sent last. Each real request is counted once."""
 
-    __slots__ = ("_started", "call", "limit", "source")
+    __slots__ = ("_span", "_started", "call", "limit", "source")
 
     def __init__(self, source: str, call: str, limit: Limit) -> None:
         self.source = source
         self.call = call
         self.limit = limit
         self._started = 0.0
+        self._span: CallSpan | None = None
+
+    def trace(self, method: str, batch: tuple[int, int] | None = None, *, again: bool = False) -> str | None:
+        """A request of the call is about to be made. If one was sent before, a sign-in flow repeats it: some vendors
+        refuse a session with status 200. Begins a span while tracing is on; the span's name for the backend."""
+        self.settle("rejected")
+        scope = telemetry.scope.get()
+        if scope is None or scope.span is None:
+            return None
+        self._span = span = scope.span.call(self.source, self.call, method)
+        if batch is not None:
+            span.of_batch(*batch)
+        if again:
+            span.resent()
+        return span.traceparent
 
     def sent(self) -> None:
-        """A request of the call is about to be sent. If one was sent before, a sign-in flow repeats it: some vendors
-        refuse a session with status 200."""
-        self.settle("rejected")
+        """The request is sent now."""
         self._started = time.perf_counter()
         scope = telemetry.scope.get()
         if scope is not None:
             scope.calls.append((self.source, self.call))
+
+    def answered(self, status: int) -> None:
+        """Its answer has begun."""
+        if self._span is not None:
+            self._span.status = status
 
     def settle(self, outcome: str) -> None:
         """Count the request sent last under its outcome, unless that was done before."""
         if self._started:
             started, self._started = self._started, 0.0
             telemetry.backend_call(self.source, self.call, outcome, time.perf_counter() - started)
+        if self._span is not None:
+            span, self._span = self._span, None
+            span.end(outcome)
 
 
 class Flow:
@@ -76,6 +99,8 @@ class Flow:
 
     async def _hop(self, request: httpx.Request, trip: Trip) -> httpx.Response:
         own = trip if "call" in request.extensions else Trip(trip.source, SIGN_IN, trip.limit)
+        given = own.trace(request.method)
+        request.headers.update(dict(ids(given).values()))
         own.sent()
         try:
             response = await self._transport.handle_async_request(request)
@@ -83,6 +108,7 @@ class Flow:
             if own is not trip:
                 own.settle(trip.limit.reason or outcome_of(translated(self._source, error)))
             raise
+        own.answered(response.status_code)
         if own is not trip:
             own.settle(status_outcome(response.status_code))
         bounded = BoundedBody(

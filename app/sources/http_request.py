@@ -59,7 +59,8 @@ def _quoted(segment: str) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Outgoing:
-    """A request before it is sent. `safe` says that sending it twice does no harm."""
+    """A request before it is sent. `safe` says that sending it twice does no harm; `batch` how many reads it carries,
+    and how many keys those ask for."""
 
     method: str
     path: str
@@ -70,6 +71,7 @@ class Outgoing:
     headers: Mapping[str, str] | None = None
     accept: Collection[int] = ()
     safe: bool = True
+    batch: tuple[int, int] | None = None
 
     def body(self) -> bytes | None:
         """The body as bytes, if there is one."""
@@ -107,22 +109,40 @@ class Address:
             wanted = f"{wanted}{'&' if '?' in wanted else '?'}{query}"
         return self._base + wanted
 
-    def head(self, outgoing: Outgoing, target: str, size: int | None, signed: Mapping[str, str] | None) -> bytes:
-        """The head of a request as bytes; `size` is its body's, `signed` what its sign-in adds."""
+    def head(
+        self,
+        outgoing: Outgoing,
+        target: str,
+        size: int | None,
+        signed: Mapping[str, str] | None,
+        traceparent: str | None = None,
+    ) -> bytes:
+        """The head of a request as bytes; `size` is its body's, `signed` what its sign-in adds, `traceparent` names the
+        request's own span if there is one."""
         if outgoing.headers or signed:
-            return self._special(outgoing, target, size, signed)
+            return self._special(outgoing, target, size, signed, traceparent)
         scope = telemetry.scope.get()
         lines = f"{outgoing.method} {target} HTTP/1.1\r\n{self._common}"
         if scope is not None:
             lines += f"X-Request-ID: {plain(scope.request_id)}\r\nX-Correlation-ID: {plain(scope.correlation_id)}\r\n"
-            if scope.traceparent is not None:
-                lines += f"traceparent: {plain(scope.traceparent)}\r\n"
+            trace = traceparent or scope.traceparent
+            if trace is not None:
+                lines += f"traceparent: {plain(trace)}\r\n"
+                if scope.tracestate is not None:
+                    lines += f"tracestate: {plain(scope.tracestate)}\r\n"
         if outgoing.json is not None:
             lines += "Content-Type: application/json\r\n"
         return f"{lines}{_length(outgoing.method, size)}\r\n".encode("ascii")
 
-    def _special(self, outgoing: Outgoing, target: str, size: int | None, signed: Mapping[str, str] | None) -> bytes:
-        more = own_headers(outgoing)
+    def _special(
+        self,
+        outgoing: Outgoing,
+        target: str,
+        size: int | None,
+        signed: Mapping[str, str] | None,
+        traceparent: str | None,
+    ) -> bytes:
+        more = ids(traceparent) | own_headers(outgoing)
         for name, value in (signed or {}).items():
             more[name.lower()] = checked(name, value)
         replaced = frozenset(more.keys() & self._headers.keys())
@@ -134,7 +154,8 @@ class Address:
         return f"{outgoing.method} {target} HTTP/1.1\r\n{common}{added}{length}\r\n".encode("ascii")
 
     def request(self, outgoing: Outgoing, target: str, body: bytes | None) -> httpx.Request:
-        """The same request for a sign-in flow or a transport of httpx."""
+        """The same request for a sign-in flow or a transport of httpx, without `ids`: the flow adds them, to its own
+        requests as well."""
         headers = self._headers | own_headers(outgoing)
         return httpx.Request(
             outgoing.method,
@@ -149,15 +170,27 @@ class Address:
         return f"Host: {self._host}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in kept)
 
 
-def own_headers(outgoing: Outgoing) -> dict[str, Header]:
-    """The headers of one request by their names in lower case: the ids of the running request, and its own."""
-    headers: dict[str, Header] = {}
+def ids(traceparent: str | None) -> dict[str, Header]:
+    """The headers by which a backend can tell what its request belongs to, by their names in lower case. Without a span
+    of ours the caller's is named. Baggage is not handed on: it may say anything."""
     scope = telemetry.scope.get()
-    if scope is not None:
-        headers["x-request-id"] = ("X-Request-ID", plain(scope.request_id))
-        headers["x-correlation-id"] = ("X-Correlation-ID", plain(scope.correlation_id))
-        if scope.traceparent is not None:
-            headers["traceparent"] = ("traceparent", plain(scope.traceparent))
+    if scope is None:
+        return {}
+    headers = {
+        "x-request-id": ("X-Request-ID", plain(scope.request_id)),
+        "x-correlation-id": ("X-Correlation-ID", plain(scope.correlation_id)),
+    }
+    trace = traceparent or scope.traceparent
+    if trace is not None:
+        headers["traceparent"] = ("traceparent", plain(trace))
+        if scope.tracestate is not None:
+            headers["tracestate"] = ("tracestate", plain(scope.tracestate))
+    return headers
+
+
+def own_headers(outgoing: Outgoing) -> dict[str, Header]:
+    """The headers of one request alone, by their names in lower case."""
+    headers: dict[str, Header] = {}
     if outgoing.json is not None:
         headers["content-type"] = ("Content-Type", "application/json")
     for name, value in (outgoing.headers or {}).items():

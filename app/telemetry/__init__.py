@@ -1,8 +1,9 @@
-"""What the operators see: the scope of a request, logs and metrics. The lowest layer; importing it does nothing."""
+"""What the operators see: the scope of a request, logs, metrics, traces. Lowest layer; importing it does nothing."""
 
 from __future__ import annotations
 
 from app.telemetry.logs import configure_logs, log, report
+from app.telemetry.otlp import SpanExport
 from app.telemetry.registry import (
     Metrics,
     backend_call,
@@ -23,12 +24,14 @@ from app.telemetry.request_scope import (
     remaining,
     safe_id,
     safe_traceparent,
+    safe_tracestate,
     scope,
 )
 
 __all__ = [
     "Metrics",
     "RequestScope",
+    "SpanExport",
     "backend_call",
     "begin",
     "budget_left",
@@ -46,6 +49,7 @@ __all__ = [
     "request_done",
     "safe_id",
     "safe_traceparent",
+    "safe_tracestate",
     "scope",
     "unknown_status",
 ]

@@ -16,7 +16,10 @@ from app.telemetry.scrubbing import hide_everywhere, scrubbed
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("tradegraph")
 """The logger of the gateway. `configure_logs` decides its form; it adds the ids of the request by itself."""
 
-_OURS = frozenset({"level", "timestamp", "request_id", "error_id", "operation", "outcome", "code", "document", "kind"})
+_OURS = frozenset(
+    {"level", "timestamp", "request_id", "trace_id", "span_id", "error_id", "operation", "outcome", "code"}
+    | {"document", "kind"}
+)
 """Keys whose values are made or checked by the gateway: nobody's secret can be in them."""
 
 
@@ -35,6 +38,10 @@ def _add_ids(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.ty
         event.setdefault("correlation_id", running.correlation_id)
         if running.operation is not None:
             event.setdefault("operation", running.operation)
+        if running.span is not None:
+            event["trace_id"], event["span_id"] = running.span.trace_id, running.span.span_id
+        elif running.traceparent is not None:
+            event["trace_id"] = running.traceparent[3:35]
     return event
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from app.telemetry.tracing import OperationSpan, operation_span
+
 
 def new_id() -> str:
     """A fresh random id for a request or an error."""
@@ -18,14 +20,17 @@ def new_id() -> str:
 @dataclass(slots=True)
 class RequestScope:
     """What belongs to one operation. `deadline` is of `time.monotonic()`; `calls` are the real backend requests made
-    so far, as (source, call), `keys` how many keys they asked for; `traceparent` is the caller's, as W3C Trace Context
-    defines it. The rest is found out on the way, for the audit: `who` is the principal, `document` a hash, `rows`
-    counts what was read by type."""
+    so far, as (source, call), `keys` how many keys they asked for; `traceparent` and `tracestate` are the caller's, as
+    W3C Trace Context defines them, `span` is ours while tracing is on. The rest is found out on the way, for the audit
+    and the trace: `who` is the principal, `document` a hash, `rows` counts what was read by type; `outcome`, `status`
+    and `code` say how it ended."""
 
     request_id: str = field(default_factory=new_id)
     correlation_id: str = ""
     deadline: float | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
+    span: OperationSpan | None = None
     operation: str | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
     keys: int = 0
@@ -35,6 +40,9 @@ class RequestScope:
     kind: str | None = None
     variables: tuple[str, ...] = ()
     rows: Mapping[str, int] | None = None
+    outcome: str | None = None
+    status: int | None = None
+    code: str | None = None
 
     def __post_init__(self) -> None:
         self.correlation_id = self.correlation_id or self.request_id
@@ -49,9 +57,10 @@ def current() -> RequestScope:
 
 
 class begin:  # noqa: N801 - read as a verb; a generator would cost twice as much
-    """Open a scope. Ids that could not be logged or sent on safely are replaced; `timeout` in seconds from now."""
+    """Open a scope. Ids that could not be logged or sent on safely are replaced; `timeout` in seconds from now. What is
+    `traced` gets a span while tracing is on."""
 
-    __slots__ = ("_opened", "_token")
+    __slots__ = ("_opened", "_token", "_traced")
 
     def __init__(
         self,
@@ -59,21 +68,30 @@ class begin:  # noqa: N801 - read as a verb; a generator would cost twice as muc
         request_id: str | None = None,
         correlation_id: str | None = None,
         traceparent: str | None = None,
+        tracestate: str | None = None,
         timeout: float | None = None,
+        traced: bool = False,
     ) -> None:
+        self._traced = traced
+        caller = safe_traceparent(traceparent)
         self._opened = RequestScope(
             request_id=safe_id(request_id) or new_id(),
             correlation_id=safe_id(correlation_id) or "",
             deadline=None if timeout is None else time.monotonic() + timeout,
-            traceparent=safe_traceparent(traceparent),
+            traceparent=caller,
+            tracestate=caller and safe_tracestate(tracestate),
         )
 
     def __enter__(self) -> RequestScope:
+        if self._traced:
+            self._opened.span = operation_span(self._opened)
         self._token = scope.set(self._opened)
         return self._opened
 
     def __exit__(self, *_: object) -> None:
         scope.reset(self._token)
+        if self._opened.span is not None:
+            self._opened.span.end(self._opened)
 
 
 def remaining() -> float | None:
@@ -86,6 +104,7 @@ def remaining() -> float | None:
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_STATE = re.compile(r"[a-z0-9][a-z0-9_*/@-]{0,255}=(?:(?![,=])[ -~]){0,255}(?![,=])[!-~]")
 
 
 def safe_id(text: str | None) -> str | None:
@@ -96,3 +115,15 @@ def safe_id(text: str | None) -> str | None:
 def safe_traceparent(text: str | None) -> str | None:
     """The `traceparent` header if it is well-formed, else None, as the W3C asks."""
     return text if text and _TRACEPARENT.fullmatch(text) else None
+
+
+def safe_tracestate(text: str | None) -> str | None:
+    """The `tracestate` header if it is well-formed and of a length that everybody sends on, else None."""
+    if not text or len(text) > 512:
+        return None
+    members = [member.strip(" \t") for member in text.split(",")]
+    members = [member for member in members if member]
+    names = {member.partition("=")[0] for member in members}
+    if not 0 < len(members) <= 32 or len(names) < len(members) or not all(map(_STATE.fullmatch, members)):
+        return None
+    return ",".join(members)

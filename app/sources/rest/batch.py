@@ -56,6 +56,7 @@ class Pending:
 
     operation: Operation
     body: object
+    keys: int
     future: asyncio.Future[Answer]
 
 
@@ -78,15 +79,15 @@ class Batcher:
         self._gatherings: dict[int, Gathering] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def read(self, operation: Operation, body: object) -> Answer:
-        """The answer to a read. Being cancelled takes only this read out of the batch."""
+    async def read(self, operation: Operation, body: object, keys: int) -> Answer:
+        """The answer to a read for so many keys. Being cancelled takes only this read out of the batch."""
         loop = asyncio.get_running_loop()
         key = id(telemetry.scope.get())
         gathering = self._gatherings.get(key)
         if gathering is None:
             gathering = self._gatherings[key] = Gathering(key)
             loop.call_soon(self._turn, gathering)
-        pending = Pending(operation, body, loop.create_future())
+        pending = Pending(operation, body, keys, loop.create_future())
         gathering.reads.append(pending)
         return await pending.future
 
@@ -143,7 +144,8 @@ class Batcher:
         parts = [Part(id=place, method=read.operation.method, path=read.operation.path, body=read.body)
                  for place, read in waiting.items()]  # fmt: skip
         trouble = "the batch ended early"
-        async with self._http.stream_lines("POST", BATCH, json=parts, call="batch") as lines:
+        size = len(reads), sum(read.keys for read in reads)
+        async with self._http.stream_lines("POST", BATCH, json=parts, call="batch", batch=size) as lines:
             async for line in lines:
                 try:
                     part, answer = _read(self._http.source, line)

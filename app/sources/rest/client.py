@@ -59,14 +59,15 @@ class Client:
         self._batcher = Batcher(self._http, self._plain) if batch else None
         self._partial = PartialReaders(mapper)
 
-    async def read(self, operation: Operation, body: object = None, *, cursor: bool = False) -> Any:
-        """The typed answer of one read: rows, or partial records where the running operation needs no more.
+    async def read(self, operation: Operation, body: object = None, *, cursor: bool = False, keys: int = 1) -> Any:
+        """The typed answer of one read for so many keys: rows, or partial records where the running operation needs no
+        more.
 
         A cursor that the system refuses is InvalidCursor, if one was sent."""
         if self._batcher is None:
             answer = await self._plain(operation, body)
         else:
-            answer = await self._batcher.read(operation, body)
+            answer = await self._batcher.read(operation, body, keys)
         if answer.status >= 300:
             raise _fault(answer, _call(operation), cursor=cursor)
         partial = self._partial.of(operation)
@@ -81,7 +82,7 @@ class Client:
         """(key, value) of what was found for the keys, each asked for once, in chunks of MAX_KEYS. What the system
         answers beyond them is left out."""
         asked = self.plausible(keys)
-        answers = await together([self.read(operation, body(chunk)) for chunk in self.chunks(asked)])
+        answers = await together([self.read(operation, body(chunk), keys=len(chunk)) for chunk in self.chunks(asked)])
         wanted = set(asked)
         return [(row.key, row.value) for answer in answers for row in answer if row.key in wanted]
 

@@ -1,0 +1,73 @@
+"""Sends spans to a collector by OTLP. The packages for it are an extra: `tradegraph[otel]`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from app.errors import ConfigurationError
+from app.telemetry.tracing import use
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+TIMEOUT = 5.0
+"""Seconds that an export may take, and so a shutdown with a collector that does not answer."""
+
+
+class SpanExport:
+    """Exporting, from `start` to `stop`, in a thread of its own. Spans that the collector does not take in time are
+    lost; an operation never waits for it. Raises ConfigurationError when the extra is not installed."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        headers: Mapping[str, str],
+        service_name: str,
+        sampling_ratio: float,
+        resource_attributes: Mapping[str, str],
+    ) -> None:
+        try:
+            import opentelemetry.exporter.otlp.proto.http
+            import opentelemetry.sdk.trace  # noqa: F401 - both are found out before anything is served
+        except ImportError:
+            cure = "needs packages that are not installed: pip install 'tradegraph[otel]'"
+            raise ConfigurationError("telemetry.otlp_endpoint", endpoint, cure) from None
+        self._endpoint = endpoint
+        self._headers = dict(headers)
+        self._ratio = sampling_ratio
+        self._resource = {"service.version": version_here(), **resource_attributes, "service.name": service_name}
+        self._provider: TracerProvider | None = None
+
+    def start(self) -> None:
+        """Trace from now on."""
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+        exporter = OTLPSpanExporter(f"{self._endpoint}/v1/traces", headers=self._headers, timeout=TIMEOUT)
+        self._provider = TracerProvider(
+            sampler=ParentBased(TraceIdRatioBased(self._ratio)),
+            resource=Resource.create(dict(self._resource)),
+            shutdown_on_exit=False,
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        use(self._provider.get_tracer("tradegraph", version_here()))
+
+    def stop(self) -> None:
+        """Send what is left, and trace no more. Blocks while it sends."""
+        use(None)
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+def version_here() -> str:
+    """The version of the distribution, if it is installed as one."""
+    try:
+        return version("tradegraph")
+    except ImportError:
+        return "unknown"
