@@ -51,6 +51,14 @@ def from_connection_init(payload: object) -> str | None:
     return found[0]
 
 
+def holds_credential(payload: object) -> bool:
+    """Whether there is a credential in a message's payload, right or wrong."""
+    if not isinstance(payload, Mapping):
+        return False
+    inner = payload.get("headers")
+    return bool(_authorizations(payload) or (isinstance(inner, Mapping) and _authorizations(inner)))
+
+
 def _authorizations(payload: Mapping[Any, Any]) -> list[Any]:
     return [value for name, value in payload.items() if isinstance(name, str) and name.lower() == "authorization"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import OperationType
 
-from app.auth.principal import Principal
+from app.auth.principal import Principal, Role
 from app.endpoint.budgets import Budgets, Level
 from app.endpoint.caps import Caps, Lease
 from app.endpoint.rules import RuleBook, Rules, caller_key
@@ -157,7 +157,8 @@ class AdmittedOperation:
         used = actual(len(scope.calls), scope.keys, introspects=self._operation.introspects)
         unused = self._cost.units - used if self._charged else 0
         level = await self._budgets.adjust(self._key, unused, self._rules.bucket)
-        budget_left(self._who.client, level.remaining / self._rules.bucket.capacity)
+        if Role.PARTNER in self._who.roles:  # People have budgets of their own, and names that are nobody's business.
+            budget_left(self._who.client, level.remaining / self._rules.bucket.capacity)
         shown = self._rules.shows or self._operation.extensions.get("cost") is True
         return Receipt(self._extensions(used, level) if shown else {}, budget_headers(self._rules, level))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,19 +17,25 @@ EXPIRED = "The credential of this stream has ended. Go on with a new one after t
 @dataclass(slots=True)
 class Caller:
     """Who is at the other end of a connection. A transport on which a credential can be renewed puts a new principal
-    in its place; streams that run go on with it."""
+    in its place; streams that run go on with it. `authenticate` asks anew whether the credential is believed."""
 
     who: Principal
     now: Callable[[], float] = time.time
+    authenticate: Callable[[], Awaitable[Principal]] | None = None
 
     def left(self) -> float | None:
         """Seconds until the credential ends; None if it does not."""
         return None if self.who.expires_at is None else self.who.expires_at - self.now()
 
+    async def confirm(self) -> None:
+        """Raises Unauthenticated if the credential has ended or was revoked since the connection was opened."""
+        if self.authenticate is not None:
+            await self.authenticate()
+
 
 async def events_until_expiry(source: AsyncGenerator[Any, None], caller: Caller) -> AsyncGenerator[Any]:
-    """The events of a source. Raises Unauthenticated when the caller's credential has ended, and what the source
-    raises."""
+    """The events of a source. Raises Unauthenticated when the caller's credential has ended, or was revoked before an
+    event, and what the source raises."""
     following: asyncio.Future[Any] | None = None
     try:
         while True:
@@ -43,6 +49,7 @@ async def events_until_expiry(source: AsyncGenerator[Any, None], caller: Caller)
             event, following = following.result(), None
             if event is _END:
                 return
+            await caller.confirm()
             yield event
     finally:
         if following is not None and not following.done():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
@@ -86,14 +87,16 @@ class GraphQLEndpoint:
         method = scope["method"]
         if method not in {"GET", "POST"}:
             raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
-        who = current().who = await self._authenticator.authenticate(from_headers(scope["headers"]))
+        authenticate = partial(self._authenticator.authenticate, from_headers(scope["headers"]))
+        who = current().who = await authenticate()
         try:
             async with asyncio.timeout(self._service.timeout):
                 request = await read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)
         except TimeoutError:
             raise DeadlineExceeded("The body did not come within the request's time limit.") from None
+        caller = Caller(who, authenticate=authenticate)
         with Presence(receive):
-            answer = await self._service.answer(request, Caller(who), read_only=method == "GET")
+            answer = await self._service.answer(request, caller, read_only=method == "GET")
         if isinstance(answer, Answer) and method == "GET" and request.names_document and answer.outcome == "ok":
             answer.cache_control = "private, no-cache"  # its caller may keep it, and has to ask whether it still holds
         return answer

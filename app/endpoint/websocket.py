@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from app.auth.credentials import Authenticator, from_connection_init, from_headers
+from app.auth.credentials import Authenticator, from_connection_init, from_headers, holds_credential
 from app.auth.principal import Principal
 from app.endpoint.accounting import Accounting, finished
 from app.endpoint.callers import Caller
@@ -130,7 +131,7 @@ class _Connection:
             raise Refused(4401, "Unauthorized")
         if first.get("type") != "connection_init":
             raise Refused(4400, "Invalid message")
-        self._caller = Caller(await self._authenticated(first.get("payload")))
+        self._caller = await self._authenticated(first.get("payload"))
         try:
             self._lease = self._connect(self._caller.who) if self._connect else None
         except RateLimited:
@@ -138,6 +139,7 @@ class _Connection:
         await self._send({"type": "connection_ack"})
         while True:
             await self._handle(await self._frame())
+            await asyncio.sleep(0)  # Frames that are there already are read without waiting: others have their turn.
 
     async def end(self) -> None:
         """Stop everything that runs."""
@@ -149,10 +151,11 @@ class _Connection:
         if running:
             await asyncio.wait(running)
 
-    async def _authenticated(self, payload: object) -> Any:
+    async def _authenticated(self, payload: object) -> Caller:
         try:
             given = from_connection_init(payload) or from_headers(self._socket.scope["headers"])
-            return await self._authenticator.authenticate(given)
+            authenticate = partial(self._authenticator.authenticate, given)
+            return Caller(await authenticate(), authenticate=authenticate)
         except Unauthenticated as error:
             log.info("refused", code=error.code, detail=error.detail)
             raise Refused(4403, "Forbidden") from None
@@ -192,13 +195,13 @@ class _Connection:
 
     async def _renewed(self, payload: object) -> None:
         """A ping that carries a credential renews the connection's: streams go on beyond the old one's end."""
-        if self._caller is None or from_connection_init(payload) is None:
+        if self._caller is None or not holds_credential(payload):
             return
-        who = await self._authenticated(payload)
-        old = self._caller.who
+        renewed = await self._authenticated(payload)
+        who, old = renewed.who, self._caller.who
         if (who.subject, who.tenant, who.client) != (old.subject, old.tenant, old.client):
             raise Refused(4403, "Forbidden")
-        self._caller.who = who
+        self._caller.who, self._caller.authenticate = who, renewed.authenticate
 
     def _subscribe(self, frame: Mapping[str, Any]) -> None:
         key = _id(frame)
@@ -208,7 +211,11 @@ class _Connection:
             self._run(key, frame.get("payload"), full=len(self._running) >= self._max_operations)
         )
         self._running[key] = task
-        task.add_done_callback(lambda _: self._running.pop(key, None))
+        task.add_done_callback(lambda _: self._ended(key, task))
+
+    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(key) is task:  # The id is free as soon as the client hears of the end: it may run again.
+            del self._running[key]
 
     async def _run(self, key: str, payload: object, *, full: bool) -> None:
         """Answer one operation. A failure to send ends the connection by itself: its reader sees it."""
@@ -219,6 +226,7 @@ class _Connection:
             try:
                 if full:
                     raise RequestError(f"This socket runs {self._max_operations} operations; complete one first.")
+                await self._caller.confirm()
                 answer = await self._service.answer(request_from(payload), self._caller)
             except TradegraphError as error:
                 answer = refusal(error)
