@@ -315,19 +315,22 @@ class NoIntrospection(Forbidden):
 
 
 class SourceError(TradegraphError):
-    """A backend did not answer as it must. `source` is the configured name, never an address."""
+    """A backend did not answer as it must. `source` is the configured name, never an address; `retry_after` is in how
+    many seconds it may, if that is known."""
 
     code = "SOURCE_ERROR"
     says = "did not answer as expected"
     retryable = False
 
-    def __init__(self, source: str, *, detail: str | None = None) -> None:
+    def __init__(self, source: str, *, retry_after: float | None = None, detail: str | None = None) -> None:
         super().__init__(f"The source '{source}' {self.says}.", detail=detail)
         self.source = source
+        self.retry_after = retry_after
 
 
 class SourceUnavailable(SourceError):
-    """Connection refused, reset or impossible; 502, 503 and 504; an unexpected 500."""
+    """Connection refused, reset or impossible; 502, 503 and 504; an unexpected 500; or it failed so often that it is
+    left alone for a moment."""
 
     code = "SOURCE_UNAVAILABLE"
     says = "cannot be reached at the moment; try again shortly"
@@ -343,15 +346,11 @@ class SourceTimeout(SourceError):
 
 
 class SourceThrottled(SourceError):
-    """429, or the source's own concurrency bound is full. `retry_after` is in seconds, if known."""
+    """429, or the source's own bound of calls is reached."""
 
     code = "SOURCE_THROTTLED"
     says = "takes no more requests at the moment; try again shortly"
     retryable = True
-
-    def __init__(self, source: str, *, retry_after: float | None = None, detail: str | None = None) -> None:
-        super().__init__(source, detail=detail)
-        self.retry_after = retry_after
 
 
 class SourceRejected(SourceError):

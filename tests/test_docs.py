@@ -74,10 +74,13 @@ def test_every_setting_is_described():
         settings.LogSettings,
         settings.TelemetrySettings,
         settings.SourceSettings,
+        settings.SourceLimits,
+        settings.BreakerSettings,
+        settings.CallerSettings,
     ]
     assert all(f"[server.{name}]" in text for name in ("connections", "tls"))
     wanted = set().union(*map(keys, sections), keys(settings.DomainSettings)) | {"engine", "demo", "ide", "data_dir"}
-    wanted -= {"connections", "tls"}  # which are sections of their own
+    wanted -= {"connections", "tls", "limits", "breaker", "callers"}  # which are sections of their own
     assert {key for key in wanted if f"`{key}`" not in text} == set()
 
 

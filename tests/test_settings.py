@@ -133,7 +133,9 @@ def test_variable_wins_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch
 ERP = '[sources.erp]\nvendor = "rest"\nbase_url = "http://a"\n'
 ADDRESS = "should be http:// or https:// with a host and nothing after the path, such as http://127.0.0.1:8069"
 
-SOURCE_KEYS = "base_url, concurrency, credentials, max_response_bytes, options, timeout, vendor"
+SOURCE_KEYS = (
+    "base_url, breaker, callers, concurrency, credentials, limits, max_response_bytes, options, timeout, vendor"
+)
 ALGORITHMS = "'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA', 'Ed25519' or 'HS256'"
 
 BAD_FILES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +39,8 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
     extensions["code"] = public.code
     if isinstance(public, SourceError):
         extensions["source"] = public.source
+        if public.retry_after is not None:
+            extensions["retryAfter"] = math.ceil(public.retry_after)
     if not isinstance(public, RequestError):
         extensions["errorId"] = _logged(cause, error, {} if ids is None else ids)
     return formatted

@@ -11,6 +11,7 @@ from app.settings.base import RoleName, Section
 from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSettings
 from app.settings.loading import PREFIX, load
 from app.settings.observing import LogSettings, TelemetrySettings
+from app.settings.resilience import BreakerSettings, CallerClass, CallerSettings, SourceLimits
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
 from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain
 from app.settings.stores import AuditSettings, DocumentSettings, RedisSettings
@@ -21,8 +22,11 @@ __all__ = [
     "Algorithm",
     "AuditSettings",
     "AuthSettings",
+    "BreakerSettings",
     "Budget",
     "BudgetSettings",
+    "CallerClass",
+    "CallerSettings",
     "ClaimNames",
     "ConnectionSettings",
     "CostLimits",
@@ -38,6 +42,7 @@ __all__ = [
     "Section",
     "ServerSettings",
     "Settings",
+    "SourceLimits",
     "SourceSettings",
     "StockDomain",
     "TLSSettings",

@@ -10,12 +10,14 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from app.settings.base import Section
 from app.settings.checks import check_address
+from app.settings.resilience import BreakerSettings, CallerSettings, SourceLimits
 
 
 class SourceSettings(Section):
     """One backend: `[sources.NAME]`. `options` are the vendor's own, key mapping included, checked by its adapter.
 
-    A credential may be kept in a file: `api_key_file` is read and becomes `api_key`.
+    A credential may be kept in a file: `api_key_file` is read and becomes `api_key`. `timeout` is for a whole call, its
+    repetitions included; `callers` overrides `[callers]` for this source.
     """
 
     vendor: str
@@ -25,6 +27,9 @@ class SourceSettings(Section):
     max_response_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     credentials: dict[str, SecretStr] = {}
     options: dict[str, object] = {}
+    limits: SourceLimits = SourceLimits()
+    breaker: BreakerSettings = BreakerSettings()
+    callers: CallerSettings = CallerSettings()
 
 
 class Domain(Section):

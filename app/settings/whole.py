@@ -12,6 +12,7 @@ from app.settings.auth import AuthSettings
 from app.settings.base import Section
 from app.settings.limits import BudgetSettings, LimitSettings
 from app.settings.observing import LogSettings, TelemetrySettings
+from app.settings.resilience import CallerSettings
 from app.settings.server import ServerSettings
 from app.settings.sources import DomainSettings, Route, SourceSettings
 from app.settings.stores import AuditSettings, DocumentSettings, RedisSettings
@@ -34,6 +35,7 @@ class Settings(Section):
     ide: bool = False
     data_dir: Path = Path(".tradegraph")
     sources: dict[str, SourceSettings] = {}
+    callers: CallerSettings = CallerSettings()
     domains: DomainSettings = DomainSettings()
     routes: tuple[Route, ...] = ()
 

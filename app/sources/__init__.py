@@ -19,7 +19,7 @@ from app.errors import ConfigurationError, SourceError, TradegraphError
 from app.sources.common import utc_now
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.settings import Settings, SourceSettings
     from app.sources.changes import Changes
     from app.sources.items import ItemContents
     from app.sources.scoped import (
@@ -116,5 +116,14 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     from app.sources.assembly import assemble
     from app.sources.counted import counted
 
-    connected = {name: counted(connect(name, source, clock)) for name, source in settings.sources.items()}
+    connected = {
+        name: counted(connect(name, _with_callers(source, settings), clock))
+        for name, source in settings.sources.items()
+    }
     return assemble(settings, connected)
+
+
+def _with_callers(source: SourceSettings, settings: Settings) -> SourceSettings:
+    """A source has the classes of `[callers]`, unless it has its own."""
+    own = "callers" in source.model_fields_set
+    return source if own else source.model_copy(update={"callers": settings.callers})

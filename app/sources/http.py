@@ -6,14 +6,14 @@ twice, loses a slot or leaves half an answer to the next call.
 
 Redirects are never followed: a backend that answers 3xx is configured with a wrong address, and a redirect to another
 host would carry credentials there. It counts as a refusal (SourceRejected) unless the caller accepts the status.
-Nothing is repeated here, but what met a kept connection that the server had closed; `_call` is where a layer that
-repeats safe calls belongs.
+A source that is not well, and one that is asked too much, is the business of `resilience`: who has to wait, what is
+not sent at all, and which reads are repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -22,6 +22,7 @@ import httpx
 from app import telemetry
 from app.errors import (
     DeadlineExceeded,
+    SourceError,
     SourceMalformed,
     SourceRejected,
     SourceThrottled,
@@ -33,9 +34,11 @@ from app.sources.http_answer import Answer, Headers
 from app.sources.http_body import Splitter, Streamed, Unpacker, exceeding, pieces
 from app.sources.http_faults import outcome_of, refusal, translated
 from app.sources.http_flow import Flow, Trip, beginning
-from app.sources.http_limits import Limit, Slots, Stopped
+from app.sources.http_limits import Limit, Stopped
 from app.sources.http_request import MAX_TARGET, Address, Outgoing, Params, path
 from app.sources.http_transport import WireTransport
+from app.sources.resilience.guard import Guard
+from app.sources.resilience.hedging import first_of
 from app.sources.wire import Broken, Exchange, TooLarge
 from app.sources.wire_pool import Pool
 
@@ -59,7 +62,7 @@ class Signer(Protocol):
 
 
 class HTTPClient:
-    """The connection to one source.
+    """The connection to one source; `guard` knows how it is.
 
     Every method raises errors of `app.errors` only: SourceUnavailable (no connection, broken off, 5xx), SourceTimeout,
     SourceThrottled (429, or no free slot in time), SourceRejected (3xx, 4xx), SourceMalformed (unreadable, not of the
@@ -78,9 +81,8 @@ class HTTPClient:
         given = {name.title(): value for name, value in (headers or {}).items()}
         common = {"User-Agent": "tradegraph", "Accept": "application/json"} | given | {"Accept-Encoding": "gzip"}
         self.source = source
-        self._timeout = settings.timeout
         self._limit = settings.max_response_bytes
-        self._slots = Slots(settings.concurrency)
+        self.guard = Guard(source, settings)
         self._address = address = Address(settings.base_url, common)
         self._transport = transport or WireTransport(settings.concurrency)
         self._pool = (
@@ -99,8 +101,8 @@ class HTTPClient:
 
     @property
     def busy(self) -> int:
-        """How many calls hold a slot now."""
-        return self._slots.taken
+        """How many calls hold a place now."""
+        return self.guard.bulkhead.taken
 
     async def get(
         self,
@@ -178,23 +180,13 @@ class HTTPClient:
         outgoing = Outgoing(method=method, path=path, json=json, headers=wanted, call=call, batch=batch)
         trip = self._begin(call)
         try:
+            streamed = await self._repeated(outgoing, trip, lambda: self._streamed(outgoing, trip))
             try:
-                with trip.limit:
-                    await self._slot(trip)
-            except BaseException as error:
-                ours = self._failed(trip, error)
-                if ours is not error:
-                    raise ours from error
-                raise
-            try:
-                streamed = await self._streamed(outgoing, trip)
-                try:
-                    yield self._lines(trip, streamed)
-                finally:
-                    trip.settle("cancelled")  # Left early, else it is settled.
-                    await streamed.aclose()
+                yield self._lines(trip, streamed)
             finally:
-                self._slots.release()
+                self.guard.bulkhead.release()
+                trip.over("cancelled")  # Left early, else it is settled.
+                await streamed.aclose()
         finally:
             self._end(trip)
 
@@ -211,22 +203,68 @@ class HTTPClient:
         """Send, read the answer whole, and decode it unless `into` is None: all within the time there is."""
         trip = self._begin(outgoing.call)
         try:
+            if outgoing.safe and self.guard.kind(outgoing.call).hedged:
+                return await self._repeated(outgoing, trip, lambda: self._hedged(outgoing, trip, into))
+            return await self._repeated(outgoing, trip, lambda: self._attempt(outgoing, trip, into))
+        finally:
+            self._end(trip)
+
+    async def _repeated(self, outgoing: Outgoing, trip: Trip, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What an attempt brings; a read that failed may get another one."""
+        try:
             with trip.limit:
-                await self._slot(trip)
-                try:
-                    answer = await self._answer(outgoing, trip)
-                    decoded = answer if into is None else answer.decode(into)
-                finally:
-                    self._slots.release()
-            trip.settle("ok")
-            return decoded
+                while True:
+                    try:
+                        return await attempt()
+                    except Exception as error:
+                        ours = self._failed(trip, error)
+                        pause = self._pause(outgoing, trip, ours)
+                        if pause is None:
+                            raise
+                    await asyncio.sleep(pause)
         except BaseException as error:
             ours = self._failed(trip, error)
             if ours is not error:
                 raise ours from error
             raise
+
+    def _pause(self, outgoing: Outgoing, trip: Trip, error: BaseException) -> float | None:
+        # Without a visit it was the guard that refused the call.
+        if not outgoing.safe or self._closed or trip.visit is None:
+            return None
+        kind, trip.visit = self.guard.kind(outgoing.call), None
+        trip.repeats += 1
+        return self.guard.pause_before(trip.repeats, kind, outgoing.call, error, trip.limit.left)
+
+    async def _attempt(self, outgoing: Outgoing, trip: Trip, into: Any) -> Any:
+        await self._place(trip)
+        try:
+            self._enter(trip)
+            answer = await self._answer(outgoing, trip)
+            decoded = answer if into is None else answer.decode(into)
+            trip.over("ok")
+            return decoded
         finally:
-            self._end(trip)
+            self.guard.bulkhead.release()
+
+    async def _hedged(self, outgoing: Outgoing, trip: Trip, into: Any) -> Any:
+        """An attempt, and a second one beside it when the first takes longer than is usual."""
+        kind = self.guard.kind(outgoing.call)
+        usual = kind.latencies.usual
+        if usual is None:
+            return await self._attempt(outgoing, trip, into)
+        beside = Trip(self.source, outgoing.call, trip.limit)
+        beside.repeats = 1
+
+        def second() -> Awaitable[Any] | None:
+            return self._attempt(outgoing, beside, into) if self.guard.may_hedge(kind, outgoing.call) else None
+
+        try:
+            answer = await first_of(lambda: self._attempt(outgoing, trip, into), usual, second)
+            trip.over("cancelled")  # If it did not win.
+            return answer
+        finally:
+            beside.over("cancelled")
 
     async def _answer(self, outgoing: Outgoing, trip: Trip) -> Answer:
         target = self._target(outgoing)
@@ -283,28 +321,30 @@ class HTTPClient:
     # Streams
 
     async def _streamed(self, outgoing: Outgoing, trip: Trip) -> Streamed:
+        """An answer that has begun. It keeps its place."""
+        await self._place(trip)
         try:
-            with trip.limit:
-                target = self._target(outgoing)
-                direct = self._direct(outgoing.path)
-                if direct is None:
-                    response = await self._flow.send(self._address.request(outgoing, target, outgoing.body()), trip)
-                    try:
-                        await self._check(outgoing, response)
-                    except BaseException:
-                        await response.aclose()
-                        raise
-                    return Streamed(response.aiter_bytes(), response=response)
-                exchange = await self._exchange(outgoing, target, direct, trip, streamed=True)
-                if not exchange.accepted:
-                    raise self._refusal(outgoing, exchange, Headers(exchange.headers))
-                unpacker = Unpacker(self.source, exchange.encoding, self._limit)
-                return Streamed(pieces(exchange, unpacker), exchange=exchange)
-        except BaseException as error:
-            ours = self._failed(trip, error)
-            if ours is not error:
-                raise ours from error
+            self._enter(trip)
+            return await self._beginning(outgoing, trip)
+        except BaseException:
+            self.guard.bulkhead.release()
             raise
+
+    async def _beginning(self, outgoing: Outgoing, trip: Trip) -> Streamed:
+        target = self._target(outgoing)
+        direct = self._direct(outgoing.path)
+        if direct is None:
+            response = await self._flow.send(self._address.request(outgoing, target, outgoing.body()), trip)
+            try:
+                await self._check(outgoing, response)
+            except BaseException:
+                await response.aclose()
+                raise
+            return Streamed(response.aiter_bytes(), response=response)
+        exchange = await self._exchange(outgoing, target, direct, trip, streamed=True)
+        if not exchange.accepted:
+            raise self._refusal(outgoing, exchange, Headers(exchange.headers))
+        return Streamed(pieces(exchange, Unpacker(self.source, exchange.encoding, self._limit)), exchange=exchange)
 
     async def _lines(self, trip: Trip, streamed: Streamed) -> AsyncIterator[bytes]:
         splitter = Splitter()
@@ -317,10 +357,12 @@ class HTTPClient:
                 if ours is not error:
                     raise ours from error
                 raise
+            if trip.visit is not None:
+                trip.visit.end("ok")  # It answers. Whether its parts come in time is said of each of them.
             for line in splitter.end() if piece is None else splitter.feed(piece):
                 yield line
             if piece is None:
-                trip.settle("ok")
+                trip.over("ok")
                 return
 
     # Refusals and faults
@@ -343,53 +385,53 @@ class HTTPClient:
         if isinstance(error, Stopped):
             return self._stopped(trip)
         if isinstance(error, asyncio.CancelledError):
-            trip.settle("cancelled")
+            trip.over("cancelled")
             return error
         if isinstance(error, TooLarge):
             ours: BaseException = SourceMalformed(self.source, detail=exceeding(self._limit, str(error)))
         else:
             ours = translated(self.source, error)
-        trip.settle(outcome_of(ours))
+        trip.over(outcome_of(ours), ours.retry_after if isinstance(ours, SourceError) else None)
         return ours
 
     def _stopped(self, trip: Trip) -> Exception:
         limit, call = trip.limit, trip.call
-        trip.settle(limit.reason or "cancelled")
+        trip.over(limit.reason or "cancelled")
         if limit.reason == "cancelled":
             return SourceUnavailable(self.source, detail="the client was closed")
         if not limit.begun:
             telemetry.metrics().unsent.labels(self.source, call, "throttled").inc()
-            return SourceThrottled(self.source, detail=f"{call}: no free slot in time")
+            return SourceThrottled(self.source, detail=f"{call}: no place in time")
         if limit.reason == "deadline":
             return DeadlineExceeded(detail=f"waiting for {self.source} {call}")
-        return SourceTimeout(self.source, detail=f"{call}: no complete answer within {self._timeout} s")
+        return SourceTimeout(self.source, detail=f"{call}: no complete answer within {limit.seconds:g} s")
 
-    # Time, slots, addresses
+    # Time, places, addresses
 
     def _begin(self, call: str) -> Trip:
         """The call's time begins: the source's own limit, or what is left of the running request's deadline."""
         if self._closed:
             raise SourceUnavailable(self.source, detail="the client was closed")
-        left = telemetry.remaining()
-        if left is None or left >= self._timeout:
-            limit = Limit(self._timeout, "timeout")
-        elif left > 0:
-            limit = Limit(left, "deadline")
-        else:
-            telemetry.metrics().unsent.labels(self.source, call, "deadline").inc()
-            raise DeadlineExceeded(detail=f"before {self.source} {call} was sent")
-        trip = Trip(self.source, call, limit)
+        trip = Trip(self.source, call, Limit(*self.guard.seconds_for(self.guard.kind(call), call)))
         self._trips.add(trip)
         return trip
 
     def _end(self, trip: Trip) -> None:
         trip.limit.close()
+        trip.over("cancelled")  # Whatever it was, its guard must not wait for it.
         self._trips.discard(trip)
 
-    async def _slot(self, trip: Trip) -> None:
-        if not self._slots.take():
-            await self._slots.wait()
+    async def _place(self, trip: Trip) -> None:
+        if trip.repeats == 0:
+            self.guard.budget.earn()
+        if not self.guard.bulkhead.take():
+            await self.guard.wait(self.guard.kind(trip.call), trip.call, trip.limit.left)
+
+    def _enter(self, trip: Trip) -> None:
+        trip.visit = self.guard.kind(trip.call).enter()
         trip.limit.begun = True
+        if trip.visit.probe:
+            trip.limit.shorten(self.guard.probe_timeout)
 
     def _target(self, outgoing: Outgoing) -> str:
         target = self._address.target(outgoing)

@@ -60,5 +60,5 @@ def refusal(source: str, what: str, status: int, headers: Headers | httpx.Header
     if status == 429:
         return SourceThrottled(source, retry_after=retry_after(headers), detail=detail)
     if status >= 500:
-        return SourceUnavailable(source, detail=detail)
+        return SourceUnavailable(source, retry_after=retry_after(headers), detail=detail)
     return SourceRejected(source, status=status, detail=detail)

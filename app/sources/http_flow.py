@@ -15,6 +15,7 @@ from app.sources.http_body import BoundedBody
 from app.sources.http_faults import outcome_of, status_outcome, translated
 from app.sources.http_limits import Limit
 from app.sources.http_request import ids
+from app.sources.resilience.guard import Visit
 from app.sources.wire import MAX_REFUSAL_BYTES
 from app.telemetry.tracing import CallSpan
 
@@ -25,12 +26,15 @@ SIGN_IN = "sign_in"
 class Trip:
     """One call on its way: its time, and the request sent last. Each real request is counted once."""
 
-    __slots__ = ("_span", "_started", "call", "limit", "source")
+    __slots__ = ("_span", "_started", "call", "limit", "repeats", "source", "visit")
 
     def __init__(self, source: str, call: str, limit: Limit) -> None:
         self.source = source
         self.call = call
         self.limit = limit
+        self.visit: Visit | None = None
+        """What the source's guard is to be told, once it let the call pass."""
+        self.repeats = 0
         self._started = 0.0
         self._span: CallSpan | None = None
 
@@ -68,6 +72,12 @@ class Trip:
         if self._span is not None:
             span, self._span = self._span, None
             span.end(outcome)
+
+    def over(self, outcome: str, retry_after: float | None = None) -> None:
+        """Settle it, and tell the guard; that, too, is done once."""
+        self.settle(outcome)
+        if self.visit is not None:
+            self.visit.end(outcome, retry_after)
 
 
 class Flow:

@@ -56,11 +56,12 @@ class Limit:
     """Ends a call by cancelling its task within `with limit:`, as asyncio.timeout does, at a third of the cost. It can
     be entered several times; what is waited for between is not disturbed, but the next entry raises Stopped."""
 
-    __slots__ = ("_before", "_pulled", "_task", "_timer", "begun", "reason")
+    __slots__ = ("_before", "_pulled", "_task", "_timer", "begun", "reason", "seconds")
 
     def __init__(self, seconds: float, reason: str) -> None:
+        self.seconds = seconds
         self.begun = False
-        """Whether the call had its slot."""
+        """Whether the call had its place."""
         self.reason: str | None = None
         """Why it was stopped, if it was: "timeout", "deadline" or "cancelled"."""
         self._task: asyncio.Task[Any] | None = None
@@ -75,6 +76,18 @@ class Limit:
             if self._task is not None:
                 self._pulled = True
                 self._task.cancel()
+
+    @property
+    def left(self) -> float:
+        """Seconds until it ends."""
+        return self._timer.when() - asyncio.get_running_loop().time()
+
+    def shorten(self, seconds: float) -> None:
+        """End the call after so many seconds from now, unless it ends before."""
+        if seconds < self.left:
+            self._timer.cancel()
+            self.seconds = seconds
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.stop, "timeout")
 
     def close(self) -> None:
         """The call is over."""

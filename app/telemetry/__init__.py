@@ -7,6 +7,7 @@ from app.telemetry.otlp import SpanExport
 from app.telemetry.registry import (
     Metrics,
     backend_call,
+    breaker_turned,
     budget_left,
     disagreement,
     limit_met,
@@ -14,7 +15,10 @@ from app.telemetry.registry import (
     metrics_text,
     operation_cost,
     request_done,
+    retried,
+    shed,
     unknown_status,
+    watch_source,
 )
 from app.telemetry.request_scope import (
     RequestScope,
@@ -34,6 +38,7 @@ __all__ = [
     "SpanExport",
     "backend_call",
     "begin",
+    "breaker_turned",
     "budget_left",
     "configure_logs",
     "current",
@@ -47,9 +52,12 @@ __all__ = [
     "remaining",
     "report",
     "request_done",
+    "retried",
     "safe_id",
     "safe_traceparent",
     "safe_tracestate",
     "scope",
+    "shed",
     "unknown_status",
+    "watch_source",
 ]

@@ -74,6 +74,30 @@ class Metrics:
             ["source", "call", "reason"],
             registry=registry,
         )
+        self.breakers = Gauge(
+            "tradegraph_breaker_open",
+            "1 while calls of this kind to a source are held back because they failed.",
+            ["source", "kind"],
+            registry=registry,
+        )
+        self.retries = Counter(
+            "tradegraph_backend_retries_total",
+            "Reads sent to a source once more, because they failed or were late.",
+            ["source", "call", "reason"],
+            registry=registry,
+        )
+        self.sheds = Counter(
+            "tradegraph_backend_sheds_total",
+            "Calls refused because a source had no room for all.",
+            ["source", "caller", "reason"],
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "tradegraph_backend_in_flight", "Calls under way to a source.", ["source"], registry=registry
+        )
+        self.waiting = Gauge(
+            "tradegraph_backend_waiting", "Calls that wait for a place at a source.", ["source"], registry=registry
+        )
         self.connections_refused = Counter(
             "tradegraph_connections_refused_total",
             "Connections ended for what the client did, or did not do.",
@@ -171,6 +195,27 @@ def request_done(operation: str | None, outcome: str, seconds: float) -> None:
 def backend_call(source: str, call: str, outcome: str, seconds: float) -> None:
     """Count one HTTP request to a backend."""
     metrics().backend_call(source, call, outcome, seconds)
+
+
+def watch_source(source: str, in_flight: Callable[[], float], waiting: Callable[[], float]) -> None:
+    """Ask these for a source's calls under way and waiting, whenever metrics are read."""
+    metrics().in_flight.labels(source).set_function(in_flight)
+    metrics().waiting.labels(source).set_function(waiting)
+
+
+def breaker_turned(source: str, kind: str, *, is_open: bool) -> None:
+    """Note whether the calls of a kind to a source are held back."""
+    metrics().breakers.labels(source, kind).set(is_open)
+
+
+def retried(source: str, call: str, reason: str) -> None:
+    """Count a read that is sent once more: reason is "failed" or "hedged"."""
+    metrics().retries.labels(source, call, reason).inc()
+
+
+def shed(source: str, caller: str, reason: str) -> None:
+    """Count a call of a class of callers for which a source had no room."""
+    metrics().sheds.labels(source, caller, reason).inc()
 
 
 def limit_met(name: str, outcome: str) -> None:

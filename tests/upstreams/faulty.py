@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlsplit
 
 
@@ -42,6 +42,8 @@ class Faulty:
     seen: list[Seen] = field(default_factory=list)
     open: int = 0
     most_open: int = 0
+    script: list[str] = field(default_factory=list)
+    """Targets to answer as, one for each of the next requests, whatever they ask for."""
     release: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to let `/held` requests go on."""
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -240,6 +242,8 @@ async def _answer(state: Faulty, reader: asyncio.StreamReader, writer: asyncio.S
         state.changed.notify_all()
     try:
         # A fault ends when its client goes: what a client abandons must not stay open here.
+        if state.script:
+            seen = replace(seen, target=state.script.pop(0))
         fault = asyncio.ensure_future(FAULTS.get(seen.path, ok)(state, seen, writer))
         gone = asyncio.ensure_future(reader.read(1))
         try:

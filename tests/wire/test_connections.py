@@ -149,10 +149,10 @@ async def test_calls_are_served_in_their_order():
 
 async def test_slot_that_came_at_the_moment_of_a_cancellation_is_passed_on():
     async with scripted(echo) as backend, connected(backend.url, concurrency=1) as client:
-        assert client._slots.take()
+        assert client.guard.bulkhead.take()
         waiting = [asyncio.create_task(ask(client)) for _ in range(2)]
         await asyncio.sleep(0)
-        client._slots.release()
+        client.guard.bulkhead.release()
         waiting[0].cancel()
         assert await waiting[1] == "1.1"
         await ended(client)

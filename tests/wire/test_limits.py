@@ -102,7 +102,7 @@ async def steps(count: int) -> None:
 
 
 async def test_thousand_cancellations_lose_no_slot(upstream):
-    async with connected(upstream.url, concurrency=4) as client:
+    async with connected(upstream.url, concurrency=4, breaker={"enabled": False}) as client:
         targets = itertools.cycle(["/ok", "/hang", "/hang-midway", "/drip", "/reset-midway"])
         calls: list[asyncio.Task[object]] = []
         for turn in range(1000):

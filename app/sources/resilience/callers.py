@@ -1,0 +1,55 @@
+"""The class of a caller, which decides whose calls go first when a source has no room for all."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from cachetools import LRUCache
+
+from app.auth.principal import Principal, Role
+
+if TYPE_CHECKING:
+    from app.settings import CallerSettings
+
+CLASS_OF_ROLE: dict[Role, str] = {
+    Role.SALES_REP: "rep",
+    Role.CSR: "rep",
+    Role.CSR_LEAD: "rep",
+    Role.FINANCE: "rep",
+    Role.BUYER: "portal",
+    Role.BUYER_ADMIN: "portal",
+    Role.PARTNER: "partner",
+    Role.OPERATIONS: "rep",
+    Role.ADMIN: "rep",
+}
+"""People who serve customers go before customers who look, and those before machines."""
+
+OWN = "checkout"
+"""The gateway's own calls, such as asking a source how it is: few, and what is decided by them concerns everybody."""
+
+
+class Callers:
+    """Tells the class of callers: by their client where the settings name it, else by their role."""
+
+    def __init__(self, settings: CallerSettings) -> None:
+        self.weights: dict[str, int] = {**settings.weights}
+        self._clients = tuple(settings.clients.items())
+        self._known: LRUCache[tuple[str, frozenset[Role]], str] = LRUCache(maxsize=10_000)
+
+    def class_of(self, who: object) -> str:
+        """The class of whoever runs the operation; the gateway itself where nobody does."""
+        if not isinstance(who, Principal):
+            return OWN
+        key = who.client, who.roles
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._decide(who)
+        return found
+
+    def _decide(self, who: Principal) -> str:
+        for pattern, named in self._clients:
+            if fnmatchcase(who.client, pattern):
+                return named
+        classes = {CLASS_OF_ROLE[role] for role in who.roles} or {"sync"}
+        return max(classes, key=lambda one: self.weights[one])

@@ -1,0 +1,54 @@
+"""What may be repeated, when, and how often in all.
+
+A call is repeated only if it was a read, the source said or showed that it could not answer it now, and the time left
+is enough. A budget of one repetition for ten calls keeps a source that is not well from being asked twice as much.
+"""
+
+from __future__ import annotations
+
+import random
+
+from app.errors import SourceError, SourceThrottled, SourceUnavailable
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+SAVED = 10.0
+"""So many repetitions may be saved up."""
+
+
+class RetryBudget:
+    """Repetitions as a share of the calls of one source. It starts empty."""
+
+    __slots__ = ("_saved", "_share")
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._saved = 0.0
+
+    @property
+    def saved(self) -> float:
+        """How many repetitions are left."""
+        return self._saved
+
+    def earn(self) -> None:
+        """A call was made, for the first time."""
+        if self._saved < SAVED:
+            self._saved += self._share
+
+    def spend(self) -> bool:
+        """Take a repetition, if one is left."""
+        # A share such as 0.1 is none of the numbers that ten of make exactly one.
+        if self._saved < 1 - 1e-9:
+            return False
+        self._saved -= 1
+        return True
+
+
+def pause_before(attempt: int, error: SourceError) -> float | None:
+    """Seconds to wait before the call is repeated for the first, second, ... time after this error; None if repeating
+    it would not help: an answer that is wrong would be wrong again, and after a timeout no time is left."""
+    if not isinstance(error, (SourceUnavailable, SourceThrottled)):
+        return None
+    # All calls that failed at one moment must not come again at one moment.
+    pause = random.uniform(0, min(FIRST_PAUSE * 4 ** (attempt - 1), LONGEST_PAUSE))
+    return max(pause, error.retry_after) if error.retry_after is not None else pause

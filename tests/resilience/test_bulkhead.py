@@ -1,0 +1,187 @@
+"""Places, queues and shares."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.sources.resilience.bulkhead import Bulkhead, Rate, Shed
+
+WEIGHTS = {"checkout": 4, "portal": 2, "sync": 1}
+
+
+async def waits(bulkhead: Bulkhead, caller: str, served: list[str], within: float = 5.0) -> asyncio.Task[None]:
+    """Somebody who waits; notes when it is served."""
+
+    async def one() -> None:
+        await bulkhead.wait(caller, within)
+        served.append(caller)
+
+    task = asyncio.create_task(one())
+    await asyncio.sleep(0)
+    return task
+
+
+async def settled() -> None:
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+async def test_places_are_counted():
+    bulkhead = Bulkhead(2, WEIGHTS)
+    assert [bulkhead.take(), bulkhead.take(), bulkhead.take()] == [True, True, False]
+    bulkhead.release()
+    assert bulkhead.take()
+    assert (bulkhead.taken, bulkhead.waiting) == (2, 0)
+
+
+async def test_classes_share_by_weight_and_none_starves():
+    bulkhead = Bulkhead(1, WEIGHTS)
+    bulkhead.take()
+    served: list[str] = []
+    tasks = [await waits(bulkhead, caller, served) for caller in ("sync", "portal", "checkout") for _ in range(14)]
+    for _ in range(14):
+        bulkhead.release()
+        await settled()
+    assert {name: served.count(name) for name in WEIGHTS} == {"checkout": 8, "portal": 4, "sync": 2}
+    for _ in range(28):
+        bulkhead.release()
+        await settled()
+    assert len(served) == 42
+    await asyncio.gather(*tasks)
+
+
+async def test_class_that_was_idle_has_saved_nothing_up():
+    bulkhead = Bulkhead(1, {"portal": 1, "sync": 1})
+    bulkhead.take()
+    served: list[str] = []
+    first = [await waits(bulkhead, "portal", served) for _ in range(20)]
+    for _ in range(10):
+        bulkhead.release()
+        await settled()
+    second = [await waits(bulkhead, "sync", served) for _ in range(10)]
+    for _ in range(10):
+        bulkhead.release()
+        await settled()
+    assert served[10:].count("portal") == 5
+    for _ in range(10):
+        bulkhead.release()
+        await settled()
+    await asyncio.gather(*first, *second)
+
+
+async def test_nobody_passes_those_who_wait():
+    bulkhead = Bulkhead(1, WEIGHTS)
+    bulkhead.take()
+    served: list[str] = []
+    task = await waits(bulkhead, "sync", served)
+    bulkhead.release()
+    assert not bulkhead.take()
+    await task
+    assert (served, bulkhead.taken) == (["sync"], 1)
+
+
+async def test_full_queue_sheds_the_newest_of_the_lowest_class():
+    bulkhead = Bulkhead(1, WEIGHTS, queue=2)
+    bulkhead.take()
+    served: list[str] = []
+    older, newer = await waits(bulkhead, "sync", served), await waits(bulkhead, "sync", served)
+    higher = await waits(bulkhead, "portal", served)
+    with pytest.raises(Shed) as shed:
+        await newer
+    assert (shed.value.reason, older.done(), bulkhead.waiting) == ("full", False, 2)
+    with pytest.raises(Shed):
+        await bulkhead.wait("sync", 5.0)
+    for _ in range(3):
+        bulkhead.release()
+        await settled()
+    await asyncio.gather(older, higher)
+
+
+async def test_queue_of_equals_refuses_whoever_comes():
+    bulkhead = Bulkhead(1, WEIGHTS, queue=1)
+    bulkhead.take()
+    task = await waits(bulkhead, "portal", [])
+    with pytest.raises(Shed):
+        await bulkhead.wait("portal", 5.0)
+    bulkhead.release()
+    await task
+
+
+async def test_wait_is_bounded():
+    bulkhead = Bulkhead(1, WEIGHTS)
+    bulkhead.take()
+    with pytest.raises(Shed) as shed:
+        await bulkhead.wait("checkout", 0.01)
+    assert (shed.value.reason, bulkhead.waiting, bulkhead.taken) == ("late", 0, 1)
+
+
+async def test_turn_that_would_come_too_late_is_refused_at_once_the_lowest_class_first():
+    bulkhead = Bulkhead(1, WEIGHTS)
+    bulkhead.take()
+    served: list[str] = []
+    tasks = [await waits(bulkhead, caller, served) for caller in WEIGHTS for _ in range(10)]
+    bulkhead._interval = 0.05  # as if a place came free 20 times a second
+    assert bulkhead.expected("sync") > bulkhead.expected("portal") > bulkhead.expected("checkout")
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    with pytest.raises(Shed) as shed:
+        await bulkhead.wait("sync", 1.2)
+    assert loop.time() - started < 0.05
+    assert shed.value.retry_after == pytest.approx(31 * 0.05)
+    tasks.append(await waits(bulkhead, "checkout", served, 1.2))
+    for _ in range(31):
+        bulkhead.release()
+        await settled()
+    await asyncio.gather(*tasks)
+    assert len(served) == 31
+
+
+async def test_cancelled_waiters_lose_no_place():
+    bulkhead = Bulkhead(2, WEIGHTS)
+    bulkhead.take()
+    bulkhead.take()
+    served: list[str] = []
+    tasks = [await waits(bulkhead, "portal", served) for _ in range(6)]
+    tasks[0].cancel()
+    bulkhead.release()  # serves the second, for the first is cancelled
+    tasks[1].cancel()  # at the moment at which its place came
+    await settled()
+    assert (served, bulkhead.taken) == (["portal"], 2)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    bulkhead.release()
+    bulkhead.release()
+    assert (bulkhead.taken, bulkhead.waiting) == (0, 0)
+
+
+async def test_places_that_are_added_serve_those_who_wait():
+    bulkhead = Bulkhead(1, WEIGHTS)
+    bulkhead.take()
+    served: list[str] = []
+    tasks = [await waits(bulkhead, "portal", served) for _ in range(3)]
+    bulkhead.places = 3
+    bulkhead.release()
+    await asyncio.gather(*tasks)
+    assert bulkhead.taken == 3
+
+
+def test_rate_lets_a_burst_through_and_then_so_many_a_second():
+    rate, now = Rate(10, 3), 100.0
+    for _ in range(3):
+        assert rate.wait(now) <= 1e-9
+        rate.take(now)
+    assert rate.wait(now) == pytest.approx(0.1)
+    assert rate.wait(now + 0.1) <= 1e-9
+
+
+async def test_calls_beyond_the_rate_wait_for_their_turn():
+    bulkhead = Bulkhead(100, WEIGHTS, rate=Rate(200, 2))
+    loop = asyncio.get_running_loop()
+    assert [bulkhead.take(), bulkhead.take(), bulkhead.take()] == [True, True, False]
+    started = loop.time()
+    await asyncio.gather(*(bulkhead.wait("portal", 5.0) for _ in range(10)))
+    assert 0.045 <= loop.time() - started < 0.5
+    assert bulkhead.taken == 12
