@@ -99,6 +99,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         events=partial(source_events, core),
         admission=admission,
         timeout=settings.server.request_timeout,
+        clock=clock,
     )
     trail, export = trail_for(settings), make_export(settings.telemetry)
     accounting = Accounting(settings.audit, trail.keep) if trail else None

@@ -18,7 +18,7 @@ from app.auth.principal import Role
 from app.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.sandbox import Sandbox
 from app.server import create_app
-from app.settings import AuthSettings, DocumentSettings, ServerSettings, Settings, SourceSettings
+from app.settings import AuthSettings, CacheSettings, DocumentSettings, ServerSettings, Settings, SourceSettings
 from tests.serving import serving
 
 DOCUMENTS = Path(__file__).resolve().parents[1] / "clients" / "documents"
@@ -104,7 +104,8 @@ async def gateway(
     **changed: Any,
 ) -> AsyncIterator[Graph]:
     """The gateway on a port of its own, knobs and counters of the sandbox reset. `sources` overrides settings of
-    a source by its name, `changed` whole sections. Partners may send any text, unless `documents` says otherwise."""
+    a source by its name, `changed` whole sections. Partners may send any text, unless `documents` says otherwise, and
+    every read reaches its backend, unless `cache` does."""
     connected = sandbox_sources(sandbox.urls, sandbox.token)
     for name, changes in (sources or {}).items():
         connected[name] = SourceSettings(**{**dict(connected[name]), **changes})
@@ -115,7 +116,12 @@ async def gateway(
         server=ServerSettings(request_timeout=request_timeout),
         sources=connected,
         domains=SANDBOX_DOMAINS,
-        **{"data_dir": Path(folder.name), "documents": DocumentSettings(trusted_roles=()), **changed},
+        **{
+            "data_dir": Path(folder.name),
+            "documents": DocumentSettings(trusted_roles=()),
+            "cache": CacheSettings(enabled=False, poll=0),
+            **changed,
+        },
     )
     headers = {"authorization": f"Bearer {sandbox.token}"}
     backends = {

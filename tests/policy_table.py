@@ -58,6 +58,7 @@ REFERENCE: dict[str, Fields] = {
     },
     "Item": {
         "id sku name status gtin manufacturerPart category baseUom uoms hazmat dimensions refs description": ALL,
+        "freshness": ALL,
         "attributes media relations availability": ALL,
         "customerPartNumber": CUSTOMER,
         "cost": COST,
@@ -106,6 +107,7 @@ ACCOUNTS: dict[str, Fields] = {
     },
     "Customer": {
         "id number name status class salesRep currency paymentTerms taxProfile billTo shipTos refs": CUSTOMER,
+        "freshness": CUSTOMER,
         "parent creditStatus orders": CUSTOMER,
     },
     "CustomerConnection": {"edges nodes pageInfo totalCount": CUSTOMER},

@@ -70,6 +70,7 @@ def test_every_setting_is_described():
         settings.AuthSettings,
         settings.AuditSettings,
         settings.RedisSettings,
+        settings.CacheSettings,
         settings.DocumentSettings,
         settings.LogSettings,
         settings.TelemetrySettings,

@@ -19,6 +19,7 @@ from graphql import ExecutionResult, OperationType
 
 from app.auth.principal import Principal
 from app.endpoint.callers import Caller, events_until_expiry
+from app.endpoint.freshness import HEADER, greatest_age, header, is_degraded, oldest_by_source, told
 from app.errors import (
     AuthenticationUnavailable,
     DeadlineExceeded,
@@ -31,6 +32,9 @@ from app.errors import (
 from app.execution.documents import KnownDocument
 from app.execution.engine import Engine, Operation, Request, RequestRefused
 from app.execution.failures import failure, format_errors
+from app.execution.fresh import within
+from app.sources.common import utc_now
+from app.sources.freshness import Reading, Seen, reading
 from app.telemetry import RequestScope, begin, current, log, report
 
 STATUS = {
@@ -65,7 +69,8 @@ Explain = Callable[[Principal, Operation], Awaitable[dict[str, Any]]]
 class Answer:
     """What goes back: a body, the HTTP status that tells what became of the request, and headers beyond those that
     every answer has. `invalid`: the document or its variables could not run at all. `cursor`: where a stream can be
-    resumed after this answer."""
+    resumed after this answer. `age` is that of its oldest datum, in seconds; `degraded`: one is older than it should
+    be."""
 
     status: int
     body: dict[str, Any]
@@ -73,6 +78,8 @@ class Answer:
     invalid: bool = False
     cache_control: str = "no-store"
     cursor: str | None = None
+    age: int = 0
+    degraded: bool = False
 
     @property
     def outcome(self) -> str:
@@ -188,6 +195,7 @@ class Service:
         explain: Explain | None = None,
         events: Events | None = None,
         timeout: float = 10.0,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._engine = engine
         self._make_context = make_context
@@ -196,6 +204,7 @@ class Service:
         self._admission = admission or Unbounded()
         self._explain = explain
         self.timeout = timeout
+        self._clock = clock
 
     async def answer(self, request: Request, caller: Caller, *, read_only: bool = False) -> Answer | Answers:
         """Answer a query or a mutation, with `read_only` a query alone; the answers of a subscription, or of a refused
@@ -224,17 +233,32 @@ class Service:
         admitted = await self._admission.admit(operation, who)
         if operation.kind is OperationType.SUBSCRIPTION:
             return Answers(self._stream(operation, caller, admitted))
-        receipt = Receipt()
+        receipt, began = Receipt(), self._clock()
+        wanted = Reading(within(operation))
+        token = reading.set(wanted)
         try:
             result = await self._engine.execute(operation, self._make_context(who, operation))
         finally:
+            reading.reset(token)
             receipt = await admitted.settle(current())
         answer = _result(result, receipt)
+        self._tell_freshness(answer, request, oldest_by_source(wanted, scope.calls, began))
         if explained is not None:
             answer.body.setdefault("extensions", {})["explain"] = explained
         if request.known is not None and request.known.retires is not None:
             _warn(answer, request.known, request.known.retires)
         return answer
+
+    def _tell_freshness(self, answer: Answer, request: Request, found: Mapping[str, Seen]) -> None:
+        """How old the answer's data is: in short as a header, in full to who asks, and always where it is too old."""
+        if not found:
+            return
+        now = self._clock()
+        answer.headers[HEADER] = header(found, now)
+        answer.age = greatest_age(found, now)
+        answer.degraded = is_degraded(found)
+        if answer.degraded or request.extensions.get("freshness") is True:
+            answer.body.setdefault("extensions", {})["freshness"] = told(found, now)
 
     async def _stream(self, operation: Operation, caller: Caller, admitted: Admitted) -> AsyncGenerator[Answer, None]:
         """An answer for each event; a failure of the stream itself is its last answer."""

@@ -155,6 +155,7 @@ class Customer(Node):
     bill_to: CustomerLocation | None = field("Where invoices go.")
     ship_tos: list[CustomerLocation] = field("Where goods go.")
     refs: list[Ref] = field("Its ids in the connected systems.")
+    freshness: Freshness | None = field("Where it comes from and how old it is.")
     parent = edge(
         customer_edges.parent,
         returns=Annotated["Customer", strawberry.lazy("app.schema.customers")] | None,  # type: ignore[operator]

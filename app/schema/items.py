@@ -132,6 +132,7 @@ class Item(Node):
     hazmat: Hazmat | None = field("Dangerous goods data, if it is one.")
     dimensions: Dimensions | None = field("Outer measures and weight of one base unit.")
     refs: list[Ref] = field("Its ids in the connected systems.")
+    freshness: Freshness | None = field("Where it comes from and how old it is.")
     description = edge(
         item_edges.description, returns=str | None, description="The catalog's text.", volatility=CONTENT
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from app.settings.auth import AuthSettings
 from app.settings.base import Section
+from app.settings.caching import CacheSettings
 from app.settings.limits import BudgetSettings, LimitSettings
 from app.settings.observing import LogSettings, TelemetrySettings
 from app.settings.resilience import CallerSettings
@@ -29,6 +30,7 @@ class Settings(Section):
     budgets: BudgetSettings = BudgetSettings()
     audit: AuditSettings = AuditSettings()
     redis: RedisSettings = RedisSettings()
+    cache: CacheSettings = CacheSettings()
     documents: DocumentSettings = DocumentSettings()
     engine: Literal["plan", "reference"] = "plan"
     demo: bool = False

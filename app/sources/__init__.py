@@ -20,6 +20,7 @@ from app.sources.common import utc_now
 
 if TYPE_CHECKING:
     from app.settings import Settings, SourceSettings
+    from app.sources.cache.store import Cache
     from app.sources.changes import Changes
     from app.sources.items import ItemContents
     from app.sources.scoped import (
@@ -69,6 +70,7 @@ class Sources:
     has_contents: bool
     third_party: frozenset[str]
     connected: Mapping[str, Source]
+    cache: Cache | None = None
 
     async def ping(self) -> dict[str, TradegraphError | None]:
         """Each source by name with what is wrong with it, or None."""
@@ -93,6 +95,8 @@ class Sources:
 
     async def close(self) -> None:
         """Closes every connection."""
+        if self.cache is not None:
+            await self.cache.close()
         await asyncio.gather(*(source.aclose() for source in self.connected.values()), return_exceptions=True)
 
 
@@ -114,13 +118,15 @@ def connect(name: str, settings: Any, clock: Clock) -> Source:
 def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     """All configured sources, put together by `[domains]` and `[[routes]]`."""
     from app.sources.assembly import assemble
+    from app.sources.cache.store import Cache
     from app.sources.counted import counted
 
+    cache = Cache(settings.cache, clock)
     connected = {
-        name: counted(connect(name, _with_callers(source, settings), clock))
+        name: cache.wrapped(counted(connect(name, _with_callers(source, settings), clock)))
         for name, source in settings.sources.items()
     }
-    return assemble(settings, connected)
+    return assemble(settings, connected, cache)
 
 
 def _with_callers(source: SourceSettings, settings: Settings) -> SourceSettings:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigurationError
 from app.sources import Sources
-from app.sources.directory import WarehouseDirectory
 from app.sources.routing import (
     AllReservations,
     RoutedBalances,
@@ -33,6 +32,7 @@ from app.sources.scoped import (
 
 if TYPE_CHECKING:
     from app.settings import Settings
+    from app.sources.cache.store import Cache
     from app.sources.source import Source
     from app.sources.stock import Balances, Reservations
 
@@ -92,7 +92,7 @@ class Assembly:
         return None if master is None else self.port(f"domains.{domain}.master", master, port)
 
 
-def assemble(settings: Settings, connected: Mapping[str, Source]) -> Sources:
+def assemble(settings: Settings, connected: Mapping[str, Source], cache: Cache | None = None) -> Sources:
     """The ports of the graph; every mistake in `[domains]` and `[[routes]]` is a ConfigurationError."""
     by = Assembly(settings, connected)
     balances, reservations = _stock_helpers(by, settings)
@@ -105,7 +105,7 @@ def assemble(settings: Settings, connected: Mapping[str, Source]) -> Sources:
         credit=_scoped(ScopedCredit, RoutedCredit, by.routed("credit", "credit"), "credit"),
         items=_items(by),
         contents=contents or _unserved("contents"),
-        warehouses=WarehouseDirectory([warehouses]) if warehouses else _unserved("warehouses"),
+        warehouses=warehouses or _unserved("warehouses"),
         stock=by.single("stock", "stock") or _unserved("stock"),
         reservations=AllReservations(reservations),
         balances=RoutedBalances(balances),
@@ -123,6 +123,7 @@ def assemble(settings: Settings, connected: Mapping[str, Source]) -> Sources:
         has_contents=contents is not None,
         third_party=frozenset(balances),
         connected=connected,
+        cache=cache,
     )
 
 

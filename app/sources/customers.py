@@ -116,6 +116,7 @@ class Customer(Record):
     refs: tuple[Ref, ...] = ()
     agreement: PriceAgreement | None = None
     credit: CreditStatus | None = None
+    freshness: Freshness | None = None
 
     @property
     def node_id(self) -> str:

@@ -12,7 +12,9 @@ for less, never for more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -61,3 +63,35 @@ SHIPMENT = Contract(Volatility.VOL, 0)
 RETURN = Contract(Volatility.VOL, 0)
 EVENT = Contract(Volatility.FACT, HOUR)
 CALLER = Contract(Volatility.VOL, 0)
+
+
+@dataclass(slots=True)
+class Seen:
+    """The oldest datum that an operation got of one source, and what is wrong with any."""
+
+    as_of: datetime
+    cached: bool = False
+    degraded: bool = False
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the running operation wants of its data, `within` so many seconds, and what it got, by source."""
+
+    within: float | None = None
+    seen: dict[str, Seen] = field(default_factory=dict)
+
+    def note(self, source: str, as_of: datetime, *, reason: str | None = None) -> None:
+        """That something kept was answered; with a reason, because its source did not answer."""
+        known = self.seen.get(source)
+        if known is None:
+            known = self.seen[source] = Seen(as_of)
+        known.cached = True
+        known.as_of = min(known.as_of, as_of)
+        if reason is not None:
+            known.degraded, known.reason = True, known.reason or reason
+
+
+reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
+"""Of the running operation; None where nobody asked for anything, as in the background."""

@@ -87,6 +87,7 @@ class Item(Record):
     hazmat: Hazmat | None = None
     dimensions: Dimensions | None = None
     refs: tuple[Ref, ...] = ()
+    freshness: Freshness | None = None
 
     @property
     def node_id(self) -> str:

@@ -31,8 +31,8 @@ def _names(text: str) -> frozenset[str]:
 
 
 SPARE: dict[type, frozenset[str]] = {
-    Customer: _names("customer_class sales_rep payment_terms tax_profile bill_to ship_tos refs"),
-    Item: _names("uoms gtin manufacturer_part category description attributes media hazmat dimensions refs"),
+    Customer: _names("customer_class sales_rep payment_terms tax_profile bill_to ship_tos refs freshness"),
+    Item: _names("uoms gtin manufacturer_part category description attributes media hazmat dimensions refs freshness"),
     ContractPrice: _names(
         "uom quantity price_unit list_price discount_percent breaks reason valid_from valid_to proof_id freshness"
     ),

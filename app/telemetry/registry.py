@@ -44,6 +44,7 @@ class Metrics:
         self._clients = _Known(clients)
         # To look a series up by its labels costs more than to count in it.
         self._request_series: dict[tuple[str, str], Series] = {}
+        self._cache_series: dict[tuple[str, str, str], Callable[[float], None]] = {}
         self._backend_series: dict[tuple[str, str, str], Series] = {}
         self.requests = Counter(
             "tradegraph_requests_total", "GraphQL operations answered.", ["operation", "outcome"], registry=registry
@@ -131,6 +132,17 @@ class Metrics:
             ["source", "field", "raw"],
             registry=registry,
         )
+        self.cache_reads = Counter(
+            "tradegraph_cache_reads_total",
+            "Keys looked up in the cache: hit, shared (by another worker), miss, or stale where a source failed.",
+            ["source", "read", "result"],
+            registry=registry,
+        )
+        self.cache_unreadable = Counter(
+            "tradegraph_cache_unreadable_total",
+            "Entries of the shared cache that were not what they should be.",
+            registry=registry,
+        )
         self.disagreements = Counter(
             "tradegraph_disagreements_total",
             "Data on which two sources differ.",
@@ -162,6 +174,14 @@ class Metrics:
             series = self._backend_series[source, call, outcome] = counted.inc, timed.observe
         series[0]()
         series[1](seconds)
+
+    def cache_read(self, source: str, read: str, result: str, keys: int) -> None:
+        """Count keys that were looked up in the cache."""
+        key = source, read, result
+        series = self._cache_series.get(key)
+        if series is None:
+            series = self._cache_series[key] = self.cache_reads.labels(*key).inc
+        series(keys)
 
     def connection_refused(self, reason: str) -> None:
         """Count a connection that was ended; `reason` is one of our own words."""
@@ -216,6 +236,17 @@ def retried(source: str, call: str, reason: str) -> None:
 def shed(source: str, caller: str, reason: str) -> None:
     """Count a call of a class of callers for which a source had no room."""
     metrics().sheds.labels(source, caller, reason).inc()
+
+
+def cache_read(source: str, read: str, result: str, keys: int) -> None:
+    """Count keys that were looked up in the cache: "hit", "shared", "miss" or "stale"."""
+    if keys:
+        metrics().cache_read(source, read, result, keys)
+
+
+def cache_unreadable() -> None:
+    """Count an entry of the shared cache that was not what it should be."""
+    metrics().cache_unreadable.inc()
 
 
 def limit_met(name: str, outcome: str) -> None:

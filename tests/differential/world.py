@@ -34,7 +34,6 @@ from app.sources import Sources
 from app.sources.billing import Invoice, Return
 from app.sources.common import Page, Slice
 from app.sources.customers import CreditStatus, Customer, CustomerQuery
-from app.sources.directory import WarehouseDirectory
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
 from app.sources.prices import ContractPrice, PriceRequest
@@ -366,7 +365,7 @@ def sources(world: World) -> Sources:
         credit=ScopedCredit(RoutedCredit(ROUTES, {name: Credit(world, name) for name in names})),
         items=ScopedItems(RoutedItems(items, {"erp": items})),
         contents=Contents(world, "shop"),
-        warehouses=WarehouseDirectory([AllWarehouses(world, "erp")]),
+        warehouses=AllWarehouses(world, "erp"),
         stock=Stock(world, "erp"),
         reservations=AllReservations([Reservations(world, "shop")]),
         balances=RoutedBalances({"3PL": Balances(world, "carrier")}),

@@ -65,6 +65,7 @@ def customer(row: Any, mapper: Mapper) -> Customer:
         status=mapper.status(CustomerStatus, row.status, "customer.status"),
         refs=mapper.refs(row),
         credit=None if row.credit is None else credit(row.credit, mapper),
+        freshness=mapper.freshness(row.as_of),
     )
 
 

@@ -86,4 +86,10 @@ def item(row: Any, mapper: Mapper) -> Item:
     """An item's record."""
     if isinstance(row, Item):
         return row
-    return mapper.fill(Item, row, status=mapper.status(ItemStatus, row.status, "item.status"), refs=mapper.refs(row))
+    return mapper.fill(
+        Item,
+        row,
+        status=mapper.status(ItemStatus, row.status, "item.status"),
+        refs=mapper.refs(row),
+        freshness=mapper.freshness(row.as_of),
+    )

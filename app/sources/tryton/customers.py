@@ -193,6 +193,7 @@ class TrytonCustomers:
             refs=(Ref(system=self._name, id=str(row.id)),),
             agreement=_agreement(row, company_currency),
             credit=self._credit(row, company_currency, now) if isinstance(row, PartyCreditRow) else None,
+            freshness=Freshness(source=self._name, as_of=now),
         )
 
     def _credit(self, row: CreditRow | PartyCreditRow, currency: str, now: datetime) -> CreditStatus:

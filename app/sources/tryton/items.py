@@ -61,6 +61,7 @@ class TrytonItems:
 
     async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         """Items by SKU, those no longer sold too."""
+        now = self._clock()
         rows, units = await asyncio.gather(
             self._client.search_keys(
                 PRODUCT,
@@ -72,10 +73,11 @@ class TrytonItems:
             ),
             self._reference.units(),
         )
-        return {row.code: item(self._name, row, row.code, units) for row in _first_active(rows) if row.code}
+        return {row.code: item(self._name, row, row.code, units, now) for row in _first_active(rows) if row.code}
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         """Items by product id."""
+        now = self._clock()
         rows, units = await asyncio.gather(
             self._client.search_keys(
                 PRODUCT,
@@ -87,10 +89,11 @@ class TrytonItems:
             ),
             self._reference.units(),
         )
-        return {str(row.id): item(self._name, row, row.code, units) for row in rows if row.code}
+        return {str(row.id): item(self._name, row, row.code, units, now) for row in rows if row.code}
 
     async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         """Items by GTIN, in the form that Tryton keeps it."""
+        now = self._clock()
         wanted = usable(gtins)
         rows, units = await asyncio.gather(
             self._client.search_keys(
@@ -106,7 +109,7 @@ class TrytonItems:
         for row in rows:
             for identifier in row.identifiers:
                 if row.code and identifier.type == "ean" and identifier.code in wanted:
-                    found.setdefault(identifier.code, item(self._name, row, row.code, units))
+                    found.setdefault(identifier.code, item(self._name, row, row.code, units, now))
         return found
 
     async def by_customer_part(
@@ -168,6 +171,7 @@ class TrytonItems:
 
     async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
         """Active items by SKU, from the last page's last SKU on."""
+        now = self._clock()
         after = _after(query.page.after)
         domain = _search_domain(query)
         if domain is None:
@@ -185,7 +189,7 @@ class TrytonItems:
             self._reference.units(),
             self._total(domain, query.page.count),
         )
-        items = tuple(item(self._name, row, row.code, units) for row in rows[:first] if row.code)
+        items = tuple(item(self._name, row, row.code, units, now) for row in rows[:first] if row.code)
         return Slice(
             rows=items,
             cursors=tuple(f"code:{one.sku}" for one in items),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
-from app.sources.common import Dimensions, Ref
+from app.sources.common import Dimensions, Freshness, Ref
 from app.sources.items import Item, ItemStatus, Uom
 from app.sources.tryton.units import Unit, Units
 from app.sources.tryton.wire import Flag, Row, quantity
@@ -45,8 +46,8 @@ class ProductRow(Row, kw_only=True):
     height_uom: int | None = None
 
 
-def item(source: str, row: ProductRow, sku: str, units: Units) -> Item:
-    """The item, in all units that its base unit can be converted to."""
+def item(source: str, row: ProductRow, sku: str, units: Units, now: datetime) -> Item:
+    """The item as it was read, in all units that its base unit can be converted to."""
     return Item(
         sku=sku,
         name=row.name,
@@ -59,6 +60,7 @@ def item(source: str, row: ProductRow, sku: str, units: Units) -> Item:
         description=row.description or None,
         dimensions=_dimensions(row, units),
         refs=(Ref(system=source, id=str(row.id)),),
+        freshness=Freshness(source=source, as_of=now),
     )
 
 

@@ -1,0 +1,62 @@
+"""What an answer says of the age of its data: a summary by source, in `extensions.freshness` and in a header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from app.sources.freshness import Reading, Seen
+
+HEADER = "tradegraph-freshness"
+
+
+def oldest_by_source(reading: Reading, calls: Iterable[tuple[str, str]], began: datetime) -> dict[str, Seen]:
+    """The oldest datum of each source: what was kept says when it was read, what was called was read by the operation
+    itself, which began at that moment."""
+    found = {source: Seen(began) for source in dict.fromkeys(source for source, _ in calls)}
+    return dict(sorted({**found, **reading.seen}.items()))
+
+
+def told(found: Mapping[str, Seen], now: datetime) -> list[dict[str, Any]]:
+    """The summary for people and programs that ask for it."""
+    return [
+        {
+            "source": source,
+            "asOf": seen.as_of.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "age": age(seen, now),
+            "cached": seen.cached,
+            "degraded": seen.degraded,
+            "reason": seen.reason,
+        }
+        for source, seen in found.items()
+    ]
+
+
+def header(found: Mapping[str, Seen], now: datetime) -> str:
+    """The same in short, as a list of RFC 9651: `erp;age=12;cached, logistics;age=0`."""
+    return ", ".join(f"{_token(source)};age={age(seen, now)}{_flags(seen)}" for source, seen in found.items())
+
+
+def is_degraded(found: Mapping[str, Seen]) -> bool:
+    """Whether anything of the answer is older than its contract."""
+    return any(seen.degraded for seen in found.values())
+
+
+def greatest_age(found: Mapping[str, Seen], now: datetime) -> int:
+    """Of the oldest datum, in seconds."""
+    ages: Sequence[int] = [age(seen, now) for seen in found.values()]
+    return max(ages, default=0)
+
+
+def age(seen: Seen, now: datetime) -> int:
+    """Whole seconds."""
+    return max(int((now - seen.as_of).total_seconds()), 0)
+
+
+def _token(source: str) -> str:
+    return source if source[:1].isalpha() and source.replace("-", "").replace("_", "").isalnum() else f'"{source}"'
+
+
+def _flags(seen: Seen) -> str:
+    return (";cached" if seen.cached else "") + (";degraded" if seen.degraded else "")

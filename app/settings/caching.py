@@ -1,0 +1,26 @@
+"""What is kept of what was read: `[cache]`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from app.settings.base import Section
+
+Kept = Literal["customers", "items", "relations", "part_numbers", "contents", "warehouses"]
+
+
+class CacheSettings(Section):
+    """Reference data is kept within the contracts that the schema prints: in the memory of each worker, `entries` of it
+    at most, and with `store` "redis" for all workers together. `max_age` and `stale_for` make a contract tighter, in
+    seconds; 0 keeps nothing. `prices_seconds` keeps quoted prices, each for its own question. `poll` is how often
+    sources are asked what has changed; 0 for never."""
+
+    enabled: bool = True
+    store: Literal["memory", "redis"] = "memory"
+    entries: int = Field(default=50_000, ge=100)
+    max_age: dict[Kept, int] = {}
+    stale_for: dict[Kept, int] = {}
+    prices_seconds: int = Field(default=0, ge=0, le=60)
+    poll: float = Field(default=30.0, ge=0, le=3600)

@@ -1,0 +1,81 @@
+"""What one worker keeps: entries by key, each for as long as its contract allows, the least used ones dropped first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable
+
+from cachetools import TLRUCache
+
+from app.sources.cache.entries import ABSENT, EVERYTHING, Entry
+
+ALONE = 2.0
+"""Seconds for which an entry counts while nobody would tell this worker of a change."""
+
+MOST_CHANGES = 50_000
+"""Tags that were changed and are remembered; beyond that, everything is dropped."""
+
+
+class Memory:
+    """Entries of this process. Nothing in it was read before its last change: an entry whose read began earlier does
+    not count, also if it ends later."""
+
+    def __init__(self, entries: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.told = True
+        self._found: TLRUCache[Hashable, Entry] = TLRUCache(maxsize=entries, ttu=_until, timer=clock)
+        # Kept apart: asking for what nobody has does not push out what is used.
+        self._absent: TLRUCache[Hashable, Entry] = TLRUCache(maxsize=max(entries // 10, 1), ttu=_until, timer=clock)
+        self._changed: dict[str, float] = {}
+        self._dropped = -1.0
+
+    def __len__(self) -> int:
+        return len(self._found) + len(self._absent)
+
+    def get(self, key: Hashable) -> Entry | None:
+        """The entry that counts."""
+        entry = self._found.get(key) or self._absent.get(key)
+        if entry is None or self._has_changed(entry):
+            return None
+        if not self.told and self.clock() - entry.kept > ALONE:
+            return None
+        return entry
+
+    def last(self, key: Hashable) -> Entry | None:
+        """What was kept last, though nobody would tell of a change: for the time while its source does not answer."""
+        entry = self._found.get(key)
+        return None if entry is None or self._has_changed(entry) else entry
+
+    def keep(self, key: Hashable, entry: Entry, lifetime: float) -> None:
+        """Keep an entry, unless what it is made of was changed since its read began."""
+        if self._has_changed(entry):
+            return
+        entry.until = entry.read + lifetime
+        if entry.value is ABSENT:
+            self._found.pop(key, None)
+            self._absent[key] = entry
+        else:
+            self._absent.pop(key, None)
+            self._found[key] = entry
+
+    def forget(self, tags: Iterable[str]) -> None:
+        """Whatever has one of these tags and was read before now does not count any more."""
+        now = self.clock()
+        for tag in tags:
+            if tag == EVERYTHING or len(self._changed) >= MOST_CHANGES:
+                self._dropped = now
+                self._found.clear()
+                self._absent.clear()
+                self._changed.clear()
+            else:
+                self._changed[tag] = now
+
+    def _has_changed(self, entry: Entry) -> bool:
+        if entry.read <= self._dropped:
+            return True
+        changed = self._changed
+        return bool(changed) and any(changed.get(tag, -1.0) >= entry.read for tag in entry.tags)
+
+
+def _until(_: Hashable, entry: Entry, __: float) -> float:
+    return entry.until
