@@ -50,7 +50,7 @@ from app.sources.common import utc_now
 from app.sources.model import Assumptions
 from app.sources.stores import connect_documents
 from app.sources.stores.redis_store import connect
-from app.telemetry import SpanExport
+from app.telemetry import SpanExport, watch_loop
 
 WARM_UP = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
@@ -113,7 +113,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         if trail is not None:
             trail.start()
         try:
-            async with exporting(export):
+            async with exporting(export), watching():
                 with move_on_after(WARM_UP):
                     await asyncio.gather(sources.warm(), authentication.warm())
                 yield
@@ -154,6 +154,16 @@ def make_export(telemetry: TelemetrySettings) -> SpanExport | None:
         sampling_ratio=telemetry.sampling_ratio,
         resource_attributes=telemetry.resource_attributes,
     )
+
+
+@asynccontextmanager
+async def watching() -> AsyncIterator[None]:
+    """Measure the event loop's lag as long as this lasts."""
+    watch = asyncio.create_task(watch_loop())
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 @asynccontextmanager

@@ -59,11 +59,11 @@ def recording(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """The embedded sandbox, one for the session. Its data is built once a day and kept in pytest's cache;
-    whoever turns a knob turns it back."""
+    """The embedded sandbox, one for the session. Its data is kept in pytest's cache for a day, or until the code that
+    makes it changes; whoever turns a knob turns it back."""
     cache = getattr(request.config, "cache", None)
     kept = tmp_path_factory.getbasetemp() if cache is None else cache.mkdir("sandbox")
-    folder = kept / datetime.now(UTC).date().isoformat()
+    folder = kept / f"{datetime.now(UTC).date().isoformat()}-{_code_of_the_sandbox()}"
     for old in kept.iterdir() if cache is not None else ():
         if old != folder:
             shutil.rmtree(old, ignore_errors=True)

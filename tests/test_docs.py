@@ -86,12 +86,15 @@ def test_every_setting_is_described():
 
 
 def test_every_metric_is_described_with_its_labels():
-    text = (DOCS / "operating.md").read_text()
+    text = (DOCS / "metrics.md").read_text()
     rows = dict(re.findall(r"^\| `(tradegraph_\w+)` \| ([^|]*) \|", text, re.MULTILINE))
     described = {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows.items()}
-    kept = [value for value in vars(Metrics()).values() if isinstance(value, Counter | Gauge | Histogram)]
+    registry = Metrics().registry
+    kept = [one for one in registry._collector_to_names if isinstance(one, Counter | Gauge | Histogram)]
     names = {one: f"{one._name}_total" if isinstance(one, Counter) else one._name for one in kept}
     assert described == {name: tuple(one._labelnames) for one, name in names.items()}
+    others = {family.name for family in registry.collect() if not family.name.startswith("tradegraph_")}
+    assert set(re.findall(r"`((?:process|python)_\w+)`", text)) == others
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

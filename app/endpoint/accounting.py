@@ -72,7 +72,8 @@ def finished(accounting: Accounting | None, scope: RequestScope, answer: Answer,
     """Count, log and keep an operation that has ended. `started` is of `time.perf_counter()`."""
     seconds = time.perf_counter() - started
     scope.status, scope.outcome, scope.code = answer.status, outcome, _code_of(answer.body)
-    request_done(scope.operation, outcome, seconds)
+    refused = outcome == "failed" and answer.status < 500
+    request_done(scope.operation, "refused" if refused else outcome, seconds)
     about: dict[str, Any] = {}
     if accounting is not None:
         entry = accounting.account(scope, answer.status, outcome, answer.body, seconds)

@@ -22,7 +22,7 @@ from app.endpoint.reading import read_request
 from app.endpoint.service import Answer, Answers, Service, only, refusal, unexpected
 from app.endpoint.sse import send_events
 from app.errors import DeadlineExceeded, MethodNotAllowed, NotAcceptable, TradegraphError
-from app.telemetry import RequestScope, begin, current
+from app.telemetry import RequestScope, begin, current, open_stream
 
 HEADERS = {
     media_type: (
@@ -111,7 +111,7 @@ class GraphQLEndpoint:
             if not accepted.stream:
                 raise NotAcceptable("A subscription is a stream: accept text/event-stream, or use a WebSocket.")
             status = answer.status if isinstance(answer, Answer) and "data" not in answer.body else 200
-            with Presence(receive):
+            with Presence(receive), open_stream("sse"):
                 await send_events(
                     answers, send, status, [*HEADERS[EVENTS], (b"cache-control", b"no-store"), *_ids(request)]
                 )

@@ -26,7 +26,7 @@ from app.endpoint.encoding import encoded
 from app.endpoint.reading import request_from
 from app.endpoint.service import Answer, Answers, Service, refusal
 from app.errors import RateLimited, RequestError, TradegraphError, Unauthenticated
-from app.telemetry import begin, log, new_id
+from app.telemetry import begin, log, new_id, open_stream
 
 Connect = Callable[[Principal], Lease]
 """Takes one of the caller's connections; raises RateLimited."""
@@ -81,7 +81,8 @@ class WebSocketEndpoint:
             socket, self._service, self._authenticator, self._accounting, self._connect, self._max_operations
         )
         try:
-            await connection.serve(self._init_timeout)
+            with open_stream("websocket"):
+                await connection.serve(self._init_timeout)
         except Refused as refused:
             if socket.application_state is WebSocketState.CONNECTED:
                 await socket.close(refused.code, refused.reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.sandbox.accounts import WAREHOUSES
@@ -106,9 +107,15 @@ def _events(
         age = sent - hop // len(_CLOCKS)
         clock = _CLOCKS[hop % len(_CLOCKS)] if age > 0 else f"0{min(4, place)}:{place * 7 % 60:02d}:00"
         code, text = _TEXT[step]
-        rows.append({"sequence": place + 1, "at": calendar.at(max(0, age), clock), "status": step, "location": where,
-                     "description": text, "rawCode": code})  # fmt: skip
+        at = calendar.at(max(0, age), clock)
+        rows.append({"sequence": place + 1, "at": at, "recordedAt": _later(at, 4 + 7 * place % 30), "status": step,
+                     "location": where, "description": text, "rawCode": code})  # fmt: skip
     return rows
+
+
+def _later(at: str, minutes: int) -> str:
+    """When a scan gets from the carrier's van to its system."""
+    return (datetime.fromisoformat(at) + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
 
 
 def _packages(lines: list[Line], tracking: str, serial: int) -> list[dict[str, Any]]:

@@ -117,13 +117,14 @@ def connect(name: str, settings: Any, clock: Clock) -> Source:
 
 def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     """All configured sources, put together by `[domains]` and `[[routes]]`."""
+    from app.sources.aged import aged
     from app.sources.assembly import assemble
     from app.sources.cache.store import Cache
     from app.sources.counted import counted
 
     cache = Cache(settings.cache, clock)
     connected = {
-        name: cache.wrapped(counted(connect(name, _with_callers(source, settings), clock)))
+        name: aged(cache.wrapped(counted(connect(name, _with_callers(source, settings), clock))), clock)
         for name, source in settings.sources.items()
     }
     return assemble(settings, connected, cache)

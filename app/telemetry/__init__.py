@@ -33,6 +33,7 @@ from app.telemetry.request_scope import (
     safe_tracestate,
     scope,
 )
+from app.telemetry.runtime import open_stream, watch_loop
 
 __all__ = [
     "Metrics",
@@ -52,6 +53,7 @@ __all__ = [
     "metrics",
     "metrics_text",
     "new_id",
+    "open_stream",
     "operation_cost",
     "remaining",
     "report",
@@ -63,5 +65,6 @@ __all__ = [
     "scope",
     "shed",
     "unknown_status",
+    "watch_loop",
     "watch_source",
 ]

@@ -1,12 +1,22 @@
-"""Metrics in Prometheus' form. docs/operating.md describes each."""
+"""Metrics in Prometheus' form. docs/metrics.md describes each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
+from app.telemetry.kpis import Ages
 from app.telemetry.logs import log
 
 
@@ -149,6 +159,18 @@ class Metrics:
             ["field", "sources"],
             registry=registry,
         )
+        self.ages = Ages(registry)
+        self.open_streams = Gauge(
+            "tradegraph_open_streams", "WebSockets and event streams that are open.", ["transport"], registry=registry
+        )
+        self.loop_lag = Histogram(
+            "tradegraph_event_loop_lag_seconds",
+            "How much later than asked the event loop came back.",
+            registry=registry,
+            buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
+        )
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
 
     def budget_left(self, client: str, share: float) -> None:
         """Note what is left of a client's budget, as a share of it."""
@@ -208,7 +230,8 @@ def metrics_text() -> bytes:
 
 
 def request_done(operation: str | None, outcome: str, seconds: float) -> None:
-    """Count an answered operation: outcome is "ok", "partial" (with errors) or "failed"."""
+    """Count an answered operation: outcome is "ok", "partial" (with errors), "refused" (the caller can mend it),
+    "failed" or "gone" (the caller left)."""
     metrics().request_done(operation, outcome, seconds)
 
 

@@ -1,0 +1,50 @@
+"""How old what was answered is: the figures by which the business judges its systems. docs/metrics.md defines each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cachetools import LRUCache
+from prometheus_client import CollectorRegistry, Histogram
+
+AGES = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400)
+REMEMBERED = 50_000
+"""Events whose lag was counted and is not counted again when they are read again."""
+
+
+class Ages:
+    """Ages in seconds, by source. Cheap enough for each read: a series is looked up once."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def aged(name: str, text: str) -> Histogram:
+            return Histogram(name, text, ["source"], registry=registry, buckets=AGES)
+
+        self.stock = aged("tradegraph_stock_age_seconds", "Age of the oldest stock level of a read, when it came.")
+        self.price = aged("tradegraph_price_age_seconds", "Age of the oldest price of a read, when it came.")
+        self.confirmation = aged(
+            "tradegraph_shipment_confirmation_lag_seconds",
+            "Time from a tracking event to its record in the source, for each event once.",
+        )
+        self._observers: dict[tuple[str, str], Callable[[float], None]] = {}
+        self._counted: LRUCache[tuple[str, str, int], bool] = LRUCache(REMEMBERED)
+
+    def stock_read(self, source: str, seconds: float) -> None:
+        """Note how old the oldest stock level of a read is."""
+        self._observe(self.stock, "stock", source, seconds)
+
+    def price_read(self, source: str, seconds: float) -> None:
+        """Note how old the oldest price of a read is."""
+        self._observe(self.price, "price", source, seconds)
+
+    def event_read(self, source: str, shipment: str, sequence: int, seconds: float) -> None:
+        """Note how long a tracking event took to be recorded, when it is read for the first time."""
+        event = source, shipment, sequence
+        if event not in self._counted:
+            self._counted[event] = True
+            self._observe(self.confirmation, "confirmation", source, seconds)
+
+    def _observe(self, kept: Histogram, kind: str, source: str, seconds: float) -> None:
+        observe = self._observers.get((kind, source))
+        if observe is None:
+            observe = self._observers[kind, source] = kept.labels(source).observe
+        observe(max(seconds, 0.0))
