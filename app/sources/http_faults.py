@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 
 from app.errors import (
+    DeadlineExceeded,
     SourceError,
     SourceMalformed,
     SourceRejected,
@@ -23,6 +24,7 @@ _OUTCOMES: dict[type[BaseException], str] = {
     SourceRejected: "rejected",
     SourceMalformed: "malformed",
     SourceUnavailable: "unavailable",
+    DeadlineExceeded: "deadline",
 }
 
 

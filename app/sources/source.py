@@ -12,6 +12,7 @@ from app.sources.customers import Credit, Customers
 from app.sources.items import ItemContents, Items
 from app.sources.orders import Orders
 from app.sources.prices import Prices
+from app.sources.resilience.guard import Guard
 from app.sources.shipments import Shipments
 from app.sources.stock import Balances, Reservations, Stock
 from app.sources.warehouses import Warehouses
@@ -26,14 +27,16 @@ def by_hundreds(_: str, keys: int, __: Any) -> int:
 class Source:
     """A connected source. A port it cannot serve is None; `ping` raises a SourceError when it is not well.
 
-    `requests` says how many requests a read of so many keys makes on the wire. A source that `coalesces` sends the
-    reads of one moment together, as one request. `brings_shipments` says that its orders come with their shipments.
+    `guard` knows how the calls to it go. `requests` says how many requests a read of so many keys makes on the wire. A
+    source that `coalesces` sends the reads of one moment together, as one request. `brings_shipments` says that its
+    orders come with their shipments.
     """
 
     name: str
     vendor: str
     ping: Callable[[], Awaitable[None]]
     aclose: Callable[[], Awaitable[None]]
+    guard: Guard | None = None
     customers: Customers | None = None
     credit: Credit | None = None
     items: Items | None = None

@@ -22,5 +22,6 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         vendor="karrio",
         ping=client.ping,
         aclose=client.aclose,
+        guard=client.guard,
         shipments=KarrioShipments(client, options, clock),
     )

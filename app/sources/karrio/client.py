@@ -14,6 +14,7 @@ import msgspec
 from app.errors import SourceError, SourceRejected, SourceThrottled, SourceUnavailable
 from app.settings import SourceSettings
 from app.sources.http import HTTPClient
+from app.sources.resilience.guard import Guard
 
 T = TypeVar("T")
 
@@ -57,6 +58,11 @@ class KarrioClient:
         self.name = name
         key = settings.credentials["api_key"].get_secret_value()
         self._http = HTTPClient(name, settings, headers={"Authorization": f"Token {key}"})
+
+    @property
+    def guard(self) -> Guard:
+        """What protects the system, and knows how it is."""
+        return self._http.guard
 
     async def aclose(self) -> None:
         """Close the connections."""

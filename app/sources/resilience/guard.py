@@ -90,6 +90,11 @@ class Visit:
         self.probe = probe
         """Whether the breaker waits for its outcome."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was told."""
+        return self._kind is None
+
     def end(self, outcome: str, retry_after: float | None = None) -> None:
         """It ended so: an outcome as calls are counted by, or any other word for what tells nothing of the source."""
         kind, self._kind = self._kind, None

@@ -52,6 +52,7 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         vendor="rest",
         ping=client.ping,
         aclose=client.aclose,
+        guard=client.guard,
         requests=requests,
         coalesces=client.coalesces,
         **served,

@@ -15,9 +15,11 @@ from typing import Any
 import msgspec
 
 from app import telemetry
-from app.errors import SourceMalformed, SourceUnavailable
+from app.errors import SourceMalformed, SourceTimeout, SourceUnavailable
 from app.sources.http import Answer, HTTPClient
 from app.sources.http_answer import Reader
+from app.sources.http_faults import outcome_of, status_outcome
+from app.sources.resilience.guard import Kind, Visit
 from app.sources.rest.contract import BATCH, MAX_PARTS, Operation, Part, PartAnswer
 
 QUIET_TURNS = 4
@@ -58,6 +60,7 @@ class Pending:
     body: object
     keys: int
     future: asyncio.Future[Answer]
+    visit: Visit
 
 
 @dataclass(slots=True)
@@ -71,25 +74,55 @@ class Gathering:
 
 
 class Batcher:
-    """Gathers reads and sends them. `single` sends a read that is alone."""
+    """Gathers reads and sends them. `single` sends a read that is alone; `named` is the name of its call.
 
-    def __init__(self, http: HTTPClient, single: Callable[[Operation, object], Awaitable[Answer]]) -> None:
+    A kind of read that fails within batches is held back by itself, so that the others of its batch need not wait for
+    it."""
+
+    def __init__(
+        self,
+        http: HTTPClient,
+        single: Callable[[Operation, object], Awaitable[Answer]],
+        named: Callable[[Operation], str],
+    ) -> None:
         self._http = http
         self._single = single
+        self._named = named
+        self._kinds: dict[str, Kind] = {}
         self._gatherings: dict[int, Gathering] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, operation: Operation, body: object, keys: int) -> Answer:
         """The answer to a read for so many keys. Being cancelled takes only this read out of the batch."""
+        visit = self._kind(operation).enter()
         loop = asyncio.get_running_loop()
         key = id(telemetry.scope.get())
         gathering = self._gatherings.get(key)
         if gathering is None:
             gathering = self._gatherings[key] = Gathering(key)
             loop.call_soon(self._turn, gathering)
-        pending = Pending(operation, body, keys, loop.create_future())
+        pending = Pending(operation, body, keys, loop.create_future(), visit)
         gathering.reads.append(pending)
-        return await pending.future
+        try:
+            return await (self._probed(pending) if visit.probe else pending.future)
+        finally:
+            visit.end("cancelled")  # If nothing else was said of it.
+
+    async def _probed(self, pending: Pending) -> Answer:
+        seconds = self._http.guard.probe_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await pending.future
+        except TimeoutError:
+            pending.visit.end("timeout")
+            detail = f"{self._named(pending.operation)}: no answer within {seconds:g} s, in which it was to show itself"
+            raise SourceTimeout(self._http.source, detail=detail) from None
+
+    def _kind(self, operation: Operation) -> Kind:
+        found = self._kinds.get(operation.path)
+        if found is None:
+            found = self._kinds[operation.path] = self._http.guard.kind(f"batch:{self._named(operation)}")
+        return found
 
     async def aclose(self) -> None:
         """End what is under way; its readers get an error."""
@@ -128,14 +161,18 @@ class Batcher:
         error: Exception = SourceUnavailable(self._http.source, detail="the client was closed")
         try:
             if len(reads) == 1:
+                reads[0].visit.end("cancelled")  # It is a call of its own.
                 _settle(reads[0], await self._single(reads[0].operation, reads[0].body))
             else:
                 error = await self._stream(reads)
         except Exception as raised:  # noqa: BLE001 -- whatever it is, the readers must hear of it.
             error = raised
         finally:
+            # What happened to all of them says nothing of one.
+            outcome = outcome_of(error) if any(read.visit.ended for read in reads) else "cancelled"
             for read in reads:
                 if not read.future.done():
+                    read.visit.end(outcome)
                     read.future.set_exception(error)
 
     async def _stream(self, reads: Sequence[Pending]) -> Exception:
@@ -167,5 +204,6 @@ def _read(source: str, line: bytes) -> tuple[str, Answer]:
 
 
 def _settle(read: Pending, answer: Answer) -> None:
+    read.visit.end(status_outcome(answer.status))
     if not read.future.done():
         read.future.set_result(answer)

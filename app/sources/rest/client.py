@@ -19,6 +19,7 @@ from app.errors import (
 from app.settings import SourceSettings
 from app.sources.common import together
 from app.sources.http import Answer, HTTPClient
+from app.sources.resilience.guard import Guard
 from app.sources.rest.batch import Batcher
 from app.sources.rest.contract import (
     HEALTH,
@@ -56,7 +57,7 @@ class Client:
         self.name = name
         self.serves = _serves(name, settings.options.get("serves"))
         self._http = HTTPClient(name, settings, headers={"Authorization": f"Bearer {token.get_secret_value()}"})
-        self._batcher = Batcher(self._http, self._plain) if batch else None
+        self._batcher = Batcher(self._http, self._plain, _call) if batch else None
         self._partial = PartialReaders(mapper)
 
     async def read(self, operation: Operation, body: object = None, *, cursor: bool = False, keys: int = 1) -> Any:
@@ -105,6 +106,11 @@ class Client:
     async def ping(self) -> None:
         """Raises what is wrong with the system."""
         await self._http.request("GET", HEALTH, call="ping")
+
+    @property
+    def guard(self) -> Guard:
+        """What protects the system, and knows how it is."""
+        return self._http.guard
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -47,6 +47,7 @@ def connect(
         vendor="tryton",
         ping=reference.check,
         aclose=client.aclose,
+        guard=client.guard,
         customers=customers,
         credit=customers,
         items=TrytonItems(name, client, reference, clock),

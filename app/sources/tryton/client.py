@@ -13,6 +13,7 @@ import msgspec
 from app.errors import ConfigurationError, SourceMalformed, SourceRejected, SourceUnavailable
 from app.settings import SourceSettings
 from app.sources.http import HTTPClient
+from app.sources.resilience.guard import Guard
 from app.sources.tryton.options import Options
 from app.sources.tryton.wire import Row, fields_of
 
@@ -184,6 +185,11 @@ class TrytonClient:
         if error and error[0] in REFUSALS:
             return SourceRejected(self.source, status=400, detail=detail)
         return SourceUnavailable(self.source, detail=detail)
+
+    @property
+    def guard(self) -> Guard:
+        """What protects the system, and knows how it is."""
+        return self._http.guard
 
     async def aclose(self) -> None:
         """Closes the connections."""

@@ -25,6 +25,7 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         vendor="vendure",
         ping=client.ping,
         aclose=client.aclose,
+        guard=client.guard,
         contents=VendureContents(client, options),
         reservations=VendureReservations(client),
         orders=VendureOrders(client, options, clock),

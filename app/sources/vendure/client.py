@@ -13,6 +13,7 @@ import msgspec
 from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
 from app.settings import SourceSettings
 from app.sources.http import Answer, HTTPClient
+from app.sources.resilience.guard import Guard
 from app.sources.vendure.options import VendureOptions
 
 T = TypeVar("T")
@@ -138,6 +139,11 @@ class VendureClient:
         )
         self._http = HTTPClient(name, settings, auth=self._session)
         self._refused: set[str] = set()
+
+    @property
+    def guard(self) -> Guard:
+        """What protects the system, and knows how it is."""
+        return self._http.guard
 
     async def aclose(self) -> None:
         """Close the connections. The session stays valid on the server; it is not logged out."""
