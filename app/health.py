@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from app.errors import TradegraphError
 from app.telemetry import begin, log, metrics_text
 
 Ping = Callable[[], Awaitable[Mapping[str, TradegraphError | None]]]
+Held = Callable[[], Mapping[str, Sequence[str]]]
+"""The kinds of calls that are held back, by source."""
 
 NO_STORE = {"cache-control": "no-store"}
 
@@ -27,6 +29,7 @@ class Readiness:
 
     ping: Ping
     masters: Collection[str]
+    held: Held = dict
     max_age: float = 1.0
     timeout: float = 5.0
     now: Callable[[], float] = time.monotonic
@@ -35,7 +38,7 @@ class Readiness:
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def check(self) -> dict[str, Any]:
-        """`{"status": "ready" | "unready", "sources": {NAME: {"status", "master", "code"?}}}`."""
+        """`{"status": "ready" | "unready", "sources": {NAME: {"status", "master", "code"?, "held"?}}}`."""
         async with self._asking:
             if self.now() - self._asked_at >= self.max_age:
                 before = self._answer
@@ -53,10 +56,12 @@ class Readiness:
         return {"status": "ready" if ready else "unready", "sources": sources}
 
     def _state(self, name: str, error: TradegraphError | None) -> dict[str, Any]:
-        master = name in self.masters
-        if error is None:
-            return {"status": "ok", "master": master}
-        return {"status": "failing", "master": master, "code": error.code}
+        state: dict[str, Any] = {"status": "ok" if error is None else "failing", "master": name in self.masters}
+        if error is not None:
+            state["code"] = error.code
+        if held := self.held().get(name):
+            state["held"] = list(held)
+        return state
 
 
 def health_routes(readiness: Readiness) -> list[Route]:

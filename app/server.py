@@ -128,7 +128,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", sockets),
-        *health_routes(Readiness(sources.ping, masters(settings))),
+        *health_routes(Readiness(sources.ping, masters(settings), sources.held)),
         *(ide_routes() if settings.ide else []),
     ]
     return Gateway(

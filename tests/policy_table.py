@@ -23,6 +23,7 @@ INVOICE = ADMIN | FINANCE | SERVICE
 SUMS = INVOICE | REP
 RETURN = BUYERS | SERVICE | OPERATIONS | FINANCE
 COST = FINANCE | {Role.CSR_LEAD}
+OPERATORS = OPERATIONS | {Role.ADMIN}
 STAFF = REP | SERVICE | FINANCE | OPERATIONS | {Role.ADMIN}
 
 Fields = dict[str, frozenset[Role]]
@@ -65,6 +66,8 @@ REFERENCE: dict[str, Fields] = {
         "contractPrice": PRICE,
     },
     "ItemCost": {"unitCost marginFloor freshness": COST},
+    "Source": {"name vendor health kinds inFlight waiting concurrency rate timeout": OPERATORS},
+    "SourceCalls": {"name breaker latencyP50 latencyP99": OPERATORS},
     "Viewer": {"subject roles": ALL, "customers": CUSTOMER},
     "Warehouse": {"id code name region refs": ALL, "kind": STAFF},
     "Query": {
@@ -72,6 +75,7 @@ REFERENCE: dict[str, Fields] = {
         "customer customers": CUSTOMER,
         "order": ORDER,
         "shipment": SHIPMENT,
+        "sources": OPERATORS,
         "priceAndAvailability": PRICE,
     },
 }

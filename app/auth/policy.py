@@ -38,6 +38,7 @@ class Scope(StrEnum):
     INVOICES = "INVOICES"
     INVOICE_TOTALS = "INVOICE_TOTALS"
     RETURNS = "RETURNS"
+    SOURCES = "SOURCES"
 
 
 _OWN = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER})
@@ -62,6 +63,7 @@ AUDIENCES: Mapping[Scope, frozenset[Role]] = {
     Scope.INVOICES: frozenset({Role.BUYER_ADMIN}) | _SERVICE | _FINANCE,
     Scope.INVOICE_TOTALS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.RETURNS: frozenset({Role.BUYER, Role.BUYER_ADMIN}) | _SERVICE | _FINANCE | _OPERATIONS,
+    Scope.SOURCES: _OPERATIONS | {Role.ADMIN},
 }
 """Who belongs to a scope. Widening one here shows in `schema.graphql` and in docs/policy-matrix.md."""
 
@@ -82,6 +84,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.INVOICES: "Invoices and credit memos, whole.",
     Scope.INVOICE_TOTALS: "Sums of invoices and credit memos.",
     Scope.RETURNS: "Returns.",
+    Scope.SOURCES: "How the connected systems are.",
 }
 
 

@@ -17,6 +17,7 @@ from app.resolvers import orders as order_roots
 from app.resolvers import pricing as pricing_roots
 from app.resolvers import promise as promise_roots
 from app.resolvers import shipments as shipment_roots
+from app.resolvers import sources as source_roots
 from app.resolvers import updates
 from app.resolvers import warehouses as warehouse_roots
 from app.schema.availability import Promise
@@ -31,6 +32,7 @@ from app.schema.policy import check, declared_in, open_pages, table_of
 from app.schema.prices import LineInput, PricedLine
 from app.schema.scalars import SCALARS, Cursor
 from app.schema.shipments import Shipment, ShipmentKey, ShipmentStreamEvent, ShipmentUpdate, UpdatesLost
+from app.schema.sources import Source
 from app.schema.streams import stream
 from app.schema.warehouses import Warehouse
 
@@ -95,6 +97,12 @@ class Query:
         returns=list[Warehouse] | None,
         description="All warehouses, by code.",
         requires=Scope.EVERYONE,
+    )
+    sources = root(
+        source_roots.sources,
+        returns=list[Source] | None,
+        description="The connected sources and how they are, by name.",
+        requires=Scope.SOURCES,
     )
     order = root(
         order_roots.order,

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from app.auth.principal import SYSTEM
 from app.errors import ConfigurationError, SourceError, TradegraphError
 from app.sources.common import utc_now
+from app.sources.resilience.breaker import State
+from app.sources.resilience.state import overview
 
 if TYPE_CHECKING:
     from app.settings import Settings, SourceSettings
@@ -86,6 +88,12 @@ class Sources:
 
         answers = await asyncio.gather(*(one(source) for source in self.connected.values()))
         return dict(zip(self.connected, answers, strict=True))
+
+    def held(self) -> dict[str, list[str]]:
+        """The kinds of calls that are held back because they fail, by source."""
+        states = overview(self.connected.values())
+        held = {one.name: [kind.name for kind in one.kinds if kind.breaker is not State.CLOSED] for one in states}
+        return {name: kinds for name, kinds in held.items() if kinds}
 
     async def warm(self) -> None:
         """Sign in and read reference data, so that no caller pays for it. What is not well now will be read later."""

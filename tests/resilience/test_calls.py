@@ -127,9 +127,9 @@ async def test_failing_kind_is_held_back_and_others_are_not(upstream: Faulty):
         assert (len(upstream.seen), unsent("orders", "open")) == (10, 1)
         assert 0 < (caught.value.retry_after or 0) <= 0.5
         await client.get("/ok", into=dict, call="prices")
-        states = {kind.name: kind.breaker for kind in client.guard.state().kinds}
+        states = {kind.name: kind.breaker for kind in client.guard.state("x").kinds}
         assert states == {"orders": State.OPEN, "prices": State.CLOSED}
-        assert client.guard.state().health == "DEGRADED"
+        assert client.guard.state("x").health == "DEGRADED"
         await ended(client)
 
 
@@ -148,7 +148,7 @@ async def test_one_call_probes_and_the_source_is_used_again(upstream: Faulty):
         upstream.release.set()
         await probe
         await asyncio.gather(*(client.get("/ok", into=dict, call="probed") for _ in range(10)))
-        assert client.guard.state().health == "OK"
+        assert client.guard.state("x").health == "OK"
 
 
 async def test_probe_that_hangs_ends_early(upstream: Faulty):

@@ -6,7 +6,9 @@ one kind does not stop the others.
 
 from __future__ import annotations
 
+import math
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from app import telemetry
@@ -72,6 +74,11 @@ class Kind:
             is_open = self.breaker.state is not State.CLOSED
             telemetry.breaker_turned(self._guard.source, self.name, is_open=is_open)
             telemetry.log.warning("breaker", source=self._guard.source, kind=self.name, state=self.breaker.state.value)
+
+    def state(self) -> KindState:
+        """What an operator wants to know of these calls."""
+        half, most = self.latencies.quantile(0.5), self.latencies.quantile(0.99)
+        return KindState(self.name, self.breaker.state, _milliseconds(half), _milliseconds(most))
 
     def _failed(self, outcome: str, seconds: float) -> bool:
         if outcome == "deadline":
@@ -182,18 +189,20 @@ class Guard:
             full = self.bulkhead.taken >= self.bulkhead.places
             self.bulkhead.places = self._adaptive.noted(seconds, ok=ok, full=full)
 
-    def state(self) -> SourceState:
+    def state(self, vendor: str) -> SourceState:
         """What an operator wants to know of the source."""
-        bulkhead, limits = self.bulkhead, self._settings.limits
+        limits = self._settings.limits
         return SourceState(
-            kinds=tuple(
-                KindState(kind.name, kind.breaker.state, kind.latencies.quantile(0.5), kind.latencies.quantile(0.99))
-                for kind in self._kinds.values()
-            ),
-            in_flight=bulkhead.taken,
-            waiting=bulkhead.waiting,
-            concurrency=bulkhead.places,
-            rate=limits.rate,
-            timeout=self._settings.timeout,
-            retries_left=self.budget.saved,
+            name=self.source,
+            vendor=vendor,
+            kinds=tuple(kind.state() for _, kind in sorted(self._kinds.items())),
+            in_flight=self.bulkhead.taken,
+            waiting=self.bulkhead.waiting,
+            concurrency=self.bulkhead.places,
+            rate=None if limits.rate is None else Decimal(str(limits.rate)),
+            timeout=Decimal(str(self._settings.timeout)),
         )
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else math.ceil(seconds * 1000)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from app.sources.resilience.breaker import State
+
+if TYPE_CHECKING:
+    from app.sources.source import Source
 
 
 class Health(StrEnum):
@@ -18,25 +24,26 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KindState:
-    """Calls of one kind. Latencies are in seconds, None before the first call."""
+    """Calls of one kind. Latencies are in milliseconds, None before the first answer."""
 
     name: str
     breaker: State
-    p50: float | None
-    p99: float | None
+    latency_p50: int | None
+    latency_p99: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
     """All that a source's guard knows."""
 
+    name: str
+    vendor: str
     kinds: tuple[KindState, ...]
     in_flight: int
     waiting: int
     concurrency: int
-    rate: float | None
-    timeout: float
-    retries_left: float
+    rate: Decimal | None
+    timeout: Decimal
 
     @property
     def health(self) -> Health:
@@ -45,3 +52,9 @@ class SourceState:
         if all(closed):
             return Health.OK
         return Health.DEGRADED if any(closed) else Health.FAILING
+
+
+def overview(sources: Iterable[Source]) -> list[SourceState]:
+    """The states of those that tell theirs, by name."""
+    guarded = [source for source in sources if source.guard is not None]
+    return [source.guard.state(source.vendor) for source in sorted(guarded, key=lambda one: one.name)]  # type: ignore[union-attr]

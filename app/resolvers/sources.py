@@ -1,0 +1,13 @@
+"""How the connected sources are, as far as the calls to them tell; nothing is asked of them for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.resolvers.context import Context
+from app.sources.resilience.state import SourceState, overview
+
+
+async def sources(ctx: Context) -> Sequence[SourceState]:
+    """Root: all sources, by name."""
+    return overview(ctx.sources.connected.values())
