@@ -18,7 +18,14 @@ APP = ROOT / "app"
 FILES = sorted(APP.rglob("*.py"))
 VENDORS = sorted(folder for folder in (APP / "sources").iterdir() if (folder / "client.py").exists())
 # What a vendor's adapter may know beside the ports and itself.
-VENDOR_MAY = {"app.sources.resilience", "app.errors", "app.telemetry", "app.settings", "app.auth.principal", "app.sources.utc_now"}
+VENDOR_MAY = {
+    "app.sources.resilience",
+    "app.errors",
+    "app.telemetry",
+    "app.settings",
+    "app.auth.principal",
+    "app.sources.utc_now",
+}
 LONGEST = 500
 VAGUE = {"utils.py", "util.py", "helpers.py", "helper.py", "misc.py", "common_utils.py"}
 
