@@ -27,9 +27,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--live", action="store_true", help="talk to the three real systems instead of their recordings")
     group.addoption("--record", action="store_true", help="record the real systems anew into tests/upstreams/recorded")
     group.addoption("--differential", action="store_true", help="compare plans with graphql-core at length: an hour")
+    group.addoption("--security", action="store_true", help="run the attack tools of others instead of the tests")
+    group.addoption("--security-seconds", default="300", help="how long schemathesis asks: 300")
+    group.addoption("--graphql-cop", help="a checkout of graphql-cop, which is in no registry")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    security = bool(config.getoption("--security"))
+    others = [item for item in items if ("security" in item.keywords) != security]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if ("security" in item.keywords) == security]
     if config.getoption("--live") or config.getoption("--record"):
         return
     skip = pytest.mark.skip(reason="needs the three real systems: run with --live")

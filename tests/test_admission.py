@@ -154,6 +154,7 @@ async def test_names_are_suggested_to_those_who_may_read_the_schema_only(
     hidden = (await sent(engines, query, variables=variables)).text
     shown = (await sent(engines, query, signed(Role.OPERATIONS), variables=variables)).text
     assert "Did you mean" not in hidden
+    assert variables or hidden == (await sent(engines, "{ nothingAtAll }")).text
     assert "Did you mean" in shown
 
 

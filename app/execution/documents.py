@@ -24,6 +24,7 @@ from app.execution.selection import Selection
 from app.execution.size import check_size
 
 MAX_ERRORS = 20
+WITHHELD = "The document does not fit the schema. Which part does not is told to those who may read the schema."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class DocumentCache:
         return len(self._documents)
 
     def get(self, text: str, *, suggest: bool = False) -> Document | tuple[GraphQLError, ...]:
-        """The document, or what is wrong with it, each error with its code; with `suggest` what could be meant."""
+        """The document, or what is wrong with it, each error with its code. With `suggest` also which part is, and what
+        could be meant; without it only that something is: what fits and what does not, name by name, is the schema."""
         known = self._documents.get(text)
         if known is not None:
             return known
@@ -74,7 +76,9 @@ class DocumentCache:
             return (coded(error, ParseFailed.code),)
         except (DocumentTooLarge, LimitExceeded) as error:
             return (coded(GraphQLError(error.message, extensions={**error.extensions}), error.code),)
-        errors = validate(self._schema, node, specified_rules, max_errors=MAX_ERRORS, hide_suggestions=not suggest)
+        errors = validate(self._schema, node, specified_rules, max_errors=MAX_ERRORS if suggest else 1)
+        if errors and not suggest:
+            return (coded(GraphQLError(WITHHELD), ValidationFailed.code),)
         if errors:
             return tuple(coded(error, ValidationFailed.code) for error in errors)
         document = Document(node, measures)

@@ -1,0 +1,63 @@
+"""Where the tools are: in an environment of their own, made when they are first asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from app.sandbox import Sandbox
+from tests.attacks.target import Target, running_target
+
+HERE = Path(__file__).resolve().parent
+LOCK = HERE / "requirements.lock"
+VENV = HERE.parents[1] / ".venv-security"
+
+
+SAID = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in terminalreporter.config.stash.get(SAID, []):
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def said(request: pytest.FixtureRequest) -> list[str]:
+    """Lines that stand under the results."""
+    return request.config.stash.setdefault(SAID, [])
+
+
+@pytest.fixture(scope="session")
+def tools() -> Path:
+    """The folder with the programs; skips where they cannot be installed."""
+    mark, wanted = VENV / "installed", f"{crc32(LOCK.read_bytes())} {VENV}"
+    if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
+        uv = [sys.executable, "-m", "uv"]
+        install = [
+            "pip",
+            "install",
+            "-q",
+            "--python",
+            str(VENV / "bin" / "python"),
+            "--require-hashes",
+            "-r",
+            str(LOCK),
+        ]
+        for arguments in (["venv", "-q", "--clear", "--python", sys.executable, str(VENV)], install):
+            done = subprocess.run([*uv, *arguments], check=False, capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"the tools could not be installed: {done.stderr.strip()[-300:]}")
+        mark.write_text(wanted, encoding="utf-8")
+    return VENV / "bin"
+
+
+@pytest.fixture(scope="session")
+def target(dated_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A gateway set up as in production, in a process of its own."""
+    with running_target(dated_sandbox, tmp_path_factory.mktemp("attacked")) as running:
+        yield running
