@@ -21,7 +21,7 @@ def within(operation: Operation) -> float | None:
 
 
 def _value(directive: DirectiveNode, operation: Operation) -> Any:
-    (argument,) = directive.arguments or ()
+    (argument,) = [*(directive.arguments or ())]  # Validation asks for exactly this one.
     if not isinstance(argument.value, VariableNode):
         return _literal(argument.value)
     name = argument.value.name.value

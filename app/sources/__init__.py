@@ -97,6 +97,8 @@ class Sources:
 
     async def warm(self) -> None:
         """Sign in and read reference data, so that no caller pays for it. What is not well now will be read later."""
+        if self.cache is not None:
+            self.cache.start()
         await self.ping()
         with suppress(TradegraphError):
             await self.warehouses.all(SYSTEM)
@@ -127,12 +129,14 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     """All configured sources, put together by `[domains]` and `[[routes]]`."""
     from app.sources.aged import aged
     from app.sources.assembly import assemble
+    from app.sources.cache.shared import TIMEOUT
     from app.sources.cache.store import Cache
     from app.sources.counted import counted
+    from app.sources.stores.redis_store import connect as redis
 
-    cache = Cache(settings.cache, clock)
+    cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=TIMEOUT))
     connected = {
-        name: aged(cache.wrapped(counted(connect(name, _with_callers(source, settings), clock))), clock)
+        name: aged(cache.wrapped(counted(connect(name, _with_callers(source, settings), clock)), source), clock)
         for name, source in settings.sources.items()
     }
     return assemble(settings, connected, cache)

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 from app.errors import ConfigurationError
-from app.settings import CacheSettings
+from app.settings import CacheSettings, SourceSettings
+from app.sources.cache.bus import Bus
 from app.sources.cache.flights import Flights
 from app.sources.cache.memory import Memory
 from app.sources.cache.ports import (
@@ -23,9 +24,12 @@ from app.sources.cache.ports import (
     SharedPrices,
     SharedStock,
 )
+from app.sources.cache.shared import SharedShelves, SharedStore, fingerprint
 from app.sources.cache.shelf import Kind, Others, Shelf
+from app.sources.cache.watch import Watch
 from app.sources.freshness import Contract
 from app.sources.source import Source
+from app.sources.stores.redis_store import Redis
 
 MOST_IN_BACKGROUND = 32
 """Reads that nobody waits for, at the same time."""
@@ -34,23 +38,31 @@ MOST_IN_BACKGROUND = 32
 class Cache:
     """Wraps the ports of sources. With `enabled` off it keeps the list of warehouses alone."""
 
-    def __init__(self, settings: CacheSettings, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, settings: CacheSettings, now: Callable[[], datetime], redis: Callable[[], Redis] | None = None
+    ) -> None:
         self.memory = Memory(settings.entries)
         self._settings = settings
+        self._shared = SharedStore(redis(), self._start) if redis and settings.store == "redis" else None
+        self._bus = Bus(self._shared, self.memory) if self._shared else None
+        self._sources: dict[str, Source] = {}
+        self._watch: Watch | None = None
         self._now = now
         self._flights = Flights()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._contracts = tightened(settings)
 
-    def wrapped(self, source: Source) -> Source:
-        """The source with its ports behind the cache."""
-        shelf = partial(self._shelf, source.name, None)
+    def wrapped(self, source: Source, settings: SourceSettings) -> Source:
+        """The source, connected by these settings, with its ports behind the cache."""
+        others = SharedShelves(self._shared, _system(source.name, settings)) if self._shared else None
+        shelf = partial(self._shelf, source.name, others)
         ports: dict[str, Any] = {}
         if source.warehouses is not None:
             ports["warehouses"] = CachedWarehouses(source.warehouses, shelf)
         if self._settings.enabled:
             ports |= self._reference_data(source, shelf) | self._volatile(source, shelf)
-        return replace(source, **ports)
+        made = self._sources[source.name] = replace(source, **ports)
+        return made
 
     @staticmethod
     def _reference_data(source: Source, shelf: Callable[[Kind], Shelf]) -> dict[str, Any]:
@@ -91,6 +103,9 @@ class Cache:
         if len(self._tasks) >= MOST_IN_BACKGROUND:
             work.close()
             return
+        self._start(work)
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -98,14 +113,38 @@ class Cache:
     async def invalidate(self, tags: Iterable[str]) -> None:
         """What has one of these tags is read anew from now on: `customer:NUMBER`, `item:SKU`, `customer`, `item`,
         `price`, `warehouse`, or `*` for everything."""
-        self.memory.forget(tags)
+        wanted = set(tags)
+        self.memory.forget(wanted)
+        if self._bus is not None:
+            await self._bus.send(wanted)
+
+    def start(self) -> None:
+        """Listen for changes, and ask the sources for them."""
+        if self._bus is not None:
+            self._bus.start()
+        if self._settings.enabled and self._settings.poll:
+            self._watch = Watch(self._sources, self.invalidate, self._settings.poll, self._shared)
+            self._watch.start()
 
     async def close(self) -> None:
-        """Stop what runs in the background."""
+        """Stop what runs in the background, and let go of connections."""
+        if self._watch is not None:
+            await self._watch.close()
+        if self._bus is not None:
+            await self._bus.close()
         running = list(self._tasks)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        if self._shared is not None:
+            await self._shared.redis.aclose()
+
+
+def _system(name: str, settings: SourceSettings) -> str:
+    """What a source is called in the shared cache: by how it is reached, and as whom."""
+    credentials = (f"{key}={value.get_secret_value()}" for key, value in sorted(settings.credentials.items()))
+    options = repr(sorted(settings.options.items()))
+    return f"{name}-{fingerprint([settings.vendor, settings.base_url, options, *credentials])}"
 
 
 def tightened(settings: CacheSettings) -> Mapping[str, Contract]:

@@ -1,0 +1,85 @@
+"""Tells all workers what has changed. A worker that cannot hear keeps nothing for longer than some seconds; when it
+hears again, it starts with nothing: what it missed, it cannot know."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from app.sources.cache.entries import EVERYTHING
+from app.sources.cache.memory import Memory
+from app.sources.cache.shared import CHANNEL, SharedStore
+from app.telemetry import log
+
+SILENCE = 1.0
+"""Seconds after which the server is asked whether it is still there."""
+
+PATIENCE = 0.5
+"""Seconds for its answer, and between two tries to reach it."""
+
+_tags = msgspec.msgpack.Decoder(list[str])
+
+
+class Bus:
+    """Listens for changes and forgets what they end."""
+
+    def __init__(self, store: SharedStore, memory: Memory) -> None:
+        self._store = store
+        self._memory = memory
+        self._unsent: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+        memory.told = False
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def send(self, tags: set[str]) -> None:
+        """Tell everybody. While the server is gone it is kept for when it is back."""
+        if not await self._store.changed(sorted(tags)):
+            self._unsent |= tags
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with self._store.redis.pubsub() as listening:
+                    await self._listen(listening)
+            except (RedisError, OSError, TimeoutError) as error:
+                if self._memory.told:
+                    log.warning("changes are not heard of", error=f"{type(error).__name__}: {error}")
+            self._memory.told = False
+            await asyncio.sleep(PATIENCE)
+
+    async def _listen(self, listening: PubSub) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await listening.subscribe(CHANNEL)
+            await listening.get_message(timeout=PATIENCE)
+        if self._unsent:
+            tags, self._unsent = self._unsent, set()
+            await self.send(tags)
+        self._memory.forget([EVERYTHING])
+        self._memory.told = True
+        asked = False
+        while True:
+            message = await listening.get_message(timeout=PATIENCE if asked else SILENCE)
+            if message is None:
+                if asked:
+                    raise TimeoutError("no answer to a ping")
+                await listening.ping()
+                asked = True
+                continue
+            asked = False
+            if message["type"] == "message":
+                with suppress(msgspec.MsgspecError):
+                    self._memory.forget(_tags.decode(message["data"]))

@@ -1,0 +1,219 @@
+"""What all workers keep together, in Redis: entries, claims on reads, and when each tag was last changed.
+
+    tradegraph:cache:FORM:SOURCE:read:scope:key     an entry, see codec.py
+    tradegraph:cache:claim:...                      the worker that reads it now
+    tradegraph:cache:changed:TAG                    when it was, in microseconds of the server's clock
+
+An entry counts if its read began after the last change of each of its tags: so a change during a read wins, and nothing
+has to be searched and deleted. All times in Redis are its own: workers' clocks may differ.
+
+A server that does not answer within 50 ms is left alone for a second; reads go on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from redis.exceptions import RedisError
+
+from app.sources.cache import codec
+from app.sources.cache.entries import ABSENT, EVERYTHING, Entry
+from app.sources.cache.shelf import Kind
+from app.sources.stores.redis_store import Redis
+from app.telemetry import cache_unreadable, log, remaining
+
+T = TypeVar("T")
+
+TIMEOUT = 0.05
+"""Seconds for whatever a reader waits for."""
+
+AGAIN_AFTER = 1.0
+"""Seconds for which a server that did not answer is left alone."""
+
+CLAIM = 3.0
+"""Seconds for which others wait for the worker that claimed a read."""
+
+LOOK_EVERY = 0.015
+"""Seconds between two looks for what another worker is reading."""
+
+REMEMBERED = 7 * 86_400
+"""Seconds for which a change is remembered: longer than any entry lives."""
+
+PREFIX = "tradegraph:cache"
+CHANNEL = f"{PREFIX}:changes"
+
+_CHANGE = f"""
+local now = redis.call('TIME')
+local moment = string.format('%.0f', now[1] * 1000000 + now[2])
+for index, tag in ipairs(KEYS) do redis.call('SET', tag, moment, 'EX', {REMEMBERED}) end
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return 1
+"""
+"""Note the change of tags and tell everybody, in one step."""
+
+Spawn = Callable[[Coroutine[Any, Any, Any]], None]
+
+
+class SharedStore:
+    """The server, for all shelves of a worker."""
+
+    def __init__(self, redis: Redis, spawn: Spawn, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.redis = redis
+        self.spawn = spawn
+        self.clock = clock
+        self._change = redis.register_script(_CHANGE)
+        self._gone_until = 0.0
+
+    async def ask(self, question: Callable[[], Awaitable[T]], timeout: float = TIMEOUT) -> T | None:
+        """The server's answer; None while there is none."""
+        if self.clock() < self._gone_until:
+            return None
+        try:
+            async with asyncio.timeout(timeout):
+                return await question()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._gone_until = self.clock() + AGAIN_AFTER
+            log.warning("the shared cache does not answer", error=f"{type(error).__name__}: {error}")
+            return None
+
+    async def changed(self, tags: Sequence[str]) -> bool:
+        """Note that these were changed now, and tell all workers. False if that could not be done."""
+        keys = [_changed(tag) for tag in tags]
+        told = await self.ask(lambda: self._change(keys=keys, args=[CHANNEL, msgspec.msgpack.encode(list(tags))]), 1.0)
+        return told is not None
+
+
+class SharedShelves:
+    """`shelf.Others` for the shelves of one source. `source` names it with its address and credentials, so that two
+    gateways over one server share what they read of the same system only."""
+
+    def __init__(self, store: SharedStore, source: str) -> None:
+        self._store = store
+        self._source = source
+
+    async def look(self, kind: Kind, scope: str, keys: Sequence[Any]) -> dict[Any, Entry]:
+        """See `Others.look`."""
+        names = [self._name(kind, scope, key) for key in keys]
+        tags = {tag: place for place, tag in enumerate(dict.fromkeys(tag for key in keys for tag in kind.tags(key)))}
+
+        async def question() -> Any:
+            async with self._store.redis.pipeline(transaction=False) as pipe:
+                pipe.time()
+                pipe.mget(names)
+                pipe.mget([_changed(EVERYTHING), *map(_changed, tags)])
+                return await pipe.execute()
+
+        answer = await self._store.ask(question)
+        if answer is None:
+            return {}
+        (seconds, microseconds), held, changed = answer
+        now, moments = seconds * 1_000_000 + microseconds, [int(moment or 0) for moment in changed]
+        found: dict[Any, Entry] = {}
+        for key, name, data in zip(keys, names, held, strict=True):
+            if data is not None:
+                last = max(moments[0], *(moments[1 + tags[tag]] for tag in kind.tags(key)), 0)
+                entry = self._entry(kind, key, name, data, now, last)
+                if entry is not None:
+                    found[key] = entry
+        return found
+
+    async def claim(self, kind: Kind, scope: str, keys: Sequence[Any]) -> set[Any]:
+        """See `Others.claim`. Without the server everybody reads for itself."""
+
+        async def question() -> Any:
+            async with self._store.redis.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.set(self._claim(kind, scope, key), b"", nx=True, px=int(CLAIM * 1000))
+                return await pipe.execute()
+
+        answer = await self._store.ask(question)
+        return set(keys) if answer is None else {key for key, mine in zip(keys, answer, strict=True) if mine}
+
+    async def awaited(self, kind: Kind, scope: str, keys: Sequence[Any], since: float) -> dict[Any, Entry]:
+        """See `Others.awaited`. A claim is given back after its entry was written, or without one after a failure."""
+        left = remaining()
+        until = self._store.clock() + min(CLAIM, CLAIM if left is None else max(left / 2, 0.0))
+        found: dict[Any, Entry] = {}
+        waiting = list(keys)
+        while waiting and self._store.clock() < until:
+            await asyncio.sleep(LOOK_EVERY)
+            claims = [self._claim(kind, scope, key) for key in waiting]
+            marks = await self._store.ask(partial(self._store.redis.mget, claims))
+            if marks is None:
+                break
+            ended = [key for key, mark in zip(waiting, marks, strict=True) if mark is None]
+            if ended:
+                held = await self.look(kind, scope, ended)
+                found |= {key: entry for key, entry in held.items() if entry.read >= since}
+                waiting = [key for key, mark in zip(waiting, marks, strict=True) if mark is not None]
+        return found
+
+    def offer(self, kind: Kind, scope: str, entries: Mapping[Any, Entry], keys: Sequence[Any], lifetime: float) -> None:
+        """See `Others.offer`."""
+        self._store.spawn(self._offer(kind, scope, entries, keys, lifetime))
+
+    async def _offer(
+        self, kind: Kind, scope: str, entries: Mapping[Any, Entry], keys: Sequence[Any], lifetime: float
+    ) -> None:
+        async def question() -> Any:
+            seconds, microseconds = await self._store.redis.time()  # type: ignore[misc]
+            now, clock = seconds * 1_000_000 + microseconds, self._store.clock()
+            async with self._store.redis.pipeline(transaction=False) as pipe:
+                for key, entry in entries.items():
+                    name, age = self._name(kind, scope, key), clock - entry.read
+                    known = entry.value is not ABSENT
+                    read = now - int(age * 1_000_000)
+                    pipe.set(
+                        name,
+                        codec.encode(name, read, entry.took, entry.value, known=known),
+                        px=max(int((lifetime - age) * 1000), 1),
+                    )
+                pipe.delete(*(self._claim(kind, scope, key) for key in keys))
+                return await pipe.execute()
+
+        with suppress(TypeError, ValueError):  # A value that cannot be written stays here.
+            await self._store.ask(question, 1.0)
+
+    def _entry(self, kind: Kind, key: Any, name: str, data: bytes, now: int, changed: int) -> Entry | None:
+        try:
+            envelope, value = codec.decode(data, name, kind.record)
+        except codec.Unreadable as error:
+            cache_unreadable()
+            log.warning("an entry of the shared cache was ignored", key=name, error=str(error))
+            return None
+        if envelope.read <= changed:
+            return None
+        if envelope.known and not kind.fits(key, value):
+            cache_unreadable()
+            return None
+        read = self._store.clock() - max(now - envelope.read, 0) / 1_000_000
+        return Entry(value if envelope.known else ABSENT, read, envelope.took, kind.tags(key), 0.0)
+
+    def _name(self, kind: Kind, scope: str, key: Any) -> str:
+        return f"{PREFIX}:{codec.form(kind.record)}:{self._source}:{kind.name}:{scope}:{_text(key)}"
+
+    def _claim(self, kind: Kind, scope: str, key: Any) -> str:
+        return f"{PREFIX}:claim:{codec.form(kind.record)}:{self._source}:{kind.name}:{scope}:{_text(key)}"
+
+
+def _changed(tag: str) -> str:
+    return f"{PREFIX}:changed:{tag}"
+
+
+def _text(key: Hashable) -> str:
+    """A key as text; long ones, and those of several parts, as a hash of it."""
+    if isinstance(key, str) and len(key) <= 100:
+        return key
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(key)).hexdigest()
+
+
+def fingerprint(parts: Iterable[str]) -> str:
+    """A short name for a system as it is reached: its address and credentials, none of which can be read in it."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,272 @@
+"""What workers keep together in a real Valkey, and what they do without it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from app.errors import SourceUnavailable
+from app.sandbox import Sandbox
+from app.settings import CacheSettings, RedisSettings
+from app.sources.cache import codec
+from app.sources.cache.bus import Bus
+from app.sources.cache.ports import ITEMS
+from app.sources.cache.shared import SharedShelves, SharedStore
+from app.sources.items import Item
+from app.sources.stores.redis_store import connect
+from tests.gateway import CSR, Graph, gateway
+from tests.shelves import Bench, bench
+from tests.valkey import running_valkey
+
+NAME = f"tradegraph:cache:{codec.form(Item)}:erp-1:items::A"
+
+
+class Worker:
+    """A bench over the shared cache; what it spawns is waited for by `settled`."""
+
+    def __init__(self, url: str, *, system: str = "erp-1") -> None:
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.redis = connect(RedisSettings(url=SecretStr(url)), timeout=0.05)
+        self.store = SharedStore(self.redis, self.spawn)
+        self.bench: Bench = bench(others=SharedShelves(self.store, system))
+        # One clock for both: that of the machine.
+        self.bench.memory.clock = time.monotonic
+
+    def spawn(self, work: Any) -> None:
+        self.tasks.add(asyncio.create_task(work))
+
+    async def names(self, *skus: str) -> dict[str, str]:
+        found = await self.bench.names(*skus)
+        await self.settled()
+        return found
+
+    async def settled(self) -> None:
+        while self.tasks:
+            await self.tasks.pop()
+
+
+@asynccontextmanager
+async def workers(url: str, count: int = 2, **options: Any) -> AsyncIterator[list[Worker]]:
+    made = [Worker(url, **options) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for one in made:
+            await one.settled()
+            await one.redis.aclose()
+
+
+@pytest.fixture
+async def two(redis_url: str) -> AsyncIterator[list[Worker]]:
+    async with workers(redis_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def raw(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+async def test_what_one_worker_read_another_does_not_read_again(two: list[Worker]):
+    one, other = two
+    assert await one.names("A", "B") == {"A": "A v1", "B": "B v1"}
+    assert await other.names("A", "B", "C") == {"A": "A v1", "B": "B v1", "C": "C v1"}
+    assert other.bench.backend.asked == [["C"]]
+    found = (await other.bench.read("A"))["A"]
+    assert (found.freshness.cached, found.freshness.max_age) == (True, ITEMS.contract.max_age)
+
+
+async def test_unknown_keys_are_known_to_be_unknown_by_all(two: list[Worker]):
+    one, other = two
+    one.bench.backend.unknown = {"X"}
+    assert await one.names("X") == {}
+    assert await other.names("X") == {}
+    assert other.bench.backend.asked == []
+
+
+async def test_several_workers_make_one_read(redis_url: str):
+    async with workers(redis_url, 4) as made:
+        made[0].bench.backend.gate = asyncio.Event()
+        first = asyncio.create_task(made[0].names("A"))
+        await made[0].bench.backend.entered.wait()
+        others = [asyncio.create_task(one.names("A")) for one in made[1:] for _ in range(50)]
+        await asyncio.sleep(0)
+        made[0].bench.backend.gate.set()
+        assert await asyncio.gather(first, *others) == [{"A": "A v1"}] * 151
+        assert [one.bench.backend.asked for one in made] == [[["A"]], [], [], []]
+
+
+async def test_a_worker_that_fails_lets_another_try(two: list[Worker]):
+    one, other = two
+    one.bench.backend.gate = asyncio.Event()
+    first = asyncio.create_task(one.names("A"))
+    await one.bench.backend.entered.wait()
+    second = asyncio.create_task(other.names("A"))
+    await asyncio.sleep(0)
+    one.bench.backend.fail()
+    one.bench.backend.gate.set()
+    with pytest.raises(SourceUnavailable):
+        await first
+    await one.settled()
+    assert await second == {"A": "A v1"}
+
+
+async def test_other_systems_do_not_meet(redis_url: str):
+    async with workers(redis_url, 1) as (one,), workers(redis_url, 1, system="erp-2") as (other,):
+        await one.names("A")
+        await other.names("A")
+        assert other.bench.backend.asked == [["A"]]
+
+
+async def test_a_change_ends_what_was_read_before_it_also_if_it_is_written_after(two: list[Worker]):
+    one, other = two
+    one.bench.backend.gate = asyncio.Event()
+    asking = asyncio.create_task(one.names("A"))
+    await one.bench.backend.entered.wait()
+    assert await one.store.changed(["item:A"])
+    one.bench.backend.gate.set()
+    assert await asking == {"A": "A v1"}
+    other.bench.backend.version = 2
+    assert await other.names("A") == {"A": "A v2"}
+
+
+@pytest.mark.parametrize("tag", ["item:A", "item", "*"])
+async def test_a_change_of_any_tag_counts(two: list[Worker], tag: str):
+    one, other = two
+    await one.names("A")
+    assert await one.store.changed([tag])
+    await other.names("A")
+    assert other.bench.backend.asked == [["A"]]
+
+
+async def test_large_values_are_deflated(two: list[Worker], raw: Redis):
+    item = Item(sku="A", name="x" * 100_000, base_uom="EA")
+    data = codec.encode("k", 5, 0.1, item, known=True)
+    assert len(data) < 2000
+    assert codec.decode(data, "k", Item)[1] == item
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0",
+        b"\x07abc",
+        b"\0\xff\xff\xff",
+        b"\1not deflated",
+        b'{"sku": "A"}',
+        codec.encode("other key", 2**60, 0.1, Item(sku="A", name="evil", base_uom="EA"), known=True),
+        codec.encode(NAME, 2**60, 0.1, "evil", known=True),
+        codec.encode(NAME, 2**60, 0.1, {"sku": "A", "name": 5}, known=True),
+        codec.encode(NAME, 2**60, 0.1, Item(sku="B", name="evil", base_uom="EA"), known=True),
+        codec.encode(NAME, 2**60, 0.1, Item(sku="A", name="x" * 5000, base_uom="EA"), known=True)[:-9],
+    ],
+)
+async def test_an_entry_that_is_not_what_it_should_be_is_ignored(two: list[Worker], raw: Redis, data: bytes):
+    one, _ = two
+    await raw.set(NAME, data)
+    assert await one.names("A") == {"A": "A v1"}
+    stored = await raw.get(NAME)
+    assert codec.decode(stored, NAME, Item)[1].name == "A v1", "and written over"
+
+
+async def test_an_entry_of_the_future_is_not_younger_than_now(two: list[Worker], raw: Redis):
+    one, _ = two
+    await raw.set(NAME, codec.encode(NAME, 2**60, 0.1, Item(sku="A", name="early", base_uom="EA"), known=True))
+    assert await one.names("A") == {"A": "early"}
+    (entry,) = [one.bench.memory.get(("erp", "items", "", "A"))]
+    assert entry is not None
+    assert entry.read <= time.monotonic()
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Any]:
+    with running_valkey(tmp_path) as url:
+        yield url
+
+
+async def test_without_redis_reads_go_on():
+    async with workers("redis://127.0.0.1:1/0", 1) as (one,):
+        began = time.monotonic()
+        assert await one.names("A") == {"A": "A v1"}
+        assert await one.names("B") == {"B": "B v1"}
+        assert time.monotonic() - began < 0.5
+
+
+async def until(condition: Any, seconds: float = 5.0) -> float:
+    """How long it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it never came to that"
+        await asyncio.sleep(0.002)
+    return time.monotonic() - began
+
+
+async def test_all_workers_hear_of_a_change_at_once(two: list[Worker]):
+    one, other = two
+    buses = [Bus(worker.store, worker.bench.memory) for worker in two]
+    for bus in buses:
+        bus.start()
+    try:
+        await until(lambda: one.bench.memory.told and other.bench.memory.told)
+        await one.names("A")
+        await other.names("A")
+        key = ("erp", "items", "", "A")
+        assert other.bench.memory.get(key) is not None
+        await buses[0].send({"item:A"})
+        assert await until(lambda: other.bench.memory.get(key) is None) < 0.1
+    finally:
+        for bus in buses:
+            await bus.close()
+
+
+SKU = '{ item(by: {sku: "SKU-0001"}) { name freshness { cached degraded } } }'
+
+
+@asynccontextmanager
+async def sharing(sandbox: Sandbox, url: str) -> AsyncIterator[Graph]:
+    """A gateway that keeps what it reads together with others."""
+    async with gateway(
+        sandbox, cache=CacheSettings(store="redis", poll=0), redis=RedisSettings(url=SecretStr(url))
+    ) as graph:
+        yield graph
+
+
+async def test_two_gateways_share_what_they_read(dated_sandbox: Sandbox, redis_url: str):
+    async with sharing(dated_sandbox, redis_url) as one, sharing(dated_sandbox, redis_url) as other:
+        assert (await one.data(SKU))["item"]["freshness"] == {"cached": False, "degraded": False}
+        async with asyncio.timeout(5):  # until it is written
+            while (await other.data(SKU))["item"]["freshness"]["cached"] is False:
+                pass
+        assert (await one.requests())["erp"] <= 2
+
+
+async def test_a_gateway_survives_the_end_of_redis(dated_sandbox: Sandbox, tmp_path: Path):
+    with running_valkey(tmp_path) as url:
+        async with sharing(dated_sandbox, url) as graph:
+            await graph.data(SKU)
+            async with Redis.from_url(url) as client:
+                pid = (await client.info("server"))["process_id"]
+
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                for _ in range(5):
+                    began = time.monotonic()
+                    response: httpx.Response = await graph.client.post("/graphql", json={"query": SKU}, headers=CSR)
+                    assert response.json()["data"]["item"]["name"]
+                    assert time.monotonic() - began < 1.0
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            assert "errors" not in await graph.ask(SKU)
