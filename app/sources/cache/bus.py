@@ -7,12 +7,11 @@ import asyncio
 from contextlib import suppress
 
 import msgspec
-from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from app.sources.cache.entries import EVERYTHING
 from app.sources.cache.memory import Memory
 from app.sources.cache.shared import CHANNEL, SharedStore
+from app.sources.stores.redis_store import PubSub, RedisError
 from app.telemetry import log
 
 SILENCE = 1.0

@@ -21,12 +21,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from redis.exceptions import RedisError
 
 from app.sources.cache import codec
 from app.sources.cache.entries import ABSENT, EVERYTHING, Entry
 from app.sources.cache.shelf import Kind
-from app.sources.stores.redis_store import Redis
+from app.sources.stores.redis_store import Redis, RedisError
 from app.telemetry import cache_unreadable, log, remaining
 
 T = TypeVar("T")
