@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from typing import Any, Protocol
 
+import orjson
 from graphql import ExecutionResult, OperationType
 
 from app.auth.principal import Principal
@@ -30,6 +31,7 @@ from app.errors import (
     Unauthenticated,
 )
 from app.execution.documents import KnownDocument
+from app.execution.encoded import EncodedResult
 from app.execution.engine import Engine, Operation, Request, RequestRefused
 from app.execution.failures import failure, format_errors
 from app.execution.fresh import within
@@ -324,10 +326,11 @@ def _failed(error: Exception) -> Answer:
 
 
 def _result(result: ExecutionResult, receipt: Receipt) -> Answer:
-    body: dict[str, Any] = {"data": result.data}
+    data = orjson.Fragment(result.json) if isinstance(result, EncodedResult) else result.data
+    body: dict[str, Any] = {"data": data}
     if result.errors:
         # Errors first: clients that show a page while it loads see them at once.
-        body = {"errors": format_errors(result.errors), "data": result.data}
+        body = {"errors": format_errors(result.errors), "data": data}
     extensions = {**(result.extensions or {}), **receipt.extensions}
     if extensions:
         body["extensions"] = extensions

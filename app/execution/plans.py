@@ -21,6 +21,7 @@ from app.execution.collect import Collector, Switches
 from app.execution.compiler import Compiler
 from app.execution.completion import Completion
 from app.execution.documents import Document, coded
+from app.execution.encoded import EncodedResult
 from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, while_reading
 from app.execution.limits import NORMAL, DocumentLimits
 from app.execution.runner import Reading, shaped
@@ -167,7 +168,7 @@ async def run(plan: Plan, variables: VariableValues, ctx: Any) -> ExecutionResul
     if not reading.failed:
         # A value that the schema does not promise fails here: completion finds it and says where.
         with suppress(Exception):
-            return ExecutionResult(shaped(reading), None)
+            return EncodedResult(shaped(reading).encode())
     completion = Completion(reading)
     data = completion.data()
     return ExecutionResult(data, completion.errors or None)

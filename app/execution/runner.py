@@ -199,13 +199,13 @@ async def _together(reads: Sequence[Any]) -> None:
         await asyncio.gather(*reads)
 
 
-def shaped(reading: Reading) -> dict[str, Any]:
-    """The answer's data, of a reading without failures."""
+def shaped(reading: Reading) -> str:
+    """The answer's data as JSON, of a reading without failures."""
     (data,) = _shape(reading, reading.plan.tree.root)
     return data
 
 
-def _shape(reading: Reading, selection: Selection) -> list[Any]:
+def _shape(reading: Reading, selection: Selection) -> list[str]:
     rows = reading.rows.get(selection.index)
     if not rows:
         return []
@@ -219,7 +219,7 @@ def _column(reading: Reading, one: PlanField) -> Sequence[Any]:
     if level is None:
         return values
     rows: list[Any] = []
-    made: list[Any] = []
+    made: list[str] = []
     for selection in level.selections.values():
         rows += reading.rows.get(selection.index, ())
         made += _shape(reading, selection)
@@ -227,8 +227,8 @@ def _column(reading: Reading, one: PlanField) -> Sequence[Any]:
 
 
 def _placed(
-    values: Sequence[Any], depth: int, rows: Sequence[Any], made: Sequence[Any], *, in_order: bool
-) -> Sequence[Any]:
+    values: Sequence[Any], depth: int, rows: Sequence[Any], made: Sequence[str], *, in_order: bool
+) -> Sequence[str]:
     """What the rows have become, in the places where the values hold them; `in_order` if the rows have the order in
     which the values first hold them."""
     if depth == 0:
@@ -238,13 +238,13 @@ def _placed(
     lists = distinct(values)
     inner = list(chain.from_iterable(value for value in lists if value is not None))
     pieces = iter(_placed(inner, depth - 1, rows, made, in_order=in_order))
-    cut = [None if value is None else list(islice(pieces, len(value))) for value in lists]
-    return cut if len(lists) == len(values) else _looked_up(values, lists, cut)
+    joined = ["null" if value is None else f"[{','.join(islice(pieces, len(value)))}]" for value in lists]
+    return joined if len(lists) == len(values) else _looked_up(values, lists, joined)
 
 
-def _looked_up(values: Sequence[Any], rows: Sequence[Any], made: Sequence[Any]) -> list[Any]:
+def _looked_up(values: Sequence[Any], rows: Sequence[Any], made: Sequence[str]) -> list[str]:
     by_id = dict(zip(map(id, rows), made, strict=True))
-    by_id[id(None)] = None
+    by_id[id(None)] = "null"
     return list(map(by_id.__getitem__, map(id, values)))
 
 

@@ -1,33 +1,53 @@
-"""Generates the Python that shapes all objects of a selection at once: one comprehension, no call per object or field.
+"""Generates the Python that shapes all objects of a selection at once, each straight into its JSON text.
 
 For each selection a function `shape_N(rows, ...)` gets the rows and, for every field that was read or shaped before, a
-column with its value for each row. Plain fields are attribute reads; plain objects below are written in place. It
-is right only for rows that the type promises and columns without failures: with a failure anywhere, the answer is built
-by `completion` instead.
+column with its value for each row; it gives a piece of JSON for each row. Plain fields are attribute reads; plain
+objects below are written in place. Text is smaller and cheaper to make than a tree of dicts, and an object that stands
+in many places is encoded once. It is right only for rows that the type promises and columns without failures: with a
+failure anywhere, or a value that a type does not promise, the answer is built by `completion` instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
-from enum import Enum
+from datetime import UTC, date, datetime
+from json.encoder import encode_basestring
 from typing import Any
 
+import orjson
 from graphql import (
     GraphQLEnumType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLOutputType,
-    GraphQLScalarType,
 )
 
 from app.execution.shape import Level, PlanField, Selection, Tree
 
-NATIVE = frozenset({"String", "Boolean", "ID", "Cursor", "Date"})
-"""Scalars whose values on records are what JSON takes as it is."""
+STRINGS = frozenset({"String", "ID", "Cursor"})
+"""Scalars whose values on records are strings, written with JSON's escapes."""
 
-Shaper = Callable[..., list[Any]]
+PLAIN_DIGITS = 40
+"""Decimals of up to so many characters need no look at how many digits they have."""
+
+WRITERS = {"text": encode_basestring, "boolean": {True: "true", False: "false"}, "day": date.isoformat}
+"""What plans call their ways to write a value."""
+
+Shaper = Callable[..., list[str]]
+
+
+class Moments(dict[datetime, str]):
+    """Moments as JSON. Rows of one answer share a few: when it was read, when it was ordered."""
+
+    LARGEST = 1_000
+
+    def __missing__(self, value: datetime) -> str:
+        if value.tzinfo is not UTC:  # Not kept: of two moments in a zone that count as the same, one may be later.
+            return _json(value.astimezone(UTC))
+        if len(self) >= self.LARGEST:
+            self.clear()
+        text = self[value] = _json(value)
+        return text
 
 
 class Source:
@@ -35,8 +55,9 @@ class Source:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {"moment": write_moment, "UTC": UTC}
+        self.names: dict[str, Any] = {**WRITERS, "moment": Moments()}
         self._count = 0
+        self._objects: set[str] = set()
 
     def name(self) -> str:
         """A fresh local name."""
@@ -50,21 +71,13 @@ class Source:
             self.names[name] = make(type_)
         return name
 
-
-def decimal_writer(type_: GraphQLScalarType) -> Callable[[Decimal], str]:
-    """Plain digits. The common case without an exponent costs one conversion; the scalar itself writes the others."""
-    serialize = type_.coerce_output_value
-
-    def write_decimal(value: Decimal) -> str:
-        text = str(value)
-        return serialize(value) if "E" in text or "N" in text or "I" in text or len(text) > 40 else text
-
-    return write_decimal
-
-
-def write_moment(value: datetime) -> datetime:
-    """A moment of any zone as one that the encoder writes with a Z."""
-    return value.astimezone(UTC)
+    def object(self, level: Level) -> str:
+        """The name of the function that writes one plain object of a level."""
+        name = f"object_{level.index}"
+        if name not in self._objects:
+            self._objects.add(name)
+            _write_object(name, level, self)
+        return name
 
 
 def generate(tree: Tree) -> tuple[str, dict[int, Shaper]]:
@@ -78,38 +91,73 @@ def generate(tree: Tree) -> tuple[str, dict[int, Shaper]]:
             _write_shaper(selection, level.path, source)
     text = "\n".join(source.lines)
     scope = dict(source.names)
-    exec(compile(text, "<plan>", "exec"), scope)  # noqa: S102 - the text is made of the schema's own names, quoted by repr
+    exec(compile(text, "<plan>", "exec"), scope)  # noqa: S102 - the text is made of the schema's own names
     return text, {selection.index: scope[f"shape_{selection.index}"] for selection in needed}
 
 
 def _write_shaper(selection: Selection, path: Sequence[str], source: Source) -> None:
-    columns = selection.columns
-    names = {one.index: f"c{one.index}" for one in columns}
+    columns = {one.index: f"c{one.index}" for one in selection.columns}
+    values = {one.index: f"x{one.index}" for one in selection.columns}
+    inner: Inner = []
+    parts = _parts(selection, "r", values, inner, source)
+    rows = f"zip(rows, {', '.join(columns.values())})" if columns else "rows"
     source.lines += [
-        f"def shape_{selection.index}(rows{''.join(f', {name}' for name in names.values())}):",
+        f"def shape_{selection.index}(rows{''.join(f', {name}' for name in columns.values())}):",
         f"    # {'.'.join(path) or 'the answer'}: {selection.type.name}",
-    ]
-    row = "r"
-    values = {one.index: f"x{one.index}" for one in columns}
-    parts = [f"{one.key!r}: {_value(one, row, values, source)}" for one in selection.fields]
-    targets = ", ".join([row, *values.values()])
-    rows = f"zip(rows, {', '.join(names.values())})" if names else "rows"
-    source.lines += [
         "    return [",
-        "        {" + ", ".join(parts) + "}",
-        f"        for {targets} in {rows}",
+        *(f"        f'''{part}'''" for part in parts),
+        f"        for {', '.join(['r', *values.values()])} in {rows}",
+        *(f"        for {name} in [{expression}]" for name, expression in inner),
         "    ]",
     ]
 
 
-def _value(one: PlanField, row: str, values: dict[int, str], source: Source) -> str:
+def _write_object(name: str, level: Level, source: Source) -> None:
+    inner: Inner = []
+    parts = _parts(_only(level), "r", {}, inner, source)
+    source.lines += [
+        f"def {name}(r):",
+        f"    # {'.'.join(level.path)}: {level.type_name}",
+        *(f"    {name} = {expression}" for name, expression in inner),
+        "    return (",
+        *(f"        f'''{part}'''" for part in parts),
+        "    )",
+    ]
+
+
+Inner = list[tuple[str, str]]
+"""Names for the objects that are written in place, with the expressions that read them."""
+
+
+def _parts(selection: Selection, row: str, values: dict[int, str], inner: Inner, source: Source) -> list[str]:
+    """An object as the insides of f-strings. Its keys are GraphQL names: nothing in them needs an escape."""
+    fields = [f'"{one.key}":{_value(one, row, values, inner, source)}' for one in selection.fields]
+    return ["{{", *fields[:1], *(f",{field}" for field in fields[1:]), "}}"]
+
+
+def _value(one: PlanField, row: str, values: dict[int, str], inner: Inner, source: Source) -> str:
+    """A value within an f-string."""
     if one.is_typename:
-        return repr(one.parent.name)
-    if one.index in values:
-        if one.level is not None:
-            return values[one.index]
-        return _written(one.type, _masked(one, values[one.index], source), None, source)
-    return _written(one.type, _masked(one, f"{row}.{one.attribute}", source), one.level, source)
+        return f'"{one.parent.name}"'
+    if one.index in values and one.level is not None:
+        return f"{{{values[one.index]}}}"
+    expression = _masked(one, values.get(one.index, f"{row}.{one.attribute}"), source)
+    if one.level is not None and _is_present_object(one.type):
+        name = source.name()
+        inner.append((name, expression))
+        return "".join(_parts(_only(one.level), name, {}, inner, source))
+    written = _written(one.type, expression, one.level, source)
+    return f"{{{written}}}"
+
+
+def _is_present_object(type_: GraphQLOutputType) -> bool:
+    return isinstance(type_, GraphQLNonNull) and not isinstance(type_.of_type, GraphQLList)
+
+
+def _only(level: Level) -> Selection:
+    if level.only is None:
+        raise TypeError("an abstract type is never written in place")
+    return level.only
 
 
 def _masked(one: PlanField, expression: str, source: Source) -> str:
@@ -122,73 +170,66 @@ def _masked(one: PlanField, expression: str, source: Source) -> str:
 
 
 def _written(type_: GraphQLOutputType, expression: str, level: Level | None, source: Source) -> str:
-    """An expression for a plain value of a type, in place."""
+    """An expression for the JSON of a plain value. It stands within a triple-quoted f-string: no backslashes."""
     if isinstance(type_, GraphQLNonNull):
         return _present(type_.of_type, expression, level, source)
-    if level is None and _is_native(type_):
-        return expression
     name = source.name()
-    return f"(None if ({name} := {expression}) is None else {_present(type_, name, level, source)})"
+    return f'("null" if ({name} := {expression}) is None else {_present(type_, name, level, source)})'
 
 
 def _present(type_: GraphQLOutputType, expression: str, level: Level | None, source: Source) -> str:
     if isinstance(type_, GraphQLList):
-        if level is None and _is_native(_without_null(type_.of_type)):
-            return expression
         name = source.name()
-        return f"[{_written(type_.of_type, name, level, source)} for {name} in {expression}]"
+        each = _written(type_.of_type, name, level, source)
+        return f'("[" + ",".join([{each} for {name} in {expression}]) + "]")'
     if level is not None:
-        return _object(level, expression, source)
-    if isinstance(type_, GraphQLScalarType) and type_.name == "Decimal":
-        return f"{source.bind('decimal', type_, decimal_writer)}({expression})"
-    if isinstance(type_, GraphQLScalarType) and type_.name == "DateTime":
-        return _moment(expression, source)
-    if isinstance(type_, GraphQLScalarType) and type_.name == "Int":
+        return f"{source.object(level)}({expression})"
+    name = getattr(type_, "name", "")
+    if name in STRINGS or _is_string_enum(type_):
+        return f"text({expression})"
+    if name == "Boolean":
+        return f"boolean[{expression}]"
+    if name == "DateTime":
+        return f"moment[{expression}]"
+    if name == "Date":
+        return f"f'\"{{day({expression})}}\"'"
+    if name == "Decimal":
+        return _decimal(type_, expression, source)
+    if name == "Int":
         return _integer(type_, expression, source)
-    if _is_native(type_):
-        return expression
     return f"{source.bind('write', type_, _writer)}({expression})"
 
 
-def _moment(expression: str, source: Source) -> str:
-    """A moment that is in UTC as it is, in place."""
-    name = expression if expression.isidentifier() else source.name()
-    given = name if name == expression else f"({name} := {expression})"
-    return f"({name} if {given}.tzinfo is UTC else moment({name}))"
+def _decimal(type_: Any, expression: str, source: Source) -> str:
+    """Plain digits, in place. The scalar itself writes an exponent out, and refuses what is too long or no number:
+    of those the text has capitals."""
+    name = source.name()
+    digits = f"({name} := str({expression})) == {name}.lower() and len({name}) <= {PLAIN_DIGITS}"
+    plain = "f'\"{" + name + "}\"'"
+    return f"({plain} if {digits} else {source.bind('write', type_, _writer)}({expression}))"
 
 
-def _integer(type_: GraphQLScalarType, expression: str, source: Source) -> str:
+def _integer(type_: Any, expression: str, source: Source) -> str:
     """A number of 32 bits, in place; the scalar refuses any other."""
-    name = expression if expression.isidentifier() else source.name()
-    given = name if name == expression else f"({name} := {expression})"
-    return f"({name} if -2147483648 <= {given} <= 2147483647 else {source.bind('write', type_, _writer)}({name}))"
+    name = source.name()
+    fits = f"type({name} := {expression}) is int and -2147483648 <= {name} <= 2147483647"
+    return f"({name} if {fits} else {source.bind('write', type_, _writer)}({name}))"
 
 
-def _object(level: Level, expression: str, source: Source) -> str:
-    """An object in place; its fields are all plain, or it would have a column."""
-    selection = level.only
-    if selection is None:
-        raise TypeError("an abstract type is never written in place")
-    name = expression if expression.isidentifier() else source.name()
-    inner = "{" + ", ".join(f"{one.key!r}: {_value(one, name, {}, source)}" for one in selection.fields) + "}"
-    return inner if name == expression else f"(({name} := {expression}), {inner})[1]"
+def _writer(type_: Any) -> Callable[[Any], str]:
+    """How a leaf is written that has no shorter way: as the scalar says, then as JSON."""
+    coerce = type_.coerce_output_value
+    return lambda value: _json(coerce(value))
 
 
-def _writer(type_: Any) -> Callable[[Any], Any]:
-    """How a leaf that JSON does not know is written."""
-    return type_.coerce_output_value
+def _json(value: Any) -> str:
+    return orjson.dumps(value, None, orjson.OPT_UTC_Z).decode()
 
 
-def _is_native(type_: Any) -> bool:
-    if isinstance(type_, GraphQLEnumType):
-        return all(_same(value.value, name) for name, value in type_.values.items())
-    return isinstance(type_, GraphQLScalarType) and type_.name in NATIVE
+def _is_string_enum(type_: Any) -> bool:
+    """Whether the values of an enum are strings that read as their names."""
+    return isinstance(type_, GraphQLEnumType) and all(_same(one.value, name) for name, one in type_.values.items())
 
 
 def _same(value: Any, name: str) -> bool:
-    raw = value.value if isinstance(value, Enum) else value
-    return isinstance(raw, str) and raw == name
-
-
-def _without_null(type_: Any) -> Any:
-    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    return isinstance(value, str) and str(value) == name

@@ -22,6 +22,7 @@ from graphql import (
 )
 
 from app.auth.principal import Principal
+from app.execution.encoded import EncodedResult
 from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, chosen
 from app.execution.failures import format_error
 from app.execution.plans import PlanEngine
@@ -59,6 +60,8 @@ class _Logged(dict[int, str]):
 def answer(result: ExecutionResult) -> Answer:
     """A result as a client gets it."""
     data = orjson.dumps(result.data, option=orjson.OPT_UTC_Z)
+    if isinstance(result, EncodedResult):  # What a client gets is these bytes, not what is decoded from them.
+        assert result.json == data
     return Answer(data, [format_error(error, _Logged()) for error in result.errors or ()])
 
 
