@@ -168,7 +168,7 @@ async def run(plan: Plan, variables: VariableValues, ctx: Any) -> ExecutionResul
     if not reading.failed:
         # A value that the schema does not promise fails here: completion finds it and says where.
         with suppress(Exception):
-            return EncodedResult(shaped(reading).encode())
+            return EncodedResult(shaped(reading))
     completion = Completion(reading)
     data = completion.data()
     return ExecutionResult(data, completion.errors or None)

@@ -199,10 +199,10 @@ async def _together(reads: Sequence[Any]) -> None:
         await asyncio.gather(*reads)
 
 
-def shaped(reading: Reading) -> str:
+def shaped(reading: Reading) -> bytes:
     """The answer's data as JSON, of a reading without failures."""
     (data,) = _shape(reading, reading.plan.tree.root)
-    return data
+    return data.encode("latin-1")  # Its characters are the bytes already: see `shaping.utf8`.
 
 
 def _shape(reading: Reading, selection: Selection) -> list[str]:

@@ -30,7 +30,14 @@ STRINGS = frozenset({"String", "ID", "Cursor"})
 PLAIN_DIGITS = 40
 """Decimals of up to so many characters need no look at how many digits they have."""
 
-WRITERS = {"text": encode_basestring, "boolean": {True: "true", False: "false"}, "day": date.isoformat}
+
+def utf8(text: str) -> str:
+    """A character for each byte in UTF-8. So text stays narrow: one wide character would make all pieces that it
+    becomes a part of twice as large, and each of them is copied on its way to the root."""
+    return text.encode().decode("latin-1")
+
+
+WRITERS = {"text": encode_basestring, "utf8": utf8, "boolean": {True: "true", False: "false"}, "day": date.isoformat}
 """What plans call their ways to write a value."""
 
 Shaper = Callable[..., list[str]]
@@ -185,8 +192,10 @@ def _present(type_: GraphQLOutputType, expression: str, level: Level | None, sou
     if level is not None:
         return f"{source.object(level)}({expression})"
     name = getattr(type_, "name", "")
-    if name in STRINGS or _is_string_enum(type_):
-        return f"text({expression})"
+    if name in STRINGS:
+        return _string(expression, source)
+    if isinstance(type_, GraphQLEnumType):
+        return f"{source.bind('enum', type_, _names)}[{expression}._value_]"
     if name == "Boolean":
         return f"boolean[{expression}]"
     if name == "DateTime":
@@ -198,6 +207,12 @@ def _present(type_: GraphQLOutputType, expression: str, level: Level | None, sou
     if name == "Int":
         return _integer(type_, expression, source)
     return f"{source.bind('write', type_, _writer)}({expression})"
+
+
+def _string(expression: str, source: Source) -> str:
+    """With JSON's escapes, in place; beyond ASCII as `utf8` says."""
+    name = source.name()
+    return f"({name} if ({name} := text({expression})).isascii() else utf8({name}))"
 
 
 def _decimal(type_: Any, expression: str, source: Source) -> str:
@@ -213,7 +228,7 @@ def _integer(type_: Any, expression: str, source: Source) -> str:
     """A number of 32 bits, in place; the scalar refuses any other."""
     name = source.name()
     fits = f"type({name} := {expression}) is int and -2147483648 <= {name} <= 2147483647"
-    return f"({name} if {fits} else {source.bind('write', type_, _writer)}({name}))"
+    return f"(str({name}) if {fits} else {source.bind('write', type_, _writer)}({name}))"
 
 
 def _writer(type_: Any) -> Callable[[Any], str]:
@@ -223,13 +238,9 @@ def _writer(type_: Any) -> Callable[[Any], str]:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value, None, orjson.OPT_UTC_Z).decode()
+    return orjson.dumps(value, None, orjson.OPT_UTC_Z).decode("latin-1")
 
 
-def _is_string_enum(type_: Any) -> bool:
-    """Whether the values of an enum are strings that read as their names."""
-    return isinstance(type_, GraphQLEnumType) and all(_same(one.value, name) for name, one in type_.values.items())
-
-
-def _same(value: Any, name: str) -> bool:
-    return isinstance(value, str) and str(value) == name
+def _names(type_: GraphQLEnumType) -> dict[Any, str]:
+    """The names of an enum as JSON. By the members' values: a member's own hash is computed in Python."""
+    return {getattr(one.value, "_value_", one.value): f'"{name}"' for name, one in type_.values.items()}
