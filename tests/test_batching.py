@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from app.errors import SourceUnavailable
+from app.errors import SourceUnavailable, TradegraphError
 from app.resolvers.batching import KeyLoader, failure, side_by_side
 
 
@@ -107,4 +107,30 @@ async def test_closed_loader_stops_its_reads() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert port.calls == [["a"]]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_closed_loader_reads_nothing_more_and_says_so() -> None:
+    port = Port()
+    loader = KeyLoader(port.read)
+    assert await loader.one("a") == "A"
+    loader.close()
+    assert await loader.one("a") == "A"  # What was read is known.
+    with pytest.raises(TradegraphError, match=r"^The request was cancelled\.$"):
+        await loader.one("b")
+    assert port.calls == [["a"]]
+
+
+@pytest.mark.parametrize("turns", [0, 1], ids=["before its read is a task", "before the task has begun"])
+async def test_loader_closed_before_it_reads_lets_nobody_wait(turns: int) -> None:
+    port = Port()
+    loader = KeyLoader(port.read)
+    waiting = asyncio.ensure_future(loader.many(["a"]))
+    answers = loader.start(["b"])
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    loader.close()
+    for (found,) in (await waiting, await answers):
+        assert isinstance(found, TradegraphError)
+    assert port.calls == []
     assert asyncio.all_tasks() == {asyncio.current_task()}

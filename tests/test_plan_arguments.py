@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from graphql import FieldNode, GraphQLField, OperationDefinitionNode, parse
+from graphql import FieldNode, GraphQLError, GraphQLField, OperationDefinitionNode, parse
 from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
 from strawberry.types.arguments import convert_arguments
 
+from app.execution.arguments import reader
+from app.execution.engine import Request
+from app.execution.plans import PlanEngine
 from app.schema import build_schema
 from app.schema.edges import Edge, as_plain
 from app.schema.streams import Stream
@@ -17,6 +20,7 @@ from tests.differential.arguments import WRONG_IDS
 
 STRAWBERRY = build_schema()
 SCHEMA = STRAWBERRY._schema
+PLANS = PlanEngine(SCHEMA)
 
 REF = {"system": "erp", "id": "7"}
 CUSTOMERS: list[Any] = [{"number": "C"}, {"id": WRONG_IDS[0]}, {"ref": REF}]
@@ -137,3 +141,51 @@ def test_arguments_are_those_of_strawberry(place: str, values: dict[str, Any]) -
         }
         found.append(plain)
     assert found[0] == found[1]
+
+
+ORDERS_OF_A_CUSTOMER = 'query Q%s { customer(by: { number: "C" }) { orders%s { totalCount } } }'
+
+
+def read(declared: str, passed: str, **sent: Any) -> list[dict[str, Any]]:
+    """What the plan's reader makes of a field's arguments, twice over, and graphql-core beside it."""
+    text = ORDERS_OF_A_CUSTOMER % (declared and f"({declared})", passed)
+    operation = PLANS.prepare(Request(text, None, sent))
+    plan = PLANS.plan_for(operation)
+    assert plan is not None
+    one = next(one for one in plan.tree.walk() if one.name == "orders")
+    variables = get_variable_values(SCHEMA, operation.definition.variable_definitions or (), sent)
+    assert isinstance(variables, VariableValues), variables
+    reads = reader(one)
+    found = [reads(variables), reads(variables)]
+    assert one.edge is not None
+    assert found[0] == one.edge.plain_arguments(
+        get_argument_values(one.parent.fields["orders"], one.nodes[0], variables)
+    )
+    return found
+
+
+def test_arguments_without_variables_are_coerced_once() -> None:
+    first, second = read("", "(first: 5, status: [SHIPPED])")
+    assert first is second
+    assert first["first"] == 5
+
+
+def test_variable_that_is_an_argument_is_taken_as_it_was_coerced() -> None:
+    first, second = read("$n: Int!", "(first: $n, orderBy: ORDERED_AT_ASC)", n=7)
+    assert first == second
+    assert (first["first"], first["order_by"]) == (7, "ORDERED_AT_ASC")
+
+
+def test_variable_within_a_list_is_read_each_time() -> None:
+    first, _ = read("$s: OrderStatus!", "(first: 1, status: [CANCELLED, $s])", s="SHIPPED")
+    assert [str(one) for one in first["status"]] == ["CANCELLED", "SHIPPED"]
+
+
+def test_variable_that_was_not_sent_leaves_the_arguments_default() -> None:
+    without, _ = read("", "(first: 1)")
+    assert read("$o: OrderSort", "(first: 1, orderBy: $o)")[0] == without
+
+
+def test_null_in_place_of_what_is_never_null_is_an_error() -> None:
+    with pytest.raises(GraphQLError, match="first"):
+        read("$n: Int = 3", "(first: $n)", n=None)

@@ -13,11 +13,13 @@ from app.errors import InvalidID
 
 LONGEST = 700
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
 
 def node_id(kind: str, *key: str) -> str:
     """The id of a thing: `node_id("Order", "erp", "190")`."""
-    raw = ":".join((kind, *key)).encode()
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    raw = binascii.b2a_base64(":".join((kind, *key)).encode(), newline=False)
+    return raw.translate(_URL_SAFE, b"=").decode()
 
 
 def parse_node_id(text: str) -> tuple[str, str]:
