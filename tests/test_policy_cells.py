@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from app.auth.principal import UNRESTRICTED, Principal, Role
 from app.demo import SANDBOX_DOMAINS, sandbox_sources
@@ -23,7 +26,7 @@ from app.sources.model import Assumptions
 from tests.consumers import VARIABLES
 from tests.gateway import Graph, document, gateway, signed
 from tests.policy_table import CELLS, INPUTS, MASKED, ROLES
-from tests.policy_walk import ACCOUNTS, UNSERVED, cells_of, walk
+from tests.policy_walk import ACCOUNTS, UNSERVED, Walk, cells_of, walk
 
 SCHEMA = build_schema()
 
@@ -67,8 +70,45 @@ class Get:
         return (await self.graph.client.get("/graphql", params={"query": query}, headers=HEADERS[role])).json()
 
 
-TRANSPORTS = {"post": Post, "get": Get}
-"""Others are added here: anything with `ask(query, role)`."""
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A query by server-sent events: the one answer of the stream."""
+
+    graph: Graph
+
+    async def ask(self, query: str, role: Role) -> dict[str, Any]:
+        return await self.told(query, role)
+
+    async def told(self, query: str, role: Role) -> dict[str, Any]:
+        """The first answer of a stream."""
+        headers = {**HEADERS[role], "accept": "text/event-stream"}
+        answer = await self.graph.client.post("/graphql", json={"query": query}, headers=headers)
+        (data,) = [line[6:] for line in answer.text.split("\n") if line.startswith("data: {")]
+        return json.loads(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """GraphQL over WebSocket, a socket for each question: a role may be asked many at once."""
+
+    graph: Graph
+
+    async def ask(self, query: str, role: Role) -> dict[str, Any]:
+        return await self.told(query, role)
+
+    async def told(self, query: str, role: Role) -> dict[str, Any]:
+        """The first answer of an operation, or its refusal."""
+        address = f"ws{str(self.graph.client.base_url)[4:].rstrip('/')}/graphql"
+        async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
+            await socket.send(json.dumps({"type": "connection_init", "payload": HEADERS[role]}))
+            assert json.loads(await socket.recv()) == {"type": "connection_ack"}
+            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": query}}))
+            answer = json.loads(await socket.recv())["payload"]
+        return {"errors": answer} if isinstance(answer, list) else answer
+
+
+TRANSPORTS = {"post": Post, "get": Get, "events": Events, "websocket": Socket}
+"""Each is anything with `ask(query, role)`."""
 
 
 def test_table_of_the_code_is_the_one_written_by_hand() -> None:
@@ -171,3 +211,34 @@ async def test_explanation_names_what_is_refused(role: Role) -> None:
             assert found.refused == tuple(sorted(key for key in selected & set(ROLES) if role not in ROLES[key]))
     finally:
         await sources.close()
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_explanation_refuses_every_cell_that_the_table_refuses(role: Role) -> None:
+    sources = connect_all(SETTINGS)
+    engine = PlanEngine(SCHEMA._schema)
+    explainer = Explainer(SETTINGS, sources, engine, policy_of(SCHEMA))
+    who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
+    ways = Walk(SCHEMA._schema)
+    seen: set[str] = set()
+    try:
+        for probe in ways.probes(role):
+            operation = engine.prepare(Request(f"{{ {ways.text(probe)} }}", None, {}))
+            selected = {f"{type_}.{one}" for type_, names in operation.selection.items() for one in names}
+            found = await explainer.explain(operation, who, Assumptions())
+            assert found.refused == tuple(sorted(key for key in selected & set(ROLES) if role not in ROLES[key]))
+            seen |= selected & set(ROLES)
+    finally:
+        await sources.close()
+    assert seen == {key for key in ROLES if key.partition(".")[0] not in UNSERVED}
+
+
+@pytest.mark.parametrize("transport", ["events", "websocket"])
+async def test_stream_opens_for_those_only_who_may_see_what_it_tells(graph: Graph, transport: str) -> None:
+    query = "subscription { shipmentUpdates { __typename } }"
+    refused = set()
+    for role in Role:
+        answer = await TRANSPORTS[transport](graph).told(query, role)
+        if {"code": "FORBIDDEN"} in [error["extensions"] for error in answer["errors"]]:
+            refused.add(role)
+    assert refused == set(Role) - ROLES["Subscription.shipmentUpdates"]
