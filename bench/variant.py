@@ -12,7 +12,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from app.server import create_app, listen, make_server
+from app.server import COLLECT_AFTER, create_app, listen, make_server
 from app.settings import Settings, load
 from app.telemetry import configure_logs
 
@@ -25,7 +25,7 @@ def collect_less(how: str) -> None:
         gc.collect()
         gc.freeze()
     if how == "tuned":
-        gc.set_threshold(50_000, 20, 50)
+        gc.set_threshold(*COLLECT_AFTER)
     if how == "off":
         gc.disable()
 
