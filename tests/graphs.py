@@ -176,10 +176,13 @@ class SmallContext(dict[str, Any]):
 
 class Doorman:
     """Lets in whoever says `Bearer NAME`, as a buyer, or `Bearer ROLE:NAME`; `... until SECONDS` until that time. The
-    name is the client's too."""
+    name is the client's too. Credentials in `revoked` are not believed any more."""
+
+    def __init__(self) -> None:
+        self.revoked: set[str] = set()
 
     async def authenticate(self, authorization: str | None) -> Principal:
-        if not authorization or not authorization.startswith("Bearer "):
+        if not authorization or not authorization.startswith("Bearer ") or authorization in self.revoked:
             raise Unauthenticated
         text, _, until = authorization[7:].partition(" until ")
         role, _, name = text.rpartition(":")

@@ -25,9 +25,14 @@ INIT = {"type": "connection_init", "payload": {"authorization": TOKEN}}
 
 @asynccontextmanager
 async def socket(
-    gate: Gate | None = None, *, protocol: str = "graphql-transport-ws", init: bool = True, **options: Any
+    gate: Gate | None = None,
+    *,
+    protocol: str = "graphql-transport-ws",
+    init: bool = True,
+    doorman: Doorman | None = None,
+    **options: Any,
 ) -> AsyncIterator[ClientConnection]:
-    endpoint = WebSocketEndpoint(small_service(gate), Doorman(), **options)
+    endpoint = WebSocketEndpoint(small_service(gate), doorman or Doorman(), **options)
     async with (
         serving(Starlette(routes=[WebSocketRoute("/graphql", endpoint)])) as url,
         connect(f"ws{url[4:]}/graphql", subprotocols=[protocol]) as client,  # type: ignore[list-item]
@@ -258,6 +263,27 @@ async def test_stream_ends_when_the_credential_does_unless_it_is_renewed():
         assert time.time() >= later
         assert (answer["id"], answer["type"]) == ("1", "error")
         assert answer["payload"][0]["extensions"] == {"code": "UNAUTHENTICATED"}
+
+
+async def test_revoked_credential_gets_no_answer_and_no_event_more():
+    gate, doorman = Gate(), Doorman()
+    async with socket(gate, doorman=doorman) as client:
+        await subscribe(client, "s", "subscription { waiting { number } }")
+        assert (await receive(client))["type"] == "next"
+        doorman.revoked.add(TOKEN)
+        await subscribe(client, "q", "{ who }")
+        for key in ("q", "s"):
+            answer = await receive(client)
+            assert (answer["id"], answer["type"]) == (key, "error")
+            assert answer["payload"][0]["extensions"] == {"code": "UNAUTHENTICATED"}
+            gate.opened.set()
+
+
+async def test_renewal_with_nonsense_closes_the_socket():
+    for payload in ({"authorization": 7}, {"authorization": None}, {"authorization": TOKEN, "Authorization": TOKEN}):
+        async with socket() as client:
+            await send(client, {"type": "ping", "payload": payload})
+            assert await closed(client) == (4403, "Forbidden")
 
 
 async def test_somebody_elses_credential_renews_nothing():

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,7 @@ def _config(folder: Path) -> Path:
 
 @pytest.mark.timeout(120)
 def test_graphql_cop_finds_nothing(
-    target: Target, tmp_path: Path, said: list[str], request: pytest.FixtureRequest
+    tools: Path, target: Target, tmp_path: Path, said: list[str], request: pytest.FixtureRequest
 ) -> None:
     """It is in no registry (the package of its name is somebody's placeholder), so that it runs from a checkout."""
     checkout = request.config.getoption("--graphql-cop")
@@ -105,7 +104,7 @@ def test_graphql_cop_finds_nothing(
     header = json.dumps({"Authorization": f"Bearer {target.token('buyer', customers=ACCOUNTS)}"})
     script = Path(checkout, "graphql-cop.py")
     command = [
-        os.environ.get("GRAPHQL_COP_PYTHON", sys.executable),
+        str(tools / "python"),
         str(script),
         "-t",
         f"{target.url}/graphql",
