@@ -7,6 +7,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -40,13 +41,13 @@ def read_at(minutes: float) -> Freshness:
 class Ports:
     """Stock, prices and shipments of one source, as old as they are made."""
 
-    def __init__(self, *minutes: float | None) -> None:
-        self._minutes = minutes
+    def __init__(self, *minutes: Any) -> None:
+        self._minutes: tuple[Any, ...] = minutes
 
     async def levels(self, who, skus):
         return {str(age): StockLevel(sku=str(age), uom="EA", freshness=read_at(age)) for age in self._minutes}
 
-    async def quote(self, who, requests):
+    async def quote(self, who, requests) -> Any:
         return {
             age: ContractPrice(
                 customer="CUST-0001",

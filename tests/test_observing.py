@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from prometheus_client import Counter, Gauge, Histogram
 
 from app.sandbox import Sandbox
 from app.telemetry import Metrics
@@ -36,11 +37,10 @@ def exported() -> dict[str, set[str]]:
     """The labels of every series that the gateway can export, by the series' name."""
     found: dict[str, set[str]] = {}
     registry = Metrics().registry
-    for collector in registry._collector_to_names:
-        labels = set(getattr(collector, "_labelnames", ()))
-        for family in collector.describe() if hasattr(collector, "describe") else collector.collect():
-            suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
-            found |= {f"{family.name}{suffix}": labels for suffix in suffixes}
+    for kept in registry._collector_to_names:
+        if isinstance(kept, Counter | Gauge | Histogram):
+            endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(str(kept._type), [""])
+            found.update({f"{kept._name}{ending}": set(kept._labelnames) for ending in endings})
     for family in registry.collect():
         if not family.name.startswith("tradegraph_"):
             suffix = "_total" if family.type == "counter" else ""
