@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from websockets.asyncio.client import connect
@@ -22,6 +24,8 @@ from app.endpoint.websocket import PROTOCOL
 from app.sandbox import Sandbox
 from app.settings import TelemetrySettings
 from tests.gateway import CSR, Graph, gateway
+from tests.graphs import TOKEN, small_graph
+from tests.serving import serving
 from tests.upstreams.collector import Collector, collecting
 from tests.upstreams.recording import Recording, recording
 
@@ -203,6 +207,27 @@ async def test_operations_of_a_socket_belong_to_the_trace_of_its_handshake(dated
     assert (operation.trace_id, operation.parent_id) == (TRACE, CALLER)
     assert operation.attributes["tradegraph.transport"] == "websocket"
     assert operation.attributes["tradegraph.correlation_id"] == "cor-1"
+
+
+async def test_each_event_of_a_subscription_is_a_span_below_it():
+    async with collecting() as collector:
+        export = telemetry.SpanExport(
+            collector.url, headers={}, service_name="graph", sampling_ratio=1.0, resource_attributes={}
+        )
+        export.start()
+        try:
+            async with serving(small_graph()) as url, httpx.AsyncClient() as client:
+                headers = {"accept": "text/event-stream", "authorization": TOKEN, "traceparent": HEADERS["traceparent"]}
+                body = {"query": "subscription Ticks { ticks(first: 2) { number } }"}
+                assert (await client.post(f"{url}/graphql", json=body, headers=headers)).status_code == 200
+        finally:
+            await asyncio.to_thread(export.stop)
+    (opened,) = [span for span in collector.spans if span.parent_id == CALLER]
+    events = [span for span in collector.spans if span.parent_id == opened.span_id]
+    assert [span.name for span in (opened, *events)] == ["subscription"] * 3
+    assert {span.trace_id for span in collector.spans} == {TRACE}
+    assert {span.attributes["graphql.operation.name"] for span in collector.spans} == {"Ticks"}
+    assert {span.attributes["tradegraph.outcome"] for span in collector.spans} == {"ok"}
 
 
 async def test_log_lines_name_trace_and_span(dated_sandbox: Sandbox, out: io.StringIO):
