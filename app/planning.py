@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -19,10 +19,13 @@ from app.execution.cost import MOST_KEPT, Cost, predicted, shape
 from app.execution.engine import Operation, Request
 from app.execution.explain import Explanation, explain
 from app.execution.plans import Plan, PlanEngine
+from app.execution.storing import Storable, storable
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
+from app.schema.freshness import contracts_of
 from app.settings import Settings
 from app.sources import Sources, connect_all
+from app.sources.cache.store import ages_here
 from app.sources.common import utc_now
 from app.sources.identity import node_id, parse_node_id
 from app.sources.model import Assumptions, Log, model_of
@@ -159,3 +162,16 @@ def explained(
             await sources.close()
 
     return asyncio.run(run())
+
+
+def storing(
+    settings: Settings, schema: GraphQLSchema, plans: PlanEngine, policy: PolicyTable
+) -> Callable[[Operation, Principal], Storable | None]:
+    """Tells how an operation's answer may be kept outside of the gateway: what is not kept here, is not there."""
+    contracts, ages = contracts_of(schema), ages_here(settings.cache)
+
+    def of(operation: Operation, who: Principal) -> Storable | None:
+        plan = plans.plan_for(operation, policy.rights(who.roles))
+        return None if plan is None else storable(plan, contracts, policy, lambda contract: ages.get(contract, 0))
+
+    return of

@@ -40,7 +40,7 @@ from app.execution.plans import PlanEngine
 from app.execution.streams import source_events
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
-from app.planning import Costs, Explainer
+from app.planning import Costs, Explainer, storing
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings, TLSSettings
@@ -100,6 +100,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         admission=admission,
         timeout=settings.server.request_timeout,
         clock=clock,
+        storable=storing(settings, core, plans, policy),
     )
     trail, export = trail_for(settings), make_export(settings.telemetry)
     accounting = Accounting(settings.audit, trail.keep) if trail else None

@@ -21,6 +21,7 @@ from app.endpoint.presence import ClientGone, Presence
 from app.endpoint.reading import read_request
 from app.endpoint.service import Answer, Answers, Service, only, refusal, unexpected
 from app.endpoint.sse import send_events
+from app.endpoint.validators import cache_control, entity_tag, still_holds
 from app.errors import DeadlineExceeded, MethodNotAllowed, NotAcceptable, TradegraphError
 from app.telemetry import RequestScope, begin, current, open_stream
 
@@ -81,6 +82,11 @@ class GraphQLEndpoint:
                 answer.status = 200
             body = encoded(answer)
             finished(self._accounting, request, answer, answer.outcome, started)
+            if answer.cache_control != "no-store":
+                answer.headers["etag"] = entity_tag(media_type, body)
+                if still_holds(headers.get("if-none-match"), answer.headers["etag"]):
+                    await _send(send, request, media_type, answer, None)
+                    return
             await _send(send, request, media_type, answer, body)
 
     async def _answer(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Answer | Answers:
@@ -98,7 +104,9 @@ class GraphQLEndpoint:
         with Presence(receive):
             answer = await self._service.answer(request, caller, read_only=method == "GET")
         if isinstance(answer, Answer) and method == "GET" and request.names_document and answer.outcome == "ok":
-            answer.cache_control = "private, no-cache"  # its caller may keep it, and has to ask whether it still holds
+            answer.cache_control = cache_control(
+                answer.storable, answer.age, degraded=answer.degraded, within=answer.within
+            )
         return answer
 
     async def _stream(
@@ -121,17 +129,16 @@ class GraphQLEndpoint:
             await answers.aclose()
 
 
-async def _send(send: Send, request: RequestScope, media_type: str, answer: Answer, body: bytes) -> None:
-    headers = [
-        *HEADERS[media_type],
-        (b"cache-control", answer.cache_control.encode("ascii")),
-        (b"content-length", b"%d" % len(body)),
-        *_ids(request),
-    ]
+async def _send(send: Send, request: RequestScope, media_type: str, answer: Answer, body: bytes | None) -> None:
+    """Send an answer; without a body, that the one the client has still holds."""
+    headers = [*HEADERS[media_type], (b"cache-control", answer.cache_control.encode("ascii")), *_ids(request)]
+    if body is not None:
+        headers.append((b"content-length", b"%d" % len(body)))
     if answer.headers:
         headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in answer.headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    status = 304 if body is None else answer.status
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body or b""})
 
 
 def _ids(request: RequestScope) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:

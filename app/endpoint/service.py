@@ -35,6 +35,7 @@ from app.execution.encoded import EncodedResult
 from app.execution.engine import Engine, Operation, Request, RequestRefused
 from app.execution.failures import failure, format_errors
 from app.execution.fresh import within
+from app.execution.storing import Storable
 from app.sources.common import utc_now
 from app.sources.freshness import Reading, Seen, reading
 from app.telemetry import RequestScope, begin, current, log, report
@@ -72,7 +73,8 @@ class Answer:
     """What goes back: a body, the HTTP status that tells what became of the request, and headers beyond those that
     every answer has. `invalid`: the document or its variables could not run at all. `cursor`: where a stream can be
     resumed after this answer. `age` is that of its oldest datum, in seconds; `degraded`: one is older than it should
-    be."""
+    be; `within`: how old its client allows. `storable`: how it may be kept outside, if it was asked for by GET and id.
+    """
 
     status: int
     body: dict[str, Any]
@@ -82,6 +84,8 @@ class Answer:
     cursor: str | None = None
     age: int = 0
     degraded: bool = False
+    within: float | None = None
+    storable: Storable | None = None
 
     @property
     def outcome(self) -> str:
@@ -198,6 +202,7 @@ class Service:
         events: Events | None = None,
         timeout: float = 10.0,
         clock: Callable[[], datetime] = utc_now,
+        storable: Callable[[Operation, Principal], Storable | None] | None = None,
     ) -> None:
         self._engine = engine
         self._make_context = make_context
@@ -207,6 +212,7 @@ class Service:
         self._explain = explain
         self.timeout = timeout
         self._clock = clock
+        self._storable = storable
 
     async def answer(self, request: Request, caller: Caller, *, read_only: bool = False) -> Answer | Answers:
         """Answer a query or a mutation, with `read_only` a query alone; the answers of a subscription, or of a refused
@@ -245,6 +251,8 @@ class Service:
             receipt = await admitted.settle(current())
         answer = _result(result, receipt)
         self._tell_freshness(answer, request, oldest_by_source(wanted, scope.calls, began))
+        if read_only and request.known is not None and self._storable is not None:
+            answer.storable, answer.within = self._storable(operation, who), wanted.within
         if explained is not None:
             answer.body.setdefault("extensions", {})["explain"] = explained
         if request.known is not None and request.known.retires is not None:

@@ -147,6 +147,17 @@ def _system(name: str, settings: SourceSettings) -> str:
     return f"{name}-{fingerprint([settings.vendor, settings.base_url, options, *credentials])}"
 
 
+def ages_here(settings: CacheSettings) -> Mapping[Contract, int]:
+    """How old data of a contract may be by these settings; what is not named is not kept at all."""
+    if not settings.enabled:
+        return {}
+    found: dict[Contract, int] = {}
+    for name, contract in tightened(settings).items():
+        declared = KEPT[name].contract
+        found[declared] = min(found.get(declared, contract.max_age), contract.max_age)
+    return found
+
+
 def tightened(settings: CacheSettings) -> Mapping[str, Contract]:
     """The contracts as the settings have them. Raises ConfigurationError for one that is looser than declared."""
     found: dict[str, Contract] = {}

@@ -1,0 +1,33 @@
+"""What a client needs to keep an answer to GET: for how long, and how to ask whether it still holds.
+
+RFC 9111 has the one, RFC 9110 the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from app.execution.storing import Storable
+
+
+def cache_control(storable: Storable | None, age: int, *, degraded: bool, within: float | None) -> str:
+    """How long an answer may be kept: what its contracts leave of its age, and no longer than its client's `@fresh`."""
+    if storable is None or degraded:
+        return "private, no-cache"
+    most = storable.max_age if within is None else min(storable.max_age, int(within))
+    left = most - age
+    if left <= 0:
+        return "private, no-cache"
+    return f"{'public' if storable.public else 'private'}, max-age={left}"
+
+
+def entity_tag(media_type: str, body: bytes) -> str:
+    """The tag of exactly these bytes."""
+    return f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
+
+
+def still_holds(asked: str | None, tag: str) -> bool:
+    """Whether `If-None-Match` names the tag, weakly compared."""
+    if asked is None:
+        return False
+    return any(one.strip().removeprefix("W/") in {tag, "*"} for one in asked.split(","))

@@ -1,0 +1,60 @@
+"""For how long, and by whom, the answer of an operation may be kept outside: told by its plan, before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.auth.policy import PolicyTable, Rows
+from app.auth.principal import Role
+from app.execution.plans import Plan
+from app.execution.shape import PlanField, Selection
+from app.schema.freshness import Contracts
+from app.sources.freshness import Contract, Share
+
+
+@dataclass(frozen=True, slots=True)
+class Storable:
+    """`max_age` in seconds is that of the tightest contract in the answer; `public` if everybody gets the same."""
+
+    max_age: int
+    public: bool
+
+
+NOTHING = Storable(0, public=False)
+
+
+def storable(plan: Plan, contracts: Contracts, policy: PolicyTable, lived: Callable[[Contract], int]) -> Storable:
+    """What follows from the contracts and rules of everything that is selected. `lived` is how old data of a contract
+    may be here, by the settings."""
+    found = _Tightest(contracts, policy, lived)
+    found.add(plan.tree.root, None)
+    return Storable(found.max_age or 0, found.public) if found.max_age else NOTHING
+
+
+class _Tightest:
+    def __init__(self, contracts: Contracts, policy: PolicyTable, lived: Callable[[Contract], int]) -> None:
+        self.max_age: int | None = None
+        self.public = True
+        self._contracts = contracts
+        self._policy = policy
+        self._lived = lived
+
+    def add(self, selection: Selection, within: Contract | None) -> None:
+        for one in selection.fields:
+            if not one.is_typename:
+                self._add_field(one, self._contracts.of(selection.type.name, one.name, within))
+
+    def _add_field(self, one: PlanField, contract: Contract | None) -> None:
+        if contract is not None:
+            age = self._lived(contract)
+            self.max_age = age if self.max_age is None else min(self.max_age, age)
+        if contract is None and one.level is None:
+            self.max_age = 0  # Nobody says how old it may be.
+        self.public = self.public and self._is_for_all(one) and (contract is None or contract.share is Share.PUBLIC)
+        for below in one.level.selections.values() if one.level is not None else ():
+            self.add(below, contract)
+
+    def _is_for_all(self, one: PlanField) -> bool:
+        rule = self._policy.fields.get((one.parent.name, one.name))
+        return rule is not None and rule.roles == frozenset(Role) and rule.rows is Rows.ALL and rule.mask is None
