@@ -67,10 +67,11 @@ async def test_a_sales_view_reads_anew_only_what_changes_at_any_time(kept: Graph
     cold = await reads(kept)
     await kept.forget()
     again = await kept.data(document("sales_view"), VARIABLES["sales_view"], who=SELLER)
-    assert again == first
+    same = [json.loads(json.dumps(one), object_hook=without_age) for one in (first, again)]
+    assert same[0] == same[1]
     warm = await reads(kept)
     assert {name: cold[name] for name in ("customers", "items")} == {"customers": 1, "items": 1}
-    assert set(warm) == {"credit", "orders", "prices", "reservations", "shipments", "stock"}
+    assert set(warm) == {"balances", "credit", "orders", "prices", "reservations", "shipments", "stock"}
 
 
 @pytest.mark.parametrize("name", sorted(VARIABLES))
@@ -179,7 +180,7 @@ async def by_id(graph: Graph, query: str, *, who: Any = CSR, **headers: str) -> 
             "private, max-age=300",
         ),
         ('{ item(by: {sku: "SKU-0001"}) { name availability { atp } } }', "private, no-cache"),
-        ('query Q @fresh(within: "PT5S") { warehouses { code } }', "private, max-age=5"),
+        ('query Q @fresh(within: "PT5S") { warehouses { code } }', "public, max-age=5"),
         ("{ me { subject } }", "private, no-cache"),
         ('{ item(by: {sku: "SKU-0001"}) { relations { type } } }', "private, max-age=600"),
     ],
@@ -189,7 +190,11 @@ async def test_an_answer_by_get_may_be_kept_for_as_long_as_its_tightest_contract
 ):
     got = await by_id(kept, query)
     assert "errors" not in got.json()
-    assert got.headers["cache-control"] == expected
+    said, _, seconds = got.headers["cache-control"].partition("=")
+    assert said == expected.partition("=")[0]
+    if seconds:  # less what has passed since it was read
+        most = int(expected.partition("=")[2])
+        assert most - 4 <= int(seconds) <= most
 
 
 async def test_an_answer_that_still_holds_is_not_sent_again_and_asks_no_backend(kept: Graph):
@@ -198,7 +203,7 @@ async def test_an_answer_that_still_holds_is_not_sent_again_and_asks_no_backend(
     again = await by_id(kept, ITEM, **{"if-none-match": f'"other", W/{first.headers["etag"]}'})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["etag"] == first.headers["etag"]
-    assert again.headers["cache-control"] == "public, max-age=600"
+    assert again.headers["cache-control"].startswith("public, max-age=")
     assert "content-length" not in again.headers
     other = await by_id(kept, ITEM, **{"if-none-match": '"other"'})
     assert (other.status_code, other.content) == (200, first.content)
