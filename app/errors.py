@@ -8,6 +8,7 @@
     │   ├── LimitExceeded         LIMIT_EXCEEDED
     │   ├── TooExpensive          OPERATION_TOO_EXPENSIVE
     │   ├── RateLimited           RATE_LIMITED
+    │   ├── Overloaded            OVERLOADED
     │   ├── BadUserInput          BAD_USER_INPUT
     │   ├── MethodNotAllowed      METHOD_NOT_ALLOWED
     │   ├── NotAcceptable         NOT_ACCEPTABLE
@@ -140,6 +141,14 @@ class RateLimited(LimitExceeded):
         super().__init__(name, most, actual, f"Too much at a time for '{name}'; try again in {retry_after} s.")
         self.retry_after = retry_after
         self.headers = {"retry-after": str(retry_after), **(headers or {})}
+
+
+class Overloaded(RequestError):
+    """The gateway runs as many operations as it is to; this one was not begun. `retry_after` is in seconds."""
+
+    code = "OVERLOADED"
+    default = "The gateway has more to do than it can do well; nothing was asked. Try again shortly."
+    retry_after = 1
 
 
 class BadUserInput(RequestError):

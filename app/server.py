@@ -99,6 +99,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         events=partial(source_events, core),
         admission=admission,
         timeout=settings.server.request_timeout,
+        most=settings.server.max_in_flight,
         clock=clock,
         storable=storing(settings, core, plans, policy),
     )

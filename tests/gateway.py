@@ -113,10 +113,10 @@ async def gateway(
     settings = Settings(
         auth=AUTH,
         demo=True,
-        server=ServerSettings(request_timeout=request_timeout),
         sources=connected,
         domains=SANDBOX_DOMAINS,
         **{
+            "server": ServerSettings(request_timeout=request_timeout),
             "data_dir": Path(folder.name),
             "documents": DocumentSettings(trusted_roles=()),
             "cache": CacheSettings(enabled=False, poll=0),

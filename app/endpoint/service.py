@@ -25,6 +25,7 @@ from app.errors import (
     AuthenticationUnavailable,
     DeadlineExceeded,
     MethodNotAllowed,
+    Overloaded,
     RateLimited,
     RequestError,
     TradegraphError,
@@ -38,7 +39,7 @@ from app.execution.fresh import within
 from app.execution.storing import Storable
 from app.sources.common import utc_now
 from app.sources.freshness import Reading, Seen, reading
-from app.telemetry import RequestScope, begin, current, log, report
+from app.telemetry import RequestScope, begin, current, limit_met, log, report
 
 STATUS = {
     "UNAUTHENTICATED": 401,
@@ -53,6 +54,7 @@ STATUS = {
     "DOCUMENT_RETIRED": 410,
     "RATE_LIMITED": 429,
     "INTERNAL": 500,
+    "OVERLOADED": 503,
     "AUTHENTICATION_UNAVAILABLE": 503,
     "STORE_UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
@@ -188,7 +190,8 @@ def only(answer: Answer) -> Answers:
 
 
 class Service:
-    """Answers operations. `make_context` is called once for each that runs, and for each event of a subscription;
+    """Answers operations, at `most` so many at once: those who have begun are to end in time, and the others to hear
+    at once that they have not. `make_context` is called once for each that runs, and for each event of a subscription;
     `events` opens a subscription's source."""
 
     def __init__(
@@ -201,6 +204,7 @@ class Service:
         explain: Explain | None = None,
         events: Events | None = None,
         timeout: float = 10.0,
+        most: int = 1000,
         clock: Callable[[], datetime] = utc_now,
         storable: Callable[[Operation, Principal], Storable | None] | None = None,
     ) -> None:
@@ -211,6 +215,8 @@ class Service:
         self._admission = admission or Unbounded()
         self._explain = explain
         self.timeout = timeout
+        self._most = most
+        self._running = 0
         self._clock = clock
         self._storable = storable
 
@@ -218,11 +224,17 @@ class Service:
         """Answer a query or a mutation, with `read_only` a query alone; the answers of a subscription, or of a refused
         one the refusal. Never raises but when it is cancelled, which stops the operation."""
         current().who = caller.who
+        if self._running >= self._most:
+            limit_met("in_flight", "refused")
+            return refusal(Overloaded())
+        self._running += 1
         try:
             async with asyncio.timeout(self.timeout + GRACE):
                 return await self._answer(request, caller, read_only=read_only)
         except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an answer
             return _failed(error)
+        finally:
+            self._running -= 1
 
     async def _answer(self, request: Request, caller: Caller, *, read_only: bool) -> Answer | Answers:
         who = caller.who
@@ -363,6 +375,8 @@ def refusal(error: TradegraphError) -> Answer:
         headers["retry-after"] = "10"
     elif isinstance(error, RateLimited):
         headers |= error.headers
+    elif isinstance(error, Overloaded):
+        headers["retry-after"] = str(error.retry_after)
     formatted = failure(error)
     if not isinstance(error, RequestError):
         formatted["extensions"]["errorId"] = report(error)

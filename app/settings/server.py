@@ -33,7 +33,8 @@ class TLSSettings(Section):
 
 
 class ServerSettings(Section):
-    """How the gateway listens. `request_timeout` bounds each operation, `graceful_shutdown` the wait for open ones.
+    """How the gateway listens. `request_timeout` bounds each operation, `graceful_shutdown` the wait for open ones,
+    `max_in_flight` how many run at once.
 
     `allowed_hosts` are names that a `Host` header may have, any if empty; `allowed_origins` pages of other hosts that
     a browser may ask from; `trusted_proxies` addresses or networks whose `X-Forwarded-*` are believed;
@@ -46,6 +47,7 @@ class ServerSettings(Section):
     max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=64 * 1024 * 1024)
     max_tokens: int = Field(default=3_000, ge=100, le=100_000)
     request_timeout: float = Field(default=10.0, gt=0, le=300)
+    max_in_flight: int = Field(default=1_000, ge=1)
     graceful_shutdown: int = Field(default=10, ge=0, le=600)
     allowed_hosts: tuple[Annotated[str, AfterValidator(check_host)], ...] = ()
     allowed_origins: tuple[Annotated[str, AfterValidator(check_origin)], ...] = ()

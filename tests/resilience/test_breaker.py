@@ -25,13 +25,25 @@ def fail(breaker: Breaker, times: int) -> None:
 
 def test_it_opens_at_the_rate_and_not_before(clock: Clock):
     breaker = make(clock)
-    for _ in range(4):
+    for _ in range(2):
         breaker.passed(probe=False)
-    fail(breaker, 3)
+        breaker.passed(probe=False)
+        breaker.failed(probe=False)
+    breaker.failed(probe=False)
     assert (breaker.state, breaker.refuses()) == (State.CLOSED, None)
     breaker.failed(probe=False)
     assert breaker.state is State.OPEN
     assert 0.375 <= (breaker.refuses() or 0) <= 0.5
+
+
+def test_failures_in_succession_open_it_whatever_was_before(clock: Clock):
+    breaker = make(clock)
+    for _ in range(1000):
+        breaker.passed(probe=False)
+    fail(breaker, 3)
+    assert breaker.state is State.CLOSED
+    breaker.failed(probe=False)
+    assert breaker.state is State.OPEN
 
 
 def test_few_calls_say_nothing(clock: Clock):
@@ -44,6 +56,7 @@ def test_failures_of_long_ago_are_forgotten(clock: Clock):
     breaker = make(clock, window=10)
     fail(breaker, 3)
     clock.now += 10
+    breaker.passed(probe=False)
     breaker.failed(probe=False)
     assert breaker.state is State.CLOSED
 
@@ -52,6 +65,7 @@ def test_failures_of_the_half_before_count(clock: Clock):
     breaker = make(clock, window=10)
     fail(breaker, 3)
     clock.now += 6
+    breaker.passed(probe=False)
     breaker.failed(probe=False)
     assert breaker.state is State.OPEN
 

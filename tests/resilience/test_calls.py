@@ -195,7 +195,7 @@ async def test_calls_cut_short_by_short_deadlines_open_it_only_if_they_had_time(
     async with connected(upstream.url, timeout=30) as client:
         for _ in range(20):
             await client.get("/ok", into=dict, call="cut")
-        for _ in range(20):
+        for _ in range(10):
             with telemetry.begin(timeout=0.06), pytest.raises(DeadlineExceeded):
                 await client.get("/hang", into=dict, call="cut")
         with pytest.raises(SourceUnavailable):

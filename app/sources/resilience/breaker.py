@@ -31,7 +31,7 @@ class State(StrEnum):
 class Breaker:
     """The breaker of one kind of call. Whoever `enter`s tells it the outcome by `passed`, `failed` or `left`."""
 
-    __slots__ = ("_clock", "_counts", "_opened", "_probing", "_settings", "_turned", "_until")
+    __slots__ = ("_clock", "_counts", "_opened", "_probing", "_settings", "_streak", "_turned", "_until")
 
     def __init__(self, settings: BreakerSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -39,6 +39,7 @@ class Breaker:
         # Calls and failures of this half of the window, and of the half before.
         self._counts = [0, 0, 0, 0]
         self._turned = clock()
+        self._streak = 0
         self._until: float | None = None
         self._opened = 0
         self._probing = False
@@ -70,7 +71,7 @@ class Breaker:
         """The source answered."""
         if probe:
             self._until, self._opened, self._probing = None, 0, False
-            self._counts = [0, 0, 0, 0]
+            self._counts, self._streak = [0, 0, 0, 0], 0
         elif self._until is None:
             self._count(failed=False)
 
@@ -81,7 +82,9 @@ class Breaker:
         elif self._until is None and self._settings.enabled:
             self._count(failed=True)
             calls, failures = self._counts[0] + self._counts[2], self._counts[1] + self._counts[3]
-            if calls >= self._settings.min_calls and failures >= calls * self._settings.failure_rate:
+            least = self._settings.min_calls
+            # A source that goes down at once need not outweigh its good time before.
+            if self._streak >= least or (calls >= least and failures >= calls * self._settings.failure_rate):
                 self._open(retry_after)
 
     def left(self, *, probe: bool) -> None:
@@ -97,6 +100,7 @@ class Breaker:
             self._turned = now
         counts[0] += 1
         counts[1] += failed
+        self._streak = self._streak + 1 if failed else 0
 
     def _open(self, retry_after: float | None) -> None:
         pause = min(self._settings.open_for * 2**self._opened, self._settings.open_most)

@@ -1,0 +1,177 @@
+"""More callers than there is room for; callers who must not see each other's rows; a stop while there is work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+
+from app.auth.principal import Role
+from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.sandbox import Sandbox
+from app.settings import BudgetSettings, ServerSettings
+from tests.gateway import AUTH, CSR, Graph, gateway, signed
+
+ORDER = '{ order(by: {number: "SO-100040"}) { number status } }'
+UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+FREE = BudgetSettings(mode="measure")
+
+
+async def post(client: httpx.AsyncClient, query: str, who: dict[str, str]) -> tuple[httpx.Response, float]:
+    started = time.perf_counter()
+    response = await client.post("/graphql", json={"query": query}, headers=who)
+    return response, time.perf_counter() - started
+
+
+async def test_overload_is_refused_early_and_those_accepted_keep_their_pace(dated_sandbox: Sandbox):
+    server = ServerSettings(max_in_flight=8)
+    async with gateway(dated_sandbox, server=server, budgets=FREE) as graph:
+        await graph.turn("erp", delayMs=1500)
+        async with httpx.AsyncClient(base_url=graph.client.base_url, limits=UNLIMITED, timeout=None) as client:
+            await asyncio.gather(*(client.get("/livez") for _ in range(40)))  # connections are there
+            running = [asyncio.create_task(post(client, ORDER, CSR)) for _ in range(8)]
+            await asyncio.sleep(0.1)
+            refused = [await post(client, ORDER, CSR) for _ in range(20)]
+            accepted = await asyncio.gather(*running)
+        await graph.turn("erp")
+        again = await graph.ask(ORDER)
+    assert {response.status_code for response, _ in refused} == {503}
+    response, _ = refused[0]
+    assert response.headers["retry-after"] == "1"
+    assert response.json() == {
+        "errors": [
+            {
+                "message": "The gateway has more to do than it can do well; nothing was asked. Try again shortly.",
+                "extensions": {"code": "OVERLOADED"},
+            }
+        ]
+    }
+    taken = sorted(seconds for _, seconds in refused)
+    assert taken[len(taken) // 2] < 0.05
+    assert {response.status_code for response, _ in accepted} == {200}
+    assert all("errors" not in response.json() for response, _ in accepted)
+    assert max(seconds for _, seconds in accepted) < 2.5
+    assert again["data"]["order"]["number"] == "SO-100040"
+
+
+OWN = """query Own($number: String!) { customer(by: {number: $number}) { number name
+  orders(first: 2) { edges { node { number customer { number } } } } } }"""
+
+
+async def names(graph: Graph) -> dict[str, str]:
+    """All customers by number, as the system of record has them."""
+    found: dict[str, str] = {}
+    after = None
+    while True:
+        page = (
+            await graph.data(
+                "query All($after: String) { customers(first: 100, after: $after) { nodes { number name } "
+                "pageInfo { hasNextPage endCursor } } }",
+                {"after": after},
+            )
+        )["customers"]
+        found |= {node["number"]: node["name"] for node in page["nodes"]}
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            return found
+
+
+async def test_no_customer_sees_another_ones_rows(dated_sandbox: Sandbox, live: bool):
+    """500 at once, each as a customer of its own, while the backend fails now and then; 10,000 with --live."""
+    server = ServerSettings(max_in_flight=100_000, request_timeout=60 if live else 20)
+    async with gateway(dated_sandbox, server=server, budgets=FREE) as graph:
+        truth = await names(graph)
+        await graph.turn("erp", errorRate=0.05, errorKind="reset")
+        numbers = sorted(truth) * (20 if live else 1)
+        outcomes: Counter[str] = Counter()
+
+        async def one(client: httpx.AsyncClient, number: str) -> None:
+            body = {"query": OWN, "variables": {"number": number}}
+            answer = (await client.post("/graphql", json=body, headers=signed(Role.BUYER, number))).json()
+            seen = (answer.get("data") or {}).get("customer")
+            if seen is None:
+                outcomes[answer["errors"][0]["extensions"]["code"]] += 1
+                return
+            assert (seen["number"], seen["name"]) == (number, truth[number])
+            orders = [edge["node"] for edge in (seen["orders"] or {"edges": []})["edges"]]
+            assert {order["customer"]["number"] for order in orders if order["customer"]} <= {number}
+            outcomes["seen"] += 1
+
+        async with httpx.AsyncClient(base_url=graph.client.base_url, limits=UNLIMITED, timeout=None) as client:
+            await asyncio.gather(*(one(client, number) for number in numbers))
+    assert sum(outcomes.values()) == len(numbers) >= 500
+    assert outcomes["seen"] > len(numbers) * 0.5
+    assert set(outcomes) <= {"seen", "SOURCE_UNAVAILABLE", "SOURCE_THROTTLED", "SOURCE_TIMEOUT", "DEADLINE_EXCEEDED"}
+
+
+def served(sandbox: Sandbox, port: int) -> dict[str, str]:
+    """The environment of a gateway of its own over the sandbox."""
+    sources: dict[str, Any] = {}
+    for name, source in sandbox_sources(sandbox.urls, sandbox.token).items():
+        given = source.model_dump(mode="json", exclude_unset=True)
+        sources[name] = given | {"credentials": {"token": sandbox.token}}
+    assert AUTH.secret is not None
+    return os.environ | {
+        "TRADEGRAPH_SERVER": json.dumps({"port": port, "graceful_shutdown": 10}),
+        "TRADEGRAPH_AUTH": json.dumps(
+            {
+                "issuer": AUTH.issuer,
+                "audience": AUTH.audience,
+                "algorithms": ["HS256"],
+                "secret": AUTH.secret.get_secret_value(),
+            }
+        ),
+        "TRADEGRAPH_DEMO": "true",
+        "TRADEGRAPH_SOURCES": json.dumps(sources),
+        "TRADEGRAPH_DOMAINS": SANDBOX_DOMAINS.model_dump_json(exclude_none=True),
+    }
+
+
+async def answering(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
+    for _ in range(300):
+        assert process.returncode is None
+        try:
+            await client.get("/livez")
+        except httpx.TransportError:
+            await asyncio.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("the gateway did not start")
+
+
+@pytest.mark.timeout(90)
+async def test_term_under_load_loses_no_request_that_has_begun(dated_sandbox: Sandbox, graph: Graph, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app.cli", "serve", env=served(dated_sandbox, port)
+        | {"TRADEGRAPH_DATA_DIR": str(tmp_path)}, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=UNLIMITED, timeout=30) as client:
+            await answering(client, process)
+            await post(client, ORDER, CSR)
+            await graph.turn("erp", delayMs=700)
+            begun = [asyncio.create_task(post(client, ORDER, CSR)) for _ in range(40)]
+            await asyncio.sleep(0.4)
+            process.send_signal(signal.SIGTERM)
+            answers = await asyncio.gather(*begun)
+            with pytest.raises(httpx.TransportError):
+                await client.get("/livez")
+        assert {response.status_code for response, _ in answers} == {200}
+        assert all(response.json()["data"]["order"]["number"] == "SO-100040" for response, _ in answers)
+        assert await asyncio.wait_for(process.wait(), 10) in {0, -signal.SIGTERM, 143}
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
