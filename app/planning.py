@@ -25,7 +25,7 @@ from app.schema import build_schema, policy_of
 from app.schema.freshness import contracts_of
 from app.settings import Settings
 from app.sources import Sources, connect_all
-from app.sources.cache.store import ages_here
+from app.sources.cache.store import ages_here, reads_here
 from app.sources.common import utc_now
 from app.sources.identity import node_id, parse_node_id
 from app.sources.model import Assumptions, Log, model_of
@@ -60,7 +60,9 @@ class Explainer:
     async def explain(self, operation: Operation, who: Principal, assume: Assumptions) -> Explanation:
         """What the operation will ask, for a caller."""
         found, _ = await self.run(operation, who, assume)
-        return found
+        ages = reads_here(self._settings.cache)
+        kept = {read: ages[name] for read in found.reads if (name := read.partition(".")[2]) in ages}
+        return replace(found, cached=kept)
 
     async def run(
         self, operation: Operation, who: Principal, assume: Assumptions

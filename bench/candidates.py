@@ -33,6 +33,7 @@ class Candidate:
 
 
 OURS, REFERENCE, LIMIT, PLAIN = "plan", "reference", "handwritten", "strawberry"
+CACHED = "cached"
 MERCURIUS = ("mercurius", "mercurius-dataloader")
 
 
@@ -46,7 +47,11 @@ def candidates(gateway: Gateway, *, names: Sequence[str] = ()) -> list[Candidate
         Candidate("ariadne", "Ariadne", python("-m", "bench.peers.ariadne_peer", "{port}", "{upstream}")),
     ]
     if has_plan_engine():
-        made.insert(0, Candidate(OURS, "tradegraph", serve, settings_of(OURS)))
+        cached = settings_of(OURS) | {"TRADEGRAPH_CACHE__ENABLED": "true"}
+        made[:0] = [
+            Candidate(OURS, "tradegraph", serve, settings_of(OURS)),
+            Candidate(CACHED, "tradegraph, reference data kept", serve, cached),
+        ]
     made += _node_peers()
     if unknown := set(names) - {one.name for one in made}:
         raise SystemExit(

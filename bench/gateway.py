@@ -1,7 +1,8 @@
 """Our gateway as it is configured for production: a settings file, tokens by RS256, row scope, limits, budgets,
 metrics, logs.
 
-Time limits are long, because a load of many requests at once on one processor is no reason to give up.
+Time limits are long, because a load of many requests at once on one processor is no reason to give up. The cache is
+off, as its peers have none; one candidate has it on.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ issuer = "{issuer}"
 audience = "{audience}"
 algorithms = ["RS256"]
 public_key_file = "key.pem"
+
+[cache]
+enabled = false
 
 [limits]
 mode = "enforce"

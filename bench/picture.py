@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from bench.candidates import MERCURIUS, OURS, REFERENCE
+from bench.candidates import CACHED, MERCURIUS, OURS, REFERENCE
 from bench.table import Case, Row
 
 WIDTH, LEFT, BAR, GAP, TOP = 760, 220, 20, 8, 64
@@ -43,7 +43,7 @@ def _title(case: Case) -> str:
 
 def _bar(row: Row, top: int, longest: float) -> list[str]:
     length = max(2.0, (WIDTH - LEFT - 130) * row.cpu_ms / longest)
-    colour = OWN if row.name in (OURS, REFERENCE) else LIMIT_COLOUR if row.name == "handwritten" else OTHER
+    colour = OWN if row.name in (OURS, CACHED, REFERENCE) else LIMIT_COLOUR if row.name == "handwritten" else OTHER
     weight = ' font-weight="600"' if row.name == OURS else ""
     middle = top + BAR - 6
     return [

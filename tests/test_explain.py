@@ -102,6 +102,7 @@ async def test_explanation_as_json() -> None:
         "rows": 1,
         "rounds": [[{"source": "erp", "requests": 1, "reads": [{"read": "customers.by_number", "keys": 1}]}]],
         "fromKept": [],
+        "mayBeKept": {"erp.customers.by_number": 300},
         "refused": [],
     }
 

@@ -7,8 +7,8 @@ are those of a real run, for the list sizes that the arguments and the assumptio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from graphql import ExecutionResult
@@ -62,12 +62,20 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Rounds of calls: a round waits for the one before it. `kept` are reads answered from what is kept already;
+    """Rounds of calls: a round waits for the one before it. `kept` are reads answered from what is kept already,
+    `cached` those that may be, with how many seconds old their answers are at most;
     `cost` counts a request as 10 and a key as 1."""
 
     rounds: tuple[tuple[Call, ...], ...]
     kept: tuple[str, ...]
     refused: tuple[str, ...]
+    cached: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> list[str]:
+        """Each read, as `source.port.read`, once."""
+        every = (f"{call.source}.{read}" for calls in self.rounds for call in calls for read, _ in call.reads)
+        return list(dict.fromkeys(every))
 
     @property
     def requests(self) -> dict[str, int]:
@@ -108,6 +116,7 @@ class Explanation:
                 for calls in self.rounds
             ],
             "fromKept": list(self.kept),
+            "mayBeKept": dict(self.cached),
             "refused": list(self.refused),
         }
 
@@ -121,6 +130,7 @@ class Explanation:
             for call in calls:
                 lines.append(f"  {call.source}: {call.requests} request{'s' if call.requests != 1 else ''}")
                 lines += [f"    {read} for {keys} key{'s' if keys != 1 else ''}" for read, keys in call.reads]
+        lines += [f"may be kept: {read}, {age} s at most" for read, age in self.cached.items()]
         lines += [f"kept: {read}" for read in self.kept] + [f"refused: {name}" for name in self.refused]
         return "\n".join(lines)
 

@@ -16,6 +16,7 @@ from app.sources.cache.flights import Flights
 from app.sources.cache.memory import Memory
 from app.sources.cache.ports import (
     KEPT,
+    READS,
     CachedContents,
     CachedCustomers,
     CachedItems,
@@ -156,6 +157,12 @@ def ages_here(settings: CacheSettings) -> Mapping[Contract, int]:
         declared = KEPT[name].contract
         found[declared] = min(found.get(declared, contract.max_age), contract.max_age)
     return found
+
+
+def reads_here(settings: CacheSettings) -> Mapping[str, int]:
+    """The reads of ports that may be answered from what is kept, with how old it may be."""
+    ages = {name: contract.max_age for name, contract in tightened(settings).items()}
+    return {read: ages[kind.name] for read, kind in READS.items() if settings.enabled and ages[kind.name]}
 
 
 def tightened(settings: CacheSettings) -> Mapping[str, Contract]:
