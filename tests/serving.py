@@ -19,9 +19,11 @@ async def serving(app: Any, limits: ConnectionSettings | None = None) -> AsyncIt
     """Serve an ASGI application as the gateway is served; yields its address, such as http://127.0.0.1:40123."""
     listener = socket.socket(proto=socket.IPPROTO_TCP)  # With the protocol named, asyncio sends without delay.
     listener.bind(("127.0.0.1", 0))
+    limits = limits or ConnectionSettings()
     config = uvicorn.Config(
         app,
-        http=guarded(limits or ConnectionSettings()),
+        http=guarded(limits),
+        timeout_keep_alive=limits.keep_alive,
         lifespan="auto",
         log_config=None,
         server_header=False,

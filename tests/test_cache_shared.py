@@ -179,6 +179,7 @@ async def test_an_entry_that_is_not_what_it_should_be_is_ignored(two: list[Worke
     await raw.set(NAME, data)
     assert await one.names("A") == {"A": "A v1"}
     stored = await raw.get(NAME)
+    assert isinstance(stored, bytes)
     assert codec.decode(stored, NAME, Item)[1].name == "A v1", "and written over"
 
 

@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -54,11 +53,9 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def data_dir(sandbox: Sandbox, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def data_dir(sandbox: Sandbox, tmp_path: Path) -> Path:
     """A data folder in which the sandbox's data is built already."""
-    assert request.config.cache is not None
-    built = request.config.cache.mkdir("sandbox") / datetime.now(UTC).date().isoformat()
-    (tmp_path / "sandbox").symlink_to(built)
+    (tmp_path / "sandbox").symlink_to(sandbox.data_dir)
     return tmp_path
 
 

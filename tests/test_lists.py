@@ -26,8 +26,8 @@ LISTS = {
 }
 """How fifty rows of a type are reached; `%s` is the edge."""
 
-NO_LISTS = {"Viewer", "PromisePart"}
-"""There is one caller, and a promise has at most one part for each warehouse and day."""
+NO_LISTS = {"Viewer", "PromisePart", "Freshness"}
+"""There is one caller, a promise has at most one part for each warehouse and day, and an age is read from the clock."""
 
 ARGUMENTS = {
     ("Customer", "orders"): "(first: 1)",
