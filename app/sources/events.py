@@ -1,0 +1,163 @@
+"""The event log: what the gateway learned, in the order it learned it, so that nothing is lost or comes twice.
+
+    source ──> notice ──(a worker reads the thing again)──> update ──> subscribers, endpoints, `changes`
+
+A *notice* says that there is something new about a shipment, an order or an item's stock; it is what a webhook or a
+change feed brings. An *update* is the fact that such a thing was read again and had changed. Updates have a place in
+the log, the *cursor*, which means the same in every worker and after every restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from app.sources.changes import ChangeKind
+from app.sources.common import Record
+
+
+class Notice(Record):
+    """Something is new about a thing. `id` is the source's own event id, or a digest of the content where it has none:
+    the same id of the same source is one notice. `key` is the thing's key in the source. `at` is when it happened as
+    the source says; `sequence` the source's own count of its events, where it has one."""
+
+    source: str
+    id: str
+    kind: ChangeKind
+    key: str
+    at: datetime | None = None
+    received_at: datetime
+    sequence: int | None = None
+    raw_code: str | None = None
+    deleted: bool = False
+
+
+class Taken(Record):
+    """A notice that a worker works on. `place` is its place among notices; `attempts` counts this one too."""
+
+    place: str
+    notice: Notice
+    attempts: int
+
+
+class Dead(Record):
+    """A notice that was given up, and why."""
+
+    place: str
+    notice: Notice
+    attempts: int
+    cause: str
+    at: datetime
+
+
+class Update(Record):
+    """A thing changed. `key` is its key in the source; `node_id` its id in the graph. `customer`, `orders` and
+    `tracking_number` are what subscribers find it by. `status` and `raw_code` are what it came to, `digest` stands for
+    all that subscribers can see of it: where it is the same as before, nothing has changed."""
+
+    kind: ChangeKind
+    source: str
+    key: str
+    node_id: str
+    at: datetime | None = None
+    recorded_at: datetime
+    customer: str | None = None
+    orders: tuple[str, ...] = ()
+    tracking_number: str | None = None
+    status: str | None = None
+    raw_code: str | None = None
+    digest: str | None = None
+    deleted: bool = False
+
+
+class Recorded(Record):
+    """An update in its place. Reading on after `cursor` brings what came after it."""
+
+    cursor: str
+    update: Update
+
+
+class Page(Record):
+    """Updates in order. `cursor` is the place after the last of them, or where reading began. Where updates between
+    the place asked for and the oldest that is kept are gone, `lost` says why, and the page begins with the oldest."""
+
+    entries: tuple[Recorded, ...] = ()
+    cursor: str
+    lost: str | None = None
+
+
+class EventLog(Protocol):
+    """Where events are kept. Each method is one atomic step that is durable when it returns; StoreUnavailable where
+    that cannot be said."""
+
+    async def note(self, notices: Sequence[Notice]) -> Sequence[bool]:
+        """Append notices; for each whether it is new. One that is known already, by source and id, is left out."""
+        ...
+
+    async def take(self, worker: str, most: int, lease: float) -> Sequence[Taken]:
+        """Up to `most` notices for a worker to work on, oldest first, for `lease` seconds: then another may take them.
+        Of one thing (source, kind, key) no two workers have notices at once."""
+        ...
+
+    async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
+        """Append what came of notices, and be done with these. Nothing is appended where another worker has done so in
+        the meantime."""
+        ...
+
+    async def postpone(self, taken: Taken, cause: str, seconds: float) -> None:
+        """Try a notice again later, and not before."""
+        ...
+
+    async def bury(self, taken: Taken, cause: str) -> None:
+        """Give a notice up. It stays among the dead until it is replayed or trimmed."""
+        ...
+
+    async def dead(self, most: int = 100) -> Sequence[Dead]:
+        """Notices that were given up, newest first."""
+        ...
+
+    async def replay(self, places: Sequence[str] | None = None) -> int:
+        """Let dead notices be taken again, all by default; how many."""
+        ...
+
+    async def latest(self, kind: ChangeKind, source: str, key: str) -> Update | None:
+        """The last update of a thing, while it is kept."""
+        ...
+
+    async def end(self) -> str:
+        """The cursor after the newest update."""
+        ...
+
+    async def read(self, after: str, most: int = 500) -> Page:
+        """Updates after a cursor. Raises InvalidCursor for what is none of this log's kind."""
+        ...
+
+    async def wait(self, after: str, seconds: float) -> None:
+        """Return as soon as there may be updates after a cursor, of whichever worker; at the latest after so long."""
+        ...
+
+    async def follows(self, first: str, second: str) -> bool:
+        """Whether the second cursor's place is after the first's."""
+        ...
+
+    async def place(self, name: str) -> str | None:
+        """A reader's own place as it was kept last: a source's cursor, or an endpoint's."""
+        ...
+
+    async def keep_place(self, name: str, cursor: str) -> None:
+        """Keep a reader's place."""
+        ...
+
+    async def lead(self, name: str, worker: str, lease: float) -> bool:
+        """Whether this worker does what one worker does for all, such as polling a source, for the next `lease`
+        seconds."""
+        ...
+
+    async def trim(self) -> int:
+        """Drop what is older or more than the configured retention; how many updates went."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+        ...
