@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -66,14 +67,48 @@ def demo(
 @app.command()
 def serve(config: Config = None) -> None:
     """Serve the configured graph."""
+    from app.telemetry import log
+
+    settings = _settings_of_server(config)
+    server = settings.server
+    if server.workers > 1:
+        from app.edge.listening import listen
+        from app.workers.supervisor import supervise
+
+        raise typer.Exit(supervise(settings, config, listen(settings)))
     from app.server import run
+
+    _stop_on_term()
+    run(settings, started=lambda: log.info("serving", host=server.host, port=server.port))
+
+
+@app.command(hidden=True)
+def worker(
+    seat: Annotated[int, typer.Option(help="Which of the workers this is.")],
+    of: Annotated[int, typer.Option(help="How many there are.")],
+    folder: Annotated[Path, typer.Option(help="Where workers tell each other their metrics.")],
+    listener: Annotated[int, typer.Option(help="The descriptor of the listening socket.")],
+    control: Annotated[int, typer.Option(help="The descriptor of the socket to the supervisor.")],
+    config: Config = None,
+) -> None:
+    """Serve as one of several workers; `serve` starts them."""
+    from app.server import run_worker
+    from app.workers.seat import Seat
+
+    settings = _settings_of_server(config)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # A terminal's end, or a word to the supervisor.
+    _stop_on_term()
+    run_worker(settings, Seat(seat, socket.socket(fileno=control), folder), of, socket.socket(fileno=listener))
+
+
+def _settings_of_server(config: Path | None) -> Settings:
+    """The settings, with logs as they say."""
     from app.settings import credentials_of, load
-    from app.telemetry import configure_logs, log
+    from app.telemetry import configure_logs
 
     settings = load(config)
     configure_logs(form=settings.log.format, level=settings.log.level, stream=sys.stdout, hide=credentials_of(settings))
-    _stop_on_term()
-    run(settings, started=lambda: log.info("serving", host=settings.server.host, port=settings.server.port))
+    return settings
 
 
 @app.command()

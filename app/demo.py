@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from app.auth.demo import demo_auth, issue_demo_token
 from app.auth.principal import UNRESTRICTED, Role
+from app.edge.listening import listen
 from app.errors import ConfigurationError
 from app.settings import (
     Domain,
@@ -88,8 +89,6 @@ CUSTOMER = "CUST-0001"
 
 def demo(port: int, data_dir: Path, backends: Backends) -> None:
     """Serve the demo until Ctrl-C."""
-    from app.server import listen  # the gateway's modules take longest to import: only once it is sure to start
-
     server = ServerSettings(port=port, graceful_shutdown=2)
     listener = listen(Settings(server=server))
     auth = demo_auth(data_dir)

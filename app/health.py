@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.errors import TradegraphError
-from app.telemetry import begin, log, metrics_text
+from app.telemetry import begin, log
 
 Ping = Callable[[], Awaitable[Mapping[str, TradegraphError | None]]]
 Held = Callable[[], Mapping[str, Sequence[str]]]
@@ -64,8 +64,8 @@ class Readiness:
         return state
 
 
-def health_routes(readiness: Readiness) -> list[Route]:
-    """/livez, /readyz and /metrics."""
+def health_routes(readiness: Readiness, text: Callable[[], Awaitable[bytes]]) -> list[Route]:
+    """/livez, /readyz and /metrics, whose text is given."""
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)
@@ -75,6 +75,6 @@ def health_routes(readiness: Readiness) -> list[Route]:
         return JSONResponse(answer, status_code=200 if answer["status"] == "ready" else 503, headers=NO_STORE)
 
     async def metrics(_: Request) -> Response:
-        return Response(metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8", headers=NO_STORE)
+        return Response(await text(), media_type="text/plain; version=0.0.4; charset=utf-8", headers=NO_STORE)
 
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]

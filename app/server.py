@@ -7,7 +7,7 @@ import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from app.auth.principal import Principal, Role
 from app.edge.answers import not_served
 from app.edge.boundary import Boundary
 from app.edge.connection import guarded
+from app.edge.listening import listen
 from app.endpoint.accounting import Accounting
 from app.endpoint.admission import LimitedAdmission
 from app.endpoint.budgets import Budgets, MemoryBudgets
@@ -50,7 +51,9 @@ from app.sources.common import utc_now
 from app.sources.model import Assumptions
 from app.sources.stores import connect_documents
 from app.sources.stores.redis_store import connect
-from app.telemetry import SpanExport, watch_loop
+from app.telemetry import SpanExport, metrics_text, watch_loop
+from app.workers.seat import Seat
+from app.workers.shares import share_of
 
 WARM_UP = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
@@ -61,8 +64,9 @@ COLLECT_AFTER = (20_000, 20, 50)
 MAY_EXPLAIN = frozenset({Role.OPERATIONS, Role.ADMIN})
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Starlette:
-    """The gateway for these settings. Connects to nothing yet; raises ConfigurationError for what cannot work."""
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, seat: Seat | None = None) -> Starlette:
+    """The gateway for these settings, in its seat if it is one of several workers. Connects to nothing yet; raises
+    ConfigurationError for what cannot work."""
     schema = build_schema()
     policy = policy_of(schema)
     authentication = Authentication(settings)
@@ -115,7 +119,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         if trail is not None:
             trail.start()
         try:
-            async with exporting(export), watching():
+            async with exporting(export), watching(), seat.taken() if seat else nullcontext():
                 with move_on_after(WARM_UP):
                     await asyncio.gather(sources.warm(), authentication.warm())
                 yield
@@ -130,12 +134,17 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", sockets),
-        *health_routes(Readiness(sources.ping, masters(settings), sources.held)),
+        *health_routes(Readiness(sources.ping, masters(settings), sources.held), seat.metrics if seat else own_metrics),
         *(ide_routes() if settings.ide else []),
     ]
     return Gateway(
         endpoint, settings.server, routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_served}
     )
+
+
+async def own_metrics() -> bytes:
+    """The metrics of this process."""
+    return metrics_text()
 
 
 def make_budgets(settings: Settings) -> Budgets:
@@ -279,32 +288,22 @@ def tls_context(tls: TLSSettings) -> ssl.SSLContext | None:
     return context
 
 
-def listen(settings: Settings) -> socket.socket:
-    """Take the configured address before anything else is started."""
-    host, port = settings.server.host, settings.server.port
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except socket.gaierror:
-        raise ConfigurationError("server.host", host, "is no address of this machine, such as 127.0.0.1") from None
-    except OSError as error:
-        cure = f"cannot listen on {host}:{port} ({error.strerror}); stop what does, or choose another port"
-        raise ConfigurationError("server.port", port, cure) from None
-    listener.set_inheritable(True)
-    return listener
-
-
 def run(
     settings: Settings, *, started: Callable[[], None] = lambda: None, listener: socket.socket | None = None
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises ConfigurationError before anything is served."""
-    app = create_app(settings)
+    _serve(settings, create_app(settings), started, listener or listen(settings))
+
+
+def run_worker(settings: Settings, seat: Seat, workers: int, listener: socket.socket) -> None:
+    """Serve as one of so many workers."""
+    _serve(settings, create_app(share_of(settings, workers), seat=seat), seat.ready, listener)
+
+
+def _serve(settings: Settings, app: Starlette, started: Callable[[], None], listener: socket.socket) -> None:
     if settings.audit.enabled:
         opened(settings.data_dir / FILE).close()  # A gateway that cannot keep its audit does not start.
     gc.collect()
     gc.freeze()  # What is there now stays: the schema, the modules.
     gc.set_threshold(*COLLECT_AFTER)
-    make_server(settings, app, started).run(sockets=[listener or listen(settings)])
+    make_server(settings, app, started).run(sockets=[listener])

@@ -24,8 +24,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from app.edge.boundary import Boundary
+from app.edge.listening import listen
 from app.errors import ConfigurationError
-from app.server import listen, make_server, tls_context
+from app.server import make_server, tls_context
 from app.settings import ServerSettings, Settings, TLSSettings
 from tests.certificates import certificate
 

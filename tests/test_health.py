@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from app.errors import SourceTimeout, SourceUnavailable, TradegraphError
 from app.health import Readiness, health_routes
+from app.server import own_metrics
 from app.telemetry import backend_call
 from tests.serving import serving
 
@@ -43,7 +44,7 @@ class Clock:
 @asynccontextmanager
 async def health(readiness: Readiness) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        serving(Starlette(routes=health_routes(readiness))) as url,
+        serving(Starlette(routes=health_routes(readiness, own_metrics))) as url,
         httpx.AsyncClient(base_url=url) as client,
     ):
         yield client

@@ -29,6 +29,10 @@ LINGER = 2.0
 SLOWEST_READER = 512
 """Bytes a second that a client must at least take of an answer."""
 
+DRAIN = 1.0
+"""Seconds for which a stopping gateway keeps a connection on which nothing is asked: what its client is just sending is
+still answered."""
+
 PIPELINED = 16
 """Requests that may wait on one connection for the answer of an earlier one."""
 
@@ -55,6 +59,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._writing: TimerHandle | None = None
         self._fed = 0  # bytes since something of the request was last complete
         self._deaf = False  # whatever still comes is not listened to
+        self._last = False  # what is asked now is the last on this connection
         self._problem: type[EdgeRefusal] = MalformedHTTP
 
     # The transport's side
@@ -96,6 +101,15 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
         self._stop_writing_timer()
 
+    def shutdown(self) -> None:
+        """Answer one request more at most. A client that learns of the end by its answer loses nothing; one that is
+        cut off while it sends cannot know whether it may send again."""
+        self._last = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(DRAIN, self._close_if_silent)
+        else:
+            self.cycle.keep_alive = False
+
     def handle_websocket_upgrade(self) -> None:
         """From here on the connection is that of another protocol, with limits of its own."""
         self._wait_for(None)
@@ -120,6 +134,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.scope["headers"] = list(self.headers)
         super().on_headers_complete()
         self._phase, self._fed = BODY, 0
+        if self._last and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Some of its body is there."""
@@ -193,6 +209,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if what is not None:
             limit = self._limits.header_timeout if what is HEADERS else self._limits.body_timeout
             self._reading = self.loop.call_later(limit, self._too_slow)
+
+    def _close_if_silent(self) -> None:
+        if self._phase is None and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
 
     def _too_slow(self) -> None:
         self._reading = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -33,8 +33,8 @@ class TLSSettings(Section):
 
 
 class ServerSettings(Section):
-    """How the gateway listens. `request_timeout` bounds each operation, `graceful_shutdown` the wait for open ones,
-    `max_in_flight` how many run at once.
+    """How the gateway listens, and with how many `workers`, each a process. `request_timeout` bounds each operation,
+    `graceful_shutdown` the wait for open ones, `max_in_flight` how many run at once in a worker.
 
     `allowed_hosts` are names that a `Host` header may have, any if empty; `allowed_origins` pages of other hosts that
     a browser may ask from; `trusted_proxies` addresses or networks whose `X-Forwarded-*` are believed;
@@ -43,7 +43,7 @@ class ServerSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    workers: Literal[1] = 1
+    workers: int = Field(default=1, ge=1, le=64)
     max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=64 * 1024 * 1024)
     max_tokens: int = Field(default=3_000, ge=100, le=100_000)
     request_timeout: float = Field(default=10.0, gt=0, le=300)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.telemetry.logs import configure_logs, log, report
+from app.telemetry.merging import merged_metrics
 from app.telemetry.otlp import SpanExport
 from app.telemetry.registry import (
     Metrics,
@@ -50,6 +51,7 @@ __all__ = [
     "disagreement",
     "limit_met",
     "log",
+    "merged_metrics",
     "metrics",
     "metrics_text",
     "new_id",

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
-import socket
-import sys
 import time
 from collections import Counter
-from typing import Any
 
 import httpx
 import pytest
 
 from app.auth.principal import Role
-from app.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.sandbox import Sandbox
 from app.settings import BudgetSettings, ServerSettings
-from tests.gateway import AUTH, CSR, Graph, gateway, signed
+from tests.gateway import CSR, Graph, gateway, signed
+from tests.processes import UNLIMITED, serve, served
 
 ORDER = '{ order(by: {number: "SO-100040"}) { number status } }'
-UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 FREE = BudgetSettings(mode="measure")
 
 
@@ -113,65 +107,18 @@ async def test_no_customer_sees_another_ones_rows(dated_sandbox: Sandbox, live: 
     assert set(outcomes) <= {"seen", "SOURCE_UNAVAILABLE", "SOURCE_THROTTLED", "SOURCE_TIMEOUT", "DEADLINE_EXCEEDED"}
 
 
-def served(sandbox: Sandbox, port: int) -> dict[str, str]:
-    """The environment of a gateway of its own over the sandbox."""
-    sources: dict[str, Any] = {}
-    for name, source in sandbox_sources(sandbox.urls, sandbox.token).items():
-        given = source.model_dump(mode="json", exclude_unset=True)
-        sources[name] = given | {"credentials": {"token": sandbox.token}}
-    assert AUTH.secret is not None
-    return os.environ | {
-        "TRADEGRAPH_SERVER": json.dumps({"port": port, "graceful_shutdown": 10}),
-        "TRADEGRAPH_AUTH": json.dumps(
-            {
-                "issuer": AUTH.issuer,
-                "audience": AUTH.audience,
-                "algorithms": ["HS256"],
-                "secret": AUTH.secret.get_secret_value(),
-            }
-        ),
-        "TRADEGRAPH_DEMO": "true",
-        "TRADEGRAPH_SOURCES": json.dumps(sources),
-        "TRADEGRAPH_DOMAINS": SANDBOX_DOMAINS.model_dump_json(exclude_none=True),
-    }
-
-
-async def answering(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
-    for _ in range(300):
-        assert process.returncode is None
-        try:
-            await client.get("/livez")
-        except httpx.TransportError:
-            await asyncio.sleep(0.1)
-        else:
-            return
-    raise TimeoutError("the gateway did not start")
-
-
 @pytest.mark.timeout(90)
 async def test_term_under_load_loses_no_request_that_has_begun(dated_sandbox: Sandbox, graph: Graph, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app.cli", "serve", env=served(dated_sandbox, port)
-        | {"TRADEGRAPH_DATA_DIR": str(tmp_path)}, stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=UNLIMITED, timeout=30) as client:
-            await answering(client, process)
+    async with serve(served(dated_sandbox, data_dir=tmp_path)) as running:
+        async with running.client() as client:
             await post(client, ORDER, CSR)
             await graph.turn("erp", delayMs=700)
             begun = [asyncio.create_task(post(client, ORDER, CSR)) for _ in range(40)]
             await asyncio.sleep(0.4)
-            process.send_signal(signal.SIGTERM)
+            running.process.send_signal(signal.SIGTERM)
             answers = await asyncio.gather(*begun)
             with pytest.raises(httpx.TransportError):
                 await client.get("/livez")
         assert {response.status_code for response, _ in answers} == {200}
         assert all(response.json()["data"]["order"]["number"] == "SO-100040" for response, _ in answers)
-        assert await asyncio.wait_for(process.wait(), 10) in {0, -signal.SIGTERM, 143}
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        assert await asyncio.wait_for(running.process.wait(), 10) in {0, -signal.SIGTERM, 143}

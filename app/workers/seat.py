@@ -1,0 +1,93 @@
+"""A worker's place beside others: it says when it answers, ends when nobody supervises it any more, and tells the
+others its metrics, so that whoever is asked for them has those of all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.telemetry import merged_metrics, metrics_text
+
+READY = b"\n"
+PATIENCE = 1.0
+"""Seconds for another worker's metrics; one that hangs is left out."""
+
+
+@dataclass
+class Seat:
+    """The place `number`. `control` leads to the supervisor; in `folder` lies a socket of each worker."""
+
+    number: int
+    control: socket.socket
+    folder: Path
+    _path: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        # The later one of two, of which one takes the other's place, has the greater name.
+        self._path = self.folder / f"{self.number}-{time.time_ns()}"
+
+    def ready(self) -> None:
+        """Say that this worker answers."""
+        with suppress(OSError):
+            self.control.send(READY)
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Tell metrics, and watch for the supervisor's end, as long as this lasts."""
+        loop = asyncio.get_running_loop()
+        self.control.setblocking(False)
+        loop.add_reader(self.control, self._left_alone)
+        server = await asyncio.start_unix_server(_tell, self._path)
+        try:
+            yield
+        finally:
+            loop.remove_reader(self.control)
+            server.close()
+            _forget(self._path)
+
+    async def metrics(self) -> bytes:
+        """The metrics of all workers, in Prometheus' text format, each sample with its worker's number."""
+        newest = {path.name.partition("-")[0]: path for path in sorted(self.folder.iterdir()) if path.is_socket()}
+        newest[str(self.number)] = self._path
+        numbers = sorted(newest, key=int)
+        texts = await asyncio.gather(*(self._text(newest[number]) for number in numbers))
+        return merged_metrics({number: text for number, text in zip(numbers, texts, strict=True) if text})
+
+    async def _text(self, path: Path) -> bytes:
+        if path == self._path:
+            return metrics_text()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                reader, writer = await asyncio.open_unix_connection(path)
+                try:
+                    return await reader.read(-1)
+                finally:
+                    writer.close()
+        except ConnectionRefusedError:  # It was killed.
+            _forget(path)
+        except (OSError, TimeoutError):
+            pass
+        return b""
+
+    def _left_alone(self) -> None:
+        """The supervisor says nothing: what can be read is its end."""
+        asyncio.get_running_loop().remove_reader(self.control)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+async def _tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        writer.write(metrics_text())
+        await writer.drain()
+    writer.close()

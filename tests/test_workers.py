@@ -1,0 +1,197 @@
+"""Several workers that are one gateway: they are kept running, replaced without a loss, and share what they may."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.errors import ConfigurationError
+from app.sandbox import Sandbox
+from app.settings import Settings, SourceSettings
+from app.telemetry import merged_metrics
+from app.workers.shares import share_of
+from tests.gateway import CSR, Graph
+from tests.processes import Running, serve, served
+
+pytestmark = pytest.mark.timeout(120)
+
+WORKERS = 4
+ITEM = {"query": '{ item(by: {sku: "SKU-0001"}) { sku name } }'}
+MEASURED = {"budgets": {"mode": "measure"}, "audit": {"enabled": True}}
+
+
+@asynccontextmanager
+async def workers(sandbox: Sandbox, folder: Path, count: int = 2, **sections: Any) -> AsyncIterator[Running]:
+    environment = served(sandbox, data_dir=folder, server={"workers": count}, **{**MEASURED, **sections})
+    async with serve(environment) as running:
+        yield running
+
+
+def sharing(url: str) -> dict[str, Any]:
+    return {
+        "redis": {"url": url},
+        "cache": {"store": "redis", "poll": 0},
+        "budgets": {"mode": "measure", "store": "redis"},
+    }
+
+
+async def ask(client: httpx.AsyncClient, body: Any = ITEM) -> Any:
+    return (await client.post("/graphql", json=body, headers=CSR)).json()
+
+
+def pids(running: Running) -> dict[int, int]:
+    """The process of each worker that answered last."""
+    return {line["worker"]: line["pid"] for line in running.logged("a worker answers")}
+
+
+async def test_thousand_cold_requests_over_four_workers_make_one_call(
+    graph: Graph, dated_sandbox: Sandbox, redis_url: str, tmp_path: Path
+):
+    async with workers(dated_sandbox, tmp_path, WORKERS, **sharing(redis_url)) as running, running.client() as client:
+        await asyncio.gather(*(client.get("/livez") for _ in range(100)))  # connections are there
+        await graph.forget()
+        await graph.turn("erp", delayMs=300)
+        answers = await asyncio.gather(*(ask(client) for _ in range(1000)))
+        await graph.turn("erp")
+        assert {answer["data"]["item"]["sku"] for answer in answers} == {"SKU-0001"}
+        assert (await graph.requests())["erp"] == 1
+        text = (await client.get("/metrics")).text
+    served_by = re.findall(r'tradegraph_requests_total{worker="(\d)",operation="anonymous",outcome="ok"} (\S+)', text)
+    assert sum(float(count) for _, count in served_by) == 1000
+    assert len(served_by) > 1, "more than one of them answered"
+    assert set(re.findall(r'process_open_fds{worker="(\d)"}', text)) == {"0", "1", "2", "3"}
+
+
+async def test_killed_worker_is_replaced_and_the_others_go_on(dated_sandbox: Sandbox, tmp_path: Path):
+    async with workers(dated_sandbox, tmp_path) as running, running.client() as client:
+        before = pids(running)
+        os.kill(before[0], signal.SIGKILL)
+        for _ in range(20):  # on connections of their own, which the other one takes
+            async with running.client() as other:
+                assert (await ask(other))["data"]["item"]["sku"] == "SKU-0001"
+        (ended,) = await running.logs_until("a worker ended")
+        assert (ended["worker"], ended["pid"], ended["exit_code"]) == (0, before[0], -signal.SIGKILL)
+        await running.logs_until("a worker answers", 3)
+        assert pids(running).keys() == {0, 1}
+        assert pids(running)[0] != before[0]
+        text = (await client.get("/metrics")).text
+    assert set(re.findall(r'process_open_fds{worker="(\d)"}', text)) == {"0", "1"}
+    assert text.count('process_open_fds{worker="0"}') == 1
+
+
+async def test_workers_are_replaced_on_hup_without_losing_a_request(
+    graph: Graph, dated_sandbox: Sandbox, tmp_path: Path
+):
+    async with workers(dated_sandbox, tmp_path) as running, running.client() as client:
+        before = pids(running)
+        done = asyncio.Event()
+        outcomes: Counter[Any] = Counter()
+
+        async def load() -> None:
+            while not done.is_set():
+                answer = await ask(client)
+                outcomes[answer["data"]["item"]["sku"]] += 1
+                await asyncio.sleep(0.02)
+
+        loads = [asyncio.create_task(load()) for _ in range(8)]
+        running.process.send_signal(signal.SIGHUP)
+        await running.logs_until("workers were replaced")
+        done.set()
+        await asyncio.gather(*loads)
+        assert set(pids(running).values()).isdisjoint(before.values())
+        assert running.logged("a worker ended") == []
+    assert outcomes.keys() == {"SKU-0001"}
+    assert outcomes["SKU-0001"] > 50
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_workers_end_with_their_supervisor_however_it_ends(dated_sandbox: Sandbox, tmp_path: Path):
+    async with workers(dated_sandbox, tmp_path) as running:
+        started = list(pids(running).values())
+        running.process.kill()
+        await running.process.wait()
+        await until(lambda: not any(map(alive, started)))
+
+
+async def test_term_ends_all_once_they_have_answered(graph: Graph, dated_sandbox: Sandbox, tmp_path: Path):
+    async with workers(dated_sandbox, tmp_path) as running:
+        started = list(pids(running).values())
+        async with running.client() as client:
+            await graph.turn("erp", delayMs=700)
+            begun = [asyncio.create_task(ask(client)) for _ in range(40)]
+            await asyncio.sleep(0.4)
+            running.process.send_signal(signal.SIGTERM)
+            answers = await asyncio.gather(*begun)
+        assert {answer["data"]["item"]["sku"] for answer in answers} == {"SKU-0001"}
+        assert await asyncio.wait_for(running.process.wait(), 20) == 0
+        assert not any(map(alive, started))
+
+
+async def test_new_worker_that_does_not_start_leaves_the_old_ones(dated_sandbox: Sandbox, tmp_path: Path):
+    config = tmp_path / "tradegraph.toml"
+    config.write_text("")
+    environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 2}, **MEASURED)
+    async with serve(environment | {"TRADEGRAPH_CONFIG": str(config)}) as running, running.client() as client:
+        before = pids(running)
+        config.write_text("engine = 'steam'\n")
+        running.process.send_signal(signal.SIGHUP)
+        (told,) = await running.logs_until("workers are not replaced: a new one did not start")
+        assert told["exit_code"] == 2
+        assert pids(running) == before
+        assert (await ask(client))["data"]["item"]["sku"] == "SKU-0001"
+
+
+async def test_wrong_setting_is_told_once_and_stops_the_start(dated_sandbox: Sandbox, tmp_path: Path):
+    environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 3})
+    few = environment["TRADEGRAPH_SOURCES"].replace('"concurrency": 64', '"concurrency": 2')
+    with pytest.raises(AssertionError):
+        async with serve(environment | {"TRADEGRAPH_SOURCES": few}):
+            pass
+    said = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("tradegraph:")]
+    wrong = "sources.erp.concurrency = 2: is fewer than the 3 workers, each of which needs a place"
+    assert said == [f"tradegraph: {wrong}; raise it, or lower server.workers"]
+
+
+def test_worker_has_its_part_of_what_a_source_bears():
+    source = SourceSettings(vendor="rest", base_url="http://127.0.0.1", concurrency=10, limits={"rate": 6, "burst": 10})  # type: ignore[arg-type]
+    part = share_of(Settings(sources={"erp": source}), 4).sources["erp"]
+    assert (part.concurrency, part.limits.rate, part.limits.burst) == (2, 1.5, 2)
+    with pytest.raises(ConfigurationError, match=r"sources\.erp\.concurrency"):
+        share_of(Settings(sources={"erp": source}), 11)
+
+
+def test_metrics_of_workers_are_one_text():
+    one = b'# HELP a_total Of a.\n# TYPE a_total counter\na_total 1.0\n# HELP b Of b.\n# TYPE b gauge\nb{x="{ y"} 2.0\n'
+    two = b"# HELP a_total Of a.\n# TYPE a_total counter\na_total 5.0\n"
+    assert merged_metrics({"0": one, "1": two}).decode().splitlines() == [
+        "# HELP a_total Of a.",
+        "# TYPE a_total counter",
+        'a_total{worker="0"} 1.0',
+        'a_total{worker="1"} 5.0',
+        "# HELP b Of b.",
+        "# TYPE b gauge",
+        'b{worker="0",x="{ y"} 2.0',
+    ]
