@@ -48,8 +48,9 @@ from app.settings import ServerSettings, Settings, TelemetrySettings, TLSSetting
 from app.sources import connect_all
 from app.sources.audit_store import FILE, opened, trail_for
 from app.sources.common import utc_now
+from app.sources.event_upkeep import kept_trimmed
 from app.sources.model import Assumptions
-from app.sources.stores import connect_documents
+from app.sources.stores import connect_documents, connect_events
 from app.sources.stores.redis_store import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
 from app.workers.seat import Seat
@@ -71,6 +72,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     policy = policy_of(schema)
     authentication = Authentication(settings)
     sources = connect_all(settings, clock)
+    events = connect_events(settings)
 
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(who, policy.rights(who.roles), sources, clock(), operation.selection)
@@ -119,17 +121,16 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         if trail is not None:
             trail.start()
         try:
-            async with exporting(export), watching(), seat.taken() if seat else nullcontext():
+            async with exporting(export), watching(), kept_trimmed(events), seat.taken() if seat else nullcontext():
                 with move_on_after(WARM_UP):
                     await asyncio.gather(sources.warm(), authentication.warm())
                 yield
         finally:
-            await sources.close()
+            for opened_here in (sources, documents, events, budgets):
+                await opened_here.close()
             await authentication.aclose()
-            await documents.close()
             if trail is not None:
                 await asyncio.to_thread(trail.stop)
-            await budgets.close()
 
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),

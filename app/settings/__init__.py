@@ -15,7 +15,7 @@ from app.settings.observing import LogSettings, TelemetrySettings
 from app.settings.resilience import BreakerSettings, CallerClass, CallerSettings, SourceLimits
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
 from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain
-from app.settings.stores import AuditSettings, DocumentSettings, RedisSettings
+from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, RedisSettings
 from app.settings.whole import Settings, credentials_of
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "DocumentSettings",
     "Domain",
     "DomainSettings",
+    "EventSettings",
     "IssuerSettings",
     "LimitSettings",
     "LogSettings",

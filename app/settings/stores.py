@@ -1,4 +1,4 @@
-"""What the gateway keeps, and where: `[audit]`, `[redis]`, `[documents]`."""
+"""What the gateway keeps, and where: `[audit]`, `[redis]`, `[documents]`, `[events]`."""
 
 from __future__ import annotations
 
@@ -38,3 +38,14 @@ class DocumentSettings(Section):
     trusted_roles: tuple[RoleName, ...] = ("partner",)
     trusted_clients: tuple[str, ...] = ()
     registering_clients: tuple[str, ...] = ()
+
+
+class EventSettings(Section):
+    """The event log: in `events.sqlite` under `data_dir`, or in Redis. Updates go after `keep_days`, or before, when
+    there are more than `keep_updates` of them or they take more than `keep_megabytes`. Who has not read them by then is
+    told so. The ids by which a source's event is known again are kept for `keep_days`."""
+
+    store: Literal["sqlite", "redis"] = "sqlite"
+    keep_days: float = Field(default=7.0, gt=0, le=366)
+    keep_updates: int = Field(default=1_000_000, ge=1)
+    keep_megabytes: int = Field(default=1024, ge=1)

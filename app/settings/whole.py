@@ -16,7 +16,7 @@ from app.settings.observing import LogSettings, TelemetrySettings
 from app.settings.resilience import CallerSettings
 from app.settings.server import ServerSettings
 from app.settings.sources import DomainSettings, Route, SourceSettings
-from app.settings.stores import AuditSettings, DocumentSettings, RedisSettings
+from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, RedisSettings
 
 
 class Settings(Section):
@@ -32,6 +32,7 @@ class Settings(Section):
     redis: RedisSettings = RedisSettings()
     cache: CacheSettings = CacheSettings()
     documents: DocumentSettings = DocumentSettings()
+    events: EventSettings = EventSettings()
     engine: Literal["plan", "reference"] = "plan"
     demo: bool = False
     ide: bool = False

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from app.sources.changes import ChangeKind
@@ -78,13 +79,25 @@ class Recorded(Record):
     update: Update
 
 
+class Loss(StrEnum):
+    """Why updates are gone: they were older, more or larger than what is kept; the place asked for is one of another
+    log, such as one that was deleted; the log was put back to an earlier state and does not know that place."""
+
+    EXPIRED = "EXPIRED"
+    TOO_MANY = "TOO_MANY"
+    TOO_LARGE = "TOO_LARGE"
+    OTHER_LOG = "OTHER_LOG"
+    RESTORED = "RESTORED"
+
+
 class Page(Record):
-    """Updates in order. `cursor` is the place after the last of them, or where reading began. Where updates between
-    the place asked for and the oldest that is kept are gone, `lost` says why, and the page begins with the oldest."""
+    """Updates in order, between the places `start` and `cursor`. `start` is the place asked for. Where updates between
+    that and the oldest that is kept are gone, `lost` says why, and `start` is the place before the oldest."""
 
     entries: tuple[Recorded, ...] = ()
+    start: str
     cursor: str
-    lost: str | None = None
+    lost: Loss | None = None
 
 
 class EventLog(Protocol):
@@ -95,14 +108,19 @@ class EventLog(Protocol):
         """Append notices; for each whether it is new. One that is known already, by source and id, is left out."""
         ...
 
+    async def wait_notices(self, seconds: float) -> None:
+        """Return as soon as there may be notices to take that the last `take` did not see; at the latest after so
+        long. Notices whose lease or postponement ends call nobody."""
+        ...
+
     async def take(self, worker: str, most: int, lease: float) -> Sequence[Taken]:
         """Up to `most` notices for a worker to work on, oldest first, for `lease` seconds: then another may take them.
-        Of one thing (source, kind, key) no two workers have notices at once."""
+        Of one thing (source, kind, key) no two calls have notices at once, even of one worker."""
         ...
 
     async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
-        """Append what came of notices, and be done with these. Nothing is appended where another worker has done so in
-        the meantime."""
+        """Append what came of notices, and be done with these. Nothing is appended, and nothing returned, where one of
+        them was taken by another in the meantime, because the lease ended."""
         ...
 
     async def postpone(self, taken: Taken, cause: str, seconds: float) -> None:

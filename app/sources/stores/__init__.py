@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from app.settings import Settings
+from app.sources.events import EventLog
 from app.sources.stores.documents import DocumentStore
+from app.sources.stores.retention import Retention
 
 
 def connect_documents(settings: Settings) -> DocumentStore:
@@ -16,3 +21,12 @@ def connect_documents(settings: Settings) -> DocumentStore:
     from app.sources.stores.sqlite_documents import SQLiteDocuments
 
     return SQLiteDocuments(settings.data_dir / "documents.sqlite")
+
+
+def connect_events(settings: Settings, *, clock: Callable[[], float] = time.time) -> EventLog:
+    """The configured event log. Nothing is opened before its first use."""
+    events = settings.events
+    keep = Retention(events.keep_days * 86400, events.keep_updates, events.keep_megabytes * 1024 * 1024)
+    from app.sources.stores.sqlite_events import SQLiteEvents
+
+    return SQLiteEvents(settings.data_dir / "events.sqlite", keep, clock=clock)

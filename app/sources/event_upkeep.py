@@ -1,0 +1,38 @@
+"""Keeps the event log within its retention, by one worker for all."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from app.errors import StoreUnavailable
+from app.sources.events import EventLog
+from app.telemetry import log as told
+
+EVERY = 60.0
+"""Seconds between two trimmings."""
+
+
+@asynccontextmanager
+async def kept_trimmed(log: EventLog, every: float = EVERY) -> AsyncIterator[None]:
+    """Trim now and then as long as this lasts, if this worker leads."""
+    trimming = asyncio.create_task(_trim_for_ever(log, every))
+    try:
+        yield
+    finally:
+        trimming.cancel()
+        with suppress(asyncio.CancelledError):
+            await trimming
+
+
+async def _trim_for_ever(log: EventLog, every: float) -> None:
+    worker = secrets.token_hex(8)
+    while True:
+        await asyncio.sleep(every)
+        try:
+            if await log.lead("trim", worker, every * 1.5) and (gone := await log.trim()):
+                told.info("events_trimmed", updates=gone)
+        except StoreUnavailable as error:
+            told.warning("events_not_trimmed", detail=error.detail)

@@ -1,0 +1,242 @@
+"""The event log's tables, and each of its steps in SQL. What writes runs in a transaction of its caller."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from app.sources.changes import ChangeKind
+from app.sources.events import Dead, Loss, Notice, Taken, Update
+from app.sources.stores.retention import Retention
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS log (
+    one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL, updates INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    trimmed INTEGER NOT NULL, lost TEXT
+);
+INSERT OR IGNORE INTO log VALUES (1, randomblob(8), 0, 0, 0, NULL);
+CREATE TABLE IF NOT EXISTS seen (digest TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS seen_at ON seen (at);
+CREATE TABLE IF NOT EXISTS notices (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, thing TEXT NOT NULL, body TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, worker TEXT, until REAL NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS held ON notices (thing) WHERE worker IS NOT NULL;
+CREATE TABLE IF NOT EXISTS dead (
+    place INTEGER PRIMARY KEY, thing TEXT NOT NULL, body TEXT NOT NULL, attempts INTEGER NOT NULL, cause TEXT NOT NULL,
+    at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS updates (position INTEGER PRIMARY KEY, thing TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS updates_of ON updates (thing, position);
+CREATE TABLE IF NOT EXISTS places (name TEXT PRIMARY KEY, cursor TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leads (name TEXT PRIMARY KEY, worker TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+"""
+NOTE = "INSERT INTO notices (thing, body) SELECT value ->> 0, value ->> 1 FROM json_each(?)"
+SEE = "INSERT INTO seen SELECT value, ? FROM json_each(?)"
+SEEN = "SELECT json_group_array(digest) FROM seen WHERE digest IN (SELECT value FROM json_each(?))"
+TAKE = """
+UPDATE notices SET attempts = attempts + 1, worker = :worker, until = :until WHERE place IN (
+    SELECT place FROM notices AS free WHERE until <= :now AND NOT EXISTS (
+        SELECT 1 FROM notices AS other
+        WHERE other.worker IS NOT NULL AND other.until > :now AND other.thing = free.thing
+    ) ORDER BY place LIMIT :most
+) RETURNING place, body, attempts
+"""
+MINE = """
+SELECT count(*) FROM json_each(?) AS mine JOIN notices
+ON notices.place = mine.value ->> 0 AND attempts = mine.value ->> 1 AND worker IS NOT NULL
+"""
+RECORD = "INSERT INTO updates SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
+POSTPONE = "UPDATE notices SET worker = NULL, until = ? WHERE place = ? AND attempts = ? AND worker IS NOT NULL"
+BURY = "INSERT INTO dead SELECT place, thing, body, attempts, ?, ? FROM notices WHERE place = ? AND attempts = ?"
+REPLAY = """
+INSERT INTO notices (thing, body) SELECT thing, body FROM dead
+WHERE ?1 = 'null' OR place IN (SELECT value FROM json_each(?1)) ORDER BY place
+"""
+REPLAYED = "DELETE FROM dead WHERE ?1 = 'null' OR place IN (SELECT value FROM json_each(?1))"
+LEAD = """
+INSERT INTO leads VALUES (:name, :worker, :until) ON CONFLICT (name) DO UPDATE
+SET worker = :worker, until = :until WHERE worker = :worker OR until <= :now
+"""
+PAGE = "SELECT position, body FROM updates WHERE position >= ? ORDER BY position LIMIT ?"
+LATEST = "SELECT body FROM updates WHERE thing = ? ORDER BY position DESC LIMIT 1"
+TRIM_STEP = 5_000
+"""Updates that go in one transaction, so that others do not wait for long."""
+
+
+def digest_of(*parts: str) -> str:
+    """Stands for texts together, whatever is in them."""
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def thing_of(kind: ChangeKind, source: str, key: str) -> str:
+    """Stands for a thing."""
+    return digest_of(source, kind, key)
+
+
+def note(sql: sqlite3.Connection, notices: Sequence[Notice], now: float) -> list[bool]:
+    """Append those that are new; four statements, however many they are."""
+    digests = [digest_of(notice.source, notice.id) for notice in notices]
+    known = set(msgspec.json.decode(sql.execute(SEEN, (_json(digests),)).fetchone()[0], type=list[str]))
+    new: dict[str, Notice] = {}
+    fresh: list[bool] = []
+    for digest, one in zip(digests, notices, strict=True):
+        fresh.append(digest not in known and digest not in new)
+        if fresh[-1]:
+            new[digest] = one
+    if new:
+        rows = [(thing_of(one.kind, one.source, one.key), _json(one)) for one in new.values()]
+        sql.execute(SEE, (now, _json(list(new))))
+        sql.execute(NOTE, (_json(rows),))
+    return fresh
+
+
+def take(sql: sqlite3.Connection, worker: str, most: int, lease: float, now: float) -> list[Taken]:
+    """See `EventLog.take`."""
+    given = {"worker": worker, "until": now + lease, "now": now, "most": most}
+    rows = sorted(sql.execute(TAKE, given).fetchall())
+    return [Taken(place=str(place), notice=_notice(body), attempts=attempts) for place, body, attempts in rows]
+
+
+def record(
+    sql: sqlite3.Connection, taken: Sequence[Taken], updates: Sequence[Update], now: float
+) -> tuple[bytes, list[int]]:
+    """The log's id and the positions of what was appended; none where one of the notices is another's by now."""
+    mine = _json([(int(one.place), one.attempts) for one in taken])
+    log, last = head(sql)
+    if taken and sql.execute(MINE, (mine,)).fetchone()[0] != len(taken):
+        return log, []
+    first = max(last + 1, int(now * 1e6))
+    bodies = [_json(update) for update in updates]
+    rows = [
+        (first + index, thing_of(one.kind, one.source, one.key), body)
+        for index, (one, body) in enumerate(zip(updates, bodies, strict=True))
+    ]
+    sql.execute("DELETE FROM notices WHERE place IN (SELECT value ->> 0 FROM json_each(?))", (mine,))
+    if rows:
+        sql.execute(RECORD, (_json(rows),))
+        size = sum(len(body.encode()) for body in bodies)
+        sql.execute("UPDATE log SET updates = updates + ?, bytes = bytes + ?", (len(rows), size))
+    return log, [position for position, _, _ in rows]
+
+
+def postpone(sql: sqlite3.Connection, taken: Taken, until: float) -> None:
+    """See `EventLog.postpone`."""
+    sql.execute(POSTPONE, (until, int(taken.place), taken.attempts))
+
+
+def bury(sql: sqlite3.Connection, taken: Taken, cause: str, now: float) -> None:
+    """See `EventLog.bury`."""
+    if sql.execute(BURY, (cause, now, int(taken.place), taken.attempts)).rowcount:
+        sql.execute("DELETE FROM notices WHERE place = ?", (int(taken.place),))
+
+
+def dead(sql: sqlite3.Connection, most: int) -> list[Dead]:
+    """See `EventLog.dead`."""
+    rows = sql.execute(
+        "SELECT place, body, attempts, cause, at FROM dead ORDER BY at DESC, place DESC LIMIT ?", (most,)
+    )
+    return [
+        Dead(place=str(place), notice=_notice(body), attempts=attempts, cause=cause, at=datetime.fromtimestamp(at, UTC))
+        for place, body, attempts, cause, at in rows
+    ]
+
+
+def replay(sql: sqlite3.Connection, places: Sequence[str] | None) -> int:
+    """See `EventLog.replay`. They come back in new places, so that nobody who had them before is still believed."""
+    named = _json(None if places is None else [int(place) for place in places if place.isdecimal()])
+    count = sql.execute(REPLAY, (named,)).rowcount
+    sql.execute(REPLAYED, (named,))
+    return count
+
+
+def lead(sql: sqlite3.Connection, name: str, worker: str, lease: float, now: float) -> bool:
+    """See `EventLog.lead`."""
+    given = {"name": name, "worker": worker, "until": now + lease, "now": now}
+    return sql.execute(LEAD, given).rowcount == 1
+
+
+def head(sql: sqlite3.Connection) -> tuple[bytes, int]:
+    """The log's id and the position of its newest update."""
+    log, trimmed, last = sql.execute("SELECT id, trimmed, (SELECT max(position) FROM updates) FROM log").fetchone()
+    return log, max(trimmed, last or 0)
+
+
+def news(sql: sqlite3.Connection) -> tuple[int, int]:
+    """The newest update's position, and the newest notice's place."""
+    (last,) = sql.execute("SELECT coalesce(max(place), 0) FROM notices").fetchone()
+    return head(sql)[1], last
+
+
+def trimmed(sql: sqlite3.Connection) -> tuple[bytes, int, Loss | None]:
+    """The log's id, the position up to which updates are gone, and why."""
+    log, position, lost = sql.execute("SELECT id, trimmed, lost FROM log").fetchone()
+    return log, position, Loss(lost) if lost else None
+
+
+def page(sql: sqlite3.Connection, position: int, most: int) -> list[tuple[int, Update]]:
+    """Updates from a position on, with what is at it."""
+    rows = sql.execute(PAGE, (position, most))
+    return [(at, msgspec.json.decode(body, type=Update)) for at, body in rows]
+
+
+def latest(sql: sqlite3.Connection, kind: ChangeKind, source: str, key: str) -> Update | None:
+    """See `EventLog.latest`."""
+    row = sql.execute(LATEST, (thing_of(kind, source, key),)).fetchone()
+    return None if row is None else msgspec.json.decode(row[0], type=Update)
+
+
+def place(sql: sqlite3.Connection, name: str) -> str | None:
+    """See `EventLog.place`."""
+    row = sql.execute("SELECT cursor FROM places WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0]
+
+
+def keep_place(sql: sqlite3.Connection, name: str, cursor: str) -> None:
+    """See `EventLog.keep_place`."""
+    sql.execute("INSERT OR REPLACE INTO places VALUES (?, ?)", (name, cursor))
+
+
+def trim(sql: sqlite3.Connection, keep: Retention, now: float) -> int:
+    """Drop some of what is too much, oldest first; how many updates went."""
+    oldest = "SELECT position, length(CAST(body AS BLOB)) FROM updates ORDER BY position LIMIT ?"
+    count, size = sql.execute("SELECT updates, bytes FROM log").fetchone()
+    before = int((now - keep.seconds) * 1e6)
+    gone, freed, upto, lost = 0, 0, 0, None
+    for position, length in sql.execute(oldest, (TRIM_STEP,)):
+        why = _why(position < before, count - gone > keep.updates, size - freed > keep.bytes)
+        if why is None:
+            break
+        gone, freed, upto, lost = gone + 1, freed + length, position, why
+    if lost:
+        sql.execute("DELETE FROM updates WHERE position <= ?", (upto,))
+        given = (gone, freed, upto, lost)
+        sql.execute("UPDATE log SET updates = updates - ?, bytes = bytes - ?, trimmed = ?, lost = ?", given)
+    return gone
+
+
+def forget(sql: sqlite3.Connection, before: float) -> None:
+    """Drop what is kept beside the updates, where it is older than they are kept."""
+    sql.execute("DELETE FROM seen WHERE at < ?", (before,))
+    sql.execute("DELETE FROM dead WHERE at < ?", (before,))
+
+
+def _why(old: bool, many: bool, large: bool) -> Loss | None:
+    if old:
+        return Loss.EXPIRED
+    if many:
+        return Loss.TOO_MANY
+    return Loss.TOO_LARGE if large else None
+
+
+def _notice(body: str) -> Notice:
+    return msgspec.json.decode(body, type=Notice)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

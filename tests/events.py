@@ -1,0 +1,23 @@
+"""Notices and updates for tests of the event log and of what is built on it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from app.sources.changes import ChangeKind
+from app.sources.events import Notice, Update
+
+THEN = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
+
+
+def notice(id: str, key: str = "", **changed: Any) -> Notice:
+    """Something is new about a shipment: of its own, unless `key` names it."""
+    given: dict[str, Any] = {"source": "parcels", "kind": ChangeKind.SHIPMENT, "key": key or id, "received_at": THEN}
+    return Notice(id=id, **{**given, **changed})
+
+
+def update(key: str, **changed: Any) -> Update:
+    """A shipment changed."""
+    given: dict[str, Any] = {"source": "parcels", "kind": ChangeKind.SHIPMENT, "recorded_at": THEN}
+    return Update(key=key, node_id=f"node-{key}", **{**given, **changed})
