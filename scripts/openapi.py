@@ -47,7 +47,7 @@ STATUSES = {
 def document() -> dict[str, Any]:
     """The OpenAPI document."""
     kinds = [kind for operation in contract.OPERATIONS for kind in (operation.request, operation.answer) if kind]
-    kinds += [contract.Problem, list[contract.Part], contract.PartAnswer]
+    kinds += [contract.Problem, list[contract.Part], contract.PartAnswer, contract.Events]
     found, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schemas = dict(zip(map(repr, kinds), found, strict=True))
     _tell_statuses(components)
@@ -67,6 +67,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "https://erp.example.com", "description": "The system's own address"}],
         "security": [{"token": []}],
         "paths": dict(sorted(paths.items())),
+        "webhooks": {"changes": {"post": _told(schemas)}},
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {names[name]: schema for name, schema in sorted(components.items())},
@@ -95,6 +96,27 @@ def _batch(schemas: dict[str, Any]) -> dict[str, Any]:
         "summary": "Many reads in one request; one line for each, as it is done",
         "requestBody": _content("The reads", schemas[repr(list[contract.Part])]) | {"required": True},
         "responses": {"200": {"description": "A JSON object a line", "content": lines}, **_problems(schemas)},
+    }
+
+
+def _told(schemas: dict[str, Any]) -> dict[str, Any]:
+    names = {
+        "webhook-id": "What the system calls this webhook; the same when it is sent again",
+        "webhook-timestamp": "When it was sent, in seconds since 1970",
+        "webhook-signature": "`v1,` and the base64 form of the HMAC-SHA256 of `ID.TIMESTAMP.BODY`; several with spaces",
+    }
+    headers = [
+        {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in names.items()
+    ]
+    return {
+        "operationId": "changes_told",
+        "tags": ["changes"],
+        "summary": "Tell the gateway what has changed, signed as Standard Webhooks has it",
+        "security": [],
+        "parameters": headers,
+        "requestBody": _content("The changes", schemas[repr(contract.Events)]) | {"required": True},
+        "responses": {"202": {"description": "Kept; anything but 2xx means that it was not, and may be sent again"}},
     }
 
 

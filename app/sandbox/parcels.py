@@ -17,7 +17,7 @@ _CARRIERS = (
 )
 _HUBS = ("Cleveland, OH", "Harrisburg, PA", "Louisville, KY", "Kansas City, MO", "Salt Lake City, UT", "Memphis, TN")
 _ORIGIN = {"WH-EAST": "Newark, NJ", "WH-CENTRAL": "Columbus, OH", "WH-WEST": "Reno, NV"}
-_TEXT = {
+TEXT = {
     "PENDING": ("LB", "Label created"), "PICKED_UP": ("PU", "Picked up by the carrier"),
     "IN_TRANSIT": ("IT", "Arrived at a hub"), "OUT_FOR_DELIVERY": ("OD", "Out for delivery"),
     "DELIVERED": ("DL", "Delivered"), "DELIVERY_DELAYED": ("DY", "Delayed by weather"),
@@ -58,7 +58,7 @@ def _shipment(
         "shippedAt": calendar.at(sent, "18:20:00" if sent else "03:30:00"),
         "eta": {"promised": calendar.ago(sale.age - 5),
                 "carrier": calendar.ago(sent - days - (2 if status == "DELIVERY_DELAYED" else 0))},
-        "status": status, "rawStatus": _TEXT[status][0],
+        "status": status, "rawStatus": TEXT[status][0],
         "lines": [{"order": sale.number, "lineNumber": line.number, "sku": line.article.sku,
                    "quantity": str(line.shipped or 1)} for line in lines],
         "packages": _packages(lines, tracking, serial), "events": events, "asn": f"ASN-{serial:06d}",
@@ -106,7 +106,7 @@ def _events(
         hop = place * span * len(_CLOCKS) // len(steps)
         age = sent - hop // len(_CLOCKS)
         clock = _CLOCKS[hop % len(_CLOCKS)] if age > 0 else f"0{min(4, place)}:{place * 7 % 60:02d}:00"
-        code, text = _TEXT[step]
+        code, text = TEXT[step]
         at = calendar.at(max(0, age), clock)
         rows.append({"sequence": place + 1, "at": at, "recordedAt": _later(at, 4 + 7 * place % 30), "status": step,
                      "location": where, "description": text, "rawCode": code})  # fmt: skip

@@ -250,22 +250,44 @@ def changes(store: Store, request: contract.ChangesRead) -> bytes:
     if not 1 <= request.limit <= 1000:
         raise BadRequest("limit must be from 1 to 1000")
     if request.since is None:
-        return b'{"changes":[],"cursor":%s,"more":false}' % _encode(_sealed("changes", store.last_change()))
-    (since,) = _opened(request.since, "changes", int)
+        return b'{"changes":[],"cursor":%s,"more":false}' % _encode(_cursor(store, store.last_change()))
+    since = _place(store, request.since)
     rows = store.changes([kind.value for kind in request.kinds], since, request.limit + 1)
     kept = rows[: request.limit]
     more = len(rows) > len(kept)
     last = kept[-1][0] if more else max(since, store.last_change())
     return b'{"changes":[%s],"cursor":%s,"more":%s}' % (
-        b",".join(body for _, body in kept),
-        _encode(_sealed("changes", last)),
+        b",".join(told(store, sequence, body) for sequence, body in kept),
+        _encode(_cursor(store, last)),
         _encode(more),
     )
 
 
+def told(store: Store, sequence: int, body: bytes) -> bytes:
+    """A change as the feed and webhooks tell it."""
+    return b'{"id":"%s-%d","sequence":%d,%s' % (store.run.encode(), sequence, sequence, body[1:])
+
+
 def change_cursor(sequence: int) -> str:
-    """The feed's cursor after a change; 0 is before all."""
+    """The feed's cursor after a change that is in the file; 0 is before all."""
     return _sealed("changes", sequence)
+
+
+def _cursor(store: Store, sequence: int) -> str:
+    """What happens while the sandbox runs is forgotten with its end, and so are the cursors to it."""
+    if sequence <= store.last_stored_change():
+        return change_cursor(sequence)
+    return _sealed("changes", sequence, store.run)
+
+
+def _place(store: Store, cursor: str) -> int:
+    try:
+        (sequence,) = _opened(cursor, "changes", int)
+    except BadCursor:
+        sequence, run = _opened(cursor, "changes", int, str)
+        if run != store.run:
+            raise
+    return sequence
 
 
 READS: dict[str, Read] = {

@@ -1,4 +1,7 @@
-"""One of the sandbox's servers: the `rest` contract over a store, with knobs, a request log and counters."""
+"""One of the sandbox's servers: the `rest` contract over a store, with knobs, a request log and counters.
+
+What is made to happen (`happenings.py`) is told by webhooks (`hooks.py`).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.sandbox.faults import Hang, Reset, abort
+from app.sandbox.happenings import Happenings, Move, NotThere, Step
+from app.sandbox.hooks import Hook, Hooks
 from app.sandbox.knobs import Journal, Knob, Knobs
 from app.sandbox.reads import PORTS, READS, BadCursor, BadRequest, now
 from app.sandbox.store import Store
@@ -63,6 +68,8 @@ class System:
         self.name = name
         self.store = store
         self.knobs = Knobs()
+        self.hooks = Hooks(name)
+        self.happenings = Happenings(store, self.hooks.tell)
         self.journal = Journal()
         self.operations = {
             operation.path: operation for operation in contract.OPERATIONS if operation.port in PORTS[name]
@@ -250,6 +257,43 @@ async def knobs(request: Request) -> Response:
     return Response(_encode(system.knobs.all()), media_type="application/json")
 
 
+async def webhook(request: Request) -> Response:
+    """Show, set or end the webhook."""
+    system: System = request.app.state.system
+    if request.method == "POST":
+        try:
+            await system.hooks.set(msgspec.json.decode(await _body(request), type=Hook))
+        except (BadRequest, msgspec.DecodeError) as error:
+            return _response(problem(400, str(error), "BAD_REQUEST"))
+    elif request.method == "DELETE":
+        await system.hooks.clear()
+    return Response(_encode(system.hooks.state()), media_type="application/json")
+
+
+async def happen(request: Request) -> Response:
+    """Make something happen to a shipment, an order or an item's stock; answers with what it is now."""
+    happenings: Happenings = request.app.state.system.happenings
+    noun, key = request.path_params["noun"], request.path_params["key"]
+    body = await _body(request) or b"{}"
+    try:
+        if noun == "shipments" and request.method == "DELETE":
+            happenings.remove(key)
+            return Response(status_code=204)
+        if noun == "shipments":
+            row = happenings.advance(key, msgspec.json.decode(body, type=Step))
+        elif noun == "orders":
+            row = happenings.move_order(key, msgspec.json.decode(body, type=Move))
+        elif noun == "stock":
+            row = happenings.move_stock(key, msgspec.json.decode(body, type=Move))
+        else:
+            raise NotThere
+    except NotThere:
+        return _response(problem(404, "There is no such thing here"))
+    except (BadRequest, msgspec.DecodeError) as error:
+        return _response(problem(400, str(error), "BAD_REQUEST"))
+    return Response(row, media_type="application/json")
+
+
 async def requests(request: Request) -> Response:
     """The newest reads, or forget them."""
     system: System = request.app.state.system
@@ -296,6 +340,8 @@ def create_app(name: str, store: Store, token: str) -> Starlette:
             Route(contract.BATCH, batch, methods=["POST"]),
             *(Route(operation.path, read, methods=[operation.method]) for operation in system.operations.values()),
             Route("/sandbox/knobs", knobs, methods=["GET", "POST", "DELETE"]),
+            Route("/sandbox/webhook", webhook, methods=["GET", "POST", "DELETE"]),
+            Route("/sandbox/{noun:str}/{key:str}", happen, methods=["POST", "DELETE"]),
             Route("/sandbox/requests", requests, methods=["GET", "DELETE"]),
             Route("/sandbox/counters", counters, methods=["GET", "DELETE"]),
         ],

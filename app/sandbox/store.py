@@ -1,4 +1,7 @@
-"""Reading one of the sandbox's SQLite files: stored JSON by key, joined to answers as bytes."""
+"""Reading one of the sandbox's SQLite files: stored JSON by key, joined to answers as bytes.
+
+What happens while the sandbox runs is kept in memory and laid over what is stored: `happenings.py` makes it.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,32 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from secrets import token_hex
 
 import msgspec
 
 _encode = msgspec.json.Encoder().encode
 
 _BY_KEYS = """
-SELECT k.key, d.body FROM keys k JOIN docs d ON d.n = k.n
+SELECT k.key, k.n, d.body FROM keys k JOIN docs d ON d.n = k.n
 WHERE k.kind = ? AND k.key IN (SELECT value FROM json_each(?)) ORDER BY k.key, k.place, k.n
 """
 _CHANGES = """
 SELECT seq, body FROM changes WHERE seq > ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?
 """
-_BY_KIND = "SELECT d.body FROM keys k JOIN docs d ON d.n = k.n WHERE k.kind = ? ORDER BY k.key"
+_BY_KIND = "SELECT k.n, d.body FROM keys k JOIN docs d ON d.n = k.n WHERE k.kind = ? ORDER BY k.key"
 
 
 class Store:
-    """One system's data, opened read-only. Not for more than one thread."""
+    """One system's data, opened read-only. Not for more than one thread. `run` names what happens while it is open."""
 
     def __init__(self, path: Path, today: date | None = None) -> None:
         self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
         self._db.execute("PRAGMA mmap_size = 268435456")
         self._today = today
+        self._changed: dict[int, bytes | None] = {}
+        self._happened: list[tuple[int, str, bytes]] = []
+        self.run = token_hex(4)
         self.day = date.fromisoformat(self._db.execute("SELECT value FROM meta WHERE name = 'day'").fetchone()[0])
 
     def close(self) -> None:
@@ -41,7 +48,12 @@ class Store:
 
     def rows(self, kind: str, keys: Iterable[str]) -> list[tuple[str, bytes]]:
         """(key, document) of all keys, by key and place."""
-        return self._db.execute(_BY_KEYS, (kind, _json_list(keys))).fetchall()
+        found = self._db.execute(_BY_KEYS, (kind, _json_list(keys))).fetchall()
+        return [(key, body) for key, n, stored in found if (body := self._now(n, stored)) is not None]
+
+    def _now(self, n: int, stored: bytes) -> bytes | None:
+        """A document as it is now; None if it is gone."""
+        return self._changed.get(n, stored) if self._changed else stored
 
     def one(self, kind: str, keys: Iterable[str]) -> dict[str, bytes]:
         """The last document of each key."""
@@ -56,7 +68,17 @@ class Store:
 
     def all(self, kind: str) -> list[bytes]:
         """All documents of a kind, by key."""
-        return [body for (body,) in self._db.execute(_BY_KIND, (kind,))]
+        found = self._db.execute(_BY_KIND, (kind,))
+        return [body for n, stored in found if (body := self._now(n, stored)) is not None]
+
+    def change(self, kind: str, key: str, body: bytes | None) -> None:
+        """From now on the document of a key, by whichever key it is read, is this; None takes it away."""
+        for _, n, _ in self._db.execute(_BY_KEYS, (kind, _json_list([key]))):
+            self._changed[n] = body
+
+    def happen(self, kind: str, body: bytes) -> None:
+        """Append to the feed of changes."""
+        self._happened.append((self.last_change() + 1, kind, body))
 
     def search(
         self,
@@ -72,8 +94,9 @@ class Store:
         where, values = _conditions(kind, words, keys, tag)
         if after is not None:
             where, values = f"{where} AND t.key > ?", [*values, after]
-        query = f"SELECT t.key, d.body FROM texts t JOIN docs d ON d.n = t.n WHERE {where} ORDER BY t.key LIMIT ?"
-        return self._db.execute(query, [*values, limit]).fetchall()
+        query = f"SELECT t.key, t.n, d.body FROM texts t JOIN docs d ON d.n = t.n WHERE {where} ORDER BY t.key LIMIT ?"
+        found = self._db.execute(query, [*values, limit]).fetchall()
+        return [(key, self._now(n, stored) or stored) for key, n, stored in found]
 
     def count(self, kind: str, *, words: str | None, keys: Sequence[str] | None, tag: str | None) -> int:
         """How many documents `search` would find in all."""
@@ -93,7 +116,8 @@ class Store:
             f"SELECT k.place, k.n, d.body FROM keys k JOIN docs d ON d.n = k.n WHERE {where}"
             f" ORDER BY k.place {way}, k.n {way} LIMIT ?"
         )
-        return self._db.execute(query, [*values, limit]).fetchall()
+        found = self._db.execute(query, [*values, limit]).fetchall()
+        return [(place, n, self._now(n, stored) or stored) for place, n, stored in found]
 
     def page_count(self, kind: str, key: str, *, tags: Sequence[str]) -> int:
         """How long a key's list is."""
@@ -102,11 +126,18 @@ class Store:
 
     def changes(self, kinds: Iterable[str], after: int, limit: int) -> list[tuple[int, bytes]]:
         """(sequence, change) after a sequence number."""
-        return self._db.execute(_CHANGES, (after, _json_list(kinds), limit)).fetchall()
+        wanted = set(kinds)
+        found = self._db.execute(_CHANGES, (after, _json_list(wanted), limit)).fetchall()
+        found += [(seq, body) for seq, kind, body in self._happened if seq > after and kind in wanted]
+        return found[:limit]
+
+    def last_stored_change(self) -> int:
+        """The sequence number of the newest change that is in the file."""
+        return self._db.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
 
     def last_change(self) -> int:
         """The newest change's sequence number."""
-        return self._db.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
+        return self._happened[-1][0] if self._happened else self.last_stored_change()
 
 
 def _json_list(keys: Iterable[str]) -> str:

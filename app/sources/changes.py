@@ -22,12 +22,17 @@ class ChangeKind(StrEnum):
 
 
 class Change(Record):
-    """One change. `key` is the thing's business key (customer number, SKU, order code, shipment id)."""
+    """One change. `key` is the thing's business key (customer number, SKU, order code, shipment id). `id` is what the
+    source calls the change, the same however often and by whichever way it is told; `sequence` counts what a source
+    tells, without gaps; `raw_code` is its own word for what happened. A source may have none of these."""
 
     kind: ChangeKind
     key: str
     at: datetime
     deleted: bool = False
+    id: str | None = None
+    sequence: int | None = None
+    raw_code: str | None = None
 
 
 class ChangeSet(Record):

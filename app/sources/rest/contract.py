@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.sources.billing import Invoice, Return
-from app.sources.changes import ChangeKind, ChangeSet
+from app.sources.changes import Change, ChangeKind, ChangeSet
 from app.sources.common import Record
 from app.sources.customers import CreditStatus, Customer, CustomerPart, CustomerQuery
 from app.sources.items import (
@@ -43,6 +43,9 @@ MAX_PARTS = 100
 
 MAX_KEY = 256
 """Characters of a key; a longer one is nobody's."""
+
+MAX_EVENTS = 1000
+"""Changes in one webhook."""
 
 INVALID_CURSOR = "INVALID_CURSOR"
 """The problem's `code` for a cursor that the system did not make."""
@@ -170,6 +173,13 @@ class ChangesRead(Record):
     kinds: tuple[ChangeKind, ...]
     since: str | None = None
     limit: int = 500
+
+
+class Events(Record):
+    """What a system tells by a webhook: changes as the feed has them, in their order. Their `id` is the feed's, so that
+    one that comes both ways is known; their `sequence` goes on by one, over all that is told by webhook."""
+
+    events: tuple[Change, ...]
 
 
 class Part(Record):

@@ -1,0 +1,162 @@
+"""What happens in the sandbox while it runs: shipments go on, orders move, stock changes; each is a change to be told.
+
+None of it is kept: a sandbox that is started anew has its data as it was built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from app.sandbox.parcels import TEXT
+from app.sandbox.reads import BadRequest, told
+from app.sandbox.store import Store
+
+_encode = msgspec.json.Encoder().encode
+
+NEXT = {
+    "PENDING": "PICKED_UP",
+    "PICKED_UP": "IN_TRANSIT",
+    "IN_TRANSIT": "OUT_FOR_DELIVERY",
+    "OUT_FOR_DELIVERY": "DELIVERED",
+    "READY_FOR_PICKUP": "DELIVERED",
+    "PARTIALLY_DELIVERED": "DELIVERED",
+}
+"""What usually comes after; after anything else the goods move on."""
+
+LAST = frozenset({"DELIVERED", "RETURN_TO_SENDER"})
+
+
+class NotThere(LookupError):
+    """Nothing goes by that key."""
+
+
+class Step(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """A step of a shipment; the next usual one if nothing is said. One whose `at` is past is told late: it takes its
+    place among the events, and the newest of these still says where the goods are. With `withdraw` the carrier takes
+    its newest event back instead."""
+
+    status: str | None = None
+    at: datetime | None = None
+    location: str | None = None
+    description: str | None = None
+    raw_code: str | None = None
+    withdraw: bool = False
+
+
+class Move(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """A change of an order's status, or of an item's stock in a warehouse by `delta`."""
+
+    status: str | None = None
+    warehouse: str | None = None
+    delta: Decimal | None = None
+
+
+Noun = Literal["shipments", "orders", "stock"]
+
+
+class Happenings:
+    """Lets things happen in one system; `tell` is given each change as the feed has it."""
+
+    def __init__(self, store: Store, tell: Callable[[int, bytes], None]) -> None:
+        self._store = store
+        self._tell = tell
+
+    def advance(self, id: str, step: Step) -> bytes:
+        """The shipment after a step."""
+        shipment = self._document("shipments.id", id)
+        events = [*shipment["events"]]
+        if step.withdraw:
+            if len(events) < 2:
+                raise BadRequest("the first event cannot be withdrawn")
+            code = events.pop()["rawCode"]
+        else:
+            event = _event(shipment, step)
+            code = event["rawCode"]
+            events.append(event)
+        events.sort(key=lambda one: datetime.fromisoformat(one["at"]))
+        for place, event in enumerate(events, start=1):
+            event["sequence"] = place
+        newest = events[-1]
+        shipment |= {"events": events, "status": newest["status"], "rawStatus": newest["rawCode"], "updatedAt": _now()}
+        if newest["status"] == "DELIVERED":
+            shipment["proofOfDelivery"] = {"signedBy": "Receiving", "at": newest["at"]}
+        else:
+            shipment.pop("proofOfDelivery", None)
+        return self._changed("SHIPMENT", "shipments.id", id, shipment, code)
+
+    def move_order(self, number: str, move: Move) -> bytes:
+        """The order with another status."""
+        if move.status is None:
+            raise BadRequest("give a status")
+        order = self._document("orders.number", number)
+        order |= {"status": move.status, "updatedAt": _now()}
+        return self._changed("ORDER", "orders.number", number, order, move.status)
+
+    def move_stock(self, sku: str, move: Move) -> bytes:
+        """The levels of an item, with more or less of it in a warehouse."""
+        if move.delta is None:
+            raise BadRequest("give a delta")
+        level = self._document("stock", sku)
+        code = move.warehouse or level["positions"][0]["warehouse"]
+        position = next((one for one in level["positions"] if one["warehouse"] == code), None)
+        if position is None:
+            raise BadRequest(f"the item is in no warehouse {code[:40]}")
+        position["onHand"] = str(Decimal(position["onHand"]) + move.delta)
+        return self._changed("STOCK", "stock", sku, level, None)
+
+    def remove(self, id: str) -> None:
+        """Take a shipment away, as if it had never been."""
+        self._document("shipments.id", id)
+        self._store.change("shipments.id", id, None)
+        self._happened("SHIPMENT", id, deleted=True)
+
+    def _document(self, kind: str, key: str) -> dict[str, Any]:
+        found = self._store.one(kind, [key])
+        if key not in found:
+            raise NotThere
+        return msgspec.json.decode(found[key])
+
+    def _changed(self, kind: str, stored: str, key: str, document: dict[str, Any], code: str | None) -> bytes:
+        body = _encode(document)
+        self._store.change(stored, key, body)
+        self._happened(kind, key, **({"rawCode": code} if code else {}))
+        return body
+
+    def _happened(self, kind: str, key: str, **more: object) -> None:
+        change = _encode({"kind": kind, "key": key, "at": _now(), **more})
+        self._store.happen(kind, change)
+        sequence = self._store.last_change()
+        self._tell(sequence, told(self._store, sequence, change))
+
+
+def _event(shipment: dict[str, Any], step: Step) -> dict[str, Any]:
+    status = step.status
+    if status is None:
+        if shipment["status"] in LAST:
+            raise BadRequest("it has arrived: say which status comes now")
+        status = NEXT.get(shipment["status"], "IN_TRANSIT")
+    code, text = TEXT.get(status, (status[:2], status.replace("_", " ").capitalize()))
+    at = step.at or datetime.now(UTC)
+    if at.tzinfo is None:
+        raise BadRequest("give `at` with its zone")
+    return {
+        "at": _text(at),
+        "recordedAt": _now(),
+        "status": status,
+        "location": step.location or shipment["events"][-1].get("location"),
+        "description": step.description or text,
+        "rawCode": step.raw_code or code,
+    }
+
+
+def _now() -> str:
+    return _text(datetime.now(UTC))
+
+
+def _text(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,124 @@
+"""Signed webhooks of one of the sandbox's systems: one try for each change, in order; some are lost if so told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from urllib.parse import urlsplit
+
+import msgspec
+
+from app.errors import TradegraphError
+from app.sandbox.reads import BadRequest
+from app.settings import SourceSettings
+from app.sources.http import HTTPClient
+from app.sources.signatures import secret_bytes, signed_headers
+
+TIME_LIMIT = 5.0
+
+
+class Hook(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """Where changes are told. With several `secrets` each webhook is signed with all of them. The next `lose` are never
+    sent, and of the others a share of `loss_rate`, always the same ones for a `seed`; `twice` sends each two times."""
+
+    url: str
+    secrets: tuple[str, ...]
+    lose: int = 0
+    loss_rate: float = 0.0
+    seed: int = 0
+    twice: bool = False
+
+
+class Told(msgspec.Struct, rename="camel"):
+    """What became of webhooks."""
+
+    accepted: int = 0
+    refused: int = 0
+    lost: int = 0
+
+
+class Hooks:
+    """The webhook of one system, if there is one. Another takes its place, and the counting starts anew."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._sender: Sender | None = None
+
+    async def set(self, hook: Hook) -> None:
+        """Tell changes there from now on."""
+        await self.clear()
+        self._sender = Sender(self._name, hook)
+
+    async def clear(self) -> None:
+        """Tell nobody. What waits to be sent is lost."""
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            await sender.close()
+
+    def tell(self, sequence: int, change: bytes) -> None:
+        """Tell a change, as the feed has it."""
+        if self._sender is not None:
+            self._sender.tell(sequence, change)
+
+    def state(self) -> dict[str, object]:
+        """Where changes are told, and how that went; no secrets."""
+        if self._sender is None:
+            return {"url": None}
+        return {"url": self._sender.hook.url, **msgspec.to_builtins(self._sender.told)}
+
+
+class Sender:
+    """Sends to one address, one after the other."""
+
+    def __init__(self, name: str, hook: Hook) -> None:
+        parts = urlsplit(hook.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise BadRequest("url must be an http or https address")
+        try:
+            self._keys = [secret_bytes(secret) for secret in hook.secrets]
+        except ValueError as error:
+            raise BadRequest(f"a secret {error}") from None
+        if not self._keys:
+            raise BadRequest("give a secret")
+        self.hook = hook
+        self.told = Told()
+        self._path = parts.path or "/"
+        self._left_to_lose = hook.lose
+        self._rng = random.Random(hook.seed)
+        settings = SourceSettings(vendor="rest", base_url=f"{parts.scheme}://{parts.netloc}", timeout=TIME_LIMIT)
+        self._http = HTTPClient(f"{name}-webhook", settings)
+        self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        self._task = asyncio.create_task(self._run())
+
+    def tell(self, sequence: int, change: bytes) -> None:
+        """Send a change, or lose it."""
+        if self._left_to_lose > 0 or self._rng.random() < self.hook.loss_rate:
+            self._left_to_lose = max(self._left_to_lose - 1, 0)
+            self.told.lost += 1
+            return
+        for _ in range(2 if self.hook.twice else 1):
+            self._waiting.put_nowait((f"msg_{sequence}", b'{"events":[%s]}' % change))
+
+    async def close(self) -> None:
+        """Stop."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._http.aclose()
+
+    async def _run(self) -> None:
+        while True:
+            id, body = await self._waiting.get()
+            headers = signed_headers(self._keys, id, int(time.time()), body)
+            try:
+                await self._http.request(
+                    "POST",
+                    self._path,
+                    content=body,
+                    headers={"Content-Type": "application/json", **headers},
+                    call="webhook",
+                    safe=False,
+                )
+                self.told.accepted += 1
+            except TradegraphError:
+                self.told.refused += 1

@@ -1,0 +1,58 @@
+"""Signatures of webhooks as Standard Webhooks has them: https://www.standardwebhooks.com
+
+Signed is `ID.TIMESTAMP.BODY`, with HMAC-SHA256. A sender that changes its secret signs with both for a while, and a
+receiver may have both: one of each that fit is enough.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Iterable
+
+ID = "webhook-id"
+TIMESTAMP = "webhook-timestamp"
+SIGNATURE = "webhook-signature"
+
+PREFIX = "whsec_"
+VERSION = "v1"
+SHORTEST, LONGEST = 24, 64
+"""Bytes that a secret may have."""
+
+MOST = 16
+"""Signatures that are looked at."""
+
+
+def secret_bytes(text: str) -> bytes:
+    """The key in a secret, `whsec_` and base64. ValueError for what is none, without repeating it."""
+    try:
+        key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not SHORTEST <= len(key) <= LONGEST:
+        raise ValueError(f"should be {PREFIX} and the base64 form of {SHORTEST} to {LONGEST} random bytes")
+    return key
+
+
+def signature(key: bytes, id: str, timestamp: int, body: bytes) -> str:
+    """The signature of a body, `v1,BASE64`."""
+    digest = hmac.digest(key, f"{id}.{timestamp}.".encode() + body, "sha256")
+    return f"{VERSION},{base64.b64encode(digest).decode()}"
+
+
+def signed_headers(keys: Iterable[bytes], id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The three headers of a webhook, signed with each of the keys."""
+    signatures = " ".join(signature(key, id, timestamp, body) for key in keys)
+    return {ID: id, TIMESTAMP: str(timestamp), SIGNATURE: signatures}
+
+
+def fits(sent: str, keys: Iterable[bytes], id: str, timestamp: int, body: bytes) -> bool:
+    """Whether one of the signatures in a header is one of these keys'. Takes as long whichever it is."""
+    offered = [one.encode("latin-1", "replace") for one in sent.split(" ")[:MOST] if one.startswith(f"{VERSION},")]
+    found = False
+    for key in keys:
+        expected = signature(key, id, timestamp, body).encode()
+        for one in offered:
+            found |= hmac.compare_digest(one, expected)
+    return found
