@@ -59,7 +59,7 @@ from app.workers.shares import share_of
 WARM_UP = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
 
-COLLECT_AFTER = (20_000, 20, 50)
+COLLECT_AFTER = (100_000, 20, 50)
 """When Python looks for cycles: an answer makes thousands of objects and hardly a cycle."""
 
 MAY_EXPLAIN = frozenset({Role.OPERATIONS, Role.ADMIN})

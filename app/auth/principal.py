@@ -70,6 +70,7 @@ class Principal:
     `client` is the application that asks (a partner's machine, an app of our own); documents and budgets are bound to
     it. It is the subject where the credential names no other. `expires_at` is when the credential ends, in seconds
     since 1970: an answer that goes on beyond it needs a new one. The same caller with a renewed credential is equal.
+    `restricted` callers see rows of their `customers` only.
     """
 
     subject: str
@@ -78,16 +79,13 @@ class Principal:
     tenant: str = "default"
     client: str = ""
     expires_at: float | None = field(default=None, compare=False)
+    restricted: bool = field(init=False, compare=False)
     claims: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "restricted", not self.roles & UNRESTRICTED)  # asked for every row
         if not self.client:
             object.__setattr__(self, "client", self.subject)
-
-    @property
-    def restricted(self) -> bool:
-        """Whether only rows of `customers` exist for this caller."""
-        return not (self.roles & UNRESTRICTED)
 
     @property
     def approved_only(self) -> bool:
