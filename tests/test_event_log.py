@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from app.errors import InvalidCursor
-from app.settings import EventSettings, Settings
+from app.settings import EventSettings, RedisSettings, Settings
 from app.sources.changes import ChangeKind
 from app.sources.event_upkeep import kept_trimmed
 from app.sources.events import EventLog, Loss, Page, Taken
@@ -43,9 +44,12 @@ class Bench:
         return time.time() + self.later
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "redis"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", events=EventSettings(store=request.param))
+    events = EventSettings(store=request.param)
+    if request.param == "sqlite":
+        return Settings(data_dir=tmp_path / "data", events=events)
+    return Settings(events=events, redis=RedisSettings(url=SecretStr(request.getfixturevalue("redis_url"))))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from app.settings import Settings
@@ -23,10 +22,15 @@ def connect_documents(settings: Settings) -> DocumentStore:
     return SQLiteDocuments(settings.data_dir / "documents.sqlite")
 
 
-def connect_events(settings: Settings, *, clock: Callable[[], float] = time.time) -> EventLog:
-    """The configured event log. Nothing is opened before its first use."""
+def connect_events(settings: Settings, *, clock: Callable[[], float] | None = None) -> EventLog:
+    """The configured event log, by a clock that tells seconds since 1970, or that of its machine. Nothing is opened
+    before its first use."""
     events = settings.events
     keep = Retention(events.keep_days * 86400, events.keep_updates, events.keep_megabytes * 1024 * 1024)
+    if events.store == "redis":
+        from app.sources.stores.redis_events import RedisEvents
+
+        return RedisEvents(settings.redis, keep, clock=clock)
     from app.sources.stores.sqlite_events import SQLiteEvents
 
     return SQLiteEvents(settings.data_dir / "events.sqlite", keep, clock=clock)

@@ -9,6 +9,7 @@ from struct import Struct
 from zlib import crc32
 
 from app.errors import InvalidCursor
+from app.sources.events import Loss
 
 LAYOUT = Struct(">8sQ")
 CHECK = Struct(">I")
@@ -40,3 +41,14 @@ def place_of(cursor: str) -> Place:
     if str(place) != cursor:
         raise InvalidCursor
     return place
+
+
+def loss_of(asked: Place, start: Place, gone: int, why: Loss | None) -> Loss | None:
+    """What is to be told to a reader who asked for one place and begins at another. Updates are gone up to a position,
+    and why. A cursor stands where an update is, so one that is gone and was not trimmed means that the log was put
+    back."""
+    if asked.log != start.log:
+        return Loss.OTHER_LOG
+    if asked.position == start.position:
+        return None
+    return why if asked.position < gone else Loss.RESTORED

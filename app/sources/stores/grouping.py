@@ -124,8 +124,8 @@ class Calls:
         self._bell.ring(self._count)
 
     def hear(self, place: int) -> None:
-        """The newest of what other processes have put there; calls if that is news."""
-        if place > self._heard:
+        """The newest of what any process has put there; calls if that is another than before."""
+        if place != self._heard:
             self._heard = place
             self.call()
 

@@ -9,12 +9,13 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import ConnectionError as ConnectionFailed
+from redis.exceptions import NoScriptError, RedisError, WatchError
 
 from app.errors import ConfigurationError, StoreUnavailable
 from app.settings import RedisSettings
 
-__all__ = ["PubSub", "Redis", "RedisError", "WatchError", "connect", "told"]
+__all__ = ["ConnectionFailed", "NoScriptError", "PubSub", "Redis", "RedisError", "WatchError", "connect", "told"]
 
 TIMEOUT = 0.25
 """Seconds for a call. It is on the way of requests, so it is not tried again either: redis-py's own retries would hold

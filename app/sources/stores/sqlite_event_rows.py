@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import msgspec
 
 from app.sources.changes import ChangeKind
 from app.sources.events import Dead, Loss, Notice, Taken, Update
+from app.sources.stores.event_digests import digest_of, thing_of
 from app.sources.stores.retention import Retention
 
 TABLES = """
@@ -63,20 +63,10 @@ LEAD = """
 INSERT INTO leads VALUES (:name, :worker, :until) ON CONFLICT (name) DO UPDATE
 SET worker = :worker, until = :until WHERE worker = :worker OR until <= :now
 """
-PAGE = "SELECT position, body FROM updates WHERE position >= ? ORDER BY position LIMIT ?"
+PAGE = "SELECT position, body FROM updates WHERE position > ? ORDER BY position LIMIT ?"
 LATEST = "SELECT body FROM updates WHERE thing = ? ORDER BY position DESC LIMIT 1"
 TRIM_STEP = 5_000
 """Updates that go in one transaction, so that others do not wait for long."""
-
-
-def digest_of(*parts: str) -> str:
-    """Stands for texts together, whatever is in them."""
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
-
-
-def thing_of(kind: ChangeKind, source: str, key: str) -> str:
-    """Stands for a thing."""
-    return digest_of(source, kind, key)
 
 
 def note(sql: sqlite3.Connection, notices: Sequence[Notice], now: float) -> list[bool]:
@@ -180,9 +170,14 @@ def trimmed(sql: sqlite3.Connection) -> tuple[bytes, int, Loss | None]:
 
 
 def page(sql: sqlite3.Connection, position: int, most: int) -> list[tuple[int, Update]]:
-    """Updates from a position on, with what is at it."""
+    """Updates after a position."""
     rows = sql.execute(PAGE, (position, most))
     return [(at, msgspec.json.decode(body, type=Update)) for at, body in rows]
+
+
+def stands(sql: sqlite3.Connection, position: int) -> bool:
+    """Whether there is an update at a position."""
+    return sql.execute("SELECT 1 FROM updates WHERE position = ?", (position,)).fetchone() is not None
 
 
 def latest(sql: sqlite3.Connection, kind: ChangeKind, source: str, key: str) -> Update | None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from app.sources.changes import ChangeKind
-from app.sources.events import Dead, Loss, Notice, Page, Recorded, Taken, Update
+from app.sources.events import Dead, Notice, Page, Recorded, Taken, Update
 from app.sources.stores import sqlite_event_rows as rows
-from app.sources.stores.event_cursors import Place, place_of
+from app.sources.stores.event_cursors import Place, loss_of, place_of
 from app.sources.stores.grouping import Bell, Calls, Gathering
 from app.sources.stores.retention import Retention
 from app.sources.stores.sqlite_threads import Reader, Watcher, Writer
@@ -23,10 +23,10 @@ LOOK = 0.025
 class SQLiteEvents:
     """The log over one file. Belongs to one event loop."""
 
-    def __init__(self, file: Path, keep: Retention, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, file: Path, keep: Retention, *, clock: Callable[[], float] | None = None) -> None:
         self._file = file
         self._keep = keep
-        self._clock = clock
+        self._clock = clock or time.time
         self._writer = Writer(file, rows.TABLES)
         self._reader = Reader(file, rows.TABLES)
         self._watcher: Watcher | None = None
@@ -159,21 +159,11 @@ class SQLiteEvents:
 
 def _page(sql: sqlite3.Connection, asked: Place, most: int) -> Page:
     log, gone, why = rows.trimmed(sql)
-    start, lost = asked.position, None
-    if asked.log != log:
-        start, lost = gone, Loss.OTHER_LOG
-    elif start < gone:
-        start, lost = gone, why
-    found = rows.page(sql, start, most + 1)
-    if lost is None and start > gone:
-        if found and found[0][0] == start:
-            found = found[1:]
-        else:  # A cursor stands where an update is: this one is gone, and was not trimmed.
-            start, lost = gone, Loss.RESTORED
-            found = rows.page(sql, start, most)
-    entries = tuple(_recorded(log, *entry) for entry in found[:most])
-    begin = str(Place(log, start))
-    return Page(entries=entries, start=begin, cursor=entries[-1].cursor if entries else begin, lost=lost)
+    known = asked.log == log and asked.position > gone and rows.stands(sql, asked.position)
+    start = asked if known else Place(log, gone)
+    entries = tuple(_recorded(log, *entry) for entry in rows.page(sql, start.position, most))
+    cursor = entries[-1].cursor if entries else str(start)
+    return Page(entries=entries, start=str(start), cursor=cursor, lost=loss_of(asked, start, gone, why))
 
 
 def _recorded(log: bytes, position: int, update: Update) -> Recorded:

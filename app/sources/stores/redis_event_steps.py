@@ -1,0 +1,228 @@
+"""The event log's steps as scripts, each of which Redis runs whole, and alone.
+
+Keys, all of one hash slot: `log` id of the log; `last` position of the newest update, `size` of all, `trimmed` up to
+where and why; `updates` the stream; `latest` thing -> position; `seen` known notices by time; `next` count of places;
+`notices` place -> thing and body; `attempts`; `ready` places in order; `later` leased or postponed places by when that
+ends; `held` leased place -> thing; `busy` thing -> how many of its notices are leased; `dead` by time, `graves` their
+bodies; `places`, `leads` by name; `bell` one entry: what readers that block hear.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+PREFIX = "{tradegraph:events}:"
+BELL = f"{PREFIX}bell"
+THING = 32
+"""Characters that stand for a thing."""
+
+COMMON = """
+local P = KEYS[1]
+local call = redis.call
+local NOW = tonumber(ARGV[1])
+if NOW == 0 then local t = call('TIME'); NOW = tonumber(t[1]) + tonumber(t[2]) / 1e6 end
+local function text(number) return string.format('%.0f', number) end
+local function at(position) return text(position) .. '-0' end
+local function log()
+  if call('EXISTS', P .. 'log') == 0 then call('SET', P .. 'log', ARGV[2]) end
+  return call('GET', P .. 'log')
+end
+local function gone()
+  local found = call('HMGET', P .. 'trimmed', 'upto', 'why')
+  return tonumber(found[1] or 0), found[2] or ''
+end
+local function ring()
+  local update, notice = call('GET', P .. 'last') or 0, call('GET', P .. 'next') or 0
+  call('XADD', P .. 'bell', 'MAXLEN', 1, '*', 'update', update, 'notice', notice)
+end
+local function put(thing_and_body)
+  local place = call('INCR', P .. 'next')
+  call('HSET', P .. 'notices', place, thing_and_body)
+  call('ZADD', P .. 'ready', place, place)
+end
+local function free(place)
+  local thing = call('HGET', P .. 'held', place)
+  if thing then
+    call('HDEL', P .. 'held', place)
+    if call('HINCRBY', P .. 'busy', thing, -1) <= 0 then call('HDEL', P .. 'busy', thing) end
+  end
+end
+local function mine(place, attempts)
+  return call('HEXISTS', P .. 'held', place) == 1 and call('HGET', P .. 'attempts', place) == attempts
+end
+local function done(place)
+  free(place)
+  call('ZREM', P .. 'later', place)
+  call('HDEL', P .. 'notices', place)
+  call('HDEL', P .. 'attempts', place)
+end
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A script. `ARGV[1]` is the time, 0 for the server's own; `ARGV[2]` an id, should there be no log yet."""
+
+    body: str
+    text: str = field(init=False)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", COMMON + self.body)
+        object.__setattr__(self, "digest", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+
+NOTE = Step("""
+local new = {}
+for i = 3, #ARGV, 2 do
+  local fresh = call('ZADD', P .. 'seen', 'NX', NOW, ARGV[i])
+  if fresh == 1 then put(ARGV[i + 1]) end
+  new[#new + 1] = fresh
+end
+ring()
+return new
+""")
+
+TAKE = Step(f"""
+local most, ends = tonumber(ARGV[3]), NOW + tonumber(ARGV[4])
+for _, place in ipairs(call('ZRANGEBYSCORE', P .. 'later', '-inf', NOW, 'LIMIT', 0, 1000)) do
+  free(place)
+  call('ZREM', P .. 'later', place)
+  call('ZADD', P .. 'ready', place, place)
+end
+local taken, own, from = {{}}, {{}}, 0
+while #taken < most do
+  local places = call('ZRANGE', P .. 'ready', from, from + 199)
+  if #places == 0 then break end
+  for _, place in ipairs(places) do
+    if #taken == most then break end
+    local notice = call('HGET', P .. 'notices', place)
+    local thing = string.sub(notice, 1, {THING})
+    if own[thing] or call('HEXISTS', P .. 'busy', thing) == 0 then
+      own[thing] = true
+      taken[#taken + 1] = {{place, string.sub(notice, {THING + 1}), call('HINCRBY', P .. 'attempts', place, 1), thing}}
+    end
+  end
+  from = from + #places
+end
+for _, one in ipairs(taken) do
+  call('ZREM', P .. 'ready', one[1])
+  call('ZADD', P .. 'later', ends, one[1])
+  call('HSET', P .. 'held', one[1], one[4])
+  call('HINCRBY', P .. 'busy', one[4], 1)
+end
+return taken
+""")
+
+RECORD = Step("""
+local updates = 4 + 2 * tonumber(ARGV[3])
+local told = {log()}
+for i = 4, updates - 1, 2 do if not mine(ARGV[i], ARGV[i + 1]) then return told end end
+for i = 4, updates - 1, 2 do done(ARGV[i]) end
+local position = tonumber(call('GET', P .. 'last') or 0)
+for i = updates, #ARGV, 2 do
+  position = math.max(position + 1, math.floor(NOW * 1e6))
+  call('XADD', P .. 'updates', at(position), 'thing', ARGV[i], 'body', ARGV[i + 1])
+  call('HSET', P .. 'latest', ARGV[i], text(position))
+  call('INCRBY', P .. 'size', #ARGV[i + 1])
+  told[#told + 1] = text(position)
+end
+call('SET', P .. 'last', text(position))
+ring()
+return told
+""")
+
+POSTPONE = Step("""
+if mine(ARGV[3], ARGV[4]) then
+  free(ARGV[3])
+  call('ZADD', P .. 'later', NOW + tonumber(ARGV[5]), ARGV[3])
+end
+""")
+
+BURY = Step("""
+if mine(ARGV[3], ARGV[4]) then
+  local notice = call('HGET', P .. 'notices', ARGV[3])
+  call('HSET', P .. 'graves', ARGV[3], cjson.encode({notice, tonumber(ARGV[4]), ARGV[5]}))
+  call('ZADD', P .. 'dead', NOW, ARGV[3])
+  done(ARGV[3])
+end
+""")
+
+DEAD = Step("""
+local found = {}
+local places = call('ZREVRANGE', P .. 'dead', 0, tonumber(ARGV[3]) - 1, 'WITHSCORES')
+for i = 1, #places, 2 do found[#found + 1] = {places[i], places[i + 1], call('HGET', P .. 'graves', places[i])} end
+return found
+""")
+
+REPLAY = Step("""
+local places, count = {unpack(ARGV, 4)}, 0
+if ARGV[3] == 'all' then places = call('ZRANGE', P .. 'dead', 0, -1) end
+table.sort(places, function(one, other) return tonumber(one) < tonumber(other) end)
+for _, place in ipairs(places) do
+  local grave = call('HGET', P .. 'graves', place)
+  if grave then
+    put(cjson.decode(grave)[1])
+    call('HDEL', P .. 'graves', place)
+    call('ZREM', P .. 'dead', place)
+    count = count + 1
+  end
+end
+ring()
+return count
+""")
+
+LATEST = Step("""
+local position = call('HGET', P .. 'latest', ARGV[3])
+if not position then return false end
+return call('XRANGE', P .. 'updates', at(tonumber(position)), at(tonumber(position)))[1][2][4]
+""")
+
+END = Step("""
+return {log(), call('GET', P .. 'last') or '0'}
+""")
+
+READ = Step("""
+local id, asked = log(), tonumber(ARGV[4])
+local upto, why = gone()
+local there = asked == upto or #call('XRANGE', P .. 'updates', at(asked), at(asked)) == 1
+local start = (ARGV[3] == id and asked >= upto and there) and asked or upto
+local found = call('XRANGE', P .. 'updates', at(start + 1), '+', 'COUNT', ARGV[5])
+return {id, text(upto), why, text(start), found}
+""")
+
+LEAD = Step("""
+local held = call('HGET', P .. 'leads', ARGV[3])
+if held then
+  local ends, worker = string.match(held, '^(%S+) (.*)$')
+  if worker ~= ARGV[4] and tonumber(ends) > NOW then return 0 end
+end
+call('HSET', P .. 'leads', ARGV[3], string.format('%.6f', NOW + tonumber(ARGV[5])) .. ' ' .. ARGV[4])
+return 1
+""")
+
+TRIM = Step("""
+local before = NOW - tonumber(ARGV[3])
+local count, size = call('XLEN', P .. 'updates'), tonumber(call('GET', P .. 'size') or 0)
+local went, upto, why = 0, nil, nil
+for _, entry in ipairs(call('XRANGE', P .. 'updates', '-', '+', 'COUNT', ARGV[6])) do
+  local position = tonumber(string.match(entry[1], '^%d+'))
+  local cause = (position < before * 1e6 and 'EXPIRED') or (count > tonumber(ARGV[4]) and 'TOO_MANY')
+    or (size > tonumber(ARGV[5]) and 'TOO_LARGE')
+  if not cause then break end
+  if call('HGET', P .. 'latest', entry[2][2]) == text(position) then call('HDEL', P .. 'latest', entry[2][2]) end
+  went, count, size, upto, why = went + 1, count - 1, size - #entry[2][4], position, cause
+end
+if why then
+  call('XTRIM', P .. 'updates', 'MINID', at(upto + 1))
+  call('SET', P .. 'size', text(size))
+  call('HSET', P .. 'trimmed', 'upto', text(upto), 'why', why)
+end
+call('ZREMRANGEBYSCORE', P .. 'seen', '-inf', '(' .. before)
+for _, place in ipairs(call('ZRANGEBYSCORE', P .. 'dead', '-inf', '(' .. before)) do
+  call('ZREM', P .. 'dead', place)
+  call('HDEL', P .. 'graves', place)
+end
+return went
+""")
