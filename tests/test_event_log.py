@@ -112,6 +112,12 @@ async def test_reading_goes_on_after_any_cursor(log: EventLog):
     assert (end.entries, end.cursor, end.lost) == ((), recorded[4].cursor, None)
 
 
+async def test_newest_updates_come_in_order(log: EventLog):
+    assert list(await log.newest(2)) == []
+    recorded = await log.record((), [update(key) for key in "ABC"])
+    assert list(await log.newest(2)) == list(recorded)[1:]
+
+
 async def test_cursors_tell_which_place_is_later(log: EventLog):
     start = await log.end()
     first, second = await log.record((), [update("A"), update("B")])

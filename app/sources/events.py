@@ -143,6 +143,10 @@ class EventLog(Protocol):
         """The last update of a thing, while it is kept."""
         ...
 
+    async def newest(self, most: int) -> Sequence[Recorded]:
+        """The newest updates, in order."""
+        ...
+
     async def end(self) -> str:
         """The cursor after the newest update."""
         ...

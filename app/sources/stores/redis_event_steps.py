@@ -179,6 +179,10 @@ if not position then return false end
 return call('XRANGE', P .. 'updates', at(tonumber(position)), at(tonumber(position)))[1][2][4]
 """)
 
+NEWEST = Step("""
+return {log(), call('XREVRANGE', P .. 'updates', '+', '-', 'COUNT', ARGV[3])}
+""")
+
 END = Step("""
 return {log(), call('GET', P .. 'last') or '0'}
 """)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
@@ -116,6 +116,11 @@ class RedisEvents:
         with _readable():
             return None if body is None else msgspec.json.decode(body, type=Update)
 
+    async def newest(self, most: int) -> Sequence[Recorded]:
+        """See `EventLog.newest`."""
+        log, found = await self._do(steps.NEWEST, most)
+        return _entries(log, reversed(found))
+
     async def end(self) -> str:
         """See `EventLog.end`."""
         log, position = await self._do(steps.END)
@@ -126,11 +131,7 @@ class RedisEvents:
         asked = place_of(after)
         log, upto, why, begin, found = await self._do(steps.READ, asked.log.hex(), asked.position, most)
         start = Place(bytes.fromhex(log.decode()), int(begin))
-        with _readable():
-            entries = tuple(
-                _recorded(log, int(id.partition(b"-")[0]), msgspec.json.decode(fields[3], type=Update))
-                for id, fields in found
-            )
+        entries = _entries(log, found)
         lost = loss_of(asked, start, int(upto), Loss(why.decode()) if why else None)
         cursor = entries[-1].cursor if entries else str(start)
         return Page(entries=entries, start=str(start), cursor=cursor, lost=lost)
@@ -259,6 +260,14 @@ def _dead(place: bytes, at: bytes, grave: bytes) -> Dead:
         cause=cause,
         at=datetime.fromtimestamp(float(at), UTC),
     )
+
+
+def _entries(log: bytes, found: Iterable[tuple[bytes, Sequence[bytes]]]) -> tuple[Recorded, ...]:
+    with _readable():
+        return tuple(
+            _recorded(log, int(id.partition(b"-")[0]), msgspec.json.decode(fields[3], type=Update))
+            for id, fields in found
+        )
 
 
 def _recorded(log: bytes, position: int, update: Update) -> Recorded:

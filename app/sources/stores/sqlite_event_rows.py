@@ -64,6 +64,7 @@ INSERT INTO leads VALUES (:name, :worker, :until) ON CONFLICT (name) DO UPDATE
 SET worker = :worker, until = :until WHERE worker = :worker OR until <= :now
 """
 PAGE = "SELECT position, body FROM updates WHERE position > ? ORDER BY position LIMIT ?"
+NEWEST = "SELECT position, body FROM updates ORDER BY position DESC LIMIT ?"
 LATEST = "SELECT body FROM updates WHERE thing = ? ORDER BY position DESC LIMIT 1"
 TRIM_STEP = 5_000
 """Updates that go in one transaction, so that others do not wait for long."""
@@ -171,8 +172,12 @@ def trimmed(sql: sqlite3.Connection) -> tuple[bytes, int, Loss | None]:
 
 def page(sql: sqlite3.Connection, position: int, most: int) -> list[tuple[int, Update]]:
     """Updates after a position."""
-    rows = sql.execute(PAGE, (position, most))
-    return [(at, msgspec.json.decode(body, type=Update)) for at, body in rows]
+    return _updates(sql.execute(PAGE, (position, most)))
+
+
+def newest(sql: sqlite3.Connection, most: int) -> list[tuple[int, Update]]:
+    """The newest updates, the last one first."""
+    return _updates(sql.execute(NEWEST, (most,)))
 
 
 def stands(sql: sqlite3.Connection, position: int) -> bool:
@@ -227,6 +232,10 @@ def _why(old: bool, many: bool, large: bool) -> Loss | None:
     if many:
         return Loss.TOO_MANY
     return Loss.TOO_LARGE if large else None
+
+
+def _updates(rows: sqlite3.Cursor) -> list[tuple[int, Update]]:
+    return [(at, msgspec.json.decode(body, type=Update)) for at, body in rows]
 
 
 def _notice(body: str) -> Notice:

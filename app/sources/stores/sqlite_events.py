@@ -83,6 +83,10 @@ class SQLiteEvents:
         """See `EventLog.latest`."""
         return await self._reader.do(lambda sql: rows.latest(sql, kind, source, key))
 
+    async def newest(self, most: int) -> Sequence[Recorded]:
+        """See `EventLog.newest`."""
+        return await self._reader.do(lambda sql: _newest(sql, most))
+
     async def end(self) -> str:
         """See `EventLog.end`."""
         return str(Place(*await self._reader.do(rows.head)))
@@ -164,6 +168,11 @@ def _page(sql: sqlite3.Connection, asked: Place, most: int) -> Page:
     entries = tuple(_recorded(log, *entry) for entry in rows.page(sql, start.position, most))
     cursor = entries[-1].cursor if entries else str(start)
     return Page(entries=entries, start=str(start), cursor=cursor, lost=loss_of(asked, start, gone, why))
+
+
+def _newest(sql: sqlite3.Connection, most: int) -> list[Recorded]:
+    log, _ = rows.head(sql)
+    return [_recorded(log, *entry) for entry in reversed(rows.newest(sql, most))]
 
 
 def _recorded(log: bytes, position: int, update: Update) -> Recorded:

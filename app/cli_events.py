@@ -1,0 +1,130 @@
+"""`./run events`: what the event log holds, what was given up, and another try for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import orjson
+import typer
+
+from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
+
+if TYPE_CHECKING:
+    from app.sources.events import EventLog
+
+T = TypeVar("T")
+
+events = typer.Typer(help="The event log: updates, and notices that were given up.", no_args_is_help=True)
+
+Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
+DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
+Most = Annotated[int, typer.Option(help="How many at most.", min=1, max=10_000)]
+JSON = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
+@events.command("list")
+def list_events(
+    after: Annotated[str | None, typer.Option(help="A cursor: what came after it, instead of the newest.")] = None,
+    most: Most = 20,
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: JSON = False,
+) -> None:
+    """Print the newest updates, or those after a cursor; oldest first."""
+
+    async def found(log: EventLog) -> tuple[str | None, list[dict[str, Any]]]:
+        if after is None:
+            return None, [_plain(one) for one in await log.newest(most)]
+        page = await log.read(after, most)
+        return page.lost, [_plain(one) for one in page.entries]
+
+    lost, entries = _with_log(config, data_dir, found)
+    if json:
+        _print_json({"lost": lost, "updates": entries})
+        return
+    if lost:
+        print(f"Updates after that cursor are gone: {lost}. These are the oldest that are kept.")
+    columns = ("recordedAt", "kind", "source", "key", "status", "customer")
+    _print_table(
+        (*columns, "cursor"), [(*(one["update"].get(name) for name in columns), one["cursor"]) for one in entries]
+    )
+
+
+@events.command()
+def dead(most: Most = 100, config: Config = None, data_dir: DataDir = None, json: JSON = False) -> None:
+    """Print notices that were given up, newest first, and why."""
+
+    async def found(log: EventLog) -> list[dict[str, Any]]:
+        return [_plain(one) for one in await log.dead(most)]
+
+    entries = _with_log(config, data_dir, found)
+    if json:
+        _print_json(entries)
+        return
+    columns = ("kind", "source", "key", "id")
+    rows = [
+        (one["place"], one["at"], *(one["notice"].get(name) for name in columns), one["attempts"], one["cause"])
+        for one in entries
+    ]
+    _print_table(("place", "at", *columns, "attempts", "cause"), rows)
+
+
+@events.command()
+def replay(
+    places: Annotated[list[str] | None, typer.Argument(help="Places as `events dead` prints them.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that were given up.")] = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Let notices that were given up be worked on again."""
+    if bool(places) == everything:
+        raise ConfigurationError("events replay", None, "name places, as ./run events dead prints them, or --all")
+    count = _with_log(config, data_dir, lambda log: log.replay(places or None))
+    print(f"replayed: {count}")
+    if places and count < len(set(places)):
+        print("The others are not among the dead; see ./run events dead")
+        raise typer.Exit(1)
+
+
+def _with_log(config: Path | None, data_dir: Path | None, work: Callable[[EventLog], Awaitable[T]]) -> T:
+    """Do something with the configured log."""
+    from app.demo import settings_or_sandbox
+    from app.sources.stores import connect_events
+
+    settings = settings_or_sandbox(config)
+    if data_dir is not None:
+        settings = settings.model_copy(update={"data_dir": data_dir})
+
+    async def run() -> T:
+        log = connect_events(settings)
+        try:
+            return await work(log)
+        finally:
+            await log.close()
+
+    try:
+        return asyncio.run(run())
+    except StoreUnavailable as error:
+        raise ConfigurationError("events.store", settings.events.store, f"cannot be used: {error.detail}") from None
+    except InvalidCursor:
+        raise ConfigurationError("--after", None, "is no cursor of an event log") from None
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    import msgspec
+
+    return msgspec.to_builtins(value)
+
+
+def _print_json(value: Any) -> None:
+    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    table = [[name.upper() for name in head], *([str("" if cell is None else cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
