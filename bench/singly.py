@@ -1,6 +1,6 @@
 """What each setting of the gateway is worth, one changed at a time, and each encoder alone.
 
-./run bench singly [--rounds 3] [--seconds 2] [--json FILE]
+./run bench singly [--changes NAME ...] [--rounds 3] [--seconds 2] [--json FILE]
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +33,26 @@ CHANGES = {
     "gc.freeze only": ("gc=frozen",),
     "no gc at all": ("gc=off",),
     "no log line per request": ("log=warning",),
+    "no audit": ("audit=off",),
+    "no policy, limits and budgets": ("rules=off",),
 }
 DOCUMENTS = ("sales_view", "customer_card")
 
 
-def variants(gateway: Gateway) -> list[Candidate]:
+def variants(gateway: Gateway, names: Sequence[str] = tuple(CHANGES)) -> list[Candidate]:
     """A server for each change."""
     environment = settings_of(OURS if has_plan_engine() else REFERENCE)
     return [
         Candidate(name, name, python("-m", "bench.variant", gateway.config, *changes), environment)
         for name, changes in CHANGES.items()
+        if name in {BASE, *names}
     ]
 
 
-def settings(rounds: int, seconds: float) -> list[dict[str, Any]]:
+def settings(names: Sequence[str], rounds: int, seconds: float) -> list[dict[str, Any]]:
     """CPU per request under each change, and how many times that of production."""
     found: dict[tuple[str, str], list[Sample]] = {}
-    with session(choose=variants) as running:
+    with session(choose=lambda gateway: variants(gateway, names)) as running:
         for document in DOCUMENTS:
             for _ in range(rounds):
                 for name in running.started:
@@ -89,11 +92,12 @@ def _microseconds(encode: Callable[[Any], bytes], value: Any) -> float:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="./run bench singly")
+    parser.add_argument("--changes", nargs="+", choices=CHANGES, default=tuple(CHANGES), help="only these")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    rows = settings(given.rounds, given.seconds)
+    rows = settings(given.changes, given.rounds, given.seconds)
     for document in DOCUMENTS:
         print(f"\n{document}, 32 in flight: CPU per request\n")
         for row in rows:

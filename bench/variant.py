@@ -1,6 +1,6 @@
 """The gateway with one of its settings changed, to see what that setting is worth.
 
-python -m bench.variant SETTINGS_FILE NAME=VALUE ...     server, loop, http, gc, log
+python -m bench.variant SETTINGS_FILE NAME=VALUE ...     server, loop, http, gc, log, rules, audit
 """
 
 from __future__ import annotations
@@ -12,11 +12,23 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+import app.server
+from app.auth.policy import EVERYTHING
+from app.auth.principal import Role
+from app.endpoint.service import Unbounded
 from app.server import COLLECT_AFTER, create_app, listen, make_server
 from app.settings import Settings, load
 from app.telemetry import configure_logs
 
-PRODUCTION = {"server": "uvicorn", "loop": "uvloop", "http": "httptools", "gc": "tuned", "log": "info"}
+PRODUCTION = {
+    "server": "uvicorn",
+    "loop": "uvloop",
+    "http": "httptools",
+    "gc": "tuned",
+    "log": "info",
+    "rules": "on",
+    "audit": "on",
+}
 
 
 def collect_less(how: str) -> None:
@@ -30,12 +42,36 @@ def collect_less(how: str) -> None:
         gc.disable()
 
 
+class NoPolicy:
+    """Every field for everybody."""
+
+    def rights(self, roles: frozenset[Role]) -> object:
+        """All of them."""
+        return EVERYTHING
+
+
+class NoAdmission(Unbounded):
+    """No cost, no budget, no caps."""
+
+    connect = None
+
+
+def without_rules() -> None:
+    """Let whoever has a token see every field at any cost. There is no setting for that, so the parts are exchanged."""
+    app.server.policy_of = lambda _: NoPolicy()  # type: ignore[assignment, return-value]
+    app.server.LimitedAdmission = lambda *_, **__: NoAdmission()  # type: ignore[assignment, misc]
+
+
 def application(settings: Settings, chosen: Mapping[str, str]) -> Starlette:
     """The gateway, with its logs and garbage collection set."""
     configure_logs(form="json", level=chosen["log"], stream=sys.stdout)
-    app = create_app(settings)
+    if chosen["rules"] == "off":
+        without_rules()
+    if chosen["audit"] == "off":
+        settings = settings.model_copy(update={"audit": settings.audit.model_copy(update={"enabled": False})})
+    gateway = create_app(settings)
     collect_less(chosen["gc"])
-    return app
+    return gateway
 
 
 def by_granian(settings: Settings, chosen: Mapping[str, str]) -> None:
