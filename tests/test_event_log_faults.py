@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from app.errors import StoreUnavailable
 from app.settings import EventSettings, RedisSettings, Settings
@@ -258,3 +259,23 @@ async def test_secret_of_the_server_is_in_no_error():
         with pytest.raises(StoreUnavailable) as caught:
             await log.end()
         assert "secret" not in str(caught.value) + (caught.value.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("durable", "warnings"), [(True, []), (False, [{"appendonly": "no", "appendfsync": "everysec"}])]
+)
+async def test_redis_that_acknowledges_too_early_is_told_in_the_log(
+    tmp_path: Path, durable: bool, warnings: list[dict[str, str]]
+):
+    server = Valkey(tmp_path, durable=durable)
+    server.start()
+    try:
+        with capture_logs() as said:
+            async with logs(over(server), 2) as (reader, writer), asyncio.timeout(5):
+                waiting = asyncio.create_task(reader.wait(await reader.end(), 20))
+                await writer.record((), [update("A")])
+                await waiting
+    finally:
+        server.stop()
+    found = [entry for entry in said if entry["event"] == "events_not_durable"]
+    assert found == [{"event": "events_not_durable", "log_level": "warning", **warning} for warning in warnings]

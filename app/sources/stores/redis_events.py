@@ -19,7 +19,7 @@ from app.sources.stores import redis_event_steps as steps
 from app.sources.stores.event_cursors import Place, loss_of, place_of
 from app.sources.stores.event_digests import digest_of, thing_of
 from app.sources.stores.grouping import Bell, Calls, Gathering
-from app.sources.stores.redis_store import ConnectionFailed, NoScriptError, RedisError, connect, told
+from app.sources.stores.redis_store import ConnectionFailed, NoScriptError, RedisError, RefusedByServer, connect, told
 from app.sources.stores.retention import Retention
 from app.telemetry import log as logged
 
@@ -223,6 +223,8 @@ class RedisEvents:
 
     async def _hear(self) -> None:
         last: Any = "0"
+        if not self._heard:
+            await self._tell_risks()
         while True:
             found = cast("Any", await self._listening_to.xread({steps.BELL: last}, block=int(BLOCK * 1000)))
             if not self._heard:  # The server may have been away, and its data too.
@@ -233,6 +235,13 @@ class RedisEvents:
                 last, bell = entries[-1]
                 self._updates.ring(int(bell[b"update"]))
                 self._calls.hear(int(bell[b"notice"]))
+
+    async def _tell_risks(self) -> None:
+        """Say so where the server acknowledges what is not on its disk yet. Some do not let themselves be asked."""
+        with suppress(RefusedByServer):
+            found = cast("dict[str, str]", await self._listening_to.config_get("append*"))
+            if (found.get("appendonly"), found.get("appendfsync")) != ("yes", "always"):
+                logged.warning("events_not_durable", **{key: found.get(key) for key in ("appendonly", "appendfsync")})
 
 
 @contextmanager

@@ -11,11 +11,22 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionFailed
 from redis.exceptions import NoScriptError, RedisError, WatchError
+from redis.exceptions import ResponseError as RefusedByServer
 
 from app.errors import ConfigurationError, StoreUnavailable
 from app.settings import RedisSettings
 
-__all__ = ["ConnectionFailed", "NoScriptError", "PubSub", "Redis", "RedisError", "WatchError", "connect", "told"]
+__all__ = [
+    "ConnectionFailed",
+    "NoScriptError",
+    "PubSub",
+    "Redis",
+    "RedisError",
+    "RefusedByServer",
+    "WatchError",
+    "connect",
+    "told",
+]
 
 TIMEOUT = 0.25
 """Seconds for a call. It is on the way of requests, so it is not tried again either: redis-py's own retries would hold
