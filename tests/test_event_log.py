@@ -203,6 +203,32 @@ async def test_what_a_lost_worker_had_is_taken_when_its_lease_ends(bench: Bench)
     assert (second.notice, second.place, second.attempts) == (first.notice, first.place, 2)
 
 
+async def test_worker_that_lives_keeps_what_it_has(bench: Bench):
+    log = bench.log()
+    await log.note([notice("1"), notice("2"), notice("3")])
+    (mine,), (_,), (done,) = [await log.take(worker, 1, 5) for worker in ("a", "b", "a")]
+    await log.record([done], [])
+    bench.later = 4
+    await log.renew("a", 5)
+    bench.later = 8
+    assert ids(await log.take("c", 10, 5)) == ["2"]
+    assert len(await log.record([mine], [update("1")])) == 1
+    await log.renew("a", 5)
+    assert await log.take("c", 10, 5) == []
+
+
+async def test_lease_that_has_ended_is_not_renewed(bench: Bench):
+    log = bench.log()
+    await log.note([notice("1")])
+    await log.take("a", 10, 5)
+    bench.later = 6
+    await log.renew("a", 5)
+    assert ids(await log.take("b", 10, 5)) == ["1"]
+    await log.renew("a", 100)
+    bench.later = 12
+    assert ids(await log.take("c", 10, 5)) == ["1"]
+
+
 async def test_who_lost_its_lease_records_nothing(bench: Bench):
     log = bench.log()
     start = await log.end()

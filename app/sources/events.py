@@ -118,6 +118,11 @@ class EventLog(Protocol):
         Of one thing (source, kind, key) no two calls have notices at once, even of one worker."""
         ...
 
+    async def renew(self, worker: str, lease: float) -> None:
+        """Go on with all that this worker has taken and is not done with, for `lease` seconds from now. So leases can
+        be short, and what a worker had that was killed is taken soon."""
+        ...
+
     async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
         """Append what came of notices, and be done with these. Nothing is appended, and nothing returned, where one of
         them was taken by another in the meantime, because the lease ended."""

@@ -67,15 +67,19 @@ class RedisEvents:
         await self._calls.wait(seconds)
 
     async def take(self, worker: str, most: int, lease: float) -> Sequence[Taken]:
-        """See `EventLog.take`. Which worker has a notice is known by its attempts."""
+        """See `EventLog.take`."""
         with self._calls.answered() as answered:
-            found = await self._do(steps.TAKE, most, lease)
+            found = await self._do(steps.TAKE, most, lease, worker)
             answered.fully = len(found) < most
         with _readable():
             return [
                 Taken(place=place.decode(), notice=msgspec.json.decode(body, type=Notice), attempts=attempts)
                 for place, body, attempts, _ in found
             ]
+
+    async def renew(self, worker: str, lease: float) -> None:
+        """See `EventLog.renew`."""
+        await self._do(steps.RENEW, worker, lease)
 
     async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
         """See `EventLog.record`."""

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS notices (
     attempts INTEGER NOT NULL DEFAULT 0, worker TEXT, until REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS held ON notices (thing) WHERE worker IS NOT NULL;
+CREATE INDEX IF NOT EXISTS held_by ON notices (worker) WHERE worker IS NOT NULL;
 CREATE TABLE IF NOT EXISTS dead (
     place INTEGER PRIMARY KEY, thing TEXT NOT NULL, body TEXT NOT NULL, attempts INTEGER NOT NULL, cause TEXT NOT NULL,
     at REAL NOT NULL
@@ -47,6 +48,7 @@ UPDATE notices SET attempts = attempts + 1, worker = :worker, until = :until WHE
     ) ORDER BY place LIMIT :most
 ) RETURNING place, body, attempts
 """
+RENEW = "UPDATE notices SET until = ? WHERE worker = ? AND until > ?"
 MINE = """
 SELECT count(*) FROM json_each(?) AS mine JOIN notices
 ON notices.place = mine.value ->> 0 AND attempts = mine.value ->> 1 AND worker IS NOT NULL
@@ -92,6 +94,11 @@ def take(sql: sqlite3.Connection, worker: str, most: int, lease: float, now: flo
     given = {"worker": worker, "until": now + lease, "now": now, "most": most}
     rows = sorted(sql.execute(TAKE, given).fetchall())
     return [Taken(place=str(place), notice=_notice(body), attempts=attempts) for place, body, attempts in rows]
+
+
+def renew(sql: sqlite3.Connection, worker: str, lease: float, now: float) -> None:
+    """See `EventLog.renew`."""
+    sql.execute(RENEW, (now + lease, worker, now))
 
 
 def record(

@@ -50,6 +50,10 @@ class SQLiteEvents:
             answered.fully = len(taken) < most
         return taken
 
+    async def renew(self, worker: str, lease: float) -> None:
+        """See `EventLog.renew`."""
+        await self._writer.do(lambda sql: rows.renew(sql, worker, lease, self._clock()))
+
     async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
         """See `EventLog.record`."""
         log, positions = await self._writer.do(lambda sql: rows.record(sql, taken, updates, self._clock()))
