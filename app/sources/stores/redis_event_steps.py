@@ -3,7 +3,7 @@
 Keys, all of one hash slot: `log` id of the log; `last` position of the newest update, `size` of all, `trimmed` up to
 where and why; `updates` the stream; `latest` thing -> position; `seen` known notices by time; `next` count of places;
 `notices` place -> thing and body; `attempts`; `ready` places in order; `later` leased or postponed places by when that
-ends; `held` leased place -> thing, `owners` -> worker, `with:` worker -> places; `busy` thing -> how many of its notices
+ends; `held` leased place -> thing, `owners` -> worker, `with:` worker -> places; `busy` thing -> how many notices of it
 are leased; `dead` by time, `graves` their bodies; `places`, `leads` by name; `bell` one entry: what readers that block
 hear.
 """
