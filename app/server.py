@@ -20,7 +20,11 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.chain import Authentication
-from app.auth.principal import Principal, Role
+from app.auth.principal import Principal
+from app.console.budgets import WatchedBudgets
+from app.console.documents import WatchedEngine
+from app.console.routes import console_routes
+from app.console.state import Observer
 from app.edge.answers import not_served
 from app.edge.boundary import Boundary
 from app.edge.connection import guarded
@@ -34,13 +38,14 @@ from app.endpoint.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.endpoint.rules import RuleBook
 from app.endpoint.service import Service
 from app.endpoint.websocket import WebSocketEndpoint
-from app.errors import ConfigurationError, Forbidden
+from app.errors import ConfigurationError
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.limits import DocumentLimits
 from app.execution.plans import PlanEngine
 from app.execution.streams import source_events
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
+from app.pages import page_routes
 from app.planning import Costs, Explainer, storing
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
@@ -49,7 +54,6 @@ from app.sources import connect_all
 from app.sources.audit_store import FILE, opened, trail_for
 from app.sources.common import utc_now
 from app.sources.event_upkeep import kept_trimmed
-from app.sources.model import Assumptions
 from app.sources.stores import connect_documents, connect_events
 from app.sources.stores.redis_store import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
@@ -61,8 +65,6 @@ WARM_UP = 2.0
 
 COLLECT_AFTER = (100_000, 20, 50)
 """When Python looks for cycles: an answer makes thousands of objects and hardly a cycle."""
-
-MAY_EXPLAIN = frozenset({Role.OPERATIONS, Role.ADMIN})
 
 
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, seat: Seat | None = None) -> Starlette:
@@ -81,12 +83,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     plans = PlanEngine(core, limits=limits)
     explainer = Explainer(settings, sources, plans, policy)
     costs = Costs(explainer, core, sources.connected)
-    budgets = make_budgets(settings)
-
-    async def explain(who: Principal, operation: Operation) -> dict[str, Any]:
-        if not who.roles & MAY_EXPLAIN:
-            raise Forbidden("Only operations and platform staff may ask for `extensions.explain`.")
-        return (await explainer.explain(operation, who, Assumptions())).as_json()
+    budgets = WatchedBudgets(make_budgets(settings))
 
     engine = plans if settings.engine == "plan" else ReferenceEngine(core, limits=limits)
     documents = TrustedDocuments(engine, connect_documents(settings), settings.documents, clock=clock)
@@ -97,11 +94,12 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         enforce_limits=settings.limits.mode == "enforce",
         enforce_budgets=settings.budgets.mode == "enforce",
     )
+    watched = WatchedEngine(engine)
     service = Service(
-        engine,
+        watched,
         make_context,
         documents=documents,
-        explain=explain,
+        explain=explainer.asked,
         events=partial(source_events, core),
         admission=admission,
         timeout=settings.server.request_timeout,
@@ -132,11 +130,14 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
             if trail is not None:
                 await asyncio.to_thread(trail.stop)
 
+    observer = Observer(settings, sources, service, watched, budgets, seat.number if seat else None)
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", sockets),
         *health_routes(Readiness(sources.ping, masters(settings), sources.held), seat.metrics if seat else own_metrics),
         *(ide_routes() if settings.ide else []),
+        *(console_routes(observer, watched, authentication, explainer.explain) if settings.console else []),
+        *(page_routes("track") if settings.demo else []),
     ]
     return Gateway(
         endpoint, settings.server, routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_served}

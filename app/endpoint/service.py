@@ -50,6 +50,7 @@ STATUS = {
     "PAYLOAD_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "TRUSTED_DOCUMENT_REQUIRED": 403,
+    "NOT_FOUND": 404,
     "DOCUMENT_NOT_FOUND": 404,
     "DOCUMENT_RETIRED": 410,
     "RATE_LIMITED": 429,
@@ -215,16 +216,21 @@ class Service:
         self._admission = admission or Unbounded()
         self._explain = explain
         self.timeout = timeout
-        self._most = most
+        self.most = most
         self._running = 0
         self._clock = clock
         self._storable = storable
+
+    @property
+    def running(self) -> int:
+        """Operations under way, of `most`; streams that wait do not count."""
+        return self._running
 
     async def answer(self, request: Request, caller: Caller, *, read_only: bool = False) -> Answer | Answers:
         """Answer a query or a mutation, with `read_only` a query alone; the answers of a subscription, or of a refused
         one the refusal. Never raises but when it is cancelled, which stops the operation."""
         current().who = caller.who
-        if self._running >= self._most:
+        if self._running >= self.most:
             limit_met("in_flight", "refused")
             return refusal(Overloaded())
         self._running += 1

@@ -36,6 +36,7 @@ class Settings(Section):
     engine: Literal["plan", "reference"] = "plan"
     demo: bool = False
     ide: bool = False
+    console: bool = True
     data_dir: Path = Path(".tradegraph")
     sources: dict[str, SourceSettings] = {}
     callers: CallerSettings = CallerSettings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from prometheus_client import (
@@ -227,6 +227,12 @@ def metrics() -> Metrics:
 def metrics_text() -> bytes:
     """All metrics in Prometheus' text format."""
     return generate_latest(metrics().registry)
+
+
+def series(kept: Counter | Gauge) -> list[tuple[Mapping[str, str], float]]:
+    """The values of a metric, each with its labels."""
+    samples = [sample for family in kept.collect() for sample in family.samples]
+    return [(sample.labels, sample.value) for sample in samples]
 
 
 def request_done(operation: str | None, outcome: str, seconds: float) -> None:

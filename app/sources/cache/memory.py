@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
+from typing import Any
 
 from cachetools import TLRUCache
 
@@ -23,9 +25,10 @@ class Memory:
     def __init__(self, entries: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.told = True
-        self._found: TLRUCache[Hashable, Entry] = TLRUCache(maxsize=entries, ttu=_until, timer=clock)
+        self.most = entries
+        self._found: TLRUCache[Any, Entry] = TLRUCache(maxsize=entries, ttu=_until, timer=clock)
         # Kept apart: asking for what nobody has does not push out what is used.
-        self._absent: TLRUCache[Hashable, Entry] = TLRUCache(maxsize=max(entries // 10, 1), ttu=_until, timer=clock)
+        self._absent: TLRUCache[Any, Entry] = TLRUCache(maxsize=max(entries // 10, 1), ttu=_until, timer=clock)
         self._changed: dict[str, float] = {}
         self._dropped = -1.0
 
@@ -69,6 +72,10 @@ class Memory:
                 self._changed.clear()
             else:
                 self._changed[tag] = now
+
+    def sizes(self) -> Counter[tuple[str, str]]:
+        """How many entries there are, by source and kind; keys that nobody has count too. Looks at all of them."""
+        return Counter((key[0], key[1]) for kept in (self._found, self._absent) for key in kept)
 
     def _has_changed(self, entry: Entry) -> bool:
         if entry.read <= self._dropped:

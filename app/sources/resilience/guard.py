@@ -78,7 +78,8 @@ class Kind:
     def state(self) -> KindState:
         """What an operator wants to know of these calls."""
         half, most = self.latencies.quantile(0.5), self.latencies.quantile(0.99)
-        return KindState(self.name, self.breaker.state, _milliseconds(half), _milliseconds(most))
+        again_in = self.breaker.refuses()
+        return KindState(self.name, self.breaker.state, _milliseconds(half), _milliseconds(most), again_in)
 
     def _failed(self, outcome: str, seconds: float) -> bool:
         if outcome == "deadline":

@@ -24,12 +24,14 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KindState:
-    """Calls of one kind. Latencies are in milliseconds, None before the first answer."""
+    """Calls of one kind. Latencies are in milliseconds, None before the first answer; `retry_in` is in how many seconds
+    one may be sent, where they are held back."""
 
     name: str
     breaker: State
     latency_p50: int | None
     latency_p99: int | None
+    retry_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,95 @@
+"""What callers have left of their budgets, as this worker was last told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from cachetools import LRUCache
+
+from app.endpoint.budgets import Bucket, Budgets, Level
+
+MOST_CALLERS = 10_000
+
+
+@dataclass(slots=True)
+class Purse:
+    """One caller's bucket: what was in it at a moment, and how often it did not hold enough."""
+
+    bucket: Bucket
+    remaining: int = 0
+    at: float = 0.0
+    refused: int = 0
+
+    def left(self, now: float) -> int:
+        """What is in it now, if nobody took from it elsewhere."""
+        return min(int(self.remaining + (now - self.at) * self.bucket.restore_rate), self.bucket.capacity)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An application that asks, with all callers by it: people share one, and are not named. `least` is what the one
+    has left who has least."""
+
+    tenant: str
+    client: str
+    callers: int
+    people: bool
+    least: int
+    capacity: int
+    restore_rate: float
+    refused: int
+    idle: float
+
+
+class WatchedBudgets:
+    """Budgets, with notes of what they said."""
+
+    def __init__(self, budgets: Budgets, clock: Callable[[], float] = time.monotonic) -> None:
+        self._budgets = budgets
+        self._clock = clock
+        self._purses: LRUCache[str, Purse] = LRUCache(maxsize=MOST_CALLERS)
+
+    async def charge(self, key: str, units: int, bucket: Bucket) -> Level:
+        """See `Budgets.charge`."""
+        level = await self._budgets.charge(key, units, bucket)
+        self._note(key, bucket, level)
+        return level
+
+    async def adjust(self, key: str, units: int, bucket: Bucket) -> Level:
+        """See `Budgets.adjust`."""
+        level = await self._budgets.adjust(key, units, bucket)
+        self._note(key, bucket, level)
+        return level
+
+    async def close(self) -> None:
+        """See `Budgets.close`."""
+        await self._budgets.close()
+
+    def _note(self, key: str, bucket: Bucket, level: Level) -> None:
+        purse = self._purses.get(key)
+        if purse is None:
+            purse = self._purses[key] = Purse(bucket)
+        purse.bucket, purse.remaining, purse.at = bucket, level.remaining, self._clock()
+        purse.refused += not level.allowed
+
+    def clients(self) -> Iterator[Client]:
+        """Those who asked, by tenant and client."""
+        now = self._clock()
+        parts = sorted(((key.split("\n"), purse) for key, purse in self._purses.items()), key=lambda one: one[0])
+        for (tenant, client, people), found in groupby(parts, key=lambda one: (*one[0][:2], len(one[0]) > 2)):
+            purses = [purse for _, purse in found]
+            poorest = min(purses, key=lambda one: one.left(now) / one.bucket.capacity)
+            yield Client(
+                tenant=tenant,
+                client=client,
+                callers=len(purses),
+                people=people,
+                least=poorest.left(now),
+                capacity=poorest.bucket.capacity,
+                restore_rate=poorest.bucket.restore_rate,
+                refused=sum(purse.refused for purse in purses),
+                idle=min(now - purse.at for purse in purses),
+            )

@@ -1,0 +1,140 @@
+"""What became of the documents that ran lately in this worker: how long they took, what they asked, what they lost."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from cachetools import LRUCache
+from graphql import ExecutionResult, GraphQLError
+
+from app.auth.principal import Principal
+from app.errors import SourceError
+from app.execution.documents import Document
+from app.execution.engine import Engine, Operation, Request
+from app.sources.freshness import reading
+from app.telemetry import current
+
+MOST_DOCUMENTS = 200
+"""Kept; the one that ran longest ago goes first."""
+
+LAST_RUNS = 100
+"""Of each document, from which its times are told."""
+
+MOST_LOST = 20
+"""Places of one document's answers that are named as lost."""
+
+LOOKED_AT = 100
+"""Errors of one answer that are looked at for them."""
+
+RECENT = 60.0
+"""Seconds for which what an answer lost counts as going on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What an answer did not hold: the field, the source that should have given it, and the code it was told with.
+    Without a path: something that was kept was answered in place of what the source did not say."""
+
+    path: str
+    source: str
+    code: str
+
+
+@dataclass(slots=True)
+class Ran:
+    """One operation of one document. `last` and `who` are those of its last run, from which its plan is explained;
+    neither variables nor names are shown to anybody."""
+
+    document: str
+    operation: str | None
+    kind: str
+    last: Operation
+    who: Principal
+    runs: int = 0
+    failed: int = 0
+    at: float = 0.0
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_RUNS))
+    calls: int = 0
+    sources: set[str] = field(default_factory=set)
+    lost: dict[Lost, float] = field(default_factory=dict)
+
+    def quantile(self, share: float) -> float:
+        """So many of the last runs took no longer, in seconds."""
+        ordered = sorted(self.seconds)
+        return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+    def lost_lately(self, now: float) -> list[Lost]:
+        """What its answers have lacked for a moment."""
+        return sorted((one for one, at in self.lost.items() if now - at < RECENT), key=lambda one: (one.path, one.code))
+
+
+class WatchedEngine:
+    """An engine, with notes of what ran."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine = engine
+        self._ran: LRUCache[tuple[str, str | None], Ran] = LRUCache(maxsize=MOST_DOCUMENTS)
+        self.clock = clock
+
+    def document(self, text: str, *, suggest: bool = False) -> Document:
+        """See `Engine.document`."""
+        return self._engine.document(text, suggest=suggest)
+
+    def prepare(self, request: Request) -> Operation:
+        """See `Engine.prepare`."""
+        return self._engine.prepare(request)
+
+    async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
+        """See `Engine.execute`. What is cancelled leaves no note."""
+        began = self.clock()
+        result = await self._engine.execute(operation, context)
+        self._note(operation, context.principal, self.clock() - began, result.errors)
+        return result
+
+    def ran(self) -> list[Ran]:
+        """What ran, the slowest of their 99 in 100 first."""
+        return sorted(self._ran.values(), key=lambda one: one.quantile(0.99), reverse=True)
+
+    def find(self, document: str, operation: str | None) -> Ran | None:
+        """An operation that ran."""
+        return self._ran.get((document, operation))
+
+    def _note(self, operation: Operation, who: Principal, seconds: float, errors: list[GraphQLError] | None) -> None:
+        running = current()
+        document = running.document or ""
+        one = self._ran.get((document, operation.name))
+        if one is None:
+            one = Ran(document, operation.name, operation.kind.value, operation, who)
+            self._ran[document, operation.name] = one
+        one.last, one.who, one.at = operation, who, self.clock()
+        one.runs += 1
+        one.seconds.append(seconds)
+        one.calls = len(running.calls)
+        one.sources.update(source for source, _ in running.calls)
+        if errors:
+            one.failed += 1
+            one.sources.update(lost.source for lost in _lost(errors))
+        for lost in [*_lost(errors or []), *_stale()]:
+            one.lost.pop(lost, None)
+            if len(one.lost) >= MOST_LOST:
+                one.lost.pop(next(iter(one.lost)))
+            one.lost[lost] = one.at
+
+
+def _lost(errors: list[GraphQLError]) -> Iterator[Lost]:
+    for error in errors[:LOOKED_AT]:
+        cause = error.original_error
+        if isinstance(cause, SourceError):
+            path = ".".join(step for step in error.path or () if isinstance(step, str))
+            yield Lost(path, cause.source, cause.code)
+
+
+def _stale() -> Iterator[Lost]:
+    wanted = reading.get()
+    for source, seen in wanted.seen.items() if wanted is not None else ():
+        if seen.degraded:
+            yield Lost("", source, "STALE")

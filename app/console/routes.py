@@ -1,0 +1,66 @@
+"""The console's page and its data. The page is the same for everybody and empty; who may see data is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.auth.credentials import Authenticator, from_headers
+from app.auth.principal import Principal, Role
+from app.console.documents import WatchedEngine
+from app.console.state import Observer
+from app.endpoint.encoding import encoded
+from app.endpoint.service import refusal
+from app.errors import Forbidden, NotFound, TradegraphError
+from app.execution.engine import Operation
+from app.execution.explain import Explanation
+from app.pages import page_routes
+from app.sources.model import Assumptions
+
+MAY_LOOK = frozenset({Role.OPERATIONS, Role.ADMIN})
+
+# Without a kept connection each request may reach another worker, so that the page hears of all of them.
+HEADERS = {"cache-control": "no-store", "vary": "Authorization", "connection": "close"}
+
+Explain = Callable[[Operation, Principal, Assumptions], Awaitable[Explanation]]
+
+
+def console_routes(
+    observer: Observer, engine: WatchedEngine, authenticator: Authenticator, explain: Explain
+) -> list[Route]:
+    """/console/ and what it asks: /console/state, and /console/plan of one operation."""
+
+    async def state(_: Request) -> Any:
+        return observer.state()
+
+    async def plan(request: Request) -> Any:
+        asked = request.query_params
+        ran = engine.find(asked.get("document", ""), asked.get("operation") or None)
+        if ran is None or ran.kind == "subscription":
+            raise NotFound("This worker has no plan of it: it did not run here lately, or it is a stream.")
+        return (await explain(ran.last, ran.who, Assumptions())).as_json()
+
+    def guarded(answer: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
+        async def route(request: Request) -> Response:
+            try:
+                who = await authenticator.authenticate(from_headers(request.scope["headers"]))
+                if not who.roles & MAY_LOOK:
+                    raise Forbidden("The console is for operations and platform staff.")
+                body = msgspec.json.encode(await answer(request))
+            except TradegraphError as error:
+                refused = refusal(error)
+                return Response(encoded(refused), refused.status, {**HEADERS, **refused.headers}, "application/json")
+            return Response(body, headers=HEADERS, media_type="application/json")
+
+        return route
+
+    return [
+        Route("/console/state", guarded(state)),
+        Route("/console/plan", guarded(plan)),
+        *page_routes("console"),
+    ]

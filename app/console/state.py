@@ -1,0 +1,346 @@
+"""What one worker knows of itself, in the form that the console's page reads. Nothing is asked of anybody for it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.console.budgets import WatchedBudgets
+from app.console.documents import Lost, Ran, WatchedEngine
+from app.endpoint.service import Service
+from app.sources import Sources
+from app.sources.resilience.state import KindState, SourceState, overview
+from app.telemetry import metrics, new_id, series
+
+if TYPE_CHECKING:
+    from app.settings import DomainSettings, Settings
+
+SIZES_FOR = 5.0
+"""Seconds for which counted sizes of the cache are told again: to count looks at every entry."""
+
+MOST_SHOWN = 40
+"""Documents and clients that are told; of documents the slowest, and all that lack something."""
+
+
+class Told(msgspec.Struct, kw_only=True, rename="camel"):
+    """A part of the state. Times are in seconds, latencies in milliseconds, counts since the worker's start."""
+
+
+class Worker(Told):
+    """Who tells: a process, and its `number` where there are several. `running` of `most` operations are under way."""
+
+    id: str
+    number: int | None
+    pid: int
+    started_at: datetime
+    running: int
+    most: int
+    streams: Mapping[str, int]
+    requests: Mapping[str, int]
+    limits_met: Mapping[str, int]
+
+
+class CallsState(Told):
+    """Calls of one kind to a source. `calls` and `failed` are requests that were sent, `held` calls that were not, as
+    the breaker was open."""
+
+    kind: str
+    breaker: str
+    retry_in: float | None
+    latency_p50: int | None
+    latency_p99: int | None
+    calls: int
+    failed: int
+    held: int
+
+
+class ShedState(Told):
+    """Calls of one class of callers for which a source had no room."""
+
+    caller: str
+    reason: str
+    calls: int
+
+
+class SourceTold(Told):
+    """A source, and what it is asked for: `master` of, and `adds` to."""
+
+    name: str
+    vendor: str
+    health: str
+    master: tuple[str, ...]
+    adds: tuple[str, ...]
+    in_flight: int
+    waiting: int
+    concurrency: int
+    rate: float | None
+    timeout: float
+    retries: int
+    kinds: tuple[CallsState, ...]
+    sheds: tuple[ShedState, ...]
+
+
+class CacheReads(Told):
+    """Keys of one type of a source that were looked up, and entries that there are."""
+
+    source: str
+    type: str
+    hits: int
+    shared: int
+    misses: int
+    stale: int
+    entries: int
+
+
+class CacheState(Told):
+    """What this worker keeps. `store`: whether workers share what they read; `told`: whether it hears of changes."""
+
+    enabled: bool
+    store: str
+    told: bool
+    entries: int
+    most: int
+    types: tuple[CacheReads, ...]
+
+
+class DocumentState(Told):
+    """An operation that ran lately."""
+
+    document: str
+    operation: str | None
+    kind: str
+    runs: int
+    failed: int
+    latency_p50: float
+    latency_p99: float
+    calls: int
+    sources: tuple[str, ...]
+    seconds_ago: float
+    lost: tuple[Lost, ...]
+
+
+class ClientState(Told):
+    """A client's budget. `least` is what is left to the one of its callers who has least."""
+
+    tenant: str
+    client: str
+    people: bool
+    callers: int
+    least: int
+    capacity: int
+    restore_rate: float
+    refused: int
+    seconds_ago: float
+
+
+class State(Told):
+    """All of it."""
+
+    at: datetime
+    worker: Worker
+    sources: tuple[SourceTold, ...]
+    cache: CacheState
+    documents: tuple[DocumentState, ...]
+    clients: tuple[ClientState, ...]
+    budget_store: str
+
+
+class Observer:
+    """Tells the state of the process it lives in."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Sources,
+        service: Service,
+        engine: WatchedEngine,
+        budgets: WatchedBudgets,
+        number: int | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._service = service
+        self._engine = engine
+        self._budgets = budgets
+        self._clock = clock
+        self._number = number
+        self._id = new_id()[:8]
+        self._started_at = datetime.now(UTC)
+        self._sizes: Counter[tuple[str, str]] = Counter()
+        self._counted_at = float("-inf")
+
+    def state(self) -> State:
+        """What is known now."""
+        return State(
+            at=datetime.now(UTC),
+            worker=self._worker(),
+            sources=tuple(self._of_sources()),
+            cache=self._cache(),
+            documents=tuple(self._documents()),
+            clients=tuple(self._clients()),
+            budget_store=self._settings.budgets.store,
+        )
+
+    def _worker(self) -> Worker:
+        kept = metrics()
+        return Worker(
+            id=self._id,
+            number=self._number,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            running=self._service.running,
+            most=self._service.most,
+            streams=_sums(series(kept.open_streams), "transport"),
+            requests=_sums(series(kept.requests), "outcome"),
+            limits_met=_sums(series(kept.limits_met), "limit"),
+        )
+
+    def _of_sources(self) -> Iterator[SourceTold]:
+        kept = metrics()
+        sent, failed, held = Counter[tuple[str, str]](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        for labels, value in series(kept.backend_calls):
+            kind = labels["source"], labels["call"].partition(".")[0]
+            sent[kind] += int(value)
+            failed[kind] += 0 if labels["outcome"] == "ok" else int(value)
+        for labels, value in series(kept.unsent):
+            if labels["reason"] == "open":
+                held[labels["source"], labels["call"]] += int(value)
+        retries = _sums(series(kept.retries), "source")
+        sheds = [
+            (labels["source"], ShedState(caller=labels["caller"], reason=labels["reason"], calls=int(value)))
+            for labels, value in series(kept.sheds)
+        ]
+        for one in overview(self._sources.connected.values()):
+            key = one.name
+            yield SourceTold(
+                name=one.name,
+                vendor=one.vendor,
+                health=one.health.value,
+                master=tuple(_mastered(self._settings.domains, key)),
+                adds=tuple(_enriched(self._settings.domains, key)),
+                in_flight=one.in_flight,
+                waiting=one.waiting,
+                concurrency=one.concurrency,
+                rate=None if one.rate is None else float(one.rate),
+                timeout=float(one.timeout),
+                retries=retries.get(key, 0),
+                kinds=tuple(_calls(one, kind, sent, failed, held) for kind in one.kinds),
+                sheds=tuple(shed for source, shed in sheds if source == key),
+            )
+
+    def _cache(self) -> CacheState:
+        cache, settings = self._sources.cache, self._settings.cache
+        reads: dict[tuple[str, str], Counter[str]] = {}
+        for labels, value in series(metrics().cache_reads):
+            reads.setdefault((labels["source"], labels["read"]), Counter())[labels["result"]] += int(value)
+        if cache is not None and self._clock() - self._counted_at > SIZES_FOR:
+            self._sizes, self._counted_at = cache.memory.sizes(), self._clock()
+        types = (
+            CacheReads(
+                source=source,
+                type=kind,
+                hits=found["hit"],
+                shared=found["shared"],
+                misses=found["miss"],
+                stale=found["stale"],
+                entries=self._sizes[source, kind],
+            )
+            for (source, kind), found in sorted(reads.items())
+            if source in self._sources.connected
+        )
+        return CacheState(
+            enabled=settings.enabled,
+            store=settings.store,
+            told=cache is None or cache.memory.told,
+            entries=0 if cache is None else len(cache.memory),
+            most=settings.entries,
+            types=tuple(types),
+        )
+
+    def _documents(self) -> Iterator[DocumentState]:
+        now = self._clock()
+        for number, one in enumerate(self._engine.ran()):
+            lost = one.lost_lately(now)
+            if number < MOST_SHOWN or lost:
+                yield _document(one, lost, now)
+
+    def _clients(self) -> Iterator[ClientState]:
+        found = sorted(self._budgets.clients(), key=lambda one: (one.least / one.capacity, one.idle))
+        for one in found[:MOST_SHOWN]:
+            yield ClientState(
+                tenant=one.tenant,
+                client=one.client,
+                people=one.people,
+                callers=one.callers,
+                least=one.least,
+                capacity=one.capacity,
+                restore_rate=one.restore_rate,
+                refused=one.refused,
+                seconds_ago=round(one.idle, 1),
+            )
+
+
+def _calls(
+    source: SourceState,
+    kind: KindState,
+    sent: Mapping[tuple[str, str], int],
+    failed: Mapping[tuple[str, str], int],
+    held: Mapping[tuple[str, str], int],
+) -> CallsState:
+    key = source.name, kind.name
+    return CallsState(
+        kind=kind.name,
+        breaker=kind.breaker.name,
+        retry_in=None if kind.retry_in is None else round(kind.retry_in, 1),
+        latency_p50=kind.latency_p50,
+        latency_p99=kind.latency_p99,
+        calls=sent.get(key, 0),
+        failed=failed.get(key, 0),
+        held=held.get(key, 0),
+    )
+
+
+def _document(one: Ran, lost: list[Lost], now: float) -> DocumentState:
+    return DocumentState(
+        document=one.document,
+        operation=one.operation,
+        kind=one.kind,
+        runs=one.runs,
+        failed=one.failed,
+        latency_p50=round(one.quantile(0.5) * 1000, 1),
+        latency_p99=round(one.quantile(0.99) * 1000, 1),
+        calls=one.calls,
+        sources=tuple(sorted(one.sources)),
+        seconds_ago=round(now - one.at, 1),
+        lost=tuple(lost),
+    )
+
+
+def _mastered(domains: DomainSettings, source: str) -> Iterator[str]:
+    """The kinds of data that this source is the system of record of."""
+    yield from (name for name, domain in domains.configured().items() if domain.master == source)
+
+
+def _enriched(domains: DomainSettings, source: str) -> Iterator[str]:
+    """The kinds of data that it adds to."""
+    yield from (name for name, domain in domains.configured().items() if source in domain.enrich)
+    if domains.stock is not None:
+        if source in domains.stock.reservations:
+            yield "reservations"
+        if source in domains.stock.balances.values():
+            yield "balances"
+
+
+def _sums(values: list[tuple[Mapping[str, str], float]], label: str) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for labels, value in values:
+        found[labels[label]] += int(value)
+    return dict(found)
