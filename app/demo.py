@@ -284,6 +284,10 @@ def welcome(settings: Settings) -> str:
         "",
         f"  {address}/ide/#token={rep}",
         "",
+        "For operations staff, the console:",
+        "",
+        f"  {address}/console/#token={issued[Role.OPERATIONS]}",
+        "",
         f"Health: {address}/readyz   Metrics: {address}/metrics",
         "This is a demo: its tokens are believed by nobody else. Ctrl-C stops everything.",
     ]

@@ -30,8 +30,8 @@ class Purse:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An application that asks, with all callers by it: people share one, and are not named. `least` is what the one
-    has left who has least."""
+    """An application that asks, with all callers by it: people share one, and are not named. It has no name where their
+    credentials name none. `least` is what the one has left who has least."""
 
     tenant: str
     client: str
@@ -78,8 +78,8 @@ class WatchedBudgets:
     def clients(self) -> Iterator[Client]:
         """Those who asked, by tenant and client."""
         now = self._clock()
-        parts = sorted(((key.split("\n"), purse) for key, purse in self._purses.items()), key=lambda one: one[0])
-        for (tenant, client, people), found in groupby(parts, key=lambda one: (*one[0][:2], len(one[0]) > 2)):
+        owners = sorted(((_owner(key), purse) for key, purse in self._purses.items()), key=lambda one: one[0])
+        for (tenant, client, people), found in groupby(owners, key=lambda one: one[0]):
             purses = [purse for _, purse in found]
             poorest = min(purses, key=lambda one: one.left(now) / one.bucket.capacity)
             yield Client(
@@ -93,3 +93,9 @@ class WatchedBudgets:
                 refused=sum(purse.refused for purse in purses),
                 idle=min(now - purse.at for purse in purses),
             )
+
+
+def _owner(key: str) -> tuple[str, str, bool]:
+    """Tenant, client, and whether people ask by it. A credential that names no client has its subject for one."""
+    tenant, client, *person = key.split("\n")
+    return tenant, "" if person == [client] else client, bool(person)

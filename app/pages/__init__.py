@@ -1,6 +1,6 @@
 """Pages for browsers, served from the package. They load nothing from elsewhere, and ask this gateway alone.
 
-`console/` and `track/` are served as they lie here, with what is in `shared/` beside them: no step stands between the
+A folder is served as it lies here, with what is in `shared/` beside it: no step stands between the
 file and the browser. The IDE page is built from `ide/` and comes compressed (`app/ide`).
 """
 

@@ -14,7 +14,7 @@ export function showClients(container, state) {
   replace(container,
     h('p', { class: 'soft small' }, `${where} People share a client and are not named: shown is who has least. Limits met: ${met.join(', ') || 'none'}.`),
     table('budgets', 'Clients and budgets', [
-      ['Client', (one) => h('span', { title: one.client }, `${tenants ? `${one.tenant} / ` : ''}${one.client}`)],
+      ['Client', (one) => h('span', { title: one.client || null, class: one.client ? null : 'soft' }, `${tenants ? `${one.tenant} / ` : ''}${one.client || 'no client named'}`)],
       ['Callers', (one) => (one.people ? plural(one.callers, 'person', 'people') : 'partner')],
       ['Left', (one) => [meter(one.least / one.capacity, kind(one)), ` ${number.format(one.least)} of ${number.format(one.capacity)}`]],
       ['Restored', (one) => `${number.format(one.restoreRate)}/s`, true],

@@ -87,7 +87,7 @@ export class Documents {
     const facts = `${number.format(total)} ${total === 1 ? 'request' : 'requests'} in ${explained.rounds.length} ${explained.rounds.length === 1 ? 'round' : 'rounds'} · cost ${number.format(explained.cost)} · ${number.format(explained.rows)} rows`;
     return h('figure', { class: 'plan', 'aria-label': `Plan of ${called(one)}` },
       h('figcaption', {}, h('h3', {}, called(one)), h('p', { class: 'soft small' }, `${facts}, as predicted for a cold cache and the caller who ran it last`)),
-      h('div', { class: 'scroll', id: 'drawing', tabindex: '0', role: 'region', 'aria-label': 'Drawing of the plan' }, drawn(called(one), explained, this.plan.clientWidth)),
+      h('div', { class: 'scroll', id: 'drawing', tabindex: '0', role: 'group', 'aria-label': 'Drawing of the plan' }, drawn(called(one), explained, this.plan.clientWidth)),
       explained.refused.length > 0 && h('p', {}, badge('warn', `refused to that caller: ${explained.refused.join(', ')}`)),
       h('details', {}, h('summary', {}, 'In words'), inWords(explained)));
   }

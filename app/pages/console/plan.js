@@ -58,6 +58,7 @@ function horizontal(name, explained) {
   const most = Math.max(...tall, 60);
   const middle = TOP + most / 2;
   const wires = [];
+  const bands = [];
   const boxes = [];
   let x = PILL;
   let from = [[PILL, middle]];
@@ -65,7 +66,7 @@ function horizontal(name, explained) {
     const joint = x + BETWEEN / 2;
     const left = x + BETWEEN;
     let y = middle - tall[index] / 2;
-    boxes.push(s('rect', { class: 'band', x: left, y, width: WIDTH + 2 * PAD, height: tall[index], rx: 10 }),
+    bands.push(s('rect', { class: 'band', x: left, y, width: WIDTH + 2 * PAD, height: tall[index], rx: 10 }),
       s('text', { class: 'round', x: left + 2, y: y - 7 }, `Round ${index + 1}`));
     y += PAD;
     for (const [fx, fy] of from) wires.push(curve(fx, fy, joint, middle));
@@ -84,7 +85,7 @@ function horizontal(name, explained) {
   for (const [fx, fy] of from) wires.push(curve(fx, fy, end, middle));
   const width = end + PILL;
   return drawing(name, explained, width, TOP + most + 6, [
-    ...wires, ...boxes, pill(name, 0, middle), pill(explained.rounds.length ? 'answer' : 'from what is kept', end, middle),
+    ...bands, ...wires, ...boxes, pill(name, 0, middle), pill(explained.rounds.length ? 'answer' : 'from what is kept', end, middle),
   ]);
 }
 

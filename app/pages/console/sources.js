@@ -23,11 +23,11 @@ const count = (of) => (kind) => (kind.kind.startsWith('batch:') && !of(kind) ? '
 const COLUMNS = [
   ['Calls', (kind) => h('code', {}, name(kind.kind))],
   ['Breaker', (kind) => BREAKER[kind.breaker](kind)],
+  ['Failed', count((kind) => kind.failed), true, (kind) => kind.failed > 0],
+  ['Held', count((kind) => kind.held), true, (kind) => kind.held > 0],
   ['p50', (kind) => milliseconds(kind.latencyP50), true],
   ['p99', (kind) => milliseconds(kind.latencyP99), true],
   ['Sent', count((kind) => kind.calls), true],
-  ['Failed', count((kind) => kind.failed), true, (kind) => kind.failed > 0],
-  ['Held', count((kind) => kind.held), true, (kind) => kind.held > 0],
 ];
 
 export function showSources(container, state) {

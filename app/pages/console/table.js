@@ -10,7 +10,7 @@ export function table(id, caption, columns, rows, attributes = () => ({})) {
       return h('td', { class: classes || null }, of(row) ?? '–');
     })));
   // What can be scrolled can be scrolled by the keyboard.
-  return h('div', { class: 'scroll', id, tabindex: '0', role: 'region', 'aria-label': caption },
+  return h('div', { class: 'scroll', id, tabindex: '0', role: 'group', 'aria-label': caption },
     h('table', {}, h('caption', {}, caption), h('thead', {}, h('tr', {}, head)), h('tbody', {}, body)));
 }
 
