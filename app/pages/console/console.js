@@ -66,7 +66,6 @@ function show() {
   const one = workers.get(chosen);
   $('loading').hidden = one !== undefined || failing !== null;
   $('content').hidden = one === undefined;
-  $('content').classList.toggle('stale', failing !== null);
   showTrouble(one);
   showLive();
   if (one === undefined) return;
