@@ -22,6 +22,13 @@
     │   │   ├── HeadersTooLarge      HEADERS_TOO_LARGE
     │   │   ├── RequestTooSlow       REQUEST_TOO_SLOW
     │   │   └── TooManyConnections   TOO_MANY_CONNECTIONS
+    │   ├── WebhookRefused        of what a source tells us
+    │   │   ├── WebhookSourceUnknown     WEBHOOK_SOURCE_UNKNOWN
+    │   │   ├── WebhookNetworkRefused    WEBHOOK_NETWORK_REFUSED
+    │   │   ├── WebhookUnsigned          WEBHOOK_UNSIGNED
+    │   │   ├── WebhookForged            WEBHOOK_FORGED
+    │   │   ├── WebhookExpired           WEBHOOK_EXPIRED
+    │   │   └── WebhookMalformed         WEBHOOK_MALFORMED
     │   ├── TrustedDocumentRequired     TRUSTED_DOCUMENT_REQUIRED
     │   ├── DocumentNotFound      DOCUMENT_NOT_FOUND
     │   ├── DocumentRetired       DOCUMENT_RETIRED
@@ -232,6 +239,52 @@ class TooManyConnections(EdgeRefusal):
 
     code = "TOO_MANY_CONNECTIONS"
     default = "The server holds as many connections as it may; try again shortly."
+
+
+class WebhookRefused(RequestError):
+    """What came to `/webhooks/...` was not kept."""
+
+
+class WebhookSourceUnknown(WebhookRefused):
+    """No source of that name sends webhooks."""
+
+    code = "WEBHOOK_SOURCE_UNKNOWN"
+    default = "No source of this name sends webhooks here."
+
+
+class WebhookNetworkRefused(WebhookRefused):
+    """The request comes from where this source is not."""
+
+    code = "WEBHOOK_NETWORK_REFUSED"
+    default = "Webhooks of this source are not taken from this address."
+
+
+class WebhookUnsigned(WebhookRefused):
+    """The headers that prove who sent it are missing."""
+
+    code = "WEBHOOK_UNSIGNED"
+    default = "The webhook carries no signature or secret."
+
+
+class WebhookForged(WebhookRefused):
+    """The signature or the secret is not of any live secret, or the body is not what was signed."""
+
+    code = "WEBHOOK_FORGED"
+    default = "The signature or secret does not fit this webhook."
+
+
+class WebhookExpired(WebhookRefused):
+    """It was signed too long ago, or in the future."""
+
+    code = "WEBHOOK_EXPIRED"
+    default = "The webhook was not signed just now: it is too old, or a clock is wrong."
+
+
+class WebhookMalformed(WebhookRefused):
+    """The body is no object, or not of the documented shape."""
+
+    code = "WEBHOOK_MALFORMED"
+    default = "The body is not what webhooks of this source look like."
 
 
 class TrustedDocumentRequired(RequestError):

@@ -53,9 +53,11 @@ from app.sources import connect_all
 from app.sources.audit_store import FILE, opened, trail_for
 from app.sources.common import utc_now
 from app.sources.event_upkeep import kept_trimmed
+from app.sources.intake import Intake
 from app.sources.stores import connect_documents, connect_events
 from app.sources.stores.redis_store import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
+from app.webhooks import doors, webhook_route
 from app.workers.seat import Seat
 from app.workers.shares import share_of
 
@@ -113,6 +115,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     )
     sockets = WebSocketEndpoint(service, authentication, accounting=accounting, connect=admission.connect)
 
+    intake = Intake(settings, sources, events, clock)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         if trail is not None:
@@ -121,7 +125,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
             async with exporting(export), watching(), kept_trimmed(events), seat.taken() if seat else nullcontext():
                 with move_on_after(WARM_UP):
                     await asyncio.gather(sources.warm(), authentication.warm())
-                yield
+                async with intake.running():
+                    yield
         finally:
             for opened_here in (sources, documents, events, budgets):
                 await opened_here.close()
@@ -133,6 +138,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", sockets),
+        webhook_route(doors(settings, sources), intake.webhook_brought, clock),
         *health_routes(Readiness(sources.ping, masters(settings), sources.held), seat.metrics if seat else own_metrics),
         *(ide_routes() if settings.ide else []),
         *(console_routes(observer, watched, authentication, explainer.explain) if settings.console else []),

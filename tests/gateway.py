@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -18,7 +18,15 @@ from app.auth.principal import Role
 from app.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.sandbox import Sandbox
 from app.server import create_app
-from app.settings import AuthSettings, CacheSettings, DocumentSettings, ServerSettings, Settings, SourceSettings
+from app.settings import (
+    AuthSettings,
+    CacheSettings,
+    DocumentSettings,
+    EventSettings,
+    ServerSettings,
+    Settings,
+    SourceSettings,
+)
 from tests.serving import serving
 
 DOCUMENTS = Path(__file__).resolve().parents[1] / "clients" / "documents"
@@ -101,11 +109,12 @@ async def gateway(
     *,
     request_timeout: float = 10.0,
     sources: Mapping[str, Mapping[str, Any]] | None = None,
+    clock: Callable[[], datetime] = lambda: NOON,
     **changed: Any,
 ) -> AsyncIterator[Graph]:
     """The gateway on a port of its own, knobs and counters of the sandbox reset. `sources` overrides settings of
     a source by its name, `changed` whole sections. Partners may send any text, unless `documents` says otherwise, and
-    every read reaches its backend, unless `cache` does."""
+    every read reaches its backend, unless `cache` does; no feed is polled, unless `events` does."""
     connected = sandbox_sources(sandbox.urls, sandbox.token)
     for name, changes in (sources or {}).items():
         connected[name] = SourceSettings(**{**dict(connected[name]), **changes})
@@ -120,6 +129,7 @@ async def gateway(
             "data_dir": Path(folder.name),
             "documents": DocumentSettings(trusted_roles=()),
             "cache": CacheSettings(enabled=False, poll=0),
+            "events": EventSettings(poll=0, poll_webhooks=0),
             **changed,
         },
     )
@@ -129,7 +139,7 @@ async def gateway(
     }
     with folder:
         async with (
-            serving(create_app(settings, clock=lambda: NOON)) as url,
+            serving(create_app(settings, clock=clock)) as url,
             httpx.AsyncClient(base_url=url, verify=False) as client,
         ):
             graph = Graph(client, backends, settings.data_dir)

@@ -76,12 +76,14 @@ def test_every_setting_is_described():
         settings.TelemetrySettings,
         settings.SourceSettings,
         settings.SourceLimits,
+        settings.WebhookSettings,
+        settings.EventSettings,
         settings.BreakerSettings,
         settings.CallerSettings,
     ]
     assert all(f"[server.{name}]" in text for name in ("connections", "tls"))
     wanted = set().union(*map(keys, sections), keys(settings.DomainSettings)) | {"engine", "demo", "ide", "data_dir"}
-    wanted -= {"connections", "tls", "limits", "breaker", "callers"}  # which are sections of their own
+    wanted -= {"connections", "tls", "limits", "breaker", "callers", "webhooks"}  # which are sections of their own
     assert {key for key in wanted if f"`{key}`" not in text} == set()
 
 

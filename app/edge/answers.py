@@ -16,10 +16,19 @@ from app.errors import (
     MethodNotAllowed,
     NotFound,
     OriginNotAllowed,
+    PayloadTooLarge,
     RequestError,
     RequestTooSlow,
+    StoreUnavailable,
     TooManyConnections,
     TradegraphError,
+    UnsupportedMediaType,
+    WebhookExpired,
+    WebhookForged,
+    WebhookMalformed,
+    WebhookNetworkRefused,
+    WebhookSourceUnknown,
+    WebhookUnsigned,
 )
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
@@ -36,12 +45,21 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 STATUS: dict[type[TradegraphError], int] = {
     MalformedHTTP: 400,
+    WebhookMalformed: 400,
+    WebhookUnsigned: 401,
+    WebhookForged: 401,
+    WebhookExpired: 401,
     OriginNotAllowed: 403,
+    WebhookNetworkRefused: 403,
     NotFound: 404,
+    WebhookSourceUnknown: 404,
     MethodNotAllowed: 405,
     RequestTooSlow: 408,
+    PayloadTooLarge: 413,
+    UnsupportedMediaType: 415,
     HostNotAllowed: 421,
     HeadersTooLarge: 431,
+    StoreUnavailable: 503,
     TooManyConnections: 503,
 }
 

@@ -29,11 +29,12 @@ async def read_request(
     check_body_type(headers.get("content-type"))
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body as it is: no Content-Encoding is accepted.")
-    body = await _body(headers.get("content-length"), receive, max_body_bytes)
+    body = await whole_body(headers.get("content-length"), receive, max_body_bytes)
     return request_from(_json(body, "The body"))
 
 
-async def _body(declared: str | None, receive: Receive, limit: int) -> bytes:
+async def whole_body(declared: str | None, receive: Receive, limit: int) -> bytes:
+    """The body, never more of it than `limit`: of one that is declared longer nothing is read."""
     too_large = f"The body may have at most {limit} bytes."
     if declared is not None and declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise PayloadTooLarge(too_large)

@@ -14,7 +14,7 @@ from app.settings.loading import PREFIX, load
 from app.settings.observing import LogSettings, TelemetrySettings
 from app.settings.resilience import BreakerSettings, CallerClass, CallerSettings, SourceLimits
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
-from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain
+from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain, WebhookSettings
 from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, RedisSettings
 from app.settings.whole import Settings, credentials_of
 
@@ -50,6 +50,7 @@ __all__ = [
     "StockDomain",
     "TLSSettings",
     "TelemetrySettings",
+    "WebhookSettings",
     "credentials_of",
     "load",
 ]

@@ -14,7 +14,7 @@ from app.errors import ConfigurationError
 from app.settings.auth import IssuerSettings
 from app.settings.checks import check_sources, check_variable_names, first_fault, secret_from, unreadable_variable
 from app.settings.server import TLSSettings
-from app.settings.sources import SourceSettings
+from app.settings.sources import SourceSettings, WebhookSettings
 from app.settings.stores import RedisSettings
 from app.settings.whole import Settings
 
@@ -120,4 +120,15 @@ def _source_with_secrets(name: str, source: SourceSettings, base: Path) -> Sourc
             credentials[key.removesuffix("_file")] = SecretStr(text)
         else:
             credentials[key] = value
-    return source.model_copy(update={"credentials": credentials})
+    return source.model_copy(
+        update={"credentials": credentials, "webhooks": _webhooks_with_secrets(name, source, base)}
+    )
+
+
+def _webhooks_with_secrets(name: str, source: SourceSettings, base: Path) -> WebhookSettings | None:
+    webhooks = source.webhooks
+    if webhooks is None:
+        return None
+    key = f"sources.{name}.webhooks.secret_files"
+    kept = (SecretStr(secret_from(f"{key}[{n}]", file, base)) for n, file in enumerate(webhooks.secret_files))
+    return webhooks.model_copy(update={"secrets": (*webhooks.secrets, *kept)})

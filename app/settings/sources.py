@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
 from app.settings.base import Section
-from app.settings.checks import check_address
+from app.settings.checks import check_address, check_network
 from app.settings.resilience import BreakerSettings, CallerSettings, SourceLimits
+
+
+class WebhookSettings(Section):
+    """`[sources.NAME.webhooks]`: what the backend tells us is taken at `/webhooks/NAME`. `secrets` are those that it
+    may sign or send with, several while they are changed; `secret_files` hold one each. `networks` are where it may
+    come from, anywhere if empty; `tolerance` is how far its clock and ours may be apart."""
+
+    secrets: tuple[SecretStr, ...] = ()
+    secret_files: tuple[Path, ...] = ()
+    networks: tuple[Annotated[str, AfterValidator(check_network)], ...] = ()
+    tolerance: float = Field(default=300.0, ge=1, le=3600)
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
 
 
 class SourceSettings(Section):
     """One backend: `[sources.NAME]`. `options` are the vendor's own, key mapping included, checked by its adapter.
 
     A credential may be kept in a file: `api_key_file` is read and becomes `api_key`. `timeout` is for a whole call, its
-    repetitions included; `callers` overrides `[callers]` for this source.
+    repetitions included; `callers` overrides `[callers]` for this source; `poll` how often it is asked for what is new,
+    as `[events]` has it, 0 for never.
     """
 
     vendor: str
@@ -30,6 +44,8 @@ class SourceSettings(Section):
     limits: SourceLimits = SourceLimits()
     breaker: BreakerSettings = BreakerSettings()
     callers: CallerSettings = CallerSettings()
+    webhooks: WebhookSettings | None = None
+    poll: float | None = Field(default=None, ge=0, le=3600)
 
 
 class Domain(Section):

@@ -43,9 +43,17 @@ class DocumentSettings(Section):
 class EventSettings(Section):
     """The event log: in `events.sqlite` under `data_dir`, or in Redis. Updates go after `keep_days`, or before, when
     there are more than `keep_updates` of them or they take more than `keep_megabytes`. Who has not read them by then is
-    told so. The ids by which a source's event is known again are kept for `keep_days`."""
+    told so. The ids by which a source's event is known again are kept for `keep_days`.
+
+    Sources with a feed are asked every `poll` seconds what is new, those that send webhooks every `poll_webhooks`; 0
+    for never. What is new is read `attempts` times before it is given up, and for `patience` if its source is away.
+    """
 
     store: Literal["sqlite", "redis"] = "sqlite"
     keep_days: float = Field(default=7.0, gt=0, le=366)
     keep_updates: int = Field(default=1_000_000, ge=1)
     keep_megabytes: int = Field(default=1024, ge=1)
+    poll: float = Field(default=5.0, ge=0, le=3600)
+    poll_webhooks: float = Field(default=30.0, ge=0, le=3600)
+    attempts: int = Field(default=10, ge=1, le=1000)
+    patience: float = Field(default=86_400.0, ge=0)

@@ -52,7 +52,8 @@ Clock = Callable[[], datetime]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """One port per domain. `order_views` and `shipment_views` are what enriching sources know, by source name;
-    `third_party` are the codes of the warehouses whose balances have a source of their own."""
+    `third_party` are the codes of the warehouses whose balances have a source of their own; `uncached` are the
+    connected sources past the cache."""
 
     customers: ScopedCustomers
     credit: ScopedCredit
@@ -72,6 +73,7 @@ class Sources:
     has_contents: bool
     third_party: frozenset[str]
     connected: Mapping[str, Source]
+    uncached: Mapping[str, Source]
     cache: Cache | None = None
 
     async def ping(self) -> dict[str, TradegraphError | None]:
@@ -135,11 +137,12 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     from app.sources.stores.redis_store import connect as redis
 
     cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=TIMEOUT))
-    connected = {
-        name: aged(cache.wrapped(counted(connect(name, _with_callers(source, settings), clock)), source), clock)
+    plain = {
+        name: counted(connect(name, _with_callers(source, settings), clock))
         for name, source in settings.sources.items()
     }
-    return assemble(settings, connected, cache)
+    connected = {name: aged(cache.wrapped(one, settings.sources[name]), clock) for name, one in plain.items()}
+    return assemble(settings, connected, cache, {name: aged(one, clock) for name, one in plain.items()})
 
 
 def _with_callers(source: SourceSettings, settings: Settings) -> SourceSettings:

@@ -92,7 +92,12 @@ class Assembly:
         return None if master is None else self.port(f"domains.{domain}.master", master, port)
 
 
-def assemble(settings: Settings, connected: Mapping[str, Source], cache: Cache | None = None) -> Sources:
+def assemble(
+    settings: Settings,
+    connected: Mapping[str, Source],
+    cache: Cache | None = None,
+    uncached: Mapping[str, Source] | None = None,
+) -> Sources:
     """The ports of the graph; every mistake in `[domains]` and `[[routes]]` is a ConfigurationError."""
     by = Assembly(settings, connected)
     balances, reservations = _stock_helpers(by, settings)
@@ -123,6 +128,7 @@ def assemble(settings: Settings, connected: Mapping[str, Source], cache: Cache |
         has_contents=contents is not None,
         third_party=frozenset(balances),
         connected=connected,
+        uncached=connected if uncached is None else uncached,
         cache=cache,
     )
 

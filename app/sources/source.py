@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.sources.billing import Billing
 from app.sources.changes import Changes
@@ -16,6 +16,7 @@ from app.sources.resilience.guard import Guard
 from app.sources.shipments import Shipments
 from app.sources.stock import Balances, Reservations, Stock
 from app.sources.warehouses import Warehouses
+from app.sources.webhooks import Webhooks
 
 
 def by_hundreds(_: str, keys: int, __: Any) -> int:
@@ -30,6 +31,9 @@ class Source:
     `guard` knows how the calls to it go. `requests` says how many requests a read of so many keys makes on the wire. A
     source that `coalesces` sends the reads of one moment together, as one request. `brings_shipments` says that its
     orders come with their shipments.
+
+    `tells_by` says by which key its notices name shipments. For `settles` seconds a change may still turn up in its
+    feed before others that were told already.
     """
 
     name: str
@@ -50,6 +54,9 @@ class Source:
     shipments: Shipments | None = None
     billing: Billing | None = None
     changes: Changes | None = None
+    webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds
     coalesces: bool = False
     brings_shipments: bool = False
+    tells_by: Literal["id", "tracking_number"] = "id"
+    settles: float = 0.0

@@ -16,6 +16,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from app.telemetry.intake import IntakeMetrics
 from app.telemetry.kpis import Ages
 from app.telemetry.logs import log
 
@@ -160,6 +161,7 @@ class Metrics:
             registry=registry,
         )
         self.ages = Ages(registry)
+        self.intake = IntakeMetrics(registry)
         self.open_streams = Gauge(
             "tradegraph_open_streams", "WebSockets and event streams that are open.", ["transport"], registry=registry
         )

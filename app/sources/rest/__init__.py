@@ -1,5 +1,7 @@
 """In-house systems that speak our own contract, docs/openapi.yaml.
 
+It may tell what is new by webhooks; their secrets are `whsec_` and base64.
+
 Options: `batch` (true: reads asked for together travel as one request), `serves` (the ports that this system has; all
 of them if not given). Credential: `token`, a bearer token.
 """
@@ -24,6 +26,7 @@ from app.sources.rest.prices import RestPrices
 from app.sources.rest.shipments import RestShipments
 from app.sources.rest.stock import RestBalances, RestReservations, RestStock
 from app.sources.rest.warehouses import RestWarehouses
+from app.sources.rest.webhooks import RestWebhooks
 from app.sources.source import Source
 
 
@@ -55,6 +58,7 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         guard=client.guard,
         requests=requests,
         coalesces=client.coalesces,
+        webhooks=RestWebhooks(name, settings.webhooks) if settings.webhooks else None,
         **served,
     )
 

@@ -43,6 +43,10 @@ def place_of(cursor: str) -> Place:
     return place
 
 
+BEGINNING = str(Place(bytes(8), 0))
+"""A cursor of no log: reading after it begins with the oldest update there is."""
+
+
 def loss_of(asked: Place, start: Place, gone: int, why: Loss | None) -> Loss | None:
     """What is to be told to a reader who asked for one place and begins at another. Updates are gone up to a position,
     and why. A cursor stands where an update is, so one that is gone and was not trimmed means that the log was put

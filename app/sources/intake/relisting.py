@@ -1,0 +1,45 @@
+"""What to read again when nobody knows what was missed: all of a source that was told before and is not at its end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.sources.changes import ChangeKind
+from app.sources.events import EventLog, Notice, Update
+from app.sources.source import Source
+from app.sources.stores.event_cursors import BEGINNING
+
+FINAL = {
+    ChangeKind.SHIPMENT: frozenset({"DELIVERED", "RETURN_TO_SENDER"}),
+    ChangeKind.ORDER: frozenset({"DELIVERED", "CANCELLED"}),
+}
+"""Statuses after which a thing hardly changes."""
+
+
+async def open_things(events: EventLog, source: Source, now: datetime) -> list[Notice]:
+    """A notice for each open thing of a source."""
+    found: dict[tuple[ChangeKind, str], Update] = {}
+    page = await events.read(BEGINNING)
+    while page.entries:
+        for update in (entry.update for entry in page.entries if entry.update.source == source.name):
+            found[update.kind, update.key] = update
+        page = await events.read(page.cursor)
+    kept = [update for update in found.values() if not update.deleted and not _at_its_end(update)]
+    named = [(update.kind, key) for update in kept if (key := _key(update, source)) is not None]
+    return [
+        Notice(source=source.name, id=f"again:{now.isoformat()}:{kind}:{key}", kind=kind, key=key, received_at=now)
+        for kind, key in named
+    ]
+
+
+def _at_its_end(update: Update) -> bool:
+    return update.status in FINAL.get(update.kind, ())
+
+
+def _key(update: Update, source: Source) -> str | None:
+    """What the source's notices call it; None for what comes along with something else."""
+    if update.kind is not ChangeKind.SHIPMENT:
+        return update.key
+    if source.shipments is None:
+        return None
+    return update.tracking_number if source.tells_by == "tracking_number" else update.key
