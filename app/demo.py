@@ -288,7 +288,7 @@ def welcome(settings: Settings) -> str:
         "",
         f"  {address}/console/#token={issued[Role.OPERATIONS]}",
         "",
-        f"Health: {address}/readyz   Metrics: {address}/metrics",
+        f"Health: {address}/readyz   Metrics, for operations: {address}/metrics",
         "This is a demo: its tokens are believed by nobody else. Ctrl-C stops everything.",
     ]
     return "\n".join(lines)

@@ -1,4 +1,5 @@
-"""Whether the process lives, whether it can serve, and its metrics. Neither backend text nor an address is shown."""
+"""Whether the process lives, whether it can serve, and its metrics for those who may read them. Neither backend text
+nor an address is shown."""
 
 from __future__ import annotations
 
@@ -12,10 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.edge.answers import refused
 from app.errors import TradegraphError
 from app.telemetry import begin, log
 
 Ping = Callable[[], Awaitable[Mapping[str, TradegraphError | None]]]
+MayRead = Callable[[str | None], Awaitable[None]]
+"""Raises for a credential that does not read metrics."""
+
 Held = Callable[[], Mapping[str, Sequence[str]]]
 """The kinds of calls that are held back, by source."""
 
@@ -64,8 +69,8 @@ class Readiness:
         return state
 
 
-def health_routes(readiness: Readiness, text: Callable[[], Awaitable[bytes]]) -> list[Route]:
-    """/livez, /readyz and /metrics, whose text is given."""
+def health_routes(readiness: Readiness, text: Callable[[], Awaitable[bytes]], may_read: MayRead) -> list[Route]:
+    """/livez, /readyz and /metrics, whose text is given, for those who may read it."""
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)
@@ -74,7 +79,12 @@ def health_routes(readiness: Readiness, text: Callable[[], Awaitable[bytes]]) ->
         answer = await readiness.check()
         return JSONResponse(answer, status_code=200 if answer["status"] == "ready" else 503, headers=NO_STORE)
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        try:
+            with begin(timeout=readiness.timeout):
+                await may_read(request.headers.get("authorization"))
+        except TradegraphError as error:
+            return refused(error)
         return Response(await text(), media_type="text/plain; version=0.0.4; charset=utf-8", headers=NO_STORE)
 
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -11,7 +11,7 @@ from typing import Any
 from graphql import ExecutionResult, GraphQLSchema, OperationType, is_interface_type
 
 from app.auth.policy import PolicyTable, Rights
-from app.auth.principal import Principal, Role
+from app.auth.principal import STAFF, Principal
 from app.endpoint.admission import excess
 from app.endpoint.rules import RuleBook
 from app.errors import Forbidden, InvalidID
@@ -29,8 +29,6 @@ from app.sources.cache.store import ages_here, reads_here
 from app.sources.common import utc_now
 from app.sources.identity import node_id, parse_node_id
 from app.sources.model import Assumptions, Log, model_of
-
-MAY_EXPLAIN = frozenset({Role.OPERATIONS, Role.ADMIN})
 
 
 def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) -> Plan | None:
@@ -68,7 +66,7 @@ class Explainer:
 
     async def asked(self, who: Principal, operation: Operation) -> dict[str, Any]:
         """The explanation for a caller who asked for it beside the answer."""
-        if not who.roles & MAY_EXPLAIN:
+        if not who.roles & STAFF:
             raise Forbidden("Only operations and platform staff may ask for `extensions.explain`.")
         return (await self.explain(operation, who, Assumptions())).as_json()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hmac
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -14,13 +15,15 @@ from typing import Any
 
 import uvicorn
 from anyio import move_on_after
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.chain import Authentication
-from app.auth.principal import Principal
+from app.auth.credentials import bearer
+from app.auth.principal import STAFF, Principal
 from app.console.budgets import WatchedBudgets
 from app.console.documents import WatchedEngine
 from app.console.routes import console_routes
@@ -38,7 +41,7 @@ from app.endpoint.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.endpoint.rules import RuleBook
 from app.endpoint.service import Service
 from app.endpoint.websocket import WebSocketEndpoint
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.limits import DocumentLimits
 from app.execution.plans import PlanEngine
@@ -139,13 +142,27 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", sockets),
         webhook_route(doors(settings, sources), intake.webhook_brought, clock),
-        *health_routes(Readiness(sources.ping, masters(settings), sources.held), seat.metrics if seat else own_metrics),
+        *health_routes(
+            Readiness(sources.ping, masters(settings), sources.held),
+            seat.metrics if seat else own_metrics,
+            partial(may_read_metrics, settings.telemetry.metrics_token, authentication),
+        ),
         *(ide_routes() if settings.ide else []),
         *(console_routes(observer, watched, authentication, explainer.explain) if settings.console else []),
     ]
     return Gateway(
         endpoint, settings.server, routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_served}
     )
+
+
+async def may_read_metrics(token: SecretStr | None, authentication: Authentication, authorization: str | None) -> None:
+    """Let the scraper in by its token, and operations and platform staff by theirs; raises for all others."""
+    given = bearer(authorization)
+    if token is not None and hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
+        return
+    who = await authentication.authenticate(authorization)
+    if not who.roles & STAFF:
+        raise Forbidden("Only operations and platform staff may read metrics.")
 
 
 async def own_metrics() -> bytes:

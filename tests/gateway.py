@@ -53,6 +53,7 @@ OTHER_BUYER = signed(Role.BUYER, "CUST-0002")
 REP = signed(Role.SALES_REP, *(f"CUST-{number:04}" for number in range(1, 11)))
 CSR = signed(Role.CSR)
 CSR_LEAD = signed(Role.CSR_LEAD)
+OPERATIONS = signed(Role.OPERATIONS)
 BUYER_ADMIN = signed(Role.BUYER_ADMIN, "CUST-0001")
 SELLER = signed(Role.SALES_REP, *(f"CUST-{number:04}" for number in range(1, 301)))
 """A rep to whom every customer is assigned that tests name: it is buyers, partners and reps who see prices."""
@@ -85,6 +86,12 @@ class Graph:
         answer = await self.ask(query, variables, who=who)
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
+
+    async def metrics(self) -> str:
+        """The metrics, as operations staff read them."""
+        response = await self.client.get("/metrics", headers=OPERATIONS)
+        assert response.status_code == 200
+        return response.text
 
     async def turn(self, system: str, **knob: object) -> None:
         """Make one resource of a backend misbehave; see `app/sandbox/knobs.py`."""

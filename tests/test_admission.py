@@ -109,7 +109,7 @@ async def test_refusals_are_counted_by_their_limit(dated_sandbox: Sandbox) -> No
 
 
 async def _metric(graph: Graph, name: str) -> float:
-    lines = (await graph.client.get("/metrics")).text.splitlines()
+    lines = (await graph.metrics()).splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
 
 

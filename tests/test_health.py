@@ -8,15 +8,21 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from starlette.applications import Starlette
 
+from app.auth.chain import Authentication
+from app.auth.principal import Role
 from app.errors import SourceTimeout, SourceUnavailable, TradegraphError
 from app.health import Readiness, health_routes
-from app.server import own_metrics
+from app.server import may_read_metrics, own_metrics
+from app.settings import Settings
 from app.telemetry import backend_call
+from tests.gateway import AUTH, BUYER, OPERATIONS, signed
 from tests.serving import serving
 
 UP = {"erp": None, "commerce": None}
+SETTINGS = Settings(demo=True, auth=AUTH)
 OK = {"status": "ok", "master": True}
 
 
@@ -41,10 +47,14 @@ class Clock:
         return self.time
 
 
+async def may_read(authorization: str | None) -> None:
+    await may_read_metrics(SecretStr("scraper"), Authentication(SETTINGS), authorization)
+
+
 @asynccontextmanager
 async def health(readiness: Readiness) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        serving(Starlette(routes=health_routes(readiness, own_metrics))) as url,
+        serving(Starlette(routes=health_routes(readiness, own_metrics, may_read))) as url,
         httpx.AsyncClient(base_url=url) as client,
     ):
         yield client
@@ -95,7 +105,26 @@ async def test_many_probes_ask_the_sources_once_a_second():
 async def test_metrics_are_in_prometheus_text():
     backend_call("metrics-test", "ping", "ok", 0.01)
     async with health(Readiness(Backends(UP).ping, {"erp"})) as client:
-        response = await client.get("/metrics")
+        response = await client.get("/metrics", headers={"authorization": "Bearer scraper"})
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     line = 'tradegraph_backend_calls_total{call="ping",outcome="ok",source="metrics-test"} 1.0'
     assert line in response.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 401, "UNAUTHENTICATED"),
+        ({"authorization": "Bearer scrapers"}, 401, "UNAUTHENTICATED"),
+        ({"authorization": "Basic scraper"}, 401, "UNAUTHENTICATED"),
+        (BUYER, 403, "FORBIDDEN"),
+        (signed(Role.FINANCE), 403, "FORBIDDEN"),
+    ],
+    ids=["nobody", "another token", "another scheme", "a buyer", "finance"],
+)
+async def test_metrics_are_for_the_scraper_and_for_staff(headers: dict[str, str], status: int, code: str):
+    async with health(Readiness(Backends(UP).ping, {"erp"})) as client:
+        refused = await client.get("/metrics", headers=headers)
+        assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (status, code)
+        assert "tradegraph_" not in refused.text
+        assert (await client.get("/metrics", headers=OPERATIONS)).status_code == 200

@@ -206,6 +206,6 @@ async def test_loop_that_is_blocked_is_late():
 
 
 async def test_metrics_can_be_read_by_prometheus(graph: Graph):
-    text = (await graph.client.get("/metrics")).text
+    text = await graph.metrics()
     names = {family.name for family in text_string_to_metric_families(text)}
     assert {"tradegraph_requests", "tradegraph_event_loop_lag_seconds", "process_open_fds"} <= names

@@ -20,7 +20,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from app.sandbox import Sandbox
 from app.telemetry import Metrics
-from tests.gateway import gateway
+from tests.gateway import OPERATIONS, gateway
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 RULES = DEPLOY / "prometheus" / "alerts.yml"
@@ -109,7 +109,7 @@ def test_every_alert_is_described():
     "command",
     [
         ["check", "rules", "alerts.yml"],
-        ["check", "config", "prometheus.yml"],
+        ["check", "config", "--syntax-only", "prometheus.yml"],
         ["test", "rules", "alerts_test.yml"],
     ],
     ids=" ".join,
@@ -129,6 +129,7 @@ async def prometheus(folder: Path, target: str) -> AsyncIterator[httpx.AsyncClie
     config = yaml.safe_load((RULES.parent / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "200ms"}
     config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
+    (folder / "metrics.token").write_text(OPERATIONS["authorization"].removeprefix("Bearer "))
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"

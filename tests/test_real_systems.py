@@ -13,7 +13,7 @@ from app.auth.principal import Role
 from app.demo import REAL_DOMAINS, REAL_SOURCES
 from app.server import create_app
 from app.settings import ServerSettings, Settings
-from tests.gateway import AUTH, CSR, document, signed
+from tests.gateway import AUTH, CSR, OPERATIONS, document, signed
 from tests.serving import serving
 
 pytestmark = pytest.mark.live
@@ -35,7 +35,7 @@ class Real:
         return answer["data"]
 
     async def sent(self) -> int:
-        metrics = (await self._client.get("/metrics")).text
+        metrics = (await self._client.get("/metrics", headers=OPERATIONS)).text
         return int(sum(float(count) for count in COUNTED.findall(metrics)))
 
     async def counted(self, name: str, who: Mapping[str, str] = CSR, **variables: object) -> int:

@@ -20,7 +20,7 @@ from app.sandbox import Sandbox
 from app.settings import Settings, SourceSettings
 from app.telemetry import merged_metrics
 from app.workers.shares import share_of
-from tests.gateway import CSR, Graph
+from tests.gateway import CSR, OPERATIONS, Graph
 from tests.processes import Running, serve, served
 
 pytestmark = pytest.mark.timeout(120)
@@ -65,7 +65,7 @@ async def test_thousand_cold_requests_over_four_workers_make_one_call(
         await graph.turn("erp")
         assert {answer["data"]["item"]["sku"] for answer in answers} == {"SKU-0001"}
         assert (await graph.requests())["erp"] == 1
-        text = (await client.get("/metrics")).text
+        text = (await client.get("/metrics", headers=OPERATIONS)).text
     served_by = re.findall(r'tradegraph_requests_total{worker="(\d)",operation="anonymous",outcome="ok"} (\S+)', text)
     assert sum(float(count) for _, count in served_by) == 1000
     assert len(served_by) > 1, "more than one of them answered"
@@ -84,7 +84,7 @@ async def test_killed_worker_is_replaced_and_the_others_go_on(dated_sandbox: San
         await running.logs_until("a worker answers", 3)
         assert pids(running).keys() == {0, 1}
         assert pids(running)[0] != before[0]
-        text = (await client.get("/metrics")).text
+        text = (await client.get("/metrics", headers=OPERATIONS)).text
     assert set(re.findall(r'process_open_fds{worker="(\d)"}', text)) == {"0", "1"}
     assert text.count('process_open_fds{worker="0"}') == 1
 

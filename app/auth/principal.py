@@ -59,6 +59,9 @@ REACH: Mapping[Role, Reach] = {
 
 UNRESTRICTED = frozenset(role for role, reach in REACH.items() if reach is Reach.ALL)
 
+STAFF = frozenset({Role.OPERATIONS, Role.ADMIN})
+"""Roles who run the gateway: they may see how it does."""
+
 APPROVED_ONLY = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER})
 """Roles for which only approved relations between items exist."""
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.auth.credentials import Authenticator, from_headers
-from app.auth.principal import Principal, Role
+from app.auth.principal import STAFF, Principal
 from app.console.documents import WatchedEngine
 from app.console.state import Observer
 from app.endpoint.encoding import encoded
@@ -21,8 +21,6 @@ from app.execution.engine import Operation
 from app.execution.explain import Explanation
 from app.pages import page_routes
 from app.sources.model import Assumptions
-
-MAY_LOOK = frozenset({Role.OPERATIONS, Role.ADMIN})
 
 # Without a kept connection each request may reach another worker, so that the page hears of all of them.
 HEADERS = {"cache-control": "no-store", "vary": "Authorization", "connection": "close"}
@@ -49,7 +47,7 @@ def console_routes(
         async def route(request: Request) -> Response:
             try:
                 who = await authenticator.authenticate(from_headers(request.scope["headers"]))
-                if not who.roles & MAY_LOOK:
+                if not who.roles & STAFF:
                     raise Forbidden("The console is for operations and platform staff.")
                 body = msgspec.json.encode(await answer(request))
             except TradegraphError as error:

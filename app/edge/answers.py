@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import (
+    AuthenticationUnavailable,
+    Forbidden,
     HeadersTooLarge,
     HostNotAllowed,
     MalformedHTTP,
@@ -22,6 +24,7 @@ from app.errors import (
     StoreUnavailable,
     TooManyConnections,
     TradegraphError,
+    Unauthenticated,
     UnsupportedMediaType,
     WebhookExpired,
     WebhookForged,
@@ -49,8 +52,10 @@ STATUS: dict[type[TradegraphError], int] = {
     WebhookUnsigned: 401,
     WebhookForged: 401,
     WebhookExpired: 401,
-    OriginNotAllowed: 403,
     WebhookNetworkRefused: 403,
+    Unauthenticated: 401,
+    OriginNotAllowed: 403,
+    Forbidden: 403,
     NotFound: 404,
     WebhookSourceUnknown: 404,
     MethodNotAllowed: 405,
@@ -61,6 +66,7 @@ STATUS: dict[type[TradegraphError], int] = {
     HeadersTooLarge: 431,
     StoreUnavailable: 503,
     TooManyConnections: 503,
+    AuthenticationUnavailable: 503,
 }
 
 

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.errors import ConfigurationError
 from app.settings.auth import IssuerSettings
 from app.settings.checks import check_sources, check_variable_names, first_fault, secret_from, unreadable_variable
+from app.settings.observing import TelemetrySettings
 from app.settings.server import TLSSettings
 from app.settings.sources import SourceSettings, WebhookSettings
 from app.settings.stores import RedisSettings
@@ -88,6 +89,7 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
         "server": settings.server.model_copy(update={"tls": _tls_with_files(settings.server.tls, base)}),
         "auth": settings.auth.model_copy(update=auth),
         "redis": _redis_with_secret(settings.redis, base),
+        "telemetry": _telemetry_with_secret(settings.telemetry, base),
     }
     return Settings(**{**dict(settings), **changed})
 
@@ -100,6 +102,13 @@ def _redis_with_secret(redis: RedisSettings, base: Path) -> RedisSettings:
     if redis.url_file is None:
         return redis
     return redis.model_copy(update={"url": SecretStr(secret_from("redis.url_file", redis.url_file, base))})
+
+
+def _telemetry_with_secret(telemetry: TelemetrySettings, base: Path) -> TelemetrySettings:
+    if telemetry.metrics_token_file is None:
+        return telemetry
+    token = secret_from("telemetry.metrics_token_file", telemetry.metrics_token_file, base)
+    return telemetry.model_copy(update={"metrics_token": SecretStr(token)})
 
 
 def _issuer_with_keys(key: str, issuer: IssuerSettings, base: Path) -> dict[str, object]:

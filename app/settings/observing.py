@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -19,10 +20,13 @@ class LogSettings(Section):
 
 class TelemetrySettings(Section):
     """`[telemetry]`: traces, sent by OTLP over HTTP to the collector at `otlp_endpoint`, with `otlp_headers`; none are
-    made without one. `sampling_ratio` is the share of operations that are traced where the caller has not decided."""
+    made without one. `sampling_ratio` is the share of operations that are traced where the caller has not decided.
+    With `metrics_token` as its bearer token a scraper reads `/metrics`, as staff do with theirs."""
 
     otlp_endpoint: Annotated[str, AfterValidator(check_address)] | None = None
     otlp_headers: dict[str, SecretStr] = {}
     service_name: str = Field(default="tradegraph", min_length=1)
     sampling_ratio: float = Field(default=1.0, ge=0, le=1)
     resource_attributes: dict[str, str] = {}
+    metrics_token: SecretStr | None = None
+    metrics_token_file: Path | None = None

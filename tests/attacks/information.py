@@ -207,11 +207,21 @@ async def _(attacker: Attacker) -> None:
     await asyncio.gather(
         *(attacker.over(one, {"query": '{ customer(by: {number: "CUST-0001"}) { name } }'}) for one in TRANSPORTS)
     )
-    text = (await attacker.send("GET", "/metrics")).text
+    text = (await attacker.send("GET", "/metrics", headers=attacker.headers("operations"))).text
     assert "CUST-" not in text
     for subject in ("a-buyer", "a-sales_rep", "a-operations"):
         assert subject not in text
     assert attacker.target.keys["acme"] not in text
+
+
+@attacks.attack(
+    "metrics without a right to them", "sources, operations and clients, as anybody and as every other role"
+)
+async def _(attacker: Attacker) -> None:
+    for who, code in ((None, "UNAUTHENTICATED"), ("buyer", "FORBIDDEN"), ("finance", "FORBIDDEN")):
+        reply = await attacker.send("GET", "/metrics", headers=attacker.headers(who))
+        assert reply.codes == [code]
+        assert "tradegraph_" not in reply.text
 
 
 @attacks.attack("which operations a document has", "names of operations of others, from errors")

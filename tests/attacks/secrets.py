@@ -85,7 +85,7 @@ async def _(attacker: Attacker) -> None:
     await attacker.ask(f'{{ nothing(search: "{PLANTED}-wrong") }}')
     await attacker.post(f'{{"query": "{PLANTED}-broken'.encode())
     assert PLANTED not in _kept(attacker)
-    assert PLANTED not in (await attacker.send("GET", "/metrics")).text
+    assert PLANTED not in (await attacker.send("GET", "/metrics", headers=attacker.headers("operations"))).text
 
 
 @attacks.attack("the words of a failing backend", "its secrets, from errors, log and metrics")
@@ -98,7 +98,10 @@ async def _(attacker: Attacker) -> None:
             reply = await attacker.over(transport, {"query": '{ customer(by: {number: "CUST-0001"}) { name } }'})
             assert attacker.target.backend_token not in reply.text
     assert attacker.target.backend_token not in _kept(attacker)
-    assert attacker.target.backend_token not in (await attacker.send("GET", "/metrics")).text
+    assert (
+        attacker.target.backend_token
+        not in (await attacker.send("GET", "/metrics", headers=attacker.headers("operations"))).text
+    )
 
 
 @attacks.attack("keys in the store", "API keys, by stealing the file they are kept in")
@@ -150,7 +153,9 @@ async def _(attacker: Attacker) -> None:
 @attacks.attack("the gateway's own settings", "keys and addresses, from every public answer")
 async def _(attacker: Attacker) -> None:
     target = attacker.target
-    answers = [(await attacker.send("GET", path)).text for path in ("/livez", "/readyz", "/metrics", "/nothing")]
+    headers = attacker.headers("operations")
+    paths = ("/livez", "/readyz", "/metrics", "/nothing")
+    answers = [(await attacker.send("GET", path, headers=headers)).text for path in paths]
     answers += [
         json.dumps((await attacker.ask("{ __typename }", who)).body) for who in ("buyer", "operations", "admin")
     ]

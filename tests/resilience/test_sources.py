@@ -55,7 +55,7 @@ async def test_failing_kind_is_held_back_and_told(graph: Graph):
     ready = (await graph.client.get("/readyz")).json()
     assert ready["sources"]["logistics"]["held"] == ["shipments"]
     assert "held" not in ready["sources"]["erp"]
-    metrics = (await graph.client.get("/metrics")).text
+    metrics = await graph.metrics()
     assert 'tradegraph_breaker_open{kind="shipments",source="logistics"} 1.0' in metrics
     assert 'tradegraph_backend_in_flight{source="erp"} 0.0' in metrics
 
