@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 from app.settings.auth import AuthSettings
 from app.settings.base import Section
 from app.settings.caching import CacheSettings
+from app.settings.endpoints import EndpointSettings
 from app.settings.limits import BudgetSettings, LimitSettings
 from app.settings.observing import LogSettings, TelemetrySettings
 from app.settings.resilience import CallerSettings
@@ -33,6 +34,7 @@ class Settings(Section):
     cache: CacheSettings = CacheSettings()
     documents: DocumentSettings = DocumentSettings()
     events: EventSettings = EventSettings()
+    endpoints: EndpointSettings = EndpointSettings()
     engine: Literal["plan", "reference"] = "plan"
     demo: bool = False
     ide: bool = False

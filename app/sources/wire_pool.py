@@ -15,12 +15,15 @@ _CLOSING_SECONDS = 2.0
 
 
 class Pool:
-    """The connections to one server, of one event loop. How many there may be is the caller's matter."""
+    """The connections to one server, of one event loop. How many there may be is the caller's matter. `name` is what
+    its certificate must be for, where that is not `host`."""
 
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, name: str | None = None) -> None:
         self.connections: set[Connection] = set()
         self._host, self._port = host, port
         self._more: dict[str, Any] = {} if tls is None else {"ssl": tls, "ssl_shutdown_timeout": _CLOSING_SECONDS}
+        if tls is not None and name is not None:
+            self._more["server_hostname"] = name
         self._idle: list[Connection] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweep: asyncio.TimerHandle | None = None

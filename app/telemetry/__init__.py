@@ -12,6 +12,7 @@ from app.telemetry.registry import (
     budget_left,
     cache_read,
     cache_unreadable,
+    delivered,
     disagreement,
     limit_met,
     metrics,
@@ -22,6 +23,7 @@ from app.telemetry.registry import (
     series,
     shed,
     unknown_status,
+    watch_endpoint,
     watch_source,
 )
 from app.telemetry.request_scope import (
@@ -49,6 +51,7 @@ __all__ = [
     "cache_unreadable",
     "configure_logs",
     "current",
+    "delivered",
     "disagreement",
     "limit_met",
     "log",
@@ -69,6 +72,7 @@ __all__ = [
     "series",
     "shed",
     "unknown_status",
+    "watch_endpoint",
     "watch_loop",
     "watch_source",
 ]

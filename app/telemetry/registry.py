@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 
 from prometheus_client import (
@@ -162,6 +163,24 @@ class Metrics:
         )
         self.ages = Ages(registry)
         self.intake = IntakeMetrics(registry)
+        self.deliveries = Counter(
+            "tradegraph_deliveries_total",
+            "Attempts to post an update to an endpoint, by what became of them.",
+            ["client", "outcome"],
+            registry=registry,
+        )
+        self.delivery_lag = Histogram(
+            "tradegraph_delivery_lag_seconds",
+            "From an update's record until its endpoint took it.",
+            registry=registry,
+            buckets=(0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 36_000.0),
+        )
+        self.deliveries_waiting = Gauge(
+            "tradegraph_deliveries_waiting",
+            "Deliveries that are on their way to an endpoint, or wait to be tried again.",
+            ["endpoint"],
+            registry=registry,
+        )
         self.open_streams = Gauge(
             "tradegraph_open_streams", "WebSockets and event streams that are open.", ["transport"], registry=registry
         )
@@ -178,6 +197,13 @@ class Metrics:
         """Note what is left of a client's budget, as a share of it."""
         name, _ = self._clients(client[:64])
         self.headroom.labels(name).set(share)
+
+    def delivered(self, client: str, outcome: str, lag: float | None) -> None:
+        """Count an attempt to post an update; `lag` is since the update was recorded, where it was taken."""
+        name, _ = self._clients(client[:64])
+        self.deliveries.labels(name, outcome).inc()
+        if lag is not None:
+            self.delivery_lag.observe(lag)
 
     def request_done(self, operation: str | None, outcome: str, seconds: float) -> None:
         """Count an answered operation; its name is the client's and bounded here."""
@@ -293,6 +319,21 @@ def operation_cost(units: int) -> None:
 def budget_left(client: str, share: float) -> None:
     """Note what is left of a client's budget."""
     metrics().budget_left(client, share)
+
+
+def delivered(client: str, outcome: str, lag: float | None) -> None:
+    """Count an attempt to post an update to a client's endpoint: outcome is "taken", "failed", "dead", or "skipped"
+    where there was nothing to say any more."""
+    metrics().delivered(client, outcome, lag)
+
+
+def watch_endpoint(endpoint: str, waiting: Callable[[], float] | None) -> None:
+    """Ask this for what waits for an endpoint, whenever metrics are read; None where another worker sees to it."""
+    if waiting is None:
+        with suppress(KeyError):
+            metrics().deliveries_waiting.remove(endpoint)
+    else:
+        metrics().deliveries_waiting.labels(endpoint).set_function(waiting)
 
 
 def unknown_status(source: str, field: str, raw: str) -> None:

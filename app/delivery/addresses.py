@@ -1,0 +1,130 @@
+"""Which addresses the gateway posts to: public ones, unless the settings allow more.
+
+An address is a partner's text, and whoever wrote it may want the gateway to ask somebody inside: a metadata service, a
+database, the gateway itself. So the text is taken in one form only, and what its name resolves to is checked before
+each connection, which is then made to the checked address and no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+IP = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+LONGEST = 2000
+
+# No user information, no fragment, no backslash, nothing that is not ASCII: what is not here, two readers of the same
+# address could take for different things.
+_FORM = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>/[A-Za-z0-9._~%!$&'()*+,;=:@/?-]*)?"
+)
+_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+_NEVER: Sequence[Network] = [
+    ip_network(text)
+    for text in (
+        "168.63.129.16/32",  # Azure's own services, at a public address
+        "192.0.0.0/24",  # protocol assignments; a cloud's metadata among them
+        "192.88.99.0/24",  # relays to IPv6
+        "::/96",  # IPv4 written as IPv6, in its various forms
+        "::ffff:0:0/96",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2001::/32",
+        "2002::/16",
+    )
+]
+
+
+class AddressRefused(Exception):
+    """The gateway does not post there; the text says why, for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to post: an address taken apart. `host` is a name in lower case, or an IP address without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def is_default_port(self) -> bool:
+        """Whether the port need not be written."""
+        return self.port == (443 if self.scheme == "https" else 80)
+
+    @property
+    def authority(self) -> str:
+        """What the `Host` header says."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.is_default_port else f"{host}:{self.port}"
+
+
+class Allowance:
+    """Decides what may be posted to. Within `networks` anything may, elsewhere https on `ports` to public addresses."""
+
+    def __init__(self, networks: Collection[str] = (), ports: Collection[int] = (443,)) -> None:
+        self._networks = [ip_network(network) for network in networks]
+        self._ports = frozenset(ports)
+
+    def check(self, target: Target, address: str) -> None:
+        """Raises AddressRefused, unless a target may be posted to at this IP address, which its name resolved to."""
+        try:
+            ip = ip_address(address)
+        except ValueError:  # such as fe80::1%eth0
+            raise AddressRefused(f"{address} is not an address that can be posted to") from None
+        if any(ip.version == network.version and ip in network for network in self._networks):
+            return
+        if not is_public(ip):
+            raise AddressRefused(f"{ip} is not a public address; see endpoints.allowed_networks")
+        if target.scheme != "https":
+            raise AddressRefused("only https is posted to")
+        if target.port not in self._ports:
+            raise AddressRefused(f"port {target.port} is not among endpoints.ports")
+
+
+def is_public(ip: IP) -> bool:
+    """Whether an address is of the public internet, and of one machine."""
+    if any(ip.version == network.version and ip in network for network in _NEVER):
+        return False
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def target_of(url: str) -> Target:
+    """An address taken apart; AddressRefused for what is not https://host/path, or http, in its plainest form."""
+    found = _FORM.fullmatch(url) if len(url) <= LONGEST else None
+    if found is None:
+        raise AddressRefused(
+            f"should be https://, a host and a path, in ASCII, with at most {LONGEST} characters and without a user, "
+            "a password or a fragment"
+        )
+    scheme = found["scheme"]
+    port = int(found["port"] or (443 if scheme == "https" else 80))
+    if not 0 < port < 65536:
+        raise AddressRefused(f"there is no port {port}")
+    return Target(scheme, _host(found["host"].lower()), port, found["path"] or "/")
+
+
+def _host(text: str) -> str:
+    if text.startswith("["):
+        try:
+            return str(IPv6Address(text[1:-1]))
+        except ValueError:
+            raise AddressRefused(f"{text} is no IPv6 address") from None
+    labels = text.split(".")
+    if _NUMBER.fullmatch(labels[-1]):
+        # Resolvers take 2130706433, 0177.0.0.1, 0x7f.1 and 127.1 all for 127.0.0.1.
+        try:
+            return str(IPv4Address(text))
+        except ValueError:
+            raise AddressRefused(f"{text} is no IPv4 address of four decimal numbers") from None
+    if len(text) > 253 or not all(map(_LABEL.fullmatch, labels)):
+        raise AddressRefused(f"{text[:80]} is no host name")
+    return text

@@ -1,0 +1,363 @@
+"""Delivers to one endpoint: reads the log from the endpoint's place on, posts what it is to hear, and tries again.
+
+The place moves over what was taken, given up, or is kept waiting in the store, so that a process that is killed leaves
+at most some deliveries that were taken and not noted: they come again, under the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from app.delivery.lanes import Item, Lane, Lanes, Step
+from app.delivery.posting import Outcome
+from app.delivery.signing import message_id, signed
+from app.errors import StoreUnavailable
+from app.settings import EndpointSettings
+from app.sources.endpoints import Delivery, Endpoint, EndpointStore, Gap
+from app.sources.events import EventLog, Update
+from app.telemetry import delivered, log
+
+DOWN_AFTER = 3
+"""Failures in a row after which an endpoint is taken to be down: one attempt at a time asks whether it is back."""
+
+WINDOW = 256
+"""Deliveries read from the log that are neither taken nor kept yet."""
+
+MOST_WAITING = 10_000
+"""Deliveries that wait for an endpoint; then reading stops, and the log keeps the rest."""
+
+PAGE = 200
+SAVE_EVERY = 0.5
+"""Seconds between two notes of the place while deliveries go on."""
+
+PATIENCE = 1.0
+"""Seconds until the log and the store are asked again that could not answer."""
+
+SWEEP = 30.0
+"""Seconds between two looks for what has waited too long."""
+
+
+class NotNow(Exception):
+    """What is to be said cannot be found out at the moment; the text says why. It is not the endpoint's fault."""
+
+
+class Over(Exception):
+    """The endpoint is to be disabled; the text says why."""
+
+
+class Letters(Protocol):
+    """Knows what an endpoint is to hear, and says it."""
+
+    async def wants(self, update: Update) -> bool:
+        """Whether the endpoint is to hear of an update. Raises NotNow and Over."""
+        ...
+
+    async def written(self, delivery: Delivery) -> bytes | None:
+        """The body; None where there is nothing to say to this client any more. Raises NotNow and Over."""
+        ...
+
+
+class Posts(Protocol):
+    """See `Poster`."""
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Outcome:
+        """See `Poster.post`."""
+        ...
+
+
+class Courier:
+    """Works until it is stopped, or raises Over. `slots` are shared by all couriers of the process."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        letters: Letters,
+        events: EventLog,
+        store: EndpointStore,
+        poster: Posts,
+        settings: EndpointSettings,
+        *,
+        slots: asyncio.Semaphore,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.endpoint = endpoint
+        self._letters, self._events, self._store, self._poster = letters, events, store, poster
+        self._settings, self._slots, self._clock = settings, slots, clock
+        self._lanes = Lanes()
+        self._steps: deque[Step] = deque()
+        self._cursor = ""
+        self._unsaved: str | None = None
+        self._saved_at = self._swept_at = float("-inf")
+        self._to_keep: dict[str, Item] = {}
+        self._to_forget: list[str] = []
+        self._running: dict[asyncio.Task[Outcome | None], Lane] = {}
+        self._failures = 0
+        self._not_before = clock()
+        self._news: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    @property
+    def down(self) -> bool:
+        """Whether the endpoint seems not to be there."""
+        return self._failures >= DOWN_AFTER
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
+    @property
+    def waiting(self) -> int:
+        """How many deliveries are known that were not taken yet."""
+        return len(self._lanes)
+
+    def stop(self) -> None:
+        """Begin nothing more; `run` ends once what is under way has ended."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Deliver until stopped. Raises Over."""
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await self._begin()
+            while not self._stopping.is_set():
+                try:
+                    await self._once(stopped)
+                except (StoreUnavailable, NotNow) as error:
+                    self._tell(error)
+                    await asyncio.wait({stopped}, timeout=PATIENCE)
+            await self._finish()
+        finally:
+            for task in (stopped, self._news, *self._running):
+                if task is not None:
+                    task.cancel()
+
+    async def _begin(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                place = await self._events.place(self.endpoint.place)
+                self._cursor = place or await self._events.end()
+                for delivery in await self._store.waiting(self.endpoint.id):
+                    self._lanes.add(Item(delivery, kept=True))
+            except StoreUnavailable as error:
+                self._tell(error)
+                await asyncio.sleep(PATIENCE)
+            else:
+                self._unsaved = None if place else self._cursor
+                return
+
+    def _tell(self, error: StoreUnavailable | NotNow) -> None:
+        detail = error.detail if isinstance(error, StoreUnavailable) else str(error)
+        log.warning("deliveries have to wait", endpoint=self.endpoint.id, detail=detail)
+
+    async def _once(self, stopped: asyncio.Task[bool]) -> None:
+        for task in [task for task in self._running if task.done()]:
+            self._settle(self._running.pop(task), task)
+        self._sweep()
+        await self._flush()
+        more = await self._read_on()
+        await self._flush()
+        await self._save(force=not self._running)
+        full = self._start()
+        if not more:
+            await self._wait(stopped, full=full)
+
+    async def _finish(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=self._settings.timeout + 1)
+        for task in [task for task in self._running if task.done()]:
+            self._settle(self._running.pop(task), task)
+        with suppress(StoreUnavailable):  # What is not noted comes again.
+            await self._flush()
+            await self._save(force=True)
+
+    # Reading
+
+    async def _read_on(self) -> bool:
+        """Read a page, if there is room for it; whether there is more to read at once."""
+        fresh = sum(not step.settled for step in self._steps)
+        if fresh >= WINDOW or len(self._lanes) + len(self._to_keep) >= MOST_WAITING:
+            return False
+        if self._news is not None and not self._news.done():
+            return False
+        self._news = None
+        page = await self._events.read(self._cursor, PAGE)
+        wanted = [await self._letters.wants(entry.update) for entry in page.entries]
+        if page.lost is not None:
+            end = page.entries[0].cursor if page.entries else page.cursor
+            self._take(f"lost:{self._cursor}", gap=Gap(start=self._cursor, end=end, reason=page.lost))
+        for entry, is_wanted in zip(page.entries, wanted, strict=True):
+            if is_wanted:
+                self._take(entry.cursor, update=entry.update)
+            else:
+                self._steps.append(Step(entry.cursor, settled=True))
+        self._cursor = page.cursor
+        self._steps.append(Step(page.cursor, settled=True))
+        if not page.entries:
+            self._news = asyncio.create_task(self._events.wait(self._cursor, 60))
+        return bool(page.entries)
+
+    def _take(self, cursor: str, update: Update | None = None, gap: Gap | None = None) -> None:
+        now = self._clock()
+        delivery = Delivery(endpoint=self.endpoint.id, cursor=cursor, update=update, gap=gap, first_at=now, next_at=now)
+        step = Step(None if update is None else cursor)
+        item = Item(delivery, kept=False, step=step)
+        self._steps.append(step)
+        if self.down or self._lanes.lane(delivery).waits:
+            self._to_keep[cursor] = item
+        self._lanes.add(item)
+
+    # Trying
+
+    def _start(self) -> bool:
+        """Begin what may begin; whether nothing more may until something has ended."""
+        now = self._clock()
+        if now < self._not_before:
+            return False
+        most = 1 if self.down or self._slots.locked() else self._settings.concurrency
+        while len(self._running) < most and (lane := self._lanes.next(now)) is not None:
+            lane.busy = True
+            task = asyncio.create_task(self._attempt(lane.items[0].delivery))
+            self._running[task] = lane
+        return len(self._running) >= most
+
+    async def _attempt(self, delivery: Delivery) -> Outcome | None:
+        """Post it. None where there was nothing to say."""
+        body = await self._letters.written(delivery)
+        if body is None:
+            return None
+        async with self._slots:
+            id_ = message_id(self.endpoint.id, delivery.cursor)
+            return await self._poster.post(self.endpoint.url, signed(self.endpoint, id_, body, self._clock()), body)
+
+    def _settle(self, lane: Lane, task: asyncio.Task[Outcome | None]) -> None:
+        """Take note of how an attempt ended."""
+        lane.busy = False
+        item = lane.items[0]
+        try:
+            outcome = task.result()
+        except NotNow as error:
+            self._postpone(lane, item, str(error), 0.0)
+            return
+        if outcome is None or outcome.taken:
+            self._failures = 0 if outcome else self._failures
+            self._done(lane, item)
+            delivered(self.endpoint.client, "skipped" if outcome is None else "taken", self._lag(item.delivery))
+            return
+        self._failures += 1
+        delivered(self.endpoint.client, "failed", None)
+        log.info("delivery failed", endpoint=self.endpoint.id, why=outcome.why, attempts=item.delivery.attempts + 1)
+        wait = self._back_off(self._failures)
+        if outcome.retry_after is not None or self.down:
+            # What keeps one delivery out keeps the others out as well.
+            seconds = max(outcome.retry_after or 0.0, wait if self.down else 0.0)
+            self._not_before = self._clock() + timedelta(seconds=seconds)
+        self._postpone(lane, item, outcome.why, outcome.retry_after or 0.0)
+        if outcome.is_gone:
+            raise Over("it answered 410 Gone")
+
+    def _done(self, lane: Lane, item: Item) -> None:
+        lane.items.popleft()
+        cursor = item.delivery.cursor
+        self._to_keep.pop(cursor, None)
+        if item.kept:
+            self._to_forget.append(cursor)
+        if item.step is not None:
+            item.step.settled = True
+        self._lanes.schedule(lane)
+
+    def _postpone(self, lane: Lane, item: Item, cause: str, at_least: float) -> None:
+        """Try again later, or give up; whatever follows in its lane waits with it, where a crash does not reach it."""
+        now = self._clock()
+        attempts = item.delivery.attempts + 1
+        again = now + timedelta(seconds=max(at_least, self._back_off(attempts)))
+        item.delivery = replace(item.delivery, attempts=attempts, cause=cause, next_at=again)
+        if self._is_late(item.delivery, now):
+            self._bury(lane, item, now)
+            return
+        for waiting in lane.items:
+            if waiting is item or not waiting.kept:
+                self._to_keep[waiting.delivery.cursor] = waiting
+        self._lanes.schedule(lane)
+
+    def _bury(self, lane: Lane, item: Item, now: datetime) -> None:
+        cause = item.delivery.cause or "the endpoint was down"
+        item.delivery = replace(item.delivery, dead_at=now, cause=cause)
+        self._to_keep[item.delivery.cursor] = item
+        lane.items.popleft()
+        self._lanes.schedule(lane)
+        delivered(self.endpoint.client, "dead", None)
+        log.warning("delivery given up", endpoint=self.endpoint.id, why=cause, attempts=item.delivery.attempts)
+
+    def _sweep(self) -> None:
+        """Give up what has waited too long behind others, or for an endpoint that is down."""
+        passed = asyncio.get_running_loop().time()
+        if passed - self._swept_at < SWEEP:
+            return
+        self._swept_at = passed
+        now = self._clock()
+        for lane in self._lanes:
+            while lane.items and not lane.busy and self._is_late(lane.items[0].delivery, now):
+                self._bury(lane, lane.items[0], now)
+
+    def _is_late(self, delivery: Delivery, now: datetime) -> bool:
+        return now - delivery.first_at >= timedelta(hours=self._settings.retry_hours)
+
+    def _back_off(self, failures: int) -> float:
+        most = min(self._settings.retry_first * 2 ** min(failures - 1, 30), self._settings.retry_most)
+        return most * random.uniform(0.5, 1.0)
+
+    def _lag(self, delivery: Delivery) -> float | None:
+        return delivery.update and (self._clock() - delivery.update.recorded_at).total_seconds()
+
+    # Noting
+
+    async def _flush(self) -> None:
+        """Write down what is to be kept, and what need not be any more."""
+        if self._to_keep:
+            items = list(self._to_keep.values())
+            await self._store.keep([item.delivery for item in items])
+            for item in items:
+                if self._to_keep.get(item.delivery.cursor) is item:
+                    del self._to_keep[item.delivery.cursor]
+                item.kept = True
+                if item.step is not None:
+                    item.step.settled = True
+        if self._to_forget:
+            forgotten, self._to_forget = self._to_forget, []
+            try:
+                await self._store.done(self.endpoint.id, forgotten)
+            except StoreUnavailable:
+                self._to_forget += forgotten
+                raise
+
+    async def _save(self, *, force: bool) -> None:
+        while self._steps and self._steps[0].settled:
+            self._unsaved = self._steps.popleft().cursor or self._unsaved
+        now = asyncio.get_running_loop().time()
+        if self._unsaved is not None and (force or now - self._saved_at >= SAVE_EVERY):
+            await self._events.keep_place(self.endpoint.place, self._unsaved)
+            self._unsaved, self._saved_at = None, now
+
+    async def _wait(self, stopped: asyncio.Task[bool], *, full: bool) -> None:
+        """Until something has ended, has come, or is due."""
+        now, due = self._clock(), None
+        if now < self._not_before:
+            due = self._not_before
+        elif not full:
+            due = self._lanes.due()
+        seconds = SWEEP if due is None else min(max((due - now).total_seconds(), 0.0), SWEEP)
+        if self._unsaved is not None:
+            seconds = min(seconds, SAVE_EVERY)
+        awaited: list[asyncio.Task[Any]] = [stopped, *self._running]
+        if self._news is not None and not self._news.done():
+            awaited.append(self._news)
+        await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

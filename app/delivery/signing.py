@@ -1,0 +1,30 @@
+"""What deliveries are signed with, and what they are called."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from datetime import datetime
+
+from app.sources.endpoints import Endpoint
+from app.sources.signatures import PREFIX, secret_bytes, signed_headers
+
+BYTES = 32
+
+
+def new_secret() -> str:
+    """A fresh secret, in the form that receivers' libraries take."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(BYTES)).decode()
+
+
+def message_id(endpoint: str, cursor: str) -> str:
+    """The id of what an endpoint is told at a place of the log: the same at each attempt, in each worker."""
+    digest = hashlib.sha256(f"{endpoint}\n{cursor}".encode()).digest()
+    return "msg_" + base64.urlsafe_b64encode(digest[:21]).decode()
+
+
+def signed(endpoint: Endpoint, id: str, body: bytes, now: datetime) -> dict[str, str]:
+    """The headers of a message to an endpoint."""
+    keys = [secret_bytes(secret) for secret in endpoint.signing(now)]
+    return signed_headers(keys, id, int(now.timestamp()), body)

@@ -1,0 +1,172 @@
+"""Endpoints in Redis, for gateways on several machines.
+
+A hash holds the endpoints. Of each endpoint a hash holds the deliveries by cursor, and two sorted sets say which wait,
+in their turn, and which are dead, by when they died. All keys share a hash tag: a write is one transaction, on a
+cluster too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+import msgspec
+
+from app.errors import StoreUnavailable
+from app.sources.endpoints import Delivery, Endpoint, anew
+from app.sources.stores.documents import StoreChanged
+from app.sources.stores.redis_store import Redis, WatchError, told
+
+PREFIX = "{tradegraph:endpoints}"
+GENERATION = f"{PREFIX}:generation"
+ENDPOINTS = f"{PREFIX}:all"
+TURNS = f"{PREFIX}:turns"
+
+
+class RedisEndpoints:
+    """The store over one server."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def generation(self) -> int:
+        """See `EndpointStore.generation`."""
+        with told():
+            return int(await self._redis.get(GENERATION) or 0)
+
+    async def all(self) -> Sequence[Endpoint]:
+        """See `EndpointStore.all`."""
+        with told():
+            bodies = await _now(self._redis.hvals(ENDPOINTS))
+        return sorted(_decoded(bodies, Endpoint), key=lambda one: (one.client, one.id))
+
+    async def put(self, endpoint: Endpoint, *, since: int) -> None:
+        """See `EndpointStore.put`."""
+        with told():
+            try:
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    await pipe.watch(GENERATION)
+                    if int(await pipe.get(GENERATION) or 0) != since:
+                        raise StoreChanged
+                    pipe.multi()
+                    pipe.hset(ENDPOINTS, endpoint.id, _encoded(endpoint))
+                    pipe.incr(GENERATION)
+                    await pipe.execute()
+            except WatchError:
+                raise StoreChanged from None
+
+    async def remove(self, id: str) -> bool:
+        """See `EndpointStore.remove`."""
+        with told():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hdel(ENDPOINTS, id)
+                pipe.delete(_bodies(id), _waiting(id), _dead(id))
+                pipe.incr(GENERATION)
+                found, *_ = await pipe.execute()
+        return bool(found)
+
+    async def keep(self, deliveries: Sequence[Delivery]) -> None:
+        """See `EndpointStore.keep`."""
+        with told():
+            last = await self._redis.incrby(TURNS, len(deliveries))
+            async with self._redis.pipeline(transaction=True) as pipe:
+                for turn, one in enumerate(deliveries, last - len(deliveries) + 1):
+                    pipe.hset(_bodies(one.endpoint), one.cursor, _encoded(one))
+                    if one.dead_at is None:
+                        pipe.zadd(_waiting(one.endpoint), {one.cursor: turn}, nx=True)
+                        pipe.zrem(_dead(one.endpoint), one.cursor)
+                    else:
+                        pipe.zrem(_waiting(one.endpoint), one.cursor)
+                        pipe.zadd(_dead(one.endpoint), {one.cursor: one.dead_at.timestamp()})
+                await pipe.execute()
+
+    async def done(self, endpoint: str, cursors: Sequence[str]) -> None:
+        """See `EndpointStore.done`."""
+        if not cursors:
+            return
+        with told():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hdel(_bodies(endpoint), *cursors)
+                pipe.zrem(_waiting(endpoint), *cursors)
+                pipe.zrem(_dead(endpoint), *cursors)
+                await pipe.execute()
+
+    async def waiting(self, endpoint: str) -> Sequence[Delivery]:
+        """See `EndpointStore.waiting`."""
+        with told():
+            cursors = await _now(self._redis.zrange(_waiting(endpoint), 0, -1))
+            return await self._deliveries(endpoint, cursors)
+
+    async def dead(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
+        """See `EndpointStore.dead`."""
+        with told():
+            ids = [endpoint] if endpoint else [name.decode() for name in await _now(self._redis.hkeys(ENDPOINTS))]
+            found: list[Delivery] = []
+            for id_ in ids:
+                cursors = await _now(self._redis.zrange(_dead(id_), 0, most - 1, desc=True))
+                found += await self._deliveries(id_, cursors)
+        return sorted(found, key=lambda one: one.dead_at or one.first_at, reverse=True)[:most]
+
+    async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
+        """See `EndpointStore.replay`."""
+        with told():
+            dead = await self._deliveries(endpoint, await _now(self._redis.zrange(_dead(endpoint), 0, -1)))
+            again = [anew(one, now) for one in dead if cursors is None or one.cursor in cursors]
+        if again:
+            await self.keep(again)
+        with told():
+            await self._redis.incr(GENERATION)
+        return len(again)
+
+    async def trim(self, before: datetime) -> int:
+        """See `EndpointStore.trim`."""
+        gone = 0
+        with told():
+            for name in await _now(self._redis.hkeys(ENDPOINTS)):
+                key = _dead(name.decode())
+                cursors = await _now(self._redis.zrangebyscore(key, "-inf", f"({before.timestamp()}"))
+                gone += len(cursors)
+                if cursors:
+                    async with self._redis.pipeline(transaction=True) as pipe:
+                        pipe.hdel(_bodies(name.decode()), *cursors)
+                        pipe.zrem(key, *cursors)
+                        await pipe.execute()
+        return gone
+
+    async def close(self) -> None:
+        """See `EndpointStore.close`."""
+        await self._redis.aclose()
+
+    async def _deliveries(self, endpoint: str, cursors: Sequence[bytes]) -> list[Delivery]:
+        if not cursors:
+            return []
+        return _decoded(await _now(self._redis.hmget(_bodies(endpoint), list(cursors))), Delivery)
+
+
+def _bodies(endpoint: str) -> str:
+    return f"{PREFIX}:deliveries:{endpoint}"
+
+
+def _waiting(endpoint: str) -> str:
+    return f"{PREFIX}:waiting:{endpoint}"
+
+
+def _dead(endpoint: str) -> str:
+    return f"{PREFIX}:dead:{endpoint}"
+
+
+def _encoded(one: Endpoint | Delivery) -> str:
+    return msgspec.json.encode(one).decode()
+
+
+def _decoded(bodies: Sequence[bytes | None], kind: Any) -> list[Any]:
+    try:
+        return [msgspec.json.decode(body, type=kind) for body in bodies if body is not None]
+    except msgspec.MsgspecError as error:
+        raise StoreUnavailable(detail=f"redis holds an endpoint that cannot be read: {error}") from error
+
+
+async def _now(answer: Any) -> Any:
+    """redis-py types its commands as if they might be synchronous."""
+    return await cast("Awaitable[Any]", answer)
