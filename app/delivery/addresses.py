@@ -32,14 +32,12 @@ _NEVER: Sequence[Network] = [
         "168.63.129.16/32",  # Azure's own services, at a public address
         "192.0.0.0/24",  # protocol assignments; a cloud's metadata among them
         "192.88.99.0/24",  # relays to IPv6
-        "::/96",  # IPv4 written as IPv6, in its various forms
-        "::ffff:0:0/96",
-        "64:ff9b::/96",
-        "64:ff9b:1::/48",
-        "2001::/32",
+        "2001::/32",  # IPv4 within IPv6
         "2002::/16",
     )
 ]
+_UNICAST = ip_network("2000::/3")
+"""All of IPv6 that is given to machines of the internet; beyond it lie other forms of IPv4, and what is local."""
 
 
 class AddressRefused(Exception):
@@ -93,6 +91,8 @@ class Allowance:
 def is_public(ip: IP) -> bool:
     """Whether an address is of the public internet, and of one machine."""
     if any(ip.version == network.version and ip in network for network in _NEVER):
+        return False
+    if ip.version == 6 and ip not in _UNICAST:
         return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 

@@ -183,8 +183,7 @@ class Courier:
 
     async def _read_on(self) -> bool:
         """Read a page, if there is room for it; whether there is more to read at once."""
-        fresh = sum(not step.settled for step in self._steps)
-        if fresh >= WINDOW or len(self._lanes) + len(self._to_keep) >= MOST_WAITING:
+        if not self._has_room():
             return False
         if self._news is not None and not self._news.done():
             return False
@@ -192,8 +191,7 @@ class Courier:
         page = await self._events.read(self._cursor, PAGE)
         wanted = [await self._letters.wants(entry.update) for entry in page.entries]
         if page.lost is not None:
-            end = page.entries[0].cursor if page.entries else page.cursor
-            self._take(f"lost:{self._cursor}", gap=Gap(start=self._cursor, end=end, reason=page.lost))
+            self._take(f"lost:{self._cursor}", gap=Gap(start=self._cursor, end=page.start, reason=page.lost))
         for entry, is_wanted in zip(page.entries, wanted, strict=True):
             if is_wanted:
                 self._take(entry.cursor, update=entry.update)
@@ -204,6 +202,9 @@ class Courier:
         if not page.entries:
             self._news = asyncio.create_task(self._events.wait(self._cursor, 60))
         return bool(page.entries)
+
+    def _has_room(self) -> bool:
+        return sum(not step.settled for step in self._steps) < WINDOW and len(self._lanes) < MOST_WAITING
 
     def _take(self, cursor: str, update: Update | None = None, gap: Gap | None = None) -> None:
         now = self._clock()
@@ -358,6 +359,6 @@ class Courier:
         if self._unsaved is not None:
             seconds = min(seconds, SAVE_EVERY)
         awaited: list[asyncio.Task[Any]] = [stopped, *self._running]
-        if self._news is not None and not self._news.done():
+        if self._news is not None and self._has_room():
             awaited.append(self._news)
         await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

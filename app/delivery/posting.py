@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -111,7 +112,7 @@ class Poster:
     async def _post(self, target: Target, headers: Mapping[str, str], body: bytes) -> tuple[int, float | None]:
         addresses = await self._addresses(target)
         tls = await self._context() if target.scheme == "https" else None
-        exchange = Exchange(READ, accept=range(1000), streamed=True)
+        exchange = Exchange(sys.maxsize // 16, accept=range(1000), streamed=True)
         pool = Pool(addresses[0], target.port, tls=tls, name=target.host)
         try:
             await exchange.sent(await pool.open(), _request(target, headers, body))

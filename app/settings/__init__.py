@@ -9,6 +9,7 @@ from __future__ import annotations
 from app.settings.auth import Algorithm, AuthSettings, ClaimNames, IssuerSettings
 from app.settings.base import RoleName, Section
 from app.settings.caching import CacheSettings
+from app.settings.endpoints import EndpointSettings
 from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSettings
 from app.settings.loading import PREFIX, load
 from app.settings.observing import LogSettings, TelemetrySettings
@@ -35,6 +36,7 @@ __all__ = [
     "DocumentSettings",
     "Domain",
     "DomainSettings",
+    "EndpointSettings",
     "EventSettings",
     "IssuerSettings",
     "LimitSettings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.settings import Settings
+from app.sources.endpoints import EndpointStore
 from app.sources.events import EventLog
 from app.sources.stores.documents import DocumentStore
 from app.sources.stores.retention import Retention
@@ -34,3 +35,15 @@ def connect_events(settings: Settings, *, clock: Callable[[], float] | None = No
     from app.sources.stores.sqlite_events import SQLiteEvents
 
     return SQLiteEvents(settings.data_dir / "events.sqlite", keep, clock=clock)
+
+
+def connect_endpoints(settings: Settings) -> EndpointStore:
+    """Where endpoints of partners are kept: beside the event log. Nothing is opened before its first use."""
+    if settings.events.store == "redis":
+        from app.sources.stores.redis_endpoints import RedisEndpoints
+        from app.sources.stores.redis_store import connect
+
+        return RedisEndpoints(connect(settings.redis))
+    from app.sources.stores.sqlite_endpoints import SQLiteEndpoints
+
+    return SQLiteEndpoints(settings.data_dir / "endpoints.sqlite")
