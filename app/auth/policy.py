@@ -39,6 +39,7 @@ class Scope(StrEnum):
     INVOICE_TOTALS = "INVOICE_TOTALS"
     RETURNS = "RETURNS"
     SOURCES = "SOURCES"
+    AUDIT = "AUDIT"
 
 
 _OWN = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER})
@@ -64,6 +65,7 @@ AUDIENCES: Mapping[Scope, frozenset[Role]] = {
     Scope.INVOICE_TOTALS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.RETURNS: frozenset({Role.BUYER, Role.BUYER_ADMIN}) | _SERVICE | _FINANCE | _OPERATIONS,
     Scope.SOURCES: _OPERATIONS | {Role.ADMIN},
+    Scope.AUDIT: frozenset({Role.ADMIN}),
 }
 """Who belongs to a scope. Widening one here shows in `schema.graphql` and in docs/policy-matrix.md."""
 
@@ -85,6 +87,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.INVOICE_TOTALS: "Sums of invoices and credit memos.",
     Scope.RETURNS: "Returns.",
     Scope.SOURCES: "How the connected systems are.",
+    Scope.AUDIT: "Who asked what.",
 }
 
 

@@ -16,6 +16,8 @@ from app.sources.partial import needs
 
 if TYPE_CHECKING:
     from app.sources import Sources
+    from app.sources.audit import Ledger
+    from app.sources.events import EventLog
 
 
 @dataclass(slots=True)
@@ -25,7 +27,8 @@ class Context:
     `rights` are what the caller may see, out of the policy table.
     `selection` names, per GraphQL type, every field that the operation selects anywhere; it lets a port bring
     along in one call what would otherwise cost a second one. `edges` holds the batch of each edge and arguments.
-    `event` is what a stream has yielded, where the operation is a subscription's for one event.
+    `event` is what a stream has yielded, where the operation is a subscription's for one event. `events`
+    and `ledger` are what the gateway itself keeps: what changed, and who asked what.
     """
 
     principal: Principal
@@ -35,6 +38,8 @@ class Context:
     selection: Mapping[str, frozenset[str]] = field(default_factory=dict)
     edges: dict[Any, Any] = field(default_factory=dict)
     event: Any = None
+    events: EventLog | None = None
+    ledger: Ledger | None = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -48,6 +48,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """An entry, and its number: later ones have higher numbers."""
+
+    number: int
+    entry: Entry
+
+
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """What one caller did in a time, for an access review."""
 
@@ -76,6 +83,10 @@ class Ledger(Protocol):
 
     def entries(self, wanted: Wanted, *, most: int | None = None) -> Iterator[Entry]:
         """The latest first."""
+        ...
+
+    def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
+        """Some, the latest first; `before` a number, those that are older."""
         ...
 
     def accesses(self, wanted: Wanted) -> Sequence[Access]:

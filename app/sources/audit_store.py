@@ -16,7 +16,7 @@ import orjson
 
 from app.errors import ConfigurationError
 from app.settings import Settings
-from app.sources.audit import Access, Entry, Wanted
+from app.sources.audit import Access, Entry, Kept, Wanted
 from app.telemetry import log, metrics
 
 FILE = "audit.sqlite"
@@ -137,6 +137,14 @@ class AuditLedger:
         with closing(opened(self._path)) as connection:
             for row in connection.execute(query, [*values, -1 if most is None else most]):
                 yield _entry(row)
+
+    def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
+        """See `Ledger.page`."""
+        where, values = _where(wanted)
+        older = "" if before is None else f" AND id < {before:d}"
+        query = f"SELECT id, {', '.join(_COLUMNS)} FROM entries WHERE {where}{older} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        with closing(opened(self._path)) as connection:
+            return [Kept(number, _entry(row)) for number, *row in connection.execute(query, [*values, most])]
 
     def accesses(self, wanted: Wanted) -> Sequence[Access]:
         """See `Ledger.accesses`."""

@@ -55,7 +55,8 @@ class Dead(Record):
 class Update(Record):
     """A thing changed. `key` is its key in the source; `node_id` its id in the graph. `customer`, `orders` and
     `tracking_number` are what subscribers find it by. `status` and `raw_code` are what it came to, `digest` stands for
-    all that subscribers can see of it: where it is the same as before, nothing has changed."""
+    all that subscribers can see of it: where it is the same as before, nothing has changed. `was` is the customer whose
+    it was until then, where it is another's now."""
 
     kind: ChangeKind
     source: str
@@ -70,6 +71,7 @@ class Update(Record):
     raw_code: str | None = None
     digest: str | None = None
     deleted: bool = False
+    was: str | None = None
 
 
 class Recorded(Record):

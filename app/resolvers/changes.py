@@ -1,0 +1,174 @@
+"""What changed since a cursor: how a copy of the graph's things, such as an app's, is brought up to date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from app.auth.principal import Principal
+from app.errors import Forbidden, InvalidPageSize, NotSupported
+from app.resolvers import nodes
+from app.resolvers.context import Context
+from app.resolvers.paging import LARGEST_PAGE
+from app.sources.events import EventLog, Recorded, Update
+from app.sources.identity import key_of, parse_node_id
+
+SCAN = 500
+MOST_SCANNED = 10_000
+"""Updates of the log that one page looks through: of a busy log, few may be a caller's."""
+
+
+class ChangedKind(StrEnum):
+    """What changed: the kinds of which the log has updates."""
+
+    SHIPMENT = "SHIPMENT"
+    ORDER = "ORDER"
+    STOCK = "STOCK"
+
+
+class ChangeOutcome(StrEnum):
+    """What became of a thing, for this caller."""
+
+    UPSERTED = "UPSERTED"
+    DELETED = "DELETED"
+    REVOKED = "REVOKED"
+
+
+TYPES = {ChangedKind.SHIPMENT: "Shipment", ChangedKind.ORDER: "Order", ChangedKind.STOCK: "Item"}
+"""The type of what changed, which has to be open to whoever is told."""
+
+KINDS = {"Shipment": ChangedKind.SHIPMENT, "Order": ChangedKind.ORDER}
+"""What of things that a caller holds changes as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A thing that changed, or is not the caller's any more; nothing of it. `ended` says so without a reading."""
+
+    kind: ChangedKind | None
+    node_id: str
+    at: datetime
+    ended: ChangeOutcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesLost:
+    """Changes between the place asked for and this page's are gone."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPage:
+    """Changes in order, and where to go on."""
+
+    changes: tuple[Change, ...]
+    cursor: str
+    has_more: bool
+    lost: ChangesLost | None = None
+
+
+async def changes(
+    ctx: Context,
+    first: int,
+    since: str | None = None,
+    kinds: Sequence[ChangedKind] | None = None,
+    holding: Sequence[str] | None = None,
+) -> ChangesPage:
+    """Root: a page of changes. Of a thing that changed more than once in a page, the last change alone is told."""
+    if not 1 <= first <= LARGEST_PAGE:
+        raise InvalidPageSize(f"first must be between 1 and {LARGEST_PAGE}, not {first}.")
+    if ctx.events is None:
+        raise NotSupported("Changes are not served here.")
+    wanted = _open_kinds(ctx, kinds)
+    revoked = await _revoked(ctx, holding or ())
+    if since is None:
+        return ChangesPage(revoked, await ctx.events.end(), has_more=False)
+    return await _page(ctx.events, ctx.principal, wanted, since, first, revoked)
+
+
+def _open_kinds(ctx: Context, kinds: Sequence[ChangedKind] | None) -> frozenset[str]:
+    """The kinds to tell of: all that are open to the caller, unless some are named."""
+    is_open = [kind for kind, type_ in TYPES.items() if ctx.rights.enters(type_)]
+    closed = set(kinds or ()) - set(is_open)
+    if closed:
+        raise Forbidden(f"Your role may not see changes of {', '.join(sorted(closed))}.")
+    return frozenset(kind.value for kind in (is_open if kinds is None else kinds))
+
+
+async def _page(
+    log: EventLog, who: Principal, kinds: frozenset[str], since: str, first: int, revoked: tuple[Change, ...]
+) -> ChangesPage:
+    cursor, scanned = since, 0
+    found: dict[str, Change] = {}
+    while True:
+        page = await log.read(cursor, SCAN)
+        if page.lost is not None:
+            # The copy is to be made anew. What changes while it is, comes after this cursor.
+            return ChangesPage(revoked, await log.end(), has_more=False, lost=ChangesLost(page.lost))
+        for entry in page.entries:
+            change = _change(entry, who) if entry.update.kind in kinds else None
+            if change is not None and change.node_id not in found and len(found) == first:
+                return ChangesPage((*revoked, *found.values()), cursor, has_more=True)
+            cursor = entry.cursor
+            if change is not None:
+                found.pop(change.node_id, None)
+                found[change.node_id] = change
+        scanned += len(page.entries)
+        if len(page.entries) < SCAN or scanned >= MOST_SCANNED:
+            has_more = len(page.entries) == SCAN
+            return ChangesPage((*revoked, *found.values()), page.cursor, has_more=has_more)
+
+
+def _change(entry: Recorded, who: Principal) -> Change | None:
+    """An update as the caller is told it; None where nothing of it is for this caller."""
+    update = entry.update
+    kind = ChangedKind(update.kind.value)
+    ended = ChangeOutcome.DELETED if update.deleted else None
+    if not (kind is ChangedKind.STOCK or who.sees(update.customer)):
+        if not _was_seen(update, who):
+            return None
+        ended = ChangeOutcome.REVOKED
+    return Change(kind, update.node_id, update.recorded_at, ended)
+
+
+def _was_seen(update: Update, who: Principal) -> bool:
+    """Whether it was the caller's until then, and is somebody else's now."""
+    return update.was is not None and who.sees(update.was)
+
+
+async def _revoked(ctx: Context, holding: Sequence[str]) -> tuple[Change, ...]:
+    """Those of the things that a caller holds which do not exist for it any more; one that cannot be looked for now
+    stays."""
+    for id in holding:
+        parse_node_id(id)
+    found = await nodes.nodes(ctx, holding)
+    gone = [id for id, one in zip(holding, found, strict=True) if one is None or isinstance(one, Forbidden)]
+    return tuple(Change(KINDS.get(parse_node_id(id)[0]), id, ctx.now, ChangeOutcome.REVOKED) for id in gone)
+
+
+async def things(rows: Sequence[Change], ctx: Context) -> list[Any]:
+    """Edge: what changed, as it is now; None where it is gone."""
+
+    async def thing(row: Change) -> Any:
+        if row.ended is not None:
+            return None
+        if row.kind is ChangedKind.STOCK:
+            return await ctx.loaders.items.one(key_of(row.node_id, "Item"))
+        return await nodes.node(ctx, row.node_id)
+
+    return await asyncio.gather(*map(thing, rows), return_exceptions=True)
+
+
+async def outcomes(rows: Sequence[Change], ctx: Context) -> list[ChangeOutcome]:
+    """Edge: what became of things. One that changed and is not there for the caller is the caller's no more; one that
+    cannot be read now is taken to be there, as its own field tells of the failure."""
+    found = await things(rows, ctx)
+    return [
+        row.ended or (ChangeOutcome.REVOKED if one is None else ChangeOutcome.UPSERTED)
+        for row, one in zip(rows, found, strict=True)
+    ]

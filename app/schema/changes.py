@@ -1,0 +1,68 @@
+"""What an app syncs by: changes since a cursor."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import strawberry
+
+from app.auth.policy import Rows, Scope
+from app.resolvers import changes as change_edges
+from app.resolvers.changes import ChangedKind, ChangeOutcome
+from app.schema.base import Node, bound_to, field
+from app.schema.edges import edge
+from app.schema.enums import enum
+from app.schema.scalars import Cursor
+from app.sources.freshness import CALLER
+
+enum(
+    ChangedKind,
+    "What changed.",
+    name="ChangeKind",
+    SHIPMENT="A shipment.",
+    ORDER="An order.",
+    STOCK="The stock of an item.",
+)
+enum(
+    ChangeOutcome,
+    "What became of a thing, for the caller.",
+    UPSERTED="It is there, new or changed: put it in place of what is held.",
+    DELETED="It does not exist any more: drop it.",
+    REVOKED="It does not exist for the caller any more: drop it, and what belongs to it.",
+)
+
+
+@bound_to(change_edges.Change, requires=Scope.EVERYONE, rows=Rows.ACCOUNTS, volatility=CALLER)
+@strawberry.type(description="A thing that changed.")
+class Change:
+    """See `changes.Change`."""
+
+    node_id: strawberry.ID = field("The thing's id, as `node` takes it.", name="id")
+    kind: ChangedKind | None = field("What it is; null for other things that were named as held.")
+    at: datetime = field("When the change was recorded.")
+    outcome = edge(change_edges.outcomes, returns=ChangeOutcome, description="What became of it, for the caller.")
+    node = edge(
+        change_edges.things,
+        returns=Node | None,
+        description="The thing as it is now; null if it is deleted or revoked, or cannot be read.",
+    )
+
+
+@bound_to(change_edges.ChangesLost, requires=Scope.EVERYONE)
+@strawberry.type(description="Changes are gone before they were read: drop everything that is held, read it all again, "
+                 "and go on from the page's cursor.")  # fmt: skip
+class ChangesLost:
+    """See `changes.ChangesLost`."""
+
+    reason: str = field("Why they are gone: EXPIRED, TOO_MANY, TOO_LARGE, OTHER_LOG or RESTORED.")
+
+
+@bound_to(change_edges.ChangesPage, requires=Scope.EVERYONE, rows=Rows.ACCOUNTS, volatility=CALLER)
+@strawberry.type(description="Changes in their order. Keep the cursor once all of them are applied, and not before.")
+class ChangesPage:
+    """See `changes.ChangesPage`."""
+
+    changes: list[Change] = field("The changes, each thing once.")
+    cursor: Cursor = field("Go on by passing it as `since`, or to a subscription as `after`.")
+    has_more: bool = field("Whether there are more already.")
+    lost: ChangesLost | None = field("That changes are gone, and all is to be read again.")
