@@ -28,7 +28,7 @@ from app.sources import Sources, connect_all
 from app.sources.cache.store import ages_here, reads_here
 from app.sources.common import utc_now
 from app.sources.identity import node_id, parse_node_id
-from app.sources.model import Assumptions, Log, model_of
+from app.sources.model import Assumptions, Log, ModelledLedger, ModelledUpdates, model_of
 
 
 def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) -> Plan | None:
@@ -79,7 +79,10 @@ class Explainer:
             assume = replace(assume, customer=min(who.customers))
         model = model_of(self._settings, self._sources, log, assume)
         rights = self._policy.rights(who.roles)
-        context = Context(who, rights, model, utc_now(), operation.selection)
+        context = Context(
+            who, rights, model, utc_now(), operation.selection,
+            events=ModelledUpdates(self._sources.connected, assume), ledger=ModelledLedger(),
+        )  # fmt: skip
         run = self._engine.execute(operation, context)
         return await explain(run, log, self._coalescing, refused_of(operation, self._policy, rights))
 

@@ -53,7 +53,7 @@ from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings, TLSSettings
 from app.sources import connect_all
-from app.sources.audit_store import FILE, opened, trail_for
+from app.sources.audit_store import FILE, AuditLedger, opened, trail_for
 from app.sources.common import utc_now
 from app.sources.event_upkeep import kept_trimmed
 from app.sources.intake import Intake
@@ -79,9 +79,11 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     authentication = Authentication(settings)
     sources = connect_all(settings, clock)
     events = connect_events(settings)
+    ledger = AuditLedger(settings.data_dir / FILE) if settings.audit.enabled else None
 
     def make_context(who: Principal, operation: Operation) -> Context:
-        return Context(who, policy.rights(who.roles), sources, clock(), operation.selection)
+        rights = policy.rights(who.roles)
+        return Context(who, rights, sources, clock(), operation.selection, events=events, ledger=ledger)
 
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
     plans = PlanEngine(core, limits=limits)

@@ -23,12 +23,14 @@ INVOICE = ADMIN | FINANCE | SERVICE
 SUMS = INVOICE | REP
 RETURN = BUYERS | SERVICE | OPERATIONS | FINANCE
 COST = FINANCE | {Role.CSR_LEAD}
+PLATFORM = frozenset({Role.ADMIN})
 OPERATORS = OPERATIONS | {Role.ADMIN}
 STAFF = REP | SERVICE | FINANCE | OPERATIONS | {Role.ADMIN}
 
 Fields = dict[str, frozenset[Role]]
 
 PARTS: dict[str, str] = {
+    "ChangesLost": "reason",
     "Address": "lines city region postalCode country",
     "Dimensions": "length width height lengthUnit weight weightUnit",
     "Freshness": "source asOf age cached degraded maxAge reason",
@@ -50,6 +52,13 @@ PARTS: dict[str, str] = {
 """For everybody: reference data, and what is reached through a field that says itself who may see it."""
 
 REFERENCE: dict[str, Fields] = {
+    "AuditEvent": {
+        "at requestId transport client subject tenant roles document operation kind status outcome code": PLATFORM,
+        "forbidden rows cost backendCalls milliseconds": PLATFORM,
+    },
+    "AuditEventConnection": {"edges nodes pageInfo totalCount": PLATFORM},
+    "AuditEventEdge": {"cursor node": PLATFORM},
+    "AuditRows": {"type count": PLATFORM},
     "Availability": {
         "uom at atp projected supply freshness item warehouse": ALL,
         "breakdown": BREAKDOWN,
@@ -76,12 +85,15 @@ REFERENCE: dict[str, Fields] = {
         "order": ORDER,
         "shipment": SHIPMENT,
         "sources": OPERATORS,
+        "auditEvents": PLATFORM,
+        "changes": ALL,
         "priceAndAvailability": PRICE,
     },
 }
 """Not bound to accounts, but for the fields below."""
 
 OF_ACCOUNTS = {
+    "Query.changes",
     "Item.customerPartNumber",
     "Item.contractPrice",
     "Viewer.customers",
@@ -98,6 +110,8 @@ RELATIONS: dict[str, Fields] = {"ItemRelation": {"type ratio approved priority i
 OF_APPROVED = {"Item.relations"}
 
 ACCOUNTS: dict[str, Fields] = {
+    "Change": {"id kind at outcome node": ALL},
+    "ChangesPage": {"changes cursor hasMore lost": ALL},
     "ContractPrice": {
         "uom quantity unitPrice priceUnit net currency listPrice discountPercent breaks reason": PRICE,
         "validFrom validTo authority quotedAt proofId freshness item": PRICE,
@@ -188,7 +202,7 @@ REACH = {
     Role.ADMIN: "all",
 }
 
-INPUTS = {"CustomerKey": CUSTOMER}
+INPUTS = {"AuditFilter": PLATFORM, "CustomerKey": CUSTOMER}
 """What not everybody may ask by."""
 
 Cell = dict[str, str | None] | None

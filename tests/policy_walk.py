@@ -24,12 +24,17 @@ OWN = "CUST-0001"
 ACCOUNTS = (OWN, "CUST-0010")
 """The accounts of every caller who is bound to some; an order of the second one has an exception."""
 
-UNSERVED = {"Subscription", "ShipmentUpdate", "UpdatesLost"}
-"""Not reached by a query; their cells are compared with the table of the code, and streams are walked apart."""
+UNSERVED = {"Subscription", "ShipmentUpdate", "UpdatesLost"} | {
+    "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
+}  # fmt: skip
+"""Not reached by a query, or only after something has happened; their cells are compared with the table of the code.
+Streams are walked apart."""
 
 KEY = f'{{number: "{OWN}"}}'
 ARGUMENTS: dict[Key, str] = {
     ("Query", "customer"): f"(by: {KEY})",
+    ("Query", "auditEvents"): "(first: 2)",
+    ("Query", "changes"): "(first: 2)",
     ("Query", "customers"): "(first: 2)",
     ("Query", "item"): '(by: {sku: "SKU-0001"})',
     ("Query", "items"): "(first: 2)",

@@ -10,11 +10,11 @@ from enum import StrEnum
 from typing import Any
 
 from app.auth.principal import Principal
-from app.errors import Forbidden, InvalidPageSize, NotSupported
+from app.errors import Forbidden, InvalidInput, InvalidPageSize, NotSupported
 from app.resolvers import nodes
 from app.resolvers.context import Context
 from app.resolvers.paging import LARGEST_PAGE
-from app.sources.events import EventLog, Recorded, Update
+from app.sources.events import Recorded, Update, Updates
 from app.sources.identity import key_of, parse_node_id
 
 SCAN = 500
@@ -101,7 +101,7 @@ def _open_kinds(ctx: Context, kinds: Sequence[ChangedKind] | None) -> frozenset[
 
 
 async def _page(
-    log: EventLog, who: Principal, kinds: frozenset[str], since: str, first: int, revoked: tuple[Change, ...]
+    log: Updates, who: Principal, kinds: frozenset[str], since: str, first: int, revoked: tuple[Change, ...]
 ) -> ChangesPage:
     cursor, scanned = since, 0
     found: dict[str, Change] = {}
@@ -144,6 +144,8 @@ def _was_seen(update: Update, who: Principal) -> bool:
 async def _revoked(ctx: Context, holding: Sequence[str]) -> tuple[Change, ...]:
     """Those of the things that a caller holds which do not exist for it any more; one that cannot be looked for now
     stays."""
+    if len(holding) > nodes.LARGEST_ID_LIST:
+        raise InvalidInput(f"holding may name at most {nodes.LARGEST_ID_LIST} ids, not {len(holding)}.")
     for id in holding:
         parse_node_id(id)
     found = await nodes.nodes(ctx, holding)

@@ -16,8 +16,8 @@ from app.sources.partial import needs
 
 if TYPE_CHECKING:
     from app.sources import Sources
-    from app.sources.audit import Ledger
-    from app.sources.events import EventLog
+    from app.sources.audit import Pages
+    from app.sources.events import Updates
 
 
 @dataclass(slots=True)
@@ -38,8 +38,8 @@ class Context:
     selection: Mapping[str, frozenset[str]] = field(default_factory=dict)
     edges: dict[Any, Any] = field(default_factory=dict)
     event: Any = None
-    events: EventLog | None = None
-    ledger: Ledger | None = None
+    events: Updates | None = None
+    ledger: Pages | None = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,8 @@ from graphql import GraphQLInputObjectType
 from strawberry.schema.config import StrawberryConfig
 
 from app.auth.policy import Rows, Scope
+from app.resolvers import audit as audit_roots
+from app.resolvers import changes as change_roots
 from app.resolvers import customers as customer_roots
 from app.resolvers import items as item_roots
 from app.resolvers import nodes as node_roots
@@ -20,8 +22,11 @@ from app.resolvers import shipments as shipment_roots
 from app.resolvers import sources as source_roots
 from app.resolvers import updates
 from app.resolvers import warehouses as warehouse_roots
+from app.resolvers.changes import ChangedKind
+from app.schema.audit import AuditEvent, AuditFilter
 from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
+from app.schema.changes import ChangesPage
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
 from app.schema.edges import Argument, root
 from app.schema.freshness import contracts_of, fresh
@@ -103,6 +108,29 @@ class Query:
         returns=list[Source] | None,
         description="The connected sources and how they are, by name.",
         requires=Scope.SOURCES,
+    )
+    audit_events = root(
+        audit_roots.audit_events,
+        returns=Connection[AuditEvent] | None,
+        description="Who asked what, the latest first.",
+        args={"first": FIRST, "after": AFTER, "filter": Argument(AuditFilter | None, "Which entries.")},
+        requires=Scope.AUDIT,
+    )
+    changes = root(
+        change_roots.changes,
+        returns=ChangesPage | None,
+        description="What changed since a cursor, of what the caller may see: what an app syncs by.",
+        args={
+            "first": Argument(int, "How many changes at most, 1 to 100."),
+            "since": Argument(Cursor | None, "Changes after this cursor; null starts now, with no changes."),
+            "kinds": Argument(list[ChangedKind] | None, "Of these kinds; by default all that the caller may see."),
+            "holding": Argument(
+                list[strawberry.ID] | None,
+                "Ids of things that the caller holds, at most 100; those which do not exist for it any more are told "
+                "as REVOKED, beside the others.",
+            ),
+        },
+        requires=Scope.EVERYONE,
     )
     order = root(
         order_roots.order,

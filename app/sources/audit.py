@@ -78,15 +78,19 @@ class Trail(Protocol):
         ...
 
 
-class Ledger(Protocol):
+class Pages(Protocol):
+    """Kept entries, a page at a time."""
+
+    def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
+        """Some, the latest first; `before` a number, those that are older."""
+        ...
+
+
+class Ledger(Pages, Protocol):
     """Kept entries, to be read."""
 
     def entries(self, wanted: Wanted, *, most: int | None = None) -> Iterator[Entry]:
         """The latest first."""
-        ...
-
-    def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
-        """Some, the latest first; `before` a number, those that are older."""
         ...
 
     def accesses(self, wanted: Wanted) -> Sequence[Access]:

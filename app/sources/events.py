@@ -102,6 +102,14 @@ class Page(Record):
     lost: Loss | None = None
 
 
+class Updates(Protocol):
+    """What was recorded, for those who only read it; see `EventLog`."""
+
+    async def end(self) -> str: ...
+
+    async def read(self, after: str, most: int = 500) -> Page: ...
+
+
 class EventLog(Protocol):
     """Where events are kept. Each method is one atomic step that is durable when it returns; StoreUnavailable where
     that cannot be said."""
