@@ -19,6 +19,7 @@ import typer
 from app.auth.principal import Principal, Role
 from app.cli_audit import audit
 from app.cli_documents import check_against_documents, documents
+from app.cli_endpoints import endpoints
 from app.cli_events import events
 from app.cli_keys import keys
 from app.errors import ConfigurationError, TradegraphError
@@ -46,6 +47,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
 app.add_typer(documents, name="documents")
 app.add_typer(events, name="events")
+app.add_typer(endpoints, name="endpoints")
 
 Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
 DataDir = Annotated[Path, typer.Option(help="Where the demo keeps its data and its key.")]

@@ -25,6 +25,7 @@ from app.schema.matrix import as_json, as_markdown, why
 from app.schema.policy import Declarations, Declared, check, declaration, declared_in, table_of
 from app.settings import Settings
 from app.sources import Sources, connect_all
+from app.sources.model import Assumptions, ModelledLedger, ModelledUpdates
 from tests.gateway import NOON
 from tests.policy_table import CELLS, INPUTS
 from tests.policy_walk import ACCOUNTS, Found, Probe, Walk, cells_of, judge
@@ -231,7 +232,8 @@ class InProcess:
     async def ask(self, query: str, role: Role) -> dict[str, Any]:
         who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
         operation = self.engine.prepare(Request(query))
-        context = Context(who, self.table.rights(who.roles), self.sources, NOON, operation.selection)
+        kept = {"events": ModelledUpdates({}, Assumptions()), "ledger": ModelledLedger()}
+        context = Context(who, self.table.rights(who.roles), self.sources, NOON, operation.selection, **kept)
         result = await self.engine.execute(operation, context)
         return {"data": result.data, "errors": format_errors(result.errors or ())}
 

@@ -1,0 +1,353 @@
+"""`./run endpoints`: addresses of partners to which updates are posted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import orjson
+import typer
+
+from app.auth.principal import UNRESTRICTED, Role
+from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from app.sources.endpoints import Endpoint, EndpointState, EndpointStore
+
+T = TypeVar("T")
+
+CLIENT = re.compile(r"[^\s\x00-\x1f\x7f*?]{1,128}")
+
+endpoints = typer.Typer(help="Addresses of partners to which updates are posted.", no_args_is_help=True)
+
+Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
+DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
+ID = Annotated[str, typer.Argument(help="An endpoint, by its id.")]
+JSON = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+After = Annotated[str | None, typer.Option(help="A cursor: deliver what came after it.")]
+
+
+@endpoints.command()
+def add(
+    url: Annotated[str, typer.Argument(help="Where to post, such as https://hooks.example.com/tradegraph.")],
+    client: Annotated[str, typer.Option(help="Whose endpoint: the client that its credentials name.")],
+    document: Annotated[str, typer.Option(help="A published subscription of that client, by its id.")],
+    customers: Annotated[
+        list[str] | None, typer.Option("--customer", help="An account that it is told of; may be given again.")
+    ] = None,
+    role: Annotated[list[str] | None, typer.Option(help="A role that it is read as; partner without.")] = None,
+    variables: Annotated[str, typer.Option(help="The document's variables, in JSON.")] = "{}",
+    after: After = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Keep an endpoint, and print its secret, once. It is told what happens from now on, or after a cursor."""
+    from app.delivery.signing import new_secret
+    from app.sources.common import utc_now
+    from app.sources.endpoints import Endpoint, Secret
+
+    settings, roles = _settings(config, data_dir), _roles(role)
+    if not CLIENT.fullmatch(client):
+        raise ConfigurationError("--client", client[:80], "must be the client that its credentials name")
+    if not customers and not any(Role(name) in UNRESTRICTED for name in roles):
+        raise ConfigurationError("--customer", None, "name the accounts that it is told of, such as CUST-0001")
+    made = Endpoint(
+        id=f"ep_{secrets.token_hex(6)}",
+        client=client,
+        url=url,
+        document=_id(document),
+        variables=_variables(variables),
+        roles=roles,
+        customers=tuple(sorted(set(customers or ()))),
+        secrets=(Secret(value=new_secret()),),
+        created=utc_now(),
+    )
+    asyncio.run(_check(settings, made))
+    asyncio.run(_begin(settings, made, after))
+    _with_store(settings, lambda store: _put(store, made))
+    print(made.secrets[0].value)
+    print(f"This is the secret of {made.id} of {client}. It is shown this once; hand it over safely.", file=sys.stderr)
+
+
+@endpoints.command("list")
+def list_endpoints(
+    client: Annotated[str | None, typer.Option(help="Only those of this client.")] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: JSON = False,
+) -> None:
+    """Print endpoints with their state, and how much waits for them or was given up."""
+
+    async def found(store: EndpointStore) -> list[dict[str, Any]]:
+        kept = [one for one in await store.all() if client in {None, one.client}]
+        return [
+            {
+                "id": one.id,
+                "client": one.client,
+                "state": one.state.value,
+                "waiting": len(await store.waiting(one.id)),
+                "dead": len(await store.dead(one.id, most=10_000)),
+                "url": one.url,
+                "document": one.document,
+                "customers": list(one.customers),
+                "reason": one.reason,
+            }
+            for one in kept
+        ]
+
+    rows = _with_store(_settings(config, data_dir), found)
+    columns = ("id", "client", "state", "waiting", "dead", "url", "document", "customers", "reason")
+    _print(rows, columns, json=json)
+
+
+@endpoints.command()
+def pause(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
+    """Post nothing until it is resumed. Nothing is lost meanwhile, as long as the event log keeps it."""
+    _set_state(_settings(config, data_dir), id, "paused")
+
+
+@endpoints.command()
+def resume(id: ID, after: After = None, config: Config = None, data_dir: DataDir = None) -> None:
+    """Go on with a paused or disabled endpoint where it stopped, or after a cursor."""
+    settings = _settings(config, data_dir)
+    if after is not None:
+        asyncio.run(_begin(settings, _with_store(settings, lambda store: _known(store, id)), after))
+    _set_state(settings, id, "active")
+
+
+@endpoints.command()
+def rotate(
+    id: ID,
+    overlap: Annotated[int, typer.Option(help="Hours for which the old secret signs as well.", min=0, max=720)] = 24,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print a new secret, once. Both sign until the old one ends."""
+    from msgspec.structs import replace
+
+    from app.delivery.signing import new_secret
+    from app.sources.common import utc_now
+    from app.sources.endpoints import MOST_SECRETS, Secret
+
+    made, ends = Secret(value=new_secret()), utc_now() + timedelta(hours=overlap)
+
+    def rotated(one: Endpoint) -> Endpoint:
+        old = [Secret(value=secret, ends=ends) for secret in one.signing(utc_now())]
+        return replace(one, secrets=(made, *old)[:MOST_SECRETS])
+
+    _with_store(_settings(config, data_dir), lambda store: _change(store, id, rotated))
+    print(made.value)
+    print(f"This is the new secret of {id}. The old one signs until {_moment(ends)}.", file=sys.stderr)
+
+
+@endpoints.command()
+def remove(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
+    """Forget an endpoint, with all that waits for it."""
+    if not _with_store(_settings(config, data_dir), lambda store: store.remove(id)):
+        raise _unknown(id)
+    print(f"removed: {id}")
+
+
+@endpoints.command()
+def dead(
+    id: Annotated[str | None, typer.Argument(help="Only those of this endpoint.")] = None,
+    most: Annotated[int, typer.Option(help="How many at most.", min=1, max=10_000)] = 100,
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: JSON = False,
+) -> None:
+    """Print deliveries that were given up, newest first, and why."""
+    found = _with_store(_settings(config, data_dir), lambda store: store.dead(id, most))
+    rows = [
+        {
+            "died": _moment(one.dead_at),
+            "endpoint": one.endpoint,
+            "attempts": one.attempts,
+            "kind": one.update.kind.value if one.update else "GAP",
+            "key": one.update.key if one.update else "",
+            "cause": one.cause,
+            "cursor": one.cursor,
+        }
+        for one in found
+    ]
+    _print(rows, ("died", "endpoint", "attempts", "kind", "key", "cause", "cursor"), json=json)
+
+
+@endpoints.command()
+def replay(
+    id: ID,
+    cursor: Annotated[list[str] | None, typer.Option(help="This one, as `dead` prints it; all without.")] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Try deliveries again that were given up, with all the time that a new one has."""
+    from app.sources.common import utc_now
+
+    async def again(store: EndpointStore) -> int:
+        await _known(store, id)
+        return await store.replay(id, cursor, now=utc_now())
+
+    print(f"replayed: {_with_store(_settings(config, data_dir), again)}")
+
+
+@endpoints.command()
+def test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
+    """Post a test message now, signed like any other, and print what became of it; fails if it was not taken."""
+    from app.delivery.posting import Poster
+    from app.delivery.signing import signed
+    from app.sources.common import utc_now
+
+    settings, now = _settings(config, data_dir), utc_now()
+    endpoint = _with_store(settings, lambda store: _known(store, id))
+    body = orjson.dumps({"type": "test", "timestamp": now, "data": None}, option=orjson.OPT_UTC_Z)
+    headers = signed(endpoint, f"msg_test_{secrets.token_hex(8)}", body, now)
+    outcome = asyncio.run(Poster(settings.endpoints).post(endpoint.url, headers, body))
+    print(f"{'taken' if outcome.taken else 'not taken'}: {outcome.why}, {outcome.seconds * 1000:.0f} ms")
+    if not outcome.taken:
+        raise typer.Exit(1)
+
+
+async def _check(settings: Settings, endpoint: Endpoint) -> None:
+    """Refuse what could not be delivered."""
+    from app.delivery.addresses import AddressRefused
+    from app.delivery.checking import fault_of
+    from app.delivery.posting import Poster
+    from app.sources.stores import connect_documents
+
+    try:
+        await Poster(settings.endpoints).check(endpoint.url)
+    except AddressRefused as refused:
+        raise ConfigurationError("url", endpoint.url[:200], str(refused)) from None
+    documents = connect_documents(settings)
+    try:
+        versions = await documents.find(endpoint.client, endpoint.document)
+    except StoreUnavailable as error:
+        raise ConfigurationError("documents", settings.documents.store, f"cannot be read: {error.detail}") from None
+    finally:
+        await documents.close()
+    fault = fault_of(versions, endpoint.variables, endpoint.created.date())
+    if fault is not None:
+        raise ConfigurationError("--document", endpoint.document, fault)
+
+
+async def _begin(settings: Settings, endpoint: Endpoint, after: str | None) -> None:
+    """Keep an endpoint's place in the event log."""
+    from app.sources.stores import connect_events
+
+    events = connect_events(settings)
+    try:
+        if after is not None:
+            await events.read(after, 1)
+        await events.keep_place(endpoint.place, after or await events.end())
+    except InvalidCursor:
+        raise ConfigurationError("--after", after, "is no cursor of an event log; see ./run events list") from None
+    except StoreUnavailable as error:
+        raise ConfigurationError("events.store", settings.events.store, f"cannot be used: {error.detail}") from None
+    finally:
+        await events.close()
+
+
+def _set_state(settings: Settings, id: str, name: str) -> None:
+    from msgspec.structs import replace
+
+    from app.sources.endpoints import EndpointState
+
+    state: EndpointState = EndpointState(name)
+    _with_store(settings, lambda store: _change(store, id, lambda one: replace(one, state=state, reason=None)))
+    print(f"{state}: {id}")
+
+
+async def _put(store: EndpointStore, endpoint: Endpoint) -> None:
+    await store.put(endpoint, since=await store.generation())
+
+
+async def _change(store: EndpointStore, id: str, changed: Callable[[Endpoint], Endpoint]) -> None:
+    since = await store.generation()
+    await store.put(changed(await _known(store, id)), since=since)
+
+
+async def _known(store: EndpointStore, id: str) -> Endpoint:
+    found = next((one for one in await store.all() if one.id == id), None)
+    if found is None:
+        raise _unknown(id)
+    return found
+
+
+def _with_store(settings: Settings, work: Callable[[EndpointStore], Awaitable[T]]) -> T:
+    from app.sources.stores import connect_endpoints
+    from app.sources.stores.documents import StoreChanged
+
+    async def run() -> T:
+        store = connect_endpoints(settings)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(run())
+    except StoreUnavailable as error:
+        raise ConfigurationError("events.store", settings.events.store, f"cannot be used: {error.detail}") from None
+    except StoreChanged:
+        raise ConfigurationError("endpoints", "changed", "somebody else changed one just now; run it again") from None
+
+
+def _settings(config: Path | None, data_dir: Path | None) -> Settings:
+    from app.settings import load
+
+    settings = load(config)
+    return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
+
+
+def _unknown(id: str) -> ConfigurationError:
+    return ConfigurationError("endpoint", id, "there is none of that id; see ./run endpoints list")
+
+
+def _id(text: str) -> str:
+    return f"sha256:{text}" if re.fullmatch(r"[0-9a-f]{64}", text) else text
+
+
+def _roles(names: Sequence[str] | None) -> tuple[str, ...]:
+    unknown = next((name for name in names or () if name not in set(Role)), None)
+    if unknown is not None:
+        raise ConfigurationError("--role", unknown, f"choose from {', '.join(Role)}")
+    return tuple(names or (Role.PARTNER.value,))
+
+
+def _variables(text: str) -> dict[str, Any]:
+    try:
+        read = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        read = None
+    if not isinstance(read, dict):
+        cure = """must be a JSON object, such as {"customer": {"number": "CUST-0001"}}"""
+        raise ConfigurationError("--variables", text[:200], cure)
+    return read
+
+
+def _moment(at: datetime | None) -> str:
+    return "" if at is None else at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, json: bool) -> None:
+    if json:
+        print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        return
+    cells = [[name.upper() for name in columns]]
+    cells += [[_cell(row[name]) for name in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

@@ -1,0 +1,38 @@
+"""Whether an endpoint's document can be delivered by, told before the endpoint is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from graphql import FieldNode, OperationType
+from graphql.execution.values import get_variable_values
+
+from app.endpoint.published import latest
+from app.execution.engine import Request, RequestRefused
+from app.execution.plans import PlanEngine
+from app.schema import build_schema
+from app.sources.stores.documents import StoredDocument
+
+DELIVERED = frozenset({"shipmentUpdates", "orderUpdates"})
+"""The streams of which each event is kept; hints of stock are not."""
+
+
+def fault_of(versions: Sequence[StoredDocument], variables: Mapping[str, Any], today: date) -> str | None:
+    """What keeps a document, in the versions in which its client has it, from being delivered by."""
+    document = latest(versions)
+    if document is None or (document.retires is not None and document.retires <= today):
+        return "is not published for this client; see ./run documents list"
+    schema = build_schema()._schema  # noqa: SLF001 - no other way to graphql-core's
+    try:
+        operation = PlanEngine(schema).prepare(Request(document.text, None, dict(variables)))
+    except RequestRefused as refused:
+        return f"cannot be run: {refused.errors[0].message}"
+    if operation.kind is not OperationType.SUBSCRIPTION:
+        return "is no subscription"
+    fields = [one.name.value for one in operation.definition.selection_set.selections if isinstance(one, FieldNode)]
+    if not fields or fields[0] not in DELIVERED:
+        return f"waits for something else than {' or '.join(sorted(DELIVERED))}"
+    values = get_variable_values(schema, operation.definition.variable_definitions or (), dict(variables))
+    return f"does not take these variables: {values[0].message}" if isinstance(values, list) else None
