@@ -197,8 +197,8 @@ def replay(
     print(f"replayed: {_with_store(_settings(config, data_dir), again)}")
 
 
-@endpoints.command()
-def test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
+@endpoints.command("test")
+def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
     """Post a test message now, signed like any other, and print what became of it; fails if it was not taken."""
     from app.delivery.posting import Poster
     from app.delivery.signing import signed

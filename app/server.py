@@ -82,8 +82,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     ledger = AuditLedger(settings.data_dir / FILE) if settings.audit.enabled else None
 
     def make_context(who: Principal, operation: Operation) -> Context:
-        rights = policy.rights(who.roles)
-        return Context(who, rights, sources, clock(), operation.selection, events=events, ledger=ledger)
+        return Context(
+            who, policy.rights(who.roles), sources, clock(), operation.selection, events=events, ledger=ledger
+        )
 
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
     plans = PlanEngine(core, limits=limits)
