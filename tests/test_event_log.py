@@ -203,28 +203,28 @@ async def test_what_a_lost_worker_had_is_taken_when_its_lease_ends(bench: Bench)
     assert (second.notice, second.place, second.attempts) == (first.notice, first.place, 2)
 
 
-async def test_worker_that_lives_keeps_what_it_has(bench: Bench):
+async def test_worker_that_lives_keeps_what_it_renews(bench: Bench):
     log = bench.log()
     await log.note([notice("1"), notice("2"), notice("3")])
-    (mine,), (_,), (done,) = [await log.take(worker, 1, 5) for worker in ("a", "b", "a")]
+    mine, forgotten, done = await log.take("a", 3, 5)
     await log.record([done], [])
     bench.later = 4
-    await log.renew("a", 5)
+    await log.renew([mine, done], 5)
     bench.later = 8
-    assert ids(await log.take("c", 10, 5)) == ["2"]
+    assert await log.take("b", 10, 5) == [Taken(place=forgotten.place, notice=forgotten.notice, attempts=2)]
     assert len(await log.record([mine], [update("1")])) == 1
-    await log.renew("a", 5)
+    await log.renew([mine], 5)
     assert await log.take("c", 10, 5) == []
 
 
 async def test_lease_that_has_ended_is_not_renewed(bench: Bench):
     log = bench.log()
     await log.note([notice("1")])
-    await log.take("a", 10, 5)
+    late = await log.take("a", 10, 5)
     bench.later = 6
-    await log.renew("a", 5)
+    await log.renew(late, 5)
     assert ids(await log.take("b", 10, 5)) == ["1"]
-    await log.renew("a", 100)
+    await log.renew(late, 100)
     bench.later = 12
     assert ids(await log.take("c", 10, 5)) == ["1"]
 

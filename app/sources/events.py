@@ -128,9 +128,9 @@ class EventLog(Protocol):
         Of one thing (source, kind, key) no two calls have notices at once, even of one worker."""
         ...
 
-    async def renew(self, worker: str, lease: float) -> None:
-        """Go on with all that this worker has taken and is not done with, for `lease` seconds from now. So leases can
-        be short, and what a worker had that was killed is taken soon."""
+    async def renew(self, taken: Sequence[Taken], lease: float) -> None:
+        """Go on with notices for `lease` seconds from now, but for those that are done or another's. So leases can be
+        short, and what a worker had that was killed is taken soon."""
         ...
 
     async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:

@@ -3,9 +3,8 @@
 Keys, all of one hash slot: `log` id of the log; `last` position of the newest update, `size` of all, `trimmed` up to
 where and why; `updates` the stream; `latest` thing -> position; `seen` known notices by time; `next` count of places;
 `notices` place -> thing and body; `attempts`; `ready` places in order; `later` leased or postponed places by when that
-ends; `held` leased place -> thing, `owners` -> worker, `with:` worker -> places; `busy` thing -> how many notices of it
-are leased; `dead` by time, `graves` their bodies; `places`, `leads` by name; `bell` one entry: what readers that block
-hear.
+ends; `held` leased place -> thing; `busy` thing -> how many of its notices are leased; `dead` by time, `graves` their
+bodies; `places`, `leads` by name; `bell` one entry: what readers that block hear.
 """
 
 from __future__ import annotations
@@ -46,8 +45,6 @@ local function free(place)
   local thing = call('HGET', P .. 'held', place)
   if thing then
     call('HDEL', P .. 'held', place)
-    call('SREM', P .. 'with:' .. call('HGET', P .. 'owners', place), place)
-    call('HDEL', P .. 'owners', place)
     if call('HINCRBY', P .. 'busy', thing, -1) <= 0 then call('HDEL', P .. 'busy', thing) end
   end
 end
@@ -114,16 +111,14 @@ for _, one in ipairs(taken) do
   call('ZADD', P .. 'later', ends, one[1])
   call('HSET', P .. 'held', one[1], one[4])
   call('HINCRBY', P .. 'busy', one[4], 1)
-  call('HSET', P .. 'owners', one[1], ARGV[5])
-  call('SADD', P .. 'with:' .. ARGV[5], one[1])
 end
 return taken
 """)
 
 RENEW = Step("""
-for _, place in ipairs(call('SMEMBERS', P .. 'with:' .. ARGV[3])) do
-  if tonumber(call('ZSCORE', P .. 'later', place)) > NOW then
-    call('ZADD', P .. 'later', NOW + tonumber(ARGV[4]), place)
+for i = 4, #ARGV, 2 do
+  if mine(ARGV[i], ARGV[i + 1]) and tonumber(call('ZSCORE', P .. 'later', ARGV[i])) > NOW then
+    call('ZADD', P .. 'later', NOW + tonumber(ARGV[3]), ARGV[i])
   end
 end
 """)

@@ -67,9 +67,9 @@ class RedisEvents:
         await self._calls.wait(seconds)
 
     async def take(self, worker: str, most: int, lease: float) -> Sequence[Taken]:
-        """See `EventLog.take`."""
+        """See `EventLog.take`. Which worker has a notice is known by its attempts."""
         with self._calls.answered() as answered:
-            found = await self._do(steps.TAKE, most, lease, worker)
+            found = await self._do(steps.TAKE, most, lease)
             answered.fully = len(found) < most
         with _readable():
             return [
@@ -77,9 +77,9 @@ class RedisEvents:
                 for place, body, attempts, _ in found
             ]
 
-    async def renew(self, worker: str, lease: float) -> None:
+    async def renew(self, taken: Sequence[Taken], lease: float) -> None:
         """See `EventLog.renew`."""
-        await self._do(steps.RENEW, worker, lease)
+        await self._do(steps.RENEW, lease, *(part for one in taken for part in (one.place, one.attempts)))
 
     async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
         """See `EventLog.record`."""

@@ -27,7 +27,6 @@ CREATE TABLE IF NOT EXISTS notices (
     attempts INTEGER NOT NULL DEFAULT 0, worker TEXT, until REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS held ON notices (thing) WHERE worker IS NOT NULL;
-CREATE INDEX IF NOT EXISTS held_by ON notices (worker) WHERE worker IS NOT NULL;
 CREATE TABLE IF NOT EXISTS dead (
     place INTEGER PRIMARY KEY, thing TEXT NOT NULL, body TEXT NOT NULL, attempts INTEGER NOT NULL, cause TEXT NOT NULL,
     at REAL NOT NULL
@@ -48,7 +47,10 @@ UPDATE notices SET attempts = attempts + 1, worker = :worker, until = :until WHE
     ) ORDER BY place LIMIT :most
 ) RETURNING place, body, attempts
 """
-RENEW = "UPDATE notices SET until = ? WHERE worker = ? AND until > ?"
+RENEW = """
+UPDATE notices SET until = ? WHERE worker IS NOT NULL AND until > ?
+AND (place, attempts) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))
+"""
 MINE = """
 SELECT count(*) FROM json_each(?) AS mine JOIN notices
 ON notices.place = mine.value ->> 0 AND attempts = mine.value ->> 1 AND worker IS NOT NULL
@@ -96,9 +98,9 @@ def take(sql: sqlite3.Connection, worker: str, most: int, lease: float, now: flo
     return [Taken(place=str(place), notice=_notice(body), attempts=attempts) for place, body, attempts in rows]
 
 
-def renew(sql: sqlite3.Connection, worker: str, lease: float, now: float) -> None:
+def renew(sql: sqlite3.Connection, taken: Sequence[Taken], lease: float, now: float) -> None:
     """See `EventLog.renew`."""
-    sql.execute(RENEW, (now + lease, worker, now))
+    sql.execute(RENEW, (now + lease, now, _json([(int(one.place), one.attempts) for one in taken])))
 
 
 def record(

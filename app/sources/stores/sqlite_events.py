@@ -50,9 +50,9 @@ class SQLiteEvents:
             answered.fully = len(taken) < most
         return taken
 
-    async def renew(self, worker: str, lease: float) -> None:
+    async def renew(self, taken: Sequence[Taken], lease: float) -> None:
         """See `EventLog.renew`."""
-        await self._writer.do(lambda sql: rows.renew(sql, worker, lease, self._clock()))
+        await self._writer.do(lambda sql: rows.renew(sql, taken, lease, self._clock()))
 
     async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
         """See `EventLog.record`."""
