@@ -27,12 +27,17 @@ pytestmark = pytest.mark.timeout(120)
 
 WORKERS = 4
 ITEM = {"query": '{ item(by: {sku: "SKU-0001"}) { sku name } }'}
-MEASURED = {"budgets": {"mode": "measure"}, "audit": {"enabled": True}}
+MEASURED = {
+    "budgets": {"mode": "measure"},
+    "audit": {"enabled": True},
+    "events": {"poll": 0, "poll_webhooks": 0},  # Requests to the sources are counted.
+}
 
 
 @asynccontextmanager
 async def workers(sandbox: Sandbox, folder: Path, count: int = 2, **sections: Any) -> AsyncIterator[Running]:
-    environment = served(sandbox, data_dir=folder, server={"workers": count}, **{**MEASURED, **sections})
+    patient = {"workers": count, "connections": {"header_timeout": 60}}  # 1,000 clients in one process are slow
+    environment = served(sandbox, data_dir=folder, server=patient, **{**MEASURED, **sections})
     async with serve(environment) as running:
         yield running
 
@@ -40,7 +45,7 @@ async def workers(sandbox: Sandbox, folder: Path, count: int = 2, **sections: An
 def sharing(url: str) -> dict[str, Any]:
     return {
         "redis": {"url": url},
-        "cache": {"store": "redis", "poll": 0},
+        "cache": {"store": "redis", "poll": 0, "redis_timeout": 2},  # A machine that is busy is no Redis that is gone.
         "budgets": {"mode": "measure", "store": "redis"},
     }
 

@@ -30,9 +30,6 @@ from app.telemetry import cache_unreadable, log, remaining
 
 T = TypeVar("T")
 
-TIMEOUT = 0.05
-"""Seconds for whatever a reader waits for."""
-
 AGAIN_AFTER = 1.0
 """Seconds for which a server that did not answer is left alone."""
 
@@ -63,19 +60,23 @@ Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 class SharedStore:
     """The server, for all shelves of a worker."""
 
-    def __init__(self, redis: Redis, spawn: Spawn, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, redis: Redis, spawn: Spawn, *, timeout: float = 0.05, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`timeout` in seconds for whatever a reader waits for."""
         self.redis = redis
+        self._timeout = timeout
         self.spawn = spawn
         self.clock = clock
         self._change = redis.register_script(_CHANGE)
         self._gone_until = 0.0
 
-    async def ask(self, question: Callable[[], Awaitable[T]], timeout: float = TIMEOUT) -> T | None:
+    async def ask(self, question: Callable[[], Awaitable[T]], timeout: float | None = None) -> T | None:
         """The server's answer; None while there is none."""
         if self.clock() < self._gone_until:
             return None
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout or self._timeout):
                 return await question()
         except (RedisError, OSError, TimeoutError) as error:
             self._gone_until = self.clock() + AGAIN_AFTER

@@ -44,7 +44,9 @@ class Cache:
     ) -> None:
         self.memory = Memory(settings.entries)
         self._settings = settings
-        self._shared = SharedStore(redis(), self._start) if redis and settings.store == "redis" else None
+        self._shared = None
+        if redis and settings.store == "redis":
+            self._shared = SharedStore(redis(), self._start, timeout=settings.redis_timeout)
         self._bus = Bus(self._shared, self.memory) if self._shared else None
         self._sources: dict[str, Source] = {}
         self._watch: Watch | None = None
