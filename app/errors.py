@@ -9,6 +9,8 @@
     │   ├── TooExpensive          OPERATION_TOO_EXPENSIVE
     │   ├── RateLimited           RATE_LIMITED
     │   ├── Overloaded            OVERLOADED
+    │   ├── SubscriberTooSlow     SUBSCRIBER_TOO_SLOW
+    │   ├── ShuttingDown          SHUTTING_DOWN
     │   ├── BadUserInput          BAD_USER_INPUT
     │   ├── MethodNotAllowed      METHOD_NOT_ALLOWED
     │   ├── NotAcceptable         NOT_ACCEPTABLE
@@ -156,6 +158,29 @@ class Overloaded(RequestError):
     code = "OVERLOADED"
     default = "The gateway has more to do than it can do well; nothing was asked. Try again shortly."
     retry_after = 1
+
+
+class SubscriberTooSlow(RequestError):
+    """A subscriber takes less than there is. `cursor` is where to resume."""
+
+    code = "SUBSCRIBER_TOO_SLOW"
+    default = "More happens than this stream is read; it was ended. Go on after the cursor, or ask for less."
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__()
+        self.cursor = cursor
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """The cursor."""
+        return {"cursor": self.cursor}
+
+
+class ShuttingDown(RequestError):
+    """This gateway stops; streams go on with another one. Told by how the stream ends rather than by an answer."""
+
+    code = "SHUTTING_DOWN"
+    default = "This server stops. Connect again and go on after the last cursor."
 
 
 class BadUserInput(RequestError):

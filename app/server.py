@@ -7,7 +7,7 @@ import gc
 import hmac
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,7 @@ from anyio import move_on_after
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth.chain import Authentication
@@ -32,6 +32,7 @@ from app.edge.answers import not_served
 from app.edge.boundary import Boundary
 from app.edge.connection import guarded
 from app.edge.listening import listen
+from app.edge.sockets import HEARTBEAT, guarded_sockets
 from app.endpoint.accounting import Accounting
 from app.endpoint.admission import LimitedAdmission
 from app.endpoint.budgets import Budgets, MemoryBudgets
@@ -57,6 +58,7 @@ from app.sources.audit_store import FILE, AuditLedger, opened, trail_for
 from app.sources.common import utc_now
 from app.sources.event_upkeep import kept_trimmed
 from app.sources.intake import Intake
+from app.sources.feed import Feed
 from app.sources.stores import connect_documents, connect_events
 from app.sources.stores.redis_store import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
@@ -71,7 +73,7 @@ COLLECT_AFTER = (100_000, 20, 50)
 """When Python looks for cycles: an answer makes thousands of objects and hardly a cycle."""
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, seat: Seat | None = None) -> Starlette:
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, seat: Seat | None = None) -> Gateway:
     """The gateway for these settings, in its seat if it is one of several workers. Connects to nothing yet; raises
     ConfigurationError for what cannot work."""
     schema = build_schema()
@@ -80,11 +82,11 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     sources = connect_all(settings, clock)
     events = connect_events(settings)
     ledger = AuditLedger(settings.data_dir / FILE) if settings.audit.enabled else None
+    feed = Feed(events)
 
     def make_context(who: Principal, operation: Operation) -> Context:
-        return Context(
-            who, policy.rights(who.roles), sources, clock(), operation.selection, events=events, ledger=ledger
-        )
+        rights = policy.rights(who.roles)
+        return Context(who, rights, sources, clock(), operation.selection, feed=feed, events=events, ledger=ledger)
 
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
     plans = PlanEngine(core, limits=limits)
@@ -128,7 +130,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         if trail is not None:
             trail.start()
         try:
-            async with exporting(export), watching(), kept_trimmed(events), seat.taken() if seat else nullcontext():
+            own_seat = seat.taken() if seat else nullcontext()
+            async with exporting(export), watching(), kept_trimmed(events), feed.following(), own_seat:
                 with move_on_after(WARM_UP):
                     await asyncio.gather(sources.warm(), authentication.warm())
                 async with intake.running():
@@ -143,7 +146,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     observer = Observer(settings, sources, service, watched, budgets, seat.number if seat else None)
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
-        WebSocketRoute("/graphql", sockets),
         webhook_route(doors(settings, sources), intake.webhook_brought, clock),
         *health_routes(
             Readiness(sources.ping, masters(settings), sources.held),
@@ -154,7 +156,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         *(console_routes(observer, watched, authentication, explainer.explain) if settings.console else []),
     ]
     return Gateway(
-        endpoint, settings.server, routes=routes, lifespan=lifespan, exception_handlers={HTTPException: not_served}
+        endpoint,
+        sockets,
+        settings.server,
+        end_streams=feed.stop,
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: not_served},
     )
 
 
@@ -233,24 +241,33 @@ def document_limits(settings: Settings) -> DocumentLimits:
 
 
 class Gateway(Starlette):
-    """Starlette behind the edge, with a shorter way to the endpoint, which lets no exception through for middleware to
-    see."""
+    """Starlette behind the edge, with a shorter way to the endpoints, which let no exception through for middleware to
+    see. `end_streams` ends what would never end by itself."""
 
-    def __init__(self, endpoint: ASGIApp, server: ServerSettings, **given: Any) -> None:
+    def __init__(
+        self,
+        endpoint: ASGIApp,
+        sockets: ASGIApp,
+        server: ServerSettings,
+        *,
+        end_streams: Callable[[], Awaitable[None]],
+        **given: Any,
+    ) -> None:
         super().__init__(**given)
         self.router.redirect_slashes = False
+        self.end_streams = end_streams
         self._endpoint = endpoint
+        self._sockets = sockets
         self._boundary = Boundary(self._inside, server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self._boundary(scope, receive, send)
 
-    async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/graphql":
-            await self._endpoint(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+    def _inside(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] in {"http", "websocket"} and scope["path"] == "/graphql":
+            return (self._endpoint if scope["type"] == "http" else self._sockets)(scope, receive, send)
+        return super().__call__(scope, receive, send)
 
 
 def masters(settings: Settings) -> frozenset[str]:
@@ -260,11 +277,19 @@ def masters(settings: Settings) -> frozenset[str]:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that says when it answers."""
+    """uvicorn that says when it answers, and ends streams when it stops."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], Awaitable[None]]
+    ) -> None:
         super().__init__(config)
         self._say_started = started
+        self._end_streams = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; streams first, which would go on as long as they may."""
+        await self._end_streams()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell."""
@@ -273,7 +298,16 @@ class Server(uvicorn.Server):
             self._say_started()
 
 
-def make_server(settings: Settings, app: Starlette, started: Callable[[], None]) -> Server:
+async def nothing() -> None:
+    """Nothing."""
+
+
+def make_server(
+    settings: Settings,
+    app: ASGIApp,
+    started: Callable[[], None],
+    stopping: Callable[[], Awaitable[None]] = nothing,
+) -> Server:
     """uvicorn as the gateway runs it, not started yet. Our logs take the place of its own."""
     server = settings.server
     context = tls_context(server.tls)
@@ -281,8 +315,10 @@ def make_server(settings: Settings, app: Starlette, started: Callable[[], None])
         app,
         loop="uvloop",
         http=guarded(server.connections),
-        ws="websockets-sansio",
+        ws=guarded_sockets(server.connections),
         ws_max_size=server.max_body_bytes,
+        ws_ping_interval=HEARTBEAT,
+        ws_ping_timeout=HEARTBEAT,
         ws_per_message_deflate=False,  # It costs memory by the gigabyte at thousands of sockets.
         lifespan="on",
         log_config=None,
@@ -294,7 +330,7 @@ def make_server(settings: Settings, app: Starlette, started: Callable[[], None])
         timeout_graceful_shutdown=server.graceful_shutdown,
         ssl_context_factory=None if context is None else lambda *_: context,
     )
-    return Server(config, started)
+    return Server(config, started, stopping)
 
 
 def tls_context(tls: TLSSettings) -> ssl.SSLContext | None:
@@ -326,10 +362,10 @@ def run_worker(settings: Settings, seat: Seat, workers: int, listener: socket.so
     _serve(settings, create_app(share_of(settings, workers), seat=seat), seat.ready, listener)
 
 
-def _serve(settings: Settings, app: Starlette, started: Callable[[], None], listener: socket.socket) -> None:
+def _serve(settings: Settings, app: Gateway, started: Callable[[], None], listener: socket.socket) -> None:
     if settings.audit.enabled:
         opened(settings.data_dir / FILE).close()  # A gateway that cannot keep its audit does not start.
     gc.collect()
     gc.freeze()  # What is there now stays: the schema, the modules.
     gc.set_threshold(*COLLECT_AFTER)
-    make_server(settings, app, started).run(sockets=[listener])
+    make_server(settings, app, started, app.end_streams).run(sockets=[listener])

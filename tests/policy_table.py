@@ -59,6 +59,7 @@ REFERENCE: dict[str, Fields] = {
     "AuditEventConnection": {"edges nodes pageInfo totalCount": PLATFORM},
     "AuditEventEdge": {"cursor node": PLATFORM},
     "AuditRows": {"type count": PLATFORM},
+    "AvailabilityChanged": {"at item": ALL},
     "Availability": {
         "uom at atp projected supply freshness item warehouse": ALL,
         "breakdown": BREAKDOWN,
@@ -77,6 +78,7 @@ REFERENCE: dict[str, Fields] = {
     "ItemCost": {"unitCost marginFloor freshness": COST},
     "Source": {"name vendor health kinds inFlight waiting concurrency rate timeout": OPERATORS},
     "SourceCalls": {"name breaker latencyP50 latencyP99": OPERATORS},
+    "Subscription": {"shipmentUpdates": SHIPMENT, "orderUpdates": ORDER, "availabilityChanged": ALL},
     "Viewer": {"subject roles": ALL, "customers": CUSTOMER},
     "Warehouse": {"id code name region refs": ALL, "kind": STAFF},
     "Query": {
@@ -102,6 +104,8 @@ OF_ACCOUNTS = {
     "Query.order",
     "Query.shipment",
     "Query.priceAndAvailability",
+    "Subscription.shipmentUpdates",
+    "Subscription.orderUpdates",
 }
 
 RELATIONS: dict[str, Fields] = {"ItemRelation": {"type ratio approved priority item": ALL}}
@@ -167,8 +171,8 @@ ACCOUNTS: dict[str, Fields] = {
     "ShipmentIncident": {"party reason": SHIPMENT},
     "ShipmentLine": {"order lineNumber sku quantity": SHIPMENT},
     "ShipmentUpdate": {"cursor at shipment": SHIPMENT},
-    "UpdatesLost": {"cursor from to reason": SHIPMENT},
-    "Subscription": {"shipmentUpdates": SHIPMENT},
+    "OrderUpdate": {"cursor at order": ORDER},
+    "UpdatesLost": {"cursor from to reason": ORDER},
     "TrackingEvent": {"sequence at recordedAt status location description rawCode source": SHIPMENT},
     "Invoice": {
         "kind net tax total freshness": SUMS,

@@ -24,7 +24,7 @@ OWN = "CUST-0001"
 ACCOUNTS = (OWN, "CUST-0010")
 """The accounts of every caller who is bound to some; an order of the second one has an exception."""
 
-UNSERVED = {"Subscription", "ShipmentUpdate", "UpdatesLost"} | {
+UNSERVED = {"Subscription", "ShipmentUpdate", "OrderUpdate", "UpdatesLost", "AvailabilityChanged"} | {
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
 }  # fmt: skip
 """Not reached by a query, or only after something has happened; their cells are compared with the table of the code.

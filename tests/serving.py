@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from app.edge.connection import guarded
+from app.edge.sockets import guarded_sockets
 from app.settings import ConnectionSettings
 
 
@@ -23,6 +24,7 @@ async def serving(app: Any, limits: ConnectionSettings | None = None) -> AsyncIt
     config = uvicorn.Config(
         app,
         http=guarded(limits),
+        ws=guarded_sockets(limits),
         timeout_keep_alive=limits.keep_alive,
         lifespan="auto",
         log_config=None,

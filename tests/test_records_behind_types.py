@@ -25,8 +25,8 @@ from app.sources.common import Slice
 
 SCHEMA = build_schema()._schema
 DEFINITION = "strawberry-definition"
-NO_RECORD = {"Query", "Subscription", "ShipmentUpdate", "UpdatesLost"}
-"""The roots, and the events of a stream that is not served yet."""
+NO_RECORD = {"Query", "Subscription"}
+"""The roots."""
 
 SCALARS = {
     "String": str,

@@ -52,6 +52,7 @@ class Boundary:
             await _refuse(scope, self._finishing(scope, None, send), HostNotAllowed())
         elif kind == "websocket":
             if origin_allowed(headers, self._origins):
+                del headers  # A socket may wait for days.
                 await self._app(scope, receive, send)
             else:
                 await _refuse(scope, send, OriginNotAllowed())

@@ -15,6 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.edge.answers import on_the_wire
+from app.edge.unread import UnreadWatch
 from app.errors import EdgeRefusal, HeadersTooLarge, MalformedHTTP, RequestTooSlow, TooManyConnections
 from app.settings import ConnectionSettings
 from app.telemetry import metrics
@@ -25,9 +26,6 @@ SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length
 
 LINGER = 2.0
 """Seconds for which the rest of a body is let in after the answer, so that the client gets to read that answer."""
-
-SLOWEST_READER = 512
-"""Bytes a second that a client must at least take of an answer."""
 
 DRAIN = 1.0
 """Seconds for which a stopping gateway keeps a connection on which nothing is asked: what its client is just sending is
@@ -45,7 +43,7 @@ def guarded(limits: ConnectionSettings) -> Any:
     return partial(GuardedProtocol, limits=limits)
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
     """One connection. `_phase` is what of a request has begun to come and is not complete."""
 
     transport: Transport
@@ -53,10 +51,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, limits: ConnectionSettings, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._limits = limits
+        self.write_timeout = limits.write_timeout
         self._phase: str | None = None
         self._timed: str | None = None  # what `_reading` waits for
         self._reading: TimerHandle | None = None
-        self._writing: TimerHandle | None = None
         self._fed = 0  # bytes since something of the request was last complete
         self._deaf = False  # whatever still comes is not listened to
         self._last = False  # what is asked now is the last on this connection
@@ -75,7 +73,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more comes."""
         self._wait_for(None)
-        self._stop_writing_timer()
+        self.stop_watching_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -94,12 +92,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not keep up with its answer."""
         super().pause_writing()
-        self._watch_reader()
+        self.watch_reader()
 
     def resume_writing(self) -> None:
         """It has caught up."""
         super().resume_writing()
-        self._stop_writing_timer()
+        self.stop_watching_reader()
 
     def shutdown(self) -> None:
         """Answer one request more at most. A client that learns of the end by its answer loses nothing; one that is
@@ -113,9 +111,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """From here on the connection is that of another protocol, with limits of its own."""
         self._wait_for(None)
-        self._stop_writing_timer()
+        self.stop_watching_reader()
         self._deaf = True
         super().handle_websocket_upgrade()
+        self.parser = self.cycle = None  # type: ignore[assignment]  # They and this would keep each other for long.
 
     # The parser's side
 
@@ -152,7 +151,7 @@ class GuardedProtocol(HttpToolsProtocol):
         kept for a while."""
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
-            self._watch_reader()
+            self.watch_reader()
         if self._phase is BODY and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self._wait_for(None)
@@ -249,30 +248,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deaf = True
         self.transport.close()
         if self.transport.get_write_buffer_size():
-            self._watch_reader()
-
-    def _watch_reader(self) -> None:
-        if self._writing is None:
-            self._later(self.transport.get_write_buffer_size())
-
-    def _later(self, left: int) -> None:
-        self._writing = self.loop.call_later(self._limits.write_timeout, self._check_reader, left)
-
-    def _check_reader(self, before: int) -> None:
-        self._writing = None
-        left = self.transport.get_write_buffer_size()
-        if not left:
-            return
-        if before - left < SLOWEST_READER * self._limits.write_timeout:
-            metrics().connection_refused("unread")
-            self.transport.abort()
-        else:
-            self._later(left)
-
-    def _stop_writing_timer(self) -> None:
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
+            self.watch_reader()
 
 
 def _single(headers: list[tuple[bytes, bytes]]) -> bool:

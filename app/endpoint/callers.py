@@ -28,39 +28,61 @@ class Caller:
         return None if self.who.expires_at is None else self.who.expires_at - self.now()
 
     async def confirm(self) -> None:
-        """Raises Unauthenticated if the credential has ended or was revoked since the connection was opened."""
+        """Take the caller for what the credential says now. Raises Unauthenticated if it has ended or was revoked since
+        the connection was opened."""
         if self.authenticate is not None:
-            await self.authenticate()
+            self.who = await self.authenticate()
 
 
 async def events_until_expiry(source: AsyncGenerator[Any, None], caller: Caller) -> AsyncGenerator[Any]:
     """The events of a source. Raises Unauthenticated when the caller's credential has ended, or was revoked before an
     event, and what the source raises."""
-    following: asyncio.Future[Any] | None = None
     try:
         while True:
-            following = following or asyncio.ensure_future(_next(source))
-            left = caller.left()
-            if left is not None and left <= 0:
-                raise Unauthenticated(EXPIRED)
-            await asyncio.wait({following}, timeout=left)
-            if not following.done():
-                continue  # The credential has ended, or was renewed meanwhile.
-            event, following = following.result(), None
+            with Expiry(caller):
+                event = await anext(source, _END)
             if event is _END:
                 return
             await caller.confirm()
             yield event
     finally:
-        if following is not None and not following.done():
-            following.cancel()
-            await asyncio.wait({following})
         await source.aclose()
 
 
 _END = object()
 
 
-async def _next(source: AsyncGenerator[Any, None]) -> Any:
-    # A task needs a coroutine; `anext` gives something that is only awaitable.
-    return await anext(source, _END)
+class Expiry:
+    """While something is waited for: ends the wait when the caller's credential has ended, unless it was renewed
+    meanwhile, and raises Unauthenticated. It costs a timer, and no task."""
+
+    __slots__ = ("_caller", "_ended", "_task", "_timer")
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._ended = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        left = self._caller.left()
+        if left is not None and left <= 0:
+            raise Unauthenticated(EXPIRED)
+        self._look()
+
+    def _look(self) -> None:
+        left = self._caller.left()
+        if left is None:
+            self._timer = None
+        elif left > 0:
+            self._timer = asyncio.get_running_loop().call_later(left, self._look)
+        else:
+            self._ended = True
+            if self._task is not None:
+                self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._ended and self._task is not None and self._task.uncancel() == 0:
+            raise Unauthenticated(EXPIRED) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
@@ -24,6 +25,9 @@ from app.endpoint.sse import send_events
 from app.endpoint.validators import cache_control, entity_tag, still_holds
 from app.errors import DeadlineExceeded, MethodNotAllowed, NotAcceptable, TradegraphError
 from app.telemetry import RequestScope, begin, current, open_stream
+
+LAST_EVENT_ID = "last-event-id"
+"""The header by which a client of events says, on its own, where it goes on."""
 
 HEADERS = {
     media_type: (
@@ -100,6 +104,8 @@ class GraphQLEndpoint:
                 request = await read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)
         except TimeoutError:
             raise DeadlineExceeded("The body did not come within the request's time limit.") from None
+        if LAST_EVENT_ID in headers:
+            request = replace(request, resume=headers[LAST_EVENT_ID])
         caller = Caller(who, authenticate=authenticate)
         with Presence(receive):
             answer = await self._service.answer(request, caller, read_only=method == "GET")

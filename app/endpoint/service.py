@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
@@ -21,6 +22,7 @@ from graphql import ExecutionResult, OperationType
 from app.auth.principal import Principal
 from app.endpoint.callers import Caller, events_until_expiry
 from app.endpoint.freshness import HEADER, greatest_age, header, is_degraded, oldest_by_source, told
+from app.endpoint.sharing import shared, sharing_key
 from app.errors import (
     AuthenticationUnavailable,
     DeadlineExceeded,
@@ -28,6 +30,7 @@ from app.errors import (
     Overloaded,
     RateLimited,
     RequestError,
+    ShuttingDown,
     TradegraphError,
     Unauthenticated,
 )
@@ -77,6 +80,7 @@ class Answer:
     every answer has. `invalid`: the document or its variables could not run at all. `cursor`: where a stream can be
     resumed after this answer. `age` is that of its oldest datum, in seconds; `degraded`: one is older than it should
     be; `within`: how old its client allows. `storable`: how it may be kept outside, if it was asked for by GET and id.
+    `text` is the body once it is encoded.
     """
 
     status: int
@@ -89,6 +93,7 @@ class Answer:
     degraded: bool = False
     within: float | None = None
     storable: Storable | None = None
+    text: bytes | None = None
 
     @property
     def outcome(self) -> str:
@@ -289,7 +294,7 @@ class Service:
             answer.body.setdefault("extensions", {})["freshness"] = told(found, now)
 
     async def _stream(self, operation: Operation, caller: Caller, admitted: Admitted) -> AsyncGenerator[Answer, None]:
-        """An answer for each event; a failure of the stream itself is its last answer."""
+        """An answer for each event; a failure of the stream itself is its last answer. Raises ShuttingDown."""
         opening = current()
         try:
             if self._events is None:
@@ -297,14 +302,26 @@ class Service:
             source = self._events(operation, self._make_context(caller.who, operation))
             async with aclosing(events_until_expiry(source, caller)) as events:
                 async for event in events:
-                    yield await self._event(operation, caller, event, opening, admitted)
+                    concerns = getattr(event, "concerns", None)
+                    if concerns is None or concerns(caller.who):
+                        yield await self._event(operation, caller.who, event, opening, admitted)
+        except ShuttingDown:
+            raise
         except Exception as error:  # noqa: BLE001 - see `answer`
             yield _failed(error)
         finally:
             await admitted.settle(opening)
 
     async def _event(
-        self, operation: Operation, caller: Caller, event: Any, opening: RequestScope, admitted: Admitted
+        self, operation: Operation, who: Principal, event: Any, opening: RequestScope, admitted: Admitted
+    ) -> Answer:
+        """The answer for one event: run for this caller, or shared with others who are sent it. Who runs it pays."""
+        run = partial(self._run_event, operation, who, event, opening, admitted)
+        kept = getattr(event, "shared", None)
+        return await (run() if kept is None else shared(kept, sharing_key(operation, who), run))
+
+    async def _run_event(
+        self, operation: Operation, who: Principal, event: Any, opening: RequestScope, admitted: Admitted
     ) -> Answer:
         """Run the selection for one event, in a scope and within a time limit of its own."""
         with begin(
@@ -316,15 +333,17 @@ class Service:
             traced=True,
         ) as scope:
             scope.operation, scope.kind, scope.document = opening.operation, opening.kind, opening.document
-            scope.transport = opening.transport
-            context = self._make_context(caller.who, operation)
+            scope.transport, scope.who = opening.transport, who
+            context = self._make_context(who, operation)
             context.event = event
+            wanted = reading.set(Reading(_tighter(within(operation), getattr(event, "within", None))))
             try:
                 async with asyncio.timeout(self.timeout + GRACE):
                     answer = _result(await self._engine.execute(operation, context), Receipt())
             except Exception as error:  # noqa: BLE001 - see `answer`
                 answer = _failed(error)
             finally:
+                reading.reset(wanted)
                 await admitted.event(scope)
             scope.status, scope.outcome = answer.status, answer.outcome
         answer.cursor = getattr(event, "cursor", None)
@@ -335,6 +354,11 @@ class Service:
         if self._explain is None or request.extensions.get("explain") is not True:
             return None
         return await self._explain(who, operation)
+
+
+def _tighter(first: float | None, second: float | None) -> float | None:
+    """The smaller of two limits, where there is one."""
+    return min((one for one in (first, second) if one is not None), default=None)
 
 
 def _id_of(request: Request) -> str:

@@ -14,6 +14,7 @@ from starlette.types import Send
 
 from app.endpoint.encoding import encoded
 from app.endpoint.service import Answer, Answers
+from app.errors import ShuttingDown
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed."""
@@ -22,7 +23,7 @@ HEARTBEAT = 15.0
 async def send_events(
     answers: Answers, send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], *, heartbeat: float = HEARTBEAT
 ) -> None:
-    """Send a stream to its end."""
+    """Send a stream to its end. Where the gateway stops there is no `complete`: the client is to come back and resume."""
     start = [*headers, (b"x-accel-buffering", b"no")]  # or a proxy keeps events until there are many
     await send({"type": "http.response.start", "status": status, "headers": start})
     # A first comment: the client learns that the stream is open before there is an event.
@@ -39,6 +40,9 @@ async def send_events(
                 break
             await _write(send, event(answer))
             following = asyncio.ensure_future(_next(answers))
+    except ShuttingDown:
+        await send({"type": "http.response.body", "body": b""})
+        return
     finally:
         if not following.done():
             following.cancel()

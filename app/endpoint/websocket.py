@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from app.endpoint.caps import Lease
 from app.endpoint.encoding import encoded
 from app.endpoint.reading import request_from
 from app.endpoint.service import Answer, Answers, Service, refusal
-from app.errors import RateLimited, RequestError, TradegraphError, Unauthenticated
+from app.errors import RateLimited, RequestError, ShuttingDown, TradegraphError, Unauthenticated
 from app.telemetry import begin, log, new_id, open_stream
 
 Connect = Callable[[Principal], Lease]
@@ -36,8 +36,7 @@ LONGEST_ID = 256
 INIT_TIMEOUT = 10.0
 """Seconds within which `connection_init` must come."""
 
-SEND_TIMEOUT = 20.0
-"""Seconds after which a client that takes nothing of what is sent is dropped."""
+GOING_AWAY = 1001
 
 
 class Refused(Exception):
@@ -95,6 +94,19 @@ class WebSocketEndpoint:
 class _Connection:
     """One socket: who is there, and the operations that run, by their ids."""
 
+    __slots__ = (
+        "_accounting",
+        "_authenticator",
+        "_caller",
+        "_connect",
+        "_ids",
+        "_lease",
+        "_max_operations",
+        "_running",
+        "_service",
+        "_socket",
+    )
+
     def __init__(
         self,
         socket: WebSocket,
@@ -113,16 +125,17 @@ class _Connection:
         self._max_operations = max_operations
         self._caller: Caller | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in socket.scope["headers"]}
-        self._ids = {
-            "request_id": new_id(),
-            "correlation_id": headers.get("x-correlation-id"),
-            "traceparent": headers.get("traceparent"),
-            "tracestate": headers.get("tracestate"),
-        }
+        self._ids = _ids(socket.scope["headers"])
 
     async def serve(self, init_timeout: float) -> None:
         """Read frames until the client leaves. Raises Refused for what closes the socket."""
+        await self._begin(init_timeout)
+        self._socket.scope["headers"] = ()  # A socket may wait for days: it keeps nothing that it does not need.
+        while True:
+            await self._handle(await self._frame())
+            await asyncio.sleep(0)  # Frames that are there already are read without waiting: others have their turn.
+
+    async def _begin(self, init_timeout: float) -> None:
         try:
             async with asyncio.timeout(init_timeout):
                 first = await self._frame()
@@ -138,9 +151,6 @@ class _Connection:
         except RateLimited:
             raise Refused(4429, "Too many connections") from None
         await self._send({"type": "connection_ack"})
-        while True:
-            await self._handle(await self._frame())
-            await asyncio.sleep(0)  # Frames that are there already are read without waiting: others have their turn.
 
     async def end(self) -> None:
         """Stop everything that runs."""
@@ -181,7 +191,7 @@ class _Connection:
             case "subscribe":
                 self._subscribe(frame)
             case "complete":
-                task = self._running.get(_id(frame))
+                task = self._running.pop(_id(frame), None)  # The id is the client's again at once.
                 if task is not None:
                     task.cancel()
             case "ping":
@@ -212,7 +222,7 @@ class _Connection:
             self._run(key, frame.get("payload"), full=len(self._running) >= self._max_operations)
         )
         self._running[key] = task
-        task.add_done_callback(lambda _: self._ended(key, task))
+        task.add_done_callback(partial(self._ended, key))
 
     def _ended(self, key: str, task: asyncio.Task[None]) -> None:
         if self._running.get(key) is task:  # The id is free as soon as the client hears of the end: it may run again.
@@ -228,11 +238,15 @@ class _Connection:
                 if full:
                     raise RequestError(f"This socket runs {self._max_operations} operations; complete one first.")
                 await self._caller.confirm()
-                answer = await self._service.answer(request_from(payload), self._caller)
+                answer = await self._answered(payload, self._caller)
             except TradegraphError as error:
                 answer = refusal(error)
+            del payload  # As above.
             last = answer if isinstance(answer, Answer) else Answer(200, {})
             finished(self._accounting, scope, last, await self._send_all(key, answer), started)
+
+    async def _answered(self, payload: object, caller: Caller) -> Answer | Answers:
+        return await self._service.answer(request_from(payload), caller)
 
     async def _send_all(self, key: str, answer: Answer | Answers) -> str:
         if isinstance(answer, Answer):
@@ -245,6 +259,9 @@ class _Connection:
                     return one.outcome
             await self._complete(key)
             return "ok"
+        except ShuttingDown:  # No `complete`: the client is to come back and resume.
+            await self._socket.close(GOING_AWAY, "Going away")
+            return "gone"
         finally:
             await answer.aclose()
 
@@ -265,11 +282,15 @@ class _Connection:
         await self._text(orjson.dumps(frame))
 
     async def _text(self, text: bytes) -> None:
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT):
-                await self._socket.send_text(text.decode())
-        except TimeoutError:
-            await self._socket.close(1013, "The client does not read")
+        """Send a frame. Whoever does not read is dropped by the connection."""
+        await self._socket.send_text(text.decode())
+
+
+def _ids(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """What a socket's operations are known by: its own id, and its client's as far as there are any."""
+    named = {b"x-correlation-id": "correlation_id", b"traceparent": "traceparent", b"tracestate": "tracestate"}
+    given = {named[name]: value.decode("latin-1") for name, value in headers if name in named}
+    return {"request_id": new_id(), **given}
 
 
 def _id(frame: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ class Request:
 
     Instead of its text it may name a document that the gateway keeps: by `document_id`, or in its extensions. `known`
     is that document, once it was found; it is run in place of the text. `suggests`: errors may name parts of the schema
-    that could be meant.
+    that could be meant. `resume` is where its stream is to go on, as the transport says.
     """
 
     query: str = ""
@@ -44,6 +44,7 @@ class Request:
     document_id: str | None = None
     known: KnownDocument | None = None
     suggests: bool = False
+    resume: str | None = None
 
     @property
     def names_document(self) -> bool:
@@ -60,7 +61,7 @@ def replaced(request: Request, known: KnownDocument) -> Request:
 class Operation:
     """A valid document and the one of its operations that is to run. `variables` are as sent; `selection` names
     every field that it selects anywhere, by type; `document_id` is that of a document that the gateway keeps.
-    `introspects`: it reads the schema. `suggests` and `extensions` are the request's."""
+    `introspects`: it reads the schema. `suggests`, `extensions` and `resume` are the request's."""
 
     document: DocumentNode
     definition: OperationDefinitionNode
@@ -71,6 +72,7 @@ class Operation:
     introspects: bool = False
     suggests: bool = False
     extensions: Mapping[str, Any] = field(default_factory=dict)
+    resume: str | None = None
 
     def prepared(self, make: Callable[[Operation], Any]) -> Any:
         """What an engine found out about the operation: made once and kept as long as its document."""
@@ -149,6 +151,7 @@ class ReferenceEngine:
             introspects=document.measures[name].entries > 0,
             suggests=request.suggests,
             extensions=request.extensions,
+            resume=request.resume,
         )
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from graphql import FragmentDefinitionNode, GraphQLError, GraphQLSchema
+from graphql import (
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    VariableNode,
+    Visitor,
+    visit,
+)
 from graphql.execution.values import get_argument_values, get_variable_values
 
 from app.auth.policy import Rights
@@ -18,6 +25,10 @@ from app.execution.compiler import DEFINITION
 from app.execution.documents import coded
 from app.execution.engine import Operation, RequestRefused
 from app.schema.guards import ASKED, asks_by
+
+
+RESUME = "after"
+"""The argument of a stream that says where it is resumed."""
 
 
 def source_events(schema: GraphQLSchema, operation: Operation, context: Any) -> AsyncGenerator[Any, None]:
@@ -39,9 +50,38 @@ def source_events(schema: GraphQLSchema, operation: Operation, context: Any) -> 
         raise Forbidden
     try:
         values = get_argument_values(definition, field, variables)
+        if operation.resume is not None and RESUME in definition.args:
+            values[RESUME] = operation.resume
         if asks_by(definition.args, values, rights.inputs):
             raise Forbidden(ASKED)
         arguments = stream.plain_arguments(values)
     except GraphQLError as error:
         raise RequestRefused([coded(error, BadUserInput.code)]) from None
     return stream.events(context, **arguments)
+
+
+def event_variables(operation: Operation) -> tuple[str, ...]:
+    """The variables that the selection of an event reads: not those that only say which events there are. Kept with the
+    document."""
+    key = ("event variables", operation.name)
+    if key not in operation.kept:
+        fragments = [node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)]
+        roots = operation.definition.selection_set.selections
+        selected = [getattr(node, "selection_set", None) or node for node in roots]
+        found = _Variables()
+        for node in (*selected, *fragments):
+            visit(node, found)
+        operation.kept[key] = tuple(sorted(found.names))
+    return operation.kept[key]
+
+
+class _Variables(Visitor):
+    """Notes the variables that are used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        """One is."""
+        self.names.add(node.name.value)

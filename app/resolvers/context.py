@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.sources import Sources
     from app.sources.audit import Pages
     from app.sources.events import Updates
+    from app.sources.feed import Feed
 
 
 @dataclass(slots=True)
@@ -27,8 +28,8 @@ class Context:
     `rights` are what the caller may see, out of the policy table.
     `selection` names, per GraphQL type, every field that the operation selects anywhere; it lets a port bring
     along in one call what would otherwise cost a second one. `edges` holds the batch of each edge and arguments.
-    `event` is what a stream has yielded, where the operation is a subscription's for one event. `events`
-    and `ledger` are what the gateway itself keeps: what changed, and who asked what.
+    `event` is what a stream has yielded, where the operation is a subscription's for one event; `feed` is what streams
+    are fed from. `events` and `ledger` are what the gateway itself keeps: what changed, and who asked what.
     """
 
     principal: Principal
@@ -40,6 +41,7 @@ class Context:
     event: Any = None
     events: Updates | None = None
     ledger: Pages | None = None
+    feed: Feed | None = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

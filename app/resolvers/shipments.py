@@ -26,7 +26,7 @@ async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
     else:
         return None
     found = await ctx.loaders.shipments_of(system).one(own)
-    if found is None or found.tracking_number is None:
+    if found is None or found.tracking_number is None or not ctx.sources.shipment_views:
         return found
     return await _by_tracking_number(found.tracking_number, ctx) or found
 

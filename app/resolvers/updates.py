@@ -1,15 +1,230 @@
-"""Streams of what changes."""
+"""Streams of what changes: who waits for what, and what each event is.
+
+An event names the thing that changed and holds nothing of it: what is selected of it is read when the event is sent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Hashable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from app.errors import NotSupported
+from app.auth.principal import Principal
+from app.errors import InvalidInput, NotSupported
+from app.resolvers import items as item_roots
+from app.resolvers import orders as order_roots
+from app.resolvers import shipments as shipment_roots
 from app.resolvers.context import Context
+from app.resolvers.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey, customer_number
+from app.sources.changes import ChangeKind
+from app.sources.feed import Entry, Feed, Gap, Interest, Item, Subscriber, mark
+from app.sources.identity import key_of, node_id
+from app.sources.items import Item as ItemRecord
+from app.sources.orders import Order
+from app.sources.shipments import Shipment
+
+MOST_NAMED = 100
+"""Shipments or items that one subscription names."""
+
+AGAIN_AFTER = 1.0
+"""Seconds between two events of one item."""
 
 
-async def shipment_updates(_: Context, **__: Any) -> AsyncGenerator[Any, None]:
-    """Refuses until there is a log of events to read from."""
-    raise NotSupported("Shipment updates are not served by this release.")
-    yield
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A thing changed. `shared` is for what serves others who are sent the same."""
+
+    entry: Entry
+
+    @property
+    def cursor(self) -> str:
+        """Where to resume after it."""
+        return self.entry.cursor
+
+    @property
+    def at(self) -> datetime:
+        """When it was recorded."""
+        return self.entry.update.recorded_at
+
+    @property
+    def shared(self) -> dict[Hashable, Any]:
+        """What was made of it for others."""
+        return self.entry.shared
+
+    def concerns(self, who: Principal) -> bool:
+        """Whether it exists for the caller as it is now."""
+        return who.sees(self.entry.update.customer)
+
+
+class ShipmentUpdate(Change):
+    """A shipment changed."""
+
+    __slots__ = ()
+
+
+class OrderUpdate(Change):
+    """An order changed."""
+
+    __slots__ = ()
+
+
+class AvailabilityChanged(Change):
+    """There may be more or less of an item. What is told of it was read `within` so many seconds: no read that was
+    under way already is joined."""
+
+    __slots__ = ()
+    within = 0.0
+
+    def concerns(self, who: Principal) -> bool:
+        """Items are for everybody."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatesLost:
+    """Updates between two cursors are gone."""
+
+    cursor: str
+    from_: str
+    to: str
+    reason: str
+
+
+async def shipment_updates(
+    ctx: Context,
+    customer: CustomerKey | None = None,
+    order: OrderKey | None = None,
+    shipments: Sequence[ShipmentKey] | None = None,
+    after: str | None = None,
+) -> AsyncGenerator[ShipmentUpdate | UpdatesLost, None]:
+    """Shipments that change: those that fit everything that is given."""
+    interest = Interest(
+        ChangeKind.SHIPMENT,
+        customers=await _customers(customer, ctx),
+        orders=await _orders(order, ctx),
+        things=await _shipments(shipments, ctx),
+    )
+    subscriber = await _feed(ctx).subscribe(interest, after)
+    del ctx, interest  # A subscriber that waits holds nothing that it does not need.
+    try:
+        while True:
+            item = await subscriber.next()
+            yield _lost(item) if isinstance(item, Gap) else ShipmentUpdate(item)
+    finally:
+        subscriber.close()
+
+
+async def order_updates(
+    ctx: Context, customer: CustomerKey | None = None, order: OrderKey | None = None, after: str | None = None
+) -> AsyncGenerator[OrderUpdate | UpdatesLost, None]:
+    """Orders that change: those that fit everything that is given."""
+    interest = Interest(
+        ChangeKind.ORDER, customers=await _customers(customer, ctx), orders=await _orders(order, ctx)
+    )
+    subscriber = await _feed(ctx).subscribe(interest, after)
+    del ctx, interest
+    try:
+        while True:
+            item = await subscriber.next()
+            yield _lost(item) if isinstance(item, Gap) else OrderUpdate(item)
+    finally:
+        subscriber.close()
+
+
+async def availability_changed(
+    ctx: Context, items: Sequence[ItemKey], every: float = AGAIN_AFTER
+) -> AsyncGenerator[AvailabilityChanged, None]:
+    """Items of which there may be more or less, each at most once in `every` seconds. What was missed is not told: who
+    comes back reads anyway."""
+    interest = Interest(ChangeKind.STOCK, things=await _items(items, ctx))
+    subscriber = await _feed(ctx).subscribe(interest, most=2 * MOST_NAMED)
+    del ctx, interest
+    try:
+        while True:
+            for item in await subscriber.some():
+                if isinstance(item, Entry):
+                    yield AvailabilityChanged(item)
+            await asyncio.sleep(every)
+    finally:
+        subscriber.close()
+
+
+def _lost(gap: Gap) -> UpdatesLost:
+    return UpdatesLost(gap.cursor, gap.after, gap.to, gap.reason)
+
+
+def _feed(ctx: Context) -> Feed:
+    if ctx.feed is None:
+        raise NotSupported("Updates are not served here.")
+    return ctx.feed
+
+
+async def _customers(key: CustomerKey | None, ctx: Context) -> frozenset[str] | None:
+    """Whose updates: the customer's that is named; else of all accounts of a caller who is bound to some."""
+    who = ctx.principal
+    if key is None:
+        return who.customers if who.restricted else None
+    number = await customer_number(key, ctx)
+    exists = number is not None and who.sees(number)
+    if exists and not who.restricted:
+        exists = await ctx.loaders.customers.one(number) is not None
+    if number is None or not exists:
+        raise InvalidInput("There is no such customer.")
+    return frozenset({number})
+
+
+async def _orders(key: OrderKey | None, ctx: Context) -> frozenset[str] | None:
+    if key is None:
+        return None
+    found = await order_roots.order(ctx, key)
+    if found is None:
+        raise InvalidInput("There is no such order.")
+    return frozenset({found.number})
+
+
+async def _shipments(keys: Sequence[ShipmentKey] | None, ctx: Context) -> frozenset[str] | None:
+    if keys is None:
+        return None
+    _check_count(keys, "shipments")
+    found = await asyncio.gather(*(shipment_roots.shipment(ctx, key) for key in keys))
+    return frozenset(name for index, one in enumerate(found) for name in _names(one, index))
+
+
+def _names(shipment: Shipment | None, index: int) -> set[str]:
+    if shipment is None:
+        raise InvalidInput(f"There is no such shipment: shipments[{index}].")
+    names = {shipment.node_id, mark(shipment.source, shipment.id)}
+    names |= {mark(ref.system, ref.id) for ref in shipment.refs}
+    return names | {shipment.tracking_number} if shipment.tracking_number else names
+
+
+async def _items(keys: Sequence[ItemKey], ctx: Context) -> frozenset[str]:
+    _check_count(keys, "items")
+    found = await asyncio.gather(*(item_roots.item(ctx, key) for key in keys))
+    if None in found:
+        raise InvalidInput(f"There is no such item: items[{found.index(None)}].")
+    return frozenset(node_id("Item", one.sku) for one in found if one is not None)
+
+
+def _check_count(keys: Sequence[Any], name: str) -> None:
+    if not 1 <= len(keys) <= MOST_NAMED:
+        raise InvalidInput(f"{name} must hold 1 to {MOST_NAMED} keys, not {len(keys)}.")
+
+
+async def shipments(rows: Sequence[ShipmentUpdate], ctx: Context) -> list[Shipment | None | Exception]:
+    """Edge: the shipments of updates, as they are now."""
+    reads = (shipment_roots.shipment(ctx, ShipmentKey(id=row.entry.update.node_id)) for row in rows)
+    return await asyncio.gather(*reads, return_exceptions=True)  # type: ignore[return-value]
+
+
+async def orders(rows: Sequence[OrderUpdate], ctx: Context) -> list[Order | None | Exception]:
+    """Edge: the orders of updates, as they are now."""
+    reads = (order_roots.order(ctx, OrderKey(id=row.entry.update.node_id)) for row in rows)
+    return await asyncio.gather(*reads, return_exceptions=True)  # type: ignore[return-value]
+
+
+async def items(rows: Sequence[AvailabilityChanged], ctx: Context) -> list[ItemRecord | None | Exception]:
+    """Edge: the items of which there may be more or less."""
+    return await ctx.loaders.items.many([key_of(row.entry.update.node_id, "Item") for row in rows])

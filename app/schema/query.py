@@ -36,9 +36,17 @@ from app.schema.orders import Order, OrderKey
 from app.schema.policy import check, declared_in, open_pages, table_of
 from app.schema.prices import LineInput, PricedLine
 from app.schema.scalars import SCALARS, Cursor
-from app.schema.shipments import Shipment, ShipmentKey, ShipmentStreamEvent, ShipmentUpdate, UpdatesLost
+from app.schema.shipments import Shipment, ShipmentKey
 from app.schema.sources import Source
 from app.schema.streams import stream
+from app.schema.updates import (
+    AvailabilityChanged,
+    OrderStreamEvent,
+    OrderUpdate,
+    ShipmentStreamEvent,
+    ShipmentUpdate,
+    UpdatesLost,
+)
 from app.schema.warehouses import Warehouse
 
 
@@ -171,6 +179,9 @@ class Query:
     )
 
 
+SINCE = Argument(Cursor | None, "From after this cursor; from now on by default.")
+
+
 @strawberry.type(description="What can be waited for.")
 class Subscription:
     """Streams; each is a function of the context and its arguments that yields events."""
@@ -178,15 +189,36 @@ class Subscription:
     shipment_updates = stream(
         updates.shipment_updates,
         returns=ShipmentStreamEvent,
-        description="Changes of shipments: of one customer, one order, named ones, or all that the caller may see.",
+        description="Changes of shipments: of one customer, one order, named ones, or all that the caller may see. Of several "
+        "arguments all have to fit.",
         args={
             "customer": Argument(CustomerKey | None, "Of this customer."),
             "order": Argument(OrderKey | None, "Of this order."),
-            "shipments": Argument(list[ShipmentKey] | None, "Of these shipments."),
-            "after": Argument(Cursor | None, "From after this cursor; from now on by default."),
+            "shipments": Argument(list[ShipmentKey] | None, "Of these shipments, at most 100."),
+            "after": SINCE,
         },
         requires=Scope.SHIPMENTS,
         rows=Rows.ACCOUNTS,
+    )
+    order_updates = stream(
+        updates.order_updates,
+        returns=OrderStreamEvent,
+        description="Changes of orders: of one customer, one order, or all that the caller may see.",
+        args={
+            "customer": Argument(CustomerKey | None, "Of this customer."),
+            "order": Argument(OrderKey | None, "This order."),
+            "after": SINCE,
+        },
+        requires=Scope.ORDERS,
+        rows=Rows.ACCOUNTS,
+    )
+    availability_changed = stream(
+        updates.availability_changed,
+        returns=AvailabilityChanged,
+        description="Items of which there may be more or less, each at most about once a second. Nothing is kept: after "
+        "a lost connection, read again.",
+        args={"items": Argument(list[ItemKey], "At most 100 items.")},
+        requires=Scope.EVERYONE,
     )
 
 
@@ -195,7 +227,7 @@ def schema() -> strawberry.Schema:
     made = strawberry.Schema(
         query=Query,
         subscription=Subscription,
-        types=[ShipmentUpdate, UpdatesLost],
+        types=[ShipmentUpdate, OrderUpdate, UpdatesLost],
         directives=[fresh],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

@@ -17,7 +17,6 @@ from app.schema.base import Dimensions, Freshness, Node, Ref, RefInput, bound_to
 from app.schema.customers import Customer
 from app.schema.edges import Argument, edge
 from app.schema.enums import enum
-from app.schema.scalars import Cursor
 from app.schema.warehouses import Warehouse
 from app.sources import shipments as records
 from app.sources.freshness import EVENT, SHIPMENT
@@ -168,29 +167,3 @@ class ShipmentKey:
     id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
     tracking_number: str | None = strawberry.field(description="Its tracking number.", default=strawberry.UNSET)
     ref: RefInput | None = strawberry.field(description="Its id in one system.", default=strawberry.UNSET)
-
-
-@strawberry.interface(description="What a subscriber to shipments receives.")
-class ShipmentStreamEvent:
-    """An event of the stream, with the place to resume from."""
-
-    cursor: Cursor = field("Resume after this event by passing it as `after`.")
-
-
-@open_to(Scope.SHIPMENTS, Rows.ACCOUNTS, SHIPMENT)
-@strawberry.type(description="A shipment changed.")
-class ShipmentUpdate(ShipmentStreamEvent):
-    """A change, read again and authorized again when it is sent."""
-
-    at: datetime = field("When the change was recorded.")
-    shipment: Shipment | None = field("The shipment as it is now.")
-
-
-@open_to(Scope.SHIPMENTS, Rows.ACCOUNTS, SHIPMENT)
-@strawberry.type(description="Updates between two cursors are gone; read the shipments again.")
-class UpdatesLost(ShipmentStreamEvent):
-    """A gap that is told, never hidden."""
-
-    from_: Cursor = field("The cursor asked for.", name="from")
-    to: Cursor = field("The oldest cursor still kept.")
-    reason: str = field("Why they are gone.")

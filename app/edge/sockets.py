@@ -1,0 +1,139 @@
+"""WebSockets that nobody can hold for nothing, and of which thousands can wait.
+
+uvicorn's protocol waits for ever for a client that does not read, and keeps of each what only its handshake needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Transport
+from functools import partial
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from app.edge.unread import UnreadWatch
+from app.settings import ConnectionSettings
+
+HEARTBEAT = 12.0
+"""Seconds between two pings, and until the answer to one: a client that is gone is noticed within 24 s."""
+
+GOING_AWAY = 1001
+LINGER = 2.0
+"""Seconds that a client has to take what was sent before the end."""
+
+
+def guarded_sockets(limits: ConnectionSettings) -> Any:
+    """uvicorn's `ws=` for these limits."""
+    return partial(GuardedSocket, limits=limits)
+
+
+class Inbox:
+    """What the client has sent and the application has not taken yet: as much of asyncio.Queue as one reader needs, and
+    a fifth of its size."""
+
+    __slots__ = ("_messages", "_reader")
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+        self._reader: asyncio.Future[None] | None = None
+
+    def put_nowait(self, message: Any) -> None:
+        """Add a message."""
+        self._messages.append(message)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def get(self) -> Any:
+        """Take the oldest message."""
+        while not self._messages:
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return self._messages.pop(0)
+
+    def empty(self) -> bool:
+        """Whether there is none."""
+        return not self._messages
+
+
+class Flag:
+    """As much of asyncio.Event as a connection needs; whoever waits has a future, and nobody has a list."""
+
+    __slots__ = ("_turned",)
+
+    def __init__(self) -> None:
+        self._turned: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        """Let all go on."""
+        turned, self._turned = self._turned, None
+        if turned is not None and not turned.done():
+            turned.set_result(None)
+
+    def clear(self) -> None:
+        """Let all wait."""
+        if self._turned is None:
+            self._turned = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> None:
+        """Until it is set."""
+        while self._turned is not None:
+            await asyncio.shield(self._turned)
+
+
+class GuardedSocket(UnreadWatch, WebSocketsSansIOProtocol):
+    """One WebSocket."""
+
+    transport: Transport
+
+    def __init__(self, *arguments: Any, limits: ConnectionSettings, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.write_timeout = limits.write_timeout
+        self.queue: Any = Inbox()
+        self.writable: Any = Flag()
+
+    def pause_writing(self) -> None:
+        """The client does not keep up with what it is sent."""
+        super().pause_writing()
+        self.watch_reader()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        super().resume_writing()
+        self.stop_watching_reader()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more comes."""
+        self.stop_watching_reader()
+        super().connection_lost(exc)
+
+    def keepalive_timeout(self) -> None:
+        """It did not answer a ping: it may be told why, but nobody waits for it to hear that."""
+        super().keepalive_timeout()
+        self.loop.call_later(LINGER, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """Say that the gateway goes away, so that the client comes back to another one."""
+        if not self.handshake_complete or self.close_sent:
+            super().shutdown()
+            return
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": GOING_AWAY})
+        self.conn.send_close(GOING_AWAY, "Going away")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
+        self.loop.call_later(LINGER, self.transport.abort)
+
+    async def send(self, message: Any) -> None:
+        """Send, and keep nothing of the handshake once it is over."""
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            self.request.headers.clear()  # websockets' parser keeps the request as long as the connection.
+            del self.request, self.response
+        elif message["type"] == "websocket.close" and self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)

@@ -1,0 +1,76 @@
+"""What subscribers receive: updates of shipments and orders, changes of stock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import strawberry
+
+from app.auth.policy import Rows, Scope
+from app.resolvers import updates
+from app.schema.base import bound_to, field
+from app.schema.edges import edge
+from app.schema.items import Item
+from app.schema.orders import Order
+from app.schema.scalars import Cursor
+from app.schema.shipments import Shipment
+from app.sources.freshness import ORDER, SHIPMENT, STOCK
+
+
+@strawberry.interface(description="What a subscriber to shipments receives.")
+class ShipmentStreamEvent:
+    """An event of the stream, with the place to resume from."""
+
+    cursor: Cursor = field("Resume after this event by passing it as `after`.")
+
+
+@strawberry.interface(description="What a subscriber to orders receives.")
+class OrderStreamEvent:
+    """An event of the stream, with the place to resume from."""
+
+    cursor: Cursor = field("Resume after this event by passing it as `after`.")
+
+
+@bound_to(updates.ShipmentUpdate, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
+@strawberry.type(description="A shipment changed.")
+class ShipmentUpdate(ShipmentStreamEvent):
+    """A change, read again and authorized again when it is sent."""
+
+    at: datetime = field("When the change was recorded.")
+    shipment = edge(
+        updates.shipments,
+        returns=Shipment | None,
+        description="The shipment as it is now; null if it does not exist any more for the caller.",
+    )
+
+
+@bound_to(updates.OrderUpdate, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
+@strawberry.type(description="An order changed.")
+class OrderUpdate(OrderStreamEvent):
+    """A change, read again and authorized again when it is sent."""
+
+    at: datetime = field("When the change was recorded.")
+    order = edge(
+        updates.orders,
+        returns=Order | None,
+        description="The order as it is now; null if it does not exist any more for the caller.",
+    )
+
+
+@bound_to(updates.UpdatesLost, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
+@strawberry.type(description="Updates between two cursors are gone; read again what you follow.")
+class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent):
+    """A gap that is told, never hidden."""
+
+    from_: Cursor = field("The cursor asked for.", name="from")
+    to: Cursor = field("The oldest cursor still kept.")
+    reason: str = field("Why they are gone: EXPIRED, TOO_MANY, TOO_LARGE, OTHER_LOG or RESTORED.")
+
+
+@bound_to(updates.AvailabilityChanged, requires=Scope.EVERYONE, volatility=STOCK)
+@strawberry.type(description="There may be more or less of an item: read again what it is needed for.")
+class AvailabilityChanged:
+    """A hint that says nothing by itself."""
+
+    at: datetime = field("When the change was recorded.")
+    item = edge(updates.items, returns=Item | None, description="The item.")
