@@ -30,7 +30,10 @@ from app.server import run
 from app.settings import AuthSettings, BudgetSettings, ConnectionSettings, ServerSettings, Settings
 
 AUTH = AuthSettings(
-    issuer=ISSUER, audience=AUDIENCE, algorithms=("HS256",), secret=SecretStr("a secret of the bench, 32 bytes and more")
+    issuer=ISSUER,
+    audience=AUDIENCE,
+    algorithms=("HS256",),
+    secret=SecretStr("a secret of the bench, 32 bytes and more"),
 )
 TEXT = (Path(__file__).parents[1] / "clients" / "documents" / "shipment_updates.graphql").read_text()
 AT_ONCE = 100
@@ -57,12 +60,11 @@ def serving(folder: str) -> Iterator[tuple[int, int]]:
     command = [sys.executable, "-m", "bench.subscribers", "--serve", str(port), folder]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        assert running.stdout is not None
-        for line in running.stdout:
+        for line in running.stdout or ():
             if line.startswith(b"ready"):
                 break
             sys.stdout.write(line.decode())
-        threading.Thread(target=running.stdout.read, daemon=True).start()  # It may go on printing.
+        threading.Thread(target=running.communicate, daemon=True).start()  # It may go on printing.
         yield port, running.pid
     finally:
         running.terminate()
@@ -83,7 +85,7 @@ async def subscribed(port: int, place: int) -> asyncio.StreamWriter:
     writer.write(
         f"GET /graphql HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
-        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36\r\n"
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0\r\n"
         "Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n".encode()
     )
     await reader.readuntil(b"\r\n\r\n")
@@ -95,7 +97,6 @@ async def subscribed(port: int, place: int) -> asyncio.StreamWriter:
     writer.write(frame({"id": "1", "type": "subscribe", "payload": payload}))
     writer.write(frame({"type": "ping"}))
     await reader.readuntil(b"pong")
-    reader._limit = 0  # type: ignore[attr-defined]
     return writer
 
 

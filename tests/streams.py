@@ -157,3 +157,38 @@ async def events_of(
     body = {"query": query, "variables": variables}
     async with graph.client.stream("POST", "/graphql", json=body, headers=asked) as response:
         yield Events(response)
+
+
+async def first_by_socket(graph: Graph, log: Log, who: Mapping[str, str], query: str, after: str) -> Any:
+    """The first answer or the refusal of a stream, over a socket. Stock changes until it has come."""
+    async with socket_of(graph, who) as socket:
+        await socket.subscribe("1", query, **_given(query, after))
+        async with happening(log, stock_of("SKU-0001")):
+            frame = await socket.receive()
+    return {"errors": frame["payload"]} if frame["type"] == "error" else frame["payload"]
+
+
+async def first_by_events(graph: Graph, log: Log, who: Mapping[str, str], query: str, after: str) -> Any:
+    """The first answer of a stream, by server-sent events. Stock changes until it has come."""
+    async with events_of(graph, who, query, **_given(query, after)) as events, happening(log, stock_of("SKU-0001")):
+        return (await events.next())["data"]
+
+
+def _given(query: str, after: str) -> dict[str, str]:
+    return {"after": after} if "$after" in query else {}
+
+
+@asynccontextmanager
+async def happening(log: Log, *updates: Update) -> AsyncIterator[None]:
+    """Record updates again and again as long as this lasts: a stream that begins at some time gets one."""
+
+    async def go_on() -> None:
+        while True:
+            await log.record(*updates)
+            await asyncio.sleep(0.05)
+
+    recording = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        recording.cancel()

@@ -53,9 +53,7 @@ INTERESTS: list[Any] = [
     pytest.param(Interest(ChangeKind.SHIPMENT, customers=frozenset({"C1", "C2"})), "abf", id="customers"),
     pytest.param(Interest(ChangeKind.SHIPMENT, customers=frozenset()), "", id="of nobody"),
     pytest.param(Interest(ChangeKind.SHIPMENT, orders=frozenset({"O1"})), "acf", id="order"),
-    pytest.param(
-        Interest(ChangeKind.SHIPMENT, customers=frozenset({"C1"}), orders=frozenset({"O1"})), "af", id="both"
-    ),
+    pytest.param(Interest(ChangeKind.SHIPMENT, customers=frozenset({"C1"}), orders=frozenset({"O1"})), "af", id="both"),
     pytest.param(Interest(ChangeKind.SHIPMENT, things=frozenset({"node-a", "T4"})), "ad", id="things"),
     pytest.param(Interest(ChangeKind.SHIPMENT, things=frozenset({mark("parcels", "e"), "node-e"})), "e", id="key"),
 ]

@@ -27,6 +27,7 @@ from tests.consumers import VARIABLES
 from tests.gateway import Graph, document, gateway, signed
 from tests.policy_table import CELLS, INPUTS, MASKED, ROLES
 from tests.policy_walk import ACCOUNTS, UNSERVED, Walk, cells_of, walk
+from tests.streams import OURS, first_by_events, first_by_socket, log_of, order_of, shipment_of
 
 SCHEMA = build_schema()
 
@@ -233,12 +234,35 @@ async def test_explanation_refuses_every_cell_that_the_table_refuses(role: Role)
     assert seen == {key for key in ROLES if key.partition(".")[0] not in UNSERVED}
 
 
-@pytest.mark.parametrize("transport", ["events", "websocket"])
-async def test_stream_opens_for_those_only_who_may_see_what_it_tells(graph: Graph, transport: str) -> None:
-    query = "subscription { shipmentUpdates { __typename } }"
-    refused = set()
-    for role in Role:
-        answer = await TRANSPORTS[transport](graph).told(query, role)
-        if {"code": "FORBIDDEN"} in [error["extensions"] for error in answer["errors"]]:
-            refused.add(role)
-    assert refused == set(Role) - ROLES["Subscription.shipmentUpdates"]
+STREAMS = {
+    "shipmentUpdates": "(after: $after) { __typename cursor ... on ShipmentUpdate { at shipment { trackingNumber } } "
+    "... on UpdatesLost { from to reason } }",
+    "orderUpdates": "(after: $after) { __typename cursor "
+    "... on OrderUpdate { at order { totals { margin { amount } } } } ... on UpdatesLost { from to reason } }",
+    "availabilityChanged": '(items: [{sku: "SKU-0001"}]) { at item { cost { freshness { source } } } }',
+}
+"""What is asked of each stream: what it tells, and something below that not everybody sees whole."""
+
+
+@pytest.mark.parametrize("transport", [first_by_events, first_by_socket])
+async def test_streams_tell_those_only_who_may_see_and_only_as_much(graph: Graph, transport: Any) -> None:
+    shipment, order = await shipment_of(graph), await order_of(graph)
+    async with log_of(graph) as log:
+        start = await log.events.end()
+        await log.record(shipment, order)
+        for name, selected in STREAMS.items():
+            variable = "($after: Cursor)" if "$after" in selected else ""
+            query = f"subscription {variable} {{ {name}{selected} }}"
+            for role in Role:
+                answer = await transport(graph, log, HEADERS[role], query, start)
+                codes = [error["extensions"]["code"] for error in answer.get("errors", ())]
+                if role not in ROLES[f"Subscription.{name}"]:
+                    assert ("data" in answer, codes) == (False, ["FORBIDDEN"])
+                elif name == "shipmentUpdates":
+                    masked = role in MASKED["Shipment.trackingNumber"][1]
+                    number = answer["data"][name]["shipment"]["trackingNumber"]
+                    assert number == (f"****{OURS[-4:]}" if masked else OURS)
+                else:
+                    closed = "OrderTotals.margin" if name == "orderUpdates" else "Item.cost"
+                    assert codes == ([] if role in ROLES[closed] else ["FORBIDDEN"])
+                    assert answer["data"][name]["at"] == "2026-11-01T09:30:00Z"

@@ -106,7 +106,11 @@ def test_roots_are_the_fields_of_query_and_no_others():
 
 def test_fields_of_subscription_are_functions_that_yield_events():
     streams = {name: field for name, field in fields() if name.startswith("Subscription.")}
-    assert set(streams) == {"Subscription.shipment_updates"}
+    assert set(streams) == {
+        "Subscription.shipment_updates",
+        "Subscription.order_updates",
+        "Subscription.availability_changed",
+    }
     for field in streams.values():
         assert inspect.isasyncgenfunction(field.events)
         first, *_ = inspect.signature(field.events).parameters

@@ -56,7 +56,9 @@ ASKED: list[Any] = [
     pytest.param(BUYER, TEXT, {"customer": {"number": "CUST-9999"}}, ("INVALID_INPUT", NO_CUSTOMER), id="missing"),
     pytest.param(CSR, TEXT, {"customer": {"number": "CUST-9999"}}, ("INVALID_INPUT", NO_CUSTOMER), id="of nobody"),
     pytest.param(BUYER, TEXT, {"order": {"number": "SO-000000"}}, ("INVALID_INPUT", NO_ORDER), id="missing order"),
-    pytest.param(OTHER_BUYER, TEXT, {"order": {"number": "SO-100040"}}, ("INVALID_INPUT", NO_ORDER), id="foreign order"),
+    pytest.param(
+        OTHER_BUYER, TEXT, {"order": {"number": "SO-100040"}}, ("INVALID_INPUT", NO_ORDER), id="foreign order"
+    ),
     pytest.param(OTHER_BUYER, ORDERS, {"by": {"number": "SO-100040"}}, ("INVALID_INPUT", NO_ORDER), id="of orders"),
     pytest.param(
         BUYER,

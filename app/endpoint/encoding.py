@@ -8,8 +8,8 @@ from app.endpoint.service import Answer, unexpected
 
 
 def encoded(answer: Answer) -> bytes:
-    """The body of an answer, made once however many it is sent to. One that JSON cannot hold becomes an answer that says
-    that the server failed."""
+    """The body of an answer, made once however many it is sent to. One that JSON cannot hold becomes an answer that
+    says that the server failed."""
     if answer.text is None:
         try:
             answer.text = orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)

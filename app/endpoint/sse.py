@@ -23,7 +23,7 @@ HEARTBEAT = 15.0
 async def send_events(
     answers: Answers, send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], *, heartbeat: float = HEARTBEAT
 ) -> None:
-    """Send a stream to its end. Where the gateway stops there is no `complete`: the client is to come back and resume."""
+    """Send a stream to its end. Where the gateway stops there is no `complete`: the client is to come back."""
     start = [*headers, (b"x-accel-buffering", b"no")]  # or a proxy keeps events until there are many
     await send({"type": "http.response.start", "status": status, "headers": start})
     # A first comment: the client learns that the stream is open before there is an event.

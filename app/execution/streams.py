@@ -26,7 +26,6 @@ from app.execution.documents import coded
 from app.execution.engine import Operation, RequestRefused
 from app.schema.guards import ASKED, asks_by
 
-
 RESUME = "after"
 """The argument of a stream that says where it is resumed."""
 

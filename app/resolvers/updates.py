@@ -19,7 +19,7 @@ from app.resolvers import shipments as shipment_roots
 from app.resolvers.context import Context
 from app.resolvers.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey, customer_number
 from app.sources.changes import ChangeKind
-from app.sources.feed import Entry, Feed, Gap, Interest, Item, Subscriber, mark
+from app.sources.feed import Entry, Feed, Gap, Interest, mark
 from app.sources.identity import key_of, node_id
 from app.sources.items import Item as ItemRecord
 from app.sources.orders import Order
@@ -120,9 +120,7 @@ async def order_updates(
     ctx: Context, customer: CustomerKey | None = None, order: OrderKey | None = None, after: str | None = None
 ) -> AsyncGenerator[OrderUpdate | UpdatesLost, None]:
     """Orders that change: those that fit everything that is given."""
-    interest = Interest(
-        ChangeKind.ORDER, customers=await _customers(customer, ctx), orders=await _orders(order, ctx)
-    )
+    interest = Interest(ChangeKind.ORDER, customers=await _customers(customer, ctx), orders=await _orders(order, ctx))
     subscriber = await _feed(ctx).subscribe(interest, after)
     del ctx, interest
     try:
@@ -167,12 +165,15 @@ async def _customers(key: CustomerKey | None, ctx: Context) -> frozenset[str] | 
     if key is None:
         return who.customers if who.restricted else None
     number = await customer_number(key, ctx)
-    exists = number is not None and who.sees(number)
-    if exists and not who.restricted:
-        exists = await ctx.loaders.customers.one(number) is not None
-    if number is None or not exists:
+    if number is None or not await _exists(number, ctx):
         raise InvalidInput("There is no such customer.")
     return frozenset({number})
+
+
+async def _exists(number: str, ctx: Context) -> bool:
+    if ctx.principal.restricted:
+        return ctx.principal.sees(number)
+    return await ctx.loaders.customers.one(number) is not None
 
 
 async def _orders(key: OrderKey | None, ctx: Context) -> frozenset[str] | None:

@@ -189,8 +189,8 @@ class Subscription:
     shipment_updates = stream(
         updates.shipment_updates,
         returns=ShipmentStreamEvent,
-        description="Changes of shipments: of one customer, one order, named ones, or all that the caller may see. Of several "
-        "arguments all have to fit.",
+        description="Changes of shipments: of one customer, one order, named ones, or all that the caller may see. Of "
+        "several arguments all have to fit.",
         args={
             "customer": Argument(CustomerKey | None, "Of this customer."),
             "order": Argument(OrderKey | None, "Of this order."),
@@ -215,8 +215,8 @@ class Subscription:
     availability_changed = stream(
         updates.availability_changed,
         returns=AvailabilityChanged,
-        description="Items of which there may be more or less, each at most about once a second. Nothing is kept: after "
-        "a lost connection, read again.",
+        description="Items of which there may be more or less, each at most about once a second. Nothing is kept: "
+        "after a lost connection, read again.",
         args={"items": Argument(list[ItemKey], "At most 100 items.")},
         requires=Scope.EVERYONE,
     )

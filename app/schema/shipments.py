@@ -13,7 +13,7 @@ from app.resolvers import keys
 from app.resolvers import orders as order_edges
 from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
-from app.schema.base import Dimensions, Freshness, Node, Ref, RefInput, bound_to, field, open_to, reads_as
+from app.schema.base import Dimensions, Freshness, Node, Ref, RefInput, bound_to, field, reads_as
 from app.schema.customers import Customer
 from app.schema.edges import Argument, edge
 from app.schema.enums import enum

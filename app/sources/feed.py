@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Sequenc
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
+from weakref import WeakValueDictionary
 
 from app.errors import ShuttingDown, StoreUnavailable, SubscriberTooSlow
 from app.sources.changes import ChangeKind
@@ -43,7 +44,7 @@ class Entry:
     """An update in its place: the same object for all of this worker's subscribers. `shared` holds what was made of it
     for one of them and serves others."""
 
-    __slots__ = ("cursor", "shared", "update")
+    __slots__ = ("__weakref__", "cursor", "shared", "update")
 
     def __init__(self, recorded: Recorded) -> None:
         self.cursor = recorded.cursor
@@ -222,6 +223,7 @@ class Feed:
         self._most_recent = recent
         self._recent: deque[Entry] = deque()
         self._numbers: dict[str, int] = {}
+        self._known: WeakValueDictionary[str, Entry] = WeakValueDictionary()
         self._read = 0
         self._cursor: str | None = None
         self._turn: asyncio.Future[None] | None = None
@@ -295,7 +297,7 @@ class Feed:
         async with self._scans:
             here = self._cursor or ""
             page = await self._log.read(place)
-            entries = [Entry(one) for one in page.entries]
+            entries = [self._entry(one) for one in page.entries]
             if page.lost is not None:
                 return [Gap(place, page), *entries], page.cursor
             if entries:
@@ -333,11 +335,18 @@ class Feed:
             for subscriber in {one for here in self._index.values() for one in here}:
                 subscriber.push(gap)
         for recorded in page.entries:
-            self._hand_out(Entry(recorded))
+            self._hand_out(self._entry(recorded))
         self._cursor = page.cursor
         self._end_turn()
         if not page.entries:
             await self._log.wait(self._cursor, WAIT)
+
+    def _entry(self, recorded: Recorded) -> Entry:
+        """The entry of an update, the same as long as somebody has it: those who come back together share it, too."""
+        known = self._known.get(recorded.cursor)
+        if known is None:
+            known = self._known[recorded.cursor] = Entry(recorded)
+        return known
 
     def _hand_out(self, entry: Entry) -> None:
         self._read += 1
