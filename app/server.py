@@ -6,14 +6,12 @@ import asyncio
 import gc
 import hmac
 import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-import uvicorn
 from anyio import move_on_after
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -30,9 +28,8 @@ from app.console.routes import console_routes
 from app.console.state import Observer
 from app.edge.answers import not_served
 from app.edge.boundary import Boundary
-from app.edge.connection import guarded
 from app.edge.listening import listen
-from app.edge.sockets import HEARTBEAT, guarded_sockets
+from app.edge.serving import make_server
 from app.endpoint.accounting import Accounting
 from app.endpoint.admission import LimitedAdmission
 from app.endpoint.budgets import Budgets, MemoryBudgets
@@ -42,7 +39,7 @@ from app.endpoint.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.endpoint.rules import RuleBook
 from app.endpoint.service import Service
 from app.endpoint.websocket import WebSocketEndpoint
-from app.errors import ConfigurationError, Forbidden
+from app.errors import Forbidden
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.limits import DocumentLimits
 from app.execution.plans import PlanEngine
@@ -52,13 +49,13 @@ from app.ide import ide_routes
 from app.planning import Costs, Explainer, storing
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
-from app.settings import ServerSettings, Settings, TelemetrySettings, TLSSettings
+from app.settings import ServerSettings, Settings, TelemetrySettings
 from app.sources import connect_all
 from app.sources.audit_store import FILE, AuditLedger, opened, trail_for
 from app.sources.common import utc_now
 from app.sources.event_upkeep import kept_trimmed
-from app.sources.intake import Intake
 from app.sources.feed import Feed
+from app.sources.intake import Intake
 from app.sources.stores import connect_documents, connect_events
 from app.sources.stores.redis_store import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
@@ -85,20 +82,27 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     feed = Feed(events)
 
     def make_context(who: Principal, operation: Operation) -> Context:
-        rights = policy.rights(who.roles)
-        return Context(who, rights, sources, clock(), operation.selection, feed=feed, events=events, ledger=ledger)
+        return Context(
+            who,
+            policy.rights(who.roles),
+            sources,
+            clock(),
+            operation.selection,
+            feed=feed,
+            events=events,
+            ledger=ledger,
+        )
 
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
     plans = PlanEngine(core, limits=limits)
     explainer = Explainer(settings, sources, plans, policy)
-    costs = Costs(explainer, core, sources.connected)
     budgets = WatchedBudgets(make_budgets(settings))
 
     engine = plans if settings.engine == "plan" else ReferenceEngine(core, limits=limits)
     documents = TrustedDocuments(engine, connect_documents(settings), settings.documents, clock=clock)
     admission = LimitedAdmission(
         RuleBook(settings.limits, settings.budgets, demo=settings.demo),
-        costs.of,
+        Costs(explainer, core, sources.connected).of,
         budgets,
         enforce_limits=settings.limits.mode == "enforce",
         enforce_budgets=settings.budgets.mode == "enforce",
@@ -130,8 +134,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         if trail is not None:
             trail.start()
         try:
-            own_seat = seat.taken() if seat else nullcontext()
-            async with exporting(export), watching(), kept_trimmed(events), feed.following(), own_seat:
+            async with (
+                exporting(export),
+                watching(),
+                kept_trimmed(events),
+                feed.following(),
+                seat.taken() if seat else nullcontext(),
+            ):
                 with move_on_after(WARM_UP):
                     await asyncio.gather(sources.warm(), authentication.warm())
                 async with intake.running():
@@ -274,80 +283,6 @@ def masters(settings: Settings) -> frozenset[str]:
     """The sources without which some kind of data is not answered at all."""
     named = {domain.master for domain in settings.domains.configured().values()}
     return frozenset(named | {route.source for route in settings.routes})
-
-
-class Server(uvicorn.Server):
-    """uvicorn that says when it answers, and ends streams when it stops."""
-
-    def __init__(
-        self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], Awaitable[None]]
-    ) -> None:
-        super().__init__(config)
-        self._say_started = started
-        self._end_streams = stopping
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop; streams first, which would go on as long as they may."""
-        await self._end_streams()
-        await super().shutdown(sockets)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell."""
-        await super().startup(sockets)
-        if self.started:
-            self._say_started()
-
-
-async def nothing() -> None:
-    """Nothing."""
-
-
-def make_server(
-    settings: Settings,
-    app: ASGIApp,
-    started: Callable[[], None],
-    stopping: Callable[[], Awaitable[None]] = nothing,
-) -> Server:
-    """uvicorn as the gateway runs it, not started yet. Our logs take the place of its own."""
-    server = settings.server
-    context = tls_context(server.tls)
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http=guarded(server.connections),
-        ws=guarded_sockets(server.connections),
-        ws_max_size=server.max_body_bytes,
-        ws_ping_interval=HEARTBEAT,
-        ws_ping_timeout=HEARTBEAT,
-        ws_per_message_deflate=False,  # It costs memory by the gigabyte at thousands of sockets.
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(server.trusted_proxies),
-        forwarded_allow_ips=list(server.trusted_proxies),
-        timeout_keep_alive=server.connections.keep_alive,
-        timeout_graceful_shutdown=server.graceful_shutdown,
-        ssl_context_factory=None if context is None else lambda *_: context,
-    )
-    return Server(config, started, stopping)
-
-
-def tls_context(tls: TLSSettings) -> ssl.SSLContext | None:
-    """What serves https, TLS 1.2 or later; None for http."""
-    if tls.certificate_file is None:
-        if tls.key_file is not None:
-            raise ConfigurationError("server.tls.key_file", str(tls.key_file), "needs a certificate_file beside it")
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(tls.certificate_file, tls.key_file)
-    except (OSError, ssl.SSLError) as error:
-        cure = f"cannot be used ({error.strerror or error}); it must be PEM, with its key in it or in key_file"
-        raise ConfigurationError("server.tls.certificate_file", str(tls.certificate_file), cure) from None
-    return context
 
 
 def run(

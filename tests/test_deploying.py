@@ -25,8 +25,8 @@ from starlette.websockets import WebSocket
 
 from app.edge.boundary import Boundary
 from app.edge.listening import listen
+from app.edge.serving import make_server, tls_context
 from app.errors import ConfigurationError
-from app.server import make_server, tls_context
 from app.settings import ServerSettings, Settings, TLSSettings
 from tests.certificates import certificate
 

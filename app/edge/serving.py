@@ -1,0 +1,89 @@
+"""uvicorn as the gateway runs it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from app.edge.connection import guarded
+from app.edge.sockets import HEARTBEAT, guarded_sockets
+from app.errors import ConfigurationError
+from app.settings import Settings, TLSSettings
+
+
+class Server(uvicorn.Server):
+    """uvicorn that says when it answers, and ends streams when it stops."""
+
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(config)
+        self._say_started = started
+        self._end_streams = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; streams first, which would go on as long as they may."""
+        await self._end_streams()
+        await super().shutdown(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._say_started()
+
+
+async def nothing() -> None:
+    """Nothing."""
+
+
+def make_server(
+    settings: Settings,
+    app: ASGIApp,
+    started: Callable[[], None],
+    stopping: Callable[[], Awaitable[None]] = nothing,
+) -> Server:
+    """uvicorn as the gateway runs it, not started yet. Our logs take the place of its own."""
+    server = settings.server
+    context = tls_context(server.tls)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=guarded(server.connections),
+        ws=guarded_sockets(server.connections),
+        ws_max_size=server.max_body_bytes,
+        ws_ping_interval=HEARTBEAT,
+        ws_ping_timeout=HEARTBEAT,
+        ws_per_message_deflate=False,  # It costs memory by the gigabyte at thousands of sockets.
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(server.trusted_proxies),
+        forwarded_allow_ips=list(server.trusted_proxies),
+        timeout_keep_alive=server.connections.keep_alive,
+        timeout_graceful_shutdown=server.graceful_shutdown,
+        ssl_context_factory=None if context is None else lambda *_: context,
+    )
+    return Server(config, started, stopping)
+
+
+def tls_context(tls: TLSSettings) -> ssl.SSLContext | None:
+    """What serves https, TLS 1.2 or later; None for http."""
+    if tls.certificate_file is None:
+        if tls.key_file is not None:
+            raise ConfigurationError("server.tls.key_file", str(tls.key_file), "needs a certificate_file beside it")
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        cure = f"cannot be used ({error.strerror or error}); it must be PEM, with its key in it or in key_file"
+        raise ConfigurationError("server.tls.certificate_file", str(tls.certificate_file), cure) from None
+    return context
