@@ -24,16 +24,21 @@ UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 
 
 def served(
-    sandbox: Sandbox, *, data_dir: Path, urls: Mapping[str, str] | None = None, **sections: Mapping[str, Any]
+    sandbox: Sandbox,
+    *,
+    data_dir: Path,
+    urls: Mapping[str, str] | None = None,
+    overlay: Mapping[str, Any] | None = None,
+    **sections: Mapping[str, Any],
 ) -> dict[str, str]:
     """The environment of a gateway over the sandbox, on a free port; `sections` are laid over the settings, `urls`
-    over the backends' addresses."""
+    over the backends' addresses, `overlay` over the settings of each backend."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     sources: dict[str, Any] = {}
     for name, source in sandbox_sources({**sandbox.urls, **(urls or {})}, sandbox.token).items():
         given = source.model_dump(mode="json", exclude_unset=True)
-        sources[name] = given | {"credentials": {"token": sandbox.token}}
+        sources[name] = given | {"credentials": {"token": sandbox.token}} | dict(overlay or {})
     assert AUTH.secret is not None
     settings: dict[str, Any] = {
         "server": {"port": port, "graceful_shutdown": 10} | dict(sections.pop("server", {})),

@@ -12,6 +12,7 @@ from app.resolvers.atp import NOTHING, Projection, available
 from app.resolvers.batching import failure
 from app.resolvers.context import Context
 from app.sources.common import Freshness, Record
+from app.sources.freshness import lacking
 from app.sources.items import Item
 from app.sources.orders import OrderLine
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition, Supply, SupplyKind
@@ -154,12 +155,15 @@ async def _read(
     balances_read = ctx.loaders.balances.start(keys)
     levels, reservations = await levels_read, await reservations_read
     balances = dict(zip(keys, await balances_read, strict=True))
-    return levels, [
+    others = [
         _elsewhere(reserved, [(code, balances[code, sku]) for code in third_party])
         if reserved is not None or third_party
         else NOWHERE
         for sku, reserved in zip(skus, reservations, strict=True)
     ]
+    for source in {source for other in others for source in other.missing}:
+        lacking(source, ctx.now, _reason([source]))  # Also for a client that does not select `freshness`.
+    return levels, others
 
 
 def _elsewhere(
@@ -233,5 +237,8 @@ def _start(position: StockPosition) -> Decimal:
 def _freshness(freshness: Freshness, missing: Sequence[str]) -> Freshness:
     if not missing:
         return freshness
-    reason = f"{', '.join(missing)} did not answer: what is promised or counted there is not included."
-    return msgspec.structs.replace(freshness, degraded=True, reason=reason)
+    return msgspec.structs.replace(freshness, degraded=True, reason=_reason(missing))
+
+
+def _reason(missing: Sequence[str]) -> str:
+    return f"{', '.join(missing)} did not answer: what is promised or counted there is not included."

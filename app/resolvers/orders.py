@@ -11,6 +11,7 @@ from app.resolvers.context import Context
 from app.resolvers.keys import OrderKey, checked, customer_number
 from app.sources.common import Record, Ref
 from app.sources.customers import Customer
+from app.sources.freshness import lacking
 from app.sources.identity import source_key_of
 from app.sources.orders import CustomerPoKey, Order, OrderStatus
 from app.sources.shipments import Shipment, ShipmentStatus
@@ -145,10 +146,14 @@ def goods_status(shipments: Sequence[Shipment]) -> OrderStatus:
 
 
 async def refs(rows: Sequence[Order], ctx: Context) -> list[list[Ref] | Exception]:
-    """Edge: the order's ids in every system that knows it. A system that does not answer is left out."""
+    """Edge: the order's ids in every system that knows it. A system that does not answer is left out, and the answer
+    says so in `extensions.freshness`."""
     numbers = [row.number for row in rows]
     reads = [ctx.loaders.order_views(name).start(numbers) for name in ctx.sources.order_views]
     views = [await read for read in reads]
+    for name, view in zip(ctx.sources.order_views, views, strict=True):
+        if failure(*view) is not None:
+            lacking(name, ctx.now, f"{name} did not answer: its ids of orders are not included.")
     answers: list[list[Ref] | Exception] = []
     for index, row in enumerate(rows):
         known = [row, *(view[index] for view in views)]

@@ -92,6 +92,18 @@ class Reading:
         if reason is not None:
             known.degraded, known.reason = True, known.reason or reason
 
+    def lack(self, source: str, now: datetime, reason: str) -> None:
+        """That a source did not answer, and that what was put together lacks what it would have added."""
+        known = self.seen.setdefault(source, Seen(now))
+        known.degraded, known.reason = True, known.reason or reason
+
 
 reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
 """Of the running operation; None where nobody asked for anything, as in the background."""
+
+
+def lacking(source: str, now: datetime, reason: str) -> None:
+    """See `Reading.lack`; of the running operation."""
+    wanted = reading.get()
+    if wanted is not None:
+        wanted.lack(source, now, reason)

@@ -98,7 +98,9 @@ async def hang(answered: Answered, writer: asyncio.StreamWriter) -> None:
 
 
 def _json(answered: Answered, change: Callable[[object], object]) -> bytes:
-    return answered.raw(json.dumps(change(json.loads(answered.body))).encode())
+    """The answer with each of its JSON texts changed: a batch's has one a line."""
+    texts = answered.body.splitlines() if "ndjson" in answered.kind else [answered.body]
+    return answered.raw(b"\n".join(json.dumps(change(json.loads(text))).encode() for text in texts))
 
 
 def _without_keys(value: object) -> object:
@@ -179,6 +181,20 @@ async def _forward(backend: str, first: str, headers: dict[str, str], body: byte
         writer.close()
 
 
+async def _until_gone(fault: Awaitable[None], reader: asyncio.StreamReader) -> None:
+    """A fault lasts until the other side goes: what that abandons must not stay open here."""
+    running, gone = asyncio.ensure_future(fault), asyncio.ensure_future(reader.read(1))
+    try:
+        await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise Ended
+        await running
+    finally:
+        running.cancel()
+        gone.cancel()
+        await asyncio.gather(running, gone, return_exceptions=True)
+
+
 @asynccontextmanager
 async def proxy(backend: str) -> AsyncIterator[Proxy]:
     """Run a proxy before the backend at this address, in this loop."""
@@ -193,7 +209,7 @@ async def proxy(backend: str) -> AsyncIterator[Proxy]:
             if state.fault is None:
                 writer.write(answered.raw())
             else:
-                await FAULTS[state.fault][0](answered, writer)
+                await _until_gone(FAULTS[state.fault][0](answered, writer), reader)
             await writer.drain()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,83 @@
+"""Sandbox, Valkey and gateway, with a proxy between the gateway and each of the others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from app.sandbox import Sandbox, start_sandbox
+from bench.trials.reads import Read, true_reads
+from tests.processes import Running, serve, served
+from tests.upstreams.proxy import Proxy, proxy
+from tests.upstreams.redis_proxy import RedisProxy, redis_proxy
+from tests.valkey import running_valkey
+
+SOURCES = ("erp", "commerce", "logistics")
+TIMEOUT, DEADLINE = 1.0, 3.0
+"""Seconds for a call, and for an operation."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A gateway and what it depends on."""
+
+    gateway: Running
+    sandbox: Sandbox
+    between: Mapping[str, Proxy]
+    redis: RedisProxy
+    reads: list[Read]
+
+
+@asynccontextmanager
+async def world(
+    *, workers: int = 1, cache: bool = True, sandbox: Sandbox | None = None, reads: list[Read] | None = None
+) -> AsyncIterator[World]:
+    """All of it, running. A gateway that keeps nothing and asks without plans tells what is true."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="tradegraph-trial-")))
+        sandbox = sandbox or stack.enter_context(start_sandbox(folder / "sandbox"))
+        if reads is None:
+            plain = _serving(sandbox, _made(folder / "truth"), engine="reference", cache={"enabled": False})
+            async with plain as running, running.client() as client:
+                reads = await true_reads(client)
+        redis = await stack.enter_async_context(
+            redis_proxy(stack.enter_context(running_valkey(_made(folder / "valkey"))))
+        )
+        between = {name: await stack.enter_async_context(proxy(sandbox.urls[name])) for name in SOURCES}
+        gateway = await stack.enter_async_context(
+            _serving(
+                sandbox,
+                _made(folder / "gateway"),
+                urls={name: one.url for name, one in between.items()},
+                server={"workers": workers, "request_timeout": DEADLINE},
+                redis={"url": redis.url},
+                cache={"enabled": cache, "store": "redis", "poll": 5},
+                budgets={"mode": "measure", "store": "redis"},
+            )
+        )
+        yield World(gateway, sandbox, between, redis, reads)
+
+
+@asynccontextmanager
+async def _serving(
+    sandbox: Sandbox,
+    folder: Path,
+    *,
+    urls: Mapping[str, str] | None = None,
+    engine: str = "plan",
+    **sections: Mapping[str, Any],
+) -> AsyncIterator[Running]:
+    small = {"timeout": TIMEOUT, "max_response_bytes": 2_000_000} if urls else None
+    given = {"budgets": {"mode": "measure"}, **sections}
+    environment = served(sandbox, data_dir=folder, urls=urls, overlay=small, **given)
+    async with serve(environment | {"TRADEGRAPH_ENGINE": engine}) as running:
+        yield running
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
