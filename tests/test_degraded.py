@@ -32,6 +32,7 @@ MESSAGES = {
     "SOURCE_THROTTLED": "The source '{}' takes no more requests at the moment; try again shortly.",
     "SOURCE_MALFORMED": "The source '{}' sent an answer that cannot be read; the operators have been told.",
 }
+NO_IDS = "{} did not answer: its ids of orders are not included."
 REASON = "{} did not answer: what is promised or counted there is not included."
 
 
@@ -227,3 +228,20 @@ async def test_one_failure_of_many_rows_is_one_call_and_one_error_id(graph: Grap
     assert {order["shipments"] for order in orders} == {None}
     assert all(line["availability"][0]["freshness"]["degraded"] for order in orders for line in order["lines"])
     assert all(line["contractPrice"]["unitPrice"] for order in orders for line in order["lines"])
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ('{ item(by: {sku: "SKU-0001"}) { availability { atp } } }', REASON.format("commerce")),
+        ('{ order(by: {number: "SO-100040"}) { refs { system } } }', NO_IDS.format("commerce")),
+    ],
+)
+async def test_what_is_not_included_is_told_also_where_freshness_is_not_selected(graph: Graph, query: str, reason: str):
+    whole = await timely(graph, query)
+    assert whole.get("extensions", {}).get("freshness") is None
+    await graph.turn("commerce", errorRate=1)
+    await graph.turn("commerce", resource="batch", errorRate=1)
+    answer = await timely(graph, query)
+    (told,) = [one for one in answer["extensions"]["freshness"] if one["source"] == "commerce"]
+    assert (told["degraded"], told["cached"], told["reason"]) == (True, False, reason)

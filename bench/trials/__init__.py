@@ -1,10 +1,11 @@
 """`./run trial`: the gateway while things go wrong, measured from outside: real processes on loopback, every answer
 compared with the truth.
 
-world     sandbox, Valkey and gateway, with a proxy between the gateway and each of the others
-reads     what is asked, by whom, and what is true
-judge     whether an answer is whole, honestly incomplete, or wrong
-faults    one fault after the other: what it costs
-soak      random faults for half an hour
-sharing   what workers share: one call for all, changes heard of, hits and calls
+world      sandbox, Valkey and gateway, with a proxy between the gateway and each of the others
+reads      what is asked, by whom, and what is true
+judge      whether an answer is whole, honestly incomplete, or wrong
+faults     one fault after the other: what it costs
+soak       random faults for half an hour
+crossing   10,000 requests of 500 customers at once
+sharing    what workers share: one call for all, changes heard of, hits and calls
 """

@@ -1,4 +1,4 @@
-"""`./run trial soak | faults | sharing`: the gateway while things go wrong, and what its workers share."""
+"""`./run trial soak | faults | crossing | sharing`: the gateway while things go wrong, and what its workers share."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
+BEGIN, END = "<!-- measured -->", "<!-- end -->"
 
-def main() -> int:
-    """Run one of them; 1 where it found what was not promised."""
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="./run trial", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go as well")
     trials = parser.add_subparsers(dest="trial", required=True)
@@ -20,8 +23,20 @@ def main() -> int:
     soak.add_argument("--rate", type=float, default=20, help="reads a second")
     soak.add_argument("--workers", type=int, default=2)
     soak.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    figures, text = asyncio.run(_soak(given))
+    faults = trials.add_parser("faults", help="one fault after the other")
+    faults.add_argument("--seconds", type=float, default=8, help="of load, without and with each fault")
+    faults.add_argument("--only", nargs="+", default=[], metavar="FAULT")
+    faults.add_argument("--markdown", action="store_true", help="write the table into docs/faults.md")
+    crossing = trials.add_parser("crossing", help="many customers at once")
+    crossing.add_argument("--requests", type=int, default=10_000)
+    crossing.add_argument("--workers", type=int, default=2)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run one of them; 1 where it found what was not promised."""
+    given = arguments()
+    figures, text = asyncio.run(TRIALS[given.trial](given))
     print(text)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
@@ -33,6 +48,29 @@ async def _soak(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     figures = (await soak(given.minutes, given.rate, given.workers, given.seed)).as_json()
     return figures, as_text(figures)
+
+
+async def _faults(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from bench.trials.faults import as_json, as_table, faults
+
+    rows = await faults(given.seconds, given.only)
+    table = as_table(rows)
+    if given.markdown:
+        page = PAGE.read_text(encoding="utf-8")
+        head, tail = page.split(BEGIN)[0], page.split(END)[1]
+        PAGE.write_text(f"{head}{BEGIN}\n\n{table}\n\n{END}{tail}", encoding="utf-8")
+    broken = [f"{row.fault}: {'; '.join(row.differences) or 'not as promised'}" for row in rows if not row.kept]
+    return as_json(rows), "\n".join([table, *broken])
+
+
+async def _crossing(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from bench.trials.crossing import crossing
+
+    figures = await crossing(given.requests, given.workers)
+    return figures, json.dumps(figures, indent=1)
+
+
+TRIALS = {"soak": _soak, "faults": _faults, "crossing": _crossing}
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import httpx
 
 from app.sandbox import Sandbox, start_sandbox
 from bench.trials.reads import Read, true_reads
@@ -15,6 +17,8 @@ from tests.processes import Running, serve, served
 from tests.upstreams.proxy import Proxy, proxy
 from tests.upstreams.redis_proxy import RedisProxy, redis_proxy
 from tests.valkey import running_valkey
+
+Ask = Callable[[httpx.AsyncClient], Awaitable[list[Read]]]
 
 SOURCES = ("erp", "commerce", "logistics")
 TIMEOUT, DEADLINE = 1.0, 3.0
@@ -29,37 +33,38 @@ class World:
     sandbox: Sandbox
     between: Mapping[str, Proxy]
     redis: RedisProxy
+    valkey: str
     reads: list[Read]
+    keep: Callable[[AbstractContextManager[Any]], Any]
+    """Enter something that ends with all of this."""
 
 
 @asynccontextmanager
 async def world(
-    *, workers: int = 1, cache: bool = True, sandbox: Sandbox | None = None, reads: list[Read] | None = None
+    *, workers: int = 1, ask: Ask = true_reads, cache: bool = True, server: Mapping[str, Any] | None = None
 ) -> AsyncIterator[World]:
-    """All of it, running. A gateway that keeps nothing and asks without plans tells what is true."""
+    """All of it, running. A gateway that keeps nothing and works without plans is asked what is true."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tradegraph-trial-")))
-        sandbox = sandbox or stack.enter_context(start_sandbox(folder / "sandbox"))
-        if reads is None:
-            plain = _serving(sandbox, _made(folder / "truth"), engine="reference", cache={"enabled": False})
-            async with plain as running, running.client() as client:
-                reads = await true_reads(client)
-        redis = await stack.enter_async_context(
-            redis_proxy(stack.enter_context(running_valkey(_made(folder / "valkey"))))
-        )
+        sandbox = stack.enter_context(start_sandbox(folder / "sandbox"))
+        plain = _serving(sandbox, _made(folder / "truth"), engine="reference", cache={"enabled": False})
+        async with plain as running, running.client() as client:
+            reads = await ask(client)
+        valkey = stack.enter_context(running_valkey(_made(folder / "valkey")))
+        redis = await stack.enter_async_context(redis_proxy(valkey))
         between = {name: await stack.enter_async_context(proxy(sandbox.urls[name])) for name in SOURCES}
         gateway = await stack.enter_async_context(
             _serving(
                 sandbox,
                 _made(folder / "gateway"),
                 urls={name: one.url for name, one in between.items()},
-                server={"workers": workers, "request_timeout": DEADLINE},
+                server={"workers": workers, "request_timeout": DEADLINE, **(server or {})},
                 redis={"url": redis.url},
                 cache={"enabled": cache, "store": "redis", "poll": 5},
                 budgets={"mode": "measure", "store": "redis"},
             )
         )
-        yield World(gateway, sandbox, between, redis, reads)
+        yield World(gateway, sandbox, between, redis, valkey, reads, stack.enter_context)
 
 
 @asynccontextmanager
