@@ -269,9 +269,10 @@ class Session:
 
 
 @contextmanager
-def session(choose: Callable[[Gateway], Sequence[Candidate]]) -> Iterator[Session]:
-    """Upstream, driver and the chosen candidates started; stopped at the end."""
-    ours, theirs = halves()
+def session(choose: Callable[[Gateway], Sequence[Candidate]], *, apart: bool = True) -> Iterator[Session]:
+    """Upstream, driver and the chosen candidates started; stopped at the end. Candidates have a processor apart, or
+    take with the others what there is."""
+    ours, theirs = halves() if apart else (os.sched_getaffinity(0), os.sched_getaffinity(0))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = free_port()

@@ -73,8 +73,8 @@ class Running:
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """The lines of this event."""
-        lines = [json.loads(line) for line in self.logs.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if line.get("event") == event]
+        lines = self.logs.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and f'"event":"{event}"' in line]
 
     async def logs_until(self, event: str, count: int = 1) -> list[dict[str, Any]]:
         """The lines of this event, once there are so many."""

@@ -30,6 +30,9 @@ def arguments() -> argparse.Namespace:
     crossing = trials.add_parser("crossing", help="many customers at once")
     crossing.add_argument("--requests", type=int, default=10_000)
     crossing.add_argument("--workers", type=int, default=2)
+    sharing = trials.add_parser("sharing", help="one call for all, changes heard of, hits and calls, throughput")
+    sharing.add_argument("--rounds", type=int, default=100, help="changes")
+    sharing.add_argument("--views", type=int, default=1000, help="sales views")
     return parser.parse_args()
 
 
@@ -70,7 +73,14 @@ async def _crossing(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return figures, json.dumps(figures, indent=1)
 
 
-TRIALS = {"soak": _soak, "faults": _faults, "crossing": _crossing}
+async def _sharing(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from bench.trials.sharing import as_text, sharing
+
+    figures = await sharing(given.rounds, given.views)
+    return figures, as_text(figures)
+
+
+TRIALS = {"soak": _soak, "faults": _faults, "crossing": _crossing, "sharing": _sharing}
 
 
 if __name__ == "__main__":
