@@ -139,7 +139,7 @@ ACCOUNTS: dict[str, Fields] = {
     "TaxProfile": {"area liable registrationNumber exemptions": CUSTOMER},
     "Order": {
         "id number customerPo channel status rawStatus orderedAt updatedAt billTo shipTo currency total totals": ORDER,
-        "lines holds exceptions history freshness refs statusBySource warehouse": ORDER,
+        "lines holds exceptions history freshness refs statusBySource conflicts warehouse": ORDER,
         "terms customer": CUSTOMER,
         "shipments": SHIPMENT,
         "invoices": SUMS,
@@ -155,6 +155,8 @@ ACCOUNTS: dict[str, Fields] = {
         "scheduleLines item requestedItem availability": ORDER,
         "contractPrice": PRICE,
     },
+    "OrderConflict": {"fieldName rule sides": ORDER},
+    "ConflictSide": {"system value at age won": ORDER},
     "OrderSourceStatus": {"system status rawStatus at": ORDER},
     "OrderStatusChange": {"system status rawStatus at": ORDER},
     "OrderTotals": {"net tax shipping total": ORDER, "margin": FINANCE},

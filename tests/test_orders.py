@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from app.sources.identity import node_id
 from app.telemetry import metrics
-from tests.gateway import BUYER_ADMIN, Graph
+from tests.gateway import BUYER_ADMIN, NOON, Graph
 
 BY = "query($by: OrderKey!) { order(by: $by) { number status freshness { source } } }"
 DEMO = {"number": "SO-100040", "status": "PARTIALLY_SHIPPED", "freshness": {"source": "erp"}}
@@ -132,6 +133,30 @@ async def test_systems_that_disagree_are_both_shown_and_counted(
     before = disagreements()
     assert await statuses(graph, number) == [("erp", *erp), ("commerce", *commerce)]
     assert disagreements() - before == 1
+    conflict = "fieldName rule sides { system value won at age }"
+    query = f"query($by: OrderKey!) {{ order(by: $by) {{ status conflicts {{ {conflict} }} }} }}"
+    found = (await graph.data(query, {"by": {"number": number}}))["order"]
+    (told,) = found["conflicts"]
+    assert (told["fieldName"], told["rule"]) == ("status", "SYSTEM_OF_RECORD")
+    assert [(one["system"], one["value"], one["won"]) for one in told["sides"]] == [
+        ("erp", erp[0], True),
+        ("commerce", commerce[0], False),
+    ]
+    for one in told["sides"]:
+        assert one["age"] == max(int((NOON - datetime.fromisoformat(one["at"])).total_seconds()), 0)
+    assert found["status"] == erp[0], "the rule's word is the graph's"
+    assert disagreements() - before == 2
+    both = "query($by: OrderKey!) { order(by: $by) { statusBySource { at } conflicts { rule } } }"
+    await graph.data(both, {"by": {"number": number}})
+    assert disagreements() - before == 3, "each operation counts it once"
+
+
+async def test_systems_that_agree_have_no_conflict(graph: Graph):
+    found = await graph.data(
+        '{ order(by: {number: "SO-100041"}) { statusBySource { status } conflicts { fieldName } } }'
+    )
+    assert len({one["status"] for one in found["order"]["statusBySource"]}) == 1
+    assert found["order"]["conflicts"] == []
 
 
 async def test_systems_that_agree_are_not_counted(graph: Graph):

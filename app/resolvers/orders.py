@@ -88,31 +88,55 @@ async def customer(rows: Sequence[Order | Shipment], ctx: Context) -> list[Custo
     return await ctx.loaders.customers.many([row.customer for row in rows])
 
 
-async def status_by_source(rows: Sequence[Order], ctx: Context) -> list[list[SourceStatus] | Exception]:
-    """Edge: the status in every system that knows the order, the master first; disagreements are counted."""
+class Told(Record):
+    """What other systems than its own say about an order: of the whole of it, or of its goods."""
+
+    views: tuple[Order, ...]
+    goods: Mapping[str, tuple[Shipment, ...]]
+
+
+async def told_elsewhere(rows: Sequence[Order], ctx: Context) -> list[Told | Exception]:
+    """What every other system that knows these orders says."""
     numbers = [row.number for row in rows]
     views = [ctx.loaders.order_views(name).start(numbers) for name in ctx.sources.order_views]
     moves = [ctx.loaders.shipment_views_by_order(name).start(numbers) for name in ctx.sources.shipment_views]
     found_views = [await read for read in views]
     found_moves = [await read for read in moves]
-    answers: list[list[SourceStatus] | Exception] = []
-    for index, row in enumerate(rows):
+    answers: list[Told | Exception] = []
+    for index in range(len(rows)):
         seen = [view[index] for view in found_views]
         gone = {name: move[index] for name, move in zip(ctx.sources.shipment_views, found_moves, strict=True)}
-        wrong = failure(*seen, *gone.values())
-        answers.append(wrong or _statuses(row, [one for one in seen if isinstance(one, Order)], gone))
+        orders = tuple(one for one in seen if isinstance(one, Order))
+        goods = {name: one for name, one in gone.items() if isinstance(one, tuple) and one}
+        answers.append(failure(*seen, *gone.values()) or Told(views=orders, goods=goods))
     return answers
 
 
-def _statuses(
-    row: Order, views: Sequence[Order], gone: Mapping[str, tuple[Shipment, ...] | None | Exception]
-) -> list[SourceStatus]:
-    orders = {one.source: _own_status(one) for one in (row, *views)}
-    goods = {name: _goods_status(name, one) for name, one in gone.items() if isinstance(one, tuple) and one}
-    stages = {STAGE.get(one.status) for one in (*orders.values(), *goods.values())}
-    if len({one.status for one in orders.values()}) > 1 or len(stages) > 1:
-        telemetry.disagreement("order.status", [*orders, *goods])
-    return [*orders.values(), *(one for name, one in goods.items() if name not in orders)]
+async def status_by_source(rows: Sequence[Order], ctx: Context) -> list[list[SourceStatus] | Exception]:
+    """Edge: the status in every system that knows the order, the master first; disagreements are counted."""
+    answers: list[list[SourceStatus] | Exception] = []
+    for row, told in zip(rows, await told_elsewhere(rows, ctx), strict=True):
+        if isinstance(told, Exception):
+            answers.append(told)
+            continue
+        said = statuses(row, told)
+        if statuses_differ(row, told):
+            telemetry.disagreement("order.status", [one.system for one in said])
+        answers.append(said)
+    return answers
+
+
+def statuses(row: Order, told: Told) -> list[SourceStatus]:
+    """The order's status by system, its own first."""
+    orders = {one.source: _own_status(one) for one in (row, *told.views)}
+    return [*orders.values(), *(_goods_status(name, one) for name, one in told.goods.items() if name not in orders)]
+
+
+def statuses_differ(row: Order, told: Told) -> bool:
+    """Whether systems differ on the order's status, or on how far its goods are."""
+    orders = [one.status for one in (row, *told.views)]
+    goods = [goods_status(one) for one in told.goods.values()]
+    return len(set(orders)) > 1 or len({STAGE.get(one) for one in (*orders, *goods)}) > 1
 
 
 def _own_status(row: Order) -> SourceStatus:

@@ -10,6 +10,7 @@ import strawberry
 from app.auth.policy import Rows, Scope
 from app.resolvers import availability as availability_edges
 from app.resolvers import billing as billing_edges
+from app.resolvers import conflicts as conflict_edges
 from app.resolvers import items as item_edges
 from app.resolvers import keys
 from app.resolvers import orders as order_edges
@@ -96,6 +97,35 @@ class OrderSourceStatus:
     status: OrderStatus = field("The status there.")
     raw_status: str | None = field("The system's own word for it.")
     at: datetime | None = field("When the system last changed the order.")
+
+
+enum(
+    conflict_edges.ConflictRule,
+    "By which rule the graph takes one system's word.",
+    SYSTEM_OF_RECORD="The system that keeps the order decides; the others are told.",
+)
+
+
+@bound_to(conflict_edges.ConflictSide, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
+@strawberry.type(description="What one system says where systems differ.")
+class ConflictSide:
+    """See `conflicts.ConflictSide`."""
+
+    system: str = field("The system.")
+    value: str = field("What it says.")
+    at: datetime | None = field("When the system last changed it.")
+    age: int | None = field("How long ago that was, in seconds; null where it does not say.")
+    won: bool = field("Whether the graph takes its word.")
+
+
+@bound_to(conflict_edges.OrderConflict, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
+@strawberry.type(description="Something of an order on which systems differ.")
+class OrderConflict:
+    """See `conflicts.OrderConflict`."""
+
+    field_name: str = field("The order's field that they differ on, such as `status`.")
+    rule: conflict_edges.ConflictRule = field("Why one side won.")
+    sides: list[ConflictSide] = field("What each system says, the order's own first.")
 
 
 @bound_to(records.ScheduleLine, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
@@ -187,6 +217,11 @@ class Order(Node):
         order_edges.status_by_source,
         returns=list[OrderSourceStatus] | None,
         description="Its status in every system that knows it, the system of record first. They may differ.",
+    )
+    conflicts = edge(
+        conflict_edges.of_orders,
+        returns=list[OrderConflict] | None,
+        description="On what the systems that know it differ, and whose word is taken; empty if they agree.",
     )
     customer = edge(order_edges.customer, returns=Customer | None, description="Who ordered.", requires=Scope.CUSTOMERS)
     warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where it ships from.")

@@ -1,0 +1,69 @@
+"""Where systems differ on an order: what each says, how old that is, and whose word the graph takes, by which rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from app import telemetry
+from app.resolvers.context import Context
+from app.resolvers.orders import Told, statuses, statuses_differ, told_elsewhere
+from app.sources.common import Record
+from app.sources.orders import Order
+
+
+class ConflictRule(StrEnum):
+    """Why one side's word is taken."""
+
+    SYSTEM_OF_RECORD = "SYSTEM_OF_RECORD"
+
+
+class ConflictSide(Record):
+    """What one system says; `age` is in seconds, None where it does not say since when."""
+
+    system: str
+    value: str
+    at: datetime | None
+    age: int | None
+    won: bool
+
+
+class OrderConflict(Record):
+    """Something of an order on which systems differ."""
+
+    field_name: str
+    rule: ConflictRule
+    sides: tuple[ConflictSide, ...]
+
+
+async def of_orders(rows: Sequence[Order], ctx: Context) -> list[list[OrderConflict] | Exception]:
+    """Edge: on what the systems that know an order differ, counted once for each operation."""
+    counted = ctx.selects("Order", "statusBySource")  # which counts a status itself
+    return [
+        list(_conflicts(row, told, ctx.now, count_status=not counted)) if isinstance(told, Told) else told
+        for row, told in zip(rows, await told_elsewhere(rows, ctx), strict=True)
+    ]
+
+
+def _conflicts(row: Order, told: Told, now: datetime, *, count_status: bool) -> Iterator[OrderConflict]:
+    if statuses_differ(row, told):
+        said = [(one.system, one.status.value, one.at) for one in statuses(row, told)]
+        yield _conflict("status", row, said, now, count=count_status)
+    owners = [(one.source, one.customer, one.updated_at) for one in (row, *told.views) if one.customer is not None]
+    if len({customer for _, customer, _ in owners}) > 1:
+        yield _conflict("customer", row, owners, now, count=True)
+
+
+def _conflict(
+    name: str, row: Order, said: Sequence[tuple[str, str, datetime | None]], now: datetime, *, count: bool
+) -> OrderConflict:
+    if count:
+        telemetry.disagreement(f"order.{name}", [system for system, _, _ in said])
+    sides = tuple(_side(system, value, at, now, won=system == row.source) for system, value, at in said)
+    return OrderConflict(field_name=name, rule=ConflictRule.SYSTEM_OF_RECORD, sides=sides)
+
+
+def _side(system: str, value: str, at: datetime | None, now: datetime, *, won: bool) -> ConflictSide:
+    age = None if at is None else max(int((now - at).total_seconds()), 0)
+    return ConflictSide(system=system, value=value, at=at, age=age, won=won)
