@@ -42,7 +42,7 @@ async def crossing(requests: int, workers: int) -> dict[str, Any]:
     differences: list[str] = []
     server = {"request_timeout": PATIENCE, "max_in_flight": requests, "connections": {"most": requests + 1000}}
     async with (
-        world(workers=workers, ask=own_reads, server=server) as over,
+        world(workers=workers, ask=own_reads, timeout=60.0, server=server) as over,
         over.gateway.client(timeout=2 * PATIENCE) as client,
     ):
 

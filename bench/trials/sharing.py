@@ -38,9 +38,13 @@ PROMISED = 0.1
 
 async def sharing(rounds: int, views: int) -> dict[str, Any]:
     """All figures."""
-    async with world(workers=WORKERS, server={"request_timeout": PATIENCE}) as over, over.gateway.client() as client:
+    async with (
+        world(workers=WORKERS, timeout=PATIENCE, server={"request_timeout": PATIENCE}) as over,
+        over.gateway.client() as client,
+    ):
         flight = await single_flight(over, client)
-        heard = await invalidation(over, client, rounds)
+        async with over.gateway.client() as another:  # without a thousand connections that nobody uses
+            heard = await invalidation(over, another, rounds)
     without = await _views(views, cache=False)
     kept = await _views(views, cache=True)
     return {
@@ -115,7 +119,10 @@ async def _served(client: httpx.AsyncClient) -> Counter[str]:
 
 async def _views(views: int, *, cache: bool) -> dict[str, Any]:
     """Sales views of all customers in turn, twice: what they ask of the backends, and find in the cache."""
-    async with world(cache=cache, server={"request_timeout": PATIENCE}) as over, over.gateway.client() as client:
+    async with (
+        world(cache=cache, timeout=PATIENCE, server={"request_timeout": PATIENCE}) as over,
+        over.gateway.client() as client,
+    ):
         reads = [read for read in over.reads if read.name == "sales_view"]
         return {name: await _asked(over, client, reads, views) for name in ("cold", "warm")}
 

@@ -41,7 +41,12 @@ class World:
 
 @asynccontextmanager
 async def world(
-    *, workers: int = 1, ask: Ask = true_reads, cache: bool = True, server: Mapping[str, Any] | None = None
+    *,
+    workers: int = 1,
+    ask: Ask = true_reads,
+    cache: bool = True,
+    timeout: float = TIMEOUT,
+    server: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[World]:
     """All of it, running. A gateway that keeps nothing and works without plans is asked what is true."""
     async with AsyncExitStack() as stack:
@@ -58,6 +63,7 @@ async def world(
                 sandbox,
                 _made(folder / "gateway"),
                 urls={name: one.url for name, one in between.items()},
+                overlay={"timeout": timeout, "max_response_bytes": 2_000_000},
                 server={"workers": workers, "request_timeout": DEADLINE, **(server or {})},
                 redis={"url": redis.url},
                 cache={"enabled": cache, "store": "redis", "poll": 5},
@@ -73,12 +79,12 @@ async def _serving(
     folder: Path,
     *,
     urls: Mapping[str, str] | None = None,
+    overlay: Mapping[str, Any] | None = None,
     engine: str = "plan",
     **sections: Mapping[str, Any],
 ) -> AsyncIterator[Running]:
-    small = {"timeout": TIMEOUT, "max_response_bytes": 2_000_000} if urls else None
     given = {"budgets": {"mode": "measure"}, **sections}
-    environment = served(sandbox, data_dir=folder, urls=urls, overlay=small, **given)
+    environment = served(sandbox, data_dir=folder, urls=urls, overlay=overlay, **given)
     async with serve(environment | {"TRADEGRAPH_ENGINE": engine}) as running:
         yield running
 

@@ -25,17 +25,20 @@ class Mapper:
     def __init__(self, source: str, clock: Callable[[], datetime]) -> None:
         self.source = source
         self._clock = clock
-        self._last = Freshness(source=source, as_of=datetime.min.replace(tzinfo=UTC))
+        self._said = datetime.min.replace(tzinfo=UTC)
+        self._last = Freshness(source=source, as_of=self._said)
 
     def fill(self, kind: type[R], row: Any, **given: Any) -> R:
         """A record of the row's values under the names that both have, and the given ones."""
         return _maker(kind, type(row), tuple(given))(kind, row, given)
 
     def freshness(self, as_of: datetime | None) -> Freshness:
-        """Freshness of what the system read at `as_of`; now, where it does not say. The rows of an answer share one."""
-        as_of, last = as_of or self._clock(), self._last.as_of
-        if as_of != last or as_of.tzinfo is not last.tzinfo:
-            self._last = Freshness(source=self.source, as_of=as_of)
+        """Freshness of what the system read at `as_of`; now, where it does not say, or says something later because its
+        clock is ahead. The rows of an answer share one."""
+        as_of, said = as_of or self._clock(), self._said
+        if as_of != said or as_of.tzinfo is not said.tzinfo:
+            self._said = as_of
+            self._last = Freshness(source=self.source, as_of=min(as_of, self._clock()))
         return self._last
 
     def refs(self, row: Any) -> tuple[Ref, ...]:
