@@ -24,8 +24,11 @@ def test_source_whose_clock_is_ahead_is_as_old_as_now():
     assert mapper.freshness(None).as_of == NOON
 
 
-@pytest.mark.parametrize("first", [OFF, -OFF])
-async def test_gateways_whose_clocks_differ_tell_ages_rightly(dated_sandbox: Sandbox, redis_url: str, first: timedelta):
+@pytest.mark.parametrize(("first", "told"), [(OFF, 0), (-OFF, 600)])
+async def test_gateways_whose_clocks_differ_share_and_tell_nothing_younger_than_it_is(
+    dated_sandbox: Sandbox, redis_url: str, first: timedelta, told: int
+):
+    """What a gateway whose clock is behind has read is older to the other one by the difference, never younger."""
     shared = {
         "cache": CacheSettings(store="redis", poll=0),
         "redis": RedisSettings(url=SecretStr(redis_url)),
