@@ -146,7 +146,7 @@ async def gateway(
     }
     with folder:
         async with (
-            serving(create_app(settings, clock=clock)) as url,
+            serving(create_app(settings, clock=clock), settings.server.connections) as url,
             httpx.AsyncClient(base_url=url, verify=False) as client,
         ):
             graph = Graph(client, backends, settings.data_dir)

@@ -11,12 +11,14 @@ from typing import Any
 import uvicorn
 
 from app.edge.connection import guarded
-from app.edge.sockets import guarded_sockets
+from app.edge.sockets import HEARTBEAT, guarded_sockets
 from app.settings import ConnectionSettings
 
 
 @asynccontextmanager
-async def serving(app: Any, limits: ConnectionSettings | None = None) -> AsyncIterator[str]:
+async def serving(
+    app: Any, limits: ConnectionSettings | None = None, *, heartbeat: float = HEARTBEAT
+) -> AsyncIterator[str]:
     """Serve an ASGI application as the gateway is served; yields its address, such as http://127.0.0.1:40123."""
     listener = socket.socket(proto=socket.IPPROTO_TCP)  # With the protocol named, asyncio sends without delay.
     listener.bind(("127.0.0.1", 0))
@@ -25,6 +27,8 @@ async def serving(app: Any, limits: ConnectionSettings | None = None) -> AsyncIt
         app,
         http=guarded(limits),
         ws=guarded_sockets(limits),
+        ws_ping_interval=heartbeat,
+        ws_ping_timeout=heartbeat,
         timeout_keep_alive=limits.keep_alive,
         lifespan="auto",
         log_config=None,
