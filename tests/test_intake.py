@@ -370,3 +370,19 @@ def test_a_gap_that_was_asked_for_is_closed():
     assert (heard.heard([1]), heard.heard([5])) == (False, True)
     heard.closed()
     assert (heard.heard([6]), heard.heard([8])) == (False, True)
+
+
+async def test_thing_that_went_to_another_customer_says_whose_it_was(docked: Dock, under_way: Callable[[], str]):
+    id = under_way()
+    before = Update(
+        kind=ChangeKind.SHIPMENT, source="logistics", key=id, node_id=node_id("Shipment", "logistics", id),
+        recorded_at=datetime(2026, 11, 1, tzinfo=UTC), customer="CUST-9999",
+    )  # fmt: skip
+    await docked.log.record((), [before])
+    await docked.tell_webhooks()
+    shipment = await docked.advance(id)
+    first, moved = await docked.updates(2)
+    assert (first.update, moved.update.customer, moved.update.was) == (before, shipment["customer"], "CUST-9999")
+    await docked.advance(id)
+    *_, after = await docked.updates(3)
+    assert after.update.was is None

@@ -177,12 +177,19 @@ class Reader:
             at = max((one.notice.at for one in taken if one.notice.at), default=None)
             left = msgspec.structs.replace(last, deleted=True, at=at, recorded_at=self._clock(), digest=None)
             return "deleted", [left]
-        changed = [one for one in now if await self._is_news(one)]
+        told = [await self._news(one) for one in now]
+        changed = [one for one in told if one is not None]
         return ("changed", changed) if changed else ("same", [])
 
-    async def _is_news(self, update: Update) -> bool:
+    async def _news(self, update: Update) -> Update | None:
+        """The update, if it is one. A thing that went to another customer says whose it was, so that they hear of it."""
         last = await self._events.latest(update.kind, update.source, update.key)
-        return last is None or last.deleted or last.digest != update.digest
+        if last is None or last.deleted:
+            return update
+        if last.digest == update.digest:
+            return None
+        moved = last.customer is not None and last.customer != update.customer
+        return msgspec.structs.replace(update, was=last.customer) if moved else update
 
     async def _done(self, taken: Sequence[Taken], updates: Sequence[Update], outcome: str) -> None:
         await self._events.record(taken, updates)
