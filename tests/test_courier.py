@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,9 +23,10 @@ from app.sources.events import EventLog, Update
 from app.sources.signatures import fits, secret_bytes
 from app.sources.stores import connect_endpoints, connect_events
 from tests.endpoints import SECRET, delivery, endpoint
-from tests.events import notice, update
+from tests.events import update
 from tests.upstreams.receiver import Letter, Receiver, receiving
 
+ROOT = Path(__file__).resolve().parents[1]
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 QUICK = EndpointSettings(allowed_networks=("127.0.0.0/8",), timeout=2.0, retry_first=0.02, retry_most=0.05)
 
@@ -68,12 +70,7 @@ class Office:
 
     async def record(self, *things: tuple[str, str]) -> list[str]:
         """Something happens to things; the cursors."""
-        updates = [update(key, status=status) for key, status in things]
-        await self.events.note([notice(f"{key} {status} {await self.events.end()}", key) for key, status in things])
-        recorded = []
-        for one in updates:
-            (taken,) = await self.events.take("reader", 1, 60)
-            recorded += await self.events.record([taken], [one])
+        recorded = await self.events.record((), [update(key, status=status) for key, status in things])
         return [one.cursor for one in recorded]
 
     @asynccontextmanager
@@ -346,3 +343,64 @@ async def test_dead_endpoint_does_not_delay_another(office: Office):
             assert asyncio.get_running_loop().time() - began < 1.0
             released.set()
     assert {tuple(one) for one in office.told} == set(things)
+
+
+WORKER = """
+import asyncio, pathlib, sys
+from app.sources.stores import connect_endpoints, connect_events
+from app.settings import Settings
+from tests.endpoints import endpoint
+from tests.test_courier import Office, Receiver
+
+async def work(folder, url):
+    settings = Settings(data_dir=pathlib.Path(folder))
+    office = Office(connect_events(settings), connect_endpoints(settings), Receiver(), endpoint(url=url))
+    async with office.courier():
+        await asyncio.Event().wait()
+
+asyncio.run(work(*sys.argv[1:]))
+"""
+
+
+async def test_killed_process_loses_nothing(office: Office, tmp_path: Path):
+    """kill -9 in the middle of deliveries, of which some fail; another process goes on from the place."""
+    count = 0
+
+    def answer(_: Letter) -> Response:
+        nonlocal count
+        count += 1
+        return Response(status_code=500 if count % 7 == 0 else 204)
+
+    office.receiver.answer = answer
+    steps = [(f"S{number % 40}", f"step {number // 40}") for number in range(400)]
+    await office.events.record((), [update(key, status=status) for key, status in steps])
+    for enough in (60, 150, 250):
+        async with worker(tmp_path, office.endpoint.url) as process:
+            await office.receiver.until(enough, seconds=20)
+            process.kill()
+    async with worker(tmp_path, office.endpoint.url), asyncio.timeout(30):
+        while len({letter.id for letter in office.receiver.letters}) < 400 or await office.store.waiting("ep1"):
+            await asyncio.sleep(0.05)
+    bodies: dict[str, set[bytes]] = {}
+    for letter in office.receiver.letters:
+        bodies.setdefault(letter.id, set()).add(letter.body)
+    assert all(len(said) == 1 for said in bodies.values())
+    assert {tuple(json.loads(*said)) for said in bodies.values()} == set(steps)
+    first: dict[str, list[str]] = {}
+    for key, status in office.told:
+        if status not in first.setdefault(key, []):
+            first[key].append(status)
+    assert all(statuses == [f"step {number}" for number in range(10)] for statuses in first.values())
+
+
+@asynccontextmanager
+async def worker(folder: Path, url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that delivers, until it is killed."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, str(folder), url, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()
