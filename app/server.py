@@ -26,6 +26,7 @@ from app.console.budgets import WatchedBudgets
 from app.console.documents import WatchedEngine
 from app.console.routes import console_routes
 from app.console.state import Observer
+from app.delivery.office import delivering
 from app.edge.answers import not_served
 from app.edge.boundary import Boundary
 from app.edge.listening import listen
@@ -143,7 +144,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
             ):
                 with move_on_after(WARM_UP):
                     await asyncio.gather(sources.warm(), authentication.warm())
-                async with intake.running():
+                async with intake.running(), delivering(settings, events, service):
                     yield
         finally:
             for opened_here in (sources, documents, events, budgets):

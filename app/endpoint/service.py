@@ -349,6 +349,29 @@ class Service:
         answer.cursor = getattr(event, "cursor", None)
         return answer
 
+    # For whoever tells of events by other ways than a stream of answers
+
+    async def subscription(self, request: Request, who: Principal) -> Operation:
+        """A subscription that a caller may run. Raises what it is refused by."""
+        operation = self._engine.prepare(await self._documents.find(request, who))
+        if operation.kind is not OperationType.SUBSCRIPTION:
+            raise RequestError("This document is no subscription.")
+        return operation
+
+    def stream(self, operation: Operation, who: Principal, feed: Any) -> AsyncGenerator[Any, None]:
+        """The events of a subscription, over a feed. Raises what it is refused by."""
+        if self._events is None:
+            raise RequestError("Subscriptions are not served here.")
+        context = self._make_context(who, operation)
+        context.feed = feed
+        return self._events(operation, context)
+
+    async def told(self, operation: Operation, who: Principal, event: Any) -> Answer:
+        """The answer for one event, which costs its caller's budget nothing."""
+        opening = RequestScope(transport="webhook", operation=operation.name, document=operation.document_id)
+        opening.kind = operation.kind.value
+        return await self._run_event(operation, who, event, opening, Unbounded())
+
     async def _explained(self, request: Request, who: Principal, operation: Operation) -> dict[str, Any] | None:
         """What the operation is expected to ask of the sources, if `extensions.explain` of the request is true."""
         if self._explain is None or request.extensions.get("explain") is not True:

@@ -182,7 +182,7 @@ class Reader:
         return ("changed", changed) if changed else ("same", [])
 
     async def _news(self, update: Update) -> Update | None:
-        """The update, if it is one. A thing that went to another customer says whose it was, so that they hear of it."""
+        """The update, if it is one. Of a thing that went to another customer it says whose it was: they hear of it."""
         last = await self._events.latest(update.kind, update.source, update.key)
         if last is None or last.deleted:
             return update
