@@ -47,6 +47,7 @@ from app.execution.plans import PlanEngine
 from app.execution.streams import source_events
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
+from app.pages import page_routes
 from app.planning import Costs, Explainer, storing
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
@@ -164,6 +165,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         ),
         *(ide_routes() if settings.ide else []),
         *(console_routes(observer, watched, authentication, explainer.explain) if settings.console else []),
+        *(page_routes("track") if settings.demo else []),
     ]
     return Gateway(
         endpoint,
