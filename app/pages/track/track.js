@@ -16,6 +16,7 @@ const view = {
   token: '',
   customer: null,
   shipments: new Map(), // by id
+  taken: new Map(), // by id, when an update brought it
   chosen: null,
   fresh: new Map(), // by id, the sequences of events that have just come
   updates: null,
@@ -58,7 +59,6 @@ async function trying(token, work) {
   for (;;) {
     try {
       await work();
-      replace($('trouble'));
       return;
     } catch (error) {
       if (token !== view.token) return;
@@ -90,8 +90,11 @@ async function follow(number) {
 }
 
 async function readAll() {
+  const began = Date.now();
   const { shipments, partial } = await shipmentsOf(view.token, view.customer);
-  view.shipments = new Map(shipments.map((one) => [one.id, one]));
+  // What an update brought meanwhile is newer than what was read.
+  const newer = [...view.shipments].filter(([id]) => view.taken.get(id) >= began);
+  view.shipments = new Map([...shipments.map((one) => [one.id, one]), ...newer]);
   view.confirmed = Date.now();
   if (!view.shipments.has(view.chosen)) view.chosen = ordered()[0]?.id ?? null;
   replace($('trouble'), partial && h('p', { class: 'notice warn' }, sign('warn'), 'Some of it could not be read at the moment; what is shown may be less than there is.'));
@@ -127,6 +130,7 @@ function take(shipment) {
   for (const event of shipment.events) if (!before.has(event.sequence)) fresh.add(event.sequence);
   view.fresh.set(shipment.id, fresh);
   view.shipments.set(shipment.id, shipment);
+  view.taken.set(shipment.id, Date.now());
   view.chosen ??= shipment.id;
   say(`${shipment.orderNumbers.join(', ')}: ${(STATUS[shipment.status] ?? STATUS.UNKNOWN)[1]}`);
   show();
