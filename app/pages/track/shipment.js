@@ -3,7 +3,7 @@
 import { badge, h, sign } from './dom.js';
 import { ADVICE, at, MILESTONES, onDay, STATUS } from './words.js';
 
-const LATE = 10 * 60_000;
+const LATE = 2 * 3600_000;
 
 export function statusBadge(shipment) {
   if (shipment.cancelled) return badge('bad', 'Called off');
