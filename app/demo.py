@@ -85,6 +85,8 @@ SALES_VIEW = """query SalesView($customer: CustomerKey!) {
   }
 }"""
 CUSTOMER = "CUST-0001"
+MOVING_ORDER, MOVING = "SO-100040", "shp-000026"
+"""An order of this customer's in the sandbox, and the one of its shipments that is on its way."""
 
 
 def demo(port: int, data_dir: Path, backends: Backends) -> None:
@@ -284,14 +286,31 @@ def welcome(settings: Settings) -> str:
         "",
         f"  {address}/ide/#token={rep}",
         "",
-        "For operations staff, the console:",
+        "A buyer's shipments, live, and the console for operations staff:",
         "",
+        f"  {address}/track/#token={issued[Role.BUYER]}",
         f"  {address}/console/#token={issued[Role.OPERATIONS]}",
         "",
+        *_next_step(settings),
         f"Health: {address}/readyz   Metrics, for operations: {address}/metrics",
         "This is a demo: its tokens are believed by nobody else. Ctrl-C stops everything.",
     ]
     return "\n".join(lines)
+
+
+def _next_step(settings: Settings) -> list[str]:
+    """How to let a shipment go on; the real systems have their own ways."""
+    carrier = settings.sources["logistics"]
+    token = carrier.credentials.get("token")
+    if token is None:
+        return []
+    bearer = f"Authorization: Bearer {token.get_secret_value()}"
+    return [
+        f"Let a shipment of order {MOVING_ORDER} go on, and look at it there:",
+        "",
+        f"  curl -s -X POST -H '{bearer}' {carrier.base_url}/sandbox/shipments/{MOVING}",
+        "",
+    ]
 
 
 def _say(text: str) -> None:

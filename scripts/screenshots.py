@@ -18,8 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from app.auth.principal import Role  # noqa: E402 - the root has to be on the path
+from app.demo import MOVING  # noqa: E402
 from app.sandbox import Sandbox, start_sandbox  # noqa: E402
-from app.settings import CacheSettings  # noqa: E402
+from app.settings import CacheSettings, EventSettings  # noqa: E402
+from app.sources.common import utc_now  # noqa: E402
 from tests.browser import Page, browsing  # noqa: E402
 from tests.consumers import VARIABLES  # noqa: E402
 from tests.gateway import TODAY, Graph, document, gateway, signed  # noqa: E402
@@ -41,6 +43,23 @@ async def console(page: Page, sandbox: Sandbox) -> None:
         await page.until("document.querySelector('[data-breaker=OPEN], [data-breaker=HALF_OPEN]')")
         await page.until("document.querySelectorAll('.drawing .call').length > 3")
         await keep(page, "console", 1400)
+
+
+async def track(page: Page, sandbox: Sandbox) -> None:
+    """The tracking page, a moment after a step has come."""
+    async with gateway(sandbox, clock=utc_now, events=EventSettings(poll=0.2)) as graph:
+        buyer = signed(Role.BUYER, "CUST-0001")
+        await opened(page, graph, "track", buyer, width=1280)
+        await page.until("document.querySelector('#live')?.innerText.startsWith('Live')")
+        await page.run(
+            "[...document.querySelectorAll('#list button')]"
+            ".find((one) => !one.innerText.includes('Delivered') && one.innerText.includes('SO-100040')).click()"
+        )
+        carrier = graph.backends["logistics"]
+        (await carrier.post(f"/sandbox/shipments/{MOVING}")).raise_for_status()
+        await page.until("document.querySelector('.timeline .fresh')")
+        await page.until("document.querySelector('.timeline .fresh').getAnimations().length === 0")
+        await keep(page, "track", 1280)
 
 
 async def ask_all(graph: Graph, times: int) -> None:
@@ -69,7 +88,7 @@ async def keep(page: Page, name: str, width: int) -> None:
     print(f"{path.relative_to(ROOT)}: {width} x {height}, {path.stat().st_size // 1024} kB")
 
 
-PICTURES: dict[str, Callable[[Page, Sandbox], Awaitable[None]]] = {"console": console}
+PICTURES: dict[str, Callable[[Page, Sandbox], Awaitable[None]]] = {"console": console, "track": track}
 
 
 async def main(names: list[str]) -> int:

@@ -205,7 +205,7 @@ def breaker(kind: str, *states: str) -> str:
 async def test_breaker_is_seen_to_open_and_to_close_again(watched: Graph):
     async with browsing() as page:
         await opened(page, watched)
-        await page.until("document.querySelector('#now').innerText.includes('Nothing')")
+        await page.until("document.querySelector('#now')?.innerText.includes('Nothing')")
         assert await page.run("location.hash") == ""
         await watched.turn("logistics", **FAILING)
         await watched.turn("logistics", resource="health")
@@ -261,7 +261,7 @@ async def test_page_fits_a_phone(watched: Graph):
 async def test_buyer_is_told_that_it_is_not_for_him_and_sees_nothing(watched: Graph):
     async with browsing() as page:
         await opened(page, watched, BUYER)
-        told = await page.until("document.querySelector('#refusal').innerText")
+        told = await page.until("document.querySelector('#refusal')?.innerText")
         assert told == "The console is for operations and platform staff."
         assert await page.run("document.querySelector('#content').hidden") is True
         assert await page.run("document.querySelector('#sources').childElementCount") == 0
@@ -282,8 +282,8 @@ async def test_page_pauses_while_it_is_not_seen(watched: Graph):
     )
     async with browsing() as page:
         await opened(page, watched)
-        await page.until("document.querySelector('#live').innerText.startsWith('Live')")
+        await page.until("document.querySelector('#live')?.innerText.startsWith('Live')")
         await page.run(hide % "true")
         assert await page.run("document.querySelector('#live').innerText") == "Paused"
         await page.run(hide % "false")
-        await page.until("document.querySelector('#live').innerText.startsWith('Live')")
+        await page.until("document.querySelector('#live')?.innerText.startsWith('Live')")
