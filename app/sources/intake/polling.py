@@ -32,7 +32,7 @@ Keep = Callable[[str, Sequence[Notice]], Awaitable[int]]
 def kinds_of(source: Source) -> frozenset[ChangeKind]:
     """What of a source others are told of."""
     kinds = {
-        ChangeKind.SHIPMENT: source.shipments is not None or source.brings_shipments,
+        ChangeKind.SHIPMENT: source.shipments is not None,
         ChangeKind.ORDER: source.orders is not None,
         ChangeKind.STOCK: any((source.stock, source.reservations, source.balances)),
     }

@@ -7,7 +7,7 @@ are told.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -71,7 +71,8 @@ class Rereading:
             return {key: [of_shipment(row, now)] for key, row in (await _shipments(source, keys)).items()}
         if kind is ChangeKind.ORDER and source.orders is not None:
             orders = await source.orders.by_number(SYSTEM, keys)
-            return {key: list(_of_order(source, row, now)) for key, row in orders.items()}
+            aside = NOT_NEWS if source.shipments is None else NOT_NEWS | {"shipments"}
+            return {key: [_of_order(row, aside, now)] for key, row in orders.items()}
         return {key: [_of_stock(name, key, row, now)] for key, row in (await self._levels(source, keys)).items()}
 
     async def _levels(self, source: Source, keys: Sequence[str]) -> Mapping[str, Any]:
@@ -115,9 +116,9 @@ def of_shipment(row: Shipment, now: datetime) -> Update:
     )
 
 
-def _of_order(source: Source, row: Order, now: datetime) -> Iterable[Update]:
-    """An order's update, and those of the shipments that come with it and by no other way."""
-    yield Update(
+def _of_order(row: Order, aside: Collection[str], now: datetime) -> Update:
+    """An order's update. Shipments that come with it and by no other way are part of it."""
+    return Update(
         kind=ChangeKind.ORDER,
         source=row.source,
         key=row.number,
@@ -128,11 +129,8 @@ def _of_order(source: Source, row: Order, now: datetime) -> Iterable[Update]:
         orders=(row.number,),
         status=row.status,
         raw_code=row.raw_status,
-        digest=digest_of(row, NOT_NEWS | {"shipments"}),
+        digest=digest_of(row, aside),
     )
-    if source.shipments is None:
-        for shipment in row.shipments or ():
-            yield of_shipment(shipment, now)
 
 
 def _of_stock(name: str, sku: str, row: Any, now: datetime) -> Update:
@@ -147,11 +145,13 @@ def _of_stock(name: str, sku: str, row: Any, now: datetime) -> Update:
 
 
 def digest_of(row: Any, without: Collection[str]) -> str:
-    """Stands for what a row or rows say, some attributes at their top aside."""
+    """Stands for what a row or rows say, some attributes aside."""
     plain = msgspec.to_builtins(row, order="deterministic")
-    said = [_less(one, without) for one in plain] if isinstance(plain, list | tuple) else _less(plain, without)
+    said = _less(plain, without)
     return hashlib.blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=16).hexdigest()
 
 
-def _less(row: Any, without: Collection[str]) -> Any:
-    return {name: value for name, value in row.items() if name not in without}
+def _less(said: Any, without: Collection[str]) -> Any:
+    if isinstance(said, dict):
+        return {name: _less(value, without) for name, value in said.items() if name not in without}
+    return [_less(one, without) for one in said] if isinstance(said, list | tuple) else said

@@ -7,14 +7,17 @@ from datetime import datetime
 
 from app.settings import SourceSettings
 from app.sources.common import utc_now
+from app.sources.karrio.changes import KarrioChanges
 from app.sources.karrio.client import KarrioClient
 from app.sources.karrio.options import read_options
 from app.sources.karrio.shipments import KarrioShipments
+from app.sources.karrio.webhooks import KarrioWebhooks
 from app.sources.source import Source
 
 
 def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
-    """Connect a Karrio server. Credentials: `api_key`."""
+    """Connect a Karrio server. Credentials: `api_key`. The secrets of webhooks are those that Karrio shows for
+    them."""
     options = read_options(name, settings)
     client = KarrioClient(name, settings)
     return Source(
@@ -24,4 +27,8 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         aclose=client.aclose,
         guard=client.guard,
         shipments=KarrioShipments(client, options, clock),
+        changes=KarrioChanges(client, options.webhook_url),
+        webhooks=KarrioWebhooks(name, settings.webhooks) if settings.webhooks else None,
+        tells_by="tracking_number",
+        settles=5.0,
     )

@@ -34,7 +34,8 @@ class KarrioOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `order_field` is the field of a shipment that holds the order code; the `metadata_...` are the keys of its
     metadata for what Karrio has no field for. `event_timezone` is the zone in which carriers' event times are
     read: Karrio's GraphQL gives a date and a time of day without one, and Karrio itself writes UTC into its own
-    events. `event_statuses` adds a carrier's event codes to the table above.
+    events. `event_statuses` adds a carrier's event codes to the table above. `webhook_url` is the address that
+    Karrio has been given for its webhooks here: if it gives up on it, it is enabled again.
     """
 
     order_field: Literal["reference", "order_id"] = "reference"
@@ -43,6 +44,7 @@ class KarrioOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     metadata_warehouse: str = "warehouse"
     event_timezone: Annotated[str, Meta(min_length=1)] = "UTC"
     event_statuses: Mapping[str, ShipmentStatus] = {}
+    webhook_url: Annotated[str, Meta(min_length=1)] | None = None
 
     @property
     def zone(self) -> ZoneInfo:

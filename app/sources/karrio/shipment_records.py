@@ -53,6 +53,15 @@ SHIPMENT_STATUSES = {
     "delivered": ShipmentStatus.DELIVERED,
 }
 
+PROGRESS = {
+    ShipmentStatus.PENDING: 0,
+    ShipmentStatus.PICKED_UP: 1,
+    ShipmentStatus.IN_TRANSIT: 2,
+    ShipmentStatus.OUT_FOR_DELIVERY: 3,
+    ShipmentStatus.DELIVERED: 4,
+}
+"""How far the goods are, of statuses that come one after the other."""
+
 INCIDENTS = frozenset(
     {
         ShipmentStatus.ON_HOLD,
@@ -161,7 +170,7 @@ class ShipmentMapping:
         tracker = wire.tracker
         order = self.order_of(wire)
         events = self._events(tracker.events) if tracker else ()
-        status = self._status(wire)
+        status = standing(self._status(wire), events)
         return Shipment(
             id=wire.id,
             source=self._source,
@@ -227,6 +236,14 @@ class ShipmentMapping:
         if status is None:
             telemetry.unknown_status(self._source, "event.code", code or "")
         return status or ShipmentStatus.UNKNOWN
+
+
+def standing(status: ShipmentStatus, events: tuple[TrackingEvent, ...]) -> ShipmentStatus:
+    """The status by event time. Karrio takes over the status of whichever event was told last: where that is a step
+    which the goods have left behind, by a newer event, the newer one stands. An event that is taken back does not."""
+    newest = events[-1].status if events else status
+    behind = PROGRESS.get(status, len(PROGRESS)) < PROGRESS.get(newest, 0)
+    return newest if behind and any(event.status is status for event in events) else status
 
 
 def _parsed(text: str | None, formats: tuple[str, ...]) -> datetime | None:

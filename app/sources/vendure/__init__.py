@@ -14,6 +14,7 @@ from app.sources.vendure.items import VendureContents
 from app.sources.vendure.options import read_options
 from app.sources.vendure.orders import VendureOrders
 from app.sources.vendure.reservations import VendureReservations
+from app.sources.vendure.webhooks import VendureWebhooks
 
 
 def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
@@ -30,6 +31,8 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         reservations=VendureReservations(client),
         orders=VendureOrders(client, options, clock),
         changes=VendureChanges(client, clock),
+        webhooks=VendureWebhooks(name, settings.webhooks) if settings.webhooks else None,
+        settles=10.0,
         requests=requests,
         brings_shipments=True,
     )

@@ -1,0 +1,87 @@
+"""Webhooks of Vendure, which has none of its own: those of the plugin in backends/vendure/webhook-plugin.js.
+
+The whole body is signed, the time in it included. It has no id, so that the same content is the same event.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from app.errors import WebhookExpired, WebhookForged, WebhookUnsigned
+from app.settings import WebhookSettings
+from app.sources.changes import ChangeKind
+from app.sources.events import Notice
+from app.sources.webhooks import LONGEST_KEY, content_id, is_one_of, read_body, secrets_of
+
+SIGNATURE = "x-signature"
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """What was moved or changed."""
+
+    sku: str | None = None
+
+
+class Data(msgspec.Struct, frozen=True):
+    """What the events have that concern us: `code` is an order's, `orders` are those of a fulfilment."""
+
+    code: str | None = None
+    orders: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A webhook's body."""
+
+    type: str
+    at: datetime
+    data: Data
+
+
+class VendureWebhooks:
+    """The webhooks port."""
+
+    def __init__(self, name: str, settings: WebhookSettings) -> None:
+        self._name = name
+        self._secrets = secrets_of(name, settings)
+        self._tolerance = settings.tolerance
+
+    def admit(self, headers: Mapping[str, str], now: datetime) -> None:
+        """See `Webhooks.admit`."""
+        if not headers.get(SIGNATURE):
+            raise WebhookUnsigned
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+        """See `Webhooks.verify`."""
+        expected = [f"sha256={hmac.digest(secret, body, 'sha256').hex()}".encode() for secret in self._secrets]
+        if not is_one_of(headers[SIGNATURE], expected):
+            raise WebhookForged
+        at = read_body(body, Told).at
+        if at.tzinfo is None or abs((now - at).total_seconds()) > self._tolerance:
+            raise WebhookExpired
+
+    def notices(self, body: bytes, now: datetime) -> Sequence[Notice]:
+        """See `Webhooks.notices`. A fulfilment is told as its orders: they bring it along."""
+        told = read_body(body, Told)
+        id = content_id(body)
+        return [
+            Notice(source=self._name, id=f"{id}:{kind}:{key}", kind=kind, key=key, at=told.at, received_at=now)
+            for kind, key in dict.fromkeys(_things(told))
+            if 0 < len(key) <= LONGEST_KEY
+        ]
+
+
+def _things(told: Told) -> list[tuple[ChangeKind, str]]:
+    data = told.data
+    skus = [variant.sku for variant in data.variants if variant.sku]
+    if told.type == "FulfillmentStateTransitionEvent":
+        return [(ChangeKind.ORDER, code) for code in data.orders]
+    if told.type == "StockMovementEvent":
+        return [(ChangeKind.STOCK, sku) for sku in skus]
+    if told.type == "ProductVariantEvent":
+        return [(ChangeKind.ITEM, sku) for sku in skus]
+    return [(ChangeKind.ORDER, data.code)] if told.type.startswith("Order") and data.code else []
