@@ -17,11 +17,11 @@ from app.settings import ConnectionSettings
 
 @asynccontextmanager
 async def serving(
-    app: Any, limits: ConnectionSettings | None = None, *, heartbeat: float = HEARTBEAT
+    app: Any, limits: ConnectionSettings | None = None, *, heartbeat: float = HEARTBEAT, port: int = 0
 ) -> AsyncIterator[str]:
     """Serve an ASGI application as the gateway is served; yields its address, such as http://127.0.0.1:40123."""
     listener = socket.socket(proto=socket.IPPROTO_TCP)  # With the protocol named, asyncio sends without delay.
-    listener.bind(("127.0.0.1", 0))
+    listener.bind(("127.0.0.1", port))
     limits = limits or ConnectionSettings()
     config = uvicorn.Config(
         app,

@@ -46,7 +46,8 @@ class EventSettings(Section):
     told so. The ids by which a source's event is known again are kept for `keep_days`.
 
     Sources with a feed are asked every `poll` seconds what is new, those that send webhooks every `poll_webhooks`; 0
-    for never. What is new is read `attempts` times before it is given up, and for `patience` if its source is away.
+    for never. Where a feed does not tell all, what is open is read again every `reread` seconds. What is new is read
+    `attempts` times before it is given up, and for `patience` if its source is away.
     """
 
     store: Literal["sqlite", "redis"] = "sqlite"
@@ -55,5 +56,6 @@ class EventSettings(Section):
     keep_megabytes: int = Field(default=1024, ge=1)
     poll: float = Field(default=5.0, ge=0, le=3600)
     poll_webhooks: float = Field(default=30.0, ge=0, le=3600)
+    reread: float = Field(default=300.0, gt=0, le=86_400)
     attempts: int = Field(default=10, ge=1, le=1000)
     patience: float = Field(default=86_400.0, ge=0)

@@ -33,7 +33,8 @@ class Source:
     orders come with their shipments.
 
     `tells_by` says by which key its notices name shipments. For `settles` seconds a change may still turn up in its
-    feed before others that were told already.
+    feed before others that were told already. Where the `feed_misses` some changes, what is open is read again now and
+    then.
     """
 
     name: str
@@ -60,3 +61,4 @@ class Source:
     brings_shipments: bool = False
     tells_by: Literal["id", "tracking_number"] = "id"
     settles: float = 0.0
+    feed_misses: bool = False

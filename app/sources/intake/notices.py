@@ -27,7 +27,7 @@ class Intake:
         self._heard: defaultdict[str, Heard] = defaultdict(Heard)
         self._reader = Reader(events, Rereading(sources, settings), settings.events, worker, clock)
         self._pollers = {
-            name: Poller(source, every, events, self.poll_brought, worker, clock)
+            name: Poller(source, every, settings.events.reread, events, self.poll_brought, worker, clock)
             for name, source in sources.connected.items()
             if (every := interval(settings, name)) and source.changes is not None
         }

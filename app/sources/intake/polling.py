@@ -46,6 +46,7 @@ class Poller:
         self,
         source: Source,
         every: float,
+        reread: float,
         events: EventLog,
         keep: Keep,
         worker: str,
@@ -53,6 +54,8 @@ class Poller:
     ) -> None:
         self._source = source
         self._every = every
+        self._reread = reread
+        self._reread_at = time.monotonic()
         self._events = events
         self._keep = keep
         self._worker = worker
@@ -76,6 +79,8 @@ class Poller:
                 try:
                     if await self._mine(hurried):
                         await self._look(changes)
+                        if self._source.feed_misses and time.monotonic() - self._reread_at > self._reread:
+                            await self._read_again()
                 except TradegraphError as error:
                     log.info("feed_not_read", source=self._source.name, code=error.code, detail=error.detail)
                 except Exception as error:  # noqa: BLE001 - it must go on
@@ -124,10 +129,15 @@ class Poller:
         """The source does not know the place any more, so that nobody knows what was missed: all that is still open
         is read again."""
         found = await changes.since(SYSTEM, kinds_of(self._source), None, PAGE)
-        notices = await open_things(self._events, self._source, self._clock())
         metrics().intake.relisted.labels(self._source.name).inc()
-        log.warning("feed_lost", source=self._source.name, read_again=len(notices))
-        for start in range(0, len(notices), PAGE):
-            await self._keep(self._source.name, notices[start : start + PAGE])
+        log.warning("feed_lost", source=self._source.name, read_again=await self._read_again())
         self._trail.clear()
         await self._keep_place(None, found.cursor)
+
+    async def _read_again(self) -> int:
+        """Have all that is open read again; how much that is."""
+        notices = await open_things(self._events, self._source, self._clock())
+        for start in range(0, len(notices), PAGE):
+            await self._keep(self._source.name, notices[start : start + PAGE])
+        self._reread_at = time.monotonic()
+        return len(notices)

@@ -31,7 +31,7 @@ TYPES = (
 )
 EVENTS = """query Events($events: EventFilter!, $ours: WebhookFilter!, $look: Boolean!) {
   events(filter: $events) { page_info { has_next_page } edges { node { id created_at data } } }
-  webhooks(filter: $ours) @include(if: $look) { edges { node { id url } } }
+  webhooks(filter: $ours) @include(if: $look) { edges { node { id url enabled_events } } }
 }"""
 ENABLE = """mutation Enable($input: UpdateWebhookMutationInput!) {
   update_webhook(input: $input) { webhook { id disabled } }
@@ -68,6 +68,7 @@ class Webhook(msgspec.Struct, frozen=True):
 
     id: str
     url: str | None = None
+    enabled_events: tuple[str, ...] = ()
 
 
 class WebhookEdge(msgspec.Struct, frozen=True):
@@ -143,12 +144,13 @@ class KarrioChanges:
         answer = await self._client.run(EVENTS, variables, into=Read, call="changes.events")
         for edge in answer.webhooks.edges:
             if edge.node.url == self._webhook_url:
-                await self._enable(edge.node.id)
+                await self._enable(edge.node)
         return [edge.node for edge in answer.events.edges], answer.events.page_info.has_next_page
 
-    async def _enable(self, id: str) -> None:
-        log.warning("webhook_was_disabled", source=self._client.name, webhook=id)
-        variables = {"input": {"id": id, "disabled": False}}
+    async def _enable(self, webhook: Webhook) -> None:
+        log.warning("webhook_was_disabled", source=self._client.name, webhook=webhook.id)
+        # Karrio wants the list of events with every change.
+        variables = {"input": {"id": webhook.id, "enabled_events": webhook.enabled_events, "disabled": False}}
         await self._client.run(ENABLE, variables, into=Updated, call="changes.enable_webhook")
 
 

@@ -33,6 +33,7 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         changes=VendureChanges(client, clock),
         webhooks=VendureWebhooks(name, settings.webhooks) if settings.webhooks else None,
         settles=10.0,
+        feed_misses=True,  # An order that is shipped or delivered keeps its time of change.
         requests=requests,
         brings_shipments=True,
     )

@@ -1,0 +1,267 @@
+"""Events of the three real systems: something is made to happen in each, and the log tells of it. Run with `--live`.
+
+Vendure's webhooks are tested if it was started with `WEBHOOK_URLS=http://127.0.0.1:18555/webhooks/commerce` and
+`WEBHOOK_SECRET=vendure-demo-webhook-secret`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.auth.principal import SYSTEM
+from app.demo import REAL_DOMAINS, REAL_SOURCES
+from app.server import create_app
+from app.settings import CacheSettings, EventSettings, Settings, WebhookSettings
+from app.sources import connect
+from app.sources.changes import ChangeKind
+from app.sources.common import utc_now
+from app.sources.events import EventLog, Update
+from app.sources.stores import connect_events
+from app.sources.stores.event_cursors import BEGINNING
+from tests.gateway import AUTH
+from tests.serving import serving
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+
+VENDURE_PORT = 18555
+VENDURE_SECRET = "vendure-demo-webhook-secret"
+POLLED = EventSettings(poll=1, poll_webhooks=1, reread=2)
+TOLD = EventSettings(poll=0, poll_webhooks=0)
+
+
+@asynccontextmanager
+async def gateway(
+    folder: Path, events: EventSettings, webhooks: dict[str, str], port: int = 0
+) -> AsyncIterator[tuple[str, EventLog]]:
+    """A gateway over the real systems; `webhooks` are secrets by source."""
+    sources = {
+        name: source.model_copy(
+            update={"webhooks": WebhookSettings(secrets=(SecretStr(webhooks[name]),)) if name in webhooks else None}
+        )
+        for name, source in REAL_SOURCES.items()
+    }
+    settings = Settings(
+        auth=AUTH,
+        demo=True,
+        data_dir=folder,
+        sources=sources,
+        domains=REAL_DOMAINS,
+        events=events,
+        cache=CacheSettings(poll=0),
+    )
+    log = connect_events(settings)
+    try:
+        async with serving(create_app(settings), port=port) as url:
+            yield url, log
+    finally:
+        await log.close()
+
+
+async def told(log: EventLog, wanted: Callable[[Update], bool], within: float = 60) -> Update:
+    """The first update of that kind."""
+    cursor = BEGINNING
+    async with asyncio.timeout(within):
+        while True:
+            page = await log.read(cursor)
+            for one in page.entries:
+                if wanted(one.update):
+                    return one.update
+            cursor = page.cursor
+            await log.wait(cursor, 1)
+
+
+async def polled(log: EventLog, name: str) -> None:
+    """Wait for the first look at a feed."""
+    async with asyncio.timeout(60):
+        while await log.place(f"source:{name}") is None:
+            await asyncio.sleep(0.1)
+
+
+# Karrio
+
+
+@pytest.fixture
+async def karrio() -> AsyncIterator[httpx.AsyncClient]:
+    source = REAL_SOURCES["logistics"]
+    headers = {"authorization": f"Token {source.credentials['api_key'].get_secret_value()}"}
+    async with httpx.AsyncClient(base_url=source.base_url, headers=headers, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+async def webhook(karrio: httpx.AsyncClient) -> AsyncIterator[dict[str, Any]]:
+    """A webhook of Karrio's, gone after the test."""
+    body = {"url": "http://127.0.0.1:9/webhooks/logistics", "enabled_events": ["all"]}
+    made = (await karrio.post("/v1/webhooks", json=body)).raise_for_status().json()
+    yield made
+    await karrio.delete(f"/v1/webhooks/{made['id']}")
+
+
+async def move(karrio: httpx.AsyncClient, number: str, status: str, code: str, at: datetime) -> None:
+    """Tell Karrio of an event, as a carrier would."""
+    tracker = (await karrio.get(f"/v1/trackers/{number}")).raise_for_status().json()
+    event = {
+        "date": at.strftime("%Y-%m-%d"),
+        "time": at.strftime("%I:%M %p"),
+        "code": code,
+        "status": status,
+        "description": f"Told at {utc_now().isoformat()}",
+        "location": "Chicago, IL, US",
+    }
+    body = {"status": status, "delivered": status == "delivered", "events": [event]}
+    (await karrio.post(f"/v1/trackers/{tracker['id']}/inject-events", json=body)).raise_for_status()
+
+
+async def enabled(karrio: httpx.AsyncClient, webhook: dict[str, Any], **changed: Any) -> None:
+    document = "mutation($input: UpdateWebhookMutationInput!) { update_webhook(input: $input) { webhook { id } } }"
+    answer = await karrio.post(
+        "/graphql",
+        json={"query": document, "variables": {"input": {"id": webhook["id"], "enabled_events": ["all"], **changed}}},
+    )
+    assert "errors" not in answer.json()
+
+
+async def test_karrios_webhook_becomes_an_update(karrio: httpx.AsyncClient, webhook: dict[str, Any], tmp_path: Path):
+    async with gateway(tmp_path, TOLD, {"logistics": webhook["secret"]}) as (url, log):
+        await enabled(karrio, webhook, url=f"{url}/webhooks/logistics")
+        await move(karrio, "1ZDEMO000040", "out_for_delivery", "OD", utc_now())
+        update = await told(log, lambda one: one.tracking_number == "1ZDEMO000040")
+        assert (update.kind, update.source, update.status) == (ChangeKind.SHIPMENT, "logistics", "OUT_FOR_DELIVERY")
+        assert (update.orders, update.raw_code) == (("SO-100040",), "OD")
+        # An older event, told late: kept, and the goods are where they were.
+        await move(karrio, "1ZDEMO000040", "picked_up", "PU", datetime(2026, 2, 1, 8, tzinfo=UTC))
+        late = await told(log, lambda one: one.tracking_number == "1ZDEMO000040" and one.digest != update.digest)
+        assert (late.status, late.raw_code) == ("OUT_FOR_DELIVERY", "OD")
+
+
+async def test_karrios_log_tells_what_no_webhook_did(karrio: httpx.AsyncClient, tmp_path: Path):
+    async with gateway(tmp_path, POLLED, {}) as (_, log):
+        await polled(log, "logistics")
+        await move(karrio, "1ZDEMO000041", "out_for_delivery", "OD", utc_now())
+        update = await told(log, lambda one: one.tracking_number == "1ZDEMO000041")
+        assert (update.source, update.status) == ("logistics", "OUT_FOR_DELIVERY")
+
+
+async def test_a_webhook_that_karrio_gave_up_is_enabled_again(karrio: httpx.AsyncClient, webhook: dict[str, Any]):
+    await enabled(karrio, webhook, disabled=True)
+    settings = REAL_SOURCES["logistics"].model_copy(update={"options": {"webhook_url": webhook["url"]}})
+    source = connect("logistics", settings, utc_now)
+    try:
+        assert source.changes is not None
+        start = await source.changes.since(SYSTEM, frozenset({ChangeKind.SHIPMENT}), None)
+        assert start.changes == ()
+    finally:
+        await source.aclose()
+    assert (await karrio.get(f"/v1/webhooks/{webhook['id']}")).json()["disabled"] is False
+
+
+# Tryton
+
+
+async def test_trytons_shipment_is_told_by_its_time_of_writing(tmp_path: Path):
+    source = REAL_SOURCES["erp"]
+    async with (
+        gateway(tmp_path, POLLED, {}) as (_, log),
+        httpx.AsyncClient(base_url=source.base_url, timeout=30) as client,
+    ):
+        await polled(log, "erp")
+        login = ["admin", {"password": "admin-demo-password"}]
+        user, key, *_ = await rpc(client, "common.db.login", login)
+        client.headers["authorization"] = "Session " + base64.b64encode(f"admin:{user}:{key}".encode()).decode()
+        waiting = [[["state", "=", "waiting"]], 0, 1, None, ["id"], {"company": 1}]
+        (shipment,) = await rpc(client, "model.stock.shipment.out.search_read", waiting)
+        number = f"1ZLIVE{int(utc_now().timestamp())}"
+        await rpc(
+            client,
+            "model.stock.shipment.out.write",
+            [[shipment["id"]], {"shipping_reference": number}, {"company": 1}],
+        )
+        update = await told(log, lambda one: one.kind is ChangeKind.SHIPMENT and one.tracking_number == number)
+        assert (update.source, update.key, update.status) == ("erp", str(shipment["id"]), "PENDING")
+
+
+async def rpc(client: httpx.AsyncClient, method: str, params: list[Any]) -> Any:
+    body = {"id": 1, "method": method, "params": params}
+    answer = (await client.post("/tryton/rpc/", json=body)).json()
+    assert "error" not in answer, answer["error"]
+    return answer["result"]
+
+
+# Vendure
+
+
+@pytest.fixture
+async def vendure() -> AsyncIterator[Callable[..., Any]]:
+    """Runs documents of its Admin API."""
+    source = REAL_SOURCES["commerce"]
+    async with httpx.AsyncClient(base_url=source.base_url, timeout=30) as client:
+
+        async def run(query: str, **variables: Any) -> Any:
+            answer = await client.post("/admin-api", json={"query": query, "variables": variables})
+            if token := answer.headers.get("vendure-auth-token"):
+                client.headers["authorization"] = f"Bearer {token}"
+            assert "errors" not in answer.json(), answer.text
+            return answer.json()["data"]
+
+        login = "mutation($u: String!, $p: String!) { login(username: $u, password: $p) { __typename } }"
+        await run(login, u="admin", p="vendure-demo")
+        yield run
+
+
+async def delivered(run: Callable[..., Any]) -> str:
+    """Have a fulfilment of a shipped order delivered; the order's code."""
+    orders = await run(
+        '{ orders(options: {filter: {state: {eq: "Shipped"}}, take: 1}) { items { code fulfillments { id state } } } }'
+    )
+    (order,) = orders["orders"]["items"]
+    one = next(one for one in order["fulfillments"] if one["state"] == "Shipped")
+    done = await run(
+        'mutation($id: ID!) { transitionFulfillmentToState(id: $id, state: "Delivered") { __typename '
+        "... on ErrorResult { message } } }",
+        id=one["id"],
+    )
+    assert done["transitionFulfillmentToState"]["__typename"] == "Fulfillment", done
+    return order["code"]
+
+
+async def test_vendures_fulfilment_is_found_though_no_feed_tells(vendure: Callable[..., Any], tmp_path: Path):
+    """Vendure leaves an order's time of change as it is, so what is known to be open is read again."""
+    log = connect_events(Settings(data_dir=tmp_path))
+    orders = (await vendure('{ orders(options: {filter: {state: {eq: "Shipped"}}}) { items { code } } }'))["orders"]
+    known = [
+        Update(
+            kind=ChangeKind.ORDER,
+            source="commerce",
+            key=order["code"],
+            node_id=order["code"],
+            recorded_at=utc_now(),
+            status="SHIPPED",
+        )
+        for order in orders["items"]
+    ]
+    await log.record([], known)
+    await log.close()
+    async with gateway(tmp_path, POLLED, {}) as (_, log):
+        await polled(log, "commerce")
+        code = await delivered(vendure)
+        update = await told(log, lambda one: (one.key, one.status) == (code, "DELIVERED"))
+        assert (update.kind, update.source) == (ChangeKind.ORDER, "commerce")
+
+
+async def test_vendures_fulfilment_is_told_by_its_webhook(vendure: Callable[..., Any], tmp_path: Path):
+    async with gateway(tmp_path, TOLD, {"commerce": VENDURE_SECRET}, VENDURE_PORT) as (_, log):
+        code = await delivered(vendure)
+        update = await told(
+            log, lambda one: (one.source, one.key, one.status) == ("commerce", code, "DELIVERED"), within=30
+        )
+        assert update.kind is ChangeKind.ORDER
