@@ -29,8 +29,10 @@ from app.settings import (
     Settings,
     SourceSettings,
     StockDomain,
+    WebhookSettings,
     load,
 )
+from app.sources.signatures import new_secret
 
 Backends = Literal["sandbox", "real"]
 
@@ -94,7 +96,8 @@ def demo(port: int, data_dir: Path, backends: Backends) -> None:
     server = ServerSettings(port=port, graceful_shutdown=2)
     listener = listen(Settings(server=server))
     auth = demo_auth(data_dir)
-    with running(backends, data_dir) as (sources, domains):
+    here = f"http://127.0.0.1:{listener.getsockname()[1]}/webhooks"
+    with running(backends, data_dir, here) as (sources, domains):
         settings = Settings(
             server=ServerSettings(port=listener.getsockname()[1], graceful_shutdown=2),
             auth=auth,
@@ -117,17 +120,21 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
 
 @contextmanager
-def running(backends: Backends, data_dir: Path) -> Iterator[tuple[Mapping[str, SourceSettings], DomainSettings]]:
-    """The backends, started if they do not run yet, and stopped with the demo."""
+def running(
+    backends: Backends, data_dir: Path, webhooks: str
+) -> Iterator[tuple[Mapping[str, SourceSettings], DomainSettings]]:
+    """The backends, started if they do not run yet, and stopped with the demo. The sandbox tells what happens in it at
+    the address of our `webhooks`, with a secret made for this run."""
     if backends == "sandbox":
         from app.sandbox import start_sandbox
 
+        secret = new_secret()
         with ThreadPoolExecutor(1) as waiting:
             _say("starting the demo's backends (their data is built once, in a few seconds) ...")
-            starting = waiting.submit(start_sandbox, data_dir / "sandbox")
+            starting = waiting.submit(start_sandbox, data_dir / "sandbox", tell=(webhooks, secret))
             import app.server  # noqa: F401 - meanwhile
         with starting.result() as sandbox:
-            yield sandbox_sources(sandbox.urls, sandbox.token), SANDBOX_DOMAINS
+            yield sandbox_sources(sandbox.urls, sandbox.token, secret), SANDBOX_DOMAINS
     else:
         with _real_systems(data_dir / "backends"):
             yield REAL_SOURCES, REAL_DOMAINS
@@ -142,8 +149,9 @@ def settings_or_sandbox(config: Path | None) -> Settings:
     return settings.model_copy(update={"sources": sandbox_sources(nowhere, "none"), "domains": SANDBOX_DOMAINS})
 
 
-def sandbox_sources(urls: Mapping[str, str], token: str) -> dict[str, SourceSettings]:
-    """The three servers of the sandbox as sources that speak our own contract, each with the ports it has."""
+def sandbox_sources(urls: Mapping[str, str], token: str, secret: str | None = None) -> dict[str, SourceSettings]:
+    """The three servers of the sandbox as sources that speak our own contract, each with the ports it has, and with
+    webhooks if there is a secret for them."""
     from app.sandbox.reads import PORTS
 
     credentials = {"token": SecretStr(token)}
@@ -154,6 +162,7 @@ def sandbox_sources(urls: Mapping[str, str], token: str) -> dict[str, SourceSett
             credentials=credentials,
             concurrency=64,
             options={"serves": list(PORTS[name])},
+            webhooks=WebhookSettings(secrets=(SecretStr(secret),)) if secret else None,
         )
         for name, url in urls.items()
     }

@@ -91,14 +91,14 @@ class Log:
 
 
 @pytest.fixture
-async def events() -> AsyncIterator[Log]:
+def events() -> Log:
     return Log()
 
 
 @pytest.fixture
 async def karrio(events: Log) -> AsyncIterator[GraphQLUpstream]:
     enable = {"data": {"update_webhook": {"webhook": {"id": "w", "disabled": False}}}}
-    answers = {"ByKeys": by_keys, "Events": lambda *a: events.answer(*a), "Enable": lambda *_: enable}
+    answers = {"ByKeys": by_keys, "Events": events.answer, "Enable": lambda *_: enable}
     async with graphql_upstream({**answers, "*": lambda *_: {"data": {"token": {"created": "x"}}}}) as upstream:
         yield upstream
 

@@ -17,8 +17,16 @@ def main() -> None:
     parser.add_argument("--token", default=DEFAULT_TOKEN, help="the bearer token to ask for")
     parser.add_argument("--today", type=date.fromisoformat, help="the day it is (for tests); else the real one")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
+    parser.add_argument("--tell", nargs=2, metavar=("URL", "SECRET"), help="send webhooks to URL/erp and so on")
     options = parser.parse_args()
-    serve(options.data_dir, options.ports, token=options.token, today=options.today, with_parent=options.with_parent)
+    serve(
+        options.data_dir,
+        options.ports,
+        token=options.token,
+        today=options.today,
+        with_parent=options.with_parent,
+        tell=options.tell and tuple(options.tell),
+    )
 
 
 if __name__ == "__main__":

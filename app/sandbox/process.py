@@ -21,6 +21,7 @@ import msgspec
 import uvicorn
 
 from app.sandbox.build import SYSTEMS, build, is_built
+from app.sandbox.hooks import Hook
 from app.sandbox.server import create_app
 from app.sandbox.store import Store
 
@@ -75,12 +76,19 @@ class Sandbox:
 
 
 def start_sandbox(
-    data_dir: Path | str, ports: Sequence[int] = (0, 0, 0), *, token: str = DEFAULT_TOKEN, today: date | None = None
+    data_dir: Path | str,
+    ports: Sequence[int] = (0, 0, 0),
+    *,
+    token: str = DEFAULT_TOKEN,
+    today: date | None = None,
+    tell: tuple[str, str] | None = None,
 ) -> Sandbox:
     """Start the three servers in a process of their own and wait until they answer; port 0 takes a free one.
-    The process ends with `stop()`, or with the calling process whatever happens to that."""
+    `tell` is an address below which each system's webhooks are taken, and their secret. The process ends with
+    `stop()`, or with the calling process whatever happens to that."""
     command = [sys.executable, "-m", "app.sandbox", "--data-dir", str(data_dir), "--token", token, "--with-parent",
-               "--ports", *map(str, ports), *(["--today", today.isoformat()] if today else [])]  # fmt: skip
+               "--ports", *map(str, ports), *(["--today", today.isoformat()] if today else []),
+               *(["--tell", *tell] if tell else [])]  # fmt: skip
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
     )
@@ -93,7 +101,15 @@ def start_sandbox(
     return Sandbox(ready.erp, ready.commerce, ready.logistics, ready.token, Path(data_dir), process)
 
 
-def serve(data_dir: Path, ports: Sequence[int], *, token: str, today: date | None, with_parent: bool) -> None:
+def serve(
+    data_dir: Path,
+    ports: Sequence[int],
+    *,
+    token: str,
+    today: date | None,
+    with_parent: bool,
+    tell: tuple[str, str] | None = None,
+) -> None:
     """Build the data if it is not there, serve until a signal (or the parent's end), and say so when ready."""
     sockets = [listen(port) for port in ports]
     if not is_built(data_dir):
@@ -102,7 +118,7 @@ def serve(data_dir: Path, ports: Sequence[int], *, token: str, today: date | Non
         gc.enable()
     stores = [Store(data_dir / f"{name}.db", today) for name in SYSTEMS]
     try:
-        asyncio.run(_serve(sockets, stores, token, with_parent))
+        asyncio.run(_serve(sockets, stores, token, with_parent, tell))
     finally:
         for store in stores:
             store.close()
@@ -131,11 +147,21 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(sockets: list[socket.socket], stores: list[Store], token: str, with_parent: bool) -> None:
+async def _serve(
+    sockets: list[socket.socket],
+    stores: list[Store],
+    token: str,
+    with_parent: bool,
+    tell: tuple[str, str] | None,
+) -> None:
+    apps = {name: create_app(name, store, token) for name, store in zip(SYSTEMS, stores, strict=True)}
+    if tell is not None:
+        for name, app in apps.items():
+            await app.state.system.hooks.set(Hook(url=f"{tell[0]}/{name}", secrets=(tell[1],)))
     servers = [
-        _Server(uvicorn.Config(create_app(name, store, token), lifespan="off", log_level="warning", access_log=False,
+        _Server(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False,
                                server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1))
-        for name, store in zip(SYSTEMS, stores, strict=True)
+        for app in apps.values()
     ]  # fmt: skip
 
     def stop() -> None:

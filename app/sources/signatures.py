@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import secrets
 from collections.abc import Iterable
 
 ID = "webhook-id"
@@ -33,6 +34,11 @@ def secret_bytes(text: str) -> bytes:
     if not SHORTEST <= len(key) <= LONGEST:
         raise ValueError(f"should be {PREFIX} and the base64 form of {SHORTEST} to {LONGEST} random bytes")
     return key
+
+
+def new_secret() -> str:
+    """A secret that nobody has."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def signature(key: bytes, id: str, timestamp: int, body: bytes) -> str:
