@@ -111,3 +111,17 @@ async def test_client_that_loses_its_connection_goes_on_where_it_was(graph: Grap
             await running.wait()
     assert seen == expected
     assert rest == b""
+
+
+@pytest.mark.parametrize("client", ["graphql-ws", "graphql-sse"])
+async def test_client_learns_what_is_wrong_with_its_subscription(graph: Graph, client: str) -> None:
+    url = f"{str(graph.client.base_url).rstrip('/')}/graphql"
+    running = await asyncio.create_subprocess_exec(
+        *("node", "follow.mjs", client, url, BUYER["authorization"], "nothing", "1"),
+        cwd=node_folder(),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert running.stdout
+    async with asyncio.timeout(3 * PATIENCE):
+        assert await running.stdout.read() == b"INVALID_CURSOR\n"
+        assert await running.wait() == 1

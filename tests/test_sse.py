@@ -68,12 +68,30 @@ async def test_subscription_streams_to_who_names_both():
     assert response.content.count(b"event: next\n") == 1
 
 
-async def test_refused_document_is_a_stream_of_one_answer_with_its_status():
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("subscription { nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription {", "GRAPHQL_PARSE_FAILED"),
+        ("subscription A { ticks { number } } subscription B { ticks { number } }", "BAD_REQUEST"),
+    ],
+)
+async def test_wrong_operation_is_told_by_an_event(query: str, code: str):
+    """Validation steps that run before execution of the GraphQL operation MUST report errors through an accepted SSE
+    connection by emitting `next` events that contain the errors in the data field."""
     async with serving(small_graph()) as url:
-        response = await ask(url, "subscription { nothing }")
-    assert response.status_code == 400
-    assert b'"code":"GRAPHQL_VALIDATION_FAILED"' in response.content
+        response = await ask(url, query)
+    assert response.status_code == 200
+    assert response.content.startswith(b':\n\nevent: next\ndata: {"errors":[')
+    assert f'"code":"{code}"'.encode() in response.content
     assert response.content.endswith(b"event: complete\ndata: \n\n")
+
+
+async def test_request_that_is_none_is_refused_as_any_other():
+    async with serving(small_graph()) as url, httpx.AsyncClient(headers=STREAM) as client:
+        response = await client.post(f"{url}/graphql", json=[])
+    assert response.status_code == 400
+    assert response.headers["content-type"].startswith("application/json")
 
 
 async def test_wrong_argument_of_a_subscription_is_told_in_the_stream():

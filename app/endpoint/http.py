@@ -124,13 +124,15 @@ class GraphQLEndpoint:
         try:
             if not accepted.stream:
                 raise NotAcceptable("A subscription is a stream: accept text/event-stream, or use a WebSocket.")
-            status = answer.status if isinstance(answer, Answer) and "data" not in answer.body else 200
+            refused = answer.status if isinstance(answer, Answer) and "data" not in answer.body else 200
+            # What is wrong with an operation is told by an event: a client of events does not read the body of a 400.
+            status = 200 if refused == 400 else refused
             with Presence(receive), open_stream("sse"):
                 await send_events(
                     answers, send, status, [*HEADERS[EVENTS], (b"cache-control", b"no-store"), *_ids(request)]
                 )
-            outcome = "ok" if status == 200 else "failed"
-            finished(self._accounting, request, Answer(status, {}), outcome, started)
+            outcome = "ok" if refused == 200 else "failed"
+            finished(self._accounting, request, Answer(refused, {}), outcome, started)
         finally:
             await answers.aclose()
 

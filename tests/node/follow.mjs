@@ -1,4 +1,5 @@
-// Follows shipments by other people's clients, over lost connections. Prints each cursor as a line; ends after COUNT.
+// Follows shipments by other people's clients, over lost connections. Prints each cursor as a line; ends after COUNT, or
+// with the code of a refusal.
 //   node follow.mjs graphql-ws|graphql-sse|apollo|urql|urql-fetch|relay URL AUTHORIZATION AFTER COUNT
 import { ApolloClient, InMemoryCache, gql } from "@apollo/client";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
@@ -74,14 +75,20 @@ let seen = 0;
 
 function follow() {
   let over = false;
-  const again = () => {
+  const refused = (errors) => {
+    console.log(errors[0].extensions.code);
+    process.exit(1);
+  };
+  const again = (problem) => {
+    if (Array.isArray(problem)) refused(problem);
     if (!over) setTimeout(follow, 50);
     over = true;
   };
   open(
     { after },
     {
-      next: ({ data }) => {
+      next: ({ data, errors }) => {
+        if (errors) refused(errors);
         if (over || !data) return;
         after = data.shipmentUpdates.cursor;
         console.log(after);
