@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -193,3 +194,14 @@ async def served_socket(heartbeat: float) -> AsyncIterator[tuple[asyncio.StreamR
         await reader.readuntil(b"\r\n\r\n")
         yield reader, writer
         writer.close()
+
+
+@pytest.mark.timeout(120)
+async def test_subscriber_that_waits_costs_little_memory() -> None:
+    """40 kB at most, of everything that a worker holds for a socket with a subscription."""
+    command = [sys.executable, "-m", "bench.subscribers", "--sockets", "1000", "--must", "40"]
+    running = await asyncio.create_subprocess_exec(
+        *command, cwd=Path(__file__).resolve().parents[1], stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await running.communicate()
+    assert running.returncode == 0, printed.decode()

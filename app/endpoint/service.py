@@ -318,7 +318,9 @@ class Service:
         """The answer for one event: run for this caller, or shared with others who are sent it. Who runs it pays."""
         run = partial(self._run_event, operation, who, event, opening, admitted)
         kept = getattr(event, "shared", None)
-        return await (run() if kept is None else shared(kept, sharing_key(operation, who), run))
+        if kept is None:
+            return await run()
+        return await shared(kept, (event.cursor, sharing_key(operation, who)), run)
 
     async def _run_event(
         self, operation: Operation, who: Principal, event: Any, opening: RequestScope, admitted: Admitted

@@ -51,7 +51,7 @@ class Change:
     @property
     def shared(self) -> dict[Hashable, Any]:
         """What was made of it for others."""
-        return self.entry.shared
+        return self.entry.thing.shared
 
     def concerns(self, who: Principal) -> bool:
         """Whether it exists for the caller as it is now."""

@@ -40,16 +40,25 @@ Place = tuple[ChangeKind, str, str]
 """A place of the index: a kind, what is named, and its name."""
 
 
+class Thing:
+    """Something that updates are about. `shared` holds what was read of it for one subscriber and serves others, until
+    it changes again."""
+
+    __slots__ = ("__weakref__", "shared")
+
+    def __init__(self) -> None:
+        self.shared: dict[Hashable, Any] = {}
+
+
 class Entry:
-    """An update in its place: the same object for all of this worker's subscribers. `shared` holds what was made of it
-    for one of them and serves others."""
+    """An update in its place, of a thing that all entries of this worker have in common."""
 
-    __slots__ = ("__weakref__", "cursor", "shared", "update")
+    __slots__ = ("cursor", "thing", "update")
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: Recorded, thing: Thing) -> None:
         self.cursor = recorded.cursor
         self.update = recorded.update
-        self.shared: dict[Hashable, Any] = {}
+        self.thing = thing
 
 
 class Gap:
@@ -223,7 +232,7 @@ class Feed:
         self._most_recent = recent
         self._recent: deque[Entry] = deque()
         self._numbers: dict[str, int] = {}
-        self._known: WeakValueDictionary[str, Entry] = WeakValueDictionary()
+        self._things: WeakValueDictionary[str, Thing] = WeakValueDictionary()
         self._read = 0
         self._cursor: str | None = None
         self._turn: asyncio.Future[None] | None = None
@@ -342,13 +351,14 @@ class Feed:
             await self._log.wait(self._cursor, WAIT)
 
     def _entry(self, recorded: Recorded) -> Entry:
-        """The entry of an update, the same as long as somebody has it: those who come back together share it, too."""
-        known = self._known.get(recorded.cursor)
-        if known is None:
-            known = self._known[recorded.cursor] = Entry(recorded)
-        return known
+        name = recorded.update.node_id
+        thing = self._things.get(name)
+        if thing is None:
+            thing = self._things[name] = Thing()
+        return Entry(recorded, thing)
 
     def _hand_out(self, entry: Entry) -> None:
+        entry.thing.shared = {}  # What was read before this is old.
         self._read += 1
         self._recent.append(entry)
         self._numbers[entry.cursor] = self._read
