@@ -33,6 +33,7 @@ CURSORS = "subscription ($after: Cursor) { shipmentUpdates(after: $after) { curs
 LARGE = f"subscription {{ shipmentUpdates {{ {' '.join(f'c{number}: cursor' for number in range(99))} }} }}"
 """An event of some kilobytes."""
 
+ROOT = Path(__file__).resolve().parents[1]
 OPENING = (
     b"GET /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -200,8 +201,6 @@ async def served_socket(heartbeat: float) -> AsyncIterator[tuple[asyncio.StreamR
 async def test_subscriber_that_waits_costs_little_memory() -> None:
     """40 kB at most, of everything that a worker holds for a socket with a subscription."""
     command = [sys.executable, "-m", "bench.subscribers", "--sockets", "1000", "--must", "40"]
-    running = await asyncio.create_subprocess_exec(
-        *command, cwd=Path(__file__).resolve().parents[1], stdout=asyncio.subprocess.PIPE
-    )
+    running = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     printed, _ = await running.communicate()
     assert running.returncode == 0, printed.decode()
