@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from app.delivery.lanes import Item, Lane, Lanes, Step
+from app.delivery.notes import SAVE_EVERY, Notes
 from app.delivery.posting import Outcome
 from app.delivery.signing import message_id, signed
 from app.errors import StoreUnavailable
@@ -35,9 +35,6 @@ MOST_WAITING = 10_000
 """Deliveries that wait for an endpoint; then reading stops, and the log keeps the rest."""
 
 PAGE = 200
-SAVE_EVERY = 0.5
-"""Seconds between two notes of the place while deliveries go on."""
-
 PATIENCE = 1.0
 """Seconds until the log and the store are asked again that could not answer."""
 
@@ -92,12 +89,9 @@ class Courier:
         self._letters, self._events, self._store, self._poster = letters, events, store, poster
         self._settings, self._slots, self._clock = settings, slots, clock
         self._lanes = Lanes()
-        self._steps: deque[Step] = deque()
+        self._notes = Notes(endpoint, events, store)
         self._cursor = ""
-        self._unsaved: str | None = None
-        self._saved_at = self._swept_at = float("-inf")
-        self._to_keep: dict[str, Item] = {}
-        self._to_forget: list[str] = []
+        self._swept_at = float("-inf")
         self._running: dict[asyncio.Task[Outcome | None], Lane] = {}
         self._failures = 0
         self._not_before = clock()
@@ -151,7 +145,8 @@ class Courier:
                 self._tell(error)
                 await asyncio.sleep(PATIENCE)
             else:
-                self._unsaved = None if place else self._cursor
+                if place is None:
+                    self._notes.begin_at(self._cursor)
                 return
 
     def _tell(self, error: StoreUnavailable | NotNow) -> None:
@@ -162,10 +157,10 @@ class Courier:
         for task in [task for task in self._running if task.done()]:
             self._settle(self._running.pop(task), task)
         self._sweep()
-        await self._flush()
+        await self._notes.write()
         more = await self._read_on()
-        await self._flush()
-        await self._save(force=not self._running)
+        await self._notes.write()
+        await self._notes.save_place(force=not self._running)
         full = self._start()
         if not more:
             await self._wait(stopped, full=full)
@@ -176,8 +171,8 @@ class Courier:
         for task in [task for task in self._running if task.done()]:
             self._settle(self._running.pop(task), task)
         with suppress(StoreUnavailable):  # What is not noted comes again.
-            await self._flush()
-            await self._save(force=True)
+            await self._notes.write()
+            await self._notes.save_place(force=True)
 
     # Reading
 
@@ -196,24 +191,24 @@ class Courier:
             if is_wanted:
                 self._take(entry.cursor, update=entry.update)
             else:
-                self._steps.append(Step(entry.cursor, settled=True))
+                self._notes.read(Step(entry.cursor, settled=True))
         self._cursor = page.cursor
-        self._steps.append(Step(page.cursor, settled=True))
+        self._notes.read(Step(page.cursor, settled=True))
         if not page.entries:
             self._news = asyncio.create_task(self._events.wait(self._cursor, 60))
         return bool(page.entries)
 
     def _has_room(self) -> bool:
-        return sum(not step.settled for step in self._steps) < WINDOW and len(self._lanes) < MOST_WAITING
+        return self._notes.fresh < WINDOW and len(self._lanes) < MOST_WAITING
 
     def _take(self, cursor: str, update: Update | None = None, gap: Gap | None = None) -> None:
         now = self._clock()
         delivery = Delivery(endpoint=self.endpoint.id, cursor=cursor, update=update, gap=gap, first_at=now, next_at=now)
         step = Step(None if update is None else cursor)
         item = Item(delivery, kept=False, step=step)
-        self._steps.append(step)
+        self._notes.read(step)
         if self.down or self._lanes.lane(delivery).waits:
-            self._to_keep[cursor] = item
+            self._notes.keep(item)
         self._lanes.add(item)
 
     # Trying
@@ -267,12 +262,7 @@ class Courier:
 
     def _done(self, lane: Lane, item: Item) -> None:
         lane.items.popleft()
-        cursor = item.delivery.cursor
-        self._to_keep.pop(cursor, None)
-        if item.kept:
-            self._to_forget.append(cursor)
-        if item.step is not None:
-            item.step.settled = True
+        self._notes.done(item)
         self._lanes.schedule(lane)
 
     def _postpone(self, lane: Lane, item: Item, cause: str, at_least: float) -> None:
@@ -286,13 +276,13 @@ class Courier:
             return
         for waiting in lane.items:
             if waiting is item or not waiting.kept:
-                self._to_keep[waiting.delivery.cursor] = waiting
+                self._notes.keep(waiting)
         self._lanes.schedule(lane)
 
     def _bury(self, lane: Lane, item: Item, now: datetime) -> None:
         cause = item.delivery.cause or "the endpoint was down"
         item.delivery = replace(item.delivery, dead_at=now, cause=cause)
-        self._to_keep[item.delivery.cursor] = item
+        self._notes.keep(item)
         lane.items.popleft()
         self._lanes.schedule(lane)
         delivered(self.endpoint.client, "dead", None)
@@ -319,35 +309,6 @@ class Courier:
     def _lag(self, delivery: Delivery) -> float | None:
         return delivery.update and (self._clock() - delivery.update.recorded_at).total_seconds()
 
-    # Noting
-
-    async def _flush(self) -> None:
-        """Write down what is to be kept, and what need not be any more."""
-        if self._to_keep:
-            items = list(self._to_keep.values())
-            await self._store.keep([item.delivery for item in items])
-            for item in items:
-                if self._to_keep.get(item.delivery.cursor) is item:
-                    del self._to_keep[item.delivery.cursor]
-                item.kept = True
-                if item.step is not None:
-                    item.step.settled = True
-        if self._to_forget:
-            forgotten, self._to_forget = self._to_forget, []
-            try:
-                await self._store.done(self.endpoint.id, forgotten)
-            except StoreUnavailable:
-                self._to_forget += forgotten
-                raise
-
-    async def _save(self, *, force: bool) -> None:
-        while self._steps and self._steps[0].settled:
-            self._unsaved = self._steps.popleft().cursor or self._unsaved
-        now = asyncio.get_running_loop().time()
-        if self._unsaved is not None and (force or now - self._saved_at >= SAVE_EVERY):
-            await self._events.keep_place(self.endpoint.place, self._unsaved)
-            self._unsaved, self._saved_at = None, now
-
     async def _wait(self, stopped: asyncio.Task[bool], *, full: bool) -> None:
         """Until something has ended, has come, or is due."""
         now, due = self._clock(), None
@@ -356,7 +317,7 @@ class Courier:
         elif not full:
             due = self._lanes.due()
         seconds = SWEEP if due is None else min(max((due - now).total_seconds(), 0.0), SWEEP)
-        if self._unsaved is not None:
+        if self._notes.unsaved:
             seconds = min(seconds, SAVE_EVERY)
         awaited: list[asyncio.Task[Any]] = [stopped, *self._running]
         if self._news is not None and self._has_room():
