@@ -14,6 +14,7 @@ import orjson
 import typer
 
 from app.auth.principal import Role
+from app.cli_tables import print_table
 from app.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -124,9 +125,7 @@ def list_documents(
         (one.client, one.version, one.state, str(one.retires or ""), str(one.cost or ""), one.name, one.contact, one.id)
         for one in kept
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(rows)
 
 
 @documents.command()

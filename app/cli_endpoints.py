@@ -15,6 +15,7 @@ import orjson
 import typer
 
 from app.auth.principal import UNRESTRICTED, Role
+from app.cli_tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -340,14 +341,9 @@ def _print(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, json: bool
     if json:
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return
-    cells = [[name.upper() for name in columns]]
-    cells += [[_cell(row[name]) for name in columns] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    head = [name.upper() for name in columns]
+    print_table([head, *([_cell(row[name]) for name in columns] for row in rows)])
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return "" if value is None else str(value)
+def _cell(value: Any) -> object:
+    return ",".join(map(str, value)) if isinstance(value, list) else value

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import orjson
 import typer
 
+from app.cli_tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -48,9 +49,8 @@ def list_events(
     if lost:
         print(f"Updates after that cursor are gone: {lost}. These are the oldest that are kept.")
     columns = ("recordedAt", "kind", "source", "key", "status", "customer")
-    _print_table(
-        (*columns, "cursor"), [(*(one["update"].get(name) for name in columns), one["cursor"]) for one in entries]
-    )
+    rows = [(*(one["update"].get(name) for name in columns), one["cursor"]) for one in entries]
+    print_table([_head(*columns, "cursor"), *rows])
 
 
 @events.command()
@@ -69,7 +69,7 @@ def dead(most: Most = 100, config: Config = None, data_dir: DataDir = None, json
         (one["place"], one["at"], *(one["notice"].get(name) for name in columns), one["attempts"], one["cause"])
         for one in entries
     ]
-    _print_table(("place", "at", *columns, "attempts", "cause"), rows)
+    print_table([_head("place", "at", *columns, "attempts", "cause"), *rows])
 
 
 @events.command()
@@ -123,8 +123,5 @@ def _print_json(value: Any) -> None:
     print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
-def _print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    table = [[name.upper() for name in head], *([str("" if cell is None else cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def _head(*names: str) -> tuple[str, ...]:
+    return tuple(name.upper() for name in names)

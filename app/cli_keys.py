@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from app.auth.principal import UNRESTRICTED, Role
+from app.cli_tables import print_table
 from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -75,9 +76,7 @@ def list_keys(
     chosen = [record for record in records if client in {None, record.client}]
     rows = [("KEY", "CLIENT", "ROLE", "CUSTOMERS", "STATE", "CREATED", "EXPIRES", "LAST USED")]
     rows += [_row(record, time.time()) for record in chosen]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(rows)
 
 
 @keys.command()
