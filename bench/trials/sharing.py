@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import httpx
 from pydantic import SecretStr
 
 from app.settings import RedisSettings
-from app.sources.cache.shared import TIMEOUT, SharedStore
+from app.sources.cache.shared import SharedStore
 from app.sources.stores.redis_store import connect
 from bench.candidates import OURS, Candidate, settings_of
 from bench.gateway import Gateway
@@ -45,6 +46,7 @@ async def sharing(rounds: int, views: int) -> dict[str, Any]:
         flight = await single_flight(over, client)
         async with over.gateway.client() as another:  # without a thousand connections that nobody uses
             heard = await invalidation(over, another, rounds)
+    print(flight, heard, file=sys.stderr)
     without = await _views(views, cache=False)
     kept = await _views(views, cache=True)
     return {
@@ -71,7 +73,7 @@ async def single_flight(over: World, client: httpx.AsyncClient, requests: int = 
 
 async def invalidation(over: World, client: httpx.AsyncClient, rounds: int) -> dict[str, Any]:
     """How long after a change was told any worker still answers from before it."""
-    redis = connect(RedisSettings(url=SecretStr(over.valkey)), timeout=TIMEOUT)
+    redis = connect(RedisSettings(url=SecretStr(over.valkey)), timeout=1.0)
     spawned: list[asyncio.Task[Any]] = []
     store = SharedStore(redis, lambda work: spawned.append(asyncio.create_task(work)))
     headers, windows = headers_of("CUST-0001"), []
@@ -140,7 +142,7 @@ async def _asked(over: World, client: httpx.AsyncClient, reads: Sequence[Read], 
 
     await asyncio.gather(*(one(reads[place % len(reads)]) for place in range(views)))
     after = await _looked_up(client)
-    looked = {result: after[result] - before[result] for result in after}
+    looked = Counter({result: after[result] - before[result] for result in after})
     total = sum(looked.values())
     made = {name: between.requests - calls[name] for name, between in over.between.items()}
     return {
