@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from app.auth.principal import Role
 from app.settings import RedisSettings
 from app.sources.cache.shared import SharedStore
 from app.sources.stores.redis_store import connect
@@ -26,6 +27,7 @@ from bench.session import session
 from bench.trials.judge import judge
 from bench.trials.reads import Read, ask, body_of, headers_of
 from bench.trials.world import World, world
+from tests.gateway import signed
 
 SKU = "SKU-0001"
 AGE = body_of("query Age($sku: String!) { item(by: {sku: $sku}) { sku freshness { asOf cached } } }", {"sku": SKU})
@@ -40,7 +42,7 @@ PROMISED = 0.1
 async def sharing(rounds: int, views: int) -> dict[str, Any]:
     """All figures."""
     async with (
-        world(workers=WORKERS, timeout=PATIENCE, server={"request_timeout": PATIENCE}) as over,
+        world(workers=WORKERS, poll=0, timeout=PATIENCE, server={"request_timeout": PATIENCE}) as over,
         over.gateway.client() as client,
     ):
         flight = await single_flight(over, client)
@@ -112,7 +114,7 @@ async def _last_stale(client: httpx.AsyncClient, headers: dict[str, str], change
 
 async def _served(client: httpx.AsyncClient) -> Counter[str]:
     """Operations that each worker answered."""
-    text = (await client.get("/metrics")).text
+    text = (await client.get("/metrics", headers=signed(Role.OPERATIONS))).text
     found: Counter[str] = Counter()
     for worker, count in re.findall(r'tradegraph_requests_total{worker="(\d+)"[^}]*} (\S+)', text):
         found[worker] += int(float(count))
@@ -122,7 +124,7 @@ async def _served(client: httpx.AsyncClient) -> Counter[str]:
 async def _views(views: int, *, cache: bool) -> dict[str, Any]:
     """Sales views of all customers in turn, twice: what they ask of the backends, and find in the cache."""
     async with (
-        world(cache=cache, timeout=PATIENCE, server={"request_timeout": PATIENCE}) as over,
+        world(cache=cache, poll=0, timeout=PATIENCE, server={"request_timeout": PATIENCE}) as over,
         over.gateway.client() as client,
     ):
         reads = [read for read in over.reads if read.name == "sales_view"]
@@ -155,7 +157,7 @@ async def _asked(over: World, client: httpx.AsyncClient, reads: Sequence[Read], 
 
 
 async def _looked_up(client: httpx.AsyncClient) -> Counter[str]:
-    text = (await client.get("/metrics")).text
+    text = (await client.get("/metrics", headers=signed(Role.OPERATIONS))).text
     found: Counter[str] = Counter()
     for result, count in re.findall(r'tradegraph_cache_reads_total{[^}]*result="(\w+)"[^}]*} (\S+)', text):
         found[result] += int(float(count))

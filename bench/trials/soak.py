@@ -64,6 +64,7 @@ class Soak:
             "p99_ms": round(1000 * ordered[int(len(ordered) * 0.99)], 1),
             "slowest_ms": round(1000 * ordered[-1], 1),
             "memory_mb": [round(before, 1), round(after, 1)],
+            "memory_over_time": [round(one[1]) for one in self.samples[:: max(len(self.samples) // 20, 1)]],
             "memory_drift": round(drift, 4),
             "descriptors": opened,
             "documents": dict(self.documents),

@@ -45,6 +45,7 @@ async def world(
     workers: int = 1,
     ask: Ask = true_reads,
     cache: bool = True,
+    poll: float = 5,
     timeout: float = TIMEOUT,
     server: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[World]:
@@ -66,7 +67,7 @@ async def world(
                 overlay={"timeout": timeout, "max_response_bytes": 2_000_000},
                 server={"workers": workers, "request_timeout": DEADLINE, **(server or {})},
                 redis={"url": redis.url},
-                cache={"enabled": cache, "store": "redis", "poll": 5},
+                cache={"enabled": cache, "store": "redis", "poll": poll},
                 budgets={"mode": "measure", "store": "redis"},
             )
         )
