@@ -2,6 +2,7 @@
 
 ./run bench                       everything: 3 documents, 3 loads, 2 delays; about an hour
 ./run bench --quick               under 3 minutes; fails where a ratio is a quarter worse than bench/baseline.json
+./run bench --events [--quick]     shipment updates: intake, delay, memory, recovery
 ./run bench transport | singly    the HTTP clients compared; what each setting of ours gains
 """
 
@@ -179,6 +180,11 @@ def main() -> int:
 
         del sys.argv[1]
         return transport()
+    if sys.argv[1:2] == ["--events"]:
+        from bench.events.figures import main as events
+
+        del sys.argv[1]
+        return events()
     if sys.argv[1:2] == ["singly"]:
         from bench.singly import main as singly
 

@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--live", action="store_true", help="talk to the three real systems instead of their recordings")
     group.addoption("--record", action="store_true", help="record the real systems anew into tests/upstreams/recorded")
     group.addoption("--differential", action="store_true", help="compare plans with graphql-core at length: an hour")
+    group.addoption("--events", action="store_true", help="account for 100,000 steps of shipments instead of 500")
     group.addoption("--security", action="store_true", help="run the attack tools of others instead of the tests")
     group.addoption("--security-seconds", default="300", help="how long schemathesis asks: 300")
     group.addoption("--graphql-cop", help="a checkout of graphql-cop, which is in no registry")
