@@ -35,7 +35,7 @@ class Intake:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Read and poll as long as this lasts."""
-        tasks = [asyncio.create_task(self._reader.run())]
+        tasks = [asyncio.create_task(self._reader.run()), asyncio.create_task(self._reader.stay())]
         tasks += [asyncio.create_task(poller.run()) for poller in self._pollers.values()]
         try:
             yield

@@ -23,7 +23,9 @@ from app.sources.intake.background import background
 from app.sources.intake.rereading import Found, Rereading
 from app.telemetry import log, metrics
 
-LEASE = 60.0
+LEASE, RENEW = 2.0, 0.5
+"""Seconds that a worker is believed to live after it last said so, and between two times that it says so."""
+
 STALE = 30.0
 """Seconds after which a notice that waited here is left to whoever takes it when its lease ends."""
 
@@ -58,18 +60,28 @@ class Reader:
         self._clock = clock
         self._waiting: defaultdict[Lane, list[tuple[float, Taken]]] = defaultdict(list)
         self._lanes: dict[Lane, asyncio.Task[None]] = {}
-        self._held = 0
+        self._mine: dict[str, Taken] = {}
         self._due = float("inf")
 
     async def run(self) -> None:
         """Take notices as they come."""
         while True:
             try:
-                if self._held >= HELD or not await self._take():
+                if len(self._mine) >= HELD or not await self._take():
                     await self._events.wait_notices(self._idle())
             except StoreUnavailable as error:
                 log.warning("notices_not_taken", detail=error.detail)
                 await asyncio.sleep(IDLE)
+
+    async def stay(self) -> None:
+        """Keep what was taken for as long as it is worked on."""
+        while True:
+            await asyncio.sleep(RENEW)
+            try:
+                if self._mine:
+                    await self._events.renew(list(self._mine.values()), LEASE)
+            except StoreUnavailable as error:
+                log.warning("leases_not_renewed", detail=error.detail)
 
     async def close(self) -> None:
         """Leave what is under way; its leases end."""
@@ -89,7 +101,7 @@ class Reader:
         for one in taken:
             lane = one.notice.source, one.notice.kind
             self._waiting[lane].append((now, one))
-            self._held += 1
+            self._mine[one.place] = one
             if lane not in self._lanes:
                 self._lanes[lane] = asyncio.create_task(self._drive(lane))
         return bool(taken)
@@ -106,7 +118,8 @@ class Reader:
                 except Exception as error:  # noqa: BLE001 - their leases end, and the lane goes on
                     log.error("notices_not_recorded", source=lane[0], error=repr(error))
                 finally:
-                    self._held -= len(waiting)
+                    for _, one in waiting:
+                        self._mine.pop(one.place, None)
         finally:
             del self._lanes[lane]
 
