@@ -170,7 +170,8 @@ async def first_by_socket(graph: Graph, log: Log, who: Mapping[str, str], query:
 
 async def first_by_events(graph: Graph, log: Log, who: Mapping[str, str], query: str, after: str) -> Any:
     """The first answer of a stream, by server-sent events. Stock changes until it has come."""
-    async with events_of(graph, who, query, **_given(query, after)) as events, happening(log, stock_of("SKU-0001")):
+    given: dict[str, Any] = _given(query, after)
+    async with events_of(graph, who, query, **given) as events, happening(log, stock_of("SKU-0001")):
         return (await events.next())["data"]
 
 

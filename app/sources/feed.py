@@ -51,14 +51,14 @@ class Thing:
 
 
 class Entry:
-    """An update in its place, of a thing that all entries of this worker have in common."""
+    """An update in its place. Entries of the same thing have it in common, where several may be told of it."""
 
     __slots__ = ("cursor", "thing", "update")
 
-    def __init__(self, recorded: Recorded, thing: Thing) -> None:
+    def __init__(self, recorded: Recorded, thing: Thing | None = None) -> None:
         self.cursor = recorded.cursor
         self.update = recorded.update
-        self.thing = thing
+        self.thing = thing or Thing()
 
 
 class Gap:
