@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from tests.accessibility import barriers
 from tests.browser import Page, browsing
 from tests.consumers import VARIABLES
 from tests.gateway import BUYER, REP, Graph, document, gateway, signed
+from tests.processes import serve, served
 
 OPERATIONS, ADMIN = signed(Role.OPERATIONS), signed(Role.ADMIN)
 QUICK: dict[str, dict[str, Any]] = {"logistics": {"breaker": {"open_for": 0.5, "open_most": 0.5}}}
@@ -185,6 +188,19 @@ async def test_looking_costs_nobody_anything(watched: Graph):
     assert after["worker"]["requests"] == before["worker"]["requests"]
     assert after["clients"] == []
     assert await watched.requests() == asked
+
+
+async def test_page_hears_of_every_worker(dated_sandbox: Sandbox, tmp_path: Path):
+    """A connection leads to one of them, and no answer keeps its connection."""
+    environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 2})
+    heard: dict[int, str] = {}
+    async with serve(environment) as running, running.client() as client, asyncio.timeout(30):
+        while len(heard) < 2:
+            answer = await client.get("/console/state", headers=OPERATIONS)
+            assert answer.headers["connection"] == "close"
+            worker = answer.json()["worker"]
+            heard[worker["number"]] = worker["id"]
+    assert len(set(heard.values())) == 2
 
 
 # What is seen
