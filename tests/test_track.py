@@ -15,7 +15,7 @@ from app.sandbox import Sandbox, start_sandbox
 from tests.accessibility import barriers
 from tests.browser import Page, browsing
 from tests.gateway import BUYER, TODAY, Graph, gateway, signed
-from tests.intake import folder_of
+from tests.intake import dock, folder_of
 from tests.processes import serve, served
 
 OPERATIONS = signed(Role.OPERATIONS)
@@ -111,6 +111,28 @@ async def test_steps_come_by_themselves_once_each_through_a_killed_gateway(
             assert await page.run(SEQUENCES) == list(range(count + 1, 0, -1))
             assert await page.run("document.querySelector('#status').innerText") == "Delivered"
         assert page.foreign() == []
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(120)
+async def test_steps_told_while_the_device_is_offline_are_not_missed(moving: Sandbox):
+    """They are in the log before the page is back: it has them only if it resumes after its cursor."""
+    offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    async with dock(moving) as there, browsing() as page:
+        url = str(there.graph.client.base_url).rstrip("/")
+        parcel = await parcel_of(url, there.logistics)
+        await there.tell_webhooks()
+        await opened(page, url, parcel.id)
+        await page.until(LIVE)
+        await parcel.reaches("DELIVERY_DELAYED")
+        await page.until(latest("DELIVERY_DELAYED"))
+        await page.call("Network.emulateNetworkConditions", offline=True, **offline)
+        await page.until("document.querySelector('#live').innerText.startsWith('Reconnecting')")
+        await parcel.reaches("OUT_FOR_DELIVERY")
+        await there.updates(2)
+        await page.call("Network.emulateNetworkConditions", offline=False, **offline)
+        await page.until(latest("OUT_FOR_DELIVERY"))
+        assert await page.run(SEQUENCES) == list(range(len(parcel.events) + 2, 0, -1))
 
 
 @pytest.fixture

@@ -80,13 +80,16 @@ export class Updates {
     this.tries = 0;
     this.wake = null;
     this.online = () => this.wake?.();
+    this.offline = () => this.connection?.abort(); // It would be noticed by its silence only.
     addEventListener('online', this.online);
+    addEventListener('offline', this.offline);
     this.run();
   }
 
   stop() {
     this.ended = true;
     removeEventListener('online', this.online);
+    removeEventListener('offline', this.offline);
     this.connection?.abort();
     this.wake?.();
   }
