@@ -14,7 +14,7 @@ from app.errors import RequestError, TradegraphError
 from app.execution.engine import Operation, Request, RequestRefused
 from app.sources.endpoints import Delivery, Endpoint
 from app.sources.events import Loss, Page, Recorded, Update
-from app.sources.feed import Entry, Gap, Interest, Item
+from app.sources.feed import Entry, Gap, Interest, Item, Thing
 
 LASTING = frozenset({"FORBIDDEN", "NOT_SUPPORTED", "INVALID_INPUT", "INVALID_ID", "INVALID_PAGE_SIZE"})
 """Codes of fields that will be as wrong the next time; of any other it is worth to wait."""
@@ -134,7 +134,7 @@ def _gap(start: str, end: str, reason: Loss) -> Gap:
 
 
 def _entry(update: Update, cursor: str) -> Entry:
-    return Entry(Recorded(cursor=cursor, update=update))
+    return Entry(Recorded(cursor=cursor, update=update), Thing())  # Shared with nobody: it is read when it is sent.
 
 
 def _about(delivery: Delivery) -> dict[str, Any]:
