@@ -175,7 +175,7 @@ async def first_by_events(graph: Graph, log: Log, who: Mapping[str, str], query:
         return (await events.next())["data"]
 
 
-def _given(query: str, after: str) -> dict[str, str]:
+def _given(query: str, after: str) -> dict[str, Any]:
     return {"after": after} if "$after" in query else {}
 
 

@@ -85,6 +85,7 @@ OBJECTS: dict[str, Pick] = {
     "LineInput": _line,
     "RefInput": _ref,
     "CustomerFilter": lambda rng: {"search": rng.choice(("", "CUST", "2", None))} if rng.random() < 0.8 else {},
+    "AuditFilter": lambda rng: rng.choice(({}, {"client": "app"}, {"code": None, "since": "2026-11-20T00:00:00Z"})),
     "ItemFilter": lambda rng: {"search": rng.choice(("", "A", "zz")), "category": None},
 }
 NAMED: dict[str, Pick] = {
@@ -101,6 +102,9 @@ NAMED: dict[str, Pick] = {
     "by": lambda rng: rng.choice((None, "2026-12-01", "2020-01-01")),
     "on": lambda rng: rng.choice((None, "2026-12-01")),
     "status": lambda rng: rng.choice((None, [], ["PROCESSING", "SHIPPED"])),
+    "since": lambda rng: rng.choice((None, "0", "5", "17", "900", "made up")),
+    "kinds": lambda rng: rng.choice((None, [], ["STOCK"], ["ORDER", "SHIPMENT"])),
+    "holding": lambda rng: rng.choice((None, [], [rng.choice(IDS), rng.choice(IDS)], [rng.choice(WRONG_IDS)])),
     "orderBy": lambda rng: rng.choice(("ORDERED_AT_DESC", "ORDERED_AT_ASC")),
 }
 

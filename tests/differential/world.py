@@ -31,9 +31,14 @@ from app.errors import (
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.sources import Sources
+from app.sources.audit import Entry, Kept, Wanted
 from app.sources.billing import Invoice, Return
+from app.sources.changes import ChangeKind
 from app.sources.common import Page, Slice
 from app.sources.customers import CreditStatus, Customer, CustomerQuery
+from app.sources.events import Loss, Recorded, Update
+from app.sources.events import Page as EventPage
+from app.sources.identity import node_id
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
 from app.sources.prices import ContractPrice, PriceRequest
@@ -355,6 +360,63 @@ class Billing(Port):
         return tuple(self.world.made(kind, (order, at), cls) for at in range(int(order[-1]) % 3))
 
 
+class Updates:
+    """What has changed: shipments and orders of both systems and stock, some of them gone. Cursors are numbers."""
+
+    def __init__(self) -> None:
+        things = [(ChangeKind.SHIPMENT, "Shipment", source, at) for source in ("erp", "carrier") for at in "0123"]
+        things += [(ChangeKind.ORDER, "Order", source, at) for source in ("erp", "erp2") for at in "0123"]
+        made = [
+            (kind, source, at, node_id(type_, source, at), CUSTOMERS[int(at)]) for kind, type_, source, at in things
+        ]
+        made += [(ChangeKind.STOCK, "erp", sku, node_id("Item", sku), None) for sku in (*SKUS, "GONE")]
+        self._entries = tuple(
+            Recorded(
+                cursor=str(number),
+                update=Update(
+                    kind=kind,
+                    source=source,
+                    key=key,
+                    node_id=id,
+                    recorded_at=NOW,
+                    customer=customer,
+                    was="CUST-1" if number % 5 == 0 else None,
+                    deleted=number % 7 == 0,
+                ),
+            )
+            for number, (kind, source, key, id, customer) in enumerate(made, 1)
+        )
+
+    async def end(self) -> str:
+        return str(len(self._entries))
+
+    async def read(self, after: str, most: int = 500) -> EventPage:
+        if not after.isdecimal():
+            raise InvalidCursor
+        if int(after) > len(self._entries):
+            return EventPage(entries=self._entries[:most], start=after, cursor=await self.end(), lost=Loss.OTHER_LOG)
+        found = self._entries[int(after) :][:most]
+        return EventPage(entries=found, start=after, cursor=found[-1].cursor if found else after)
+
+
+class Ledger:
+    """Who asked what, three times."""
+
+    def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
+        entries = [
+            Entry(
+                at=NOW.timestamp() + at,
+                request_id=f"r{at}",
+                client="app",
+                subject="b",
+                rows={"Item": at} if at else None,
+            )
+            for at in range(3)
+        ]
+        numbered = [Kept(at + 1, entry) for at, entry in enumerate(entries)]
+        return [one for one in reversed(numbered) if before is None or one.number < before][:most]
+
+
 def sources(world: World) -> Sources:
     """The ports of a world, routed and scoped as a gateway's are. Two systems are master, each for some customers."""
     names = ("erp", "erp2")
@@ -379,10 +441,13 @@ def sources(world: World) -> Sources:
         has_contents=True,
         third_party=frozenset({"3PL"}),
         connected={},
+        uncached={},
     )
 
 
 def context(world: World, who: Principal, selection: Mapping[str, frozenset[str]]) -> Context:
     """What one run carries."""
     rights = EVERYTHING if who is SEES_ALL else POLICY.rights(who.roles)
-    return Context(who, rights, sources(world), NOW, selection)
+    made = Context(who, rights, sources(world), NOW, selection)
+    made.events, made.ledger = Updates(), Ledger()
+    return made
