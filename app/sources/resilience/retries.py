@@ -12,7 +12,7 @@ from app.errors import SourceError, SourceThrottled, SourceUnavailable
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
-SAVED = 10.0
+SAVED = 5.0
 """So many repetitions may be saved up."""
 
 
