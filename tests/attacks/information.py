@@ -123,7 +123,7 @@ async def _(attacker: Attacker) -> None:
         "/",
         "/graphiql",
         "/playground",
-        "/console",
+        "/track/",
         "/ide",
         "/ide/",
         "/altair",
@@ -135,6 +135,9 @@ async def _(attacker: Attacker) -> None:
         assert (reply.status, reply.codes) == (404, ["NOT_FOUND"]), path
     reply = await attacker.send("GET", "/graphql", headers={"accept": "text/html"})
     assert "<html" not in reply.text.lower()
+    for path in ("/console/state", "/console/plan?document=sha256:0"):
+        for who, code in ((None, "UNAUTHENTICATED"), ("buyer", "FORBIDDEN"), ("partner", "FORBIDDEN")):
+            assert (await attacker.send("GET", path, headers=attacker.headers(who))).codes == [code]
 
 
 @attacks.attack("files left lying", "settings, the repository, data")

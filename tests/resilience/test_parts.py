@@ -88,11 +88,11 @@ def test_budget_is_a_tenth_of_the_calls():
     assert repeated == 100
 
 
-def test_budget_saves_ten_up_and_no_more():
+def test_budget_saves_five_up_and_no_more():
     budget = RetryBudget(0.1)
     for _ in range(10_000):
         budget.earn()
-    assert sum(budget.spend() for _ in range(100)) == 10
+    assert sum(budget.spend() for _ in range(100)) == 5
 
 
 # Latencies
