@@ -37,23 +37,21 @@ def tools() -> Path:
     """The folder with the programs; skips where they cannot be installed."""
     mark, wanted = VENV / "installed", f"{crc32(LOCK.read_bytes())} {VENV}"
     if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
-        uv = [sys.executable, "-m", "uv"]
-        install = [
-            "pip",
-            "install",
-            "-q",
-            "--python",
-            str(VENV / "bin" / "python"),
-            "--require-hashes",
-            "-r",
-            str(LOCK),
-        ]
-        for arguments in (["venv", "-q", "--clear", "--python", sys.executable, str(VENV)], install):
-            done = subprocess.run([*uv, *arguments], check=False, capture_output=True, text=True)
-            if done.returncode:
-                pytest.skip(f"the tools could not be installed: {done.stderr.strip()[-300:]}")
+        python = str(VENV / "bin" / "python")
+        _uv("venv", "-q", "--clear", "--python", sys.executable, str(VENV))
+        _uv("pip", "install", "-q", "--python", python, "--require-hashes", "-r", str(LOCK))
         mark.write_text(wanted, encoding="utf-8")
     return VENV / "bin"
+
+
+def _uv(*arguments: str) -> None:
+    """Run uv, a second time with the certificates that this machine trusts, as a proxy may have some of its own."""
+    for certificates in ([], ["--system-certs"]):
+        command = [sys.executable, "-m", "uv", *certificates, *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode == 0:
+            return
+    pytest.skip(f"the tools could not be installed: {' '.join(done.stderr.split())[-300:]}")
 
 
 @pytest.fixture(scope="session")
