@@ -239,15 +239,25 @@ def never_reading(port: int, authorization: str, variables: dict[str, Any]) -> I
     """A WebSocket that has subscribed and reads no more: the port that it comes from."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(5)
         client.connect(("127.0.0.1", port))
         client.sendall(UPGRADE)
-        said = b""
+        heard(client, b"\r\n\r\n")
         client.sendall(message({"type": "connection_init", "payload": {"authorization": authorization}}))
-        while b"connection_ack" not in said:
-            said += client.recv(4096)
+        heard(client, b"connection_ack")
         payload = {"query": DOCUMENT, "variables": variables}
         client.sendall(message({"id": "1", "type": "subscribe", "payload": payload}))
         yield client.getsockname()[1]
+
+
+def heard(client: socket.socket, sign: bytes) -> None:
+    """Read until something is said."""
+    said = b""
+    while sign not in said:
+        part = client.recv(4096)
+        if not part:
+            raise ConnectionError(f"the gateway hung up after {said[:100]!r}")
+        said += part
 
 
 def connected(port: int, others: Sequence[int]) -> int:

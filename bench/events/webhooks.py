@@ -40,14 +40,15 @@ class Sender:
     def __init__(self, port: Callable[[], int]) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._turn = asyncio.Lock()
         self.tries = 0
 
     async def tell(self, key: str, number: int) -> None:
-        """Until it is acknowledged."""
+        """Until it is acknowledged; one at a time."""
         while True:
             self.tries += 1
             with suppress(*LOST):
-                async with asyncio.timeout(5):
+                async with self._turn, asyncio.timeout(5):
                     if await self.send(request(self._port(), key, number)) // 100 == 2:
                         return
             await asyncio.sleep(PAUSE * random.random() * 2)
