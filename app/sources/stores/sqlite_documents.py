@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from app.errors import StoreUnavailable
 from app.sources.stores.documents import StoreChanged, StoredDocument
-
-T = TypeVar("T")
-
-WAIT = 2.0
-"""Seconds that a writer is waited for; readers wait for nobody, as the journal is a write-ahead log."""
+from app.sources.stores.sqlite_file import SQLiteFile, writing
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -35,60 +27,31 @@ FIND = (
 
 
 class SQLiteDocuments:
-    """The store over one connection, used by one thread at a time and never by the event loop's own."""
+    """The store over one file."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._file = SQLiteFile(file, TABLES)
 
     async def generation(self) -> int:
         """See `DocumentStore.generation`."""
-        return await self._do(_generation)
+        return await self._file.do(_generation)
 
     async def find(self, client: str, id: str) -> Sequence[StoredDocument]:
         """See `DocumentStore.find`."""
-        return await self._do(lambda sql: _read(sql.execute(FIND, (client, id))))
+        return await self._file.do(lambda sql: _read(sql.execute(FIND, (client, id))))
 
     async def all(self, client: str | None = None) -> Sequence[StoredDocument]:
         """See `DocumentStore.all`."""
         query = "SELECT body FROM documents WHERE ? IN (client, '') ORDER BY client, version, id"
-        return await self._do(lambda sql: _read(sql.execute(query, (client or "",))))
+        return await self._file.do(lambda sql: _read(sql.execute(query, (client or "",))))
 
     async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
         """See `DocumentStore.put`."""
-        await self._do(lambda sql: _write(sql, documents, since))
+        await self._file.do(lambda sql: _write(sql, documents, since))
 
     async def close(self) -> None:
         """See `DocumentStore.close`."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.to_thread(self._locked, work)
-
-    def _locked(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = _open(self._file)
-                return work(self._connection)
-            except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-                raise StoreUnavailable(detail=f"{self._file}: {error}") from error
-
-
-def _open(file: Path) -> sqlite3.Connection:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(file, timeout=WAIT, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT;")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+        await self._file.close()
 
 
 def _generation(sql: sqlite3.Connection) -> int:
@@ -100,8 +63,7 @@ def _read(rows: sqlite3.Cursor) -> list[StoredDocument]:
 
 
 def _write(sql: sqlite3.Connection, documents: Sequence[StoredDocument], since: int) -> None:
-    sql.execute("BEGIN IMMEDIATE")
-    try:
+    with writing(sql):
         if _generation(sql) != since:
             raise StoreChanged
         for one in documents:
@@ -111,7 +73,3 @@ def _write(sql: sqlite3.Connection, documents: Sequence[StoredDocument], since: 
             names = [(one.client, name, one.version, one.id) for name in dict.fromkeys(one.ids)]
             sql.executemany("INSERT INTO names VALUES (?, ?, ?, ?)", names)
         sql.execute("UPDATE generation SET number = number + 1")
-        sql.execute("COMMIT")
-    except BaseException:
-        sql.execute("ROLLBACK")
-        raise

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from app.errors import StoreUnavailable
 from app.sources.endpoints import Delivery, Endpoint, anew
 from app.sources.stores.documents import StoreChanged
-
-T = TypeVar("T")
-
-WAIT = 2.0
-"""Seconds that another process's writing is waited for."""
+from app.sources.stores.sqlite_file import SQLiteFile, writing
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS endpoints (id TEXT PRIMARY KEY, client TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
@@ -40,46 +30,46 @@ KEEP = (
 
 
 class SQLiteEndpoints:
-    """The store over one connection, used by one thread at a time and never by the event loop's own."""
+    """The store over one file."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._file = SQLiteFile(file, TABLES)
 
     async def generation(self) -> int:
         """See `EndpointStore.generation`."""
-        return await self._do(_generation)
+        return await self._file.do(_generation)
 
     async def all(self) -> Sequence[Endpoint]:
         """See `EndpointStore.all`."""
         query = "SELECT body FROM endpoints ORDER BY client, id"
-        return await self._do(lambda sql: [msgspec.json.decode(body, type=Endpoint) for (body,) in sql.execute(query)])
+        return await self._file.do(
+            lambda sql: [msgspec.json.decode(body, type=Endpoint) for (body,) in sql.execute(query)]
+        )
 
     async def put(self, endpoint: Endpoint, *, since: int) -> None:
         """See `EndpointStore.put`."""
 
         def put(sql: sqlite3.Connection) -> None:
-            with _writing(sql):
+            with writing(sql):
                 if _generation(sql) != since:
                     raise StoreChanged
                 row = (endpoint.id, endpoint.client, msgspec.json.encode(endpoint))
                 sql.execute("INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?)", row)
                 _move(sql)
 
-        await self._do(put)
+        await self._file.do(put)
 
     async def remove(self, id: str) -> bool:
         """See `EndpointStore.remove`."""
 
         def remove(sql: sqlite3.Connection) -> bool:
-            with _writing(sql):
+            with writing(sql):
                 found = sql.execute("DELETE FROM endpoints WHERE id = ?", (id,)).rowcount
                 sql.execute("DELETE FROM deliveries WHERE endpoint = ?", (id,))
                 _move(sql)
             return found > 0
 
-        return await self._do(remove)
+        return await self._file.do(remove)
 
     async def keep(self, deliveries: Sequence[Delivery]) -> None:
         """See `EndpointStore.keep`."""
@@ -89,25 +79,25 @@ class SQLiteEndpoints:
         ]
 
         def keep(sql: sqlite3.Connection) -> None:
-            with _writing(sql):
+            with writing(sql):
                 sql.executemany(KEEP, rows)
 
-        await self._do(keep)
+        await self._file.do(keep)
 
     async def done(self, endpoint: str, cursors: Sequence[str]) -> None:
         """See `EndpointStore.done`."""
 
         def done(sql: sqlite3.Connection) -> None:
-            with _writing(sql):
+            with writing(sql):
                 rows = [(endpoint, cursor) for cursor in cursors]
                 sql.executemany("DELETE FROM deliveries WHERE endpoint = ? AND cursor = ?", rows)
 
-        await self._do(done)
+        await self._file.do(done)
 
     async def waiting(self, endpoint: str) -> Sequence[Delivery]:
         """See `EndpointStore.waiting`."""
         query = "SELECT body FROM deliveries WHERE endpoint = ? AND dead_at IS NULL ORDER BY turn"
-        return await self._do(lambda sql: _read(sql.execute(query, (endpoint,))))
+        return await self._file.do(lambda sql: _read(sql.execute(query, (endpoint,))))
 
     async def dead(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
         """See `EndpointStore.dead`."""
@@ -115,14 +105,14 @@ class SQLiteEndpoints:
             "SELECT body FROM deliveries WHERE dead_at IS NOT NULL AND ? IN (endpoint, '') "
             "ORDER BY dead_at DESC, turn DESC LIMIT ?"
         )
-        return await self._do(lambda sql: _read(sql.execute(query, (endpoint or "", most))))
+        return await self._file.do(lambda sql: _read(sql.execute(query, (endpoint or "", most))))
 
     async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
         """See `EndpointStore.replay`."""
 
         def replay(sql: sqlite3.Connection) -> int:
             query = "SELECT body FROM deliveries WHERE endpoint = ? AND dead_at IS NOT NULL ORDER BY turn"
-            with _writing(sql):
+            with writing(sql):
                 dead = _read(sql.execute(query, (endpoint,)))
                 again = [one for one in dead if cursors is None or one.cursor in cursors]
                 rows = [(one.endpoint, one.cursor, None, msgspec.json.encode(anew(one, now))) for one in again]
@@ -130,61 +120,20 @@ class SQLiteEndpoints:
                 _move(sql)
             return len(again)
 
-        return await self._do(replay)
+        return await self._file.do(replay)
 
     async def trim(self, before: datetime) -> int:
         """See `EndpointStore.trim`."""
 
         def trim(sql: sqlite3.Connection) -> int:
-            with _writing(sql):
+            with writing(sql):
                 return sql.execute("DELETE FROM deliveries WHERE dead_at < ?", (before.timestamp(),)).rowcount
 
-        return await self._do(trim)
+        return await self._file.do(trim)
 
     async def close(self) -> None:
         """See `EndpointStore.close`."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.to_thread(self._locked, work)
-
-    def _locked(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock:
-            try:
-                if self._connection is None:
-                    self._connection = _open(self._file)
-                return work(self._connection)
-            except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-                raise StoreUnavailable(detail=f"{self._file}: {error}") from error
-
-
-def _open(file: Path) -> sqlite3.Connection:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # SQLite gives the files beside it the same mode.
-    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(file, timeout=WAIT, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} COMMIT;")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-@contextmanager
-def _writing(sql: sqlite3.Connection) -> Iterator[None]:
-    sql.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        sql.execute("ROLLBACK")
-        raise
-    sql.execute("COMMIT")
+        await self._file.close()
 
 
 def _generation(sql: sqlite3.Connection) -> int:
