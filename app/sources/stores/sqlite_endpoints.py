@@ -136,6 +136,11 @@ class SQLiteEndpoints:
         await self._file.close()
 
 
+def _endpoints(sql: sqlite3.Connection) -> list[Endpoint]:
+    rows = sql.execute("SELECT body FROM endpoints ORDER BY client, id")
+    return [msgspec.json.decode(body, type=Endpoint) for (body,) in rows]
+
+
 def _generation(sql: sqlite3.Connection) -> int:
     return sql.execute("SELECT number FROM generation").fetchone()[0]
 
