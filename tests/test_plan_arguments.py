@@ -47,6 +47,17 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "Query.item": [{"by": one} for one in ITEMS],
     "Query.itemsBySku": [{"skus": ["a", "b"]}, {"skus": "a"}],
     "Query.items": [{"first": 5, "filter": {"search": "a", "category": None}}],
+    "Query.auditEvents": [
+        {"first": 1},
+        {"first": 1, "after": None, "filter": {}},
+        {"first": 1, "filter": {"client": "a", "code": None, "since": "2026-11-20T00:00:00Z"}},
+    ],
+    "Query.changes": [
+        {"first": 1},
+        {"first": 1, "since": None, "kinds": None, "holding": None},
+        {"first": 1, "since": "c", "kinds": ["ORDER", "STOCK"], "holding": ["a", "b"]},
+        {"first": 1, "kinds": "SHIPMENT", "holding": "a"},
+    ],
     "Query.order": [{"by": one} for one in ORDERS],
     "Query.shipment": [{"by": {"trackingNumber": "T"}}, {"by": {"ref": REF}}, {"by": {"id": "x"}}],
     "Query.priceAndAvailability": [{"customer": CUSTOMERS[0], "lines": one} for one in LINES],
@@ -111,7 +122,7 @@ def literal(value: Any, place: str = "") -> str:
         return "[" + ", ".join(literal(part, place) for part in value) + "]"
     if value is None:
         return "null"
-    return str(value) if isinstance(value, int) or place in {"status", "orderBy"} else f'"{value}"'
+    return str(value) if isinstance(value, int) or place in {"status", "orderBy", "kinds"} else f'"{value}"'
 
 
 def strawberrys(edge: Edge, values: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ READS: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("ContractPrice", "net"): ((ContractPrice, "quantity"), (ContractPrice, "price_unit")),
     ("Customer", "class"): ((Customer, "customer_class"),),
     ("Item", "contractPrice"): ((Item, "uoms"),),
-    ("Order", "conflicts"): ((Order, "updated_at"),),
+    ("Order", "conflicts"): ((Order, "raw_status"), (Order, "updated_at")),
     ("Order", "statusBySource"): ((Order, "raw_status"), (Order, "updated_at")),
     ("Order", "total"): ((Order, "totals"),),
     ("OrderLine", "requestedItem"): ((OrderLine, "requested_sku"),),
