@@ -102,7 +102,7 @@ async def test_without_a_signature_it_is_unauthorized(docked: Dock, missing: str
     "changed",
     [
         {"webhook-id": "msg_2"},
-        {"webhook-timestamp": str(int(time.time()) + 1)},
+        {"webhook-timestamp": "a second later"},
         {"webhook-timestamp": "soon"},
         {"webhook-timestamp": "٣"},
         {"webhook-timestamp": "-1"},
@@ -116,6 +116,8 @@ async def test_without_a_signature_it_is_unauthorized(docked: Dock, missing: str
 async def test_a_forged_one_is_refused(docked: Dock, changed: dict[str, str]):
     raw, now = b'{"events":[]}', int(time.time())
     headers: dict[str, str] = signed_headers([secret_bytes(SECRET)], "msg_1", now, raw) | changed
+    if headers["webhook-timestamp"] == "a second later":
+        headers["webhook-timestamp"] = str(now + 1)
     wire = {name.encode(): value.encode() for name, value in headers.items()}
     wire[b"content-type"] = b"application/json"
     answer = await docked.graph.client.post("/webhooks/logistics", content=raw, headers=wire)
