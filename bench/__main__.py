@@ -13,7 +13,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +101,11 @@ def run(given: argparse.Namespace) -> int:
                 running.delay(delay / 1000)
             print(f"{time.monotonic() - started:6.0f} s  {case}", file=sys.stderr)
             rows += measure(running, case, given.rounds, given.seconds)
-        if given.quick and not given.save_baseline and behind(rows):
-            print("A ratio fell behind: measured once more, and the better of the two counts.", file=sys.stderr)
+        if given.quick and (given.save_baseline or behind(rows)):
+            which = "worse" if given.save_baseline else "better"
+            print(f"Measured once more: of each two ratios the {which} counts.", file=sys.stderr)
             again = [row for case in cases(given) for row in measure(running, case, given.rounds, given.seconds)]
-            rows = better(rows, again)
+            rows = one_of_each(rows, again, min if given.save_baseline else max)
         if OURS in running.started and not given.quick:
             running.delay(0)
             scale = running.growth(OURS)
@@ -136,10 +137,10 @@ def behind(rows: Sequence[Row], file: Path = BASELINE) -> list[str]:
     return regressions(ratios(rows), json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
 
 
-def better(rows: Sequence[Row], others: Sequence[Row]) -> list[Row]:
-    """Of each two measurements of a candidate the one with the better ratio: what disturbed the machine once is no
-    regression."""
-    return [max(pair, key=lambda row: row.ratio) for pair in zip(rows, others, strict=True)]
+def one_of_each(rows: Sequence[Row], others: Sequence[Row], choose: Callable[..., Row]) -> list[Row]:
+    """Of each two measurements of a candidate the one with the better ratio, or the worse: what disturbed the machine
+    once is neither a regression nor what is to be held."""
+    return [choose(pair, key=lambda row: row.ratio) for pair in zip(rows, others, strict=True)]
 
 
 def compare(rows: Sequence[Row], *, save: bool, file: Path = BASELINE) -> int:

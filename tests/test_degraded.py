@@ -245,3 +245,25 @@ async def test_what_is_not_included_is_told_also_where_freshness_is_not_selected
     answer = await timely(graph, query)
     (told,) = [one for one in answer["extensions"]["freshness"] if one["source"] == "commerce"]
     assert (told["degraded"], told["cached"], told["reason"]) == (True, False, reason)
+
+
+async def test_substitutes_that_cannot_be_told_are_told_to_be_missing(graph: Graph):
+    query = """query($lines: [LineInput!]!) { priceAndAvailability(customer: {number: "CUST-0001"}, lines: $lines) {
+        outcome message substitutes { item { sku } } } }"""
+    lines = [{"item": {"sku": one}, "quantity": "1"} for one in ("SKU-0001", "SKU-0206")]  # one that is sold no longer
+    whole = await timely(graph, query, {"lines": lines})
+    sold, unsold = whole["data"]["priceAndAvailability"]
+    assert len(sold["substitutes"]) >= 1
+    assert unsold["outcome"] == "SUBSTITUTE"
+    await graph.forget()
+    await graph.turn("erp", resource="relations", errorRate=1)
+    answer = await timely(graph, query, {"lines": lines})
+    sold, unsold = answer["data"]["priceAndAvailability"]
+    assert sold["substitutes"] == unsold["substitutes"] == []
+    assert (unsold["outcome"], unsold["message"]) == (
+        "UNAVAILABLE",
+        "This item is no longer sold; whether there are substitutes cannot be told now.",
+    )
+    (told,) = [one for one in answer["extensions"]["freshness"] if one["source"] == "erp"]
+    assert told["reason"] == "erp did not tell of related items: substitutes are not included."
+    assert told["degraded"] is True

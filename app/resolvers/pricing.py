@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from app.errors import InvalidInput, TradegraphError
+from app.errors import InvalidInput, SourceError, TradegraphError
 from app.resolvers import availability
 from app.resolvers.context import Context
 from app.resolvers.keys import CustomerKey, ItemKey, customer_number, each_sku
 from app.resolvers.prices import request, uom_of, wrong_unit
 from app.sources.common import Record
 from app.sources.customers import Customer
+from app.sources.freshness import lacking
 from app.sources.items import Item, ItemRelation, ItemStatus, RelationType, Uom
 from app.sources.prices import ContractPrice, PriceRequest
 
@@ -86,6 +87,8 @@ async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Seq
     stock = dict(zip(skus, await availability.of_skus(skus, ctx), strict=True)) if skus else {}
     relations = dict(zip(skus, await relations_read, strict=True))
     prices = await prices_read
+    for source in {one.source for one in relations.values() if isinstance(one, SourceError)}:
+        lacking(source, ctx.now, f"{source} did not tell of related items: substitutes are not included.")
     return [
         _answer(draft, price, stock.get(draft.item.sku) if draft.item else None, relations)
         for draft, price in zip(drafts, prices, strict=True)
@@ -162,7 +165,7 @@ def _answer(
     related = relations.get(draft.item.sku) if draft.item else None
     substitutes = _substitutes(related)
     if draft.outcome is None:
-        outcome, message = _judge(draft, price, stock, substitutes)
+        outcome, message = _judge(draft, price, stock, related, substitutes)
     else:
         outcome, message = draft.outcome, draft.message
     return PricedLine(
@@ -188,6 +191,7 @@ def _judge(
     draft: _Draft,
     price: ContractPrice | None | Exception,
     stock: list[availability.Availability] | Exception | None,
+    related: tuple[ItemRelation, ...] | None | Exception,
     substitutes: Sequence[ItemRelation],
 ) -> tuple[Outcome, str | None]:
     wrong = price if isinstance(price, Exception) else stock if isinstance(stock, Exception) else None
@@ -197,6 +201,8 @@ def _judge(
     if item is not None and item.status in (ItemStatus.DISCONTINUED, ItemStatus.BLOCKED):
         if substitutes:
             return Outcome.SUBSTITUTE, "This item is no longer sold; take one of the substitutes."
+        if isinstance(related, Exception):
+            return Outcome.UNAVAILABLE, "This item is no longer sold; whether there are substitutes cannot be told now."
         return Outcome.UNAVAILABLE, "This item is no longer sold."
     if price is None:
         return Outcome.UNAVAILABLE, "No price is agreed for this item and quantity; ask your sales representative."
