@@ -1,4 +1,4 @@
-"""The gateway under attack: one for the session."""
+"""The gateway under attack: one for all attacks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from tests.attacks.attacker import Attacker
 from tests.attacks.target import Target, running_target
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def target(dated_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """A gateway set up as in production, in a process of its own."""
+    """A gateway set up as in production, in a process of its own. It polls its backends, and ends before other tests
+    count what reaches them."""
     with running_target(dated_sandbox, tmp_path_factory.mktemp("attacked")) as running:
         yield running
 
