@@ -86,8 +86,8 @@ class Running:
 
 
 @asynccontextmanager
-async def serve(environment: Mapping[str, str]) -> AsyncIterator[Running]:
-    """Run `serve`; it is told to stop at the end, if it still runs."""
+async def serve(environment: Mapping[str, str], *, until: str | None = None) -> AsyncIterator[Running]:
+    """Run `serve`, which answers or has logged `until` when this begins; it is told to stop at the end."""
     logs = Path(environment["TRADEGRAPH_DATA_DIR"]) / "log"
     server = json.loads(environment["TRADEGRAPH_SERVER"])
     with logs.open("wb") as out:
@@ -96,7 +96,7 @@ async def serve(environment: Mapping[str, str]) -> AsyncIterator[Running]:
         )
     running = Running(process, f"http://127.0.0.1:{server['port']}", logs)
     try:
-        await running.logs_until("workers answer" if server.get("workers", 1) > 1 else "serving")
+        await running.logs_until(until or ("workers answer" if server.get("workers", 1) > 1 else "serving"))
         yield running
     finally:
         if process.returncode is None:

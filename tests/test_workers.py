@@ -59,6 +59,11 @@ def pids(running: Running) -> dict[int, int]:
     return {line["worker"]: line["pid"] for line in running.logged("a worker answers")}
 
 
+def children(pid: int) -> set[int]:
+    """Processes that this one has started."""
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
 async def test_thousand_cold_requests_over_four_workers_make_one_call(
     graph: Graph, dated_sandbox: Sandbox, redis_url: str, tmp_path: Path
 ):
@@ -92,6 +97,22 @@ async def test_killed_worker_is_replaced_and_the_others_go_on(dated_sandbox: San
         text = (await client.get("/metrics", headers=OPERATIONS)).text
     assert set(re.findall(r'process_open_fds{worker="(\d)"}', text)) == {"0", "1"}
     assert text.count('process_open_fds{worker="0"}') == 1
+
+
+async def test_worker_killed_before_it_answers_is_started_again(dated_sandbox: Sandbox, tmp_path: Path):
+    environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 3}, **MEASURED)
+    async with serve(environment, until="a worker answers") as running, running.client() as client:
+        first = pids(running)[0]
+        async with asyncio.timeout(30):
+            while not (starting := children(running.process.pid) - {first}):
+                await asyncio.sleep(0.01)
+        os.kill(min(starting), signal.SIGKILL)
+        (failed,) = await running.logs_until("a worker did not start")
+        assert failed["exit_code"] == -signal.SIGKILL
+        await running.logs_until("workers answer")
+        assert pids(running).keys() == {0, 1, 2}
+        assert pids(running)[0] == first
+        assert (await ask(client))["data"]["item"]["sku"] == "SKU-0001"
 
 
 async def test_workers_are_replaced_on_hup_without_losing_a_request(

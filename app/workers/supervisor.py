@@ -93,12 +93,17 @@ class Supervisor:
             await asyncio.gather(*map(self._stop, list(self._processes)))
 
     async def _keep_all(self) -> None:
-        # The first one alone: a wrong setting is told once.
+        # The first one alone: a wrong setting is told once, and ends the start. The others are tried until they answer.
         self._workers[0] = await self._start(0)
         others = range(1, self._wanted)
-        self._workers |= dict(zip(others, await asyncio.gather(*map(self._start, others)), strict=True))
-        log.info("workers answer", workers=self._wanted)
-        await asyncio.gather(*map(self._keep, range(self._wanted)))
+        keeping = asyncio.create_task(self._keep(0))
+        try:
+            started = await asyncio.gather(*map(self._start_at_last, others))
+            self._workers |= dict(zip(others, started, strict=True))
+            log.info("workers answer", workers=self._wanted)
+            await asyncio.gather(keeping, *map(self._keep, others))
+        finally:
+            keeping.cancel()
 
     async def _keep(self, number: int) -> None:
         """Start a worker anew whenever the one in this place ends by itself."""
