@@ -9,62 +9,29 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 
 from app.auth.principal import SYSTEM
-from app.demo import REAL_DOMAINS, REAL_SOURCES
-from app.server import create_app
-from app.settings import CacheSettings, EventSettings, Settings, WebhookSettings
+from app.demo import REAL_SOURCES
+from app.settings import EventSettings, Settings
 from app.sources import connect
 from app.sources.changes import ChangeKind
 from app.sources.common import utc_now
 from app.sources.events import EventLog, Update
 from app.sources.stores import connect_events
 from app.sources.stores.event_cursors import BEGINNING
-from tests.gateway import AUTH
-from tests.serving import serving
+from tests.real import TOLD, enabled, karrio_client, karrio_webhook, move, real_gateway
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
 VENDURE_PORT = 18555
 VENDURE_SECRET = "vendure-demo-webhook-secret"
 POLLED = EventSettings(poll=1, poll_webhooks=1, reread=2)
-TOLD = EventSettings(poll=0, poll_webhooks=0)
-
-
-@asynccontextmanager
-async def gateway(
-    folder: Path, events: EventSettings, webhooks: dict[str, str], port: int = 0
-) -> AsyncIterator[tuple[str, EventLog]]:
-    """A gateway over the real systems; `webhooks` are secrets by source."""
-    sources = {
-        name: source.model_copy(
-            update={"webhooks": WebhookSettings(secrets=(SecretStr(webhooks[name]),)) if name in webhooks else None}
-        )
-        for name, source in REAL_SOURCES.items()
-    }
-    settings = Settings(
-        auth=AUTH,
-        demo=True,
-        data_dir=folder,
-        sources=sources,
-        domains=REAL_DOMAINS,
-        events=events,
-        cache=CacheSettings(poll=0),
-    )
-    log = connect_events(settings)
-    try:
-        async with serving(create_app(settings), port=port) as url:
-            yield url, log
-    finally:
-        await log.close()
 
 
 async def told(log: EventLog, wanted: Callable[[Update], bool], within: float = 60) -> Update:
@@ -92,47 +59,18 @@ async def polled(log: EventLog, name: str) -> None:
 
 @pytest.fixture
 async def karrio() -> AsyncIterator[httpx.AsyncClient]:
-    source = REAL_SOURCES["logistics"]
-    headers = {"authorization": f"Token {source.credentials['api_key'].get_secret_value()}"}
-    async with httpx.AsyncClient(base_url=source.base_url, headers=headers, timeout=30) as client:
+    async with karrio_client() as client:
         yield client
 
 
 @pytest.fixture
 async def webhook(karrio: httpx.AsyncClient) -> AsyncIterator[dict[str, Any]]:
-    """A webhook of Karrio's, gone after the test."""
-    body = {"url": "http://127.0.0.1:9/webhooks/logistics", "enabled_events": ["all"]}
-    made = (await karrio.post("/v1/webhooks", json=body)).raise_for_status().json()
-    yield made
-    await karrio.delete(f"/v1/webhooks/{made['id']}")
-
-
-async def move(karrio: httpx.AsyncClient, number: str, status: str, code: str, at: datetime) -> None:
-    """Tell Karrio of an event, as a carrier would."""
-    tracker = (await karrio.get(f"/v1/trackers/{number}")).raise_for_status().json()
-    event = {
-        "date": at.strftime("%Y-%m-%d"),
-        "time": at.strftime("%I:%M %p"),
-        "code": code,
-        "status": status,
-        "description": f"Told at {utc_now().isoformat()}",
-        "location": "Chicago, IL, US",
-    }
-    body = {"status": status, "delivered": status == "delivered", "events": [event]}
-    (await karrio.post(f"/v1/trackers/{tracker['id']}/inject-events", json=body)).raise_for_status()
-
-
-async def enabled(karrio: httpx.AsyncClient, webhook: dict[str, Any], **changed: Any) -> None:
-    document = "mutation($input: UpdateWebhookMutationInput!) { update_webhook(input: $input) { webhook { id } } }"
-    answer = await karrio.post(
-        "/graphql",
-        json={"query": document, "variables": {"input": {"id": webhook["id"], "enabled_events": ["all"], **changed}}},
-    )
-    assert "errors" not in answer.json()
+    async with karrio_webhook(karrio) as made:
+        yield made
 
 
 async def test_karrios_webhook_becomes_an_update(karrio: httpx.AsyncClient, webhook: dict[str, Any], tmp_path: Path):
-    async with gateway(tmp_path, TOLD, {"logistics": webhook["secret"]}) as (url, log):
+    async with real_gateway(tmp_path, TOLD, {"logistics": webhook["secret"]}) as (url, log):
         await enabled(karrio, webhook, url=f"{url}/webhooks/logistics")
         await move(karrio, "1ZDEMO000040", "out_for_delivery", "OD", utc_now())
         update = await told(log, lambda one: one.tracking_number == "1ZDEMO000040")
@@ -145,7 +83,7 @@ async def test_karrios_webhook_becomes_an_update(karrio: httpx.AsyncClient, webh
 
 
 async def test_karrios_log_tells_what_no_webhook_did(karrio: httpx.AsyncClient, tmp_path: Path):
-    async with gateway(tmp_path, POLLED, {}) as (_, log):
+    async with real_gateway(tmp_path, POLLED, {}) as (_, log):
         await polled(log, "logistics")
         await move(karrio, "1ZDEMO000041", "out_for_delivery", "OD", utc_now())
         update = await told(log, lambda one: one.tracking_number == "1ZDEMO000041")
@@ -171,7 +109,7 @@ async def test_a_webhook_that_karrio_gave_up_is_enabled_again(karrio: httpx.Asyn
 async def test_trytons_shipment_is_told_by_its_time_of_writing(tmp_path: Path):
     source = REAL_SOURCES["erp"]
     async with (
-        gateway(tmp_path, POLLED, {}) as (_, log),
+        real_gateway(tmp_path, POLLED, {}) as (_, log),
         httpx.AsyncClient(base_url=source.base_url, timeout=30) as client,
     ):
         await polled(log, "erp")
@@ -251,7 +189,7 @@ async def test_vendures_fulfilment_is_found_though_no_feed_tells(vendure: Callab
     ]
     await log.record([], known)
     await log.close()
-    async with gateway(tmp_path, POLLED, {}) as (_, log):
+    async with real_gateway(tmp_path, POLLED, {}) as (_, log):
         await polled(log, "commerce")
         code = await delivered(vendure)
         update = await told(log, lambda one: (one.key, one.status) == (code, "DELIVERED"))
@@ -259,7 +197,7 @@ async def test_vendures_fulfilment_is_found_though_no_feed_tells(vendure: Callab
 
 
 async def test_vendures_fulfilment_is_told_by_its_webhook(vendure: Callable[..., Any], tmp_path: Path):
-    async with gateway(tmp_path, TOLD, {"commerce": VENDURE_SECRET}, VENDURE_PORT) as (_, log):
+    async with real_gateway(tmp_path, TOLD, {"commerce": VENDURE_SECRET}, VENDURE_PORT) as (_, log):
         code = await delivered(vendure)
         update = await told(
             log, lambda one: (one.source, one.key, one.status) == ("commerce", code, "DELIVERED"), within=30
