@@ -17,17 +17,17 @@ import orjson
 import typer
 
 from app.auth.principal import Principal, Role
-from app.cli_audit import audit
-from app.cli_documents import check_against_documents, documents
-from app.cli_endpoints import endpoints
-from app.cli_events import events
-from app.cli_keys import keys
+from app.cli.audit import audit
+from app.cli.documents import check_against_documents, documents
+from app.cli.endpoints import endpoints
+from app.cli.events import events
+from app.cli.keys import keys
 from app.errors import ConfigurationError, TradegraphError
 from app.settings import Settings
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DATA_DIR = Path(".tradegraph")
 
 app = typer.Typer(
@@ -369,7 +369,3 @@ def main() -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-
-
-if __name__ == "__main__":
-    main()

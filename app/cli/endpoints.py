@@ -15,7 +15,7 @@ import orjson
 import typer
 
 from app.auth.principal import UNRESTRICTED, Role
-from app.cli_tables import print_table
+from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
 if TYPE_CHECKING:

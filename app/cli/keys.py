@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from app.auth.principal import UNRESTRICTED, Role
-from app.cli_tables import print_table
+from app.cli.tables import print_table
 from app.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import orjson
 import typer
 
-from app.cli_tables import print_table
+from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import orjson
 import typer
 
 from app.auth.principal import Role
-from app.cli_tables import print_table
+from app.cli.tables import print_table
 from app.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
