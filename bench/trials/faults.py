@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import statistics
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -54,7 +55,8 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A fault, and what it cost. Ratios are against the same load a moment before, without it."""
+    """A fault, and what it cost. `calls_ratio` is against the mean of all phases without a
+    fault, under the same load; the others' p99 stands beside that of the moment before."""
 
     fault: str
     codes: list[str]
@@ -99,7 +101,7 @@ class Bystanders:
 async def faults(seconds: float, chosen: Iterable[str] = ()) -> list[Row]:
     """Each of the faults for so long, or of those chosen."""
     wanted = list(chosen) or [*FAULTS, *ELSEWHERE]
-    rows: list[Row] = []
+    measured: list[tuple[str, Phase, Phase, float]] = []
     async with world(workers=2) as over, over.gateway.client(timeout=3 * DEADLINE) as client:
         others = await Bystanders.of(client)
         await _load(over, client, others, min(seconds, 3.0))
@@ -107,9 +109,10 @@ async def faults(seconds: float, chosen: Iterable[str] = ()) -> list[Row]:
             before = await _load(over, client, others, seconds)
             with ExitStack() as stack:
                 over_again, during = await _during(over, client, others, seconds, fault, stack)
-                took = await over_again()
-                rows.append(_row(fault, before, during, took))
-    return rows
+                measured.append((fault, before, during, await over_again()))
+    # What is kept just then makes the calls of a single phase vary by a third.
+    usual = statistics.mean(before.calls for _, before, _, _ in measured)
+    return [_row(*one, usual) for one in measured]
 
 
 async def _during(
@@ -213,7 +216,7 @@ async def _whole_again(over: World, client: httpx.AsyncClient) -> float:
     return last - began
 
 
-def _row(fault: str, before: Phase, during: Phase, took: float) -> Row:
+def _row(fault: str, before: Phase, during: Phase, took: float, usual: float) -> Row:
     return Row(
         fault=fault,
         codes=sorted(during.codes, key=lambda code: -during.codes[code]),
@@ -223,7 +226,7 @@ def _row(fault: str, before: Phase, during: Phase, took: float) -> Row:
         slowest=round(during.slowest, 3),
         others_p99=_p99(during.others_seconds),
         others_p99_before=_p99(before.others_seconds),
-        calls_ratio=round(during.calls / before.calls, 2) if fault in FAULTS else None,
+        calls_ratio=round(during.calls / usual, 2) if fault in FAULTS else None,
         recovered_after=round(took, 2),
         lost=during.lost,
         differences=during.differences[:3],

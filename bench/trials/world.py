@@ -48,6 +48,7 @@ async def world(
     poll: float = 5,
     timeout: float = TIMEOUT,
     server: Mapping[str, Any] | None = None,
+    overlay: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[World]:
     """All of it, running. A gateway that keeps nothing and works without plans is asked what is true."""
     async with AsyncExitStack() as stack:
@@ -64,7 +65,7 @@ async def world(
                 sandbox,
                 _made(folder / "gateway"),
                 urls={name: one.url for name, one in between.items()},
-                overlay={"timeout": timeout, "max_response_bytes": 2_000_000},
+                overlay={"timeout": timeout, "max_response_bytes": 2_000_000, **(overlay or {})},
                 server={"workers": workers, "request_timeout": DEADLINE, **(server or {})},
                 redis={"url": redis.url},
                 cache={"enabled": cache, "store": "redis", "poll": poll},
