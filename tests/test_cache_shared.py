@@ -22,7 +22,7 @@ from app.settings import CacheSettings, RedisSettings
 from app.sources.cache import codec
 from app.sources.cache.bus import Bus
 from app.sources.cache.ports import ITEMS
-from app.sources.cache.shared import SharedShelves, SharedStore
+from app.sources.cache.shared import UNHURRIED, SharedShelves, SharedStore
 from app.sources.items import Item
 from app.sources.stores.redis_store import connect
 from tests.gateway import CSR, Graph, gateway
@@ -37,7 +37,7 @@ class Worker:
 
     def __init__(self, url: str, *, system: str = "erp-1") -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.redis = connect(RedisSettings(url=SecretStr(url)), timeout=0.05)
+        self.redis = connect(RedisSettings(url=SecretStr(url)), timeout=UNHURRIED)
         self.store = SharedStore(self.redis, self.spawn)
         self.bench: Bench = bench(others=SharedShelves(self.store, system))
         # One clock for both: that of the machine.
@@ -204,6 +204,20 @@ async def test_without_redis_reads_go_on():
         assert await one.names("A") == {"A": "A v1"}
         assert await one.names("B") == {"B": "B v1"}
         assert time.monotonic() - began < 0.5
+
+
+async def test_a_worker_that_was_busy_waits_once_more_for_redis(redis_url: str):
+    """The answer is in time, and heard late: no reason to leave Redis alone."""
+    async with workers(redis_url, 1) as (one,):
+        loop, said = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+        loop.call_later(0.11, said.set_result, "well")
+        loop.call_soon(time.sleep, 0.1)
+        assert await one.store.ask(lambda: said) == "well"
+        # One that is quiet while nothing else is done is left alone.
+        began = time.monotonic()
+        assert await one.store.ask(loop.create_future) is None
+        assert 0.05 <= time.monotonic() - began < 0.1
+        assert await one.store.ask(lambda: asyncio.sleep(0, "not asked")) is None
 
 
 async def until(condition: Any, seconds: float = 5.0) -> float:

@@ -131,11 +131,13 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     """All configured sources, put together by `[domains]` and `[[routes]]`."""
     from app.sources.aged import aged
     from app.sources.assembly import assemble
+    from app.sources.cache.shared import UNHURRIED
     from app.sources.cache.store import Cache
     from app.sources.counted import counted
     from app.sources.stores.redis_store import connect as redis
 
-    cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=settings.cache.redis_timeout))
+    longest = max(settings.cache.redis_timeout, UNHURRIED)
+    cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=longest))
     plain = {
         name: counted(connect(name, _with_callers(source, settings), clock))
         for name, source in settings.sources.items()

@@ -49,8 +49,10 @@ async def world(
     timeout: float = TIMEOUT,
     server: Mapping[str, Any] | None = None,
     overlay: Mapping[str, Any] | None = None,
+    disturb_redis: bool = True,
 ) -> AsyncIterator[World]:
-    """All of it, running. A gateway that keeps nothing and works without plans is asked what is true."""
+    """All of it, running. A gateway that keeps nothing and works without plans is asked what is true. The proxies share
+    the caller's process: where it is busy itself, nothing but a Redis without one is fast."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tradegraph-trial-")))
         sandbox = stack.enter_context(start_sandbox(folder / "sandbox"))
@@ -67,8 +69,9 @@ async def world(
                 urls={name: one.url for name, one in between.items()},
                 overlay={"timeout": timeout, "max_response_bytes": 2_000_000, **(overlay or {})},
                 server={"workers": workers, "request_timeout": DEADLINE, **(server or {})},
-                redis={"url": redis.url},
+                redis={"url": redis.url if disturb_redis else valkey},
                 cache={"enabled": cache, "store": "redis", "poll": poll},
+                events={"poll": poll, "poll_webhooks": poll},
                 budgets={"mode": "measure", "store": "redis"},
             )
         )

@@ -7,7 +7,8 @@
 An entry counts if its read began after the last change of each of its tags: so a change during a read wins, and nothing
 has to be searched and deleted. All times in Redis are its own: workers' clocks may differ.
 
-A server that does not answer within 50 ms is left alone for a second; reads go on without it.
+A server that does not answer within 50 ms is left alone for a second; reads go on without it. Time in which this
+worker was too busy to hear the answer does not count.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ from app.sources.stores.redis_store import Redis, RedisError
 from app.telemetry import cache_unreadable, log, remaining
 
 T = TypeVar("T")
+
+LONGEST = 0.25
+"""Seconds that a read waits for an answer at most, however busy this worker is."""
+
+UNHURRIED = 1.0
+"""Seconds for what no read waits for: telling of changes, and keeping entries."""
 
 AGAIN_AFTER = 1.0
 """Seconds for which a server that did not answer is left alone."""
@@ -76,8 +83,7 @@ class SharedStore:
         if self.clock() < self._gone_until:
             return None
         try:
-            async with asyncio.timeout(timeout or self._timeout):
-                return await question()
+            return await _answered(question(), timeout or self._timeout)
         except (RedisError, OSError, TimeoutError) as error:
             self._gone_until = self.clock() + AGAIN_AFTER
             log.warning("the shared cache does not answer", error=f"{type(error).__name__}: {error}")
@@ -86,7 +92,9 @@ class SharedStore:
     async def changed(self, tags: Sequence[str]) -> bool:
         """Note that these were changed now, and tell all workers. False if that could not be done."""
         keys = [_changed(tag) for tag in tags]
-        told = await self.ask(lambda: self._change(keys=keys, args=[CHANNEL, msgspec.msgpack.encode(list(tags))]), 1.0)
+        told = await self.ask(
+            lambda: self._change(keys=keys, args=[CHANNEL, msgspec.msgpack.encode(list(tags))]), UNHURRIED
+        )
         return told is not None
 
 
@@ -179,7 +187,7 @@ class SharedShelves:
                 return await pipe.execute()
 
         with suppress(TypeError, ValueError):  # A value that cannot be written stays here.
-            await self._store.ask(question, 1.0)
+            await self._store.ask(question, UNHURRIED)
 
     def _entry(self, kind: Kind, key: Any, name: str, data: bytes, now: int, changed: int) -> Entry | None:
         try:
@@ -201,6 +209,24 @@ class SharedShelves:
 
     def _claim(self, kind: Kind, scope: str, key: Any) -> str:
         return f"{PREFIX}:claim:{codec.form(kind.record)}:{self._source}:{kind.name}:{scope}:{_text(key)}"
+
+
+async def _answered(question: Awaitable[T], timeout: float) -> T:
+    """The answer, if it comes in time. A wait through which this worker was busy, or held up, was not the server's
+    doing: it waits again."""
+    loop, asking = asyncio.get_running_loop(), asyncio.ensure_future(question)
+    last = loop.time() + max(timeout, LONGEST)
+    try:
+        while True:
+            due, worked = min(loop.time() + timeout, last), time.thread_time()
+            await asyncio.wait((asking,), timeout=due - loop.time())
+            if asking.done():
+                return asking.result()
+            busy = time.thread_time() - worked + loop.time() - due
+            if busy < timeout / 2 or loop.time() >= last:
+                raise TimeoutError
+    finally:
+        asking.cancel()
 
 
 def _changed(tag: str) -> str:
