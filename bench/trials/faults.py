@@ -102,7 +102,7 @@ async def faults(seconds: float, chosen: Iterable[str] = ()) -> list[Row]:
     """Each of the faults for so long, or of those chosen."""
     wanted = list(chosen) or [*FAULTS, *ELSEWHERE]
     measured: list[tuple[str, Phase, Phase, float]] = []
-    async with world(workers=2) as over, over.gateway.client(timeout=3 * DEADLINE) as client:
+    async with world(workers=2, poll=0) as over, over.gateway.client(timeout=3 * DEADLINE) as client:
         others = await Bystanders.of(client)
         await _load(over, client, others, min(seconds, 3.0))
         for fault in wanted:
@@ -110,7 +110,6 @@ async def faults(seconds: float, chosen: Iterable[str] = ()) -> list[Row]:
             with ExitStack() as stack:
                 over_again, during = await _during(over, client, others, seconds, fault, stack)
                 measured.append((fault, before, during, await over_again()))
-    # What is kept just then makes the calls of a single phase vary by a third.
     usual = statistics.mean(before.calls for _, before, _, _ in measured)
     return [_row(*one, usual) for one in measured]
 
@@ -164,7 +163,7 @@ async def _load(over: World, client: httpx.AsyncClient, others: Bystanders, seco
     """Reads of the source's fields, and of others, for so long."""
     found = Phase()
     own = [read for read in over.reads if read.name in OWN]
-    before = over.between[AT].requests
+    before = over.between[AT].reads
 
     async def one(read: Read, *, is_own: bool) -> None:
         started = time.perf_counter()
@@ -194,7 +193,7 @@ async def _load(over: World, client: httpx.AsyncClient, others: Bystanders, seco
         await asyncio.gather(*tasks)
 
     await asyncio.gather(at(OWN_RATE, own, is_own=True), at(OTHERS_RATE, others.reads, is_own=False))
-    found.calls = over.between[AT].requests - before
+    found.calls = over.between[AT].reads - before
     return found
 
 

@@ -39,11 +39,13 @@ Fault = Callable[[Answered, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class Proxy:
-    """A running proxy: its address, the fault it is in, and how many requests it was sent."""
+    """A running proxy: its address, the fault it is in, how many requests it was sent, and how many reads were in them:
+    those of the `rest` contract's batches count each."""
 
     url: str
     fault: str | None = None
     requests: int = 0
+    reads: int = 0
 
 
 def sends(make: Callable[[Answered], bytes], *, ends: bool = False) -> Fault:
@@ -205,6 +207,7 @@ async def proxy(backend: str) -> AsyncIterator[Proxy]:
             first, headers = await _head(reader)
             body = await _body(reader, headers)
             state.requests += 1
+            state.reads += len(json.loads(body)) if first.startswith("POST /v1/batch ") else 1
             answered = await _forward(backend, first, headers, body)
             if state.fault is None:
                 writer.write(answered.raw())
