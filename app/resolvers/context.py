@@ -45,7 +45,7 @@ class Context:
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.loaders = Loaders(self)
+        self.loaders = Loaders(self.principal, self.sources, with_credit=self.selects("Customer", "creditStatus"))
 
     @property
     def today(self) -> date:

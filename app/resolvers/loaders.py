@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from app.auth.principal import Principal
 from app.resolvers.batching import Fetch, KeyLoader
 from app.sources.billing import Invoice, Return
 from app.sources.common import Slice
@@ -18,14 +19,18 @@ from app.sources.stock import Balance, Reservation, StockLevel
 from app.sources.warehouses import Warehouse
 
 if TYPE_CHECKING:
-    from app.resolvers.context import Context
+    from app.sources import Sources
 
 
 class Loaders:
-    """Every loader is made on first use and lives as long as the operation."""
+    """Every loader is made on first use and lives as long as the operation. None refers to what refers to it: whatever
+    was read goes with the operation, and not when Python looks for cycles."""
 
-    def __init__(self, ctx: Context) -> None:
-        self._ctx = ctx
+    def __init__(self, principal: Principal, sources: Sources, *, with_credit: bool) -> None:
+        """`with_credit` if customers are to come with their credit, where that saves a call."""
+        self._principal = principal
+        self._sources = sources
+        self._with_credit = with_credit
         self._made: dict[Any, KeyLoader[Any, Any]] = {}
 
     def close(self) -> None:
@@ -40,68 +45,69 @@ class Loaders:
         return made
 
     def _read(self, name: Any, port: Callable[..., Any], **options: Any) -> KeyLoader[Any, Any]:
-        return self._loader(name, partial(port, self._ctx.principal, **options))
+        return self._loader(name, partial(port, self._principal, **options))
 
     # Customers
 
     @property
     def customers(self) -> KeyLoader[str, Customer]:
         """Customers by number, with their credit where that saves a call and the operation selects it."""
-        parts = (CustomerPart.CREDIT,) if self._ctx.selects("Customer", "creditStatus") else ()
-        return self._read("customers", self._ctx.sources.customers.by_number, parts=parts)
+        parts = (CustomerPart.CREDIT,) if self._with_credit else ()
+        return self._read("customers", self._sources.customers.by_number, parts=parts)
 
     def customers_of(self, system: str) -> KeyLoader[str, Customer]:
         """Customers by the ids of one system."""
-        return self._read(("customers", system), self._ctx.sources.customers.by_ref, system=system)
+        return self._read(("customers", system), self._sources.customers.by_ref, system=system)
 
     @property
     def credit(self) -> KeyLoader[str, CreditStatus]:
         """Credit by customer number."""
-        return self._read("credit", self._ctx.sources.credit.status)
+        return self._read("credit", self._sources.credit.status)
 
     # Items
 
     @property
     def items(self) -> KeyLoader[str, Item]:
         """Items by SKU."""
-        return self._read("items", self._ctx.sources.items.by_sku)
+        return self._read("items", self._sources.items.by_sku)
 
     @property
     def items_by_gtin(self) -> KeyLoader[str, Item]:
         """Items by GTIN."""
-        return self._read("items_by_gtin", self._ctx.sources.items.by_gtin)
+        return self._read("items_by_gtin", self._sources.items.by_gtin)
 
     @property
     def skus_by_customer_part(self) -> KeyLoader[CustomerPartKey, str]:
         """SKUs by a customer's part number."""
-        return self._read("skus_by_customer_part", self._ctx.sources.items.by_customer_part)
+        return self._read("skus_by_customer_part", self._sources.items.by_customer_part)
 
     @property
     def part_numbers(self) -> KeyLoader[CustomerItemKey, str]:
         """Customer part numbers by customer and SKU."""
-        return self._read("part_numbers", self._ctx.sources.items.part_numbers)
+        return self._read("part_numbers", self._sources.items.part_numbers)
 
     @property
     def relations(self) -> KeyLoader[str, tuple[ItemRelation, ...]]:
         """Relations by SKU."""
-        return self._read("relations", self._ctx.sources.items.relations)
+        return self._read("relations", self._sources.items.relations)
 
     @property
     def costs(self) -> KeyLoader[str, ItemCost]:
         """Costs by SKU."""
-        return self._read("costs", self._ctx.sources.items.costs)
+        return self._read("costs", self._sources.items.costs)
 
     @property
     def contents(self) -> KeyLoader[str, ItemContent]:
         """Commerce content by SKU."""
-        return self._read("contents", self._ctx.sources.contents.contents)
+        return self._read("contents", self._sources.contents.contents)
 
     @property
     def warehouses(self) -> KeyLoader[str, Warehouse]:
         """Warehouses by code."""
+        who, port = self._principal, self._sources.warehouses
 
         async def fetch(_: Sequence[str]) -> Mapping[str, Warehouse]:
-            found = await self._ctx.sources.warehouses.all(self._ctx.principal)
+            found = await port.all(who)
             return {warehouse.code: warehouse for warehouse in found}
 
         return self._loader("warehouses", fetch)
@@ -111,82 +117,83 @@ class Loaders:
     @property
     def levels(self) -> KeyLoader[str, StockLevel]:
         """Stock levels by SKU."""
-        return self._read("levels", self._ctx.sources.stock.levels)
+        return self._read("levels", self._sources.stock.levels)
 
     @property
     def reservations(self) -> KeyLoader[str, tuple[Reservation, ...]]:
         """Commerce reservations by SKU, over all commerce sources."""
-        return self._read("reservations", self._ctx.sources.reservations.reservations)
+        return self._read("reservations", self._sources.reservations.reservations)
 
     @property
     def balances(self) -> KeyLoader[tuple[str, str], Balance]:
         """Third-party balances by (warehouse, SKU)."""
+        who, port = self._principal, self._sources.balances
 
         async def fetch(keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Balance]:
             codes = list(dict.fromkeys(code for code, _ in keys))
             skus = list(dict.fromkeys(sku for _, sku in keys))
-            return await self._ctx.sources.balances.balances(self._ctx.principal, codes, skus)
+            return await port.balances(who, codes, skus)
 
         return self._loader("balances", fetch)
 
     @property
     def prices(self) -> KeyLoader[PriceRequest, ContractPrice]:
         """Contract prices by request."""
-        return self._read("prices", self._ctx.sources.prices.quote)
+        return self._read("prices", self._sources.prices.quote)
 
     # Orders and what follows
 
     @property
     def orders(self) -> KeyLoader[str, Order]:
         """Orders by number, from the master."""
-        return self._read("orders", self._ctx.sources.orders.by_number)
+        return self._read("orders", self._sources.orders.by_number)
 
     def orders_of(self, system: str) -> KeyLoader[str, Order]:
         """Orders by the ids of one system."""
-        return self._read(("orders", system), self._ctx.sources.orders.by_ref, system=system)
+        return self._read(("orders", system), self._sources.orders.by_ref, system=system)
 
     def order_views(self, system: str) -> KeyLoader[str, Order]:
         """Orders by number as one enriching source knows them."""
-        return self._read(("order_views", system), self._ctx.sources.order_views[system].by_number)
+        return self._read(("order_views", system), self._sources.order_views[system].by_number)
 
     @property
     def orders_by_po(self) -> KeyLoader[CustomerPoKey, Order]:
         """Orders by the customer's purchase order number."""
-        return self._read("orders_by_po", self._ctx.sources.orders.by_customer_po)
+        return self._read("orders_by_po", self._sources.orders.by_customer_po)
 
     def orders_by_customer(self, query: OrderQuery) -> KeyLoader[str, Slice[Order]]:
         """A page of orders by customer number."""
-        return self._read(("orders_by_customer", query), self._ctx.sources.orders.by_customer, query=query)
+        return self._read(("orders_by_customer", query), self._sources.orders.by_customer, query=query)
 
     @property
     def shipments_by_order(self) -> KeyLoader[str, tuple[Shipment, ...]]:
         """Shipments by order number, from the master."""
-        return self._read("shipments_by_order", self._ctx.sources.shipments.by_order)
+        return self._read("shipments_by_order", self._sources.shipments.by_order)
 
     @property
     def shipments_by_tracking_number(self) -> KeyLoader[str, Shipment]:
         """Shipments by tracking number, from the master."""
-        return self._read("shipments_by_tracking_number", self._ctx.sources.shipments.by_tracking_number)
+        return self._read("shipments_by_tracking_number", self._sources.shipments.by_tracking_number)
 
     def shipments_of(self, system: str) -> KeyLoader[str, Shipment]:
         """Shipments by the ids of one system."""
-        return self._read(("shipments", system), self._ctx.sources.shipments.by_ref, system=system)
+        return self._read(("shipments", system), self._sources.shipments.by_ref, system=system)
 
     def shipment_views_by_order(self, system: str) -> KeyLoader[str, tuple[Shipment, ...]]:
         """Shipments by order number as one enriching source knows them."""
-        return self._read(("shipment_views_by_order", system), self._ctx.sources.shipment_views[system].by_order)
+        return self._read(("shipment_views_by_order", system), self._sources.shipment_views[system].by_order)
 
     def shipment_views_by_tracking_number(self, system: str) -> KeyLoader[str, Shipment]:
         """Shipments by tracking number as one enriching source knows them."""
-        port = self._ctx.sources.shipment_views[system].by_tracking_number
+        port = self._sources.shipment_views[system].by_tracking_number
         return self._read(("shipment_views_by_tracking_number", system), port)
 
     @property
     def invoices(self) -> KeyLoader[str, tuple[Invoice, ...]]:
         """Invoices by order number."""
-        return self._read("invoices", self._ctx.sources.billing.invoices)
+        return self._read("invoices", self._sources.billing.invoices)
 
     @property
     def returns(self) -> KeyLoader[str, tuple[Return, ...]]:
         """Returns by order number."""
-        return self._read("returns", self._ctx.sources.billing.returns)
+        return self._read("returns", self._sources.billing.returns)
