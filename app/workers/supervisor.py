@@ -8,6 +8,7 @@ none waits while a worker is replaced.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -95,15 +96,13 @@ class Supervisor:
     async def _keep_all(self) -> None:
         # The first one alone: a wrong setting is told once, and ends the start. The others are tried until they answer.
         self._workers[0] = await self._start(0)
-        others = range(1, self._wanted)
-        keeping = asyncio.create_task(self._keep(0))
-        try:
-            started = await asyncio.gather(*map(self._start_at_last, others))
-            self._workers |= dict(zip(others, started, strict=True))
-            log.info("workers answer", workers=self._wanted)
-            await asyncio.gather(keeping, *map(self._keep, others))
-        finally:
-            keeping.cancel()
+        await asyncio.gather(self._keep(0), self._keep_others(range(1, self._wanted)))
+
+    async def _keep_others(self, numbers: range) -> None:
+        started = await asyncio.gather(*map(self._start_at_last, numbers))
+        self._workers |= dict(zip(numbers, started, strict=True))
+        log.info("workers answer", workers=self._wanted)
+        await asyncio.gather(*map(self._keep, numbers))
 
     async def _keep(self, number: int) -> None:
         """Start a worker anew whenever the one in this place ends by itself."""
@@ -177,14 +176,19 @@ class Supervisor:
     async def _stop(self, process: asyncio.subprocess.Process) -> int:
         """End a worker once it has answered what it has begun; what it ended with."""
         if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.terminate()
+            _send(process, signal.SIGTERM)
             try:
                 async with asyncio.timeout(self._patience):
                     await process.wait()
             except TimeoutError:
-                with suppress(ProcessLookupError):
-                    process.kill()
+                _send(process, signal.SIGKILL)
         code = await process.wait()
         self._processes.discard(process)
         return code
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    # Not by `process.terminate()`: up to Python 3.12 it may collect the process's exit code itself, and asyncio, which
+    # then finds none, tells 255 (https://github.com/python/cpython/issues/87744).
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, number)
