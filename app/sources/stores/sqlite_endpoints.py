@@ -41,10 +41,7 @@ class SQLiteEndpoints:
 
     async def all(self) -> Sequence[Endpoint]:
         """See `EndpointStore.all`."""
-        query = "SELECT body FROM endpoints ORDER BY client, id"
-        return await self._file.do(
-            lambda sql: [msgspec.json.decode(body, type=Endpoint) for (body,) in sql.execute(query)]
-        )
+        return await self._file.do(_endpoints)
 
     async def put(self, endpoint: Endpoint, *, since: int) -> None:
         """See `EndpointStore.put`."""
