@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import orjson
 import typer
 
-from app.auth.principal import Role
+from app.cli.common import roles_of, run_with
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, StoreUnavailable
 
@@ -54,10 +53,7 @@ def add(
     from app.publishing.manifests import Unreadable, read_all
     from app.publishing.shelf import Owner
 
-    for name in role or ():
-        if name not in set(Role):
-            raise ConfigurationError("--role", name, f"choose from {', '.join(Role)}")
-    owner = Owner(_client(client), app_version or "", contact, tuple(role or (Role.PARTNER.value,)))
+    owner = Owner(_client(client), app_version or "", contact, roles_of(role))
     try:
         found = read_all(paths)
     except Unreadable as error:
@@ -182,15 +178,8 @@ def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable
     from app.sources.stores import connect_documents
     from app.sources.stores.documents import StoreChanged
 
-    async def run() -> T:
-        store = connect_documents(settings)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
     try:
-        return asyncio.run(run())
+        return run_with(connect_documents, settings, work)
     except StoreUnavailable as error:
         raise ConfigurationError(
             "documents.store", settings.documents.store, f"cannot be used: {error.detail}"

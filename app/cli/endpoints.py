@@ -15,6 +15,7 @@ import orjson
 import typer
 
 from app.auth.principal import UNRESTRICTED, Role
+from app.cli.common import json_object, roles_of, run_with
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
@@ -54,7 +55,7 @@ def add(
     from app.sources.common import utc_now
     from app.sources.endpoints import Endpoint, Secret
 
-    settings, roles = _settings(config, data_dir), _roles(role)
+    settings, roles = _settings(config, data_dir), roles_of(role)
     if not CLIENT.fullmatch(client):
         raise ConfigurationError("--client", client[:80], "must be the client that its credentials name")
     if not customers and not any(Role(name) in UNRESTRICTED for name in roles):
@@ -64,7 +65,7 @@ def add(
         client=client,
         url=url,
         document=_id(document),
-        variables=_variables(variables),
+        variables=json_object(variables, '{"customer": {"number": "CUST-0001"}}'),
         roles=roles,
         customers=tuple(sorted(set(customers or ()))),
         secrets=(Secret(value=new_secret()),),
@@ -285,15 +286,8 @@ def _with_store(settings: Settings, work: Callable[[EndpointStore], Awaitable[T]
     from app.sources.stores import connect_endpoints
     from app.sources.stores.documents import StoreChanged
 
-    async def run() -> T:
-        store = connect_endpoints(settings)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
     try:
-        return asyncio.run(run())
+        return run_with(connect_endpoints, settings, work)
     except StoreUnavailable as error:
         raise ConfigurationError("events.store", settings.events.store, f"cannot be used: {error.detail}") from None
     except StoreChanged:
@@ -313,24 +307,6 @@ def _unknown(id: str) -> ConfigurationError:
 
 def _id(text: str) -> str:
     return f"sha256:{text}" if re.fullmatch(r"[0-9a-f]{64}", text) else text
-
-
-def _roles(names: Sequence[str] | None) -> tuple[str, ...]:
-    unknown = next((name for name in names or () if name not in set(Role)), None)
-    if unknown is not None:
-        raise ConfigurationError("--role", unknown, f"choose from {', '.join(Role)}")
-    return tuple(names or (Role.PARTNER.value,))
-
-
-def _variables(text: str) -> dict[str, Any]:
-    try:
-        read = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        read = None
-    if not isinstance(read, dict):
-        cure = """must be a JSON object, such as {"customer": {"number": "CUST-0001"}}"""
-        raise ConfigurationError("--variables", text[:200], cure)
-    return read
 
 
 def _moment(at: datetime | None) -> str:

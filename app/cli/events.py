@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import orjson
 import typer
 
+from app.cli.common import run_with
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
@@ -98,15 +98,8 @@ def _with_log(config: Path | None, data_dir: Path | None, work: Callable[[EventL
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir})
 
-    async def run() -> T:
-        log = connect_events(settings)
-        try:
-            return await work(log)
-        finally:
-            await log.close()
-
     try:
-        return asyncio.run(run())
+        return run_with(connect_events, settings, work)
     except StoreUnavailable as error:
         raise ConfigurationError("events.store", settings.events.store, f"cannot be used: {error.detail}") from None
     except InvalidCursor:

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import orjson
 import typer
 
 from app.auth.principal import Principal, Role
 from app.cli.audit import audit
+from app.cli.common import json_object
 from app.cli.documents import check_against_documents, documents
 from app.cli.endpoints import endpoints
 from app.cli.events import events
@@ -144,7 +145,7 @@ def plan(
     from app.execution.printing import printed
     from app.planning import plan_of
 
-    made = _refusals_told(lambda: plan_of(_text(file), operation, _variables(variables)))
+    made = _refusals_told(lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
     if made is None:
         print("This operation is not compiled: graphql-core runs it field by field.", file=sys.stderr)
         raise typer.Exit(1)
@@ -168,7 +169,7 @@ def explain(
     from app.sources.model import Assumptions
 
     who = _principal(role or ["csr"], customer or [])
-    given, assume = _variables(variables), Assumptions(lines=lines)
+    given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)
     settings = settings_or_sandbox(config)
     found = _refusals_told(lambda: explained(settings, _text(file), given, who, operation=operation, assume=assume))
     if json:
@@ -182,16 +183,6 @@ def _text(file: Path) -> str:
     if not file.is_file():
         raise ConfigurationError("file", str(file), "there is no such file; name a GraphQL document")
     return file.read_text(encoding="utf-8")
-
-
-def _variables(text: str) -> dict[str, Any]:
-    try:
-        read = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        read = None
-    if not isinstance(read, dict):
-        raise ConfigurationError("--variables", text[:200], 'must be a JSON object, such as {"orders": 20}')
-    return read
 
 
 def _principal(roles: list[str], customers: list[str]) -> Principal:

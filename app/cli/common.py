@@ -1,0 +1,59 @@
+"""What several groups of commands do alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import orjson
+
+from app.auth.principal import Role
+from app.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+
+class Store(Protocol):
+    """Something that is opened for a command."""
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+S = TypeVar("S", bound=Store)
+T = TypeVar("T")
+
+
+def run_with(connect: Callable[[Settings], S], settings: Settings, work: Callable[[S], Awaitable[T]]) -> T:
+    """Do something with a configured store, and close it."""
+
+    async def run() -> T:
+        store = connect(settings)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def json_object(text: str, example: str) -> dict[str, Any]:
+    """What `--variables` holds. Raises ConfigurationError."""
+    try:
+        read = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        read = None
+    if not isinstance(read, dict):
+        raise ConfigurationError("--variables", text[:200], f"must be a JSON object, such as {example}")
+    return read
+
+
+def roles_of(names: Sequence[str] | None) -> tuple[str, ...]:
+    """What `--role` names; a partner's without it. Raises ConfigurationError."""
+    unknown = next((name for name in names or () if name not in set(Role)), None)
+    if unknown is not None:
+        raise ConfigurationError("--role", unknown, f"choose from {', '.join(Role)}")
+    return tuple(names or (Role.PARTNER.value,))
