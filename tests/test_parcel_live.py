@@ -25,7 +25,9 @@ from tests.upstreams.receiver import receiving
 
 pytestmark = [pytest.mark.live, pytest.mark.browser, pytest.mark.timeout(300)]
 
-ORDER, CUSTOMER = "SO-100040", "CUST-0024"
+ORDER, CUSTOMER = "SO-100090", "CUST-0024"
+"""An order that nothing was sent of yet; another test reads the customer's SO-100040."""
+
 BUYER = signed(Role.BUYER, CUSTOMER)
 STEPS = """subscription Steps { shipmentUpdates {
   __typename cursor ... on ShipmentUpdate { shipment { trackingNumber status } }

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from app.auth.principal import Role
-from app.demo import REAL_DOMAINS, REAL_SOURCES
-from app.server import create_app
-from app.settings import ServerSettings, Settings
-from tests.gateway import AUTH, CSR, OPERATIONS, document, signed
-from tests.serving import serving
+from app.settings import CacheSettings, ServerSettings
+from tests.gateway import CSR, OPERATIONS, document, signed
+from tests.real import TOLD, real_gateway
 
 pytestmark = pytest.mark.live
 
@@ -45,11 +44,12 @@ class Real:
 
 
 @pytest.fixture
-async def real() -> AsyncIterator[Real]:
-    settings = Settings(
-        auth=AUTH, demo=True, server=ServerSettings(request_timeout=60), sources=REAL_SOURCES, domains=REAL_DOMAINS
+async def real(tmp_path: Path) -> AsyncIterator[Real]:
+    """It keeps nothing and polls nothing: what an operation sends is counted."""
+    plain = real_gateway(
+        tmp_path, TOLD, {}, server=ServerSettings(request_timeout=60), cache=CacheSettings(enabled=False, poll=0)
     )
-    async with serving(create_app(settings)) as url, httpx.AsyncClient(base_url=url) as client:
+    async with plain as (url, _), httpx.AsyncClient(base_url=url) as client:
         assert (await client.get("/readyz", timeout=30)).status_code == 200
         yield Real(client)
 
@@ -128,7 +128,7 @@ async def test_every_line_of_an_order_pad_has_its_outcome(real: Real) -> None:
 
 
 async def test_items_with_price_and_stock(real: Real) -> None:
-    data = (await real.ask("item_list", skus=["SKU-0002", "none", "SKU-0001"], **CUSTOMER))["itemsBySku"]
+    data = (await real.ask("item_list", REP, skus=["SKU-0002", "none", "SKU-0001"], **CUSTOMER))["itemsBySku"]
     assert [item and item["sku"] for item in data] == ["SKU-0002", None, "SKU-0001"]
     assert data[0]["contractPrice"]["unitPrice"]["currency"] == "USD"
     assert len(data[0]["availability"]) == 3
