@@ -160,9 +160,9 @@ async def vendure() -> AsyncIterator[Callable[..., Any]]:
 
 
 async def delivered(run: Callable[..., Any]) -> str:
-    """Have a fulfilment of a shipped order delivered; the order's code."""
+    """Have a fulfilment of a shipped order that no other test reads delivered; the order's code."""
     orders = await run(
-        '{ orders(options: {filter: {state: {eq: "Shipped"}, code: {notEq: "SO-100053"}}, take: 1}) '
+        '{ orders(options: {filter: {state: {eq: "Shipped"}, code: {notIn: ["SO-100046", "SO-100053"]}}, take: 1}) '
         "{ items { code fulfillments { id state } } } }"
     )
     (order,) = orders["orders"]["items"]
