@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,15 +14,14 @@ from typing import TypeVar
 
 from app.auth.api_keys import MOST_LIVE, KeyRecord, TooManyKeys
 from app.auth.principal import Role
+from app.sqlite import opened, writing
 
 FILE = "api-keys.sqlite"
-PATIENCE = 2.0
-"""Seconds to wait for another process that writes."""
 
 T = TypeVar("T")
 
 _COLUMNS = tuple(field.name for field in fields(KeyRecord))
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS api_keys (
     id TEXT PRIMARY KEY, digest TEXT NOT NULL, client TEXT NOT NULL, role TEXT NOT NULL, customers TEXT NOT NULL,
     created_at REAL NOT NULL, tenant TEXT NOT NULL, expires_at REAL, revoked_at REAL, last_used_at REAL
@@ -43,40 +41,34 @@ class SQLiteKeys:
         self._connection: sqlite3.Connection | None = None
 
     async def generation(self) -> int:
-        return await self._read(_generation, 0)
+        return await self._do(_generation, 0)
 
     async def all(self) -> tuple[int, Sequence[KeyRecord]]:
-        return await self._read(_all, (0, ()))
+        return await self._do(_all, (0, ()))
 
     async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
-        await asyncio.to_thread(self._make)
-        await self._read(lambda connection: _add(connection, record, now, ending or {}), None)
+        await self._do(lambda connection: _add(connection, record, now, ending or {}), None, make=True)
 
     async def revoke(self, ids: Collection[str], *, now: float) -> int:
-        return await self._read(lambda connection: _revoke(connection, ids, now), 0)
+        return await self._do(lambda connection: _revoke(connection, ids, now), 0)
 
     async def used(self, at: Mapping[str, float]) -> None:
-        await self._read(lambda connection: _used(connection, at), None)
+        await self._do(lambda connection: _used(connection, at), None)
 
     async def aclose(self) -> None:
         """Let go of the file."""
         await asyncio.to_thread(self._close)
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T], without_file: T) -> T:
-        return await asyncio.to_thread(self._work, work, without_file)
+    async def _do(self, work: Callable[[sqlite3.Connection], T], without_file: T, *, make: bool = False) -> T:
+        return await asyncio.to_thread(self._locked, work, without_file, make=make)
 
-    def _work(self, work: Callable[[sqlite3.Connection], T], without_file: T) -> T:
+    def _locked(self, work: Callable[[sqlite3.Connection], T], without_file: T, *, make: bool) -> T:
         with self._lock, _as_os_error():
             if self._connection is None:
-                if not self._file.exists():
+                if not make and not self._file.exists():
                     return without_file
-                self._connection = _connected(self._file)
+                self._connection = opened(self._file, _TABLES)
             return work(self._connection)
-
-    def _make(self) -> None:
-        """Make the file for its owner alone; SQLite gives the files beside it the same mode."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
 
     def _close(self) -> None:
         with self._lock:
@@ -91,32 +83,6 @@ def _as_os_error() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
-
-
-def _connected(file: Path) -> sqlite3.Connection:
-    # One thread at a time uses it: the lock sees to that.
-    connection = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        with _writing(connection):
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-@contextmanager
-def _writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that nobody else writes beside, from its first look on."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _generation(connection: sqlite3.Connection) -> int:
@@ -144,7 +110,7 @@ def _add(connection: sqlite3.Connection, record: KeyRecord, now: float, ending: 
     values = dict(zip(_COLUMNS, astuple(record), strict=True))
     values["role"] = record.role.value
     values["customers"] = json.dumps(sorted(record.customers))
-    with _writing(connection):
+    with writing(connection):
         question = f"SELECT count(*) FROM api_keys WHERE client = :client AND {_LIVE}"  # noqa: S608
         if connection.execute(question, {"client": record.client, "now": now}).fetchone()[0] >= MOST_LIVE:
             raise TooManyKeys(f"{record.client} has {MOST_LIVE} live keys")
@@ -157,7 +123,7 @@ def _add(connection: sqlite3.Connection, record: KeyRecord, now: float, ending: 
 
 
 def _revoke(connection: sqlite3.Connection, ids: Collection[str], now: float) -> int:
-    with _writing(connection):
+    with writing(connection):
         statement = f"UPDATE api_keys SET revoked_at = :now WHERE id = :id AND {_LIVE}"  # noqa: S608
         done = connection.executemany(statement, [{"id": key_id, "now": now} for key_id in ids]).rowcount
         _changed(connection)
@@ -165,7 +131,7 @@ def _revoke(connection: sqlite3.Connection, ids: Collection[str], now: float) ->
 
 
 def _used(connection: sqlite3.Connection, at: Mapping[str, float]) -> None:
-    with _writing(connection):
+    with writing(connection):
         statement = "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), :at) WHERE id = :id"
         connection.executemany(statement, [{"id": key_id, "at": used} for key_id, used in at.items()])
 

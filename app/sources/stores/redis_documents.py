@@ -6,14 +6,12 @@ share a hash tag: a write is one transaction, on a cluster too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
 import msgspec
 
-from app.errors import StoreUnavailable
 from app.sources.stores.documents import StoreChanged, StoredDocument
-from app.sources.stores.redis_store import Redis, WatchError, told
+from app.sources.stores.redis_store import Redis, WatchError, awaited, decoded, told
 
 PREFIX = "{tradegraph:documents}"
 GENERATION = f"{PREFIX}:generation"
@@ -34,18 +32,18 @@ class RedisDocuments:
     async def find(self, client: str, id: str) -> Sequence[StoredDocument]:
         """See `DocumentStore.find`."""
         with told():
-            fields = _fields(await _now(self._redis.hget(_names(client), id)))
-            bodies = await _now(self._redis.hmget(_bodies(client), fields)) if fields else []
+            fields = _fields(await awaited(self._redis.hget(_names(client), id)))
+            bodies = await awaited(self._redis.hmget(_bodies(client), fields)) if fields else []
         return [one for one in _sorted(bodies) if id in one.ids]
 
     async def all(self, client: str | None = None) -> Sequence[StoredDocument]:
         """See `DocumentStore.all`."""
         with told():
             if client is None:
-                clients = [name.decode() for name in await _now(self._redis.smembers(CLIENTS))]
+                clients = [name.decode() for name in await awaited(self._redis.smembers(CLIENTS))]
             else:
                 clients = [client]
-            bodies = [body for name in clients for body in await _now(self._redis.hvals(_bodies(name)))]
+            bodies = [body for name in clients for body in await awaited(self._redis.hvals(_bodies(name)))]
         return _sorted(bodies)
 
     async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
@@ -79,7 +77,7 @@ class RedisDocuments:
             fields = found.setdefault(one.client, {})
             for name in one.ids:
                 if name not in fields:
-                    fields[name] = _fields(await _now(self._redis.hget(_names(one.client), name)))
+                    fields[name] = _fields(await awaited(self._redis.hget(_names(one.client), name)))
                 if _field(one) not in fields[name]:
                     fields[name].append(_field(one))
         return found
@@ -103,14 +101,5 @@ def _names(client: str) -> str:
     return f"{PREFIX}:names:{client}"
 
 
-async def _now(answer: Any) -> Any:
-    """redis-py types its commands as if they might be synchronous."""
-    return await cast("Awaitable[Any]", answer)
-
-
 def _sorted(bodies: Sequence[bytes | None]) -> list[StoredDocument]:
-    try:
-        found = [msgspec.json.decode(body, type=StoredDocument) for body in bodies if body is not None]
-    except msgspec.MsgspecError as error:
-        raise StoreUnavailable(detail=f"redis holds a document that cannot be read: {error}") from error
-    return sorted(found, key=lambda one: (one.client, one.version, one.id))
+    return sorted(decoded(bodies, StoredDocument), key=lambda one: (one.client, one.version, one.id))

@@ -7,16 +7,14 @@ cluster too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
 
 import msgspec
 
-from app.errors import StoreUnavailable
 from app.sources.endpoints import Delivery, Endpoint, anew
 from app.sources.stores.documents import StoreChanged
-from app.sources.stores.redis_store import Redis, WatchError, told
+from app.sources.stores.redis_store import Redis, WatchError, awaited, decoded, told
 
 PREFIX = "{tradegraph:endpoints}"
 GENERATION = f"{PREFIX}:generation"
@@ -38,8 +36,8 @@ class RedisEndpoints:
     async def all(self) -> Sequence[Endpoint]:
         """See `EndpointStore.all`."""
         with told():
-            bodies = await _now(self._redis.hvals(ENDPOINTS))
-        return sorted(_decoded(bodies, Endpoint), key=lambda one: (one.client, one.id))
+            bodies = await awaited(self._redis.hvals(ENDPOINTS))
+        return sorted(decoded(bodies, Endpoint), key=lambda one: (one.client, one.id))
 
     async def put(self, endpoint: Endpoint, *, since: int) -> None:
         """See `EndpointStore.put`."""
@@ -95,23 +93,23 @@ class RedisEndpoints:
     async def waiting(self, endpoint: str) -> Sequence[Delivery]:
         """See `EndpointStore.waiting`."""
         with told():
-            cursors = await _now(self._redis.zrange(_waiting(endpoint), 0, -1))
+            cursors = await awaited(self._redis.zrange(_waiting(endpoint), 0, -1))
             return await self._deliveries(endpoint, cursors)
 
     async def dead(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
         """See `EndpointStore.dead`."""
         with told():
-            ids = [endpoint] if endpoint else [name.decode() for name in await _now(self._redis.hkeys(ENDPOINTS))]
+            ids = [endpoint] if endpoint else [name.decode() for name in await awaited(self._redis.hkeys(ENDPOINTS))]
             found: list[Delivery] = []
             for id_ in ids:
-                cursors = await _now(self._redis.zrange(_dead(id_), 0, most - 1, desc=True))
+                cursors = await awaited(self._redis.zrange(_dead(id_), 0, most - 1, desc=True))
                 found += await self._deliveries(id_, cursors)
         return sorted(found, key=lambda one: one.dead_at or one.first_at, reverse=True)[:most]
 
     async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
         """See `EndpointStore.replay`."""
         with told():
-            dead = await self._deliveries(endpoint, await _now(self._redis.zrange(_dead(endpoint), 0, -1)))
+            dead = await self._deliveries(endpoint, await awaited(self._redis.zrange(_dead(endpoint), 0, -1)))
             again = [anew(one, now) for one in dead if cursors is None or one.cursor in cursors]
         if again:
             await self.keep(again)
@@ -123,9 +121,9 @@ class RedisEndpoints:
         """See `EndpointStore.trim`."""
         gone = 0
         with told():
-            for name in await _now(self._redis.hkeys(ENDPOINTS)):
+            for name in await awaited(self._redis.hkeys(ENDPOINTS)):
                 key = _dead(name.decode())
-                cursors = await _now(self._redis.zrangebyscore(key, "-inf", f"({before.timestamp()}"))
+                cursors = await awaited(self._redis.zrangebyscore(key, "-inf", f"({before.timestamp()}"))
                 gone += len(cursors)
                 if cursors:
                     async with self._redis.pipeline(transaction=True) as pipe:
@@ -141,7 +139,7 @@ class RedisEndpoints:
     async def _deliveries(self, endpoint: str, cursors: Sequence[bytes]) -> list[Delivery]:
         if not cursors:
             return []
-        return _decoded(await _now(self._redis.hmget(_bodies(endpoint), list(cursors))), Delivery)
+        return decoded(await awaited(self._redis.hmget(_bodies(endpoint), list(cursors))), Delivery)
 
 
 def _bodies(endpoint: str) -> str:
@@ -158,15 +156,3 @@ def _dead(endpoint: str) -> str:
 
 def _encoded(one: Endpoint | Delivery) -> str:
     return msgspec.json.encode(one).decode()
-
-
-def _decoded(bodies: Sequence[bytes | None], kind: Any) -> list[Any]:
-    try:
-        return [msgspec.json.decode(body, type=kind) for body in bodies if body is not None]
-    except msgspec.MsgspecError as error:
-        raise StoreUnavailable(detail=f"redis holds an endpoint that cannot be read: {error}") from error
-
-
-async def _now(answer: Any) -> Any:
-    """redis-py types its commands as if they might be synchronous."""
-    return await cast("Awaitable[Any]", answer)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar, cast
 
+import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
@@ -24,9 +26,13 @@ __all__ = [
     "RedisError",
     "RefusedByServer",
     "WatchError",
+    "awaited",
     "connect",
+    "decoded",
     "told",
 ]
+
+T = TypeVar("T")
 
 TIMEOUT = 0.25
 """Seconds for a call. It is on the way of requests, so it is not tried again either: redis-py's own retries would hold
@@ -56,3 +62,16 @@ def told() -> Iterator[None]:
         yield
     except (RedisError, OSError) as error:
         raise StoreUnavailable(detail=f"redis: {error}") from error
+
+
+async def awaited(answer: Any) -> Any:
+    """What a command answers: redis-py types its commands as if they might be synchronous."""
+    return await cast("Awaitable[Any]", answer)
+
+
+def decoded(bodies: Sequence[bytes | None], kind: type[T]) -> list[T]:
+    """What is kept as JSON, without what is gone. Raises StoreUnavailable where it is of another kind."""
+    try:
+        return [msgspec.json.decode(body, type=kind) for body in bodies if body is not None]
+    except msgspec.MsgspecError as error:
+        raise StoreUnavailable(detail=f"redis holds a {kind.__name__} that cannot be read: {error}") from error
