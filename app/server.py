@@ -58,7 +58,7 @@ from app.sources.common import utc_now
 from app.sources.event_upkeep import kept_trimmed
 from app.sources.feed import Feed
 from app.sources.intake import Intake
-from app.sources.stores import connect_documents, connect_events
+from app.sources.stores import connect_documents, connect_events, connect_keys
 from app.sources.stores.redis_store import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
 from app.webhooks import doors, webhook_route
@@ -77,7 +77,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     ConfigurationError for what cannot work."""
     schema = build_schema()
     policy = policy_of(schema)
-    authentication = Authentication(settings)
+    authentication = Authentication(settings, connect_keys(settings))
     sources = connect_all(settings, clock)
     events = connect_events(settings)
     ledger = AuditLedger(settings.data_dir / FILE) if settings.audit.enabled else None

@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from pydantic import SecretStr
 
-from app.auth.api_key_store import FILE, SQLiteKeys
-from app.auth.api_keys import APIKeyAuthenticator, KeyRecord, TooManyKeys, _check, digest_of, new_key
+from app.auth.api_keys import APIKeyAuthenticator, KeyRecord, KeyStore, TooManyKeys, _check, digest_of, new_key
 from app.auth.principal import Principal, Role
-from app.errors import AuthenticationUnavailable, Unauthenticated
+from app.errors import AuthenticationUnavailable, StoreUnavailable, Unauthenticated
+from app.settings import KeySettings, RedisSettings, Settings
+from app.sources.stores import connect_keys
+from app.sources.stores.redis_keys import RECORDS
+from app.sources.stores.redis_store import connect as connect_redis
+from app.sources.stores.sqlite_keys import FILE, SQLiteKeys
+
+Connect = Callable[[], KeyStore]
 
 NOW = 1_800_000_000.0
+NOBODY = "redis://127.0.0.1:1/0"
 REFUSED = "The API key was not accepted. Send a valid one in the Authorization header, or ask the operators for one."
 
 
@@ -40,15 +48,42 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=["sqlite", "redis"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    if request.param == "sqlite":
+        return Settings(data_dir=tmp_path)
+    url = request.getfixturevalue("redis_url")
+    return Settings(api_keys=KeySettings(store="redis"), redis=RedisSettings(url=SecretStr(url)))
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SQLiteKeys]:
+async def connect(settings: Settings) -> AsyncIterator[Connect]:
+    """Makes stores as several processes would: each over a connection of its own."""
+    made: list[KeyStore] = []
+
+    def one() -> KeyStore:
+        made.append(connect_keys(settings))
+        return made[-1]
+
+    yield one
+    for store in made:
+        await store.close()
+
+
+@pytest.fixture
+def store(connect: Connect) -> KeyStore:
+    return connect()
+
+
+@pytest.fixture
+async def file(tmp_path: Path) -> AsyncIterator[SQLiteKeys]:
     opened = SQLiteKeys(tmp_path / FILE)
     yield opened
-    await opened.aclose()
+    await opened.close()
 
 
 @pytest.fixture
-def door(store: SQLiteKeys, clock: Clock) -> APIKeyAuthenticator:
+def door(store: KeyStore, clock: Clock) -> APIKeyAuthenticator:
     return opened(store, clock)
 
 
@@ -62,7 +97,7 @@ def made(client: str = "acme", **more: Any) -> tuple[str, KeyRecord]:
     return key, KeyRecord(id=key_id, digest=digest_of(key), client=client, **values)
 
 
-async def added(store: SQLiteKeys, client: str = "acme", **more: Any) -> tuple[str, KeyRecord]:
+async def added(store: KeyStore, client: str = "acme", **more: Any) -> tuple[str, KeyRecord]:
     key, record = made(client, **more)
     await store.add(record, now=NOW)
     return key, record
@@ -86,7 +121,7 @@ def resealed(key: str, secret: str) -> str:
     return body + _check(body)
 
 
-async def test_key_opens_the_accounts_of_its_client(door: APIKeyAuthenticator, store: SQLiteKeys):
+async def test_key_opens_the_accounts_of_its_client(door: APIKeyAuthenticator, store: KeyStore):
     key, record = await added(store, tenant="north", expires_at=NOW + 60)
     who = await door.authenticate(f"Bearer {key}")
     assert who == Principal(
@@ -99,7 +134,7 @@ async def test_key_opens_the_accounts_of_its_client(door: APIKeyAuthenticator, s
     assert (who.expires_at, who.claims) == (NOW + 60, {"api_key": record.id})
 
 
-async def test_each_partner_gets_its_own_accounts(door: APIKeyAuthenticator, store: SQLiteKeys):
+async def test_each_partner_gets_its_own_accounts(door: APIKeyAuthenticator, store: KeyStore):
     ours, _ = await added(store)
     theirs, _ = await added(store, "globex", customers=frozenset({"CUST-0002"}))
     found = [await door.authenticate(f"Bearer {key}") for key in (ours, theirs)]
@@ -113,7 +148,7 @@ def test_keys_are_of_one_form_and_none_like_another():
     assert {key[:3] + key[15] for key in keys} == {"tg__"}
 
 
-async def test_wrong_keys_are_refused_with_one_sentence(door: APIKeyAuthenticator, store: SQLiteKeys):
+async def test_wrong_keys_are_refused_with_one_sentence(door: APIKeyAuthenticator, store: KeyStore):
     key, record = await added(store)
     other, foreign = await added(store, "globex")
     assert await refusal(door, key[:-1]) == "no API key: another form, or a wrong check"
@@ -131,7 +166,7 @@ async def test_wrong_keys_are_refused_with_one_sentence(door: APIKeyAuthenticato
     assert await refusal(door, f"{key}\n{key}") == "no API key: another form, or a wrong check"
 
 
-async def test_key_ends_when_it_expires(door: APIKeyAuthenticator, store: SQLiteKeys, clock: Clock):
+async def test_key_ends_when_it_expires(door: APIKeyAuthenticator, store: KeyStore, clock: Clock):
     key, record = await added(store, expires_at=NOW + 60)
     clock.seconds = 59.9
     assert (await door.authenticate(f"Bearer {key}")).client == "acme"
@@ -140,13 +175,12 @@ async def test_key_ends_when_it_expires(door: APIKeyAuthenticator, store: SQLite
 
 
 async def test_revoked_key_is_refused_by_every_process_within_five_seconds(
-    store: SQLiteKeys, clock: Clock, tmp_path: Path
+    store: KeyStore, clock: Clock, connect: Connect
 ):
     """Two workers with a connection of their own each; a third one, the command line, revokes."""
     key, record = await added(store)
     stay, _ = await added(store)
-    stores = [SQLiteKeys(tmp_path / FILE) for _ in range(2)]
-    workers = [opened(one, clock) for one in stores]
+    workers = [opened(connect(), clock) for _ in range(2)]
     for worker in workers:
         assert (await worker.authenticate(f"Bearer {key}")).client == "acme"
     assert await store.revoke([record.id], now=clock.now()) == 1
@@ -154,8 +188,6 @@ async def test_revoked_key_is_refused_by_every_process_within_five_seconds(
     for worker in workers:
         assert await refusal(worker, key) == f"API key {record.id} of acme is revoked"
         assert (await worker.authenticate(f"Bearer {stay}")).client == "acme"
-    for one in stores:
-        await one.aclose()
 
 
 async def test_new_key_opens_at_once_and_made_up_ones_cause_ten_questions_a_second(clock: Clock):
@@ -172,11 +204,9 @@ async def test_new_key_opens_at_once_and_made_up_ones_cause_ten_questions_a_seco
         assert flaky.asked == asked
 
 
-async def test_client_has_two_live_keys_at_most(store: SQLiteKeys, tmp_path: Path):
-    stores = [SQLiteKeys(tmp_path / FILE) for _ in range(6)]  # as of so many processes at once
+async def test_client_has_two_live_keys_at_most(store: KeyStore, connect: Connect):
+    stores = [connect() for _ in range(6)]  # as of so many processes at once
     done = await asyncio.gather(*(one.add(made()[1], now=NOW) for one in stores), return_exceptions=True)
-    for one in stores:
-        await one.aclose()
     assert [type(one) for one in done if one is not None] == [TooManyKeys] * 4
     _, records = await store.all()
     assert len(records) == 2
@@ -185,7 +215,7 @@ async def test_client_has_two_live_keys_at_most(store: SQLiteKeys, tmp_path: Pat
     await added(store)
 
 
-async def test_key_that_has_expired_leaves_its_place(store: SQLiteKeys):
+async def test_key_that_has_expired_leaves_its_place(store: KeyStore):
     await added(store, expires_at=NOW)
     await added(store)
     await added(store)
@@ -193,7 +223,7 @@ async def test_key_that_has_expired_leaves_its_place(store: SQLiteKeys):
         await added(store)
 
 
-async def test_end_of_the_old_key_is_set_with_the_new_one_and_never_put_off(store: SQLiteKeys):
+async def test_end_of_the_old_key_is_set_with_the_new_one_and_never_put_off(store: KeyStore):
     _, lasting = await added(store)
     await store.add(made()[1], now=NOW, ending={lasting.id: NOW + 7})
     _, ending = await added(store, "globex", expires_at=NOW + 3)
@@ -202,16 +232,20 @@ async def test_end_of_the_old_key_is_set_with_the_new_one_and_never_put_off(stor
     assert (ends[lasting.id], ends[ending.id]) == (NOW + 7, NOW + 3)
 
 
-async def test_revoking_twice_or_nobody_changes_nothing(store: SQLiteKeys):
+async def test_revoking_twice_or_nobody_changes_nothing(store: KeyStore):
     _, record = await added(store)
     assert await store.revoke([record.id], now=NOW) == 1
     assert await store.revoke([record.id, "nobody"], now=NOW + 9) == 0
     assert (await store.all())[1][0].revoked_at == NOW
 
 
-async def test_store_keeps_what_it_was_given_and_not_the_key(store: SQLiteKeys, tmp_path: Path):
-    key, record = await added(store, tenant="north", expires_at=NOW + 60)
+async def test_store_keeps_what_it_was_given(store: KeyStore):
+    _, record = await added(store, tenant="north", expires_at=NOW + 60)
     assert (await store.all())[1] == [record]
+
+
+async def test_file_is_its_owners_and_holds_no_key(file: SQLiteKeys, tmp_path: Path):
+    key, record = await added(file)
     assert key not in repr(record)
     assert record.digest not in repr(record)
     kept = b"".join(file.read_bytes() for file in files(tmp_path))
@@ -220,21 +254,53 @@ async def test_store_keeps_what_it_was_given_and_not_the_key(store: SQLiteKeys, 
     assert {stat.S_IMODE(file.stat().st_mode) for file in files(tmp_path)} == {0o600}
 
 
-async def test_store_without_a_file_has_no_keys_and_makes_none(store: SQLiteKeys, tmp_path: Path):
-    door = APIKeyAuthenticator(store)
+async def test_new_store_has_no_keys(store: KeyStore, clock: Clock):
+    assert (await store.generation(), [*(await store.all())[1]]) == (0, [])
+    assert await refusal(opened(store, clock), new_key()[1]) == "API key of nobody"
+
+
+async def test_store_without_a_file_has_no_keys_and_makes_none(file: SQLiteKeys, tmp_path: Path):
+    door = APIKeyAuthenticator(file)
     assert await refusal(door, new_key()[1]) == "API key of nobody"
-    await store.used({"a": NOW})
-    assert await store.revoke(["a"], now=NOW) == 0
+    await file.used({"a": NOW})
+    assert await file.revoke(["a"], now=NOW) == 0
     assert files(tmp_path) == []
 
 
-async def test_file_that_is_no_store_is_told_as_such(tmp_path: Path, clock: Clock):
+async def test_file_that_is_no_store_is_told_as_such(file: SQLiteKeys, tmp_path: Path, clock: Clock):
     (tmp_path / FILE).write_bytes(b"garbage" * 1000)
-    broken = SQLiteKeys(tmp_path / FILE)
-    with pytest.raises(OSError, match="file is not a database"):
+    with pytest.raises(StoreUnavailable) as caught:
+        await file.all()
+    assert caught.value.detail == f"{tmp_path / FILE}: file is not a database"
+    with pytest.raises(AuthenticationUnavailable):
+        await opened(file, clock).authenticate(f"Bearer {new_key()[1]}")
+
+
+async def test_redis_that_holds_something_else_is_told_as_such(redis_url: str, clock: Clock):
+    settings = Settings(api_keys=KeySettings(store="redis"), redis=RedisSettings(url=SecretStr(redis_url)))
+    broken, redis = connect_keys(settings), connect_redis(settings.redis)
+    await redis.hset(RECORDS, "a", '{"id": 1}')
+    with pytest.raises(StoreUnavailable) as caught:
         await broken.all()
+    assert caught.value.detail is not None
+    assert caught.value.detail.startswith("redis holds a KeyRecord that cannot be read: ")
+    with pytest.raises(StoreUnavailable):
+        await broken.add(made()[1], now=NOW)
     with pytest.raises(AuthenticationUnavailable):
         await opened(broken, clock).authenticate(f"Bearer {new_key()[1]}")
+    assert await redis.hgetall(RECORDS) == {b"a": b'{"id": 1}'}
+    await broken.close()
+    await redis.aclose()
+
+
+async def test_redis_that_is_gone_is_told_as_such(clock: Clock):
+    gone = connect_keys(Settings(api_keys=KeySettings(store="redis"), redis=RedisSettings(url=SecretStr(NOBODY))))
+    for work in (gone.generation(), gone.all(), gone.used({"a": NOW}), gone.revoke(["a"], now=NOW)):
+        with pytest.raises(StoreUnavailable):
+            await work
+    with pytest.raises(AuthenticationUnavailable):
+        await opened(gone, clock).authenticate(f"Bearer {new_key()[1]}")
+    await gone.close()
 
 
 class Flaky:
@@ -246,7 +312,7 @@ class Flaky:
 
     def check(self) -> None:
         if self.failing:
-            raise OSError("disk is gone")
+            raise StoreUnavailable(detail="disk is gone")
 
     async def generation(self) -> int:
         self.asked += 1
@@ -267,6 +333,9 @@ class Flaky:
     async def used(self, at: Mapping[str, float]) -> None:
         self.check()
         self.noted.append(dict(at))
+
+    async def close(self) -> None:
+        pass
 
 
 async def test_store_is_asked_once_in_two_seconds_whoever_asks(clock: Clock):
@@ -326,7 +395,7 @@ async def test_use_that_could_not_be_written_is_written_later(clock: Clock):
     assert flaky.noted == [{record.id: NOW}]
 
 
-async def test_last_use_only_moves_on(store: SQLiteKeys):
+async def test_last_use_only_moves_on(store: KeyStore):
     _, record = await added(store)
     generation = await store.generation()
     await store.used({record.id: NOW + 9})
@@ -335,12 +404,13 @@ async def test_last_use_only_moves_on(store: SQLiteKeys):
     assert await store.generation() == generation
 
 
-async def test_writer_that_finds_the_file_locked_says_so(store: SQLiteKeys, tmp_path: Path):
-    await added(store)
+async def test_writer_that_finds_the_file_locked_says_so(file: SQLiteKeys, tmp_path: Path):
+    await added(file)
     with sqlite3.connect(tmp_path / FILE, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(OSError, match="database is locked"):
-            await added(store)
-        assert len((await store.all())[1]) == 1  # readers go on
+        with pytest.raises(StoreUnavailable) as caught:
+            await added(file)
+        assert caught.value.detail == f"{tmp_path / FILE}: database is locked"
+        assert len((await file.all())[1]) == 1  # readers go on
         other.execute("ROLLBACK")
     other.close()

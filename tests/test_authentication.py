@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from pydantic import SecretStr
 
-from app.auth.api_key_store import FILE, SQLiteKeys
-from app.auth.api_keys import KeyRecord, digest_of, new_key
+from app.auth.api_keys import KeyRecord, KeyStore, digest_of, new_key
 from app.auth.credentials import from_connection_init, from_headers
 from app.auth.principal import Role
 from app.errors import Unauthenticated
 from app.server import create_app
-from app.settings import AuthSettings, IssuerSettings, Settings
+from app.settings import AuthSettings, IssuerSettings, KeySettings, RedisSettings, Settings
+from app.sources.stores import connect_keys
 from app.telemetry import configure_logs
 from tests.serving import serving
 from tests.upstreams.issuer import FakeIssuer, issuing, rsa
@@ -58,7 +60,7 @@ class Gateway:
     client: httpx.AsyncClient
     ours: FakeIssuer
     theirs: FakeIssuer
-    store: SQLiteKeys
+    store: KeyStore
 
     async def ask(self, *headers: tuple[str, str]) -> httpx.Response:
         return await self.client.post("/graphql", json={"query": "{ __typename }"}, headers=list(headers))
@@ -79,14 +81,14 @@ class Gateway:
 
 @pytest.fixture
 async def gateway(tmp_path: Path, out: io.StringIO) -> AsyncIterator[Gateway]:
-    store = SQLiteKeys(tmp_path / FILE)
+    store = connect_keys(Settings(data_dir=tmp_path))
     async with issuing(OURS) as ours, issuing(THEIRS) as theirs:
         more = IssuerSettings(issuer=theirs.url, audience="partners")
         auth = AuthSettings(issuer=ours.url, audience="tradegraph", issuers=(more,))
         app = create_app(Settings(auth=auth, data_dir=tmp_path))
         async with serving(app) as url, httpx.AsyncClient(base_url=url, verify=False) as client:
             yield Gateway(client, ours, theirs, store)
-    await store.aclose()
+    await store.close()
 
 
 def refused(response: httpx.Response, message: str) -> bool:
@@ -245,8 +247,39 @@ async def test_revoked_key_is_refused_within_five_seconds(gateway: Gateway):
     assert refused(await gateway.bearer(key), KEY_REFUSED)
 
 
+async def test_key_opens_gateways_on_several_machines(tmp_path: Path, redis_url: str):
+    """They have no folder in common."""
+    async with issuing(OURS) as ours, AsyncExitStack() as stack:
+        clients: list[httpx.AsyncClient] = []
+        settings = [
+            Settings(
+                auth=AuthSettings(issuer=ours.url, audience="tradegraph"),
+                data_dir=tmp_path / name,
+                api_keys=KeySettings(store="redis"),
+                redis=RedisSettings(url=SecretStr(redis_url)),
+            )
+            for name in ("north", "south")
+        ]
+        for one in settings:
+            url = await stack.enter_async_context(serving(create_app(one)))
+            clients.append(await stack.enter_async_context(httpx.AsyncClient(base_url=url, verify=False)))
+        store = connect_keys(settings[0])
+        machines = [Gateway(client, ours, ours, store) for client in clients]
+
+        async def answers(*wanted: int) -> None:
+            async with asyncio.timeout(5):
+                while tuple([(await machine.bearer(key)).status_code for machine in machines]) != wanted:
+                    await asyncio.sleep(0.05)
+
+        key, record = await machines[0].key()
+        await answers(200, 200)
+        assert await store.revoke([record.id], now=time.time()) == 1
+        await answers(401, 401)
+        await store.close()
+
+
 async def test_last_use_is_on_record_after_the_gateway_has_stopped(tmp_path: Path):
-    store = SQLiteKeys(tmp_path / FILE)
+    store = connect_keys(Settings(data_dir=tmp_path))
     async with issuing(OURS) as ours:
         app = create_app(Settings(auth=AuthSettings(issuer=ours.url, audience="tradegraph"), data_dir=tmp_path))
         async with serving(app) as url, httpx.AsyncClient(base_url=url, verify=False) as client:
@@ -258,7 +291,7 @@ async def test_last_use_is_on_record_after_the_gateway_has_stopped(tmp_path: Pat
     assert kept.id == record.id
     assert kept.last_used_at is not None
     assert before <= kept.last_used_at <= time.time()
-    await store.aclose()
+    await store.close()
 
 
 # Where a credential stands

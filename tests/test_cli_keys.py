@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.auth.api_key_store import FILE
 from app.cli import app
 from app.errors import ConfigurationError
+from app.sources.stores.sqlite_keys import FILE
 
 KEY = re.compile(r"tg_([0-9a-z]{12})_[0-9A-Za-z]{49}\n")
 
@@ -174,3 +174,20 @@ def test_store_of_the_settings_is_used(tmp_path: Path):
     with sqlite3.connect(tmp_path / "kept" / FILE) as store:
         assert store.execute("SELECT client FROM api_keys").fetchall() == [("acme",)]
     store.close()
+
+
+def test_keys_may_be_kept_in_redis(tmp_path: Path, redis_url: str):
+    file = tmp_path / "tradegraph.toml"
+    file.write_text(f'data_dir = "{tmp_path / "data"}"\n[api_keys]\nstore = "redis"\n[redis]\nurl = "{redis_url}"\n')
+    done = CliRunner().invoke(app, ["keys", "create", "--client", "acme", "--customer", "C1", "--config", str(file)])
+    assert done.exit_code == 0
+    assert done.stdout[3:15] in CliRunner().invoke(app, ["keys", "list", "--config", str(file)]).stdout
+    assert not (tmp_path / "data").exists()
+
+
+def test_redis_that_is_gone_is_told_in_a_line(tmp_path: Path):
+    file = tmp_path / "tradegraph.toml"
+    file.write_text('[api_keys]\nstore = "redis"\n[redis]\nurl = "redis://127.0.0.1:1/0"\n')
+    done = CliRunner().invoke(app, ["keys", "list", "--config", str(file)])
+    assert isinstance(done.exception, ConfigurationError)
+    assert str(done.exception).startswith("api_keys.store = 'redis': cannot be read or written: redis: ")

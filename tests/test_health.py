@@ -17,6 +17,7 @@ from app.errors import SourceTimeout, SourceUnavailable, TradegraphError
 from app.health import Readiness, health_routes
 from app.server import may_read_metrics, own_metrics
 from app.settings import Settings
+from app.sources.stores import connect_keys
 from app.telemetry import backend_call
 from tests.gateway import AUTH, BUYER, OPERATIONS, signed
 from tests.serving import serving
@@ -48,7 +49,7 @@ class Clock:
 
 
 async def may_read(authorization: str | None) -> None:
-    await may_read_metrics(SecretStr("scraper"), Authentication(SETTINGS), authorization)
+    await may_read_metrics(SecretStr("scraper"), Authentication(SETTINGS, connect_keys(SETTINGS)), authorization)
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from app.auth.credentials import bearer
 from app.auth.principal import Principal, Role
-from app.errors import AuthenticationUnavailable, TradegraphError, Unauthenticated
+from app.errors import AuthenticationUnavailable, StoreUnavailable, TradegraphError, Unauthenticated
 from app.telemetry import log
 
 PREFIX = "tg_"
@@ -71,7 +71,7 @@ class TooManyKeys(TradegraphError):
 
 class KeyStore(Protocol):
     """Where keys are kept. The generation changes whenever a key is added, revoked or given another end. Every method
-    raises OSError where the store cannot be reached."""
+    raises StoreUnavailable where the store cannot be reached."""
 
     async def generation(self) -> int: ...
 
@@ -89,6 +89,10 @@ class KeyStore(Protocol):
 
     async def used(self, at: Mapping[str, float]) -> None:
         """Note when keys were used last."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the store."""
         ...
 
 
@@ -170,8 +174,8 @@ class APIKeyAuthenticator:
         try:
             await self._read()
             self._confirmed_at = started
-        except OSError as error:
-            log.warning("API keys cannot be read", detail=str(error))
+        except StoreUnavailable as error:
+            log.warning("API keys cannot be read", detail=error.detail)
         self._looked_at = self._timer()
         self._note_uses()
 
@@ -190,9 +194,9 @@ class APIKeyAuthenticator:
         self._noted_at = self._timer()
         try:
             await self._store.used(used)
-        except OSError as error:
+        except StoreUnavailable as error:
             self._used = {**used, **self._used}
-            log.warning("the use of API keys could not be noted", detail=str(error))
+            log.warning("the use of API keys could not be noted", detail=error.detail)
         finally:
             self._noting = None
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.auth.api_key_store import FILE, SQLiteKeys
-from app.auth.api_keys import PREFIX, APIKeyAuthenticator
+from app.auth.api_keys import PREFIX, APIKeyAuthenticator, KeyStore
 from app.auth.credentials import bearer
 from app.auth.principal import Principal
 from app.auth.tokens import TokenAuthenticator
@@ -13,12 +12,13 @@ from app.settings import Settings
 
 
 class Authentication:
-    """API keys and tokens behind one seam; what every transport of the gateway asks. `warm` before, `aclose` after."""
+    """API keys and tokens behind one seam; what every transport of the gateway asks. `warm` before, `aclose` after,
+    which closes the store too."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: KeyStore) -> None:
         self._tokens = TokenAuthenticator(settings.auth, demo=settings.demo)
-        self._store = SQLiteKeys(settings.data_dir / FILE)
-        self._keys = APIKeyAuthenticator(self._store)
+        self._store = store
+        self._keys = APIKeyAuthenticator(store)
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """The bearer of this credential. Raises Unauthenticated, AuthenticationUnavailable."""
@@ -34,4 +34,4 @@ class Authentication:
         """Stop reading, and write what is still to be written."""
         await self._tokens.aclose()
         await self._keys.aclose()
-        await self._store.aclose()
+        await self._store.close()

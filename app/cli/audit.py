@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import re
@@ -17,7 +16,8 @@ import msgspec
 import orjson
 import typer
 
-from app.errors import ConfigurationError
+from app.cli.common import run_with, settings_of
+from app.errors import ConfigurationError, StoreUnavailable
 from app.settings import Settings
 
 audit = typer.Typer(help="Who asked what.", no_args_is_help=True)
@@ -96,7 +96,7 @@ def access_review(
     """Write a CSV of who came, as what, what they read, and which API keys lie unused, for people to look through."""
     from app.sources.audit import Wanted
 
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir)
     accesses = _ledger(config, data_dir).accesses(Wanted(client=client, since=_when("--since", since)))
     rows: list[Mapping[str, Any]] = [{"kind": "caller", **msgspec.structs.asdict(access)} for access in accesses]
     rows += _keys(settings, client)
@@ -111,10 +111,12 @@ _REVIEW = (
 
 def _keys(settings: Settings, client: str | None) -> list[Mapping[str, Any]]:
     """The API keys, used or not."""
-    from app.auth.api_key_store import FILE, SQLiteKeys
+    from app.sources.stores import connect_keys
 
-    file = settings.data_dir / FILE
-    _, records = asyncio.run(SQLiteKeys(file).all()) if file.is_file() else (0, ())
+    try:
+        _, records = run_with(connect_keys, settings, lambda store: store.all())
+    except StoreUnavailable as error:
+        raise ConfigurationError("api_keys.store", settings.api_keys.store, f"cannot be read: {error.detail}") from None
     return [
         {
             "kind": "key",
@@ -133,17 +135,10 @@ def _keys(settings: Settings, client: str | None) -> list[Mapping[str, Any]]:
     ]
 
 
-def _settings(config: Path | None, data_dir: Path | None) -> Settings:
-    from app.settings import load
-
-    settings = load(config)
-    return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
-
-
 def _ledger(config: Path | None, data_dir: Path | None) -> Any:
     from app.sources.audit_store import FILE, AuditLedger
 
-    path = _settings(config, data_dir).data_dir / FILE
+    path = settings_of(config, data_dir).data_dir / FILE
     if not path.is_file():
         raise ConfigurationError(
             "data_dir", str(path.parent), "no audit is kept there; name the folder with --data-dir"

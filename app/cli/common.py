@@ -12,6 +12,8 @@ from app.auth.principal import Role
 from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from app.settings import Settings
 
 
@@ -25,6 +27,14 @@ class Store(Protocol):
 
 S = TypeVar("S", bound=Store)
 T = TypeVar("T")
+
+
+def settings_of(config: Path | None, data_dir: Path | None) -> Settings:
+    """The settings, with another data folder where one is named."""
+    from app.settings import load
+
+    settings = load(config)
+    return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
 
 
 def run_with(connect: Callable[[Settings], S], settings: Settings, work: Callable[[S], Awaitable[T]]) -> T:

@@ -15,7 +15,7 @@ import orjson
 import typer
 
 from app.auth.principal import UNRESTRICTED, Role
-from app.cli.common import json_object, roles_of, run_with
+from app.cli.common import json_object, roles_of, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
@@ -55,7 +55,7 @@ def add(
     from app.sources.common import utc_now
     from app.sources.endpoints import Endpoint, Secret
 
-    settings, roles = _settings(config, data_dir), roles_of(role)
+    settings, roles = settings_of(config, data_dir), roles_of(role)
     if not CLIENT.fullmatch(client):
         raise ConfigurationError("--client", client[:80], "must be the client that its credentials name")
     if not customers and not any(Role(name) in UNRESTRICTED for name in roles):
@@ -104,7 +104,7 @@ def list_endpoints(
             for one in kept
         ]
 
-    rows = _with_store(_settings(config, data_dir), found)
+    rows = _with_store(settings_of(config, data_dir), found)
     columns = ("id", "client", "state", "waiting", "dead", "url", "document", "customers", "reason")
     _print(rows, columns, json=json)
 
@@ -112,13 +112,13 @@ def list_endpoints(
 @endpoints.command()
 def pause(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
     """Post nothing until it is resumed. Nothing is lost meanwhile, as long as the event log keeps it."""
-    _set_state(_settings(config, data_dir), id, "paused")
+    _set_state(settings_of(config, data_dir), id, "paused")
 
 
 @endpoints.command()
 def resume(id: ID, after: After = None, config: Config = None, data_dir: DataDir = None) -> None:
     """Go on with a paused or disabled endpoint where it stopped, or after a cursor."""
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir)
     if after is not None:
         asyncio.run(_begin(settings, _with_store(settings, lambda store: _known(store, id)), after))
     _set_state(settings, id, "active")
@@ -144,7 +144,7 @@ def rotate(
         old = [Secret(value=secret, ends=ends) for secret in one.signing(utc_now())]
         return replace(one, secrets=(made, *old)[:MOST_SECRETS])
 
-    _with_store(_settings(config, data_dir), lambda store: _change(store, id, rotated))
+    _with_store(settings_of(config, data_dir), lambda store: _change(store, id, rotated))
     print(made.value)
     print(f"This is the new secret of {id}. The old one signs until {_moment(ends)}.", file=sys.stderr)
 
@@ -152,7 +152,7 @@ def rotate(
 @endpoints.command()
 def remove(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
     """Forget an endpoint, with all that waits for it."""
-    if not _with_store(_settings(config, data_dir), lambda store: store.remove(id)):
+    if not _with_store(settings_of(config, data_dir), lambda store: store.remove(id)):
         raise _unknown(id)
     print(f"removed: {id}")
 
@@ -166,7 +166,7 @@ def dead(
     json: JSON = False,
 ) -> None:
     """Print deliveries that were given up, newest first, and why."""
-    found = _with_store(_settings(config, data_dir), lambda store: store.dead(id, most))
+    found = _with_store(settings_of(config, data_dir), lambda store: store.dead(id, most))
     rows = [
         {
             "died": _moment(one.dead_at),
@@ -196,7 +196,7 @@ def replay(
         await _known(store, id)
         return await store.replay(id, cursor, now=utc_now())
 
-    print(f"replayed: {_with_store(_settings(config, data_dir), again)}")
+    print(f"replayed: {_with_store(settings_of(config, data_dir), again)}")
 
 
 @endpoints.command("test")
@@ -206,7 +206,7 @@ def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
     from app.delivery.signing import signed
     from app.sources.common import utc_now
 
-    settings, now = _settings(config, data_dir), utc_now()
+    settings, now = settings_of(config, data_dir), utc_now()
     endpoint = _with_store(settings, lambda store: _known(store, id))
     body = orjson.dumps({"type": "test", "timestamp": now, "data": None}, option=orjson.OPT_UTC_Z)
     headers = signed(endpoint, f"msg_test_{secrets.token_hex(8)}", body, now)
@@ -292,13 +292,6 @@ def _with_store(settings: Settings, work: Callable[[EndpointStore], Awaitable[T]
         raise ConfigurationError("events.store", settings.events.store, f"cannot be used: {error.detail}") from None
     except StoreChanged:
         raise ConfigurationError("endpoints", "changed", "somebody else changed one just now; run it again") from None
-
-
-def _settings(config: Path | None, data_dir: Path | None) -> Settings:
-    from app.settings import load
-
-    settings = load(config)
-    return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
 
 
 def _unknown(id: str) -> ConfigurationError:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from app.auth.principal import UNRESTRICTED, Role
+from app.cli.common import run_with, settings_of
 from app.cli.tables import print_table
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from app.auth.api_key_store import SQLiteKeys
-    from app.auth.api_keys import KeyRecord
+    from app.auth.api_keys import KeyRecord, KeyStore
+    from app.settings import Settings
 
 T = TypeVar("T")
 
@@ -59,8 +59,7 @@ def create(
         tenant=tenant,
         expires_at=None if days is None else now + days * DAY,
     )
-    store = _store(config, data_dir)
-    _run(store, _adding(store, record, now, {}))
+    _add(settings_of(config, data_dir), record, now, {})
     _show(record, key)
 
 
@@ -71,8 +70,7 @@ def list_keys(
     data_dir: DataDir = None,
 ) -> None:
     """Print all keys with their state and last use; the keys themselves are known to their owners only."""
-    store = _store(config, data_dir)
-    _, records = _run(store, store.all())
+    _, records = _with_store(settings_of(config, data_dir), lambda store: store.all())
     chosen = [record for record in records if client in {None, record.client}]
     rows = [("KEY", "CLIENT", "ROLE", "CUSTOMERS", "STATE", "CREATED", "EXPIRES", "LAST USED")]
     rows += [_row(record, time.time()) for record in chosen]
@@ -92,8 +90,8 @@ def rotate(
     from app.auth.api_keys import digest_of, new_key
 
     now = time.time()
-    store = _store(config, data_dir)
-    live = _live(store, client, now)
+    settings = settings_of(config, data_dir)
+    live = _live(settings, client, now)
     if not live:
         raise ConfigurationError("--client", client, "has no live key to rotate; make one: ./run keys create")
     old = live[-1]
@@ -101,7 +99,7 @@ def rotate(
     # As long as the old one was to last, counted from now.
     expires_at = None if old.expires_at is None else now + (old.expires_at - old.created_at)
     record = replace(old, id=key_id, digest=digest_of(key), created_at=now, expires_at=expires_at, last_used_at=None)
-    _run(store, _adding(store, record, now, {old.id: now + overlap * DAY}))
+    _add(settings, record, now, {old.id: now + overlap * DAY})
     _show(record, key)
     end = now + overlap * DAY
     print(f"The key {old.id} ends at {_day(min(old.expires_at or end, end))}.", file=sys.stderr)
@@ -118,51 +116,42 @@ def revoke(
     if (key is None) == (client is None):
         raise ConfigurationError("keys revoke", key or client, "name the id of a key, or --client")
     now = time.time()
-    store = _store(config, data_dir)
+    settings = settings_of(config, data_dir)
     if client is not None:
-        ids: Sequence[str] = [record.id for record in _live(store, client, now)]
+        ids: Sequence[str] = [record.id for record in _live(settings, client, now)]
     else:
         # Whoever has the key itself at hand, because it leaked, may paste it.
         ids = [(key or "").removeprefix("tg_").partition("_")[0]]
-    revoked = _run(store, store.revoke(ids, now=now))
+    revoked = _with_store(settings, lambda store: store.revoke(ids, now=now))
     if not revoked:
         named = ids[0] if client is None else client
         raise ConfigurationError("keys revoke", named, "there is no live key of that name; see ./run keys list")
     print(f"revoked: {', '.join(ids)}")
 
 
-async def _adding(store: SQLiteKeys, record: KeyRecord, now: float, ending: dict[str, float]) -> None:
+def _add(settings: Settings, record: KeyRecord, now: float, ending: Mapping[str, float]) -> None:
     from app.auth.api_keys import MOST_LIVE, TooManyKeys
 
     try:
-        await store.add(record, now=now, ending=ending)
+        _with_store(settings, lambda store: store.add(record, now=now, ending=ending))
     except TooManyKeys:
         cure = f"has {MOST_LIVE} live keys already; revoke one first: ./run keys list, ./run keys revoke"
         raise ConfigurationError("--client", record.client, cure) from None
 
 
-def _live(store: SQLiteKeys, client: str, now: float) -> Sequence[KeyRecord]:
-    _, records = _run(store, store.all())
+def _live(settings: Settings, client: str, now: float) -> Sequence[KeyRecord]:
+    _, records = _with_store(settings, lambda store: store.all())
     return [record for record in records if record.client == client and record.live(now)]
 
 
-def _store(config: Path | None, data_dir: Path | None) -> SQLiteKeys:
-    from app.auth.api_key_store import FILE, SQLiteKeys
-    from app.settings import load
+def _with_store(settings: Settings, work: Callable[[KeyStore], Awaitable[T]]) -> T:
+    from app.sources.stores import connect_keys
 
-    return SQLiteKeys((data_dir or load(config).data_dir) / FILE)
-
-
-def _run(store: SQLiteKeys, work: Coroutine[Any, Any, T]) -> T:
-    async def closing() -> T:
-        try:
-            return await work
-        except OSError as error:
-            raise ConfigurationError("data_dir", "API keys", f"cannot be read or written ({error})") from None
-        finally:
-            await store.aclose()
-
-    return asyncio.run(closing())
+    try:
+        return run_with(connect_keys, settings, work)
+    except StoreUnavailable as error:
+        cure = f"cannot be read or written: {error.detail}"
+        raise ConfigurationError("api_keys.store", settings.api_keys.store, cure) from None
 
 
 def _client(name: str) -> str:

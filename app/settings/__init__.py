@@ -16,7 +16,7 @@ from app.settings.observing import LogSettings, TelemetrySettings
 from app.settings.resilience import BreakerSettings, CallerClass, CallerSettings, SourceLimits
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
 from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain, WebhookSettings
-from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, RedisSettings
+from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, KeySettings, RedisSettings
 from app.settings.whole import Settings, credentials_of
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "EndpointSettings",
     "EventSettings",
     "IssuerSettings",
+    "KeySettings",
     "LimitSettings",
     "LogSettings",
     "RedisSettings",

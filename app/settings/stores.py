@@ -1,4 +1,4 @@
-"""What the gateway keeps, and where: `[audit]`, `[redis]`, `[documents]`, `[events]`."""
+"""What the gateway keeps, and where: `[audit]`, `[redis]`, `[api_keys]`, `[documents]`, `[events]`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ class RedisSettings(Section):
 
     url: SecretStr | None = None
     url_file: Path | None = None
+
+
+class KeySettings(Section):
+    """API keys of partners: in `api-keys.sqlite` under `data_dir`, or in Redis."""
+
+    store: Literal["sqlite", "redis"] = "sqlite"
 
 
 class DocumentSettings(Section):

@@ -17,7 +17,7 @@ from app.settings.observing import LogSettings, TelemetrySettings
 from app.settings.resilience import CallerSettings
 from app.settings.server import ServerSettings
 from app.settings.sources import DomainSettings, Route, SourceSettings
-from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, RedisSettings
+from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, KeySettings, RedisSettings
 
 
 class Settings(Section):
@@ -32,6 +32,7 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     redis: RedisSettings = RedisSettings()
     cache: CacheSettings = CacheSettings()
+    api_keys: KeySettings = KeySettings()
     documents: DocumentSettings = DocumentSettings()
     events: EventSettings = EventSettings()
     endpoints: EndpointSettings = EndpointSettings()

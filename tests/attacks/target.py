@@ -21,12 +21,12 @@ import httpx
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from app.auth.api_key_store import FILE as KEY_FILE
-from app.auth.api_key_store import SQLiteKeys
 from app.auth.api_keys import KeyRecord, digest_of, new_key
 from app.auth.principal import Role
 from app.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.sandbox import Sandbox
+from app.settings import Settings
+from app.sources.stores import connect_keys
 from app.sources.stores.documents import State
 from app.sources.stores.sqlite_documents import SQLiteDocuments
 from tests.stored import keep, stored
@@ -258,13 +258,13 @@ KEYS: Mapping[str, Mapping[str, Any]] = {
 
 async def _furnished(folder: Path) -> dict[str, str]:
     """Put API keys and documents where the gateway looks for them."""
-    store, keys = SQLiteKeys(folder / KEY_FILE), {}
+    store, keys = connect_keys(Settings(data_dir=folder)), {}
     for client, special in KEYS.items():
         key_id, keys[client] = new_key()
         given = {"role": Role.PARTNER, "customers": frozenset({"CUST-0001"}), "created_at": time.time(), **special}
         record = KeyRecord(id=key_id, digest=digest_of(keys[client]), client=client, **given)
         await store.add(record, now=time.time())
-    await store.aclose()
+    await store.close()
     documents = SQLiteDocuments(folder / "documents.sqlite")
     gone = datetime(2020, 1, 1, tzinfo=UTC).date()
     await keep(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.auth.api_keys import KeyStore
 from app.settings import Settings
 from app.sources.endpoints import EndpointStore
 from app.sources.events import EventLog
@@ -21,6 +22,18 @@ def connect_documents(settings: Settings) -> DocumentStore:
     from app.sources.stores.sqlite_documents import SQLiteDocuments
 
     return SQLiteDocuments(settings.data_dir / "documents.sqlite")
+
+
+def connect_keys(settings: Settings) -> KeyStore:
+    """The configured store of API keys. Nothing is opened before its first use."""
+    if settings.api_keys.store == "redis":
+        from app.sources.stores.redis_keys import RedisKeys
+        from app.sources.stores.redis_store import connect
+
+        return RedisKeys(connect(settings.redis))
+    from app.sources.stores.sqlite_keys import FILE, SQLiteKeys
+
+    return SQLiteKeys(settings.data_dir / FILE)
 
 
 def connect_events(settings: Settings, *, clock: Callable[[], float] | None = None) -> EventLog:

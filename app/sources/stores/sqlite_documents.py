@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 
 from app.sources.stores.documents import StoreChanged, StoredDocument
-from app.sources.stores.sqlite_file import SQLiteFile
-from app.sqlite import writing
+from app.sources.stores.sqlite_file import SQLiteFile, writing
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS documents (

@@ -11,8 +11,7 @@ import msgspec
 
 from app.sources.endpoints import Delivery, Endpoint, anew
 from app.sources.stores.documents import StoreChanged
-from app.sources.stores.sqlite_file import SQLiteFile
-from app.sqlite import writing
+from app.sources.stores.sqlite_file import SQLiteFile, writing
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS endpoints (id TEXT PRIMARY KEY, client TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;

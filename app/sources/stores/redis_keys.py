@@ -1,0 +1,104 @@
+"""API keys in Redis, for gateways on several machines.
+
+A hash holds the keys' records, a sorted set when each was used last. Both share a hash tag with the generation: a write
+is one transaction, on a cluster too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from app.auth.api_keys import MOST_LIVE, KeyRecord, TooManyKeys
+from app.errors import StoreUnavailable
+from app.sources.stores.redis_store import Redis, WatchError, decoded, told
+
+PREFIX = "{tradegraph:keys}"
+GENERATION = f"{PREFIX}:generation"
+RECORDS = f"{PREFIX}:records"
+USED = f"{PREFIX}:used"
+
+TRIES = 50
+"""How often a change is tried that others' changes get ahead of."""
+
+Records = dict[str, KeyRecord]
+
+
+class RedisKeys:
+    """The store over one server."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def generation(self) -> int:
+        """See `KeyStore.generation`."""
+        with told():
+            return int(await self._redis.get(GENERATION) or 0)
+
+    async def all(self) -> tuple[int, Sequence[KeyRecord]]:
+        """See `KeyStore.all`."""
+        with told():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.get(GENERATION)
+                pipe.hvals(RECORDS)
+                pipe.zrange(USED, 0, -1, withscores=True)
+                generation, bodies, uses = await pipe.execute()
+        used = {name.decode(): at for name, at in uses}
+        records = [replace(record, last_used_at=used.get(record.id)) for record in decoded(bodies, KeyRecord)]
+        return int(generation or 0), sorted(records, key=lambda record: (record.created_at, record.id))
+
+    async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
+        """See `KeyStore.add`."""
+
+        def added(records: Records) -> Records:
+            live = [one for one in records.values() if one.client == record.client and one.live(now)]
+            if len(live) >= MOST_LIVE:
+                raise TooManyKeys(f"{record.client} has {MOST_LIVE} live keys")
+            # An end that a key already has is never put off.
+            ended = {
+                id_: replace(old, expires_at=at)
+                for id_, at in (ending or {}).items()
+                if (old := records.get(id_)) is not None and (old.expires_at is None or at < old.expires_at)
+            }
+            return {**ended, record.id: record}
+
+        await self._change(added)
+
+    async def revoke(self, ids: Collection[str], *, now: float) -> int:
+        """See `KeyStore.revoke`."""
+
+        def revoked(records: Records) -> Records:
+            return {id_: replace(one, revoked_at=now) for id_, one in records.items() if id_ in ids and one.live(now)}
+
+        return len(await self._change(revoked))
+
+    async def used(self, at: Mapping[str, float]) -> None:
+        """See `KeyStore.used`."""
+        with told():
+            await self._redis.zadd(USED, dict[Any, Any](at), gt=True)
+
+    async def close(self) -> None:
+        """See `KeyStore.close`."""
+        await self._redis.aclose()
+
+    async def _change(self, change: Callable[[Records], Records]) -> Records:
+        """Write what `change` makes of the records as they are, and tell it."""
+        with told():
+            for _ in range(TRIES):
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    await pipe.watch(RECORDS)
+                    found = decoded(await pipe.hvals(RECORDS), KeyRecord)  # type: ignore[misc]
+                    changed = change({record.id: record for record in found})
+                    pipe.multi()
+                    for id_, record in changed.items():
+                        pipe.hset(RECORDS, id_, msgspec.json.encode(record).decode())
+                    pipe.incr(GENERATION)
+                    try:
+                        await pipe.execute()
+                    except WatchError:
+                        continue
+                    return changed
+        raise StoreUnavailable(detail="redis: the API keys change all the time")

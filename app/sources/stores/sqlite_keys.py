@@ -1,0 +1,119 @@
+"""API keys in an SQLite file, for all processes of one machine."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import TypeVar
+
+from app.auth.api_keys import MOST_LIVE, KeyRecord, TooManyKeys
+from app.auth.principal import Role
+from app.sources.stores.sqlite_file import SQLiteFile, writing
+
+T = TypeVar("T")
+
+FILE = "api-keys.sqlite"
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS api_keys (
+    id TEXT PRIMARY KEY, digest TEXT NOT NULL, client TEXT NOT NULL, role TEXT NOT NULL, customers TEXT NOT NULL,
+    created_at REAL NOT NULL, tenant TEXT NOT NULL, expires_at REAL, revoked_at REAL, last_used_at REAL
+) STRICT;
+CREATE TABLE IF NOT EXISTS state (only INTEGER PRIMARY KEY CHECK (only = 1), generation INTEGER NOT NULL) STRICT;
+INSERT OR IGNORE INTO state VALUES (1, 0);
+"""
+_COLUMNS = tuple(field.name for field in fields(KeyRecord))
+_LIVE = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > :now)"
+
+
+class SQLiteKeys:
+    """The store over one file, which is made when the first key is added; until then there are no keys."""
+
+    def __init__(self, file: Path) -> None:
+        self._path = file
+        self._file = SQLiteFile(file, TABLES)
+
+    async def generation(self) -> int:
+        """See `KeyStore.generation`."""
+        return await self._do(_generation, 0)
+
+    async def all(self) -> tuple[int, Sequence[KeyRecord]]:
+        """See `KeyStore.all`."""
+        return await self._do(_all, (0, ()))
+
+    async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
+        """See `KeyStore.add`."""
+        await self._file.do(lambda sql: _add(sql, record, now, ending or {}))
+
+    async def revoke(self, ids: Collection[str], *, now: float) -> int:
+        """See `KeyStore.revoke`."""
+        return await self._do(lambda sql: _revoke(sql, ids, now), 0)
+
+    async def used(self, at: Mapping[str, float]) -> None:
+        """See `KeyStore.used`."""
+        await self._do(lambda sql: _used(sql, at), None)
+
+    async def close(self) -> None:
+        """See `KeyStore.close`."""
+        await self._file.close()
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T], without_file: T) -> T:
+        return await self._file.do(work) if self._path.exists() else without_file
+
+
+def _generation(sql: sqlite3.Connection) -> int:
+    return sql.execute("SELECT generation FROM state").fetchone()[0]
+
+
+def _all(sql: sqlite3.Connection) -> tuple[int, Sequence[KeyRecord]]:
+    sql.execute("BEGIN")  # Both are of one moment.
+    try:
+        generation = _generation(sql)
+        rows = sql.execute(f"SELECT {', '.join(_COLUMNS)} FROM api_keys ORDER BY created_at, id").fetchall()  # noqa: S608 - names of our own
+    finally:
+        sql.execute("COMMIT")
+    return generation, [_record(row) for row in rows]
+
+
+def _record(row: Sequence[object]) -> KeyRecord:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["role"] = Role(str(values["role"]))
+    values["customers"] = frozenset(json.loads(str(values["customers"])))
+    return KeyRecord(**values)  # type: ignore[arg-type]
+
+
+def _add(sql: sqlite3.Connection, record: KeyRecord, now: float, ending: Mapping[str, float]) -> None:
+    values = dict(zip(_COLUMNS, astuple(record), strict=True))
+    values["role"] = record.role.value
+    values["customers"] = json.dumps(sorted(record.customers))
+    with writing(sql):
+        question = f"SELECT count(*) FROM api_keys WHERE client = :client AND {_LIVE}"  # noqa: S608
+        if sql.execute(question, {"client": record.client, "now": now}).fetchone()[0] >= MOST_LIVE:
+            raise TooManyKeys(f"{record.client} has {MOST_LIVE} live keys")
+        places = ", ".join(f":{name}" for name in _COLUMNS)
+        sql.execute(f"INSERT INTO api_keys ({', '.join(_COLUMNS)}) VALUES ({places})", values)  # noqa: S608
+        # An end that a key already has is never put off.
+        end = "UPDATE api_keys SET expires_at = min(coalesce(expires_at, :at), :at) WHERE id = :id"
+        sql.executemany(end, [{"id": key_id, "at": at} for key_id, at in ending.items()])
+        _changed(sql)
+
+
+def _revoke(sql: sqlite3.Connection, ids: Collection[str], now: float) -> int:
+    with writing(sql):
+        statement = f"UPDATE api_keys SET revoked_at = :now WHERE id = :id AND {_LIVE}"  # noqa: S608
+        done = sql.executemany(statement, [{"id": key_id, "now": now} for key_id in ids]).rowcount
+        _changed(sql)
+    return max(done, 0)
+
+
+def _used(sql: sqlite3.Connection, at: Mapping[str, float]) -> None:
+    with writing(sql):
+        statement = "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), :at) WHERE id = :id"
+        sql.executemany(statement, [{"id": key_id, "at": used} for key_id, used in at.items()])
+
+
+def _changed(sql: sqlite3.Connection) -> None:
+    sql.execute("UPDATE state SET generation = generation + 1")
