@@ -11,7 +11,6 @@ import sys
 import time
 
 import pytest
-import structlog
 
 from app import telemetry
 from app.errors import SourceUnavailable
@@ -177,15 +176,13 @@ def test_secrets_within_texts_are_hidden(out, text, kept):
     assert "hush" not in out.getvalue()
 
 
-def test_own_credentials_are_hidden_wherever_they_stand():
-    stream = io.StringIO()
-    telemetry.configure_logs(stream=stream, hide=["hush-hush", "abc"])
+def test_own_credentials_are_hidden_wherever_they_stand(out):
+    telemetry.configure_logs(stream=out, hide=["hush-hush", "abc"])
     try:
         telemetry.log.info("said", detail="no such user: hush-hush", plain="hush-hush", short="abc")
     finally:
-        telemetry.configure_logs()
-        structlog.reset_defaults()
-    (line,) = lines(stream)
+        telemetry.configure_logs(stream=out)
+    (line,) = lines(out)
     assert (line["detail"], line["plain"], line["short"]) == ("no such user: [hidden]", "[hidden]", "abc")
 
 
