@@ -17,7 +17,7 @@ import orjson
 import typer
 
 from app.cli.common import run_with, settings_of
-from app.errors import ConfigurationError, StoreUnavailable
+from app.errors import ConfigurationError
 from app.settings import Settings
 
 audit = typer.Typer(help="Who asked what.", no_args_is_help=True)
@@ -113,10 +113,7 @@ def _keys(settings: Settings, client: str | None) -> list[Mapping[str, Any]]:
     """The API keys, used or not."""
     from app.sources.stores import connect_keys
 
-    try:
-        _, records = run_with(connect_keys, settings, lambda store: store.all())
-    except StoreUnavailable as error:
-        raise ConfigurationError("api_keys.store", settings.api_keys.store, f"cannot be read: {error.detail}") from None
+    _, records = run_with(connect_keys, settings, "api_keys", lambda store: store.all())
     return [
         {
             "kind": "key",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import orjson
 
 from app.auth.principal import Role
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,16 +29,19 @@ S = TypeVar("S", bound=Store)
 T = TypeVar("T")
 
 
-def settings_of(config: Path | None, data_dir: Path | None) -> Settings:
-    """The settings, with another data folder where one is named."""
+def settings_of(config: Path | None, data_dir: Path | None, *, demo: bool = False) -> Settings:
+    """The settings, with another data folder where one is named; with `demo` the demo's where there are none."""
+    from app.demo import settings_or_sandbox
     from app.settings import load
 
-    settings = load(config)
+    settings = settings_or_sandbox(config) if demo else load(config)
     return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
 
 
-def run_with(connect: Callable[[Settings], S], settings: Settings, work: Callable[[S], Awaitable[T]]) -> T:
-    """Do something with a configured store, and close it."""
+def run_with(
+    connect: Callable[[Settings], S], settings: Settings, section: str, work: Callable[[S], Awaitable[T]]
+) -> T:
+    """Do something with the store that a section of the settings names, and close it. Raises ConfigurationError."""
 
     async def run() -> T:
         store = connect(settings)
@@ -47,7 +50,11 @@ def run_with(connect: Callable[[Settings], S], settings: Settings, work: Callabl
         finally:
             await store.close()
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except StoreUnavailable as error:
+        store = getattr(settings, section).store
+        raise ConfigurationError(f"{section}.store", store, f"cannot be used: {error.detail}") from None
 
 
 def json_object(text: str, example: str) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import orjson
 import typer
 
-from app.cli.common import roles_of, run_with
+from app.cli.common import roles_of, run_with, settings_of
 from app.cli.tables import print_table
-from app.errors import ConfigurationError, StoreUnavailable
+from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from app.publishing.shelf import Shelf
@@ -110,7 +110,7 @@ def list_documents(
     json: Annotated[bool, typer.Option("--json", help="JSON, texts included, instead of a table.")] = False,
 ) -> None:
     """Print what is kept."""
-    kept = run_with_store(_settings(config, data_dir), lambda store: store.all(client))
+    kept = run_with_store(settings_of(config, data_dir, demo=True), lambda store: store.all(client))
     if json:
         import msgspec
 
@@ -150,7 +150,7 @@ def check_against_documents(old: Path | None, config: Path | None, data_dir: Pat
         before = build_schema(old.read_text(encoding="utf-8"), assume_valid=True) if old else None
     except (OSError, UnicodeDecodeError, GraphQLError) as error:
         raise ConfigurationError("--from", str(old), f"is no schema that can be read ({error})") from None
-    kept = run_with_store(_settings(config, data_dir), lambda store: store.all())
+    kept = run_with_store(settings_of(config, data_dir, demo=True), lambda store: store.all())
     answered = [one for one in kept if is_answered(one, today)]
     lines: list[str] = []
     for broken in broken_documents(answered, new, before):
@@ -179,11 +179,7 @@ def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable
     from app.sources.stores.documents import StoreChanged
 
     try:
-        return run_with(connect_documents, settings, work)
-    except StoreUnavailable as error:
-        raise ConfigurationError(
-            "documents.store", settings.documents.store, f"cannot be used: {error.detail}"
-        ) from None
+        return run_with(connect_documents, settings, "documents", work)
     except StoreChanged:
         raise _failed(
             "Somebody else changed documents at the same moment; nothing was written. Run it again."
@@ -195,7 +191,7 @@ def _on_shelf(config: Path | None, data_dir: Path | None, work: Callable[[Shelf]
     from app.publishing.shelf import Refused, Shelf
     from app.sources.common import utc_now
 
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir, demo=True)
 
     async def run(store: DocumentStore) -> T:
         async with Checker(settings) as checker:
@@ -205,13 +201,6 @@ def _on_shelf(config: Path | None, data_dir: Path | None, work: Callable[[Shelf]
         return run_with_store(settings, run)
     except Refused as refused:
         raise _failed(str(refused)) from None
-
-
-def _settings(config: Path | None, data_dir: Path | None) -> Settings:
-    from app.demo import settings_or_sandbox
-
-    settings = settings_or_sandbox(config)
-    return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
 
 
 def _wanted(ids: list[str] | None, version: str | None) -> Callable[[StoredDocument], bool]:

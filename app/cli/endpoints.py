@@ -287,9 +287,7 @@ def _with_store(settings: Settings, work: Callable[[EndpointStore], Awaitable[T]
     from app.sources.stores.documents import StoreChanged
 
     try:
-        return run_with(connect_endpoints, settings, work)
-    except StoreUnavailable as error:
-        raise ConfigurationError("events.store", settings.events.store, f"cannot be used: {error.detail}") from None
+        return run_with(connect_endpoints, settings, "events", work)
     except StoreChanged:
         raise ConfigurationError("endpoints", "changed", "somebody else changed one just now; run it again") from None
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import orjson
 import typer
 
-from app.cli.common import run_with
+from app.cli.common import run_with, settings_of
 from app.cli.tables import print_table
-from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
+from app.errors import ConfigurationError, InvalidCursor
 
 if TYPE_CHECKING:
     from app.sources.events import EventLog
@@ -91,17 +91,10 @@ def replay(
 
 def _with_log(config: Path | None, data_dir: Path | None, work: Callable[[EventLog], Awaitable[T]]) -> T:
     """Do something with the configured log."""
-    from app.demo import settings_or_sandbox
     from app.sources.stores import connect_events
 
-    settings = settings_or_sandbox(config)
-    if data_dir is not None:
-        settings = settings.model_copy(update={"data_dir": data_dir})
-
     try:
-        return run_with(connect_events, settings, work)
-    except StoreUnavailable as error:
-        raise ConfigurationError("events.store", settings.events.store, f"cannot be used: {error.detail}") from None
+        return run_with(connect_events, settings_of(config, data_dir, demo=True), "events", work)
     except InvalidCursor:
         raise ConfigurationError("--after", None, "is no cursor of an event log") from None
 

@@ -15,7 +15,7 @@ import typer
 from app.auth.principal import UNRESTRICTED, Role
 from app.cli.common import run_with, settings_of
 from app.cli.tables import print_table
-from app.errors import ConfigurationError, StoreUnavailable
+from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from app.auth.api_keys import KeyRecord, KeyStore
@@ -147,11 +147,7 @@ def _live(settings: Settings, client: str, now: float) -> Sequence[KeyRecord]:
 def _with_store(settings: Settings, work: Callable[[KeyStore], Awaitable[T]]) -> T:
     from app.sources.stores import connect_keys
 
-    try:
-        return run_with(connect_keys, settings, work)
-    except StoreUnavailable as error:
-        cure = f"cannot be read or written: {error.detail}"
-        raise ConfigurationError("api_keys.store", settings.api_keys.store, cure) from None
+    return run_with(connect_keys, settings, "api_keys", work)
 
 
 def _client(name: str) -> str:

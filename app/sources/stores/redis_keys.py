@@ -14,7 +14,7 @@ import msgspec
 
 from app.auth.api_keys import MOST_LIVE, KeyRecord, TooManyKeys
 from app.errors import StoreUnavailable
-from app.sources.stores.redis_store import Redis, WatchError, decoded, told
+from app.sources.stores.redis_store import Redis, WatchError, awaited, decoded, told
 
 PREFIX = "{tradegraph:keys}"
 GENERATION = f"{PREFIX}:generation"
@@ -90,7 +90,7 @@ class RedisKeys:
             for _ in range(TRIES):
                 async with self._redis.pipeline(transaction=True) as pipe:
                     await pipe.watch(RECORDS)
-                    found = decoded(await pipe.hvals(RECORDS), KeyRecord)  # type: ignore[misc]
+                    found = decoded(await awaited(pipe.hvals(RECORDS)), KeyRecord)
                     changed = change({record.id: record for record in found})
                     pipe.multi()
                     for id_, record in changed.items():
