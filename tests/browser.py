@@ -69,20 +69,21 @@ class Page:
         if entry["level"] == "error":
             self.problems.append(f"{entry['source']}: {entry['text']} {entry.get('url', '')}")
 
-    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """One command; its result."""
+    async def call(self, method: str, *, wait: float = 30, **parameters: Any) -> dict[str, Any]:
+        """One command; its result, which may take `wait` seconds."""
         number = next(self._ids)
         self._answers[number] = asyncio.get_running_loop().create_future()
         session = {"sessionId": self.session} if self.session else {}
         await self._socket.send(json.dumps({"id": number, "method": method, "params": parameters, **session}))
-        answer = await asyncio.wait_for(self._answers[number], 30)
+        answer = await asyncio.wait_for(self._answers[number], wait)
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]
 
-    async def run(self, script: str) -> Any:
-        """The value of a JavaScript expression; of its promise, if it is one."""
-        answer = await self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+    async def run(self, script: str, wait: float = 30) -> Any:
+        """The value of a JavaScript expression; of its promise, if it is one, after `wait` seconds at most."""
+        given = {"expression": script, "awaitPromise": True, "returnByValue": True}
+        answer = await self.call("Runtime.evaluate", wait=wait, **given)
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
@@ -100,7 +101,7 @@ class Page:
             setTimeout(() => fail(new Error('in vain: ' + document.body?.innerText.slice(0, 500))), {timeout * 1000});
             look();
         }})"""
-        return await self.run(script)
+        return await self.run(script, timeout + 10)
 
     async def open(self, url: str) -> None:
         """Go to an address."""

@@ -44,7 +44,7 @@ AUTH = AuthSettings(
 
 def signed(role: Role, *customers: str) -> dict[str, str]:
     """The header that says who asks."""
-    token = issue_demo_token(AUTH, roles=[role], subject=f"a-{role.value}", customers=customers)
+    token = issue_demo_token(AUTH, roles=[role], subject=f"a-{role.value}", customers=customers, ttl=86_400)
     return {"authorization": f"Bearer {token}"}
 
 
@@ -142,12 +142,13 @@ async def gateway(
     )
     headers = {"authorization": f"Bearer {sandbox.token}"}
     backends = {
-        name: httpx.AsyncClient(base_url=url, headers=headers, verify=False) for name, url in sandbox.urls.items()
+        name: httpx.AsyncClient(base_url=url, headers=headers, verify=False, timeout=30)
+        for name, url in sandbox.urls.items()
     }
     with folder:
         async with (
             serving(create_app(settings, clock=clock), settings.server.connections) as url,
-            httpx.AsyncClient(base_url=url, verify=False) as client,
+            httpx.AsyncClient(base_url=url, verify=False, timeout=30) as client,
         ):
             graph = Graph(client, backends, settings.data_dir)
             try:

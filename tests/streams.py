@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -181,15 +181,19 @@ def _given(query: str, after: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def happening(log: Log, *updates: Update) -> AsyncIterator[None]:
-    """Record updates again and again as long as this lasts: a stream that begins at some time gets one."""
+    """Record updates again and again as long as this lasts: a stream that begins at some time gets one. None is
+    recorded once it is over."""
+    over = asyncio.Event()
 
     async def go_on() -> None:
-        while True:
+        while not over.is_set():
             await log.record(*updates)
-            await asyncio.sleep(0.05)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.05)
 
     recording = asyncio.create_task(go_on())
     try:
         yield
     finally:
-        recording.cancel()
+        over.set()
+        await recording

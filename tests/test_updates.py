@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -240,13 +239,17 @@ async def test_changes_of_stock_come_together(graph: Graph) -> None:
             first = await socket.next()
         assert first["data"]["availabilityChanged"]["item"]["sku"] == "SKU-0001"
         assert first["data"]["availabilityChanged"]["item"]["availability"]
-        began = asyncio.get_running_loop().time()
-        await log.record(*(stock_of(sku) for sku in skus * 50))
-        later = [(await socket.next())["data"]["availabilityChanged"]["item"]["sku"] for _ in skus]
-        assert later == skus
-        assert asyncio.get_running_loop().time() - began < 3
+
+        async def changed() -> str:
+            return (await socket.next())["data"]["availabilityChanged"]["item"]["sku"]
+
         await log.record(stock_of("SKU-0002"))
-        assert (await socket.next())["data"]["availabilityChanged"]["item"]["sku"] == "SKU-0002"
+        while await changed() != "SKU-0002":  # What has happened until now has been told with it.
+            pass
+        await log.record(*(stock_of(sku) for sku in skus * 50))
+        assert [await changed() for _ in skus] == skus
+        await log.record(stock_of("SKU-0002"))
+        assert await changed() == "SKU-0002"
 
 
 @pytest.mark.parametrize("engine", ["plan", "reference"])

@@ -136,7 +136,7 @@ async def test_another_body_or_secret_is_forged(docked: Dock):
     assert await notices(docked) == []
 
 
-@pytest.mark.parametrize("ago", [301, 86_400, -301])
+@pytest.mark.parametrize("ago", [301, 86_400, -310])
 async def test_one_signed_at_another_time_has_expired(docked: Dock, ago: float):
     answer = await docked.post({"events": [event("shp-000001", "e-y")]}, ago=ago)
     assert (answer.status_code, code(answer)) == (401, "WEBHOOK_EXPIRED")
