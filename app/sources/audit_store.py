@@ -17,9 +17,13 @@ import orjson
 from app.errors import ConfigurationError
 from app.settings import Settings
 from app.sources.audit import Access, Entry, Kept, Wanted
+from app.sources.sqlite import write_ahead
 from app.telemetry import log, metrics
 
 FILE = "audit.sqlite"
+WAIT = 5.0
+"""Seconds that another process's writing is waited for."""
+
 EVERY = 0.5
 """Seconds between two batches."""
 
@@ -200,8 +204,8 @@ def opened(path: Path) -> sqlite3.Connection:
     """The store, made where there is none."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection = sqlite3.connect(path, timeout=WAIT, check_same_thread=False)
+        write_ahead(connection, WAIT)
         connection.execute("PRAGMA synchronous = NORMAL")
         with connection:
             for statement in (_TABLE, *_INDEXES):

@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from app.errors import StoreUnavailable
+from app.sources.sqlite import write_ahead
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class SQLiteFile:
         os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self._file, timeout=WAIT, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            write_ahead(connection, WAIT)
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(f"BEGIN IMMEDIATE; {self._tables} COMMIT;")
         except sqlite3.Error:

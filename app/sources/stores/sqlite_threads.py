@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from app.errors import StoreUnavailable
+from app.sources.sqlite import patiently, write_ahead
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -176,7 +176,7 @@ def opened(file: Path, tables: str) -> sqlite3.Connection:
     file.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
     try:
-        _patiently(connection, "PRAGMA journal_mode = WAL")
+        write_ahead(connection, BUSY)
         connection.execute("PRAGMA synchronous = FULL")
         with writing(connection):
             for statement in tables.split(";"):
@@ -190,7 +190,7 @@ def opened(file: Path, tables: str) -> sqlite3.Connection:
 @contextmanager
 def writing(sql: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """A transaction that is on the disk when this ends."""
-    _patiently(sql, "BEGIN IMMEDIATE")
+    patiently(sql, "BEGIN IMMEDIATE", BUSY)
     try:
         yield sql
         sql.execute("COMMIT")
@@ -203,21 +203,6 @@ def writing(sql: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 def unavailable(file: Path, error: Exception) -> StoreUnavailable:
     """What went wrong with a file, as our own error."""
     return StoreUnavailable(detail=f"{file}: {error}")
-
-
-def _patiently(sql: sqlite3.Connection, statement: str) -> None:
-    """Wait for others' writing in small steps: SQLite's own waiting takes longer ones, up to a tenth of a second, and
-    does not wait at all where the journal changes."""
-    until = time.monotonic() + BUSY
-    while True:
-        try:
-            sql.execute(statement)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(0.001)
-        else:
-            return
 
 
 def _tried(sql: sqlite3.Connection, work: Work[Any]) -> Any:
