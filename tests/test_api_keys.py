@@ -53,7 +53,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
         return Settings(data_dir=tmp_path)
     url = request.getfixturevalue("redis_url")
-    return Settings(api_keys=KeySettings(store="redis"), redis=RedisSettings(url=SecretStr(url)))
+    return Settings(api_keys=KeySettings(store="redis"), redis=RedisSettings(url=SecretStr(url), timeout=5))
 
 
 @pytest.fixture
@@ -277,7 +277,7 @@ async def test_file_that_is_no_store_is_told_as_such(file: SQLiteKeys, tmp_path:
 
 
 async def test_redis_that_holds_something_else_is_told_as_such(redis_url: str, clock: Clock):
-    settings = Settings(api_keys=KeySettings(store="redis"), redis=RedisSettings(url=SecretStr(redis_url)))
+    settings = Settings(api_keys=KeySettings(store="redis"), redis=RedisSettings(url=SecretStr(redis_url), timeout=5))
     broken, redis = connect_keys(settings), connect_redis(settings.redis)
     await redis.hset(RECORDS, "a", '{"id": 1}')
     with pytest.raises(StoreUnavailable) as caught:

@@ -256,7 +256,7 @@ async def test_key_opens_gateways_on_several_machines(tmp_path: Path, redis_url:
                 auth=AuthSettings(issuer=ours.url, audience="tradegraph"),
                 data_dir=tmp_path / name,
                 api_keys=KeySettings(store="redis"),
-                redis=RedisSettings(url=SecretStr(redis_url)),
+                redis=RedisSettings(url=SecretStr(redis_url), timeout=5),
             )
             for name in ("north", "south")
         ]

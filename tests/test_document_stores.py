@@ -17,6 +17,7 @@ from app.settings import DocumentSettings, RedisSettings, Settings
 from app.sources.stores import connect_documents
 from app.sources.stores.documents import DocumentStore, State, StoreChanged, id_of
 from tests.stored import keep, stored
+from tests.valkey import Valkey
 
 Connect = Callable[[], DocumentStore]
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +36,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
         return Settings(data_dir=tmp_path / "data")
     url = request.getfixturevalue("redis_url")
-    return Settings(documents=DocumentSettings(store="redis"), redis=RedisSettings(url=SecretStr(url)))
+    return Settings(documents=DocumentSettings(store="redis"), redis=RedisSettings(url=SecretStr(url), timeout=5))
 
 
 @pytest.fixture
@@ -176,6 +177,21 @@ async def test_redis_that_is_gone_is_told():
             await ask
         assert "secret" not in str(caught.value) + (caught.value.detail or "")
     await store.close()
+
+
+async def test_redis_is_waited_for_as_long_as_the_settings_say(tmp_path: Path):
+    server = Valkey(tmp_path)
+    server.start()
+    try:
+        redis = RedisSettings(url=SecretStr(server.url), timeout=10)
+        store = connect_documents(Settings(documents=DocumentSettings(store="redis"), redis=redis))
+        with server.hanging():
+            asking = asyncio.create_task(store.generation())
+            assert await asyncio.wait({asking}, timeout=0.6) == (set(), {asking})
+        assert await asking == 0
+        await store.close()
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1"])

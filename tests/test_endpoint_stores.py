@@ -27,7 +27,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
         return Settings(data_dir=tmp_path / "data")
     url = request.getfixturevalue("redis_url")
-    return Settings(events=EventSettings(store="redis"), redis=RedisSettings(url=SecretStr(url)))
+    return Settings(events=EventSettings(store="redis"), redis=RedisSettings(url=SecretStr(url), timeout=5))
 
 
 @pytest.fixture

@@ -24,10 +24,12 @@ class AuditSettings(Section):
 
 
 class RedisSettings(Section):
-    """A Redis or Valkey that gateways share: its address, `redis://`, `rediss://` or `unix://`."""
+    """A Redis or Valkey that gateways share: its address, `redis://`, `rediss://` or `unix://`. `timeout` is how many
+    seconds a look-up of a document, key or endpoint may take; cache, budgets and events have limits of their own."""
 
     url: SecretStr | None = None
     url_file: Path | None = None
+    timeout: float = Field(default=0.25, ge=0.01, le=10)
 
 
 class KeySettings(Section):

@@ -34,20 +34,19 @@ __all__ = [
 
 T = TypeVar("T")
 
-TIMEOUT = 0.25
-"""Seconds for a call. It is on the way of requests, so it is not tried again either: redis-py's own retries would hold
-one call to a server that is gone for some seconds."""
 
-
-def connect(settings: RedisSettings, *, timeout: float = TIMEOUT) -> Redis:
-    """A client of the configured server; it connects on first use. `timeout` in seconds for each call."""
+def connect(settings: RedisSettings, *, timeout: float | None = None) -> Redis:
+    """A client of the configured server; it connects on first use. `timeout` in seconds for each call, if not the
+    configured one. A call is on the way of requests, so it is not tried again: redis-py's own retries would hold one to
+    a server that is gone for some seconds."""
+    seconds = settings.timeout if timeout is None else timeout
     if settings.url is None:
         raise ConfigurationError("redis.url", None, "is required where Redis is used, such as redis://127.0.0.1:6379/0")
     try:
         return Redis.from_url(
             settings.url.get_secret_value(),
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError:
