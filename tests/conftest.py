@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 from redis.asyncio import Redis
@@ -20,6 +21,12 @@ from app import telemetry
 from app.sandbox import Sandbox, start_sandbox
 from tests.gateway import TODAY, Graph, gateway
 from tests.valkey import running_valkey
+
+# The same examples each time, however long one of them takes.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
