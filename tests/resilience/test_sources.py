@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Role
-from tests.gateway import BUYER, CSR, Graph, signed
+from app.sandbox import Sandbox
+from tests.gateway import BUYER, CSR, Graph, gateway, signed
 
 ADMIN = signed(Role.ADMIN)
 SOURCES = """{ sources { name vendor health kinds { name breaker latencyP50 latencyP99 } inFlight waiting concurrency
@@ -40,24 +41,27 @@ async def test_sources_tell_how_they_are(graph: Graph):
     assert 0 < kinds["ping"]["latencyP50"] <= kinds["ping"]["latencyP99"]
 
 
-async def test_failing_kind_is_held_back_and_told(graph: Graph):
-    await graph.turn("logistics", errorRate=1)
-    await graph.turn("logistics", resource="health")
-    for _ in range(10):
-        await graph.ask(ORDER)
-    answer = await graph.ask(ORDER)
-    (error,) = answer["errors"]
-    assert error["path"] == ["order", "shipments"]
-    assert (error["extensions"]["code"], error["extensions"]["retryAfter"]) == ("SOURCE_UNAVAILABLE", 1)
-    logistics = (await sources(graph))["logistics"]
-    assert logistics["health"] == "DEGRADED"
-    assert {kind["name"]: kind["breaker"] for kind in logistics["kinds"]}["shipments"] in {"OPEN", "HALF_OPEN"}
-    ready = (await graph.client.get("/readyz")).json()
-    assert ready["sources"]["logistics"]["held"] == ["shipments"]
-    assert "held" not in ready["sources"]["erp"]
-    metrics = await graph.metrics()
-    assert 'tradegraph_breaker_open{kind="shipments",source="logistics"} 1.0' in metrics
-    assert 'tradegraph_backend_in_flight{source="erp"} 0.0' in metrics
+async def test_failing_kind_is_held_back_and_told(dated_sandbox: Sandbox):
+    lasting = {"logistics": {"breaker": {"open_for": 30, "open_most": 30}}}
+    async with gateway(dated_sandbox, sources=lasting) as graph:
+        await graph.turn("logistics", errorRate=1)
+        await graph.turn("logistics", resource="health")
+        for _ in range(10):
+            await graph.ask(ORDER)
+        answer = await graph.ask(ORDER)
+        (error,) = answer["errors"]
+        assert error["path"] == ["order", "shipments"]
+        assert error["extensions"]["code"] == "SOURCE_UNAVAILABLE"
+        assert 0 < error["extensions"]["retryAfter"] <= 30
+        logistics = (await sources(graph))["logistics"]
+        assert logistics["health"] == "DEGRADED"
+        assert {kind["name"]: kind["breaker"] for kind in logistics["kinds"]}["shipments"] == "OPEN"
+        ready = (await graph.client.get("/readyz")).json()
+        assert ready["sources"]["logistics"]["held"] == ["shipments"]
+        assert "held" not in ready["sources"]["erp"]
+        metrics = await graph.metrics()
+        assert 'tradegraph_breaker_open{kind="shipments",source="logistics"} 1.0' in metrics
+        assert 'tradegraph_backend_in_flight{source="erp"} 0.0' in metrics
 
 
 @pytest.mark.parametrize("who", [BUYER, CSR], ids=["buyer", "csr"])
