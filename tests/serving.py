@@ -17,9 +17,15 @@ from app.settings import ConnectionSettings
 
 @asynccontextmanager
 async def serving(
-    app: Any, limits: ConnectionSettings | None = None, *, heartbeat: float = HEARTBEAT, port: int = 0
+    app: Any,
+    limits: ConnectionSettings | None = None,
+    *,
+    heartbeat: float = HEARTBEAT,
+    pong: float | None = None,
+    port: int = 0,
 ) -> AsyncIterator[str]:
-    """Serve an ASGI application as the gateway is served; yields its address, such as http://127.0.0.1:40123."""
+    """Serve an ASGI application as the gateway is served; yields its address, such as http://127.0.0.1:40123. A ping
+    may go unanswered for `pong` seconds, as long as a heartbeat unless given."""
     listener = socket.socket(proto=socket.IPPROTO_TCP)  # With the protocol named, asyncio sends without delay.
     listener.bind(("127.0.0.1", port))
     limits = limits or ConnectionSettings()
@@ -28,7 +34,7 @@ async def serving(
         http=guarded(limits),
         ws=guarded_sockets(limits),
         ws_ping_interval=heartbeat,
-        ws_ping_timeout=heartbeat,
+        ws_ping_timeout=heartbeat if pong is None else pong,
         timeout_keep_alive=limits.keep_alive,
         lifespan="auto",
         log_config=None,

@@ -107,7 +107,7 @@ async def test_who_resumes_anywhere_at_any_time_misses_nothing_and_gets_nothing_
 ) -> None:
     chance = random.Random(recent)
     cursors = [await log.end(), *await record(log, *(update(str(number)) for number in range(20)))]
-    async with fed(log, recent=recent) as feed:
+    async with fed(log, recent=recent, queue=1_000) as feed:
 
         async def follow() -> None:
             """Read some, lose the connection, come back after the last that was read."""

@@ -140,10 +140,11 @@ async def test_client_that_leaves_ends_the_source():
 
 
 async def test_stream_ends_with_a_code_when_the_credential_does():
-    until = time.time() + 0.3
-    async with serving(small_graph(Gate())) as url:
-        headers = {**STREAM, "authorization": f"Bearer buyer until {until}"}
-        response = await ask(url, "subscription { waiting { number } }", headers)
+    async with serving(small_graph(Gate())) as url, httpx.AsyncClient(headers=STREAM) as client:
+        until = time.time() + 2
+        headers = {"authorization": f"Bearer buyer until {until}"}
+        body = {"query": "subscription { waiting { number } }"}
+        response = await client.post(f"{url}/graphql", json=body, headers=headers)
     assert time.time() >= until
     assert response.content.count(b"event: next\n") == 2
     assert b'"code":"UNAUTHENTICATED"' in response.content

@@ -140,7 +140,7 @@ def masked(value: object) -> bytes:
 
 
 async def test_readers_that_never_read_are_dropped_and_others_are_not_delayed(dated_sandbox: Sandbox) -> None:
-    server = ServerSettings(connections=ConnectionSettings(write_timeout=1.0))
+    server = ServerSettings(connections=ConnectionSettings(write_timeout=5.0))
     async with gateway(dated_sandbox, server=server, budgets=BudgetSettings(mode="measure")) as graph:
         changed = await shipment_of(graph)
         others: list[Any] = [await deaf(graph, CSR) for _ in range(10)]
@@ -159,7 +159,7 @@ async def test_readers_that_never_read_are_dropped_and_others_are_not_delayed(da
                 one.read_on()
             async with asyncio.timeout(PATIENCE):
                 await dropped
-        assert slowest < 2.0
+        assert slowest < 4.0
 
 
 async def open_sockets(graph: Graph) -> int:
@@ -180,7 +180,7 @@ async def test_client_that_answers_no_ping_is_dropped() -> None:
 
 
 async def test_client_that_answers_pings_stays() -> None:
-    async with served_socket(heartbeat=0.1) as (reader, writer):
+    async with served_socket(heartbeat=0.1, pong=PATIENCE) as (reader, writer):
         async with asyncio.timeout(PATIENCE):
             for _ in range(4):
                 head = await reader.readexactly(2)
@@ -189,10 +189,13 @@ async def test_client_that_answers_pings_stays() -> None:
 
 
 @asynccontextmanager
-async def served_socket(heartbeat: float) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def served_socket(
+    heartbeat: float, pong: float | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A socket of the small graph that was accepted, as bytes."""
     endpoint = WebSocketEndpoint(small_service(), Doorman())
-    async with serving(Starlette(routes=[WebSocketRoute("/graphql", endpoint)]), heartbeat=heartbeat) as url:
+    app = Starlette(routes=[WebSocketRoute("/graphql", endpoint)])
+    async with serving(app, heartbeat=heartbeat, pong=pong) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(OPENING)
         await reader.readuntil(b"\r\n\r\n")
