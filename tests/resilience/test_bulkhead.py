@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from app.sources.resilience import bulkhead as module
 from app.sources.resilience.bulkhead import Bulkhead, Rate, Shed
 
 WEIGHTS = {"checkout": 4, "portal": 2, "sync": 1}
@@ -117,18 +118,21 @@ async def test_wait_is_bounded():
     assert (shed.value.reason, bulkhead.waiting, bulkhead.taken) == ("late", 0, 1)
 
 
-async def test_turn_that_would_come_too_late_is_refused_at_once_the_lowest_class_first():
+async def test_turn_that_would_come_too_late_is_refused_at_once_the_lowest_class_first(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    now = module._now()
+    monkeypatch.setattr(module, "_now", lambda: now)
     bulkhead = Bulkhead(1, WEIGHTS)
     bulkhead.take()
     served: list[str] = []
     tasks = [await waits(bulkhead, caller, served) for caller in WEIGHTS for _ in range(10)]
-    bulkhead._interval = 0.05  # as if a place came free 20 times a second
+    bulkhead._interval, bulkhead._served_at = 0.05, now  # as if a place came free 20 times a second
     assert bulkhead.expected("sync") > bulkhead.expected("portal") > bulkhead.expected("checkout")
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    refused = await waits(bulkhead, "sync", served, 1.2)
+    assert refused.done()
     with pytest.raises(Shed) as shed:
-        await bulkhead.wait("sync", 1.2)
-    assert loop.time() - started < 0.05
+        await refused
     assert shed.value.retry_after == pytest.approx(31 * 0.05)
     tasks.append(await waits(bulkhead, "checkout", served, 1.2))
     for _ in range(31):
@@ -177,11 +181,12 @@ def test_rate_lets_a_burst_through_and_then_so_many_a_second():
     assert rate.wait(now + 0.1) <= 1e-9
 
 
-async def test_calls_beyond_the_rate_wait_for_their_turn():
+async def test_calls_beyond_the_rate_wait_for_their_turn(monkeypatch: pytest.MonkeyPatch):
     bulkhead = Bulkhead(100, WEIGHTS, rate=Rate(200, 2))
-    loop = asyncio.get_running_loop()
-    assert [bulkhead.take(), bulkhead.take(), bulkhead.take()] == [True, True, False]
-    started = loop.time()
+    started = module._now()
+    with monkeypatch.context() as standing:
+        standing.setattr(module, "_now", lambda: started)
+        assert [bulkhead.take(), bulkhead.take(), bulkhead.take()] == [True, True, False]
     await asyncio.gather(*(bulkhead.wait("portal", 5.0) for _ in range(10)))
-    assert 0.045 <= loop.time() - started < 0.5
+    assert module._now() - started >= 0.045
     assert bulkhead.taken == 12

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import sys
 import time
 from collections import Counter
@@ -153,7 +154,18 @@ async def test_failing_backend_is_spared(dated_sandbox: Sandbox):
         assert between.requests < CALLERS * ROUNDS / 2
 
 
-async def test_name_that_cannot_be_resolved_costs_its_own_fields(dated_sandbox: Sandbox):
+async def test_name_that_cannot_be_resolved_costs_its_own_fields(
+    dated_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    loop = asyncio.get_running_loop()
+    resolve = loop.getaddrinfo
+
+    async def unresolved(host: str, *more: Any, **named: Any) -> Any:
+        if host == "logistics.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return await resolve(host, *more, **named)
+
+    monkeypatch.setattr(loop, "getaddrinfo", unresolved)
     nowhere = {"logistics": {"base_url": "http://logistics.invalid", "timeout": TIMEOUT}}
     async with gateway(dated_sandbox, request_timeout=DEADLINE, sources=nowhere) as graph:
         during = await load_with(graph)
