@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Pool) -> None:
         self.since = 0.0
         self._pool = pool
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: Any = None
         self._poll = select.poll()
         self._exchange: Exchange | None = None
@@ -225,6 +225,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             stale = self._served > 0 and self._received == 0
             self._fail(Broken(f"the connection ended early: {exc or 'closed by the other side'}", stale=stale))
+        self._parser = None  # Each holds the other, which only the garbage collector would find.
 
     # httptools
 
