@@ -73,13 +73,14 @@ class Dock:
         answer = await self.logistics.post("/sandbox/webhook", json={"url": url, "secrets": [SECRET], **more})
         answer.raise_for_status()
 
-    async def sent(self, count: int) -> dict[str, Any]:
+    async def sent(self, count: int, *, within: float = 15) -> dict[str, Any]:
         """How the sandbox's webhooks went, once so many were answered."""
-        while True:
-            state = (await self.logistics.get("/sandbox/webhook")).json()
-            if state["accepted"] + state["refused"] >= count:
-                return state
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(within):
+            while True:
+                state = (await self.logistics.get("/sandbox/webhook")).json()
+                if state["accepted"] + state["refused"] >= count:
+                    return state
+                await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
