@@ -118,6 +118,7 @@ def test_table_of_the_code_is_the_one_written_by_hand() -> None:
     assert {name: frozenset(roles) for name, roles in table.inputs.items()} == INPUTS
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("transport", sorted(TRANSPORTS))
 @pytest.mark.parametrize("engine", ["plan", "reference"])
 async def test_every_field_answers_or_is_refused_as_the_table_says(

@@ -22,6 +22,8 @@ from app.sources.stores.documents import State, id_of
 from tests.gateway import DOCUMENTS, gateway, signed
 from tests.stored import stored
 
+pytestmark = pytest.mark.timeout(300)
+
 ROOT = Path(__file__).resolve().parents[1]
 GOOD = "query Good($c: CustomerKey!) {\n  customer(by: $c) {\n    number\n    name\n  }\n}\n"
 DEAR = """

@@ -151,6 +151,7 @@ def test_systems_disagree_where_planted(folder: Path):
     assert len(skus - contents) == 100
 
 
+@pytest.mark.timeout(300)
 def test_same_day_gives_the_same_files(folder: Path, tmp_path: Path):
     day = Store(folder / "erp.db").day
     build(tmp_path, day)
