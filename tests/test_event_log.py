@@ -29,6 +29,7 @@ class Bench:
     """Opens one log as several processes would, each over a connection of its own, with a clock that tests move."""
 
     settings: Settings
+    began: float = field(default_factory=time.time)
     later: float = 0.0
     opened: list[EventLog] = field(default_factory=list)
 
@@ -40,8 +41,8 @@ class Bench:
         return self.opened[-1]
 
     def clock(self) -> float:
-        """The time of day, `later` seconds later."""
-        return time.time() + self.later
+        """The time of day at which the test began, `later` seconds later."""
+        return self.began + self.later
 
 
 @pytest.fixture(params=["sqlite", "redis"])
