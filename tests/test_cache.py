@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
@@ -93,12 +94,13 @@ async def test_the_answer_says_how_old_its_data_is(kept: Graph):
     assert [(one["source"], one["cached"]) for one in await told(kept, query)] == [("commerce", False), ("erp", False)]
     again = await told(kept, query)
     assert [one.pop("asOf")[:10] for one in again] == ["2026-11-21"] * 2
+    assert all(0 <= one.pop("age") < 60 for one in again)
     assert again == [
-        {"source": source, "age": 0, "cached": True, "degraded": False, "reason": None}
-        for source in ("commerce", "erp")
+        {"source": source, "cached": True, "degraded": False, "reason": None} for source in ("commerce", "erp")
     ]
     response = await kept.client.post("/graphql", json={"query": query}, headers=CSR)
-    assert response.headers["tradegraph-freshness"] == "commerce;age=0;cached, erp;age=0;cached"
+    header = response.headers["tradegraph-freshness"]
+    assert re.fullmatch(r"commerce;age=[1-5]?\d;cached, erp;age=[1-5]?\d;cached", header)
     assert "extensions" not in response.json()
     label = response.json()["data"]["item"]["freshness"]
     assert (label["source"], label["cached"], label["degraded"], label["maxAge"]) == ("erp", True, False, 600)
