@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -190,17 +192,29 @@ async def test_looking_costs_nobody_anything(watched: Graph):
     assert await watched.requests() == asked
 
 
+@contextmanager
+def hanging(pid: int) -> Iterator[None]:
+    """It takes no connection as long as this lasts."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 async def test_page_hears_of_every_worker(dated_sandbox: Sandbox, tmp_path: Path):
     """A connection leads to one of them, and no answer keeps its connection."""
     environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 2})
     heard: dict[int, str] = {}
-    async with serve(environment) as running, running.client() as client, asyncio.timeout(30):
-        while len(heard) < 2:
-            answer = await client.get("/console/state", headers=OPERATIONS)
+    async with serve(environment) as running, running.client() as client:
+        pids = [line["pid"] for line in running.logged("a worker answers")]
+        for pid in pids:
+            with hanging(pid):
+                answer = await client.get("/console/state", headers=OPERATIONS)
             assert answer.headers["connection"] == "close"
             worker = answer.json()["worker"]
             heard[worker["number"]] = worker["id"]
-    assert len(set(heard.values())) == 2
+    assert len(pids) == len(heard) == len(set(heard.values())) == 2
 
 
 # What is seen
