@@ -245,9 +245,14 @@ async def test_many_clients_at_once_pay_for_themselves_exactly(dated_sandbox: Sa
 
 async def test_operations_at_the_same_time_are_capped(dated_sandbox: Sandbox) -> None:
     async with gateway(dated_sandbox, **budgets(max_concurrent=3)) as graph:
-        await graph.turn("erp", delayMs=500)
-        statuses = [response.status_code for response in await asyncio.gather(*(sent(graph, ONE) for _ in range(8)))]
-        assert sorted(statuses) == [200] * 3 + [429] * 5
+        await graph.turn("erp", delayMs=3_000)
+        held = [asyncio.create_task(sent(graph, ONE)) for _ in range(3)]
+        async with asyncio.timeout(10):  # until their requests are there
+            while (await graph.requests())["erp"] < 3:
+                pass
+        assert [(await sent(graph, ONE)).status_code for _ in range(5)] == [429] * 5
+        assert [response.status_code for response in await asyncio.gather(*held)] == [200] * 3
+        await graph.turn("erp")
         assert (await sent(graph, ONE)).status_code == 200
 
 
