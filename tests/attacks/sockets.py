@@ -59,7 +59,7 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("going on after the end", "answers by a credential that has ended meanwhile")
 async def _(attacker: Attacker) -> None:
-    end = int(time.time()) + 2
+    end = int(time.time()) + 5
     token = attacker.target.token("buyer", exp=end)
     async with attacker.socket(f"Bearer {token}") as socket:
         assert (await frames(socket, _asking(), most=2))[0]["payload"]["data"] == {"me": {"subject": "a-buyer"}}
@@ -90,7 +90,7 @@ async def _(attacker: Attacker) -> None:
 @attacks.attack("one id twice", "an answer that goes to the wrong place")
 async def _(attacker: Attacker) -> None:
     query = "{ customers(first: 10) { nodes { orders(first: 5) { nodes { number } } } } }"
-    async with attacker.socket("sales_rep") as socket:
+    async with attacker.target.broken("erp", delayMs=2000), attacker.socket("sales_rep") as socket:
         await socket.send(json.dumps(_asking("1", query=query)))
         await socket.send(json.dumps(_asking("1", query=query)))
         assert await closing(socket) == 4409

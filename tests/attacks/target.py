@@ -87,6 +87,7 @@ SOURCE = """[sources.{name}]
 vendor = "rest"
 base_url = "{url}"
 credentials = {{ token = "{token}" }}
+concurrency = 64
 options = {{ serves = {ports} }}
 """
 
