@@ -12,6 +12,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLList, GraphQLNonNull, Undefined, located_error
 from graphql.pyutils import Path
 
+from app.errors import as_answer
 from app.execution.runner import Reading
 from app.execution.shape import PlanField, Selection
 
@@ -29,7 +30,7 @@ class Completion:
         try:
             return self._object(self._reading.plan.tree.root, None, None)
         except GraphQLError as error:
-            self.errors.append(error)
+            self.errors.append(as_answer(error))
             return None
 
     def _object(self, selection: Selection, row: Any, path: Path | None) -> dict[str, Any]:
@@ -52,7 +53,7 @@ class Completion:
                 value = one.mask(value)
             return self._complete(one.type, one, value, path)
         except Exception as cause:
-            error = _located(cause, one, path)
+            error = _located(as_answer(cause), one, path)
             if isinstance(one.type, GraphQLNonNull):
                 raise error from cause
             self.errors.append(error)
@@ -96,7 +97,7 @@ class Completion:
             try:
                 made.append(self._complete(type_, one, value, place))
             except Exception as cause:
-                error = _located(cause, one, place)
+                error = _located(as_answer(cause), one, place)
                 if isinstance(type_, GraphQLNonNull):
                     del self.errors[kept:]
                     raise error from cause

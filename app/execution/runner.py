@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLError, GraphQLNonNull
 from graphql.execution.values import VariableValues
 
-from app.errors import Forbidden, TradegraphError
+from app.errors import Forbidden, TradegraphError, as_answer
 from app.execution.shape import Level, PlanField, Selection
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Reading:
         try:
             answer = await edge.function(self.ctx, **arguments)
         except Exception as error:  # noqa: BLE001 - whatever failed is the field's answer
-            answer = error
+            answer = as_answer(error)
         await self._answered(one, (answer,))
 
     def _read_ahead(self, selection: Selection, key: Any) -> None:
@@ -87,7 +87,7 @@ class Reading:
         try:
             answers = await one.edge.function(rows, self.ctx, **arguments)  # type: ignore[union-attr]
         except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every row
-            return [error] * len(rows)
+            return [as_answer(error)] * len(rows)
         if len(answers) != len(rows):
             return [
                 TradegraphError(detail=f"{one.parent.name}.{one.name} answered {len(answers)} of {len(rows)}")
@@ -189,7 +189,7 @@ def _attribute(row: Any, name: str) -> Any:
     try:
         return getattr(row, name)
     except Exception as error:  # noqa: BLE001 - whatever failed is the answer of this row
-        return error
+        return as_answer(error)
 
 
 async def _together(reads: Sequence[Any]) -> None:

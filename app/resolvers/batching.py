@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from app.errors import DeadlineExceeded, TradegraphError
+from app.errors import DeadlineExceeded, TradegraphError, as_answer
 from app.telemetry import remaining
 
 K = TypeVar("K", bound=Hashable)
@@ -108,7 +108,7 @@ class KeyLoader(Generic[K, V]):
                 raise DeadlineExceeded
             found = await self._fetch(keys)
         except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
-            self._fail(batch, error)
+            self._fail(batch, as_answer(error))
         except asyncio.CancelledError:
             self._fail(batch, TradegraphError("The request was cancelled."))
         else:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -236,6 +236,11 @@ async def _body(request: Request) -> bytes:
     return body
 
 
+async def left(_request: Request, _error: Exception) -> Response:
+    """What becomes of a request whose client has left before it was read: an answer for nobody."""
+    return Response(status_code=499)
+
+
 # Control
 
 
@@ -346,6 +351,7 @@ def create_app(name: str, store: Store, token: str) -> Starlette:
             Route("/sandbox/counters", counters, methods=["GET", "DELETE"]),
         ],
         middleware=[Middleware(BearerToken, token=token)],
+        exception_handlers={ClientDisconnect: left},
     )
     app.state.system = system
     return app

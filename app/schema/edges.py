@@ -23,7 +23,7 @@ from strawberry.types.lazy_type import LazyType
 from strawberry.utils.str_converters import to_camel_case
 
 from app.auth.policy import Rows, Scope
-from app.errors import TradegraphError
+from app.errors import TradegraphError, as_answer
 from app.resolvers.context import Context
 from app.schema.freshness import volatility as volatility_of
 from app.schema.policy import declaration
@@ -172,7 +172,7 @@ class LevelLoader:
         try:
             answers = await self._function(parents, self._ctx, **self._args)
         except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every parent
-            answers = [error] * len(parents)
+            answers = [as_answer(error)] * len(parents)
         except asyncio.CancelledError:
             answers = [TradegraphError("The request was cancelled.")] * len(parents)
         self._answers.update(zip(map(id, parents), answers, strict=True))

@@ -217,8 +217,7 @@ class HTTPClient:
                     try:
                         return await attempt()
                     except Exception as error:
-                        ours = self._failed(trip, error)
-                        pause = self._pause(outgoing, trip, ours)
+                        pause = self._pause(outgoing, trip, self._failed(trip, error))
                         if pause is None:
                             raise
                     await asyncio.sleep(pause)
@@ -226,6 +225,7 @@ class HTTPClient:
             ours = self._failed(trip, error)
             if ours is not error:
                 raise ours from error
+            del ours  # Its stack refers to this frame.
             raise
 
     def _pause(self, outgoing: Outgoing, trip: Trip, error: BaseException) -> float | None:
@@ -356,6 +356,7 @@ class HTTPClient:
                 ours = self._failed(trip, error)
                 if ours is not error:
                     raise ours from error
+                del ours  # Its stack refers to this frame.
                 raise
             if trip.visit is not None:
                 trip.visit.end("ok")  # It answers. Whether its parts come in time is said of each of them.

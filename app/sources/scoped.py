@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.auth.principal import Principal
-from app.errors import NotSupported
+from app.errors import NotSupported, as_answer
 from app.sources.billing import Billing, Invoice, Return
 from app.sources.common import Slice
 from app.sources.customers import Credit, CreditStatus, Customer, CustomerPart, CustomerQuery
@@ -63,7 +63,7 @@ async def _of_visible(
     try:
         return await read(visible)
     except Exception as error:  # noqa: BLE001 - whatever failed is the answer of the visible keys
-        failed: Any = dict.fromkeys(visible, error)
+        failed: Any = dict.fromkeys(visible, as_answer(error))
         return failed
 
 
