@@ -37,6 +37,7 @@ TRIES = 3
 """An attack that keeps others waiting does so each time; a machine that is busy with something else does not."""
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("attack", [pytest.param(attack, id=attack.id) for attack in EVERY])
 async def test_attack_comes_to_nothing(attacker: Attacker, attack: Attack) -> None:
     waits = []
