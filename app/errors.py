@@ -64,9 +64,7 @@ each code; a test compares the two.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
-
-E = TypeVar("E", bound=BaseException)
+from typing import Any
 
 MANY = 1_000_000_000
 """Beyond this nobody counts."""
@@ -496,20 +494,3 @@ class ConfigurationError(TradegraphError):
     def __init__(self, key: str, value: object, cure: str) -> None:
         super().__init__(f"{key} = {value!r}: {cure}")
         self.key = key
-
-
-def as_answer(error: E) -> E:
-    """An error that is kept as the answer of a field or key. One that is expected goes without the stack that it came
-    through: what stands there refers to what keeps the error, and only the garbage collector would find the two. The
-    log tells the stack of those that are not expected."""
-    cause: Any = error
-    while getattr(cause, "original_error", None) is not None:
-        cause = cause.original_error
-    if isinstance(cause, TradegraphError) and cause.code != TradegraphError.code:
-        chain: list[BaseException | None] = [error, cause]
-        while chain:
-            one = chain.pop()
-            if one is not None and one.__traceback__ is not None:
-                one.__traceback__ = None
-                chain += (one.__cause__, one.__context__)
-    return error

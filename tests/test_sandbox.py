@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
@@ -32,7 +32,6 @@ from app.sandbox.knobs import Knob, Knobs
 from app.sandbox.pricing import class_terms, in_unit, minimum_in_unit
 from app.sandbox.process import listen
 from app.sandbox.reads import PORTS, stock
-from app.sandbox.server import create_app
 from app.sandbox.store import Store
 from app.sources.rest import contract
 
@@ -347,21 +346,6 @@ def test_batch_of_doubtful_parts_is_refused(erp: httpx.Client):
     assert erp.post("/v1/batch", json=[part, part]).status_code == 400
     assert erp.post("/v1/batch", json=[part | {"id": str(n)} for n in range(101)]).status_code == 400
     assert erp.post("/v1/batch", json={"id": 7}).status_code == 400
-
-
-async def test_client_that_leaves_before_it_was_read_is_no_error(folder: Path):
-    app, sent = create_app("erp", Store(folder / "erp.db"), "sandbox"), []
-    headers = [(b"authorization", b"Bearer sandbox")]
-    scope = {"type": "http", "method": "POST", "path": "/v1/batch", "headers": headers, "query_string": b""}
-
-    async def receive() -> dict[str, str]:
-        return {"type": "http.disconnect"}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sent.append(message.get("status"))
-
-    await app(scope, receive, send)
-    assert sent[0] == 499
 
 
 # Knobs

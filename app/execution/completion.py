@@ -12,9 +12,9 @@ from typing import Any
 from graphql import GraphQLError, GraphQLList, GraphQLNonNull, Undefined, located_error
 from graphql.pyutils import Path
 
-from app.errors import as_answer
 from app.execution.runner import Reading
 from app.execution.shape import PlanField, Selection
+from app.telemetry import as_answer
 
 
 class Completion:

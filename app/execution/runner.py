@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLError, GraphQLNonNull
 from graphql.execution.values import VariableValues
 
-from app.errors import Forbidden, TradegraphError, as_answer
+from app.errors import Forbidden, TradegraphError
 from app.execution.shape import Level, PlanField, Selection
+from app.telemetry import as_answer
 
 if TYPE_CHECKING:
     from app.execution.plans import Plan

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from app.errors import DeadlineExceeded, TradegraphError, as_answer
-from app.telemetry import remaining
+from app.errors import DeadlineExceeded, TradegraphError
+from app.telemetry import as_answer, remaining
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.auth.principal import Principal
-from app.errors import NotSupported, as_answer
+from app.errors import NotSupported
 from app.sources.billing import Billing, Invoice, Return
 from app.sources.common import Slice
 from app.sources.customers import Credit, CreditStatus, Customer, CustomerPart, CustomerQuery
@@ -28,6 +28,7 @@ from app.sources.orders import CustomerPoKey, Order, OrderQuery
 from app.sources.prices import ContractPrice, PriceRequest, Prices
 from app.sources.routing import RoutedCustomers, RoutedItems, RoutedOrders, RoutedShipments
 from app.sources.shipments import Shipment
+from app.telemetry import as_answer
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.telemetry.logs import configure_logs, log, report
+from app.telemetry.logs import as_answer, configure_logs, log, report
 from app.telemetry.merging import merged_metrics
 from app.telemetry.otlp import SpanExport
 from app.telemetry.registry import (
@@ -43,6 +43,7 @@ __all__ = [
     "Metrics",
     "RequestScope",
     "SpanExport",
+    "as_answer",
     "backend_call",
     "begin",
     "breaker_turned",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import orjson
 import structlog
 
+from app.errors import TradegraphError
 from app.telemetry.request_scope import new_id, scope
 from app.telemetry.scrubbing import hide_everywhere, scrubbed
+
+E = TypeVar("E", bound=BaseException)
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("tradegraph")
 """The logger of the gateway. `configure_logs` decides its form; it adds the ids of the request by itself."""
@@ -85,16 +88,36 @@ def configure_logs(
 def report(error: BaseException, **about: Any) -> str:
     """Log an error with its cause and hand back the error id under which a client may quote it."""
     error_id = new_id()
-    code = getattr(error, "code", "INTERNAL")
-    expected = hasattr(error, "code") and code != "INTERNAL"
+    expected = _is_expected(error)
     log.log(
         logging.WARNING if expected else logging.ERROR,
         "error",
         error_id=error_id,
-        code=code,
+        code=getattr(error, "code", TradegraphError.code),
         error=f"{type(error).__name__}: {error}",
         detail=getattr(error, "detail", None),
         exc_info=None if expected else error,
         **about,
     )
     return error_id
+
+
+def as_answer(error: E) -> E:
+    """An error that is kept as the answer of a field or key. One that is expected goes without the stack that it came
+    through: what stands there refers to what keeps the error, and only the garbage collector would find the two. Of
+    those that are not expected `report` tells the stack."""
+    cause: Any = error
+    while getattr(cause, "original_error", None) is not None:
+        cause = cause.original_error
+    if _is_expected(cause):
+        chain: list[BaseException | None] = [error, cause]
+        while chain:
+            one = chain.pop()
+            if one is not None and one.__traceback__ is not None:
+                one.__traceback__ = None
+                chain += (one.__cause__, one.__context__)
+    return error
+
+
+def _is_expected(error: BaseException) -> bool:
+    return getattr(error, "code", TradegraphError.code) != TradegraphError.code
