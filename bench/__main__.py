@@ -36,8 +36,6 @@ from bench.table import (
 DOCUMENTS = ("sales_view", "item_list", "customer_card")
 BASELINE = ROOT / "bench" / "baseline.json"
 PICTURE_CASE = Case("sales_view", 0, 32)
-AGAIN = 2
-"""How often everything is measured once more where a ratio fell behind: what disturbs a machine goes by."""
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -103,10 +101,8 @@ def run(given: argparse.Namespace) -> int:
                 running.delay(delay / 1000)
             print(f"{time.monotonic() - started:6.0f} s  {case}", file=sys.stderr)
             rows += measure(running, case, given.rounds, given.seconds)
-        which = "worse" if given.save_baseline else "better"
-        for _ in range(0 if not given.quick else 1 if given.save_baseline else AGAIN):
-            if not given.save_baseline and not behind(rows):
-                break
+        if given.quick and (given.save_baseline or behind(rows)):
+            which = "worse" if given.save_baseline else "better"
             print(f"Measured once more: of each two ratios the {which} counts.", file=sys.stderr)
             again = [row for case in cases(given) for row in measure(running, case, given.rounds, given.seconds)]
             rows = one_of_each(rows, again, min if given.save_baseline else max)

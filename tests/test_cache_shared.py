@@ -302,12 +302,16 @@ async def test_all_workers_hear_of_a_change_at_once(two: list[Worker]):
         bus.start()
     try:
         await until(lambda: one.bench.memory.told and other.bench.memory.told)
-        await one.names("A")
-        await other.names("A")
-        key = ("erp", "items", "", "A")
-        assert other.bench.memory.get(key) is not None
-        await buses[0].send({"item:A"})
-        await until(lambda: other.bench.memory.get(key) is None)
+        key, taken = ("erp", "items", "", "A"), []
+        for _ in range(5):
+            await one.names("A")
+            await other.names("A")
+            assert other.bench.memory.get(key) is not None
+            began = time.monotonic()
+            await buses[0].send({"item:A"})
+            await until(lambda: other.bench.memory.get(key) is None)
+            taken.append(time.monotonic() - began)
+        assert sorted(taken)[2] < 0.1
     finally:
         for bus in buses:
             await bus.close()
@@ -344,7 +348,7 @@ async def test_a_gateway_survives_the_end_of_redis(dated_sandbox: Sandbox, tmp_p
             os.kill(pid, signal.SIGSTOP)
             try:
                 for _ in range(5):
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(1):
                         response: httpx.Response = await graph.client.post("/graphql", json={"query": SKU}, headers=CSR)
                     assert response.json()["data"]["item"]["name"]
             finally:

@@ -17,6 +17,8 @@ from tests.consumers import VARIABLES
 from tests.gateway import BUYER_ADMIN, TODAY, Graph, document, gateway
 
 DEADLINE = 10.0
+LATEST = 2.5
+"""Seconds within which a whole answer comes where something fails."""
 PATIENT = 5.0
 """The machine that runs the tests has other things to do; only a backend that is slow is not waited for so long."""
 
@@ -66,7 +68,7 @@ async def timely(graph: Graph, query: str = QUERY, variables: Mapping[str, Any] 
     response = await graph.client.post(
         "/graphql", json={"query": query, "variables": variables or {}}, headers=BUYER_ADMIN, timeout=30
     )
-    assert time.monotonic() - started < DEADLINE + 0.5
+    assert time.monotonic() - started < LATEST
     assert response.status_code == 200
     told = response.text.lower()
     for word in ("maintenance", "told to fail", "doctype", "traceback", "127.0.0.1", "/v1/", "unexpected", "errno"):
@@ -199,7 +201,7 @@ async def test_backends_that_stop_and_come_back(dated_sandbox: Sandbox, tmp_path
 
 async def test_one_slow_kind_of_data_costs_that_kind_alone(dated_sandbox: Sandbox):
     """The reads of one batch answer one by one: the price that does not come holds nothing else up."""
-    async with waiting(dated_sandbox, erp=2.0) as graph:
+    async with waiting(dated_sandbox, erp=1.0) as graph:
         await graph.turn("erp", resource="prices", delayMs=5000)
         answer = await timely(graph)
     assert answer["data"] == WHOLE | {"item": WHOLE["item"] | {"contractPrice": None}}
@@ -208,7 +210,7 @@ async def test_one_slow_kind_of_data_costs_that_kind_alone(dated_sandbox: Sandbo
 
 async def test_whole_answer_keeps_to_the_deadline_when_a_backend_may_take_longer(dated_sandbox: Sandbox):
     patient = {name: {"timeout": 60} for name in dated_sandbox.urls}
-    async with gateway(dated_sandbox, request_timeout=2, sources=patient) as graph:
+    async with gateway(dated_sandbox, request_timeout=1, sources=patient) as graph:
         await graph.turn("logistics", delayMs=30_000)
         answer = await timely(graph)
     assert answer["data"]["order"]["shipments"] is None

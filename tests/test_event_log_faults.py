@@ -204,7 +204,7 @@ async def test_redis_that_is_gone_is_told_and_comes_back(server: Valkey):
                 await ask
         assert not waiting.done()
         server.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(5):
             await waiting
             assert (await log.read(start)).entries == (before,)
         assert await log.note([notice("1"), notice("2")]) == [False, True]
@@ -218,7 +218,7 @@ async def test_redis_that_hangs_is_told_and_comes_back(server: Valkey):
             async with asyncio.timeout(3):
                 with pytest.raises(StoreUnavailable):
                     await log.note([notice("1")])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(5):
             waiting = asyncio.create_task(log.wait(start, 20))
             (recorded,) = await other.record((), [update("A")])
             while not (found := (await log.read(start)).entries):
@@ -236,14 +236,14 @@ async def test_redis_that_lost_its_data_is_told(tmp_path: Path):
             await log.wait(before.cursor, 0.01)
             server.kill()
             server.start()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(5):
                 await waiting
             page = await log.read(before.cursor)
             assert (page.entries, page.lost) == ((), Loss.OTHER_LOG)
             assert await log.latest(ChangeKind.SHIPMENT, "parcels", "A") is None
             waiting = asyncio.create_task(log.wait_notices(20))
             await other.note([notice("1")])
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(5):
                 await waiting
             (recorded,) = await other.record(await other.take("w", 1, 30), [update("B")])
             again = await log.read(before.cursor)

@@ -17,20 +17,7 @@ from tests.attacks.every import EVERY
 from tests.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def slowness() -> float:
-    """How many times as long this processor takes for the same as one that counts to a million in 20 ms; 1 if less."""
-
-    def counted() -> float:
-        began = time.thread_time()
-        sum(range(1_000_000))
-        return time.thread_time() - began
-
-    return max(1.0, min(counted() for _ in range(5)) / 0.02)
-
-
-LONGEST_WAIT = 0.1 * slowness()
+LONGEST_WAIT = 0.1
 """Seconds that the gateway's event loop may be busy while somebody else waits."""
 
 TRIES = 3

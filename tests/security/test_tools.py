@@ -82,7 +82,7 @@ def test_schemathesis_finds_no_server_error(
     said.append(f"schemathesis: {generated and generated[1]} requests in {seconds} s")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
     assert generated is not None
-    assert int(generated[1]) > 2 * seconds, "too few to have looked"
+    assert int(generated[1]) > 5 * seconds, "too few to have looked"
     assert '"level":"error"' not in target.log
 
 
