@@ -212,6 +212,10 @@ BAD_FILES = {
         '[auth]\nnamespace = "Acme:"',
         "auth.namespace = 'Acme:': String should match pattern '^[a-z0-9][a-z0-9-]{0,39}$'",
     ),
+    "Redis that is not waited for": (
+        "[redis]\ntimeout = 0",
+        "redis.timeout = 0: should be greater than or equal to 0.01",
+    ),
     "too much leeway": ("[auth]\nleeway = 61", "auth.leeway = 61: should be less than or equal to 60"),
     "secret in the wrong place": (
         f'{ERP}api_key = "s3cret"',
