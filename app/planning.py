@@ -12,14 +12,14 @@ from graphql import ExecutionResult, GraphQLSchema, OperationType, is_interface_
 
 from app.auth.policy import PolicyTable, Rights
 from app.auth.principal import STAFF, Principal
-from app.endpoint.admission import excess
-from app.endpoint.rules import RuleBook
 from app.errors import Forbidden, InvalidID
-from app.execution.cost import MOST_KEPT, Cost, predicted, shape
 from app.execution.engine import Operation, Request
 from app.execution.explain import Explanation, explain
 from app.execution.plans import Plan, PlanEngine
 from app.execution.storing import Storable, storable
+from app.gateway.admission.admission import excess
+from app.gateway.admission.caller_limits import RuleBook
+from app.gateway.admission.cost import MOST_KEPT, Cost, predicted, shape
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.schema.freshness import contracts_of

@@ -32,12 +32,8 @@ from app.edge.boundary import Boundary
 from app.edge.listening import listen
 from app.edge.serving import make_server
 from app.endpoint.accounting import Accounting
-from app.endpoint.admission import LimitedAdmission
-from app.endpoint.budgets import Budgets, MemoryBudgets
 from app.endpoint.documents import TrustedDocuments
 from app.endpoint.http import GraphQLEndpoint
-from app.endpoint.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
-from app.endpoint.rules import RuleBook
 from app.endpoint.service import Service
 from app.endpoint.websocket import WebSocketEndpoint
 from app.errors import Forbidden
@@ -45,6 +41,10 @@ from app.execution.engine import Operation, ReferenceEngine
 from app.execution.limits import DocumentLimits
 from app.execution.plans import PlanEngine
 from app.execution.streams import source_events
+from app.gateway.admission.admission import LimitedAdmission
+from app.gateway.admission.budgets import Budgets, MemoryBudgets
+from app.gateway.admission.caller_limits import RuleBook
+from app.gateway.admission.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
 from app.pages import page_routes

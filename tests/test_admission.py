@@ -11,7 +11,7 @@ import pytest
 
 from app.auth.demo import issue_demo_token
 from app.auth.principal import Principal, Role
-from app.endpoint.rules import RuleBook, caller_key
+from app.gateway.admission.caller_limits import RuleBook, caller_key
 from app.sandbox import Sandbox
 from app.settings import Budget, BudgetSettings, CostLimits, LimitSettings
 from tests.consumers import VARIABLES

@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from app.endpoint.budgets import Bucket, Budgets, MemoryBudgets
-from app.endpoint.caps import Caps
-from app.endpoint.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.errors import RateLimited
+from app.gateway.admission.budgets import Bucket, Budgets, MemoryBudgets
+from app.gateway.admission.concurrency import Caps
+from app.gateway.admission.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.settings import RedisSettings
 from app.sources.stores.redis_store import connect
 from tests.valkey import Valkey, running_valkey

@@ -13,7 +13,7 @@ import pytest
 
 from app.auth.principal import Role
 from app.console.budgets import WatchedBudgets
-from app.endpoint.budgets import Bucket, MemoryBudgets
+from app.gateway.admission.budgets import Bucket, MemoryBudgets
 from app.sandbox import Sandbox
 from app.settings import CacheSettings
 from tests.accessibility import barriers

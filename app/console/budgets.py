@@ -9,7 +9,7 @@ from itertools import groupby
 
 from cachetools import LRUCache
 
-from app.endpoint.budgets import Bucket, Budgets, Level
+from app.gateway.admission.budgets import Bucket, Budgets, Level
 
 MOST_CALLERS = 10_000
 

@@ -21,11 +21,11 @@ from app.auth.credentials import Authenticator, from_connection_init, from_heade
 from app.auth.principal import Principal
 from app.endpoint.accounting import Accounting, finished
 from app.endpoint.callers import Caller
-from app.endpoint.caps import Lease
 from app.endpoint.encoding import encoded
 from app.endpoint.reading import request_from
 from app.endpoint.service import Answer, Answers, Service, refusal
 from app.errors import RateLimited, RequestError, ShuttingDown, TradegraphError, Unauthenticated
+from app.gateway.admission.concurrency import Lease
 from app.telemetry import begin, log, new_id, open_stream
 
 Connect = Callable[[Principal], Lease]

@@ -22,11 +22,11 @@ from graphql import (
 )
 
 from app.auth.principal import Principal, Role
-from app.endpoint.admission import excess
-from app.endpoint.rules import RuleBook
 from app.errors import TooExpensive
 from app.execution.engine import Operation, Request, RequestRefused
 from app.execution.plans import PlanEngine
+from app.gateway.admission.admission import excess
+from app.gateway.admission.caller_limits import RuleBook
 from app.planning import Costs, Explainer, refused_of
 from app.publishing.samples import TEXT, sample_ids, sample_variables
 from app.schema import build_schema, policy_of

@@ -10,7 +10,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from app.auth.principal import Principal, Role
-from app.endpoint.budgets import Bucket
+from app.gateway.admission.budgets import Bucket
 from app.settings import BudgetSettings, LimitSettings
 
 MOST_KEPT = 10_000

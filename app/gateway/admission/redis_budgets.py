@@ -14,7 +14,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.endpoint.budgets import Bucket, Level, MemoryBudgets
+from app.gateway.admission.budgets import Bucket, Level, MemoryBudgets
 from app.telemetry import log
 
 BUDGET_TIMEOUT = 0.05

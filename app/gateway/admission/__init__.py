@@ -1,0 +1,1 @@
+"""Admission control: limits, budgets, cost, concurrency."""
