@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.audit.store import FILE, AuditLedger, opened, trail_for
 from app.auth.chain import Authentication
 from app.auth.credentials import bearer
 from app.auth.principal import STAFF, Principal
@@ -53,7 +54,6 @@ from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings
 from app.sources import connect_all
-from app.sources.audit_store import FILE, AuditLedger, opened, trail_for
 from app.sources.common import utc_now
 from app.sources.event_upkeep import kept_trimmed
 from app.sources.feed import Feed

@@ -16,12 +16,12 @@ from pydantic import SecretStr
 
 from app.auth.api_keys import APIKeyAuthenticator, KeyRecord, KeyStore, TooManyKeys, _check, digest_of, new_key
 from app.auth.principal import Principal, Role
+from app.auth.stores.redis_keys import RECORDS
+from app.auth.stores.sqlite_keys import FILE, SQLiteKeys
 from app.errors import AuthenticationUnavailable, StoreUnavailable, Unauthenticated
 from app.settings import KeySettings, RedisSettings, Settings
 from app.sources.stores import connect_keys
-from app.sources.stores.redis_keys import RECORDS
 from app.sources.stores.redis_store import connect as connect_redis
-from app.sources.stores.sqlite_keys import FILE, SQLiteKeys
 
 Connect = Callable[[], KeyStore]
 

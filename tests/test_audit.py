@@ -17,13 +17,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.audit.records import Entry, Wanted
+from app.audit.store import FILE, AuditLedger, AuditTrail, trail_for
 from app.endpoint.accounting import Accounting
 from app.endpoint.http import GraphQLEndpoint
 from app.errors import ConfigurationError
 from app.sandbox import Sandbox
 from app.settings import AuditSettings, Settings
-from app.sources.audit import Entry, Wanted
-from app.sources.audit_store import FILE, AuditLedger, AuditTrail, trail_for
 from app.telemetry import metrics
 from tests.gateway import BUYER, REP, document, gateway
 from tests.graphs import TOKEN, small_graph

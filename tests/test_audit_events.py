@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from app.audit.records import Entry
+from app.audit.store import FILE, AuditTrail
 from app.auth.principal import UNRESTRICTED, Role
 from app.sandbox import Sandbox
 from app.settings import AuditSettings
-from app.sources.audit import Entry
-from app.sources.audit_store import FILE, AuditTrail
 from tests.gateway import Graph, gateway, signed
 
 ADMIN = signed(Role.ADMIN)

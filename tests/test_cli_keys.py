@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from app.auth.stores.sqlite_keys import FILE
 from app.cli import app
 from app.errors import ConfigurationError
-from app.sources.stores.sqlite_keys import FILE
 
 KEY = re.compile(r"tg_([0-9a-z]{12})_[0-9A-Za-z]{49}\n")
 

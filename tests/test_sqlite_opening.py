@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.sources import audit_store
+from app.audit import store
 from app.sources.stores import sqlite_threads
 from app.sources.stores.sqlite_file import SQLiteFile
 
@@ -28,7 +28,7 @@ def threaded(file: Path) -> None:
 
 
 def audit(file: Path) -> None:
-    audit_store.opened(file).close()
+    store.opened(file).close()
 
 
 @pytest.mark.parametrize("open_", [small, threaded, audit])

@@ -50,7 +50,7 @@ def audit_list(
     data_dir: DataDir = None,
 ) -> None:
     """Show the latest entries, one a line."""
-    from app.sources.audit import Wanted
+    from app.audit.records import Wanted
 
     wanted = Wanted(
         client=client, subject=subject, operation=operation, code=code, refused=refused,
@@ -72,7 +72,7 @@ def audit_export(
     data_dir: DataDir = None,
 ) -> None:
     """Write all entries to standard output, the latest first: one JSON object a line, or CSV."""
-    from app.sources.audit import Entry, Wanted
+    from app.audit.records import Entry, Wanted
 
     wanted = Wanted(
         client=client, subject=subject, operation=operation, since=_when("--since", since),
@@ -94,7 +94,7 @@ def access_review(
     data_dir: DataDir = None,
 ) -> None:
     """Write a CSV of who came, as what, what they read, and which API keys lie unused, for people to look through."""
-    from app.sources.audit import Wanted
+    from app.audit.records import Wanted
 
     settings = settings_of(config, data_dir)
     accesses = _ledger(config, data_dir).accesses(Wanted(client=client, since=_when("--since", since)))
@@ -133,7 +133,7 @@ def _keys(settings: Settings, client: str | None) -> list[Mapping[str, Any]]:
 
 
 def _ledger(config: Path | None, data_dir: Path | None) -> Any:
-    from app.sources.audit_store import FILE, AuditLedger
+    from app.audit.store import FILE, AuditLedger
 
     path = settings_of(config, data_dir).data_dir / FILE
     if not path.is_file():

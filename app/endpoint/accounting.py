@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from app.audit.records import Entry
 from app.auth.principal import Principal, Role
 from app.endpoint.service import Answer
 from app.settings import AuditSettings
-from app.sources.audit import Entry
 from app.telemetry import RequestScope, log, request_done
 
 MOST = 20

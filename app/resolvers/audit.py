@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from app.audit.records import Entry, Kept, Wanted
 from app.errors import InvalidCursor, NotSupported
 from app.resolvers.context import Context
 from app.resolvers.paging import Connection, ListScope
-from app.sources.audit import Entry, Kept, Wanted
 from app.sources.common import Record, Slice
 
 

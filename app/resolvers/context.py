@@ -15,8 +15,8 @@ from app.resolvers.reads import needs_of
 from app.sources.partial import needs
 
 if TYPE_CHECKING:
+    from app.audit.records import Pages
     from app.sources import Sources
-    from app.sources.audit import Pages
     from app.sources.events import Updates
     from app.sources.feed import Feed
 

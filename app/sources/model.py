@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Self
 
-from app.sources.audit import Kept, Wanted
+from app.audit.records import Kept, Wanted
 from app.sources.billing import Invoice, InvoiceStatus
 from app.sources.changes import ChangeKind
 from app.sources.common import Freshness, Money, Slice

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from app.audit.records import Entry, Kept, Wanted
 from app.auth.policy import EVERYTHING
 from app.auth.principal import Principal, Role
 from app.errors import (
@@ -31,7 +32,6 @@ from app.errors import (
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.sources import Sources
-from app.sources.audit import Entry, Kept, Wanted
 from app.sources.billing import Invoice, Return
 from app.sources.changes import ChangeKind
 from app.sources.common import Page, Slice

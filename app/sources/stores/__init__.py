@@ -27,11 +27,11 @@ def connect_documents(settings: Settings) -> DocumentStore:
 def connect_keys(settings: Settings) -> KeyStore:
     """The configured store of API keys. Nothing is opened before its first use."""
     if settings.api_keys.store == "redis":
-        from app.sources.stores.redis_keys import RedisKeys
+        from app.auth.stores.redis_keys import RedisKeys
         from app.sources.stores.redis_store import connect
 
         return RedisKeys(connect(settings.redis))
-    from app.sources.stores.sqlite_keys import FILE, SQLiteKeys
+    from app.auth.stores.sqlite_keys import FILE, SQLiteKeys
 
     return SQLiteKeys(settings.data_dir / FILE)
 

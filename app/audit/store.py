@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 
+from app.audit.records import Access, Entry, Kept, Wanted
 from app.errors import ConfigurationError
 from app.settings import Settings
-from app.sources.audit import Access, Entry, Kept, Wanted
 from app.sources.sqlite import write_ahead
 from app.telemetry import log, metrics
 

@@ -1,0 +1,1 @@
+"""The audit log: its records and its store."""
