@@ -33,7 +33,6 @@ from app.edge.boundary import Boundary
 from app.edge.listening import listen
 from app.edge.serving import make_server
 from app.endpoint.accounting import Accounting
-from app.endpoint.documents import TrustedDocuments
 from app.endpoint.http import GraphQLEndpoint
 from app.endpoint.service import Service
 from app.endpoint.websocket import WebSocketEndpoint
@@ -46,6 +45,7 @@ from app.gateway.admission.admission import LimitedAdmission
 from app.gateway.admission.budgets import Budgets, MemoryBudgets
 from app.gateway.admission.caller_limits import RuleBook
 from app.gateway.admission.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
+from app.gateway.documents.trusted_documents import TrustedDocuments
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
 from app.pages import page_routes

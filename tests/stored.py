@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from app.sources.stores.documents import DocumentStore, State, StoredDocument, id_of
+from app.gateway.documents.stores.records import DocumentStore, State, StoredDocument, id_of
 
 THEN = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from app.errors import ConfigurationError
+from app.gateway.documents.stores.records import id_of
 from app.sandbox import Sandbox
 from app.settings import CacheSettings, DocumentSettings
 from app.sources.cache.store import tightened
-from app.sources.stores.documents import id_of
 from tests.consumers import VARIABLES
 from tests.gateway import BUYER, CSR, OTHER_BUYER, SELLER, Graph, document, gateway
 

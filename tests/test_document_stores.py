@@ -13,9 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from app.errors import ConfigurationError, StoreUnavailable
+from app.gateway.documents.stores.records import DocumentStore, State, StoreChanged, id_of
 from app.settings import DocumentSettings, RedisSettings, Settings
 from app.sources.stores import connect_documents
-from app.sources.stores.documents import DocumentStore, State, StoreChanged, id_of
 from tests.stored import keep, stored
 from tests.valkey import Valkey
 

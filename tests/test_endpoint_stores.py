@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from app.errors import StoreUnavailable
+from app.gateway.documents.stores.records import StoreChanged
 from app.settings import EventSettings, RedisSettings, Settings
 from app.sources.endpoints import EndpointState, EndpointStore, Gap, Secret
 from app.sources.stores import connect_endpoints
-from app.sources.stores.documents import StoreChanged
 from tests.endpoints import SECRET, delivery, endpoint, put
 from tests.events import THEN
 

@@ -14,11 +14,11 @@ import pytest
 from graphql import build_schema
 
 from app.auth.principal import Role
-from app.publishing.breaking import broken_documents, deprecated_in, removed_early, undated
-from app.publishing.manifests import Unreadable, read_all
+from app.gateway.documents.publishing.breaking_changes import broken_documents, deprecated_in, removed_early, undated
+from app.gateway.documents.publishing.manifests import Unreadable, read_all
+from app.gateway.documents.stores.records import State, id_of
 from app.sandbox import Sandbox
 from app.settings import DocumentSettings
-from app.sources.stores.documents import State, id_of
 from tests.gateway import DOCUMENTS, gateway, signed
 from tests.stored import stored
 

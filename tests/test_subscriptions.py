@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Role
+from app.gateway.documents.stores.records import id_of
+from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.sandbox import Sandbox
 from app.settings import DocumentSettings
-from app.sources.stores.documents import id_of
-from app.sources.stores.sqlite_documents import SQLiteDocuments
 from tests.gateway import BUYER, CSR, OTHER_BUYER, REP, Graph, document, gateway, signed
 from tests.stored import keep, stored
 from tests.streams import OTHERS, OURS, Events, events_of, log_of, shipment_of, socket_of

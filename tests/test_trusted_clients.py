@@ -16,11 +16,11 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.httpx import HTTPXAsyncTransport
 
 from app.auth.principal import Role
-from app.publishing.manifests import read
+from app.gateway.documents.publishing.manifests import read
+from app.gateway.documents.stores.records import id_of
+from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.sandbox import Sandbox
 from app.settings import DocumentSettings
-from app.sources.stores.documents import id_of
-from app.sources.stores.sqlite_documents import SQLiteDocuments
 from tests.gateway import CSR, Graph, gateway, signed
 from tests.node_tools import node_folder
 from tests.stored import keep, stored

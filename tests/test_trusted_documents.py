@@ -14,14 +14,14 @@ import httpx
 import pytest
 
 from app.auth.principal import Principal, Role
-from app.endpoint.documents import TrustedDocuments
-from app.endpoint.published import CHECK_EVERY, Published
-from app.endpoint.registered import Registered
 from app.errors import StoreUnavailable
 from app.execution.engine import Request
+from app.gateway.documents.persisted_queries import Registered
+from app.gateway.documents.published import CHECK_EVERY, Published
+from app.gateway.documents.stores.records import DocumentStore, State, id_of
+from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
+from app.gateway.documents.trusted_documents import TrustedDocuments
 from app.settings import DocumentSettings
-from app.sources.stores.documents import DocumentStore, State, id_of
-from app.sources.stores.sqlite_documents import SQLiteDocuments
 from tests.graphs import small_engine, small_graph
 from tests.serving import serving
 from tests.stored import keep, stored

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from app.gateway.documents.stores.records import State, id_of
 from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
 from app.sources.changes import ChangeKind
@@ -21,7 +22,6 @@ from app.sources.endpoints import Endpoint, EndpointState, EndpointStore
 from app.sources.events import EventLog, Update
 from app.sources.signatures import fits, secret_bytes
 from app.sources.stores import connect_documents, connect_endpoints, connect_events
-from app.sources.stores.documents import State, id_of
 from tests.endpoints import SECRET, delivery, endpoint, put
 from tests.events import THEN
 from tests.gateway import NOON, Graph, gateway

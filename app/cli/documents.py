@@ -17,9 +17,9 @@ from app.cli.tables import print_table
 from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from app.publishing.shelf import Shelf
+    from app.gateway.documents.publishing.publisher import Shelf
+    from app.gateway.documents.stores.records import DocumentStore, StoredDocument
     from app.settings import Settings
-    from app.sources.stores.documents import DocumentStore, StoredDocument
 
 T = TypeVar("T")
 
@@ -50,8 +50,8 @@ def add(
     data_dir: DataDir = None,
 ) -> None:
     """Keep documents as drafts: .graphql files, folders of them, manifests of Apollo, Relay or graphql-codegen."""
-    from app.publishing.manifests import Unreadable, read_all
-    from app.publishing.shelf import Owner
+    from app.gateway.documents.publishing.manifests import Unreadable, read_all
+    from app.gateway.documents.publishing.publisher import Owner
 
     owner = Owner(_client(client), app_version or "", contact, roles_of(role))
     try:
@@ -142,8 +142,13 @@ def check_against_documents(old: Path | None, config: Path | None, data_dir: Pat
     from graphql import GraphQLError, build_schema
 
     from app import schema
-    from app.publishing.breaking import breaking_changes, broken_documents, deprecated_in, removed_early
-    from app.publishing.shelf import is_answered
+    from app.gateway.documents.publishing.breaking_changes import (
+        breaking_changes,
+        broken_documents,
+        deprecated_in,
+        removed_early,
+    )
+    from app.gateway.documents.publishing.publisher import is_answered
 
     new, today = schema.build_schema()._schema, _day(None)  # noqa: SLF001 - no other way to graphql-core's
     try:
@@ -175,8 +180,8 @@ def _label(one: StoredDocument) -> str:
 
 def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable[T]]) -> T:
     """Do something with the configured store."""
+    from app.gateway.documents.stores.records import StoreChanged
     from app.sources.stores import connect_documents
-    from app.sources.stores.documents import StoreChanged
 
     try:
         return run_with(connect_documents, settings, "documents", work)
@@ -187,8 +192,8 @@ def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable
 
 
 def _on_shelf(config: Path | None, data_dir: Path | None, work: Callable[[Shelf], Awaitable[T]]) -> T:
-    from app.publishing.checks import Checker
-    from app.publishing.shelf import Refused, Shelf
+    from app.gateway.documents.publishing.checks import Checker
+    from app.gateway.documents.publishing.publisher import Refused, Shelf
     from app.sources.common import utc_now
 
     settings = settings_of(config, data_dir, demo=True)

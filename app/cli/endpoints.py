@@ -283,8 +283,8 @@ async def _known(store: EndpointStore, id: str) -> Endpoint:
 
 
 def _with_store(settings: Settings, work: Callable[[EndpointStore], Awaitable[T]]) -> T:
+    from app.gateway.documents.stores.records import StoreChanged
     from app.sources.stores import connect_endpoints
-    from app.sources.stores.documents import StoreChanged
 
     try:
         return run_with(connect_endpoints, settings, "events", work)

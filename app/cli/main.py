@@ -236,7 +236,7 @@ def schema_check(
 ) -> None:
     """Compare the printed schema with the code; fails and shows the difference where there is one, and where something
     is deprecated without a day of removal."""
-    from app.publishing.breaking import undated
+    from app.gateway.documents.publishing.breaking_changes import undated
     from app.schema import build_schema, print_schema
 
     if against not in {None, "documents"}:

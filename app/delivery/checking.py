@@ -9,11 +9,11 @@ from typing import Any
 from graphql import FieldNode, OperationType
 from graphql.execution.values import get_variable_values
 
-from app.endpoint.published import latest
 from app.execution.engine import Request, RequestRefused
 from app.execution.plans import PlanEngine
+from app.gateway.documents.published import latest
+from app.gateway.documents.stores.records import StoredDocument
 from app.schema import build_schema
-from app.sources.stores.documents import StoredDocument
 
 DELIVERED = frozenset({"shipmentUpdates", "orderUpdates"})
 """The streams of which each event is kept; hints of stock are not."""

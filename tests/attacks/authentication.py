@@ -244,7 +244,7 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("a client's name in a token", "another partner's documents and budget")
 async def _(attacker: Attacker) -> None:
-    from app.sources.stores.documents import id_of
+    from app.gateway.documents.stores.records import id_of
     from tests.attacks.target import ORDERS
 
     target = attacker.target

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 
-from app.sources.stores.documents import id_of
+from app.gateway.documents.stores.records import id_of
 from tests.attacks.attacker import TRANSPORTS, Attacker, Reply, frames
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.expect import refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from app.sources.stores.documents import id_of
+from app.gateway.documents.stores.records import id_of
 from tests.attacks.attacker import TRANSPORTS, Attacker, Reply
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.expect import refused, refused_everywhere

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from app.sources.stores.documents import id_of
+from app.gateway.documents.stores.records import id_of
 from tests.attacks.attacker import STREAM, TRANSPORTS, Attacker
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.target import ORDERS

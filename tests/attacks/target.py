@@ -24,11 +24,11 @@ from joserfc.jwk import ECKey, RSAKey
 from app.auth.api_keys import KeyRecord, digest_of, new_key
 from app.auth.principal import Role
 from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.gateway.documents.stores.records import State
+from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.sandbox import Sandbox
 from app.settings import Settings
 from app.sources.stores import connect_keys
-from app.sources.stores.documents import State
-from app.sources.stores.sqlite_documents import SQLiteDocuments
 from tests.stored import keep, stored
 
 ROOT = Path(__file__).resolve().parents[2]

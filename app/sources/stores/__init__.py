@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.auth.api_keys import KeyStore
+from app.gateway.documents.stores.records import DocumentStore
 from app.settings import Settings
 from app.sources.endpoints import EndpointStore
 from app.sources.events import EventLog
-from app.sources.stores.documents import DocumentStore
 from app.sources.stores.retention import Retention
 
 
 def connect_documents(settings: Settings) -> DocumentStore:
     """The configured store of trusted documents. Nothing is opened before its first use."""
     if settings.documents.store == "redis":
-        from app.sources.stores.redis_documents import RedisDocuments
+        from app.gateway.documents.stores.redis_documents import RedisDocuments
         from app.sources.stores.redis_store import connect
 
         return RedisDocuments(connect(settings.redis))
-    from app.sources.stores.sqlite_documents import SQLiteDocuments
+    from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 
     return SQLiteDocuments(settings.data_dir / "documents.sqlite")
 

@@ -12,8 +12,8 @@ from datetime import datetime
 
 import msgspec
 
+from app.gateway.documents.stores.records import StoreChanged
 from app.sources.endpoints import Delivery, Endpoint, anew
-from app.sources.stores.documents import StoreChanged
 from app.sources.stores.redis_store import Redis, WatchError, awaited, decoded, told
 
 PREFIX = "{tradegraph:endpoints}"

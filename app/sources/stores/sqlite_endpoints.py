@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from app.gateway.documents.stores.records import StoreChanged
 from app.sources.endpoints import Delivery, Endpoint, anew
-from app.sources.stores.documents import StoreChanged
 from app.sources.stores.sqlite_file import SQLiteFile, writing
 
 TABLES = """

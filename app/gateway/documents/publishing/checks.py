@@ -27,12 +27,12 @@ from app.execution.engine import Operation, Request, RequestRefused
 from app.execution.plans import PlanEngine
 from app.gateway.admission.admission import excess
 from app.gateway.admission.caller_limits import RuleBook
+from app.gateway.documents.publishing.sample_variables import TEXT, sample_ids, sample_variables
+from app.gateway.documents.stores.records import StoredDocument
 from app.planning import Costs, Explainer, refused_of
-from app.publishing.samples import TEXT, sample_ids, sample_variables
 from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources import connect_all
-from app.sources.stores.documents import StoredDocument
 
 
 @dataclass(frozen=True, slots=True)

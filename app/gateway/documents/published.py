@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from app.errors import StoreUnavailable
 from app.execution.documents import KnownDocument
 from app.execution.engine import Engine
-from app.sources.stores.documents import DocumentStore, State, StoredDocument, id_of
+from app.gateway.documents.stores.records import DocumentStore, State, StoredDocument, id_of
 from app.telemetry import log
 
 CHECK_EVERY = 2.0

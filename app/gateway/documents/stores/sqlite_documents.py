@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.sources.stores.documents import StoreChanged, StoredDocument
+from app.gateway.documents.stores.records import StoreChanged, StoredDocument
 from app.sources.stores.sqlite_file import SQLiteFile, writing
 
 TABLES = """

@@ -14,8 +14,6 @@ from typing import Any
 from graphql import GraphQLError
 
 from app.auth.principal import Principal
-from app.endpoint.published import Published
-from app.endpoint.registered import Registered
 from app.errors import (
     DocumentMismatch,
     DocumentNotFound,
@@ -27,9 +25,11 @@ from app.errors import (
 )
 from app.execution.documents import KnownDocument, coded
 from app.execution.engine import Engine, Request, RequestRefused, replaced
+from app.gateway.documents.persisted_queries import Registered
+from app.gateway.documents.published import Published
+from app.gateway.documents.stores.records import DocumentStore, id_of
 from app.settings import DocumentSettings
 from app.sources.common import utc_now
-from app.sources.stores.documents import DocumentStore, id_of
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9._~-]+(:[A-Za-z0-9._~:-]+)?")
 LONGEST_ID = 200

@@ -8,9 +8,9 @@ from datetime import date, datetime
 
 import msgspec
 
-from app.publishing.checks import Checker, Problem, Verdict
-from app.publishing.manifests import Found
-from app.sources.stores.documents import DocumentStore, State, StoredDocument, id_of
+from app.gateway.documents.publishing.checks import Checker, Problem, Verdict
+from app.gateway.documents.publishing.manifests import Found
+from app.gateway.documents.stores.records import DocumentStore, State, StoredDocument, id_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.sources.stores.documents import id_of
+from app.gateway.documents.stores.records import id_of
 
 APOLLO = "apollo-persisted-query-manifest"
 SUFFIXES = {".graphql", ".gql"}

@@ -22,8 +22,8 @@ from graphql import (
 )
 from graphql.utilities.find_schema_changes import BreakingChange, BreakingChangeType, find_schema_changes
 
-from app.publishing.checks import fields_of
-from app.sources.stores.documents import StoredDocument
+from app.gateway.documents.publishing.checks import fields_of
+from app.gateway.documents.stores.records import StoredDocument
 
 REMOVAL = re.compile(r"\bRemoval: (\d{4}-\d{2}-\d{2})\b")
 COORDINATE = re.compile(r"\b(\w+\.\w+(?:\(\w+:\))?)")

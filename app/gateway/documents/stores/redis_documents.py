@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.sources.stores.documents import StoreChanged, StoredDocument
+from app.gateway.documents.stores.records import StoreChanged, StoredDocument
 from app.sources.stores.redis_store import Redis, WatchError, awaited, decoded, told
 
 PREFIX = "{tradegraph:documents}"

@@ -1,0 +1,1 @@
+"""Trusted documents and persisted queries: lookup, publishing, stores."""
