@@ -59,7 +59,7 @@ from app.sources.event_upkeep import kept_trimmed
 from app.sources.feed import Feed
 from app.sources.intake import Intake
 from app.sources.stores import connect_documents, connect_events, connect_keys
-from app.sources.stores.redis_store import connect
+from app.storage.redis import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
 from app.webhooks import doors, webhook_route
 from app.workers.seat import Seat

@@ -21,7 +21,7 @@ from app.auth.stores.sqlite_keys import FILE, SQLiteKeys
 from app.errors import AuthenticationUnavailable, StoreUnavailable, Unauthenticated
 from app.settings import KeySettings, RedisSettings, Settings
 from app.sources.stores import connect_keys
-from app.sources.stores.redis_store import connect as connect_redis
+from app.storage.redis import connect as connect_redis
 
 Connect = Callable[[], KeyStore]
 

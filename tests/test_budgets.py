@@ -16,7 +16,7 @@ from app.gateway.admission.budgets import Bucket, Budgets, MemoryBudgets
 from app.gateway.admission.concurrency import Caps
 from app.gateway.admission.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.settings import RedisSettings
-from app.sources.stores.redis_store import connect
+from app.storage.redis import connect
 from tests.valkey import Valkey, running_valkey
 
 SLOW = Bucket(capacity=100, restore_rate=0.001)

@@ -26,7 +26,7 @@ from app.sources.cache.ports import ITEMS
 from app.sources.cache.shared import SharedShelves, SharedStore
 from app.sources.cache.shelf import Kind
 from app.sources.items import Item
-from app.sources.stores.redis_store import connect
+from app.storage.redis import connect
 from tests.gateway import CSR, Graph, gateway
 from tests.shelves import Bench, Clock, bench
 from tests.valkey import running_valkey

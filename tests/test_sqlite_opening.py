@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.audit import store
-from app.sources.stores import sqlite_threads
-from app.sources.stores.sqlite_file import SQLiteFile
+from app.storage import sqlite_threads
+from app.storage.sqlite_file import SQLiteFile
 
 TABLES = "CREATE TABLE IF NOT EXISTS notes (text);"
 

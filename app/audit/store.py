@@ -17,7 +17,7 @@ import orjson
 from app.audit.records import Access, Entry, Kept, Wanted
 from app.errors import ConfigurationError
 from app.settings import Settings
-from app.sources.sqlite import write_ahead
+from app.storage.sqlite import write_ahead
 from app.telemetry import log, metrics
 
 FILE = "audit.sqlite"

@@ -134,7 +134,7 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     from app.sources.cache.shared import UNHURRIED
     from app.sources.cache.store import Cache
     from app.sources.counted import counted
-    from app.sources.stores.redis_store import connect as redis
+    from app.storage.redis import connect as redis
 
     longest = max(settings.cache.redis_timeout, UNHURRIED)
     cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=longest))

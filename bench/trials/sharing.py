@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from app.auth.principal import Role
 from app.settings import RedisSettings
 from app.sources.cache.shared import SharedStore
-from app.sources.stores.redis_store import connect
+from app.storage.redis import connect
 from bench.candidates import OURS, Candidate, settings_of
 from bench.gateway import Gateway
 from bench.processes import python

@@ -14,7 +14,7 @@ import msgspec
 
 from app.auth.api_keys import MOST_LIVE, KeyRecord, TooManyKeys
 from app.errors import StoreUnavailable
-from app.sources.stores.redis_store import Redis, WatchError, awaited, decoded, told
+from app.storage.redis import Redis, WatchError, awaited, decoded, told
 
 PREFIX = "{tradegraph:keys}"
 GENERATION = f"{PREFIX}:generation"

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from app.auth.api_keys import MOST_LIVE, KeyRecord, TooManyKeys
 from app.auth.principal import Role
-from app.sources.stores.sqlite_file import SQLiteFile, writing
+from app.storage.sqlite_file import SQLiteFile, writing
 
 T = TypeVar("T")
 

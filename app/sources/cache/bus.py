@@ -11,7 +11,7 @@ import msgspec
 from app.sources.cache.entries import EVERYTHING
 from app.sources.cache.memory import Memory
 from app.sources.cache.shared import CHANNEL, SharedStore
-from app.sources.stores.redis_store import PubSub, RedisError
+from app.storage.redis import PubSub, RedisError
 from app.telemetry import log
 
 SILENCE = 1.0

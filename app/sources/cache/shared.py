@@ -26,7 +26,7 @@ import msgspec
 from app.sources.cache import codec
 from app.sources.cache.entries import ABSENT, EVERYTHING, Entry
 from app.sources.cache.shelf import Kind
-from app.sources.stores.redis_store import Redis, RedisError
+from app.storage.redis import Redis, RedisError
 from app.telemetry import cache_unreadable, log, remaining
 
 T = TypeVar("T")

@@ -30,7 +30,7 @@ from app.sources.cache.shelf import Kind, Others, Shelf
 from app.sources.cache.watch import Watch
 from app.sources.freshness import Contract
 from app.sources.source import Source
-from app.sources.stores.redis_store import Redis
+from app.storage.redis import Redis
 
 MOST_IN_BACKGROUND = 32
 """Reads that nobody waits for, at the same time."""

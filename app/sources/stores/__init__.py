@@ -16,7 +16,7 @@ def connect_documents(settings: Settings) -> DocumentStore:
     """The configured store of trusted documents. Nothing is opened before its first use."""
     if settings.documents.store == "redis":
         from app.gateway.documents.stores.redis_documents import RedisDocuments
-        from app.sources.stores.redis_store import connect
+        from app.storage.redis import connect
 
         return RedisDocuments(connect(settings.redis))
     from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
@@ -28,7 +28,7 @@ def connect_keys(settings: Settings) -> KeyStore:
     """The configured store of API keys. Nothing is opened before its first use."""
     if settings.api_keys.store == "redis":
         from app.auth.stores.redis_keys import RedisKeys
-        from app.sources.stores.redis_store import connect
+        from app.storage.redis import connect
 
         return RedisKeys(connect(settings.redis))
     from app.auth.stores.sqlite_keys import FILE, SQLiteKeys
@@ -54,7 +54,7 @@ def connect_endpoints(settings: Settings) -> EndpointStore:
     """Where endpoints of partners are kept: beside the event log. Nothing is opened before its first use."""
     if settings.events.store == "redis":
         from app.sources.stores.redis_endpoints import RedisEndpoints
-        from app.sources.stores.redis_store import connect
+        from app.storage.redis import connect
 
         return RedisEndpoints(connect(settings.redis))
     from app.sources.stores.sqlite_endpoints import SQLiteEndpoints

@@ -14,7 +14,7 @@ import msgspec
 
 from app.gateway.documents.stores.records import StoreChanged
 from app.sources.endpoints import Delivery, Endpoint, anew
-from app.sources.stores.redis_store import Redis, WatchError, awaited, decoded, told
+from app.storage.redis import Redis, WatchError, awaited, decoded, told
 
 PREFIX = "{tradegraph:endpoints}"
 GENERATION = f"{PREFIX}:generation"

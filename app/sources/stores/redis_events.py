@@ -18,9 +18,9 @@ from app.sources.events import Dead, Loss, Notice, Page, Recorded, Taken, Update
 from app.sources.stores import redis_event_steps as steps
 from app.sources.stores.event_cursors import Place, loss_of, place_of
 from app.sources.stores.event_digests import digest_of, thing_of
-from app.sources.stores.grouping import Bell, Calls, Gathering
-from app.sources.stores.redis_store import ConnectionFailed, NoScriptError, RedisError, RefusedByServer, connect, told
 from app.sources.stores.retention import Retention
+from app.storage.batch_queue import Bell, Calls, Gathering
+from app.storage.redis import ConnectionFailed, NoScriptError, RedisError, RefusedByServer, connect, told
 from app.telemetry import log as logged
 
 TIMEOUT = 1.0

@@ -11,7 +11,7 @@ import msgspec
 
 from app.gateway.documents.stores.records import StoreChanged
 from app.sources.endpoints import Delivery, Endpoint, anew
-from app.sources.stores.sqlite_file import SQLiteFile, writing
+from app.storage.sqlite_file import SQLiteFile, writing
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS endpoints (id TEXT PRIMARY KEY, client TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;

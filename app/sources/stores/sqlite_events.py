@@ -12,9 +12,9 @@ from app.sources.changes import ChangeKind
 from app.sources.events import Dead, Notice, Page, Recorded, Taken, Update
 from app.sources.stores import sqlite_event_rows as rows
 from app.sources.stores.event_cursors import Place, loss_of, place_of
-from app.sources.stores.grouping import Bell, Calls, Gathering
 from app.sources.stores.retention import Retention
-from app.sources.stores.sqlite_threads import Reader, Watcher, Writer
+from app.storage.batch_queue import Bell, Calls, Gathering
+from app.storage.sqlite_threads import Reader, Watcher, Writer
 
 LOOK = 0.025
 """Seconds between two looks for what other processes have written."""

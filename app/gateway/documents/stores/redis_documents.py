@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.gateway.documents.stores.records import StoreChanged, StoredDocument
-from app.sources.stores.redis_store import Redis, WatchError, awaited, decoded, told
+from app.storage.redis import Redis, WatchError, awaited, decoded, told
 
 PREFIX = "{tradegraph:documents}"
 GENERATION = f"{PREFIX}:generation"

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from app.gateway.documents.stores.records import StoreChanged, StoredDocument
-from app.sources.stores.sqlite_file import SQLiteFile, writing
+from app.storage.sqlite_file import SQLiteFile, writing
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS documents (

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from app.errors import StoreUnavailable
-from app.sources.sqlite import write_ahead
+from app.storage.sqlite import write_ahead
 
 T = TypeVar("T")
 

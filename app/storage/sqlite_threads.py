@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from app.errors import StoreUnavailable
-from app.sources.sqlite import patiently, write_ahead
+from app.storage.sqlite import patiently, write_ahead
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]

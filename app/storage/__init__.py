@@ -1,0 +1,1 @@
+"""One layer for SQLite and one for Redis, shared by all stores."""
