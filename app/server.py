@@ -37,6 +37,9 @@ from app.endpoint.http import GraphQLEndpoint
 from app.endpoint.service import Service
 from app.endpoint.websocket import WebSocketEndpoint
 from app.errors import Forbidden
+from app.events.fanout import Feed
+from app.events.ingest import Intake
+from app.events.retention import kept_trimmed
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.limits import DocumentLimits
 from app.execution.plans import PlanEngine
@@ -55,9 +58,6 @@ from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings
 from app.sources import connect_all
 from app.sources.common import utc_now
-from app.sources.event_upkeep import kept_trimmed
-from app.sources.feed import Feed
-from app.sources.intake import Intake
 from app.sources.stores import connect_documents, connect_events, connect_keys
 from app.storage.redis import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop

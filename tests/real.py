@@ -12,10 +12,10 @@ import httpx
 from pydantic import SecretStr
 
 from app.demo import REAL_DOMAINS, REAL_SOURCES
+from app.events.log import EventLog
 from app.server import create_app
 from app.settings import CacheSettings, EventSettings, Settings, WebhookSettings
 from app.sources.common import utc_now
-from app.sources.events import EventLog
 from app.sources.stores import connect_events
 from tests.gateway import AUTH
 from tests.serving import serving

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from app.events.log import EventLog, Update
 from app.settings import Settings
 from app.sources.changes import ChangeKind
-from app.sources.events import EventLog, Update
 from app.sources.identity import node_id
 from app.sources.stores import connect_events
 from tests.events import THEN

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Role
+from app.events.log import EventLog, Update
 from app.sandbox import Sandbox
 from app.settings import Settings
 from app.sources.changes import ChangeKind
-from app.sources.events import EventLog, Update
 from app.sources.identity import node_id
 from app.sources.stores import connect_events
 from tests.events import THEN

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app
 from app.errors import ConfigurationError
+from app.events.log import EventLog
 from app.settings import Settings
-from app.sources.events import EventLog
 from app.sources.stores import connect_events
 from tests.events import notice, update
 

@@ -17,9 +17,9 @@ from starlette.responses import Response
 
 from app.delivery.courier import Courier, NotNow, Over
 from app.delivery.posting import Poster
+from app.events.log import EventLog, Update
 from app.settings import EndpointSettings, Settings
 from app.sources.endpoints import Delivery, Endpoint, EndpointStore
-from app.sources.events import EventLog, Update
 from app.sources.signatures import fits, secret_bytes
 from app.sources.stores import connect_endpoints, connect_events
 from tests.endpoints import SECRET, delivery, endpoint

@@ -13,10 +13,10 @@ import pytest
 from pydantic import SecretStr
 
 from app.errors import InvalidCursor
+from app.events.log import EventLog, Loss, Page, Taken
+from app.events.retention import kept_trimmed
 from app.settings import EventSettings, RedisSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.event_upkeep import kept_trimmed
-from app.sources.events import EventLog, Loss, Page, Taken
 from app.sources.stores import connect_events
 from tests.events import notice, update
 

@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from app.errors import StoreUnavailable
+from app.events.log import EventLog, Loss, Taken
 from app.settings import EventSettings, RedisSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.events import EventLog, Loss, Taken
 from app.sources.stores import connect_events
 from tests.events import notice, update
 from tests.valkey import Valkey

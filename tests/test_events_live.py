@@ -18,13 +18,13 @@ import pytest
 
 from app.auth.principal import SYSTEM
 from app.demo import REAL_SOURCES
+from app.events.log import EventLog, Update
+from app.events.stores.cursors import BEGINNING
 from app.settings import EventSettings, Settings
 from app.sources import connect
 from app.sources.changes import ChangeKind
 from app.sources.common import utc_now
-from app.sources.events import EventLog, Update
 from app.sources.stores import connect_events
-from app.sources.stores.event_cursors import BEGINNING
 from tests.real import TOLD, enabled, karrio_client, karrio_webhook, move, real_gateway
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]

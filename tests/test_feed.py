@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidCursor, ShuttingDown, StoreUnavailable, SubscriberTooSlow
+from app.events.fanout import Entry, Feed, Gap, Interest, Subscriber, mark
+from app.events.log import EventLog, Page, Update
 from app.settings import EventSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.events import EventLog, Page, Update
-from app.sources.feed import Entry, Feed, Gap, Interest, Subscriber, mark
 from app.sources.stores import connect_events
 from tests.events import update
 

@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
+from app.events.ingest.sequences import Sequence
+from app.events.log import Update
 from app.sandbox import Sandbox, start_sandbox
 from app.sandbox.reads import change_cursor
 from app.settings import CacheSettings, EventSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.events import Update
 from app.sources.identity import node_id
-from app.sources.intake.gaps import Sequence
 from app.sources.stores import connect_events
 from tests.gateway import CSR, TODAY
 from tests.intake import Dock, count, dock, event, keys

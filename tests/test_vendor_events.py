@@ -15,12 +15,12 @@ from pydantic import SecretStr
 
 from app.auth.principal import SYSTEM
 from app.errors import ConfigurationError, InvalidCursor, WebhookExpired, WebhookForged, WebhookMalformed
+from app.events.log import EventLog
 from app.server import create_app
 from app.settings import Domain, DomainSettings, EventSettings, Settings, SourceSettings, WebhookSettings
 from app.sources import connect
 from app.sources.changes import ChangeKind
 from app.sources.common import utc_now
-from app.sources.events import EventLog
 from app.sources.karrio.changes import PAGE
 from app.sources.karrio.shipment_records import standing
 from app.sources.shipments import ShipmentStatus, TrackingEvent

@@ -13,13 +13,13 @@ import pytest
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from app.events.log import EventLog, Update
 from app.gateway.documents.stores.records import State, id_of
 from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
 from app.sources.changes import ChangeKind
 from app.sources.common import utc_now
 from app.sources.endpoints import Endpoint, EndpointState, EndpointStore
-from app.sources.events import EventLog, Update
 from app.sources.signatures import fits, secret_bytes
 from app.sources.stores import connect_documents, connect_endpoints, connect_events
 from tests.endpoints import SECRET, delivery, endpoint, put

@@ -14,7 +14,7 @@ from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor
 
 if TYPE_CHECKING:
-    from app.sources.events import EventLog
+    from app.events.log import EventLog
 
 T = TypeVar("T")
 

@@ -20,9 +20,9 @@ from app.delivery.notes import SAVE_EVERY, Notes
 from app.delivery.posting import Outcome
 from app.delivery.signing import message_id, signed
 from app.errors import StoreUnavailable
+from app.events.log import EventLog, Update
 from app.settings import EndpointSettings
 from app.sources.endpoints import Delivery, Endpoint, EndpointStore, Gap
-from app.sources.events import EventLog, Update
 from app.telemetry import delivered, log
 
 DOWN_AFTER = 3

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from app.delivery.courier import Courier, Letters, Over, Posts
 from app.errors import StoreUnavailable
+from app.events.log import EventLog
 from app.gateway.documents.stores.records import StoreChanged
 from app.settings import EndpointSettings
 from app.sources.endpoints import Endpoint, EndpointState, EndpointStore
-from app.sources.events import EventLog
 from app.telemetry import log, report, watch_endpoint
 
 LEASE = 15.0

@@ -11,10 +11,10 @@ import orjson
 from app.delivery.courier import NotNow, Over
 from app.endpoint.service import Answer, Service
 from app.errors import RequestError, TradegraphError
+from app.events.fanout import Entry, Gap, Interest, Item, Thing
+from app.events.log import Loss, Page, Recorded, Update
 from app.execution.engine import Operation, Request, RequestRefused
 from app.sources.endpoints import Delivery, Endpoint
-from app.sources.events import Loss, Page, Recorded, Update
-from app.sources.feed import Entry, Gap, Interest, Item, Thing
 
 LASTING = frozenset({"FORBIDDEN", "NOT_SUPPORTED", "INVALID_INPUT", "INVALID_ID", "INVALID_PAGE_SIZE"})
 """Codes of fields that will be as wrong the next time; of any other it is worth to wait."""

@@ -7,8 +7,8 @@ from collections import deque
 
 from app.delivery.lanes import Item, Step
 from app.errors import StoreUnavailable
+from app.events.log import EventLog
 from app.sources.endpoints import Endpoint, EndpointStore
-from app.sources.events import EventLog
 
 SAVE_EVERY = 0.5
 """Seconds between two notes of the place while deliveries go on."""

@@ -11,9 +11,9 @@ from app.delivery.couriers import Couriers
 from app.delivery.letters import Letters
 from app.delivery.posting import Poster
 from app.endpoint.service import Service
+from app.events.log import EventLog
 from app.settings import Settings
 from app.sources.common import utc_now
-from app.sources.events import EventLog
 from app.sources.stores import connect_endpoints
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.errors import Forbidden, InvalidInput, InvalidPageSize, NotSupported
+from app.events.log import Recorded, Update, Updates
 from app.resolvers import nodes
 from app.resolvers.context import Context
 from app.resolvers.paging import LARGEST_PAGE
-from app.sources.events import Recorded, Update, Updates
 from app.sources.identity import key_of, parse_node_id
 
 SCAN = 500

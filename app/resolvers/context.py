@@ -16,9 +16,9 @@ from app.sources.partial import needs
 
 if TYPE_CHECKING:
     from app.audit.records import Pages
+    from app.events.fanout import Feed
+    from app.events.log import Updates
     from app.sources import Sources
-    from app.sources.events import Updates
-    from app.sources.feed import Feed
 
 
 @dataclass(slots=True)

@@ -13,13 +13,13 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.errors import InvalidInput, NotSupported
+from app.events.fanout import Entry, Feed, Gap, Interest, mark
 from app.resolvers import items as item_roots
 from app.resolvers import orders as order_roots
 from app.resolvers import shipments as shipment_roots
 from app.resolvers.context import Context
 from app.resolvers.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey, customer_number
 from app.sources.changes import ChangeKind
-from app.sources.feed import Entry, Feed, Gap, Interest, mark
 from app.sources.identity import key_of, node_id
 from app.sources.items import Item as ItemRecord
 from app.sources.orders import Order

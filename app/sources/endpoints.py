@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.auth.principal import Principal, Role
-from app.sources.events import Update
+from app.events.log import Update
 
 MOST_SECRETS = 2
 """Secrets that sign at once: the new one, and the one before it until it ends."""

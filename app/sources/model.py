@@ -17,11 +17,11 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Self
 
 from app.audit.records import Kept, Wanted
+from app.events.log import Page, Recorded, Update
 from app.sources.billing import Invoice, InvoiceStatus
 from app.sources.changes import ChangeKind
 from app.sources.common import Freshness, Money, Slice
 from app.sources.customers import CreditState, CreditStatus, Customer, CustomerPart, CustomerQuery, PriceAgreement
-from app.sources.events import Page, Recorded, Update
 from app.sources.identity import node_id
 from app.sources.items import Item, ItemContent, ItemCost, ItemQuery, ItemRelation, RelationType, Uom
 from app.sources.orders import Order, OrderLine, OrderQuery, OrderStatus, Totals

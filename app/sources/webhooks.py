@@ -14,9 +14,9 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from app.errors import ConfigurationError, WebhookMalformed
+from app.events.log import Notice
 from app.settings import WebhookSettings
 from app.sources.changes import Change
-from app.sources.events import Notice
 
 T = TypeVar("T")
 

@@ -23,9 +23,9 @@ from app.errors import (
     WebhookNetworkRefused,
     WebhookSourceUnknown,
 )
+from app.events.log import Notice
 from app.settings import Settings
 from app.sources import Sources
-from app.sources.events import Notice
 from app.sources.webhooks import Webhooks
 from app.telemetry import begin, log, metrics
 

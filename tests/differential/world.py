@@ -29,6 +29,8 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
+from app.events.log import Loss, Recorded, Update
+from app.events.log import Page as EventPage
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.sources import Sources
@@ -36,8 +38,6 @@ from app.sources.billing import Invoice, Return
 from app.sources.changes import ChangeKind
 from app.sources.common import Page, Slice
 from app.sources.customers import CreditStatus, Customer, CustomerQuery
-from app.sources.events import Loss, Recorded, Update
-from app.sources.events import Page as EventPage
 from app.sources.identity import node_id
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery

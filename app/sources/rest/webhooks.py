@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from app.errors import WebhookExpired, WebhookForged, WebhookMalformed, WebhookUnsigned
+from app.events.log import Notice
 from app.settings import WebhookSettings
-from app.sources.events import Notice
 from app.sources.rest.contract import MAX_EVENTS, Events
 from app.sources.signatures import ID, SIGNATURE, TIMESTAMP, fits, secret_bytes
 from app.sources.webhooks import LONGEST_ID, LONGEST_KEY, notice_of, read_body, secrets_of

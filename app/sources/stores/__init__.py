@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.auth.api_keys import KeyStore
+from app.events.log import EventLog
+from app.events.stores.retention_limits import Retention
 from app.gateway.documents.stores.records import DocumentStore
 from app.settings import Settings
 from app.sources.endpoints import EndpointStore
-from app.sources.events import EventLog
-from app.sources.stores.retention import Retention
 
 
 def connect_documents(settings: Settings) -> DocumentStore:
@@ -42,10 +42,10 @@ def connect_events(settings: Settings, *, clock: Callable[[], float] | None = No
     events = settings.events
     keep = Retention(events.keep_days * 86400, events.keep_updates, events.keep_megabytes * 1024 * 1024)
     if events.store == "redis":
-        from app.sources.stores.redis_events import RedisEvents
+        from app.events.stores.redis_events import RedisEvents
 
         return RedisEvents(settings.redis, keep, clock=clock)
-    from app.sources.stores.sqlite_events import SQLiteEvents
+    from app.events.stores.sqlite_events import SQLiteEvents
 
     return SQLiteEvents(settings.data_dir / "events.sqlite", keep, clock=clock)
 

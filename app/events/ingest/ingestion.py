@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from app.events.ingest.poller import Poller
+from app.events.ingest.refetch import Rereading
+from app.events.ingest.sequences import Sequence as Heard
+from app.events.ingest.worker import Reader
+from app.events.log import EventLog, Notice
 from app.settings import Settings
 from app.sources import Sources
-from app.sources.events import EventLog, Notice
-from app.sources.intake.gaps import Sequence as Heard
-from app.sources.intake.polling import Poller
-from app.sources.intake.reading import Reader
-from app.sources.intake.rereading import Rereading
 from app.telemetry import log, metrics, new_id
 
 

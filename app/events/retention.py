@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from app.errors import StoreUnavailable
-from app.sources.events import EventLog
+from app.events.log import EventLog
 from app.telemetry import log as told
 
 EVERY = 60.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from app.events.log import EventLog, Notice, Update
+from app.events.stores.cursors import BEGINNING
 from app.sources.changes import ChangeKind
-from app.sources.events import EventLog, Notice, Update
 from app.sources.source import Source
-from app.sources.stores.event_cursors import BEGINNING
 
 FINAL = {
     ChangeKind.SHIPMENT: frozenset({"DELIVERED", "RETURN_TO_SENDER"}),

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from app.auth.principal import SYSTEM
+from app.events.log import Update
 from app.settings import Settings
 from app.sources import Sources
 from app.sources.cache.ports import customer_tags, item_tags
 from app.sources.changes import ChangeKind
-from app.sources.events import Update
 from app.sources.identity import node_id
 from app.sources.orders import Order
 from app.sources.shipments import Shipment

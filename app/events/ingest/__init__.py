@@ -9,6 +9,6 @@ background.py the scope of all this work
 rereading.py  how a thing of each kind is read, and what its update says
 """
 
-from app.sources.intake.notices import Intake
+from app.events.ingest.ingestion import Intake
 
 __all__ = ["Intake"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
+from app.events.log import Dead, Loss, Notice, Taken, Update
+from app.events.stores.digests import digest_of, thing_of
+from app.events.stores.retention_limits import Retention
 from app.sources.changes import ChangeKind
-from app.sources.events import Dead, Loss, Notice, Taken, Update
-from app.sources.stores.event_digests import digest_of, thing_of
-from app.sources.stores.retention import Retention
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS log (

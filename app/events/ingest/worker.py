@@ -16,11 +16,11 @@ from datetime import datetime
 import msgspec
 
 from app.errors import DeadlineExceeded, SourceError, SourceMalformed, SourceRejected, StoreUnavailable, TradegraphError
+from app.events.ingest.background import background
+from app.events.ingest.refetch import Found, Rereading
+from app.events.log import EventLog, Taken, Update
 from app.settings import EventSettings
 from app.sources.changes import ChangeKind
-from app.sources.events import EventLog, Taken, Update
-from app.sources.intake.background import background
-from app.sources.intake.rereading import Found, Rereading
 from app.telemetry import log, metrics
 
 LEASE, RENEW = 2.0, 0.5

@@ -17,8 +17,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from app.errors import ShuttingDown, StoreUnavailable, SubscriberTooSlow
+from app.events.log import EventLog, Page, Recorded, Update
 from app.sources.changes import ChangeKind
-from app.sources.events import EventLog, Page, Recorded, Update
 from app.telemetry import log
 
 WAIT = 15.0

@@ -9,7 +9,7 @@ from struct import Struct
 from zlib import crc32
 
 from app.errors import InvalidCursor
-from app.sources.events import Loss
+from app.events.log import Loss
 
 LAYOUT = Struct(">8sQ")
 CHECK = Struct(">I")

@@ -1,0 +1,1 @@
+"""The event log: appended facts, fan-out to subscribers, ingestion, retention."""
