@@ -27,7 +27,6 @@ from app.console.budgets import WatchedBudgets
 from app.console.documents import WatchedEngine
 from app.console.routes import console_routes
 from app.console.state import Observer
-from app.delivery.office import delivering
 from app.edge.answers import not_served
 from app.edge.boundary import Boundary
 from app.edge.listening import listen
@@ -62,6 +61,7 @@ from app.sources.stores import connect_documents, connect_events, connect_keys
 from app.storage.redis import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
 from app.webhooks import doors, webhook_route
+from app.webhooks.outbound.deliveries import delivering
 from app.workers.seat import Seat
 from app.workers.shares import share_of
 

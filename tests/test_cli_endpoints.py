@@ -15,9 +15,9 @@ from app.cli import app
 from app.errors import ConfigurationError
 from app.gateway.documents.stores.records import State, id_of
 from app.settings import Settings
-from app.sources.endpoints import Endpoint
 from app.sources.signatures import fits, secret_bytes
 from app.sources.stores import connect_documents, connect_endpoints, connect_events
+from app.webhooks.outbound.subscriptions import Endpoint
 from tests.endpoints import delivery
 from tests.events import THEN, update
 from tests.stored import keep, stored

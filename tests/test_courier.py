@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from app.delivery.courier import Courier, NotNow, Over
-from app.delivery.posting import Poster
 from app.events.log import EventLog, Update
 from app.settings import EndpointSettings, Settings
-from app.sources.endpoints import Delivery, Endpoint, EndpointStore
 from app.sources.signatures import fits, secret_bytes
 from app.sources.stores import connect_endpoints, connect_events
+from app.webhooks.outbound.endpoint_worker import Courier, NotNow, Over
+from app.webhooks.outbound.sender import Poster
+from app.webhooks.outbound.subscriptions import Delivery, Endpoint, EndpointStore
 from tests.endpoints import SECRET, delivery, endpoint
 from tests.events import update
 from tests.upstreams.receiver import Letter, Receiver, receiving

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
-from app.delivery.addresses import AddressRefused, Allowance, target_of
-from app.delivery.posting import Poster, Resolve
 from app.settings import EndpointSettings
+from app.webhooks.outbound.egress import AddressRefused, Allowance, target_of
+from app.webhooks.outbound.sender import Poster, Resolve
 from tests.certificates import certificate
 from tests.certificates import serving as tls_for
 from tests.upstreams.receiver import receiving

@@ -19,9 +19,9 @@ from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
 from app.sources.changes import ChangeKind
 from app.sources.common import utc_now
-from app.sources.endpoints import Endpoint, EndpointState, EndpointStore
 from app.sources.signatures import fits, secret_bytes
 from app.sources.stores import connect_documents, connect_endpoints, connect_events
+from app.webhooks.outbound.subscriptions import Endpoint, EndpointState, EndpointStore
 from tests.endpoints import SECRET, delivery, endpoint, put
 from tests.events import THEN
 from tests.gateway import NOON, Graph, gateway

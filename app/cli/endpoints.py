@@ -21,7 +21,7 @@ from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
 if TYPE_CHECKING:
     from app.settings import Settings
-    from app.sources.endpoints import Endpoint, EndpointState, EndpointStore
+    from app.webhooks.outbound.subscriptions import Endpoint, EndpointState, EndpointStore
 
 T = TypeVar("T")
 
@@ -51,9 +51,9 @@ def add(
     data_dir: DataDir = None,
 ) -> None:
     """Keep an endpoint, and print its secret, once. It is told what happens from now on, or after a cursor."""
-    from app.delivery.signing import new_secret
     from app.sources.common import utc_now
-    from app.sources.endpoints import Endpoint, Secret
+    from app.webhooks.outbound.signing import new_secret
+    from app.webhooks.outbound.subscriptions import Endpoint, Secret
 
     settings, roles = settings_of(config, data_dir), roles_of(role)
     if not CLIENT.fullmatch(client):
@@ -134,9 +134,9 @@ def rotate(
     """Print a new secret, once. Both sign until the old one ends."""
     from msgspec.structs import replace
 
-    from app.delivery.signing import new_secret
     from app.sources.common import utc_now
-    from app.sources.endpoints import MOST_SECRETS, Secret
+    from app.webhooks.outbound.signing import new_secret
+    from app.webhooks.outbound.subscriptions import MOST_SECRETS, Secret
 
     made, ends = Secret(value=new_secret()), utc_now() + timedelta(hours=overlap)
 
@@ -202,9 +202,9 @@ def replay(
 @endpoints.command("test")
 def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
     """Post a test message now, signed like any other, and print what became of it; fails if it was not taken."""
-    from app.delivery.posting import Poster
-    from app.delivery.signing import signed
     from app.sources.common import utc_now
+    from app.webhooks.outbound.sender import Poster
+    from app.webhooks.outbound.signing import signed
 
     settings, now = settings_of(config, data_dir), utc_now()
     endpoint = _with_store(settings, lambda store: _known(store, id))
@@ -218,10 +218,10 @@ def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
 
 async def _check(settings: Settings, endpoint: Endpoint) -> None:
     """Refuse what could not be delivered."""
-    from app.delivery.addresses import AddressRefused
-    from app.delivery.checking import fault_of
-    from app.delivery.posting import Poster
     from app.sources.stores import connect_documents
+    from app.webhooks.outbound.egress import AddressRefused
+    from app.webhooks.outbound.sender import Poster
+    from app.webhooks.outbound.validation import fault_of
 
     try:
         await Poster(settings.endpoints).check(endpoint.url)
@@ -259,7 +259,7 @@ async def _begin(settings: Settings, endpoint: Endpoint, after: str | None) -> N
 def _set_state(settings: Settings, id: str, name: str) -> None:
     from msgspec.structs import replace
 
-    from app.sources.endpoints import EndpointState
+    from app.webhooks.outbound.subscriptions import EndpointState
 
     state: EndpointState = EndpointState(name)
     _with_store(settings, lambda store: _change(store, id, lambda one: replace(one, state=state, reason=None)))

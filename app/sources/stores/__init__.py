@@ -9,7 +9,7 @@ from app.events.log import EventLog
 from app.events.stores.retention_limits import Retention
 from app.gateway.documents.stores.records import DocumentStore
 from app.settings import Settings
-from app.sources.endpoints import EndpointStore
+from app.webhooks.outbound.subscriptions import EndpointStore
 
 
 def connect_documents(settings: Settings) -> DocumentStore:
@@ -53,10 +53,10 @@ def connect_events(settings: Settings, *, clock: Callable[[], float] | None = No
 def connect_endpoints(settings: Settings) -> EndpointStore:
     """Where endpoints of partners are kept: beside the event log. Nothing is opened before its first use."""
     if settings.events.store == "redis":
-        from app.sources.stores.redis_endpoints import RedisEndpoints
         from app.storage.redis import connect
+        from app.webhooks.outbound.stores.redis_endpoints import RedisEndpoints
 
         return RedisEndpoints(connect(settings.redis))
-    from app.sources.stores.sqlite_endpoints import SQLiteEndpoints
+    from app.webhooks.outbound.stores.sqlite_endpoints import SQLiteEndpoints
 
     return SQLiteEndpoints(settings.data_dir / "endpoints.sqlite")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.sources.endpoints import Delivery
+from app.webhooks.outbound.subscriptions import Delivery
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from datetime import datetime
 import msgspec
 
 from app.gateway.documents.stores.records import StoreChanged
-from app.sources.endpoints import Delivery, Endpoint, anew
 from app.storage.redis import Redis, WatchError, awaited, decoded, told
+from app.webhooks.outbound.subscriptions import Delivery, Endpoint, anew
 
 PREFIX = "{tradegraph:endpoints}"
 GENERATION = f"{PREFIX}:generation"

@@ -15,15 +15,15 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from app.delivery.lanes import Item, Lane, Lanes, Step
-from app.delivery.notes import SAVE_EVERY, Notes
-from app.delivery.posting import Outcome
-from app.delivery.signing import message_id, signed
 from app.errors import StoreUnavailable
 from app.events.log import EventLog, Update
 from app.settings import EndpointSettings
-from app.sources.endpoints import Delivery, Endpoint, EndpointStore, Gap
 from app.telemetry import delivered, log
+from app.webhooks.outbound.checkpoint import SAVE_EVERY, Notes
+from app.webhooks.outbound.partitions import Item, Lane, Lanes, Step
+from app.webhooks.outbound.sender import Outcome
+from app.webhooks.outbound.signing import message_id, signed
+from app.webhooks.outbound.subscriptions import Delivery, Endpoint, EndpointStore, Gap
 
 DOWN_AFTER = 3
 """Failures in a row after which an endpoint is taken to be down: one attempt at a time asks whether it is back."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from app.gateway.documents.stores.records import StoreChanged
-from app.sources.endpoints import Delivery, Endpoint, anew
 from app.storage.sqlite_file import SQLiteFile, writing
+from app.webhooks.outbound.subscriptions import Delivery, Endpoint, anew
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS endpoints (id TEXT PRIMARY KEY, client TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;

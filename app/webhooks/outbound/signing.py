@@ -7,8 +7,8 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from app.sources.endpoints import Endpoint
 from app.sources.signatures import PREFIX, secret_bytes, signed_headers
+from app.webhooks.outbound.subscriptions import Endpoint
 
 BYTES = 32
 

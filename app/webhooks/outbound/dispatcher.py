@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from app.delivery.courier import Courier, Letters, Over, Posts
 from app.errors import StoreUnavailable
 from app.events.log import EventLog
 from app.gateway.documents.stores.records import StoreChanged
 from app.settings import EndpointSettings
-from app.sources.endpoints import Endpoint, EndpointState, EndpointStore
 from app.telemetry import log, report, watch_endpoint
+from app.webhooks.outbound.endpoint_worker import Courier, Letters, Over, Posts
+from app.webhooks.outbound.subscriptions import Endpoint, EndpointState, EndpointStore
 
 LEASE = 15.0
 """Seconds for which a worker leads an endpoint without saying so again; after a crash another one takes over then."""

@@ -7,14 +7,14 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from app.delivery.couriers import Couriers
-from app.delivery.letters import Letters
-from app.delivery.posting import Poster
 from app.endpoint.service import Service
 from app.events.log import EventLog
 from app.settings import Settings
 from app.sources.common import utc_now
 from app.sources.stores import connect_endpoints
+from app.webhooks.outbound.dispatcher import Couriers
+from app.webhooks.outbound.payloads import Letters
+from app.webhooks.outbound.sender import Poster
 
 
 @asynccontextmanager

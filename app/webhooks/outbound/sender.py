@@ -19,11 +19,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from app.delivery.addresses import AddressRefused, Allowance, Target, target_of
 from app.errors import ConfigurationError
 from app.settings import EndpointSettings
 from app.sources.wire import Exchange, WireError
 from app.sources.wire_pool import Pool
+from app.webhooks.outbound.egress import AddressRefused, Allowance, Target, target_of
 
 READ = 64 * 1024
 """Bytes that are read of an answer's body, so that its sender need not see the connection break."""

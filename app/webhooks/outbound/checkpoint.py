@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from app.delivery.lanes import Item, Step
 from app.errors import StoreUnavailable
 from app.events.log import EventLog
-from app.sources.endpoints import Endpoint, EndpointStore
+from app.webhooks.outbound.partitions import Item, Step
+from app.webhooks.outbound.subscriptions import Endpoint, EndpointStore
 
 SAVE_EVERY = 0.5
 """Seconds between two notes of the place while deliveries go on."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from app.delivery.courier import NotNow, Over
 from app.endpoint.service import Answer, Service
 from app.errors import RequestError, TradegraphError
 from app.events.fanout import Entry, Gap, Interest, Item, Thing
 from app.events.log import Loss, Page, Recorded, Update
 from app.execution.engine import Operation, Request, RequestRefused
-from app.sources.endpoints import Delivery, Endpoint
+from app.webhooks.outbound.endpoint_worker import NotNow, Over
+from app.webhooks.outbound.subscriptions import Delivery, Endpoint
 
 LASTING = frozenset({"FORBIDDEN", "NOT_SUPPORTED", "INVALID_INPUT", "INVALID_ID", "INVALID_PAGE_SIZE"})
 """Codes of fields that will be as wrong the next time; of any other it is worth to wait."""
