@@ -48,10 +48,10 @@ from app.gateway.admission.budgets import Budgets, MemoryBudgets
 from app.gateway.admission.caller_limits import RuleBook
 from app.gateway.admission.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.gateway.documents.trusted_documents import TrustedDocuments
+from app.gateway.explain.service import Costs, Explainer, storing
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
 from app.pages import page_routes
-from app.planning import Costs, Explainer, storing
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings

@@ -10,11 +10,11 @@ from app.auth.principal import Principal, Role
 from app.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plans import PlanEngine
-from app.planning import Explainer
+from app.gateway.explain.service import Explainer
+from app.gateway.explain.simulation import Assumptions
 from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources import connect_all
-from app.sources.model import Assumptions
 from tests.consumers import CUSTOMER, VARIABLES
 from tests.gateway import Graph, document, signed
 

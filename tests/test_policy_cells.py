@@ -16,13 +16,13 @@ from app.auth.principal import UNRESTRICTED, Principal, Role
 from app.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plans import PlanEngine
-from app.planning import Explainer
+from app.gateway.explain.service import Explainer
+from app.gateway.explain.simulation import Assumptions
 from app.sandbox import Sandbox
 from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources import connect_all
 from app.sources.identity import node_id
-from app.sources.model import Assumptions
 from tests.consumers import VARIABLES
 from tests.gateway import Graph, document, gateway, signed
 from tests.policy_table import CELLS, INPUTS, MASKED, ROLES

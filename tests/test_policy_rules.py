@@ -17,6 +17,7 @@ from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Engine, ReferenceEngine, Request
 from app.execution.failures import format_errors
 from app.execution.plans import PlanEngine
+from app.gateway.explain.simulation import Assumptions, ModelledLedger, ModelledUpdates
 from app.resolvers.context import Context
 from app.sandbox import Sandbox
 from app.schema import build_schema, policy_of
@@ -25,7 +26,6 @@ from app.schema.matrix import as_json, as_markdown, why
 from app.schema.policy import Declarations, Declared, check, declaration, declared_in, table_of
 from app.settings import Settings
 from app.sources import Sources, connect_all
-from app.sources.model import Assumptions, ModelledLedger, ModelledUpdates
 from tests.gateway import NOON
 from tests.policy_table import CELLS, INPUTS
 from tests.policy_walk import ACCOUNTS, Found, Probe, Walk, cells_of, judge

@@ -143,7 +143,7 @@ def plan(
 ) -> None:
     """Print the plan that a document is compiled to."""
     from app.execution.printing import printed
-    from app.planning import plan_of
+    from app.gateway.explain.service import plan_of
 
     made = _refusals_told(lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
     if made is None:
@@ -165,8 +165,8 @@ def explain(
 ) -> None:
     """Tell what a document will ask of the sources, without asking them. Without settings: of the demo's sandbox."""
     from app.demo import settings_or_sandbox
-    from app.planning import explained, verdict
-    from app.sources.model import Assumptions
+    from app.gateway.explain.service import explained, verdict
+    from app.gateway.explain.simulation import Assumptions
 
     who = _principal(role or ["csr"], customer or [])
     given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)

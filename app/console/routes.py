@@ -18,9 +18,9 @@ from app.endpoint.encoding import encoded
 from app.endpoint.service import refusal
 from app.errors import Forbidden, NotFound, TradegraphError
 from app.execution.engine import Operation
-from app.execution.explain import Explanation
+from app.gateway.explain.explain import Explanation
+from app.gateway.explain.simulation import Assumptions
 from app.pages import page_routes
-from app.sources.model import Assumptions
 
 # Without a kept connection each request may reach another worker, so that the page hears of all of them.
 HEADERS = {"cache-control": "no-store", "vary": "Authorization", "connection": "close"}

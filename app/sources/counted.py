@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from app.sources.model import PORTS
+from app.gateway.explain.simulation import PORTS
 from app.sources.source import Source
 from app.telemetry import scope
 

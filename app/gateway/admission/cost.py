@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.execution.explain import PER_REQUEST, Explanation
+from app.gateway.explain.explain import PER_REQUEST, Explanation
 
 MOST_KEPT = 200
 """Costs that are kept with one operation, for different sizes of its variables."""

@@ -29,7 +29,7 @@ from app.gateway.admission.admission import excess
 from app.gateway.admission.caller_limits import RuleBook
 from app.gateway.documents.publishing.sample_variables import TEXT, sample_ids, sample_variables
 from app.gateway.documents.stores.records import StoredDocument
-from app.planning import Costs, Explainer, refused_of
+from app.gateway.explain.service import Costs, Explainer, refused_of
 from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources import connect_all

@@ -14,12 +14,13 @@ from app.auth.policy import PolicyTable, Rights
 from app.auth.principal import STAFF, Principal
 from app.errors import Forbidden, InvalidID
 from app.execution.engine import Operation, Request
-from app.execution.explain import Explanation, explain
 from app.execution.plans import Plan, PlanEngine
 from app.execution.storing import Storable, storable
 from app.gateway.admission.admission import excess
 from app.gateway.admission.caller_limits import RuleBook
 from app.gateway.admission.cost import MOST_KEPT, Cost, predicted, shape
+from app.gateway.explain.explain import Explanation, explain
+from app.gateway.explain.simulation import Assumptions, Log, ModelledLedger, ModelledUpdates, model_of
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.schema.freshness import contracts_of
@@ -28,7 +29,6 @@ from app.sources import Sources, connect_all
 from app.sources.cache.store import ages_here, reads_here
 from app.sources.common import utc_now
 from app.sources.identity import node_id, parse_node_id
-from app.sources.model import Assumptions, Log, ModelledLedger, ModelledUpdates, model_of
 
 
 def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) -> Plan | None:

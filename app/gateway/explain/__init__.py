@@ -1,0 +1,1 @@
+"""Explain: plans and predicted backend calls of an operation."""
