@@ -21,6 +21,7 @@ from app.auth.demo import demo_auth, issue_demo_token
 from app.auth.principal import UNRESTRICTED, Role
 from app.edge.listening import listen
 from app.errors import ConfigurationError
+from app.http.standard_webhooks import new_secret
 from app.settings import (
     Domain,
     DomainSettings,
@@ -32,7 +33,6 @@ from app.settings import (
     WebhookSettings,
     load,
 )
-from app.sources.signatures import new_secret
 
 Backends = Literal["sandbox", "real"]
 

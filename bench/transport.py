@@ -57,7 +57,7 @@ async def httpx_over_httpcore2(base: str, connections: int) -> AsyncIterator[Cal
 
 @asynccontextmanager
 async def httpx_over_ours(base: str, connections: int) -> AsyncIterator[Call]:
-    from app.sources.http_transport import WireTransport
+    from app.http.transport import WireTransport
 
     async with httpx.AsyncClient(base_url=base, transport=WireTransport(connections), headers=HEADERS) as client:
         yield _httpx_call(client)
@@ -82,9 +82,9 @@ def _httpx_call(client: httpx.AsyncClient) -> Call:
 
 @asynccontextmanager
 async def seam(base: str, connections: int) -> AsyncIterator[Call]:
-    """app/sources/http.py as it stands: deadlines, slots, counters, typed errors, and the transport under it."""
+    """app/http/client.py as it stands: deadlines, slots, counters, typed errors, and the transport under it."""
+    from app.http.client import HTTPClient
     from app.settings import SourceSettings
-    from app.sources.http import HTTPClient
 
     made: dict[float, HTTPClient] = {}
 
@@ -164,7 +164,7 @@ CLIENTS = [
     Client("httpx, own pool", httpx_own),
     Client("httpx over httpcore2", httpx_over_httpcore2),
     Client("httpx over wire.py", httpx_over_ours),
-    Client("app/sources/http.py", seam),
+    Client("app/http/client.py", seam),
     Client("httpx-aiohttp", httpx_aiohttp),
     Client("niquests", niquests_direct),
     Client("aiohttp", aiohttp_direct),

@@ -19,7 +19,7 @@ FILES = sorted(APP.rglob("*.py"))
 VENDORS = sorted(folder for folder in (APP / "sources").iterdir() if (folder / "client.py").exists())
 # What a vendor's adapter may know beside the ports and itself.
 VENDOR_MAY = {
-    "app.sources.resilience",
+    "app.http.resilience",
     "app.errors",
     "app.telemetry",
     "app.settings",
@@ -31,7 +31,7 @@ VAGUE = {"utils.py", "util.py", "helpers.py", "helper.py", "misc.py", "common_ut
 
 
 def name_of(path: Path) -> str:
-    """`app.sources.http` for its file."""
+    """`app.http.client` for its file."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -97,7 +97,7 @@ def test_redis_is_imported_by_its_store_and_the_budgets_only():
 
 def test_httpx_is_imported_by_the_seam_the_vendor_clients_and_key_fetching_only():
     clients = {f"app.sources.{vendor.name}.client" for vendor in VENDORS}
-    seam = {name for name in importers("httpx") if name.startswith("app.sources.http")}
+    seam = {name for name in importers("httpx") if name.startswith("app.http.client")}
     allowed = seam | {"app.auth.fetching"} | clients
     assert importers("httpx") - allowed == set()
 

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.http.client import HTTPClient
 from app.settings import SourceSettings
-from app.sources.http import HTTPClient
 from app.sources.rest import contract
 from bench.__main__ import PICTURE_CASE, compare, one_of_each
 from bench.dataset import ORDERS, build

@@ -16,8 +16,8 @@ import pytest
 from starlette.responses import Response
 
 from app.events.log import EventLog, Update
+from app.http.standard_webhooks import fits, secret_bytes
 from app.settings import EndpointSettings, Settings
-from app.sources.signatures import fits, secret_bytes
 from app.sources.stores import connect_endpoints, connect_events
 from app.webhooks.outbound.endpoint_worker import Courier, NotNow, Over
 from app.webhooks.outbound.sender import Poster

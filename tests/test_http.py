@@ -21,8 +21,8 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
+from app.http.client import HTTPClient, path
 from app.settings import SourceSettings
-from app.sources.http import HTTPClient, path
 from tests.upstreams.client import connected, count, ended
 from tests.upstreams.faulty import Faulty, faulty
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from app.errors import SourceMalformed
-from app.sources.http_answer import Answer
-from app.sources.http_finite import finite_check
+from app.http.finite_decimals import finite_check
+from app.http.response import Answer
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.http.standard_webhooks import ID, SIGNATURE, TIMESTAMP, fits, secret_bytes
 from app.sandbox import Sandbox, start_sandbox
-from app.sources.signatures import ID, SIGNATURE, TIMESTAMP, fits, secret_bytes
 from tests.gateway import TODAY
 from tests.serving import serving
 

@@ -276,7 +276,7 @@ def test_text_is_in_the_format_of_prometheus():
 def test_import_does_nothing():
     code = (
         "import structlog, logging, prometheus_client as p; before = len(list(p.REGISTRY.collect()));"
-        "import app.telemetry as t, app.sources.http;"
+        "import app.telemetry as t, app.http.client;"
         "assert t.metrics.cache_info().currsize == 0; assert not logging.root.handlers;"
         "assert not structlog.is_configured(); assert len(list(p.REGISTRY.collect())) == before"
     )

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.http.standard_webhooks import secret_bytes, signature, signed_headers
 from app.sandbox import Sandbox
-from app.sources.signatures import secret_bytes, signature, signed_headers
 from tests.intake import OLDER, OTHER, SECRET, WEBHOOKS, Dock, count, dock, event, keys
 
 NOBODY = [event("shp-none", "e-none", kind="CUSTOMER")]

@@ -15,11 +15,11 @@ from starlette.responses import Response
 
 from app.events.log import EventLog, Update
 from app.gateway.documents.stores.records import State, id_of
+from app.http.standard_webhooks import fits, secret_bytes
 from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
 from app.sources.changes import ChangeKind
 from app.sources.common import utc_now
-from app.sources.signatures import fits, secret_bytes
 from app.sources.stores import connect_documents, connect_endpoints, connect_events
 from app.webhooks.outbound.subscriptions import Endpoint, EndpointState, EndpointStore
 from tests.endpoints import SECRET, delivery, endpoint, put

@@ -14,8 +14,8 @@ import msgspec
 from app.console.budgets import WatchedBudgets
 from app.console.documents import Lost, Ran, WatchedEngine
 from app.endpoint.service import Service
+from app.http.resilience.state import KindState, SourceState, overview
 from app.sources import Sources
-from app.sources.resilience.state import KindState, SourceState, overview
 from app.telemetry import metrics, new_id, series
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.http.resilience.state import SourceState, overview
 from app.resolvers.context import Context
-from app.sources.resilience.state import SourceState, overview
 
 
 async def sources(ctx: Context) -> Sequence[SourceState]:

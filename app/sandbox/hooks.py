@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.errors import TradegraphError
+from app.http.client import HTTPClient
+from app.http.standard_webhooks import secret_bytes, signed_headers
 from app.sandbox.reads import BadRequest
 from app.settings import SourceSettings
-from app.sources.http import HTTPClient
-from app.sources.signatures import secret_bytes, signed_headers
 
 TIME_LIMIT = 5.0
 

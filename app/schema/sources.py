@@ -7,12 +7,12 @@ from decimal import Decimal
 import strawberry
 
 from app.auth.policy import Scope
+from app.http.resilience import state as records
+from app.http.resilience.breaker import State
+from app.http.resilience.state import Health
 from app.schema.base import bound_to, field
 from app.schema.enums import enum
 from app.sources.freshness import CALLER
-from app.sources.resilience import state as records
-from app.sources.resilience.breaker import State
-from app.sources.resilience.state import Health
 
 enum(
     Health,

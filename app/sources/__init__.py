@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from app.auth.principal import SYSTEM
 from app.errors import ConfigurationError, SourceError, TradegraphError
+from app.http.resilience.breaker import State
+from app.http.resilience.state import overview
 from app.sources.common import utc_now
-from app.sources.resilience.breaker import State
-from app.sources.resilience.state import overview
 
 if TYPE_CHECKING:
     from app.settings import Settings, SourceSettings

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.http.resilience.guard import Guard
 from app.sources.billing import Billing
 from app.sources.changes import Changes
 from app.sources.customers import Credit, Customers
 from app.sources.items import ItemContents, Items
 from app.sources.orders import Orders
 from app.sources.prices import Prices
-from app.sources.resilience.guard import Guard
 from app.sources.shipments import Shipments
 from app.sources.stock import Balances, Reservations, Stock
 from app.sources.warehouses import Warehouses

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from app.sources.signatures import signed_headers
+from app.http.standard_webhooks import signed_headers
 
 SOURCE = "logistics"
 KEY = bytes(range(32))

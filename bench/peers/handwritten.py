@@ -23,8 +23,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.http.client import HTTPClient
 from app.settings import SourceSettings
-from app.sources.http import HTTPClient
 from bench.peers import handwritten_rows as rows
 
 encode = msgspec.json.Encoder().encode

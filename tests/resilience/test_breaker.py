@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.http.resilience.breaker import Breaker, State
 from app.settings import BreakerSettings
-from app.sources.resilience.breaker import Breaker, State
 from tests.resilience.clock import Clock
 
 

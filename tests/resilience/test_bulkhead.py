@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from app.sources.resilience import bulkhead as module
-from app.sources.resilience.bulkhead import Bulkhead, Rate, Shed
+from app.http.resilience import bulkhead as module
+from app.http.resilience.bulkhead import Bulkhead, Rate, Shed
 
 WEIGHTS = {"checkout": 4, "portal": 2, "sync": 1}
 

@@ -12,8 +12,8 @@ import pytest
 from app import telemetry
 from app.auth.principal import Principal, Role
 from app.errors import DeadlineExceeded, SourceThrottled, SourceTimeout, SourceUnavailable
-from app.sources.http import HTTPClient
-from app.sources.resilience.breaker import State
+from app.http.client import HTTPClient
+from app.http.resilience.breaker import State
 from tests.upstreams.client import connected, count, ended, unsent
 from tests.upstreams.faulty import Faulty, faulty
 

@@ -8,12 +8,12 @@ import pytest
 
 from app.auth.principal import SYSTEM, Principal, Role
 from app.errors import SourceMalformed, SourceRejected, SourceThrottled, SourceTimeout, SourceUnavailable
+from app.http.resilience.adaptive import AdaptiveLimit
+from app.http.resilience.caller_classes import Callers
+from app.http.resilience.hedging import first_of
+from app.http.resilience.latencies import Latencies
+from app.http.resilience.retries import RetryBudget, pause_before
 from app.settings import CallerSettings
-from app.sources.resilience.adaptive import AdaptiveLimit
-from app.sources.resilience.callers import Callers
-from app.sources.resilience.hedging import first_of
-from app.sources.resilience.latencies import Latencies
-from app.sources.resilience.retries import RetryBudget, pause_before
 from tests.resilience.clock import Clock
 
 # Classes of callers

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app import telemetry
+from app.http.client import HTTPClient
 from app.settings import SourceSettings
-from app.sources.http import HTTPClient
 
 
 @asynccontextmanager

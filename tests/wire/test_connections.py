@@ -9,9 +9,9 @@ import pytest
 
 from app import telemetry
 from app.errors import SourceMalformed, SourceRejected, SourceUnavailable
-from app.sources.http import HTTPClient
-from app.sources.wire import Broken, Connection, Exchange
-from app.sources.wire_pool import KEEPALIVE_SECONDS, Pool
+from app.http.client import HTTPClient
+from app.http.connection import Broken, Connection, Exchange
+from app.http.pool import KEEPALIVE_SECONDS, Pool
 from tests.upstreams.client import connected, count, ended
 from tests.upstreams.scripted import Line, answer, scripted
 

@@ -20,8 +20,8 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
-from app.sources.http import HTTPClient
-from app.sources.wire_pool import Pool
+from app.http.client import HTTPClient
+from app.http.pool import Pool
 from tests.upstreams.client import connected, count, ended, unsent
 from tests.upstreams.faulty import Faulty, faulty
 

@@ -12,9 +12,9 @@ import pytest
 
 from app import telemetry
 from app.errors import SourceRejected, SourceUnavailable
+from app.http.client import HTTPClient
+from app.http.transport import WireTransport
 from app.settings import SourceSettings
-from app.sources.http import HTTPClient
-from app.sources.http_transport import WireTransport
 from tests.certificates import certificate, serving
 from tests.upstreams.client import connected, count, ended
 from tests.upstreams.faulty import Faulty, faulty

@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.errors import SourceError, SourceRejected, SourceThrottled, SourceUnavailable
+from app.http.client import HTTPClient
+from app.http.resilience.guard import Guard
 from app.settings import SourceSettings
-from app.sources.http import HTTPClient
-from app.sources.resilience.guard import Guard
 
 T = TypeVar("T")
 

@@ -16,10 +16,10 @@ import msgspec
 
 from app import telemetry
 from app.errors import SourceMalformed, SourceTimeout, SourceUnavailable
-from app.sources.http import Answer, HTTPClient
-from app.sources.http_answer import Reader
-from app.sources.http_faults import outcome_of, status_outcome
-from app.sources.resilience.guard import Kind, Visit
+from app.http.client import Answer, HTTPClient
+from app.http.errors import outcome_of, status_outcome
+from app.http.resilience.guard import Kind, Visit
+from app.http.response import Reader
 from app.sources.rest.contract import BATCH, MAX_PARTS, Operation, Part, PartAnswer
 
 QUIET_TURNS = 4

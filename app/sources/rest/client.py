@@ -16,10 +16,10 @@ from app.errors import (
     SourceThrottled,
     SourceUnavailable,
 )
+from app.http.client import Answer, HTTPClient
+from app.http.resilience.guard import Guard
 from app.settings import SourceSettings
 from app.sources.common import together
-from app.sources.http import Answer, HTTPClient
-from app.sources.resilience.guard import Guard
 from app.sources.rest.batch import Batcher
 from app.sources.rest.contract import (
     HEALTH,

@@ -18,9 +18,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from app.http.response import Reader
 from app.sources.common import RecordType
 from app.sources.customers import CreditStatus
-from app.sources.http_answer import Reader
 from app.sources.partial import SPARE, LeftOut, Needs, needs
 from app.sources.prices import ContractPrice
 from app.sources.rest.contract import ROWS, Operation

@@ -11,9 +11,9 @@ import httpx
 import msgspec
 
 from app.errors import ConfigurationError, SourceMalformed, SourceRejected, SourceUnavailable
+from app.http.client import HTTPClient
+from app.http.resilience.guard import Guard
 from app.settings import SourceSettings
-from app.sources.http import HTTPClient
-from app.sources.resilience.guard import Guard
 from app.sources.tryton.options import Options
 from app.sources.tryton.wire import Row, fields_of
 

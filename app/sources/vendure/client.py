@@ -11,9 +11,9 @@ import httpx
 import msgspec
 
 from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
+from app.http.client import Answer, HTTPClient
+from app.http.resilience.guard import Guard
 from app.settings import SourceSettings
-from app.sources.http import Answer, HTTPClient
-from app.sources.resilience.guard import Guard
 from app.sources.vendure.options import VendureOptions
 
 T = TypeVar("T")

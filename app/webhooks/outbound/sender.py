@@ -20,9 +20,9 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from app.errors import ConfigurationError
+from app.http.connection import Exchange, WireError
+from app.http.pool import Pool
 from app.settings import EndpointSettings
-from app.sources.wire import Exchange, WireError
-from app.sources.wire_pool import Pool
 from app.webhooks.outbound.egress import AddressRefused, Allowance, Target, target_of
 
 READ = 64 * 1024

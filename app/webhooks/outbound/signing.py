@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from app.sources.signatures import PREFIX, secret_bytes, signed_headers
+from app.http.standard_webhooks import PREFIX, secret_bytes, signed_headers
 from app.webhooks.outbound.subscriptions import Endpoint
 
 BYTES = 32

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from typing import Any
 
-from app.sources.wire import Connection
+from app.http.connection import Connection
 
 KEEPALIVE_SECONDS = 4.0
 """Shorter than common servers keep them (Node, uvicorn: 5 s), so that a request rarely meets a closing connection."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 import httpx
 
 from app.errors import SourceMalformed
-from app.sources.wire import Exchange
+from app.http.connection import Exchange
 
 _PIECE = 65536
 _PLAIN = frozenset({"identity", ""})

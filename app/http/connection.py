@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httptools
 
 if TYPE_CHECKING:
-    from app.sources.wire_pool import Pool
+    from app.http.pool import Pool
 
 MAX_HEAD_BYTES = 65536
 MAX_HEADERS = 256

@@ -13,8 +13,8 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
-from app.sources.http_answer import Headers, retry_after
-from app.sources.wire import Unreadable, WireError
+from app.http.connection import Unreadable, WireError
+from app.http.response import Headers, retry_after
 
 _EXCERPT = 300
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from app import telemetry
 from app.errors import DeadlineExceeded, SourceError, SourceThrottled, SourceUnavailable
-from app.sources.resilience.adaptive import AdaptiveLimit
-from app.sources.resilience.breaker import Breaker, State
-from app.sources.resilience.bulkhead import Bulkhead, Rate, Shed
-from app.sources.resilience.callers import Callers
-from app.sources.resilience.latencies import Latencies
-from app.sources.resilience.retries import RetryBudget, pause_before
-from app.sources.resilience.state import KindState, SourceState
+from app.http.resilience.adaptive import AdaptiveLimit
+from app.http.resilience.breaker import Breaker, State
+from app.http.resilience.bulkhead import Bulkhead, Rate, Shed
+from app.http.resilience.caller_classes import Callers
+from app.http.resilience.latencies import Latencies
+from app.http.resilience.retries import RetryBudget, pause_before
+from app.http.resilience.state import KindState, SourceState
 
 if TYPE_CHECKING:
     from app.settings import SourceSettings

@@ -29,18 +29,18 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
+from app.http.auth_flow import Flow, Trip, beginning
+from app.http.body import Splitter, Streamed, Unpacker, exceeding, pieces
+from app.http.connection import Broken, Exchange, TooLarge
+from app.http.errors import outcome_of, refusal, translated
+from app.http.pool import Pool
+from app.http.request import MAX_TARGET, Address, Outgoing, Params, path
+from app.http.resilience.guard import Guard
+from app.http.resilience.hedging import first_of
+from app.http.response import Answer, Headers
+from app.http.timeouts import Limit, Stopped
+from app.http.transport import WireTransport
 from app.settings import SourceSettings
-from app.sources.http_answer import Answer, Headers
-from app.sources.http_body import Splitter, Streamed, Unpacker, exceeding, pieces
-from app.sources.http_faults import outcome_of, refusal, translated
-from app.sources.http_flow import Flow, Trip, beginning
-from app.sources.http_limits import Limit, Stopped
-from app.sources.http_request import MAX_TARGET, Address, Outgoing, Params, path
-from app.sources.http_transport import WireTransport
-from app.sources.resilience.guard import Guard
-from app.sources.resilience.hedging import first_of
-from app.sources.wire import Broken, Exchange, TooLarge
-from app.sources.wire_pool import Pool
 
 __all__ = ["Answer", "HTTPClient", "Params", "Signer", "path"]
 

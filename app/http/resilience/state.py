@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from app.sources.resilience.breaker import State
+from app.http.resilience.breaker import State
 
 if TYPE_CHECKING:
     from app.sources.source import Source

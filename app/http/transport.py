@@ -16,10 +16,10 @@ from contextlib import contextmanager
 
 import httpx
 
-from app.sources.http_limits import Slots
-from app.sources.http_request import serialized
-from app.sources.wire import Broken, Exchange, WireError
-from app.sources.wire_pool import Pool
+from app.http.connection import Broken, Exchange, WireError
+from app.http.pool import Pool
+from app.http.request import serialized
+from app.http.timeouts import Slots
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

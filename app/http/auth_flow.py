@@ -11,12 +11,12 @@ from typing import cast
 import httpx
 
 from app import telemetry
-from app.sources.http_body import BoundedBody
-from app.sources.http_faults import outcome_of, status_outcome, translated
-from app.sources.http_limits import Limit
-from app.sources.http_request import ids
-from app.sources.resilience.guard import Visit
-from app.sources.wire import MAX_REFUSAL_BYTES
+from app.http.body import BoundedBody
+from app.http.connection import MAX_REFUSAL_BYTES
+from app.http.errors import outcome_of, status_outcome, translated
+from app.http.request import ids
+from app.http.resilience.guard import Visit
+from app.http.timeouts import Limit
 from app.telemetry.tracing import CallSpan
 
 SIGN_IN = "sign_in"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.errors import SourceMalformed
-from app.sources.http_finite import finite_check
+from app.http.finite_decimals import finite_check
 
 T = TypeVar("T")
 
