@@ -31,10 +31,6 @@ from app.edge.answers import not_served
 from app.edge.boundary import Boundary
 from app.edge.listening import listen
 from app.edge.serving import make_server
-from app.endpoint.accounting import Accounting
-from app.endpoint.http import GraphQLEndpoint
-from app.endpoint.service import Service
-from app.endpoint.websocket import WebSocketEndpoint
 from app.errors import Forbidden
 from app.events.fanout import Feed
 from app.events.ingest import Intake
@@ -49,6 +45,10 @@ from app.gateway.admission.caller_limits import RuleBook
 from app.gateway.admission.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
 from app.gateway.documents.trusted_documents import TrustedDocuments
 from app.gateway.explain.service import Costs, Explainer, storing
+from app.gateway.http import GraphQLEndpoint
+from app.gateway.request_audit import Accounting
+from app.gateway.service import Service
+from app.gateway.websocket import WebSocketEndpoint
 from app.health import Readiness, health_routes
 from app.ide import ide_routes
 from app.pages import page_routes

@@ -17,7 +17,7 @@ from app.auth.policy import EVERYTHING
 from app.auth.principal import Role
 from app.edge.listening import listen
 from app.edge.serving import make_server
-from app.endpoint.service import Unbounded
+from app.gateway.service import Unbounded
 from app.server import COLLECT_AFTER, create_app
 from app.settings import Settings, load
 from app.telemetry import configure_logs

@@ -19,9 +19,9 @@ import pytest
 
 from app.audit.records import Entry, Wanted
 from app.audit.store import FILE, AuditLedger, AuditTrail, trail_for
-from app.endpoint.accounting import Accounting
-from app.endpoint.http import GraphQLEndpoint
 from app.errors import ConfigurationError
+from app.gateway.http import GraphQLEndpoint
+from app.gateway.request_audit import Accounting
 from app.sandbox import Sandbox
 from app.settings import AuditSettings, Settings
 from app.telemetry import metrics

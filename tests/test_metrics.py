@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from app.auth.principal import Principal
-from app.endpoint.websocket import PROTOCOL
+from app.gateway.websocket import PROTOCOL
 from app.sources.aged import AgedPrices, AgedShipments, AgedStock
 from app.sources.common import Freshness, Money
 from app.sources.partial import needs

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.endpoint.presence import ClientGone, Presence
+from app.gateway.disconnect import ClientGone, Presence
 
 
 class Connection:

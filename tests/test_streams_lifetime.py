@@ -19,7 +19,7 @@ from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed
 
 from app.edge.serving import Server, make_server
-from app.endpoint.websocket import WebSocketEndpoint
+from app.gateway.websocket import WebSocketEndpoint
 from app.sandbox import Sandbox
 from app.server import create_app
 from app.settings import AuditSettings, BudgetSettings, ConnectionSettings, ServerSettings, Settings

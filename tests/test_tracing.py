@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from app import telemetry
-from app.endpoint.websocket import PROTOCOL
+from app.gateway.websocket import PROTOCOL
 from app.sandbox import Sandbox
 from app.settings import TelemetrySettings
 from tests.gateway import CSR, Graph, gateway

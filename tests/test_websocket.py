@@ -15,8 +15,8 @@ from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
-from app.endpoint.websocket import WebSocketEndpoint
 from app.gateway.admission.concurrency import Caps
+from app.gateway.websocket import WebSocketEndpoint
 from tests.graphs import TOKEN, Doorman, Gate, small_service
 from tests.serving import serving
 

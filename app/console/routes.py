@@ -14,12 +14,12 @@ from app.auth.credentials import Authenticator, from_headers
 from app.auth.principal import STAFF, Principal
 from app.console.documents import WatchedEngine
 from app.console.state import Observer
-from app.endpoint.encoding import encoded
-from app.endpoint.service import refusal
 from app.errors import Forbidden, NotFound, TradegraphError
 from app.execution.engine import Operation
+from app.gateway.encoding import encoded
 from app.gateway.explain.explain import Explanation
 from app.gateway.explain.simulation import Assumptions
+from app.gateway.service import refusal
 from app.pages import page_routes
 
 # Without a kept connection each request may reach another worker, so that the page hears of all of them.

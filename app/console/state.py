@@ -13,7 +13,7 @@ import msgspec
 
 from app.console.budgets import WatchedBudgets
 from app.console.documents import Lost, Ran, WatchedEngine
-from app.endpoint.service import Service
+from app.gateway.service import Service
 from app.http.resilience.state import KindState, SourceState, overview
 from app.sources import Sources
 from app.telemetry import metrics, new_id, series

@@ -1,1 +1,1 @@
-"""GraphQL over HTTP, WebSocket and server-sent events: from a request to its response."""
+"""What clients talk to: transports that read requests, and the service that answers them all alike."""

@@ -13,9 +13,6 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.edge.answers import refused
-from app.endpoint.media_types import check_body_type
-from app.endpoint.presence import ClientGone
-from app.endpoint.reading import whole_body
 from app.errors import (
     StoreUnavailable,
     TradegraphError,
@@ -24,6 +21,9 @@ from app.errors import (
     WebhookSourceUnknown,
 )
 from app.events.log import Notice
+from app.gateway.disconnect import ClientGone
+from app.gateway.media_types import check_body_type
+from app.gateway.request_parsing import whole_body
 from app.settings import Settings
 from app.sources import Sources
 from app.sources.webhooks import Webhooks

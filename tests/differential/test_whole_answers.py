@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from app.auth.principal import Principal
-from app.endpoint.http import GraphQLEndpoint
-from app.endpoint.service import Service
 from app.execution.engine import Operation
+from app.gateway.http import GraphQLEndpoint
+from app.gateway.service import Service
 from tests.differential.compare import Bench
 from tests.differential.corners import CORNERS, consumers
 from tests.differential.world import SEES_ALL, World, context

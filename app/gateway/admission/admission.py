@@ -9,13 +9,13 @@ from typing import Any
 from graphql import OperationType
 
 from app.auth.principal import Principal, Role
-from app.endpoint.service import Receipt
 from app.errors import LimitExceeded, NoIntrospection, RateLimited, TooExpensive
 from app.execution.engine import Operation
 from app.gateway.admission.budgets import Budgets, Level
 from app.gateway.admission.caller_limits import RuleBook, Rules, caller_key
 from app.gateway.admission.concurrency import Caps, Lease
 from app.gateway.admission.cost import Cost, actual
+from app.gateway.service import Receipt
 from app.telemetry import RequestScope, budget_left, limit_met, log, operation_cost
 
 Predict = Callable[[Operation, Principal], Awaitable[Cost]]

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from app.endpoint.service import Service
 from app.events.log import EventLog
+from app.gateway.service import Service
 from app.settings import Settings
 from app.sources.common import utc_now
 from app.sources.stores import connect_endpoints

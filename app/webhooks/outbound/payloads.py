@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from app.endpoint.service import Answer, Service
 from app.errors import RequestError, TradegraphError
 from app.events.fanout import Entry, Gap, Interest, Item, Thing
 from app.events.log import Loss, Page, Recorded, Update
 from app.execution.engine import Operation, Request, RequestRefused
+from app.gateway.service import Answer, Service
 from app.webhooks.outbound.endpoint_worker import NotNow, Over
 from app.webhooks.outbound.subscriptions import Delivery, Endpoint
 

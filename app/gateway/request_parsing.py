@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive
 
-from app.endpoint.media_types import check_body_type
-from app.endpoint.presence import ClientGone
 from app.errors import MethodNotAllowed, PayloadTooLarge, RequestError, UnsupportedMediaType
 from app.execution.engine import Request
+from app.gateway.disconnect import ClientGone
+from app.gateway.media_types import check_body_type
 
 PARAMETERS = ("documentId", "query", "operationName", "variables", "extensions")
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from starlette.types import Send
 
-from app.endpoint.encoding import encoded
-from app.endpoint.service import Answer, Answers
 from app.errors import ShuttingDown
+from app.gateway.encoding import encoded
+from app.gateway.service import Answer, Answers
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.audit.records import Entry
 from app.auth.principal import Principal, Role
-from app.endpoint.service import Answer
+from app.gateway.service import Answer
 from app.settings import AuditSettings
 from app.telemetry import RequestScope, log, request_done
 

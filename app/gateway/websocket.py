@@ -19,13 +19,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from app.auth.credentials import Authenticator, from_connection_init, from_headers, holds_credential
 from app.auth.principal import Principal
-from app.endpoint.accounting import Accounting, finished
-from app.endpoint.callers import Caller
-from app.endpoint.encoding import encoded
-from app.endpoint.reading import request_from
-from app.endpoint.service import Answer, Answers, Service, refusal
 from app.errors import RateLimited, RequestError, ShuttingDown, TradegraphError, Unauthenticated
 from app.gateway.admission.concurrency import Lease
+from app.gateway.callers import Caller
+from app.gateway.encoding import encoded
+from app.gateway.request_audit import Accounting, finished
+from app.gateway.request_parsing import request_from
+from app.gateway.service import Answer, Answers, Service, refusal
 from app.telemetry import begin, log, new_id, open_stream
 
 Connect = Callable[[Principal], Lease]

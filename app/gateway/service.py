@@ -20,9 +20,6 @@ import orjson
 from graphql import ExecutionResult, OperationType
 
 from app.auth.principal import Principal
-from app.endpoint.callers import Caller, events_until_expiry
-from app.endpoint.freshness import HEADER, greatest_age, header, is_degraded, oldest_by_source, told
-from app.endpoint.sharing import shared, sharing_key
 from app.errors import (
     AuthenticationUnavailable,
     DeadlineExceeded,
@@ -40,6 +37,9 @@ from app.execution.engine import Engine, Operation, Request, RequestRefused
 from app.execution.failures import failure, format_errors
 from app.execution.fresh import within
 from app.execution.storing import Storable
+from app.gateway.callers import Caller, events_until_expiry
+from app.gateway.freshness_summary import HEADER, greatest_age, header, is_degraded, oldest_by_source, told
+from app.gateway.shared_execution import shared, sharing_key
 from app.sources.common import utc_now
 from app.sources.freshness import Reading, Seen, reading
 from app.telemetry import RequestScope, begin, current, limit_met, log, report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from app.endpoint.service import Answer, unexpected
+from app.gateway.service import Answer, unexpected
 
 
 def encoded(answer: Answer) -> bytes:

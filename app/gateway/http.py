@@ -14,16 +14,16 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from app.auth.credentials import Authenticator, from_headers
-from app.endpoint.accounting import Accounting, finished
-from app.endpoint.callers import Caller
-from app.endpoint.encoding import encoded
-from app.endpoint.media_types import EVENTS, LEGACY, RESPONSE, SINGLE, Accepted, negotiated
-from app.endpoint.presence import ClientGone, Presence
-from app.endpoint.reading import read_request
-from app.endpoint.service import Answer, Answers, Service, only, refusal, unexpected
-from app.endpoint.sse import send_events
-from app.endpoint.validators import cache_control, entity_tag, still_holds
 from app.errors import DeadlineExceeded, MethodNotAllowed, NotAcceptable, TradegraphError
+from app.gateway.callers import Caller
+from app.gateway.disconnect import ClientGone, Presence
+from app.gateway.encoding import encoded
+from app.gateway.http_caching import cache_control, entity_tag, still_holds
+from app.gateway.media_types import EVENTS, LEGACY, RESPONSE, SINGLE, Accepted, negotiated
+from app.gateway.request_audit import Accounting, finished
+from app.gateway.request_parsing import read_request
+from app.gateway.service import Answer, Answers, Service, only, refusal, unexpected
+from app.gateway.sse import send_events
 from app.telemetry import RequestScope, begin, current, open_stream
 
 LAST_EVENT_ID = "last-event-id"

@@ -1,1 +1,0 @@
-"""What clients talk to: transports that read requests, and the service that answers them all alike."""
