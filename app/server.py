@@ -23,14 +23,6 @@ from app.audit.store import FILE, AuditLedger, opened, trail_for
 from app.auth.chain import Authentication
 from app.auth.credentials import bearer
 from app.auth.principal import STAFF, Principal
-from app.console.budgets import WatchedBudgets
-from app.console.documents import WatchedEngine
-from app.console.routes import console_routes
-from app.console.state import Observer
-from app.edge.answers import not_served
-from app.edge.boundary import Boundary
-from app.edge.listening import listen
-from app.edge.serving import make_server
 from app.errors import Forbidden
 from app.events.fanout import Feed
 from app.events.ingest import Intake
@@ -49,9 +41,10 @@ from app.gateway.http import GraphQLEndpoint
 from app.gateway.request_audit import Accounting
 from app.gateway.service import Service
 from app.gateway.websocket import WebSocketEndpoint
-from app.health import Readiness, health_routes
-from app.ide import ide_routes
-from app.pages import page_routes
+from app.protocol.listener import listen
+from app.protocol.middleware import Boundary
+from app.protocol.refusals import not_served
+from app.protocol.serving import make_server
 from app.resolvers.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings
@@ -60,10 +53,17 @@ from app.sources.common import utc_now
 from app.sources.stores import connect_documents, connect_events, connect_keys
 from app.storage.redis import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
+from app.web.console.budgets import WatchedBudgets
+from app.web.console.document_stats import WatchedEngine
+from app.web.console.routes import console_routes
+from app.web.console.state import Observer
+from app.web.health import Readiness, health_routes
+from app.web.ide import ide_routes
+from app.web.pages import page_routes
 from app.webhooks import doors, webhook_route
 from app.webhooks.outbound.deliveries import delivering
-from app.workers.seat import Seat
-from app.workers.shares import share_of
+from app.workers.limits_per_worker import share_of
+from app.workers.slot import Seat
 
 WARM_UP = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""

@@ -15,9 +15,9 @@ from starlette.applications import Starlette
 import app.server
 from app.auth.policy import EVERYTHING
 from app.auth.principal import Role
-from app.edge.listening import listen
-from app.edge.serving import make_server
 from app.gateway.service import Unbounded
+from app.protocol.listener import listen
+from app.protocol.serving import make_server
 from app.server import COLLECT_AFTER, create_app
 from app.settings import Settings, load
 from app.telemetry import configure_logs

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { defineConfig } from 'vite';
 
-const OUTPUT = '../app/ide/static';
+const OUTPUT = '../app/web/ide/static';
 
 // Only the compressed form is kept: a quarter of the size in the package, and sent as it is.
 function compress() {

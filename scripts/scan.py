@@ -25,7 +25,7 @@ RULES = {
 PATTERNS = {name: re.compile(pattern) for name, pattern in RULES.items()}
 EXCUSED = re.compile(r"scan: \w+")
 BINARY = {".png", ".ico", ".woff", ".woff2", ".sqlite", ".gz"}
-MINIFIED = "app/ide/"  # built from ide/, whose source is looked at
+MINIFIED = "app/web/ide/"  # built from ide/, whose source is looked at
 
 
 def tracked() -> list[Path]:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from app.auth.principal import Role  # noqa: E402 - the root has to be on the path
-from app.demo import MOVING  # noqa: E402
+from app.cli.demo import MOVING  # noqa: E402
 from app.sandbox import Sandbox, start_sandbox  # noqa: E402
 from app.settings import CacheSettings, EventSettings  # noqa: E402
 from app.sources.common import utc_now  # noqa: E402

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from app.auth.demo import AUDIENCE, ISSUER, issue_demo_token
 from app.auth.principal import Role
-from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.sandbox import Sandbox
 from app.server import create_app
 from app.settings import (
@@ -94,7 +94,7 @@ class Graph:
         return response.text
 
     async def turn(self, system: str, **knob: object) -> None:
-        """Make one resource of a backend misbehave; see `app/sandbox/knobs.py`."""
+        """Make one resource of a backend misbehave; see `app/sandbox/fault_injection.py`."""
         (await self.backends[system].post("/sandbox/knobs", json=knob)).raise_for_status()
 
     async def requests(self) -> dict[str, int]:

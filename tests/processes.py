@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.sandbox import Sandbox
 from tests.gateway import AUTH
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from app.demo import REAL_DOMAINS, REAL_SOURCES
+from app.cli.demo import REAL_DOMAINS, REAL_SOURCES
 from app.events.log import EventLog
 from app.server import create_app
 from app.settings import CacheSettings, EventSettings, Settings, WebhookSettings

@@ -10,8 +10,8 @@ from typing import Any
 
 import uvicorn
 
-from app.edge.connection import guarded
-from app.edge.sockets import HEARTBEAT, guarded_sockets
+from app.protocol.http_protocol import guarded
+from app.protocol.websocket_protocol import HEARTBEAT, guarded_sockets
 from app.settings import ConnectionSettings
 
 

@@ -18,12 +18,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from app.edge.answers import not_served
-from app.edge.boundary import Boundary
-from app.edge.origins import origin_allowed
 from app.errors import ConfigurationError
-from app.ide import ide_routes
+from app.protocol.cors import origin_allowed
+from app.protocol.middleware import Boundary
+from app.protocol.refusals import not_served
 from app.settings import ServerSettings, Settings, load
+from app.web.ide import ide_routes
 from tests.graphs import TOKEN, small_graph
 from tests.serving import serving
 

@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from app.auth.demo import demo_auth
 from app.auth.principal import Principal, Role
 from app.auth.tokens import TokenAuthenticator
-from app.demo import check_tools, started_systems
+from app.cli.demo import check_tools, started_systems
 from app.errors import ConfigurationError
 from app.sandbox import Sandbox
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Role
-from app.console.budgets import WatchedBudgets
 from app.gateway.admission.budgets import Bucket, MemoryBudgets
 from app.sandbox import Sandbox
 from app.settings import CacheSettings
+from app.web.console.budgets import WatchedBudgets
 from tests.accessibility import barriers
 from tests.browser import Page, browsing
 from tests.consumers import VARIABLES

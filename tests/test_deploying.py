@@ -23,10 +23,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from app.edge.boundary import Boundary
-from app.edge.listening import listen
-from app.edge.serving import make_server, tls_context
 from app.errors import ConfigurationError
+from app.protocol.listener import listen
+from app.protocol.middleware import Boundary
+from app.protocol.serving import make_server, tls_context
 from app.settings import ServerSettings, Settings, TLSSettings
 from tests.certificates import certificate
 

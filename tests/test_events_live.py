@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from app.auth.principal import SYSTEM
-from app.demo import REAL_SOURCES
+from app.cli.demo import REAL_SOURCES
 from app.events.log import EventLog, Update
 from app.events.stores.cursors import BEGINNING
 from app.settings import EventSettings, Settings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Principal, Role
-from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plans import PlanEngine
 from app.gateway.explain.service import Explainer

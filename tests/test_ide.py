@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from app.ide import ide_routes
+from app.web.ide import ide_routes
 from tests.browser import browsing
 from tests.graphs import small_graph
 from tests.serving import serving

@@ -14,7 +14,7 @@ from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_typ
 from app import telemetry
 from app.auth.policy import EVERYTHING
 from app.auth.principal import Principal, Role
-from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plans import PlanEngine
 from app.resolvers.context import Context

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from app.auth.principal import UNRESTRICTED, Principal, Role
-from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plans import PlanEngine
 from app.gateway.explain.service import Explainer

@@ -12,7 +12,7 @@ import strawberry
 
 from app.auth.policy import AUDIENCES, Mask, PolicyTable, Rights, Rows, Scope, initials, last4
 from app.auth.principal import Principal, Role
-from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Engine, ReferenceEngine, Request
 from app.execution.failures import format_errors

@@ -28,7 +28,7 @@ from openapi_spec_validator import validate
 
 from app.sandbox import Sandbox, start_sandbox
 from app.sandbox.build import SYSTEMS, build, is_built
-from app.sandbox.knobs import Knob, Knobs
+from app.sandbox.fault_injection import Knob, Knobs
 from app.sandbox.pricing import class_terms, in_unit, minimum_in_unit
 from app.sandbox.process import listen
 from app.sandbox.reads import PORTS, stock

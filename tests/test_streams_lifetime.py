@@ -18,8 +18,8 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from websockets.exceptions import ConnectionClosed
 
-from app.edge.serving import Server, make_server
 from app.gateway.websocket import WebSocketEndpoint
+from app.protocol.serving import Server, make_server
 from app.sandbox import Sandbox
 from app.server import create_app
 from app.settings import AuditSettings, BudgetSettings, ConnectionSettings, ServerSettings, Settings

@@ -19,7 +19,7 @@ from app.errors import ConfigurationError
 from app.sandbox import Sandbox
 from app.settings import Settings, SourceSettings
 from app.telemetry import merged_metrics
-from app.workers.shares import share_of
+from app.workers.limits_per_worker import share_of
 from tests.gateway import CSR, OPERATIONS, Graph
 from tests.processes import Running, serve, served
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 def settings_of(config: Path | None, data_dir: Path | None, *, demo: bool = False) -> Settings:
     """The settings, with another data folder where one is named; with `demo` the demo's where there are none."""
-    from app.demo import settings_or_sandbox
+    from app.cli.demo import settings_or_sandbox
     from app.settings import load
 
     settings = settings_or_sandbox(config) if demo else load(config)

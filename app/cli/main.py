@@ -61,7 +61,7 @@ def demo(
     backends: Annotated[str, typer.Option(help="sandbox (embedded) or real (Tryton, Vendure, Karrio).")] = "sandbox",
 ) -> None:
     """Start backends, gateway and IDE page, and print tokens and a request to paste."""
-    from app.demo import demo as run_demo
+    from app.cli.demo import demo as run_demo
 
     if backends not in {"sandbox", "real"}:
         raise ConfigurationError("--backends", backends, "choose sandbox or real")
@@ -77,7 +77,7 @@ def serve(config: Config = None) -> None:
     settings = _settings_of_server(config)
     server = settings.server
     if server.workers > 1:
-        from app.edge.listening import listen
+        from app.protocol.listener import listen
         from app.workers.supervisor import supervise
 
         raise typer.Exit(supervise(settings, config, listen(settings)))
@@ -98,7 +98,7 @@ def worker(
 ) -> None:
     """Serve as one of several workers; `serve` starts them."""
     from app.server import run_worker
-    from app.workers.seat import Seat
+    from app.workers.slot import Seat
 
     settings = _settings_of_server(config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # A terminal's end, or a word to the supervisor.
@@ -164,7 +164,7 @@ def explain(
     json: Annotated[bool, typer.Option("--json", help="JSON instead of a tree.")] = False,
 ) -> None:
     """Tell what a document will ask of the sources, without asking them. Without settings: of the demo's sandbox."""
-    from app.demo import settings_or_sandbox
+    from app.cli.demo import settings_or_sandbox
     from app.gateway.explain.service import explained, verdict
     from app.gateway.explain.simulation import Assumptions
 

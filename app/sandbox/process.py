@@ -21,9 +21,9 @@ import msgspec
 import uvicorn
 
 from app.sandbox.build import SYSTEMS, build, is_built
-from app.sandbox.hooks import Hook
 from app.sandbox.server import create_app
 from app.sandbox.store import Store
+from app.sandbox.webhooks import Hook
 
 DEFAULT_TOKEN = "sandbox"  # noqa: S105 -- the demo servers' token guards nothing; they listen on loopback.
 HOST = "127.0.0.1"

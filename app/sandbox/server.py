@@ -18,12 +18,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.sandbox.fault_injection import Journal, Knob, Knobs
 from app.sandbox.faults import Hang, Reset, abort
-from app.sandbox.happenings import Happenings, Move, NotThere, Step
-from app.sandbox.hooks import Hook, Hooks
-from app.sandbox.knobs import Journal, Knob, Knobs
 from app.sandbox.reads import PORTS, READS, BadCursor, BadRequest, now
+from app.sandbox.simulated_events import Happenings, Move, NotThere, Step
 from app.sandbox.store import Store
+from app.sandbox.webhooks import Hook, Hooks
 from app.sources.rest import contract
 
 _encode = msgspec.json.Encoder().encode

@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.edge.answers import refused
 from app.errors import (
     StoreUnavailable,
     TradegraphError,
@@ -24,6 +23,7 @@ from app.events.log import Notice
 from app.gateway.disconnect import ClientGone
 from app.gateway.media_types import check_body_type
 from app.gateway.request_parsing import whole_body
+from app.protocol.refusals import refused
 from app.settings import Settings
 from app.sources import Sources
 from app.sources.webhooks import Webhooks

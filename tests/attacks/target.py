@@ -23,7 +23,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from app.auth.api_keys import KeyRecord, digest_of, new_key
 from app.auth.principal import Role
-from app.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.gateway.documents.stores.records import State
 from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.sandbox import Sandbox
@@ -150,7 +150,7 @@ class Target:
 
     @asynccontextmanager
     async def broken(self, system: str, **knob: Any) -> AsyncIterator[None]:
-        """Make a backend fail; see `app/sandbox/knobs.py`."""
+        """Make a backend fail; see `app/sandbox/fault_injection.py`."""
         async with self._controls() as client:
             (await client.post(f"{self.backends[system]}/sandbox/knobs", json=knob)).raise_for_status()
             try:

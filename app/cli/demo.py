@@ -19,9 +19,9 @@ from pydantic import SecretStr
 
 from app.auth.demo import demo_auth, issue_demo_token
 from app.auth.principal import UNRESTRICTED, Role
-from app.edge.listening import listen
 from app.errors import ConfigurationError
 from app.http.standard_webhooks import new_secret
+from app.protocol.listener import listen
 from app.settings import (
     Domain,
     DomainSettings,

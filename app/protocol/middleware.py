@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.edge.answers import SECURITY_HEADERS, STATUS, told
-from app.edge.origins import cors_headers, origin_allowed, preflight_headers
 from app.errors import HostNotAllowed, OriginNotAllowed, TradegraphError
+from app.protocol.cors import cors_headers, origin_allowed, preflight_headers
+from app.protocol.refusals import SECURITY_HEADERS, STATUS, told
 from app.settings import ServerSettings
 from app.telemetry import report
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.console.budgets import WatchedBudgets
-from app.console.documents import Lost, Ran, WatchedEngine
 from app.gateway.service import Service
 from app.http.resilience.state import KindState, SourceState, overview
 from app.sources import Sources
 from app.telemetry import metrics, new_id, series
+from app.web.console.budgets import WatchedBudgets
+from app.web.console.document_stats import Lost, Ran, WatchedEngine
 
 if TYPE_CHECKING:
     from app.settings import DomainSettings, Settings

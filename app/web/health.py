@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from app.edge.answers import refused
 from app.errors import TradegraphError
+from app.protocol.refusals import refused
 from app.telemetry import begin, log
 
 Ping = Callable[[], Awaitable[Mapping[str, TradegraphError | None]]]

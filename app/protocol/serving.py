@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.edge.connection import guarded
-from app.edge.sockets import HEARTBEAT, guarded_sockets
 from app.errors import ConfigurationError
+from app.protocol.http_protocol import guarded
+from app.protocol.websocket_protocol import HEARTBEAT, guarded_sockets
 from app.settings import Settings, TLSSettings
 
 

@@ -12,15 +12,15 @@ from starlette.routing import Route
 
 from app.auth.credentials import Authenticator, from_headers
 from app.auth.principal import STAFF, Principal
-from app.console.documents import WatchedEngine
-from app.console.state import Observer
 from app.errors import Forbidden, NotFound, TradegraphError
 from app.execution.engine import Operation
 from app.gateway.encoding import encoded
 from app.gateway.explain.explain import Explanation
 from app.gateway.explain.simulation import Assumptions
 from app.gateway.service import refusal
-from app.pages import page_routes
+from app.web.console.document_stats import WatchedEngine
+from app.web.console.state import Observer
+from app.web.pages import page_routes
 
 # Without a kept connection each request may reach another worker, so that the page hears of all of them.
 HEADERS = {"cache-control": "no-store", "vary": "Authorization", "connection": "close"}

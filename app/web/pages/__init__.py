@@ -34,7 +34,7 @@ TYPES = {
 
 def page_routes(name: str) -> list[Route]:
     """The page of this name at /NAME/, and /NAME leading there."""
-    folder = files("app.pages")
+    folder = files("app.web.pages")
     served = serve(f"/{name}/", {**packed(folder / "shared"), **packed(folder / name)}, POLICY)
 
     async def without_slash(_: Request) -> Response:

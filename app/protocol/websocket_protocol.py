@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from app.edge.unread import UnreadWatch
+from app.protocol.slow_readers import UnreadWatch
 from app.settings import ConnectionSettings
 
 HEARTBEAT = 12.0

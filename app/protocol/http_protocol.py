@@ -14,9 +14,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.edge.answers import on_the_wire
-from app.edge.unread import UnreadWatch
 from app.errors import EdgeRefusal, HeadersTooLarge, MalformedHTTP, RequestTooSlow, TooManyConnections
+from app.protocol.refusals import on_the_wire
+from app.protocol.slow_readers import UnreadWatch
 from app.settings import ConnectionSettings
 from app.telemetry import metrics
 

@@ -1,0 +1,1 @@
+"""HTTP routes beside GraphQL: health checks, console, IDE, pages."""
