@@ -27,10 +27,10 @@ from app.errors import Forbidden
 from app.events.fanout import Feed
 from app.events.ingest import Intake
 from app.events.retention import kept_trimmed
+from app.execution.document.limits import DocumentLimits
 from app.execution.engine import Operation, ReferenceEngine
-from app.execution.limits import DocumentLimits
-from app.execution.plans import PlanEngine
-from app.execution.streams import source_events
+from app.execution.plan.engine import PlanEngine
+from app.execution.subscriptions import source_events
 from app.gateway.admission.admission import LimitedAdmission
 from app.gateway.admission.budgets import Budgets, MemoryBudgets
 from app.gateway.admission.caller_limits import RuleBook

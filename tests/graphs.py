@@ -15,9 +15,9 @@ from graphql import GraphQLSchema
 from app.auth.policy import EVERYTHING
 from app.auth.principal import Principal, Role
 from app.errors import Forbidden, SourceTimeout, Unauthenticated
+from app.execution.document.limits import DocumentLimits
 from app.execution.engine import Operation, ReferenceEngine
-from app.execution.limits import DocumentLimits
-from app.execution.streams import source_events
+from app.execution.subscriptions import source_events
 from app.gateway.http import GraphQLEndpoint
 from app.gateway.service import Documents, Service
 from app.schema.edges import Argument

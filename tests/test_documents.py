@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from graphql import build_schema
 
-from app.execution.documents import Document, DocumentCache
+from app.execution.document.cache import Document, DocumentCache
+from app.execution.document.limits import DocumentLimits
 from app.execution.engine import ReferenceEngine, Request, RequestRefused
-from app.execution.limits import DocumentLimits
 
 SCHEMA = build_schema(
     """

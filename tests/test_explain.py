@@ -9,7 +9,7 @@ import pytest
 from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
-from app.execution.plans import PlanEngine
+from app.execution.plan.engine import PlanEngine
 from app.gateway.explain.service import Explainer
 from app.gateway.explain.simulation import Assumptions
 from app.schema import build_schema, policy_of

@@ -12,10 +12,10 @@ import pytest
 from graphql import get_introspection_query, parse
 
 from app.errors import LimitExceeded
-from app.execution.documents import DocumentCache
+from app.execution.document.cache import DocumentCache
+from app.execution.document.limits import DocumentLimits, check_limits, check_variables
 from app.execution.engine import Request, RequestRefused
-from app.execution.limits import DocumentLimits, check_limits, check_variables
-from app.execution.plans import PlanEngine
+from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema
 from tests.gateway import CSR, Graph, document
 

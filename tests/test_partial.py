@@ -16,7 +16,7 @@ from app.auth.policy import EVERYTHING
 from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
-from app.execution.plans import PlanEngine
+from app.execution.plan.engine import PlanEngine
 from app.resolvers.context import Context
 from app.resolvers.reads import READS, TYPES
 from app.sandbox import Sandbox

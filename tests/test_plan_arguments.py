@@ -10,9 +10,9 @@ from graphql import FieldNode, GraphQLError, GraphQLField, OperationDefinitionNo
 from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
 from strawberry.types.arguments import convert_arguments
 
-from app.execution.arguments import reader
 from app.execution.engine import Request
-from app.execution.plans import PlanEngine
+from app.execution.plan.arguments import reader
+from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema
 from app.schema.edges import Edge, as_plain
 from app.schema.streams import Stream

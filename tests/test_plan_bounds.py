@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import DocumentTooLarge
+from app.execution.document.limits import DocumentLimits
 from app.execution.engine import Request, RequestRefused
-from app.execution.limits import DocumentLimits
-from app.execution.plans import PlanEngine
+from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema
 from tests.test_plans import SMALL, Calls, Row, run
 
@@ -118,7 +118,7 @@ def comparing(depth: int) -> str:
     ids=["places", "many places", "pairs", "wide pairs", "leaves", "fragments", "depth", "operations"],
 )  # fmt: skip
 def test_bomb_is_refused_quickly(text: str, no_collection: None) -> None:
-    """Where the limits of `app/execution/limits.py` are as wide as can be, what follows them still holds."""
+    """Where the limits of `app/execution/document/limits.py` are as wide as can be, what follows them still holds."""
     engine = PlanEngine(SCHEMA, limits=WIDE)
     started = time.process_time()
     with pytest.raises((RequestRefused, DocumentTooLarge)) as caught:

@@ -9,8 +9,8 @@ import strawberry
 
 from app.errors import SourceUnavailable
 from app.execution.engine import ReferenceEngine
-from app.execution.failures import format_errors
-from app.execution.plans import PlanEngine
+from app.execution.error_formatting import format_errors
+from app.execution.plan.engine import PlanEngine
 from app.schema.edges import edge, root
 from tests.test_plans import Calls, Row, below, rows, run
 

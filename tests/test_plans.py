@@ -18,8 +18,8 @@ from app import telemetry
 from app.auth.policy import EVERYTHING, Key, Rights
 from app.errors import SourceUnavailable
 from app.execution.engine import ReferenceEngine, Request
-from app.execution.failures import format_errors
-from app.execution.plans import PlanEngine
+from app.execution.error_formatting import format_errors
+from app.execution.plan.engine import PlanEngine
 from app.resolvers.context import Context
 from app.schema import build_schema
 from app.schema.edges import Argument, LevelLoader, edge, root

@@ -15,8 +15,8 @@ from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Engine, ReferenceEngine, Request
-from app.execution.failures import format_errors
-from app.execution.plans import PlanEngine
+from app.execution.error_formatting import format_errors
+from app.execution.plan.engine import PlanEngine
 from app.gateway.explain.simulation import Assumptions, ModelledLedger, ModelledUpdates
 from app.resolvers.context import Context
 from app.sandbox import Sandbox

@@ -15,9 +15,9 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from app.auth.policy import EVERYTHING
-from app.execution.encoded import EncodedResult
 from app.execution.engine import ReferenceEngine, Request
-from app.execution.plans import PlanEngine
+from app.execution.plan.encoded_result import EncodedResult
+from app.execution.plan.engine import PlanEngine
 from app.schema.edges import root
 from app.schema.scalars import SCALARS
 

@@ -9,9 +9,9 @@ import pytest
 from graphql import GraphQLError
 
 from app.execution.engine import ReferenceEngine, Request, RequestRefused
-from app.execution.fresh import within
-from app.execution.plans import PlanEngine
-from app.execution.survey import Survey
+from app.execution.fresh_directive import within
+from app.execution.plan.eligibility import Survey
+from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema, print_schema
 from app.schema.freshness import contracts_of
 from app.schema.scalars import read_duration, write_duration

@@ -142,7 +142,7 @@ def plan(
     variables: Annotated[str, typer.Option(help="JSON; only `@skip` and `@include` need them.")] = "{}",
 ) -> None:
     """Print the plan that a document is compiled to."""
-    from app.execution.printing import printed
+    from app.execution.plan.printing import printed
     from app.gateway.explain.service import plan_of
 
     made = _refusals_told(lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))

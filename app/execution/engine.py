@@ -22,10 +22,10 @@ from graphql import (
 )
 
 from app.errors import BadUserInput, RequestError
-from app.execution.documents import Document, DocumentCache, KnownDocument, coded
+from app.execution.document.cache import Document, DocumentCache, KnownDocument, coded
+from app.execution.document.limits import NORMAL, DocumentLimits, check_variables
+from app.execution.document.selected_fields import Selection, selected_fields
 from app.execution.executor import LeanExecutor, Leaves
-from app.execution.limits import NORMAL, DocumentLimits, check_variables
-from app.execution.selection import Selection, selected_fields
 
 
 @dataclass(frozen=True, slots=True)

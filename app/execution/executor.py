@@ -28,8 +28,8 @@ from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
 from graphql.pyutils.is_awaitable import is_awaitable
 
-from app.execution.compiler import DEFINITION
 from app.execution.later import All, Later
+from app.execution.plan.compile import DEFINITION
 from app.schema.guards import closed, is_guarded
 
 Write = Callable[[Any], Any]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from app.execution.storing import Storable
+from app.execution.cache_policy import Storable
 
 
 def cache_control(storable: Storable | None, age: int, *, degraded: bool, within: float | None) -> str:

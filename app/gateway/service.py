@@ -31,12 +31,12 @@ from app.errors import (
     TradegraphError,
     Unauthenticated,
 )
-from app.execution.documents import KnownDocument
-from app.execution.encoded import EncodedResult
+from app.execution.cache_policy import Storable
+from app.execution.document.cache import KnownDocument
 from app.execution.engine import Engine, Operation, Request, RequestRefused
-from app.execution.failures import failure, format_errors
-from app.execution.fresh import within
-from app.execution.storing import Storable
+from app.execution.error_formatting import failure, format_errors
+from app.execution.fresh_directive import within
+from app.execution.plan.encoded_result import EncodedResult
 from app.gateway.callers import Caller, events_until_expiry
 from app.gateway.freshness_summary import HEADER, greatest_age, header, is_degraded, oldest_by_source, told
 from app.gateway.shared_execution import shared, sharing_key

@@ -10,7 +10,7 @@ import orjson
 
 from app.auth.principal import Principal
 from app.execution.engine import Operation
-from app.execution.streams import event_variables
+from app.execution.subscriptions import event_variables
 
 KEPT = 2.0
 """Seconds for which an answer serves others. Who is sent the event later gets what is read then."""

@@ -64,7 +64,7 @@ class Declared:
     '`query Sales @fresh(within: "PT5S")`. Tighter than the contracts of `@volatility`, never looser.',
 )
 def fresh(within: timedelta) -> None:
-    """For the schema; `app/execution/fresh.py` reads it."""
+    """For the schema; `app/execution/fresh_directive.py` reads it."""
 
 
 def volatility(contract: Contract | None) -> list[Declared]:

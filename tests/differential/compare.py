@@ -22,11 +22,11 @@ from graphql import (
 )
 
 from app.auth.principal import Principal
-from app.execution.encoded import EncodedResult
+from app.execution.document.selected_fields import selected_fields
 from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, chosen
-from app.execution.failures import format_error
-from app.execution.plans import PlanEngine
-from app.execution.selection import selected_fields
+from app.execution.error_formatting import format_error
+from app.execution.plan.encoded_result import EncodedResult
+from app.execution.plan.engine import PlanEngine
 from tests.differential.narrowing import narrowed
 from tests.differential.world import World, context
 

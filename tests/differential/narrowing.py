@@ -18,8 +18,8 @@ from graphql import (
     SelectionSetNode,
 )
 
+from app.execution.document.selected_fields import selected_fields
 from app.execution.engine import Operation
-from app.execution.selection import selected_fields
 
 
 def narrowed(schema: GraphQLSchema, operation: Operation, path: Sequence[Any]) -> Operation:

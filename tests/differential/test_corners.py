@@ -10,7 +10,7 @@ import pytest
 from graphql import ExecutionResult, GraphQLError
 
 from app.execution.engine import Operation
-from app.execution.plans import PlanEngine
+from app.execution.plan.engine import PlanEngine
 from tests.differential.compare import Answer, Bench, differences
 from tests.differential.corners import CORNERS, consumers
 from tests.differential.world import BUYER, SEES_ALL, World

@@ -9,7 +9,7 @@ from datetime import date
 from cachetools import LRUCache
 
 from app.errors import StoreUnavailable
-from app.execution.documents import KnownDocument
+from app.execution.document.cache import KnownDocument
 from app.execution.engine import Engine
 from app.gateway.documents.stores.records import DocumentStore, State, StoredDocument, id_of
 from app.telemetry import log

@@ -23,7 +23,7 @@ from app.errors import (
     RequestError,
     TrustedDocumentRequired,
 )
-from app.execution.documents import KnownDocument, coded
+from app.execution.document.cache import KnownDocument, coded
 from app.execution.engine import Engine, Request, RequestRefused, replaced
 from app.gateway.documents.persisted_queries import Registered
 from app.gateway.documents.published import Published

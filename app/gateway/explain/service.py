@@ -13,9 +13,9 @@ from graphql import ExecutionResult, GraphQLSchema, OperationType, is_interface_
 from app.auth.policy import PolicyTable, Rights
 from app.auth.principal import STAFF, Principal
 from app.errors import Forbidden, InvalidID
+from app.execution.cache_policy import Storable, storable
 from app.execution.engine import Operation, Request
-from app.execution.plans import Plan, PlanEngine
-from app.execution.storing import Storable, storable
+from app.execution.plan.engine import Plan, PlanEngine
 from app.gateway.admission.admission import excess
 from app.gateway.admission.caller_limits import RuleBook
 from app.gateway.admission.cost import MOST_KEPT, Cost, predicted, shape

@@ -13,7 +13,7 @@ from graphql import ExecutionResult, GraphQLError
 
 from app.auth.principal import Principal
 from app.errors import SourceError
-from app.execution.documents import Document
+from app.execution.document.cache import Document
 from app.execution.engine import Engine, Operation, Request
 from app.sources.freshness import reading
 from app.telemetry import current

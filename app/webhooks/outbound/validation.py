@@ -10,7 +10,7 @@ from graphql import FieldNode, OperationType
 from graphql.execution.values import get_variable_values
 
 from app.execution.engine import Request, RequestRefused
-from app.execution.plans import PlanEngine
+from app.execution.plan.engine import PlanEngine
 from app.gateway.documents.published import latest
 from app.gateway.documents.stores.records import StoredDocument
 from app.schema import build_schema

@@ -24,7 +24,7 @@ from graphql import (
 from app.auth.principal import Principal, Role
 from app.errors import TooExpensive
 from app.execution.engine import Operation, Request, RequestRefused
-from app.execution.plans import PlanEngine
+from app.execution.plan.engine import PlanEngine
 from app.gateway.admission.admission import excess
 from app.gateway.admission.caller_limits import RuleBook
 from app.gateway.documents.publishing.sample_variables import TEXT, sample_ids, sample_variables

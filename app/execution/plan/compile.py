@@ -25,8 +25,8 @@ from graphql import (
 
 from app.auth.policy import MASKS, Rights
 from app.errors import DocumentTooLarge
-from app.execution.collect import Collector
-from app.execution.shape import Level, PlanField, Selection, Tree
+from app.execution.plan.collect import Collector
+from app.execution.plan.tree import Level, PlanField, Selection, Tree
 from app.schema.guards import reached
 
 DEFINITION = "strawberry-definition"

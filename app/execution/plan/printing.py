@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from graphql import print_ast
 
-from app.execution.plans import Plan
-from app.execution.shape import PlanField, Selection
+from app.execution.plan.engine import Plan
+from app.execution.plan.tree import PlanField, Selection
 
 
 def printed(plan: Plan) -> str:

@@ -16,11 +16,11 @@ from graphql import GraphQLError, GraphQLNonNull
 from graphql.execution.values import VariableValues
 
 from app.errors import Forbidden, TradegraphError
-from app.execution.shape import Level, PlanField, Selection
+from app.execution.plan.tree import Level, PlanField, Selection
 from app.telemetry import as_answer
 
 if TYPE_CHECKING:
-    from app.execution.plans import Plan
+    from app.execution.plan.engine import Plan
 
 Waiting = list[tuple[PlanField, Sequence[Any]]]
 """Edges that can be asked, each with its rows."""

@@ -12,8 +12,8 @@ from typing import Any
 from graphql import GraphQLError, GraphQLList, GraphQLNonNull, Undefined, located_error
 from graphql.pyutils import Path
 
-from app.execution.runner import Reading
-from app.execution.shape import PlanField, Selection
+from app.execution.plan.execute import Reading
+from app.execution.plan.tree import PlanField, Selection
 from app.telemetry import as_answer
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from app.auth.policy import PolicyTable, Rows
 from app.auth.principal import Role
-from app.execution.plans import Plan
-from app.execution.shape import PlanField, Selection
+from app.execution.plan.engine import Plan
+from app.execution.plan.tree import PlanField, Selection
 from app.schema.freshness import Contracts
 from app.sources.freshness import Contract, Share
 

@@ -16,18 +16,18 @@ from graphql.execution.values import VariableValues, get_variable_values
 
 from app.auth.policy import EVERYTHING, Rights
 from app.errors import BadUserInput
-from app.execution.arguments import Reader, reader
-from app.execution.collect import Collector, Switches
-from app.execution.compiler import Compiler
-from app.execution.completion import Completion
-from app.execution.documents import Document, coded
-from app.execution.encoded import EncodedResult
+from app.execution.document.cache import Document, coded
+from app.execution.document.limits import NORMAL, DocumentLimits
 from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, while_reading
-from app.execution.limits import NORMAL, DocumentLimits
-from app.execution.runner import Reading, shaped
-from app.execution.shape import Level, PlanField, Tree
-from app.execution.shaping import Shaper, generate
-from app.execution.survey import Survey
+from app.execution.plan.arguments import Reader, reader
+from app.execution.plan.codegen import Shaper, generate
+from app.execution.plan.collect import Collector, Switches
+from app.execution.plan.compile import Compiler
+from app.execution.plan.complete import Completion
+from app.execution.plan.eligibility import Survey
+from app.execution.plan.encoded_result import EncodedResult
+from app.execution.plan.execute import Reading, shaped
+from app.execution.plan.tree import Level, PlanField, Tree
 from app.telemetry import current
 
 MOST_FIELDS = 100_000

@@ -20,10 +20,10 @@ from graphql.execution.values import get_argument_values, get_variable_values
 
 from app.auth.policy import Rights
 from app.errors import BadUserInput, Forbidden
-from app.execution.collect import Collector
-from app.execution.compiler import DEFINITION
-from app.execution.documents import coded
+from app.execution.document.cache import coded
 from app.execution.engine import Operation, RequestRefused
+from app.execution.plan.collect import Collector
+from app.execution.plan.compile import DEFINITION
 from app.schema.guards import ASKED, asks_by
 
 RESUME = "after"

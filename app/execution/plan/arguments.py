@@ -9,8 +9,8 @@ from graphql import GraphQLError, GraphQLNonNull, VariableNode
 from graphql.execution.values import VariableValues, coerce_argument, get_argument_values
 
 from app.errors import Forbidden, TradegraphError
-from app.execution.shape import PlanField
-from app.execution.survey import uses_variables
+from app.execution.plan.eligibility import uses_variables
+from app.execution.plan.tree import PlanField
 from app.schema.guards import ASKED, asks_by
 
 Reader = Callable[[VariableValues], dict[str, Any]]

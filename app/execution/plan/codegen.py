@@ -22,7 +22,7 @@ from graphql import (
     GraphQLOutputType,
 )
 
-from app.execution.shape import Level, PlanField, Selection, Tree
+from app.execution.plan.tree import Level, PlanField, Selection, Tree
 
 STRINGS = frozenset({"String", "ID", "Cursor"})
 """Scalars whose values on records are strings, written with JSON's escapes."""

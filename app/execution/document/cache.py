@@ -19,9 +19,9 @@ from graphql import (
 )
 
 from app.errors import DocumentTooLarge, LimitExceeded, ParseFailed, ValidationFailed
-from app.execution.limits import DocumentLimits, Measure, check_limits
-from app.execution.selection import Selection
-from app.execution.size import check_size
+from app.execution.document.limits import DocumentLimits, Measure, check_limits
+from app.execution.document.selected_fields import Selection
+from app.execution.document.size import check_size
 
 MAX_ERRORS = 20
 WITHHELD = "The document does not fit the schema. Which part does not is told to those who may read the schema."

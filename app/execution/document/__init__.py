@@ -1,0 +1,1 @@
+"""Documents before execution: limits, analysis, cache."""

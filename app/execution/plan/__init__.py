@@ -1,0 +1,1 @@
+"""Plans: a document compiled once, executed many times."""
