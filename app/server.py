@@ -45,7 +45,7 @@ from app.protocol.listener import listen
 from app.protocol.middleware import Boundary
 from app.protocol.refusals import not_served
 from app.protocol.serving import make_server
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings
 from app.sources import connect_all

@@ -20,8 +20,8 @@ from app.execution.engine import Operation, ReferenceEngine
 from app.execution.subscriptions import source_events
 from app.gateway.http import GraphQLEndpoint
 from app.gateway.service import Documents, Service
-from app.schema.edges import Argument
-from app.schema.streams import stream
+from app.schema.declare.edges import Argument
+from app.schema.declare.streams import stream
 
 TOKEN = "Bearer buyer"
 

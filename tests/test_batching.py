@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from app.errors import SourceUnavailable, TradegraphError
-from app.resolvers.batching import KeyLoader, failure, side_by_side
+from app.resolvers.loading.key_loader import KeyLoader, failure, side_by_side
 
 
 class Port:

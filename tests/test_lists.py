@@ -8,7 +8,7 @@ import pytest
 from graphql import GraphQLObjectType, get_named_type, is_composite_type, is_object_type
 
 from app.schema import build_schema
-from app.schema.edges import Edge
+from app.schema.declare.edges import Edge
 from tests.gateway import CSR, CSR_LEAD, SELLER, Graph
 
 BUYER = 'customer: {number: "CUST-0001"}'

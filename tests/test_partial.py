@@ -17,8 +17,8 @@ from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plan.engine import PlanEngine
-from app.resolvers.context import Context
-from app.resolvers.reads import READS, TYPES
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.field_dependencies import READS, TYPES
 from app.sandbox import Sandbox
 from app.schema import build_schema
 from app.settings import Domain, Settings

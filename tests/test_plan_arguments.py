@@ -14,8 +14,8 @@ from app.execution.engine import Request
 from app.execution.plan.arguments import reader
 from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema
-from app.schema.edges import Edge, as_plain
-from app.schema.streams import Stream
+from app.schema.declare.edges import Edge, as_plain
+from app.schema.declare.streams import Stream
 from tests.differential.arguments import WRONG_IDS
 
 STRAWBERRY = build_schema()

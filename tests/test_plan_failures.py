@@ -11,7 +11,7 @@ from app.errors import SourceUnavailable
 from app.execution.engine import ReferenceEngine
 from app.execution.error_formatting import format_errors
 from app.execution.plan.engine import PlanEngine
-from app.schema.edges import edge, root
+from app.schema.declare.edges import edge, root
 from tests.test_plans import Calls, Row, below, rows, run
 
 

@@ -20,9 +20,9 @@ from app.errors import SourceUnavailable
 from app.execution.engine import ReferenceEngine, Request
 from app.execution.error_formatting import format_errors
 from app.execution.plan.engine import PlanEngine
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.schema import build_schema
-from app.schema.edges import Argument, LevelLoader, edge, root
+from app.schema.declare.edges import Argument, LevelLoader, edge, root
 from tests.differential.world import SEES_ALL, World, context
 
 SCHEMA = build_schema()._schema

@@ -18,12 +18,12 @@ from app.execution.engine import Engine, ReferenceEngine, Request
 from app.execution.error_formatting import format_errors
 from app.execution.plan.engine import PlanEngine
 from app.gateway.explain.simulation import Assumptions, ModelledLedger, ModelledUpdates
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.sandbox import Sandbox
 from app.schema import build_schema, policy_of
 from app.schema.base import bound_to, field
-from app.schema.matrix import as_json, as_markdown, why
-from app.schema.policy import Declarations, Declared, check, declaration, declared_in, table_of
+from app.schema.declare.policy import Declarations, Declared, check, declaration, declared_in, table_of
+from app.schema.declare.policy_matrix import as_json, as_markdown, why
 from app.settings import Settings
 from app.sources import Sources, connect_all
 from tests.gateway import NOON

@@ -12,7 +12,7 @@ import strawberry
 from app.auth.policy import EVERYTHING
 from app.execution.engine import ReferenceEngine, Request
 from app.execution.later import All, Later
-from app.schema.edges import edge, root
+from app.schema.declare.edges import edge, root
 
 
 @dataclass

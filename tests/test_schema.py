@@ -21,10 +21,10 @@ from graphql import (
 )
 from strawberry.types.fields.resolver import StrawberryResolver
 
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.schema import build_schema, print_schema
-from app.schema.edges import Edge
-from app.schema.streams import Stream
+from app.schema.declare.edges import Edge
+from app.schema.declare.streams import Stream
 
 SDL = Path(__file__).resolve().parents[1] / "schema.graphql"
 

@@ -18,8 +18,8 @@ from app.auth.policy import EVERYTHING
 from app.execution.engine import ReferenceEngine, Request
 from app.execution.plan.encoded_result import EncodedResult
 from app.execution.plan.engine import PlanEngine
-from app.schema.edges import root
-from app.schema.scalars import SCALARS
+from app.schema.declare.edges import root
+from app.schema.declare.scalars import SCALARS
 
 
 @strawberry.enum

@@ -13,8 +13,8 @@ from app.execution.fresh_directive import within
 from app.execution.plan.eligibility import Survey
 from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema, print_schema
-from app.schema.freshness import contracts_of
-from app.schema.scalars import read_duration, write_duration
+from app.schema.declare.freshness import contracts_of
+from app.schema.declare.scalars import read_duration, write_duration
 from app.sources.freshness import Share, Volatility
 
 SCHEMA = build_schema()._schema

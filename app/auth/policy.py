@@ -1,6 +1,6 @@
 """The policy table: who may see which field, of which rows, and how much of its value.
 
-A *scope* is a named audience; the schema names scopes where it declares its types and fields (`app/schema/policy.py`).
+A *scope* is a named audience; the schema names scopes where it declares its types and fields (`app/schema/declare/policy.py`).
 Here is who belongs to which, and what follows from it for a caller. Whatever is not granted is refused.
 """
 

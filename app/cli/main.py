@@ -273,7 +273,7 @@ def policy_matrix(
 ) -> None:
     """Print who sees which field: roles by fields, with rows and masks."""
     from app.schema import build_schema, policy_of
-    from app.schema.matrix import as_json, as_markdown, as_text
+    from app.schema.declare.policy_matrix import as_json, as_markdown, as_text
 
     table = policy_of(build_schema())
     if check:
@@ -295,8 +295,8 @@ def policy_why(
 ) -> None:
     """Tell what a role gets of a field, and which declarations say so."""
     from app.schema import build_schema
-    from app.schema.matrix import why
-    from app.schema.policy import declared_in, table_of
+    from app.schema.declare.policy import declared_in, table_of
+    from app.schema.declare.policy_matrix import why
 
     declared = declared_in(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
     print(why(field, _roles(role), table_of(declared), declared))

@@ -9,7 +9,7 @@ from app.auth.policy import PolicyTable, Rows
 from app.auth.principal import Role
 from app.execution.plan.engine import Plan
 from app.execution.plan.tree import PlanField, Selection
-from app.schema.freshness import Contracts
+from app.schema.declare.freshness import Contracts
 from app.sources.freshness import Contract, Share
 
 

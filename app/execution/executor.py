@@ -30,7 +30,7 @@ from graphql.pyutils.is_awaitable import is_awaitable
 
 from app.execution.later import All, Later
 from app.execution.plan.compile import DEFINITION
-from app.schema.guards import closed, is_guarded
+from app.schema.declare.guards import closed, is_guarded
 
 Write = Callable[[Any], Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 from graphql import DirectiveNode, GraphQLError, StringValueNode, ValueNode, VariableNode
 
 from app.execution.engine import Operation
-from app.schema.freshness import FRESH
-from app.schema.scalars import read_duration
+from app.schema.declare.freshness import FRESH
+from app.schema.declare.scalars import read_duration
 
 
 def within(operation: Operation) -> float | None:

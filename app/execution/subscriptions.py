@@ -24,7 +24,7 @@ from app.execution.document.cache import coded
 from app.execution.engine import Operation, RequestRefused
 from app.execution.plan.collect import Collector
 from app.execution.plan.compile import DEFINITION
-from app.schema.guards import ASKED, asks_by
+from app.schema.declare.guards import ASKED, asks_by
 
 RESUME = "after"
 """The argument of a stream that says where it is resumed."""

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from app.audit.records import Entry, Kept, Wanted
 from app.errors import InvalidCursor, NotSupported
-from app.resolvers.context import Context
-from app.resolvers.paging import Connection, ListScope
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.common import Record, Slice
 
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 import msgspec
 
 from app.resolvers.atp import NOTHING, Projection, available
-from app.resolvers.batching import failure
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.key_loader import failure
 from app.sources.common import Freshness, Record
 from app.sources.freshness import lacking
 from app.sources.items import Item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.sources.billing import Invoice, Return
 from app.sources.orders import Order
 

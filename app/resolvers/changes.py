@@ -13,8 +13,8 @@ from app.auth.principal import Principal
 from app.errors import Forbidden, InvalidInput, InvalidPageSize, NotSupported
 from app.events.log import Recorded, Update, Updates
 from app.resolvers import nodes
-from app.resolvers.context import Context
-from app.resolvers.paging import LARGEST_PAGE
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.paging import LARGEST_PAGE
 from app.sources.identity import key_of, parse_node_id
 
 SCAN = 500

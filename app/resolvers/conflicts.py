@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app import telemetry
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.resolvers.orders import Told, statuses, statuses_differ, told_elsewhere
 from app.sources.common import Record
 from app.sources.orders import Order

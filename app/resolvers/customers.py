@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from app.auth.principal import Principal
 from app.errors import InvalidInput
-from app.resolvers.context import Context
-from app.resolvers.keys import CustomerKey, checked, customer_number
-from app.resolvers.paging import Connection, ListScope
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.keys import CustomerKey, checked, customer_number
+from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.customers import CreditStatus, Customer, CustomerLocation, CustomerQuery
 from app.sources.orders import Order, OrderQuery, OrderSort, OrderStatus
 from app.sources.warehouses import Warehouse

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import InvalidInput
-from app.resolvers.context import Context
-from app.resolvers.keys import CustomerKey, ItemKey, checked, customer_number, sku_of
-from app.resolvers.paging import Connection, ListScope
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.keys import CustomerKey, ItemKey, checked, customer_number, sku_of
+from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.items import (
     Attribute,
     CustomerItemKey,

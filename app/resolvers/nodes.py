@@ -8,8 +8,8 @@ from typing import Any
 
 from app.errors import Forbidden, InvalidID, InvalidInput
 from app.resolvers import customers, items, orders, shipments
-from app.resolvers.context import Context
-from app.resolvers.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey
 from app.sources.identity import key_of, parse_node_id
 
 LARGEST_ID_LIST = 100

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from app import telemetry
-from app.resolvers.batching import failure, side_by_side
-from app.resolvers.context import Context
-from app.resolvers.keys import OrderKey, checked, customer_number
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.key_loader import failure, side_by_side
+from app.resolvers.loading.keys import OrderKey, checked, customer_number
 from app.sources.common import Record, Ref
 from app.sources.customers import Customer
 from app.sources.freshness import lacking

@@ -7,9 +7,9 @@ from datetime import date
 from decimal import Decimal
 
 from app.errors import InvalidInput
-from app.resolvers import keys
-from app.resolvers.context import Context
-from app.resolvers.keys import CustomerKey, customer_number
+from app.resolvers.loading import keys
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.keys import CustomerKey, customer_number
 from app.sources.customers import Customer
 from app.sources.items import Item, Uom
 from app.sources.orders import OrderLine

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from app.errors import InvalidInput, SourceError, TradegraphError
 from app.resolvers import availability
-from app.resolvers.context import Context
-from app.resolvers.keys import CustomerKey, ItemKey, customer_number, each_sku
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, each_sku
 from app.resolvers.prices import request, uom_of, wrong_unit
 from app.sources.common import Record
 from app.sources.customers import Customer

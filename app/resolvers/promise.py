@@ -7,9 +7,10 @@ from datetime import date
 from decimal import Decimal
 
 from app.errors import InvalidInput
-from app.resolvers import atp, availability, keys
-from app.resolvers.context import Context
-from app.resolvers.keys import ItemKey, sku_of
+from app.resolvers import atp, availability
+from app.resolvers.loading import keys
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.keys import ItemKey, sku_of
 from app.resolvers.prices import uom_of, wrong_unit
 from app.sources.common import Freshness, Record
 from app.sources.items import Item, Uom

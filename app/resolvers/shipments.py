@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from app.errors import InvalidPageSize
-from app.resolvers.batching import side_by_side
-from app.resolvers.context import Context
-from app.resolvers.keys import ShipmentKey, checked
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.key_loader import side_by_side
+from app.resolvers.loading.keys import ShipmentKey, checked
 from app.sources.identity import source_key_of
 from app.sources.orders import Order
 from app.sources.shipments import Eta, Shipment, ShipmentStatus, TrackingEvent

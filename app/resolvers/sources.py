@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.http.resilience.state import SourceState, overview
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 
 
 async def sources(ctx: Context) -> Sequence[SourceState]:

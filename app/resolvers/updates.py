@@ -17,8 +17,8 @@ from app.events.fanout import Entry, Feed, Gap, Interest, mark
 from app.resolvers import items as item_roots
 from app.resolvers import orders as order_roots
 from app.resolvers import shipments as shipment_roots
-from app.resolvers.context import Context
-from app.resolvers.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey, customer_number
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey, customer_number
 from app.sources.changes import ChangeKind
 from app.sources.identity import key_of, node_id
 from app.sources.items import Item as ItemRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.sources.warehouses import Warehouse
 
 

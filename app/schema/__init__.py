@@ -19,7 +19,7 @@ def build_schema() -> strawberry.Schema:
 
 def policy_of(schema: strawberry.Schema) -> PolicyTable:
     """Who may see what of it."""
-    from app.schema.policy import declared_in, table_of
+    from app.schema.declare.policy import declared_in, table_of
 
     return table_of(declared_in(schema._schema))  # noqa: SLF001 - no other way to graphql-core's
 

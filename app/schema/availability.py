@@ -13,8 +13,8 @@ from app.resolvers import availability, promise
 from app.resolvers import items as item_edges
 from app.resolvers import warehouses as warehouse_edges
 from app.schema.base import Freshness, bound_to, field
-from app.schema.edges import edge
-from app.schema.enums import enum
+from app.schema.declare.edges import edge
+from app.schema.declare.enums import enum
 from app.schema.warehouses import Warehouse
 from app.sources import stock as stock_records
 from app.sources.freshness import STOCK

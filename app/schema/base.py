@@ -11,10 +11,10 @@ import strawberry
 
 from app.auth.policy import Mask, Rows, Scope
 from app.resolvers import freshness as freshness_edges
-from app.resolvers import keys, paging
-from app.schema.edges import Argument, edge
-from app.schema.freshness import volatility as volatility_of
-from app.schema.policy import declaration
+from app.resolvers.loading import keys, paging
+from app.schema.declare.edges import Argument, edge
+from app.schema.declare.freshness import volatility as volatility_of
+from app.schema.declare.policy import declaration
 from app.sources import common
 from app.sources.freshness import Contract
 

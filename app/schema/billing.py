@@ -9,7 +9,7 @@ import strawberry
 
 from app.auth.policy import Rows, Scope
 from app.schema.base import Freshness, Money, Ref, bound_to, field
-from app.schema.enums import enum
+from app.schema.declare.enums import enum
 from app.sources import billing as records
 from app.sources.billing import InvoiceKind, InvoiceStatus
 from app.sources.freshness import INVOICE, RETURN

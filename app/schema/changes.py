@@ -10,9 +10,9 @@ from app.auth.policy import Rows, Scope
 from app.resolvers import changes as change_edges
 from app.resolvers.changes import ChangedKind, ChangeOutcome
 from app.schema.base import Node, bound_to, field
-from app.schema.edges import edge
-from app.schema.enums import enum
-from app.schema.scalars import Cursor
+from app.schema.declare.edges import edge
+from app.schema.declare.enums import enum
+from app.schema.declare.scalars import Cursor
 from app.sources.freshness import CALLER
 
 enum(

@@ -12,8 +12,8 @@ from app.auth import principal
 from app.auth.policy import Mask, Rows, Scope
 from app.auth.principal import Role
 from app.resolvers import customers as customer_edges
-from app.resolvers import keys
 from app.resolvers.customers import CustomerFilter as PlainFilter
+from app.resolvers.loading import keys
 from app.schema.base import (
     AFTER,
     FIRST,
@@ -29,8 +29,8 @@ from app.schema.base import (
     open_to,
     reads_as,
 )
-from app.schema.edges import Argument, edge
-from app.schema.enums import enum
+from app.schema.declare.edges import Argument, edge
+from app.schema.declare.enums import enum
 from app.sources import customers as records
 from app.sources.customers import CreditState, CustomerStatus, LocationKind
 from app.sources.freshness import CALLER, CREDIT, CUSTOMER

@@ -12,13 +12,13 @@ from app.auth.policy import Rows, Scope
 from app.resolvers import availability as availability_edges
 from app.resolvers import customers as customer_edges
 from app.resolvers import items as item_edges
-from app.resolvers import keys
 from app.resolvers import prices as price_edges
 from app.resolvers.items import ItemFilter as PlainFilter
+from app.resolvers.loading import keys
 from app.schema.base import Dimensions, Freshness, Money, Node, Ref, bound_to, field, reads_as
 from app.schema.customers import CustomerKey
-from app.schema.edges import Argument, edge
-from app.schema.enums import enum
+from app.schema.declare.edges import Argument, edge
+from app.schema.declare.enums import enum
 from app.sources import items as records
 from app.sources.freshness import CONTENT, COST, ITEM, PART_NUMBER, RELATION
 from app.sources.items import ItemStatus, RelationType

@@ -12,17 +12,17 @@ from app.resolvers import availability as availability_edges
 from app.resolvers import billing as billing_edges
 from app.resolvers import conflicts as conflict_edges
 from app.resolvers import items as item_edges
-from app.resolvers import keys
 from app.resolvers import orders as order_edges
 from app.resolvers import prices as price_edges
 from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
+from app.resolvers.loading import keys
 from app.schema.availability import Availability
 from app.schema.base import Freshness, Money, Node, Party, Ref, RefInput, bound_to, field, reads_as
 from app.schema.billing import Invoice, Return
 from app.schema.customers import Customer, CustomerKey, PaymentTerms
-from app.schema.edges import Argument, edge
-from app.schema.enums import enum
+from app.schema.declare.edges import Argument, edge
+from app.schema.declare.enums import enum
 from app.schema.items import Item
 from app.schema.prices import ContractPrice
 from app.schema.shipments import Shipment

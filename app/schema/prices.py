@@ -13,8 +13,8 @@ from app.resolvers import pricing
 from app.resolvers.pricing import Line, Outcome
 from app.schema.availability import Availability
 from app.schema.base import Freshness, Money, bound_to, field, reads_as
-from app.schema.edges import edge
-from app.schema.enums import enum
+from app.schema.declare.edges import edge
+from app.schema.declare.enums import enum
 from app.schema.items import Item, ItemKey, ItemRelation
 from app.sources import prices as records
 from app.sources.freshness import PRICE

@@ -28,17 +28,17 @@ from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
 from app.schema.changes import ChangesPage
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
-from app.schema.edges import Argument, root
-from app.schema.freshness import contracts_of, fresh
-from app.schema.guards import guard
+from app.schema.declare.edges import Argument, root
+from app.schema.declare.freshness import contracts_of, fresh
+from app.schema.declare.guards import guard
+from app.schema.declare.policy import check, declared_in, open_pages, table_of
+from app.schema.declare.scalars import SCALARS, Cursor
+from app.schema.declare.streams import stream
 from app.schema.items import Item, ItemFilter, ItemKey
 from app.schema.orders import Order, OrderKey
-from app.schema.policy import check, declared_in, open_pages, table_of
 from app.schema.prices import LineInput, PricedLine
-from app.schema.scalars import SCALARS, Cursor
 from app.schema.shipments import Shipment, ShipmentKey
 from app.schema.sources import Source
-from app.schema.streams import stream
 from app.schema.updates import (
     AvailabilityChanged,
     OrderStreamEvent,

@@ -9,14 +9,14 @@ from typing import Annotated
 import strawberry
 
 from app.auth.policy import Mask, Rows, Scope
-from app.resolvers import keys
 from app.resolvers import orders as order_edges
 from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
+from app.resolvers.loading import keys
 from app.schema.base import Dimensions, Freshness, Node, Ref, RefInput, bound_to, field, reads_as
 from app.schema.customers import Customer
-from app.schema.edges import Argument, edge
-from app.schema.enums import enum
+from app.schema.declare.edges import Argument, edge
+from app.schema.declare.enums import enum
 from app.schema.warehouses import Warehouse
 from app.sources import shipments as records
 from app.sources.freshness import EVENT, SHIPMENT

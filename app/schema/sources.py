@@ -11,7 +11,7 @@ from app.http.resilience import state as records
 from app.http.resilience.breaker import State
 from app.http.resilience.state import Health
 from app.schema.base import bound_to, field
-from app.schema.enums import enum
+from app.schema.declare.enums import enum
 from app.sources.freshness import CALLER
 
 enum(

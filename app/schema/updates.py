@@ -9,10 +9,10 @@ import strawberry
 from app.auth.policy import Rows, Scope
 from app.resolvers import updates
 from app.schema.base import bound_to, field
-from app.schema.edges import edge
+from app.schema.declare.edges import edge
+from app.schema.declare.scalars import Cursor
 from app.schema.items import Item
 from app.schema.orders import Order
-from app.schema.scalars import Cursor
 from app.schema.shipments import Shipment
 from app.sources.freshness import ORDER, SHIPMENT, STOCK
 

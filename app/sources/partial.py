@@ -56,7 +56,7 @@ SPARE: dict[type, frozenset[str]] = {
 
 
 class NotRead(Exception):
-    """An attribute is used that `needs` did not name: `app/resolvers/reads.py` has to say what uses it."""
+    """An attribute is used that `needs` did not name: `app/resolvers/loading/field_dependencies.py` has to say what uses it."""
 
 
 class LeftOut:
@@ -68,4 +68,4 @@ class LeftOut:
     def __get__(self, row: object, owner: type | None = None) -> Any:
         if row is None:
             return self
-        raise NotRead(f"{self._what} was left out: see app/resolvers/reads.py")
+        raise NotRead(f"{self._what} was left out: see app/resolvers/loading/field_dependencies.py")

@@ -31,7 +31,7 @@ from app.errors import (
 )
 from app.events.log import Loss, Recorded, Update
 from app.events.log import Page as EventPage
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.sources import Sources
 from app.sources.billing import Invoice, Return

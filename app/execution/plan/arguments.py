@@ -11,7 +11,7 @@ from graphql.execution.values import VariableValues, coerce_argument, get_argume
 from app.errors import Forbidden, TradegraphError
 from app.execution.plan.eligibility import uses_variables
 from app.execution.plan.tree import PlanField
-from app.schema.guards import ASKED, asks_by
+from app.schema.declare.guards import ASKED, asks_by
 
 Reader = Callable[[VariableValues], dict[str, Any]]
 """Reads the arguments of one field; raises GraphQLError or TradegraphError for what cannot be read."""

@@ -27,7 +27,7 @@ from app.auth.policy import MASKS, Rights
 from app.errors import DocumentTooLarge
 from app.execution.plan.collect import Collector
 from app.execution.plan.tree import Level, PlanField, Selection, Tree
-from app.schema.guards import reached
+from app.schema.declare.guards import reached
 
 DEFINITION = "strawberry-definition"
 LARGEST_PLAN = 10_000

@@ -18,7 +18,7 @@ from graphql import (
 )
 
 from app.execution.engine import Operation
-from app.schema.freshness import FRESH
+from app.schema.declare.freshness import FRESH
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 SWITCHES = frozenset({"skip", "include"})

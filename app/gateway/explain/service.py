@@ -21,9 +21,9 @@ from app.gateway.admission.caller_limits import RuleBook
 from app.gateway.admission.cost import MOST_KEPT, Cost, predicted, shape
 from app.gateway.explain.explain import Explanation, explain
 from app.gateway.explain.simulation import Assumptions, Log, ModelledLedger, ModelledUpdates, model_of
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
-from app.schema.freshness import contracts_of
+from app.schema.declare.freshness import contracts_of
 from app.settings import Settings
 from app.sources import Sources, connect_all
 from app.sources.cache.store import ages_here, reads_here

@@ -31,7 +31,7 @@ from strawberry.types.lazy_type import LazyType
 from app.auth.policy import AUDIENCES, PURPOSES, Key, Mask, PolicyTable, Rows, Rule, Scope
 from app.auth.principal import Role
 from app.errors import ConfigurationError
-from app.schema.enums import enum
+from app.schema.declare.enums import enum
 
 DEFINITION = "strawberry-definition"
 

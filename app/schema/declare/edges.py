@@ -24,9 +24,9 @@ from strawberry.utils.str_converters import to_camel_case
 
 from app.auth.policy import Rows, Scope
 from app.errors import TradegraphError
-from app.resolvers.context import Context
-from app.schema.freshness import volatility as volatility_of
-from app.schema.policy import declaration
+from app.resolvers.loading.context import Context
+from app.schema.declare.freshness import volatility as volatility_of
+from app.schema.declare.policy import declaration
 from app.sources.freshness import Contract
 from app.telemetry import as_answer
 

@@ -23,7 +23,7 @@ from graphql import (
 
 from app.auth.policy import MASKS, PolicyTable, Rights, Rule
 from app.errors import Forbidden
-from app.schema.policy import object_types
+from app.schema.declare.policy import object_types
 
 GUARDED = "guarded"
 ASKED = "Your role may not ask by this."

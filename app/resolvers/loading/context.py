@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.auth.policy import Rights
 from app.auth.principal import Principal
-from app.resolvers.loaders import Loaders
-from app.resolvers.reads import needs_of
+from app.resolvers.loading.field_dependencies import needs_of
+from app.resolvers.loading.loaders import Loaders
 from app.sources.partial import needs
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from app.errors import InvalidInput
-from app.resolvers.context import Context
+from app.resolvers.loading.context import Context
 from app.sources.identity import key_of
 from app.sources.items import CustomerPartKey
 

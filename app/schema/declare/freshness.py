@@ -19,8 +19,8 @@ from strawberry.directive import DirectiveLocation
 from strawberry.schema_directive import Location
 
 from app.errors import ConfigurationError
-from app.schema.enums import enum
-from app.schema.policy import DEFINITION, Requires, object_types
+from app.schema.declare.enums import enum
+from app.schema.declare.policy import DEFINITION, Requires, object_types
 from app.sources.freshness import Contract, Share, Volatility
 
 FRESH = "fresh"

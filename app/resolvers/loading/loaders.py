@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from app.auth.principal import Principal
-from app.resolvers.batching import Fetch, KeyLoader
+from app.resolvers.loading.key_loader import Fetch, KeyLoader
 from app.sources.billing import Invoice, Return
 from app.sources.common import Slice
 from app.sources.customers import CreditStatus, Customer, CustomerPart

@@ -8,7 +8,7 @@ from typing import Any
 from app.auth.policy import Key, PolicyTable, Rule, Scope, counting
 from app.auth.principal import Role
 from app.errors import ConfigurationError
-from app.schema.policy import Declarations, admitted
+from app.schema.declare.policy import Declarations, admitted
 
 NOTHING = "-"
 HEAD = """\

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from app.auth.policy import Rows, Scope
-from app.resolvers.context import Context
-from app.schema.edges import Argument, Edge
-from app.schema.policy import declaration
+from app.resolvers.loading.context import Context
+from app.schema.declare.edges import Argument, Edge
+from app.schema.declare.policy import declaration
 
 Events = Callable[..., AsyncGenerator[Any, None]]
 

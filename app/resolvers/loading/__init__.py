@@ -1,0 +1,1 @@
+"""Loaders, keys, paging and the context that resolvers run in."""

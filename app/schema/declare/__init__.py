@@ -1,0 +1,1 @@
+"""How the schema is declared: edges, streams, policy, guards, freshness, scalars, enums."""
