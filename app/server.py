@@ -48,9 +48,9 @@ from app.protocol.serving import make_server
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings
-from app.sources import connect_all
-from app.sources.common import utc_now
 from app.sources.stores import connect_documents, connect_events, connect_keys
+from app.sources.values import utc_now
+from app.sources.wiring import connect_all
 from app.storage.redis import connect
 from app.telemetry import SpanExport, metrics_text, watch_loop
 from app.web.console.budgets import WatchedBudgets

@@ -21,7 +21,7 @@ from app.auth.principal import Role  # noqa: E402 - the root has to be on the pa
 from app.cli.demo import MOVING  # noqa: E402
 from app.sandbox import Sandbox, start_sandbox  # noqa: E402
 from app.settings import CacheSettings, EventSettings  # noqa: E402
-from app.sources.common import utc_now  # noqa: E402
+from app.sources.values import utc_now  # noqa: E402
 from tests.browser import Page, browsing  # noqa: E402
 from tests.consumers import VARIABLES  # noqa: E402
 from tests.gateway import TODAY, Graph, document, gateway, signed  # noqa: E402

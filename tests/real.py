@@ -15,8 +15,8 @@ from app.cli.demo import REAL_DOMAINS, REAL_SOURCES
 from app.events.log import EventLog
 from app.server import create_app
 from app.settings import CacheSettings, EventSettings, Settings, WebhookSettings
-from app.sources.common import utc_now
 from app.sources.stores import connect_events
+from app.sources.values import utc_now
 from tests.gateway import AUTH
 from tests.serving import serving
 

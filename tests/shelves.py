@@ -10,12 +10,12 @@ from typing import Any
 
 from app.auth.principal import Principal, Role
 from app.errors import SourceUnavailable
-from app.sources.cache.flights import Flights
-from app.sources.cache.memory import Memory
-from app.sources.cache.ports import ITEMS
-from app.sources.cache.shelf import Kind, Others, Shelf
-from app.sources.common import Freshness
 from app.sources.items import Item
+from app.sources.pipeline.cache.cached_ports import ITEMS
+from app.sources.pipeline.cache.memory import Memory
+from app.sources.pipeline.cache.read_through import Kind, Others, Shelf
+from app.sources.pipeline.cache.single_flight import Flights
+from app.sources.values import Freshness
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from app.events.log import EventLog, Update
 from app.settings import Settings
 from app.sources.changes import ChangeKind
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from app.sources.stores import connect_events
 from tests.events import THEN
 from tests.gateway import Graph

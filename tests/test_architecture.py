@@ -59,7 +59,7 @@ def foreign(vendor: str, source: str) -> list[str]:
     """What an adapter's text imports of the app and must not."""
     package = f"app.sources.{vendor}"
     ports = {f"app.sources.{path.stem}" for path in (APP / "sources").glob("*.py")} - {"app.sources.__init__"}
-    allowed = ports - {"app.sources.routing", "app.sources.scoped"} | VENDOR_MAY | {package}
+    allowed = ports - {"app.sources.pipeline.routing", "app.sources.pipeline.row_scope"} | VENDOR_MAY | {package}
     return [
         module
         for module in imports(source)
@@ -114,7 +114,7 @@ def test_vendor_knows_its_ports_and_itself_only(vendor: Path):
 
 
 def test_vendor_guard_sees_a_foreign_import():
-    source = "from app.sources.tryton.client import Client\nfrom app.sources.common import Money\nimport app.resolvers"
+    source = "from app.sources.tryton.client import Client\nfrom app.sources.values import Money\nimport app.resolvers"
     assert foreign("karrio", source) == ["app.sources.tryton.client.Client", "app.resolvers"]
 
 

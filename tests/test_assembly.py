@@ -13,7 +13,7 @@ from app.errors import ConfigurationError
 from app.sandbox import Sandbox
 from app.server import create_app
 from app.settings import Domain, DomainSettings, Route, Settings, SourceSettings, StockDomain
-from app.sources import connect_all
+from app.sources.wiring import connect_all
 from tests.gateway import AUTH, CSR, NOON, SELLER, Graph
 from tests.serving import serving
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from tests.gateway import CSR, Graph
 
 KNOWN = 'intact: item(by: {sku: "SKU-0001"}) { sku }'

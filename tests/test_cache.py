@@ -16,7 +16,7 @@ from app.errors import ConfigurationError
 from app.gateway.documents.stores.records import id_of
 from app.sandbox import Sandbox
 from app.settings import CacheSettings, DocumentSettings
-from app.sources.cache.store import tightened
+from app.sources.pipeline.cache.cache import tightened
 from tests.consumers import VARIABLES
 from tests.gateway import BUYER, CSR, OTHER_BUYER, SELLER, Graph, document, gateway
 

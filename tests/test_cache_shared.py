@@ -19,13 +19,13 @@ from redis.asyncio import Redis
 from app.errors import SourceUnavailable
 from app.sandbox import Sandbox
 from app.settings import CacheSettings, RedisSettings
-from app.sources.cache import codec, shared
-from app.sources.cache.bus import Bus
-from app.sources.cache.entries import Entry
-from app.sources.cache.ports import ITEMS
-from app.sources.cache.shared import SharedShelves, SharedStore
-from app.sources.cache.shelf import Kind
 from app.sources.items import Item
+from app.sources.pipeline.cache import codec, shared_tier
+from app.sources.pipeline.cache.cached_ports import ITEMS
+from app.sources.pipeline.cache.entries import Entry
+from app.sources.pipeline.cache.invalidation_bus import Bus
+from app.sources.pipeline.cache.read_through import Kind
+from app.sources.pipeline.cache.shared_tier import SharedShelves, SharedStore
 from app.storage.redis import connect
 from tests.gateway import CSR, Graph, gateway
 from tests.shelves import Bench, Clock, bench

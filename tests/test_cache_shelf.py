@@ -12,13 +12,13 @@ import pytest
 
 from app.auth.principal import Principal, Role
 from app.errors import DeadlineExceeded, SourceMalformed, SourceUnavailable
-from app.sources.cache.memory import ALONE
-from app.sources.cache.ports import CUSTOMERS, ITEMS, LEVELS
-from app.sources.cache.shelf import ABSENT_FOR
-from app.sources.common import Freshness
-from app.sources.freshness import Reading, Share, reading
+from app.sources.field_mask import needs
+from app.sources.freshness_contracts import Reading, Share, reading
 from app.sources.items import Item
-from app.sources.partial import needs
+from app.sources.pipeline.cache.cached_ports import CUSTOMERS, ITEMS, LEVELS
+from app.sources.pipeline.cache.memory import ALONE
+from app.sources.pipeline.cache.read_through import ABSENT_FOR
+from app.sources.values import Freshness
 from app.telemetry import begin
 from tests.shelves import NOON, bench, buyer
 

@@ -16,7 +16,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel
 
 from app import settings
-from app.sources import connect_all
+from app.sources.wiring import connect_all
 from app.telemetry import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent

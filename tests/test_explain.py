@@ -14,7 +14,7 @@ from app.gateway.explain.service import Explainer
 from app.gateway.explain.simulation import Assumptions
 from app.schema import build_schema, policy_of
 from app.settings import Settings
-from app.sources import connect_all
+from app.sources.wiring import connect_all
 from tests.consumers import CUSTOMER, VARIABLES
 from tests.gateway import Graph, document, signed
 

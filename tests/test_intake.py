@@ -18,7 +18,7 @@ from app.sandbox import Sandbox, start_sandbox
 from app.sandbox.reads import change_cursor
 from app.settings import CacheSettings, EventSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from app.sources.stores import connect_events
 from tests.gateway import CSR, TODAY
 from tests.intake import Dock, count, dock, event, keys

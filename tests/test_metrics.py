@@ -17,12 +17,12 @@ from websockets.typing import Subprotocol
 
 from app.auth.principal import Principal
 from app.gateway.websocket import PROTOCOL
-from app.sources.aged import AgedPrices, AgedShipments, AgedStock
-from app.sources.common import Freshness, Money
-from app.sources.partial import needs
+from app.sources.field_mask import needs
+from app.sources.pipeline.age_metrics import AgedPrices, AgedShipments, AgedStock
 from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment, ShipmentStatus, TrackingEvent
 from app.sources.stock import StockLevel
+from app.sources.values import Freshness, Money
 from app.telemetry import metrics, watch_loop
 from app.telemetry.kpis import Ages
 from tests.gateway import CSR, SELLER, Graph

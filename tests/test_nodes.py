@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from tests.gateway import Graph
 
 KINDS = {

@@ -12,8 +12,8 @@ import pytest
 from app.auth.principal import Role
 from app.gateway.documents.stores.records import id_of
 from app.settings import EndpointSettings, Settings
-from app.sources.common import utc_now
 from app.sources.stores import connect_documents, connect_endpoints
+from app.sources.values import utc_now
 from tests.browser import browsing
 from tests.endpoints import endpoint, put
 from tests.gateway import Graph, signed

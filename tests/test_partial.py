@@ -22,8 +22,8 @@ from app.resolvers.loading.field_dependencies import READS, TYPES
 from app.sandbox import Sandbox
 from app.schema import build_schema
 from app.settings import Domain, Settings
-from app.sources import Sources, connect_all
-from app.sources.partial import SPARE, needs
+from app.sources.field_mask import SPARE, needs
+from app.sources.wiring import Sources, connect_all
 from tests.gateway import DOCUMENTS, NOON
 from tests.test_records_behind_types import bound, record_of
 

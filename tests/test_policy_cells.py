@@ -21,8 +21,8 @@ from app.gateway.explain.simulation import Assumptions
 from app.sandbox import Sandbox
 from app.schema import build_schema, policy_of
 from app.settings import Settings
-from app.sources import connect_all
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
+from app.sources.wiring import connect_all
 from tests.consumers import VARIABLES
 from tests.gateway import Graph, document, gateway, signed
 from tests.policy_table import CELLS, INPUTS, MASKED, ROLES

@@ -25,7 +25,7 @@ from app.schema.base import bound_to, field
 from app.schema.declare.policy import Declarations, Declared, check, declaration, declared_in, table_of
 from app.schema.declare.policy_matrix import as_json, as_markdown, why
 from app.settings import Settings
-from app.sources import Sources, connect_all
+from app.sources.wiring import Sources, connect_all
 from tests.gateway import NOON
 from tests.policy_table import CELLS, INPUTS
 from tests.policy_walk import ACCOUNTS, Found, Probe, Walk, cells_of, judge

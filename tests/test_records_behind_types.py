@@ -21,7 +21,7 @@ from graphql import (
 )
 
 from app.schema import build_schema
-from app.sources.common import Slice
+from app.sources.values import Slice
 
 SCHEMA = build_schema()._schema
 DEFINITION = "strawberry-definition"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from app.auth.principal import Role
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from tests.gateway import BUYER, CSR, OTHER_BUYER, REP, Graph, signed
 
 FOREIGN = "SO-119860"

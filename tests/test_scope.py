@@ -11,12 +11,12 @@ import pytest
 
 from app.auth.principal import Principal, Role
 from app.errors import InvalidCursor, NotSupported, SourceUnavailable
-from app.sources.common import Freshness, Money, Page, Slice
 from app.sources.customers import Customer, CustomerPart, CustomerQuery
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderStatus, Totals
-from app.sources.routing import RoutedBalances, RoutedCustomers, RoutedOrders, Routes
-from app.sources.scoped import ScopedCustomers, ScopedOrders, Unserved
+from app.sources.pipeline.routing import RoutedBalances, RoutedCustomers, RoutedOrders, Routes
+from app.sources.pipeline.row_scope import ScopedCustomers, ScopedOrders, Unserved
 from app.sources.stock import Balance
+from app.sources.values import Freshness, Money, Page, Slice
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BUYER = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-1"}))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from app.telemetry import metrics
 from tests.gateway import Graph
 

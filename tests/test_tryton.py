@@ -12,7 +12,6 @@ import pytest
 from app.auth.principal import SYSTEM
 from app.errors import ConfigurationError, InvalidCursor
 from app.settings import SourceSettings
-from app.sources.common import Page
 from app.sources.customers import CreditState, CustomerPart, CustomerQuery, PriceAgreement
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.orders import CustomerPoKey, OrderQuery, OrderSort, OrderStatus
@@ -20,6 +19,7 @@ from app.sources.shipments import ShipmentStatus
 from app.sources.tryton import connect
 from app.sources.tryton.units import Units, UomRow, times
 from app.sources.tryton.wire import quantity
+from app.sources.values import Page
 from tests.contract.case import Environment, counted_calls
 from tests.contract.tryton_case import asked, open_tryton, usd
 

@@ -14,12 +14,12 @@ from starlette.responses import Response
 from app.auth.principal import SYSTEM
 from app.errors import SourceMalformed, SourceUnavailable
 from app.sources.changes import ChangeKind
-from app.sources.common import Page
 from app.sources.customers import CreditState, CustomerPart, CustomerQuery, PriceAgreement
 from app.sources.items import ItemStatus
 from app.sources.orders import HoldKind, OrderQuery, OrderStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.stock import Supply, SupplyKind
+from app.sources.values import Page
 from tests.contract.tryton_case import asked, usd
 from tests.upstreams.tryton import NOW, Read, connected, exact, on, tryton_upstream
 

@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, Response
 
 from app.auth.principal import SYSTEM
 from app.errors import SourceMalformed, SourceRejected, SourceUnavailable
-from app.sources.common import Page
 from app.sources.items import ItemQuery
+from app.sources.values import Page
 from tests.upstreams.tryton import connected, tryton_upstream
 
 COUNTED = ItemQuery(page=Page(first=1, count=True))

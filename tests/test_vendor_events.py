@@ -18,15 +18,15 @@ from app.errors import ConfigurationError, InvalidCursor, WebhookExpired, Webhoo
 from app.events.log import EventLog
 from app.server import create_app
 from app.settings import Domain, DomainSettings, EventSettings, Settings, SourceSettings, WebhookSettings
-from app.sources import connect
 from app.sources.changes import ChangeKind
-from app.sources.common import utc_now
 from app.sources.karrio.changes import PAGE
 from app.sources.karrio.shipment_records import standing
 from app.sources.shipments import ShipmentStatus, TrackingEvent
 from app.sources.stores import connect_events
+from app.sources.values import utc_now
 from app.sources.vendure.webhooks import VendureWebhooks
 from app.sources.webhooks import Webhooks
+from app.sources.wiring import connect
 from tests.gateway import AUTH
 from tests.intake import Dock
 from tests.serving import serving

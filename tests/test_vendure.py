@@ -16,9 +16,9 @@ from app.errors import (
 )
 from app.settings import SourceSettings
 from app.sources.changes import ChangeKind
-from app.sources.common import Money, Page
 from app.sources.orders import CustomerPoKey, OrderQuery, OrderSort, OrderStatus
 from app.sources.shipments import ShipmentStatus
+from app.sources.values import Money, Page
 from app.sources.vendure import connect
 from app.sources.vendure.client import VendureClient
 from app.sources.vendure.options import VendureOptions

@@ -11,9 +11,9 @@ from starlette.requests import Request
 
 from app import telemetry
 from app.auth.principal import SYSTEM
-from app.sources.common import Money, Page
 from app.sources.orders import OrderQuery, OrderStatus
 from app.sources.shipments import ShipmentStatus
+from app.sources.values import Money, Page
 from app.sources.vendure.items import plain_text
 from tests.contract.vendure_case import connect_to
 from tests.upstreams.vendure import NO_ORDERS, Sessions, vendure_upstream

@@ -15,7 +15,7 @@ from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema, print_schema
 from app.schema.declare.freshness import contracts_of
 from app.schema.declare.scalars import read_duration, write_duration
-from app.sources.freshness import Share, Volatility
+from app.sources.freshness_contracts import Share, Volatility
 
 SCHEMA = build_schema()._schema
 

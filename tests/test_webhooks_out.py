@@ -19,8 +19,8 @@ from app.http.standard_webhooks import fits, secret_bytes
 from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.common import utc_now
 from app.sources.stores import connect_documents, connect_endpoints, connect_events
+from app.sources.values import utc_now
 from app.webhooks.outbound.subscriptions import Endpoint, EndpointState, EndpointStore
 from tests.endpoints import SECRET, delivery, endpoint, put
 from tests.events import THEN

@@ -92,7 +92,7 @@ PURPOSES: Mapping[Scope, str] = {
 
 
 class Rows(StrEnum):
-    """Which rows of a type exist for a caller; `app/sources/scoped.py` drops the others before anybody sees them."""
+    """Which rows of a type exist for a caller; `app/sources/pipeline/row_scope.py` drops the others before anybody sees them."""
 
     ALL = "ALL"
     ACCOUNTS = "ACCOUNTS"

@@ -194,7 +194,7 @@ def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable
 def _on_shelf(config: Path | None, data_dir: Path | None, work: Callable[[Shelf], Awaitable[T]]) -> T:
     from app.gateway.documents.publishing.checks import Checker
     from app.gateway.documents.publishing.publisher import Refused, Shelf
-    from app.sources.common import utc_now
+    from app.sources.values import utc_now
 
     settings = settings_of(config, data_dir, demo=True)
 
@@ -232,7 +232,7 @@ def _client(name: str) -> str:
 
 
 def _day(text: str | None) -> date:
-    from app.sources.common import utc_now
+    from app.sources.values import utc_now
 
     try:
         return date.fromisoformat(text) if text else utc_now().date()

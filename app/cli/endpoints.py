@@ -51,7 +51,7 @@ def add(
     data_dir: DataDir = None,
 ) -> None:
     """Keep an endpoint, and print its secret, once. It is told what happens from now on, or after a cursor."""
-    from app.sources.common import utc_now
+    from app.sources.values import utc_now
     from app.webhooks.outbound.signing import new_secret
     from app.webhooks.outbound.subscriptions import Endpoint, Secret
 
@@ -134,7 +134,7 @@ def rotate(
     """Print a new secret, once. Both sign until the old one ends."""
     from msgspec.structs import replace
 
-    from app.sources.common import utc_now
+    from app.sources.values import utc_now
     from app.webhooks.outbound.signing import new_secret
     from app.webhooks.outbound.subscriptions import MOST_SECRETS, Secret
 
@@ -190,7 +190,7 @@ def replay(
     data_dir: DataDir = None,
 ) -> None:
     """Try deliveries again that were given up, with all the time that a new one has."""
-    from app.sources.common import utc_now
+    from app.sources.values import utc_now
 
     async def again(store: EndpointStore) -> int:
         await _known(store, id)
@@ -202,7 +202,7 @@ def replay(
 @endpoints.command("test")
 def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
     """Post a test message now, signed like any other, and print what became of it; fails if it was not taken."""
-    from app.sources.common import utc_now
+    from app.sources.values import utc_now
     from app.webhooks.outbound.sender import Poster
     from app.webhooks.outbound.signing import signed
 

@@ -323,7 +323,7 @@ def sources_ping(config: Config = None) -> None:
 
 async def _ping(settings: Settings) -> dict[str, tuple[TradegraphError | None, float]]:
     """What is wrong with each source, and how long it took to say so. The operator may see a backend's own words."""
-    from app.sources import connect_all
+    from app.sources.wiring import connect_all
 
     connected = connect_all(settings)
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.sources.changes import ChangeKind
-from app.sources.common import Record
+from app.sources.values import Record
 
 
 class Notice(Record):

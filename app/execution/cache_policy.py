@@ -10,7 +10,7 @@ from app.auth.principal import Role
 from app.execution.plan.engine import Plan
 from app.execution.plan.tree import PlanField, Selection
 from app.schema.declare.freshness import Contracts
-from app.sources.freshness import Contract, Share
+from app.sources.freshness_contracts import Contract, Share
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from app.sources.freshness import Reading, Seen
+from app.sources.freshness_contracts import Reading, Seen
 
 HEADER = "tradegraph-freshness"
 

@@ -40,8 +40,8 @@ from app.execution.plan.encoded_result import EncodedResult
 from app.gateway.callers import Caller, events_until_expiry
 from app.gateway.freshness_summary import HEADER, greatest_age, header, is_degraded, oldest_by_source, told
 from app.gateway.shared_execution import shared, sharing_key
-from app.sources.common import utc_now
-from app.sources.freshness import Reading, Seen, reading
+from app.sources.freshness_contracts import Reading, Seen, reading
+from app.sources.values import utc_now
 from app.telemetry import RequestScope, begin, current, limit_met, log, report
 
 STATUS = {

@@ -11,7 +11,7 @@ from app.audit.records import Entry, Kept, Wanted
 from app.errors import InvalidCursor, NotSupported
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.paging import Connection, ListScope
-from app.sources.common import Record, Slice
+from app.sources.values import Record, Slice
 
 
 @dataclass(frozen=True, slots=True)

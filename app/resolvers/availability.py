@@ -11,11 +11,11 @@ import msgspec
 from app.resolvers.atp import NOTHING, Projection, available
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import failure
-from app.sources.common import Freshness, Record
-from app.sources.freshness import lacking
+from app.sources.freshness_contracts import lacking
 from app.sources.items import Item
 from app.sources.orders import OrderLine
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition, Supply, SupplyKind
+from app.sources.values import Freshness, Record
 from app.sources.warehouses import WarehouseKind
 
 

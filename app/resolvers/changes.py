@@ -15,7 +15,7 @@ from app.events.log import Recorded, Update, Updates
 from app.resolvers import nodes
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.paging import LARGEST_PAGE
-from app.sources.identity import key_of, parse_node_id
+from app.sources.node_ids import key_of, parse_node_id
 
 SCAN = 500
 MOST_SCANNED = 10_000

@@ -9,8 +9,8 @@ from enum import StrEnum
 from app import telemetry
 from app.resolvers.loading.context import Context
 from app.resolvers.orders import Told, statuses, statuses_differ, told_elsewhere
-from app.sources.common import Record
 from app.sources.orders import Order
+from app.sources.values import Record
 
 
 class ConflictRule(StrEnum):

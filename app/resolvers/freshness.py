@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.resolvers.loading.context import Context
-from app.sources.common import Freshness
+from app.sources.values import Freshness
 
 
 async def age(rows: Sequence[Freshness], ctx: Context) -> list[int]:

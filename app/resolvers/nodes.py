@@ -10,7 +10,7 @@ from app.errors import Forbidden, InvalidID, InvalidInput
 from app.resolvers import customers, items, orders, shipments
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey
-from app.sources.identity import key_of, parse_node_id
+from app.sources.node_ids import key_of, parse_node_id
 
 LARGEST_ID_LIST = 100
 

@@ -9,12 +9,12 @@ from app import telemetry
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import failure, side_by_side
 from app.resolvers.loading.keys import OrderKey, checked, customer_number
-from app.sources.common import Record, Ref
 from app.sources.customers import Customer
-from app.sources.freshness import lacking
-from app.sources.identity import source_key_of
+from app.sources.freshness_contracts import lacking
+from app.sources.node_ids import source_key_of
 from app.sources.orders import CustomerPoKey, Order, OrderStatus
 from app.sources.shipments import Shipment, ShipmentStatus
+from app.sources.values import Record, Ref
 
 STAGE = {
     OrderStatus.PARTIALLY_SHIPPED: "left",

@@ -13,11 +13,11 @@ from app.resolvers import availability
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, each_sku
 from app.resolvers.prices import request, uom_of, wrong_unit
-from app.sources.common import Record
 from app.sources.customers import Customer
-from app.sources.freshness import lacking
+from app.sources.freshness_contracts import lacking
 from app.sources.items import Item, ItemRelation, ItemStatus, RelationType, Uom
 from app.sources.prices import ContractPrice, PriceRequest
+from app.sources.values import Record
 
 
 class Outcome(StrEnum):

@@ -12,8 +12,8 @@ from app.resolvers.loading import keys
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import ItemKey, sku_of
 from app.resolvers.prices import uom_of, wrong_unit
-from app.sources.common import Freshness, Record
 from app.sources.items import Item, Uom
+from app.sources.values import Freshness, Record
 
 PLACES = Decimal("0.000001")
 

@@ -10,7 +10,7 @@ from app.errors import InvalidPageSize
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import side_by_side
 from app.resolvers.loading.keys import ShipmentKey, checked
-from app.sources.identity import source_key_of
+from app.sources.node_ids import source_key_of
 from app.sources.orders import Order
 from app.sources.shipments import Eta, Shipment, ShipmentStatus, TrackingEvent
 

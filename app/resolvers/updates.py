@@ -20,8 +20,8 @@ from app.resolvers import shipments as shipment_roots
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey, customer_number
 from app.sources.changes import ChangeKind
-from app.sources.identity import key_of, node_id
 from app.sources.items import Item as ItemRecord
+from app.sources.node_ids import key_of, node_id
 from app.sources.orders import Order
 from app.sources.shipments import Shipment
 

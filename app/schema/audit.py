@@ -10,7 +10,7 @@ import strawberry
 from app.auth.policy import Scope
 from app.resolvers import audit as records
 from app.schema.base import bound_to, field, open_to, reads_as
-from app.sources.freshness import CALLER
+from app.sources.freshness_contracts import CALLER
 
 
 @bound_to(records.AuditRows, requires=Scope.AUDIT)

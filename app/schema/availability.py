@@ -17,7 +17,7 @@ from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
 from app.schema.warehouses import Warehouse
 from app.sources import stock as stock_records
-from app.sources.freshness import STOCK
+from app.sources.freshness_contracts import STOCK
 from app.sources.stock import SupplyKind
 
 Item = Annotated["Item", strawberry.lazy("app.schema.items")]

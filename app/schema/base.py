@@ -15,8 +15,8 @@ from app.resolvers.loading import keys, paging
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.freshness import volatility as volatility_of
 from app.schema.declare.policy import declaration
-from app.sources import common
-from app.sources.freshness import Contract
+from app.sources import values
+from app.sources.freshness_contracts import Contract
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -128,28 +128,28 @@ class Connection(Generic[T]):
     total_count: int | None = field("Rows in the whole list; null where the source cannot tell.")
 
 
-@bound_to(common.Money, requires=Scope.EVERYONE)
+@bound_to(values.Money, requires=Scope.EVERYONE)
 @strawberry.type(description="An exact amount of money.")
 class Money:
-    """See `common.Money`."""
+    """See `values.Money`."""
 
     amount: Decimal = field("The amount in units of the currency.")
     currency: str = field("ISO 4217 code.")
 
 
-@bound_to(common.Ref, requires=Scope.EVERYONE)
+@bound_to(values.Ref, requires=Scope.EVERYONE)
 @strawberry.type(description="The identity of a thing in one connected system.")
 class Ref:
-    """See `common.Ref`."""
+    """See `values.Ref`."""
 
     system: str = field("The system's name in the gateway's configuration.")
     id: str = field("The system's own id.")
 
 
-@bound_to(common.Address, requires=Scope.EVERYONE)
+@bound_to(values.Address, requires=Scope.EVERYONE)
 @strawberry.type(description="A postal address.")
 class Address:
-    """See `common.Address`."""
+    """See `values.Address`."""
 
     lines: list[str] = field("Street and further lines, in order.")
     city: str | None = field("City or town.")
@@ -158,19 +158,19 @@ class Address:
     country: str | None = field("ISO 3166-1 alpha-2 code where the source has one.")
 
 
-@bound_to(common.Party, requires=Scope.EVERYONE)
+@bound_to(values.Party, requires=Scope.EVERYONE)
 @strawberry.type(description="A name and address as printed on a document.")
 class Party:
-    """See `common.Party`."""
+    """See `values.Party`."""
 
     name: str = field("The name.")
     address: Address | None = field("The address.")
 
 
-@bound_to(common.Dimensions, requires=Scope.EVERYONE)
+@bound_to(values.Dimensions, requires=Scope.EVERYONE)
 @strawberry.type(description="Outer measures and weight.")
 class Dimensions:
-    """See `common.Dimensions`."""
+    """See `values.Dimensions`."""
 
     length: Decimal | None = field("Length in `lengthUnit`.")
     width: Decimal | None = field("Width in `lengthUnit`.")
@@ -180,10 +180,10 @@ class Dimensions:
     weight_unit: str | None = field("UN/ECE code of the weight's unit.")
 
 
-@bound_to(common.Freshness, requires=Scope.EVERYONE)
+@bound_to(values.Freshness, requires=Scope.EVERYONE)
 @strawberry.type(description="Where a datum comes from and how old it is.")
 class Freshness:
-    """See `common.Freshness`."""
+    """See `values.Freshness`."""
 
     source: str = field("The system it was read from.")
     as_of: datetime = field("When it was read from that system.")

@@ -12,7 +12,7 @@ from app.schema.base import Freshness, Money, Ref, bound_to, field
 from app.schema.declare.enums import enum
 from app.sources import billing as records
 from app.sources.billing import InvoiceKind, InvoiceStatus
-from app.sources.freshness import INVOICE, RETURN
+from app.sources.freshness_contracts import INVOICE, RETURN
 
 enum(
     InvoiceKind,

@@ -13,7 +13,7 @@ from app.schema.base import Node, bound_to, field
 from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
 from app.schema.declare.scalars import Cursor
-from app.sources.freshness import CALLER
+from app.sources.freshness_contracts import CALLER
 
 enum(
     ChangedKind,

@@ -33,7 +33,7 @@ from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
 from app.sources import customers as records
 from app.sources.customers import CreditState, CustomerStatus, LocationKind
-from app.sources.freshness import CALLER, CREDIT, CUSTOMER
+from app.sources.freshness_contracts import CALLER, CREDIT, CUSTOMER
 from app.sources.orders import OrderSort, OrderStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]

@@ -20,7 +20,7 @@ from app.schema.customers import CustomerKey
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
 from app.sources import items as records
-from app.sources.freshness import CONTENT, COST, ITEM, PART_NUMBER, RELATION
+from app.sources.freshness_contracts import CONTENT, COST, ITEM, PART_NUMBER, RELATION
 from app.sources.items import ItemStatus, RelationType
 
 Availability = Annotated["Availability", strawberry.lazy("app.schema.availability")]

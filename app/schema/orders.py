@@ -28,7 +28,7 @@ from app.schema.prices import ContractPrice
 from app.schema.shipments import Shipment
 from app.schema.warehouses import Warehouse
 from app.sources import orders as records
-from app.sources.freshness import ORDER
+from app.sources.freshness_contracts import ORDER
 from app.sources.orders import HoldKind, OrderStatus
 
 enum(

@@ -17,7 +17,7 @@ from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
 from app.schema.items import Item, ItemKey, ItemRelation
 from app.sources import prices as records
-from app.sources.freshness import PRICE
+from app.sources.freshness_contracts import PRICE
 from app.sources.prices import Certainty
 
 enum(

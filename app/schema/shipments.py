@@ -19,7 +19,7 @@ from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
 from app.schema.warehouses import Warehouse
 from app.sources import shipments as records
-from app.sources.freshness import EVENT, SHIPMENT
+from app.sources.freshness_contracts import EVENT, SHIPMENT
 from app.sources.shipments import ShipmentStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]

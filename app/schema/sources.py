@@ -12,7 +12,7 @@ from app.http.resilience.breaker import State
 from app.http.resilience.state import Health
 from app.schema.base import bound_to, field
 from app.schema.declare.enums import enum
-from app.sources.freshness import CALLER
+from app.sources.freshness_contracts import CALLER
 
 enum(
     Health,

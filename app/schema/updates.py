@@ -14,7 +14,7 @@ from app.schema.declare.scalars import Cursor
 from app.schema.items import Item
 from app.schema.orders import Order
 from app.schema.shipments import Shipment
-from app.sources.freshness import ORDER, SHIPMENT, STOCK
+from app.sources.freshness_contracts import ORDER, SHIPMENT, STOCK
 
 
 @strawberry.interface(description="What a subscriber to shipments receives.")

@@ -8,7 +8,7 @@ from app.auth.policy import Scope
 from app.schema.base import Node, Ref, bound_to, field
 from app.schema.declare.enums import enum
 from app.sources import warehouses as records
-from app.sources.freshness import WAREHOUSE
+from app.sources.freshness_contracts import WAREHOUSE
 from app.sources.warehouses import WarehouseKind
 
 enum(

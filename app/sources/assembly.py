@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigurationError
-from app.sources import Sources
-from app.sources.routing import (
+from app.sources.pipeline.routing import (
     AllReservations,
     RoutedBalances,
     RoutedBilling,
@@ -19,7 +18,7 @@ from app.sources.routing import (
     RoutedShipments,
     Routes,
 )
-from app.sources.scoped import (
+from app.sources.pipeline.row_scope import (
     ScopedBilling,
     ScopedCredit,
     ScopedCustomers,
@@ -29,10 +28,11 @@ from app.sources.scoped import (
     ScopedShipments,
     Unserved,
 )
+from app.sources.wiring import Sources
 
 if TYPE_CHECKING:
     from app.settings import Settings
-    from app.sources.cache.store import Cache
+    from app.sources.pipeline.cache.cache import Cache
     from app.sources.source import Source
     from app.sources.stock import Balances, Reservations
 

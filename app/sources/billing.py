@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
-from app.sources.common import Freshness, Money, Record, Ref
+from app.sources.values import Freshness, Money, Record, Ref
 
 
 class InvoiceKind(StrEnum):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
-from app.sources.common import Record
+from app.sources.values import Record
 
 
 class ChangeKind(StrEnum):

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
-from app.sources.common import Dimensions, Freshness, Money, Page, Record, Ref, Slice
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
+from app.sources.values import Dimensions, Freshness, Money, Page, Record, Ref, Slice
 
 
 class ItemStatus(StrEnum):

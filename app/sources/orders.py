@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
-from app.sources.common import Freshness, Money, Page, Party, Record, Ref, Slice
 from app.sources.customers import PaymentTerms
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from app.sources.shipments import Shipment
+from app.sources.values import Freshness, Money, Page, Party, Record, Ref, Slice
 
 
 class OrderStatus(StrEnum):

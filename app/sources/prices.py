@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
-from app.sources.common import Freshness, Money, Record
 from app.sources.customers import PriceAgreement
+from app.sources.values import Freshness, Money, Record
 
 
 class Certainty(StrEnum):

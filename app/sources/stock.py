@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
-from app.sources.common import Freshness, Record
+from app.sources.values import Freshness, Record
 
 
 class SupplyKind(StrEnum):

@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
-from app.sources.common import Record, Ref
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
+from app.sources.values import Record, Ref
 
 
 class WarehouseKind(StrEnum):

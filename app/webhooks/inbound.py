@@ -25,8 +25,8 @@ from app.gateway.media_types import check_body_type
 from app.gateway.request_parsing import whole_body
 from app.protocol.refusals import refused
 from app.settings import Settings
-from app.sources import Sources
 from app.sources.webhooks import Webhooks
+from app.sources.wiring import Sources
 from app.telemetry import begin, log, metrics
 
 KEPT_WITHIN = 2.5

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from app.auth.principal import Role
 from app.settings import RedisSettings
-from app.sources.cache.shared import SharedStore
+from app.sources.pipeline.cache.shared_tier import SharedStore
 from app.storage.redis import connect
 from bench.candidates import OURS, Candidate, settings_of
 from bench.gateway import Gateway

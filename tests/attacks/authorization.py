@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from tests.attacks.attacker import TRANSPORTS, Attacker
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.expect import refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from tests.attacks.attacker import TRANSPORTS, Attacker
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.expect import tells_nothing

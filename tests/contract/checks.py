@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.errors import InvalidCursor, SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
-from app.sources.common import Page, Slice
 from app.sources.source import Source
+from app.sources.values import Page, Slice
 from tests.contract.case import Case, counted_calls
 from tests.upstreams import serve
 

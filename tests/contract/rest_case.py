@@ -12,7 +12,6 @@ from app.sandbox.process import DEFAULT_TOKEN
 from app.sandbox.reads import PORTS, change_cursor
 from app.settings import SourceSettings
 from app.sources.changes import ChangeKind
-from app.sources.common import Money
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
 from app.sources.orders import CustomerPoKey, OrderStatus
@@ -20,6 +19,7 @@ from app.sources.prices import Certainty, PriceRequest
 from app.sources.rest import connect
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
+from app.sources.values import Money
 from app.sources.warehouses import WarehouseKind
 from tests.contract.case import (
     BalanceFacts,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from app.auth.principal import SYSTEM
-from app.sources.common import Page
 from app.sources.customers import CustomerPart, CustomerQuery
 from app.sources.source import Source
+from app.sources.values import Page
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact, counted_calls
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from app.auth.principal import SYSTEM
-from app.sources.common import Page
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.source import Source
+from app.sources.values import Page
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 from app.auth.principal import SYSTEM
-from app.sources.common import Page, Slice
 from app.sources.orders import CustomerPoKey, OrderQuery, OrderSort
 from app.sources.source import Source
+from app.sources.values import Page, Slice
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact, counted_calls
 

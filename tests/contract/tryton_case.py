@@ -13,7 +13,6 @@ from pydantic import SecretStr
 
 from app.settings import SourceSettings
 from app.sources.changes import ChangeKind
-from app.sources.common import Money
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind, PriceAgreement
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
 from app.sources.orders import CustomerPoKey, OrderStatus
@@ -21,6 +20,7 @@ from app.sources.prices import Certainty, PriceRequest
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
 from app.sources.tryton import connect, utc_now
+from app.sources.values import Money
 from app.sources.warehouses import WarehouseKind
 from tests.contract.case import (
     BillingFacts,

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 from app.settings import SourceSettings
 from app.sources.changes import ChangeKind
-from app.sources.common import Money
 from app.sources.orders import CustomerPoKey, OrderStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
+from app.sources.values import Money
 from app.sources.vendure import connect, utc_now
 from tests.contract.case import Case, ChangeFacts, ContentFacts, Environment, OrderFacts, ReservationFacts
 from tests.upstreams.cassette import System, cassette

@@ -24,7 +24,7 @@ from graphql import (
     ValueNode,
 )
 
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from tests.differential.world import CUSTOMERS, ORDERS, SKUS, TRACKING, WAREHOUSES
 
 IDS_BY_KIND = {

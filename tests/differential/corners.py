@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from tests.differential.arguments import IDS, WRONG_IDS
 
 DOCUMENTS = Path(__file__).resolve().parents[2] / "clients" / "documents"

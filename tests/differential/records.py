@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from app.sources.common import Record
+from app.sources.values import Record
 
 R = TypeVar("R", bound=Record)
 

@@ -33,16 +33,13 @@ from app.events.log import Loss, Recorded, Update
 from app.events.log import Page as EventPage
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
-from app.sources import Sources
 from app.sources.billing import Invoice, Return
 from app.sources.changes import ChangeKind
-from app.sources.common import Page, Slice
 from app.sources.customers import CreditStatus, Customer, CustomerQuery
-from app.sources.identity import node_id
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
+from app.sources.node_ids import node_id
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
-from app.sources.prices import ContractPrice, PriceRequest
-from app.sources.routing import (
+from app.sources.pipeline.routing import (
     AllReservations,
     RoutedBalances,
     RoutedBilling,
@@ -54,7 +51,7 @@ from app.sources.routing import (
     RoutedShipments,
     Routes,
 )
-from app.sources.scoped import (
+from app.sources.pipeline.row_scope import (
     ScopedBilling,
     ScopedCredit,
     ScopedCustomers,
@@ -63,9 +60,12 @@ from app.sources.scoped import (
     ScopedPrices,
     ScopedShipments,
 )
+from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.shipments import Shipment
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
+from app.sources.values import Page, Slice
 from app.sources.warehouses import Warehouse
+from app.sources.wiring import Sources
 from tests.differential.records import Maker
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

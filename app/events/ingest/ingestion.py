@@ -14,7 +14,7 @@ from app.events.ingest.sequences import Sequence as Heard
 from app.events.ingest.worker import Reader
 from app.events.log import EventLog, Notice
 from app.settings import Settings
-from app.sources import Sources
+from app.sources.wiring import Sources
 from app.telemetry import log, metrics, new_id
 
 

@@ -16,13 +16,13 @@ import msgspec
 from app.auth.principal import SYSTEM
 from app.events.log import Update
 from app.settings import Settings
-from app.sources import Sources
-from app.sources.cache.ports import customer_tags, item_tags
 from app.sources.changes import ChangeKind
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 from app.sources.orders import Order
+from app.sources.pipeline.cache.cached_ports import customer_tags, item_tags
 from app.sources.shipments import Shipment
 from app.sources.source import Source
+from app.sources.wiring import Sources
 
 NOT_NEWS = frozenset({"freshness", "updatedAt"})
 """What differs between two readings of a thing that has not changed."""

@@ -29,7 +29,7 @@ from app.gateway.documents.persisted_queries import Registered
 from app.gateway.documents.published import Published
 from app.gateway.documents.stores.records import DocumentStore, id_of
 from app.settings import DocumentSettings
-from app.sources.common import utc_now
+from app.sources.values import utc_now
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9._~-]+(:[A-Za-z0-9._~:-]+)?")
 LONGEST_ID = 200

@@ -20,20 +20,20 @@ from app.audit.records import Kept, Wanted
 from app.events.log import Page, Recorded, Update
 from app.sources.billing import Invoice, InvoiceStatus
 from app.sources.changes import ChangeKind
-from app.sources.common import Freshness, Money, Slice
 from app.sources.customers import CreditState, CreditStatus, Customer, CustomerPart, CustomerQuery, PriceAgreement
-from app.sources.identity import node_id
 from app.sources.items import Item, ItemContent, ItemCost, ItemQuery, ItemRelation, RelationType, Uom
+from app.sources.node_ids import node_id
 from app.sources.orders import Order, OrderLine, OrderQuery, OrderStatus, Totals
 from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment, ShipmentStatus
 from app.sources.stock import StockLevel
+from app.sources.values import Freshness, Money, Slice
 from app.sources.warehouses import Warehouse, WarehouseKind
 
 if TYPE_CHECKING:
     from app.settings import Settings
-    from app.sources import Sources
     from app.sources.source import Source
+    from app.sources.wiring import Sources
 
 THEN = datetime(2000, 1, 1, tzinfo=UTC)
 QUIET_TURNS = 12

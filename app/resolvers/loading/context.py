@@ -12,13 +12,13 @@ from app.auth.policy import Rights
 from app.auth.principal import Principal
 from app.resolvers.loading.field_dependencies import needs_of
 from app.resolvers.loading.loaders import Loaders
-from app.sources.partial import needs
+from app.sources.field_mask import needs
 
 if TYPE_CHECKING:
     from app.audit.records import Pages
     from app.events.fanout import Feed
     from app.events.log import Updates
-    from app.sources import Sources
+    from app.sources.wiring import Sources
 
 
 @dataclass(slots=True)

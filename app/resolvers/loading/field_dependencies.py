@@ -13,9 +13,9 @@ from msgspec.structs import fields
 
 from app.auth.policy import Rights
 from app.sources.customers import Customer
+from app.sources.field_mask import SPARE, Needs
 from app.sources.items import Item
 from app.sources.orders import Order, OrderLine, Totals
-from app.sources.partial import SPARE, Needs
 from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment
 from app.sources.stock import StockPosition

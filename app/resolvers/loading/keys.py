@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
-from app.sources.identity import key_of
 from app.sources.items import CustomerPartKey
+from app.sources.node_ids import key_of
 
 LONGEST_KEY = 256
 

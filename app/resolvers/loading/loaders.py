@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from app.auth.principal import Principal
 from app.resolvers.loading.key_loader import Fetch, KeyLoader
 from app.sources.billing import Invoice, Return
-from app.sources.common import Slice
 from app.sources.customers import CreditStatus, Customer, CustomerPart
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemRelation
 from app.sources.orders import CustomerPoKey, Order, OrderQuery
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.shipments import Shipment
 from app.sources.stock import Balance, Reservation, StockLevel
+from app.sources.values import Slice
 from app.sources.warehouses import Warehouse
 
 if TYPE_CHECKING:
-    from app.sources import Sources
+    from app.sources.wiring import Sources
 
 
 class Loaders:

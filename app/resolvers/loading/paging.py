@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.errors import InvalidCursor, InvalidPageSize
-from app.sources.common import Page, Record, Slice
+from app.sources.values import Page, Record, Slice
 
 T = TypeVar("T")
 

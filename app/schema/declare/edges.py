@@ -27,7 +27,7 @@ from app.errors import TradegraphError
 from app.resolvers.loading.context import Context
 from app.schema.declare.freshness import volatility as volatility_of
 from app.schema.declare.policy import declaration
-from app.sources.freshness import Contract
+from app.sources.freshness_contracts import Contract
 from app.telemetry import as_answer
 
 

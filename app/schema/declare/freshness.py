@@ -21,7 +21,7 @@ from strawberry.schema_directive import Location
 from app.errors import ConfigurationError
 from app.schema.declare.enums import enum
 from app.schema.declare.policy import DEFINITION, Requires, object_types
-from app.sources.freshness import Contract, Share, Volatility
+from app.sources.freshness_contracts import Contract, Share, Volatility
 
 FRESH = "fresh"
 

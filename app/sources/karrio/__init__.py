@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
-from app.sources.common import utc_now
 from app.sources.karrio.changes import KarrioChanges
 from app.sources.karrio.client import KarrioClient
 from app.sources.karrio.options import read_options
 from app.sources.karrio.shipments import KarrioShipments
 from app.sources.karrio.webhooks import KarrioWebhooks
 from app.sources.source import Source
+from app.sources.values import utc_now
 
 
 def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:

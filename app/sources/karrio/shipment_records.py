@@ -9,7 +9,6 @@ from decimal import Decimal
 import msgspec
 
 from app import telemetry
-from app.sources.common import Dimensions, Freshness, Ref
 from app.sources.karrio.options import EVENT_STATUSES, KarrioOptions
 from app.sources.shipments import (
     Eta,
@@ -22,6 +21,7 @@ from app.sources.shipments import (
     ShipmentStatus,
     TrackingEvent,
 )
+from app.sources.values import Dimensions, Freshness, Ref
 
 # `document_image_url` and `signature_image_url` are in Karrio's schema, but asking for them is an error.
 SHIPMENT_PARTS = """fragment ShipmentParts on ShipmentType {

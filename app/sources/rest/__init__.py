@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 from app.settings import SourceSettings
-from app.sources.common import utc_now
 from app.sources.rest.billing import RestBilling
 from app.sources.rest.changes import RestChanges
 from app.sources.rest.client import Client
@@ -28,6 +27,7 @@ from app.sources.rest.stock import RestBalances, RestReservations, RestStock
 from app.sources.rest.warehouses import RestWarehouses
 from app.sources.rest.webhooks import RestWebhooks
 from app.sources.source import Source
+from app.sources.values import utc_now
 
 
 def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:

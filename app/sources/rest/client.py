@@ -19,7 +19,6 @@ from app.errors import (
 from app.http.client import Answer, HTTPClient
 from app.http.resilience.guard import Guard
 from app.settings import SourceSettings
-from app.sources.common import together
 from app.sources.rest.batch import Batcher
 from app.sources.rest.contract import (
     HEALTH,
@@ -32,6 +31,7 @@ from app.sources.rest.contract import (
 )
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.partial import PartialReaders
+from app.sources.values import together
 
 K = TypeVar("K")
 

@@ -15,7 +15,6 @@ import msgspec
 
 from app.sources.billing import Invoice, Return
 from app.sources.changes import Change, ChangeKind, ChangeSet
-from app.sources.common import Record
 from app.sources.customers import CreditStatus, Customer, CustomerPart, CustomerQuery
 from app.sources.items import (
     CustomerItemKey,
@@ -30,6 +29,7 @@ from app.sources.orders import CustomerPoKey, Order, OrderQuery, StatusChange
 from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment, TrackingEvent
 from app.sources.stock import Balance, Reservation, StockLevel
+from app.sources.values import Record
 from app.sources.warehouses import Warehouse
 
 K = TypeVar("K")

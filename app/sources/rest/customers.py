@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
-from app.sources.common import Slice
 from app.sources.customers import CreditStatus, Customer, CustomerPart, CustomerQuery, CustomerStatus
 from app.sources.rest import contract
 from app.sources.rest.client import Client
 from app.sources.rest.mapping import Mapper
+from app.sources.values import Slice
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
-from app.sources.common import Slice
 from app.sources.items import (
     CustomerItemKey,
     CustomerPartKey,
@@ -21,6 +20,7 @@ from app.sources.items import (
 from app.sources.rest import contract
 from app.sources.rest.client import Client
 from app.sources.rest.mapping import Mapper
+from app.sources.values import Slice
 
 
 @dataclass(frozen=True, slots=True)

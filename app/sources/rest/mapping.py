@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from app import telemetry
-from app.sources.common import Freshness, Ref
 from app.sources.shipments import TrackingEvent
+from app.sources.values import Freshness, Ref
 
 R = TypeVar("R", bound=msgspec.Struct)
 E = TypeVar("E", bound=StrEnum)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
-from app.sources.common import Slice, together
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderStatus, StatusChange
 from app.sources.rest import contract
 from app.sources.rest.client import Client
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.shipments import shipment
+from app.sources.values import Slice, together
 
 
 @dataclass(frozen=True, slots=True)

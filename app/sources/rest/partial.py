@@ -19,13 +19,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from app.http.response import Reader
-from app.sources.common import RecordType
 from app.sources.customers import CreditStatus
-from app.sources.partial import SPARE, LeftOut, Needs, needs
+from app.sources.field_mask import SPARE, LeftOut, Needs, needs
 from app.sources.prices import ContractPrice
 from app.sources.rest.contract import ROWS, Operation
 from app.sources.rest.mapping import Mapper, by_sequence
 from app.sources.shipments import Shipment, TrackingEvent
+from app.sources.values import RecordType
 
 READERS = 512
 """How many readers a source keeps."""

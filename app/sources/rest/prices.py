@@ -8,11 +8,11 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.errors import SourceMalformed
-from app.sources.common import together
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.rest import contract
 from app.sources.rest.client import Client
 from app.sources.rest.mapping import Mapper
+from app.sources.values import together
 
 
 @dataclass(frozen=True, slots=True)

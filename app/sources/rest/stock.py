@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
-from app.sources.common import together
 from app.sources.rest import contract
 from app.sources.rest.client import Client
 from app.sources.rest.mapping import Mapper
 from app.sources.stock import Balance, Reservation, StockLevel
+from app.sources.values import together
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
-from app.sources.common import utc_now
 from app.sources.source import Source
 from app.sources.tryton.billing import TrytonBilling
 from app.sources.tryton.changes import TrytonChanges
@@ -27,6 +26,7 @@ from app.sources.tryton.sales import SaleMapping
 from app.sources.tryton.shipments import ShipmentMapping, TrytonShipments
 from app.sources.tryton.stock import TrytonStock
 from app.sources.tryton.warehouses import TrytonWarehouses
+from app.sources.values import utc_now
 
 
 def connect(

@@ -9,12 +9,12 @@ from decimal import Decimal
 from app import telemetry
 from app.auth.principal import Principal
 from app.sources.billing import Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, Return
-from app.sources.common import Freshness, Money, Ref
 from app.sources.tryton.client import TrytonClient, usable
 from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.units import Units
 from app.sources.tryton.wire import Day, Number, Row, day, quantity
+from app.sources.values import Freshness, Money, Ref
 
 STATUS: Mapping[str, InvoiceStatus] = {
     "draft": InvoiceStatus.DRAFT,

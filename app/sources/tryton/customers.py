@@ -9,7 +9,6 @@ from decimal import Decimal
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor, SourceUnavailable
-from app.sources.common import Freshness, Money, Ref, Slice
 from app.sources.customers import (
     CreditState,
     CreditStatus,
@@ -24,6 +23,7 @@ from app.sources.tryton.client import Domain, TrytonClient, chunks, containing, 
 from app.sources.tryton.parties import AddressRow, TermRow, location, terms
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.wire import Flag, Number, Row, number, quantity
+from app.sources.values import Freshness, Money, Ref, Slice
 
 PARTY = "party.party"
 WARN_AT = Decimal("0.9")

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
-from app.sources.common import Freshness, Money, Slice
 from app.sources.items import (
     CustomerItemKey,
     CustomerPartKey,
@@ -21,6 +20,7 @@ from app.sources.tryton.client import Domain, TrytonClient, all_usable, containi
 from app.sources.tryton.products import ProductRow, item
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.wire import Flag, Number, Row
+from app.sources.values import Freshness, Money, Slice
 
 PRODUCT = "product.product"
 CUSTOMER_PRODUCT = "sale.product_customer"

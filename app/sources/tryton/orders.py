@@ -9,13 +9,13 @@ from datetime import UTC, date, datetime
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
-from app.sources.common import Page, Slice
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
 from app.sources.tryton.client import CHUNK_KEYS, Domain, TrytonClient, all_usable, record_ids, usable
 from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.sales import OPEN, STATUS, SaleMapping, SaleRow
 from app.sources.tryton.wire import Day, Row, day, tagged_day
+from app.sources.values import Page, Slice
 
 SALE = "sale.sale"
 IDS_PER_CALL = 2000

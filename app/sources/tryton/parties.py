@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.sources.common import Address
 from app.sources.customers import CustomerLocation, LocationKind, PaymentTerms
 from app.sources.tryton.reference import CodeRow
 from app.sources.tryton.wire import Flag, Row
+from app.sources.values import Address
 
 
 class DeltaRow(Row, kw_only=True):

@@ -18,13 +18,13 @@ from decimal import Decimal
 from fractions import Fraction
 
 from app.auth.principal import Principal
-from app.sources.common import Freshness, Money
 from app.sources.customers import PriceAgreement
 from app.sources.prices import Certainty, ContractPrice, PriceBreak, PriceReason, PriceRequest
 from app.sources.tryton.client import TrytonClient, record_ids, usable
 from app.sources.tryton.reference import Reference
 from app.sources.tryton.units import Unit, Units, times
 from app.sources.tryton.wire import Flag, Number, Row, number, quantity, tagged_day
+from app.sources.values import Freshness, Money
 
 HUNDRED = Decimal(100)
 CENT = Decimal("0.01")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from app.sources.common import Dimensions, Freshness, Ref
 from app.sources.items import Item, ItemStatus, Uom
 from app.sources.tryton.units import Unit, Units
 from app.sources.tryton.wire import Flag, Row, quantity
+from app.sources.values import Dimensions, Freshness, Ref
 
 
 class NamedRow(Row, kw_only=True):

@@ -7,7 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 
 from app import telemetry
-from app.sources.common import Freshness, Money, Party, Ref
 from app.sources.customers import PaymentTerms
 from app.sources.orders import (
     Hold,
@@ -34,6 +33,7 @@ from app.sources.tryton.shipments import (
 )
 from app.sources.tryton.units import Units
 from app.sources.tryton.wire import Day, Moment, Number, Row, day, midnight, moment, quantity
+from app.sources.values import Freshness, Money, Party, Ref
 
 ZERO = Decimal(0)
 OPEN = frozenset({"processing", "done"})

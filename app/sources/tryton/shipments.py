@@ -9,12 +9,12 @@ from typing import Protocol
 
 from app import telemetry
 from app.auth.principal import Principal
-from app.sources.common import Freshness, Ref
 from app.sources.shipments import Package, PackageItem, Shipment, ShipmentLine, ShipmentStatus
 from app.sources.tryton.client import TrytonClient, record_ids, usable
 from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.reference import CodeRow
 from app.sources.tryton.wire import Day, Moment, Row, midnight, moment, quantity
+from app.sources.values import Freshness, Ref
 
 SHIPMENT = "stock.shipment.out"
 CANCELLED = "cancelled"

@@ -14,13 +14,13 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from app.auth.principal import Principal
-from app.sources.common import Freshness
 from app.sources.stock import StockLevel, StockPosition, Supply, SupplyKind
 from app.sources.tryton.client import Domain, TrytonClient, usable
 from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.reference import CodeRow, LocationRow, Places, Reference
 from app.sources.tryton.warehouses import warehouse_code
 from app.sources.tryton.wire import Day, Flag, Row, day, quantity, tagged_day
+from app.sources.values import Freshness
 
 
 class QuantityRow(Row, kw_only=True):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.auth.principal import Principal
-from app.sources.common import Ref
 from app.sources.tryton.reference import LocationRow, Reference
+from app.sources.values import Ref
 from app.sources.warehouses import Warehouse
 
 

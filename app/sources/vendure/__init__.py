@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
-from app.sources.common import utc_now
 from app.sources.source import Source
+from app.sources.values import utc_now
 from app.sources.vendure.changes import VendureChanges
 from app.sources.vendure.client import VendureClient
 from app.sources.vendure.items import VendureContents

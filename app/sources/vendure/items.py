@@ -9,8 +9,8 @@ from urllib.parse import urljoin
 import msgspec
 
 from app.auth.principal import Principal
-from app.sources.common import Ref
 from app.sources.items import Attribute, ItemContent, Media
+from app.sources.values import Ref
 from app.sources.vendure.client import PAGE, VendureClient, chunks, sendable
 from app.sources.vendure.options import VendureOptions
 

@@ -10,9 +10,9 @@ from decimal import Decimal
 import msgspec
 
 from app import telemetry
-from app.sources.common import Address, Freshness, Money, Party, Ref
 from app.sources.orders import Hold, HoldKind, Order, OrderLine, OrderStatus, StatusChange, Totals
 from app.sources.shipments import Shipment, ShipmentLine, ShipmentStatus
+from app.sources.values import Address, Freshness, Money, Party, Ref
 from app.sources.vendure.options import VendureOptions
 
 ORDER_PARTS = """fragment OrderParts on Order {

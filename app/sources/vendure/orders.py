@@ -10,8 +10,8 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor, NotSupported
-from app.sources.common import Slice
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
+from app.sources.values import Slice
 from app.sources.vendure.client import PAGE, VendureClient, chunks, sendable
 from app.sources.vendure.options import VendureOptions
 from app.sources.vendure.order_records import ORDER_PARTS, STATES, OrderMapping, WireOrder

@@ -15,7 +15,7 @@ from app.auth.principal import Principal
 from app.errors import SourceError
 from app.execution.document.cache import Document
 from app.execution.engine import Engine, Operation, Request
-from app.sources.freshness import reading
+from app.sources.freshness_contracts import reading
 from app.telemetry import current
 
 MOST_DOCUMENTS = 200

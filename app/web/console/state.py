@@ -13,7 +13,7 @@ import msgspec
 
 from app.gateway.service import Service
 from app.http.resilience.state import KindState, SourceState, overview
-from app.sources import Sources
+from app.sources.wiring import Sources
 from app.telemetry import metrics, new_id, series
 from app.web.console.budgets import WatchedBudgets
 from app.web.console.document_stats import Lost, Ran, WatchedEngine

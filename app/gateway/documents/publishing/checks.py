@@ -32,7 +32,7 @@ from app.gateway.documents.stores.records import StoredDocument
 from app.gateway.explain.service import Costs, Explainer, refused_of
 from app.schema import build_schema, policy_of
 from app.settings import Settings
-from app.sources import connect_all
+from app.sources.wiring import connect_all
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from graphql import (
     type_from_ast,
 )
 
-from app.sources.identity import node_id
+from app.sources.node_ids import node_id
 
 TEXT = "C0"
 LARGEST_PAGE = 100

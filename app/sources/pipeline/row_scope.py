@@ -14,7 +14,6 @@ import msgspec
 from app.auth.principal import Principal
 from app.errors import NotSupported
 from app.sources.billing import Billing, Invoice, Return
-from app.sources.common import Slice
 from app.sources.customers import Credit, CreditStatus, Customer, CustomerPart, CustomerQuery
 from app.sources.items import (
     CustomerItemKey,
@@ -25,9 +24,10 @@ from app.sources.items import (
     ItemRelation,
 )
 from app.sources.orders import CustomerPoKey, Order, OrderQuery
+from app.sources.pipeline.routing import RoutedCustomers, RoutedItems, RoutedOrders, RoutedShipments
 from app.sources.prices import ContractPrice, PriceRequest, Prices
-from app.sources.routing import RoutedCustomers, RoutedItems, RoutedOrders, RoutedShipments
 from app.sources.shipments import Shipment
+from app.sources.values import Slice
 from app.telemetry import as_answer
 
 K = TypeVar("K")

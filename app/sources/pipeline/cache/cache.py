@@ -11,10 +11,8 @@ from typing import Any
 
 from app.errors import ConfigurationError
 from app.settings import CacheSettings, SourceSettings
-from app.sources.cache.bus import Bus
-from app.sources.cache.flights import Flights
-from app.sources.cache.memory import Memory
-from app.sources.cache.ports import (
+from app.sources.freshness_contracts import Contract
+from app.sources.pipeline.cache.cached_ports import (
     KEPT,
     READS,
     CachedContents,
@@ -25,10 +23,12 @@ from app.sources.cache.ports import (
     SharedPrices,
     SharedStock,
 )
-from app.sources.cache.shared import SharedShelves, SharedStore, fingerprint
-from app.sources.cache.shelf import Kind, Others, Shelf
-from app.sources.cache.watch import Watch
-from app.sources.freshness import Contract
+from app.sources.pipeline.cache.change_watch import Watch
+from app.sources.pipeline.cache.invalidation_bus import Bus
+from app.sources.pipeline.cache.memory import Memory
+from app.sources.pipeline.cache.read_through import Kind, Others, Shelf
+from app.sources.pipeline.cache.shared_tier import SharedShelves, SharedStore, fingerprint
+from app.sources.pipeline.cache.single_flight import Flights
 from app.sources.source import Source
 from app.storage.redis import Redis
 

@@ -23,9 +23,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.sources.cache import codec
-from app.sources.cache.entries import ABSENT, EVERYTHING, Entry
-from app.sources.cache.shelf import Kind
+from app.sources.pipeline.cache import codec
+from app.sources.pipeline.cache.entries import ABSENT, EVERYTHING, Entry
+from app.sources.pipeline.cache.read_through import Kind
 from app.storage.redis import Redis, RedisError
 from app.telemetry import cache_unreadable, log, remaining
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor, TradegraphError
-from app.sources.cache.ports import customer_tags, item_tags
-from app.sources.cache.shared import PREFIX, SharedStore
 from app.sources.changes import Change, ChangeKind, Changes
+from app.sources.pipeline.cache.cached_ports import customer_tags, item_tags
+from app.sources.pipeline.cache.shared_tier import PREFIX, SharedStore
 from app.sources.source import Source
 from app.telemetry import begin, log
 

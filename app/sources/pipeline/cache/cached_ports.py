@@ -15,10 +15,8 @@ from typing import Any
 import msgspec
 
 from app.auth.principal import Principal
-from app.sources.cache.shelf import Kind, Shelf
-from app.sources.common import Slice
 from app.sources.customers import Credit, CreditStatus, Customer, CustomerPart, CustomerQuery, Customers
-from app.sources.freshness import (
+from app.sources.freshness_contracts import (
     CONTENT,
     CREDIT,
     CUSTOMER,
@@ -40,8 +38,10 @@ from app.sources.items import (
     ItemRelation,
     Items,
 )
+from app.sources.pipeline.cache.read_through import Kind, Shelf
 from app.sources.prices import ContractPrice, PriceRequest, Prices
 from app.sources.stock import Stock, StockLevel
+from app.sources.values import Slice
 from app.sources.warehouses import Warehouse, Warehouses
 
 MakeShelf = Callable[[Kind], Shelf]

@@ -16,7 +16,6 @@ import msgspec
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
 from app.sources.billing import Billing, Invoice, Return
-from app.sources.common import Slice, together
 from app.sources.customers import Credit, CreditStatus, Customer, CustomerPart, CustomerQuery, Customers
 from app.sources.items import (
     CustomerItemKey,
@@ -31,6 +30,7 @@ from app.sources.orders import CustomerPoKey, Order, OrderQuery, Orders
 from app.sources.prices import ContractPrice, PriceRequest, Prices
 from app.sources.shipments import Shipment, Shipments
 from app.sources.stock import Balance, Balances, Reservation, Reservations
+from app.sources.values import Slice, together
 
 K = TypeVar("K")
 V = TypeVar("V")

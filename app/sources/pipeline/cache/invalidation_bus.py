@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import msgspec
 
-from app.sources.cache.entries import EVERYTHING
-from app.sources.cache.memory import Memory
-from app.sources.cache.shared import CHANNEL, SharedStore
+from app.sources.pipeline.cache.entries import EVERYTHING
+from app.sources.pipeline.cache.memory import Memory
+from app.sources.pipeline.cache.shared_tier import CHANNEL, SharedStore
 from app.storage.redis import PubSub, RedisError
 from app.telemetry import log
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cachetools import TLRUCache
 
-from app.sources.cache.entries import ABSENT, EVERYTHING, Entry
+from app.sources.pipeline.cache.entries import ABSENT, EVERYTHING, Entry
 
 ALONE = 2.0
 """Seconds for which an entry counts while nobody would tell this worker of a change."""

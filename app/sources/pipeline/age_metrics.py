@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.auth.principal import Principal
-from app.sources.partial import needs
+from app.sources.field_mask import needs
 from app.sources.prices import ContractPrice, PriceRequest, Prices
 from app.sources.shipments import Shipment, Shipments, TrackingEvent
 from app.sources.source import Source

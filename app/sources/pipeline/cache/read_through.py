@@ -27,12 +27,12 @@ import msgspec
 
 from app.auth.principal import Principal, Role
 from app.errors import DeadlineExceeded, SourceError
-from app.sources.cache.entries import ABSENT, Entry
-from app.sources.cache.flights import Flights
-from app.sources.cache.memory import Memory
-from app.sources.common import Freshness
-from app.sources.freshness import Contract, Reading, Share, Volatility, reading
-from app.sources.partial import needs
+from app.sources.field_mask import needs
+from app.sources.freshness_contracts import Contract, Reading, Share, Volatility, reading
+from app.sources.pipeline.cache.entries import ABSENT, Entry
+from app.sources.pipeline.cache.memory import Memory
+from app.sources.pipeline.cache.single_flight import Flights
+from app.sources.values import Freshness
 from app.telemetry import begin, cache_read, log
 
 K = TypeVar("K", bound=Hashable)

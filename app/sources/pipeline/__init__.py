@@ -1,0 +1,1 @@
+"""The read pipeline: routing, row scope, metering and caching around the ports."""
