@@ -23,10 +23,12 @@ from app.audit.store import FILE, AuditLedger, opened, trail_for
 from app.auth.chain import Authentication
 from app.auth.credentials import bearer
 from app.auth.principal import STAFF, Principal
+from app.auth.stores import connect_keys
 from app.errors import Forbidden
 from app.events.fanout import Feed
 from app.events.ingest import Intake
 from app.events.retention import kept_trimmed
+from app.events.stores import connect_events
 from app.execution.document.limits import DocumentLimits
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.plan.engine import PlanEngine
@@ -35,6 +37,7 @@ from app.gateway.admission.admission import LimitedAdmission
 from app.gateway.admission.budgets import Budgets, MemoryBudgets
 from app.gateway.admission.caller_limits import RuleBook
 from app.gateway.admission.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
+from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.trusted_documents import TrustedDocuments
 from app.gateway.explain.service import Costs, Explainer, storing
 from app.gateway.http import GraphQLEndpoint
@@ -48,7 +51,6 @@ from app.protocol.serving import make_server
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings
-from app.sources.stores import connect_documents, connect_events, connect_keys
 from app.sources.values import utc_now
 from app.sources.wiring import connect_all
 from app.storage.redis import connect

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from app.events.log import Notice, Update
-from app.sources.changes import ChangeKind
+from app.events.log import Update
+from app.sources.changes import ChangeKind, Notice
 
 THEN = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 

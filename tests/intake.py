@@ -15,12 +15,12 @@ import httpx
 import msgspec
 
 from app.events.log import EventLog, Recorded
+from app.events.stores import connect_events
 from app.events.stores.cursors import BEGINNING
 from app.http.standard_webhooks import secret_bytes, signed_headers
 from app.sandbox import Sandbox
 from app.settings import EventSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.stores import connect_events
 from app.sources.values import utc_now
 from app.telemetry import metrics
 from tests.gateway import Graph, gateway

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from app.cli.demo import REAL_DOMAINS, REAL_SOURCES
 from app.events.log import EventLog
+from app.events.stores import connect_events
 from app.server import create_app
 from app.settings import CacheSettings, EventSettings, Settings, WebhookSettings
-from app.sources.stores import connect_events
 from app.sources.values import utc_now
 from tests.gateway import AUTH
 from tests.serving import serving

@@ -12,10 +12,10 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.events.log import EventLog, Update
+from app.events.stores import connect_events
 from app.settings import Settings
 from app.sources.changes import ChangeKind
 from app.sources.node_ids import node_id
-from app.sources.stores import connect_events
 from tests.events import THEN
 from tests.gateway import Graph
 

@@ -16,11 +16,11 @@ from pydantic import SecretStr
 
 from app.auth.api_keys import APIKeyAuthenticator, KeyRecord, KeyStore, TooManyKeys, _check, digest_of, new_key
 from app.auth.principal import Principal, Role
+from app.auth.stores import connect_keys
 from app.auth.stores.redis_keys import RECORDS
 from app.auth.stores.sqlite_keys import FILE, SQLiteKeys
 from app.errors import AuthenticationUnavailable, StoreUnavailable, Unauthenticated
 from app.settings import KeySettings, RedisSettings, Settings
-from app.sources.stores import connect_keys
 from app.storage.redis import connect as connect_redis
 
 Connect = Callable[[], KeyStore]

@@ -24,10 +24,10 @@ from pydantic import SecretStr
 from app.auth.api_keys import KeyRecord, KeyStore, digest_of, new_key
 from app.auth.credentials import from_connection_init, from_headers
 from app.auth.principal import Role
+from app.auth.stores import connect_keys
 from app.errors import Unauthenticated
 from app.server import create_app
 from app.settings import AuthSettings, IssuerSettings, KeySettings, RedisSettings, Settings
-from app.sources.stores import connect_keys
 from app.telemetry import configure_logs
 from tests.serving import serving
 from tests.upstreams.issuer import FakeIssuer, issuing, rsa

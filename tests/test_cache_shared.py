@@ -282,8 +282,8 @@ async def test_a_worker_that_was_busy_waits_once_more_for_redis(
         store = SharedStore(one.redis, one.spawn, clock=Clock())
         time_passes = Waits(*waits)
         with monkeypatch.context() as patched:
-            patched.setattr(shared, "asyncio", time_passes)
-            patched.setattr(shared, "time", time_passes)
+            patched.setattr(shared_tier, "asyncio", time_passes)
+            patched.setattr(shared_tier, "time", time_passes)
             assert await store.ask(asyncio.get_running_loop().create_future) == heard
         assert time_passes.left == []
         assert (await store.ask(lambda: asyncio.sleep(0, "asked")) is None) == (heard is None)

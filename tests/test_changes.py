@@ -10,11 +10,11 @@ import pytest
 
 from app.auth.principal import Role
 from app.events.log import EventLog, Update
+from app.events.stores import connect_events
 from app.sandbox import Sandbox
 from app.settings import Settings
 from app.sources.changes import ChangeKind
 from app.sources.node_ids import node_id
-from app.sources.stores import connect_events
 from tests.events import THEN
 from tests.gateway import BUYER, CSR, OTHER_BUYER, Graph, gateway, signed
 from tests.test_explain import counted, predicted

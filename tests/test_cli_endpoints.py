@@ -13,10 +13,12 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app
 from app.errors import ConfigurationError
+from app.events.stores import connect_events
+from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.stores.records import State, id_of
 from app.http.standard_webhooks import fits, secret_bytes
 from app.settings import Settings
-from app.sources.stores import connect_documents, connect_endpoints, connect_events
+from app.webhooks.outbound.stores import connect_endpoints
 from app.webhooks.outbound.subscriptions import Endpoint
 from tests.endpoints import delivery
 from tests.events import THEN, update

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 from app.cli import app
 from app.errors import ConfigurationError
 from app.events.log import EventLog
+from app.events.stores import connect_events
 from app.settings import Settings
-from app.sources.stores import connect_events
 from tests.events import notice, update
 
 

@@ -16,11 +16,12 @@ import pytest
 from starlette.responses import Response
 
 from app.events.log import EventLog, Update
+from app.events.stores import connect_events
 from app.http.standard_webhooks import fits, secret_bytes
 from app.settings import EndpointSettings, Settings
-from app.sources.stores import connect_endpoints, connect_events
 from app.webhooks.outbound.endpoint_worker import Courier, NotNow, Over
 from app.webhooks.outbound.sender import Poster
+from app.webhooks.outbound.stores import connect_endpoints
 from app.webhooks.outbound.subscriptions import Delivery, Endpoint, EndpointStore
 from tests.endpoints import SECRET, delivery, endpoint
 from tests.events import update
@@ -346,7 +347,8 @@ async def test_dead_endpoint_does_not_delay_another(office: Office):
 
 WORKER = """
 import asyncio, pathlib, sys
-from app.sources.stores import connect_endpoints, connect_events
+from app.webhooks.outbound.stores import connect_endpoints
+from app.events.stores import connect_events
 from app.settings import Settings
 from tests.endpoints import endpoint
 from tests.test_courier import Office, Receiver

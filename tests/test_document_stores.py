@@ -13,9 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from app.errors import ConfigurationError, StoreUnavailable
+from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.stores.records import DocumentStore, State, StoreChanged, id_of
 from app.settings import DocumentSettings, RedisSettings, Settings
-from app.sources.stores import connect_documents
 from tests.stored import keep, stored
 from tests.valkey import Valkey
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WRITER = """
 import asyncio, pathlib, sys
 from app.settings import Settings
-from app.sources.stores import connect_documents
+from app.gateway.documents.stores import connect_documents
 from tests.stored import keep, stored
 asyncio.run(keep(connect_documents(Settings(data_dir=pathlib.Path(sys.argv[1]))), stored("acme", "{ hello }")))
 """

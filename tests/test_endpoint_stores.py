@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from app.errors import StoreUnavailable
 from app.gateway.documents.stores.records import StoreChanged
 from app.settings import EventSettings, RedisSettings, Settings
-from app.sources.stores import connect_endpoints
+from app.webhooks.outbound.stores import connect_endpoints
 from app.webhooks.outbound.subscriptions import EndpointState, EndpointStore, Gap, Secret
 from tests.endpoints import SECRET, delivery, endpoint, put
 from tests.events import THEN

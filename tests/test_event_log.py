@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from app.errors import InvalidCursor
 from app.events.log import EventLog, Loss, Page, Taken
 from app.events.retention import kept_trimmed
+from app.events.stores import connect_events
 from app.settings import EventSettings, RedisSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.stores import connect_events
 from tests.events import notice, update
 
 LEASE = 30.0

@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 
 from app.errors import StoreUnavailable
 from app.events.log import EventLog, Loss, Taken
+from app.events.stores import connect_events
 from app.settings import EventSettings, RedisSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.stores import connect_events
 from tests.events import notice, update
 from tests.valkey import Valkey
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WRITER = """
 import asyncio, sys
 from app.settings import Settings
-from app.sources.stores import connect_events
+from app.events.stores import connect_events
 from tests.events import notice, update
 
 async def main():

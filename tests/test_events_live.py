@@ -19,10 +19,10 @@ import pytest
 from app.auth.principal import SYSTEM
 from app.cli.demo import REAL_SOURCES
 from app.events.log import EventLog, Update
+from app.events.stores import connect_events
 from app.events.stores.cursors import BEGINNING
 from app.settings import EventSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.stores import connect_events
 from app.sources.values import utc_now
 from app.sources.wiring import connect
 from tests.real import TOLD, enabled, karrio_client, karrio_webhook, move, real_gateway

@@ -14,9 +14,9 @@ import pytest
 from app.errors import InvalidCursor, ShuttingDown, StoreUnavailable, SubscriberTooSlow
 from app.events.fanout import Entry, Feed, Gap, Interest, Subscriber, mark
 from app.events.log import EventLog, Page, Update
+from app.events.stores import connect_events
 from app.settings import EventSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.stores import connect_events
 from tests.events import update
 
 ALL = Interest(ChangeKind.SHIPMENT)

@@ -13,10 +13,10 @@ from starlette.applications import Starlette
 
 from app.auth.chain import Authentication
 from app.auth.principal import Role
+from app.auth.stores import connect_keys
 from app.errors import SourceTimeout, SourceUnavailable, TradegraphError
 from app.server import may_read_metrics, own_metrics
 from app.settings import Settings
-from app.sources.stores import connect_keys
 from app.telemetry import backend_call
 from app.web.health import Readiness, health_routes
 from tests.gateway import AUTH, BUYER, OPERATIONS, signed

@@ -14,12 +14,12 @@ import pytest
 
 from app.events.ingest.sequences import Sequence
 from app.events.log import Update
+from app.events.stores import connect_events
 from app.sandbox import Sandbox, start_sandbox
 from app.sandbox.reads import change_cursor
 from app.settings import CacheSettings, EventSettings, Settings
 from app.sources.changes import ChangeKind
 from app.sources.node_ids import node_id
-from app.sources.stores import connect_events
 from tests.gateway import CSR, TODAY
 from tests.intake import Dock, count, dock, event, keys
 

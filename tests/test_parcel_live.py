@@ -10,10 +10,11 @@ import httpx
 import pytest
 
 from app.auth.principal import Role
+from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.stores.records import id_of
 from app.settings import EndpointSettings, Settings
-from app.sources.stores import connect_documents, connect_endpoints
 from app.sources.values import utc_now
+from app.webhooks.outbound.stores import connect_endpoints
 from tests.browser import browsing
 from tests.endpoints import endpoint, put
 from tests.gateway import Graph, signed

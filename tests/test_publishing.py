@@ -348,8 +348,8 @@ def test_deprecated_fields_in_use_are_told_with_their_day():
 
 async def test_schema_check_names_document_client_and_contact(tmp_path: Path):
     """An older schema had a field that today's has not, and a document that uses it."""
+    from app.gateway.documents.stores import connect_documents
     from app.settings import Settings
-    from app.sources.stores import connect_documents
     from tests.stored import keep
 
     old = (

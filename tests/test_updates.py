@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from app.auth.principal import Role
+from app.events.stores import connect_events
 from app.sandbox import Sandbox
 from app.settings import BudgetSettings, EventSettings, Settings
-from app.sources.stores import connect_events
 from tests.gateway import BUYER, CSR, OTHER_BUYER, Graph, document, gateway, signed
 from tests.streams import (
     OTHERS,

@@ -16,13 +16,13 @@ from pydantic import SecretStr
 from app.auth.principal import SYSTEM
 from app.errors import ConfigurationError, InvalidCursor, WebhookExpired, WebhookForged, WebhookMalformed
 from app.events.log import EventLog
+from app.events.stores import connect_events
 from app.server import create_app
 from app.settings import Domain, DomainSettings, EventSettings, Settings, SourceSettings, WebhookSettings
 from app.sources.changes import ChangeKind
 from app.sources.karrio.changes import PAGE
 from app.sources.karrio.shipment_records import standing
 from app.sources.shipments import ShipmentStatus, TrackingEvent
-from app.sources.stores import connect_events
 from app.sources.values import utc_now
 from app.sources.vendure.webhooks import VendureWebhooks
 from app.sources.webhooks import Webhooks

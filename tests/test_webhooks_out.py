@@ -14,13 +14,15 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from app.events.log import EventLog, Update
+from app.events.stores import connect_events
+from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.stores.records import State, id_of
 from app.http.standard_webhooks import fits, secret_bytes
 from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
 from app.sources.changes import ChangeKind
-from app.sources.stores import connect_documents, connect_endpoints, connect_events
 from app.sources.values import utc_now
+from app.webhooks.outbound.stores import connect_endpoints
 from app.webhooks.outbound.subscriptions import Endpoint, EndpointState, EndpointStore
 from tests.endpoints import SECRET, delivery, endpoint, put
 from tests.events import THEN

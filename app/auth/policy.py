@@ -1,6 +1,7 @@
 """The policy table: who may see which field, of which rows, and how much of its value.
 
-A *scope* is a named audience; the schema names scopes where it declares its types and fields (`app/schema/declare/policy.py`).
+A *scope* is a named audience; the schema names scopes where it declares its types
+and fields (`app/schema/declare/policy.py`).
 Here is who belongs to which, and what follows from it for a caller. Whatever is not granted is refused.
 """
 
@@ -92,7 +93,7 @@ PURPOSES: Mapping[Scope, str] = {
 
 
 class Rows(StrEnum):
-    """Which rows of a type exist for a caller; `app/sources/pipeline/row_scope.py` drops the others before anybody sees them."""
+    """Which rows of a type exist for a caller; `app/sources/pipeline/row_scope.py` drops the others."""
 
     ALL = "ALL"
     ACCOUNTS = "ACCOUNTS"

@@ -111,7 +111,7 @@ _REVIEW = (
 
 def _keys(settings: Settings, client: str | None) -> list[Mapping[str, Any]]:
     """The API keys, used or not."""
-    from app.sources.stores import connect_keys
+    from app.auth.stores import connect_keys
 
     _, records = run_with(connect_keys, settings, "api_keys", lambda store: store.all())
     return [

@@ -36,7 +36,7 @@ from app.settings import (
 
 Backends = Literal["sandbox", "real"]
 
-UP = Path(__file__).resolve().parents[1] / "backends" / "up.sh"
+UP = Path(__file__).resolve().parents[2] / "backends" / "up.sh"
 READY_LINE = "Ctrl-C stops them."
 
 # What backends/README.md documents; the ports are those of their scripts.

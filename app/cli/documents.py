@@ -180,8 +180,8 @@ def _label(one: StoredDocument) -> str:
 
 def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable[T]]) -> T:
     """Do something with the configured store."""
+    from app.gateway.documents.stores import connect_documents
     from app.gateway.documents.stores.records import StoreChanged
-    from app.sources.stores import connect_documents
 
     try:
         return run_with(connect_documents, settings, "documents", work)

@@ -218,7 +218,7 @@ def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
 
 async def _check(settings: Settings, endpoint: Endpoint) -> None:
     """Refuse what could not be delivered."""
-    from app.sources.stores import connect_documents
+    from app.gateway.documents.stores import connect_documents
     from app.webhooks.outbound.egress import AddressRefused
     from app.webhooks.outbound.sender import Poster
     from app.webhooks.outbound.validation import fault_of
@@ -241,7 +241,7 @@ async def _check(settings: Settings, endpoint: Endpoint) -> None:
 
 async def _begin(settings: Settings, endpoint: Endpoint, after: str | None) -> None:
     """Keep an endpoint's place in the event log."""
-    from app.sources.stores import connect_events
+    from app.events.stores import connect_events
 
     events = connect_events(settings)
     try:
@@ -284,7 +284,7 @@ async def _known(store: EndpointStore, id: str) -> Endpoint:
 
 def _with_store(settings: Settings, work: Callable[[EndpointStore], Awaitable[T]]) -> T:
     from app.gateway.documents.stores.records import StoreChanged
-    from app.sources.stores import connect_endpoints
+    from app.webhooks.outbound.stores import connect_endpoints
 
     try:
         return run_with(connect_endpoints, settings, "events", work)

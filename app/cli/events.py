@@ -91,7 +91,7 @@ def replay(
 
 def _with_log(config: Path | None, data_dir: Path | None, work: Callable[[EventLog], Awaitable[T]]) -> T:
     """Do something with the configured log."""
-    from app.sources.stores import connect_events
+    from app.events.stores import connect_events
 
     try:
         return run_with(connect_events, settings_of(config, data_dir, demo=True), "events", work)

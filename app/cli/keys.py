@@ -145,7 +145,7 @@ def _live(settings: Settings, client: str, now: float) -> Sequence[KeyRecord]:
 
 
 def _with_store(settings: Settings, work: Callable[[KeyStore], Awaitable[T]]) -> T:
-    from app.sources.stores import connect_keys
+    from app.auth.stores import connect_keys
 
     return run_with(connect_keys, settings, "api_keys", work)
 

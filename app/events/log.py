@@ -14,24 +14,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from app.sources.changes import ChangeKind
+from app.sources.changes import ChangeKind, Notice
 from app.sources.values import Record
-
-
-class Notice(Record):
-    """Something is new about a thing. `id` is the source's own event id, or a digest of the content where it has none:
-    the same id of the same source is one notice. `key` is the thing's key in the source. `at` is when it happened as
-    the source says; `sequence` the source's own count of its events, where it has one."""
-
-    source: str
-    id: str
-    kind: ChangeKind
-    key: str
-    at: datetime | None = None
-    received_at: datetime
-    sequence: int | None = None
-    raw_code: str | None = None
-    deleted: bool = False
 
 
 class Taken(Record):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.http.resilience.state import SourceState, overview
+from app.http.resilience.state import SourceState
 from app.resolvers.loading.context import Context
+from app.sources.source import source_states
 
 
 async def sources(ctx: Context) -> Sequence[SourceState]:
     """Root: all sources, by name."""
-    return overview(ctx.sources.connected.values())
+    return source_states(ctx.sources.connected.values())

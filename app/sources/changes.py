@@ -35,6 +35,22 @@ class Change(Record):
     raw_code: str | None = None
 
 
+class Notice(Record):
+    """Something is new about a thing. `id` is the source's own event id, or a digest of the content where it has none:
+    the same id of the same source is one notice. `key` is the thing's key in the source. `at` is when it happened as
+    the source says; `sequence` the source's own count of its events, where it has one."""
+
+    source: str
+    id: str
+    kind: ChangeKind
+    key: str
+    at: datetime | None = None
+    received_at: datetime
+    sequence: int | None = None
+    raw_code: str | None = None
+    deleted: bool = False
+
+
 class ChangeSet(Record):
     """Changes in the order they were made, and the cursor to go on from; `more` if there are others already."""
 

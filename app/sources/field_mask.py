@@ -56,7 +56,7 @@ SPARE: dict[type, frozenset[str]] = {
 
 
 class NotRead(Exception):
-    """An attribute is used that `needs` did not name: `app/resolvers/loading/field_dependencies.py` has to say what uses it."""
+    """An attribute is used that `needs` did not name: declare it in `app/resolvers/loading/field_dependencies.py`."""
 
 
 class LeftOut:

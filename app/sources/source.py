@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.http.resilience.guard import Guard
+from app.http.resilience.state import SourceState
 from app.sources.billing import Billing
 from app.sources.changes import Changes
 from app.sources.customers import Credit, Customers
@@ -17,6 +18,22 @@ from app.sources.shipments import Shipments
 from app.sources.stock import Balances, Reservations, Stock
 from app.sources.warehouses import Warehouses
 from app.sources.webhooks import Webhooks
+
+PORTS = (
+    "customers",
+    "credit",
+    "items",
+    "contents",
+    "warehouses",
+    "stock",
+    "reservations",
+    "balances",
+    "prices",
+    "orders",
+    "shipments",
+    "billing",
+)
+"""The ports that serve reads, by their names in `Source`."""
 
 
 def by_hundreds(_: str, keys: int, __: Any) -> int:
@@ -62,3 +79,9 @@ class Source:
     tells_by: Literal["id", "tracking_number"] = "id"
     settles: float = 0.0
     feed_misses: bool = False
+
+
+def source_states(sources: Iterable[Source]) -> list[SourceState]:
+    """The states of the sources that have a guard, by name."""
+    guarded = ((source, source.guard) for source in sorted(sources, key=lambda one: one.name))
+    return [guard.state(source.vendor) for source, guard in guarded if guard is not None]

@@ -14,9 +14,8 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from app.errors import ConfigurationError, WebhookMalformed
-from app.events.log import Notice
 from app.settings import WebhookSettings
-from app.sources.changes import Change
+from app.sources.changes import Change, Notice
 
 T = TypeVar("T")
 

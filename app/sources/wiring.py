@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from app.auth.principal import SYSTEM
 from app.errors import ConfigurationError, SourceError, TradegraphError
 from app.http.resilience.breaker import State
-from app.http.resilience.state import overview
+from app.sources.source import source_states
 from app.sources.values import utc_now
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Sources:
 
     def held(self) -> dict[str, list[str]]:
         """The kinds of calls that are held back because they fail, by source."""
-        states = overview(self.connected.values())
+        states = source_states(self.connected.values())
         held = {one.name: [kind.name for kind in one.kinds if kind.breaker is not State.CLOSED] for one in states}
         return {name: kinds for name, kinds in held.items() if kinds}
 

@@ -19,12 +19,12 @@ from app.errors import (
     WebhookNetworkRefused,
     WebhookSourceUnknown,
 )
-from app.events.log import Notice
 from app.gateway.disconnect import ClientGone
 from app.gateway.media_types import check_body_type
 from app.gateway.request_parsing import whole_body
 from app.protocol.refusals import refused
 from app.settings import Settings
+from app.sources.changes import Notice
 from app.sources.webhooks import Webhooks
 from app.sources.wiring import Sources
 from app.telemetry import begin, log, metrics

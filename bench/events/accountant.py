@@ -14,8 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+from app.events.stores import connect_events
 from app.sources.changes import ChangeKind
-from app.sources.stores import connect_events
 from bench.events.gateways import Gateway
 from bench.events.ledger import Ledger, Verdict
 from bench.events.parcels import Parcels, customer_of, shipment_id

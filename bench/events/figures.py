@@ -23,7 +23,7 @@ from typing import Any
 
 import uvloop
 
-from app.sources.stores import connect_events
+from app.events.stores import connect_events
 from bench.events.accountant import tasks
 from bench.events.gateways import Gateway
 from bench.events.ledger import Ledger

@@ -23,12 +23,12 @@ from joserfc.jwk import ECKey, RSAKey
 
 from app.auth.api_keys import KeyRecord, digest_of, new_key
 from app.auth.principal import Role
+from app.auth.stores import connect_keys
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.gateway.documents.stores.records import State
 from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.sandbox import Sandbox
 from app.settings import Settings
-from app.sources.stores import connect_keys
 from tests.stored import keep, stored
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,9 @@ from app.events.ingest.poller import Poller
 from app.events.ingest.refetch import Rereading
 from app.events.ingest.sequences import Sequence as Heard
 from app.events.ingest.worker import Reader
-from app.events.log import EventLog, Notice
+from app.events.log import EventLog
 from app.settings import Settings
+from app.sources.changes import Notice
 from app.sources.wiring import Sources
 from app.telemetry import log, metrics, new_id
 

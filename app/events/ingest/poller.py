@@ -15,8 +15,8 @@ from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor, TradegraphError
 from app.events.ingest.background import background
 from app.events.ingest.reconcile import open_things
-from app.events.log import EventLog, Notice
-from app.sources.changes import ChangeKind, Changes
+from app.events.log import EventLog
+from app.sources.changes import ChangeKind, Changes, Notice
 from app.sources.source import Source
 from app.sources.webhooks import notice_of
 from app.telemetry import log, metrics

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.events.log import EventLog, Notice, Update
+from app.events.log import EventLog, Update
 from app.events.stores.cursors import BEGINNING
-from app.sources.changes import ChangeKind
+from app.sources.changes import ChangeKind, Notice
 from app.sources.source import Source
 
 FINAL = {

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from app.errors import StoreUnavailable
-from app.events.log import Dead, Loss, Notice, Page, Recorded, Taken, Update
+from app.events.log import Dead, Loss, Page, Recorded, Taken, Update
 from app.events.stores import redis_event_scripts as steps
 from app.events.stores.cursors import Place, loss_of, place_of
 from app.events.stores.digests import digest_of, thing_of
 from app.events.stores.retention_limits import Retention
 from app.settings import RedisSettings
-from app.sources.changes import ChangeKind
+from app.sources.changes import ChangeKind, Notice
 from app.storage.batch_queue import Bell, Calls, Gathering
 from app.storage.redis import ConnectionFailed, NoScriptError, RedisError, RefusedByServer, connect, told
 from app.telemetry import log as logged

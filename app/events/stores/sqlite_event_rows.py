@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from app.events.log import Dead, Loss, Notice, Taken, Update
+from app.events.log import Dead, Loss, Taken, Update
 from app.events.stores.digests import digest_of, thing_of
 from app.events.stores.retention_limits import Retention
-from app.sources.changes import ChangeKind
+from app.sources.changes import ChangeKind, Notice
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS log (

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.events.log import Dead, Notice, Page, Recorded, Taken, Update
+from app.events.log import Dead, Page, Recorded, Taken, Update
 from app.events.stores import sqlite_event_rows as rows
 from app.events.stores.cursors import Place, loss_of, place_of
 from app.events.stores.retention_limits import Retention
-from app.sources.changes import ChangeKind
+from app.sources.changes import ChangeKind, Notice
 from app.storage.batch_queue import Bell, Calls, Gathering
 from app.storage.sqlite_threads import Reader, Watcher, Writer
 

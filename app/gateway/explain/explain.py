@@ -1,6 +1,7 @@
 """What an operation will ask of the sources, told before anything is asked.
 
-The plan runs against a model of the sources (`app/gateway/explain/simulation.py`), so the reads, their order and their dependence
+The plan runs against a simulation of the sources (`app/gateway/explain/simulation.py`), so
+the reads, their order and their dependence
 are those of a real run, for the list sizes that the arguments and the assumptions say.
 """
 

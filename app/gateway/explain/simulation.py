@@ -26,6 +26,7 @@ from app.sources.node_ids import node_id
 from app.sources.orders import Order, OrderLine, OrderQuery, OrderStatus, Totals
 from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment, ShipmentStatus
+from app.sources.source import PORTS
 from app.sources.stock import StockLevel
 from app.sources.values import Freshness, Money, Slice
 from app.sources.warehouses import Warehouse, WarehouseKind
@@ -377,19 +378,3 @@ def model_of(settings: Settings, real: Sources, log: Log, assume: Assumptions) -
         ports = {port: model.port(port) for port in PORTS if getattr(source, port) is not None}
         connected[name] = replace(source, **ports)
     return assemble(settings, connected)
-
-
-PORTS = (
-    "customers",
-    "credit",
-    "items",
-    "contents",
-    "warehouses",
-    "stock",
-    "reservations",
-    "balances",
-    "prices",
-    "orders",
-    "shipments",
-    "billing",
-)

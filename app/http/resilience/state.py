@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from app.http.resilience.breaker import State
-
-if TYPE_CHECKING:
-    from app.sources.source import Source
 
 
 class Health(StrEnum):
@@ -54,9 +49,3 @@ class SourceState:
         if all(closed):
             return Health.OK
         return Health.DEGRADED if any(closed) else Health.FAILING
-
-
-def overview(sources: Iterable[Source]) -> list[SourceState]:
-    """The states of those that tell theirs, by name."""
-    guarded = [source for source in sources if source.guard is not None]
-    return [source.guard.state(source.vendor) for source in sorted(guarded, key=lambda one: one.name)]  # type: ignore[union-attr]

@@ -11,9 +11,8 @@ from datetime import datetime
 import msgspec
 
 from app.errors import WebhookForged, WebhookUnsigned
-from app.events.log import Notice
 from app.settings import WebhookSettings
-from app.sources.changes import ChangeKind
+from app.sources.changes import ChangeKind, Notice
 from app.sources.webhooks import content_id, is_one_of, read_body, secrets_of
 
 SECRET = "x-event-id"  # noqa: S105 - the name of the header, which Karrio's source has so

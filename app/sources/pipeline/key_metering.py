@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from app.gateway.explain.simulation import PORTS
-from app.sources.source import Source
+from app.sources.source import PORTS, Source
 from app.telemetry import scope
 
 KEPT = frozenset({"warehouses"})

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from app.errors import WebhookExpired, WebhookForged, WebhookMalformed, WebhookUnsigned
-from app.events.log import Notice
 from app.http.standard_webhooks import ID, SIGNATURE, TIMESTAMP, fits, secret_bytes
 from app.settings import WebhookSettings
+from app.sources.changes import Notice
 from app.sources.rest.contract import MAX_EVENTS, Events
 from app.sources.webhooks import LONGEST_ID, LONGEST_KEY, notice_of, read_body, secrets_of
 

@@ -12,9 +12,8 @@ from datetime import datetime
 import msgspec
 
 from app.errors import WebhookExpired, WebhookForged, WebhookUnsigned
-from app.events.log import Notice
 from app.settings import WebhookSettings
-from app.sources.changes import ChangeKind
+from app.sources.changes import ChangeKind, Notice
 from app.sources.webhooks import LONGEST_KEY, content_id, is_one_of, read_body, secrets_of
 
 SIGNATURE = "x-signature"

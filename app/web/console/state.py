@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app.gateway.service import Service
-from app.http.resilience.state import KindState, SourceState, overview
+from app.http.resilience.state import KindState, SourceState
+from app.sources.source import source_states
 from app.sources.wiring import Sources
 from app.telemetry import metrics, new_id, series
 from app.web.console.budgets import WatchedBudgets
@@ -218,7 +219,7 @@ class Observer:
             (labels["source"], ShedState(caller=labels["caller"], reason=labels["reason"], calls=int(value)))
             for labels, value in series(kept.sheds)
         ]
-        for one in overview(self._sources.connected.values()):
+        for one in source_states(self._sources.connected.values()):
             key = one.name
             yield SourceTold(
                 name=one.name,

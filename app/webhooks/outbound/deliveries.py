@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager, suppress
 from app.events.log import EventLog
 from app.gateway.service import Service
 from app.settings import Settings
-from app.sources.stores import connect_endpoints
 from app.sources.values import utc_now
 from app.webhooks.outbound.dispatcher import Couriers
 from app.webhooks.outbound.payloads import Letters
 from app.webhooks.outbound.sender import Poster
+from app.webhooks.outbound.stores import connect_endpoints
 
 
 @asynccontextmanager

@@ -1,1 +1,18 @@
-"""Stores of webhook subscriptions."""
+"""Stores of webhook subscriptions, beside the event log: SQLite by default, Redis where several machines share them."""
+
+from __future__ import annotations
+
+from app.settings import Settings
+from app.webhooks.outbound.subscriptions import EndpointStore
+
+
+def connect_endpoints(settings: Settings) -> EndpointStore:
+    """Where endpoints of partners are kept: beside the event log. Nothing is opened before its first use."""
+    if settings.events.store == "redis":
+        from app.storage.redis import connect
+        from app.webhooks.outbound.stores.redis_endpoints import RedisEndpoints
+
+        return RedisEndpoints(connect(settings.redis))
+    from app.webhooks.outbound.stores.sqlite_endpoints import SQLiteEndpoints
+
+    return SQLiteEndpoints(settings.data_dir / "endpoints.sqlite")
