@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from app.errors import SourceUnavailable, TradegraphError
-from app.resolvers.loading.key_loader import KeyLoader, failure, side_by_side
+from app.resolvers.loading.key_loader import KeyLoader, first_exception, gather_in_order
 
 
 class Port:
@@ -78,8 +78,8 @@ async def test_started_reads_are_under_way_before_they_are_awaited() -> None:
 
 def test_failure_finds_the_first_error_among_values() -> None:
     error = ValueError("x")
-    assert failure(1, None, error, ValueError("y")) is error
-    assert failure(1, None) is None
+    assert first_exception(1, None, error, ValueError("y")) is error
+    assert first_exception(1, None) is None
 
 
 async def test_of_several_failures_the_first_in_order_is_raised_not_in_time() -> None:
@@ -92,7 +92,7 @@ async def test_of_several_failures_the_first_in_order_is_raised_not_in_time() ->
         raise ValueError(name)
 
     with pytest.raises(ValueError, match="first"):
-        await side_by_side(fails("first", first=True), fails("second", first=False))
+        await gather_in_order(fails("first", first=True), fails("second", first=False))
 
 
 async def test_closed_loader_stops_its_reads() -> None:

@@ -8,7 +8,7 @@ import pytest
 from graphql import GraphQLObjectType, get_named_type, is_composite_type, is_object_type
 
 from app.schema import build_schema
-from app.schema.declare.edges import Edge
+from app.schema.declare.edges import EdgeField
 from tests.gateway import CSR, CSR_LEAD, SELLER, Graph
 
 BUYER = 'customer: {number: "CUST-0001"}'
@@ -61,7 +61,7 @@ def edges() -> list[tuple[str, str, bool]]:
         if not is_object_type(kind) or definition is None:
             continue
         for field in getattr(definition, "fields", ()):
-            if isinstance(field, Edge) and not field.is_root:
+            if isinstance(field, EdgeField) and not field.is_root:
                 public = strawberry_schema.config.name_converter.get_graphql_name(field)
                 found.append((name, public, is_composite_type(_target(kind, public))))
     return found

@@ -18,7 +18,7 @@ from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plan.engine import PlanEngine
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.field_dependencies import READS, TYPES
+from app.resolvers.loading.field_dependencies import FIELD_DEPENDENCIES, GRAPHQL_TYPE_NAMES
 from app.sandbox import Sandbox
 from app.schema import build_schema
 from app.settings import Domain, Settings
@@ -53,8 +53,8 @@ class WholeContext(Context):
     """Reads whole records, whatever the operation needs."""
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        with super().reading():
+    def execution_scope(self) -> Iterator[None]:
+        with super().execution_scope():
             needs.set(None)
             yield
 
@@ -176,11 +176,11 @@ def test_what_may_be_left_out_is_shown_by_one_type_of_that_name():
     shown = [(record_of(type_), type_.name) for type_ in bound()]
     for record in SPARE:
         names = [name for shown_record, name in shown if shown_record is record]
-        assert names in ([TYPES.get(record, record.__name__)], []), record
+        assert names in ([GRAPHQL_TYPE_NAMES.get(record, record.__name__)], []), record
         assert SPARE[record] <= set(record.__struct_fields__)
 
 
 def test_what_fields_read_is_named_after_fields_of_the_schema():
-    for (type_name, field), reads in READS.items():
+    for (type_name, field), reads in FIELD_DEPENDENCIES.items():
         assert field in cast("GraphQLObjectType", SCHEMA.type_map[type_name]).fields
         assert all(name in SPARE[record] for record, name in reads)

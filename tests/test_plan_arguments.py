@@ -11,11 +11,11 @@ from graphql.execution.values import VariableValues, get_argument_values, get_va
 from strawberry.types.arguments import convert_arguments
 
 from app.execution.engine import Request
-from app.execution.plan.arguments import reader
+from app.execution.plan.arguments import argument_reader
 from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema
-from app.schema.declare.edges import Edge, as_plain
-from app.schema.declare.streams import Stream
+from app.schema.declare.edges import EdgeField, to_resolver_value
+from app.schema.declare.streams import StreamField
 from tests.differential.arguments import WRONG_IDS
 
 STRAWBERRY = build_schema()
@@ -84,11 +84,11 @@ CASES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def edges() -> Iterator[tuple[str, Edge, GraphQLField]]:
+def edges() -> Iterator[tuple[str, EdgeField, GraphQLField]]:
     for type_ in SCHEMA.type_map.values():
         for name, field in getattr(type_, "fields", {}).items():
             edge = (getattr(field, "extensions", None) or {}).get("strawberry-definition")
-            if isinstance(edge, Edge) and not isinstance(edge, Stream) and field.args:
+            if isinstance(edge, EdgeField) and not isinstance(edge, StreamField) and field.args:
                 yield f"{type_.name}.{name}", edge, field
 
 
@@ -125,12 +125,12 @@ def literal(value: Any, place: str = "") -> str:
     return str(value) if isinstance(value, int) or place in {"status", "orderBy", "kinds"} else f'"{value}"'
 
 
-def strawberrys(edge: Edge, values: dict[str, Any]) -> dict[str, Any]:
-    """What Strawberry makes of coerced values, as `Edge.get_result` hands it to the function."""
+def strawberrys(edge: EdgeField, values: dict[str, Any]) -> dict[str, Any]:
+    """What Strawberry makes of coerced values, as `EdgeField.get_result` hands it to the function."""
     converted = convert_arguments(
         values, edge.arguments, scalar_registry=STRAWBERRY.schema_converter.scalar_registry, config=STRAWBERRY.config
     )
-    return {name: as_plain(value) for name, value in converted.items()}
+    return {name: to_resolver_value(value) for name, value in converted.items()}
 
 
 @pytest.mark.parametrize(("place", "values"), [(place, values) for place, many in CASES.items() for values in many])
@@ -145,7 +145,7 @@ def test_arguments_are_those_of_strawberry(place: str, values: dict[str, Any]) -
     found = []
     for one, known in ((node, variables), (constant, None)):
         coerced = get_argument_values(field, one, known)
-        plain = edge.plain_arguments(coerced)
+        plain = edge.resolver_arguments(coerced)
         assert plain == strawberrys(edge, coerced)
         assert {name: type(value) for name, value in plain.items()} == {
             name: type(value) for name, value in strawberrys(edge, coerced).items()
@@ -166,10 +166,10 @@ def read(declared: str, passed: str, **sent: Any) -> list[dict[str, Any]]:
     one = next(one for one in plan.tree.walk() if one.name == "orders")
     variables = get_variable_values(SCHEMA, operation.definition.variable_definitions or (), sent)
     assert isinstance(variables, VariableValues), variables
-    reads = reader(one)
+    reads = argument_reader(one)
     found = [reads(variables), reads(variables)]
     assert one.edge is not None
-    assert found[0] == one.edge.plain_arguments(
+    assert found[0] == one.edge.resolver_arguments(
         get_argument_values(one.parent.fields["orders"], one.nodes[0], variables)
     )
     return found

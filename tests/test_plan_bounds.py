@@ -44,7 +44,7 @@ async def test_each_value_of_a_switch_has_a_plan_of_its_own() -> None:
 
 
 async def test_plan_used_longest_ago_goes_first() -> None:
-    engine = PlanEngine(SMALL, most_fields=100)
+    engine = PlanEngine(SMALL, max_fields=100)
     texts = [f"{{ rows {{ a{number}: name }} }}" for number in range(40)]  # five fields each: a place counts as well
     first = engine.plan_for(engine.prepare(Request(texts[0])))
     for text in texts[1:]:
@@ -55,7 +55,7 @@ async def test_plan_used_longest_ago_goes_first() -> None:
 
 
 async def test_large_plan_is_not_kept() -> None:
-    engine = PlanEngine(SMALL, most_fields=200)
+    engine = PlanEngine(SMALL, max_fields=200)
     engine.plan_for(engine.prepare(Request("{ rows { name } }")))
     large = " ".join(f"a{number}: name" for number in range(20))
     engine.plan_for(engine.prepare(Request(f"{{ rows {{ {large} }} }}")))

@@ -22,7 +22,14 @@ from app.resolvers.loading.context import Context
 from app.sandbox import Sandbox
 from app.schema import build_schema, policy_of
 from app.schema.base import bound_to, field
-from app.schema.declare.policy import Declarations, Declared, check, declaration, declared_in, table_of
+from app.schema.declare.policy import (
+    Declarations,
+    PolicyDeclaration,
+    build_policy_table,
+    check,
+    collect_declarations,
+    declaration,
+)
 from app.schema.declare.policy_matrix import as_json, as_markdown, why
 from app.settings import Settings
 from app.sources.wiring import Sources, connect_all
@@ -31,7 +38,7 @@ from tests.policy_table import CELLS, INPUTS
 from tests.policy_walk import ACCOUNTS, Found, Probe, Walk, cells_of, judge
 
 SCHEMA = build_schema()
-DECLARED = declared_in(SCHEMA._schema)
+DECLARED = collect_declarations(SCHEMA._schema)
 TABLE = policy_of(SCHEMA)
 
 
@@ -53,7 +60,7 @@ def refusal(scope: Scope | None, type_: Any = str | None, **declared: Any) -> st
 
     core = strawberry.Schema(Query)._schema
     with pytest.raises(ConfigurationError) as refused:
-        check(core, table_of(declared_in(core)))
+        check(core, build_policy_table(collect_declarations(core)))
     return refused.value.message
 
 
@@ -84,7 +91,7 @@ def test_way_into_a_type_for_others_stops_the_start() -> None:
     ],
 )
 def test_mask_that_does_not_fit_stops_the_start(type_: Any, mask: Mask, message: str) -> None:
-    assert refusal(Scope.EVERYONE, type_, mask=mask, whole=Scope.COST) == message
+    assert refusal(Scope.EVERYONE, type_, mask=mask, unmasked_for=Scope.COST) == message
 
 
 @pytest.mark.parametrize(
@@ -182,7 +189,7 @@ def mutants() -> Iterator[tuple[str, Declarations, Mapping[Scope, frozenset[Role
                 yield f"{key} {name}", dataclasses.replace(DECLARED, **{place: changed}), AUDIENCES
 
 
-def weakened(one: Declared) -> Iterator[tuple[str, Declared]]:
+def weakened(one: PolicyDeclaration) -> Iterator[tuple[str, PolicyDeclaration]]:
     if one.scope not in {None, Scope.EVERYONE}:
         yield "for everyone", dataclasses.replace(one, scope=Scope.EVERYONE)
     if one.rows is not None:
@@ -190,7 +197,7 @@ def weakened(one: Declared) -> Iterator[tuple[str, Declared]]:
         yield "of all rows, said so", dataclasses.replace(one, rows=Rows.ALL)
     if one.mask is not None:
         yield "unmasked", dataclasses.replace(one, mask=None)
-        yield "whole for everyone", dataclasses.replace(one, whole=Scope.EVERYONE)
+        yield "whole for everyone", dataclasses.replace(one, unmasked_for=Scope.EVERYONE)
 
 
 def differences(table: PolicyTable) -> list[tuple[str, Role]]:
@@ -202,7 +209,7 @@ def differences(table: PolicyTable) -> list[tuple[str, Role]]:
 def test_every_weaker_rule_is_noticed_by_the_table(record_property: Any) -> None:
     survivors, killed = [], 0
     for name, declared, audiences in mutants():
-        table = table_of(declared, audiences)
+        table = build_policy_table(declared, audiences)
         if differences(table) or table.inputs != INPUTS:
             killed += 1
         elif not says_the_same(table):
@@ -255,7 +262,7 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
     behind: list[str] = []
     async with sources_of(dated_sandbox) as sources:
         for name, declared, audiences in mutants():
-            table = table_of(declared, audiences)
+            table = build_policy_table(declared, audiences)
             more = [(key, role) for key, role in differences(table) if CELLS[key][role.value] is None]
             asked = InProcess(engine, sources, table)
             noticed = [await is_noticed(ways, *probe, asked) for probe in probes_of(more, ways)]

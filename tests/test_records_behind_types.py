@@ -54,7 +54,7 @@ def plain_fields() -> Iterator[Any]:
     for type_ in bound():
         for name, field in type_.fields.items():
             source = field.extensions[DEFINITION]
-            if not hasattr(source, "plain_arguments"):
+            if not hasattr(source, "resolver_arguments"):
                 yield pytest.param(record_of(type_), source.python_name, field.type, id=f"{type_.name}.{name}")
 
 

@@ -23,8 +23,8 @@ from strawberry.types.fields.resolver import StrawberryResolver
 
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, print_schema
-from app.schema.declare.edges import Edge
-from app.schema.declare.streams import Stream
+from app.schema.declare.edges import EdgeField
+from app.schema.declare.streams import StreamField
 
 SDL = Path(__file__).resolve().parents[1] / "schema.graphql"
 
@@ -74,7 +74,7 @@ def fields() -> list[tuple[str, Any]]:
 
 def with_own_resolver(declared: list[tuple[str, Any]]) -> list[str]:
     """Fields that are neither a plain attribute nor an edge."""
-    return [name for name, field in declared if not isinstance(field, Edge) and not field.is_basic_field]
+    return [name for name, field in declared if not isinstance(field, EdgeField) and not field.is_basic_field]
 
 
 def test_no_field_has_a_resolver_of_its_own():
@@ -95,7 +95,9 @@ def test_a_resolver_per_object_is_found():
     assert with_own_resolver(declared) == ["resolved"]
 
 
-EDGES = [(name, field) for name, field in fields() if isinstance(field, Edge) and not isinstance(field, Stream)]
+EDGES = [
+    (name, field) for name, field in fields() if isinstance(field, EdgeField) and not isinstance(field, StreamField)
+]
 
 
 def test_roots_are_the_fields_of_query_and_no_others():
@@ -118,7 +120,7 @@ def test_fields_of_subscription_are_functions_that_yield_events():
 
 
 @pytest.mark.parametrize(("name", "edge"), EDGES, ids=[name for name, _ in EDGES])
-def test_edge_is_an_annotated_function_of_all_parents_and_its_arguments(name: str, edge: Edge):
+def test_edge_is_an_annotated_function_of_all_parents_and_its_arguments(name: str, edge: EdgeField):
     assert inspect.iscoroutinefunction(edge.function)
     signature = list(inspect.signature(edge.function).parameters.values())
     before = signature[:1] if edge.is_root else signature[:2]

@@ -465,7 +465,7 @@ async def test_known_document_is_neither_parsed_nor_hashed_again(tmp_path: Path)
     assert first.known is second.known
     one, other = engine.prepare(first), engine.prepare(second)
     assert one.document is other.document
-    assert one.kept is other.kept
+    assert one.annotations is other.annotations
     assert one.document_id == id_of(HELLO)
     await documents.close()
 

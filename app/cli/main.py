@@ -142,14 +142,14 @@ def plan(
     variables: Annotated[str, typer.Option(help="JSON; only `@skip` and `@include` need them.")] = "{}",
 ) -> None:
     """Print the plan that a document is compiled to."""
-    from app.execution.plan.printing import printed
+    from app.execution.plan.printing import format_plan
     from app.gateway.explain.service import plan_of
 
     made = _refusals_told(lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
     if made is None:
         print("This operation is not compiled: graphql-core runs it field by field.", file=sys.stderr)
         raise typer.Exit(1)
-    sys.stdout.write(printed(made))
+    sys.stdout.write(format_plan(made))
 
 
 @app.command()
@@ -295,11 +295,11 @@ def policy_why(
 ) -> None:
     """Tell what a role gets of a field, and which declarations say so."""
     from app.schema import build_schema
-    from app.schema.declare.policy import declared_in, table_of
+    from app.schema.declare.policy import build_policy_table, collect_declarations
     from app.schema.declare.policy_matrix import why
 
-    declared = declared_in(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
-    print(why(field, _roles(role), table_of(declared), declared))
+    declared = collect_declarations(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
+    print(why(field, _roles(role), build_policy_table(declared), declared))
 
 
 @sources.command("ping")

@@ -14,31 +14,33 @@ from app.sources.freshness_contracts import Contract, Share
 
 
 @dataclass(frozen=True, slots=True)
-class Storable:
+class CachePolicy:
     """`max_age` in seconds is that of the tightest contract in the answer; `public` if everybody gets the same."""
 
     max_age: int
     public: bool
 
 
-NOTHING = Storable(0, public=False)
+NOT_CACHEABLE = CachePolicy(0, public=False)
 
 
-def storable(plan: Plan, contracts: Contracts, policy: PolicyTable, lived: Callable[[Contract], int]) -> Storable:
-    """What follows from the contracts and rules of everything that is selected. `lived` is how old data of a contract
+def cache_policy(
+    plan: Plan, contracts: Contracts, policy: PolicyTable, max_age: Callable[[Contract], int]
+) -> CachePolicy:
+    """What follows from the contracts and rules of everything that is selected. `max_age` is how old data of a contract
     may be here, by the settings."""
-    found = _Tightest(contracts, policy, lived)
+    found = _Tightest(contracts, policy, max_age)
     found.add(plan.tree.root, None)
-    return Storable(found.max_age or 0, found.public) if found.max_age else NOTHING
+    return CachePolicy(found.max_age or 0, found.public) if found.max_age else NOT_CACHEABLE
 
 
 class _Tightest:
-    def __init__(self, contracts: Contracts, policy: PolicyTable, lived: Callable[[Contract], int]) -> None:
+    def __init__(self, contracts: Contracts, policy: PolicyTable, max_age: Callable[[Contract], int]) -> None:
         self.max_age: int | None = None
         self.public = True
         self._contracts = contracts
         self._policy = policy
-        self._lived = lived
+        self._lived = max_age
 
     def add(self, selection: Selection, within: Contract | None) -> None:
         for one in selection.fields:

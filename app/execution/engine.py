@@ -22,9 +22,9 @@ from graphql import (
 )
 
 from app.errors import BadUserInput, RequestError
-from app.execution.document.cache import Document, DocumentCache, KnownDocument, coded
+from app.execution.document.cache import Document, DocumentCache, PersistedDocument, with_code
 from app.execution.document.limits import NORMAL, DocumentLimits, check_variables
-from app.execution.document.selected_fields import Selection, selected_fields
+from app.execution.document.selected_fields import SelectedFields, selected_fields
 from app.execution.executor import LeanExecutor, Leaves
 
 
@@ -42,7 +42,7 @@ class Request:
     variables: dict[str, Any] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
     document_id: str | None = None
-    known: KnownDocument | None = None
+    known: PersistedDocument | None = None
     suggests: bool = False
     resume: str | None = None
 
@@ -52,7 +52,7 @@ class Request:
         return self.document_id is not None or "persistedQuery" in self.extensions
 
 
-def replaced(request: Request, known: KnownDocument) -> Request:
+def with_persisted_document(request: Request, known: PersistedDocument) -> Request:
     """The request with a known document in place of what named it."""
     return replace(request, query=known.text, document_id=known.id, known=known)
 
@@ -66,8 +66,8 @@ class Operation:
     document: DocumentNode
     definition: OperationDefinitionNode
     variables: dict[str, Any]
-    selection: Selection
-    kept: dict[Any, Any] = field(default_factory=dict)
+    selection: SelectedFields
+    annotations: dict[Any, Any] = field(default_factory=dict)
     document_id: str | None = None
     introspects: bool = False
     suggests: bool = False
@@ -77,9 +77,9 @@ class Operation:
     def prepared(self, make: Callable[[Operation], Any]) -> Any:
         """What an engine found out about the operation: made once and kept as long as its document."""
         name = self.name
-        if name not in self.kept:
-            self.kept[name] = make(self)
-        return self.kept[name]
+        if name not in self.annotations:
+            self.annotations[name] = make(self)
+        return self.annotations[name]
 
     @property
     def name(self) -> str | None:
@@ -137,7 +137,7 @@ class ReferenceEngine:
         known = request.known
         document = known.document if known else self.document(request.query, suggest=request.suggests)
         check_variables(request.variables, self._limits)
-        definition = chosen(document.node, request.operation_name)
+        definition = select_operation(document.node, request.operation_name)
         name = definition.name.value if definition.name else None
         if name not in document.selections:
             document.selections[name] = selected_fields(self._schema, document.node, definition)
@@ -170,8 +170,8 @@ class ReferenceEngine:
             ),
         )
         if isinstance(executor, list):
-            raise RequestRefused([coded(error, BadUserInput.code) for error in executor])
-        with while_reading(context):
+            raise RequestRefused([with_code(error, BadUserInput.code) for error in executor])
+        with execution_scope(context):
             try:
                 result = execute_root_selection_set(executor)
                 return await cast("Any", result) if isawaitable(result) else cast("ExecutionResult", result)
@@ -179,13 +179,13 @@ class ReferenceEngine:
                 executor.end()
 
 
-def while_reading(context: Any) -> AbstractContextManager[None]:
+def execution_scope(context: Any) -> AbstractContextManager[None]:
     """What the context does around a run: it says before it what is needed, and stops afterwards what still reads."""
-    reading = getattr(context, "reading", None)
+    reading = getattr(context, "execution_scope", None)
     return nullcontext() if reading is None else reading()
 
 
-def chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+def select_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
     """The operation of that name; without a name the only one."""
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if name is not None:
@@ -200,4 +200,4 @@ def chosen(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
 
 
 def _refused(message: str) -> RequestRefused:
-    return RequestRefused([coded(GraphQLError(message), RequestError.code)])
+    return RequestRefused([with_code(GraphQLError(message), RequestError.code)])

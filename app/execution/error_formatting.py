@@ -46,7 +46,7 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
     return formatted
 
 
-def failure(error: TradegraphError) -> dict[str, Any]:
+def format_request_error(error: TradegraphError) -> dict[str, Any]:
     """An error of the whole request, which has neither path nor place in a document."""
     if isinstance(error, LimitExceeded):
         limit_met(error.name, "refused")

@@ -30,7 +30,7 @@ from graphql.pyutils.is_awaitable import is_awaitable
 
 from app.execution.later import All, Later
 from app.execution.plan.compile import DEFINITION
-from app.schema.declare.guards import closed, is_guarded
+from app.schema.declare.guards import is_guarded, is_restricted
 
 Write = Callable[[Any], Any]
 
@@ -254,9 +254,11 @@ class LeanExecutor(Executor[None]):
         info = self.build_resolve_info(definition, [one.node for one in details], parent, Path(None, "", None))
         place = self._places[id(details)] = Place(definition, details, info, self._leaves.values)
         source = definition.extensions.get(DEFINITION)
-        if is_guarded(definition) and closed(definition, parent.name, node.name.value, self.context_value.rights):
+        if is_guarded(definition) and is_restricted(
+            definition, parent.name, node.name.value, self.context_value.rights
+        ):
             return place  # its resolver refuses or masks
-        if hasattr(source, "plain_arguments"):
+        if hasattr(source, "resolver_arguments"):
             place.load = self._loader(source, definition, details[0])
         elif source is not None and not definition.args and source.is_basic_field:
             place.attribute = source.python_name
@@ -274,7 +276,7 @@ class LeanExecutor(Executor[None]):
             )
         except GraphQLError:
             return None
-        return edge.level(self.context_value, edge.plain_arguments(given)).load
+        return edge.level(self.context_value, edge.resolver_arguments(given)).load
 
 
 def _ended(later: Later, task: asyncio.Future[Any]) -> None:

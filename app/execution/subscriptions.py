@@ -20,11 +20,11 @@ from graphql.execution.values import get_argument_values, get_variable_values
 
 from app.auth.policy import Rights
 from app.errors import BadUserInput, Forbidden
-from app.execution.document.cache import coded
+from app.execution.document.cache import with_code
 from app.execution.engine import Operation, RequestRefused
 from app.execution.plan.collect import Collector
 from app.execution.plan.compile import DEFINITION
-from app.schema.declare.guards import ASKED, asks_by
+from app.schema.declare.guards import ARGUMENT_FORBIDDEN, uses_inputs
 
 RESUME = "after"
 """The argument of a stream that says where it is resumed."""
@@ -35,7 +35,7 @@ def source_events(schema: GraphQLSchema, operation: Operation, context: Any) -> 
     for what the caller may not wait for, or not by these arguments."""
     variables = get_variable_values(schema, operation.definition.variable_definitions or (), operation.variables)
     if isinstance(variables, list):
-        raise RequestRefused([coded(error, BadUserInput.code) for error in variables])
+        raise RequestRefused([with_code(error, BadUserInput.code) for error in variables])
     nodes = operation.document.definitions
     fragments = {node.name.value: node for node in nodes if isinstance(node, FragmentDefinitionNode)}
     root: Any = schema.subscription_type
@@ -51,11 +51,11 @@ def source_events(schema: GraphQLSchema, operation: Operation, context: Any) -> 
         values = get_argument_values(definition, field, variables)
         if operation.resume is not None and RESUME in definition.args:
             values[RESUME] = operation.resume
-        if asks_by(definition.args, values, rights.inputs):
-            raise Forbidden(ASKED)
-        arguments = stream.plain_arguments(values)
+        if uses_inputs(definition.args, values, rights.inputs):
+            raise Forbidden(ARGUMENT_FORBIDDEN)
+        arguments = stream.resolver_arguments(values)
     except GraphQLError as error:
-        raise RequestRefused([coded(error, BadUserInput.code)]) from None
+        raise RequestRefused([with_code(error, BadUserInput.code)]) from None
     return stream.events(context, **arguments)
 
 
@@ -63,15 +63,15 @@ def event_variables(operation: Operation) -> tuple[str, ...]:
     """The variables that the selection of an event reads: not those that only say which events there are. Kept with the
     document."""
     key = ("event variables", operation.name)
-    if key not in operation.kept:
+    if key not in operation.annotations:
         fragments = [node for node in operation.document.definitions if isinstance(node, FragmentDefinitionNode)]
         roots = operation.definition.selection_set.selections
         selected = [getattr(node, "selection_set", None) or node for node in roots]
         found = _Variables()
         for node in (*selected, *fragments):
             visit(node, found)
-        operation.kept[key] = tuple(sorted(found.names))
-    return operation.kept[key]
+        operation.annotations[key] = tuple(sorted(found.names))
+    return operation.annotations[key]
 
 
 class _Variables(Visitor):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 
-from app.execution.cache_policy import Storable
+from app.execution.cache_policy import CachePolicy
 
 
-def cache_control(storable: Storable | None, age: int, *, degraded: bool, within: float | None) -> str:
+def cache_control(storable: CachePolicy | None, age: int, *, degraded: bool, within: float | None) -> str:
     """How long an answer may be kept: what its contracts leave of its age, and no longer than its client's `@fresh`."""
     if storable is None or degraded:
         return "private, no-cache"

@@ -31,10 +31,10 @@ from app.errors import (
     TradegraphError,
     Unauthenticated,
 )
-from app.execution.cache_policy import Storable
-from app.execution.document.cache import KnownDocument
+from app.execution.cache_policy import CachePolicy
+from app.execution.document.cache import PersistedDocument
 from app.execution.engine import Engine, Operation, Request, RequestRefused
-from app.execution.error_formatting import failure, format_errors
+from app.execution.error_formatting import format_errors, format_request_error
 from app.execution.fresh_directive import within
 from app.execution.plan.encoded_result import EncodedResult
 from app.gateway.callers import Caller, events_until_expiry
@@ -92,7 +92,7 @@ class Answer:
     age: int = 0
     degraded: bool = False
     within: float | None = None
-    storable: Storable | None = None
+    storable: CachePolicy | None = None
     text: bytes | None = None
 
     @property
@@ -212,7 +212,7 @@ class Service:
         timeout: float = 10.0,
         most: int = 1000,
         clock: Callable[[], datetime] = utc_now,
-        storable: Callable[[Operation, Principal], Storable | None] | None = None,
+        storable: Callable[[Operation, Principal], CachePolicy | None] | None = None,
     ) -> None:
         self._engine = engine
         self._make_context = make_context
@@ -412,7 +412,7 @@ def _result(result: ExecutionResult, receipt: Receipt) -> Answer:
     return Answer(200, body, dict(receipt.headers))
 
 
-def _warn(answer: Answer, known: KnownDocument, retires: date) -> None:
+def _warn(answer: Answer, known: PersistedDocument, retires: date) -> None:
     """Say that the document is on its way out, to people by the answer and to proxies by RFC 8594's header."""
     answer.body.setdefault("extensions", {})["document"] = {"id": known.id, "retires": retires.isoformat()}
     answer.headers["sunset"] = format_datetime(datetime.combine(retires, time.min, UTC), usegmt=True)
@@ -432,7 +432,7 @@ def refusal(error: TradegraphError) -> Answer:
         headers |= error.headers
     elif isinstance(error, Overloaded):
         headers["retry-after"] = str(error.retry_after)
-    formatted = failure(error)
+    formatted = format_request_error(error)
     if not isinstance(error, RequestError):
         formatted["extensions"]["errorId"] = report(error)
     status = STATUS.get(error.code, 400 if isinstance(error, RequestError) else 500)
@@ -441,6 +441,6 @@ def refusal(error: TradegraphError) -> Answer:
 
 def unexpected(error: Exception) -> Answer:
     """The answer where our own code failed: an id to quote, the cause in the log."""
-    formatted = failure(TradegraphError())
+    formatted = format_request_error(TradegraphError())
     formatted["extensions"]["errorId"] = report(error)
     return Answer(500, {"errors": [formatted]})

@@ -10,7 +10,7 @@ import msgspec
 
 from app.resolvers.atp import NOTHING, Projection, available
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.key_loader import failure
+from app.resolvers.loading.key_loader import first_exception
 from app.sources.freshness_contracts import lacking
 from app.sources.items import Item
 from app.sources.orders import OrderLine
@@ -170,7 +170,9 @@ def _elsewhere(
     reserved: tuple[Reservation, ...] | None | Exception,
     balances: Sequence[tuple[str, Balance | None | Exception]],
 ) -> Elsewhere:
-    wrong = [one for one in (failure(reserved), failure(*(one for _, one in balances))) if one is not None]
+    wrong = [
+        one for one in (first_exception(reserved), first_exception(*(one for _, one in balances))) if one is not None
+    ]
     return Elsewhere(
         reservations=reserved if isinstance(reserved, tuple) else (),
         balances={code: one for code, one in balances if isinstance(one, Balance)},

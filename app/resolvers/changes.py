@@ -14,7 +14,7 @@ from app.errors import Forbidden, InvalidInput, InvalidPageSize, NotSupported
 from app.events.log import Recorded, Update, Updates
 from app.resolvers import nodes
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.paging import LARGEST_PAGE
+from app.resolvers.loading.paging import MAX_PAGE_SIZE
 from app.sources.node_ids import key_of, parse_node_id
 
 SCAN = 500
@@ -80,8 +80,8 @@ async def changes(
     holding: Sequence[str] | None = None,
 ) -> ChangesPage:
     """Root: a page of changes. Of a thing that changed more than once in a page, the last change alone is told."""
-    if not 1 <= first <= LARGEST_PAGE:
-        raise InvalidPageSize(f"first must be between 1 and {LARGEST_PAGE}, not {first}.")
+    if not 1 <= first <= MAX_PAGE_SIZE:
+        raise InvalidPageSize(f"first must be between 1 and {MAX_PAGE_SIZE}, not {first}.")
     if ctx.events is None:
         raise NotSupported("Changes are not served here.")
     wanted = _open_kinds(ctx, kinds)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from app.auth.principal import Principal
 from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, checked, customer_number
+from app.resolvers.loading.keys import CustomerKey, customer_number, validate_key
 from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.customers import CreditStatus, Customer, CustomerLocation, CustomerQuery
 from app.sources.orders import Order, OrderQuery, OrderSort, OrderStatus
@@ -37,7 +37,7 @@ async def customers(
     search = filter.search if filter else None
     scope = ListScope("customers", search)
     page = scope.page(first, after, count=ctx.selects("CustomerConnection", "totalCount"))
-    search = checked(search, "A search") if search else None
+    search = validate_key(search, "A search") if search else None
     return scope.connection(await ctx.sources.customers.search(ctx.principal, CustomerQuery(page=page, search=search)))
 
 
@@ -91,19 +91,19 @@ async def orders(
     return await asyncio.gather(*(page_of(row) for row in rows), return_exceptions=True)  # type: ignore[return-value]
 
 
-def early(ctx: Context, customer: CustomerKey, **_: object) -> None:
+def prefetch_customer(ctx: Context, customer: CustomerKey, **_: object) -> None:
     """Start the read of a customer that an argument names by its number."""
     if customer.number is not None:
         with suppress(InvalidInput):
-            ctx.loaders.customers.prefetch(checked(customer.number, "A customer number"))
+            ctx.loaders.customers.prefetch(validate_key(customer.number, "A customer number"))
 
 
-def known_number(by: CustomerKey) -> str | None:
+def number_from_args(by: CustomerKey) -> str | None:
     """The number of the customer that a key means, where the key says it."""
     return by.number
 
 
-def orders_ahead(
+def prefetch_orders(
     ctx: Context,
     number: str,
     first: int,
@@ -113,7 +113,7 @@ def orders_ahead(
 ) -> None:
     """Start the read of a customer's orders beside that of the customer. What is wrong with it, `orders` will say."""
     with suppress(InvalidInput):
-        _, query = _order_list(checked(number, "A customer number"), ctx, first, after, order_by, status)
+        _, query = _order_list(validate_key(number, "A customer number"), ctx, first, after, order_by, status)
         ctx.loaders.orders_by_customer(query).prefetch(number)
 
 

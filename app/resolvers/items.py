@@ -8,7 +8,7 @@ from typing import Any
 
 from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, ItemKey, checked, customer_number, sku_of
+from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, sku_of, validate_key
 from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.items import (
     Attribute,
@@ -34,7 +34,7 @@ async def items_by_sku(ctx: Context, skus: Sequence[str]) -> Sequence[Item | Non
     """Root: items in the order of the SKUs, None for the unknown."""
     if len(skus) > LARGEST_KEY_LIST:
         raise InvalidInput(f"skus may hold at most {LARGEST_KEY_LIST} SKUs, not {len(skus)}.")
-    found = await ctx.loaders.items.many(checked(sku, "An SKU") for sku in skus)
+    found = await ctx.loaders.items.many(validate_key(sku, "An SKU") for sku in skus)
     for one in found:
         if isinstance(one, Exception):
             raise one
@@ -58,8 +58,8 @@ async def items(
     page = scope.page(first, after, count=ctx.selects("ItemConnection", "totalCount"))
     query = ItemQuery(
         page=page,
-        search=checked(search, "A search") if search else None,
-        category=checked(category, "A category") if category else None,
+        search=validate_key(search, "A search") if search else None,
+        category=validate_key(category, "A category") if category else None,
     )
     return scope.connection(await ctx.sources.items.search(ctx.principal, query))
 

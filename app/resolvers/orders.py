@@ -7,8 +7,8 @@ from datetime import datetime
 
 from app import telemetry
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.key_loader import failure, side_by_side
-from app.resolvers.loading.keys import OrderKey, checked, customer_number
+from app.resolvers.loading.key_loader import first_exception, gather_in_order
+from app.resolvers.loading.keys import OrderKey, customer_number, validate_key
 from app.sources.customers import Customer
 from app.sources.freshness_contracts import lacking
 from app.sources.node_ids import source_key_of
@@ -41,15 +41,15 @@ async def order(ctx: Context, by: OrderKey) -> Order | None:
         system, own = source_key_of(by.id, "Order")
         return await ctx.loaders.orders_of(system).one(own)
     if by.number is not None:
-        return await _by_number(checked(by.number, "An order number"), ctx)
+        return await _by_number(validate_key(by.number, "An order number"), ctx)
     if by.ref is not None:
-        return await _by_ref(by.ref.system, checked(by.ref.id, "A ref's id"), ctx)
+        return await _by_ref(by.ref.system, validate_key(by.ref.id, "A ref's id"), ctx)
     if by.customer_po is None:
         return None
     customer = await customer_number(by.customer_po.customer, ctx)
     if customer is None:
         return None
-    number = checked(by.customer_po.number, "A purchase order number")
+    number = validate_key(by.customer_po.number, "A purchase order number")
     key = CustomerPoKey(customer=customer, number=number)
     return await ctx.loaders.orders_by_po.one(key) or await _by_po_elsewhere(key, ctx)
 
@@ -59,7 +59,7 @@ async def _by_number(number: str, ctx: Context) -> Order | None:
     found = await ctx.loaders.orders.one(number)
     if found is not None:
         return found
-    views = await side_by_side(*(ctx.loaders.order_views(name).one(number) for name in ctx.sources.order_views))
+    views = await gather_in_order(*(ctx.loaders.order_views(name).one(number) for name in ctx.sources.order_views))
     return next((view for view in views if view is not None), None)
 
 
@@ -108,7 +108,7 @@ async def told_elsewhere(rows: Sequence[Order], ctx: Context) -> list[Told | Exc
         gone = {name: move[index] for name, move in zip(ctx.sources.shipment_views, found_moves, strict=True)}
         orders = tuple(one for one in seen if isinstance(one, Order))
         goods = {name: one for name, one in gone.items() if isinstance(one, tuple) and one}
-        answers.append(failure(*seen, *gone.values()) or Told(views=orders, goods=goods))
+        answers.append(first_exception(*seen, *gone.values()) or Told(views=orders, goods=goods))
     return answers
 
 
@@ -176,7 +176,7 @@ async def refs(rows: Sequence[Order], ctx: Context) -> list[list[Ref] | Exceptio
     reads = [ctx.loaders.order_views(name).start(numbers) for name in ctx.sources.order_views]
     views = [await read for read in reads]
     for name, view in zip(ctx.sources.order_views, views, strict=True):
-        if failure(*view) is not None:
+        if first_exception(*view) is not None:
             lacking(name, ctx.now, f"{name} did not answer: its ids of orders are not included.")
     answers: list[list[Ref] | Exception] = []
     for index, row in enumerate(rows):

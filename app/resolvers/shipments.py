@@ -8,8 +8,8 @@ import msgspec
 
 from app.errors import InvalidPageSize
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.key_loader import side_by_side
-from app.resolvers.loading.keys import ShipmentKey, checked
+from app.resolvers.loading.key_loader import gather_in_order
+from app.resolvers.loading.keys import ShipmentKey, validate_key
 from app.sources.node_ids import source_key_of
 from app.sources.orders import Order
 from app.sources.shipments import Eta, Shipment, ShipmentStatus, TrackingEvent
@@ -18,11 +18,11 @@ from app.sources.shipments import Eta, Shipment, ShipmentStatus, TrackingEvent
 async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
     """Root: a shipment by key."""
     if by.tracking_number is not None:
-        return await _by_tracking_number(checked(by.tracking_number, "A tracking number"), ctx)
+        return await _by_tracking_number(validate_key(by.tracking_number, "A tracking number"), ctx)
     if by.id is not None:
         system, own = source_key_of(by.id, "Shipment")
     elif by.ref is not None:
-        system, own = by.ref.system, checked(by.ref.id, "A ref's id")
+        system, own = by.ref.system, validate_key(by.ref.id, "A ref's id")
     else:
         return None
     found = await ctx.loaders.shipments_of(system).one(own)
@@ -33,7 +33,7 @@ async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
 
 async def _by_tracking_number(number: str, ctx: Context) -> Shipment | None:
     views = [ctx.loaders.shipment_views_by_tracking_number(name).one(number) for name in ctx.sources.shipment_views]
-    found, *others = await side_by_side(ctx.loaders.shipments_by_tracking_number.one(number), *views)
+    found, *others = await gather_in_order(ctx.loaders.shipments_by_tracking_number.one(number), *views)
     rows = [row for row in (found, *others) if row is not None]
     return join(rows[0], rows[1:]) if rows else None
 

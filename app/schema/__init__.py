@@ -19,9 +19,9 @@ def build_schema() -> strawberry.Schema:
 
 def policy_of(schema: strawberry.Schema) -> PolicyTable:
     """Who may see what of it."""
-    from app.schema.declare.policy import declared_in, table_of
+    from app.schema.declare.policy import build_policy_table, collect_declarations
 
-    return table_of(declared_in(schema._schema))  # noqa: SLF001 - no other way to graphql-core's
+    return build_policy_table(collect_declarations(schema._schema))  # noqa: SLF001 - no other way to graphql-core's
 
 
 def print_schema() -> str:

@@ -28,15 +28,15 @@ def field(
     name: str | None = None,
     requires: Scope | None = None,
     mask: Mask | None = None,
-    whole: Scope | None = None,
+    unmasked_for: Scope | None = None,
     volatility: Contract | None = None,
 ) -> Any:
     """A plain field: the attribute of that name on the type's record.
 
-    `requires` is for fewer than may see the type; those outside `whole` see the value through the `mask`.
+    `requires` is for fewer than may see the type; those outside `unmasked_for` see the value through the `mask`.
     `volatility` is its contract, if it is not its type's.
     """
-    directives = [*declaration(requires, None, mask, whole), *volatility_of(volatility)]
+    directives = [*declaration(requires, None, mask, unmasked_for), *volatility_of(volatility)]
     return strawberry.field(description=description, name=name, directives=directives)
 
 

@@ -102,7 +102,7 @@ class TaxProfile:
 
     area: str | None = field("Tax area of the source.")
     liable: bool = field("Whether tax is charged.")
-    registration_number: str | None = field("Tax registration number.", mask=Mask.LAST4, whole=Scope.TAX_NUMBERS)
+    registration_number: str | None = field("Tax registration number.", mask=Mask.LAST4, unmasked_for=Scope.TAX_NUMBERS)
     exemptions: list[str] = field("Codes of exemptions held.")
 
 
@@ -174,7 +174,7 @@ class Customer(Node):
             "order_by": Argument(OrderSort, "The order of the list.", OrderSort.ORDERED_AT_DESC),
             "status": Argument(list[OrderStatus] | None, "Only orders in one of these statuses."),
         },
-        ahead=customer_edges.orders_ahead,
+        prefetch_by_key=customer_edges.prefetch_orders,
     )
 
 

@@ -172,7 +172,7 @@ class Item(Node):
             "uom": Argument(str | None, "Code or name of the unit; the base unit by default."),
             "on": Argument(date | None, "For an order on this day; today by default."),
         },
-        early=customer_edges.early,
+        prefetch=customer_edges.prefetch_customer,
         requires=Scope.PRICES,
     )
     availability = edge(
@@ -186,10 +186,10 @@ class Item(Node):
     )
 
 
-@reads_as(keys.NumberOfCustomer)
+@reads_as(keys.CustomerScopedNumber)
 @strawberry.input(description="An item by a customer's own part number.")
 class CustomerPartKey:
-    """See `keys.NumberOfCustomer`."""
+    """See `keys.CustomerScopedNumber`."""
 
     customer: CustomerKey = strawberry.field(description="Whose part number.")
     number: str = strawberry.field(description="The part number.")

@@ -245,10 +245,10 @@ class Order(Node):
     )
 
 
-@reads_as(keys.NumberOfCustomer)
+@reads_as(keys.CustomerScopedNumber)
 @strawberry.input(description="An order by a customer's own purchase order number.")
 class CustomerPoKey:
-    """See `keys.NumberOfCustomer`."""
+    """See `keys.CustomerScopedNumber`."""
 
     customer: CustomerKey = strawberry.field(description="Whose purchase order.")
     number: str = strawberry.field(description="The purchase order number.")

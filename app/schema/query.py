@@ -31,7 +31,7 @@ from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
 from app.schema.declare.edges import Argument, root
 from app.schema.declare.freshness import contracts_of, fresh
 from app.schema.declare.guards import guard
-from app.schema.declare.policy import check, declared_in, open_pages, table_of
+from app.schema.declare.policy import build_policy_table, check, collect_declarations, inherit_page_policies
 from app.schema.declare.scalars import SCALARS, Cursor
 from app.schema.declare.streams import stream
 from app.schema.items import Item, ItemFilter, ItemKey
@@ -74,7 +74,7 @@ class Query:
         returns=Customer | None,
         description="A customer; null if it does not exist for the caller.",
         args={"by": Argument(CustomerKey, "Which customer.")},
-        known_key=customer_roots.known_number,
+        key_from_args=customer_roots.number_from_args,
         requires=Scope.CUSTOMERS,
     )
     customers = root(
@@ -236,8 +236,8 @@ def schema() -> strawberry.Schema:
         if isinstance(kind, GraphQLInputObjectType):
             kind.is_one_of = bool(getattr(made.get_type_by_name(name), "is_one_of", False))
     core = made._schema  # noqa: SLF001
-    open_pages(core)
-    table = table_of(declared_in(core))
+    inherit_page_policies(core)
+    table = build_policy_table(collect_declarations(core))
     check(core, table)
     contracts_of(core)
     guard(core, table)

@@ -79,7 +79,7 @@ class Package:
     """See `records.Package`."""
 
     sscc: str | None = field("GS1 serial shipping container code.")
-    tracking_number: str | None = field("The carrier's number for it.", mask=Mask.LAST4, whole=Scope.TRACKING)
+    tracking_number: str | None = field("The carrier's number for it.", mask=Mask.LAST4, unmasked_for=Scope.TRACKING)
     dimensions: Dimensions | None = field("Outer measures and weight.")
     items: list[PackageItem] = field("What it holds.")
 
@@ -115,9 +115,9 @@ class TrackingEvent:
 class ProofOfDelivery:
     """See `records.ProofOfDelivery`."""
 
-    signed_by: str | None = field("Name of who signed.", mask=Mask.INITIALS, whole=Scope.SIGNATURES)
+    signed_by: str | None = field("Name of who signed.", mask=Mask.INITIALS, unmasked_for=Scope.SIGNATURES)
     at: datetime | None = field("When.")
-    url: str | None = field("Where the document is.", mask=Mask.HIDDEN, whole=Scope.SIGNATURES)
+    url: str | None = field("Where the document is.", mask=Mask.HIDDEN, unmasked_for=Scope.SIGNATURES)
 
 
 @bound_to(records.Shipment, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
@@ -128,8 +128,8 @@ class Shipment(Node):
     refs: list[Ref] = field("Its ids in the connected systems.")
     carrier: str | None = field("Who carries it.")
     service: str | None = field("The carrier's service.")
-    tracking_number: str | None = field("The carrier's number for it.", mask=Mask.LAST4, whole=Scope.TRACKING)
-    tracking_url: str | None = field("The carrier's page for it.", mask=Mask.HIDDEN, whole=Scope.TRACKING)
+    tracking_number: str | None = field("The carrier's number for it.", mask=Mask.LAST4, unmasked_for=Scope.TRACKING)
+    tracking_url: str | None = field("The carrier's page for it.", mask=Mask.HIDDEN, unmasked_for=Scope.TRACKING)
     shipped_at: datetime | None = field("When it left.")
     eta: ShipmentEta | None = field("When it should arrive.")
     status: ShipmentStatus = field("Where the goods are.")

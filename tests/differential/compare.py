@@ -23,7 +23,7 @@ from graphql import (
 
 from app.auth.principal import Principal
 from app.execution.document.selected_fields import selected_fields
-from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, chosen
+from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, select_operation
 from app.execution.error_formatting import format_error
 from app.execution.plan.encoded_result import EncodedResult
 from app.execution.plan.engine import PlanEngine
@@ -85,7 +85,7 @@ class Bench:
         if errors := validate(self.schema, node, rules):
             assert all(error.message.startswith("Fields ") for error in errors), errors
             return None
-        definition = chosen(node, None)
+        definition = select_operation(node, None)
         return Operation(node, definition, dict(variables), selected_fields(self.schema, node, definition))
 
     async def run(self, engine: Any, operation: Operation, world: World, who: Principal) -> Answer:

@@ -20,11 +20,11 @@ from graphql import (
 
 from app.errors import DocumentTooLarge, LimitExceeded, ParseFailed, ValidationFailed
 from app.execution.document.limits import DocumentLimits, Measure, check_limits
-from app.execution.document.selected_fields import Selection
+from app.execution.document.selected_fields import SelectedFields
 from app.execution.document.size import check_size
 
 MAX_ERRORS = 20
-WITHHELD = "The document does not fit the schema. Which part does not is told to those who may read the schema."
+INVALID_DOCUMENT = "The document is not valid for this schema. Details go to callers who may read the schema."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Document:
 
     node: DocumentNode
     measures: Mapping[str | None, Measure]
-    selections: dict[str | None, Selection] = field(default_factory=dict)
+    selections: dict[str | None, SelectedFields] = field(default_factory=dict)
     prepared: dict[str | None, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class KnownDocument:
+class PersistedDocument:
     """A document that the gateway keeps for its client, by id. `retires` is the day from which it is refused."""
 
     id: str
@@ -73,14 +73,14 @@ class DocumentCache:
             measures = check_limits(node, self._limits)
             check_size(node)
         except GraphQLSyntaxError as error:
-            return (coded(error, ParseFailed.code),)
+            return (with_code(error, ParseFailed.code),)
         except (DocumentTooLarge, LimitExceeded) as error:
-            return (coded(GraphQLError(error.message, extensions={**error.extensions}), error.code),)
+            return (with_code(GraphQLError(error.message, extensions={**error.extensions}), error.code),)
         errors = validate(self._schema, node, specified_rules, max_errors=MAX_ERRORS if suggest else 1)
         if errors and not suggest:
-            return (coded(GraphQLError(WITHHELD), ValidationFailed.code),)
+            return (with_code(GraphQLError(INVALID_DOCUMENT), ValidationFailed.code),)
         if errors:
-            return tuple(coded(error, ValidationFailed.code) for error in errors)
+            return tuple(with_code(error, ValidationFailed.code) for error in errors)
         document = Document(node, measures)
         if len(text) <= self._longest:
             self._documents[text] = document
@@ -96,7 +96,7 @@ class DocumentCache:
             raise
 
 
-def coded(error: GraphQLError, code: str) -> GraphQLError:
+def with_code(error: GraphQLError, code: str) -> GraphQLError:
     """The same error, carrying its code for clients."""
     error.extensions = {**(error.extensions or {}), "code": code}
     return error

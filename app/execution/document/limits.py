@@ -30,7 +30,7 @@ INTROSPECTION = frozenset({"__schema", "__type"})
 INTROSPECTION_LISTS = frozenset({"fields", "interfaces", "possibleTypes", "inputFields"})
 """Fields of `__Type` that lead to more types; within each other they multiply."""
 
-MOST_INTROSPECTED = 5
+MAX_INTROSPECTION_FIELDS = 5
 """`__schema` and `__type` in one operation: an answer to the whole of it is made for each."""
 
 
@@ -76,7 +76,7 @@ class Measure:
 
     def add_field(self, name: str, within: Measure | None) -> None:
         """A field, and what is selected of it."""
-        below = within or _NOTHING
+        below = within or _EMPTY
         self.fields += 1 + below.fields
         self.width += 1
         self.deep = max(self.deep, 1 + below.deep)
@@ -84,7 +84,7 @@ class Measure:
         self.lists = max(self.lists, below.lists + (name in INTROSPECTION_LISTS))
 
 
-_NOTHING = Measure()
+_EMPTY = Measure()
 
 
 def check_limits(document: DocumentNode, limits: DocumentLimits) -> Mapping[str | None, Measure]:
@@ -100,7 +100,7 @@ def check_limits(document: DocumentNode, limits: DocumentLimits) -> Mapping[str 
         _check("depth", measure.deep, limits.depth)
         _check("rootFields", measure.width, limits.root_fields)
         if measure.entries:
-            _check("introspectionFields", measure.entries, MOST_INTROSPECTED)
+            _check("introspectionFields", measure.entries, MAX_INTROSPECTION_FIELDS)
             _check("introspectionDepth", measure.lists, limits.introspection_depth)
         found[node.name.value if node.name else None] = measure
     return found
@@ -133,7 +133,7 @@ def _check(name: str, actual: int, most: int) -> None:
 def _check_text(document: DocumentNode, limits: DocumentLimits) -> None:
     """What counts as often as it is written."""
     aliases = directives = 0
-    for node in _written(document):
+    for node in _nodes(document):
         if isinstance(node, FieldNode) and node.alias is not None:
             aliases += 1
             _check("aliases", aliases, limits.aliases)
@@ -147,7 +147,7 @@ def _check_text(document: DocumentNode, limits: DocumentLimits) -> None:
                 _check("listItems", len(value.values), limits.list_items)
 
 
-def _written(document: DocumentNode) -> Iterator[Node]:
+def _nodes(document: DocumentNode) -> Iterator[Node]:
     """Every definition, variable and selection, once."""
     waiting: list[Node] = list(document.definitions)
     while waiting:
@@ -200,7 +200,7 @@ class _Measuring:
                 name = node.name.value
                 if name not in spread:
                     spread.add(name)
-                    found.add(self._known.get(name, _NOTHING))
+                    found.add(self._known.get(name, _EMPTY))
             else:
                 found.add(self.of(node.selection_set))  # type: ignore[union-attr]
         return found

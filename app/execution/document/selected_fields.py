@@ -20,10 +20,12 @@ from graphql import (
     visit,
 )
 
-Selection = Mapping[str, frozenset[str]]
+SelectedFields = Mapping[str, frozenset[str]]
 
 
-def selected_fields(schema: GraphQLSchema, document: DocumentNode, definition: OperationDefinitionNode) -> Selection:
+def selected_fields(
+    schema: GraphQLSchema, document: DocumentNode, definition: OperationDefinitionNode
+) -> SelectedFields:
     """Every field by the name of its type, fragments included and each visited once. `@skip` and `@include` are not
     looked at: a field that may be selected counts. A field of an interface counts for each of its types."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}

@@ -19,13 +19,13 @@ from graphql import (
 
 from app.errors import DocumentTooLarge
 
-LARGEST = 20_000
+MAX_STEPS = 20_000
 """Steps: a field in its place is one, and so are two selections that have to be compared with each other."""
 
-DEEPEST = 100
+MAX_DEPTH = 100
 """Fields within fields. Beyond it, JSON encoders and decoders give up as well."""
 
-Place = tuple[SelectionSetNode, frozenset[str]]
+SelectionSetAt = tuple[SelectionSetNode, frozenset[str]]
 """A selection set, and the fragments it stands in: those that go round in circles are left to validation."""
 
 
@@ -37,19 +37,19 @@ def check_size(document: DocumentNode) -> None:
         if isinstance(node, OperationDefinitionNode):
             for taken in _walk(node.selection_set, fragments):
                 steps += taken
-                if steps > LARGEST:
+                if steps > MAX_STEPS:
                     raise DocumentTooLarge
 
 
 def _walk(top: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[int]:
     """The steps of every place of the answer, a place being all that is selected under one key together."""
-    waiting: list[tuple[list[Place], int]] = [([(top, frozenset())], 1)]
+    waiting: list[tuple[list[SelectionSetAt], int]] = [([(top, frozenset())], 1)]
     while waiting:
         places, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise DocumentTooLarge(f"The document selects fields more than {DEEPEST} levels deep.")
+        if depth > MAX_DEPTH:
+            raise DocumentTooLarge(f"The document selects fields more than {MAX_DEPTH} levels deep.")
         groups: dict[str, list[FieldNode]] = {}
-        below: dict[str, list[Place]] = {}
+        below: dict[str, list[SelectionSetAt]] = {}
         yield from _collect(places, fragments, groups, below)
         for key, nodes in groups.items():
             yield 1 + len(nodes) * (len(nodes) - 1) // 2
@@ -58,10 +58,10 @@ def _walk(top: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]
 
 
 def _collect(
-    places: Sequence[Place],
+    places: Sequence[SelectionSetAt],
     fragments: Mapping[str, FragmentDefinitionNode],
     groups: dict[str, list[FieldNode]],
-    below: dict[str, list[Place]],
+    below: dict[str, list[SelectionSetAt]],
 ) -> Iterator[int]:
     """Put the fields of some places together by their keys; the steps are for the selections looked at."""
     waiting = list(places)

@@ -11,15 +11,15 @@ from graphql.execution.values import VariableValues, coerce_argument, get_argume
 from app.errors import Forbidden, TradegraphError
 from app.execution.plan.eligibility import uses_variables
 from app.execution.plan.tree import PlanField
-from app.schema.declare.guards import ASKED, asks_by
+from app.schema.declare.guards import ARGUMENT_FORBIDDEN, uses_inputs
 
-Reader = Callable[[VariableValues], dict[str, Any]]
+ArgumentReader = Callable[[VariableValues], dict[str, Any]]
 """Reads the arguments of one field; raises GraphQLError or TradegraphError for what cannot be read."""
 
 
-def reader(one: PlanField) -> Reader:
+def argument_reader(one: PlanField) -> ArgumentReader:
     """The cheapest reader of a field's arguments that is right."""
-    if one.closed:
+    if one.forbidden_inputs:
         return _whole(one)  # What the caller may not ask by is looked for in the values.
     values = {argument.name.value: argument.value for argument in one.nodes[0].arguments or ()}
     named = {name: value.name.value for name, value in values.items() if isinstance(value, VariableNode)}
@@ -32,14 +32,14 @@ def reader(one: PlanField) -> Reader:
     return _joined(one, known, named) if named else lambda _: known
 
 
-def _whole(one: PlanField) -> Reader:
+def _whole(one: PlanField) -> ArgumentReader:
     """As graphql-core reads them; refused if they hold what this caller may not ask by."""
 
     def read(variables: VariableValues) -> dict[str, Any]:
         values = get_argument_values(one.parent.fields[one.name], one.nodes[0], variables)
-        if one.closed and asks_by(one.parent.fields[one.name].args, values, one.closed):
-            raise Forbidden(ASKED)
-        return one.edge.plain_arguments(values) if one.edge else {}
+        if one.forbidden_inputs and uses_inputs(one.parent.fields[one.name].args, values, one.forbidden_inputs):
+            raise Forbidden(ARGUMENT_FORBIDDEN)
+        return one.edge.resolver_arguments(values) if one.edge else {}
 
     return read
 
@@ -52,10 +52,10 @@ def _without(one: PlanField, variable: set[str]) -> dict[str, Any]:
     for name, definition in field.args.items():
         if name not in variable:
             coerce_argument(values, node, name, definition, given.get(name), None, None)
-    return one.edge.plain_arguments(values) if one.edge else {}
+    return one.edge.resolver_arguments(values) if one.edge else {}
 
 
-def _joined(one: PlanField, known: dict[str, Any], named: dict[str, str]) -> Reader:
+def _joined(one: PlanField, known: dict[str, Any], named: dict[str, str]) -> ArgumentReader:
     """Arguments that are variables themselves, whose values are coerced already, beside the known ones."""
     args = one.parent.fields[one.name].args
     wanted = [(name, variable, isinstance(args[name].type, GraphQLNonNull)) for name, variable in named.items()]
@@ -67,6 +67,6 @@ def _joined(one: PlanField, known: dict[str, Any], named: dict[str, str]) -> Rea
             if variable not in variables.coerced or (never_null and variables.coerced[variable] is None):
                 return whole(variables)  # A default of the argument, or an error.
             values[name] = variables.coerced[variable]
-        return {**known, **one.edge.plain_arguments(values)} if one.edge else {}
+        return {**known, **one.edge.resolver_arguments(values)} if one.edge else {}
 
     return read

@@ -1,10 +1,9 @@
-"""Generates the Python that shapes all objects of a selection at once, each straight into its JSON text.
+"""Generates the Python that serializes all objects of a selection to JSON at once.
 
-For each selection a function `shape_N(rows, ...)` gets the rows and, for every field that was read or shaped before, a
-column with its value for each row; it gives a piece of JSON for each row. Plain fields are attribute reads; plain
-objects below are written in place. Text is smaller and cheaper to make than a tree of dicts, and an object that stands
-in many places is encoded once. It is right only for rows that the type promises and columns without failures: with a
-failure anywhere, or a value that a type does not promise, the answer is built by `completion` instead.
+For each selection a function `serialize_N(rows, ...)` takes the rows and, for every field that was read or serialized
+before, a column with its value for each row; it returns a piece of JSON for each row. Plain fields are attribute reads;
+plain nested objects are serialized inline. An object that appears at several paths is encoded once. The code is correct
+only for rows that conform to the type and columns without failures; otherwise `complete` builds the response.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ def utf8(text: str) -> str:
 WRITERS = {"text": encode_basestring, "utf8": utf8, "boolean": {True: "true", False: "false"}, "day": date.isoformat}
 """What plans call their ways to write a value."""
 
-Shaper = Callable[..., list[str]]
+Serializer = Callable[..., list[str]]
 
 
-class Moments(dict[datetime, str]):
-    """Moments as JSON. Rows of one answer share a few: when it was read, when it was ordered."""
+class DateTimeCache(dict[datetime, str]):
+    """DateTimeCache as JSON. Rows of one answer share a few: when it was read, when it was ordered."""
 
     LARGEST = 1_000
 
@@ -57,12 +56,12 @@ class Moments(dict[datetime, str]):
         return text
 
 
-class Source:
-    """The text of a plan's shapers, and the names that the text uses."""
+class CodeWriter:
+    """The text of a plan's serializers, and the names that the text uses."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {**WRITERS, "moment": Moments()}
+        self.names: dict[str, Any] = {**WRITERS, "moment": DateTimeCache()}
         self._count = 0
         self._objects: set[str] = set()
 
@@ -87,29 +86,29 @@ class Source:
         return name
 
 
-def generate(tree: Tree) -> tuple[str, dict[int, Shaper]]:
-    """The text of all shapers, and the functions by their selection's index."""
-    source = Source()
+def generate(tree: Tree) -> tuple[str, dict[int, Serializer]]:
+    """The text of all serializers, and the functions by their selection's index."""
+    code = CodeWriter()
     needed = [tree.root]
-    _write_shaper(tree.root, (), source)
+    _write_serializer(tree.root, (), code)
     for level in (one.level for one in tree.walk() if one.level is not None and not one.is_inline):
         for selection in level.selections.values():
             needed.append(selection)
-            _write_shaper(selection, level.path, source)
-    text = "\n".join(source.lines)
-    scope = dict(source.names)
+            _write_serializer(selection, level.path, code)
+    text = "\n".join(code.lines)
+    scope = dict(code.names)
     exec(compile(text, "<plan>", "exec"), scope)  # noqa: S102 - the text is made of the schema's own names
-    return text, {selection.index: scope[f"shape_{selection.index}"] for selection in needed}
+    return text, {selection.index: scope[f"serialize_{selection.index}"] for selection in needed}
 
 
-def _write_shaper(selection: Selection, path: Sequence[str], source: Source) -> None:
+def _write_serializer(selection: Selection, path: Sequence[str], code: CodeWriter) -> None:
     columns = {one.index: f"c{one.index}" for one in selection.columns}
     values = {one.index: f"x{one.index}" for one in selection.columns}
     inner: Inner = []
-    parts = _parts(selection, "r", values, inner, source)
+    parts = _parts(selection, "r", values, inner, code)
     rows = f"zip(rows, {', '.join(columns.values())})" if columns else "rows"
-    source.lines += [
-        f"def shape_{selection.index}(rows{''.join(f', {name}' for name in columns.values())}):",
+    code.lines += [
+        f"def serialize_{selection.index}(rows{''.join(f', {name}' for name in columns.values())}):",
         f"    # {'.'.join(path) or 'the answer'}: {selection.type.name}",
         "    return [",
         *(f"        f'''{part}'''" for part in parts),
@@ -119,10 +118,10 @@ def _write_shaper(selection: Selection, path: Sequence[str], source: Source) -> 
     ]
 
 
-def _write_object(name: str, level: Level, source: Source) -> None:
+def _write_object(name: str, level: Level, code: CodeWriter) -> None:
     inner: Inner = []
-    parts = _parts(_only(level), "r", {}, inner, source)
-    source.lines += [
+    parts = _parts(_only(level), "r", {}, inner, code)
+    code.lines += [
         f"def {name}(r):",
         f"    # {'.'.join(level.path)}: {level.type_name}",
         *(f"    {name} = {expression}" for name, expression in inner),
@@ -136,24 +135,24 @@ Inner = list[tuple[str, str]]
 """Names for the objects that are written in place, with the expressions that read them."""
 
 
-def _parts(selection: Selection, row: str, values: dict[int, str], inner: Inner, source: Source) -> list[str]:
+def _parts(selection: Selection, row: str, values: dict[int, str], inner: Inner, code: CodeWriter) -> list[str]:
     """An object as the insides of f-strings. Its keys are GraphQL names: nothing in them needs an escape."""
-    fields = [f'"{one.key}":{_value(one, row, values, inner, source)}' for one in selection.fields]
+    fields = [f'"{one.key}":{_value(one, row, values, inner, code)}' for one in selection.fields]
     return ["{{", *fields[:1], *(f",{field}" for field in fields[1:]), "}}"]
 
 
-def _value(one: PlanField, row: str, values: dict[int, str], inner: Inner, source: Source) -> str:
+def _value(one: PlanField, row: str, values: dict[int, str], inner: Inner, code: CodeWriter) -> str:
     """A value within an f-string."""
     if one.is_typename:
         return f'"{one.parent.name}"'
     if one.index in values and one.level is not None:
         return f"{{{values[one.index]}}}"
-    expression = _masked(one, values.get(one.index, f"{row}.{one.attribute}"), source)
+    expression = _masked(one, values.get(one.index, f"{row}.{one.attribute}"), code)
     if one.level is not None and _is_present_object(one.type):
-        name = source.name()
+        name = code.name()
         inner.append((name, expression))
-        return "".join(_parts(_only(one.level), name, {}, inner, source))
-    written = _written(one.type, expression, one.level, source)
+        return "".join(_parts(_only(one.level), name, {}, inner, code))
+    written = _written(one.type, expression, one.level, code)
     return f"{{{written}}}"
 
 
@@ -167,35 +166,35 @@ def _only(level: Level) -> Selection:
     return level.only
 
 
-def _masked(one: PlanField, expression: str, source: Source) -> str:
+def _masked(one: PlanField, expression: str, code: CodeWriter) -> str:
     """What this caller sees of a value: the mask is called where the rights say so, and nowhere else."""
     if one.mask is None:
         return expression
     name = f"mask_{one.mask.__name__}"
-    source.names[name] = one.mask
+    code.names[name] = one.mask
     return f"{name}({expression})"
 
 
-def _written(type_: GraphQLOutputType, expression: str, level: Level | None, source: Source) -> str:
+def _written(type_: GraphQLOutputType, expression: str, level: Level | None, code: CodeWriter) -> str:
     """An expression for the JSON of a plain value. It stands within a triple-quoted f-string: no backslashes."""
     if isinstance(type_, GraphQLNonNull):
-        return _present(type_.of_type, expression, level, source)
-    name = source.name()
-    return f'("null" if ({name} := {expression}) is None else {_present(type_, name, level, source)})'
+        return _present(type_.of_type, expression, level, code)
+    name = code.name()
+    return f'("null" if ({name} := {expression}) is None else {_present(type_, name, level, code)})'
 
 
-def _present(type_: GraphQLOutputType, expression: str, level: Level | None, source: Source) -> str:
+def _present(type_: GraphQLOutputType, expression: str, level: Level | None, code: CodeWriter) -> str:
     if isinstance(type_, GraphQLList):
-        name = source.name()
-        each = _written(type_.of_type, name, level, source)
+        name = code.name()
+        each = _written(type_.of_type, name, level, code)
         return f'("[" + ",".join([{each} for {name} in {expression}]) + "]")'
     if level is not None:
-        return f"{source.object(level)}({expression})"
+        return f"{code.object(level)}({expression})"
     name = getattr(type_, "name", "")
     if name in STRINGS:
-        return _string(expression, source)
+        return _string(expression, code)
     if isinstance(type_, GraphQLEnumType):
-        return f"{source.bind('enum', type_, _names)}[{expression}._value_]"
+        return f"{code.bind('enum', type_, _names)}[{expression}._value_]"
     if name == "Boolean":
         return f"boolean[{expression}]"
     if name == "DateTime":
@@ -203,32 +202,32 @@ def _present(type_: GraphQLOutputType, expression: str, level: Level | None, sou
     if name == "Date":
         return f"f'\"{{day({expression})}}\"'"
     if name == "Decimal":
-        return _decimal(type_, expression, source)
+        return _decimal(type_, expression, code)
     if name == "Int":
-        return _integer(type_, expression, source)
-    return f"{source.bind('write', type_, _writer)}({expression})"
+        return _integer(type_, expression, code)
+    return f"{code.bind('write', type_, _writer)}({expression})"
 
 
-def _string(expression: str, source: Source) -> str:
+def _string(expression: str, code: CodeWriter) -> str:
     """With JSON's escapes, in place; beyond ASCII as `utf8` says."""
-    name = source.name()
+    name = code.name()
     return f"({name} if ({name} := text({expression})).isascii() else utf8({name}))"
 
 
-def _decimal(type_: Any, expression: str, source: Source) -> str:
+def _decimal(type_: Any, expression: str, code: CodeWriter) -> str:
     """Plain digits, in place. The scalar itself writes an exponent out, and refuses what is too long or no number:
     of those the text has capitals."""
-    name = source.name()
+    name = code.name()
     digits = f"({name} := str({expression})) == {name}.lower() and len({name}) <= {PLAIN_DIGITS}"
     plain = "f'\"{" + name + "}\"'"
-    return f"({plain} if {digits} else {source.bind('write', type_, _writer)}({expression}))"
+    return f"({plain} if {digits} else {code.bind('write', type_, _writer)}({expression}))"
 
 
-def _integer(type_: Any, expression: str, source: Source) -> str:
+def _integer(type_: Any, expression: str, code: CodeWriter) -> str:
     """A number of 32 bits, in place; the scalar refuses any other."""
-    name = source.name()
+    name = code.name()
     fits = f"type({name} := {expression}) is int and -2147483648 <= {name} <= 2147483647"
-    return f"(str({name}) if {fits} else {source.bind('write', type_, _writer)}({name}))"
+    return f"(str({name}) if {fits} else {code.bind('write', type_, _writer)}({name}))"
 
 
 def _writer(type_: Any) -> Callable[[Any], str]:

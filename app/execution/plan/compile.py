@@ -27,10 +27,10 @@ from app.auth.policy import MASKS, Rights
 from app.errors import DocumentTooLarge
 from app.execution.plan.collect import Collector
 from app.execution.plan.tree import Level, PlanField, Selection, Tree
-from app.schema.declare.guards import reached
+from app.schema.declare.guards import accepts_inputs
 
 DEFINITION = "strawberry-definition"
-LARGEST_PLAN = 10_000
+MAX_PLAN_FIELDS = 10_000
 """Fields, each of them counted for every type that its place can hold."""
 
 
@@ -51,7 +51,7 @@ class Compiler:
 
     def _next(self) -> int:
         self._count += 1
-        if self._count > LARGEST_PLAN:
+        if self._count > MAX_PLAN_FIELDS:
             raise DocumentTooLarge
         return self._count - 1
 
@@ -70,7 +70,7 @@ class Compiler:
             return PlanField(self._next(), key, tuple(nodes), parent, name, TypeNameMetaFieldDef.type)
         definition = parent.fields[name]
         source = definition.extensions[DEFINITION]
-        edge = source if hasattr(source, "plain_arguments") else None
+        edge = source if hasattr(source, "resolver_arguments") else None
         mask = self._rights.mask(parent.name, name)
         planned = PlanField(
             index=self._next(),
@@ -81,9 +81,11 @@ class Compiler:
             type=definition.type,
             edge=edge,
             attribute=None if edge else source.python_name,
-            refused=self._rights.refuses(parent.name, name),
+            forbidden=self._rights.refuses(parent.name, name),
             mask=None if mask is None else MASKS[mask],
-            closed=self._rights.inputs if reached(definition.args, self._rights.inputs) else frozenset(),
+            forbidden_inputs=self._rights.inputs
+            if accepts_inputs(definition.args, self._rights.inputs)
+            else frozenset(),
         )
         if is_composite_type(get_named_type(definition.type)):
             planned.level = self._level(definition.type, nodes, path)

@@ -12,23 +12,23 @@ from typing import Any
 from graphql import GraphQLError, GraphQLList, GraphQLNonNull, Undefined, located_error
 from graphql.pyutils import Path
 
-from app.execution.plan.execute import Reading
+from app.execution.plan.execute import PlanExecution
 from app.execution.plan.tree import PlanField, Selection
 from app.telemetry import as_answer
 
 
-class Completion:
+class ValueCompletion:
     """One answer under construction; `errors` are in the order of the answer."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, execution: PlanExecution) -> None:
+        self._execution = execution
         self.errors: list[GraphQLError] = []
         self._by_row: dict[int, dict[int, Any]] = {}
 
     def data(self) -> dict[str, Any] | None:
         """The data; None if a failure went up to the root."""
         try:
-            return self._object(self._reading.plan.tree.root, None, None)
+            return self._object(self._execution.plan.tree.root, None, None)
         except GraphQLError as error:
             self.errors.append(as_answer(error))
             return None
@@ -66,8 +66,8 @@ class Completion:
             return getattr(row, one.attribute or "")
         known = self._by_row.get(one.index)
         if known is None:
-            rows = self._reading.rows[selection.index]
-            known = self._by_row[one.index] = dict(zip(map(id, rows), self._reading.values[one.index], strict=True))
+            rows = self._execution.rows[selection.index]
+            known = self._by_row[one.index] = dict(zip(map(id, rows), self._execution.values[one.index], strict=True))
         return known[id(row)]
 
     def _complete(self, type_: Any, one: PlanField, value: Any, path: Path) -> Any:
@@ -84,7 +84,7 @@ class Completion:
             return self._list(type_.of_type, one, value, path)
         if one.level is None:
             return _leaf(type_, value)
-        name = self._reading.plan.type_of(value, one.level)
+        name = self._execution.plan.type_of(value, one.level)
         if name is None:
             raise TypeError(f"No type of {one.level.type_name} is bound to {type(value).__name__}.")
         return self._object(one.level.selections[name], value, path)

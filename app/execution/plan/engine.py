@@ -16,21 +16,21 @@ from graphql.execution.values import VariableValues, get_variable_values
 
 from app.auth.policy import EVERYTHING, Rights
 from app.errors import BadUserInput
-from app.execution.document.cache import Document, coded
+from app.execution.document.cache import Document, with_code
 from app.execution.document.limits import NORMAL, DocumentLimits
-from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, while_reading
-from app.execution.plan.arguments import Reader, reader
-from app.execution.plan.codegen import Shaper, generate
+from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, execution_scope
+from app.execution.plan.arguments import ArgumentReader, argument_reader
+from app.execution.plan.codegen import Serializer, generate
 from app.execution.plan.collect import Collector, Switches
 from app.execution.plan.compile import Compiler
-from app.execution.plan.complete import Completion
+from app.execution.plan.complete import ValueCompletion
 from app.execution.plan.eligibility import Survey
 from app.execution.plan.encoded_result import EncodedResult
-from app.execution.plan.execute import Reading, shaped
+from app.execution.plan.execute import PlanExecution, serialize
 from app.execution.plan.tree import Level, PlanField, Tree
 from app.telemetry import current
 
-MOST_FIELDS = 100_000
+MAX_CACHED_FIELDS = 100_000
 """Fields of all plans that are kept together. The plan used longest ago goes first; one that has more than a twentieth
 of them is made anew each time, so that a few such do not push out what clients really send."""
 
@@ -42,9 +42,9 @@ class Plan:
 
     tree: Tree
     text: str
-    shapers: Mapping[int, Shaper]
-    arguments: Mapping[int, Reader]
-    early: tuple[PlanField, ...]
+    serializers: Mapping[int, Serializer]
+    arguments: Mapping[int, ArgumentReader]
+    prefetch: tuple[PlanField, ...]
     counts: tuple[tuple[int, str], ...] = ()
     types: dict[tuple[int, type], str | None] = field(default_factory=dict)
 
@@ -90,22 +90,22 @@ def make_plan(schema: GraphQLSchema, operation: Operation, switches: Switches, r
     compiler = Compiler(schema, Collector(schema, fragments, switches), rights)
     root: Any = schema.get_root_type(operation.kind)
     tree = compiler.compile(root, operation.definition.selection_set)
-    text, shapers = generate(tree)
-    early = tuple(one for one in tree.walk() if one.edge and one.edge.early and not one.refused)
-    arguments = {one.index: reader(one) for one in tree.walk() if one.edge}
-    return Plan(tree, text, shapers, arguments, early, tuple(_counts(tree)))
+    text, serializers = generate(tree)
+    early = tuple(one for one in tree.walk() if one.edge and one.edge.prefetch and not one.forbidden)
+    arguments = {one.index: argument_reader(one) for one in tree.walk() if one.edge}
+    return Plan(tree, text, serializers, arguments, early, tuple(_counts(tree)))
 
 
 class PlanEngine:
     """Runs plans; `reference` runs what is not compiled."""
 
     def __init__(
-        self, schema: GraphQLSchema, *, limits: DocumentLimits = NORMAL, most_fields: int = MOST_FIELDS
+        self, schema: GraphQLSchema, *, limits: DocumentLimits = NORMAL, max_fields: int = MAX_CACHED_FIELDS
     ) -> None:
         self._schema = schema
         self._reference = ReferenceEngine(schema, limits=limits)
-        self._plans: LRUCache[Any, Plan] = LRUCache(maxsize=most_fields, getsizeof=lambda plan: plan.tree.size)
-        self._largest_kept = most_fields // 20
+        self._plans: LRUCache[Any, Plan] = LRUCache(maxsize=max_fields, getsizeof=lambda plan: plan.tree.size)
+        self._largest_kept = max_fields // 20
 
     def document(self, text: str, *, suggest: bool = False) -> Document:
         """See `Engine.document`."""
@@ -121,7 +121,7 @@ class PlanEngine:
         if found is None:
             return await self._reference.execute(operation, context)
         plan, variables = found
-        with while_reading(context):
+        with execution_scope(context):
             return await run(plan, variables, context)
 
     def plan_for(self, operation: Operation, rights: Rights = EVERYTHING) -> Plan | None:
@@ -141,7 +141,7 @@ class PlanEngine:
             hide_suggestions=not operation.suggests,
         )
         if isinstance(variables, list):
-            raise RequestRefused([coded(error, BadUserInput.code) for error in variables])
+            raise RequestRefused([with_code(error, BadUserInput.code) for error in variables])
         coerced = ((name, variables.coerced.get(name)) for name in survey.switches)
         switches = {name: value for name, value in coerced if isinstance(value, bool)}
         if len(switches) < len(survey.switches):
@@ -162,13 +162,13 @@ class PlanEngine:
 
 async def run(plan: Plan, variables: VariableValues, ctx: Any) -> ExecutionResult:
     """Read, then shape; with a failure anywhere, complete value by value."""
-    reading = Reading(plan, variables, ctx)
-    await reading.root()
-    current().rows = plan.counted(reading.rows)
-    if not reading.failed:
+    execution = PlanExecution(plan, variables, ctx)
+    await execution.root()
+    current().rows = plan.counted(execution.rows)
+    if not execution.failed:
         # A value that the schema does not promise fails here: completion finds it and says where.
         with suppress(Exception):
-            return EncodedResult(shaped(reading))
-    completion = Completion(reading)
+            return EncodedResult(serialize(execution))
+    completion = ValueCompletion(execution)
     data = completion.data()
     return ExecutionResult(data, completion.errors or None)

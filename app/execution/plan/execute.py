@@ -29,7 +29,7 @@ Waiting = list[tuple[PlanField, Sequence[Any]]]
 _NULL = type(None)
 
 
-class Reading:
+class PlanExecution:
     """What one run of a plan has read: for every selection its rows, for every column its values, row by row."""
 
     def __init__(self, plan: Plan, variables: VariableValues, ctx: Any) -> None:
@@ -45,23 +45,23 @@ class Reading:
         """Read everything, from the root's fields down."""
         root = self.plan.tree.root
         self.rows[root.index] = (None,)
-        for one in self.plan.early:
+        for one in self.plan.prefetch:
             arguments = self._arguments_of(one)
-            if one.edge is not None and one.edge.early is not None and not isinstance(arguments, Exception):
-                one.edge.early(self.ctx, **arguments)
+            if one.edge is not None and one.edge.prefetch is not None and not isinstance(arguments, Exception):
+                one.edge.prefetch(self.ctx, **arguments)
         await _together([self._root_field(one) for one in root.columns])
 
     async def _root_field(self, one: PlanField) -> None:
         edge = one.edge
-        if one.refused or edge is None:
+        if one.forbidden or edge is None:
             self._fail(one, 1, Forbidden())
             return
         arguments = self._arguments_of(one)
         if isinstance(arguments, Exception):
             self._fail(one, 1, arguments)
             return
-        if edge.known_key is not None and one.level is not None and one.level.only is not None:
-            self._read_ahead(one.level.only, edge.known_key(**arguments))
+        if edge.key_from_args is not None and one.level is not None and one.level.only is not None:
+            self._read_ahead(one.level.only, edge.key_from_args(**arguments))
         try:
             answer = await edge.function(self.ctx, **arguments)
         except Exception as error:  # noqa: BLE001 - whatever failed is the field's answer
@@ -73,10 +73,10 @@ class Reading:
         if key is None:
             return
         for one in selection.columns:
-            if one.edge is not None and one.edge.ahead is not None and not one.refused:
+            if one.edge is not None and one.edge.prefetch_by_key is not None and not one.forbidden:
                 arguments = self._arguments_of(one)
                 if not isinstance(arguments, Exception):
-                    one.edge.ahead(self.ctx, key, **arguments)
+                    one.edge.prefetch_by_key(self.ctx, key, **arguments)
 
     async def _field(self, one: PlanField, rows: Sequence[Any]) -> None:
         await self._answered(one, await self._edge(one, rows))
@@ -115,7 +115,7 @@ class Reading:
             if not rows:
                 self.values[one.index] = ()
                 self._nothing_below(one)
-            elif one.refused:
+            elif one.forbidden:
                 self._fail(one, len(rows), Forbidden())
             elif one.edge is not None:
                 waiting.append((one, rows))
@@ -152,7 +152,7 @@ class Reading:
         return self._present(distinct(values), nullable=nullable[-1])
 
     def _present(self, values: list[Any], *, nullable: bool) -> list[Any]:
-        """The values without failures and nulls; a failure, or a null where none may be, fails the reading."""
+        """The values without failures and nulls; a failure, or a null where none may be, fails the execution."""
         kinds = set(map(type, values))
         wrong = _are_failures(kinds)
         if wrong or (_NULL in kinds and not nullable):
@@ -200,30 +200,30 @@ async def _together(reads: Sequence[Any]) -> None:
         await asyncio.gather(*reads)
 
 
-def shaped(reading: Reading) -> bytes:
-    """The answer's data as JSON, of a reading without failures."""
-    (data,) = _shape(reading, reading.plan.tree.root)
+def serialize(execution: PlanExecution) -> bytes:
+    """The answer's data as JSON, of an execution without failures."""
+    (data,) = _serialize(execution, execution.plan.tree.root)
     return data.encode("latin-1")  # Its characters are the bytes already: see `shaping.utf8`.
 
 
-def _shape(reading: Reading, selection: Selection) -> list[str]:
-    rows = reading.rows.get(selection.index)
+def _serialize(execution: PlanExecution, selection: Selection) -> list[str]:
+    rows = execution.rows.get(selection.index)
     if not rows:
         return []
-    columns = [_column(reading, one) for one in selection.columns]
-    return reading.plan.shapers[selection.index](rows, *columns)
+    columns = [_column(execution, one) for one in selection.columns]
+    return execution.plan.serializers[selection.index](rows, *columns)
 
 
-def _column(reading: Reading, one: PlanField) -> Sequence[Any]:
+def _column(execution: PlanExecution, one: PlanField) -> Sequence[Any]:
     """The values of a column with what its objects have become, row by row."""
-    level, values = one.level, reading.values[one.index]
+    level, values = one.level, execution.values[one.index]
     if level is None:
         return values
     rows: list[Any] = []
     made: list[str] = []
     for selection in level.selections.values():
-        rows += reading.rows.get(selection.index, ())
-        made += _shape(reading, selection)
+        rows += execution.rows.get(selection.index, ())
+        made += _serialize(execution, selection)
     return _placed(values, one.depth, rows, made, in_order=level.only is not None)
 
 

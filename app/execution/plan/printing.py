@@ -10,7 +10,7 @@ from app.execution.plan.engine import Plan
 from app.execution.plan.tree import PlanField, Selection
 
 
-def printed(plan: Plan) -> str:
+def format_plan(plan: Plan) -> str:
     """The plan for people."""
     fields = list(plan.tree.walk())
     edges = [one for one in fields if one.edge is not None]
@@ -33,16 +33,16 @@ def _line(one: PlanField, selection: Selection) -> str:
     arguments = ", ".join(print_ast(argument) for argument in node.arguments or ())
     what = f"{one.key}: {one.name}" if one.key != one.name else one.name
     text = f"{what}({arguments})" if arguments else what
-    if one.refused:
-        return f"{text}  # refused: null with FORBIDDEN"
+    if one.forbidden:
+        return f"{text}  # forbidden: null with FORBIDDEN"
     if one.edge is None:
         return f"{text}  # attribute {one.attribute} of every {selection.type.name}"
     function = f"{one.edge.function.__module__.rpartition('.')[2]}.{one.edge.function.__name__}"
     if one.edge.is_root:
         return f"{text}  # {function}, once"
     notes = [f"{function}, once for all {selection.type.name} rows"]
-    if one.edge.ahead is not None:
+    if one.edge.prefetch_by_key is not None:
         notes.append("started beside them where their key is known")
-    if one.edge.early is not None:
+    if one.edge.prefetch is not None:
         notes.append("its customer is read with the operation")
     return f"{text}  # {'; '.join(notes)}"

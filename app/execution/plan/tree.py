@@ -14,20 +14,20 @@ from typing import Any, Protocol
 from graphql import FieldNode, GraphQLObjectType, GraphQLOutputType
 
 
-class EdgeLike(Protocol):
+class EdgeField(Protocol):
     """What the compiler needs to know of an edge; the schema's edges are such."""
 
     function: Callable[..., Awaitable[Any]]
     is_root: bool
 
-    ahead: Callable[..., None] | None
-    """Starts what the edge will read of a parent of which only the key is known: `ahead(ctx, key, **args)`."""
-    early: Callable[..., None] | None
-    """Starts what the edge will read whatever its parents are: `early(ctx, **args)`."""
-    known_key: Callable[..., Any] | None
-    """For a root field: the key of what it will answer, if its arguments tell it: `known_key(**args)`."""
+    prefetch_by_key: Callable[..., None] | None
+    """Starts the edge's read for a parent of which only the key is known: `prefetch_by_key(ctx, key, **args)`."""
+    prefetch: Callable[..., None] | None
+    """Starts what the edge will read whatever its parents are: `prefetch(ctx, **args)`."""
+    key_from_args: Callable[..., Any] | None
+    """For a root field: the key of what it will answer, if its arguments tell it: `key_from_args(**args)`."""
 
-    def plain_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def resolver_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Coerced GraphQL arguments as the function takes them."""
         ...
 
@@ -42,13 +42,13 @@ class PlanField:
     parent: GraphQLObjectType
     name: str
     type: GraphQLOutputType
-    edge: EdgeLike | None = None
+    edge: EdgeField | None = None
     attribute: str | None = None
     level: Level | None = None
-    refused: bool = False
+    forbidden: bool = False
     mask: Callable[[Any], Any] | None = None
     """What is made of the value for this caller."""
-    closed: frozenset[str] = frozenset()
+    forbidden_inputs: frozenset[str] = frozenset()
     """Input types that stand in the field's arguments and that this caller may not ask by."""
     depth: int = 0
     nullable: tuple[bool, ...] = (True,)
@@ -62,7 +62,7 @@ class PlanField:
     @cached_property
     def is_inline(self) -> bool:
         """Whether the value is written where it stands: nothing at or below it is read, or of an abstract type."""
-        return self.edge is None and not self.refused and (self.level is None or self.level.is_inline)
+        return self.edge is None and not self.forbidden and (self.level is None or self.level.is_inline)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from datetime import date
 from cachetools import LRUCache
 
 from app.errors import StoreUnavailable
-from app.execution.document.cache import KnownDocument
+from app.execution.document.cache import PersistedDocument
 from app.execution.engine import Engine
 from app.gateway.documents.stores.records import DocumentStore, State, StoredDocument, id_of
 from app.telemetry import log
@@ -35,12 +35,12 @@ class Published:
         self._store = store
         self._engine = engine
         self._monotonic = monotonic
-        self._known: LRUCache[Key, KnownDocument] = LRUCache(maxsize=CHARACTERS, getsizeof=_characters)
+        self._known: LRUCache[Key, PersistedDocument] = LRUCache(maxsize=CHARACTERS, getsizeof=_characters)
         self._unknown: LRUCache[Key, bool] = LRUCache(maxsize=UNKNOWN)
         self._generation = -1
         self._checked = float("-inf")
 
-    async def get(self, client: str, id_: str) -> KnownDocument | None:
+    async def get(self, client: str, id_: str) -> PersistedDocument | None:
         """The document, published or retired, if the client has one of that id. While the store cannot be reached,
         what was read before is still answered; anything else raises StoreUnavailable."""
         if self._monotonic() - self._checked >= CHECK_EVERY:
@@ -71,20 +71,20 @@ class Published:
             self._unknown.clear()
             self._generation = generation
 
-    def _keep(self, key: Key, known: KnownDocument | None) -> None:
+    def _keep(self, key: Key, known: PersistedDocument | None) -> None:
         if known is None:
             self._unknown[key] = True
         elif len(known.text) <= CHARACTERS // 20:
             self._known[key] = known
 
-    def _made(self, id_: str, versions: Sequence[StoredDocument]) -> KnownDocument | None:
+    def _made(self, id_: str, versions: Sequence[StoredDocument]) -> PersistedDocument | None:
         found = latest(versions)
         if found is None:
             return None
         if id_of(found.text) != found.id:
             log.error("a stored document is not that of its id", client=found.client, document=found.id)
             return None
-        return KnownDocument(found.id, found.text, self._engine.document(found.text), found.retires)
+        return PersistedDocument(found.id, found.text, self._engine.document(found.text), found.retires)
 
 
 def latest(versions: Sequence[StoredDocument]) -> StoredDocument | None:
@@ -93,5 +93,5 @@ def latest(versions: Sequence[StoredDocument]) -> StoredDocument | None:
     return max(answered, key=lambda one: one.retires or date.max, default=None)
 
 
-def _characters(known: KnownDocument) -> int:
+def _characters(known: PersistedDocument) -> int:
     return len(known.text)

@@ -23,8 +23,8 @@ from app.errors import (
     RequestError,
     TrustedDocumentRequired,
 )
-from app.execution.document.cache import KnownDocument, coded
-from app.execution.engine import Engine, Request, RequestRefused, replaced
+from app.execution.document.cache import PersistedDocument, with_code
+from app.execution.engine import Engine, Request, RequestRefused, with_persisted_document
 from app.gateway.documents.persisted_queries import Registered
 from app.gateway.documents.published import Published
 from app.gateway.documents.stores.records import DocumentStore, id_of
@@ -65,7 +65,7 @@ class TrustedDocuments:
         if known is not None:
             if request.query and request.query != known.text:
                 raise DocumentMismatch
-            return replaced(request, known)
+            return with_persisted_document(request, known)
         if hash_ is None:
             raise DocumentNotFound
         return self._by_hash(request, who, id_)
@@ -77,7 +77,7 @@ class TrustedDocuments:
             raise RequestError("Send the document as the string 'query', or name it by 'documentId'.")
         return request
 
-    async def _known(self, id_: str, who: Principal) -> KnownDocument | None:
+    async def _known(self, id_: str, who: Principal) -> PersistedDocument | None:
         known = await self._published.get(who.client, id_)
         if known is not None and known.retires is not None and known.retires <= self._clock().date():
             raise DocumentRetired
@@ -95,12 +95,12 @@ class TrustedDocuments:
             text = self._registered.get(who.client, id_)
             if text is None:
                 raise _told(PersistedQueryNotFound())
-            return replaced(request, KnownDocument(id_, text, self._engine.document(text)))
+            return with_persisted_document(request, PersistedDocument(id_, text, self._engine.document(text)))
         if id_of(request.query) != id_:
             raise DocumentMismatch
         document = self._engine.document(request.query, suggest=request.suggests)  # only what is valid is kept
         self._registered.keep(who.client, id_, request.query)
-        return replaced(request, KnownDocument(id_, request.query, document))
+        return with_persisted_document(request, PersistedDocument(id_, request.query, document))
 
     def trusted_only(self, who: Principal) -> bool:
         """Whether the caller may run published documents only: one such role is enough, whatever others it has."""
@@ -141,4 +141,4 @@ def _matches(patterns: Sequence[str], client: str) -> bool:
 
 def _told(error: RequestError) -> RequestRefused:
     """As an answer of GraphQL, which Apollo's clients act upon: status 200 where they ask for application/json."""
-    return RequestRefused([coded(GraphQLError(error.message), error.code)])
+    return RequestRefused([with_code(GraphQLError(error.message), error.code)])

@@ -13,7 +13,7 @@ from graphql import ExecutionResult, GraphQLSchema, OperationType, is_interface_
 from app.auth.policy import PolicyTable, Rights
 from app.auth.principal import STAFF, Principal
 from app.errors import Forbidden, InvalidID
-from app.execution.cache_policy import Storable, storable
+from app.execution.cache_policy import CachePolicy, cache_policy
 from app.execution.engine import Operation, Request
 from app.execution.plan.engine import Plan, PlanEngine
 from app.gateway.admission.admission import excess
@@ -109,7 +109,7 @@ class Costs:
         """The operation's cost for a caller. Raises RequestRefused for variables that cannot run."""
         if operation.kind is OperationType.SUBSCRIPTION:
             return Cost(1, {}, 0)  # Each event is paid by itself.
-        kept: dict[Any, Cost] = operation.kept.setdefault(("costs", operation.name), {})
+        kept: dict[Any, Cost] = operation.annotations.setdefault(("costs", operation.name), {})
         accounts = len(who.customers) if who.restricted else None
         key = (who.roles, accounts, shape(operation.variables, self._meaning))
         known = kept.get(key)
@@ -177,12 +177,12 @@ def explained(
 
 def storing(
     settings: Settings, schema: GraphQLSchema, plans: PlanEngine, policy: PolicyTable
-) -> Callable[[Operation, Principal], Storable | None]:
+) -> Callable[[Operation, Principal], CachePolicy | None]:
     """Tells how an operation's answer may be kept outside of the gateway: what is not kept here, is not there."""
     contracts, ages = contracts_of(schema), ages_here(settings.cache)
 
-    def of(operation: Operation, who: Principal) -> Storable | None:
+    def of(operation: Operation, who: Principal) -> CachePolicy | None:
         plan = plans.plan_for(operation, policy.rights(who.roles))
-        return None if plan is None else storable(plan, contracts, policy, lambda contract: ages.get(contract, 0))
+        return None if plan is None else cache_policy(plan, contracts, policy, lambda contract: ages.get(contract, 0))
 
     return of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.auth.policy import Rights
 from app.auth.principal import Principal
-from app.resolvers.loading.field_dependencies import needs_of
+from app.resolvers.loading.field_dependencies import required_attributes
 from app.resolvers.loading.loaders import Loaders
 from app.sources.field_mask import needs
 
@@ -58,13 +58,15 @@ class Context:
         return selected and not self.rights.refuses(type_name, field_name)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def execution_scope(self) -> Iterator[None]:
         """While the operation runs, sources may leave out of records what it does not need.
 
         Once it is over, or nobody waits for it any more, whatever it still reads is stopped: reads are shared by all
         who wait for them, so that no single waiter's end stops them."""
         joins = bool(self.sources.shipment_views)
-        token = needs.set(needs_of(self.selection, self.rights, joins_shipments=joins) if self.selection else None)
+        token = needs.set(
+            required_attributes(self.selection, self.rights, joins_shipments=joins) if self.selection else None
+        )
         try:
             yield
         finally:

@@ -1,7 +1,7 @@
-"""What an operation needs of records, by what it selects: which of the attributes in `partial.SPARE` something reads.
+"""The optional attributes of records that an operation needs, derived from the fields that it selects.
 
-A selected field reads the attribute of its own name. What a field reads besides is in READS; a test selects every field
-of the schema by itself, over partial records, so that none is forgotten.
+A selected field reads the attribute of its own name; FIELD_DEPENDENCIES lists what else a field reads. A test selects
+every field of the schema alone, over partial records, so none is missing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment
 from app.sources.stock import StockPosition
 
-TYPES: Mapping[type, str] = {Totals: "OrderTotals"}
+GRAPHQL_TYPE_NAMES: Mapping[type, str] = {Totals: "OrderTotals"}
 """The GraphQL types that show records under another name."""
 
-READS: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
+FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("Availability", "breakdown"): ((StockPosition, "in_transfer"),),
     ("ContractPrice", "net"): ((ContractPrice, "quantity"), (ContractPrice, "price_unit")),
     ("Customer", "class"): ((Customer, "customer_class"),),
@@ -38,7 +38,7 @@ READS: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
 """Type and field -> attributes that its resolver, or a property of its record, reads beside the one of its name."""
 
 
-def needs_of(selection: Mapping[str, frozenset[str]], rights: Rights, *, joins_shipments: bool) -> Needs:
+def required_attributes(selection: Mapping[str, frozenset[str]], rights: Rights, *, joins_shipments: bool) -> Needs:
     """The attributes that an operation with this selection needs, of what its caller may see.
 
     Shipments that several sources know are joined: what one of them leaves open comes from the next.
@@ -52,11 +52,11 @@ def _needs_of(selection: frozenset[tuple[str, frozenset[str]]], rights: Rights, 
     own = {attribute for attribute, field in _FIELDS.items() if field in selected}
     if joins_shipments:
         own.update((Shipment, name) for name in SPARE[Shipment])
-    return frozenset(own.union(*(reads for field, reads in READS.items() if field in selected)))
+    return frozenset(own.union(*(reads for field, reads in FIELD_DEPENDENCIES.items() if field in selected)))
 
 
 _FIELDS = {
-    (record, field.name): (TYPES.get(record, record.__name__), field.encode_name)
+    (record, field.name): (GRAPHQL_TYPE_NAMES.get(record, record.__name__), field.encode_name)
     for record, spare in SPARE.items()
     for field in fields(record)
     if field.name in spare

@@ -168,7 +168,7 @@ class _Answers(Awaitable[list[Any]]):
         return [None if key is None else self._batch_of[key].found.get(key) for key in self._asked]
 
 
-async def side_by_side(*reads: Awaitable[V]) -> list[V]:
+async def gather_in_order(*reads: Awaitable[V]) -> list[V]:
     """The answers of reads made at the same time. Of several failures the first in the reads' order is raised, not the
     first in time: the same question fails the same way each time."""
     found = await asyncio.gather(*reads, return_exceptions=True)
@@ -178,6 +178,6 @@ async def side_by_side(*reads: Awaitable[V]) -> list[V]:
     return [one for one in found if not isinstance(one, BaseException)]
 
 
-def failure(*values: object) -> Exception | None:
+def first_exception(*values: object) -> Exception | None:
     """The first of the values that is a failure."""
     return next((value for value in values if isinstance(value, Exception)), None)

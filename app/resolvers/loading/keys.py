@@ -12,7 +12,7 @@ from app.resolvers.loading.context import Context
 from app.sources.items import CustomerPartKey
 from app.sources.node_ids import key_of
 
-LONGEST_KEY = 256
+MAX_KEY_LENGTH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class CustomerKey:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberOfCustomer:
+class CustomerScopedNumber:
     """A number in a customer's own words: its part number or its purchase order."""
 
     customer: CustomerKey
@@ -47,7 +47,7 @@ class ItemKey:
     id: str | None = None
     sku: str | None = None
     gtin: str | None = None
-    customer_part: NumberOfCustomer | None = None
+    customer_part: CustomerScopedNumber | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class OrderKey:
 
     id: str | None = None
     number: str | None = None
-    customer_po: NumberOfCustomer | None = None
+    customer_po: CustomerScopedNumber | None = None
     ref: RefKey | None = None
 
 
@@ -69,10 +69,10 @@ class ShipmentKey:
     ref: RefKey | None = None
 
 
-def checked(value: str, what: str) -> str:
+def validate_key(value: str, what: str) -> str:
     """A business key as given; InvalidInput for what no system can hold."""
-    if not value or len(value) > LONGEST_KEY:
-        raise InvalidInput(f"{what} must have 1 to {LONGEST_KEY} characters.")
+    if not value or len(value) > MAX_KEY_LENGTH:
+        raise InvalidInput(f"{what} must have 1 to {MAX_KEY_LENGTH} characters.")
     if not value.isprintable():
         raise InvalidInput(f"{what} must not contain control characters.")
     return value
@@ -89,10 +89,10 @@ async def customer_number(key: CustomerKey, ctx: Context) -> str | None:
     if key.id is not None:
         return key_of(key.id, "Customer")
     if key.number is not None:
-        return checked(key.number, "A customer number")
+        return validate_key(key.number, "A customer number")
     if key.ref is None:
         raise InvalidInput("Name the customer by exactly one of id, number and ref.")
-    found = await ctx.loaders.customers_of(key.ref.system).one(checked(key.ref.id, "A ref's id"))
+    found = await ctx.loaders.customers_of(key.ref.system).one(validate_key(key.ref.id, "A ref's id"))
     return found.number if found else None
 
 
@@ -101,16 +101,16 @@ async def sku_of(key: ItemKey, ctx: Context) -> str | None:
     if key.id is not None:
         return key_of(key.id, "Item")
     if key.sku is not None:
-        return checked(key.sku, "An SKU")
+        return validate_key(key.sku, "An SKU")
     if key.gtin is not None:
-        item = await ctx.loaders.items_by_gtin.one(checked(key.gtin, "A GTIN"))
+        item = await ctx.loaders.items_by_gtin.one(validate_key(key.gtin, "A GTIN"))
         return item.sku if item else None
     if key.customer_part is None:
         raise InvalidInput("Name the item by exactly one of id, sku, gtin and customerPart.")
     customer = await customer_number(key.customer_part.customer, ctx)
     if customer is None:
         return None
-    number = checked(key.customer_part.number, "A customer part number")
+    number = validate_key(key.customer_part.number, "A customer part number")
     return await ctx.loaders.skus_by_customer_part.one(CustomerPartKey(customer=customer, number=number))
 
 

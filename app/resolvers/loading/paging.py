@@ -15,8 +15,8 @@ from app.sources.values import Page, Record, Slice
 
 T = TypeVar("T")
 
-LARGEST_PAGE = 100
-LONGEST_CURSOR = 2000
+MAX_PAGE_SIZE = 100
+MAX_CURSOR_LENGTH = 2000
 
 
 class ListScope:
@@ -31,13 +31,13 @@ class ListScope:
 
     def page(self, first: int, after: str | None, *, count: bool) -> Page:
         """The window asked for, in the source's terms; InvalidPageSize or InvalidCursor."""
-        if not 1 <= first <= LARGEST_PAGE:
-            raise InvalidPageSize(f"first must be between 1 and {LARGEST_PAGE}, not {first}.")
+        if not 1 <= first <= MAX_PAGE_SIZE:
+            raise InvalidPageSize(f"first must be between 1 and {MAX_PAGE_SIZE}, not {first}.")
         return Page(first=first, after=None if after is None else self.read(after), count=count)
 
     def read(self, cursor: str) -> str:
         """The source's own cursor; InvalidCursor if the cursor is of another list or was made up."""
-        if not cursor or len(cursor) > LONGEST_CURSOR:
+        if not cursor or len(cursor) > MAX_CURSOR_LENGTH:
             raise InvalidCursor
         try:
             raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

@@ -2,7 +2,7 @@
 
 An edge declares one function of many parents. graphql-core gets a resolver that collects the parents of a level in
 a loader made for that field and its arguments; a compiler finds the same function, with the same arguments, as
-`Edge.function`. There is no other kind of resolver: every other field is an attribute of its record.
+`EdgeField.function`. There is no other kind of resolver: every other field is an attribute of its record.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Argument(NamedTuple):
     default: Any = UNSET
 
 
-class Edge(StrawberryField):
+class EdgeField(StrawberryField):
     """A field that is a function: of all parents of a level, or of nothing for a root field."""
 
     def __init__(
@@ -51,9 +51,9 @@ class Edge(StrawberryField):
         args: Mapping[str, Argument],
         is_root: bool,
         name: str | None = None,
-        ahead: Callable[..., None] | None = None,
-        known_key: Callable[..., Any] | None = None,
-        early: Callable[..., None] | None = None,
+        prefetch_by_key: Callable[..., None] | None = None,
+        key_from_args: Callable[..., Any] | None = None,
+        prefetch: Callable[..., None] | None = None,
         deprecation_reason: str | None = None,
         directives: Sequence[object] = (),
     ) -> None:
@@ -66,9 +66,9 @@ class Edge(StrawberryField):
         )
         self.function = function
         self.is_root = is_root
-        self.ahead = ahead
-        self.known_key = known_key
-        self.early = early
+        self.prefetch_by_key = prefetch_by_key
+        self.key_from_args = key_from_args
+        self.prefetch = prefetch
         self._declared = (returns, args, name)
         self.arguments = [
             StrawberryArgument(
@@ -81,18 +81,18 @@ class Edge(StrawberryField):
             for key, argument in args.items()
         ]
 
-    def __copy__(self) -> Edge:
+    def __copy__(self) -> EdgeField:
         returns, args, name = self._declared
-        copied = Edge(
+        copied = EdgeField(
             self.function,
             returns=returns,
             description=self.description or "",
             args=args,
             is_root=self.is_root,
             name=name,
-            ahead=self.ahead,
-            known_key=self.known_key,
-            early=self.early,
+            prefetch_by_key=self.prefetch_by_key,
+            key_from_args=self.key_from_args,
+            prefetch=self.prefetch,
             deprecation_reason=self.deprecation_reason,
             directives=self.directives,
         )
@@ -106,7 +106,7 @@ class Edge(StrawberryField):
         """Never: Strawberry's shortcut for plain attributes does not apply."""
         return False
 
-    def plain_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def resolver_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Coerced GraphQL arguments as the function takes them, by their Python names."""
         named = self._named_arguments
         return {named[key].python_name: _plain(named[key].type, value) for key, value in values.items()}
@@ -119,7 +119,7 @@ class Edge(StrawberryField):
         """graphql-core's way in: the answer for one parent, out of its level's batch."""
         assert info is not None  # noqa: S101 (Strawberry passes it to every field that is not basic)
         ctx: Context = info.context
-        plain = {key: as_plain(value) for key, value in kwargs.items()}
+        plain = {key: to_resolver_value(value) for key, value in kwargs.items()}
         if self.is_root:
             return self.function(ctx, **plain)
         return self.level(ctx, plain).load(source)
@@ -192,29 +192,29 @@ def edge(
     description: str,
     args: Mapping[str, Argument] | None = None,
     name: str | None = None,
-    ahead: Callable[..., None] | None = None,
-    early: Callable[..., None] | None = None,
+    prefetch_by_key: Callable[..., None] | None = None,
+    prefetch: Callable[..., None] | None = None,
     requires: Scope | None = None,
     rows: Rows | None = None,
     volatility: Contract | None = None,
 ) -> Any:
     """A field answered by `function(parents, ctx, **args)` with a sequence as long as `parents`.
 
-    An element that is an exception is an error of that parent's field alone. Two functions may start reads before there
-    is a parent: `ahead(ctx, key, **args)` as soon as its key is known, `early(ctx, **args)` with the operation.
-    `requires` is for fewer than may see the type; `rows` for an answer that belongs to an account by its arguments,
-    `volatility` for one with another contract than the type's.
+    An element that is an exception is an error of that parent's field alone. Two functions may start reads before the
+    parents are there: `prefetch_by_key(ctx, key, **args)` once a parent's key is known, `prefetch(ctx, **args)` at the
+    start of the operation. `requires` narrows the type's audience; `rows` scopes a field whose arguments name an
+    account; `volatility` overrides the type's freshness contract.
     """
     declared = args or {}
-    return Edge(
+    return EdgeField(
         function,
         returns=returns,
         description=description,
         args=declared,
         is_root=False,
         name=name,
-        ahead=ahead,
-        early=early,
+        prefetch_by_key=prefetch_by_key,
+        prefetch=prefetch,
         directives=[*declaration(requires, rows), *volatility_of(volatility)],
     )
 
@@ -225,34 +225,35 @@ def root(
     returns: Any,
     description: str,
     args: Mapping[str, Argument] | None = None,
-    known_key: Callable[..., Any] | None = None,
+    key_from_args: Callable[..., Any] | None = None,
     requires: Scope | None = None,
 ) -> Any:
     """A field of Query answered by `function(ctx, **args)`. Each says who may ask: Query has no policy of its own.
 
-    `known_key(**args)` is the key of what it will answer, where the arguments tell it; edges below can be read ahead.
+    `key_from_args(**args)` returns the key of the result where the arguments contain it, so that edges below can be
+    prefetched.
     """
     declared = args or {}
-    return Edge(
+    return EdgeField(
         function,
         returns=returns,
         description=description,
         args=declared,
         is_root=True,
-        known_key=known_key,
+        key_from_args=key_from_args,
         directives=declaration(requires),
     )
 
 
-def as_plain(value: Any) -> Any:
+def to_resolver_value(value: Any) -> Any:
     """An argument as resolvers know it: inputs as the frozen class they are read as, lists as tuples."""
     if isinstance(value, list):
-        return tuple(as_plain(item) for item in value)
+        return tuple(to_resolver_value(item) for item in value)
     reads_as = getattr(type(value), "__reads_as__", None)
     if reads_as is None:
         return None if value is UNSET else value
     given = {name: getattr(value, name) for name in value.__dataclass_fields__}
-    return reads_as(**{name: as_plain(part) for name, part in given.items() if part is not UNSET})
+    return reads_as(**{name: to_resolver_value(part) for name, part in given.items() if part is not UNSET})
 
 
 def _graphql_name(part: Any) -> str:
@@ -260,7 +261,7 @@ def _graphql_name(part: Any) -> str:
 
 
 def _plain(type_: Any, value: Any) -> Any:
-    """A coerced value of an input type as resolvers know it: what `as_plain` makes of Strawberry's own conversion."""
+    """A coerced input value as resolvers take it: equal to `to_resolver_value` of Strawberry's conversion."""
     if value is None:
         return None
     if isinstance(type_, LazyType):

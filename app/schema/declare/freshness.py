@@ -48,7 +48,7 @@ enum(
     description="How old a type with all its fields, or one field of it, may be: `maxAge` seconds while the source "
     "answers, `staleFor` seconds more, and labelled, while it does not. `@fresh` asks for less.",
 )
-class Declared:
+class VolatilityDirective:
     """A contract as the schema prints it."""
 
     kind: Volatility
@@ -67,12 +67,14 @@ def fresh(within: timedelta) -> None:
     """For the schema; `app/execution/fresh_directive.py` reads it."""
 
 
-def volatility(contract: Contract | None) -> list[Declared]:
+def volatility(contract: Contract | None) -> list[VolatilityDirective]:
     """The directives of a contract; none for none."""
     if contract is None:
         return []
     return [
-        Declared(kind=contract.kind, max_age=contract.max_age, stale_for=contract.stale_for, share=contract.share)  # type: ignore[call-arg]
+        VolatilityDirective(
+            kind=contract.kind, max_age=contract.max_age, stale_for=contract.stale_for, share=contract.share
+        )  # type: ignore[call-arg]
     ]
 
 
@@ -108,7 +110,7 @@ def contracts_of(schema: GraphQLSchema) -> Contracts:
 
 def _declared(directives: Any) -> Contract | None:
     for one in directives or ():
-        if isinstance(one, Declared):
+        if isinstance(one, VolatilityDirective):
             return Contract(one.kind, one.max_age, one.stale_for, one.share)
     return None
 

@@ -26,7 +26,7 @@ from app.errors import Forbidden
 from app.schema.declare.policy import object_types
 
 GUARDED = "guarded"
-ASKED = "Your role may not ask by this."
+ARGUMENT_FORBIDDEN = "Your role may not use this argument."
 
 
 def guard(schema: GraphQLSchema, table: PolicyTable) -> None:
@@ -41,23 +41,23 @@ def guard(schema: GraphQLSchema, table: PolicyTable) -> None:
             narrower = opened is None or (rule.roles, rule.rows) != (opened.roles, opened.rows)
             if rule.mask is not None:
                 one.resolve = _masking(one.resolve or _attribute, rule)
-            if narrower or reached(one.args, table.inputs):
+            if narrower or accepts_inputs(one.args, table.inputs):
                 one.resolve = _refusing(one.resolve or _attribute, rule, one.args, table)
-            if narrower or rule.mask is not None or reached(one.args, table.inputs):
+            if narrower or rule.mask is not None or accepts_inputs(one.args, table.inputs):
                 one.extensions = {**(one.extensions or {}), GUARDED: True}
 
 
 def is_guarded(definition: GraphQLField) -> bool:
-    """Whether a field's resolver may refuse or mask, so that it must not be gone round unless `closed` allows it."""
+    """Whether a field's resolver may refuse or mask."""
     return GUARDED in (definition.extensions or {})
 
 
-def closed(definition: GraphQLField, type_name: str, field_name: str, rights: Rights) -> bool:
+def is_restricted(definition: GraphQLField, type_name: str, field_name: str, rights: Rights) -> bool:
     """Whether these rights refuse or mask the field, or something that it may be asked by."""
     return (
         rights.refuses(type_name, field_name)
         or rights.mask(type_name, field_name) is not None
-        or reached(definition.args, rights.inputs)
+        or accepts_inputs(definition.args, rights.inputs)
     )
 
 
@@ -65,14 +65,14 @@ def _refusing(
     resolve: Callable[..., Any], rule: Rule, args: Mapping[str, GraphQLArgument], table: PolicyTable
 ) -> Callable[..., Any]:
     type_name, field_name = rule.type_name, rule.field_name
-    guarded = reached(args, table.inputs)
+    guarded = accepts_inputs(args, table.inputs)
 
     def refusing(source: Any, info: Any, **values: Any) -> Any:
         rights = info.context.rights
         if rights.refuses(type_name, field_name):
             raise Forbidden
-        if guarded and rights.inputs and asks_by(args, values, rights.inputs):
-            raise Forbidden(ASKED)
+        if guarded and rights.inputs and uses_inputs(args, values, rights.inputs):
+            raise Forbidden(ARGUMENT_FORBIDDEN)
         return resolve(source, info, **values)
 
     return refusing
@@ -99,7 +99,7 @@ def _attribute(source: Any, info: Any) -> Any:
     return getattr(source, info.field_name)
 
 
-def reached(args: Mapping[str, GraphQLArgument], inputs: Any) -> bool:
+def accepts_inputs(args: Mapping[str, GraphQLArgument], inputs: Any) -> bool:
     """Whether one of these input types can stand anywhere in the arguments."""
     waiting = [get_named_type(one.type) for one in args.values()]
     seen: set[str] = set()
@@ -113,7 +113,7 @@ def reached(args: Mapping[str, GraphQLArgument], inputs: Any) -> bool:
     return False
 
 
-def asks_by(args: Mapping[str, GraphQLArgument], values: Mapping[str, Any], inputs: frozenset[str]) -> bool:
+def uses_inputs(args: Mapping[str, GraphQLArgument], values: Mapping[str, Any], inputs: frozenset[str]) -> bool:
     """Whether coerced arguments hold a value of one of these input types."""
     return any(_holds(args[name].type, value, inputs) for name, value in values.items() if name in args)
 

@@ -2,7 +2,7 @@
 
     @bound_to(records.Order, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)    for the type and each of its fields
     margin: Money | None = field("...", requires=Scope.MARGIN)             narrower, for one field
-    number: str | None = field("...", mask=Mask.LAST4, whole=Scope.TRACKING)
+    number: str | None = field("...", mask=Mask.LAST4, unmasked_for=Scope.TRACKING)
 
 A field never says more than its type: who may see it belongs to both scopes. What declares nothing, and what would take
 its parent along when it is refused, stops the start.
@@ -36,7 +36,7 @@ from app.schema.declare.enums import enum
 DEFINITION = "strawberry-definition"
 
 
-def admitted(scope: Scope) -> str:
+def roles_of_scope(scope: Scope) -> str:
     """The roles of a scope, as the schema names them."""
     return ", ".join(role.name for role in Role if role in AUDIENCES[scope])
 
@@ -44,7 +44,7 @@ def admitted(scope: Scope) -> str:
 enum(
     Scope,
     "Who may see something: a named audience.",
-    **{scope.name: f"{PURPOSES[scope]} For {admitted(scope)}." for scope in Scope},
+    **{scope.name: f"{PURPOSES[scope]} For {roles_of_scope(scope)}." for scope in Scope},
 )
 enum(
     Rows,
@@ -75,42 +75,42 @@ class Requires:
     scope: Scope | None = strawberry.directive_field(name="scope", default=strawberry.UNSET)
     rows: Rows | None = strawberry.directive_field(name="rows", default=strawberry.UNSET)
     mask: Mask | None = strawberry.directive_field(name="mask", default=strawberry.UNSET)
-    whole: Scope | None = strawberry.directive_field(name="whole", default=strawberry.UNSET)
+    unmasked_for: Scope | None = strawberry.directive_field(name="whole", default=strawberry.UNSET)
 
 
 def declaration(
-    scope: Scope | None, rows: Rows | None = None, mask: Mask | None = None, whole: Scope | None = None
+    scope: Scope | None, rows: Rows | None = None, mask: Mask | None = None, unmasked_for: Scope | None = None
 ) -> list[Requires]:
     """The directives of what is declared; none for nothing."""
-    given = {"scope": scope, "rows": rows, "mask": mask, "whole": whole}
+    given = {"scope": scope, "rows": rows, "mask": mask, "unmasked_for": unmasked_for}
     stated = {name: value for name, value in given.items() if value is not None}
     return [Requires(**stated)] if stated else []
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class PolicyDeclaration:
     """What a type or a field declares itself."""
 
     scope: Scope | None = None
     rows: Rows | None = None
     mask: Mask | None = None
-    whole: Scope | None = None
+    unmasked_for: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
     """All that a schema declares. `leads` names the type that a field leads to."""
 
-    types: Mapping[str, Declared]
-    fields: Mapping[Key, Declared]
-    inputs: Mapping[str, Declared]
+    types: Mapping[str, PolicyDeclaration]
+    fields: Mapping[Key, PolicyDeclaration]
+    inputs: Mapping[str, PolicyDeclaration]
     leads: Mapping[Key, str]
 
 
-def declared_in(schema: GraphQLSchema) -> Declarations:
+def collect_declarations(schema: GraphQLSchema) -> Declarations:
     """The declarations of a schema's object types, their fields, and its input types."""
-    types: dict[str, Declared] = {}
-    fields: dict[Key, Declared] = {}
+    types: dict[str, PolicyDeclaration] = {}
+    fields: dict[Key, PolicyDeclaration] = {}
     leads: dict[Key, str] = {}
     for type_ in object_types(schema):
         types[type_.name] = _declared(type_.extensions[DEFINITION].directives)
@@ -134,7 +134,7 @@ def _input_types(schema: GraphQLSchema) -> Iterator[GraphQLInputObjectType]:
             yield type_  # type: ignore[misc]
 
 
-def open_pages(schema: GraphQLSchema) -> None:
+def inherit_page_policies(schema: GraphQLSchema) -> None:
     """Pages and their rows are for those who may see what they hold: they get its declaration."""
     for type_ in object_types(schema):
         definition = type_.extensions[DEFINITION]
@@ -143,15 +143,15 @@ def open_pages(schema: GraphQLSchema) -> None:
             definition.directives = resolved.__strawberry_definition__.directives
 
 
-def _declared(directives: Any) -> Declared:
+def _declared(directives: Any) -> PolicyDeclaration:
     stated = [one for one in directives or () if isinstance(one, Requires)]
     if not stated:
-        return Declared()
-    values = (getattr(stated[0], name) for name in ("scope", "rows", "mask", "whole"))
-    return Declared(*(None if value is strawberry.UNSET else value for value in values))
+        return PolicyDeclaration()
+    values = (getattr(stated[0], name) for name in ("scope", "rows", "mask", "unmasked_for"))
+    return PolicyDeclaration(*(None if value is strawberry.UNSET else value for value in values))
 
 
-def table_of(declared: Declarations, audiences: Mapping[Scope, frozenset[Role]] = AUDIENCES) -> PolicyTable:
+def build_policy_table(declared: Declarations, audiences: Mapping[Scope, frozenset[Role]] = AUDIENCES) -> PolicyTable:
     """The rules that follow from declarations. Raises ConfigurationError for a type or field without any."""
     fields = {key: _rule(key, declared, audiences) for key in declared.fields}
     types = {
@@ -169,13 +169,13 @@ def _rule(key: Key, declared: Declarations, audiences: Mapping[Scope, frozenset[
     if not scopes:
         raise ConfigurationError(".".join(key), None, "declares no policy; say who may see it with requires=")
     roles = frozenset.intersection(*(audiences[scope] for scope in scopes))
-    whole = frozenset(Role) if own.mask is None or own.whole is None else audiences[own.whole]
+    whole = frozenset(Role) if own.mask is None or own.unmasked_for is None else audiences[own.unmasked_for]
     return Rule(*key, scopes, roles, own.rows or _rows(declared.leads[key], of_type, declared), own.mask, whole)
 
 
-def _rows(leads_to: str, of_type: Declared, declared: Declarations) -> Rows:
+def _rows(leads_to: str, of_type: PolicyDeclaration, declared: Declarations) -> Rows:
     """A field that leads to rows of accounts is one of accounts."""
-    below = declared.types.get(leads_to, Declared()).rows
+    below = declared.types.get(leads_to, PolicyDeclaration()).rows
     return Rows.ACCOUNTS if Rows.ACCOUNTS in (below, of_type.rows) else below or of_type.rows or Rows.ALL
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from app.auth.policy import Key, PolicyTable, Rule, Scope, counting
 from app.auth.principal import Role
 from app.errors import ConfigurationError
-from app.schema.declare.policy import Declarations, admitted
+from app.schema.declare.policy import Declarations, roles_of_scope
 
-NOTHING = "-"
+DENIED = "-"
 HEAD = """\
 # Who sees what: the matrix
 
@@ -26,7 +26,7 @@ other types (`Money`, `Address`, `Ref`, ...) is for whoever may see the field th
 def cell(rule: Rule, role: Role) -> str:
     """What a role sees of a field."""
     if role not in rule.roles:
-        return NOTHING
+        return DENIED
     mask = rule.mask_for(role)
     return f"{rule.rows.reach(role)}, {mask}" if mask else str(rule.rows.reach(role))
 
@@ -52,7 +52,7 @@ def as_markdown(table: PolicyTable) -> str:
         lines.append("")
     lines += ["## Inputs that not everybody may ask by", "", f"| input | {columns} |", "|---" * (len(Role) + 1) + "|"]
     for name, roles in sorted(table.inputs.items()):
-        lines.append(f"| `{name}` | {' | '.join('yes' if role in roles else NOTHING for role in Role)} |")
+        lines.append(f"| `{name}` | {' | '.join('yes' if role in roles else DENIED for role in Role)} |")
     return "\n".join([*lines, ""])
 
 
@@ -105,14 +105,14 @@ def why(name: str, roles: frozenset[Role], table: PolicyTable, declared: Declara
 
 def _declarations(key: Key, declared: Declarations) -> Iterator[str]:
     for place, one in ((key[0], declared.types[key[0]]), (".".join(key), declared.fields[key])):
-        said = [_audience("requires", one.scope), _audience("whole for", one.whole)]
+        said = [_audience("requires", one.scope), _audience("whole for", one.unmasked_for)]
         said += [f"rows {one.rows}" if one.rows else "", f"mask {one.mask}" if one.mask else ""]
         if any(said):
             yield f"{place} declares: {'; '.join(filter(None, said))}"
 
 
 def _audience(word: str, scope: Scope | None) -> str:
-    return f"{word} {scope} ({admitted(scope).lower()})" if scope else ""
+    return f"{word} {scope} ({roles_of_scope(scope).lower()})" if scope else ""
 
 
 def found(name: str, declared: Declarations) -> Key:

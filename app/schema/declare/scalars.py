@@ -16,7 +16,7 @@ from app.errors import SourceMalformed
 Cursor = NewType("Cursor", str)
 """A place in a stream."""
 
-LONGEST_NUMBER = 60
+MAX_DIGITS = 60
 
 _DECIMAL = re.compile(r"[+-]?\d{1,20}(\.\d{1,15})?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -29,7 +29,7 @@ _DURATION = re.compile(
 
 def write_decimal(value: Decimal) -> str:
     """Plain digits, never an exponent. A source's 1E+999999999 is refused: written out, it would fill the memory."""
-    if not value.is_finite() or abs(value.adjusted()) > LONGEST_NUMBER or len(value.as_tuple().digits) > LONGEST_NUMBER:
+    if not value.is_finite() or abs(value.adjusted()) > MAX_DIGITS or len(value.as_tuple().digits) > MAX_DIGITS:
         raise SourceMalformed("of this field", detail="a number out of range")
     return f"{value:f}"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from app.auth.policy import Rows, Scope
 from app.resolvers.loading.context import Context
-from app.schema.declare.edges import Argument, Edge
+from app.schema.declare.edges import Argument, EdgeField
 from app.schema.declare.policy import declaration
 
 Events = Callable[..., AsyncGenerator[Any, None]]
 
 
-class Stream(Edge):
+class StreamField(EdgeField):
     """A field whose value is each of the events that `events(ctx, **args)` yields, one after the other.
 
     The stream is read once; for each event its selection runs as an operation of its own, with a context made for it
@@ -32,13 +32,13 @@ class Stream(Edge):
         directives: Sequence[object] = (),
     ) -> None:
         super().__init__(
-            _the_event, returns=returns, description=description, args=args, is_root=True, directives=directives
+            _event, returns=returns, description=description, args=args, is_root=True, directives=directives
         )
         self.events = events
 
-    def __copy__(self) -> Stream:
+    def __copy__(self) -> StreamField:
         returns, args, _ = self._declared
-        copied = Stream(
+        copied = StreamField(
             self.events, returns=returns, description=self.description or "", args=args, directives=self.directives
         )
         copied.python_name = self.python_name
@@ -47,7 +47,7 @@ class Stream(Edge):
         return copied
 
 
-async def _the_event(ctx: Context, **_: Any) -> Any:
+async def _event(ctx: Context, **_: Any) -> Any:
     return ctx.event
 
 
@@ -62,4 +62,4 @@ def stream(
 ) -> Any:
     """A field of Subscription answered by `events(ctx, **args)`; `requires` and `rows` as of an edge."""
     directives = declaration(requires, rows)
-    return Stream(events, returns=returns, description=description, args=args or {}, directives=directives)
+    return StreamField(events, returns=returns, description=description, args=args or {}, directives=directives)
