@@ -1,4 +1,4 @@
-"""Options and fixtures of all tests."""
+"""Fixtures of all tests; `support/suite.py` has the options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import logging
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +20,7 @@ from app import sandbox as sandbox_package
 from app import telemetry
 from app.sandbox import Sandbox, start_sandbox
 from tests.gateway import TODAY, Graph, gateway
+from tests.support.locks import exclusively
 from tests.valkey import running_valkey
 
 # The same examples each time, however long one of them takes.
@@ -29,29 +30,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tests")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("tradegraph")
-    group.addoption("--live", action="store_true", help="talk to the three real systems instead of their recordings")
-    group.addoption("--record", action="store_true", help="record the real systems anew into tests/upstreams/recorded")
-    group.addoption("--differential", action="store_true", help="compare plans with graphql-core at length: an hour")
-    group.addoption("--events", action="store_true", help="account for 100,000 steps of shipments instead of 500")
-    group.addoption("--security", action="store_true", help="run the attack tools of others instead of the tests")
-    group.addoption("--security-seconds", default="300", help="how long schemathesis asks: 300")
-    group.addoption("--graphql-cop", help="a checkout of graphql-cop, which is in no registry")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    security = bool(config.getoption("--security"))
-    others = [item for item in items if ("security" in item.keywords) != security]
-    if others:
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if ("security" in item.keywords) == security]
-    if config.getoption("--live") or config.getoption("--record"):
-        return
-    skip = pytest.mark.skip(reason="needs the three real systems: run with --live")
-    for item in items:
-        if "live" in item.keywords:
-            item.add_marker(skip)
+pytest_plugins = ["tests.support.suite"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,30 +54,35 @@ def recording(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """The embedded sandbox, one for the session. Its data is kept in pytest's cache for a day, or until the code that
-    makes it changes; whoever turns a knob turns it back."""
-    cache = getattr(request.config, "cache", None)
-    kept = tmp_path_factory.getbasetemp() if cache is None else cache.mkdir("sandbox")
-    folder = kept / f"{datetime.now(UTC).date().isoformat()}-{_code_of_the_sandbox()}"
-    for old in kept.iterdir() if cache is not None else ():
-        if old != folder:
-            shutil.rmtree(old, ignore_errors=True)
-    with start_sandbox(folder) as running:
+    """The embedded sandbox, one for each worker. Its data is cached for a day, or until the code that makes it
+    changes; whoever turns a knob turns it back."""
+    kept = _cached(request, tmp_path_factory, "sandbox")
+    with _sandbox(kept, f"{datetime.now(UTC).date().isoformat()}-{_code_of_the_sandbox()}", None) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def dated_sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox of its own in which it is always `TODAY`, so that tests can name dates. Its data is kept in pytest's
-    cache until the code that makes it changes."""
-    cache = getattr(request.config, "cache", None)
-    kept = tmp_path_factory.getbasetemp() / "dated" if cache is None else cache.mkdir("dated-sandbox")
-    folder = kept / _code_of_the_sandbox()
-    for old in kept.iterdir() if kept.exists() else ():
-        if old != folder:
-            shutil.rmtree(old, ignore_errors=True)
-    with start_sandbox(folder, today=TODAY) as running:
+    """A sandbox of its own in which it is always `TODAY`, so that tests can name dates. Its data is cached until the
+    code that makes it changes."""
+    kept = _cached(request, tmp_path_factory, "dated-sandbox")
+    with _sandbox(kept, _code_of_the_sandbox(), TODAY) as running:
         yield running
+
+
+def _cached(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that outlives this run, where pytest has a cache."""
+    cache = getattr(request.config, "cache", None)
+    return tmp_path_factory.getbasetemp() / name if cache is None else cache.mkdir(name)
+
+
+def _sandbox(kept: Path, name: str, today: date | None) -> Sandbox:
+    """A sandbox over data that the first worker builds."""
+    with exclusively(kept / "lock"):
+        for old in kept.iterdir():
+            if old.name not in {name, "lock"}:
+                shutil.rmtree(old, ignore_errors=True)
+        return start_sandbox(kept / name, today=today)
 
 
 def _code_of_the_sandbox() -> str:

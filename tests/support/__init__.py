@@ -1,0 +1,1 @@
+"""What tests share: servers, clients, credentials, and how the suite runs."""
