@@ -12,14 +12,14 @@ from app.schema.declare.policy import Declarations, roles_of_scope
 
 DENIED = "-"
 HEAD = """\
-# Who sees what: the matrix
+# Policy matrix
 
 Printed by `./run policy matrix --markdown` from what the schema declares; `./run check policy` fails while it differs.
-[Who may see what](policy.md) says how to read and how to change it.
+[Authorization policy](policy.md) explains how to read and change it.
 
-A cell says of which rows a role sees a field: `own` accounts, `assigned` ones, the `partner`'s, `approved` relations,
-or `all`; `-` is null with `FORBIDDEN`. A word in capitals is the mask through which the value is seen. What is part of
-other types (`Money`, `Address`, `Ref`, ...) is for whoever may see the field that leads to it.
+A cell names the rows of which a role sees the field: `own` accounts, `assigned` ones, the `partner`'s, `approved`
+relations, or `all`; `-` is null with `FORBIDDEN`. A word in capitals is the mask of the value. Fields of embedded types
+(`Money`, `Address`, `Ref`, ...) follow the field that leads to them.
 """
 
 
