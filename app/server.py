@@ -33,16 +33,16 @@ from app.execution.document.limits import DocumentLimits
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.plan.engine import PlanEngine
 from app.execution.subscriptions import source_events
-from app.gateway.admission.admission import LimitedAdmission
-from app.gateway.admission.budgets import Budgets, MemoryBudgets
-from app.gateway.admission.caller_limits import RuleBook
-from app.gateway.admission.redis_budgets import BUDGET_TIMEOUT, RedisBudgets
+from app.gateway.admission.admission import AdmissionController
+from app.gateway.admission.caller_limits import CallerLimits
+from app.gateway.admission.redis_token_buckets import BUDGET_TIMEOUT, RedisTokenBuckets
+from app.gateway.admission.token_buckets import MemoryTokenBuckets, TokenBuckets
 from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.trusted_documents import TrustedDocuments
-from app.gateway.explain.service import Costs, Explainer, storing
+from app.gateway.explain.service import CostEstimator, Explainer, cache_policies
 from app.gateway.http import GraphQLEndpoint
-from app.gateway.request_audit import Accounting
-from app.gateway.service import Service
+from app.gateway.request_audit import RequestAuditor
+from app.gateway.service import GraphQLService
 from app.gateway.websocket import WebSocketEndpoint
 from app.protocol.listener import listen
 from app.protocol.middleware import Boundary
@@ -67,10 +67,10 @@ from app.webhooks.outbound.deliveries import delivering
 from app.workers.limits_per_worker import share_of
 from app.workers.slot import Seat
 
-WARM_UP = 2.0
+WARM_UP_TIMEOUT = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
 
-COLLECT_AFTER = (100_000, 20, 50)
+GC_THRESHOLDS = (100_000, 20, 50)
 """When Python looks for cycles: an answer makes thousands of objects and hardly a cycle."""
 
 
@@ -100,36 +100,34 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
     plans = PlanEngine(core, limits=limits)
     explainer = Explainer(settings, sources, plans, policy)
-    budgets = WatchedBudgets(make_budgets(settings))
+    buckets = WatchedBudgets(make_token_buckets(settings))
 
     engine = plans if settings.engine == "plan" else ReferenceEngine(core, limits=limits)
     documents = TrustedDocuments(engine, connect_documents(settings), settings.documents, clock=clock)
-    admission = LimitedAdmission(
-        RuleBook(settings.limits, settings.budgets, demo=settings.demo),
-        Costs(explainer, core, sources.connected).of,
-        budgets,
+    admission = AdmissionController(
+        CallerLimits(settings.limits, settings.budgets, demo=settings.demo),
+        CostEstimator(explainer, core, sources.connected).of,
+        buckets,
         enforce_limits=settings.limits.mode == "enforce",
         enforce_budgets=settings.budgets.mode == "enforce",
     )
     watched = WatchedEngine(engine)
-    service = Service(
+    service = GraphQLService(
         watched,
         make_context,
         documents=documents,
-        explain=explainer.asked,
+        explain=explainer.explain_to_staff,
         events=partial(source_events, core),
         admission=admission,
         timeout=settings.server.request_timeout,
-        most=settings.server.max_in_flight,
+        max_in_flight=settings.server.max_in_flight,
         clock=clock,
-        storable=storing(settings, core, plans, policy),
+        cache_policy=cache_policies(settings, core, plans, policy),
     )
     trail, export = trail_for(settings), make_export(settings.telemetry)
-    accounting = Accounting(settings.audit, trail.keep) if trail else None
-    endpoint = GraphQLEndpoint(
-        service, authentication, max_body_bytes=settings.server.max_body_bytes, accounting=accounting
-    )
-    sockets = WebSocketEndpoint(service, authentication, accounting=accounting, connect=admission.connect)
+    auditor = RequestAuditor(settings.audit, trail.keep) if trail else None
+    endpoint = GraphQLEndpoint(service, authentication, max_body_bytes=settings.server.max_body_bytes, auditor=auditor)
+    sockets = WebSocketEndpoint(service, authentication, auditor=auditor, connect=admission.connect)
 
     intake = Intake(settings, sources, events, clock)
 
@@ -139,30 +137,30 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
             trail.start()
         try:
             async with (
-                exporting(export),
-                watching(),
+                export_spans(export),
+                monitor_event_loop(),
                 kept_trimmed(events),
                 feed.following(),
                 seat.taken() if seat else nullcontext(),
             ):
-                with move_on_after(WARM_UP):
+                with move_on_after(WARM_UP_TIMEOUT):
                     await asyncio.gather(sources.warm(), authentication.warm())
                 async with intake.running(), delivering(settings, events, service):
                     yield
         finally:
-            for opened_here in (sources, documents, events, budgets):
+            for opened_here in (sources, documents, events, buckets):
                 await opened_here.close()
             await authentication.aclose()
             if trail is not None:
                 await asyncio.to_thread(trail.stop)
 
-    observer = Observer(settings, sources, service, watched, budgets, seat.number if seat else None)
+    observer = Observer(settings, sources, service, watched, buckets, seat.number if seat else None)
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
         webhook_route(doors(settings, sources), intake.webhook_brought, clock),
         *health_routes(
-            Readiness(sources.ping, masters(settings), sources.held),
-            seat.metrics if seat else own_metrics,
+            Readiness(sources.ping, master_sources(settings), sources.held),
+            seat.metrics if seat else process_metrics,
             partial(may_read_metrics, settings.telemetry.metrics_token, authentication),
         ),
         *(ide_routes() if settings.ide else []),
@@ -190,16 +188,16 @@ async def may_read_metrics(token: SecretStr | None, authentication: Authenticati
         raise Forbidden("Only operations and platform staff may read metrics.")
 
 
-async def own_metrics() -> bytes:
+async def process_metrics() -> bytes:
     """The metrics of this process."""
     return metrics_text()
 
 
-def make_budgets(settings: Settings) -> Budgets:
+def make_token_buckets(settings: Settings) -> TokenBuckets:
     """Where budgets are kept."""
     if settings.budgets.store == "memory":
-        return MemoryBudgets()
-    return RedisBudgets(connect(settings.redis, timeout=BUDGET_TIMEOUT))
+        return MemoryTokenBuckets()
+    return RedisTokenBuckets(connect(settings.redis, timeout=BUDGET_TIMEOUT))
 
 
 def make_export(telemetry: TelemetrySettings) -> SpanExport | None:
@@ -216,7 +214,7 @@ def make_export(telemetry: TelemetrySettings) -> SpanExport | None:
 
 
 @asynccontextmanager
-async def watching() -> AsyncIterator[None]:
+async def monitor_event_loop() -> AsyncIterator[None]:
     """Measure the event loop's lag as long as this lasts."""
     watch = asyncio.create_task(watch_loop())
     try:
@@ -226,7 +224,7 @@ async def watching() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def exporting(export: SpanExport | None) -> AsyncIterator[None]:
+async def export_spans(export: SpanExport | None) -> AsyncIterator[None]:
     """Send traces away as long as this lasts, and those that are left at its end."""
     if export is None:
         yield
@@ -284,7 +282,7 @@ class Gateway(Starlette):
         return super().__call__(scope, receive, send)
 
 
-def masters(settings: Settings) -> frozenset[str]:
+def master_sources(settings: Settings) -> frozenset[str]:
     """The sources without which some kind of data is not answered at all."""
     named = {domain.master for domain in settings.domains.configured().values()}
     return frozenset(named | {route.source for route in settings.routes})
@@ -307,5 +305,5 @@ def _serve(settings: Settings, app: Gateway, started: Callable[[], None], listen
         opened(settings.data_dir / FILE).close()  # A gateway that cannot keep its audit does not start.
     gc.collect()
     gc.freeze()  # What is there now stays: the schema, the modules.
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.set_threshold(*GC_THRESHOLDS)
     make_server(settings, app, started, app.end_streams).run(sockets=[listener])

@@ -15,10 +15,10 @@ from starlette.applications import Starlette
 import app.server
 from app.auth.policy import EVERYTHING
 from app.auth.principal import Role
-from app.gateway.service import Unbounded
+from app.gateway.service import UnlimitedAdmission
 from app.protocol.listener import listen
 from app.protocol.serving import make_server
-from app.server import COLLECT_AFTER, create_app
+from app.server import GC_THRESHOLDS, create_app
 from app.settings import Settings, load
 from app.telemetry import configure_logs
 
@@ -39,7 +39,7 @@ def collect_less(how: str) -> None:
         gc.collect()
         gc.freeze()
     if how == "tuned":
-        gc.set_threshold(*COLLECT_AFTER)
+        gc.set_threshold(*GC_THRESHOLDS)
     if how == "off":
         gc.disable()
 
@@ -52,7 +52,7 @@ class NoPolicy:
         return EVERYTHING
 
 
-class NoAdmission(Unbounded):
+class NoAdmission(UnlimitedAdmission):
     """No cost, no budget, no caps."""
 
     connect = None
@@ -61,7 +61,7 @@ class NoAdmission(Unbounded):
 def without_rules() -> None:
     """Let whoever has a token see every field at any cost. There is no setting for that, so the parts are exchanged."""
     app.server.policy_of = lambda _: NoPolicy()  # type: ignore[assignment, return-value]
-    app.server.LimitedAdmission = lambda *_, **__: NoAdmission()  # type: ignore[assignment, misc]
+    app.server.AdmissionController = lambda *_, **__: NoAdmission()  # type: ignore[assignment, misc]
 
 
 def application(settings: Settings, chosen: Mapping[str, str]) -> Starlette:

@@ -19,7 +19,7 @@ from app.execution.document.limits import DocumentLimits
 from app.execution.engine import Operation, ReferenceEngine
 from app.execution.subscriptions import source_events
 from app.gateway.http import GraphQLEndpoint
-from app.gateway.service import Documents, Service
+from app.gateway.service import DocumentResolver, GraphQLService
 from app.schema.declare.edges import Argument
 from app.schema.declare.streams import stream
 
@@ -206,15 +206,15 @@ def small_service(
     *,
     timeout: float = 10.0,
     engine: ReferenceEngine | None = None,
-    documents: Documents | None = None,
-) -> Service:
+    documents: DocumentResolver | None = None,
+) -> GraphQLService:
     """The service over this graph."""
 
     def context(who: Principal, operation: Operation) -> SmallContext:
         return SmallContext(who=who, gate=gate, selection=operation.selection)
 
     events = partial(source_events, small_schema())
-    return Service(engine or small_engine(), context, documents=documents, events=events, timeout=timeout)
+    return GraphQLService(engine or small_engine(), context, documents=documents, events=events, timeout=timeout)
 
 
 def small_graph(
@@ -223,7 +223,7 @@ def small_graph(
     timeout: float = 10.0,
     max_body_bytes: int = 4096,
     engine: ReferenceEngine | None = None,
-    documents: Documents | None = None,
+    documents: DocumentResolver | None = None,
 ) -> GraphQLEndpoint:
     """The endpoint over this graph."""
     service = small_service(gate, timeout=timeout, engine=engine, documents=documents)

@@ -11,7 +11,7 @@ import pytest
 
 from app.auth.demo import issue_demo_token
 from app.auth.principal import Principal, Role
-from app.gateway.admission.caller_limits import RuleBook, caller_key
+from app.gateway.admission.caller_limits import CallerLimits, caller_key
 from app.sandbox import Sandbox
 from app.settings import Budget, BudgetSettings, CostLimits, LimitSettings
 from tests.consumers import VARIABLES
@@ -290,7 +290,7 @@ async def test_ids_of_different_things_cost_differently(dated_sandbox: Sandbox) 
 
 
 def test_client_comes_before_roles_and_the_widest_role_counts() -> None:
-    book = RuleBook(
+    book = CallerLimits(
         LimitSettings(
             max_cost=100,
             roles={"partner": CostLimits(max_cost=50), "csr": CostLimits(max_rows=7)},

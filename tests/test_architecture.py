@@ -91,7 +91,7 @@ def words(path: Path) -> set[str]:
 
 
 def test_redis_is_imported_by_its_store_and_the_budgets_only():
-    assert importers("redis") <= {"app.storage.redis", "app.gateway.admission.redis_budgets"}
+    assert importers("redis") <= {"app.storage.redis", "app.gateway.admission.redis_token_buckets"}
 
 
 def test_httpx_is_imported_by_the_seam_the_vendor_clients_and_key_fetching_only():

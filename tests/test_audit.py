@@ -21,7 +21,7 @@ from app.audit.records import Entry, Wanted
 from app.audit.store import FILE, AuditLedger, AuditTrail, trail_for
 from app.errors import ConfigurationError
 from app.gateway.http import GraphQLEndpoint
-from app.gateway.request_audit import Accounting
+from app.gateway.request_audit import RequestAuditor
 from app.sandbox import Sandbox
 from app.settings import AuditSettings, Settings
 from app.telemetry import metrics
@@ -44,7 +44,7 @@ class Kept(list[Entry]):
 
 def audited(settings: AuditSettings | None = None) -> tuple[GraphQLEndpoint, Kept]:
     endpoint, kept = small_graph(), Kept()
-    endpoint._accounting = Accounting(settings or AuditSettings(), kept.keep)
+    endpoint._auditor = RequestAuditor(settings or AuditSettings(), kept.keep)
     return endpoint, kept
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.errors import ConfigurationError
-from app.gateway.documents.stores.records import id_of
+from app.gateway.documents.stores.document_store import document_id
 from app.sandbox import Sandbox
 from app.settings import CacheSettings, DocumentSettings
 from app.sources.pipeline.cache.cache import tightened
@@ -166,7 +166,7 @@ async def test_callers_at_the_same_time_get_their_own(kept: Graph):
 
 async def by_id(graph: Graph, query: str, *, who: Any = CSR, **headers: str) -> httpx.Response:
     """An answer by GET, of a document that the gateway knows."""
-    extensions = {"persistedQuery": {"version": 1, "sha256Hash": id_of(query).removeprefix("sha256:")}}
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": document_id(query).removeprefix("sha256:")}}
     await graph.client.post("/graphql", json={"query": query, "extensions": extensions}, headers=who)
     parameters = {"extensions": json.dumps(extensions)}
     return await graph.client.get("/graphql", params=parameters, headers={**who, **headers})

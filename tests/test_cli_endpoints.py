@@ -15,7 +15,7 @@ from app.cli import app
 from app.errors import ConfigurationError
 from app.events.stores import connect_events
 from app.gateway.documents.stores import connect_documents
-from app.gateway.documents.stores.records import State, id_of
+from app.gateway.documents.stores.document_store import DocumentState, document_id
 from app.http.standard_webhooks import fits, secret_bytes
 from app.settings import Settings
 from app.webhooks.outbound.stores import connect_endpoints
@@ -53,7 +53,7 @@ class Endpoints:
 
     def add(self, *more: str, url: str = URL, text: str = STEPS, client: str = "acme") -> str:
         """The id of an endpoint for the published document."""
-        done = self("add", url, "--client", client, "--document", id_of(text), "--customer", "CUST-0001", *more)
+        done = self("add", url, "--client", client, "--document", document_id(text), "--customer", "CUST-0001", *more)
         assert SECRET.fullmatch(done.stdout), done.output
         (made,) = re.findall(r"This is the secret of (ep_[0-9a-f]{12}) of acme\.", done.stderr)
         return made
@@ -92,7 +92,7 @@ def test_secret_is_printed_once_and_alone_on_standard_output(endpoints: Endpoint
             "waiting": 0,
             "dead": 0,
             "url": URL,
-            "document": id_of(STEPS),
+            "document": document_id(STEPS),
             "customers": ["CUST-0001"],
             "reason": None,
         }
@@ -152,11 +152,11 @@ def test_wrong_option_is_refused(endpoints: Endpoints, option: str, value: str, 
 
 def test_partner_without_accounts_is_refused(endpoints: Endpoints):
     with pytest.raises(ConfigurationError, match="name the accounts"):
-        endpoints("add", URL, "--client", "acme", "--document", id_of(STEPS))
+        endpoints("add", URL, "--client", "acme", "--document", document_id(STEPS))
 
 
 def test_retired_document_is_refused(endpoints: Endpoints):
-    endpoints.publish(stored("acme", STEPS, state=State.RETIRED, retires=THEN.date()))
+    endpoints.publish(stored("acme", STEPS, state=DocumentState.RETIRED, retires=THEN.date()))
     with pytest.raises(ConfigurationError, match="is not published"):
         endpoints.add()
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from app.errors import ConfigurationError, StoreUnavailable
 from app.gateway.documents.stores import connect_documents
-from app.gateway.documents.stores.records import DocumentStore, State, StoreChanged, id_of
+from app.gateway.documents.stores.document_store import DocumentState, DocumentStore, StoreChanged, document_id
 from app.settings import DocumentSettings, RedisSettings, Settings
 from tests.stored import keep, stored
 from tests.valkey import Valkey
@@ -55,7 +55,7 @@ async def connect(settings: Settings) -> AsyncIterator[Connect]:
 
 async def test_new_store_is_empty(connect: Connect):
     store = connect()
-    assert (await store.generation(), await store.all(), await store.find("acme", id_of(A))) == (0, [], [])
+    assert (await store.generation(), await store.all(), await store.find("acme", document_id(A))) == (0, [], [])
 
 
 async def test_document_comes_back_as_it_was_kept(connect: Connect):
@@ -67,7 +67,7 @@ async def test_document_comes_back_as_it_was_kept(connect: Connect):
         aliases=("9a0364b9e99bb480dd25e1f0284c8555",),
         contact="edi@acme.example.com",
         roles=("partner", "buyer"),
-        state=State.RETIRED,
+        state=DocumentState.RETIRED,
         cost=42,
         retires=date(2027, 6, 1),
     )
@@ -80,7 +80,7 @@ async def test_document_comes_back_as_it_was_kept(connect: Connect):
 async def test_document_is_found_by_its_own_client_only(connect: Connect):
     store = connect()
     await keep(store, stored("acme", A, aliases=("a1",)), stored("bolt", B, aliases=("b1",)))
-    for other in (id_of(A), "a1"):
+    for other in (document_id(A), "a1"):
         assert await store.find("bolt", other) == []
     assert [one.text for one in await store.find("bolt", "b1")] == [B]
     assert [one.client for one in await store.all("acme")] == ["acme"]
@@ -89,17 +89,17 @@ async def test_document_is_found_by_its_own_client_only(connect: Connect):
 async def test_document_is_kept_once_for_each_version(connect: Connect):
     store = connect()
     await keep(store, stored("acme", A, version="2"), stored("acme", A, version="1"), stored("acme", B, version="1"))
-    assert [one.version for one in await store.find("acme", id_of(A))] == ["1", "2"]
+    assert [one.version for one in await store.find("acme", document_id(A))] == ["1", "2"]
     assert [(one.version, one.text) for one in await store.all()] == sorted(
-        [("1", A), ("1", B), ("2", A)], key=lambda one: (one[0], id_of(one[1]))
+        [("1", A), ("1", B), ("2", A)], key=lambda one: (one[0], document_id(one[1]))
     )
 
 
 async def test_later_writing_takes_the_place_of_the_earlier(connect: Connect):
     store = connect()
-    await keep(store, stored("acme", A, state=State.DRAFT, aliases=("old",)))
-    await keep(store, stored("acme", A, state=State.PUBLISHED, aliases=("new",)))
-    assert [one.state for one in await store.all()] == [State.PUBLISHED]
+    await keep(store, stored("acme", A, state=DocumentState.DRAFT, aliases=("old",)))
+    await keep(store, stored("acme", A, state=DocumentState.PUBLISHED, aliases=("new",)))
+    assert [one.state for one in await store.all()] == [DocumentState.PUBLISHED]
     assert await store.find("acme", "old") == []
     assert len(await store.find("acme", "new")) == 1
 
@@ -109,7 +109,7 @@ async def test_other_process_sees_that_something_was_written(connect: Connect):
     before = await reader.generation()
     await keep(writer, stored("acme", A))
     assert await reader.generation() == before + 1
-    assert len(await reader.find("acme", id_of(A))) == 1
+    assert len(await reader.find("acme", document_id(A))) == 1
 
 
 async def test_writing_over_a_change_unseen_is_refused_whole(connect: Connect):
@@ -145,7 +145,7 @@ async def test_document_that_another_process_wrote_is_read_at_once(tmp_path: Pat
     assert await store.all() == []
     writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, tmp_path, cwd=ROOT)
     assert await writer.wait() == 0
-    assert [one.text for one in await store.find("acme", id_of(A))] == [A]
+    assert [one.text for one in await store.find("acme", document_id(A))] == [A]
     await store.close()
 
 
@@ -165,7 +165,7 @@ async def test_stored_document_that_cannot_be_read_is_told(tmp_path: Path):
         sql.execute("UPDATE documents SET body = '{}'")
     sql.close()
     with pytest.raises(StoreUnavailable):
-        await store.find("acme", id_of(A))
+        await store.find("acme", document_id(A))
     await store.close()
 
 

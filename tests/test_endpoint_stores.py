@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from app.errors import StoreUnavailable
-from app.gateway.documents.stores.records import StoreChanged
+from app.gateway.documents.stores.document_store import StoreChanged
 from app.settings import EventSettings, RedisSettings, Settings
 from app.webhooks.outbound.stores import connect_endpoints
 from app.webhooks.outbound.subscriptions import EndpointState, EndpointStore, Gap, Secret

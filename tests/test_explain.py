@@ -82,7 +82,7 @@ async def test_sales_view_is_four_requests_in_two_rounds() -> None:
         "    customers.by_number for 1 key",
         "round 2, after round 1",
     ]
-    assert found.kept == ("erp.warehouses.all",)
+    assert found.cached == ("erp.warehouses.all",)
 
 
 async def test_batches_grow_with_the_arguments_and_requests_do_not() -> None:

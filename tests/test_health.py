@@ -15,7 +15,7 @@ from app.auth.chain import Authentication
 from app.auth.principal import Role
 from app.auth.stores import connect_keys
 from app.errors import SourceTimeout, SourceUnavailable, TradegraphError
-from app.server import may_read_metrics, own_metrics
+from app.server import may_read_metrics, process_metrics
 from app.settings import Settings
 from app.telemetry import backend_call
 from app.web.health import Readiness, health_routes
@@ -55,7 +55,7 @@ async def may_read(authorization: str | None) -> None:
 @asynccontextmanager
 async def health(readiness: Readiness) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        serving(Starlette(routes=health_routes(readiness, own_metrics, may_read))) as url,
+        serving(Starlette(routes=health_routes(readiness, process_metrics, may_read))) as url,
         httpx.AsyncClient(base_url=url) as client,
     ):
         yield client

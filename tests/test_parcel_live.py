@@ -11,7 +11,7 @@ import pytest
 
 from app.auth.principal import Role
 from app.gateway.documents.stores import connect_documents
-from app.gateway.documents.stores.records import id_of
+from app.gateway.documents.stores.document_store import document_id
 from app.settings import EndpointSettings, Settings
 from app.sources.values import utc_now
 from app.webhooks.outbound.stores import connect_endpoints
@@ -45,7 +45,7 @@ async def bound(folder: Path, url: str) -> None:
     documents, endpoints = connect_documents(settings), connect_endpoints(settings)
     try:
         await keep(documents, stored("acme", STEPS))
-        await put(endpoints, endpoint(url=f"{url}/in", document=id_of(STEPS), customers=(CUSTOMER,)))
+        await put(endpoints, endpoint(url=f"{url}/in", document=document_id(STEPS), customers=(CUSTOMER,)))
     finally:
         await documents.close()
         await endpoints.close()

@@ -17,7 +17,7 @@ from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Engine, ReferenceEngine, Request
 from app.execution.error_formatting import format_errors
 from app.execution.plan.engine import PlanEngine
-from app.gateway.explain.simulation import Assumptions, ModelledLedger, ModelledUpdates
+from app.gateway.explain.simulation import Assumptions, SimulatedEventLog, SimulatedLedger
 from app.resolvers.loading.context import Context
 from app.sandbox import Sandbox
 from app.schema import build_schema, policy_of
@@ -239,7 +239,7 @@ class InProcess:
     async def ask(self, query: str, role: Role) -> dict[str, Any]:
         who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
         operation = self.engine.prepare(Request(query))
-        kept = {"events": ModelledUpdates({}, Assumptions()), "ledger": ModelledLedger()}
+        kept = {"events": SimulatedEventLog({}, Assumptions()), "ledger": SimulatedLedger()}
         context = Context(who, self.table.rights(who.roles), self.sources, NOON, operation.selection, **kept)
         result = await self.engine.execute(operation, context)
         return {"data": result.data, "errors": format_errors(result.errors or ())}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.gateway.disconnect import ClientGone, Presence
+from app.gateway.disconnect import ClientDisconnected, DisconnectWatcher
 
 
 class Connection:
@@ -26,7 +26,7 @@ class Connection:
 async def test_client_that_leaves_cancels_what_runs():
     connection = Connection()
     connection.left.set()
-    with pytest.raises(ClientGone), Presence(connection.receive, after=0):
+    with pytest.raises(ClientDisconnected), DisconnectWatcher(connection.receive, after=0):
         await asyncio.Event().wait()
     task = asyncio.current_task()
     assert task is not None
@@ -35,14 +35,14 @@ async def test_client_that_leaves_cancels_what_runs():
 
 async def test_quick_answer_needs_no_watch():
     connection = Connection()
-    with Presence(connection.receive, after=60):
+    with DisconnectWatcher(connection.receive, after=60):
         await asyncio.sleep(0)
     assert connection.asked == 0
 
 
 async def test_watch_ends_with_the_answer():
     connection = Connection()
-    with Presence(connection.receive, after=0):
+    with DisconnectWatcher(connection.receive, after=0):
         while not connection.asked:
             await asyncio.sleep(0)
     connection.left.set()
@@ -54,7 +54,7 @@ async def test_cancellation_from_outside_stays_one():
     connection = Connection()
 
     async def answer() -> None:
-        with Presence(connection.receive, after=0):
+        with DisconnectWatcher(connection.receive, after=0):
             await asyncio.Event().wait()
 
     running = asyncio.ensure_future(answer())

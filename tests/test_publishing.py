@@ -14,9 +14,14 @@ import pytest
 from graphql import build_schema
 
 from app.auth.principal import Role
-from app.gateway.documents.publishing.breaking_changes import broken_documents, deprecated_in, removed_early, undated
-from app.gateway.documents.publishing.manifests import Unreadable, read_all
-from app.gateway.documents.stores.records import State, id_of
+from app.gateway.documents.publishing.breaking_changes import (
+    broken_documents,
+    deprecated_in,
+    removed_early,
+    undated_deprecations,
+)
+from app.gateway.documents.publishing.manifests import UnreadableManifest, read_documents
+from app.gateway.documents.stores.document_store import DocumentState, document_id
 from app.sandbox import Sandbox
 from app.settings import DocumentSettings
 from tests.gateway import DOCUMENTS, gateway, signed
@@ -66,7 +71,7 @@ def apollo(*operations: Any, **changed: Any) -> dict[str, Any]:
     return {"format": "apollo-persisted-query-manifest", "version": 1, "operations": [*operations], **changed}
 
 
-SHA, SHA1 = id_of(GOOD).removeprefix("sha256:"), hashlib.sha1(GOOD.encode()).hexdigest()
+SHA, SHA1 = document_id(GOOD).removeprefix("sha256:"), hashlib.sha1(GOOD.encode()).hexdigest()
 MD5 = hashlib.md5(GOOD.encode()).hexdigest()
 
 
@@ -83,7 +88,7 @@ MD5 = hashlib.md5(GOOD.encode()).hexdigest()
     ids=["file", "apollo", "apollo own id", "relay", "codegen", "codegen sha256"],
 )
 def test_documents_are_read_from_what_tools_write(tmp_path: Path, name: str, content: Any, alias: str | None):
-    (found,) = read_all([file(tmp_path, name, content)])
+    (found,) = read_documents([file(tmp_path, name, content)])
     assert (found.text, found.alias) == (GOOD, alias)
 
 
@@ -91,7 +96,7 @@ def test_folder_gives_its_graphql_files_alone(tmp_path: Path):
     file(tmp_path, "b/two.gql", "{ two }")
     file(tmp_path, "one.graphql", "{ one }")
     file(tmp_path, "persisted.json", {MD5: GOOD})
-    assert [found.text for found in read_all([tmp_path])] == ["{ two }", "{ one }"]
+    assert [found.text for found in read_documents([tmp_path])] == ["{ two }", "{ one }"]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +117,8 @@ def test_folder_gives_its_graphql_files_alone(tmp_path: Path):
     ids=lambda value: value[:30] if isinstance(value, str) else None,
 )
 def test_manifest_that_is_none_is_told_with_its_line(tmp_path: Path, name: str, content: Any, told: str):
-    with pytest.raises(Unreadable) as caught:
-        read_all([file(tmp_path, name, content)])
+    with pytest.raises(UnreadableManifest) as caught:
+        read_documents([file(tmp_path, name, content)])
     assert told in str(caught.value)
 
 
@@ -127,7 +132,7 @@ async def test_document_is_added_published_listed_and_retired(tmp_path: Path):
     )
     assert [(one["state"], one["cost"]) for one in await kept(tmp_path)] == [("draft", None)]
     code, out, _ = await cli(tmp_path, "documents", "publish", "--client", "acme")
-    assert (code, out) == (0, f"published: {id_of(GOOD)}  Good  cost 11\n")
+    assert (code, out) == (0, f"published: {document_id(GOOD)}  Good  cost 11\n")
     (one,) = await kept(tmp_path)
     expected = {"client": "acme", "version": "1.0", "state": "published", "cost": 11, "roles": ["partner"]}
     assert expected.items() <= one.items()
@@ -135,15 +140,15 @@ async def test_document_is_added_published_listed_and_retired(tmp_path: Path):
     code, out, _ = await cli(
         tmp_path, "documents", "retire", "--client", "acme", "--id", SHA[:12], "--on", "2031-05-01"
     )
-    assert (code, out) == (0, f"retired from 2031-05-01: {id_of(GOOD)}  Good\n")
+    assert (code, out) == (0, f"retired from 2031-05-01: {document_id(GOOD)}  Good\n")
     assert [(one["state"], one["retires"]) for one in await kept(tmp_path)] == [("retired", "2031-05-01")]
-    code, out, _ = await cli(tmp_path, "documents", "publish", "--client", "acme", "--id", id_of(GOOD))
+    code, out, _ = await cli(tmp_path, "documents", "publish", "--client", "acme", "--id", document_id(GOOD))
     assert code == 0
     assert [(one["state"], one["retires"]) for one in await kept(tmp_path)] == [("published", None)]
     code, out, _ = await cli(tmp_path, "documents", "list")
     assert out.splitlines()[1].split() == [
         *("acme", "1.0", "published", "11", "Good", "edi@acme.example.com"),
-        id_of(GOOD),
+        document_id(GOOD),
     ]
 
 
@@ -173,7 +178,7 @@ async def test_field_beyond_the_clients_rights_keeps_all_from_being_published(tm
     assert (await cli(tmp_path, "documents", "add", "docs", "--client", "acme"))[0] == 0
     code, out, err = await cli(tmp_path, "documents", "publish", "--client", "acme")
     assert (code, out) == (1, "")
-    id_ = id_of((tmp_path / "docs/b.graphql").read_text())[:19]
+    id_ = document_id((tmp_path / "docs/b.graphql").read_text())[:19]
     assert err == f"acme B ({id_}):4:14: OrderTotals.margin is not for partner; leave it out\n"
     assert {one["state"] for one in await kept(tmp_path)} == {"draft"}
     assert (await cli(tmp_path, "documents", "add", "docs", "--client", "books", "--role", "finance"))[0] == 0
@@ -230,7 +235,7 @@ async def test_running_gateway_answers_what_was_published_beside_it(dated_sandbo
     who = signed(Role.PARTNER, "CUST-0001")
     data_dir = tmp_path / ".tradegraph"
     text = (DOCUMENTS / "order_tracking.graphql").read_text()
-    body = {"documentId": id_of(text), "variables": {"order": {"number": "SO-100001"}}}
+    body = {"documentId": document_id(text), "variables": {"order": {"number": "SO-100001"}}}
     async with gateway(dated_sandbox, data_dir=data_dir, documents=DocumentSettings()) as graph:
 
         async def status() -> tuple[int, str | None]:
@@ -251,7 +256,7 @@ async def test_running_gateway_answers_what_was_published_beside_it(dated_sandbo
             "--client",
             "a-partner",
             "--id",
-            id_of(text),
+            document_id(text),
             "--on",
             min(yesterday, "2026-11-20"),
         )
@@ -319,7 +324,7 @@ def test_deprecation_needs_a_day():
                         c: Int @deprecated(reason: "Removal: 2027-12-01") }
            enum E { X @deprecated(reason: "soon") Y } input I { f: Int @deprecated(reason: "Removal: tomorrow") }"""
     )
-    assert undated(schema) == ["E.X", "I.f", "Query.a", "Query.b(x:)"]
+    assert undated_deprecations(schema) == ["E.X", "I.f", "Query.a", "Query.b(x:)"]
 
 
 def test_documents_that_a_change_breaks_are_named():
@@ -364,14 +369,14 @@ async def test_schema_check_names_document_client_and_contact(tmp_path: Path):
         store,
         stored("acme", broken, operations=("Extra",), contact="edi@acme.example.com", version="1.0"),
         stored("acme", fine),
-        stored("bolt", broken, state=State.RETIRED, retires=date(2020, 1, 1)),
+        stored("bolt", broken, state=DocumentState.RETIRED, retires=date(2020, 1, 1)),
     )
     await store.close()
     old_file = file(tmp_path, "old.graphql", old)
     code, out, err = await cli(tmp_path, "schema", "check", "--against", "documents", "--from", old_file)
     assert code == 1
     assert err.splitlines() == [
-        f"breaks Extra ({id_of(broken)[:19]}) of acme 1.0, contact: edi@acme.example.com",
+        f"breaks Extra ({document_id(broken)[:19]}) of acme 1.0, contact: edi@acme.example.com",
         "    1:15 Cannot query field 'extra' on type 'Query'.",
         "too early: Field Query.extra was removed. It was not deprecated with a date of removal.",
     ]
@@ -380,7 +385,7 @@ async def test_schema_check_names_document_client_and_contact(tmp_path: Path):
     assert code == 1
     assert "acme Extra" in err
     store = connect_documents(Settings(data_dir=tmp_path / ".tradegraph"))
-    await keep(store, stored("acme", broken, state=State.DRAFT, version="1.0"))
+    await keep(store, stored("acme", broken, state=DocumentState.DRAFT, version="1.0"))
     await store.close()
     assert await cli(tmp_path, "schema", "check", "--against", "documents") == (
         0,

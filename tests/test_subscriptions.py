@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Role
-from app.gateway.documents.stores.records import id_of
+from app.gateway.documents.stores.document_store import document_id
 from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.sandbox import Sandbox
 from app.settings import DocumentSettings
@@ -124,7 +124,7 @@ async def test_partner_opens_what_is_published_and_nothing_by_text(dated_sandbox
         async with log_of(graph) as log, socket_of(graph, PARTNER) as socket:
             variables = {"after": await log.events.end()}
             (cursor,) = await log.record(changed)
-            asked = {"documentId": id_of(TEXT), "variables": variables}
+            asked = {"documentId": document_id(TEXT), "variables": variables}
             await socket.send({"id": "1", "type": "subscribe", "payload": asked})
             assert (await socket.next())["data"]["shipmentUpdates"]["cursor"] == cursor
             headers = {**PARTNER, "accept": "text/event-stream"}

@@ -16,8 +16,8 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.httpx import HTTPXAsyncTransport
 
 from app.auth.principal import Role
-from app.gateway.documents.publishing.manifests import read
-from app.gateway.documents.stores.records import id_of
+from app.gateway.documents.publishing.manifests import read_file
+from app.gateway.documents.stores.document_store import document_id
 from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.sandbox import Sandbox
 from app.settings import DocumentSettings
@@ -44,7 +44,7 @@ async def publish(folder: Path, manifest: Path) -> None:
     now = datetime.now(UTC)
     kept = [
         stored("a-partner", one.text, aliases=(one.alias,) if one.alias else (), published=now)
-        for one in read(manifest)
+        for one in read_file(manifest)
     ]
     await keep(store, *kept)
     await store.close()
@@ -94,7 +94,7 @@ async def test_apollo_client_that_may_not_register_goes_on_with_texts(graph: Gra
 @pytest.mark.node
 @pytest.mark.timeout(240)
 async def test_apollo_client_runs_the_documents_of_its_manifest(graph: Graph, tmp_path: Path):
-    operation = {"id": id_of(TEXT).removeprefix("sha256:"), "name": "Card", "type": "query", "body": TEXT}
+    operation = {"id": document_id(TEXT).removeprefix("sha256:"), "name": "Card", "type": "query", "body": TEXT}
     manifest = {"format": "apollo-persisted-query-manifest", "version": 1, "operations": [operation]}
     file = written(tmp_path, "manifest.json", manifest)
     await publish(tmp_path, file)
@@ -116,7 +116,7 @@ class ById(GraphQLRequest):
 
     @property
     def payload(self) -> dict[str, Any]:
-        return {"documentId": id_of(TEXT), "variables": self.variable_values}
+        return {"documentId": document_id(TEXT), "variables": self.variable_values}
 
 
 async def test_python_gql_runs_a_document_by_its_id(graph: Graph, tmp_path: Path):

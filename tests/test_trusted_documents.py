@@ -16,9 +16,9 @@ import pytest
 from app.auth.principal import Principal, Role
 from app.errors import StoreUnavailable
 from app.execution.engine import Request
-from app.gateway.documents.persisted_queries import Registered
-from app.gateway.documents.published import CHECK_EVERY, Published
-from app.gateway.documents.stores.records import DocumentStore, State, id_of
+from app.gateway.documents.persisted_queries import PersistedQueries
+from app.gateway.documents.published import CHECK_INTERVAL, PublishedDocuments
+from app.gateway.documents.stores.document_store import DocumentState, DocumentStore, document_id
 from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.gateway.documents.trusted_documents import TrustedDocuments
 from app.settings import DocumentSettings
@@ -48,9 +48,9 @@ PUBLISHED = (
     stored("acme", HELLO),
     stored("acme", NAMED, aliases=(MD5, "x-acme:named")),
     stored("acme", ADD),
-    stored("acme", "query Draft { hello }", state=State.DRAFT, published=None),
-    stored("acme", RETIRED, state=State.RETIRED, retires=TODAY),
-    stored("acme", RETIRING, state=State.RETIRED, retires=date(2026, 11, 22)),
+    stored("acme", "query Draft { hello }", state=DocumentState.DRAFT, published=None),
+    stored("acme", RETIRED, state=DocumentState.RETIRED, retires=TODAY),
+    stored("acme", RETIRING, state=DocumentState.RETIRED, retires=date(2026, 11, 22)),
     stored("acme", "query Many { hello } query Other { who }"),
     stored("bolt", OTHERS, aliases=("bolts",)),
     stored("kiosk-1", HELLO),
@@ -106,7 +106,7 @@ def refused(response: httpx.Response) -> tuple[int, str]:
 
 
 def apq(text: str, **changed: Any) -> dict[str, Any]:
-    return {"persistedQuery": {"version": 1, "sha256Hash": id_of(text).removeprefix("sha256:"), **changed}}
+    return {"persistedQuery": {"version": 1, "sha256Hash": document_id(text).removeprefix("sha256:"), **changed}}
 
 
 PARTNER = "partner:acme"
@@ -114,7 +114,7 @@ PARTNER = "partner:acme"
 
 @pytest.mark.parametrize(
     "id_",
-    [id_of(NAMED), id_of(NAMED).removeprefix("sha256:"), MD5, "x-acme:named"],
+    [document_id(NAMED), document_id(NAMED).removeprefix("sha256:"), MD5, "x-acme:named"],
     ids=["sha256", "bare", "md5", "x-"],
 )
 async def test_published_document_is_answered_by_any_of_its_ids(here: World, id_: str):
@@ -131,7 +131,7 @@ async def test_published_document_is_answered_by_apollos_hash(here: World):
 
 
 async def test_operation_of_a_document_is_chosen_by_its_name(here: World):
-    id_ = id_of("query Many { hello } query Other { who }")
+    id_ = document_id("query Many { hello } query Other { who }")
     assert (await here.post(PARTNER, documentId=id_, operationName="Other")).json() == {"data": {"who": "acme"}}
     assert refused(await here.post(PARTNER, documentId=id_)) == BAD
 
@@ -167,7 +167,14 @@ async def test_one_trusted_role_among_others_is_enough():
 
 @pytest.mark.parametrize(
     "id_",
-    [id_of(OTHERS), "bolts", id_of("{ nobody }"), id_of("query Draft { hello }"), id_of(HELLO).upper()[7:], "x-a:b:c"],
+    [
+        document_id(OTHERS),
+        "bolts",
+        document_id("{ nobody }"),
+        document_id("query Draft { hello }"),
+        document_id(HELLO).upper()[7:],
+        "x-a:b:c",
+    ],
     ids=["another's", "another's alias", "nobody's", "draft", "upper case", "strange"],
 )
 @pytest.mark.parametrize("who", [PARTNER, "csr:acme", "admin:portal"])
@@ -186,38 +193,38 @@ async def test_other_partners_hash_is_answered_as_nobodys(here: World):
 
 
 async def test_document_is_refused_from_the_day_it_retires(here: World):
-    assert refused(await here.post(PARTNER, documentId=id_of(RETIRED))) == (410, "DOCUMENT_RETIRED")
+    assert refused(await here.post(PARTNER, documentId=document_id(RETIRED))) == (410, "DOCUMENT_RETIRED")
     assert refused(await here.post(PARTNER, extensions=apq(RETIRED))) == (410, "DOCUMENT_RETIRED")
-    assert refused(await here.post("partner:bolt", documentId=id_of(RETIRED))) == NOT_FOUND
+    assert refused(await here.post("partner:bolt", documentId=document_id(RETIRED))) == NOT_FOUND
 
 
 async def test_document_that_will_retire_is_answered_with_its_day(here: World):
-    response = await here.post(PARTNER, documentId=id_of(RETIRING))
+    response = await here.post(PARTNER, documentId=document_id(RETIRING))
     assert response.headers["sunset"] == "Sun, 22 Nov 2026 00:00:00 GMT"
     assert response.json() == {
         "data": {"hello": "hello world"},
-        "extensions": {"document": {"id": id_of(RETIRING), "retires": "2026-11-22"}},
+        "extensions": {"document": {"id": document_id(RETIRING), "retires": "2026-11-22"}},
     }
-    assert "sunset" not in (await here.post(PARTNER, documentId=id_of(HELLO))).headers
+    assert "sunset" not in (await here.post(PARTNER, documentId=document_id(HELLO))).headers
 
 
 async def test_mutation_by_get_is_not_run(here: World):
-    response = await here.get(PARTNER, documentId=id_of(ADD))
+    response = await here.get(PARTNER, documentId=document_id(ADD))
     assert refused(response) == (405, "METHOD_NOT_ALLOWED")
     assert response.headers["allow"] == "GET, POST"
     assert refused(await here.get(PARTNER, extensions=json.dumps(apq(ADD)))) == (405, "METHOD_NOT_ALLOWED")
-    assert (await here.post(PARTNER, documentId=id_of(ADD))).json() == {"data": {"add": 2}}
+    assert (await here.post(PARTNER, documentId=document_id(ADD))).json() == {"data": {"add": 2}}
 
 
 async def test_answer_by_get_may_be_kept_by_its_caller_alone(here: World):
-    got = await here.get(PARTNER, documentId=id_of(HELLO))
+    got = await here.get(PARTNER, documentId=document_id(HELLO))
     assert got.headers.get_list("cache-control") == ["private, no-cache"]
     assert got.headers["vary"] == "Accept, Authorization"
     for other in (
-        await here.post(PARTNER, documentId=id_of(HELLO)),
+        await here.post(PARTNER, documentId=document_id(HELLO)),
         await here.get("csr:any", query=HELLO),
         await here.get(PARTNER, documentId="nobody"),
-        await here.get(PARTNER, documentId=id_of(NAMED), variables='{"n":7}'),
+        await here.get(PARTNER, documentId=document_id(NAMED), variables='{"n":7}'),
     ):
         assert other.headers.get_list("cache-control") == ["no-store"]
 
@@ -230,8 +237,8 @@ LONG = "x" * 65536
     "body",
     [
         {"documentId": 7},
-        {"documentId": [id_of(HELLO)]},
-        {"documentId": {"id": id_of(HELLO)}},
+        {"documentId": [document_id(HELLO)]},
+        {"documentId": {"id": document_id(HELLO)}},
         {"documentId": True},
         {"documentId": ""},
         {"documentId": LONG},
@@ -239,7 +246,7 @@ LONG = "x" * 65536
         {"documentId": "a/b"},
         {"documentId": ":"},
         {"documentId": "sha256:"},
-        {"documentId": f"{id_of(HELLO)}\n"},
+        {"documentId": f"{document_id(HELLO)}\n"},
         {"documentId": "ä"},
         {"extensions": {"persistedQuery": 1}},
         {"extensions": {"persistedQuery": []}},
@@ -262,19 +269,21 @@ async def test_what_is_no_id_is_a_bad_request(here: World, who: str, body: dict)
 
 async def test_batch_of_documents_is_a_bad_request(here: World):
     headers = {"authorization": f"Bearer {PARTNER}", "accept": MODERN}
-    response = await here.client.post("/graphql", json=[{"documentId": id_of(HELLO)}], headers=headers)
+    response = await here.client.post("/graphql", json=[{"documentId": document_id(HELLO)}], headers=headers)
     assert refused(response) == BAD
 
 
 async def test_id_that_comes_twice_by_get_is_a_bad_request(here: World):
     headers = {"authorization": f"Bearer {PARTNER}", "accept": MODERN}
-    response = await here.client.get(f"/graphql?documentId={id_of(HELLO)}&documentId={id_of(NAMED)}", headers=headers)
+    response = await here.client.get(
+        f"/graphql?documentId={document_id(HELLO)}&documentId={document_id(NAMED)}", headers=headers
+    )
     assert refused(response) == BAD
 
 
 @pytest.mark.parametrize("who", [PARTNER, "portal"])
 async def test_id_with_another_text_is_refused(here: World, who: str):
-    id_ = id_of("query Portal { who }") if who == "portal" else id_of(HELLO)
+    id_ = document_id("query Portal { who }") if who == "portal" else document_id(HELLO)
     mismatch = (400, "DOCUMENT_MISMATCH")
     assert refused(await here.post(who, documentId=id_, query=OTHERS)) == mismatch
     assert refused(await here.get(who, documentId=id_, query=OTHERS)) == mismatch
@@ -284,7 +293,7 @@ async def test_id_with_another_text_is_refused(here: World, who: str):
 
 
 async def test_id_with_its_own_text_is_answered(here: World):
-    both = await here.post(PARTNER, documentId=id_of(HELLO), query=HELLO, extensions=apq(HELLO))
+    both = await here.post(PARTNER, documentId=document_id(HELLO), query=HELLO, extensions=apq(HELLO))
     assert both.json() == {"data": {"hello": "hello world"}}
 
 
@@ -302,7 +311,7 @@ async def test_front_end_registers_by_hash(here: World):
 async def test_registered_document_is_its_clients_alone(here: World):
     assert (await here.post("portal", query=HELLO, extensions=apq(HELLO))).status_code == 200
     assert refused(await here.post("app-ios", extensions=apq(HELLO))) == UNKNOWN_HASH
-    assert refused(await here.post("portal", documentId=id_of(HELLO))) == NOT_FOUND  # registered is not published
+    assert refused(await here.post("portal", documentId=document_id(HELLO))) == NOT_FOUND  # registered is not published
     assert refused(await here.post("partner:portal", extensions=apq(HELLO))) == UNKNOWN_HASH
 
 
@@ -340,14 +349,14 @@ async def test_valid_but_long_document_runs_and_is_not_kept(here: World):
 
 
 def test_flood_of_registrations_pushes_out_the_clients_own_only():
-    registered = Registered(characters=1000, clients=2)
-    registered.keep("portal", "a", "p" * 50)
+    registered = PersistedQueries(characters=1000, clients=2)
+    registered.store("portal", "a", "p" * 50)
     for number in range(1000):
-        registered.keep("app", f"{number}", "f" * 50)
+        registered.store("app", f"{number}", "f" * 50)
     assert registered.get("portal", "a") == "p" * 50
     assert [number for number in range(1000) if registered.get("app", str(number))] == list(range(980, 1000))
     registered.get("portal", "a")
-    registered.keep("third", "a", "t")
+    registered.store("third", "a", "t")
     assert (registered.get("app", "999"), registered.get("portal", "a")) == (None, "p" * 50)
 
 
@@ -388,7 +397,7 @@ class Shelf:
 
     store: DocumentStore
     counting: Counting
-    published: Published
+    published: PublishedDocuments
     now: float = 100.0
 
     async def text(self, client: str, id_: str) -> str | None:
@@ -401,56 +410,56 @@ async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
     store = SQLiteDocuments(tmp_path / "documents.sqlite")
     await keep(store, *PUBLISHED)
     counting = Counting(store)
-    made = Shelf(store, counting, Published(counting, small_engine(), monotonic=lambda: made.now))
+    made = Shelf(store, counting, PublishedDocuments(counting, small_engine(), monotonic=lambda: made.now))
     yield made
     await made.published.close()
 
 
 async def test_store_is_asked_once_for_an_id_known_or_not(shelf: Shelf):
     for _ in range(100):
-        assert await shelf.text("acme", id_of(HELLO)) == HELLO
+        assert await shelf.text("acme", document_id(HELLO)) == HELLO
         assert await shelf.text("acme", "nobody") is None
     assert shelf.counting.asked == ["generation", "acme sha256", "acme nobody"]
 
 
 async def test_change_is_seen_at_the_next_look(shelf: Shelf):
-    assert await shelf.text("acme", id_of(HELLO)) == HELLO
-    assert await shelf.text("acme", id_of(OTHERS)) is None
-    await keep(shelf.store, stored("acme", HELLO, state=State.DRAFT), stored("acme", OTHERS))
-    assert await shelf.text("acme", id_of(HELLO)) == HELLO
-    shelf.now += CHECK_EVERY
-    assert await shelf.text("acme", id_of(HELLO)) is None
-    assert await shelf.text("acme", id_of(OTHERS)) == OTHERS
-    assert CHECK_EVERY <= 5
+    assert await shelf.text("acme", document_id(HELLO)) == HELLO
+    assert await shelf.text("acme", document_id(OTHERS)) is None
+    await keep(shelf.store, stored("acme", HELLO, state=DocumentState.DRAFT), stored("acme", OTHERS))
+    assert await shelf.text("acme", document_id(HELLO)) == HELLO
+    shelf.now += CHECK_INTERVAL
+    assert await shelf.text("acme", document_id(HELLO)) is None
+    assert await shelf.text("acme", document_id(OTHERS)) == OTHERS
+    assert CHECK_INTERVAL <= 5
 
 
 async def test_looks_without_a_change_keep_what_is_known(shelf: Shelf):
-    first = await shelf.published.get("acme", id_of(HELLO))
-    shelf.now += CHECK_EVERY
-    assert await shelf.published.get("acme", id_of(HELLO)) is first
+    first = await shelf.published.get("acme", document_id(HELLO))
+    shelf.now += CHECK_INTERVAL
+    assert await shelf.published.get("acme", document_id(HELLO)) is first
     assert shelf.counting.asked == ["generation", "acme sha256", "generation"]
 
 
 async def test_store_that_is_gone_leaves_what_was_read(shelf: Shelf):
-    assert await shelf.text("acme", id_of(HELLO)) == HELLO
+    assert await shelf.text("acme", document_id(HELLO)) == HELLO
     shelf.counting.gone = True
-    shelf.now += CHECK_EVERY
-    assert await shelf.text("acme", id_of(HELLO)) == HELLO
+    shelf.now += CHECK_INTERVAL
+    assert await shelf.text("acme", document_id(HELLO)) == HELLO
     with pytest.raises(StoreUnavailable):
-        await shelf.text("acme", id_of(NAMED))
+        await shelf.text("acme", document_id(NAMED))
 
 
 async def test_text_that_is_not_that_of_its_id_is_not_answered(shelf: Shelf):
-    await keep(shelf.store, stored("acme", OTHERS, id=id_of("{ forged }")))
-    assert await shelf.text("acme", id_of("{ forged }")) is None
+    await keep(shelf.store, stored("acme", OTHERS, id=document_id("{ forged }")))
+    assert await shelf.text("acme", document_id("{ forged }")) is None
 
 
 async def test_document_is_answered_while_any_version_is_published(shelf: Shelf):
     text = "query Versions { hello }"
-    old = stored("acme", text, version="1", state=State.RETIRED, retires=date(2026, 1, 1))
-    draft = stored("acme", text, version="3", state=State.DRAFT)
+    old = stored("acme", text, version="1", state=DocumentState.RETIRED, retires=date(2026, 1, 1))
+    draft = stored("acme", text, version="3", state=DocumentState.DRAFT)
     await keep(shelf.store, old, stored("acme", text, version="2"), draft)
-    known = await shelf.published.get("acme", id_of(text))
+    known = await shelf.published.get("acme", document_id(text))
     assert known
     assert known.retires is None
 
@@ -461,12 +470,12 @@ async def test_known_document_is_neither_parsed_nor_hashed_again(tmp_path: Path)
     await keep(store, *PUBLISHED)
     documents = TrustedDocuments(engine, store, SETTINGS, clock=noon)
     who = Principal("acme", frozenset({Role.PARTNER}))
-    first, second = [await documents.find(Request(document_id=id_of(HELLO)), who) for _ in range(2)]
+    first, second = [await documents.find(Request(document_id=document_id(HELLO)), who) for _ in range(2)]
     assert first.known is second.known
     one, other = engine.prepare(first), engine.prepare(second)
     assert one.document is other.document
     assert one.annotations is other.annotations
-    assert one.document_id == id_of(HELLO)
+    assert one.document_id == document_id(HELLO)
     await documents.close()
 
 
@@ -476,6 +485,6 @@ async def test_store_that_is_gone_is_told(tmp_path: Path):
     documents = TrustedDocuments(small_engine(), store, SETTINGS)
     async with serving(small_graph(documents=documents)) as url, httpx.AsyncClient() as client:
         headers = {"authorization": f"Bearer {PARTNER}", "accept": MODERN}
-        response = await client.post(f"{url}/graphql", json={"documentId": id_of(HELLO)}, headers=headers)
+        response = await client.post(f"{url}/graphql", json={"documentId": document_id(HELLO)}, headers=headers)
     assert refused(response) == (503, "STORE_UNAVAILABLE")
     await documents.close()

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from app.events.log import EventLog, Update
 from app.events.stores import connect_events
 from app.gateway.documents.stores import connect_documents
-from app.gateway.documents.stores.records import State, id_of
+from app.gateway.documents.stores.document_store import DocumentState, document_id
 from app.http.standard_webhooks import fits, secret_bytes
 from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
@@ -54,7 +54,7 @@ class Partner:
             await keep(documents, stored("acme", text))
         finally:
             await documents.close()
-        made = endpoint(url=f"{self.receiver.url}/in", document=id_of(text), **changed)
+        made = endpoint(url=f"{self.receiver.url}/in", document=document_id(text), **changed)
         await self.events.keep_place(made.place, await self.events.end())
         await put(self.store, made)
         return made
@@ -195,7 +195,7 @@ async def test_document_that_cannot_be_run_disables(partner: Partner, text: str,
 async def test_retired_document_disables(partner: Partner):
     await partner.bind()
     documents = connect_documents(Settings(data_dir=partner.graph.data_dir))
-    retired = stored("acme", SHIPMENTS, state=State.RETIRED, retires=NOON.date())
+    retired = stored("acme", SHIPMENTS, state=DocumentState.RETIRED, retires=NOON.date())
     try:
         await keep(documents, retired)
     finally:

@@ -15,7 +15,7 @@ from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
-from app.gateway.admission.concurrency import Caps
+from app.gateway.admission.concurrency import ConcurrencyLimiter
 from app.gateway.websocket import WebSocketEndpoint
 from tests.graphs import TOKEN, Doorman, Gate, small_service
 from tests.serving import serving
@@ -293,7 +293,7 @@ async def test_somebody_elses_credential_renews_nothing():
 
 
 async def test_connections_of_one_caller_are_capped_over_all_sockets():
-    caps = Caps("connections")
+    caps = ConcurrencyLimiter("connections")
     async with socket(connect=lambda who: caps.acquire(who.subject, 1), init=False) as client:
         await send(client, INIT)
         assert await receive(client) == {"type": "connection_ack"}
@@ -301,4 +301,4 @@ async def test_connections_of_one_caller_are_capped_over_all_sockets():
         async with connect(url, subprotocols=["graphql-transport-ws"]) as second:  # type: ignore[list-item]
             await send(second, INIT)
             assert await closed(second) == (4429, "Too many connections")
-        assert sum(caps._taken.values()) == 1
+        assert sum(caps._in_use.values()) == 1

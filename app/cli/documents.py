@@ -17,8 +17,8 @@ from app.cli.tables import print_table
 from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from app.gateway.documents.publishing.publisher import Shelf
-    from app.gateway.documents.stores.records import DocumentStore, StoredDocument
+    from app.gateway.documents.publishing.publisher import DocumentPublisher
+    from app.gateway.documents.stores.document_store import DocumentStore, StoredDocument
     from app.settings import Settings
 
 T = TypeVar("T")
@@ -50,13 +50,13 @@ def add(
     data_dir: DataDir = None,
 ) -> None:
     """Keep documents as drafts: .graphql files, folders of them, manifests of Apollo, Relay or graphql-codegen."""
-    from app.gateway.documents.publishing.manifests import Unreadable, read_all
-    from app.gateway.documents.publishing.publisher import Owner
+    from app.gateway.documents.publishing.manifests import UnreadableManifest, read_documents
+    from app.gateway.documents.publishing.publisher import DocumentOwner
 
-    owner = Owner(_client(client), app_version or "", contact, roles_of(role))
+    owner = DocumentOwner(_client(client), app_version or "", contact, roles_of(role))
     try:
-        found = read_all(paths)
-    except Unreadable as error:
+        found = read_documents(paths)
+    except UnreadableManifest as error:
         raise _failed(str(error)) from None
     kept = _on_shelf(config, data_dir, lambda shelf: shelf.add(found, owner))
     print(f"kept: {len(kept)} of {client}, {sum(one.state == 'draft' for one in kept)} of them drafts")
@@ -131,9 +131,9 @@ def check(
     data_dir: DataDir = None,
 ) -> None:
     """Check anew all documents that are answered today; fails if one would not be published any more."""
-    count, faults = _on_shelf(config, data_dir, lambda shelf: shelf.check(client, _day(None)))
-    if faults:
-        raise _failed("\n".join(map(str, faults)))
+    count, problems = _on_shelf(config, data_dir, lambda shelf: shelf.check(client, _day(None)))
+    if problems:
+        raise _failed("\n".join(map(str, problems)))
     print(f"checked: {count}, all as they should be")
 
 
@@ -148,7 +148,7 @@ def check_against_documents(old: Path | None, config: Path | None, data_dir: Pat
         deprecated_in,
         removed_early,
     )
-    from app.gateway.documents.publishing.publisher import is_answered
+    from app.gateway.documents.publishing.publisher import is_served
 
     new, today = schema.build_schema()._schema, _day(None)  # noqa: SLF001 - no other way to graphql-core's
     try:
@@ -156,7 +156,7 @@ def check_against_documents(old: Path | None, config: Path | None, data_dir: Pat
     except (OSError, UnicodeDecodeError, GraphQLError) as error:
         raise ConfigurationError("--from", str(old), f"is no schema that can be read ({error})") from None
     kept = run_with_store(settings_of(config, data_dir, demo=True), lambda store: store.all())
-    answered = [one for one in kept if is_answered(one, today)]
+    answered = [one for one in kept if is_served(one, today)]
     lines: list[str] = []
     for broken in broken_documents(answered, new, before):
         lines.append(f"breaks {_label(broken.document)}")
@@ -181,7 +181,7 @@ def _label(one: StoredDocument) -> str:
 def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable[T]]) -> T:
     """Do something with the configured store."""
     from app.gateway.documents.stores import connect_documents
-    from app.gateway.documents.stores.records import StoreChanged
+    from app.gateway.documents.stores.document_store import StoreChanged
 
     try:
         return run_with(connect_documents, settings, "documents", work)
@@ -191,20 +191,20 @@ def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable
         ) from None
 
 
-def _on_shelf(config: Path | None, data_dir: Path | None, work: Callable[[Shelf], Awaitable[T]]) -> T:
-    from app.gateway.documents.publishing.checks import Checker
-    from app.gateway.documents.publishing.publisher import Refused, Shelf
+def _on_shelf(config: Path | None, data_dir: Path | None, work: Callable[[DocumentPublisher], Awaitable[T]]) -> T:
+    from app.gateway.documents.publishing.checks import DocumentChecker
+    from app.gateway.documents.publishing.publisher import DocumentPublisher, PublishingRefused
     from app.sources.values import utc_now
 
     settings = settings_of(config, data_dir, demo=True)
 
     async def run(store: DocumentStore) -> T:
-        async with Checker(settings) as checker:
-            return await work(Shelf(store, checker, utc_now))
+        async with DocumentChecker(settings) as checker:
+            return await work(DocumentPublisher(store, checker, utc_now))
 
     try:
         return run_with_store(settings, run)
-    except Refused as refused:
+    except PublishingRefused as refused:
         raise _failed(str(refused)) from None
 
 

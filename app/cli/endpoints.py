@@ -283,7 +283,7 @@ async def _known(store: EndpointStore, id: str) -> Endpoint:
 
 
 def _with_store(settings: Settings, work: Callable[[EndpointStore], Awaitable[T]]) -> T:
-    from app.gateway.documents.stores.records import StoreChanged
+    from app.gateway.documents.stores.document_store import StoreChanged
     from app.webhooks.outbound.stores import connect_endpoints
 
     try:

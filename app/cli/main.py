@@ -165,18 +165,20 @@ def explain(
 ) -> None:
     """Tell what a document will ask of the sources, without asking them. Without settings: of the demo's sandbox."""
     from app.cli.demo import settings_or_sandbox
-    from app.gateway.explain.service import explained, verdict
+    from app.gateway.explain.service import admission_verdict, explain_document
     from app.gateway.explain.simulation import Assumptions
 
     who = _principal(role or ["csr"], customer or [])
     given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)
     settings = settings_or_sandbox(config)
-    found = _refusals_told(lambda: explained(settings, _text(file), given, who, operation=operation, assume=assume))
+    found = _refusals_told(
+        lambda: explain_document(settings, _text(file), given, who, operation=operation, assume=assume)
+    )
     if json:
         print(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2).decode())
     else:
         print(found.as_text())
-        print(verdict(settings, found, who))
+        print(admission_verdict(settings, found, who))
 
 
 def _text(file: Path) -> str:
@@ -236,7 +238,7 @@ def schema_check(
 ) -> None:
     """Compare the printed schema with the code; fails and shows the difference where there is one, and where something
     is deprecated without a day of removal."""
-    from app.gateway.documents.publishing.breaking_changes import undated
+    from app.gateway.documents.publishing.breaking_changes import undated_deprecations
     from app.schema import build_schema, print_schema
 
     if against not in {None, "documents"}:
@@ -244,7 +246,7 @@ def schema_check(
     if against is not None:
         check_against_documents(old, config, data_dir)
         return
-    if names := undated(build_schema()._schema):  # noqa: SLF001 - no other way to graphql-core's
+    if names := undated_deprecations(build_schema()._schema):  # noqa: SLF001 - no other way to graphql-core's
         print(f"deprecated without a day of removal: {', '.join(names)}", file=sys.stderr)
         print("End the reason with it, such as: Use b instead. Removal: 2027-06-01.", file=sys.stderr)
         raise typer.Exit(1)

@@ -11,7 +11,7 @@ from typing import Any
 from app.auth.principal import Principal
 from app.errors import Unauthenticated
 
-EXPIRED = "The credential of this stream has ended. Go on with a new one after the last cursor."
+EXPIRED_MESSAGE = "The credential of this stream has ended. Go on with a new one after the last cursor."
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Caller:
     now: Callable[[], float] = time.time
     authenticate: Callable[[], Awaitable[Principal]] | None = None
 
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Seconds until the credential ends; None if it does not."""
         return None if self.who.expires_at is None else self.who.expires_at - self.now()
 
@@ -39,7 +39,7 @@ async def events_until_expiry(source: AsyncGenerator[Any, None], caller: Caller)
     event, and what the source raises."""
     try:
         while True:
-            with Expiry(caller):
+            with CredentialExpiry(caller):
                 event = await anext(source, _END)
             if event is _END:
                 return
@@ -52,37 +52,37 @@ async def events_until_expiry(source: AsyncGenerator[Any, None], caller: Caller)
 _END = object()
 
 
-class Expiry:
+class CredentialExpiry:
     """While something is waited for: ends the wait when the caller's credential has ended, unless it was renewed
     meanwhile, and raises Unauthenticated. It costs a timer, and no task."""
 
-    __slots__ = ("_caller", "_ended", "_task", "_timer")
+    __slots__ = ("_caller", "_expired", "_task", "_timer")
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self._ended = False
+        self._expired = False
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
         self._task = asyncio.current_task()
-        left = self._caller.left()
-        if left is not None and left <= 0:
-            raise Unauthenticated(EXPIRED)
-        self._look()
+        seconds_left = self._caller.seconds_left()
+        if seconds_left is not None and seconds_left <= 0:
+            raise Unauthenticated(EXPIRED_MESSAGE)
+        self._check()
 
-    def _look(self) -> None:
-        left = self._caller.left()
-        if left is None:
+    def _check(self) -> None:
+        seconds_left = self._caller.seconds_left()
+        if seconds_left is None:
             self._timer = None
-        elif left > 0:
-            self._timer = asyncio.get_running_loop().call_later(left, self._look)
+        elif seconds_left > 0:
+            self._timer = asyncio.get_running_loop().call_later(seconds_left, self._check)
         else:
-            self._ended = True
+            self._expired = True
             if self._task is not None:
                 self._task.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._ended and self._task is not None and self._task.uncancel() == 0:
-            raise Unauthenticated(EXPIRED) from None
+        if self._expired and self._task is not None and self._task.uncancel() == 0:
+            raise Unauthenticated(EXPIRED_MESSAGE) from None

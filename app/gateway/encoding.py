@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import orjson
 
-from app.gateway.service import Answer, unexpected
+from app.gateway.service import Response, internal_error_response
 
 
-def encoded(answer: Answer) -> bytes:
+def encode_response(response: Response) -> bytes:
     """The body of an answer, made once however many it is sent to. One that JSON cannot hold becomes an answer that
     says that the server failed."""
-    if answer.text is None:
+    if response.text is None:
         try:
-            answer.text = orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
+            response.text = orjson.dumps(response.body, option=orjson.OPT_UTC_Z)
         except TypeError as error:  # a scalar that serializes to what JSON does not have
-            replaced = unexpected(error)
-            answer.status, answer.body = replaced.status, replaced.body
-            answer.text = orjson.dumps(answer.body, option=orjson.OPT_UTC_Z)
-    return answer.text
+            replaced = internal_error_response(error)
+            response.status, response.body = replaced.status, replaced.body
+            response.text = orjson.dumps(response.body, option=orjson.OPT_UTC_Z)
+    return response.text

@@ -8,23 +8,23 @@ from typing import Any
 
 from app.sources.freshness_contracts import Reading, Seen
 
-HEADER = "tradegraph-freshness"
+FRESHNESS_HEADER = "tradegraph-freshness"
 
 
-def oldest_by_source(reading: Reading, calls: Iterable[tuple[str, str]], began: datetime) -> dict[str, Seen]:
+def oldest_by_source(reading: Reading, calls: Iterable[tuple[str, str]], started_at: datetime) -> dict[str, Seen]:
     """The oldest datum of each source: what was kept says when it was read, what was called was read by the operation
     itself, which began at that moment."""
-    found = {source: Seen(began) for source in dict.fromkeys(source for source, _ in calls)}
+    found = {source: Seen(started_at) for source in dict.fromkeys(source for source, _ in calls)}
     return dict(sorted({**found, **reading.seen}.items()))
 
 
-def told(found: Mapping[str, Seen], now: datetime) -> list[dict[str, Any]]:
+def describe_freshness(found: Mapping[str, Seen], now: datetime) -> list[dict[str, Any]]:
     """The summary for people and programs that ask for it."""
     return [
         {
             "source": source,
             "asOf": seen.as_of.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-            "age": age(seen, now),
+            "age": age_seconds(seen, now),
             "cached": seen.cached,
             "degraded": seen.degraded,
             "reason": seen.reason,
@@ -33,9 +33,9 @@ def told(found: Mapping[str, Seen], now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def header(found: Mapping[str, Seen], now: datetime) -> str:
+def freshness_header(found: Mapping[str, Seen], now: datetime) -> str:
     """The same in short, as a list of RFC 9651: `erp;age=12;cached, logistics;age=0`."""
-    return ", ".join(f"{_token(source)};age={age(seen, now)}{_flags(seen)}" for source, seen in found.items())
+    return ", ".join(f"{_token(source)};age={age_seconds(seen, now)}{_flags(seen)}" for source, seen in found.items())
 
 
 def is_degraded(found: Mapping[str, Seen]) -> bool:
@@ -45,11 +45,11 @@ def is_degraded(found: Mapping[str, Seen]) -> bool:
 
 def greatest_age(found: Mapping[str, Seen], now: datetime) -> int:
     """Of the oldest datum, in seconds."""
-    ages: Sequence[int] = [age(seen, now) for seen in found.values()]
+    ages: Sequence[int] = [age_seconds(seen, now) for seen in found.values()]
     return max(ages, default=0)
 
 
-def age(seen: Seen, now: datetime) -> int:
+def age_seconds(seen: Seen, now: datetime) -> int:
     """Whole seconds."""
     return max(int((now - seen.as_of).total_seconds()), 0)
 

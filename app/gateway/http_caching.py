@@ -10,15 +10,15 @@ import hashlib
 from app.execution.cache_policy import CachePolicy
 
 
-def cache_control(storable: CachePolicy | None, age: int, *, degraded: bool, within: float | None) -> str:
+def cache_control(policy: CachePolicy | None, age: int, *, degraded: bool, within: float | None) -> str:
     """How long an answer may be kept: what its contracts leave of its age, and no longer than its client's `@fresh`."""
-    if storable is None or degraded:
+    if policy is None or degraded:
         return "private, no-cache"
-    most = storable.max_age if within is None else min(storable.max_age, int(within))
+    most = policy.max_age if within is None else min(policy.max_age, int(within))
     left = most - age
     if left <= 0:
         return "private, no-cache"
-    return f"{'public' if storable.public else 'private'}, max-age={left}"
+    return f"{'public' if policy.public else 'private'}, max-age={left}"
 
 
 def entity_tag(media_type: str, body: bytes) -> str:
@@ -26,8 +26,8 @@ def entity_tag(media_type: str, body: bytes) -> str:
     return f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
 
 
-def still_holds(asked: str | None, tag: str) -> bool:
+def if_none_match(header: str | None, tag: str) -> bool:
     """Whether `If-None-Match` names the tag, weakly compared."""
-    if asked is None:
+    if header is None:
         return False
-    return any(one.strip().removeprefix("W/") in {tag, "*"} for one in asked.split(","))
+    return any(one.strip().removeprefix("W/") in {tag, "*"} for one in header.split(","))

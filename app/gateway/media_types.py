@@ -24,7 +24,7 @@ class Accepted(NamedTuple):
 SINGLE = Accepted(LEGACY, stream=False, prefers_stream=False)
 
 
-def negotiated(accept: str | None) -> Accepted:
+def negotiate(accept: str | None) -> Accepted:
     """What an Accept header takes. Without one, or for any type, the legacy one as clients expect. A client that takes
     JSON as well as event streams gets JSON for a single answer: some name both in every request."""
     if not accept or accept == LEGACY or not accept.strip():

@@ -9,25 +9,25 @@ from typing import Any
 
 from app.audit.records import Entry
 from app.auth.principal import Principal, Role
-from app.gateway.service import Answer
+from app.gateway.service import Response
 from app.settings import AuditSettings
 from app.telemetry import RequestScope, log, request_done
 
-MOST = 20
+MAX_FORBIDDEN = 20
 """Fields that one entry names as forbidden."""
 
-LOOKED_AT = 500
+MAX_ERRORS = 500
 """Errors of one answer that are looked at for them."""
 
 
-class Accounting:
+class RequestAuditor:
     """Makes an entry of each answered request. Cheap, since every request pays for it: no walk through an answer."""
 
-    def __init__(self, settings: AuditSettings, keep: Callable[[Entry], None]) -> None:
+    def __init__(self, settings: AuditSettings, append: Callable[[Entry], None]) -> None:
         self._settings = settings
-        self._keep = keep
+        self._append = append
 
-    def account(self, scope: RequestScope, status: int, outcome: str, body: Mapping[str, Any], seconds: float) -> Entry:
+    def record(self, scope: RequestScope, status: int, outcome: str, body: Mapping[str, Any], seconds: float) -> Entry:
         """Keep what happened. `body` is the answer, which is only asked for its errors and its cost."""
         who: Any = scope.who or _NOBODY
         errors = body.get("errors")
@@ -46,17 +46,17 @@ class Accounting:
             status=status,
             outcome=outcome,
             code=_code_of(body),
-            forbidden=tuple(sorted(set(_forbidden(errors)))[:MOST]) if errors else (),
+            forbidden=tuple(sorted(set(_forbidden(errors)))[:MAX_FORBIDDEN]) if errors else (),
             rows=scope.rows,
             variables=scope.variables if self._settings.variables == "names" else (),
             cost=cost,
             backend_calls=len(scope.calls),
             milliseconds=round(seconds * 1000, 1),
         )
-        self._keep(entry)
+        self._append(entry)
         return entry
 
-    def told(self, entry: Entry) -> dict[str, Any]:
+    def log_fields(self, entry: Entry) -> dict[str, Any]:
         """What the request's log line says beside its status and time."""
         if not self._settings.log:
             return {}
@@ -68,18 +68,22 @@ class Accounting:
         return about
 
 
-def finished(accounting: Accounting | None, scope: RequestScope, answer: Answer, outcome: str, started: float) -> None:
+def finish_request(
+    auditor: RequestAuditor | None, scope: RequestScope, response: Response, outcome: str, started: float
+) -> None:
     """Count, log and keep an operation that has ended. `started` is of `time.perf_counter()`."""
     seconds = time.perf_counter() - started
-    scope.status, scope.outcome, scope.code = answer.status, outcome, _code_of(answer.body)
-    refused = outcome == "failed" and answer.status < 500
+    scope.status, scope.outcome, scope.code = response.status, outcome, _code_of(response.body)
+    refused = outcome == "failed" and response.status < 500
     request_done(scope.operation, "refused" if refused else outcome, seconds)
     about: dict[str, Any] = {}
-    if accounting is not None:
-        entry = accounting.account(scope, answer.status, outcome, answer.body, seconds)
-        about = accounting.told(entry)
+    if auditor is not None:
+        entry = auditor.record(scope, response.status, outcome, response.body, seconds)
+        about = auditor.log_fields(entry)
     milliseconds, calls = round(seconds * 1000, 1), len(scope.calls)
-    log.info("request", status=answer.status, outcome=outcome, milliseconds=milliseconds, backend_calls=calls, **about)
+    log.info(
+        "request", status=response.status, outcome=outcome, milliseconds=milliseconds, backend_calls=calls, **about
+    )
 
 
 _NOBODY = Principal(subject="", roles=frozenset(), tenant="")
@@ -98,6 +102,6 @@ def _code_of(body: Mapping[str, Any]) -> str | None:
 
 
 def _forbidden(errors: list[Mapping[str, Any]]) -> Iterator[str]:
-    for error in errors[:LOOKED_AT]:
+    for error in errors[:MAX_ERRORS]:
         if error.get("extensions", _NOTHING).get("code") == "FORBIDDEN" and "path" in error:
             yield ".".join(part for part in error["path"] if isinstance(part, str))

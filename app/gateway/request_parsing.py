@@ -10,7 +10,7 @@ from starlette.types import Receive
 
 from app.errors import MethodNotAllowed, PayloadTooLarge, RequestError, UnsupportedMediaType
 from app.execution.engine import Request
-from app.gateway.disconnect import ClientGone
+from app.gateway.disconnect import ClientDisconnected
 from app.gateway.media_types import check_body_type
 
 PARAMETERS = ("documentId", "query", "operationName", "variables", "extensions")
@@ -23,17 +23,17 @@ async def read_request(
     if method == "GET":
         if len(query_string) > max_body_bytes:
             raise PayloadTooLarge(f"The query string may have at most {max_body_bytes} bytes.")
-        return request_from(_from_query(query_string))
+        return parse_request(_query_parameters(query_string))
     if method != "POST":
         raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
     check_body_type(headers.get("content-type"))
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Send the body as it is: no Content-Encoding is accepted.")
-    body = await whole_body(headers.get("content-length"), receive, max_body_bytes)
-    return request_from(_json(body, "The body"))
+    body = await read_body(headers.get("content-length"), receive, max_body_bytes)
+    return parse_request(_json(body, "The body"))
 
 
-async def whole_body(declared: str | None, receive: Receive, limit: int) -> bytes:
+async def read_body(declared: str | None, receive: Receive, limit: int) -> bytes:
     """The body, never more of it than `limit`: of one that is declared longer nothing is read."""
     too_large = f"The body may have at most {limit} bytes."
     if declared is not None and declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
@@ -43,7 +43,7 @@ async def whole_body(declared: str | None, receive: Receive, limit: int) -> byte
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone
+            raise ClientDisconnected
         chunk = message.get("body", b"")
         length += len(chunk)
         if length > limit:
@@ -53,7 +53,7 @@ async def whole_body(declared: str | None, receive: Receive, limit: int) -> byte
             return b"".join(chunks)
 
 
-def _from_query(query_string: bytes) -> dict[str, Any]:
+def _query_parameters(query_string: bytes) -> dict[str, Any]:
     """GET's parameters. `variables` and `extensions` are JSON; one that comes twice means nothing certain."""
     found: dict[str, Any] = {}
     try:
@@ -82,7 +82,7 @@ def _json(text: bytes | str, what: str) -> Any:
         raise RequestError(f"{what} is not JSON in UTF-8 (line {error.lineno}, column {error.colno}).") from None
 
 
-def request_from(parameters: Any) -> Request:
+def parse_request(parameters: Any) -> Request:
     """The request in parameters of any transport, each of its right type. Whether they are enough, and may be sent,
     is for `Documents` to say."""
     if not isinstance(parameters, dict):

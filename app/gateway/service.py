@@ -38,8 +38,15 @@ from app.execution.error_formatting import format_errors, format_request_error
 from app.execution.fresh_directive import within
 from app.execution.plan.encoded_result import EncodedResult
 from app.gateway.callers import Caller, events_until_expiry
-from app.gateway.freshness_summary import HEADER, greatest_age, header, is_degraded, oldest_by_source, told
-from app.gateway.shared_execution import shared, sharing_key
+from app.gateway.freshness_summary import (
+    FRESHNESS_HEADER,
+    describe_freshness,
+    freshness_header,
+    greatest_age,
+    is_degraded,
+    oldest_by_source,
+)
+from app.gateway.shared_execution import run_shared, sharing_key
 from app.sources.freshness_contracts import Reading, Seen, reading
 from app.sources.values import utc_now
 from app.telemetry import RequestScope, begin, current, limit_met, log, report
@@ -65,17 +72,17 @@ STATUS = {
 }
 """The HTTP status of a request that was not run, by its code; 400 for any other that the caller can mend."""
 
-GRACE = 1.0
+DEADLINE_GRACE = 1.0
 """Backend calls keep to the deadline by themselves, so that what was read in time is answered. This is for code that
 does not."""
 
-MakeContext = Callable[[Principal, Operation], Any]
-Events = Callable[[Operation, Any], AsyncGenerator[Any, None]]
+ContextFactory = Callable[[Principal, Operation], Any]
+EventSourceFactory = Callable[[Operation, Any], AsyncGenerator[Any, None]]
 Explain = Callable[[Principal, Operation], Awaitable[dict[str, Any]]]
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """What goes back: a body, the HTTP status that tells what became of the request, and headers beyond those that
     every answer has. `invalid`: the document or its variables could not run at all. `cursor`: where a stream can be
     resumed after this answer. `age` is that of its oldest datum, in seconds; `degraded`: one is older than it should
@@ -92,7 +99,7 @@ class Answer:
     age: int = 0
     degraded: bool = False
     within: float | None = None
-    storable: CachePolicy | None = None
+    cache_policy: CachePolicy | None = None
     text: bytes | None = None
 
     @property
@@ -104,14 +111,14 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Receipt:
+class CostReport:
     """What an admitted operation cost, as the client is told it."""
 
     extensions: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Documents(Protocol):
+class DocumentResolver(Protocol):
     """Where an operation's text comes from."""
 
     async def find(self, request: Request, who: Principal) -> Request:
@@ -119,31 +126,31 @@ class Documents(Protocol):
         ...
 
 
-class Admitted(Protocol):
+class OperationPermit(Protocol):
     """An operation that was let in."""
 
-    async def settle(self, scope: RequestScope) -> Receipt:
+    async def settle(self, scope: RequestScope) -> CostReport:
         """Called exactly once, whether the operation ended, failed or was cancelled; `scope.calls` is what it asked."""
         ...
 
-    async def event(self, scope: RequestScope) -> None:
+    async def charge_event(self, scope: RequestScope) -> None:
         """Called for each event of a subscription, after it was answered."""
         ...
 
 
-class Admission(Protocol):
+class AdmissionControl(Protocol):
     """Decides whether an operation may run now."""
 
-    def suggests(self, who: Principal) -> bool:
+    def allows_suggestions(self, who: Principal) -> bool:
         """Whether errors may name parts of the schema that the caller could have meant."""
         ...
 
-    async def admit(self, operation: Operation, who: Principal) -> Admitted:
+    async def admit(self, operation: Operation, who: Principal) -> OperationPermit:
         """Let it in. Refuses what costs too much, or more than the caller has left."""
         ...
 
 
-class AnyText:
+class UntrustedDocuments:
     """Documents come as text."""
 
     async def find(self, request: Request, who: Principal) -> Request:
@@ -153,49 +160,49 @@ class AnyText:
         return request
 
 
-class Unbounded:
+class UnlimitedAdmission:
     """Every operation may run."""
 
-    def suggests(self, who: Principal) -> bool:
+    def allows_suggestions(self, who: Principal) -> bool:
         """They may not: nobody has said who is to know."""
         return False
 
-    async def admit(self, operation: Operation, who: Principal) -> Unbounded:
+    async def admit(self, operation: Operation, who: Principal) -> UnlimitedAdmission:
         """It may."""
         return self
 
-    async def settle(self, scope: RequestScope) -> Receipt:
+    async def settle(self, scope: RequestScope) -> CostReport:
         """It cost nothing."""
-        return Receipt()
+        return CostReport()
 
-    async def event(self, scope: RequestScope) -> None:
+    async def charge_event(self, scope: RequestScope) -> None:
         """Nor did this."""
 
 
-class Answers:
+class ResponseStream:
     """The answers of a subscription. Iterate them once; `aclose` ends the stream."""
 
-    def __init__(self, answers: AsyncGenerator[Answer, None]) -> None:
-        self._answers = answers
+    def __init__(self, responses: AsyncGenerator[Response, None]) -> None:
+        self._responses = responses
 
-    def __aiter__(self) -> AsyncIterator[Answer]:
-        return self._answers
+    def __aiter__(self) -> AsyncIterator[Response]:
+        return self._responses
 
     async def aclose(self) -> None:
         """End the stream and let go of what it holds."""
-        await self._answers.aclose()
+        await self._responses.aclose()
 
 
-def only(answer: Answer) -> Answers:
+def single(response: Response) -> ResponseStream:
     """A stream of one answer."""
 
-    async def one() -> AsyncGenerator[Answer, None]:
-        yield answer
+    async def one() -> AsyncGenerator[Response, None]:
+        yield response
 
-    return Answers(one())
+    return ResponseStream(one())
 
 
-class Service:
+class GraphQLService:
     """Answers operations, at `most` so many at once: those who have begun are to end in time, and the others to hear
     at once that they have not. `make_context` is called once for each that runs, and for each event of a subscription;
     `events` opens a subscription's source."""
@@ -203,57 +210,57 @@ class Service:
     def __init__(
         self,
         engine: Engine,
-        make_context: MakeContext,
+        make_context: ContextFactory,
         *,
-        documents: Documents | None = None,
-        admission: Admission | None = None,
+        documents: DocumentResolver | None = None,
+        admission: AdmissionControl | None = None,
         explain: Explain | None = None,
-        events: Events | None = None,
+        events: EventSourceFactory | None = None,
         timeout: float = 10.0,
-        most: int = 1000,
+        max_in_flight: int = 1000,
         clock: Callable[[], datetime] = utc_now,
-        storable: Callable[[Operation, Principal], CachePolicy | None] | None = None,
+        cache_policy: Callable[[Operation, Principal], CachePolicy | None] | None = None,
     ) -> None:
         self._engine = engine
         self._make_context = make_context
         self._events = events
-        self._documents = documents or AnyText()
-        self._admission = admission or Unbounded()
+        self._documents = documents or UntrustedDocuments()
+        self._admission = admission or UnlimitedAdmission()
         self._explain = explain
         self.timeout = timeout
-        self.most = most
+        self.max_in_flight = max_in_flight
         self._running = 0
         self._clock = clock
-        self._storable = storable
+        self._cache_policy = cache_policy
 
     @property
     def running(self) -> int:
         """Operations under way, of `most`; streams that wait do not count."""
         return self._running
 
-    async def answer(self, request: Request, caller: Caller, *, read_only: bool = False) -> Answer | Answers:
+    async def respond(self, request: Request, caller: Caller, *, read_only: bool = False) -> Response | ResponseStream:
         """Answer a query or a mutation, with `read_only` a query alone; the answers of a subscription, or of a refused
         one the refusal. Never raises but when it is cancelled, which stops the operation."""
         current().who = caller.who
-        if self._running >= self.most:
+        if self._running >= self.max_in_flight:
             limit_met("in_flight", "refused")
-            return refusal(Overloaded())
+            return error_response(Overloaded())
         self._running += 1
         try:
-            async with asyncio.timeout(self.timeout + GRACE):
-                return await self._answer(request, caller, read_only=read_only)
+            async with asyncio.timeout(self.timeout + DEADLINE_GRACE):
+                return await self._respond(request, caller, read_only=read_only)
         except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an answer
-            return _failed(error)
+            return _failure_response(error)
         finally:
             self._running -= 1
 
-    async def _answer(self, request: Request, caller: Caller, *, read_only: bool) -> Answer | Answers:
+    async def _respond(self, request: Request, caller: Caller, *, read_only: bool) -> Response | ResponseStream:
         who = caller.who
-        if self._admission.suggests(who):
+        if self._admission.allows_suggestions(who):
             request = replace(request, suggests=True)
         request = await self._documents.find(request, who)
         scope = current()
-        scope.document = _id_of(request)
+        scope.document = _document_id(request)
         operation = self._engine.prepare(request)
         scope.operation = operation.name and operation.name[:100]
         scope.kind = operation.kind.value
@@ -261,39 +268,41 @@ class Service:
         if read_only and operation.kind is OperationType.MUTATION:
             raise MethodNotAllowed("Send mutations by POST.")
         explained = await self._explained(request, who, operation)
-        admitted = await self._admission.admit(operation, who)
+        permit = await self._admission.admit(operation, who)
         if operation.kind is OperationType.SUBSCRIPTION:
-            return Answers(self._stream(operation, caller, admitted))
-        receipt, began = Receipt(), self._clock()
-        wanted = Reading(within(operation))
-        token = reading.set(wanted)
+            return ResponseStream(self._stream(operation, caller, permit))
+        cost, started_at = CostReport(), self._clock()
+        reading_limits = Reading(within(operation))
+        token = reading.set(reading_limits)
         try:
             result = await self._engine.execute(operation, self._make_context(who, operation))
         finally:
             reading.reset(token)
-            receipt = await admitted.settle(current())
-        answer = _result(result, receipt)
-        self._tell_freshness(answer, request, oldest_by_source(wanted, scope.calls, began))
-        if read_only and request.known is not None and self._storable is not None:
-            answer.storable, answer.within = self._storable(operation, who), wanted.within
+            cost = await permit.settle(current())
+        response = _result_response(result, cost)
+        self._add_freshness(response, request, oldest_by_source(reading_limits, scope.calls, started_at))
+        if read_only and request.known is not None and self._cache_policy is not None:
+            response.cache_policy, response.within = self._cache_policy(operation, who), reading_limits.within
         if explained is not None:
-            answer.body.setdefault("extensions", {})["explain"] = explained
+            response.body.setdefault("extensions", {})["explain"] = explained
         if request.known is not None and request.known.retires is not None:
-            _warn(answer, request.known, request.known.retires)
-        return answer
+            _add_retirement(response, request.known, request.known.retires)
+        return response
 
-    def _tell_freshness(self, answer: Answer, request: Request, found: Mapping[str, Seen]) -> None:
+    def _add_freshness(self, response: Response, request: Request, found: Mapping[str, Seen]) -> None:
         """How old the answer's data is: in short as a header, in full to who asks, and always where it is too old."""
         if not found:
             return
         now = self._clock()
-        answer.headers[HEADER] = header(found, now)
-        answer.age = greatest_age(found, now)
-        answer.degraded = is_degraded(found)
-        if answer.degraded or request.extensions.get("freshness") is True:
-            answer.body.setdefault("extensions", {})["freshness"] = told(found, now)
+        response.headers[FRESHNESS_HEADER] = freshness_header(found, now)
+        response.age = greatest_age(found, now)
+        response.degraded = is_degraded(found)
+        if response.degraded or request.extensions.get("freshness") is True:
+            response.body.setdefault("extensions", {})["freshness"] = describe_freshness(found, now)
 
-    async def _stream(self, operation: Operation, caller: Caller, admitted: Admitted) -> AsyncGenerator[Answer, None]:
+    async def _stream(
+        self, operation: Operation, caller: Caller, permit: OperationPermit
+    ) -> AsyncGenerator[Response, None]:
         """An answer for each event; a failure of the stream itself is its last answer. Raises ShuttingDown."""
         opening = current()
         try:
@@ -304,27 +313,27 @@ class Service:
                 async for event in events:
                     concerns = getattr(event, "concerns", None)
                     if concerns is None or concerns(caller.who):
-                        yield await self._event(operation, caller.who, event, opening, admitted)
+                        yield await self._event(operation, caller.who, event, opening, permit)
         except ShuttingDown:
             raise
         except Exception as error:  # noqa: BLE001 - see `answer`
-            yield _failed(error)
+            yield _failure_response(error)
         finally:
-            await admitted.settle(opening)
+            await permit.settle(opening)
 
     async def _event(
-        self, operation: Operation, who: Principal, event: Any, opening: RequestScope, admitted: Admitted
-    ) -> Answer:
+        self, operation: Operation, who: Principal, event: Any, opening: RequestScope, permit: OperationPermit
+    ) -> Response:
         """The answer for one event: run for this caller, or shared with others who are sent it. Who runs it pays."""
-        run = partial(self._run_event, operation, who, event, opening, admitted)
-        kept = getattr(event, "shared", None)
-        if kept is None:
+        run = partial(self._run_event, operation, who, event, opening, permit)
+        shared = getattr(event, "shared", None)
+        if shared is None:
             return await run()
-        return await shared(kept, (event.cursor, sharing_key(operation, who)), run)
+        return await run_shared(shared, (event.cursor, sharing_key(operation, who)), run)
 
     async def _run_event(
-        self, operation: Operation, who: Principal, event: Any, opening: RequestScope, admitted: Admitted
-    ) -> Answer:
+        self, operation: Operation, who: Principal, event: Any, opening: RequestScope, permit: OperationPermit
+    ) -> Response:
         """Run the selection for one event, in a scope and within a time limit of its own."""
         with begin(
             request_id=opening.request_id,
@@ -338,18 +347,18 @@ class Service:
             scope.transport, scope.who = opening.transport, who
             context = self._make_context(who, operation)
             context.event = event
-            wanted = reading.set(Reading(_tighter(within(operation), getattr(event, "within", None))))
+            reading_limits = reading.set(Reading(_stricter(within(operation), getattr(event, "within", None))))
             try:
-                async with asyncio.timeout(self.timeout + GRACE):
-                    answer = _result(await self._engine.execute(operation, context), Receipt())
+                async with asyncio.timeout(self.timeout + DEADLINE_GRACE):
+                    response = _result_response(await self._engine.execute(operation, context), CostReport())
             except Exception as error:  # noqa: BLE001 - see `answer`
-                answer = _failed(error)
+                response = _failure_response(error)
             finally:
-                reading.reset(wanted)
-                await admitted.event(scope)
-            scope.status, scope.outcome = answer.status, answer.outcome
-        answer.cursor = getattr(event, "cursor", None)
-        return answer
+                reading.reset(reading_limits)
+                await permit.charge_event(scope)
+            scope.status, scope.outcome = response.status, response.outcome
+        response.cursor = getattr(event, "cursor", None)
+        return response
 
     # For whoever tells of events by other ways than a stream of answers
 
@@ -368,11 +377,11 @@ class Service:
         context.feed = feed
         return self._events(operation, context)
 
-    async def told(self, operation: Operation, who: Principal, event: Any) -> Answer:
+    async def respond_to_event(self, operation: Operation, who: Principal, event: Any) -> Response:
         """The answer for one event, which costs its caller's budget nothing."""
         opening = RequestScope(transport="webhook", operation=operation.name, document=operation.document_id)
         opening.kind = operation.kind.value
-        return await self._run_event(operation, who, event, opening, Unbounded())
+        return await self._run_event(operation, who, event, opening, UnlimitedAdmission())
 
     async def _explained(self, request: Request, who: Principal, operation: Operation) -> dict[str, Any] | None:
         """What the operation is expected to ask of the sources, if `extensions.explain` of the request is true."""
@@ -381,44 +390,44 @@ class Service:
         return await self._explain(who, operation)
 
 
-def _tighter(first: float | None, second: float | None) -> float | None:
+def _stricter(first: float | None, second: float | None) -> float | None:
     """The smaller of two limits, where there is one."""
     return min((one for one in (first, second) if one is not None), default=None)
 
 
-def _id_of(request: Request) -> str:
+def _document_id(request: Request) -> str:
     """What a document is called in the audit, whether it is kept by the gateway or came as text."""
     return request.known.id if request.known else f"sha256:{hashlib.sha256(request.query.encode()).hexdigest()}"
 
 
-def _failed(error: Exception) -> Answer:
+def _failure_response(error: Exception) -> Response:
     """The answer to a request that could not run."""
     if isinstance(error, RequestRefused):
-        return Answer(400, {"errors": format_errors(error.errors)}, invalid=True)
+        return Response(400, {"errors": format_errors(error.errors)}, invalid=True)
     if isinstance(error, TimeoutError):
-        return refusal(DeadlineExceeded())
-    return refusal(error) if isinstance(error, TradegraphError) else unexpected(error)
+        return error_response(DeadlineExceeded())
+    return error_response(error) if isinstance(error, TradegraphError) else internal_error_response(error)
 
 
-def _result(result: ExecutionResult, receipt: Receipt) -> Answer:
+def _result_response(result: ExecutionResult, cost: CostReport) -> Response:
     data = orjson.Fragment(result.json) if isinstance(result, EncodedResult) else result.data
     body: dict[str, Any] = {"data": data}
     if result.errors:
         # Errors first: clients that show a page while it loads see them at once.
         body = {"errors": format_errors(result.errors), "data": data}
-    extensions = {**(result.extensions or {}), **receipt.extensions}
+    extensions = {**(result.extensions or {}), **cost.extensions}
     if extensions:
         body["extensions"] = extensions
-    return Answer(200, body, dict(receipt.headers))
+    return Response(200, body, dict(cost.headers))
 
 
-def _warn(answer: Answer, known: PersistedDocument, retires: date) -> None:
+def _add_retirement(response: Response, known: PersistedDocument, retires: date) -> None:
     """Say that the document is on its way out, to people by the answer and to proxies by RFC 8594's header."""
-    answer.body.setdefault("extensions", {})["document"] = {"id": known.id, "retires": retires.isoformat()}
-    answer.headers["sunset"] = format_datetime(datetime.combine(retires, time.min, UTC), usegmt=True)
+    response.body.setdefault("extensions", {})["document"] = {"id": known.id, "retires": retires.isoformat()}
+    response.headers["sunset"] = format_datetime(datetime.combine(retires, time.min, UTC), usegmt=True)
 
 
-def refusal(error: TradegraphError) -> Answer:
+def error_response(error: TradegraphError) -> Response:
     """The answer to a request that was not run."""
     headers: dict[str, str] = {}
     if isinstance(error, Unauthenticated):
@@ -436,11 +445,11 @@ def refusal(error: TradegraphError) -> Answer:
     if not isinstance(error, RequestError):
         formatted["extensions"]["errorId"] = report(error)
     status = STATUS.get(error.code, 400 if isinstance(error, RequestError) else 500)
-    return Answer(status, {"errors": [formatted]}, headers)
+    return Response(status, {"errors": [formatted]}, headers)
 
 
-def unexpected(error: Exception) -> Answer:
+def internal_error_response(error: Exception) -> Response:
     """The answer where our own code failed: an id to quote, the cause in the log."""
     formatted = format_request_error(TradegraphError())
     formatted["extensions"]["errorId"] = report(error)
-    return Answer(500, {"errors": [formatted]})
+    return Response(500, {"errors": [formatted]})

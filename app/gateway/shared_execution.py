@@ -12,7 +12,7 @@ from app.auth.principal import Principal
 from app.execution.engine import Operation
 from app.execution.subscriptions import event_variables
 
-KEPT = 2.0
+SHARED_SECONDS = 2.0
 """Seconds for which an answer serves others. Who is sent the event later gets what is read then."""
 
 
@@ -25,16 +25,16 @@ def sharing_key(operation: Operation, who: Principal) -> Hashable:
     return id(operation.document), operation.name, variables, who.roles, who.tenant, accounts
 
 
-async def shared(kept: dict[Hashable, Any], key: Hashable, run: Callable[[], Awaitable[Any]]) -> Any:
+async def run_shared(tasks: dict[Hashable, Any], key: Hashable, run: Callable[[], Awaitable[Any]]) -> Any:
     """What `run` returns; who asks with the same key meanwhile and shortly after gets the same. Whoever is cancelled
     takes nothing from the others."""
-    task = kept.get(key)
+    task = tasks.get(key)
     if task is None:
         loop = asyncio.get_running_loop()
-        task = kept[key] = loop.create_task(_awaited(run))
-        task.add_done_callback(lambda _: loop.call_later(KEPT, kept.pop, key, None))
+        task = tasks[key] = loop.create_task(_run(run))
+        task.add_done_callback(lambda _: loop.call_later(SHARED_SECONDS, tasks.pop, key, None))
     return await asyncio.shield(task)
 
 
-async def _awaited(run: Callable[[], Awaitable[Any]]) -> Any:
+async def _run(run: Callable[[], Awaitable[Any]]) -> Any:
     return await run()

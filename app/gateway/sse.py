@@ -13,51 +13,56 @@ from collections.abc import Sequence
 from starlette.types import Send
 
 from app.errors import ShuttingDown
-from app.gateway.encoding import encoded
-from app.gateway.service import Answer, Answers
+from app.gateway.encoding import encode_response
+from app.gateway.service import Response, ResponseStream
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed."""
 
 
 async def send_events(
-    answers: Answers, send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], *, heartbeat: float = HEARTBEAT
+    responses: ResponseStream,
+    send: Send,
+    status: int,
+    headers: Sequence[tuple[bytes, bytes]],
+    *,
+    heartbeat: float = HEARTBEAT,
 ) -> None:
     """Send a stream to its end. Where the gateway stops there is no `complete`: the client is to come back."""
     start = [*headers, (b"x-accel-buffering", b"no")]  # or a proxy keeps events until there are many
     await send({"type": "http.response.start", "status": status, "headers": start})
     # A first comment: the client learns that the stream is open before there is an event.
     await _write(send, b":\n\n")
-    following = asyncio.ensure_future(_next(answers))
+    pending = asyncio.ensure_future(_next(responses))
     try:
         while True:
-            await asyncio.wait({following}, timeout=heartbeat)
-            if not following.done():
+            await asyncio.wait({pending}, timeout=heartbeat)
+            if not pending.done():
                 await _write(send, b":\n\n")
                 continue
-            answer = following.result()
-            if answer is None:
+            response = pending.result()
+            if response is None:
                 break
-            await _write(send, event(answer))
-            following = asyncio.ensure_future(_next(answers))
+            await _write(send, next_event(response))
+            pending = asyncio.ensure_future(_next(responses))
     except ShuttingDown:
         await send({"type": "http.response.body", "body": b""})
         return
     finally:
-        if not following.done():
-            following.cancel()
-            await asyncio.wait({following})
+        if not pending.done():
+            pending.cancel()
+            await asyncio.wait({pending})
     await send({"type": "http.response.body", "body": b"event: complete\ndata: \n\n"})
 
 
-def event(answer: Answer) -> bytes:
+def next_event(response: Response) -> bytes:
     """An answer as a `next` event."""
-    place = b"" if answer.cursor is None else f"id: {answer.cursor}\n".encode()
-    return b"event: next\n%bdata: %b\n\n" % (place, encoded(answer))
+    cursor_line = b"" if response.cursor is None else f"id: {response.cursor}\n".encode()
+    return b"event: next\n%bdata: %b\n\n" % (cursor_line, encode_response(response))
 
 
-async def _next(answers: Answers) -> Answer | None:
-    return await anext(aiter(answers), None)
+async def _next(responses: ResponseStream) -> Response | None:
+    return await anext(aiter(responses), None)
 
 
 async def _write(send: Send, text: bytes) -> None:

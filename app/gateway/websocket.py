@@ -22,24 +22,24 @@ from app.auth.principal import Principal
 from app.errors import RateLimited, RequestError, ShuttingDown, TradegraphError, Unauthenticated
 from app.gateway.admission.concurrency import Lease
 from app.gateway.callers import Caller
-from app.gateway.encoding import encoded
-from app.gateway.request_audit import Accounting, finished
-from app.gateway.request_parsing import request_from
-from app.gateway.service import Answer, Answers, Service, refusal
+from app.gateway.encoding import encode_response
+from app.gateway.request_audit import RequestAuditor, finish_request
+from app.gateway.request_parsing import parse_request
+from app.gateway.service import GraphQLService, Response, ResponseStream, error_response
 from app.telemetry import begin, log, new_id, open_stream
 
 Connect = Callable[[Principal], Lease]
 """Takes one of the caller's connections; raises RateLimited."""
 
 PROTOCOL = "graphql-transport-ws"
-LONGEST_ID = 256
+MAX_ID_LENGTH = 256
 INIT_TIMEOUT = 10.0
 """Seconds within which `connection_init` must come."""
 
 GOING_AWAY = 1001
 
 
-class Refused(Exception):
+class CloseConnection(Exception):
     """The socket closes with this code of the protocol."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -53,17 +53,17 @@ class WebSocketEndpoint:
 
     def __init__(
         self,
-        service: Service,
+        service: GraphQLService,
         authenticator: Authenticator,
         *,
-        accounting: Accounting | None = None,
+        auditor: RequestAuditor | None = None,
         connect: Connect | None = None,
         max_operations: int = 100,
         init_timeout: float = INIT_TIMEOUT,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
-        self._accounting = accounting
+        self._auditor = auditor
         self._connect = connect
         self._max_operations = max_operations
         self._init_timeout = init_timeout
@@ -77,14 +77,14 @@ class WebSocketEndpoint:
             return
         await socket.accept(PROTOCOL)
         connection = _Connection(
-            socket, self._service, self._authenticator, self._accounting, self._connect, self._max_operations
+            socket, self._service, self._authenticator, self._auditor, self._connect, self._max_operations
         )
         try:
             with open_stream("websocket"):
                 await connection.serve(self._init_timeout)
-        except Refused as refused:
+        except CloseConnection as closing:
             if socket.application_state is WebSocketState.CONNECTED:
-                await socket.close(refused.code, refused.reason)
+                await socket.close(closing.code, closing.reason)
         except (WebSocketDisconnect, RuntimeError):
             pass  # The client has left; what was being sent to it has nowhere to go.
         finally:
@@ -95,7 +95,7 @@ class _Connection:
     """One socket: who is there, and the operations that run, by their ids."""
 
     __slots__ = (
-        "_accounting",
+        "_auditor",
         "_authenticator",
         "_caller",
         "_connect",
@@ -110,46 +110,46 @@ class _Connection:
     def __init__(
         self,
         socket: WebSocket,
-        service: Service,
+        service: GraphQLService,
         authenticator: Authenticator,
-        accounting: Accounting | None,
+        auditor: RequestAuditor | None,
         connect: Connect | None,
         max_operations: int,
     ) -> None:
         self._socket = socket
         self._service = service
         self._authenticator = authenticator
-        self._accounting = accounting
+        self._auditor = auditor
         self._connect = connect
         self._lease: Lease | None = None
         self._max_operations = max_operations
         self._caller: Caller | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._ids = _ids(socket.scope["headers"])
+        self._ids = _request_ids(socket.scope["headers"])
 
     async def serve(self, init_timeout: float) -> None:
         """Read frames until the client leaves. Raises Refused for what closes the socket."""
-        await self._begin(init_timeout)
+        await self._initialize(init_timeout)
         self._socket.scope["headers"] = ()  # A socket may wait for days: it keeps nothing that it does not need.
         while True:
-            await self._handle(await self._frame())
+            await self._handle(await self._receive_frame())
             await asyncio.sleep(0)  # Frames that are there already are read without waiting: others have their turn.
 
-    async def _begin(self, init_timeout: float) -> None:
+    async def _initialize(self, init_timeout: float) -> None:
         try:
             async with asyncio.timeout(init_timeout):
-                first = await self._frame()
+                first = await self._receive_frame()
         except TimeoutError:
-            raise Refused(4408, "Connection initialisation timeout") from None
+            raise CloseConnection(4408, "Connection initialisation timeout") from None
         if first.get("type") == "subscribe":
-            raise Refused(4401, "Unauthorized")
+            raise CloseConnection(4401, "Unauthorized")
         if first.get("type") != "connection_init":
-            raise Refused(4400, "Invalid message")
-        self._caller = await self._authenticated(first.get("payload"))
+            raise CloseConnection(4400, "Invalid message")
+        self._caller = await self._authenticate(first.get("payload"))
         try:
             self._lease = self._connect(self._caller.who) if self._connect else None
         except RateLimited:
-            raise Refused(4429, "Too many connections") from None
+            raise CloseConnection(4429, "Too many connections") from None
         await self._send({"type": "connection_ack"})
 
     async def end(self) -> None:
@@ -162,18 +162,18 @@ class _Connection:
         if running:
             await asyncio.wait(running)
 
-    async def _authenticated(self, payload: object) -> Caller:
+    async def _authenticate(self, payload: object) -> Caller:
         try:
-            given = from_connection_init(payload) or from_headers(self._socket.scope["headers"])
-            authenticate = partial(self._authenticator.authenticate, given)
+            credential = from_connection_init(payload) or from_headers(self._socket.scope["headers"])
+            authenticate = partial(self._authenticator.authenticate, credential)
             return Caller(await authenticate(), authenticate=authenticate)
         except Unauthenticated as error:
             log.info("refused", code=error.code, detail=error.detail)
-            raise Refused(4403, "Forbidden") from None
+            raise CloseConnection(4403, "Forbidden") from None
         except TradegraphError:
-            raise Refused(1013, "Try again later") from None
+            raise CloseConnection(1013, "Try again later") from None
 
-    async def _frame(self) -> Mapping[str, Any]:
+    async def _receive_frame(self) -> Mapping[str, Any]:
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
@@ -183,7 +183,7 @@ class _Connection:
         except orjson.JSONDecodeError:
             frame = None
         if not isinstance(frame, dict):
-            raise Refused(4400, "Invalid message")
+            raise CloseConnection(4400, "Invalid message")
         return frame
 
     async def _handle(self, frame: Mapping[str, Any]) -> None:
@@ -191,40 +191,40 @@ class _Connection:
             case "subscribe":
                 self._subscribe(frame)
             case "complete":
-                task = self._running.pop(_id(frame), None)  # The id is the client's again at once.
+                task = self._running.pop(_operation_id(frame), None)  # The id is the client's again at once.
                 if task is not None:
                     task.cancel()
             case "ping":
-                await self._renewed(frame.get("payload"))
+                await self._renew_credential(frame.get("payload"))
                 await self._send({"type": "pong"})
             case "pong":
                 pass
             case "connection_init":
-                raise Refused(4429, "Too many initialisation requests")
+                raise CloseConnection(4429, "Too many initialisation requests")
             case _:
-                raise Refused(4400, "Invalid message")
+                raise CloseConnection(4400, "Invalid message")
 
-    async def _renewed(self, payload: object) -> None:
+    async def _renew_credential(self, payload: object) -> None:
         """A ping that carries a credential renews the connection's: streams go on beyond the old one's end."""
         if self._caller is None or not holds_credential(payload):
             return
-        renewed = await self._authenticated(payload)
-        who, old = renewed.who, self._caller.who
+        caller = await self._authenticate(payload)
+        who, old = caller.who, self._caller.who
         if (who.subject, who.tenant, who.client) != (old.subject, old.tenant, old.client):
-            raise Refused(4403, "Forbidden")
-        self._caller.who, self._caller.authenticate = who, renewed.authenticate
+            raise CloseConnection(4403, "Forbidden")
+        self._caller.who, self._caller.authenticate = who, caller.authenticate
 
     def _subscribe(self, frame: Mapping[str, Any]) -> None:
-        key = _id(frame)
+        key = _operation_id(frame)
         if key in self._running:
-            raise Refused(4409, f"Subscriber for {key} already exists")
+            raise CloseConnection(4409, f"Subscriber for {key} already exists")
         task = asyncio.create_task(
             self._run(key, frame.get("payload"), full=len(self._running) >= self._max_operations)
         )
         self._running[key] = task
-        task.add_done_callback(partial(self._ended, key))
+        task.add_done_callback(partial(self._operation_ended, key))
 
-    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
+    def _operation_ended(self, key: str, task: asyncio.Task[None]) -> None:
         if self._running.get(key) is task:  # The id is free as soon as the client hears of the end: it may run again.
             del self._running[key]
 
@@ -238,24 +238,24 @@ class _Connection:
                 if full:
                     raise RequestError(f"This socket runs {self._max_operations} operations; complete one first.")
                 await self._caller.confirm()
-                answer = await self._answered(payload, self._caller)
+                response = await self._execute(payload, self._caller)
             except TradegraphError as error:
-                answer = refusal(error)
+                response = error_response(error)
             del payload  # As above.
-            last = answer if isinstance(answer, Answer) else Answer(200, {})
-            finished(self._accounting, scope, last, await self._send_all(key, answer), started)
+            last = response if isinstance(response, Response) else Response(200, {})
+            finish_request(self._auditor, scope, last, await self._send_all(key, response), started)
 
-    async def _answered(self, payload: object, caller: Caller) -> Answer | Answers:
-        return await self._service.answer(request_from(payload), caller)
+    async def _execute(self, payload: object, caller: Caller) -> Response | ResponseStream:
+        return await self._service.respond(parse_request(payload), caller)
 
-    async def _send_all(self, key: str, answer: Answer | Answers) -> str:
-        if isinstance(answer, Answer):
-            if await self._next(key, answer):
+    async def _send_all(self, key: str, response: Response | ResponseStream) -> str:
+        if isinstance(response, Response):
+            if await self._send_next(key, response):
                 await self._complete(key)
-            return answer.outcome
+            return response.outcome
         try:
-            async for one in answer:
-                if not await self._next(key, one):
+            async for one in response:
+                if not await self._send_next(key, one):
                     return one.outcome
             await self._complete(key)
             return "ok"
@@ -263,15 +263,17 @@ class _Connection:
             await self._socket.close(GOING_AWAY, "Going away")
             return "gone"
         finally:
-            await answer.aclose()
+            await response.aclose()
 
-    async def _next(self, key: str, answer: Answer) -> bool:
+    async def _send_next(self, key: str, response: Response) -> bool:
         """Send an answer; False if it was the end: `error` takes the place of `complete`."""
-        if "data" in answer.body:
-            await self._text(b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(key), encoded(answer)))
+        if "data" in response.body:
+            await self._send_text(
+                b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(key), encode_response(response))
+            )
             return True
         self._running.pop(key, None)
-        await self._send({"id": key, "type": "error", "payload": answer.body["errors"]})
+        await self._send({"id": key, "type": "error", "payload": response.body["errors"]})
         return False
 
     async def _complete(self, key: str) -> None:
@@ -279,22 +281,22 @@ class _Connection:
         await self._send({"id": key, "type": "complete"})
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
-        await self._text(orjson.dumps(frame))
+        await self._send_text(orjson.dumps(frame))
 
-    async def _text(self, text: bytes) -> None:
+    async def _send_text(self, text: bytes) -> None:
         """Send a frame. Whoever does not read is dropped by the connection."""
         await self._socket.send_text(text.decode())
 
 
-def _ids(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def _request_ids(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """What a socket's operations are known by: its own id, and its client's as far as there are any."""
     named = {b"x-correlation-id": "correlation_id", b"traceparent": "traceparent", b"tracestate": "tracestate"}
-    given = {named[name]: value.decode("latin-1") for name, value in headers if name in named}
-    return {"request_id": new_id(), **given}
+    credential = {named[name]: value.decode("latin-1") for name, value in headers if name in named}
+    return {"request_id": new_id(), **credential}
 
 
-def _id(frame: Mapping[str, Any]) -> str:
+def _operation_id(frame: Mapping[str, Any]) -> str:
     key = frame.get("id")
-    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_ID:
-        raise Refused(4400, "Invalid message")
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_ID_LENGTH:
+        raise CloseConnection(4400, "Invalid message")
     return key

@@ -19,9 +19,9 @@ from app.errors import (
     WebhookNetworkRefused,
     WebhookSourceUnknown,
 )
-from app.gateway.disconnect import ClientGone
+from app.gateway.disconnect import ClientDisconnected
 from app.gateway.media_types import check_body_type
-from app.gateway.request_parsing import whole_body
+from app.gateway.request_parsing import read_body
 from app.protocol.refusals import refused
 from app.settings import Settings
 from app.sources.changes import Notice
@@ -88,7 +88,7 @@ class WebhookEndpoint:
         with begin():
             try:
                 outcome, response = await self._take(name, scope, receive)
-            except ClientGone:
+            except ClientDisconnected:
                 metrics().intake.webhooks.labels(name, "gone").inc()
                 return
             except TradegraphError as error:
@@ -110,7 +110,7 @@ class WebhookEndpoint:
         check_body_type(headers.get("content-type"))
         if headers.get("content-encoding", "identity").strip().lower() != "identity":
             raise UnsupportedMediaType("Send the body as it is: no Content-Encoding is accepted.")
-        body = await whole_body(headers.get("content-length"), receive, door.max_body_bytes)
+        body = await read_body(headers.get("content-length"), receive, door.max_body_bytes)
         door.webhooks.verify(headers, body, now)
         notices = door.webhooks.notices(body, now)
         new = await self._kept(name, notices) if notices else 0

@@ -244,7 +244,7 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("a client's name in a token", "another partner's documents and budget")
 async def _(attacker: Attacker) -> None:
-    from app.gateway.documents.stores.records import id_of
+    from app.gateway.documents.stores.document_store import document_id
     from tests.attacks.target import ORDERS
 
     target = attacker.target
@@ -252,7 +252,7 @@ async def _(attacker: Attacker) -> None:
     for client in ("acme", "bolt/acme", "../acme", "acme\x00", "ACME"):
         token = target.token("partner", **said, customers=("CUST-0002",), sub=client, azp=client, client_id=client)
         for transport in TRANSPORTS:
-            reply = await attacker.over(transport, {"documentId": id_of(ORDERS)}, f"Bearer {token}")
+            reply = await attacker.over(transport, {"documentId": document_id(ORDERS)}, f"Bearer {token}")
             assert reply.status in {401, 403, 4403} or reply.codes == ["DOCUMENT_NOT_FOUND"], reply.text
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 
-from app.gateway.documents.stores.records import id_of
+from app.gateway.documents.stores.document_store import document_id
 from tests.attacks.attacker import TRANSPORTS, Attacker, Reply, frames
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.expect import refused
@@ -14,7 +14,7 @@ from tests.attacks.target import CHEAP, DEAR
 
 attacks = Attacks(Group.BUDGETS)
 
-DEAREST = {"documentId": id_of(DEAR)}
+DEAREST = {"documentId": document_id(DEAR)}
 
 
 async def _emptied(attacker: Attacker, who: str = "thrifty") -> Reply:
@@ -74,7 +74,7 @@ async def _(attacker: Attacker) -> None:
 @attacks.attack("spending another's budget", "a partner who cannot ask any more")
 async def _(attacker: Attacker) -> None:
     await _emptied(attacker)
-    assert (await attacker.post({"documentId": id_of(DEAR)}, "acme")).data is not None
+    assert (await attacker.post({"documentId": document_id(DEAR)}, "acme")).data is not None
     assert (await attacker.ask("{ warehouses { code } }", "buyer")).data is not None
 
 
@@ -92,7 +92,7 @@ async def _(attacker: Attacker) -> None:
 async def _(attacker: Attacker) -> None:
     await _emptied(attacker)
     for _ in range(30):
-        await attacker.post({"documentId": id_of("{ nothing }")}, "thrifty")
+        await attacker.post({"documentId": document_id("{ nothing }")}, "thrifty")
         await attacker.post({"query": "{ me { subject } }"}, "thrifty")
         await attacker.post({**DEAREST, "operationName": "Nobody"}, "thrifty")
     refused(await attacker.post(DEAREST, "thrifty"), "RATE_LIMITED")
@@ -140,7 +140,7 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("telling what is left of others' budgets", "how much a partner asks")
 async def _(attacker: Attacker) -> None:
-    before = (await attacker.post({"documentId": id_of(CHEAP)}, "bolt")).body["extensions"]["cost"]["remaining"]
+    before = (await attacker.post({"documentId": document_id(CHEAP)}, "bolt")).body["extensions"]["cost"]["remaining"]
     await attacker.post(DEAREST, "acme")
-    after = (await attacker.post({"documentId": id_of(CHEAP)}, "bolt")).body["extensions"]["cost"]["remaining"]
+    after = (await attacker.post({"documentId": document_id(CHEAP)}, "bolt")).body["extensions"]["cost"]["remaining"]
     assert abs(before - after) <= 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from app.gateway.documents.stores.records import id_of
+from app.gateway.documents.stores.document_store import document_id
 from tests.attacks.attacker import TRANSPORTS, Attacker, Reply
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.expect import refused, refused_everywhere
@@ -44,11 +44,12 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("a trusted id over another text", "one's own document under a good name")
 async def _(attacker: Attacker) -> None:
-    payload = {"documentId": id_of(ORDERS), "query": FREE}
+    payload = {"documentId": document_id(ORDERS), "query": FREE}
     _told(await attacker.everywhere(payload, "acme"), "DOCUMENT_MISMATCH", 400)
     for changed in (ORDERS + " ", ORDERS.replace("0001", "0002"), "#" + ORDERS):
         refused_everywhere(
-            await attacker.everywhere({"documentId": id_of(ORDERS), "query": changed}, "acme"), "DOCUMENT_MISMATCH"
+            await attacker.everywhere({"documentId": document_id(ORDERS), "query": changed}, "acme"),
+            "DOCUMENT_MISMATCH",
         )
 
 
@@ -59,28 +60,30 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("another partner's document", "what was published for the other")
 async def _(attacker: Attacker) -> None:
-    _told(await attacker.everywhere({"documentId": id_of(THEIRS)}, "acme"), "DOCUMENT_NOT_FOUND", 404)
+    _told(await attacker.everywhere({"documentId": document_id(THEIRS)}, "acme"), "DOCUMENT_NOT_FOUND", 404)
     for who in ("bolt", "thrifty"):
-        _told(await attacker.everywhere({"documentId": id_of(ITEMS)}, who), "DOCUMENT_NOT_FOUND", 404)
+        _told(await attacker.everywhere({"documentId": document_id(ITEMS)}, who), "DOCUMENT_NOT_FOUND", 404)
 
 
 @attacks.attack("another partner's rows by one's own document", "the other's customer")
 async def _(attacker: Attacker) -> None:
     for transport in TRANSPORTS:
-        mine = await attacker.over(transport, {"documentId": id_of(ORDERS)}, "acme")
+        mine = await attacker.over(transport, {"documentId": document_id(ORDERS)}, "acme")
         assert mine.data["customer"]["number"] == "CUST-0001"
-        theirs = await attacker.over(transport, {"documentId": id_of(THEIRS), "variables": {"by": "CUST-0001"}}, "bolt")
+        theirs = await attacker.over(
+            transport, {"documentId": document_id(THEIRS), "variables": {"by": "CUST-0001"}}, "bolt"
+        )
         assert theirs.data["customer"]["number"] == "CUST-0002"
 
 
 @attacks.attack("a retired document", "what is no longer answered")
 async def _(attacker: Attacker) -> None:
-    _told(await attacker.everywhere({"documentId": id_of(RETIRED)}, "acme"), "DOCUMENT_RETIRED", 410)
+    _told(await attacker.everywhere({"documentId": document_id(RETIRED)}, "acme"), "DOCUMENT_RETIRED", 410)
 
 
 @attacks.attack("a draft", "what is not answered yet")
 async def _(attacker: Attacker) -> None:
-    _told(await attacker.everywhere({"documentId": id_of(DRAFT)}, "acme"), "DOCUMENT_NOT_FOUND", 404)
+    _told(await attacker.everywhere({"documentId": document_id(DRAFT)}, "acme"), "DOCUMENT_NOT_FOUND", 404)
 
 
 @attacks.attack("a partner that registers", "a document of one's own for later")
@@ -136,11 +139,11 @@ async def _(attacker: Attacker) -> None:
         "sha256:*",
         "\x00",
         "a\r\nb",
-        id_of(ORDERS).upper(),
-        id_of(ORDERS) + "\x00",
-        id_of(ORDERS) + " ",
-        "bolt/" + id_of(THEIRS),
-        "bolt:" + id_of(THEIRS),
+        document_id(ORDERS).upper(),
+        document_id(ORDERS) + "\x00",
+        document_id(ORDERS) + " ",
+        "bolt/" + document_id(THEIRS),
+        "bolt:" + document_id(THEIRS),
         "md5:" + "0" * 32,
         "",
     )
@@ -151,7 +154,7 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("an id that is no text", "a reader that takes other things for none")
 async def _(attacker: Attacker) -> None:
-    for value in (7, True, [], {}, [id_of(ORDERS)], {"id": id_of(ORDERS)}, 0, False):
+    for value in (7, True, [], {}, [document_id(ORDERS)], {"id": document_id(ORDERS)}, 0, False):
         for transport in ("post", "sse", "websocket"):
             refused(await attacker.over(transport, {"documentId": value, "query": FREE}, "acme"), "BAD_REQUEST")
     for value in (
@@ -167,26 +170,26 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("two ids at once", "one for the check, one for the run")
 async def _(attacker: Attacker) -> None:
-    payload = {"documentId": id_of(CHEAP), **_hashed(ORDERS)}
+    payload = {"documentId": document_id(CHEAP), **_hashed(ORDERS)}
     refused_everywhere(await attacker.everywhere(payload, "acme"), "DOCUMENT_MISMATCH")
-    parameters = [("documentId", id_of(CHEAP)), ("documentId", id_of(THEIRS))]
+    parameters = [("documentId", document_id(CHEAP)), ("documentId", document_id(THEIRS))]
     refused(await attacker.send("GET", params=parameters, headers=attacker.headers("acme")), "BAD_REQUEST")
     reply = await attacker.send(
-        "POST", f"/graphql?documentId={id_of(CHEAP)}", json={"query": FREE}, headers=attacker.headers("acme")
+        "POST", f"/graphql?documentId={document_id(CHEAP)}", json={"query": FREE}, headers=attacker.headers("acme")
     )
     refused(reply, "TRUSTED_DOCUMENT_REQUIRED")
 
 
 @attacks.attack("a batch around the rule", "one's own text as the second of two")
 async def _(attacker: Attacker) -> None:
-    refused(await attacker.post([{"documentId": id_of(CHEAP)}, {"query": FREE}], "acme"), "BAD_REQUEST")
+    refused(await attacker.post([{"documentId": document_id(CHEAP)}, {"query": FREE}], "acme"), "BAD_REQUEST")
 
 
 @attacks.attack("the documents that others published", "which there are, from different answers")
 async def _(attacker: Attacker) -> None:
-    theirs = await attacker.post({"documentId": id_of(THEIRS)}, "acme")
-    nobodys = await attacker.post({"documentId": id_of("{ nobody }")}, "acme")
-    draft = await attacker.post({"documentId": id_of(DRAFT)}, "acme")
+    theirs = await attacker.post({"documentId": document_id(THEIRS)}, "acme")
+    nobodys = await attacker.post({"documentId": document_id("{ nobody }")}, "acme")
+    draft = await attacker.post({"documentId": document_id(DRAFT)}, "acme")
     assert (theirs.status, theirs.text) == (nobodys.status, nobodys.text) == (draft.status, draft.text)
 
 
@@ -194,7 +197,7 @@ async def _(attacker: Attacker) -> None:
 async def _(attacker: Attacker) -> None:
     for count in (101, 10**9, -1, "5", None, [5]):
         refused_everywhere(
-            await attacker.everywhere({"documentId": id_of(ITEMS), "variables": {"n": count}}, "acme"),
+            await attacker.everywhere({"documentId": document_id(ITEMS), "variables": {"n": count}}, "acme"),
             "INVALID_PAGE_SIZE",
             "BAD_USER_INPUT",
             "OPERATION_TOO_EXPENSIVE",
@@ -203,7 +206,7 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("a trusted answer from a shared cache", "another's answer, kept for everybody")
 async def _(attacker: Attacker) -> None:
-    reply = await attacker.over("get", {"documentId": id_of(ORDERS)}, "acme")
+    reply = await attacker.over("get", {"documentId": document_id(ORDERS)}, "acme")
     assert "private" in reply.headers["cache-control"] or reply.headers["cache-control"] == "no-store"
     assert "Authorization" in reply.headers["vary"]
-    assert (await attacker.send("GET", params={"documentId": id_of(ORDERS)})).codes == ["UNAUTHENTICATED"]
+    assert (await attacker.send("GET", params={"documentId": document_id(ORDERS)})).codes == ["UNAUTHENTICATED"]

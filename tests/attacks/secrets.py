@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from app.gateway.documents.stores.records import id_of
+from app.gateway.documents.stores.document_store import document_id
 from tests.attacks.attacker import STREAM, TRANSPORTS, Attacker
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.target import ORDERS
@@ -30,8 +30,8 @@ async def _(attacker: Attacker) -> None:
     for transport in TRANSPORTS:
         await attacker.over(transport, {"query": "{ me { subject } }"}, f"Bearer {token}")
         await attacker.over(transport, {"query": "{ me { subject } }"}, f"Bearer {token}x")
-        await attacker.over(transport, {"documentId": id_of(ORDERS)}, "acme")
-        await attacker.over(transport, {"documentId": id_of(ORDERS)}, f"Bearer {target.keys['acme'][:-1]}-")
+        await attacker.over(transport, {"documentId": document_id(ORDERS)}, "acme")
+        await attacker.over(transport, {"documentId": document_id(ORDERS)}, f"Bearer {target.keys['acme'][:-1]}-")
     kept = _kept(attacker)
     assert token.split(".")[2] not in kept
     assert token.split(".")[1] not in kept

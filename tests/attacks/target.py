@@ -25,7 +25,7 @@ from app.auth.api_keys import KeyRecord, digest_of, new_key
 from app.auth.principal import Role
 from app.auth.stores import connect_keys
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
-from app.gateway.documents.stores.records import State
+from app.gateway.documents.stores.document_store import DocumentState
 from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.sandbox import Sandbox
 from app.settings import Settings
@@ -273,8 +273,8 @@ async def _furnished(folder: Path) -> dict[str, str]:
         *(stored("acme", text) for text in (ORDERS, CHEAP, DEAR, ITEMS)),
         *(stored("bolt", text) for text in (THEIRS, CHEAP)),
         *(stored("thrifty", text) for text in (CHEAP, DEAR)),
-        stored("acme", RETIRED, state=State.RETIRED, retires=gone),
-        stored("acme", DRAFT, state=State.DRAFT, published=None),
+        stored("acme", RETIRED, state=DocumentState.RETIRED, retires=gone),
+        stored("acme", DRAFT, state=DocumentState.DRAFT, published=None),
     )
     await documents.close()
     return keys

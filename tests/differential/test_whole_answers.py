@@ -13,7 +13,7 @@ import pytest
 from app.auth.principal import Principal
 from app.execution.engine import Operation
 from app.gateway.http import GraphQLEndpoint
-from app.gateway.service import Service
+from app.gateway.service import GraphQLService
 from tests.differential.compare import Bench
 from tests.differential.corners import CORNERS, consumers
 from tests.differential.world import SEES_ALL, World, context
@@ -70,8 +70,8 @@ async def test_answers_are_the_same_bytes(bench: Bench, name: str, world: World)
         return context(world, who, operation.selection)
 
     text, variables = (CORNERS | consumers())[name]
-    plan = await post(GraphQLEndpoint(Service(bench.plan, make_context), Everybody()), text, variables)
-    reference = await post(GraphQLEndpoint(Service(bench.reference, make_context), Everybody()), text, variables)
+    plan = await post(GraphQLEndpoint(GraphQLService(bench.plan, make_context), Everybody()), text, variables)
+    reference = await post(GraphQLEndpoint(GraphQLService(bench.reference, make_context), Everybody()), text, variables)
     assert plan[0] == reference[0]
     if b'"errors"' not in plan[1]:
         assert plan[1] == reference[1]

@@ -11,17 +11,17 @@ from graphql import OperationType
 from app.auth.principal import Principal, Role
 from app.errors import LimitExceeded, NoIntrospection, RateLimited, TooExpensive
 from app.execution.engine import Operation
-from app.gateway.admission.budgets import Budgets, Level
-from app.gateway.admission.caller_limits import RuleBook, Rules, caller_key
-from app.gateway.admission.concurrency import Caps, Lease
-from app.gateway.admission.cost import Cost, actual
-from app.gateway.service import Receipt
+from app.gateway.admission.caller_limits import CallerLimits, EffectiveLimits, caller_key
+from app.gateway.admission.concurrency import ConcurrencyLimiter, Lease
+from app.gateway.admission.cost import Cost, actual_cost
+from app.gateway.admission.token_buckets import BucketLevel, TokenBuckets
+from app.gateway.service import CostReport
 from app.telemetry import RequestScope, budget_left, limit_met, log, operation_cost
 
-Predict = Callable[[Operation, Principal], Awaitable[Cost]]
+PredictCost = Callable[[Operation, Principal], Awaitable[Cost]]
 
 
-class LimitedAdmission:
+class AdmissionController:
     """Admits what is within its caller's limits and budget. With `enforce_limits` or `enforce_budgets` off, what would
     be refused is counted and logged, and let in.
 
@@ -31,110 +31,110 @@ class LimitedAdmission:
 
     def __init__(
         self,
-        rules: RuleBook,
-        predict: Predict,
-        budgets: Budgets,
+        limits: CallerLimits,
+        predict: PredictCost,
+        buckets: TokenBuckets,
         *,
         enforce_limits: bool = True,
         enforce_budgets: bool = True,
     ) -> None:
-        self.rules = rules
-        self.concurrent = Caps("concurrent")
-        self.connections = Caps("connections")
-        self.subscriptions = Caps("subscriptions")
+        self.limits = limits
+        self.concurrent = ConcurrencyLimiter("concurrent")
+        self.connections = ConcurrencyLimiter("connections")
+        self.subscriptions = ConcurrencyLimiter("subscriptions")
         self._predict = predict
-        self._budgets = budgets
+        self._buckets = buckets
         self._enforce_limits = enforce_limits
         self._enforce_budgets = enforce_budgets
 
-    def suggests(self, who: Principal) -> bool:
+    def allows_suggestions(self, who: Principal) -> bool:
         """Whether errors may name parts of the schema: to those who may read all of it."""
-        return self.rules.of(who).introspects
+        return self.limits.of(who).may_introspect
 
-    async def admit(self, operation: Operation, who: Principal) -> AdmittedOperation:
+    async def admit(self, operation: Operation, who: Principal) -> BudgetedPermit:
         """See `Admission.admit`."""
-        rules = self.rules.of(who)
-        if operation.introspects and not rules.introspects:
+        limits = self.limits.of(who)
+        if operation.introspects and not limits.may_introspect:
             raise NoIntrospection
         cost = await self._predict(operation, who)
-        beyond = excess(cost, rules)
-        if beyond is not None:
-            self._met(beyond, enforce=self._enforce_limits)
+        exceeded = exceeded_limit(cost, limits)
+        if exceeded is not None:
+            self._enforce(exceeded, enforce=self._enforce_limits)
         operation_cost(cost.units)
         key = caller_key(who)
         if operation.kind is OperationType.SUBSCRIPTION:
-            lease = self._place(self.subscriptions, key, rules.max_subscriptions)
+            lease = self._acquire(self.subscriptions, key, limits.max_subscriptions)
         else:
-            lease = self._place(self.concurrent, key, rules.max_concurrent)
+            lease = self._acquire(self.concurrent, key, limits.max_concurrent)
         try:
-            level = await self._budgets.charge(key, cost.units, rules.bucket)
+            level = await self._buckets.charge(key, cost.units, limits.bucket)
             if not level.allowed:
-                self._met(over_budget(cost, rules, level), enforce=self._enforce_budgets)
+                self._enforce(budget_exceeded(cost, limits, level), enforce=self._enforce_budgets)
         except BaseException:
             lease.release()
             raise
-        return AdmittedOperation(self._budgets, operation, rules, cost, key, lease, charged=level.allowed, who=who)
+        return BudgetedPermit(self._buckets, operation, limits, cost, key, lease, charged=level.allowed, who=who)
 
     def connect(self, who: Principal) -> Lease:
         """A connection that is held open, counted over all of the caller's; raises RateLimited."""
-        return self._place(self.connections, caller_key(who), self.rules.of(who).max_connections)
+        return self._acquire(self.connections, caller_key(who), self.limits.of(who).max_connections)
 
-    def _place(self, caps: Caps, key: str, most: int) -> Lease:
+    def _acquire(self, limiter: ConcurrencyLimiter, key: str, most: int) -> Lease:
         try:
-            return caps.acquire(key, most)
+            return limiter.acquire(key, most)
         except RateLimited as error:
-            self._met(error, enforce=self._enforce_budgets)
-            return caps.acquire(key, most + caps.taken(key))
+            self._enforce(error, enforce=self._enforce_budgets)
+            return limiter.acquire(key, most + limiter.in_use(key))
 
     @staticmethod
-    def _met(error: LimitExceeded, *, enforce: bool) -> None:
+    def _enforce(error: LimitExceeded, *, enforce: bool) -> None:
         if enforce:
             raise error
         limit_met(error.name, "measured")
         log.warning("limit", name=error.name, most=error.most, actual=error.actual, code=error.code)
 
 
-def excess(cost: Cost, rules: Rules) -> TooExpensive | None:
+def exceeded_limit(cost: Cost, limits: EffectiveLimits) -> TooExpensive | None:
     """What of a cost is more than the rules allow."""
-    if cost.units > rules.max_cost:
-        return TooExpensive("cost", rules.max_cost, cost.units)
-    if cost.rows > rules.max_rows:
-        return TooExpensive("rows", rules.max_rows, cost.rows)
+    if cost.units > limits.max_cost:
+        return TooExpensive("cost", limits.max_cost, cost.units)
+    if cost.rows > limits.max_rows:
+        return TooExpensive("rows", limits.max_rows, cost.rows)
     for source, calls in cost.calls.items():
-        if calls > rules.max_calls:
-            return TooExpensive(f"calls.{source}", rules.max_calls, calls)
-    if cost.units > rules.bucket.capacity:
-        return TooExpensive("budget", rules.bucket.capacity, cost.units)
+        if calls > limits.max_calls:
+            return TooExpensive(f"calls.{source}", limits.max_calls, calls)
+    if cost.units > limits.bucket.capacity:
+        return TooExpensive("budget", limits.bucket.capacity, cost.units)
     return None
 
 
-def over_budget(cost: Cost, rules: Rules, level: Level) -> RateLimited:
+def budget_exceeded(cost: Cost, limits: EffectiveLimits, level: BucketLevel) -> RateLimited:
     """The refusal of what the bucket does not hold any more."""
     return RateLimited(
         "budget",
         level.remaining,
         cost.units,
         retry_after=max(math.ceil(level.retry_after), 1),
-        headers=budget_headers(rules, level),
+        headers=budget_headers(limits, level),
     )
 
 
-def budget_headers(rules: Rules, level: Level) -> dict[str, str]:
+def budget_headers(limits: EffectiveLimits, level: BucketLevel) -> dict[str, str]:
     """The fields of draft-ietf-httpapi-ratelimit-headers: the budget, what is left of it, and when it is full again."""
-    until_full = math.ceil((rules.bucket.capacity - level.remaining) / rules.bucket.restore_rate)
-    return {"ratelimit-policy": rules.policy, "ratelimit": f'"budget";r={level.remaining};t={until_full}'}
+    until_full = math.ceil((limits.bucket.capacity - level.remaining) / limits.bucket.restore_rate)
+    return {"ratelimit-policy": limits.policy, "ratelimit": f'"budget";r={level.remaining};t={until_full}'}
 
 
-class AdmittedOperation:
+class BudgetedPermit:
     """An operation that runs, with what was charged for it."""
 
-    __slots__ = ("_budgets", "_charged", "_cost", "_key", "_lease", "_operation", "_rules", "_who")
+    __slots__ = ("_buckets", "_charged", "_cost", "_key", "_lease", "_limits", "_operation", "_who")
 
     def __init__(
         self,
-        budgets: Budgets,
+        buckets: TokenBuckets,
         operation: Operation,
-        rules: Rules,
+        limits: EffectiveLimits,
         cost: Cost,
         key: str,
         lease: Lease,
@@ -142,37 +142,37 @@ class AdmittedOperation:
         charged: bool,
         who: Principal,
     ) -> None:
-        self._budgets = budgets
+        self._buckets = buckets
         self._operation = operation
-        self._rules = rules
+        self._limits = limits
         self._cost = cost
         self._key = key
         self._lease = lease
         self._charged = charged
         self._who = who
 
-    async def settle(self, scope: RequestScope) -> Receipt:
+    async def settle(self, scope: RequestScope) -> CostReport:
         """See `Admitted.settle`: what was predicted and not used goes back."""
         self._lease.release()
-        used = actual(len(scope.calls), scope.keys, introspects=self._operation.introspects)
+        used = actual_cost(len(scope.calls), scope.keys, introspects=self._operation.introspects)
         unused = self._cost.units - used if self._charged else 0
-        level = await self._budgets.adjust(self._key, unused, self._rules.bucket)
+        level = await self._buckets.adjust(self._key, unused, self._limits.bucket)
         if Role.PARTNER in self._who.roles:  # People have budgets of their own, and names that are nobody's business.
-            budget_left(self._who.client, level.remaining / self._rules.bucket.capacity)
-        shown = self._rules.shows or self._operation.extensions.get("cost") is True
-        return Receipt(self._extensions(used, level) if shown else {}, budget_headers(self._rules, level))
+            budget_left(self._who.client, level.remaining / self._limits.bucket.capacity)
+        shown = self._limits.shows_cost or self._operation.extensions.get("cost") is True
+        return CostReport(self._extensions(used, level) if shown else {}, budget_headers(self._limits, level))
 
-    async def event(self, scope: RequestScope) -> None:
+    async def charge_event(self, scope: RequestScope) -> None:
         """See `Admitted.event`: an event is paid when it has been answered."""
-        await self._budgets.adjust(self._key, -actual(len(scope.calls), scope.keys), self._rules.bucket)
+        await self._buckets.adjust(self._key, -actual_cost(len(scope.calls), scope.keys), self._limits.bucket)
 
-    def _extensions(self, used: int, level: Level) -> dict[str, Any]:
+    def _extensions(self, used: int, level: BucketLevel) -> dict[str, Any]:
         return {
             "cost": {
                 "requested": self._cost.units,
                 "actual": used,
                 "remaining": level.remaining,
-                "maximum": self._rules.bucket.capacity,
-                "restoreRate": self._rules.bucket.restore_rate,
+                "maximum": self._limits.bucket.capacity,
+                "restoreRate": self._limits.bucket.restore_rate,
             }
         }

@@ -10,30 +10,30 @@ from typing import Any
 from cachetools import LRUCache
 
 from app.auth.principal import Principal, Role
-from app.gateway.admission.budgets import Bucket
+from app.gateway.admission.token_buckets import TokenBucket
 from app.settings import BudgetSettings, LimitSettings
 
-MOST_KEPT = 10_000
+MAX_CALLERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class EffectiveLimits:
     """The most that one operation may cost, the caller's bucket, and what may be open at the same time. `introspects`:
     may read the schema; `shows`: is told the cost of every answer; `policy`: the header that tells the budget."""
 
     max_cost: int
     max_calls: int
     max_rows: int
-    bucket: Bucket
+    bucket: TokenBucket
     max_concurrent: int
     max_connections: int
     max_subscriptions: int
-    introspects: bool
-    shows: bool
+    may_introspect: bool
+    shows_cost: bool
     policy: str
 
 
-class RuleBook:
+class CallerLimits:
     """Looks rules up. A client's own setting comes first; of several roles the widest counts. In a demo everybody may
     read the schema, unless the settings say who."""
 
@@ -41,34 +41,34 @@ class RuleBook:
         self._limits = limits
         self._budgets = budgets
         open_schema = demo and "introspection" not in limits.model_fields_set
-        self._developers = frozenset(Role) if open_schema else frozenset(map(Role, limits.introspection))
-        self._shown = frozenset(map(Role, budgets.show))
-        self._known: LRUCache[tuple[str, frozenset[Role]], Rules] = LRUCache(maxsize=MOST_KEPT)
+        self._introspecting_roles = frozenset(Role) if open_schema else frozenset(map(Role, limits.introspection))
+        self._cost_roles = frozenset(map(Role, budgets.show))
+        self._cache: LRUCache[tuple[str, frozenset[Role]], EffectiveLimits] = LRUCache(maxsize=MAX_CALLERS)
 
-    def of(self, who: Principal) -> Rules:
+    def of(self, who: Principal) -> EffectiveLimits:
         """The rules for a caller."""
         key = (who.client, who.roles)
-        found = self._known.get(key)
+        found = self._cache.get(key)
         if found is None:
-            found = self._known[key] = self._made(who)
+            found = self._cache[key] = self._resolve(who)
         return found
 
-    def _made(self, who: Principal) -> Rules:
-        def most(settings: LimitSettings | BudgetSettings, name: str) -> Any:
+    def _resolve(self, who: Principal) -> EffectiveLimits:
+        def setting(settings: LimitSettings | BudgetSettings, name: str) -> Any:
             own = getattr(settings.clients.get(who.client), name, None)
             return own if own is not None else _widest(settings.roles, who.roles, name, getattr(settings, name))
 
-        bucket = Bucket(most(self._budgets, "capacity"), most(self._budgets, "restore_rate"))
-        return Rules(
-            max_cost=most(self._limits, "max_cost"),
-            max_calls=most(self._limits, "max_calls_per_source"),
-            max_rows=most(self._limits, "max_rows"),
+        bucket = TokenBucket(setting(self._budgets, "capacity"), setting(self._budgets, "restore_rate"))
+        return EffectiveLimits(
+            max_cost=setting(self._limits, "max_cost"),
+            max_calls=setting(self._limits, "max_calls_per_source"),
+            max_rows=setting(self._limits, "max_rows"),
             bucket=bucket,
-            max_concurrent=most(self._budgets, "max_concurrent"),
-            max_connections=most(self._budgets, "max_connections"),
-            max_subscriptions=most(self._budgets, "max_subscriptions"),
-            introspects=bool(who.roles & self._developers),
-            shows=bool(who.roles & self._shown),
+            max_concurrent=setting(self._budgets, "max_concurrent"),
+            max_connections=setting(self._budgets, "max_connections"),
+            max_subscriptions=setting(self._budgets, "max_subscriptions"),
+            may_introspect=bool(who.roles & self._introspecting_roles),
+            shows_cost=bool(who.roles & self._cost_roles),
             policy=f'"budget";q={bucket.capacity};w={math.ceil(bucket.fill_time)};qu="cost"',
         )
 

@@ -6,24 +6,24 @@ from typing import Self
 
 from app.errors import RateLimited
 
-AGAIN_AFTER = 1
+RETRY_AFTER = 1
 """Seconds after which a refused caller may try again: nobody knows when something will be closed."""
 
 
 class Lease:
     """A place that is taken; given back once, however often it is said."""
 
-    __slots__ = ("_caps", "_key")
+    __slots__ = ("_key", "_limiter")
 
-    def __init__(self, caps: Caps, key: str) -> None:
-        self._caps: Caps | None = caps
+    def __init__(self, limiter: ConcurrencyLimiter, key: str) -> None:
+        self._limiter: ConcurrencyLimiter | None = limiter
         self._key = key
 
     def release(self) -> None:
         """Give it back."""
-        caps, self._caps = self._caps, None
-        if caps is not None:
-            caps._release(self._key)  # noqa: SLF001 - its other half
+        limiter, self._limiter = self._limiter, None
+        if limiter is not None:
+            limiter._release(self._key)  # noqa: SLF001 - its other half
 
     def __del__(self) -> None:
         # Whoever has it may be left without ever being started, such as a stream whose client is gone.
@@ -36,28 +36,28 @@ class Lease:
         self.release()
 
 
-class Caps:
+class ConcurrencyLimiter:
     """Places of one kind, such as "connections", by caller. Nobody waits for one: it is there or refused."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._taken: dict[str, int] = {}
+        self._in_use: dict[str, int] = {}
 
-    def acquire(self, key: str, most: int) -> Lease:
+    def acquire(self, key: str, maximum: int) -> Lease:
         """Take a place of at most `most`; raises RateLimited."""
-        taken = self._taken.get(key, 0)
-        if taken >= most:
-            raise RateLimited(self.name, most, taken + 1, retry_after=AGAIN_AFTER)
-        self._taken[key] = taken + 1
+        in_use = self._in_use.get(key, 0)
+        if in_use >= maximum:
+            raise RateLimited(self.name, maximum, in_use + 1, retry_after=RETRY_AFTER)
+        self._in_use[key] = in_use + 1
         return Lease(self, key)
 
-    def taken(self, key: str) -> int:
+    def in_use(self, key: str) -> int:
         """How many the caller has."""
-        return self._taken.get(key, 0)
+        return self._in_use.get(key, 0)
 
     def _release(self, key: str) -> None:
-        left = self._taken[key] - 1
+        left = self._in_use[key] - 1
         if left:
-            self._taken[key] = left
+            self._in_use[key] = left
         else:
-            del self._taken[key]
+            del self._in_use[key]

@@ -8,10 +8,10 @@ from typing import Any
 
 from app.gateway.explain.explain import PER_REQUEST, Explanation
 
-MOST_KEPT = 200
+MAX_COSTS = 200
 """Costs that are kept with one operation, for different sizes of its variables."""
 
-OF_INTROSPECTION = 100
+INTROSPECTION_COST = 100
 """Cost units of reading the schema: no backend is asked, but it takes as much of a processor."""
 
 
@@ -24,25 +24,25 @@ class Cost:
     rows: int
 
 
-def predicted(found: Explanation, *, introspects: bool = False) -> Cost:
+def predicted_cost(found: Explanation, *, introspects: bool = False) -> Cost:
     """The cost that an explanation says; at least 1."""
-    units = found.cost + (OF_INTROSPECTION if introspects else 0)
+    units = found.cost + (INTROSPECTION_COST if introspects else 0)
     return Cost(max(units, 1), found.requests, found.rows)
 
 
-def actual(calls: int, keys: int, *, introspects: bool = False) -> int:
+def actual_cost(calls: int, keys: int, *, introspects: bool = False) -> int:
     """The cost of what was asked in the end, in the units that it was predicted in."""
-    asked = PER_REQUEST * calls + (keys if calls else 0)
-    return max(asked + (OF_INTROSPECTION if introspects else 0), 1)
+    used = PER_REQUEST * calls + (keys if calls else 0)
+    return max(used + (INTROSPECTION_COST if introspects else 0), 1)
 
 
-def shape(value: Any, meaning: Callable[[str], Any]) -> Any:
+def variables_shape(value: Any, classify: Callable[[str], Any]) -> Any:
     """What of the variables decides how much is asked: numbers, which objects have which fields, how long lists are and
     how much of them is distinct. Of a text only its `meaning`, which is the same for most."""
     if isinstance(value, str):
-        return meaning(value)
+        return classify(value)
     if isinstance(value, dict):
-        return tuple((name, shape(part, meaning)) for name, part in value.items())
+        return tuple((name, variables_shape(part, classify)) for name, part in value.items())
     if isinstance(value, list):
-        return len(value), len(set(map(repr, value))), frozenset(shape(part, meaning) for part in value)
+        return len(value), len(set(map(repr, value))), frozenset(variables_shape(part, classify) for part in value)
     return value if not isinstance(value, bool) else (value,)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from cachetools import LRUCache
 
-CHARACTERS = 200_000
+MAX_CHARACTERS = 200_000
 """Text that is kept for one client; a document of more than a twentieth of it is run and not kept."""
 
-CLIENTS = 100
+MAX_CLIENTS = 100
 
 
-class Registered:
+class PersistedQueries:
     """Texts by client and id. Who keeps one has made sure that it is valid and has that id."""
 
-    def __init__(self, *, characters: int = CHARACTERS, clients: int = CLIENTS) -> None:
+    def __init__(self, *, characters: int = MAX_CHARACTERS, clients: int = MAX_CLIENTS) -> None:
         self._characters = characters
         self._clients: LRUCache[str, LRUCache[str, str]] = LRUCache(maxsize=clients)
 
@@ -26,7 +26,7 @@ class Registered:
         texts = self._clients.get(client)
         return None if texts is None else texts.get(id_)
 
-    def keep(self, client: str, id_: str, text: str) -> None:
+    def store(self, client: str, id_: str, text: str) -> None:
         """Keep a text; long ones are not."""
         if len(text) > self._characters // 20:
             return

@@ -25,14 +25,14 @@ from app.errors import (
 )
 from app.execution.document.cache import PersistedDocument, with_code
 from app.execution.engine import Engine, Request, RequestRefused, with_persisted_document
-from app.gateway.documents.persisted_queries import Registered
-from app.gateway.documents.published import Published
-from app.gateway.documents.stores.records import DocumentStore, id_of
+from app.gateway.documents.persisted_queries import PersistedQueries
+from app.gateway.documents.published import PublishedDocuments
+from app.gateway.documents.stores.document_store import DocumentStore, document_id
 from app.settings import DocumentSettings
 from app.sources.values import utc_now
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9._~-]+(:[A-Za-z0-9._~:-]+)?")
-LONGEST_ID = 200
+MAX_ID_LENGTH = 200
 HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -48,8 +48,8 @@ class TrustedDocuments:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._engine = engine
-        self._published = Published(store, engine)
-        self._registered = Registered()
+        self._published = PublishedDocuments(store, engine)
+        self._persisted = PersistedQueries()
         self._settings = settings
         self._clock = clock
 
@@ -58,8 +58,8 @@ class TrustedDocuments:
         hash_ = persisted_hash(request.extensions)
         if request.document_id is None and hash_ is None:
             return self._text(request, who)
-        id_ = identifier(request.document_id if request.document_id is not None else hash_)
-        if hash_ is not None and id_ != identifier(hash_):
+        id_ = parse_document_id(request.document_id if request.document_id is not None else hash_)
+        if hash_ is not None and id_ != parse_document_id(hash_):
             raise DocumentMismatch("'documentId' and 'extensions.persistedQuery' name different documents.")
         known = await self._known(id_, who)
         if known is not None:
@@ -88,18 +88,18 @@ class TrustedDocuments:
         if self.trusted_only(who):
             if request.query:
                 raise TrustedDocumentRequired
-            raise _told(PersistedQueryNotFound())
+            raise _apollo_error(PersistedQueryNotFound())
         if not _matches(self._settings.registering_clients, who.client):
-            raise _told(PersistedQueryNotSupported())
+            raise _apollo_error(PersistedQueryNotSupported())
         if not request.query:
-            text = self._registered.get(who.client, id_)
+            text = self._persisted.get(who.client, id_)
             if text is None:
-                raise _told(PersistedQueryNotFound())
+                raise _apollo_error(PersistedQueryNotFound())
             return with_persisted_document(request, PersistedDocument(id_, text, self._engine.document(text)))
-        if id_of(request.query) != id_:
+        if document_id(request.query) != id_:
             raise DocumentMismatch
         document = self._engine.document(request.query, suggest=request.suggests)  # only what is valid is kept
-        self._registered.keep(who.client, id_, request.query)
+        self._persisted.store(who.client, id_, request.query)
         return with_persisted_document(request, PersistedDocument(id_, request.query, document))
 
     def trusted_only(self, who: Principal) -> bool:
@@ -125,11 +125,11 @@ def persisted_hash(extensions: dict[str, Any]) -> str | None:
     return value["sha256Hash"]
 
 
-def identifier(text: str | None) -> str:
+def parse_document_id(text: str | None) -> str:
     """An id as GraphQL over HTTP writes them; a bare hash is one of SHA-256."""
-    if text is None or len(text) > LONGEST_ID or not IDENTIFIER.fullmatch(text):
+    if text is None or len(text) > MAX_ID_LENGTH or not IDENTIFIER.fullmatch(text):
         raise RequestError(
-            f"The id of a document has at most {LONGEST_ID} letters, digits and '.', '_', '~', '-', ':', such as "
+            f"The id of a document has at most {MAX_ID_LENGTH} letters, digits and '.', '_', '~', '-', ':', such as "
             "'sha256:' and 64 hexadecimal digits."
         )
     return f"sha256:{text}" if HASH.fullmatch(text) else text
@@ -139,6 +139,6 @@ def _matches(patterns: Sequence[str], client: str) -> bool:
     return any(fnmatchcase(client, pattern) for pattern in patterns)
 
 
-def _told(error: RequestError) -> RequestRefused:
+def _apollo_error(error: RequestError) -> RequestRefused:
     """As an answer of GraphQL, which Apollo's clients act upon: status 200 where they ask for application/json."""
     return RequestRefused([with_code(GraphQLError(error.message), error.code)])

@@ -18,7 +18,7 @@ PER_REQUEST = 10
 """Cost units of a request; a key costs 1."""
 
 
-class Noted(Protocol):
+class RecordedRead(Protocol):
     """A read that the model noted."""
 
     @property
@@ -34,10 +34,10 @@ class Noted(Protocol):
     @property
     def round(self) -> int: ...
     @property
-    def kept(self) -> bool: ...
+    def cached(self) -> bool: ...
 
 
-class Journal(Protocol):
+class ReadJournal(Protocol):
     """The model's log."""
 
     @property
@@ -51,7 +51,7 @@ class Journal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SourceCalls:
     """Requests to one source in one round, the reads they are made for, with how many keys each, and the rows that the
     source hands over."""
 
@@ -63,14 +63,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Rounds of calls: a round waits for the one before it. `kept` are reads answered from what is kept already,
-    `cached` those that may be, with how many seconds old their answers are at most;
-    `cost` counts a request as 10 and a key as 1."""
+    """Rounds of calls: a round waits for the one before it. `cached` reads are always served from memory, `cacheable`
+    reads may be, with the maximum age of their entries in seconds. `cost` counts a request as 10 and a key as 1."""
 
-    rounds: tuple[tuple[Call, ...], ...]
-    kept: tuple[str, ...]
+    rounds: tuple[tuple[SourceCalls, ...], ...]
+    cached: tuple[str, ...]
     refused: tuple[str, ...]
-    cached: Mapping[str, int] = field(default_factory=dict)
+    cacheable: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def reads(self) -> list[str]:
@@ -116,8 +115,8 @@ class Explanation:
                 ]
                 for calls in self.rounds
             ],
-            "fromKept": list(self.kept),
-            "mayBeKept": dict(self.cached),
+            "fromKept": list(self.cached),
+            "mayBeKept": dict(self.cacheable),
             "refused": list(self.refused),
         }
 
@@ -131,13 +130,13 @@ class Explanation:
             for call in calls:
                 lines.append(f"  {call.source}: {call.requests} request{'s' if call.requests != 1 else ''}")
                 lines += [f"    {read} for {keys} key{'s' if keys != 1 else ''}" for read, keys in call.reads]
-        lines += [f"may be kept: {read}, {age} s at most" for read, age in self.cached.items()]
-        lines += [f"kept: {read}" for read in self.kept] + [f"refused: {name}" for name in self.refused]
+        lines += [f"cacheable: {read}, {age} s at most" for read, age in self.cacheable.items()]
+        lines += [f"cached: {read}" for read in self.cached] + [f"refused: {name}" for name in self.refused]
         return "\n".join(lines)
 
 
 async def explain(
-    run: Any, journal: Journal, coalescing: frozenset[str], refused: Sequence[str] = ()
+    run: Any, journal: ReadJournal, coalescing: frozenset[str], refused: Sequence[str] = ()
 ) -> tuple[Explanation, ExecutionResult]:
     """Drive a run against the model to its end, and tell what it asked."""
     task = asyncio.ensure_future(run)
@@ -145,17 +144,19 @@ async def explain(
     return explanation(journal.reads, coalescing, refused), await task
 
 
-def explanation(reads: Sequence[Noted], coalescing: frozenset[str], refused: Sequence[str] = ()) -> Explanation:
+def explanation(reads: Sequence[RecordedRead], coalescing: frozenset[str], refused: Sequence[str] = ()) -> Explanation:
     """The reads of a run as rounds of calls."""
-    asked = [read for read in reads if not read.kept]
-    numbers = sorted({read.round for read in asked})
-    rounds = tuple(tuple(_calls([read for read in asked if read.round == number], coalescing)) for number in numbers)
-    kept = tuple(dict.fromkeys(f"{read.source}.{read.read}" for read in reads if read.kept))
-    return Explanation(rounds, kept, tuple(refused))
+    waiting = [read for read in reads if not read.cached]
+    numbers = sorted({read.round for read in waiting})
+    rounds = tuple(tuple(_calls([read for read in waiting if read.round == number], coalescing)) for number in numbers)
+    cached = tuple(dict.fromkeys(f"{read.source}.{read.read}" for read in reads if read.cached))
+    return Explanation(rounds, cached, tuple(refused))
 
 
-def _calls(reads: Sequence[Noted], coalescing: frozenset[str]) -> Iterable[Call]:
+def _calls(reads: Sequence[RecordedRead], coalescing: frozenset[str]) -> Iterable[SourceCalls]:
     for source in dict.fromkeys(read.source for read in reads):
         own = [read for read in reads if read.source == source]
         requests = 1 if source in coalescing else sum(read.requests for read in own)
-        yield Call(source, requests, tuple((read.read, read.keys) for read in own), sum(read.rows for read in own))
+        yield SourceCalls(
+            source, requests, tuple((read.read, read.keys) for read in own), sum(read.rows for read in own)
+        )

@@ -16,11 +16,11 @@ from app.errors import Forbidden, InvalidID
 from app.execution.cache_policy import CachePolicy, cache_policy
 from app.execution.engine import Operation, Request
 from app.execution.plan.engine import Plan, PlanEngine
-from app.gateway.admission.admission import excess
-from app.gateway.admission.caller_limits import RuleBook
-from app.gateway.admission.cost import MOST_KEPT, Cost, predicted, shape
+from app.gateway.admission.admission import exceeded_limit
+from app.gateway.admission.caller_limits import CallerLimits
+from app.gateway.admission.cost import MAX_COSTS, Cost, predicted_cost, variables_shape
 from app.gateway.explain.explain import Explanation, explain
-from app.gateway.explain.simulation import Assumptions, Log, ModelledLedger, ModelledUpdates, model_of
+from app.gateway.explain.simulation import Assumptions, ReadLog, SimulatedEventLog, SimulatedLedger, simulate_sources
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.schema.declare.freshness import contracts_of
@@ -61,10 +61,10 @@ class Explainer:
         """What the operation will ask, for a caller."""
         found, _ = await self.run(operation, who, assume)
         ages = reads_here(self._settings.cache)
-        kept = {read: ages[name] for read in found.reads if (name := read.partition(".")[2]) in ages}
-        return replace(found, cached=kept)
+        cacheable = {read: ages[name] for read in found.reads if (name := read.partition(".")[2]) in ages}
+        return replace(found, cacheable=cacheable)
 
-    async def asked(self, who: Principal, operation: Operation) -> dict[str, Any]:
+    async def explain_to_staff(self, who: Principal, operation: Operation) -> dict[str, Any]:
         """The explanation for a caller who asked for it beside the answer."""
         if not who.roles & STAFF:
             raise Forbidden("Only operations and platform staff may ask for `extensions.explain`.")
@@ -74,27 +74,27 @@ class Explainer:
         self, operation: Operation, who: Principal, assume: Assumptions
     ) -> tuple[Explanation, ExecutionResult]:
         """What the operation will ask, and what became of it over the model."""
-        log = Log()
+        log = ReadLog()
         if who.restricted and who.customers:
             assume = replace(assume, customer=min(who.customers))
-        model = model_of(self._settings, self._sources, log, assume)
+        model = simulate_sources(self._settings, self._sources, log, assume)
         rights = self._policy.rights(who.roles)
         context = Context(
             who, rights, model, utc_now(), operation.selection,
-            events=ModelledUpdates(self._sources.connected, assume), ledger=ModelledLedger(),
+            events=SimulatedEventLog(self._sources.connected, assume), ledger=SimulatedLedger(),
         )  # fmt: skip
         run = self._engine.execute(operation, context)
         return await explain(run, log, self._coalescing, refused_of(operation, self._policy, rights))
 
 
-class _AnyCustomer(frozenset[str]):
+class _AllCustomers(frozenset[str]):
     """A caller's customers, to whom whoever is asked for belongs: a prediction is not cheaper for a foreign one."""
 
     def __contains__(self, _: object) -> bool:
         return True
 
 
-class Costs:
+class CostEstimator:
     """What operations cost, for limits and budgets. A cost is kept with its operation's document, by what it depends
     on: roles, how many accounts, and the shape of the variables."""
 
@@ -103,7 +103,7 @@ class Costs:
         self._sources = frozenset(sources)
         node = schema.get_type("Node")
         kinds = [kind.name for kind in schema.get_possible_types(node)] if is_interface_type(node) else []
-        self._beginnings = frozenset(node_id(kind, "")[:4] for kind in kinds)
+        self._id_prefixes = frozenset(node_id(kind, "")[:4] for kind in kinds)
 
     async def of(self, operation: Operation, who: Principal) -> Cost:
         """The operation's cost for a caller. Raises RequestRefused for variables that cannot run."""
@@ -111,47 +111,47 @@ class Costs:
             return Cost(1, {}, 0)  # Each event is paid by itself.
         kept: dict[Any, Cost] = operation.annotations.setdefault(("costs", operation.name), {})
         accounts = len(who.customers) if who.restricted else None
-        key = (who.roles, accounts, shape(operation.variables, self._meaning))
+        key = (who.roles, accounts, variables_shape(operation.variables, self._classify))
         known = kept.get(key)
         if known is not None:
             return known
-        anybody = replace(who, customers=_AnyCustomer(who.customers)) if accounts else who
-        found, result = await self._explainer.run(operation, anybody, Assumptions())
-        cost = predicted(found, introspects=operation.introspects)
+        any_customer = replace(who, customers=_AllCustomers(who.customers)) if accounts else who
+        found, result = await self._explainer.run(operation, any_customer, Assumptions())
+        cost = predicted_cost(found, introspects=operation.introspects)
         if all(isinstance(error.original_error, Forbidden) for error in result.errors or ()):
             # With any other error, such as an id that is none, other values of the same shape may be read.
-            if len(kept) >= MOST_KEPT:
+            if len(kept) >= MAX_COSTS:
                 kept.clear()
             kept[key] = cost
         return cost
 
-    def _meaning(self, text: str) -> object:
+    def _classify(self, text: str) -> object:
         """What of a text decides how much is asked: the source it names, and as an id, of what type and source."""
         if text in self._sources:
             return text
-        if text[:4] in self._beginnings:
+        if text[:4] in self._id_prefixes:
             with suppress(InvalidID):
                 kind, key = parse_node_id(text)
                 return kind, key.partition(":")[0] if ":" in key else None
         return None
 
 
-def verdict(settings: Settings, found: Explanation, who: Principal) -> str:
+def admission_verdict(settings: Settings, found: Explanation, who: Principal) -> str:
     """What limits and budget say to an operation of this cost, for people."""
-    rules = RuleBook(settings.limits, settings.budgets).of(who)
-    cost = predicted(found)
-    beyond = excess(cost, rules)
-    said = "limits: passed" if beyond is None else f"limits: {beyond.code}, {beyond.name}"
+    limits = CallerLimits(settings.limits, settings.budgets).of(who)
+    cost = predicted_cost(found)
+    exceeded = exceeded_limit(cost, limits)
+    verdict = "limits: passed" if exceeded is None else f"limits: {exceeded.code}, {exceeded.name}"
     busiest = max(cost.calls.values(), default=0)
-    full, restored = rules.bucket.capacity // cost.units, rules.bucket.restore_rate / cost.units
+    full, restored = limits.bucket.capacity // cost.units, limits.bucket.restore_rate / cost.units
     return (
-        f"{said} (cost {cost.units} of {rules.max_cost}, rows {cost.rows} of {rules.max_rows}, "
-        f"requests to one source {busiest} of {rules.max_calls})\n"
+        f"{verdict} (cost {cost.units} of {limits.max_cost}, rows {cost.rows} of {limits.max_rows}, "
+        f"requests to one source {busiest} of {limits.max_calls})\n"
         f"budget: {full} of these at once, then {restored:.1f} a second"
     )
 
 
-def explained(
+def explain_document(
     settings: Settings,
     document: str,
     variables: Mapping[str, Any],
@@ -175,7 +175,7 @@ def explained(
     return asyncio.run(run())
 
 
-def storing(
+def cache_policies(
     settings: Settings, schema: GraphQLSchema, plans: PlanEngine, policy: PolicyTable
 ) -> Callable[[Operation, Principal], CachePolicy | None]:
     """Tells how an operation's answer may be kept outside of the gateway: what is not kept here, is not there."""

@@ -1,9 +1,9 @@
-"""A model of the sources: every port answers plausible rows at once and notes what it was asked, in rounds.
+"""Simulated sources: every port answers plausible rows at once and records its reads, in rounds.
 
-A plan that runs against the model makes exactly the reads that it would make of the real sources for such rows: what
-waits for an answer is in a later round than what it waits for. `explain` and the cost of operations are made of that;
-nothing leaves the process. One row stands for many: its key says how many (`Many`), so that a page of a hundred pages
-of a hundred rows is modelled as quickly as a single row.
+A plan that runs over them makes the reads that it would make of the real sources for such rows; a read that waits for
+another is in a later round. `explain` and the cost of operations are derived from it, without a request. One row stands
+for many: its key carries a weight (`WeightedKey`), so that a page of a hundred pages of a hundred rows is simulated as
+quickly as a single row.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from app.sources.source import Source
     from app.sources.wiring import Sources
 
-THEN = datetime(2000, 1, 1, tzinfo=UTC)
-QUIET_TURNS = 12
+SIMULATED_AT = datetime(2000, 1, 1, tzinfo=UTC)
+IDLE_TURNS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Assumptions:
     customer: str = "C0"
 
 
-class Many(str):
+class WeightedKey(str):
     """The key of a row that stands for as many as `weight` says."""
 
     __slots__ = ("weight",)
@@ -65,18 +65,18 @@ class Many(str):
         return made
 
 
-def weight(key: Any) -> int:
+def key_weight(key: Any) -> int:
     """How many rows a key stands for; of one made of several parts, the part that stands for most."""
-    if isinstance(key, Many):
+    if isinstance(key, WeightedKey):
         return key.weight
     if isinstance(key, str):
         return 1
     parts = key if isinstance(key, tuple) else (getattr(key, name) for name in getattr(key, "__struct_fields__", ()))
-    return max((part.weight for part in parts if isinstance(part, Many)), default=1)
+    return max((part.weight for part in parts if isinstance(part, WeightedKey)), default=1)
 
 
 def _weights(keys: Iterable[Any]) -> int:
-    return sum(map(weight, keys))
+    return sum(map(key_weight, keys))
 
 
 def _rows(answer: Any) -> int:
@@ -85,14 +85,14 @@ def _rows(answer: Any) -> int:
         return _weights(answer.rows)
     if isinstance(answer, Mapping):
         return sum(
-            _rows(found) if isinstance(found, (Slice, tuple)) else max(weight(key), weight(found))
+            _rows(found) if isinstance(found, (Slice, tuple)) else max(key_weight(key), key_weight(found))
             for key, found in answer.items()
         )
     return _weights(answer)
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class SimulatedRead:
     """A read of a port: which source, what, for how many keys, in how many requests on the wire, for how many rows."""
 
     source: str
@@ -101,66 +101,68 @@ class Read:
     requests: int
     rows: int = 0
     round: int = 0
-    kept: bool = False
+    cached: bool = False
 
 
 @dataclass(slots=True)
-class Log:
+class ReadLog:
     """What was asked, and the gate that opens round after round."""
 
-    reads: list[Read] = field(default_factory=list)
+    reads: list[SimulatedRead] = field(default_factory=list)
     round: int = 1
     _gate: asyncio.Event = field(default_factory=asyncio.Event)
-    _stirred: bool = False
+    _active: bool = False
 
-    async def note(self, read: Read) -> None:
+    async def record(self, read: SimulatedRead) -> None:
         """Note a read of this round, and wait until the round is over."""
         self.reads.append(replace(read, round=self.round))
-        self._stirred = True
-        if not read.kept:
+        self._active = True
+        if not read.cached:
             await self._gate.wait()
 
     async def drive(self, run: asyncio.Task[Any]) -> None:
         """Open the gate whenever nothing more is asked in a round, until the run ends."""
         while not run.done():
-            quiet = 0
-            while quiet < QUIET_TURNS and not run.done():
+            idle_turns = 0
+            while idle_turns < IDLE_TURNS and not run.done():
                 await asyncio.sleep(0)
-                quiet = 0 if self._stirred else quiet + 1
-                self._stirred = False
+                idle_turns = 0 if self._active else idle_turns + 1
+                self._active = False
             self.round += 1
             opened, self._gate = self._gate, asyncio.Event()
             opened.set()
 
 
-class Modelled:
+class SimulatedSource:
     """The ports of one source. `requests(read, keys, assumptions)` tells what a read costs on its wire."""
 
     def __init__(
-        self, name: str, log: Log, assume: Assumptions, requests: Callable[[str, int, Assumptions], int]
+        self, name: str, log: ReadLog, assume: Assumptions, requests: Callable[[str, int, Assumptions], int]
     ) -> None:
         self._name = name
         self._log = log
         self._assume = assume
         self._requests = requests
-        self._freshness = Freshness(source=name, as_of=THEN)
+        self._freshness = Freshness(source=name, as_of=SIMULATED_AT)
         self.brings_shipments = False
         self.third_party: tuple[str, ...] = ()
 
     def port(self, domain: str) -> Any:
         """The port of a domain: a read `x` is answered by the method `_domain_x` here, else by nothing found."""
-        return _Port(self, domain)
+        return _SimulatedPort(self, domain)
 
     async def read(self, domain: str, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
         """Note a read and answer it."""
         _, *given = arguments
         keys = list(given.pop(0)) if given and isinstance(given[0], (list, tuple)) else []
-        kept = domain == "warehouses"
+        cached = domain == "warehouses"
         count = max(_weights(keys), 1)
-        requests = 0 if kept else self._requests(f"{domain}.{name}", count, self._assume)
+        requests = 0 if cached else self._requests(f"{domain}.{name}", count, self._assume)
         make = getattr(self, f"_{domain}_{name}", None)
         answer = make(keys, *given, **options) if make else {}
-        await self._log.note(Read(self._name, f"{domain}.{name}", count, requests, _rows(answer), kept=kept))
+        await self._log.record(
+            SimulatedRead(self._name, f"{domain}.{name}", count, requests, _rows(answer), cached=cached)
+        )
         return answer
 
     def _customers_by_number(self, keys: list[str], parts: Sequence[CustomerPart] = ()) -> dict[str, Customer]:
@@ -173,10 +175,10 @@ class Modelled:
         return self._customers_by_number(keys)
 
     def _customers_search(self, _: list[str], query: CustomerQuery) -> Slice[Customer]:
-        return _page(self._customers_by_number([Many("C", query.page.first)]).values())
+        return _page(self._customers_by_number([WeightedKey("C", query.page.first)]).values())
 
     def _credit(self) -> CreditStatus:
-        return CreditStatus(state=CreditState.OK, checked_at=THEN, freshness=self._freshness)
+        return CreditStatus(state=CreditState.OK, checked_at=SIMULATED_AT, freshness=self._freshness)
 
     def _credit_status(self, keys: list[str]) -> dict[str, CreditStatus]:
         return dict.fromkeys(keys, self._credit())
@@ -199,7 +201,7 @@ class Modelled:
             key: (
                 ItemRelation(
                     type=RelationType.SUBSTITUTE,
-                    sku=Many(f"{key}-R", weight(key) * self._assume.relations),
+                    sku=WeightedKey(f"{key}-R", key_weight(key) * self._assume.relations),
                     approved=True,
                 ),
             )
@@ -210,7 +212,7 @@ class Modelled:
         return {key: ItemCost(sku=key) for key in keys}
 
     def _items_search(self, _: list[str], query: ItemQuery) -> Slice[Item]:
-        return _page(self._items_by_sku([Many("S", query.page.first)]).values())
+        return _page(self._items_by_sku([WeightedKey("S", query.page.first)]).values())
 
     def _contents_contents(self, keys: list[str]) -> dict[str, ItemContent]:
         return {key: ItemContent(sku=key) for key in keys}
@@ -232,7 +234,7 @@ class Modelled:
                 quantity=key.quantity,
                 unit_price=Money(amount=Decimal(1), currency="USD"),
                 authority=self._name,
-                quoted_at=THEN,
+                quoted_at=SIMULATED_AT,
                 freshness=self._freshness,
             )
             for key in keys
@@ -241,8 +243,8 @@ class Modelled:
     def _lines(self, number: str, customer: str) -> tuple[OrderLine, ...]:
         if not self._assume.lines:
             return ()
-        many = weight(number) * self._assume.lines
-        key, sku = Many(f"{number}-L", many), Many(f"S-{number}", many)
+        many = key_weight(number) * self._assume.lines
+        key, sku = WeightedKey(f"{number}-L", many), WeightedKey(f"S-{number}", many)
         return (OrderLine(id=key, number=1, order=number, customer=customer, sku=sku, uom="EA", quantity=Decimal(1)),)
 
     def _order(self, number: str, customer: str) -> Order:
@@ -270,19 +272,19 @@ class Modelled:
 
     def _orders_by_customer(self, keys: list[str], query: OrderQuery) -> dict[str, Slice[Order]]:
         first = query.page.first
-        return {key: _page([self._order(Many(f"{key}-O", weight(key) * first), key)]) for key in keys}
+        return {key: _page([self._order(WeightedKey(f"{key}-O", key_weight(key) * first), key)]) for key in keys}
 
     def _shipments_of(self, number: str, customer: str) -> tuple[Shipment, ...]:
         if not self._assume.shipments:
             return ()
-        many = weight(number) * self._assume.shipments
+        many = key_weight(number) * self._assume.shipments
         return (
             Shipment(
-                id=Many(f"{number}-P", many),
+                id=WeightedKey(f"{number}-P", many),
                 source=self._name,
                 orders=(number,),
                 customer=customer,
-                tracking_number=Many(f"T{number}", many),
+                tracking_number=WeightedKey(f"T{number}", many),
                 warehouse="W0",
                 status=ShipmentStatus.IN_TRANSIT,
                 freshness=self._freshness,
@@ -310,10 +312,10 @@ class Modelled:
         return dict.fromkeys(keys, (invoice,))
 
 
-class _Port:
+class _SimulatedPort:
     """Any port: each of its reads goes to the model."""
 
-    def __init__(self, model: Modelled, domain: str) -> None:
+    def __init__(self, model: SimulatedSource, domain: str) -> None:
         self._model = model
         self._domain = domain
 
@@ -333,14 +335,14 @@ def _page(found: Iterable[Any]) -> Slice[Any]:
     return Slice(rows=rows, cursors=tuple(str(row) for row in range(len(rows))), has_next=True)
 
 
-class ModelledUpdates:
+class SimulatedEventLog:
     """A log in which everything changes: things of each kind, of each source that has such, one after the other."""
 
     def __init__(self, connected: Mapping[str, Source], assume: Assumptions) -> None:
         self._customer = assume.customer
-        self._things = [(ChangeKind.SHIPMENT, name) for name, one in connected.items() if one.shipments is not None]
-        self._things += [(ChangeKind.ORDER, name) for name, one in connected.items() if one.orders is not None]
-        self._things.append((ChangeKind.STOCK, ""))
+        self._subjects = [(ChangeKind.SHIPMENT, name) for name, one in connected.items() if one.shipments is not None]
+        self._subjects += [(ChangeKind.ORDER, name) for name, one in connected.items() if one.orders is not None]
+        self._subjects.append((ChangeKind.STOCK, ""))
 
     async def end(self) -> str:
         """See `EventLog.end`."""
@@ -348,17 +350,17 @@ class ModelledUpdates:
 
     async def read(self, after: str, most: int = 500) -> Page:
         """See `EventLog.read`."""
-        kinds = islice(cycle(self._things), most)
+        kinds = islice(cycle(self._subjects), most)
         entries = tuple(Recorded(cursor=str(row), update=self._update(row, *one)) for row, one in enumerate(kinds))
         return Page(entries=entries, start=after, cursor=str(most))
 
     def _update(self, row: int, kind: ChangeKind, source: str) -> Update:
         key = f"K{row}"
         id = node_id("Item", key) if kind is ChangeKind.STOCK else node_id(kind.title(), source, key)
-        return Update(kind=kind, source=source, key=key, node_id=id, recorded_at=THEN, customer=self._customer)
+        return Update(kind=kind, source=source, key=key, node_id=id, recorded_at=SIMULATED_AT, customer=self._customer)
 
 
-class ModelledLedger:
+class SimulatedLedger:
     """An audit without entries: to read it asks no source."""
 
     def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
@@ -366,13 +368,13 @@ class ModelledLedger:
         return []
 
 
-def model_of(settings: Settings, real: Sources, log: Log, assume: Assumptions) -> Sources:
+def simulate_sources(settings: Settings, real: Sources, log: ReadLog, assume: Assumptions) -> Sources:
     """The configured sources, modelled: the same domains, masters and routes, and each vendor's own cost of a read."""
     from app.sources.assembly import assemble
 
     connected = {}
     for name, source in real.connected.items():
-        model = Modelled(name, log, assume, source.requests)
+        model = SimulatedSource(name, log, assume, source.requests)
         model.brings_shipments = source.brings_shipments
         model.third_party = tuple(sorted(real.third_party))
         ports = {port: model.port(port) for port in PORTS if getattr(source, port) is not None}

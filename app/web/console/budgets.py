@@ -9,7 +9,7 @@ from itertools import groupby
 
 from cachetools import LRUCache
 
-from app.gateway.admission.budgets import Bucket, Budgets, Level
+from app.gateway.admission.token_buckets import BucketLevel, TokenBucket, TokenBuckets
 
 MOST_CALLERS = 10_000
 
@@ -18,7 +18,7 @@ MOST_CALLERS = 10_000
 class Purse:
     """One caller's bucket: what was in it at a moment, and how often it did not hold enough."""
 
-    bucket: Bucket
+    bucket: TokenBucket
     remaining: int = 0
     at: float = 0.0
     refused: int = 0
@@ -47,28 +47,28 @@ class Client:
 class WatchedBudgets:
     """Budgets, with notes of what they said."""
 
-    def __init__(self, budgets: Budgets, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, budgets: TokenBuckets, clock: Callable[[], float] = time.monotonic) -> None:
         self._budgets = budgets
         self._clock = clock
         self._purses: LRUCache[str, Purse] = LRUCache(maxsize=MOST_CALLERS)
 
-    async def charge(self, key: str, units: int, bucket: Bucket) -> Level:
-        """See `Budgets.charge`."""
+    async def charge(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
+        """See `TokenBuckets.charge`."""
         level = await self._budgets.charge(key, units, bucket)
         self._note(key, bucket, level)
         return level
 
-    async def adjust(self, key: str, units: int, bucket: Bucket) -> Level:
-        """See `Budgets.adjust`."""
+    async def adjust(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
+        """See `TokenBuckets.adjust`."""
         level = await self._budgets.adjust(key, units, bucket)
         self._note(key, bucket, level)
         return level
 
     async def close(self) -> None:
-        """See `Budgets.close`."""
+        """See `TokenBuckets.close`."""
         await self._budgets.close()
 
-    def _note(self, key: str, bucket: Bucket, level: Level) -> None:
+    def _note(self, key: str, bucket: TokenBucket, level: BucketLevel) -> None:
         purse = self._purses.get(key)
         if purse is None:
             purse = self._purses[key] = Purse(bucket)

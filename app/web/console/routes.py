@@ -14,10 +14,10 @@ from app.auth.credentials import Authenticator, from_headers
 from app.auth.principal import STAFF, Principal
 from app.errors import Forbidden, NotFound, TradegraphError
 from app.execution.engine import Operation
-from app.gateway.encoding import encoded
+from app.gateway.encoding import encode_response
 from app.gateway.explain.explain import Explanation
 from app.gateway.explain.simulation import Assumptions
-from app.gateway.service import refusal
+from app.gateway.service import error_response
 from app.web.console.document_stats import WatchedEngine
 from app.web.console.state import Observer
 from app.web.pages import page_routes
@@ -51,8 +51,10 @@ def console_routes(
                     raise Forbidden("The console is for operations and platform staff.")
                 body = msgspec.json.encode(await answer(request))
             except TradegraphError as error:
-                refused = refusal(error)
-                return Response(encoded(refused), refused.status, {**HEADERS, **refused.headers}, "application/json")
+                refused = error_response(error)
+                return Response(
+                    encode_response(refused), refused.status, {**HEADERS, **refused.headers}, "application/json"
+                )
             return Response(body, headers=HEADERS, media_type="application/json")
 
         return route

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.gateway.service import Service
+from app.gateway.service import GraphQLService
 from app.http.resilience.state import KindState, SourceState
 from app.sources.source import source_states
 from app.sources.wiring import Sources
@@ -159,7 +159,7 @@ class Observer:
         self,
         settings: Settings,
         sources: Sources,
-        service: Service,
+        service: GraphQLService,
         engine: WatchedEngine,
         budgets: WatchedBudgets,
         number: int | None = None,
@@ -198,7 +198,7 @@ class Observer:
             pid=os.getpid(),
             started_at=self._started_at,
             running=self._service.running,
-            most=self._service.most,
+            most=self._service.max_in_flight,
             streams=_sums(series(kept.open_streams), "transport"),
             requests=_sums(series(kept.requests), "outcome"),
             limits_met=_sums(series(kept.limits_met), "limit"),

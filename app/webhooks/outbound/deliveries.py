@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from app.events.log import EventLog
-from app.gateway.service import Service
+from app.gateway.service import GraphQLService
 from app.settings import Settings
 from app.sources.values import utc_now
 from app.webhooks.outbound.dispatcher import Couriers
@@ -18,7 +18,7 @@ from app.webhooks.outbound.stores import connect_endpoints
 
 
 @asynccontextmanager
-async def delivering(settings: Settings, events: EventLog, service: Service) -> AsyncIterator[None]:
+async def delivering(settings: Settings, events: EventLog, service: GraphQLService) -> AsyncIterator[None]:
     """Deliver to endpoints as long as this lasts."""
     if not settings.endpoints.enabled:
         yield

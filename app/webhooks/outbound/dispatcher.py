@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from app.errors import StoreUnavailable
 from app.events.log import EventLog
-from app.gateway.documents.stores.records import StoreChanged
+from app.gateway.documents.stores.document_store import StoreChanged
 from app.settings import EndpointSettings
 from app.telemetry import log, report, watch_endpoint
 from app.webhooks.outbound.endpoint_worker import Courier, Letters, Over, Posts

@@ -12,7 +12,7 @@ from app.errors import RequestError, TradegraphError
 from app.events.fanout import Entry, Gap, Interest, Item, Thing
 from app.events.log import Loss, Page, Recorded, Update
 from app.execution.engine import Operation, Request, RequestRefused
-from app.gateway.service import Answer, Service
+from app.gateway.service import GraphQLService, Response
 from app.webhooks.outbound.endpoint_worker import NotNow, Over
 from app.webhooks.outbound.subscriptions import Delivery, Endpoint
 
@@ -25,7 +25,7 @@ LOST = "updates.lost"
 class Letters:
     """What one endpoint is told. The stream of its document says which updates it wants, and makes events of them."""
 
-    def __init__(self, endpoint: Endpoint, service: Service) -> None:
+    def __init__(self, endpoint: Endpoint, service: GraphQLService) -> None:
         self._who = endpoint.who
         self._request = Request(document_id=endpoint.document, variables=dict(endpoint.variables))
         self._service = service
@@ -46,7 +46,7 @@ class Letters:
             if not hand.interest.wants(item):
                 return None
             event = await _told(hand.event(item))
-        answer = await self._service.told(operation, self._who, event)
+        answer = await self._service.respond_to_event(operation, self._who, event)
         _check(answer)
         return orjson.dumps({**_about(delivery), **answer.body}, option=orjson.OPT_UTC_Z)
 
@@ -109,7 +109,7 @@ async def _told(work: Any) -> Any:
         raise NotNow(error.code) from error
 
 
-def _check(answer: Answer) -> None:
+def _check(answer: Response) -> None:
     """Raises NotNow where something could not be read that can be read later."""
     errors: list[Mapping[str, Any]] = answer.body.get("errors") or []
     codes = [error.get("extensions", {}).get("code", "INTERNAL") for error in errors]

@@ -11,8 +11,8 @@ from graphql.execution.values import get_variable_values
 
 from app.execution.engine import Request, RequestRefused
 from app.execution.plan.engine import PlanEngine
-from app.gateway.documents.published import latest
-from app.gateway.documents.stores.records import StoredDocument
+from app.gateway.documents.published import latest_version
+from app.gateway.documents.stores.document_store import StoredDocument
 from app.schema import build_schema
 
 DELIVERED = frozenset({"shipmentUpdates", "orderUpdates"})
@@ -21,7 +21,7 @@ DELIVERED = frozenset({"shipmentUpdates", "orderUpdates"})
 
 def fault_of(versions: Sequence[StoredDocument], variables: Mapping[str, Any], today: date) -> str | None:
     """What keeps a document, in the versions in which its client has it, from being delivered by."""
-    document = latest(versions)
+    document = latest_version(versions)
     if document is None or (document.retires is not None and document.retires <= today):
         return "is not published for this client; see ./run documents list"
     schema = build_schema()._schema  # noqa: SLF001 - no other way to graphql-core's

@@ -23,7 +23,7 @@ from graphql import (
 from graphql.utilities.find_schema_changes import BreakingChange, BreakingChangeType, find_schema_changes
 
 from app.gateway.documents.publishing.checks import fields_of
-from app.gateway.documents.stores.records import StoredDocument
+from app.gateway.documents.stores.document_store import StoredDocument
 
 REMOVAL = re.compile(r"\bRemoval: (\d{4}-\d{2}-\d{2})\b")
 COORDINATE = re.compile(r"\b(\w+\.\w+(?:\(\w+:\))?)")
@@ -35,7 +35,7 @@ REMOVED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenDocument:
     """A document that a new schema does not answer as before, and why."""
 
     document: StoredDocument
@@ -44,24 +44,24 @@ class Broken:
 
 def broken_documents(
     documents: Iterable[StoredDocument], new: GraphQLSchema, old: GraphQLSchema | None = None
-) -> list[Broken]:
+) -> list[BrokenDocument]:
     """Those that are not valid any more; with the old schema also those whose fields change their type."""
     changed = _changed_fields(old, new) if old is not None else {}
     found = []
     for one in documents:
         node = parse(one.text)
-        reasons = [_told(error) for error in validate(new, node)]
+        reasons = [_describe(error) for error in validate(new, node)]
         if old is not None:
             selected = {field for field, _, _ in fields_of(node, old)}
             reasons += [reason for field, reason in changed.items() if field in selected]
         if reasons:
-            found.append(Broken(one, tuple(dict.fromkeys(reasons))))
+            found.append(BrokenDocument(one, tuple(dict.fromkeys(reasons))))
     return found
 
 
-def _told(error: GraphQLError) -> str:
-    place = error.locations[0] if error.locations else None
-    return f"{place.line}:{place.column} {error.message}" if place else error.message
+def _describe(error: GraphQLError) -> str:
+    start = error.locations[0] if error.locations else None
+    return f"{start.line}:{start.column} {error.message}" if start else error.message
 
 
 def _changed_fields(old: GraphQLSchema, new: GraphQLSchema) -> Mapping[str, str]:
@@ -99,7 +99,7 @@ def removal_of(reason: str) -> date | None:
         return None
 
 
-def undated(schema: GraphQLSchema) -> list[str]:
+def undated_deprecations(schema: GraphQLSchema) -> list[str]:
     """Deprecated elements that do not say when they go."""
     return sorted(name for name, reason in deprecations(schema).items() if removal_of(reason) is None)
 

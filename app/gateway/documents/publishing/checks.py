@@ -25,18 +25,18 @@ from app.auth.principal import Principal, Role
 from app.errors import TooExpensive
 from app.execution.engine import Operation, Request, RequestRefused
 from app.execution.plan.engine import PlanEngine
-from app.gateway.admission.admission import excess
-from app.gateway.admission.caller_limits import RuleBook
-from app.gateway.documents.publishing.sample_variables import TEXT, sample_ids, sample_variables
-from app.gateway.documents.stores.records import StoredDocument
-from app.gateway.explain.service import Costs, Explainer, refused_of
+from app.gateway.admission.admission import exceeded_limit
+from app.gateway.admission.caller_limits import CallerLimits
+from app.gateway.documents.publishing.sample_variables import SAMPLE_TEXT, sample_ids, sample_variables
+from app.gateway.documents.stores.document_store import StoredDocument
+from app.gateway.explain.service import CostEstimator, Explainer, refused_of
 from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources.wiring import connect_all
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class DocumentProblem:
     """What keeps a document from being published, the cure included; the place is within the document."""
 
     message: str
@@ -45,15 +45,15 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DocumentCheck:
     """The names of a document's operations, the cost of the dearest, and what is wrong with it."""
 
     operations: tuple[str, ...] = ()
     cost: int | None = None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[DocumentProblem, ...] = ()
 
 
-class Checker:
+class DocumentChecker:
     """Checks documents as the server with these settings would run them; asks no source."""
 
     def __init__(self, settings: Settings) -> None:
@@ -64,8 +64,8 @@ class Checker:
         self._sources = connect_all(settings)
         self._ids = sample_ids(self._schema, settings.sources)
         explainer = Explainer(settings, self._sources, self._engine, self._policy)
-        self._costs = Costs(explainer, self._schema, settings.sources)
-        self._rules = RuleBook(settings.limits, settings.budgets)
+        self._costs = CostEstimator(explainer, self._schema, settings.sources)
+        self._limits = CallerLimits(settings.limits, settings.budgets)
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,21 +75,21 @@ class Checker:
     ) -> None:
         await self._sources.close()
 
-    def valid(self, text: str) -> Verdict:
+    def valid(self, text: str) -> DocumentCheck:
         """Whether a text is a valid document."""
         try:
             node = self._engine.document(text, suggest=True).node
         except RequestRefused as refused:
-            return Verdict(problems=tuple(_placed(refused)))
-        return Verdict(tuple(one.name.value for one in _operations(node) if one.name))
+            return DocumentCheck(problems=tuple(_located(refused)))
+        return DocumentCheck(tuple(one.name.value for one in _operations(node) if one.name))
 
-    async def check(self, document: StoredDocument) -> Verdict:
+    async def check(self, document: StoredDocument) -> DocumentCheck:
         """All that can be said about a document of a client."""
-        verdict = self.valid(document.text)
-        if verdict.problems:
-            return verdict
+        result = self.valid(document.text)
+        if result.problems:
+            return result
         who = Principal(
-            document.client, frozenset(map(Role, document.roles)), frozenset({TEXT}), client=document.client
+            document.client, frozenset(map(Role, document.roles)), frozenset({SAMPLE_TEXT}), client=document.client
         )
         costs, problems = [], []
         for node in _operations(self._engine.document(document.text).node):
@@ -99,30 +99,30 @@ class Checker:
                 prepared = [self._engine.prepare(Request(document.text, name, values)) for values in samples]
                 found = [await self._costs.of(one, who) for one in prepared]
             except RequestRefused as refused:
-                problems += _placed(refused)
+                problems += _located(refused)
                 continue
             cost = max(found, key=lambda one: one.units)
             costs.append(cost.units)
-            problems += self._beyond(prepared[0], who)
-            problems += _too_dear(prepared[0], excess(cost, self._rules.of(who)))
-        return Verdict(verdict.operations, max(costs, default=None), tuple(dict.fromkeys(problems)))
+            problems += self._forbidden(prepared[0], who)
+            problems += _over_limit(prepared[0], exceeded_limit(cost, self._limits.of(who)))
+        return DocumentCheck(result.operations, max(costs, default=None), tuple(dict.fromkeys(problems)))
 
-    def _beyond(self, operation: Operation, who: Principal) -> Iterator[Problem]:
+    def _forbidden(self, operation: Operation, who: Principal) -> Iterator[DocumentProblem]:
         """The fields that the client may not see, each at its places."""
         refused = set(refused_of(operation, self._policy, self._policy.rights(who.roles)))
         roles = ", ".join(sorted(who.roles))
         for field, line, column in fields_of(operation.document, self._schema, without=refused):
             if field in refused:
-                yield Problem(f"{field} is not for {roles}; leave it out", line, column)
+                yield DocumentProblem(f"{field} is not for {roles}; leave it out", line, column)
 
 
-def _too_dear(operation: Operation, beyond: TooExpensive | None) -> Iterator[Problem]:
-    if beyond is not None:
-        place = operation.definition.loc.start_token if operation.definition.loc else None
-        told = f"{operation.name or 'the operation'} takes {beyond.actual} of {beyond.name} at pages of 100"
+def _over_limit(operation: Operation, exceeded: TooExpensive | None) -> Iterator[DocumentProblem]:
+    if exceeded is not None:
+        start = operation.definition.loc.start_token if operation.definition.loc else None
+        usage = f"{operation.name or 'the operation'} takes {exceeded.actual} of {exceeded.name} at pages of 100"
         cure = "ask for smaller pages or fewer fields, or raise the client's limit in [limits.clients]"
-        message = f"{told}, and {beyond.most} is the most for this client; {cure}"
-        yield Problem(message, place and place.line, place and place.column)
+        message = f"{usage}, and {exceeded.most} is the most for this client; {cure}"
+        yield DocumentProblem(message, start and start.line, start and start.column)
 
 
 def fields_of(
@@ -149,7 +149,7 @@ def _operations(node: DocumentNode) -> list[OperationDefinitionNode]:
     return [one for one in node.definitions if isinstance(one, OperationDefinitionNode)]
 
 
-def _placed(refused: RequestRefused) -> Iterator[Problem]:
+def _located(refused: RequestRefused) -> Iterator[DocumentProblem]:
     for error in refused.errors:
-        place = error.locations[0] if error.locations else None
-        yield Problem(error.message, place and place.line, place and place.column)
+        start = error.locations[0] if error.locations else None
+        yield DocumentProblem(error.message, start and start.line, start and start.column)

@@ -22,13 +22,13 @@ from graphql import (
 
 from app.sources.node_ids import node_id
 
-TEXT = "C0"
-LARGEST_PAGE = 100
-KEYS = 10
+SAMPLE_TEXT = "C0"
+MAX_PAGE = 100
+LIST_LENGTH = 10
 """How long a list is taken to be."""
 
 SCALARS: dict[str, Any] = {
-    "Int": LARGEST_PAGE,
+    "Int": MAX_PAGE,
     "Float": 1.0,
     "Boolean": True,
     "Decimal": "1",
@@ -40,7 +40,11 @@ SCALARS: dict[str, Any] = {
 def sample_ids(schema: GraphQLSchema, sources: Iterable[str]) -> list[str]:
     """An id of each kind and source: what an id costs depends on both."""
     kinds = [kind.name for kind in schema.get_possible_types(cast("GraphQLInterfaceType", schema.get_type("Node")))]
-    return [node_id(kind, *key) for kind in kinds for key in ((TEXT,), *((source, TEXT) for source in sources))]
+    return [
+        node_id(kind, *key)
+        for kind in kinds
+        for key in ((SAMPLE_TEXT,), *((source, SAMPLE_TEXT) for source in sources))
+    ]
 
 
 def sample_variables(
@@ -48,12 +52,12 @@ def sample_variables(
 ) -> list[dict[str, Any]]:
     """Values for the variables, defaults aside; whole numbers, which are page sizes mostly, as large as pages get. Once
     for each of the ids, if ids are among them."""
-    wanted = {
+    types = {
         node.variable.name.value: type_from_ast(schema, node.type)
         for node in operation.variable_definitions or ()
         if node.default_value is None or _is_int(node.type)
     }
-    made = [{name: _sample(type_, id_) for name, type_ in wanted.items()} for id_ in ids]  # type: ignore[arg-type]
+    made = [{name: _sample(type_, id_) for name, type_ in types.items()} for id_ in ids]  # type: ignore[arg-type]
     return [values for number, values in enumerate(made) if values not in made[:number]]
 
 
@@ -67,8 +71,8 @@ def _sample(type_: GraphQLInputType | None, id_: str, depth: int = 0) -> Any:
     if isinstance(known, GraphQLList):
         distinct = get_nullable_type(known.of_type)
         if getattr(distinct, "name", "") == "String":
-            return [f"{TEXT}{number}" for number in range(KEYS)]
-        return [_sample(known.of_type, id_, depth + 1)] * KEYS
+            return [f"{SAMPLE_TEXT}{number}" for number in range(LIST_LENGTH)]
+        return [_sample(known.of_type, id_, depth + 1)] * LIST_LENGTH
     if isinstance(known, GraphQLEnumType):
         return next(iter(known.values))
     if isinstance(known, GraphQLInputObjectType):
@@ -77,9 +81,9 @@ def _sample(type_: GraphQLInputType | None, id_: str, depth: int = 0) -> Any:
             # A business key, which every source knows, unless there are ids only.
             name, field = next((one for one in fields if not _is_id(one[1].type)), fields[0])
             return {name: _sample(field.type, id_, depth + 1)}
-        wanted = [(name, field) for name, field in fields if isinstance(field.type, GraphQLNonNull)]
-        return {name: _sample(field.type, id_, depth + 1) for name, field in wanted} if depth < 10 else {}
-    return id_ if _is_id(known) else SCALARS.get(getattr(known, "name", ""), TEXT)
+        types = [(name, field) for name, field in fields if isinstance(field.type, GraphQLNonNull)]
+        return {name: _sample(field.type, id_, depth + 1) for name, field in types} if depth < 10 else {}
+    return id_ if _is_id(known) else SCALARS.get(getattr(known, "name", ""), SAMPLE_TEXT)
 
 
 def _is_id(type_: GraphQLInputType) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.gateway.documents.stores.records import DocumentStore
+from app.gateway.documents.stores.document_store import DocumentStore
 from app.settings import Settings
 
 

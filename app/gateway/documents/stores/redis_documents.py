@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.gateway.documents.stores.records import StoreChanged, StoredDocument
+from app.gateway.documents.stores.document_store import StoreChanged, StoredDocument
 from app.storage.redis import Redis, WatchError, awaited, decoded, told
 
 PREFIX = "{tradegraph:documents}"

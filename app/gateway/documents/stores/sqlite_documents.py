@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.gateway.documents.stores.records import StoreChanged, StoredDocument
+from app.gateway.documents.stores.document_store import StoreChanged, StoredDocument
 from app.storage.sqlite_file import SQLiteFile, writing
 
 TABLES = """

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.gateway.documents.stores.records import StoreChanged
+from app.gateway.documents.stores.document_store import StoreChanged
 from app.storage.redis import Redis, WatchError, awaited, decoded, told
 from app.webhooks.outbound.subscriptions import Delivery, Endpoint, anew
 

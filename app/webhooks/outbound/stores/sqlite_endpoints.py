@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.gateway.documents.stores.records import StoreChanged
+from app.gateway.documents.stores.document_store import StoreChanged
 from app.storage.sqlite_file import SQLiteFile, writing
 from app.webhooks.outbound.subscriptions import Delivery, Endpoint, anew
 

@@ -14,13 +14,13 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.gateway.admission.budgets import Bucket, Level, MemoryBudgets
+from app.gateway.admission.token_buckets import BucketLevel, MemoryTokenBuckets, TokenBucket
 from app.telemetry import log
 
 BUDGET_TIMEOUT = 0.05
 """Seconds for a call: it is on the way of every request."""
 
-AGAIN_AFTER = 1.0
+RETRY_AFTER = 1.0
 """Seconds for which a Redis that did not answer is left alone."""
 
 _SCRIPT = """
@@ -40,22 +40,22 @@ return {1, tostring((filling - after + now) * rate / 1000000), '0'}
 """Charge or adjust in one step, by the clock of Redis: workers' clocks differ."""
 
 
-class RedisBudgets:
+class RedisTokenBuckets:
     """Buckets in Redis, one for all workers; in memory while it does not answer."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = redis
         self._script = redis.register_script(_SCRIPT)
-        self._local = MemoryBudgets(clock)
+        self._local = MemoryTokenBuckets(clock)
         self._clock = clock
-        self._gone_until = 0.0
+        self._retry_at = 0.0
 
-    async def charge(self, key: str, units: int, bucket: Bucket) -> Level:
+    async def charge(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
         """See `Budgets.charge`."""
         found = await self._run(key, units, bucket, "charge")
         return found or await self._local.charge(key, units, bucket)
 
-    async def adjust(self, key: str, units: int, bucket: Bucket) -> Level:
+    async def adjust(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
         """See `Budgets.adjust`."""
         found = await self._run(key, -units, bucket, "adjust")
         return found or await self._local.adjust(key, units, bucket)
@@ -64,16 +64,16 @@ class RedisBudgets:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _run(self, key: str, units: int, bucket: Bucket, what: str) -> Level | None:
+    async def _run(self, key: str, units: int, bucket: TokenBucket, operation: str) -> BucketLevel | None:
         """What Redis says; None while it is gone."""
-        if self._clock() < self._gone_until:
+        if self._clock() < self._retry_at:
             return None
         name = "tradegraph:budget:" + hashlib.sha256(key.encode()).hexdigest()[:32]
-        arguments: list[Any] = [units, bucket.restore_rate, bucket.capacity, what]
+        arguments: list[Any] = [units, bucket.restore_rate, bucket.capacity, operation]
         try:
             allowed, left, over = await self._script(keys=[name], args=arguments)
         except (RedisError, OSError, TimeoutError) as error:
-            self._gone_until = self._clock() + AGAIN_AFTER
+            self._retry_at = self._clock() + RETRY_AFTER
             log.warning("budgets are kept by each worker: redis is gone", detail=repr(error))
             return None
-        return Level(max(int(float(left) + 1e-3), 0), allowed=allowed == 1, retry_after=float(over))
+        return BucketLevel(max(int(float(left) + 1e-3), 0), allowed=allowed == 1, retry_after=float(over))

@@ -13,7 +13,7 @@ from msgspec import Struct
 from app.errors import TradegraphError
 
 
-class State(StrEnum):
+class DocumentState(StrEnum):
     """A draft is not answered. A published document is, until the day from which it is retired."""
 
     DRAFT = "draft"
@@ -36,7 +36,7 @@ class StoredDocument(Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     contact: str = ""
     roles: tuple[str, ...] = ("partner",)
-    state: State = State.DRAFT
+    state: DocumentState = DocumentState.DRAFT
     cost: int | None = None
     created: datetime
     published: datetime | None = None
@@ -85,6 +85,6 @@ class DocumentStore(Protocol):
         ...
 
 
-def id_of(text: str) -> str:
+def document_id(text: str) -> str:
     """`sha256:` and the hash of a document's text, as GraphQL over HTTP names documents."""
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
