@@ -35,24 +35,27 @@ class Candidate:
 OURS, REFERENCE, LIMIT, PLAIN = "plan", "reference", "handwritten", "strawberry"
 CACHED = "cached"
 MERCURIUS = ("mercurius", "mercurius-dataloader")
+PRODUCTION_MERCURIUS = ("mercurius-production", "mercurius-dataloader-production")
+PRODUCTION = ("apollo-production", *PRODUCTION_MERCURIUS)
+"""Node peers with tokens, limits, log, metrics, audit and row scope, as the gateway has them."""
 
 
 def candidates(gateway: Gateway, *, names: Sequence[str] = ()) -> list[Candidate]:
     """All there are on this machine, ours first, or those named."""
     serve = python("-m", "app.cli", "serve", "--config", gateway.config)
     made = [
-        Candidate(REFERENCE, "tradegraph, reference engine", serve, settings_of(REFERENCE)),
+        Candidate(REFERENCE, "tradegraph, reference engine", serve, settings_of(gateway, REFERENCE)),
         Candidate(LIMIT, "hand-written handler", python("-m", "bench.peers.handwritten", "{port}", "{upstream}")),
         Candidate(PLAIN, "Strawberry, plain", python("-m", "bench.peers.strawberry_peer", "{port}", "{upstream}")),
         Candidate("ariadne", "Ariadne", python("-m", "bench.peers.ariadne_peer", "{port}", "{upstream}")),
     ]
     if has_plan_engine():
-        cached = settings_of(OURS) | {"TRADEGRAPH_CACHE__ENABLED": "true"}
+        cached = settings_of(gateway, OURS) | {"TRADEGRAPH_CACHE__ENABLED": "true"}
         made[:0] = [
-            Candidate(OURS, "tradegraph", serve, settings_of(OURS)),
+            Candidate(OURS, "tradegraph", serve, settings_of(gateway, OURS)),
             Candidate(CACHED, "tradegraph, reference data kept", serve, cached),
         ]
-    made += _node_peers()
+    made += _node_peers(gateway)
     if unknown := set(names) - {one.name for one in made}:
         raise SystemExit(
             f"no such candidate here: {', '.join(sorted(unknown))}; there are {[one.name for one in made]}"
@@ -60,19 +63,20 @@ def candidates(gateway: Gateway, *, names: Sequence[str] = ()) -> list[Candidate
     return [one for one in made if not names or one.name in names]
 
 
-def settings_of(engine: str) -> dict[str, str]:
+def settings_of(gateway: Gateway, engine: str) -> dict[str, str]:
     """What differs between two of our servers over one settings file."""
-    return {"TRADEGRAPH_ENGINE": engine, "TRADEGRAPH_SERVER__PORT": "{port}"}
+    data = gateway.config.parent / "data-{port}"
+    return {"TRADEGRAPH_ENGINE": engine, "TRADEGRAPH_SERVER__PORT": "{port}", "TRADEGRAPH_DATA_DIR": str(data)}
 
 
-def _node_peers() -> list[Candidate]:
+def _node_peers(gateway: Gateway) -> list[Candidate]:
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         print("Node.js or npm is missing: Apollo, Yoga and Mercurius are left out.", file=sys.stderr)
         return []
     install_node_peers()
 
-    def peer(name: str, label: str, file: str, *more: str) -> Candidate:
+    def peer(name: str, label: str, file: str, *more: str | Path) -> Candidate:
         command = [node, NODE_PEERS / file, "{port}", "{upstream}", *more]
         return Candidate(name, label, command, {"NODE_ENV": "production"}, warm=6.0)
 
@@ -81,6 +85,21 @@ def _node_peers() -> list[Candidate]:
         peer("yoga", "GraphQL Yoga 5", "yoga.mjs"),
         peer("mercurius", "Mercurius 16, JIT, loaders", "mercurius.mjs", "loaders"),
         peer("mercurius-dataloader", "Mercurius 16, JIT, dataloader", "mercurius.mjs", "dataloader"),
+        peer("apollo-production", "Apollo Server 5, production", "apollo-production.mjs", gateway.peers),
+        peer(
+            "mercurius-production",
+            "Mercurius 16, loaders, production",
+            "mercurius-production.mjs",
+            "loaders",
+            gateway.peers,
+        ),
+        peer(
+            "mercurius-dataloader-production",
+            "Mercurius 16, dataloader, production",
+            "mercurius-production.mjs",
+            "dataloader",
+            gateway.peers,
+        ),
     ]
 
 

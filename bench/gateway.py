@@ -1,5 +1,5 @@
-"""Our gateway as it is configured for production: a settings file, tokens by RS256, row scope, limits, budgets,
-metrics, logs.
+"""Our gateway as it is configured for production: a settings file, RS256 tokens verified by a key set, row scope,
+limits, budgets, metrics, logs, audit. The production peers get the same tokens, the same key set and limits of their own.
 
 Time limits are long, because a load of many requests at once on one processor is no reason to give up. The cache is
 off, as its peers have none; one candidate has it on.
@@ -7,7 +7,9 @@ off, as its peers have none; one candidate has it on.
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,10 @@ REPS = 8
 """Sales representatives, who share the customers among them: a token each."""
 
 ISSUER, AUDIENCE = "https://id.example.com", "tradegraph"
+KEY_ID = "bench-1"
+
+PEER_LIMITS = {"maxDepth": 20, "maxTokens": 2_000, "maxCost": 100_000}
+"""Of the production peers, in units of their own; the sales view costs some 40,000 of them."""
 
 _CONFIG = """
 [server]
@@ -32,7 +38,7 @@ request_timeout = 100
 issuer = "{issuer}"
 audience = "{audience}"
 algorithms = ["RS256"]
-public_key_file = "key.pem"
+jwks_url = "{upstream}/.well-known/jwks.json"
 
 [cache]
 enabled = false
@@ -74,24 +80,35 @@ shipments = {{ master = "logistics" }}
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where its settings are, and the Authorization header for each customer."""
+    """Its settings file, that of the production peers, and the Authorization header for each customer."""
 
     config: Path
+    peers: Path
     authorization: Mapping[str, str]
 
 
 def prepare(folder: Path, upstream: str, customers: Sequence[str]) -> Gateway:
-    """Write the settings and the key; sign the tokens."""
-    key = RSAKey.generate_key(2048, private=True)
-    (folder / "key.pem").write_bytes(key.as_pem(private=False))
-    config = folder / "tradegraph.toml"
+    """Publish a key set at the upstream, write the settings, sign the tokens."""
+    key = RSAKey.generate_key(2048, {"kid": KEY_ID, "use": "sig", "alg": "RS256"}, private=True)
+    _publish(upstream, key)
+    config, peers = folder / "tradegraph.toml", folder / "peers.json"
     config.write_text(_CONFIG.format(issuer=ISSUER, audience=AUDIENCE, upstream=upstream))
+    jwks = f"{upstream}/.well-known/jwks.json"
+    shared = {"issuer": ISSUER, "audience": AUDIENCE, "jwks": jwks, "folder": str(folder), **PEER_LIMITS}
+    peers.write_text(json.dumps(shared))
     own = [list(customers[place::REPS]) for place in range(REPS)]
     tokens = [_token(key, f"rep-{place}", accounts) for place, accounts in enumerate(own)]
     return Gateway(
         config,
+        peers,
         {number: f"Bearer {token}" for token, accounts in zip(tokens, own, strict=True) for number in accounts},
     )
+
+
+def _publish(upstream: str, key: RSAKey) -> None:
+    body = json.dumps({"keys": [key.as_dict(private=False)]}).encode()
+    request = urllib.request.Request(f"{upstream}/bench/keys", data=body, method="PUT")  # noqa: S310 - loopback
+    urllib.request.urlopen(request).close()  # noqa: S310
 
 
 def _token(key: RSAKey, subject: str, customers: list[str]) -> str:
@@ -105,7 +122,7 @@ def _token(key: RSAKey, subject: str, customers: list[str]) -> str:
         "roles": ["sales_rep"],
         "customers": customers,
     }
-    return jwt.encode({"alg": "RS256"}, claims, key)
+    return jwt.encode({"alg": "RS256", "kid": KEY_ID}, claims, key)
 
 
 def has_plan_engine() -> bool:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from bench.candidates import CACHED, MERCURIUS, OURS, REFERENCE
+from bench.candidates import CACHED, MERCURIUS, OURS, PRODUCTION_MERCURIUS, REFERENCE
 from bench.table import Case, Row
 
-WIDTH, LEFT, BAR, GAP, TOP = 760, 220, 20, 8, 64
+WIDTH, LEFT, BAR, GAP, TOP = 760, 250, 20, 8, 64
 OWN, OTHER, LIMIT_COLOUR = "#0b7285", "#adb5bd", "#ced4da"
 
 
 def bars(rows: Sequence[Row], case: Case) -> list[Row]:
-    """The rows to draw: one Mercurius, the better one; least CPU first."""
+    """The rows to draw: of each two variants of Mercurius the better one; least CPU first."""
     found = [row for row in rows if row.case == case]
-    both = [row for row in found if row.name in MERCURIUS]
-    worse = max(both, key=lambda row: row.cpu_ms) if len(both) > 1 else None
-    return sorted((row for row in found if row is not worse), key=lambda row: row.cpu_ms)
+    for variants in (MERCURIUS, PRODUCTION_MERCURIUS):
+        both = [row for row in found if row.name in variants]
+        if len(both) > 1:
+            found.remove(max(both, key=lambda row: row.cpu_ms))
+    return sorted(found, key=lambda row: row.cpu_ms)
 
 
 def svg(rows: Sequence[Row], case: Case) -> str:

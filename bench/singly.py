@@ -41,7 +41,7 @@ DOCUMENTS = ("sales_view", "customer_card")
 
 def variants(gateway: Gateway, names: Sequence[str] = tuple(CHANGES)) -> list[Candidate]:
     """A server for each change."""
-    environment = settings_of(OURS if has_plan_engine() else REFERENCE)
+    environment = settings_of(gateway, OURS if has_plan_engine() else REFERENCE)
     return [
         Candidate(name, name, python("-m", "bench.variant", gateway.config, *changes), environment)
         for name, changes in CHANGES.items()

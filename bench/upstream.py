@@ -3,7 +3,8 @@
     python -m bench.upstream PORT
 
 Answers are bytes made once and kept by path and body, so that under load a request costs one look-up and one write.
-`PUT /bench/delay` with a number sets the seconds that each answer waits. Tokens are not checked.
+`PUT /bench/delay` with a number sets the seconds that each answer waits. `PUT /bench/keys` sets the key set that
+`/.well-known/jwks.json` answers. Tokens are not checked.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Reads:
             name: {key: orjson.dumps(row) for key, row in getattr(data, name).items()}
             for name in ("customers", "credit", "items", "stock", "shipments")
         }
+        self._rows["order"] = {row["number"]: orjson.dumps(row) for rows in data.orders.values() for row in rows}
         self._orders = {key: [orjson.dumps(row) for row in rows] for key, rows in data.orders.items()}
         self._reads: dict[str, Callable[[Any], bytes]] = {
             "/v1/customers/read": self._customers,
@@ -50,6 +52,7 @@ class Reads:
             "/v1/shipments/by-order": lambda body: self._found("shipments", body["orders"]),
             "/v1/prices/quote": self._prices,
             "/v1/orders/by-customer": self._orders_by_customer,
+            "/v1/orders/read": lambda body: self._found("order", body["numbers"]),
             "/v1/warehouses": lambda _: orjson.dumps(self._data.warehouses),
             "/livez": lambda _: b"{}",
         }
@@ -135,6 +138,7 @@ class Backend:
         self._reads = reads
         self._kept: dict[tuple[bytes, bytes], bytes] = {}
         self.delay = 0.0
+        self._keys = b'{"keys":[]}'
 
     def answer(self, path: bytes, body: bytes) -> bytes:
         """The bytes to send back."""
@@ -144,6 +148,11 @@ class Backend:
         if path == b"/bench/delay":
             self.delay = float(body)
             return response(200, _JSON, b"{}")
+        if path == b"/bench/keys":
+            self._keys = body
+            return response(200, _JSON, b"{}")
+        if path == b"/.well-known/jwks.json":
+            return response(200, _JSON, self._keys)
         made = response(*self._reads.answer(path.decode(), body))
         if len(self._kept) < KEPT:
             self._kept[path, body] = made

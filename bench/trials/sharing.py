@@ -192,8 +192,9 @@ def throughput(counts: Sequence[int] = (1, 2), *, rounds: int = 3, seconds: floa
 
 def _candidates(counts: Sequence[int], gateway: Gateway) -> list[Candidate]:
     serve = python("-m", "app.cli", "serve", "--config", gateway.config)
+    shared = settings_of(gateway, OURS)
     return [
-        Candidate(str(count), f"{count} workers", serve, settings_of(OURS) | {"TRADEGRAPH_SERVER__WORKERS": str(count)})
+        Candidate(str(count), f"{count} workers", serve, shared | {"TRADEGRAPH_SERVER__WORKERS": str(count)})
         for count in counts
     ]
 

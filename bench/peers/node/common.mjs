@@ -38,6 +38,8 @@ export async function orderPages(keys) {
   return keys.map((key) => found.get(key.customer) ?? null);
 }
 
+export const orderByNumber = async (number) => (await byKey("/v1/orders/read", "numbers", [number]))[0];
+
 const text = (key) => JSON.stringify(key);
 
 export const makeLoaders = () => ({
@@ -95,6 +97,7 @@ export const question = (customer, sku, quantity, uom) => ({ customer, sku, quan
 export const resolvers = {
   Query: {
     customer: (_, { by }, { loaders }) => loaders.customers.load(by.number),
+    order: (_, { by }) => orderByNumber(by.number),
     itemsBySku: (_, { skus }, { loaders }) => loaders.items.loadMany(skus),
   },
   Customer: {
