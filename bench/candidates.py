@@ -74,7 +74,9 @@ def _node_peers(gateway: Gateway) -> list[Candidate]:
     if node is None or shutil.which("npm") is None:
         print("Node.js or npm is missing: Apollo, Yoga and Mercurius are left out.", file=sys.stderr)
         return []
-    install_node_peers()
+    if not install_node_peers():
+        print("npm could not install Apollo, Yoga and Mercurius: they are left out.", file=sys.stderr)
+        return []
 
     def peer(name: str, label: str, file: str, *more: str | Path) -> Candidate:
         command = [node, NODE_PEERS / file, "{port}", "{upstream}", *more]
@@ -103,15 +105,15 @@ def _node_peers(gateway: Gateway) -> list[Candidate]:
     ]
 
 
-def install_node_peers() -> None:
-    """`npm ci`, unless what is installed is what the lock says."""
+def install_node_peers() -> bool:
+    """`npm ci`, unless the lock was installed after its last change. False where npm fails."""
     lock = NODE_PEERS / "package-lock.json"
-    stamp = NODE_PEERS / "node_modules" / ".installed"
-    if stamp.is_file() and stamp.read_bytes() == lock.read_bytes():
-        return
+    installed = NODE_PEERS / "node_modules" / ".package-lock.json"
+    if installed.is_file() and installed.stat().st_mtime >= lock.stat().st_mtime:
+        return True
     print("installing the Node peers ...", file=sys.stderr)
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=NODE_PEERS, check=True)
-    stamp.write_bytes(lock.read_bytes())
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
+    return subprocess.run(command, cwd=NODE_PEERS, check=False).returncode == 0
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
@@ -80,10 +80,12 @@ shipments = {{ master = "logistics" }}
 
 @dataclass(frozen=True)
 class Gateway:
-    """Its settings file, that of the production peers, and the Authorization header for each customer."""
+    """Its settings file, that of the production peers, the key of its tokens, and the Authorization header for each
+    customer."""
 
     config: Path
     peers: Path
+    key: RSAKey
     authorization: Mapping[str, str]
 
 
@@ -97,10 +99,11 @@ def prepare(folder: Path, upstream: str, customers: Sequence[str]) -> Gateway:
     shared = {"issuer": ISSUER, "audience": AUDIENCE, "jwks": jwks, "folder": str(folder), **PEER_LIMITS}
     peers.write_text(json.dumps(shared))
     own = [list(customers[place::REPS]) for place in range(REPS)]
-    tokens = [_token(key, f"rep-{place}", accounts) for place, accounts in enumerate(own)]
+    tokens = [signed(key, f"rep-{place}", accounts) for place, accounts in enumerate(own)]
     return Gateway(
         config,
         peers,
+        key,
         {number: f"Bearer {token}" for token, accounts in zip(tokens, own, strict=True) for number in accounts},
     )
 
@@ -111,7 +114,8 @@ def _publish(upstream: str, key: RSAKey) -> None:
     urllib.request.urlopen(request).close()  # noqa: S310
 
 
-def _token(key: RSAKey, subject: str, customers: list[str]) -> str:
+def signed(key: RSAKey, subject: str, customers: Sequence[str], *, key_id: str = KEY_ID, **changed: Any) -> str:
+    """A sales representative's token; `changed` are claims that differ from what the gateway expects."""
     now = int(time.time())
     claims = {
         "iss": ISSUER,
@@ -120,9 +124,10 @@ def _token(key: RSAKey, subject: str, customers: list[str]) -> str:
         "iat": now,
         "exp": now + 24 * 3600,
         "roles": ["sales_rep"],
-        "customers": customers,
+        "customers": list(customers),
+        **changed,
     }
-    return jwt.encode({"alg": "RS256", "kid": KEY_ID}, claims, key)
+    return jwt.encode({"alg": "RS256", "kid": key_id}, claims, key)
 
 
 def has_plan_engine() -> bool:
