@@ -1,5 +1,5 @@
 """Our gateway as it is configured for production: a settings file, RS256 tokens verified by a key set, row scope,
-limits, budgets, metrics, logs, audit. The production peers get the same tokens, the same key set and limits of their own.
+limits, budgets, metrics, logs, audit. The production peers get the same tokens and key set, and limits of their own.
 
 Time limits are long, because a load of many requests at once on one processor is no reason to give up. The cache is
 off, as its peers have none; one candidate has it on.
@@ -26,7 +26,7 @@ REPS = 8
 ISSUER, AUDIENCE = "https://id.example.com", "tradegraph"
 KEY_ID = "bench-1"
 
-PEER_LIMITS = {"maxDepth": 20, "maxTokens": 2_000, "maxCost": 100_000}
+PEER_LIMITS = {"maxDepth": 20, "maxTokens": 3_000, "maxCost": 100_000}
 """Of the production peers, in units of their own; the sales view costs some 40,000 of them."""
 
 _CONFIG = """

@@ -240,13 +240,22 @@ def test_ratio_is_the_median_of_paired_rounds():
 
 
 def test_targets_tell_met_missed_and_unmeasured():
-    rows = table(plan=[1.0], strawberry=[30.0], mercurius=[0.9], **{"mercurius-dataloader": [1.2]}, handwritten=[0.4])
+    rows = table(plan=[1.0], strawberry=[30.0], mercurius=[0.9], **{"mercurius-dataloader": [1.2]}, handwritten=[0.3])
     found = {one.what: one.met for one in targets(rows, scale=11)}
     assert found["sales view, plain Strawberry / ours"] is True
-    assert found["sales view, best Mercurius / ours"] is False
+    assert found["sales view, best bare Mercurius / ours"] is False
     assert found["sales view, ours / hand-written"] is False
     assert found["ten times the rows, CPU"] is False
-    assert found["item list, best Mercurius / ours"] is None
+    assert found["item list, best bare Mercurius / ours"] is None
+
+
+def test_best_production_peer_is_compared_with_ours():
+    case, peers = Case("item_list", 0, 32), {"apollo-production": 1.4, "mercurius-dataloader-production": 1.1}
+    rounds = {name: [sample(cpu)] for name, cpu in {"plan": 1.0, "mercurius-dataloader": 0.5, **peers}.items()}
+    rows = rows_of(case, rounds, dict.fromkeys(rounds, "label"), dict.fromkeys(rounds, 50.0))
+    found = {one.what: (one.value, one.met) for one in targets(rows)}
+    assert found["item list, best production Node peer / ours"] == (1.1, True)
+    assert found["item list, best bare Mercurius / ours"] == (0.5, False)
 
 
 def test_regression_of_more_than_a_quarter_is_found():
@@ -272,12 +281,14 @@ def test_what_fell_behind_once_is_no_regression_if_it_does_not_again():
     assert ratios(one_of_each(once, again, max)) == {f"{CASE} | strawberry": 30, f"{CASE} | reference": 6.429}
 
 
-def test_picture_draws_a_bar_each_and_the_better_mercurius():
-    rows = table(plan=[1], strawberry=[30], mercurius=[3], **{"mercurius-dataloader": [2]})
-    drawn = svg(rows, PICTURE_CASE)
-    assert drawn.count("<rect") == 3
+def test_picture_draws_a_bar_each_and_the_better_mercurius_of_both_kinds():
+    peers = {"mercurius-dataloader": [2], "mercurius-production": [5], "mercurius-dataloader-production": [4]}
+    drawn = svg(table(plan=[1], strawberry=[30], mercurius=[3], **peers), PICTURE_CASE)
+    assert drawn.count("<rect") == 4
     assert ">2.0 ms<" in drawn
     assert ">3.0 ms<" not in drawn
+    assert ">4.0 ms<" in drawn
+    assert ">5.0 ms<" not in drawn
 
 
 def test_sales_view_has_the_orders_it_is_asked_for():

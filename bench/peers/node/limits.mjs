@@ -39,7 +39,7 @@ export function admit(schema, { document, source, operationName, variables }, ma
     known.costs.set(key, cost);
   }
   if (cost > maxCost) {
-    const extensions = { code: "COST_LIMIT_EXCEEDED", http: { status: 400 } }; // `http` is for Apollo
+    const extensions = { code: "COST_LIMIT_EXCEEDED" };
     throw new GraphQLError(`Operation cost ${cost} exceeds the limit of ${maxCost}.`, { extensions });
   }
   return { document: known.document, operation: known.operation, kind: known.kind, cost };

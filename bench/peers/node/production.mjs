@@ -2,7 +2,7 @@
 // line, Prometheus metrics and an audit entry. Fastify carries both peers.
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import Fastify from "fastify";
+import Fastify, { LogController } from "fastify";
 import pino from "pino";
 import prometheus from "prom-client";
 import { openAudit } from "./audit.mjs";
@@ -63,7 +63,7 @@ export function failed(request, errors, { data }) {
 
 export const app = Fastify({
   loggerInstance: pino(pino.destination({ dest: 1, sync: false, minLength: 4096 })),
-  disableRequestLogging: true,
+  logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "request_id" }),
   genReqId: () => randomUUID(),
 });
 app.decorateRequest("who", null);
