@@ -16,7 +16,7 @@ from tests.browser import browsing
 from tests.graphs import small_graph
 from tests.serving import serving
 
-STATIC = Path(__file__).parent.parent / "app" / "ide" / "static"
+STATIC = Path(__file__).parent.parent / "app" / "web" / "ide" / "static"
 ANSWER = "document.querySelector('.result-window')?.innerText.replace(/\\u00a0/g, ' ')"
 
 
