@@ -25,9 +25,9 @@ from app.auth.credentials import bearer
 from app.auth.principal import STAFF, Principal
 from app.auth.stores import connect_keys
 from app.errors import Forbidden
-from app.events.fanout import Feed
-from app.events.ingest import Intake
-from app.events.retention import kept_trimmed
+from app.events.fanout import EventFanout
+from app.events.ingest import Ingestion
+from app.events.retention import run_retention
 from app.events.stores import connect_events
 from app.execution.document.limits import DocumentLimits
 from app.execution.engine import Operation, ReferenceEngine
@@ -62,8 +62,8 @@ from app.web.console.state import Observer
 from app.web.health import Readiness, health_routes
 from app.web.ide import ide_routes
 from app.web.pages import page_routes
-from app.webhooks import doors, webhook_route
-from app.webhooks.outbound.deliveries import delivering
+from app.webhooks import inbound_webhooks, webhook_route
+from app.webhooks.outbound.deliveries import run_deliveries
 from app.workers.limits_per_worker import share_of
 from app.workers.slot import Seat
 
@@ -83,7 +83,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     sources = connect_all(settings, clock)
     events = connect_events(settings)
     ledger = AuditLedger(settings.data_dir / FILE) if settings.audit.enabled else None
-    feed = Feed(events)
+    feed = EventFanout(events)
 
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(
@@ -129,7 +129,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     endpoint = GraphQLEndpoint(service, authentication, max_body_bytes=settings.server.max_body_bytes, auditor=auditor)
     sockets = WebSocketEndpoint(service, authentication, auditor=auditor, connect=admission.connect)
 
-    intake = Intake(settings, sources, events, clock)
+    ingestion = Ingestion(settings, sources, events, clock)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -139,13 +139,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
             async with (
                 export_spans(export),
                 monitor_event_loop(),
-                kept_trimmed(events),
-                feed.following(),
+                run_retention(events),
+                feed.running(),
                 seat.taken() if seat else nullcontext(),
             ):
                 with move_on_after(WARM_UP_TIMEOUT):
                     await asyncio.gather(sources.warm(), authentication.warm())
-                async with intake.running(), delivering(settings, events, service):
+                async with ingestion.running(), run_deliveries(settings, events, service):
                     yield
         finally:
             for opened_here in (sources, documents, events, buckets):
@@ -157,7 +157,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     observer = Observer(settings, sources, service, watched, buckets, seat.number if seat else None)
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
-        webhook_route(doors(settings, sources), intake.webhook_brought, clock),
+        webhook_route(inbound_webhooks(settings, sources), ingestion.webhook_received, clock),
         *health_routes(
             Readiness(sources.ping, master_sources(settings), sources.held),
             seat.metrics if seat else process_metrics,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from app.webhooks.outbound.subscriptions import Delivery, Endpoint, EndpointStore, Secret
+from app.webhooks.outbound.endpoints import Delivery, Endpoint, EndpointStore, Secret
 from tests.events import THEN, update
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="

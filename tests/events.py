@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from app.events.log import Update
-from app.sources.changes import ChangeKind, Notice
+from app.events.log import ChangeEvent
+from app.sources.changes import ChangeHint, ChangeKind
 
 THEN = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 
 
-def notice(id: str, key: str = "", **changed: Any) -> Notice:
+def hint(id: str, key: str = "", **changed: Any) -> ChangeHint:
     """Something is new about a shipment: of its own, unless `key` names it."""
     given: dict[str, Any] = {"source": "parcels", "kind": ChangeKind.SHIPMENT, "key": key or id, "received_at": THEN}
-    return Notice(id=id, **{**given, **changed})
+    return ChangeHint(id=id, **{**given, **changed})
 
 
-def update(key: str, **changed: Any) -> Update:
+def update(key: str, **changed: Any) -> ChangeEvent:
     """A shipment changed."""
     given: dict[str, Any] = {"source": "parcels", "kind": ChangeKind.SHIPMENT, "recorded_at": THEN}
-    return Update(key=key, node_id=f"node-{key}", **{**given, **changed})
+    return ChangeEvent(key=key, node_id=f"node-{key}", **{**given, **changed})

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from app.events.log import EventLog, Recorded
+from app.events.log import EventLog, LoggedEvent
 from app.events.stores import connect_events
 from app.events.stores.cursors import BEGINNING
 from app.http.standard_webhooks import secret_bytes, signed_headers
@@ -53,7 +53,7 @@ class Dock:
             f"/webhooks/{source}", content=raw, headers={"content-type": "application/json", **headers}
         )
 
-    async def updates(self, count: int, *, within: float = 15) -> list[Recorded]:
+    async def updates(self, count: int, *, within: float = 15) -> list[LoggedEvent]:
         """The log, once there are so many updates."""
         async with asyncio.timeout(within):
             page = await self.log.read(BEGINNING)
@@ -106,7 +106,7 @@ def count(name: str, **labels: str) -> float:
     return metrics().registry.get_sample_value(name, labels) or 0.0
 
 
-def keys(entries: Sequence[Recorded]) -> list[tuple[ChangeKind, str, str | None]]:
+def keys(entries: Sequence[LoggedEvent]) -> list[tuple[ChangeKind, str, str | None]]:
     """What updates are about and came to."""
     return [(one.update.kind, one.update.key, one.update.status) for one in entries]
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.events.log import EventLog, Update
+from app.events.log import ChangeEvent, EventLog
 from app.events.stores import connect_events
 from app.settings import Settings
 from app.sources.changes import ChangeKind
@@ -39,7 +39,7 @@ class Log:
     def __init__(self, events: EventLog) -> None:
         self.events = events
 
-    async def record(self, *updates: Update) -> list[str]:
+    async def record(self, *updates: ChangeEvent) -> list[str]:
         """Updates, in one step; their cursors."""
         return [one.cursor for one in await self.events.record((), updates)]
 
@@ -48,12 +48,12 @@ OURS, OTHERS = "1ZSB001000401", "1ZSB001156861"
 """Tracking numbers of the sandbox's shipments: one of CUST-0001, one of CUST-0002."""
 
 
-async def shipment_of(graph: Graph, number: str = OURS) -> Update:
+async def shipment_of(graph: Graph, number: str = OURS) -> ChangeEvent:
     """That a shipment of the sandbox has changed."""
     query = "query ($by: ShipmentKey!) { shipment(by: $by) { id refs { system id } orderNumbers customer { number } } }"
     found = (await graph.data(query, {"by": {"trackingNumber": number}}))["shipment"]
     (ref,) = found["refs"]
-    return Update(
+    return ChangeEvent(
         kind=ChangeKind.SHIPMENT,
         source=ref["system"],
         key=ref["id"],
@@ -65,12 +65,12 @@ async def shipment_of(graph: Graph, number: str = OURS) -> Update:
     )
 
 
-async def order_of(graph: Graph, number: str = "SO-100040") -> Update:
+async def order_of(graph: Graph, number: str = "SO-100040") -> ChangeEvent:
     """That an order of the sandbox has changed."""
     query = "query ($by: OrderKey!) { order(by: $by) { id refs { system id } customer { number } } }"
     found = (await graph.data(query, {"by": {"number": number}}))["order"]
     ref = next(one for one in found["refs"] if one["system"] == "erp")
-    return Update(
+    return ChangeEvent(
         kind=ChangeKind.ORDER,
         source=ref["system"],
         key=ref["id"],
@@ -81,10 +81,10 @@ async def order_of(graph: Graph, number: str = "SO-100040") -> Update:
     )
 
 
-def stock_of(sku: str) -> Update:
+def stock_of(sku: str) -> ChangeEvent:
     """That there is more or less of an item."""
     given: dict[str, Any] = {"kind": ChangeKind.STOCK, "source": "erp", "recorded_at": THEN}
-    return Update(key=sku, node_id=node_id("Item", sku), **given)
+    return ChangeEvent(key=sku, node_id=node_id("Item", sku), **given)
 
 
 class Socket:
@@ -180,7 +180,7 @@ def _given(query: str, after: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def happening(log: Log, *updates: Update) -> AsyncIterator[None]:
+async def happening(log: Log, *updates: ChangeEvent) -> AsyncIterator[None]:
     """Record updates again and again as long as this lasts: a stream that begins at some time gets one. None is
     recorded once it is over."""
     over = asyncio.Event()

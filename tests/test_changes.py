@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Role
-from app.events.log import EventLog, Update
+from app.events.log import ChangeEvent, EventLog
 from app.events.stores import connect_events
 from app.sandbox import Sandbox
 from app.settings import Settings
@@ -44,7 +44,7 @@ async def log_of(graph: Graph) -> AsyncIterator[EventLog]:
         await log.close()
 
 
-async def record(graph: Graph, *updates: Update) -> list[str]:
+async def record(graph: Graph, *updates: ChangeEvent) -> list[str]:
     """Things change; the cursors."""
     async with log_of(graph) as log:
         return [one.cursor for one in await log.record((), updates)]
@@ -65,8 +65,8 @@ async def shipments_of(graph: Graph, customer: str, most: int = 5) -> list[str]:
     return ids[:most]
 
 
-def shipment(id: str, customer: str = MINE, **changed: Any) -> Update:
-    return Update(
+def shipment(id: str, customer: str = MINE, **changed: Any) -> ChangeEvent:
+    return ChangeEvent(
         kind=ChangeKind.SHIPMENT, source="logistics", key=id, node_id=id, recorded_at=THEN, customer=customer, **changed
     )
 
@@ -95,9 +95,9 @@ async def test_orders_and_stock_are_told_too(graph: Graph):
     item = node_id("Item", "SKU-0001")
     await record(
         graph,
-        Update(kind=ChangeKind.ORDER, source="erp", key="SO-100040", node_id=order["id"], recorded_at=THEN,
+        ChangeEvent(kind=ChangeKind.ORDER, source="erp", key="SO-100040", node_id=order["id"], recorded_at=THEN,
                customer=order["customer"]["number"]),
-        Update(kind=ChangeKind.STOCK, source="erp", key="SKU-0001", node_id=item, recorded_at=THEN),
+        ChangeEvent(kind=ChangeKind.STOCK, source="erp", key="SKU-0001", node_id=item, recorded_at=THEN),
     )  # fmt: skip
     found = await page(graph, since=start)
     assert [(one["kind"], one["outcome"], one["node"]["__typename"]) for one in found["changes"]] == [

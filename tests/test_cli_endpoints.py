@@ -18,8 +18,8 @@ from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.stores.document_store import DocumentState, document_id
 from app.http.standard_webhooks import fits, secret_bytes
 from app.settings import Settings
+from app.webhooks.outbound.endpoints import Endpoint
 from app.webhooks.outbound.stores import connect_endpoints
-from app.webhooks.outbound.subscriptions import Endpoint
 from tests.endpoints import delivery
 from tests.events import THEN, update
 from tests.stored import keep, stored
@@ -104,7 +104,7 @@ def test_endpoint_begins_at_the_end_of_the_log_or_after_a_cursor(endpoints: Endp
         events = connect_events(endpoints.settings)
         try:
             recorded = await events.record((), [update("S1"), update("S2")]) if not made else ()
-            return [one.cursor for one in recorded] or [await events.place(f"endpoint:{id}") for id in made]
+            return [one.cursor for one in recorded] or [await events.offset(f"endpoint:{id}") for id in made]
         finally:
             await events.close()
 
@@ -186,12 +186,12 @@ def test_rotated_secret_signs_beside_the_old_one_until_it_ends(endpoints: Endpoi
 def test_dead_deliveries_are_printed_and_replayed(endpoints: Endpoints):
     made = endpoints.add()
 
-    async def bury() -> None:
+    async def dead_letter() -> None:
         store = connect_endpoints(endpoints.settings)
-        await store.keep([delivery("c1", "S1", endpoint=made, dead_at=THEN, attempts=39, cause="HTTP 500")])
+        await store.save([delivery("c1", "S1", endpoint=made, dead_at=THEN, attempts=39, cause="HTTP 500")])
         await store.close()
 
-    asyncio.run(bury())
+    asyncio.run(dead_letter())
     assert json.loads(endpoints("dead", made, "--json").stdout) == [
         {
             "died": "2026-11-01T09:30:00Z",

@@ -17,7 +17,7 @@ from app.errors import ConfigurationError
 from app.events.log import EventLog
 from app.events.stores import connect_events
 from app.settings import Settings
-from tests.events import notice, update
+from tests.events import hint, update
 
 
 class Events:
@@ -63,9 +63,9 @@ def buried(events: Events, *ids: str) -> None:
     """Note these, and give them up."""
 
     async def work(log: EventLog) -> None:
-        await log.note([notice(id) for id in ids])
-        for taken in await log.take("w", 10, 30):
-            await log.bury(taken, f"no shipment {taken.notice.id}")
+        await log.enqueue([hint(id) for id in ids])
+        for taken in await log.claim("w", 10, 30):
+            await log.dead_letter(taken, f"no shipment {taken.hint.id}")
 
     events.log(work)
 
@@ -102,26 +102,26 @@ def test_dead_notices_are_listed_with_their_cause(events: Events):
     assert events("dead", "--json").stdout == "[]\n"
     buried(events, "1", "2")
     found = json.loads(events("dead", "--json").stdout)
-    assert [(one["notice"]["id"], one["cause"]) for one in found] == [("2", "no shipment 2"), ("1", "no shipment 1")]
+    assert [(one["hint"]["id"], one["cause"]) for one in found] == [("2", "no shipment 2"), ("1", "no shipment 1")]
     assert [row[-1] for row in events.table("dead")] == ["CAUSE", "no shipment 2", "no shipment 1"]
 
 
-def test_dead_notices_are_replayed_by_place_or_all(events: Events):
+def test_dead_notices_are_replayed_by_number_or_all(events: Events):
     buried(events, "1", "2", "3")
-    place = json.loads(events("dead", "--json").stdout)[0]["place"]
-    assert events("replay", place).stdout == "replayed: 1\n"
+    number = json.loads(events("dead", "--json").stdout)[0]["number"]
+    assert events("replay", number).stdout == "replayed: 1\n"
     assert events("replay", "--all").stdout == "replayed: 2\n"
-    assert [one.notice.id for one in events.log(lambda log: log.take("w", 10, 30))] == ["3", "1", "2"]
+    assert [one.hint.id for one in events.log(lambda log: log.claim("w", 10, 30))] == ["3", "1", "2"]
 
 
-def test_place_that_is_not_among_the_dead_is_told(events: Events):
+def test_number_that_is_not_among_the_dead_is_told(events: Events):
     done = events("replay", "99")
     assert (done.exit_code, done.stdout.splitlines()[0]) == (1, "replayed: 0")
 
 
 @pytest.mark.parametrize("arguments", [(), ("1", "--all")])
-def test_replay_wants_places_or_all(events: Events, arguments: tuple[str, ...]):
-    with pytest.raises(ConfigurationError, match="name places"):
+def test_replay_wants_numbers_or_all(events: Events, arguments: tuple[str, ...]):
+    with pytest.raises(ConfigurationError, match="name numbers"):
         events("replay", *arguments)
 
 

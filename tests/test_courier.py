@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from app.events.log import EventLog, Update
+from app.events.log import ChangeEvent, EventLog
 from app.events.stores import connect_events
 from app.http.standard_webhooks import fits, secret_bytes
 from app.settings import EndpointSettings, Settings
-from app.webhooks.outbound.endpoint_worker import Courier, NotNow, Over
-from app.webhooks.outbound.sender import Poster
+from app.webhooks.outbound.endpoint_worker import DisableEndpoint, EndpointWorker, RetryLater
+from app.webhooks.outbound.endpoints import Delivery, Endpoint, EndpointStore
+from app.webhooks.outbound.sender import WebhookSender
 from app.webhooks.outbound.stores import connect_endpoints
-from app.webhooks.outbound.subscriptions import Delivery, Endpoint, EndpointStore
 from tests.endpoints import SECRET, delivery, endpoint
 from tests.events import update
 from tests.upstreams.receiver import Letter, Receiver, receiving
@@ -40,10 +40,10 @@ class Said:
     untold: set[str] = field(default_factory=set)
     trouble: list[Exception] = field(default_factory=list)
 
-    async def wants(self, update: Update) -> bool:
+    async def matches(self, update: ChangeEvent) -> bool:
         return update.key not in self.unwanted
 
-    async def written(self, delivery: Delivery) -> bytes | None:
+    async def render(self, delivery: Delivery) -> bytes | None:
         if self.trouble:
             raise self.trouble.pop()
         if delivery.gap is not None:
@@ -77,8 +77,8 @@ class Office:
     @asynccontextmanager
     async def courier(self, settings: EndpointSettings = QUICK) -> AsyncIterator[asyncio.Task[None]]:
         """A courier at work; stopped in the end."""
-        courier = Courier(
-            self.endpoint, self.said, self.events, self.store, Poster(settings), settings,
+        courier = EndpointWorker(
+            self.endpoint, self.said, self.events, self.store, WebhookSender(settings), settings,
             slots=asyncio.Semaphore(10), clock=lambda: self.now,
         )  # fmt: skip
         working = asyncio.create_task(courier.run())
@@ -95,7 +95,7 @@ class Office:
     async def settled(self, cursor: str) -> None:
         """Until the place is there."""
         async with asyncio.timeout(5):
-            while await self.events.place(self.endpoint.place) != cursor:
+            while await self.events.offset(self.endpoint.reader_name) != cursor:
                 await asyncio.sleep(0.01)
 
 
@@ -105,7 +105,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     events, store = connect_events(settings), connect_endpoints(settings)
     async with receiving() as receiver:
         office = Office(events, store, receiver, endpoint(url=f"{receiver.url}/in"))
-        await events.keep_place(office.endpoint.place, await events.end())
+        await events.commit_offset(office.endpoint.reader_name, await events.end())
         yield office
     await events.close()
     await store.close()
@@ -134,7 +134,7 @@ async def test_updates_are_posted_signed_and_in_order(office: Office):
         timestamp = int(letter.headers["webhook-timestamp"])
         assert timestamp == int(NOON.timestamp())
         assert fits(letter.headers["webhook-signature"], [secret_bytes(SECRET)], letter.id, timestamp, letter.body)
-    assert await office.store.waiting("ep1") == []
+    assert await office.store.pending("ep1") == []
 
 
 async def test_failed_delivery_comes_again_under_its_id_and_later_ones_of_its_thing_wait(office: Office):
@@ -148,7 +148,7 @@ async def test_failed_delivery_comes_again_under_its_id_and_later_ones_of_its_th
     assert of_one == ["PENDING", "PENDING", "PENDING", "DELIVERED"]
     assert [letter.id for letter in office.receiver.letters].count(first.id) == 3
     assert ["S2", "PENDING"] in office.told[:3], "another thing does not wait"
-    assert await office.store.waiting("ep1") == []
+    assert await office.store.pending("ep1") == []
 
 
 async def test_what_failed_is_kept_over_a_stop_and_goes_first(office: Office):
@@ -159,7 +159,7 @@ async def test_what_failed_is_kept_over_a_stop_and_goes_first(office: Office):
         *_, last = await office.record(("S1", "PENDING"), ("S1", "DELIVERED"))
         await office.receiver.until(1)
         await office.settled(last)
-    waiting = await office.store.waiting("ep1")
+    waiting = await office.store.pending("ep1")
     assert [(one.update and one.update.status, one.attempts, one.cause) for one in waiting] == [
         ("PENDING", 1, "HTTP 500"),
         ("DELIVERED", 0, None),
@@ -177,12 +177,12 @@ async def test_what_failed_is_kept_over_a_stop_and_goes_first(office: Office):
 
 async def test_update_that_was_taken_and_not_noted_comes_again_under_its_id(office: Office):
     """As after kill -9: the place was not kept."""
-    place = await office.events.place(office.endpoint.place)
+    place = await office.events.offset(office.endpoint.reader_name)
     assert place is not None
     async with office.courier():
         (cursor,) = await office.record(("S1", "PENDING"))
         await office.settled(cursor)
-    await office.events.keep_place(office.endpoint.place, place)
+    await office.events.commit_offset(office.endpoint.reader_name, place)
     async with office.courier():
         first, second = await office.receiver.until(2)
     assert (first.id, first.body) == (second.id, second.body)
@@ -195,7 +195,7 @@ async def test_retry_after_is_honoured(office: Office):
         *_, last = await office.record(("S1", "PENDING"))
         await office.settled(last)
         await office.record(("S2", "PENDING"))
-    waiting = await office.store.waiting("ep1")
+    waiting = await office.store.pending("ep1")
     assert waiting[0].next_at == NOON + timedelta(seconds=120)
     assert office.told == [["S1", "PENDING"]], "who asks for time is not asked for something else either"
 
@@ -204,7 +204,7 @@ async def test_gone_disables(office: Office):
     office.receiver.answer = lambda _: Response(status_code=410)
     async with office.courier() as working:
         await office.record(("S1", "PENDING"))
-        with pytest.raises(Over, match="410 Gone"):
+        with pytest.raises(DisableEndpoint, match="410 Gone"):
             await asyncio.wait_for(working, 5)
 
 
@@ -223,13 +223,13 @@ async def test_after_its_hours_a_delivery_is_dead_and_the_next_of_its_thing_goes
         await office.receiver.until(2)
         await office.settled(last)
     assert office.told == [["S1", "PENDING"], ["S1", "DELIVERED"]]
-    (dead,) = await office.store.dead()
+    (dead,) = await office.store.dead_letters()
     assert (dead.cursor, dead.attempts, dead.cause, dead.dead_at) == (first, 1, "HTTP 500", later)
 
 
 async def test_what_waits_for_an_endpoint_that_is_down_dies_in_its_turn(office: Office):
     old = office.now - timedelta(hours=36)
-    await office.store.keep(
+    await office.store.save(
         [
             delivery("c1", "S1", first_at=old, next_at=office.now + timedelta(hours=1), cause="HTTP 502"),
             delivery("c2", "S1", first_at=old, next_at=old, attempts=0, cause=None),
@@ -239,7 +239,7 @@ async def test_what_waits_for_an_endpoint_that_is_down_dies_in_its_turn(office: 
     async with office.courier():
         await office.receiver.until(1)
     assert office.told == [["S2", None]]
-    assert {(one.cursor, one.cause) for one in await office.store.dead()} == {
+    assert {(one.cursor, one.cause) for one in await office.store.dead_letters()} == {
         ("c1", "HTTP 502"),
         ("c2", "the endpoint was down"),
     }
@@ -268,7 +268,7 @@ async def test_endpoint_that_is_down_is_asked_by_one_delivery_at_a_time(office: 
                 await asyncio.sleep(0.01)
     assert most_while_down == 1
     assert {tuple(one) for one in office.told} == set(things)
-    assert await office.store.waiting("ep1") == []
+    assert await office.store.pending("ep1") == []
 
 
 async def test_at_most_so_many_at_once(office: Office):
@@ -302,7 +302,7 @@ async def test_what_is_not_for_the_endpoint_is_passed_over(office: Office):
 
 
 async def test_source_that_cannot_be_read_is_not_the_endpoints_fault(office: Office):
-    office.said.trouble = [NotNow("SOURCE_UNAVAILABLE") for _ in range(5)]
+    office.said.trouble = [RetryLater("SOURCE_UNAVAILABLE") for _ in range(5)]
     async with office.courier():
         *_, last = await office.record(("S1", "PENDING"))
         await office.receiver.until(1)
@@ -311,7 +311,7 @@ async def test_source_that_cannot_be_read_is_not_the_endpoints_fault(office: Off
 
 
 async def test_updates_that_are_gone_are_told(office: Office):
-    await office.events.keep_place(office.endpoint.place, await cursor_of_another_log(office))
+    await office.events.commit_offset(office.endpoint.reader_name, await cursor_of_another_log(office))
     async with office.courier():
         await office.receiver.until(1)
     assert office.told == [{"lost": "OTHER_LOG"}]
@@ -335,7 +335,7 @@ async def test_dead_endpoint_does_not_delay_another(office: Office):
     async with receiving() as dead:
         dead.answer = silence
         other = Office(office.events, office.store, dead, endpoint("ep2", url=dead.url))
-        await office.events.keep_place(other.endpoint.place, await office.events.end())
+        await office.events.commit_offset(other.endpoint.reader_name, await office.events.end())
         async with other.courier(QUICK.model_copy(update={"timeout": 30.0})), office.courier():
             things = [(f"S{number}", "PENDING") for number in range(20)]
             await office.record(*things)
@@ -380,7 +380,7 @@ async def test_killed_process_loses_nothing(office: Office, tmp_path: Path):
             await office.receiver.until(enough, seconds=20)
             process.kill()
     async with worker(tmp_path, office.endpoint.url), asyncio.timeout(30):
-        while len({letter.id for letter in office.receiver.letters}) < 400 or await office.store.waiting("ep1"):
+        while len({letter.id for letter in office.receiver.letters}) < 400 or await office.store.pending("ep1"):
             await asyncio.sleep(0.05)
     bodies: dict[str, set[bytes]] = {}
     for letter in office.receiver.letters:

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from app.errors import StoreUnavailable
 from app.gateway.documents.stores.document_store import StoreChanged
 from app.settings import EventSettings, RedisSettings, Settings
+from app.webhooks.outbound.endpoints import DeliveryGap, EndpointState, EndpointStore, Secret
 from app.webhooks.outbound.stores import connect_endpoints
-from app.webhooks.outbound.subscriptions import EndpointState, EndpointStore, Gap, Secret
 from tests.endpoints import SECRET, delivery, endpoint, put
 from tests.events import THEN
 
@@ -68,14 +68,14 @@ async def test_change_is_noticed_elsewhere_and_based_on_what_was_read(connect: C
 
 async def test_deliveries_wait_in_the_order_in_which_they_were_kept_first(connect: Connect):
     store = connect()
-    await store.keep([delivery("c9"), delivery("c1")])
+    await store.save([delivery("c9"), delivery("c1")])
     again = delivery("c9", attempts=2, cause="no answer within 10 s")
-    gap = delivery("lost:c0", update=None, gap=Gap(start="c0", end="c1", reason="EXPIRED"))
-    await store.keep([gap, again])
-    assert await connect().waiting("ep1") == [again, delivery("c1"), gap]
-    await store.done("ep1", ["c9", "unknown"])
-    assert await connect().waiting("ep1") == [delivery("c1"), gap]
-    assert await connect().waiting("ep2") == []
+    gap = delivery("lost:c0", update=None, gap=DeliveryGap(start="c0", end="c1", reason="EXPIRED"))
+    await store.save([gap, again])
+    assert await connect().pending("ep1") == [again, delivery("c1"), gap]
+    await store.remove_deliveries("ep1", ["c9", "unknown"])
+    assert await connect().pending("ep1") == [delivery("c1"), gap]
+    assert await connect().pending("ep2") == []
 
 
 async def test_dead_deliveries_are_listed_newest_first_and_replayed_with_all_their_time(connect: Connect):
@@ -83,41 +83,41 @@ async def test_dead_deliveries_are_listed_newest_first_and_replayed_with_all_the
     await put(store, endpoint(), endpoint("ep2"))
     dead = [delivery(f"c{hour}", dead_at=died + timedelta(hours=hour), attempts=40) for hour in range(3)]
     other = delivery("c7", endpoint="ep2", dead_at=died + timedelta(hours=1, minutes=30))
-    await store.keep([delivery("c1"), *dead, other])
-    assert await store.waiting("ep1") == []
-    assert await store.dead() == [dead[2], other, dead[1], dead[0]]
-    assert await store.dead("ep1", most=2) == [dead[2], dead[1]]
+    await store.save([delivery("c1"), *dead, other])
+    assert await store.pending("ep1") == []
+    assert await store.dead_letters() == [dead[2], other, dead[1], dead[0]]
+    assert await store.dead_letters("ep1", most=2) == [dead[2], dead[1]]
 
     before = await store.generation()
     assert await store.replay("ep1", ["c2", "c7", "unknown"], now=now) == 1
     assert await connect().generation() == before + 1
-    (again,) = await store.waiting("ep1")
+    (again,) = await store.pending("ep1")
     assert again == replace(dead[2], dead_at=None, attempts=0, first_at=now, next_at=now)
     assert await store.replay("ep1", now=now) == 2
-    assert [one.cursor for one in await store.waiting("ep1")] == ["c1", "c0", "c2"] or [
-        one.cursor for one in await store.waiting("ep1")
+    assert [one.cursor for one in await store.pending("ep1")] == ["c1", "c0", "c2"] or [
+        one.cursor for one in await store.pending("ep1")
     ] == ["c2", "c0", "c1"]
-    assert await store.dead() == [other]
+    assert await store.dead_letters() == [other]
 
 
 async def test_old_dead_deliveries_go(connect: Connect):
     store = connect()
     await put(store, endpoint())
-    await store.keep([delivery("c1", dead_at=THEN), delivery("c2", dead_at=THEN + timedelta(days=1)), delivery("c3")])
+    await store.save([delivery("c1", dead_at=THEN), delivery("c2", dead_at=THEN + timedelta(days=1)), delivery("c3")])
     assert await store.trim(THEN + timedelta(hours=1)) == 1
-    assert [one.cursor for one in await store.dead()] == ["c2"]
-    assert [one.cursor for one in await store.waiting("ep1")] == ["c3"]
+    assert [one.cursor for one in await store.dead_letters()] == ["c2"]
+    assert [one.cursor for one in await store.pending("ep1")] == ["c3"]
 
 
 async def test_removed_endpoint_takes_its_deliveries_along(connect: Connect):
     store = connect()
     await put(store, endpoint(), endpoint("ep2"))
-    await store.keep([delivery("c1"), delivery("c2", dead_at=THEN), delivery("c1", endpoint="ep2")])
+    await store.save([delivery("c1"), delivery("c2", dead_at=THEN), delivery("c1", endpoint="ep2")])
     assert await store.remove("ep1")
     assert not await store.remove("ep1")
     assert [one.id for one in await store.all()] == ["ep2"]
-    assert (await store.waiting("ep1"), await store.dead()) == ([], [])
-    assert [one.cursor for one in await store.waiting("ep2")] == ["c1"]
+    assert (await store.pending("ep1"), await store.dead_letters()) == ([], [])
+    assert [one.cursor for one in await store.pending("ep2")] == ["c1"]
 
 
 def test_secret_is_in_no_repr():
@@ -142,5 +142,5 @@ async def test_store_that_is_not_there_says_so(tmp_path: Path):
     gone = Settings(events=EventSettings(store="redis"), redis=RedisSettings(url=SecretStr("redis://127.0.0.1:1/0")))
     store = connect_endpoints(gone)
     with pytest.raises(StoreUnavailable):
-        await store.keep([delivery("c1")])
+        await store.save([delivery("c1")])
     await store.close()

@@ -16,11 +16,11 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from app.errors import StoreUnavailable
-from app.events.log import EventLog, Loss, Taken
+from app.events.log import EventLog, LeasedHint, LossReason
 from app.events.stores import connect_events
 from app.settings import EventSettings, RedisSettings, Settings
 from app.sources.changes import ChangeKind
-from tests.events import notice, update
+from tests.events import hint, update
 from tests.valkey import Valkey
 
 LEASE = 1.0
@@ -29,16 +29,16 @@ WRITER = """
 import asyncio, sys
 from app.settings import Settings
 from app.events.stores import connect_events
-from tests.events import notice, update
+from tests.events import hint, update
 
 async def main():
     log = connect_events(Settings.model_validate_json(sys.argv[1]))
     name = sys.argv[2]
     for n in range(100_000):
-        await log.note([notice(f"{name}-{n}")])
+        await log.enqueue([hint(f"{name}-{n}")])
         print(f"noted {name}-{n}", flush=True)
-        taken = await log.take(name, 10, 1.0)
-        for one in await log.record(taken, [update(one.notice.id) for one in taken]):
+        taken = await log.claim(name, 10, 1.0)
+        for one in await log.record(taken, [update(one.hint.id) for one in taken]):
             print(f"recorded {one.update.key}", flush=True)
 
 asyncio.run(main())
@@ -103,13 +103,13 @@ async def kill(process: asyncio.subprocess.Process) -> list[str]:
 
 
 async def all_of(log: EventLog, start: str) -> list[str]:
-    """The keys of all updates after a place, with every notice that is left recorded first."""
-    taken: Sequence[Taken] = ()
+    """The keys of all updates after a place, with every hint that is left recorded first."""
+    taken: Sequence[LeasedHint] = ()
     over = time.monotonic() + LEASE + 0.5  # What the killed had sent may still have come.
     while time.monotonic() < over or taken:
-        await log.wait_notices(over - time.monotonic())
-        taken = await log.take("rest", 100, 30)
-        await log.record(taken, [update(one.notice.id) for one in taken])
+        await log.wait_hints(over - time.monotonic())
+        taken = await log.claim("rest", 100, 30)
+        await log.record(taken, [update(one.hint.id) for one in taken])
     keys, cursor = [], start
     while (page := await log.read(cursor)).entries:
         assert page.lost is None
@@ -171,7 +171,13 @@ async def test_reader_misses_nothing_while_others_write(settings: Settings):
 async def test_sqlite_that_cannot_be_opened_is_told(tmp_path: Path):
     (tmp_path / "events.sqlite").write_text("not a database, but long enough to look like one" * 50)
     async with logs(Settings(data_dir=tmp_path)) as (log,):
-        for ask in (log.note([notice("1")]), log.take("w", 1, 1), log.record((), [update("A")]), log.end(), log.dead()):
+        for ask in (
+            log.enqueue([hint("1")]),
+            log.claim("w", 1, 1),
+            log.record((), [update("A")]),
+            log.end(),
+            log.dead_letters(),
+        ):
             with pytest.raises(StoreUnavailable) as caught:
                 await ask
             assert "not a database" in (caught.value.detail or "")
@@ -189,17 +195,22 @@ async def test_sqlite_put_back_to_an_earlier_state_is_told(tmp_path: Path):
     async with logs(Settings(data_dir=tmp_path)) as (log,):
         await log.record((), [update("C")])
         page = await log.read(unknown.cursor)
-        assert ([entry.update.key for entry in page.entries], page.lost) == (["A", "C"], Loss.RESTORED)
+        assert ([entry.update.key for entry in page.entries], page.lost) == (["A", "C"], LossReason.RESTORED)
 
 
 async def test_redis_that_is_gone_is_told_and_comes_back(server: Valkey):
     async with logs(over(server)) as (log,):
         start = await log.end()
-        await log.note([notice("1")])
-        (before,) = await log.record(await log.take("w", 1, 30), [update("A")])
+        await log.enqueue([hint("1")])
+        (before,) = await log.record(await log.claim("w", 1, 30), [update("A")])
         waiting = asyncio.create_task(log.wait(before.cursor, 20))
         server.kill()
-        for ask in (log.note([notice("2")]), log.record((), [update("B")]), log.read(start), log.lead("x", "w", 1)):
+        for ask in (
+            log.enqueue([hint("2")]),
+            log.record((), [update("B")]),
+            log.read(start),
+            log.acquire_lease("x", "w", 1),
+        ):
             with pytest.raises(StoreUnavailable):
                 await ask
         assert not waiting.done()
@@ -207,7 +218,7 @@ async def test_redis_that_is_gone_is_told_and_comes_back(server: Valkey):
         async with asyncio.timeout(5):
             await waiting
             assert (await log.read(start)).entries == (before,)
-        assert await log.note([notice("1"), notice("2")]) == [False, True]
+        assert await log.enqueue([hint("1"), hint("2")]) == [False, True]
 
 
 async def test_redis_that_hangs_is_told_and_comes_back(server: Valkey):
@@ -217,7 +228,7 @@ async def test_redis_that_hangs_is_told_and_comes_back(server: Valkey):
         with server.hanging():
             async with asyncio.timeout(3):
                 with pytest.raises(StoreUnavailable):
-                    await log.note([notice("1")])
+                    await log.enqueue([hint("1")])
         async with asyncio.timeout(5):
             waiting = asyncio.create_task(log.wait(start, 20))
             (recorded,) = await other.record((), [update("A")])
@@ -239,15 +250,15 @@ async def test_redis_that_lost_its_data_is_told(tmp_path: Path):
             async with asyncio.timeout(5):
                 await waiting
             page = await log.read(before.cursor)
-            assert (page.entries, page.lost) == ((), Loss.OTHER_LOG)
+            assert (page.entries, page.lost) == ((), LossReason.OTHER_LOG)
             assert await log.latest(ChangeKind.SHIPMENT, "parcels", "A") is None
-            waiting = asyncio.create_task(log.wait_notices(20))
-            await other.note([notice("1")])
+            waiting = asyncio.create_task(log.wait_hints(20))
+            await other.enqueue([hint("1")])
             async with asyncio.timeout(5):
                 await waiting
-            (recorded,) = await other.record(await other.take("w", 1, 30), [update("B")])
+            (recorded,) = await other.record(await other.claim("w", 1, 30), [update("B")])
             again = await log.read(before.cursor)
-            assert ([*again.entries], again.lost) == ([recorded], Loss.OTHER_LOG)
+            assert ([*again.entries], again.lost) == ([recorded], LossReason.OTHER_LOG)
             assert (await log.read(page.cursor)).entries == (recorded,)
     finally:
         server.stop()

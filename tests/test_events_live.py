@@ -18,7 +18,7 @@ import pytest
 
 from app.auth.principal import SYSTEM
 from app.cli.demo import REAL_SOURCES
-from app.events.log import EventLog, Update
+from app.events.log import ChangeEvent, EventLog
 from app.events.stores import connect_events
 from app.events.stores.cursors import BEGINNING
 from app.settings import EventSettings, Settings
@@ -37,7 +37,7 @@ ORDER, PARCEL, OTHER_PARCEL = "SO-200012", "1ZDEMO200012", "1ZDEMO200023"
 POLLED = EventSettings(poll=1, poll_webhooks=1, reread=2)
 
 
-async def told(log: EventLog, wanted: Callable[[Update], bool], within: float = 60) -> Update:
+async def told(log: EventLog, wanted: Callable[[ChangeEvent], bool], within: float = 60) -> ChangeEvent:
     """The first update of that kind."""
     cursor = BEGINNING
     async with asyncio.timeout(within):
@@ -53,7 +53,7 @@ async def told(log: EventLog, wanted: Callable[[Update], bool], within: float = 
 async def polled(log: EventLog, name: str) -> None:
     """Wait for the first look at a feed."""
     async with asyncio.timeout(60):
-        while await log.place(f"source:{name}") is None:
+        while await log.offset(f"source:{name}") is None:
             await asyncio.sleep(0.1)
 
 
@@ -181,7 +181,7 @@ async def test_vendures_fulfilment_is_found_though_no_feed_tells(vendure: Callab
     log = connect_events(Settings(data_dir=tmp_path))
     orders = (await vendure('{ orders(options: {filter: {state: {eq: "Shipped"}}}) { items { code } } }'))["orders"]
     known = [
-        Update(
+        ChangeEvent(
             kind=ChangeKind.ORDER,
             source="commerce",
             key=order["code"],

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidCursor, ShuttingDown, StoreUnavailable, SubscriberTooSlow
-from app.events.fanout import Entry, Feed, Gap, Interest, Subscriber, mark
-from app.events.log import EventLog, Page, Update
+from app.events.fanout import EventFanout, EventFilter, FanoutEvent, FanoutGap, Subscriber, subject_key
+from app.events.log import ChangeEvent, EventLog, EventPage
 from app.events.stores import connect_events
 from app.settings import EventSettings, Settings
 from app.sources.changes import ChangeKind
 from tests.events import update
 
-ALL = Interest(ChangeKind.SHIPMENT)
+ALL = EventFilter(ChangeKind.SHIPMENT)
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ async def log(tmp_path: Path) -> AsyncIterator[EventLog]:
 
 
 @asynccontextmanager
-async def fed(log: EventLog, **options: Any) -> AsyncIterator[Feed]:
-    feed = Feed(log, **options)
-    async with feed.following():
+async def fed(log: EventLog, **options: Any) -> AsyncIterator[EventFanout]:
+    feed = EventFanout(log, **options)
+    async with feed.running():
         yield feed
 
 
@@ -40,22 +40,26 @@ async def keys(subscriber: Subscriber, count: int) -> list[str]:
     """The keys of the next so many."""
     async with asyncio.timeout(10):
         found = [await subscriber.next() for _ in range(count)]
-    return [item.update.key if isinstance(item, Entry) else item.reason for item in found]
+    return [item.update.key if isinstance(item, FanoutEvent) else item.reason for item in found]
 
 
-async def record(log: EventLog, *updates: Update) -> list[str]:
+async def record(log: EventLog, *updates: ChangeEvent) -> list[str]:
     return [one.cursor for one in await log.record((), updates)]
 
 
 INTERESTS: list[Any] = [
     pytest.param(ALL, "abcdef", id="all"),
-    pytest.param(Interest(ChangeKind.ORDER), "o", id="another kind"),
-    pytest.param(Interest(ChangeKind.SHIPMENT, customers=frozenset({"C1", "C2"})), "abf", id="customers"),
-    pytest.param(Interest(ChangeKind.SHIPMENT, customers=frozenset()), "", id="of nobody"),
-    pytest.param(Interest(ChangeKind.SHIPMENT, orders=frozenset({"O1"})), "acf", id="order"),
-    pytest.param(Interest(ChangeKind.SHIPMENT, customers=frozenset({"C1"}), orders=frozenset({"O1"})), "af", id="both"),
-    pytest.param(Interest(ChangeKind.SHIPMENT, things=frozenset({"node-a", "T4"})), "ad", id="things"),
-    pytest.param(Interest(ChangeKind.SHIPMENT, things=frozenset({mark("parcels", "e"), "node-e"})), "e", id="key"),
+    pytest.param(EventFilter(ChangeKind.ORDER), "o", id="another kind"),
+    pytest.param(EventFilter(ChangeKind.SHIPMENT, customers=frozenset({"C1", "C2"})), "abf", id="customers"),
+    pytest.param(EventFilter(ChangeKind.SHIPMENT, customers=frozenset()), "", id="of nobody"),
+    pytest.param(EventFilter(ChangeKind.SHIPMENT, orders=frozenset({"O1"})), "acf", id="order"),
+    pytest.param(
+        EventFilter(ChangeKind.SHIPMENT, customers=frozenset({"C1"}), orders=frozenset({"O1"})), "af", id="both"
+    ),
+    pytest.param(EventFilter(ChangeKind.SHIPMENT, subjects=frozenset({"node-a", "T4"})), "ad", id="subjects"),
+    pytest.param(
+        EventFilter(ChangeKind.SHIPMENT, subjects=frozenset({subject_key("parcels", "e"), "node-e"})), "e", id="key"
+    ),
 ]
 HAPPENED = [
     update("a", customer="C1", orders=("O1", "O9")),
@@ -69,20 +73,20 @@ HAPPENED = [
 
 
 @pytest.mark.parametrize("resumed", [False, True], ids=["live", "resumed"])
-@pytest.mark.parametrize(("interest", "expected"), INTERESTS)
+@pytest.mark.parametrize(("filter", "expected"), INTERESTS)
 async def test_subscriber_gets_what_fits_all_that_it_names(
-    log: EventLog, interest: Interest, expected: str, resumed: bool
+    log: EventLog, filter: EventFilter, expected: str, resumed: bool
 ) -> None:
     start = await log.end()
     async with fed(log) as feed:
         if resumed:
             await record(log, *HAPPENED)
-        subscriber = await feed.subscribe(interest, start)
-        last = await feed.subscribe(Interest(interest.kind, things=frozenset({"node-last"})), start)
+        subscriber = await feed.subscribe(filter, start)
+        last = await feed.subscribe(EventFilter(filter.kind, subjects=frozenset({"node-last"})), start)
         reading = asyncio.create_task(keys(last, 1))
         if not resumed:
             await record(log, *HAPPENED)
-        await record(log, update("last", kind=interest.kind, customer="C1", orders=("O1",)))
+        await record(log, update("last", kind=filter.kind, customer="C1", orders=("O1",)))
         assert await reading == ["last"]
         assert await keys(subscriber, len(expected)) == list(expected)
 
@@ -116,7 +120,7 @@ async def test_who_resumes_anywhere_at_any_time_misses_nothing_and_gets_nothing_
             while place < 200:
                 for _ in range(chance.randint(1, 40)):
                     item = await subscriber.next()
-                    assert isinstance(item, Entry)
+                    assert isinstance(item, FanoutEvent)
                     assert item.update.key == str(place)
                     place += 1
                     if place == 200:
@@ -191,7 +195,7 @@ async def test_what_is_gone_is_told_with_where_to_go_on(tmp_path: Path) -> None:
         async with fed(log) as feed:
             subscriber = await feed.subscribe(ALL, start)
             gap = await subscriber.next()
-            assert isinstance(gap, Gap)
+            assert isinstance(gap, FanoutGap)
             assert (gap.after, gap.to, gap.reason) == (start, cursors[2], "TOO_MANY")
             assert await keys(subscriber, 2) == ["c", "d"]
             assert await keys(await feed.subscribe(ALL, gap.cursor), 2) == ["c", "d"]
@@ -200,7 +204,7 @@ async def test_what_is_gone_is_told_with_where_to_go_on(tmp_path: Path) -> None:
 
 
 async def test_end_of_the_gateway_ends_subscriptions(log: EventLog) -> None:
-    feed = Feed(log)
+    feed = EventFanout(log)
     feed.start()
     live, resumed = await feed.subscribe(ALL), await feed.subscribe(ALL, await log.end())
     waiting = asyncio.create_task(live.next())
@@ -213,10 +217,10 @@ async def test_end_of_the_gateway_ends_subscriptions(log: EventLog) -> None:
 
 async def test_subscriber_that_is_gone_leaves_nothing_behind(log: EventLog) -> None:
     async with fed(log) as feed:
-        named = Interest(ChangeKind.SHIPMENT, things=frozenset({"a", "b"}))
+        named = EventFilter(ChangeKind.SHIPMENT, subjects=frozenset({"a", "b"}))
         async with AsyncExitStack() as stack:
-            for interest in (ALL, named):
-                subscriber = await feed.subscribe(interest)
+            for filter in (ALL, named):
+                subscriber = await feed.subscribe(filter)
                 task = asyncio.create_task(subscriber.next())
                 stack.callback(subscriber.close)
                 stack.callback(task.cancel)
@@ -236,7 +240,7 @@ class Counted:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return getattr(self._inner, name)
 
-    async def read(self, after: str, most: int = 500) -> Page:
+    async def read(self, after: str, most: int = 500) -> EventPage:
         self.reads += 1
         if self.down:
             raise StoreUnavailable(detail="down for a test")

@@ -1,4 +1,4 @@
-"""From notices to updates: things are read again, once for many, and recorded only if they have changed."""
+"""From hints to updates: things are read again, once for many, and recorded only if they have changed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.events.ingest.sequences import Sequence
-from app.events.log import Update
+from app.events.ingest.sequences import SequenceTracker
+from app.events.log import ChangeEvent
 from app.events.stores import connect_events
 from app.sandbox import Sandbox, start_sandbox
 from app.sandbox.reads import change_cursor
@@ -61,7 +61,7 @@ async def docked(moving: Sandbox) -> AsyncIterator[Dock]:
 
 
 async def settled(docked: Dock, outcome: str, expected: float) -> None:
-    """Wait until so many notices of logistics came to this."""
+    """Wait until so many hints of logistics came to this."""
     async with asyncio.timeout(15):
         while count("tradegraph_notices_read_total", source="logistics", outcome=outcome) < expected:
             await asyncio.sleep(0.01)
@@ -111,7 +111,7 @@ async def test_what_has_not_changed_is_no_update(docked: Dock):
     await docked.post({"events": [event("shp-000161", "same-2")]})
     await settled(docked, "same", before + 1)
     assert len(await docked.updates(1)) == 1
-    assert await docked.log.take("test", 10, 1) == []
+    assert await docked.log.claim("test", 10, 1) == []
 
 
 async def test_an_unknown_thing_is_looked_for_and_let_go(docked: Dock):
@@ -120,7 +120,7 @@ async def test_an_unknown_thing_is_looked_for_and_let_go(docked: Dock):
     await settled(docked, "unknown", before + 1)
     counted = (await docked.logistics.get("/sandbox/counters")).json()
     assert counted["reads"] == {"shipments": 3}
-    assert await docked.log.dead() == []
+    assert await docked.log.dead_letters() == []
 
 
 async def test_a_thing_that_is_gone_is_told_as_deleted(docked: Dock, under_way: Callable[[], str]):
@@ -138,7 +138,7 @@ async def test_orders_and_stock_are_told_too(moving: Sandbox):
     async with dock(moving, events=EventSettings(poll=0.2, poll_webhooks=600)) as docked:
         erp = docked.graph.backends["erp"]
         async with asyncio.timeout(15):
-            while await docked.log.place("source:erp") is None:
+            while await docked.log.offset("source:erp") is None:
                 await asyncio.sleep(0.01)
         (await erp.post("/sandbox/orders/SO-100050", json={"status": "CANCELLED"})).raise_for_status()
         (await erp.post("/sandbox/stock/SKU-0007", json={"delta": "-1"})).raise_for_status()
@@ -191,8 +191,8 @@ async def test_what_cannot_be_read_is_given_up_and_can_be_replayed(moving: Sandb
         await docked.graph.turn("logistics", resource="*", errorRate=1.0, errorKind="wrong_types")
         await docked.post({"events": [event(id, "bad-1")]})
         await settled(docked, "buried", before + 1)
-        (dead,) = await docked.log.dead()
-        assert (dead.notice.key, dead.attempts, dead.cause) == (id, 2, "SOURCE_MALFORMED")
+        (dead,) = await docked.log.dead_letters()
+        assert (dead.hint.key, dead.attempts, dead.cause) == (id, 2, "SOURCE_MALFORMED")
         await docked.logistics.delete("/sandbox/knobs")
         assert await docked.log.replay() == 1
         assert keys(await docked.updates(1)) == [("SHIPMENT", id, "IN_TRANSIT")]
@@ -205,7 +205,7 @@ async def test_a_source_that_stays_away_is_given_up_in_the_end(moving: Sandbox, 
         before = so_far("buried")
         await docked.post({"events": [event(under_way(), "gone-1")]})
         await settled(docked, "buried", before + 1)
-        assert [one.cause for one in await docked.log.dead()] == ["SOURCE_UNAVAILABLE"]
+        assert [one.cause for one in await docked.log.dead_letters()] == ["SOURCE_UNAVAILABLE"]
 
 
 # Reconciliation
@@ -214,7 +214,7 @@ async def test_a_source_that_stays_away_is_given_up_in_the_end(moving: Sandbox, 
 async def started(docked: Dock) -> None:
     """Wait until the feed was read for the first time."""
     async with asyncio.timeout(15):
-        while await docked.log.place("source:logistics") is None:
+        while await docked.log.offset("source:logistics") is None:
             await asyncio.sleep(0.01)
 
 
@@ -245,7 +245,7 @@ async def test_what_comes_by_webhook_and_feed_is_noted_once(moving: Sandbox, und
         body = {"kinds": ["SHIPMENT"], "since": None}
         end = (await docked.logistics.post("/v1/changes/read", json=body)).json()["cursor"]
         async with asyncio.timeout(15):
-            while await docked.log.place("source:logistics") != end:
+            while await docked.log.offset("source:logistics") != end:
                 await asyncio.sleep(0.01)
         after = sum(count("tradegraph_notices_total", source="logistics", way=way) for way in ("poll", "webhook"))
         assert after - before == 6
@@ -284,22 +284,22 @@ async def test_what_happened_while_no_gateway_ran_is_found(
 async def test_a_forgotten_place_has_all_that_is_open_read_again(
     moving: Sandbox, under_way: Callable[[], str], tmp_path: Path
 ):
-    def told(key: str, status: str, **more: Any) -> Update:
-        return Update(kind=ChangeKind.SHIPMENT, source="logistics", key=key, node_id=key, status=status,
+    def told(key: str, status: str, **more: Any) -> ChangeEvent:
+        return ChangeEvent(kind=ChangeKind.SHIPMENT, source="logistics", key=key, node_id=key, status=status,
                       recorded_at=datetime.now(UTC), digest="of what it was", **more)  # fmt: skip
 
     open_one = under_way()
     log = connect_events(Settings(data_dir=tmp_path))
     old = [told(open_one, "PICKED_UP"), told("shp-000170", "DELIVERED"), told("shp-000171", "PENDING", deleted=True)]
     await log.record([], old)
-    await log.keep_place("source:logistics", "of another system")
+    await log.commit_offset("source:logistics", "of another system")
     await log.close()
     lost = count("tradegraph_feed_lost_total", source="logistics")
     async with dock(moving, events=LATER, data_dir=tmp_path) as docked:
         found = await docked.updates(4)
         assert keys(found[3:]) == [("SHIPMENT", open_one, "IN_TRANSIT")]
         async with asyncio.timeout(15):
-            while await docked.log.place("source:logistics") == "of another system":
+            while await docked.log.offset("source:logistics") == "of another system":
                 await asyncio.sleep(0.01)
     assert count("tradegraph_feed_lost_total", source="logistics") == lost + 1
 
@@ -362,20 +362,20 @@ async def test_an_older_webhook_after_a_newer_one_tells_what_is_now(docked: Dock
     ],
 )
 def test_gaps_are_seen(told: list[list[int]], opened: list[bool]):
-    heard = Sequence()
-    assert [heard.heard(numbers) for numbers in told] == opened
+    heard = SequenceTracker()
+    assert [heard.observe(numbers) for numbers in told] == opened
 
 
 def test_a_gap_that_was_asked_for_is_closed():
-    heard = Sequence()
-    assert (heard.heard([1]), heard.heard([5])) == (False, True)
-    heard.closed()
-    assert (heard.heard([6]), heard.heard([8])) == (False, True)
+    heard = SequenceTracker()
+    assert (heard.observe([1]), heard.observe([5])) == (False, True)
+    heard.reset()
+    assert (heard.observe([6]), heard.observe([8])) == (False, True)
 
 
 async def test_thing_that_went_to_another_customer_says_whose_it_was(docked: Dock, under_way: Callable[[], str]):
     id = under_way()
-    before = Update(
+    before = ChangeEvent(
         kind=ChangeKind.SHIPMENT, source="logistics", key=id, node_id=node_id("Shipment", "logistics", id),
         recorded_at=datetime(2026, 11, 1, tzinfo=UTC), customer="CUST-9999",
     )  # fmt: skip

@@ -13,8 +13,8 @@ import pytest
 from starlette.responses import Response
 
 from app.settings import EndpointSettings
-from app.webhooks.outbound.egress import AddressRefused, Allowance, target_of
-from app.webhooks.outbound.sender import Poster, Resolve
+from app.webhooks.outbound.egress import AddressRefused, EgressPolicy, parse_target
+from app.webhooks.outbound.sender import Resolve, WebhookSender
 from tests.certificates import certificate
 from tests.certificates import serving as tls_for
 from tests.upstreams.receiver import receiving
@@ -105,22 +105,22 @@ NOT_PUBLIC = [
 @pytest.mark.parametrize("url", REFUSED_FORMS)
 def test_address_in_another_form_is_refused(url: str):
     with pytest.raises(AddressRefused):
-        target_of(url)
+        parse_target(url)
 
 
 def test_address_in_its_plain_form_is_taken_apart():
-    found = target_of("https://Hooks.Example.com:8443/in?key=a%20b&x=1")
+    found = parse_target("https://Hooks.Example.com:8443/in?key=a%20b&x=1")
     assert (found.scheme, found.host, found.port, found.path) == (
         "https", "hooks.example.com", 8443, "/in?key=a%20b&x=1",
     )  # fmt: skip
     assert found.authority == "hooks.example.com:8443"
-    assert target_of("https://[2606:4700::1111]").authority == "[2606:4700::1111]"
-    assert target_of("https://93.184.215.14").path == "/"
+    assert parse_target("https://[2606:4700::1111]").authority == "[2606:4700::1111]"
+    assert parse_target("https://93.184.215.14").path == "/"
 
 
 @pytest.mark.parametrize("ip", NOT_PUBLIC)
 async def test_name_of_an_address_that_is_not_public_is_refused(ip: str):
-    outcome = await Poster(EndpointSettings(), resolve=always(ip)).post("https://hooks.example.com/", {}, BODY)
+    outcome = await WebhookSender(EndpointSettings(), resolve=always(ip)).send("https://hooks.example.com/", {}, BODY)
     assert outcome.status is None
     assert (outcome.cause or "").startswith("the address is refused: ")
 
@@ -128,31 +128,31 @@ async def test_name_of_an_address_that_is_not_public_is_refused(ip: str):
 @pytest.mark.parametrize("ip", [ip for ip in NOT_PUBLIC if "%" not in ip])
 async def test_address_that_is_not_public_is_refused_by_itself(ip: str):
     url = f"https://[{ip}]/" if ":" in ip else f"https://{ip}/"
-    outcome = await Poster(EndpointSettings()).post(url, {}, BODY)
+    outcome = await WebhookSender(EndpointSettings()).send(url, {}, BODY)
     assert (outcome.cause or "").startswith("the address is refused: ")
 
 
 @pytest.mark.parametrize("ip", ["8.8.8.8", "93.184.215.14", "2606:4700::1111"])
 def test_public_address_may_be_posted_to_by_https_on_named_ports(ip: str):
-    allowance = Allowance(ports=(443, 8443))
-    allowance.check(target_of("https://hooks.example.com:8443/"), ip)
+    allowance = EgressPolicy(ports=(443, 8443))
+    allowance.check(parse_target("https://hooks.example.com:8443/"), ip)
     with pytest.raises(AddressRefused, match="only https"):
-        allowance.check(target_of("http://hooks.example.com/"), ip)
+        allowance.check(parse_target("http://hooks.example.com/"), ip)
     with pytest.raises(AddressRefused, match="port 22 is not among"):
-        allowance.check(target_of("https://hooks.example.com:22/"), ip)
+        allowance.check(parse_target("https://hooks.example.com:22/"), ip)
 
 
 def test_allowed_network_allows_no_other_form_of_its_addresses():
-    allowance = Allowance(["127.0.0.0/8", "fd00:1::/64"])
-    allowance.check(target_of("http://hooks.example.com:8080/"), "127.0.0.1")
-    allowance.check(target_of("http://hooks.example.com:8080/"), "fd00:1::7")
+    allowance = EgressPolicy(["127.0.0.0/8", "fd00:1::/64"])
+    allowance.check(parse_target("http://hooks.example.com:8080/"), "127.0.0.1")
+    allowance.check(parse_target("http://hooks.example.com:8080/"), "fd00:1::7")
     for ip in ("::ffff:127.0.0.1", "fd00:2::7", "10.0.0.1"):
         with pytest.raises(AddressRefused):
-            allowance.check(target_of("http://hooks.example.com:8080/"), ip)
+            allowance.check(parse_target("http://hooks.example.com:8080/"), ip)
 
 
 async def test_one_bad_address_among_good_ones_spoils_them():
-    outcome = await Poster(EndpointSettings(), resolve=always("8.8.8.8", "10.0.0.1")).post(
+    outcome = await WebhookSender(EndpointSettings(), resolve=always("8.8.8.8", "10.0.0.1")).send(
         "https://hooks.example.com/", {}, BODY
     )
     assert outcome.cause == "the address is refused: 10.0.0.1 is not a public address; see endpoints.allowed_networks"
@@ -169,10 +169,10 @@ async def test_name_that_changes_its_meaning_is_checked_anew_and_reaches_nothing
             return next(answers)
 
         settings = EndpointSettings(timeout=0.2, ports=(443, int(inside.url.rpartition(":")[2])))
-        poster = Poster(settings, resolve=resolve)
+        poster = WebhookSender(settings, resolve=resolve)
         url = f"https://hooks.example.com:{inside.url.rpartition(':')[2]}/"
-        first = await poster.post(url, {}, BODY)
-        second = await poster.post(url, {}, BODY)
+        first = await poster.send(url, {}, BODY)
+        second = await poster.send(url, {}, BODY)
         assert first.status is None  # The address of nobody; what matters is that it was asked for once only.
         assert second.cause is not None
         assert second.cause.startswith("the address is refused: 127.0.0.1")
@@ -182,10 +182,10 @@ async def test_name_that_changes_its_meaning_is_checked_anew_and_reaches_nothing
 
 async def test_body_and_headers_arrive_by_plain_http_where_the_network_is_allowed():
     async with receiving() as receiver:
-        poster = Poster(LOOPBACK, resolve=always("127.0.0.1"))
+        poster = WebhookSender(LOOPBACK, resolve=always("127.0.0.1"))
         port = receiver.url.rpartition(":")[2]
-        outcome = await poster.post(f"http://hooks.example.com:{port}/in", {"webhook-id": "msg_1"}, BODY)
-    assert (outcome.status, outcome.taken, outcome.cause) == (204, True, None)
+        outcome = await poster.send(f"http://hooks.example.com:{port}/in", {"webhook-id": "msg_1"}, BODY)
+    assert (outcome.status, outcome.delivered, outcome.cause) == (204, True, None)
     (letter,) = receiver.letters
     assert (letter.path, letter.body, letter.id) == ("/in", BODY, "msg_1")
     assert letter.headers["host"] == f"hooks.example.com:{port}"
@@ -195,8 +195,8 @@ async def test_body_and_headers_arrive_by_plain_http_where_the_network_is_allowe
 async def test_redirect_is_not_followed():
     async with receiving() as receiver:
         receiver.answer = lambda _: Response(status_code=307, headers={"location": f"{receiver.url}/elsewhere"})
-        outcome = await Poster(LOOPBACK).post(f"{receiver.url}/in", {}, BODY)
-        assert (outcome.status, outcome.taken, outcome.why) == (307, False, "HTTP 307")
+        outcome = await WebhookSender(LOOPBACK).send(f"{receiver.url}/in", {}, BODY)
+        assert (outcome.status, outcome.delivered, outcome.reason) == (307, False, "HTTP 307")
         assert [letter.path for letter in receiver.letters] == ["/in"]
 
 
@@ -207,7 +207,7 @@ async def test_redirect_is_not_followed():
 async def test_retry_after_is_read(header: str, seconds: float | None):
     async with receiving() as receiver:
         receiver.answer = lambda _: Response(status_code=503, headers={"retry-after": header})
-        assert (await Poster(LOOPBACK).post(receiver.url, {}, BODY)).retry_after == seconds
+        assert (await WebhookSender(LOOPBACK).send(receiver.url, {}, BODY)).retry_after == seconds
 
 
 async def test_endless_answer_is_not_read_to_its_end():
@@ -219,8 +219,8 @@ async def test_endless_answer_is_not_read_to_its_end():
 
     patient = LOOPBACK.model_copy(update={"timeout": 30.0})
     async with listening(pour) as port:
-        outcome = await Poster(patient).post(f"http://127.0.0.1:{port}/", {}, BODY)
-    assert (outcome.status, outcome.taken) == (200, True)
+        outcome = await WebhookSender(patient).send(f"http://127.0.0.1:{port}/", {}, BODY)
+    assert (outcome.status, outcome.delivered) == (200, True)
     assert outcome.seconds < 1.5
 
 
@@ -239,8 +239,8 @@ async def test_what_is_no_answer_is_told_as_such(sent: bytes, cause: str):
         await writer.drain()
 
     async with listening(answer) as port:
-        poster = Poster(EndpointSettings(allowed_networks=("127.0.0.0/8",), timeout=10 if sent else 0.3))
-        outcome = await poster.post(f"http://127.0.0.1:{port}/", {}, BODY)
+        poster = WebhookSender(EndpointSettings(allowed_networks=("127.0.0.0/8",), timeout=10 if sent else 0.3))
+        outcome = await poster.send(f"http://127.0.0.1:{port}/", {}, BODY)
     assert outcome.status is None
     assert (outcome.cause or "").startswith(cause.partition(":")[0])
 
@@ -248,7 +248,7 @@ async def test_what_is_no_answer_is_told_as_such(sent: bytes, cause: str):
 async def test_nobody_there():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    outcome = await Poster(LOOPBACK).post(f"http://127.0.0.1:{port}/", {}, BODY)
+    outcome = await WebhookSender(LOOPBACK).send(f"http://127.0.0.1:{port}/", {}, BODY)
     assert (outcome.status, (outcome.cause or "").partition(":")[0]) == (None, "ConnectionRefusedError")
 
 
@@ -261,11 +261,14 @@ async def test_certificate_is_checked_for_the_name_and_not_for_the_address(tmp_p
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 
     settings = LOOPBACK.model_copy(update={"ca_file": file})
-    poster, strict = Poster(settings, resolve=always("127.0.0.1")), Poster(LOOPBACK, resolve=always("127.0.0.1"))
+    poster, strict = (
+        WebhookSender(settings, resolve=always("127.0.0.1")),
+        WebhookSender(LOOPBACK, resolve=always("127.0.0.1")),
+    )
     async with listening(answer, tls_for(file)) as port:
-        assert (await poster.post(f"https://hooks.example.com:{port}/", {}, BODY)).status == 200
-        other = await poster.post(f"https://other.example.com:{port}/", {}, BODY)
-        unknown = await strict.post(f"https://hooks.example.com:{port}/", {}, BODY)
+        assert (await poster.send(f"https://hooks.example.com:{port}/", {}, BODY)).status == 200
+        other = await poster.send(f"https://other.example.com:{port}/", {}, BODY)
+        unknown = await strict.send(f"https://hooks.example.com:{port}/", {}, BODY)
     assert (other.cause or "").startswith("the certificate is not to be believed: Hostname mismatch")
     assert (unknown.cause or "").startswith("the certificate is not to be believed: self-signed certificate")
 

@@ -27,9 +27,9 @@ def code(answer: httpx.Response) -> str:
     return answer.json()["errors"][0]["extensions"]["code"]
 
 
-async def notices(docked: Dock) -> list[str]:
-    """Ids of the notices that wait, or are dead: none may be left behind by a refusal."""
-    return [one.notice.id for one in await docked.log.take("test", 100, 0.1)]
+async def hints(docked: Dock) -> list[str]:
+    """Ids of the hints that wait, or are dead: none may be left behind by a refusal."""
+    return [one.hint.id for one in await docked.log.claim("test", 100, 0.1)]
 
 
 async def test_a_signed_webhook_is_kept_and_acknowledged(docked: Dock):
@@ -133,14 +133,14 @@ async def test_another_body_or_secret_is_forged(docked: Dock):
     assert (answer.status_code, code(answer)) == (401, "WEBHOOK_FORGED")
     answer = await docked.post({"events": [event("shp-000001", "e-x")]}, secret=OTHER)
     assert (answer.status_code, code(answer)) == (401, "WEBHOOK_FORGED")
-    assert await notices(docked) == []
+    assert await hints(docked) == []
 
 
 @pytest.mark.parametrize("ago", [301, 86_400, -310])
 async def test_one_signed_at_another_time_has_expired(docked: Dock, ago: float):
     answer = await docked.post({"events": [event("shp-000001", "e-y")]}, ago=ago)
     assert (answer.status_code, code(answer)) == (401, "WEBHOOK_EXPIRED")
-    assert await notices(docked) == []
+    assert await hints(docked) == []
 
 
 @pytest.mark.parametrize("ago", [290, -290])
@@ -171,7 +171,7 @@ async def test_a_clock_may_be_some_minutes_off(docked: Dock, ago: float):
 async def test_a_body_of_another_shape_is_malformed(docked: Dock, body: bytes):
     answer = await docked.post(body)
     assert (answer.status_code, code(answer)) == (400, "WEBHOOK_MALFORMED")
-    assert await notices(docked) == []
+    assert await hints(docked) == []
 
 
 async def test_a_malformed_body_is_malformed_for_who_signed_it_only(docked: Dock):

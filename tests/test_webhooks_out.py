@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 from starlette.responses import Response
 
-from app.events.log import EventLog, Update
+from app.events.log import ChangeEvent, EventLog
 from app.events.stores import connect_events
 from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.stores.document_store import DocumentState, document_id
@@ -22,8 +22,8 @@ from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
 from app.sources.changes import ChangeKind
 from app.sources.values import utc_now
+from app.webhooks.outbound.endpoints import Endpoint, EndpointState, EndpointStore
 from app.webhooks.outbound.stores import connect_endpoints
-from app.webhooks.outbound.subscriptions import Endpoint, EndpointState, EndpointStore
 from tests.endpoints import SECRET, delivery, endpoint, put
 from tests.events import THEN
 from tests.gateway import NOON, Graph, gateway
@@ -55,7 +55,7 @@ class Partner:
         finally:
             await documents.close()
         made = endpoint(url=f"{self.receiver.url}/in", document=document_id(text), **changed)
-        await self.events.keep_place(made.place, await self.events.end())
+        await self.events.commit_offset(made.reader_name, await self.events.end())
         await put(self.store, made)
         return made
 
@@ -64,11 +64,11 @@ class Partner:
         updates = [await self.shipment(number) for number in tracking_numbers]
         return [one.cursor for one in await self.events.record((), updates)]
 
-    async def shipment(self, number: str) -> Update:
+    async def shipment(self, number: str) -> ChangeEvent:
         query = "query ($by: ShipmentKey!) { shipment(by: $by) { id refs { system id } customer { number } } }"
         found = (await self.graph.data(query, {"by": {"trackingNumber": number}}))["shipment"]
         (ref,) = found["refs"]
-        return Update(
+        return ChangeEvent(
             kind=ChangeKind.SHIPMENT, source=ref["system"], key=ref["id"], node_id=found["id"], recorded_at=THEN,
             customer=found["customer"]["number"], tracking_number=number,
         )  # fmt: skip
@@ -134,7 +134,7 @@ async def test_variables_say_which_updates(partner: Partner):
 async def test_orders_are_told_too(partner: Partner):
     await partner.bind(ORDERS)
     order = (await partner.graph.data('{ order(by: {number: "SO-100040"}) { id } }'))["order"]
-    changed = Update(
+    changed = ChangeEvent(
         kind=ChangeKind.ORDER, source="erp", key="SO-100040", node_id=order["id"], recorded_at=THEN,
         customer="CUST-0001", orders=("SO-100040",),
     )  # fmt: skip
@@ -150,7 +150,7 @@ async def test_source_that_is_away_costs_time_and_nothing_else(partner: Partner)
     await partner.graph.turn("logistics", errorRate=1, errorKind="html")
     await partner.events.record((), [update])
     async with asyncio.timeout(10):
-        while not await partner.store.waiting("ep1"):
+        while not await partner.store.pending("ep1"):
             await asyncio.sleep(0.02)
     assert partner.receiver.letters == []
     await partner.graph.backends["logistics"].delete("/sandbox/knobs")
@@ -217,7 +217,7 @@ async def test_private_address_is_refused_where_it_is_not_allowed(dated_sandbox:
         await partner.bind()
         await partner.happens(OURS)
         async with asyncio.timeout(10):
-            while not (waiting := await partner.store.waiting("ep1")):
+            while not (waiting := await partner.store.pending("ep1")):
                 await asyncio.sleep(0.02)
         assert (waiting[0].cause or "").startswith("the address is refused: 127.0.0.1 is not a public address")
         assert receiver.letters == []
@@ -228,7 +228,7 @@ async def test_replayed_delivery_comes_again_under_its_id(partner: Partner):
     (cursor,) = await partner.happens(OURS)
     (first,) = await partner.receiver.until(1)
     now = utc_now()
-    await partner.store.keep([delivery(cursor, update=await partner.shipment(OURS), dead_at=now)])
+    await partner.store.save([delivery(cursor, update=await partner.shipment(OURS), dead_at=now)])
     assert await partner.store.replay("ep1", now=now) == 1
     _, second = await partner.receiver.until(2)
     assert (second.id, second.body) == (first.id, first.body)

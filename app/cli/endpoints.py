@@ -21,7 +21,7 @@ from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
 if TYPE_CHECKING:
     from app.settings import Settings
-    from app.webhooks.outbound.subscriptions import Endpoint, EndpointState, EndpointStore
+    from app.webhooks.outbound.endpoints import Endpoint, EndpointState, EndpointStore
 
 T = TypeVar("T")
 
@@ -52,8 +52,8 @@ def add(
 ) -> None:
     """Keep an endpoint, and print its secret, once. It is told what happens from now on, or after a cursor."""
     from app.sources.values import utc_now
+    from app.webhooks.outbound.endpoints import Endpoint, Secret
     from app.webhooks.outbound.signing import new_secret
-    from app.webhooks.outbound.subscriptions import Endpoint, Secret
 
     settings, roles = settings_of(config, data_dir), roles_of(role)
     if not CLIENT.fullmatch(client):
@@ -94,8 +94,8 @@ def list_endpoints(
                 "id": one.id,
                 "client": one.client,
                 "state": one.state.value,
-                "waiting": len(await store.waiting(one.id)),
-                "dead": len(await store.dead(one.id, most=10_000)),
+                "waiting": len(await store.pending(one.id)),
+                "dead": len(await store.dead_letters(one.id, most=10_000)),
                 "url": one.url,
                 "document": one.document,
                 "customers": list(one.customers),
@@ -135,8 +135,8 @@ def rotate(
     from msgspec.structs import replace
 
     from app.sources.values import utc_now
+    from app.webhooks.outbound.endpoints import MOST_SECRETS, Secret
     from app.webhooks.outbound.signing import new_secret
-    from app.webhooks.outbound.subscriptions import MOST_SECRETS, Secret
 
     made, ends = Secret(value=new_secret()), utc_now() + timedelta(hours=overlap)
 
@@ -166,7 +166,7 @@ def dead(
     json: JSON = False,
 ) -> None:
     """Print deliveries that were given up, newest first, and why."""
-    found = _with_store(settings_of(config, data_dir), lambda store: store.dead(id, most))
+    found = _with_store(settings_of(config, data_dir), lambda store: store.dead_letters(id, most))
     rows = [
         {
             "died": _moment(one.dead_at),
@@ -203,16 +203,16 @@ def replay(
 def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
     """Post a test message now, signed like any other, and print what became of it; fails if it was not taken."""
     from app.sources.values import utc_now
-    from app.webhooks.outbound.sender import Poster
+    from app.webhooks.outbound.sender import WebhookSender
     from app.webhooks.outbound.signing import signed
 
     settings, now = settings_of(config, data_dir), utc_now()
     endpoint = _with_store(settings, lambda store: _known(store, id))
     body = orjson.dumps({"type": "test", "timestamp": now, "data": None}, option=orjson.OPT_UTC_Z)
     headers = signed(endpoint, f"msg_test_{secrets.token_hex(8)}", body, now)
-    outcome = asyncio.run(Poster(settings.endpoints).post(endpoint.url, headers, body))
-    print(f"{'taken' if outcome.taken else 'not taken'}: {outcome.why}, {outcome.seconds * 1000:.0f} ms")
-    if not outcome.taken:
+    outcome = asyncio.run(WebhookSender(settings.endpoints).send(endpoint.url, headers, body))
+    print(f"{'taken' if outcome.delivered else 'not taken'}: {outcome.reason}, {outcome.seconds * 1000:.0f} ms")
+    if not outcome.delivered:
         raise typer.Exit(1)
 
 
@@ -220,11 +220,11 @@ async def _check(settings: Settings, endpoint: Endpoint) -> None:
     """Refuse what could not be delivered."""
     from app.gateway.documents.stores import connect_documents
     from app.webhooks.outbound.egress import AddressRefused
-    from app.webhooks.outbound.sender import Poster
-    from app.webhooks.outbound.validation import fault_of
+    from app.webhooks.outbound.sender import WebhookSender
+    from app.webhooks.outbound.validation import document_fault
 
     try:
-        await Poster(settings.endpoints).check(endpoint.url)
+        await WebhookSender(settings.endpoints).check(endpoint.url)
     except AddressRefused as refused:
         raise ConfigurationError("url", endpoint.url[:200], str(refused)) from None
     documents = connect_documents(settings)
@@ -234,7 +234,7 @@ async def _check(settings: Settings, endpoint: Endpoint) -> None:
         raise ConfigurationError("documents", settings.documents.store, f"cannot be read: {error.detail}") from None
     finally:
         await documents.close()
-    fault = fault_of(versions, endpoint.variables, endpoint.created.date())
+    fault = document_fault(versions, endpoint.variables, endpoint.created.date())
     if fault is not None:
         raise ConfigurationError("--document", endpoint.document, fault)
 
@@ -247,7 +247,7 @@ async def _begin(settings: Settings, endpoint: Endpoint, after: str | None) -> N
     try:
         if after is not None:
             await events.read(after, 1)
-        await events.keep_place(endpoint.place, after or await events.end())
+        await events.commit_offset(endpoint.reader_name, after or await events.end())
     except InvalidCursor:
         raise ConfigurationError("--after", after, "is no cursor of an event log; see ./run events list") from None
     except StoreUnavailable as error:
@@ -259,7 +259,7 @@ async def _begin(settings: Settings, endpoint: Endpoint, after: str | None) -> N
 def _set_state(settings: Settings, id: str, name: str) -> None:
     from msgspec.structs import replace
 
-    from app.webhooks.outbound.subscriptions import EndpointState
+    from app.webhooks.outbound.endpoints import EndpointState
 
     state: EndpointState = EndpointState(name)
     _with_store(settings, lambda store: _change(store, id, lambda one: replace(one, state=state, reason=None)))

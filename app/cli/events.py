@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-events = typer.Typer(help="The event log: updates, and notices that were given up.", no_args_is_help=True)
+events = typer.Typer(help="The event log: updates, and hints that were given up.", no_args_is_help=True)
 
 Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
 DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
@@ -55,10 +55,10 @@ def list_events(
 
 @events.command()
 def dead(most: Most = 100, config: Config = None, data_dir: DataDir = None, json: JSON = False) -> None:
-    """Print notices that were given up, newest first, and why."""
+    """Print hints that were given up, newest first, and why."""
 
     async def found(log: EventLog) -> list[dict[str, Any]]:
-        return [_plain(one) for one in await log.dead(most)]
+        return [_plain(one) for one in await log.dead_letters(most)]
 
     entries = _with_log(config, data_dir, found)
     if json:
@@ -66,25 +66,25 @@ def dead(most: Most = 100, config: Config = None, data_dir: DataDir = None, json
         return
     columns = ("kind", "source", "key", "id")
     rows = [
-        (one["place"], one["at"], *(one["notice"].get(name) for name in columns), one["attempts"], one["cause"])
+        (one["number"], one["at"], *(one["hint"].get(name) for name in columns), one["attempts"], one["cause"])
         for one in entries
     ]
-    print_table([_head("place", "at", *columns, "attempts", "cause"), *rows])
+    print_table([_head("number", "at", *columns, "attempts", "cause"), *rows])
 
 
 @events.command()
 def replay(
-    places: Annotated[list[str] | None, typer.Argument(help="Places as `events dead` prints them.")] = None,
+    numbers: Annotated[list[str] | None, typer.Argument(help="Numbers as `events dead` prints them.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that were given up.")] = False,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Let notices that were given up be worked on again."""
-    if bool(places) == everything:
-        raise ConfigurationError("events replay", None, "name places, as ./run events dead prints them, or --all")
-    count = _with_log(config, data_dir, lambda log: log.replay(places or None))
+    """Let hints that were given up be worked on again."""
+    if bool(numbers) == everything:
+        raise ConfigurationError("events replay", None, "name numbers, as ./run events dead prints them, or --all")
+    count = _with_log(config, data_dir, lambda log: log.replay(numbers or None))
     print(f"replayed: {count}")
-    if places and count < len(set(places)):
+    if numbers and count < len(set(numbers)):
         print("The others are not among the dead; see ./run events dead")
         raise typer.Exit(1)
 

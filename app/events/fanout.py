@@ -17,7 +17,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from app.errors import ShuttingDown, StoreUnavailable, SubscriberTooSlow
-from app.events.log import EventLog, Page, Recorded, Update
+from app.events.log import ChangeEvent, EventLog, EventPage, LoggedEvent
 from app.sources.changes import ChangeKind
 from app.telemetry import log
 
@@ -36,11 +36,11 @@ SCANS = 4
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds until a log that does not answer is tried again."""
 
-Place = tuple[ChangeKind, str, str]
+IndexKey = tuple[ChangeKind, str, str]
 """A place of the index: a kind, what is named, and its name."""
 
 
-class Thing:
+class Subject:
     """Something that updates are about. `shared` holds what was read of it for one subscriber and serves others, until
     it changes again."""
 
@@ -50,37 +50,37 @@ class Thing:
         self.shared: dict[Hashable, Any] = {}
 
 
-class Entry:
+class FanoutEvent:
     """An update in its place. Entries of the same thing have it in common, where several may be told of it."""
 
-    __slots__ = ("cursor", "thing", "update")
+    __slots__ = ("cursor", "subject", "update")
 
-    def __init__(self, recorded: Recorded, thing: Thing | None = None) -> None:
+    def __init__(self, recorded: LoggedEvent, thing: Subject | None = None) -> None:
         self.cursor = recorded.cursor
         self.update = recorded.update
-        self.thing = thing or Thing()
+        self.subject = thing or Subject()
 
 
-class Gap:
+class FanoutGap:
     """Updates after one cursor and before another are gone. `cursor` is where to go on, before the oldest there is."""
 
     __slots__ = ("after", "cursor", "reason", "to")
 
-    def __init__(self, after: str, page: Page) -> None:
+    def __init__(self, after: str, page: EventPage) -> None:
         self.after = after
         self.cursor = page.start
         self.to = page.entries[0].cursor if page.entries else page.cursor
         self.reason = str(page.lost)
 
 
-Item = Entry | Gap
+FanoutItem = FanoutEvent | FanoutGap
 
 
-class Interest:
+class EventFilter:
     """Which updates a subscriber waits for: those of a kind, of one of these customers, of one of these orders, and of
-    one of these things, by what `marks` calls them. None is any."""
+    one of these subjects, by `subject_keys`. None is any."""
 
-    __slots__ = ("customers", "kind", "orders", "things")
+    __slots__ = ("customers", "kind", "orders", "subjects")
 
     def __init__(
         self,
@@ -88,28 +88,28 @@ class Interest:
         *,
         customers: frozenset[str] | None = None,
         orders: frozenset[str] | None = None,
-        things: frozenset[str] | None = None,
+        subjects: frozenset[str] | None = None,
     ) -> None:
         self.kind = kind
         self.customers = customers
         self.orders = orders
-        self.things = things
+        self.subjects = subjects
 
-    def wants(self, item: Item) -> bool:
+    def matches(self, item: FanoutItem) -> bool:
         """Whether something is for this subscriber. A gap is for everybody: who knows what was in it?"""
-        if isinstance(item, Gap):
+        if isinstance(item, FanoutGap):
             return True
         update = item.update
         return (
             update.kind is self.kind
             and (self.customers is None or update.customer in self.customers)
             and (self.orders is None or not self.orders.isdisjoint(update.orders))
-            and (self.things is None or not self.things.isdisjoint(marks(update)))
+            and (self.subjects is None or not self.subjects.isdisjoint(subject_keys(update)))
         )
 
-    def places(self) -> Iterator[Place]:
+    def index_keys(self) -> Iterator[IndexKey]:
         """Where it stands in the index: by the narrowest of what it names."""
-        for family in ("things", "orders", "customers"):
+        for family in ("subjects", "orders", "customers"):
             named: frozenset[str] | None = getattr(self, family)
             if named is not None:
                 yield from ((self.kind, family, name) for name in named)
@@ -117,61 +117,61 @@ class Interest:
         yield (self.kind, "", "")
 
 
-def mark(source: str, key: str) -> str:
+def subject_key(source: str, key: str) -> str:
     """A thing by its key in a source."""
     return f"{source}:{key}"
 
 
-def marks(update: Update) -> tuple[str, ...]:
+def subject_keys(update: ChangeEvent) -> tuple[str, ...]:
     """What the thing of an update is called: its id, its key in the source, its tracking number."""
-    names = (update.node_id, mark(update.source, update.key))
+    names = (update.node_id, subject_key(update.source, update.key))
     return (*names, update.tracking_number) if update.tracking_number else names
 
 
-def _places(update: Update) -> Iterator[Place]:
+def _index_keys(update: ChangeEvent) -> Iterator[IndexKey]:
     yield (update.kind, "", "")
     if update.customer is not None:
         yield (update.kind, "customers", update.customer)
     yield from ((update.kind, "orders", number) for number in update.orders)
-    yield from ((update.kind, "things", name) for name in marks(update))
+    yield from ((update.kind, "subjects", name) for name in subject_keys(update))
 
 
 class Subscriber:
-    """Waits for what is of interest to it. While it waits it costs a future, and no task.
+    """Waits for events that match its filter. While it waits it costs a future, and no task.
 
     What it leaves waiting is bounded: beyond `most`, the newest update of a thing takes the place of older ones, for
     whoever gets it reads the thing as it is then. With more than that it is dropped. `cursor` is where to resume.
     """
 
-    __slots__ = ("_end", "_entered", "_feed", "_most", "_pending", "_waiting", "cursor", "interest", "place")
+    __slots__ = ("_end", "_entered", "_feed", "_most", "_pending", "_waiting", "cursor", "filter", "place")
 
-    def __init__(self, feed: Feed, interest: Interest, place: str, most: int) -> None:
-        self.interest = interest
+    def __init__(self, feed: EventFanout, filter: EventFilter, place: str, most: int) -> None:
+        self.filter = filter
         self.cursor = self.place = place
         self._feed = feed
         self._most = most
         self._entered = False
-        self._pending: list[Item] | None = None
+        self._pending: list[FanoutItem] | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._end: Exception | None = None
 
-    async def next(self) -> Item:
-        """The next that is of interest. Raises SubscriberTooSlow, ShuttingDown: then nothing more comes."""
-        await self._something()
+    async def next(self) -> FanoutItem:
+        """The next item that matches. Raises SubscriberTooSlow, ShuttingDown: then nothing more comes."""
+        await self._wait_pending()
         assert self._pending is not None  # noqa: S101 - or it would have waited
         item = self._pending.pop(0)
         self._pending = self._pending or None
         self.cursor = item.cursor
         return item
 
-    async def some(self) -> list[Item]:
+    async def next_batch(self) -> list[FanoutItem]:
         """All that is waiting, at least one: the newest of each thing, oldest first."""
-        await self._something()
-        items, self._pending = coalesced(self._pending or ()), None
+        await self._wait_pending()
+        items, self._pending = coalesce(self._pending or ()), None
         self.cursor = items[-1].cursor
         return items
 
-    async def _something(self) -> None:
+    async def _wait_pending(self) -> None:
         while not self._pending:
             if self._end is not None:
                 raise self._end
@@ -181,20 +181,20 @@ class Subscriber:
                     await self._waiting
                 finally:
                     self._waiting = None
-            elif self._feed.enter(self):
+            elif self._feed.add(self):
                 self._entered, self.cursor = True, self.place
             else:
-                found, self.place = await self._feed.after(self.place)
-                self._pending = [item for item in found if self.interest.wants(item)] or None
+                found, self.place = await self._feed.read_after(self.place)
+                self._pending = [item for item in found if self.filter.matches(item)] or None
 
-    def push(self, item: Item) -> None:
+    def push(self, item: FanoutItem) -> None:
         """Hand it something new."""
         if self._pending is None:
             self._pending = [item]
         else:
             self._pending.append(item)
             if len(self._pending) > self._most:
-                self._pending = coalesced(self._pending)
+                self._pending = coalesce(self._pending)
                 if len(self._pending) > self._most:
                     self.end(SubscriberTooSlow(self.cursor))
         self._wake()
@@ -209,33 +209,33 @@ class Subscriber:
         """Stop following."""
         if self._entered:
             self._entered = False
-            self._feed.leave(self)
+            self._feed.remove(self)
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
 
-def coalesced(items: Sequence[Item]) -> list[Item]:
+def coalesce(items: Sequence[FanoutItem]) -> list[FanoutItem]:
     """The newest of each thing, and every gap, in their order."""
-    newest = {item.update.node_id: item for item in items if isinstance(item, Entry)}
-    return [item for item in items if isinstance(item, Gap) or newest[item.update.node_id] is item]
+    newest = {item.update.node_id: item for item in items if isinstance(item, FanoutEvent)}
+    return [item for item in items if isinstance(item, FanoutGap) or newest[item.update.node_id] is item]
 
 
-class Feed:
+class EventFanout:
     """One reader of the log for all subscribers of this worker."""
 
     def __init__(self, events: EventLog, *, recent: int = RECENT, queue: int = QUEUE) -> None:
         self._log = events
         self._queue = queue
-        self._index: dict[Place, set[Subscriber]] = {}
+        self._index: dict[IndexKey, set[Subscriber]] = {}
         self._most_recent = recent
-        self._recent: deque[Entry] = deque()
+        self._recent: deque[FanoutEvent] = deque()
         self._numbers: dict[str, int] = {}
-        self._things: WeakValueDictionary[str, Thing] = WeakValueDictionary()
+        self._subjects: WeakValueDictionary[str, Subject] = WeakValueDictionary()
         self._read = 0
         self._cursor: str | None = None
-        self._turn: asyncio.Future[None] | None = None
+        self._reading: asyncio.Future[None] | None = None
         self._scans = asyncio.Semaphore(SCANS)
         self._stopped = False
         self._reader: asyncio.Task[None] | None = None
@@ -245,7 +245,7 @@ class Feed:
         self._reader = asyncio.get_running_loop().create_task(self._follow())
 
     @asynccontextmanager
-    async def following(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Follow the log as long as this lasts."""
         self.start()
         try:
@@ -258,7 +258,7 @@ class Feed:
         self._stopped = True
         for subscriber in {one for here in self._index.values() for one in here}:
             subscriber.end(ShuttingDown())
-        self._end_turn()
+        self._end_read()
         if self._reader is not None:
             self._reader.cancel()
             with suppress(asyncio.CancelledError):
@@ -267,36 +267,36 @@ class Feed:
 
     # Subscribing
 
-    async def subscribe(self, interest: Interest, after: str | None = None, most: int | None = None) -> Subscriber:
-        """Whoever waits for what is of interest, from after a cursor or from now on. Raises InvalidCursor, and
+    async def subscribe(self, filter: EventFilter, after: str | None = None, most: int | None = None) -> Subscriber:
+        """A subscriber to what matches the filter, from after a cursor or from now on. Raises InvalidCursor, and
         StoreUnavailable where it cannot be said what comes after the cursor."""
         while self._cursor is None and not self._stopped:
-            await self._next_turn()
+            await self._next_read()
         if after is None:
             after = self._cursor or ""
         elif after not in self._numbers:
             await self._log.read(after, 1)
-        return Subscriber(self, interest, after, most or self._queue)
+        return Subscriber(self, filter, after, most or self._queue)
 
-    def enter(self, subscriber: Subscriber) -> bool:
+    def add(self, subscriber: Subscriber) -> bool:
         """Hand it whatever comes from now on, if nothing lies between its place and that."""
         if self._stopped:
             raise ShuttingDown
         if subscriber.place != self._cursor:
             return False
-        for place in subscriber.interest.places():
+        for place in subscriber.filter.index_keys():
             self._index.setdefault(place, set()).add(subscriber)
         return True
 
-    def leave(self, subscriber: Subscriber) -> None:
+    def remove(self, subscriber: Subscriber) -> None:
         """Hand it nothing more."""
-        for place in subscriber.interest.places():
+        for place in subscriber.filter.index_keys():
             here = self._index.get(place, set())
             here.discard(subscriber)
             if not here:
                 self._index.pop(place, None)
 
-    async def after(self, place: str) -> tuple[Sequence[Item], str]:
+    async def read_after(self, place: str) -> tuple[Sequence[FanoutItem], str]:
         """What comes after a place, and the place after that; nothing where that is where the feed is."""
         number = self._numbers.get(place)
         if number is not None:
@@ -308,12 +308,12 @@ class Feed:
             page = await self._log.read(place)
             entries = [self._entry(one) for one in page.entries]
             if page.lost is not None:
-                return [Gap(place, page), *entries], page.cursor
+                return [FanoutGap(place, page), *entries], page.cursor
             if entries:
                 return entries, page.cursor
             if not await self._log.follows(here, place):
                 return (), here
-        await self._next_turn()  # The feed has not come so far yet.
+        await self._next_read()  # The feed has not come so far yet.
         return (), place
 
     # Reading
@@ -340,47 +340,47 @@ class Feed:
         if page.lost is not None:
             self._recent.clear()
             self._numbers.clear()
-            gap = Gap(self._cursor, page)
+            gap = FanoutGap(self._cursor, page)
             for subscriber in {one for here in self._index.values() for one in here}:
                 subscriber.push(gap)
         for recorded in page.entries:
-            self._hand_out(self._entry(recorded))
+            self._dispatch(self._entry(recorded))
         self._cursor = page.cursor
-        self._end_turn()
+        self._end_read()
         if not page.entries:
             await self._log.wait(self._cursor, WAIT)
 
-    def _entry(self, recorded: Recorded) -> Entry:
+    def _entry(self, recorded: LoggedEvent) -> FanoutEvent:
         name = recorded.update.node_id
-        thing = self._things.get(name)
+        thing = self._subjects.get(name)
         if thing is None:
-            thing = self._things[name] = Thing()
-        return Entry(recorded, thing)
+            thing = self._subjects[name] = Subject()
+        return FanoutEvent(recorded, thing)
 
-    def _hand_out(self, entry: Entry) -> None:
-        entry.thing.shared = {}  # What was read before this is old.
+    def _dispatch(self, entry: FanoutEvent) -> None:
+        entry.subject.shared = {}  # What was read before this is old.
         self._read += 1
         self._recent.append(entry)
         self._numbers[entry.cursor] = self._read
         if len(self._recent) > self._most_recent:
             del self._numbers[self._recent.popleft().cursor]
-        for subscriber in self._interested(_places(entry.update)):
-            if subscriber.interest.wants(entry):
+        for subscriber in self._matching(_index_keys(entry.update)):
+            if subscriber.filter.matches(entry):
                 subscriber.push(entry)
 
-    def _interested(self, places: Iterable[Place]) -> set[Subscriber]:
+    def _matching(self, places: Iterable[IndexKey]) -> set[Subscriber]:
         found: set[Subscriber] = set()
         for place in places:
             found |= self._index.get(place, set())
         return found
 
-    async def _next_turn(self) -> None:
+    async def _next_read(self) -> None:
         """Until the reader has read once more. A waiter that is cancelled takes nothing from the others."""
-        if self._turn is None:
-            self._turn = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._turn)
+        if self._reading is None:
+            self._reading = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._reading)
 
-    def _end_turn(self) -> None:
-        turn, self._turn = self._turn, None
+    def _end_read(self) -> None:
+        turn, self._reading = self._reading, None
         if turn is not None and not turn.done():
             turn.set_result(None)

@@ -1,8 +1,8 @@
 """The event log: what the gateway learned, in the order it learned it, so that nothing is lost or comes twice.
 
-    source ──> notice ──(a worker reads the thing again)──> update ──> subscribers, endpoints, `changes`
+    source ──> hint ──(a worker reads the thing again)──> update ──> subscribers, endpoints, `changes`
 
-A *notice* says that there is something new about a shipment, an order or an item's stock; it is what a webhook or a
+A *hint* says that there is something new about a shipment, an order or an item's stock; it is what a webhook or a
 change feed brings. An *update* is the fact that such a thing was read again and had changed. Updates have a place in
 the log, the *cursor*, which means the same in every worker and after every restart.
 """
@@ -14,29 +14,29 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from app.sources.changes import ChangeKind, Notice
+from app.sources.changes import ChangeHint, ChangeKind
 from app.sources.values import Record
 
 
-class Taken(Record):
-    """A notice that a worker works on. `place` is its place among notices; `attempts` counts this one too."""
+class LeasedHint(Record):
+    """A hint that a worker has claimed. `number` is its position among hints; `attempts` includes this one."""
 
-    place: str
-    notice: Notice
+    number: str
+    hint: ChangeHint
     attempts: int
 
 
-class Dead(Record):
-    """A notice that was given up, and why."""
+class DeadHint(Record):
+    """A hint that was given up, and why."""
 
-    place: str
-    notice: Notice
+    number: str
+    hint: ChangeHint
     attempts: int
     cause: str
     at: datetime
 
 
-class Update(Record):
+class ChangeEvent(Record):
     """A thing changed. `key` is its key in the source; `node_id` its id in the graph. `customer`, `orders` and
     `tracking_number` are what subscribers find it by. `status` and `raw_code` are what it came to, `digest` stands for
     all that subscribers can see of it: where it is the same as before, nothing has changed. `was` is the customer whose
@@ -58,14 +58,14 @@ class Update(Record):
     was: str | None = None
 
 
-class Recorded(Record):
+class LoggedEvent(Record):
     """An update in its place. Reading on after `cursor` brings what came after it."""
 
     cursor: str
-    update: Update
+    update: ChangeEvent
 
 
-class Loss(StrEnum):
+class LossReason(StrEnum):
     """Why updates are gone: they were older, more or larger than what is kept; the place asked for is one of another
     log, such as one that was deleted; the log was put back to an earlier state and does not know that place."""
 
@@ -76,73 +76,73 @@ class Loss(StrEnum):
     RESTORED = "RESTORED"
 
 
-class Page(Record):
+class EventPage(Record):
     """Updates in order, between the places `start` and `cursor`. `start` is the place asked for. Where updates between
     that and the oldest that is kept are gone, `lost` says why, and `start` is the place before the oldest."""
 
-    entries: tuple[Recorded, ...] = ()
+    entries: tuple[LoggedEvent, ...] = ()
     start: str
     cursor: str
-    lost: Loss | None = None
+    lost: LossReason | None = None
 
 
-class Updates(Protocol):
+class EventReader(Protocol):
     """What was recorded, for those who only read it; see `EventLog`."""
 
     async def end(self) -> str: ...
 
-    async def read(self, after: str, most: int = 500) -> Page: ...
+    async def read(self, after: str, most: int = 500) -> EventPage: ...
 
 
 class EventLog(Protocol):
     """Where events are kept. Each method is one atomic step that is durable when it returns; StoreUnavailable where
     that cannot be said."""
 
-    async def note(self, notices: Sequence[Notice]) -> Sequence[bool]:
-        """Append notices; for each whether it is new. One that is known already, by source and id, is left out."""
+    async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
+        """Append hints; for each whether it is new. One that is known already, by source and id, is left out."""
         ...
 
-    async def wait_notices(self, seconds: float) -> None:
-        """Return as soon as there may be notices to take that the last `take` did not see; at the latest after so
+    async def wait_hints(self, seconds: float) -> None:
+        """Return as soon as there may be hints to take that the last `take` did not see; at the latest after so
         long. Notices whose lease or postponement ends call nobody."""
         ...
 
-    async def take(self, worker: str, most: int, lease: float) -> Sequence[Taken]:
-        """Up to `most` notices for a worker to work on, oldest first, for `lease` seconds: then another may take them.
-        Of one thing (source, kind, key) no two calls have notices at once, even of one worker."""
+    async def claim(self, worker: str, most: int, lease: float) -> Sequence[LeasedHint]:
+        """Up to `most` hints for a worker to work on, oldest first, for `lease` seconds: then another may take them.
+        Of one thing (source, kind, key) no two calls have hints at once, even of one worker."""
         ...
 
-    async def renew(self, taken: Sequence[Taken], lease: float) -> None:
-        """Go on with notices for `lease` seconds from now, but for those that are done or another's. So leases can be
+    async def renew(self, taken: Sequence[LeasedHint], lease: float) -> None:
+        """Go on with hints for `lease` seconds from now, but for those that are done or another's. So leases can be
         short, and what a worker had that was killed is taken soon."""
         ...
 
-    async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
-        """Append what came of notices, and be done with these. Nothing is appended, and nothing returned, where one of
+    async def record(self, taken: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
+        """Append what came of hints, and be done with these. Nothing is appended, and nothing returned, where one of
         them was taken by another in the meantime, because the lease ended."""
         ...
 
-    async def postpone(self, taken: Taken, cause: str, seconds: float) -> None:
-        """Try a notice again later, and not before."""
+    async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
+        """Try a hint again later, and not before."""
         ...
 
-    async def bury(self, taken: Taken, cause: str) -> None:
-        """Give a notice up. It stays among the dead until it is replayed or trimmed."""
+    async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
+        """Give a hint up. It stays among the dead until it is replayed or trimmed."""
         ...
 
-    async def dead(self, most: int = 100) -> Sequence[Dead]:
+    async def dead_letters(self, most: int = 100) -> Sequence[DeadHint]:
         """Notices that were given up, newest first."""
         ...
 
     async def replay(self, places: Sequence[str] | None = None) -> int:
-        """Let dead notices be taken again, all by default; how many."""
+        """Let dead hints be taken again, all by default; how many."""
         ...
 
-    async def latest(self, kind: ChangeKind, source: str, key: str) -> Update | None:
+    async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
         """The last update of a thing, while it is kept."""
         ...
 
-    async def newest(self, most: int) -> Sequence[Recorded]:
+    async def newest(self, most: int) -> Sequence[LoggedEvent]:
         """The newest updates, in order."""
         ...
 
@@ -150,7 +150,7 @@ class EventLog(Protocol):
         """The cursor after the newest update."""
         ...
 
-    async def read(self, after: str, most: int = 500) -> Page:
+    async def read(self, after: str, most: int = 500) -> EventPage:
         """Updates after a cursor. Raises InvalidCursor for what is none of this log's kind."""
         ...
 
@@ -162,15 +162,15 @@ class EventLog(Protocol):
         """Whether the second cursor's place is after the first's."""
         ...
 
-    async def place(self, name: str) -> str | None:
+    async def offset(self, name: str) -> str | None:
         """A reader's own place as it was kept last: a source's cursor, or an endpoint's."""
         ...
 
-    async def keep_place(self, name: str, cursor: str) -> None:
+    async def commit_offset(self, name: str, cursor: str) -> None:
         """Keep a reader's place."""
         ...
 
-    async def lead(self, name: str, worker: str, lease: float) -> bool:
+    async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
         """Whether this worker does what one worker does for all, such as polling a source, for the next `lease`
         seconds."""
         ...

@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager, suppress
 
 from app.errors import StoreUnavailable
 from app.events.log import EventLog
-from app.telemetry import log as told
+from app.telemetry import log as logger
 
 EVERY = 60.0
 """Seconds between two trimmings."""
 
 
 @asynccontextmanager
-async def kept_trimmed(log: EventLog, every: float = EVERY) -> AsyncIterator[None]:
+async def run_retention(log: EventLog, every: float = EVERY) -> AsyncIterator[None]:
     """Trim now and then as long as this lasts, if this worker leads."""
     trimming = asyncio.create_task(_trim_for_ever(log, every))
     try:
@@ -32,7 +32,7 @@ async def _trim_for_ever(log: EventLog, every: float) -> None:
     while True:
         await asyncio.sleep(every)
         try:
-            if await log.lead("trim", worker, every * 1.5) and (gone := await log.trim()):
-                told.info("events_trimmed", updates=gone)
+            if await log.acquire_lease("trim", worker, every * 1.5) and (gone := await log.trim()):
+                logger.info("events_trimmed", updates=gone)
         except StoreUnavailable as error:
-            told.warning("events_not_trimmed", detail=error.detail)
+            logger.warning("events_not_trimmed", detail=error.detail)

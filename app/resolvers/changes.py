@@ -11,7 +11,7 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.errors import Forbidden, InvalidInput, InvalidPageSize, NotSupported
-from app.events.log import Recorded, Update, Updates
+from app.events.log import ChangeEvent, EventReader, LoggedEvent
 from app.resolvers import nodes
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.paging import MAX_PAGE_SIZE
@@ -101,7 +101,7 @@ def _open_kinds(ctx: Context, kinds: Sequence[ChangedKind] | None) -> frozenset[
 
 
 async def _page(
-    log: Updates, who: Principal, kinds: frozenset[str], since: str, first: int, revoked: tuple[Change, ...]
+    log: EventReader, who: Principal, kinds: frozenset[str], since: str, first: int, revoked: tuple[Change, ...]
 ) -> ChangesPage:
     cursor, scanned = since, 0
     found: dict[str, Change] = {}
@@ -124,7 +124,7 @@ async def _page(
             return ChangesPage((*revoked, *found.values()), page.cursor, has_more=has_more)
 
 
-def _change(entry: Recorded, who: Principal) -> Change | None:
+def _change(entry: LoggedEvent, who: Principal) -> Change | None:
     """An update as the caller is told it; None where nothing of it is for this caller."""
     update = entry.update
     kind = ChangedKind(update.kind.value)
@@ -136,7 +136,7 @@ def _change(entry: Recorded, who: Principal) -> Change | None:
     return Change(kind, update.node_id, update.recorded_at, ended)
 
 
-def _was_seen(update: Update, who: Principal) -> bool:
+def _was_seen(update: ChangeEvent, who: Principal) -> bool:
     """Whether it was the caller's until then, and is somebody else's now."""
     return update.was is not None and who.sees(update.was)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.errors import InvalidInput, NotSupported
-from app.events.fanout import Entry, Feed, Gap, Interest, mark
+from app.events.fanout import EventFanout, EventFilter, FanoutEvent, FanoutGap, subject_key
 from app.resolvers import items as item_roots
 from app.resolvers import orders as order_roots
 from app.resolvers import shipments as shipment_roots
@@ -36,7 +36,7 @@ AGAIN_AFTER = 1.0
 class Change:
     """A thing changed. `shared` is for what serves others who are sent the same."""
 
-    entry: Entry
+    entry: FanoutEvent
 
     @property
     def cursor(self) -> str:
@@ -51,7 +51,7 @@ class Change:
     @property
     def shared(self) -> dict[Hashable, Any]:
         """What was made of it for others."""
-        return self.entry.thing.shared
+        return self.entry.subject.shared
 
     def concerns(self, who: Principal) -> bool:
         """Whether it exists for the caller as it is now."""
@@ -100,18 +100,18 @@ async def shipment_updates(
     after: str | None = None,
 ) -> AsyncGenerator[ShipmentUpdate | UpdatesLost, None]:
     """Shipments that change: those that fit everything that is given."""
-    interest = Interest(
+    filter = EventFilter(
         ChangeKind.SHIPMENT,
         customers=await _customers(customer, ctx),
         orders=await _orders(order, ctx),
-        things=await _shipments(shipments, ctx),
+        subjects=await _shipments(shipments, ctx),
     )
-    subscriber = await _feed(ctx).subscribe(interest, after)
-    del ctx, interest  # A subscriber that waits holds nothing that it does not need.
+    subscriber = await _feed(ctx).subscribe(filter, after)
+    del ctx, filter  # A subscriber that waits holds nothing that it does not need.
     try:
         while True:
             item = await subscriber.next()
-            yield _lost(item) if isinstance(item, Gap) else ShipmentUpdate(item)
+            yield _lost(item) if isinstance(item, FanoutGap) else ShipmentUpdate(item)
     finally:
         subscriber.close()
 
@@ -120,13 +120,13 @@ async def order_updates(
     ctx: Context, customer: CustomerKey | None = None, order: OrderKey | None = None, after: str | None = None
 ) -> AsyncGenerator[OrderUpdate | UpdatesLost, None]:
     """Orders that change: those that fit everything that is given."""
-    interest = Interest(ChangeKind.ORDER, customers=await _customers(customer, ctx), orders=await _orders(order, ctx))
-    subscriber = await _feed(ctx).subscribe(interest, after)
-    del ctx, interest
+    filter = EventFilter(ChangeKind.ORDER, customers=await _customers(customer, ctx), orders=await _orders(order, ctx))
+    subscriber = await _feed(ctx).subscribe(filter, after)
+    del ctx, filter
     try:
         while True:
             item = await subscriber.next()
-            yield _lost(item) if isinstance(item, Gap) else OrderUpdate(item)
+            yield _lost(item) if isinstance(item, FanoutGap) else OrderUpdate(item)
     finally:
         subscriber.close()
 
@@ -136,24 +136,24 @@ async def availability_changed(
 ) -> AsyncGenerator[AvailabilityChanged, None]:
     """Items of which there may be more or less, each at most once in `every` seconds. What was missed is not told: who
     comes back reads anyway."""
-    interest = Interest(ChangeKind.STOCK, things=await _items(items, ctx))
-    subscriber = await _feed(ctx).subscribe(interest, most=2 * MOST_NAMED)
-    del ctx, interest
+    filter = EventFilter(ChangeKind.STOCK, subjects=await _items(items, ctx))
+    subscriber = await _feed(ctx).subscribe(filter, most=2 * MOST_NAMED)
+    del ctx, filter
     try:
         while True:
-            for item in await subscriber.some():
-                if isinstance(item, Entry):
+            for item in await subscriber.next_batch():
+                if isinstance(item, FanoutEvent):
                     yield AvailabilityChanged(item)
             await asyncio.sleep(every)
     finally:
         subscriber.close()
 
 
-def _lost(gap: Gap) -> UpdatesLost:
+def _lost(gap: FanoutGap) -> UpdatesLost:
     return UpdatesLost(gap.cursor, gap.after, gap.to, gap.reason)
 
 
-def _feed(ctx: Context) -> Feed:
+def _feed(ctx: Context) -> EventFanout:
     if ctx.feed is None:
         raise NotSupported("Updates are not served here.")
     return ctx.feed
@@ -196,8 +196,8 @@ async def _shipments(keys: Sequence[ShipmentKey] | None, ctx: Context) -> frozen
 def _names(shipment: Shipment | None, index: int) -> set[str]:
     if shipment is None:
         raise InvalidInput(f"There is no such shipment: shipments[{index}].")
-    names = {shipment.node_id, mark(shipment.source, shipment.id)}
-    names |= {mark(ref.system, ref.id) for ref in shipment.refs}
+    names = {shipment.node_id, subject_key(shipment.source, shipment.id)}
+    names |= {subject_key(ref.system, ref.id) for ref in shipment.refs}
     return names | {shipment.tracking_number} if shipment.tracking_number else names
 
 

@@ -35,9 +35,9 @@ class Change(Record):
     raw_code: str | None = None
 
 
-class Notice(Record):
+class ChangeHint(Record):
     """Something is new about a thing. `id` is the source's own event id, or a digest of the content where it has none:
-    the same id of the same source is one notice. `key` is the thing's key in the source. `at` is when it happened as
+    the same id of the same source is one hint. `key` is the thing's key in the source. `at` is when it happened as
     the source says; `sequence` the source's own count of its events, where it has one."""
 
     source: str

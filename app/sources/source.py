@@ -49,9 +49,9 @@ class Source:
     source that `coalesces` sends the reads of one moment together, as one request. `brings_shipments` says that its
     orders come with their shipments.
 
-    `tells_by` says by which key its notices name shipments. For `settles` seconds a change may still turn up in its
-    feed before others that were told already. Where the `feed_misses` some changes, what is open is read again now and
-    then.
+    `shipment_hint_key` is the key by which its hints name shipments. For `settle_seconds` a change may still appear in
+    its feed before changes that were already returned. Where the feed is `feed_incomplete`, what is open is fetched
+    again periodically.
     """
 
     name: str
@@ -76,9 +76,9 @@ class Source:
     requests: Callable[[str, int, Any], int] = by_hundreds
     coalesces: bool = False
     brings_shipments: bool = False
-    tells_by: Literal["id", "tracking_number"] = "id"
-    settles: float = 0.0
-    feed_misses: bool = False
+    shipment_hint_key: Literal["id", "tracking_number"] = "id"
+    settle_seconds: float = 0.0
+    feed_incomplete: bool = False
 
 
 def source_states(sources: Iterable[Source]) -> list[SourceState]:

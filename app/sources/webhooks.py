@@ -15,7 +15,7 @@ import msgspec
 
 from app.errors import ConfigurationError, WebhookMalformed
 from app.settings import WebhookSettings
-from app.sources.changes import Change, Notice
+from app.sources.changes import Change, ChangeHint
 
 T = TypeVar("T")
 
@@ -34,15 +34,15 @@ class Webhooks(Protocol):
         """Refuse what the source has not sent, or not lately: WebhookForged, WebhookExpired."""
         ...
 
-    def notices(self, body: bytes, now: datetime) -> Sequence[Notice]:
+    def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
         """What a verified body tells, if any of it concerns us. WebhookMalformed for what cannot be read."""
         ...
 
 
-def notice_of(source: str, change: Change, now: datetime) -> Notice:
+def hint_from_change(source: str, change: Change, now: datetime) -> ChangeHint:
     """A change that was told, by whichever way."""
     at = change.at if change.at.tzinfo else change.at.replace(tzinfo=UTC)
-    return Notice(
+    return ChangeHint(
         source=source,
         id=change.id or content_id(f"{change.kind} {change.key} {at.isoformat()} {change.deleted}".encode()),
         kind=change.kind,
@@ -68,7 +68,7 @@ def read_body(body: bytes, into: type[T]) -> T:
         raise WebhookMalformed(detail=str(error)[:300]) from None
 
 
-def is_one_of(sent: str, secrets: Iterable[bytes]) -> bool:
+def matches_secret(sent: str, secrets: Iterable[bytes]) -> bool:
     """Whether a shared secret is one of ours. Takes as long whichever it is."""
     offered = sent.encode("latin-1", "replace")
     found = False
@@ -77,7 +77,9 @@ def is_one_of(sent: str, secrets: Iterable[bytes]) -> bool:
     return found
 
 
-def secrets_of(name: str, settings: WebhookSettings, read: Any = str.encode, shortest: int = 16) -> tuple[bytes, ...]:
+def webhook_secrets(
+    name: str, settings: WebhookSettings, read: Any = str.encode, shortest: int = 16
+) -> tuple[bytes, ...]:
     """The live secrets as bytes. `read` raises ValueError, which says what a secret should be."""
     key = f"sources.{name}.webhooks.secrets"
     if not settings.secrets:

@@ -17,7 +17,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from app.telemetry.intake import IntakeMetrics
+from app.telemetry.event_metrics import EventMetrics
 from app.telemetry.kpis import Ages
 from app.telemetry.logs import log
 
@@ -162,7 +162,7 @@ class Metrics:
             registry=registry,
         )
         self.ages = Ages(registry)
-        self.intake = IntakeMetrics(registry)
+        self.events = EventMetrics(registry)
         self.deliveries = Counter(
             "tradegraph_deliveries_total",
             "Attempts to post an update to an endpoint, by what became of them.",

@@ -29,8 +29,7 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
-from app.events.log import Loss, Recorded, Update
-from app.events.log import Page as EventPage
+from app.events.log import ChangeEvent, EventPage, LoggedEvent, LossReason
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.sources.billing import Invoice, Return
@@ -371,9 +370,9 @@ class Updates:
         ]
         made += [(ChangeKind.STOCK, "erp", sku, node_id("Item", sku), None) for sku in (*SKUS, "GONE")]
         self._entries = tuple(
-            Recorded(
+            LoggedEvent(
                 cursor=str(number),
-                update=Update(
+                update=ChangeEvent(
                     kind=kind,
                     source=source,
                     key=key,
@@ -394,7 +393,9 @@ class Updates:
         if not after.isdecimal():
             raise InvalidCursor
         if int(after) > len(self._entries):
-            return EventPage(entries=self._entries[:most], start=after, cursor=await self.end(), lost=Loss.OTHER_LOG)
+            return EventPage(
+                entries=self._entries[:most], start=after, cursor=await self.end(), lost=LossReason.OTHER_LOG
+            )
         found = self._entries[int(after) :][:most]
         return EventPage(entries=found, start=after, cursor=found[-1].cursor if found else after)
 

@@ -1,14 +1,14 @@
-"""Events in: from what sources tell to what subscribers are told.
+"""Ingestion: from a source's change hints to change events in the log.
 
-notices.py    where notices come in, by webhook or from a feed, and gaps in them are seen
-gaps.py       which of a source's events have not been heard of
-polling.py    asks the sources' feeds what is new
-relisting.py  what to read again when nobody knows what was missed
-reading.py    works on notices: reads again what they are about, and records what has changed
-background.py the scope of all this work
-rereading.py  how a thing of each kind is read, and what its update says
+ingestion.py  accepts hints from webhooks and feeds, detects gaps in a source's sequence
+sequences.py  which of a source's sequence numbers are missing
+poller.py     polls the sources' change feeds
+reconcile.py  what to fetch again when changes may have been missed
+worker.py     claims hints, fetches their subjects again, records what changed
+refetch.py    how a subject of each kind is fetched, and the event that describes it
+background.py the request scope of background work
 """
 
-from app.events.ingest.ingestion import Intake
+from app.events.ingest.ingestion import Ingestion
 
-__all__ = ["Intake"]
+__all__ = ["Ingestion"]

@@ -1,4 +1,4 @@
-"""Where notices come in, by webhook or from a feed."""
+"""Where hints come in, by webhook or from a feed."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from app.events.ingest.poller import Poller
-from app.events.ingest.refetch import Rereading
-from app.events.ingest.sequences import Sequence as Heard
-from app.events.ingest.worker import Reader
+from app.events.ingest.refetch import Refetcher
+from app.events.ingest.sequences import SequenceTracker
+from app.events.ingest.worker import IngestWorker
 from app.events.log import EventLog
 from app.settings import Settings
-from app.sources.changes import Notice
+from app.sources.changes import ChangeHint
 from app.sources.wiring import Sources
 from app.telemetry import log, metrics, new_id
 
 
-class Intake:
-    """Takes notices, and has a reader and pollers run for as long as `running` lasts."""
+class Ingestion:
+    """Takes hints, and has a reader and pollers run for as long as `running` lasts."""
 
     def __init__(self, settings: Settings, sources: Sources, events: EventLog, clock: Callable[[], datetime]) -> None:
         worker = new_id()
         self._events = events
-        self._heard: defaultdict[str, Heard] = defaultdict(Heard)
-        self._reader = Reader(events, Rereading(sources, settings), settings.events, worker, clock)
+        self._trackers: defaultdict[str, SequenceTracker] = defaultdict(SequenceTracker)
+        self._reader = IngestWorker(events, Refetcher(sources, settings), settings.events, worker, clock)
         self._pollers = {
-            name: Poller(source, every, settings.events.reread, events, self.poll_brought, worker, clock)
+            name: Poller(source, every, settings.events.reread, events, self.poll_received, worker, clock)
             for name, source in sources.connected.items()
             if (every := interval(settings, name)) and source.changes is not None
         }
@@ -36,7 +36,7 @@ class Intake:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Read and poll as long as this lasts."""
-        tasks = [asyncio.create_task(self._reader.run()), asyncio.create_task(self._reader.stay())]
+        tasks = [asyncio.create_task(self._reader.run()), asyncio.create_task(self._reader.renew_leases())]
         tasks += [asyncio.create_task(poller.run()) for poller in self._pollers.values()]
         try:
             yield
@@ -46,31 +46,31 @@ class Intake:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._reader.close()
 
-    async def webhook_brought(self, source: str, notices: Sequence[Notice]) -> int:
-        """Keep what a verified webhook told; how many of its notices were new. They are kept when this returns."""
-        new = await self._keep(source, notices, "webhook")
+    async def webhook_received(self, source: str, hints: Sequence[ChangeHint]) -> int:
+        """Keep what a verified webhook told; how many of its hints were new. They are kept when this returns."""
+        new = await self._enqueue(source, hints, "webhook")
         poller = self._pollers.get(source)
-        if self._hear(source, notices) and poller is not None:
-            metrics().intake.gaps.labels(source).inc()
+        if self._observe(source, hints) and poller is not None:
+            metrics().events.gaps.labels(source).inc()
             log.warning("events_missing", source=source)
-            poller.hurry()
+            poller.wake()
         return new
 
-    async def poll_brought(self, source: str, notices: Sequence[Notice]) -> int:
-        """Keep what a feed told; how many of its notices were new. After it there is no gap any more."""
-        new = await self._keep(source, notices, "poll") if notices else 0
-        self._hear(source, notices)
-        self._heard[source].closed()
+    async def poll_received(self, source: str, hints: Sequence[ChangeHint]) -> int:
+        """Keep what a feed told; how many of its hints were new. After it there is no gap any more."""
+        new = await self._enqueue(source, hints, "poll") if hints else 0
+        self._observe(source, hints)
+        self._trackers[source].reset()
         return new
 
-    async def _keep(self, source: str, notices: Sequence[Notice], way: str) -> int:
-        new = sum(await self._events.note(notices))
+    async def _enqueue(self, source: str, hints: Sequence[ChangeHint], way: str) -> int:
+        new = sum(await self._events.enqueue(hints))
         if new:
-            metrics().intake.notices.labels(source, way).inc(new)
+            metrics().events.hints.labels(source, way).inc(new)
         return new
 
-    def _hear(self, source: str, notices: Sequence[Notice]) -> bool:
-        return self._heard[source].heard(one.sequence for one in notices if one.sequence is not None)
+    def _observe(self, source: str, hints: Sequence[ChangeHint]) -> bool:
+        return self._trackers[source].observe(one.sequence for one in hints if one.sequence is not None)
 
 
 def interval(settings: Settings, name: str) -> float:

@@ -14,22 +14,22 @@ from datetime import datetime
 from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor, TradegraphError
 from app.events.ingest.background import background
-from app.events.ingest.reconcile import open_things
+from app.events.ingest.reconcile import open_hints
 from app.events.log import EventLog
-from app.sources.changes import ChangeKind, Changes, Notice
+from app.sources.changes import ChangeHint, ChangeKind, Changes
 from app.sources.source import Source
-from app.sources.webhooks import notice_of
+from app.sources.webhooks import hint_from_change
 from app.telemetry import log, metrics
 
 PAGE = 500
 TIME_LIMIT = 10.0
-HURRY = 1.0
+WAKE_INTERVAL = 1.0
 """Seconds between two polls because of gaps, by all workers together."""
 
-Keep = Callable[[str, Sequence[Notice]], Awaitable[int]]
+Enqueue = Callable[[str, Sequence[ChangeHint]], Awaitable[int]]
 
 
-def kinds_of(source: Source) -> frozenset[ChangeKind]:
+def polled_kinds(source: Source) -> frozenset[ChangeKind]:
     """What of a source others are told of."""
     kinds = {
         ChangeKind.SHIPMENT: source.shipments is not None,
@@ -40,7 +40,7 @@ def kinds_of(source: Source) -> frozenset[ChangeKind]:
 
 
 class Poller:
-    """Polls one source. `keep` takes what it finds."""
+    """Polls one source. `enqueue` takes what it finds."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Poller:
         every: float,
         reread: float,
         events: EventLog,
-        keep: Keep,
+        enqueue: Enqueue,
         worker: str,
         clock: Callable[[], datetime],
     ) -> None:
@@ -57,30 +57,30 @@ class Poller:
         self._reread = reread
         self._reread_at = time.monotonic()
         self._events = events
-        self._keep = keep
+        self._enqueue = enqueue
         self._worker = worker
         self._clock = clock
-        self._place = f"source:{source.name}"
+        self._offset_name = f"source:{source.name}"
         self._trail: deque[tuple[float, str]] = deque()
-        self._hurried = asyncio.Event()
+        self._woken = asyncio.Event()
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Poll at once: something is missing."""
-        self._hurried.set()
+        self._woken.set()
 
     async def run(self) -> None:
         """Poll for ever."""
         changes = self._source.changes
         assert changes is not None  # noqa: S101 - else there is nothing to poll
         while True:
-            hurried = self._hurried.is_set()
-            self._hurried.clear()
+            woken = self._woken.is_set()
+            self._woken.clear()
             with background(TIME_LIMIT):
                 try:
-                    if await self._mine(hurried):
-                        await self._look(changes)
-                        if self._source.feed_misses and time.monotonic() - self._reread_at > self._reread:
-                            await self._read_again()
+                    if await self._is_leader(woken):
+                        await self._poll(changes)
+                        if self._source.feed_incomplete and time.monotonic() - self._reread_at > self._reread:
+                            await self._reconcile()
                 except TradegraphError as error:
                     log.info("feed_not_read", source=self._source.name, code=error.code, detail=error.detail)
                 except Exception as error:  # noqa: BLE001 - it must go on
@@ -90,54 +90,56 @@ class Poller:
     async def _pause(self) -> None:
         try:
             async with asyncio.timeout(self._every):
-                await self._hurried.wait()
+                await self._woken.wait()
         except TimeoutError:
             return
 
-    async def _mine(self, hurried: bool) -> bool:
+    async def _is_leader(self, woken: bool) -> bool:
         """Whether this worker is the one to ask. Who has seen a gap asks, whoever leads."""
-        if hurried:
-            return await self._events.lead(f"gap:{self._source.name}", self._worker, HURRY)
-        return await self._events.lead(f"poll:{self._source.name}", self._worker, self._every + TIME_LIMIT)
+        if woken:
+            return await self._events.acquire_lease(f"gap:{self._source.name}", self._worker, WAKE_INTERVAL)
+        return await self._events.acquire_lease(f"poll:{self._source.name}", self._worker, self._every + TIME_LIMIT)
 
-    async def _look(self, changes: Changes) -> None:
-        kinds, more = kinds_of(self._source), True
-        cursor = await self._events.place(self._place)
+    async def _poll(self, changes: Changes) -> None:
+        kinds, more = polled_kinds(self._source), True
+        cursor = await self._events.offset(self._offset_name)
         while more:
             try:
                 found = await changes.since(SYSTEM, kinds, cursor, PAGE)
             except InvalidCursor:
-                await self._start_anew(changes)
+                await self._restart(changes)
                 return
             now = self._clock()
-            await self._keep(self._source.name, [notice_of(self._source.name, one, now) for one in found.changes])
+            await self._enqueue(
+                self._source.name, [hint_from_change(self._source.name, one, now) for one in found.changes]
+            )
             if found.cursor != cursor:
-                await self._keep_place(cursor, found.cursor)
+                await self._commit_offset(cursor, found.cursor)
             cursor, more = found.cursor, found.more
 
-    async def _keep_place(self, before: str | None, cursor: str) -> None:
-        """Keep a place as far back as changes may still turn up. What is then read twice is known to the log."""
+    async def _commit_offset(self, before: str | None, cursor: str) -> None:
+        """Enqueue a place as far back as changes may still turn up. What is then read twice is known to the log."""
         if not self._trail or before is None:
             self._trail.clear()
         self._trail.append((time.monotonic(), cursor))
-        settled = time.monotonic() - self._source.settles
+        settled = time.monotonic() - self._source.settle_seconds
         while len(self._trail) > 1 and self._trail[1][0] <= settled:
             self._trail.popleft()
-        await self._events.keep_place(self._place, self._trail[0][1])
+        await self._events.commit_offset(self._offset_name, self._trail[0][1])
 
-    async def _start_anew(self, changes: Changes) -> None:
+    async def _restart(self, changes: Changes) -> None:
         """The source does not know the place any more, so that nobody knows what was missed: all that is still open
         is read again."""
-        found = await changes.since(SYSTEM, kinds_of(self._source), None, PAGE)
-        metrics().intake.relisted.labels(self._source.name).inc()
-        log.warning("feed_lost", source=self._source.name, read_again=await self._read_again())
+        found = await changes.since(SYSTEM, polled_kinds(self._source), None, PAGE)
+        metrics().events.relisted.labels(self._source.name).inc()
+        log.warning("feed_lost", source=self._source.name, read_again=await self._reconcile())
         self._trail.clear()
-        await self._keep_place(None, found.cursor)
+        await self._commit_offset(None, found.cursor)
 
-    async def _read_again(self) -> int:
+    async def _reconcile(self) -> int:
         """Have all that is open read again; how much that is."""
-        notices = await open_things(self._events, self._source, self._clock())
-        for start in range(0, len(notices), PAGE):
-            await self._keep(self._source.name, notices[start : start + PAGE])
+        hints = await open_hints(self._events, self._source, self._clock())
+        for start in range(0, len(hints), PAGE):
+            await self._enqueue(self._source.name, hints[start : start + PAGE])
         self._reread_at = time.monotonic()
-        return len(notices)
+        return len(hints)

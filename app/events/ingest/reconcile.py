@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.events.log import EventLog, Update
+from app.events.log import ChangeEvent, EventLog
 from app.events.stores.cursors import BEGINNING
-from app.sources.changes import ChangeKind, Notice
+from app.sources.changes import ChangeHint, ChangeKind
 from app.sources.source import Source
 
 FINAL = {
@@ -16,9 +16,9 @@ FINAL = {
 """Statuses after which a thing hardly changes."""
 
 
-async def open_things(events: EventLog, source: Source, now: datetime) -> list[Notice]:
-    """A notice for each open thing of a source."""
-    found: dict[tuple[ChangeKind, str], Update] = {}
+async def open_hints(events: EventLog, source: Source, now: datetime) -> list[ChangeHint]:
+    """A hint for each open thing of a source."""
+    found: dict[tuple[ChangeKind, str], ChangeEvent] = {}
     page = await events.read(BEGINNING)
     while page.entries:
         for update in (entry.update for entry in page.entries if entry.update.source == source.name):
@@ -27,19 +27,19 @@ async def open_things(events: EventLog, source: Source, now: datetime) -> list[N
     kept = [update for update in found.values() if not update.deleted and not _at_its_end(update)]
     named = [(update.kind, key) for update in kept if (key := _key(update, source)) is not None]
     return [
-        Notice(source=source.name, id=f"again:{now.isoformat()}:{kind}:{key}", kind=kind, key=key, received_at=now)
+        ChangeHint(source=source.name, id=f"again:{now.isoformat()}:{kind}:{key}", kind=kind, key=key, received_at=now)
         for kind, key in named
     ]
 
 
-def _at_its_end(update: Update) -> bool:
+def _at_its_end(update: ChangeEvent) -> bool:
     return update.status in FINAL.get(update.kind, ())
 
 
-def _key(update: Update, source: Source) -> str | None:
-    """What the source's notices call it; None for what comes along with something else."""
+def _key(update: ChangeEvent, source: Source) -> str | None:
+    """What the source's hints call it; None for what comes along with something else."""
     if update.kind is not ChangeKind.SHIPMENT:
         return update.key
     if source.shipments is None:
         return None
-    return update.tracking_number if source.tells_by == "tracking_number" else update.key
+    return update.tracking_number if source.shipment_hint_key == "tracking_number" else update.key

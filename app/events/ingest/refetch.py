@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from app.auth.principal import SYSTEM
-from app.events.log import Update
+from app.events.log import ChangeEvent
 from app.settings import Settings
 from app.sources.changes import ChangeKind
 from app.sources.node_ids import node_id
@@ -24,35 +24,35 @@ from app.sources.shipments import Shipment
 from app.sources.source import Source
 from app.sources.wiring import Sources
 
-NOT_NEWS = frozenset({"freshness", "updatedAt"})
+IGNORED_FIELDS = frozenset({"freshness", "updatedAt"})
 """What differs between two readings of a thing that has not changed."""
 
-TAGS = {
+INVALIDATION_TAGS = {
     ChangeKind.CUSTOMER: lambda key: customer_tags(key)[1],
     ChangeKind.ITEM: lambda key: item_tags(key)[1],
     ChangeKind.PRICE: lambda _: "price",
 }
-"""What is kept, and ends with a notice. Other kinds are not kept."""
+"""What is kept, and ends with a hint. Other kinds are not kept."""
 
-Found = Mapping[str, Sequence[Update]]
+Found = Mapping[str, Sequence[ChangeEvent]]
 
 
-class Rereading:
+class Refetcher:
     """Reads things of all connected sources."""
 
     def __init__(self, sources: Sources, settings: Settings) -> None:
         self._sources = sources.uncached
         self._cache = sources.cache
         stock = settings.domains.stock
-        self._held: Mapping[str, str] = stock.balances if stock else {}
+        self._balance_sources: Mapping[str, str] = stock.balances if stock else {}
 
-    async def purge(self, kind: ChangeKind, keys: Collection[str]) -> None:
+    async def invalidate(self, kind: ChangeKind, keys: Collection[str]) -> None:
         """End what is kept of things."""
-        tag = TAGS.get(kind)
+        tag = INVALIDATION_TAGS.get(kind)
         if tag is not None and self._cache is not None:
             await self._cache.invalidate({tag(key) for key in keys})
 
-    def tells(self, kind: ChangeKind, name: str) -> bool:
+    def publishes(self, kind: ChangeKind, name: str) -> bool:
         """Whether anybody is told of this kind of thing of this source."""
         source = self._sources.get(name)
         if source is None:
@@ -63,16 +63,16 @@ class Rereading:
             return source.orders is not None
         return kind is ChangeKind.STOCK and any((source.stock, source.reservations, source.balances))
 
-    async def read(self, kind: ChangeKind, name: str, keys: Sequence[str], now: datetime) -> Found:
-        """What the things are now, by the keys that notices have; what does not exist is absent. One read of a port,
+    async def fetch(self, kind: ChangeKind, name: str, keys: Sequence[str], now: datetime) -> Found:
+        """What the things are now, by the keys that hints have; what does not exist is absent. One read of a port,
         however many they are. Raises the source's errors."""
         source = self._sources[name]
         if kind is ChangeKind.SHIPMENT:
             return {key: [of_shipment(row, now)] for key, row in (await _shipments(source, keys)).items()}
         if kind is ChangeKind.ORDER and source.orders is not None:
             orders = await source.orders.by_number(SYSTEM, keys)
-            aside = NOT_NEWS if source.shipments is None else NOT_NEWS | {"shipments"}
-            return {key: [_of_order(row, aside, now)] for key, row in orders.items()}
+            ignored = IGNORED_FIELDS if source.shipments is None else IGNORED_FIELDS | {"shipments"}
+            return {key: [_of_order(row, ignored, now)] for key, row in orders.items()}
         return {key: [_of_stock(name, key, row, now)] for key, row in (await self._levels(source, keys)).items()}
 
     async def _levels(self, source: Source, keys: Sequence[str]) -> Mapping[str, Any]:
@@ -82,7 +82,7 @@ class Rereading:
         if source.reservations is not None:
             reserved = await source.reservations.reservations(SYSTEM, keys)
             return {key: reserved.get(key, ()) for key in keys}
-        codes = [code for code, name in self._held.items() if name == source.name]
+        codes = [code for code, name in self._balance_sources.items() if name == source.name]
         if source.balances is None or not codes:
             return {}
         balances = await source.balances.balances(SYSTEM, codes, keys)
@@ -92,15 +92,15 @@ class Rereading:
 async def _shipments(source: Source, keys: Sequence[str]) -> Mapping[str, Shipment]:
     if source.shipments is None:
         return {}
-    if source.tells_by == "tracking_number":
+    if source.shipment_hint_key == "tracking_number":
         return await source.shipments.by_tracking_number(SYSTEM, keys)
     return await source.shipments.by_id(SYSTEM, keys)
 
 
-def of_shipment(row: Shipment, now: datetime) -> Update:
+def of_shipment(row: Shipment, now: datetime) -> ChangeEvent:
     """A shipment's update. `at` is the time of its newest event."""
     newest = max(row.events, key=lambda event: event.at, default=None)
-    return Update(
+    return ChangeEvent(
         kind=ChangeKind.SHIPMENT,
         source=row.source,
         key=row.id,
@@ -112,13 +112,13 @@ def of_shipment(row: Shipment, now: datetime) -> Update:
         tracking_number=row.tracking_number,
         status=row.status,
         raw_code=(newest.raw_code if newest else None) or row.raw_status,
-        digest=digest_of(row, NOT_NEWS),
+        digest=content_digest(row, IGNORED_FIELDS),
     )
 
 
-def _of_order(row: Order, aside: Collection[str], now: datetime) -> Update:
+def _of_order(row: Order, ignored: Collection[str], now: datetime) -> ChangeEvent:
     """An order's update. Shipments that come with it and by no other way are part of it."""
-    return Update(
+    return ChangeEvent(
         kind=ChangeKind.ORDER,
         source=row.source,
         key=row.number,
@@ -129,29 +129,29 @@ def _of_order(row: Order, aside: Collection[str], now: datetime) -> Update:
         orders=(row.number,),
         status=row.status,
         raw_code=row.raw_status,
-        digest=digest_of(row, aside),
+        digest=content_digest(row, ignored),
     )
 
 
-def _of_stock(name: str, sku: str, row: Any, now: datetime) -> Update:
-    return Update(
+def _of_stock(name: str, sku: str, row: Any, now: datetime) -> ChangeEvent:
+    return ChangeEvent(
         kind=ChangeKind.STOCK,
         source=name,
         key=sku,
         node_id=node_id("Item", sku),
         recorded_at=now,
-        digest=digest_of(row, NOT_NEWS | {"asOf"}),
+        digest=content_digest(row, IGNORED_FIELDS | {"asOf"}),
     )
 
 
-def digest_of(row: Any, without: Collection[str]) -> str:
-    """Stands for what a row or rows say, some attributes aside."""
+def content_digest(row: Any, without: Collection[str]) -> str:
+    """Stands for what a row or rows say, some attributes ignored."""
     plain = msgspec.to_builtins(row, order="deterministic")
-    said = _less(plain, without)
-    return hashlib.blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=16).hexdigest()
+    plain_value = _without(plain, without)
+    return hashlib.blake2b(msgspec.json.encode(plain_value, order="deterministic"), digest_size=16).hexdigest()
 
 
-def _less(said: Any, without: Collection[str]) -> Any:
-    if isinstance(said, dict):
-        return {name: _less(value, without) for name, value in said.items() if name not in without}
-    return [_less(one, without) for one in said] if isinstance(said, list | tuple) else said
+def _without(plain_value: Any, without: Collection[str]) -> Any:
+    if isinstance(plain_value, dict):
+        return {name: _without(value, without) for name, value in plain_value.items() if name not in without}
+    return [_without(one, without) for one in plain_value] if isinstance(plain_value, list | tuple) else plain_value

@@ -8,14 +8,14 @@ MOST = 10_000
 """Numbers that are remembered beyond a gap."""
 
 
-class Sequence:
+class SequenceTracker:
     """The count of one source, as this worker hears it. Numbers may come in any order."""
 
     def __init__(self) -> None:
         self._next: int | None = None
         self._beyond: set[int] = set()
 
-    def heard(self, numbers: Iterable[int]) -> bool:
+    def observe(self, numbers: Iterable[int]) -> bool:
         """Take note of numbers; whether they opened a gap: there are some before them that nobody has told."""
         before = len(self._beyond)
         for number in sorted(set(numbers)):
@@ -27,10 +27,10 @@ class Sequence:
             self._beyond.discard(self._next)
             self._next += 1
         if len(self._beyond) > MOST:
-            self.closed()
+            self.reset()
         return len(self._beyond) > before
 
-    def closed(self) -> None:
+    def reset(self) -> None:
         """What is missing has been asked for: whatever did not come then was not for us."""
         if self._beyond:
             self._next = max(self._beyond) + 1

@@ -9,14 +9,14 @@ from struct import Struct
 from zlib import crc32
 
 from app.errors import InvalidCursor
-from app.events.log import Loss
+from app.events.log import LossReason
 
 LAYOUT = Struct(">8sQ")
 CHECK = Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogPosition:
     """A position in a log. Logs have random ids, and positions are times in microseconds: those of a log that was put
     back to an earlier state come after those that it has lost."""
 
@@ -29,7 +29,7 @@ class Place:
         return urlsafe_b64encode(body + CHECK.pack(crc32(body))).decode().rstrip("=")
 
 
-def place_of(cursor: str) -> Place:
+def parse_cursor(cursor: str) -> LogPosition:
     """The place that a cursor stands for. Raises InvalidCursor where no log has made it."""
     try:
         whole = urlsafe_b64decode(cursor.encode("ascii") + b"=")
@@ -37,22 +37,22 @@ def place_of(cursor: str) -> Place:
         raise InvalidCursor from None
     if len(whole) != LAYOUT.size + CHECK.size:
         raise InvalidCursor
-    place = Place(*LAYOUT.unpack(whole[: LAYOUT.size]))
+    place = LogPosition(*LAYOUT.unpack(whole[: LAYOUT.size]))
     if str(place) != cursor:
         raise InvalidCursor
     return place
 
 
-BEGINNING = str(Place(bytes(8), 0))
+BEGINNING = str(LogPosition(bytes(8), 0))
 """A cursor of no log: reading after it begins with the oldest update there is."""
 
 
-def loss_of(asked: Place, start: Place, gone: int, why: Loss | None) -> Loss | None:
+def loss_reason(asked: LogPosition, start: LogPosition, gone: int, why: LossReason | None) -> LossReason | None:
     """What is to be told to a reader who asked for one place and begins at another. Updates are gone up to a position,
     and why. A cursor stands where an update is, so one that is gone and was not trimmed means that the log was put
     back."""
     if asked.log != start.log:
-        return Loss.OTHER_LOG
+        return LossReason.OTHER_LOG
     if asked.position == start.position:
         return None
-    return why if asked.position < gone else Loss.RESTORED
+    return why if asked.position < gone else LossReason.RESTORED

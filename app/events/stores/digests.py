@@ -12,6 +12,6 @@ def digest_of(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def thing_of(kind: ChangeKind, source: str, key: str) -> str:
+def subject_digest(kind: ChangeKind, source: str, key: str) -> str:
     """Stands for a thing."""
     return digest_of(source, kind, key)

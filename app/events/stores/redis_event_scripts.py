@@ -1,9 +1,9 @@
 """The event log's steps as scripts, each of which Redis runs whole, and alone.
 
 Keys, all of one hash slot: `log` id of the log; `last` position of the newest update, `size` of all, `trimmed` up to
-where and why; `updates` the stream; `latest` thing -> position; `seen` known notices by time; `next` count of places;
+where and why; `updates` the stream; `latest` thing -> position; `seen` known hints by time; `next` count of places;
 `notices` place -> thing and body; `attempts`; `ready` places in order; `later` leased or postponed places by when that
-ends; `held` leased place -> thing; `busy` thing -> how many of its notices are leased; `dead` by time, `graves` their
+ends; `held` leased place -> thing; `busy` thing -> how many of its hints are leased; `dead` by time, `graves` their
 bodies; `places`, `leads` by name; `bell` one entry: what readers that block hear.
 """
 
@@ -33,8 +33,8 @@ local function gone()
   return tonumber(found[1] or 0), found[2] or ''
 end
 local function ring()
-  local update, notice = call('GET', P .. 'last') or 0, call('GET', P .. 'next') or 0
-  call('XADD', P .. 'bell', 'MAXLEN', 1, '*', 'update', update, 'notice', notice)
+  local update, hint = call('GET', P .. 'last') or 0, call('GET', P .. 'next') or 0
+  call('XADD', P .. 'bell', 'MAXLEN', 1, '*', 'update', update, 'notice', hint)
 end
 local function put(thing_and_body)
   local place = call('INCR', P .. 'next')
@@ -61,7 +61,7 @@ end
 
 
 @dataclass(frozen=True)
-class Step:
+class Script:
     """A script. `ARGV[1]` is the time, 0 for the server's own; `ARGV[2]` an id, should there be no log yet."""
 
     body: str
@@ -73,7 +73,7 @@ class Step:
         object.__setattr__(self, "digest", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
 
 
-NOTE = Step("""
+ENQUEUE = Script("""
 local new = {}
 for i = 3, #ARGV, 2 do
   local fresh = call('ZADD', P .. 'seen', 'NX', NOW, ARGV[i])
@@ -84,7 +84,7 @@ ring()
 return new
 """)
 
-TAKE = Step(f"""
+CLAIM = Script(f"""
 local most, ends = tonumber(ARGV[3]), NOW + tonumber(ARGV[4])
 for _, place in ipairs(call('ZRANGEBYSCORE', P .. 'later', '-inf', NOW, 'LIMIT', 0, 1000)) do
   free(place)
@@ -97,11 +97,11 @@ while #taken < most do
   if #places == 0 then break end
   for _, place in ipairs(places) do
     if #taken == most then break end
-    local notice = call('HGET', P .. 'notices', place)
-    local thing = string.sub(notice, 1, {THING})
+    local hint = call('HGET', P .. 'notices', place)
+    local thing = string.sub(hint, 1, {THING})
     if own[thing] or call('HEXISTS', P .. 'busy', thing) == 0 then
       own[thing] = true
-      taken[#taken + 1] = {{place, string.sub(notice, {THING + 1}), call('HINCRBY', P .. 'attempts', place, 1), thing}}
+      taken[#taken + 1] = {{place, string.sub(hint, {THING + 1}), call('HINCRBY', P .. 'attempts', place, 1), thing}}
     end
   end
   from = from + #places
@@ -115,7 +115,7 @@ end
 return taken
 """)
 
-RENEW = Step("""
+RENEW = Script("""
 for i = 4, #ARGV, 2 do
   if mine(ARGV[i], ARGV[i + 1]) and tonumber(call('ZSCORE', P .. 'later', ARGV[i])) > NOW then
     call('ZADD', P .. 'later', NOW + tonumber(ARGV[3]), ARGV[i])
@@ -123,7 +123,7 @@ for i = 4, #ARGV, 2 do
 end
 """)
 
-RECORD = Step("""
+RECORD = Script("""
 local updates = 4 + 2 * tonumber(ARGV[3])
 local told = {log()}
 for i = 4, updates - 1, 2 do if not mine(ARGV[i], ARGV[i + 1]) then return told end end
@@ -141,30 +141,30 @@ ring()
 return told
 """)
 
-POSTPONE = Step("""
+POSTPONE = Script("""
 if mine(ARGV[3], ARGV[4]) then
   free(ARGV[3])
   call('ZADD', P .. 'later', NOW + tonumber(ARGV[5]), ARGV[3])
 end
 """)
 
-BURY = Step("""
+DEAD_LETTER = Script("""
 if mine(ARGV[3], ARGV[4]) then
-  local notice = call('HGET', P .. 'notices', ARGV[3])
-  call('HSET', P .. 'graves', ARGV[3], cjson.encode({notice, tonumber(ARGV[4]), ARGV[5]}))
+  local hint = call('HGET', P .. 'notices', ARGV[3])
+  call('HSET', P .. 'graves', ARGV[3], cjson.encode({hint, tonumber(ARGV[4]), ARGV[5]}))
   call('ZADD', P .. 'dead', NOW, ARGV[3])
   done(ARGV[3])
 end
 """)
 
-DEAD = Step("""
+DEAD_LETTERS = Script("""
 local found = {}
 local places = call('ZREVRANGE', P .. 'dead', 0, tonumber(ARGV[3]) - 1, 'WITHSCORES')
 for i = 1, #places, 2 do found[#found + 1] = {places[i], places[i + 1], call('HGET', P .. 'graves', places[i])} end
 return found
 """)
 
-REPLAY = Step("""
+REPLAY = Script("""
 local places, count = {unpack(ARGV, 4)}, 0
 if ARGV[3] == 'all' then places = call('ZRANGE', P .. 'dead', 0, -1) end
 table.sort(places, function(one, other) return tonumber(one) < tonumber(other) end)
@@ -181,21 +181,21 @@ ring()
 return count
 """)
 
-LATEST = Step("""
+LATEST = Script("""
 local position = call('HGET', P .. 'latest', ARGV[3])
 if not position then return false end
 return call('XRANGE', P .. 'updates', at(tonumber(position)), at(tonumber(position)))[1][2][4]
 """)
 
-NEWEST = Step("""
+NEWEST = Script("""
 return {log(), call('XREVRANGE', P .. 'updates', '+', '-', 'COUNT', ARGV[3])}
 """)
 
-END = Step("""
+END = Script("""
 return {log(), call('GET', P .. 'last') or '0'}
 """)
 
-READ = Step("""
+READ = Script("""
 local id, asked = log(), tonumber(ARGV[4])
 local upto, why = gone()
 local there = asked == upto or #call('XRANGE', P .. 'updates', at(asked), at(asked)) == 1
@@ -204,7 +204,7 @@ local found = call('XRANGE', P .. 'updates', at(start + 1), '+', 'COUNT', ARGV[5
 return {id, text(upto), why, text(start), found}
 """)
 
-LEAD = Step("""
+ACQUIRE_LEASE = Script("""
 local held = call('HGET', P .. 'leads', ARGV[3])
 if held then
   local ends, worker = string.match(held, '^(%S+) (.*)$')
@@ -214,7 +214,7 @@ call('HSET', P .. 'leads', ARGV[3], string.format('%.6f', NOW + tonumber(ARGV[5]
 return 1
 """)
 
-TRIM = Step("""
+TRIM = Script("""
 local before = NOW - tonumber(ARGV[3])
 local count, size = call('XLEN', P .. 'updates'), tonumber(call('GET', P .. 'size') or 0)
 local went, upto, why = 0, nil, nil

@@ -12,19 +12,19 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from app.errors import StoreUnavailable
-from app.events.log import Dead, Loss, Page, Recorded, Taken, Update
-from app.events.stores import redis_event_scripts as steps
-from app.events.stores.cursors import Place, loss_of, place_of
-from app.events.stores.digests import digest_of, thing_of
+from app.events.log import ChangeEvent, DeadHint, EventPage, LeasedHint, LoggedEvent, LossReason
+from app.events.stores import redis_event_scripts as scripts
+from app.events.stores.cursors import LogPosition, loss_reason, parse_cursor
+from app.events.stores.digests import digest_of, subject_digest
 from app.events.stores.retention_limits import Retention
 from app.settings import RedisSettings
-from app.sources.changes import ChangeKind, Notice
+from app.sources.changes import ChangeHint, ChangeKind
 from app.storage.batch_queue import Bell, Calls, Gathering
 from app.storage.redis import ConnectionFailed, NoScriptError, RedisError, RefusedByServer, connect, told
 from app.telemetry import log as logged
 
 TIMEOUT = 1.0
-"""Seconds for a step; each is on a disk before it is answered, if Redis is set up so."""
+"""Seconds for a script; each is on a disk before it is answered, if Redis is set up so."""
 BLOCK = 0.4
 """Seconds that a listener blocks in one call."""
 AGAIN = 0.1
@@ -32,10 +32,10 @@ AGAIN = 0.1
 TRIM_STEP = 1_000
 
 
-class Ask(NamedTuple):
-    """A step to take, with what it needs to know."""
+class ScriptCall(NamedTuple):
+    """A script to take, with what it needs to know."""
 
-    step: steps.Step
+    script: scripts.Script
     given: tuple[str | float, ...]
 
 
@@ -47,127 +47,127 @@ class RedisEvents:
         self._listening_to = connect(settings, timeout=TIMEOUT)
         self._keep = keep
         self._clock = clock or (lambda: 0.0)
-        self._steps = Gathering(self._go, most=256)
+        self._batch = Gathering(self._go, most=256)
         self._listener: asyncio.Task[None] | None = None
         self._heard = False
         self._updates = Bell()
         self._calls = Calls()
 
-    async def note(self, notices: Sequence[Notice]) -> Sequence[bool]:
-        """See `EventLog.note`."""
-        given = [part for one in notices for part in (digest_of(one.source, one.id), _of(one) + _json(one))]
-        new = [bool(fresh) for fresh in await self._do(steps.NOTE, *given)]
+    async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
+        """See `EventLog.enqueue`."""
+        given = [part for one in hints for part in (digest_of(one.source, one.id), _subject(one) + _json(one))]
+        new = [bool(fresh) for fresh in await self._do(scripts.ENQUEUE, *given)]
         if any(new):
             self._calls.call()
         return new
 
-    async def wait_notices(self, seconds: float) -> None:
-        """See `EventLog.wait_notices`."""
+    async def wait_hints(self, seconds: float) -> None:
+        """See `EventLog.wait_hints`."""
         self._listen()
         await self._calls.wait(seconds)
 
-    async def take(self, worker: str, most: int, lease: float) -> Sequence[Taken]:
-        """See `EventLog.take`. Which worker has a notice is known by its attempts."""
+    async def claim(self, worker: str, most: int, lease: float) -> Sequence[LeasedHint]:
+        """See `EventLog.claim`. Which worker has a hint is known by its attempts."""
         with self._calls.answered() as answered:
-            found = await self._do(steps.TAKE, most, lease)
+            found = await self._do(scripts.CLAIM, most, lease)
             answered.fully = len(found) < most
         with _readable():
             return [
-                Taken(place=place.decode(), notice=msgspec.json.decode(body, type=Notice), attempts=attempts)
+                LeasedHint(number=place.decode(), hint=msgspec.json.decode(body, type=ChangeHint), attempts=attempts)
                 for place, body, attempts, _ in found
             ]
 
-    async def renew(self, taken: Sequence[Taken], lease: float) -> None:
+    async def renew(self, taken: Sequence[LeasedHint], lease: float) -> None:
         """See `EventLog.renew`."""
-        await self._do(steps.RENEW, lease, *(part for one in taken for part in (one.place, one.attempts)))
+        await self._do(scripts.RENEW, lease, *(part for one in taken for part in (one.number, one.attempts)))
 
-    async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
+    async def record(self, taken: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
         """See `EventLog.record`."""
-        mine = [part for one in taken for part in (one.place, one.attempts)]
-        given = [part for one in updates for part in (_of(one), _json(one))]
-        log, *positions = await self._do(steps.RECORD, len(taken), *mine, *given)
+        mine = [part for one in taken for part in (one.number, one.attempts)]
+        given = [part for one in updates for part in (_subject(one), _json(one))]
+        log, *positions = await self._do(scripts.RECORD, len(taken), *mine, *given)
         self._calls.call()  # What came meanwhile for the same thing is free now.
         if not positions:
             return ()
         self._updates.ring(int(positions[-1]))
         return [_recorded(log, int(at), update) for at, update in zip(positions, updates, strict=True)]
 
-    async def postpone(self, taken: Taken, cause: str, seconds: float) -> None:
+    async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
         """See `EventLog.postpone`."""
-        await self._do(steps.POSTPONE, taken.place, taken.attempts, seconds)
+        await self._do(scripts.POSTPONE, taken.number, taken.attempts, seconds)
         self._calls.call()
 
-    async def bury(self, taken: Taken, cause: str) -> None:
-        """See `EventLog.bury`."""
-        await self._do(steps.BURY, taken.place, taken.attempts, cause)
+    async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
+        """See `EventLog.dead_letter`."""
+        await self._do(scripts.DEAD_LETTER, taken.number, taken.attempts, cause)
         self._calls.call()
 
-    async def dead(self, most: int = 100) -> Sequence[Dead]:
-        """See `EventLog.dead`."""
+    async def dead_letters(self, most: int = 100) -> Sequence[DeadHint]:
+        """See `EventLog.dead_letters`."""
         with _readable():
-            return [_dead(*entry) for entry in await self._do(steps.DEAD, most)]
+            return [_dead(*entry) for entry in await self._do(scripts.DEAD_LETTERS, most)]
 
     async def replay(self, places: Sequence[str] | None = None) -> int:
         """See `EventLog.replay`."""
         named = ["all"] if places is None else ["named", *(place for place in places if place.isdecimal())]
-        count = await self._do(steps.REPLAY, *named)
+        count = await self._do(scripts.REPLAY, *named)
         self._calls.call()
         return count
 
-    async def latest(self, kind: ChangeKind, source: str, key: str) -> Update | None:
+    async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
         """See `EventLog.latest`."""
-        body = await self._do(steps.LATEST, thing_of(kind, source, key))
+        body = await self._do(scripts.LATEST, subject_digest(kind, source, key))
         with _readable():
-            return None if body is None else msgspec.json.decode(body, type=Update)
+            return None if body is None else msgspec.json.decode(body, type=ChangeEvent)
 
-    async def newest(self, most: int) -> Sequence[Recorded]:
+    async def newest(self, most: int) -> Sequence[LoggedEvent]:
         """See `EventLog.newest`."""
-        log, found = await self._do(steps.NEWEST, most)
+        log, found = await self._do(scripts.NEWEST, most)
         return _entries(log, reversed(found))
 
     async def end(self) -> str:
         """See `EventLog.end`."""
-        log, position = await self._do(steps.END)
-        return str(Place(bytes.fromhex(log.decode()), int(position)))
+        log, position = await self._do(scripts.END)
+        return str(LogPosition(bytes.fromhex(log.decode()), int(position)))
 
-    async def read(self, after: str, most: int = 500) -> Page:
+    async def read(self, after: str, most: int = 500) -> EventPage:
         """See `EventLog.read`."""
-        asked = place_of(after)
-        log, upto, why, begin, found = await self._do(steps.READ, asked.log.hex(), asked.position, most)
-        start = Place(bytes.fromhex(log.decode()), int(begin))
+        asked = parse_cursor(after)
+        log, upto, why, begin, found = await self._do(scripts.READ, asked.log.hex(), asked.position, most)
+        start = LogPosition(bytes.fromhex(log.decode()), int(begin))
         entries = _entries(log, found)
-        lost = loss_of(asked, start, int(upto), Loss(why.decode()) if why else None)
+        lost = loss_reason(asked, start, int(upto), LossReason(why.decode()) if why else None)
         cursor = entries[-1].cursor if entries else str(start)
-        return Page(entries=entries, start=str(start), cursor=cursor, lost=lost)
+        return EventPage(entries=entries, start=str(start), cursor=cursor, lost=lost)
 
     async def wait(self, after: str, seconds: float) -> None:
         """See `EventLog.wait`."""
         self._listen()
-        await self._updates.wait(place_of(after).position, seconds)
+        await self._updates.wait(parse_cursor(after).position, seconds)
 
     async def follows(self, first: str, second: str) -> bool:
         """See `EventLog.follows`. Positions are times, so they compare across logs."""
-        return place_of(second).position > place_of(first).position
+        return parse_cursor(second).position > parse_cursor(first).position
 
-    async def place(self, name: str) -> str | None:
-        """See `EventLog.place`."""
+    async def offset(self, name: str) -> str | None:
+        """See `EventLog.offset`."""
         with told():
-            found = await cast("Any", self._redis.hget(f"{steps.PREFIX}places", name))
+            found = await cast("Any", self._redis.hget(f"{scripts.PREFIX}places", name))
         return None if found is None else found.decode()
 
-    async def keep_place(self, name: str, cursor: str) -> None:
-        """See `EventLog.keep_place`."""
+    async def commit_offset(self, name: str, cursor: str) -> None:
+        """See `EventLog.commit_offset`."""
         with told():
-            await cast("Any", self._redis.hset(f"{steps.PREFIX}places", name, cursor))
+            await cast("Any", self._redis.hset(f"{scripts.PREFIX}places", name, cursor))
 
-    async def lead(self, name: str, worker: str, lease: float) -> bool:
-        """See `EventLog.lead`."""
-        return await self._do(steps.LEAD, name, worker, lease) == 1
+    async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
+        """See `EventLog.acquire_lease`."""
+        return await self._do(scripts.ACQUIRE_LEASE, name, worker, lease) == 1
 
     async def trim(self) -> int:
         """See `EventLog.trim`."""
         keep, gone = self._keep, 0
-        while part := await self._do(steps.TRIM, keep.seconds, keep.updates, keep.bytes, TRIM_STEP):
+        while part := await self._do(scripts.TRIM, keep.seconds, keep.updates, keep.bytes, TRIM_STEP):
             gone += part
         return gone
 
@@ -181,33 +181,33 @@ class RedisEvents:
         await self._redis.aclose()
         await self._listening_to.aclose()
 
-    async def _do(self, step: steps.Step, *given: str | float) -> Any:
-        (answer,) = await self._steps.add([Ask(step, (self._clock(), secrets.token_hex(8), *given))])
+    async def _do(self, script: scripts.Script, *given: str | float) -> Any:
+        (answer,) = await self._batch.add([ScriptCall(script, (self._clock(), secrets.token_hex(8), *given))])
         if isinstance(answer, Exception):
             raise StoreUnavailable(detail=f"redis: {answer}") from answer
         return answer
 
-    async def _go(self, asked: Sequence[Ask]) -> Sequence[Any]:
-        """Take steps in one go. A server that was started again has forgotten the scripts."""
+    async def _go(self, asked: Sequence[ScriptCall]) -> Sequence[Any]:
+        """Run scripts in one round trip. A server that was started again has forgotten the scripts."""
         with told():
             answers = await self._answers(asked)
             forgotten = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if forgotten:
-                for text in {asked[index].step.text for index in forgotten}:
+                for text in {asked[index].script.text for index in forgotten}:
                     await self._redis.script_load(text)
                 for index, answer in zip(forgotten, await self._answers([asked[n] for n in forgotten]), strict=True):
                     answers[index] = answer
         return answers
 
-    async def _answers(self, asked: Sequence[Ask]) -> list[Any]:
+    async def _answers(self, asked: Sequence[ScriptCall]) -> list[Any]:
         pipe = self._redis.pipeline(transaction=False)
-        for step, given in asked:
-            pipe.evalsha(step.digest, 1, steps.PREFIX, *given)
+        for script, given in asked:
+            pipe.evalsha(script.digest, 1, scripts.PREFIX, *given)
         try:
             return await pipe.execute(raise_on_error=False)
         except ConnectionFailed:  # One that was kept open, to a server that was started again. Steps bear repeating.
-            for step, given in asked:
-                pipe.evalsha(step.digest, 1, steps.PREFIX, *given)
+            for script, given in asked:
+                pipe.evalsha(script.digest, 1, scripts.PREFIX, *given)
             return await pipe.execute(raise_on_error=False)
 
     def _listen(self) -> None:
@@ -230,7 +230,7 @@ class RedisEvents:
         if not self._heard:
             await self._tell_risks()
         while True:
-            found = cast("Any", await self._listening_to.xread({steps.BELL: last}, block=int(BLOCK * 1000)))
+            found = cast("Any", await self._listening_to.xread({scripts.BELL: last}, block=int(BLOCK * 1000)))
             if not self._heard:  # The server may have been away, and its data too.
                 self._heard = True
                 self._updates.ring()
@@ -256,32 +256,32 @@ def _readable() -> Iterator[None]:
         raise StoreUnavailable(detail=f"redis holds an event that cannot be read: {error}") from error
 
 
-def _of(one: Notice | Update) -> str:
-    return thing_of(one.kind, one.source, one.key)
+def _subject(one: ChangeHint | ChangeEvent) -> str:
+    return subject_digest(one.kind, one.source, one.key)
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _dead(place: bytes, at: bytes, grave: bytes) -> Dead:
+def _dead(place: bytes, at: bytes, grave: bytes) -> DeadHint:
     body, attempts, cause = msgspec.json.decode(grave, type=tuple[str, int, str])
-    return Dead(
-        place=place.decode(),
-        notice=msgspec.json.decode(body[steps.THING :], type=Notice),
+    return DeadHint(
+        number=place.decode(),
+        hint=msgspec.json.decode(body[scripts.THING :], type=ChangeHint),
         attempts=attempts,
         cause=cause,
         at=datetime.fromtimestamp(float(at), UTC),
     )
 
 
-def _entries(log: bytes, found: Iterable[tuple[bytes, Sequence[bytes]]]) -> tuple[Recorded, ...]:
+def _entries(log: bytes, found: Iterable[tuple[bytes, Sequence[bytes]]]) -> tuple[LoggedEvent, ...]:
     with _readable():
         return tuple(
-            _recorded(log, int(id.partition(b"-")[0]), msgspec.json.decode(fields[3], type=Update))
+            _recorded(log, int(id.partition(b"-")[0]), msgspec.json.decode(fields[3], type=ChangeEvent))
             for id, fields in found
         )
 
 
-def _recorded(log: bytes, position: int, update: Update) -> Recorded:
-    return Recorded(cursor=str(Place(bytes.fromhex(log.decode()), position)), update=update)
+def _recorded(log: bytes, position: int, update: ChangeEvent) -> LoggedEvent:
+    return LoggedEvent(cursor=str(LogPosition(bytes.fromhex(log.decode()), position)), update=update)

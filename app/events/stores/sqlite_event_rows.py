@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from app.events.log import Dead, Loss, Taken, Update
-from app.events.stores.digests import digest_of, thing_of
+from app.events.log import ChangeEvent, DeadHint, LeasedHint, LossReason
+from app.events.stores.digests import digest_of, subject_digest
 from app.events.stores.retention_limits import Retention
-from app.sources.changes import ChangeKind, Notice
+from app.sources.changes import ChangeHint, ChangeKind
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS log (
@@ -36,10 +36,10 @@ CREATE INDEX IF NOT EXISTS updates_of ON updates (thing, position);
 CREATE TABLE IF NOT EXISTS places (name TEXT PRIMARY KEY, cursor TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leads (name TEXT PRIMARY KEY, worker TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
 """
-NOTE = "INSERT INTO notices (thing, body) SELECT value ->> 0, value ->> 1 FROM json_each(?)"
+ENQUEUE = "INSERT INTO notices (thing, body) SELECT value ->> 0, value ->> 1 FROM json_each(?)"
 SEE = "INSERT INTO seen SELECT value, ? FROM json_each(?)"
 SEEN = "SELECT json_group_array(digest) FROM seen WHERE digest IN (SELECT value FROM json_each(?))"
-TAKE = """
+CLAIM = """
 UPDATE notices SET attempts = attempts + 1, worker = :worker, until = :until WHERE place IN (
     SELECT place FROM notices AS free WHERE until <= :now AND NOT EXISTS (
         SELECT 1 FROM notices AS other
@@ -57,13 +57,13 @@ ON notices.place = mine.value ->> 0 AND attempts = mine.value ->> 1 AND worker I
 """
 RECORD = "INSERT INTO updates SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
 POSTPONE = "UPDATE notices SET worker = NULL, until = ? WHERE place = ? AND attempts = ? AND worker IS NOT NULL"
-BURY = "INSERT INTO dead SELECT place, thing, body, attempts, ?, ? FROM notices WHERE place = ? AND attempts = ?"
+DEAD_LETTER = "INSERT INTO dead SELECT place, thing, body, attempts, ?, ? FROM notices WHERE place = ? AND attempts = ?"
 REPLAY = """
 INSERT INTO notices (thing, body) SELECT thing, body FROM dead
 WHERE ?1 = 'null' OR place IN (SELECT value FROM json_each(?1)) ORDER BY place
 """
 REPLAYED = "DELETE FROM dead WHERE ?1 = 'null' OR place IN (SELECT value FROM json_each(?1))"
-LEAD = """
+ACQUIRE_LEASE = """
 INSERT INTO leads VALUES (:name, :worker, :until) ON CONFLICT (name) DO UPDATE
 SET worker = :worker, until = :until WHERE worker = :worker OR until <= :now
 """
@@ -74,47 +74,47 @@ TRIM_STEP = 5_000
 """Updates that go in one transaction, so that others do not wait for long."""
 
 
-def note(sql: sqlite3.Connection, notices: Sequence[Notice], now: float) -> list[bool]:
+def enqueue(sql: sqlite3.Connection, hints: Sequence[ChangeHint], now: float) -> list[bool]:
     """Append those that are new; four statements, however many they are."""
-    digests = [digest_of(notice.source, notice.id) for notice in notices]
+    digests = [digest_of(hint.source, hint.id) for hint in hints]
     known = set(msgspec.json.decode(sql.execute(SEEN, (_json(digests),)).fetchone()[0], type=list[str]))
-    new: dict[str, Notice] = {}
+    new: dict[str, ChangeHint] = {}
     fresh: list[bool] = []
-    for digest, one in zip(digests, notices, strict=True):
+    for digest, one in zip(digests, hints, strict=True):
         fresh.append(digest not in known and digest not in new)
         if fresh[-1]:
             new[digest] = one
     if new:
-        rows = [(thing_of(one.kind, one.source, one.key), _json(one)) for one in new.values()]
+        rows = [(subject_digest(one.kind, one.source, one.key), _json(one)) for one in new.values()]
         sql.execute(SEE, (now, _json(list(new))))
-        sql.execute(NOTE, (_json(rows),))
+        sql.execute(ENQUEUE, (_json(rows),))
     return fresh
 
 
-def take(sql: sqlite3.Connection, worker: str, most: int, lease: float, now: float) -> list[Taken]:
-    """See `EventLog.take`."""
+def claim(sql: sqlite3.Connection, worker: str, most: int, lease: float, now: float) -> list[LeasedHint]:
+    """See `EventLog.claim`."""
     given = {"worker": worker, "until": now + lease, "now": now, "most": most}
-    rows = sorted(sql.execute(TAKE, given).fetchall())
-    return [Taken(place=str(place), notice=_notice(body), attempts=attempts) for place, body, attempts in rows]
+    rows = sorted(sql.execute(CLAIM, given).fetchall())
+    return [LeasedHint(number=str(place), hint=_hint(body), attempts=attempts) for place, body, attempts in rows]
 
 
-def renew(sql: sqlite3.Connection, taken: Sequence[Taken], lease: float, now: float) -> None:
+def renew(sql: sqlite3.Connection, taken: Sequence[LeasedHint], lease: float, now: float) -> None:
     """See `EventLog.renew`."""
-    sql.execute(RENEW, (now + lease, now, _json([(int(one.place), one.attempts) for one in taken])))
+    sql.execute(RENEW, (now + lease, now, _json([(int(one.number), one.attempts) for one in taken])))
 
 
 def record(
-    sql: sqlite3.Connection, taken: Sequence[Taken], updates: Sequence[Update], now: float
+    sql: sqlite3.Connection, taken: Sequence[LeasedHint], updates: Sequence[ChangeEvent], now: float
 ) -> tuple[bytes, list[int]]:
-    """The log's id and the positions of what was appended; none where one of the notices is another's by now."""
-    mine = _json([(int(one.place), one.attempts) for one in taken])
+    """The log's id and the positions of what was appended; none where one of the hints is another's by now."""
+    mine = _json([(int(one.number), one.attempts) for one in taken])
     log, last = head(sql)
     if taken and sql.execute(MINE, (mine,)).fetchone()[0] != len(taken):
         return log, []
     first = max(last + 1, int(now * 1e6))
     bodies = [_json(update) for update in updates]
     rows = [
-        (first + index, thing_of(one.kind, one.source, one.key), body)
+        (first + index, subject_digest(one.kind, one.source, one.key), body)
         for index, (one, body) in enumerate(zip(updates, bodies, strict=True))
     ]
     sql.execute("DELETE FROM notices WHERE place IN (SELECT value ->> 0 FROM json_each(?))", (mine,))
@@ -125,24 +125,26 @@ def record(
     return log, [position for position, _, _ in rows]
 
 
-def postpone(sql: sqlite3.Connection, taken: Taken, until: float) -> None:
+def postpone(sql: sqlite3.Connection, taken: LeasedHint, until: float) -> None:
     """See `EventLog.postpone`."""
-    sql.execute(POSTPONE, (until, int(taken.place), taken.attempts))
+    sql.execute(POSTPONE, (until, int(taken.number), taken.attempts))
 
 
-def bury(sql: sqlite3.Connection, taken: Taken, cause: str, now: float) -> None:
-    """See `EventLog.bury`."""
-    if sql.execute(BURY, (cause, now, int(taken.place), taken.attempts)).rowcount:
-        sql.execute("DELETE FROM notices WHERE place = ?", (int(taken.place),))
+def dead_letter(sql: sqlite3.Connection, taken: LeasedHint, cause: str, now: float) -> None:
+    """See `EventLog.dead_letter`."""
+    if sql.execute(DEAD_LETTER, (cause, now, int(taken.number), taken.attempts)).rowcount:
+        sql.execute("DELETE FROM notices WHERE place = ?", (int(taken.number),))
 
 
-def dead(sql: sqlite3.Connection, most: int) -> list[Dead]:
-    """See `EventLog.dead`."""
+def dead_letters(sql: sqlite3.Connection, most: int) -> list[DeadHint]:
+    """See `EventLog.dead_letters`."""
     rows = sql.execute(
         "SELECT place, body, attempts, cause, at FROM dead ORDER BY at DESC, place DESC LIMIT ?", (most,)
     )
     return [
-        Dead(place=str(place), notice=_notice(body), attempts=attempts, cause=cause, at=datetime.fromtimestamp(at, UTC))
+        DeadHint(
+            number=str(place), hint=_hint(body), attempts=attempts, cause=cause, at=datetime.fromtimestamp(at, UTC)
+        )
         for place, body, attempts, cause, at in rows
     ]
 
@@ -155,10 +157,10 @@ def replay(sql: sqlite3.Connection, places: Sequence[str] | None) -> int:
     return count
 
 
-def lead(sql: sqlite3.Connection, name: str, worker: str, lease: float, now: float) -> bool:
-    """See `EventLog.lead`."""
+def acquire_lease(sql: sqlite3.Connection, name: str, worker: str, lease: float, now: float) -> bool:
+    """See `EventLog.acquire_lease`."""
     given = {"name": name, "worker": worker, "until": now + lease, "now": now}
-    return sql.execute(LEAD, given).rowcount == 1
+    return sql.execute(ACQUIRE_LEASE, given).rowcount == 1
 
 
 def head(sql: sqlite3.Connection) -> tuple[bytes, int]:
@@ -168,23 +170,23 @@ def head(sql: sqlite3.Connection) -> tuple[bytes, int]:
 
 
 def news(sql: sqlite3.Connection) -> tuple[int, int]:
-    """The newest update's position, and the newest notice's place."""
+    """The newest update's position, and the newest hint's place."""
     (last,) = sql.execute("SELECT coalesce(max(place), 0) FROM notices").fetchone()
     return head(sql)[1], last
 
 
-def trimmed(sql: sqlite3.Connection) -> tuple[bytes, int, Loss | None]:
+def trimmed(sql: sqlite3.Connection) -> tuple[bytes, int, LossReason | None]:
     """The log's id, the position up to which updates are gone, and why."""
     log, position, lost = sql.execute("SELECT id, trimmed, lost FROM log").fetchone()
-    return log, position, Loss(lost) if lost else None
+    return log, position, LossReason(lost) if lost else None
 
 
-def page(sql: sqlite3.Connection, position: int, most: int) -> list[tuple[int, Update]]:
+def page(sql: sqlite3.Connection, position: int, most: int) -> list[tuple[int, ChangeEvent]]:
     """Updates after a position."""
     return _updates(sql.execute(PAGE, (position, most)))
 
 
-def newest(sql: sqlite3.Connection, most: int) -> list[tuple[int, Update]]:
+def newest(sql: sqlite3.Connection, most: int) -> list[tuple[int, ChangeEvent]]:
     """The newest updates, the last one first."""
     return _updates(sql.execute(NEWEST, (most,)))
 
@@ -194,20 +196,20 @@ def stands(sql: sqlite3.Connection, position: int) -> bool:
     return sql.execute("SELECT 1 FROM updates WHERE position = ?", (position,)).fetchone() is not None
 
 
-def latest(sql: sqlite3.Connection, kind: ChangeKind, source: str, key: str) -> Update | None:
+def latest(sql: sqlite3.Connection, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
     """See `EventLog.latest`."""
-    row = sql.execute(LATEST, (thing_of(kind, source, key),)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=Update)
+    row = sql.execute(LATEST, (subject_digest(kind, source, key),)).fetchone()
+    return None if row is None else msgspec.json.decode(row[0], type=ChangeEvent)
 
 
-def place(sql: sqlite3.Connection, name: str) -> str | None:
-    """See `EventLog.place`."""
+def offset(sql: sqlite3.Connection, name: str) -> str | None:
+    """See `EventLog.offset`."""
     row = sql.execute("SELECT cursor FROM places WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0]
 
 
-def keep_place(sql: sqlite3.Connection, name: str, cursor: str) -> None:
-    """See `EventLog.keep_place`."""
+def commit_offset(sql: sqlite3.Connection, name: str, cursor: str) -> None:
+    """See `EventLog.commit_offset`."""
     sql.execute("INSERT OR REPLACE INTO places VALUES (?, ?)", (name, cursor))
 
 
@@ -235,20 +237,20 @@ def forget(sql: sqlite3.Connection, before: float) -> None:
     sql.execute("DELETE FROM dead WHERE at < ?", (before,))
 
 
-def _why(old: bool, many: bool, large: bool) -> Loss | None:
+def _why(old: bool, many: bool, large: bool) -> LossReason | None:
     if old:
-        return Loss.EXPIRED
+        return LossReason.EXPIRED
     if many:
-        return Loss.TOO_MANY
-    return Loss.TOO_LARGE if large else None
+        return LossReason.TOO_MANY
+    return LossReason.TOO_LARGE if large else None
 
 
-def _updates(rows: sqlite3.Cursor) -> list[tuple[int, Update]]:
-    return [(at, msgspec.json.decode(body, type=Update)) for at, body in rows]
+def _updates(rows: sqlite3.Cursor) -> list[tuple[int, ChangeEvent]]:
+    return [(at, msgspec.json.decode(body, type=ChangeEvent)) for at, body in rows]
 
 
-def _notice(body: str) -> Notice:
-    return msgspec.json.decode(body, type=Notice)
+def _hint(body: str) -> ChangeHint:
+    return msgspec.json.decode(body, type=ChangeHint)
 
 
 def _json(value: Any) -> str:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.events.log import Dead, Page, Recorded, Taken, Update
+from app.events.log import ChangeEvent, DeadHint, EventPage, LeasedHint, LoggedEvent
 from app.events.stores import sqlite_event_rows as rows
-from app.events.stores.cursors import Place, loss_of, place_of
+from app.events.stores.cursors import LogPosition, loss_reason, parse_cursor
 from app.events.stores.retention_limits import Retention
-from app.sources.changes import ChangeKind, Notice
+from app.sources.changes import ChangeHint, ChangeKind
 from app.storage.batch_queue import Bell, Calls, Gathering
 from app.storage.sqlite_threads import Reader, Watcher, Writer
 
@@ -34,27 +34,27 @@ class SQLiteEvents:
         self._calls = Calls()
         self._notes = Gathering(self._note)
 
-    async def note(self, notices: Sequence[Notice]) -> Sequence[bool]:
-        """See `EventLog.note`."""
-        return await self._notes.add(notices)
+    async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
+        """See `EventLog.enqueue`."""
+        return await self._notes.add(hints)
 
-    async def wait_notices(self, seconds: float) -> None:
-        """See `EventLog.wait_notices`."""
+    async def wait_hints(self, seconds: float) -> None:
+        """See `EventLog.wait_hints`."""
         self._watch()
         await self._calls.wait(seconds)
 
-    async def take(self, worker: str, most: int, lease: float) -> Sequence[Taken]:
-        """See `EventLog.take`."""
+    async def claim(self, worker: str, most: int, lease: float) -> Sequence[LeasedHint]:
+        """See `EventLog.claim`."""
         with self._calls.answered() as answered:
-            taken = await self._writer.do(lambda sql: rows.take(sql, worker, most, lease, self._clock()))
+            taken = await self._writer.do(lambda sql: rows.claim(sql, worker, most, lease, self._clock()))
             answered.fully = len(taken) < most
         return taken
 
-    async def renew(self, taken: Sequence[Taken], lease: float) -> None:
+    async def renew(self, taken: Sequence[LeasedHint], lease: float) -> None:
         """See `EventLog.renew`."""
         await self._writer.do(lambda sql: rows.renew(sql, taken, lease, self._clock()))
 
-    async def record(self, taken: Sequence[Taken], updates: Sequence[Update]) -> Sequence[Recorded]:
+    async def record(self, taken: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
         """See `EventLog.record`."""
         log, positions = await self._writer.do(lambda sql: rows.record(sql, taken, updates, self._clock()))
         self._calls.call()  # What came meanwhile for the same thing is free now.
@@ -63,19 +63,19 @@ class SQLiteEvents:
         self._updates.ring(positions[-1])
         return [_recorded(log, *entry) for entry in zip(positions, updates, strict=True)]
 
-    async def postpone(self, taken: Taken, cause: str, seconds: float) -> None:
+    async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
         """See `EventLog.postpone`."""
         await self._writer.do(lambda sql: rows.postpone(sql, taken, self._clock() + seconds))
         self._calls.call()
 
-    async def bury(self, taken: Taken, cause: str) -> None:
-        """See `EventLog.bury`."""
-        await self._writer.do(lambda sql: rows.bury(sql, taken, cause, self._clock()))
+    async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
+        """See `EventLog.dead_letter`."""
+        await self._writer.do(lambda sql: rows.dead_letter(sql, taken, cause, self._clock()))
         self._calls.call()
 
-    async def dead(self, most: int = 100) -> Sequence[Dead]:
-        """See `EventLog.dead`."""
-        return await self._reader.do(lambda sql: rows.dead(sql, most))
+    async def dead_letters(self, most: int = 100) -> Sequence[DeadHint]:
+        """See `EventLog.dead_letters`."""
+        return await self._reader.do(lambda sql: rows.dead_letters(sql, most))
 
     async def replay(self, places: Sequence[str] | None = None) -> int:
         """See `EventLog.replay`."""
@@ -83,43 +83,43 @@ class SQLiteEvents:
         self._calls.call()
         return count
 
-    async def latest(self, kind: ChangeKind, source: str, key: str) -> Update | None:
+    async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
         """See `EventLog.latest`."""
         return await self._reader.do(lambda sql: rows.latest(sql, kind, source, key))
 
-    async def newest(self, most: int) -> Sequence[Recorded]:
+    async def newest(self, most: int) -> Sequence[LoggedEvent]:
         """See `EventLog.newest`."""
         return await self._reader.do(lambda sql: _newest(sql, most))
 
     async def end(self) -> str:
         """See `EventLog.end`."""
-        return str(Place(*await self._reader.do(rows.head)))
+        return str(LogPosition(*await self._reader.do(rows.head)))
 
-    async def read(self, after: str, most: int = 500) -> Page:
+    async def read(self, after: str, most: int = 500) -> EventPage:
         """See `EventLog.read`."""
-        asked = place_of(after)
+        asked = parse_cursor(after)
         return await self._reader.do(lambda sql: _page(sql, asked, most))
 
     async def wait(self, after: str, seconds: float) -> None:
         """See `EventLog.wait`."""
         self._watch()
-        await self._updates.wait(place_of(after).position, seconds)
+        await self._updates.wait(parse_cursor(after).position, seconds)
 
     async def follows(self, first: str, second: str) -> bool:
         """See `EventLog.follows`. Positions are times, so they compare across logs."""
-        return place_of(second).position > place_of(first).position
+        return parse_cursor(second).position > parse_cursor(first).position
 
-    async def place(self, name: str) -> str | None:
-        """See `EventLog.place`."""
-        return await self._reader.do(lambda sql: rows.place(sql, name))
+    async def offset(self, name: str) -> str | None:
+        """See `EventLog.offset`."""
+        return await self._reader.do(lambda sql: rows.offset(sql, name))
 
-    async def keep_place(self, name: str, cursor: str) -> None:
-        """See `EventLog.keep_place`."""
-        await self._writer.do(lambda sql: rows.keep_place(sql, name, cursor))
+    async def commit_offset(self, name: str, cursor: str) -> None:
+        """See `EventLog.commit_offset`."""
+        await self._writer.do(lambda sql: rows.commit_offset(sql, name, cursor))
 
-    async def lead(self, name: str, worker: str, lease: float) -> bool:
-        """See `EventLog.lead`."""
-        return await self._writer.do(lambda sql: rows.lead(sql, name, worker, lease, self._clock()))
+    async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
+        """See `EventLog.acquire_lease`."""
+        return await self._writer.do(lambda sql: rows.acquire_lease(sql, name, worker, lease, self._clock()))
 
     async def trim(self) -> int:
         """See `EventLog.trim`."""
@@ -140,8 +140,8 @@ class SQLiteEvents:
         self._writer.stop()
         self._reader.stop()
 
-    async def _note(self, notices: Sequence[Notice]) -> Sequence[bool]:
-        new = await self._writer.do(lambda sql: rows.note(sql, notices, self._clock()))
+    async def _note(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
+        new = await self._writer.do(lambda sql: rows.enqueue(sql, hints, self._clock()))
         if any(new):
             self._calls.call()
         return new
@@ -165,19 +165,19 @@ class SQLiteEvents:
         self._calls.hear(place)
 
 
-def _page(sql: sqlite3.Connection, asked: Place, most: int) -> Page:
+def _page(sql: sqlite3.Connection, asked: LogPosition, most: int) -> EventPage:
     log, gone, why = rows.trimmed(sql)
     known = asked.log == log and asked.position > gone and rows.stands(sql, asked.position)
-    start = asked if known else Place(log, gone)
+    start = asked if known else LogPosition(log, gone)
     entries = tuple(_recorded(log, *entry) for entry in rows.page(sql, start.position, most))
     cursor = entries[-1].cursor if entries else str(start)
-    return Page(entries=entries, start=str(start), cursor=cursor, lost=loss_of(asked, start, gone, why))
+    return EventPage(entries=entries, start=str(start), cursor=cursor, lost=loss_reason(asked, start, gone, why))
 
 
-def _newest(sql: sqlite3.Connection, most: int) -> list[Recorded]:
+def _newest(sql: sqlite3.Connection, most: int) -> list[LoggedEvent]:
     log, _ = rows.head(sql)
     return [_recorded(log, *entry) for entry in reversed(rows.newest(sql, most))]
 
 
-def _recorded(log: bytes, position: int, update: Update) -> Recorded:
-    return Recorded(cursor=str(Place(log, position)), update=update)
+def _recorded(log: bytes, position: int, update: ChangeEvent) -> LoggedEvent:
+    return LoggedEvent(cursor=str(LogPosition(log, position)), update=update)

@@ -17,7 +17,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Self
 
 from app.audit.records import Kept, Wanted
-from app.events.log import Page, Recorded, Update
+from app.events.log import ChangeEvent, EventPage, LoggedEvent
 from app.sources.billing import Invoice, InvoiceStatus
 from app.sources.changes import ChangeKind
 from app.sources.customers import CreditState, CreditStatus, Customer, CustomerPart, CustomerQuery, PriceAgreement
@@ -348,16 +348,18 @@ class SimulatedEventLog:
         """See `EventLog.end`."""
         return "0"
 
-    async def read(self, after: str, most: int = 500) -> Page:
+    async def read(self, after: str, most: int = 500) -> EventPage:
         """See `EventLog.read`."""
         kinds = islice(cycle(self._subjects), most)
-        entries = tuple(Recorded(cursor=str(row), update=self._update(row, *one)) for row, one in enumerate(kinds))
-        return Page(entries=entries, start=after, cursor=str(most))
+        entries = tuple(LoggedEvent(cursor=str(row), update=self._update(row, *one)) for row, one in enumerate(kinds))
+        return EventPage(entries=entries, start=after, cursor=str(most))
 
-    def _update(self, row: int, kind: ChangeKind, source: str) -> Update:
+    def _update(self, row: int, kind: ChangeKind, source: str) -> ChangeEvent:
         key = f"K{row}"
         id = node_id("Item", key) if kind is ChangeKind.STOCK else node_id(kind.title(), source, key)
-        return Update(kind=kind, source=source, key=key, node_id=id, recorded_at=SIMULATED_AT, customer=self._customer)
+        return ChangeEvent(
+            kind=kind, source=source, key=key, node_id=id, recorded_at=SIMULATED_AT, customer=self._customer
+        )
 
 
 class SimulatedLedger:

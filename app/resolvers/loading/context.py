@@ -16,8 +16,8 @@ from app.sources.field_mask import needs
 
 if TYPE_CHECKING:
     from app.audit.records import Pages
-    from app.events.fanout import Feed
-    from app.events.log import Updates
+    from app.events.fanout import EventFanout
+    from app.events.log import EventReader
     from app.sources.wiring import Sources
 
 
@@ -39,9 +39,9 @@ class Context:
     selection: Mapping[str, frozenset[str]] = field(default_factory=dict)
     edges: dict[Any, Any] = field(default_factory=dict)
     event: Any = None
-    events: Updates | None = None
+    events: EventReader | None = None
     ledger: Pages | None = None
-    feed: Feed | None = None
+    feed: EventFanout | None = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -29,6 +29,6 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         shipments=KarrioShipments(client, options, clock),
         changes=KarrioChanges(client, options.webhook_url),
         webhooks=KarrioWebhooks(name, settings.webhooks) if settings.webhooks else None,
-        tells_by="tracking_number",
-        settles=5.0,
+        shipment_hint_key="tracking_number",
+        settle_seconds=5.0,
     )

@@ -12,8 +12,8 @@ import msgspec
 
 from app.errors import WebhookForged, WebhookUnsigned
 from app.settings import WebhookSettings
-from app.sources.changes import ChangeKind, Notice
-from app.sources.webhooks import content_id, is_one_of, read_body, secrets_of
+from app.sources.changes import ChangeHint, ChangeKind
+from app.sources.webhooks import content_id, matches_secret, read_body, webhook_secrets
 
 SECRET = "x-event-id"  # noqa: S105 - the name of the header, which Karrio's source has so
 CONCERNS = ("tracker_", "shipment_")
@@ -39,21 +39,21 @@ class KarrioWebhooks:
 
     def __init__(self, name: str, settings: WebhookSettings) -> None:
         self._name = name
-        self._secrets = secrets_of(name, settings)
+        self._secrets = webhook_secrets(name, settings)
 
     def admit(self, headers: Mapping[str, str], now: datetime) -> None:
         """See `Webhooks.admit`: the secret is all there is to look at."""
         if not headers.get(SECRET):
             raise WebhookUnsigned
-        if not is_one_of(headers[SECRET], self._secrets):
+        if not matches_secret(headers[SECRET], self._secrets):
             raise WebhookForged
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         """See `Webhooks.verify`."""
         self.admit(headers, now)
 
-    def notices(self, body: bytes, now: datetime) -> Sequence[Notice]:
-        """See `Webhooks.notices`. A shipment without a tracking number is a draft, which nobody waits for."""
+    def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
+        """See `Webhooks.parse`. A shipment without a tracking number is a draft, which nobody waits for."""
         told = read_body(body, Told)
         if not told.event.startswith(CONCERNS):
             return []
@@ -61,7 +61,7 @@ class KarrioWebhooks:
         if not subject.tracking_number:
             return []
         return [
-            Notice(
+            ChangeHint(
                 source=self._name,
                 id=content_id(body),
                 kind=ChangeKind.SHIPMENT,

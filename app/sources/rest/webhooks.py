@@ -8,9 +8,9 @@ from datetime import datetime
 from app.errors import WebhookExpired, WebhookForged, WebhookMalformed, WebhookUnsigned
 from app.http.standard_webhooks import ID, SIGNATURE, TIMESTAMP, fits, secret_bytes
 from app.settings import WebhookSettings
-from app.sources.changes import Notice
+from app.sources.changes import ChangeHint
 from app.sources.rest.contract import MAX_EVENTS, Events
-from app.sources.webhooks import LONGEST_ID, LONGEST_KEY, notice_of, read_body, secrets_of
+from app.sources.webhooks import LONGEST_ID, LONGEST_KEY, hint_from_change, read_body, webhook_secrets
 
 
 class RestWebhooks:
@@ -18,7 +18,7 @@ class RestWebhooks:
 
     def __init__(self, name: str, settings: WebhookSettings) -> None:
         self._name = name
-        self._keys = secrets_of(name, settings, secret_bytes)
+        self._keys = webhook_secrets(name, settings, secret_bytes)
         self._tolerance = settings.tolerance
 
     def admit(self, headers: Mapping[str, str], now: datetime) -> None:
@@ -36,12 +36,12 @@ class RestWebhooks:
         if not fits(headers[SIGNATURE], self._keys, headers[ID], int(headers[TIMESTAMP]), body):
             raise WebhookForged
 
-    def notices(self, body: bytes, now: datetime) -> Sequence[Notice]:
-        """See `Webhooks.notices`."""
+    def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
+        """See `Webhooks.parse`."""
         events = read_body(body, Events).events
         if len(events) > MAX_EVENTS:
             raise WebhookMalformed(f"A webhook may tell at most {MAX_EVENTS} changes.")
         for event in events:
             if not 0 < len(event.key) <= LONGEST_KEY or len(event.id or "") > LONGEST_ID:
                 raise WebhookMalformed
-        return [notice_of(self._name, event, now) for event in events]
+        return [hint_from_change(self._name, event, now) for event in events]

@@ -58,7 +58,7 @@ def connect(
         shipments=TrytonShipments(client, shipments, codes, clock),
         billing=TrytonBilling(name, client, reference, codes, clock),
         changes=TrytonChanges(client, codes, options.customer_code_like),
-        settles=10.0,
+        settle_seconds=10.0,
         requests=requests,
         brings_shipments=True,
     )

@@ -32,8 +32,8 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         orders=VendureOrders(client, options, clock),
         changes=VendureChanges(client, clock),
         webhooks=VendureWebhooks(name, settings.webhooks) if settings.webhooks else None,
-        settles=10.0,
-        feed_misses=True,  # An order that is shipped or delivered keeps its time of change.
+        settle_seconds=10.0,
+        feed_incomplete=True,  # An order that is shipped or delivered keeps its time of change.
         requests=requests,
         brings_shipments=True,
     )

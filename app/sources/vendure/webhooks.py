@@ -13,8 +13,8 @@ import msgspec
 
 from app.errors import WebhookExpired, WebhookForged, WebhookUnsigned
 from app.settings import WebhookSettings
-from app.sources.changes import ChangeKind, Notice
-from app.sources.webhooks import LONGEST_KEY, content_id, is_one_of, read_body, secrets_of
+from app.sources.changes import ChangeHint, ChangeKind
+from app.sources.webhooks import LONGEST_KEY, content_id, matches_secret, read_body, webhook_secrets
 
 SIGNATURE = "x-signature"
 
@@ -46,7 +46,7 @@ class VendureWebhooks:
 
     def __init__(self, name: str, settings: WebhookSettings) -> None:
         self._name = name
-        self._secrets = secrets_of(name, settings)
+        self._secrets = webhook_secrets(name, settings)
         self._tolerance = settings.tolerance
 
     def admit(self, headers: Mapping[str, str], now: datetime) -> None:
@@ -57,18 +57,18 @@ class VendureWebhooks:
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         """See `Webhooks.verify`."""
         expected = [f"sha256={hmac.digest(secret, body, 'sha256').hex()}".encode() for secret in self._secrets]
-        if not is_one_of(headers[SIGNATURE], expected):
+        if not matches_secret(headers[SIGNATURE], expected):
             raise WebhookForged
         at = read_body(body, Told).at
         if at.tzinfo is None or abs((now - at).total_seconds()) > self._tolerance:
             raise WebhookExpired
 
-    def notices(self, body: bytes, now: datetime) -> Sequence[Notice]:
-        """See `Webhooks.notices`. A fulfilment is told as its orders: they bring it along."""
+    def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
+        """See `Webhooks.parse`. A fulfilment is told as its orders: they bring it along."""
         told = read_body(body, Told)
         id = content_id(body)
         return [
-            Notice(source=self._name, id=f"{id}:{kind}:{key}", kind=kind, key=key, at=told.at, received_at=now)
+            ChangeHint(source=self._name, id=f"{id}:{kind}:{key}", kind=kind, key=key, at=told.at, received_at=now)
             for kind, key in dict.fromkeys(_things(told))
             if 0 < len(key) <= LONGEST_KEY
         ]

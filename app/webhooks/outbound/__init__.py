@@ -1,6 +1,6 @@
-"""Webhooks out: updates posted to the endpoints of partners, signed, in order, until they were taken.
+"""Webhooks out: change events posted to partners' endpoints, signed, in order, retried until delivered.
 
-    event log ──> Couriers (which worker does which endpoint) ──> Courier ──> Letters (what is said) ──> Poster
+    event log ──> DeliveryDispatcher (leases endpoints) ──> EndpointWorker ──> PayloadRenderer ──> WebhookSender
 
-What is to be said is a subscription document of the partner, run for each update as for a subscriber on a socket.
+A payload is the partner's subscription document, run for each event as for a subscriber on a socket.
 """

@@ -7,77 +7,77 @@ from collections import deque
 
 from app.errors import StoreUnavailable
 from app.events.log import EventLog
-from app.webhooks.outbound.partitions import Item, Step
-from app.webhooks.outbound.subscriptions import Endpoint, EndpointStore
+from app.webhooks.outbound.endpoints import Endpoint, EndpointStore
+from app.webhooks.outbound.partitions import Offset, PendingDelivery
 
 SAVE_EVERY = 0.5
 """Seconds between two notes of the place while deliveries go on."""
 
 
-class Notes:
+class Checkpoint:
     """Collects what is to be written, and writes it together. What could not be written is tried again."""
 
     def __init__(self, endpoint: Endpoint, events: EventLog, store: EndpointStore) -> None:
         self._endpoint, self._events, self._store = endpoint, events, store
-        self._steps: deque[Step] = deque()
-        self._keep: dict[str, Item] = {}
+        self._offsets: deque[Offset] = deque()
+        self._keep: dict[str, PendingDelivery] = {}
         self._forget: list[str] = []
-        self._place: str | None = None
+        self._offset: str | None = None
         self._saved_at = float("-inf")
 
     @property
     def fresh(self) -> int:
         """How many places were read that are not settled."""
-        return sum(not step.settled for step in self._steps)
+        return sum(not offset.settled for offset in self._offsets)
 
     @property
     def unsaved(self) -> bool:
         """Whether the place has moved on since it was noted."""
-        return self._place is not None
+        return self._offset is not None
 
-    def begin_at(self, cursor: str) -> None:
+    def start_at(self, cursor: str) -> None:
         """There is no place yet: it is here."""
-        self._place = cursor
+        self._offset = cursor
 
-    def read(self, step: Step) -> None:
+    def read(self, offset: Offset) -> None:
         """A place of the log was read."""
-        self._steps.append(step)
+        self._offsets.append(offset)
 
-    def keep(self, item: Item) -> None:
+    def keep(self, item: PendingDelivery) -> None:
         """A delivery is to wait, or is dead."""
         self._keep[item.delivery.cursor] = item
 
-    def done(self, item: Item) -> None:
+    def done(self, item: PendingDelivery) -> None:
         """A delivery was taken."""
         self._keep.pop(item.delivery.cursor, None)
-        if item.kept:
+        if item.stored:
             self._forget.append(item.delivery.cursor)
-        if item.step is not None:
-            item.step.settled = True
+        if item.offset is not None:
+            item.offset.settled = True
 
     async def write(self) -> None:
         """Write what was collected. Raises StoreUnavailable."""
         if self._keep:
             items = list(self._keep.values())
-            await self._store.keep([item.delivery for item in items])
+            await self._store.save([item.delivery for item in items])
             self._keep.clear()
             for item in items:
-                item.kept = True
-                if item.step is not None:
-                    item.step.settled = True
+                item.stored = True
+                if item.offset is not None:
+                    item.offset.settled = True
         if self._forget:
             forgotten, self._forget = self._forget, []
             try:
-                await self._store.done(self._endpoint.id, forgotten)
+                await self._store.remove_deliveries(self._endpoint.id, forgotten)
             except StoreUnavailable:
                 self._forget += forgotten
                 raise
 
-    async def save_place(self, *, force: bool) -> None:
+    async def commit(self, *, force: bool) -> None:
         """Move the place over all that is settled, now and then unless it is forced. Raises StoreUnavailable."""
-        while self._steps and self._steps[0].settled:
-            self._place = self._steps.popleft().cursor or self._place
+        while self._offsets and self._offsets[0].settled:
+            self._offset = self._offsets.popleft().cursor or self._offset
         now = asyncio.get_running_loop().time()
-        if self._place is not None and (force or now - self._saved_at >= SAVE_EVERY):
-            await self._events.keep_place(self._endpoint.place, self._place)
-            self._place, self._saved_at = None, now
+        if self._offset is not None and (force or now - self._saved_at >= SAVE_EVERY):
+            await self._events.commit_offset(self._endpoint.reader_name, self._offset)
+            self._offset, self._saved_at = None, now

@@ -11,29 +11,29 @@ from app.events.log import EventLog
 from app.gateway.service import GraphQLService
 from app.settings import Settings
 from app.sources.values import utc_now
-from app.webhooks.outbound.dispatcher import Couriers
-from app.webhooks.outbound.payloads import Letters
-from app.webhooks.outbound.sender import Poster
+from app.webhooks.outbound.dispatcher import DeliveryDispatcher
+from app.webhooks.outbound.payloads import PayloadRenderer
+from app.webhooks.outbound.sender import WebhookSender
 from app.webhooks.outbound.stores import connect_endpoints
 
 
 @asynccontextmanager
-async def delivering(settings: Settings, events: EventLog, service: GraphQLService) -> AsyncIterator[None]:
+async def run_deliveries(settings: Settings, events: EventLog, service: GraphQLService) -> AsyncIterator[None]:
     """Deliver to endpoints as long as this lasts."""
     if not settings.endpoints.enabled:
         yield
         return
     store = connect_endpoints(settings)
-    couriers = Couriers(
+    dispatcher = DeliveryDispatcher(
         events,
         store,
-        lambda endpoint: Letters(endpoint, service),
-        Poster(settings.endpoints),
+        lambda endpoint: PayloadRenderer(endpoint, service),
+        WebhookSender(settings.endpoints),
         settings.endpoints,
         worker=secrets.token_hex(8),
         clock=utc_now,
     )
-    working = asyncio.create_task(couriers.run())
+    working = asyncio.create_task(dispatcher.run())
     try:
         yield
     finally:

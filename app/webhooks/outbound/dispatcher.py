@@ -15,8 +15,8 @@ from app.events.log import EventLog
 from app.gateway.documents.stores.document_store import StoreChanged
 from app.settings import EndpointSettings
 from app.telemetry import log, report, watch_endpoint
-from app.webhooks.outbound.endpoint_worker import Courier, Letters, Over, Posts
-from app.webhooks.outbound.subscriptions import Endpoint, EndpointState, EndpointStore
+from app.webhooks.outbound.endpoint_worker import DisableEndpoint, EndpointWorker, Renderer, WebhookSender
+from app.webhooks.outbound.endpoints import Endpoint, EndpointState, EndpointStore
 
 LEASE = 15.0
 """Seconds for which a worker leads an endpoint without saying so again; after a crash another one takes over then."""
@@ -31,30 +31,30 @@ STOP = 5.0
 
 
 @dataclass(slots=True)
-class _Led:
-    courier: Courier
+class _Lease:
+    worker: EndpointWorker
     task: asyncio.Task[None]
     until: float
 
 
-class Couriers:
-    """The couriers of one worker. `letters` makes what an endpoint is told by."""
+class DeliveryDispatcher:
+    """The dispatcher of one worker. `make_renderer` makes what an endpoint is told by."""
 
     def __init__(
         self,
         events: EventLog,
         store: EndpointStore,
-        letters: Callable[[Endpoint], Letters],
-        poster: Posts,
+        make_renderer: Callable[[Endpoint], Renderer],
+        sender: WebhookSender,
         settings: EndpointSettings,
         *,
         worker: str,
         clock: Callable[[], datetime],
     ) -> None:
-        self._events, self._store, self._letters, self._poster = events, store, letters, poster
+        self._events, self._store, self._make_renderer, self._sender = events, store, make_renderer, sender
         self._settings, self._worker, self._clock = settings, worker, clock
         self._slots = asyncio.Semaphore(settings.most_in_flight)
-        self._led: dict[str, _Led] = {}
+        self._leases: dict[str, _Lease] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self._generation = -1
         self._trimmed = float("-inf")
@@ -64,52 +64,52 @@ class Couriers:
         try:
             while True:
                 try:
-                    await self._look()
+                    await self._refresh()
                 except StoreUnavailable as error:
                     log.warning("endpoints cannot be read", detail=error.detail)
-                self._let_go()
+                self._stop_expired()
                 await asyncio.sleep(LOOK_EVERY)
         finally:
             await self._end()
 
-    async def _look(self) -> None:
-        self._reap()
+    async def _refresh(self) -> None:
+        self._remove_ended()
         generation = await self._store.generation()
         if generation != self._generation:
             found = {one.id: one for one in await self._store.all()}
             self._generation, self._endpoints = generation, found
-            for led in self._led.values():  # All are begun anew: deliveries may have been replayed.
-                led.courier.stop()
+            for lease in self._leases.values():  # All are begun reset: deliveries may have been replayed.
+                lease.worker.stop()
         now = asyncio.get_running_loop().time()
         for endpoint in self._endpoints.values():
             if endpoint.state is EndpointState.ACTIVE:
-                await self._lead(endpoint, now)
+                await self._acquire_lease(endpoint, now)
         if now - self._trimmed >= TRIM_EVERY:
             self._trimmed = now
             await self._store.trim(self._clock() - timedelta(days=self._settings.keep_dead_days))
 
-    async def _lead(self, endpoint: Endpoint, now: float) -> None:
-        led = self._led.get(endpoint.id)
-        if led is not None and led.until - now > LEASE / 2:
+    async def _acquire_lease(self, endpoint: Endpoint, now: float) -> None:
+        lease = self._leases.get(endpoint.id)
+        if lease is not None and lease.until - now > LEASE / 2:
             return
-        leads = await self._events.lead(endpoint.place, self._worker, LEASE)
-        if led is not None and leads:
-            led.until = now + LEASE
-        elif led is not None:
-            led.courier.stop()
+        leads = await self._events.acquire_lease(endpoint.reader_name, self._worker, LEASE)
+        if lease is not None and leads:
+            lease.until = now + LEASE
+        elif lease is not None:
+            lease.worker.stop()
         elif leads:
-            courier = Courier(
-                endpoint, self._letters(endpoint), self._events, self._store, self._poster, self._settings,
+            worker = EndpointWorker(
+                endpoint, self._make_renderer(endpoint), self._events, self._store, self._sender, self._settings,
                 slots=self._slots, clock=self._clock,
             )  # fmt: skip
-            self._led[endpoint.id] = _Led(courier, asyncio.create_task(self._run(courier)), now + LEASE)
-            watch_endpoint(endpoint.id, lambda: float(courier.waiting))
+            self._leases[endpoint.id] = _Lease(worker, asyncio.create_task(self._run(worker)), now + LEASE)
+            watch_endpoint(endpoint.id, lambda: float(worker.waiting))
 
-    async def _run(self, courier: Courier) -> None:
+    async def _run(self, worker: EndpointWorker) -> None:
         try:
-            await courier.run()
-        except Over as over:
-            await self._disable(courier.endpoint, str(over))
+            await worker.run()
+        except DisableEndpoint as over:
+            await self._disable(worker.endpoint, str(over))
         except Exception as error:  # noqa: BLE001 - one endpoint's trouble is not the others'
             report(error)
 
@@ -126,28 +126,28 @@ class Couriers:
             else:
                 return
 
-    def _reap(self) -> None:
-        """Forget couriers that have ended: another is begun, if there is still to be one."""
-        for id_ in [id_ for id_, led in self._led.items() if led.task.done()]:
-            del self._led[id_]
+    def _remove_ended(self) -> None:
+        """Forget dispatcher that have ended: another is begun, if there is still to be one."""
+        for id_ in [id_ for id_, lease in self._leases.items() if lease.task.done()]:
+            del self._leases[id_]
             watch_endpoint(id_, None)
 
-    def _let_go(self) -> None:
-        """Stop couriers whose endpoints are another worker's by now."""
+    def _stop_expired(self) -> None:
+        """Stop dispatcher whose endpoints are another worker's by now."""
         now = asyncio.get_running_loop().time()
-        for led in self._led.values():
-            if led.until <= now:
-                led.courier.stop()
+        for lease in self._leases.values():
+            if lease.until <= now:
+                lease.worker.stop()
 
     async def _end(self) -> None:
-        led, self._led = self._led, {}
-        for one in led.values():
-            one.courier.stop()
-        if led:
-            _, late = await asyncio.wait([one.task for one in led.values()], timeout=STOP)
+        lease, self._leases = self._leases, {}
+        for one in lease.values():
+            one.worker.stop()
+        if lease:
+            _, late = await asyncio.wait([one.task for one in lease.values()], timeout=STOP)
             for task in late:  # What they were about to note comes again.
                 task.cancel()
-        for one in led.values():
-            watch_endpoint(one.courier.endpoint.id, None)
+        for one in lease.values():
+            watch_endpoint(one.worker.endpoint.id, None)
             with suppress(StoreUnavailable):  # Nobody needs to wait for the lease to end.
-                await self._events.lead(one.courier.endpoint.place, self._worker, 0.0)
+                await self._events.acquire_lease(one.worker.endpoint.reader_name, self._worker, 0.0)

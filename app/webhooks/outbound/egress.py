@@ -65,7 +65,7 @@ class Target:
         return host if self.is_default_port else f"{host}:{self.port}"
 
 
-class Allowance:
+class EgressPolicy:
     """Decides what may be posted to. Within `networks` anything may, elsewhere https on `ports` to public addresses."""
 
     def __init__(self, networks: Collection[str] = (), ports: Collection[int] = (443,)) -> None:
@@ -97,7 +97,7 @@ def is_public(ip: IP) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
-def target_of(url: str) -> Target:
+def parse_target(url: str) -> Target:
     """An address taken apart; AddressRefused for what is not https://host/path, or http, in its plainest form."""
     found = _FORM.fullmatch(url) if len(url) <= LONGEST else None
     if found is None:

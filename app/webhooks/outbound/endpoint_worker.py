@@ -1,7 +1,7 @@
-"""Delivers to one endpoint: reads the log from the endpoint's place on, posts what it is to hear, and tries again.
+"""Delivers to one endpoint: reads the log from the endpoint's offset, sends what matches, retries what failed.
 
-The place moves over what was taken, given up, or is kept waiting in the store, so that a process that is killed leaves
-at most some deliveries that were taken and not noted: they come again, under the same id.
+The offset moves over what was delivered, given up, or stored as pending, so that a process that is killed leaves at
+most some deliveries that were made and not recorded: they are sent again, under the same id.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from app.errors import StoreUnavailable
-from app.events.log import EventLog, Update
+from app.events.log import ChangeEvent, EventLog
 from app.settings import EndpointSettings
 from app.telemetry import delivered, log
-from app.webhooks.outbound.checkpoint import SAVE_EVERY, Notes
-from app.webhooks.outbound.partitions import Item, Lane, Lanes, Step
-from app.webhooks.outbound.sender import Outcome
+from app.webhooks.outbound.checkpoint import SAVE_EVERY, Checkpoint
+from app.webhooks.outbound.endpoints import Delivery, DeliveryGap, Endpoint, EndpointStore
+from app.webhooks.outbound.partitions import Offset, Partition, PartitionedQueue, PendingDelivery
+from app.webhooks.outbound.sender import SendOutcome, WebhookSender
 from app.webhooks.outbound.signing import message_id, signed
-from app.webhooks.outbound.subscriptions import Delivery, Endpoint, EndpointStore, Gap
 
 DOWN_AFTER = 3
 """Failures in a row after which an endpoint is taken to be down: one attempt at a time asks whether it is back."""
 
 WINDOW = 256
-"""Deliveries read from the log that are neither taken nor kept yet."""
+"""Deliveries read from the log that are neither taken nor stored yet."""
 
 MOST_WAITING = 10_000
 """Deliveries that wait for an endpoint; then reading stops, and the log keeps the rest."""
@@ -42,60 +42,52 @@ SWEEP = 30.0
 """Seconds between two looks for what has waited too long."""
 
 
-class NotNow(Exception):
+class RetryLater(Exception):
     """What is to be said cannot be found out at the moment; the text says why. It is not the endpoint's fault."""
 
 
-class Over(Exception):
+class DisableEndpoint(Exception):
     """The endpoint is to be disabled; the text says why."""
 
 
-class Letters(Protocol):
+class Renderer(Protocol):
     """Knows what an endpoint is to hear, and says it."""
 
-    async def wants(self, update: Update) -> bool:
-        """Whether the endpoint is to hear of an update. Raises NotNow and Over."""
+    async def matches(self, update: ChangeEvent) -> bool:
+        """Whether the endpoint subscribes to an event. Raises RetryLater, DisableEndpoint."""
         ...
 
-    async def written(self, delivery: Delivery) -> bytes | None:
-        """The body; None where there is nothing to say to this client any more. Raises NotNow and Over."""
-        ...
-
-
-class Posts(Protocol):
-    """See `Poster`."""
-
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Outcome:
-        """See `Poster.post`."""
+    async def render(self, delivery: Delivery) -> bytes | None:
+        """The body, or None if this client may not see the event any more. Raises RetryLater, DisableEndpoint."""
         ...
 
 
-class Courier:
-    """Works until it is stopped, or raises Over. `slots` are shared by all couriers of the process."""
+class EndpointWorker:
+    """Works until it is stopped, or raises DisableEndpoint. `slots` are shared by all workers of the process."""
 
     def __init__(
         self,
         endpoint: Endpoint,
-        letters: Letters,
+        renderer: Renderer,
         events: EventLog,
         store: EndpointStore,
-        poster: Posts,
+        sender: WebhookSender,
         settings: EndpointSettings,
         *,
         slots: asyncio.Semaphore,
         clock: Callable[[], datetime],
     ) -> None:
         self.endpoint = endpoint
-        self._letters, self._events, self._store, self._poster = letters, events, store, poster
+        self._renderer, self._events, self._store, self._sender = renderer, events, store, sender
         self._settings, self._slots, self._clock = settings, slots, clock
-        self._lanes = Lanes()
-        self._notes = Notes(endpoint, events, store)
+        self._queue = PartitionedQueue()
+        self._checkpoint = Checkpoint(endpoint, events, store)
         self._cursor = ""
         self._swept_at = float("-inf")
-        self._running: dict[asyncio.Task[Outcome | None], Lane] = {}
+        self._running: dict[asyncio.Task[SendOutcome | None], Partition] = {}
         self._failures = 0
         self._not_before = clock()
-        self._news: asyncio.Task[None] | None = None
+        self._log_wait: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
     @property
@@ -111,56 +103,56 @@ class Courier:
     @property
     def waiting(self) -> int:
         """How many deliveries are known that were not taken yet."""
-        return len(self._lanes)
+        return len(self._queue)
 
     def stop(self) -> None:
         """Begin nothing more; `run` ends once what is under way has ended."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Deliver until stopped. Raises Over."""
+        """Deliver until stopped. Raises DisableEndpoint."""
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             await self._begin()
             while not self._stopping.is_set():
                 try:
-                    await self._once(stopped)
-                except (StoreUnavailable, NotNow) as error:
-                    self._tell(error)
+                    await self._step(stopped)
+                except (StoreUnavailable, RetryLater) as error:
+                    self._log_deferred(error)
                     await asyncio.wait({stopped}, timeout=PATIENCE)
             await self._finish()
         finally:
-            for task in (stopped, self._news, *self._running):
+            for task in (stopped, self._log_wait, *self._running):
                 if task is not None:
                     task.cancel()
 
     async def _begin(self) -> None:
         while not self._stopping.is_set():
             try:
-                place = await self._events.place(self.endpoint.place)
+                place = await self._events.offset(self.endpoint.reader_name)
                 self._cursor = place or await self._events.end()
-                for delivery in await self._store.waiting(self.endpoint.id):
-                    self._lanes.add(Item(delivery, kept=True))
+                for delivery in await self._store.pending(self.endpoint.id):
+                    self._queue.add(PendingDelivery(delivery, stored=True))
             except StoreUnavailable as error:
-                self._tell(error)
+                self._log_deferred(error)
                 await asyncio.sleep(PATIENCE)
             else:
                 if place is None:
-                    self._notes.begin_at(self._cursor)
+                    self._checkpoint.start_at(self._cursor)
                 return
 
-    def _tell(self, error: StoreUnavailable | NotNow) -> None:
+    def _log_deferred(self, error: StoreUnavailable | RetryLater) -> None:
         detail = error.detail if isinstance(error, StoreUnavailable) else str(error)
         log.warning("deliveries have to wait", endpoint=self.endpoint.id, detail=detail)
 
-    async def _once(self, stopped: asyncio.Task[bool]) -> None:
+    async def _step(self, stopped: asyncio.Task[bool]) -> None:
         for task in [task for task in self._running if task.done()]:
             self._settle(self._running.pop(task), task)
         self._sweep()
-        await self._notes.write()
+        await self._checkpoint.write()
         more = await self._read_on()
-        await self._notes.write()
-        await self._notes.save_place(force=not self._running)
+        await self._checkpoint.write()
+        await self._checkpoint.commit(force=not self._running)
         full = self._start()
         if not more:
             await self._wait(stopped, full=full)
@@ -171,8 +163,8 @@ class Courier:
         for task in [task for task in self._running if task.done()]:
             self._settle(self._running.pop(task), task)
         with suppress(StoreUnavailable):  # What is not noted comes again.
-            await self._notes.write()
-            await self._notes.save_place(force=True)
+            await self._checkpoint.write()
+            await self._checkpoint.commit(force=True)
 
     # Reading
 
@@ -180,36 +172,36 @@ class Courier:
         """Read a page, if there is room for it; whether there is more to read at once."""
         if not self._has_room():
             return False
-        if self._news is not None and not self._news.done():
+        if self._log_wait is not None and not self._log_wait.done():
             return False
-        self._news = None
+        self._log_wait = None
         page = await self._events.read(self._cursor, PAGE)
-        wanted = [await self._letters.wants(entry.update) for entry in page.entries]
+        wanted = [await self._renderer.matches(entry.update) for entry in page.entries]
         if page.lost is not None:
-            self._take(f"lost:{self._cursor}", gap=Gap(start=self._cursor, end=page.start, reason=page.lost))
+            self._accept(f"lost:{self._cursor}", gap=DeliveryGap(start=self._cursor, end=page.start, reason=page.lost))
         for entry, is_wanted in zip(page.entries, wanted, strict=True):
             if is_wanted:
-                self._take(entry.cursor, update=entry.update)
+                self._accept(entry.cursor, update=entry.update)
             else:
-                self._notes.read(Step(entry.cursor, settled=True))
+                self._checkpoint.read(Offset(entry.cursor, settled=True))
         self._cursor = page.cursor
-        self._notes.read(Step(page.cursor, settled=True))
+        self._checkpoint.read(Offset(page.cursor, settled=True))
         if not page.entries:
-            self._news = asyncio.create_task(self._events.wait(self._cursor, 60))
+            self._log_wait = asyncio.create_task(self._events.wait(self._cursor, 60))
         return bool(page.entries)
 
     def _has_room(self) -> bool:
-        return self._notes.fresh < WINDOW and len(self._lanes) < MOST_WAITING
+        return self._checkpoint.fresh < WINDOW and len(self._queue) < MOST_WAITING
 
-    def _take(self, cursor: str, update: Update | None = None, gap: Gap | None = None) -> None:
+    def _accept(self, cursor: str, update: ChangeEvent | None = None, gap: DeliveryGap | None = None) -> None:
         now = self._clock()
         delivery = Delivery(endpoint=self.endpoint.id, cursor=cursor, update=update, gap=gap, first_at=now, next_at=now)
-        step = Step(None if update is None else cursor)
-        item = Item(delivery, kept=False, step=step)
-        self._notes.read(step)
-        if self.down or self._lanes.lane(delivery).waits:
-            self._notes.keep(item)
-        self._lanes.add(item)
+        offset = Offset(None if update is None else cursor)
+        item = PendingDelivery(delivery, stored=False, offset=offset)
+        self._checkpoint.read(offset)
+        if self.down or self._queue.partition(delivery).is_blocked:
+            self._checkpoint.keep(item)
+        self._queue.add(item)
 
     # Trying
 
@@ -219,72 +211,72 @@ class Courier:
         if now < self._not_before:
             return False
         most = 1 if self.down or self._slots.locked() else self._settings.concurrency
-        while len(self._running) < most and (lane := self._lanes.next(now)) is not None:
-            lane.busy = True
-            task = asyncio.create_task(self._attempt(lane.items[0].delivery))
-            self._running[task] = lane
+        while len(self._running) < most and (partition := self._queue.next(now)) is not None:
+            partition.busy = True
+            task = asyncio.create_task(self._attempt(partition.items[0].delivery))
+            self._running[task] = partition
         return len(self._running) >= most
 
-    async def _attempt(self, delivery: Delivery) -> Outcome | None:
+    async def _attempt(self, delivery: Delivery) -> SendOutcome | None:
         """Post it. None where there was nothing to say."""
-        body = await self._letters.written(delivery)
+        body = await self._renderer.render(delivery)
         if body is None:
             return None
         async with self._slots:
             id_ = message_id(self.endpoint.id, delivery.cursor)
-            return await self._poster.post(self.endpoint.url, signed(self.endpoint, id_, body, self._clock()), body)
+            return await self._sender.send(self.endpoint.url, signed(self.endpoint, id_, body, self._clock()), body)
 
-    def _settle(self, lane: Lane, task: asyncio.Task[Outcome | None]) -> None:
+    def _settle(self, partition: Partition, task: asyncio.Task[SendOutcome | None]) -> None:
         """Take note of how an attempt ended."""
-        lane.busy = False
-        item = lane.items[0]
+        partition.busy = False
+        item = partition.items[0]
         try:
             outcome = task.result()
-        except NotNow as error:
-            self._postpone(lane, item, str(error), 0.0)
+        except RetryLater as error:
+            self._postpone(partition, item, str(error), 0.0)
             return
-        if outcome is None or outcome.taken:
+        if outcome is None or outcome.delivered:
             self._failures = 0 if outcome else self._failures
-            self._done(lane, item)
+            self._done(partition, item)
             delivered(self.endpoint.client, "skipped" if outcome is None else "taken", self._lag(item.delivery))
             return
         self._failures += 1
         delivered(self.endpoint.client, "failed", None)
-        log.info("delivery failed", endpoint=self.endpoint.id, why=outcome.why, attempts=item.delivery.attempts + 1)
+        log.info("delivery failed", endpoint=self.endpoint.id, why=outcome.reason, attempts=item.delivery.attempts + 1)
         wait = self._back_off(self._failures)
         if outcome.retry_after is not None or self.down:
             # What keeps one delivery out keeps the others out as well.
             seconds = max(outcome.retry_after or 0.0, wait if self.down else 0.0)
             self._not_before = self._clock() + timedelta(seconds=seconds)
-        self._postpone(lane, item, outcome.why, outcome.retry_after or 0.0)
+        self._postpone(partition, item, outcome.reason, outcome.retry_after or 0.0)
         if outcome.is_gone:
-            raise Over("it answered 410 Gone")
+            raise DisableEndpoint("it answered 410 Gone")
 
-    def _done(self, lane: Lane, item: Item) -> None:
-        lane.items.popleft()
-        self._notes.done(item)
-        self._lanes.schedule(lane)
+    def _done(self, partition: Partition, item: PendingDelivery) -> None:
+        partition.items.popleft()
+        self._checkpoint.done(item)
+        self._queue.schedule(partition)
 
-    def _postpone(self, lane: Lane, item: Item, cause: str, at_least: float) -> None:
-        """Try again later, or give up; whatever follows in its lane waits with it, where a crash does not reach it."""
+    def _postpone(self, partition: Partition, item: PendingDelivery, cause: str, at_least: float) -> None:
+        """Retry later or give up. Everything behind it in its partition is stored and waits with it."""
         now = self._clock()
         attempts = item.delivery.attempts + 1
         again = now + timedelta(seconds=max(at_least, self._back_off(attempts)))
         item.delivery = replace(item.delivery, attempts=attempts, cause=cause, next_at=again)
         if self._is_late(item.delivery, now):
-            self._bury(lane, item, now)
+            self._dead_letter(partition, item, now)
             return
-        for waiting in lane.items:
-            if waiting is item or not waiting.kept:
-                self._notes.keep(waiting)
-        self._lanes.schedule(lane)
+        for waiting in partition.items:
+            if waiting is item or not waiting.stored:
+                self._checkpoint.keep(waiting)
+        self._queue.schedule(partition)
 
-    def _bury(self, lane: Lane, item: Item, now: datetime) -> None:
+    def _dead_letter(self, partition: Partition, item: PendingDelivery, now: datetime) -> None:
         cause = item.delivery.cause or "the endpoint was down"
         item.delivery = replace(item.delivery, dead_at=now, cause=cause)
-        self._notes.keep(item)
-        lane.items.popleft()
-        self._lanes.schedule(lane)
+        self._checkpoint.keep(item)
+        partition.items.popleft()
+        self._queue.schedule(partition)
         delivered(self.endpoint.client, "dead", None)
         log.warning("delivery given up", endpoint=self.endpoint.id, why=cause, attempts=item.delivery.attempts)
 
@@ -295,9 +287,9 @@ class Courier:
             return
         self._swept_at = passed
         now = self._clock()
-        for lane in self._lanes:
-            while lane.items and not lane.busy and self._is_late(lane.items[0].delivery, now):
-                self._bury(lane, lane.items[0], now)
+        for partition in self._queue:
+            while partition.items and not partition.busy and self._is_late(partition.items[0].delivery, now):
+                self._dead_letter(partition, partition.items[0], now)
 
     def _is_late(self, delivery: Delivery, now: datetime) -> bool:
         return now - delivery.first_at >= timedelta(hours=self._settings.retry_hours)
@@ -315,11 +307,11 @@ class Courier:
         if now < self._not_before:
             due = self._not_before
         elif not full:
-            due = self._lanes.due()
+            due = self._queue.due()
         seconds = SWEEP if due is None else min(max((due - now).total_seconds(), 0.0), SWEEP)
-        if self._notes.unsaved:
+        if self._checkpoint.unsaved:
             seconds = min(seconds, SAVE_EVERY)
         awaited: list[asyncio.Task[Any]] = [stopped, *self._running]
-        if self._news is not None and self._has_room():
-            awaited.append(self._news)
+        if self._log_wait is not None and self._has_room():
+            awaited.append(self._log_wait)
         await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,6 @@
 """One attempt to post something to an address that a partner named.
 
-The name is resolved and checked anew for each attempt, and the connection is made to the checked address, with the
+The name is resolved and checked again for each attempt, and the connection is made to the checked address, with the
 name in `Host` and in TLS: a name that means another address a moment later leads nowhere else. Redirects are not
 followed, no connection is kept, and the answer's body is thrown away.
 """
@@ -23,7 +23,7 @@ from app.errors import ConfigurationError
 from app.http.connection import Exchange, WireError
 from app.http.pool import Pool
 from app.settings import EndpointSettings
-from app.webhooks.outbound.egress import AddressRefused, Allowance, Target, target_of
+from app.webhooks.outbound.egress import AddressRefused, EgressPolicy, Target, parse_target
 
 READ = 64 * 1024
 """Bytes that are read of an answer's body, so that its sender need not see the connection break."""
@@ -37,7 +37,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendOutcome:
     """What became of an attempt: an HTTP status, or what went wrong before there was one. `retry_after` is in how many
     seconds the receiver wants to be asked again."""
 
@@ -47,7 +47,7 @@ class Outcome:
     seconds: float = 0.0
 
     @property
-    def taken(self) -> bool:
+    def delivered(self) -> bool:
         """Whether the receiver has it."""
         return self.status is not None and 200 <= self.status < 300
 
@@ -57,7 +57,7 @@ class Outcome:
         return self.status == 410
 
     @property
-    def why(self) -> str:
+    def reason(self) -> str:
         """In a few words, for people."""
         return self.cause or f"HTTP {self.status}"
 
@@ -68,23 +68,23 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-class Poster:
+class WebhookSender:
     """Posts, within the bounds of the settings."""
 
     def __init__(self, settings: EndpointSettings, *, resolve: Resolve = resolve) -> None:
         self._timeout = settings.timeout
-        self._allowance = Allowance(settings.allowed_networks, settings.ports)
+        self._policy = EgressPolicy(settings.allowed_networks, settings.ports)
         self._resolve = resolve
         self._ca_file = settings.ca_file
         self._tls: ssl.SSLContext | None = None
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> SendOutcome:
         """Post a JSON body. Never raises but when it is cancelled."""
         began = time.perf_counter()
         status, retry_after, cause = None, None, None
         try:
             async with asyncio.timeout(self._timeout):
-                status, retry_after = await self._post(target_of(url), headers, body)
+                status, retry_after = await self._post(parse_target(url), headers, body)
         except AddressRefused as error:
             cause = f"the address is refused: {error}"
         except TimeoutError:
@@ -93,18 +93,18 @@ class Poster:
             cause = f"the certificate is not to be believed: {error.verify_message}"
         except (OSError, WireError, ConfigurationError) as error:
             cause = f"{type(error).__name__}: {error}"[:200]
-        return Outcome(status, cause, retry_after, time.perf_counter() - began)
+        return SendOutcome(status, cause, retry_after, time.perf_counter() - began)
 
     async def check(self, url: str) -> None:
         """Raises AddressRefused for what would be refused now; a name that does not resolve yet may do so later."""
-        target = target_of(url)
+        target = parse_target(url)
         with suppress(OSError):
             await self._addresses(target)
 
     async def _addresses(self, target: Target) -> Sequence[str]:
         found = await self._resolve(target.host, target.port)
         for address in found:  # One that may not be posted to spoils them all: nobody needs it beside a good one.
-            self._allowance.check(target, address)
+            self._policy.check(target, address)
         if not found:
             raise AddressRefused(f"{target.host} has no address")
         return found

@@ -8,7 +8,7 @@ import secrets
 from datetime import datetime
 
 from app.http.standard_webhooks import PREFIX, secret_bytes, signed_headers
-from app.webhooks.outbound.subscriptions import Endpoint
+from app.webhooks.outbound.endpoints import Endpoint
 
 BYTES = 32
 

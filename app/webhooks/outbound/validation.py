@@ -15,11 +15,11 @@ from app.gateway.documents.published import latest_version
 from app.gateway.documents.stores.document_store import StoredDocument
 from app.schema import build_schema
 
-DELIVERED = frozenset({"shipmentUpdates", "orderUpdates"})
+DELIVERABLE_STREAMS = frozenset({"shipmentUpdates", "orderUpdates"})
 """The streams of which each event is kept; hints of stock are not."""
 
 
-def fault_of(versions: Sequence[StoredDocument], variables: Mapping[str, Any], today: date) -> str | None:
+def document_fault(versions: Sequence[StoredDocument], variables: Mapping[str, Any], today: date) -> str | None:
     """What keeps a document, in the versions in which its client has it, from being delivered by."""
     document = latest_version(versions)
     if document is None or (document.retires is not None and document.retires <= today):
@@ -32,7 +32,7 @@ def fault_of(versions: Sequence[StoredDocument], variables: Mapping[str, Any], t
     if operation.kind is not OperationType.SUBSCRIPTION:
         return "is no subscription"
     fields = [one.name.value for one in operation.definition.selection_set.selections if isinstance(one, FieldNode)]
-    if not fields or fields[0] not in DELIVERED:
-        return f"waits for something else than {' or '.join(sorted(DELIVERED))}"
+    if not fields or fields[0] not in DELIVERABLE_STREAMS:
+        return f"waits for something else than {' or '.join(sorted(DELIVERABLE_STREAMS))}"
     values = get_variable_values(schema, operation.definition.variable_definitions or (), dict(variables))
     return f"does not take these variables: {values[0].message}" if isinstance(values, list) else None

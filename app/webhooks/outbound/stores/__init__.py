@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.settings import Settings
-from app.webhooks.outbound.subscriptions import EndpointStore
+from app.webhooks.outbound.endpoints import EndpointStore
 
 
 def connect_endpoints(settings: Settings) -> EndpointStore:

@@ -14,7 +14,7 @@ import msgspec
 
 from app.gateway.documents.stores.document_store import StoreChanged
 from app.storage.redis import Redis, WatchError, awaited, decoded, told
-from app.webhooks.outbound.subscriptions import Delivery, Endpoint, anew
+from app.webhooks.outbound.endpoints import Delivery, Endpoint, reset
 
 PREFIX = "{tradegraph:endpoints}"
 GENERATION = f"{PREFIX}:generation"
@@ -64,8 +64,8 @@ class RedisEndpoints:
                 found, *_ = await pipe.execute()
         return bool(found)
 
-    async def keep(self, deliveries: Sequence[Delivery]) -> None:
-        """See `EndpointStore.keep`."""
+    async def save(self, deliveries: Sequence[Delivery]) -> None:
+        """See `EndpointStore.save`."""
         with told():
             last = await self._redis.incrby(TURNS, len(deliveries))
             async with self._redis.pipeline(transaction=True) as pipe:
@@ -79,8 +79,8 @@ class RedisEndpoints:
                         pipe.zadd(_dead(one.endpoint), {one.cursor: one.dead_at.timestamp()})
                 await pipe.execute()
 
-    async def done(self, endpoint: str, cursors: Sequence[str]) -> None:
-        """See `EndpointStore.done`."""
+    async def remove_deliveries(self, endpoint: str, cursors: Sequence[str]) -> None:
+        """See `EndpointStore.remove_deliveries`."""
         if not cursors:
             return
         with told():
@@ -90,14 +90,14 @@ class RedisEndpoints:
                 pipe.zrem(_dead(endpoint), *cursors)
                 await pipe.execute()
 
-    async def waiting(self, endpoint: str) -> Sequence[Delivery]:
-        """See `EndpointStore.waiting`."""
+    async def pending(self, endpoint: str) -> Sequence[Delivery]:
+        """See `EndpointStore.pending`."""
         with told():
             cursors = await awaited(self._redis.zrange(_waiting(endpoint), 0, -1))
             return await self._deliveries(endpoint, cursors)
 
-    async def dead(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
-        """See `EndpointStore.dead`."""
+    async def dead_letters(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
+        """See `EndpointStore.dead_letters`."""
         with told():
             ids = [endpoint] if endpoint else [name.decode() for name in await awaited(self._redis.hkeys(ENDPOINTS))]
             found: list[Delivery] = []
@@ -110,9 +110,9 @@ class RedisEndpoints:
         """See `EndpointStore.replay`."""
         with told():
             dead = await self._deliveries(endpoint, await awaited(self._redis.zrange(_dead(endpoint), 0, -1)))
-            again = [anew(one, now) for one in dead if cursors is None or one.cursor in cursors]
+            again = [reset(one, now) for one in dead if cursors is None or one.cursor in cursors]
         if again:
-            await self.keep(again)
+            await self.save(again)
         with told():
             await self._redis.incr(GENERATION)
         return len(again)

@@ -11,7 +11,7 @@ import msgspec
 
 from app.gateway.documents.stores.document_store import StoreChanged
 from app.storage.sqlite_file import SQLiteFile, writing
-from app.webhooks.outbound.subscriptions import Delivery, Endpoint, anew
+from app.webhooks.outbound.endpoints import Delivery, Endpoint, reset
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS endpoints (id TEXT PRIMARY KEY, client TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
@@ -68,8 +68,8 @@ class SQLiteEndpoints:
 
         return await self._file.do(remove)
 
-    async def keep(self, deliveries: Sequence[Delivery]) -> None:
-        """See `EndpointStore.keep`."""
+    async def save(self, deliveries: Sequence[Delivery]) -> None:
+        """See `EndpointStore.save`."""
         rows = [
             (one.endpoint, one.cursor, one.dead_at and one.dead_at.timestamp(), msgspec.json.encode(one))
             for one in deliveries
@@ -81,8 +81,8 @@ class SQLiteEndpoints:
 
         await self._file.do(keep)
 
-    async def done(self, endpoint: str, cursors: Sequence[str]) -> None:
-        """See `EndpointStore.done`."""
+    async def remove_deliveries(self, endpoint: str, cursors: Sequence[str]) -> None:
+        """See `EndpointStore.remove_deliveries`."""
 
         def done(sql: sqlite3.Connection) -> None:
             with writing(sql):
@@ -91,13 +91,13 @@ class SQLiteEndpoints:
 
         await self._file.do(done)
 
-    async def waiting(self, endpoint: str) -> Sequence[Delivery]:
-        """See `EndpointStore.waiting`."""
+    async def pending(self, endpoint: str) -> Sequence[Delivery]:
+        """See `EndpointStore.pending`."""
         query = "SELECT body FROM deliveries WHERE endpoint = ? AND dead_at IS NULL ORDER BY turn"
         return await self._file.do(lambda sql: _read(sql.execute(query, (endpoint,))))
 
-    async def dead(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
-        """See `EndpointStore.dead`."""
+    async def dead_letters(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
+        """See `EndpointStore.dead_letters`."""
         query = (
             "SELECT body FROM deliveries WHERE dead_at IS NOT NULL AND ? IN (endpoint, '') "
             "ORDER BY dead_at DESC, turn DESC LIMIT ?"
@@ -112,7 +112,7 @@ class SQLiteEndpoints:
             with writing(sql):
                 dead = _read(sql.execute(query, (endpoint,)))
                 again = [one for one in dead if cursors is None or one.cursor in cursors]
-                rows = [(one.endpoint, one.cursor, None, msgspec.json.encode(anew(one, now))) for one in again]
+                rows = [(one.endpoint, one.cursor, None, msgspec.json.encode(reset(one, now))) for one in again]
                 sql.executemany(KEEP, rows)
                 _move(sql)
             return len(again)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.auth.principal import Principal, Role
-from app.events.log import Update
+from app.events.log import ChangeEvent
 
 MOST_SECRETS = 2
 """Secrets that sign at once: the new one, and the one before it until it ends."""
@@ -56,7 +56,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     created: datetime
 
     @property
-    def who(self) -> Principal:
+    def principal(self) -> Principal:
         """The principal that its deliveries are read as."""
         return Principal(
             subject=self.client,
@@ -67,7 +67,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def place(self) -> str:
+    def reader_name(self) -> str:
         """What its place in the event log is called."""
         return f"endpoint:{self.id}"
 
@@ -76,7 +76,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         return [one.value for one in self.secrets if one.ends is None or now < one.ends]
 
 
-class Gap(Struct, frozen=True, kw_only=True):
+class DeliveryGap(Struct, frozen=True, kw_only=True):
     """Updates between two cursors that were gone before they were delivered, and why."""
 
     start: str
@@ -91,8 +91,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
     endpoint: str
     cursor: str
-    update: Update | None = None
-    gap: Gap | None = None
+    update: ChangeEvent | None = None
+    gap: DeliveryGap | None = None
     attempts: int = 0
     first_at: datetime
     next_at: datetime
@@ -100,12 +100,12 @@ class Delivery(Struct, frozen=True, kw_only=True):
     dead_at: datetime | None = None
 
     @property
-    def lane(self) -> str:
+    def partition_key(self) -> str:
         """What is delivered one after the other: the updates of one thing."""
         return "" if self.update is None else self.update.node_id
 
 
-def anew(one: Delivery, now: datetime) -> Delivery:
+def reset(one: Delivery, now: datetime) -> Delivery:
     """A dead delivery as if it were to be delivered for the first time."""
     return replace(one, attempts=0, first_at=now, next_at=now, dead_at=None)
 
@@ -132,19 +132,19 @@ class EndpointStore(Protocol):
         """Forget an endpoint and its deliveries; whether there was one."""
         ...
 
-    async def keep(self, deliveries: Sequence[Delivery]) -> None:
+    async def save(self, deliveries: Sequence[Delivery]) -> None:
         """Keep deliveries, all or none, each in place of the one with its endpoint and cursor, which keeps its turn."""
         ...
 
-    async def done(self, endpoint: str, cursors: Sequence[str]) -> None:
+    async def remove_deliveries(self, endpoint: str, cursors: Sequence[str]) -> None:
         """Forget deliveries."""
         ...
 
-    async def waiting(self, endpoint: str) -> Sequence[Delivery]:
+    async def pending(self, endpoint: str) -> Sequence[Delivery]:
         """What is to be tried again, in the order in which it was kept first."""
         ...
 
-    async def dead(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
+    async def dead_letters(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
         """What is not tried any more, newest first."""
         ...
 

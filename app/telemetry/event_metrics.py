@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 LAGS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3_600, 86_400)
 
 
-class IntakeMetrics:
+class EventMetrics:
     """Events that come in. All labels are our own words, or names of configured sources."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -20,7 +20,7 @@ class IntakeMetrics:
             "source",
             "outcome",
         )
-        self.notices = counted(
+        self.hints = counted(
             "tradegraph_notices_total", "Notices that were new, by how they came first.", "source", "way"
         )
         self.gaps = counted(
