@@ -17,7 +17,7 @@ import msgspec
 from app.events.log import EventLog, LoggedEvent
 from app.events.stores import connect_events
 from app.events.stores.cursors import BEGINNING
-from app.http.standard_webhooks import secret_bytes, signed_headers
+from app.http.standard_webhooks import decode_secret, signed_headers
 from app.sandbox import Sandbox
 from app.settings import EventSettings, Settings
 from app.sources.changes import ChangeKind
@@ -48,7 +48,7 @@ class Dock:
     ) -> httpx.Response:
         """Send a signed webhook; `body` is JSON, or bytes as they are."""
         raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        headers = signed_headers([secret_bytes(secret)], id, int(time.time() - ago), raw)
+        headers = signed_headers([decode_secret(secret)], id, int(time.time() - ago), raw)
         return await self.graph.client.post(
             f"/webhooks/{source}", content=raw, headers={"content-type": "application/json", **headers}
         )

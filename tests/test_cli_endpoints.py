@@ -16,7 +16,7 @@ from app.errors import ConfigurationError
 from app.events.stores import connect_events
 from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.stores.document_store import DocumentState, document_id
-from app.http.standard_webhooks import fits, secret_bytes
+from app.http.standard_webhooks import decode_secret, verify_signature
 from app.settings import Settings
 from app.webhooks.outbound.endpoints import Endpoint
 from app.webhooks.outbound.stores import connect_endpoints
@@ -235,6 +235,6 @@ async def test_test_message_is_signed_and_its_outcome_told(tmp_path: Path):
     (letter,) = receiver.letters
     assert (letter.said["type"], letter.said["data"]) == ("test", None)
     timestamp = int(letter.headers["webhook-timestamp"])
-    key = secret_bytes(kept.secrets[0].value)
-    assert fits(letter.headers["webhook-signature"], [key], letter.id, timestamp, letter.body)
+    key = decode_secret(kept.secrets[0].value)
+    assert verify_signature(letter.headers["webhook-signature"], [key], letter.id, timestamp, letter.body)
     assert (refused.exit_code, refused.stdout.partition(":")[0]) == (1, "not taken")

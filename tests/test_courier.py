@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from app.events.log import ChangeEvent, EventLog
 from app.events.stores import connect_events
-from app.http.standard_webhooks import fits, secret_bytes
+from app.http.standard_webhooks import decode_secret, verify_signature
 from app.settings import EndpointSettings, Settings
 from app.webhooks.outbound.endpoint_worker import DisableEndpoint, EndpointWorker, RetryLater
 from app.webhooks.outbound.endpoints import Delivery, Endpoint, EndpointStore
@@ -133,7 +133,9 @@ async def test_updates_are_posted_signed_and_in_order(office: Office):
     for letter in letters:
         timestamp = int(letter.headers["webhook-timestamp"])
         assert timestamp == int(NOON.timestamp())
-        assert fits(letter.headers["webhook-signature"], [secret_bytes(SECRET)], letter.id, timestamp, letter.body)
+        assert verify_signature(
+            letter.headers["webhook-signature"], [decode_secret(SECRET)], letter.id, timestamp, letter.body
+        )
     assert await office.store.pending("ep1") == []
 
 

@@ -317,7 +317,7 @@ async def test_path_that_leaves_the_base_is_refused(client, upstream, wrong):
     with pytest.raises(ValueError, match="not a path below the base URL"):
         await client.get(wrong, into=dict, call="wrong")
     assert upstream.seen == []
-    assert client.busy == 0
+    assert client.in_flight == 0
 
 
 # Sign-in flows

@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import SourceMalformed
 from app.http.finite_decimals import finite_check
-from app.http.response import Answer
+from app.http.response import HTTPResponse
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Wide(msgspec.Struct, rename="camel"):
 
 
 def decoded(body: str, into: Any) -> Any:
-    return Answer("erp", 200, {}, body.encode()).decode(into)
+    return HTTPResponse("erp", 200, {}, body.encode()).decode(into)
 
 
 WRONG = ["NaN", "sNaN", "-nan123", "Infinity", "-inf", " NaN ", "N_aN", "\\u004eaN", "\\u0049nf"]

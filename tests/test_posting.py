@@ -228,8 +228,11 @@ async def test_endless_answer_is_not_read_to_its_end():
     ("sent", "cause"),
     [
         (b"", "no answer within 0.3 s"),
-        (b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000, "Unreadable: more than 256 headers, or 65536 bytes of them"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "Broken: not the HTTP that was expected: Expected HTTP/"),
+        (
+            b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000,
+            "UnacceptableResponse: more than 256 headers, or 65536 bytes of them",
+        ),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "ConnectionBroken: not the HTTP that was expected: Expected HTTP/"),
     ],
     ids=["silence", "a head without end", "another protocol"],
 )

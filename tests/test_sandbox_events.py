@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.http.standard_webhooks import ID, SIGNATURE, TIMESTAMP, fits, secret_bytes
+from app.http.standard_webhooks import ID, SIGNATURE, TIMESTAMP, decode_secret, verify_signature
 from app.sandbox import Sandbox, start_sandbox
 from tests.gateway import TODAY
 from tests.serving import serving
@@ -134,8 +134,8 @@ async def test_changes_are_told_in_order_and_signed_with_every_secret(
         headers, body = await asyncio.wait_for(kept.got.get(), 10)
         for secret in (OLDER, SECRET):
             given = headers[ID], int(headers[TIMESTAMP]), body
-            assert fits(headers[SIGNATURE], [secret_bytes(secret)], *given)
-            assert not fits(headers[SIGNATURE], [secret_bytes(secret)], given[0], given[1], body + b" ")
+            assert verify_signature(headers[SIGNATURE], [decode_secret(secret)], *given)
+            assert not verify_signature(headers[SIGNATURE], [decode_secret(secret)], given[0], given[1], body + b" ")
         (event,) = msgspec.json.decode(body)["events"]
         assert headers[ID] == f"msg_{event['sequence']}"
         told.append(event)

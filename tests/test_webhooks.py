@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.http.standard_webhooks import secret_bytes, signature, signed_headers
+from app.http.standard_webhooks import decode_secret, sign, signed_headers
 from app.sandbox import Sandbox
 from tests.intake import OLDER, OTHER, SECRET, WEBHOOKS, Dock, count, dock, event, keys
 
@@ -47,7 +47,7 @@ async def test_each_live_secret_is_taken(docked: Dock, secret: str):
 
 async def test_one_fitting_signature_of_several_is_enough(docked: Dock):
     raw, now = b'{"events":[]}', int(time.time())
-    signatures = [signature(secret_bytes(one), "msg_1", now, raw) for one in (OTHER, SECRET)]
+    signatures = [sign(decode_secret(one), "msg_1", now, raw) for one in (OTHER, SECRET)]
     headers = {"webhook-id": "msg_1", "webhook-timestamp": str(now), "webhook-signature": " ".join(signatures)}
     answer = await docked.graph.client.post(
         "/webhooks/logistics", content=raw, headers={"content-type": "application/json", **headers}
@@ -92,7 +92,7 @@ async def test_another_method_is_refused(docked: Dock):
 @pytest.mark.parametrize("missing", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 async def test_without_a_signature_it_is_unauthorized(docked: Dock, missing: str):
     raw = b'{"events":[]}'
-    headers = signed_headers([secret_bytes(SECRET)], "msg_1", int(time.time()), raw)
+    headers = signed_headers([decode_secret(SECRET)], "msg_1", int(time.time()), raw)
     del headers[missing]
     answer = await docked.graph.client.post("/webhooks/logistics", content=raw, headers=headers)
     assert (answer.status_code, code(answer)) == (401, "WEBHOOK_UNSIGNED")
@@ -115,7 +115,7 @@ async def test_without_a_signature_it_is_unauthorized(docked: Dock, missing: str
 )
 async def test_a_forged_one_is_refused(docked: Dock, changed: dict[str, str]):
     raw, now = b'{"events":[]}', int(time.time())
-    headers: dict[str, str] = signed_headers([secret_bytes(SECRET)], "msg_1", now, raw) | changed
+    headers: dict[str, str] = signed_headers([decode_secret(SECRET)], "msg_1", now, raw) | changed
     if headers["webhook-timestamp"] == "a second later":
         headers["webhook-timestamp"] = str(now + 1)
     wire = {name.encode(): value.encode() for name, value in headers.items()}
@@ -126,7 +126,7 @@ async def test_a_forged_one_is_refused(docked: Dock, changed: dict[str, str]):
 
 async def test_another_body_or_secret_is_forged(docked: Dock):
     raw = b'{"events":[]}'
-    headers = signed_headers([secret_bytes(SECRET)], "msg_1", int(time.time()), raw)
+    headers = signed_headers([decode_secret(SECRET)], "msg_1", int(time.time()), raw)
     answer = await docked.graph.client.post(
         "/webhooks/logistics", content=raw + b" ", headers={"content-type": "application/json", **headers}
     )
@@ -187,7 +187,7 @@ async def test_too_many_events_in_one_are_refused(docked: Dock):
 @pytest.mark.parametrize("media", [None, "text/plain", "application/x-www-form-urlencoded"])
 async def test_another_content_type_is_refused(docked: Dock, media: str | None):
     raw = b'{"events":[]}'
-    headers = signed_headers([secret_bytes(SECRET)], "msg_1", int(time.time()), raw)
+    headers = signed_headers([decode_secret(SECRET)], "msg_1", int(time.time()), raw)
     if media:
         headers["content-type"] = media
     answer = await docked.graph.client.post("/webhooks/logistics", content=raw, headers=headers)
@@ -201,7 +201,7 @@ async def test_five_megabytes_are_too_much(docked: Dock):
 
 async def test_a_body_that_is_declared_too_long_is_not_read(docked: Dock):
     """The refusal comes while the body has not been sent."""
-    headers = signed_headers([secret_bytes(SECRET)], "msg_1", int(time.time()), b"")
+    headers = signed_headers([decode_secret(SECRET)], "msg_1", int(time.time()), b"")
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     address = docked.graph.client.base_url
     reader, writer = await asyncio.open_connection(address.host, address.port)
@@ -219,7 +219,7 @@ async def test_a_body_of_unknown_length_is_read_up_to_the_limit(docked: Dock):
         for _ in range(80):
             yield b" " * 65_536
 
-    headers = signed_headers([secret_bytes(SECRET)], "msg_1", int(time.time()), b"")
+    headers = signed_headers([decode_secret(SECRET)], "msg_1", int(time.time()), b"")
     headers["content-type"] = "application/json"
     answer = await docked.graph.client.post("/webhooks/logistics", content=pieces(), headers=headers)
     assert (answer.status_code, code(answer)) == (413, "PAYLOAD_TOO_LARGE")

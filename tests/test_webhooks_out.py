@@ -17,7 +17,7 @@ from app.events.log import ChangeEvent, EventLog
 from app.events.stores import connect_events
 from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.stores.document_store import DocumentState, document_id
-from app.http.standard_webhooks import fits, secret_bytes
+from app.http.standard_webhooks import decode_secret, verify_signature
 from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
 from app.sources.changes import ChangeKind
@@ -120,7 +120,9 @@ async def test_partner_is_told_by_its_own_document_signed_and_its_own_rows_only(
     }
     timestamp = int(letter.headers["webhook-timestamp"])
     assert abs(time.time() - timestamp) < 60
-    assert fits(letter.headers["webhook-signature"], [secret_bytes(SECRET)], letter.id, timestamp, letter.body)
+    assert verify_signature(
+        letter.headers["webhook-signature"], [decode_secret(SECRET)], letter.id, timestamp, letter.body
+    )
 
 
 async def test_variables_say_which_updates(partner: Partner):

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from app.auth.demo import demo_auth, issue_demo_token
 from app.auth.principal import UNRESTRICTED, Role
 from app.errors import ConfigurationError
-from app.http.standard_webhooks import new_secret
+from app.http.standard_webhooks import generate_secret
 from app.protocol.listener import listen
 from app.settings import (
     Domain,
@@ -128,7 +128,7 @@ def running(
     if backends == "sandbox":
         from app.sandbox import start_sandbox
 
-        secret = new_secret()
+        secret = generate_secret()
         with ThreadPoolExecutor(1) as waiting:
             _say("starting the demo's backends (their data is built once, in a few seconds) ...")
             starting = waiting.submit(start_sandbox, data_dir / "sandbox", tell=(webhooks, secret))

@@ -53,7 +53,7 @@ def add(
     """Keep an endpoint, and print its secret, once. It is told what happens from now on, or after a cursor."""
     from app.sources.values import utc_now
     from app.webhooks.outbound.endpoints import Endpoint, Secret
-    from app.webhooks.outbound.signing import new_secret
+    from app.webhooks.outbound.signing import generate_secret
 
     settings, roles = settings_of(config, data_dir), roles_of(role)
     if not CLIENT.fullmatch(client):
@@ -68,7 +68,7 @@ def add(
         variables=json_object(variables, '{"customer": {"number": "CUST-0001"}}'),
         roles=roles,
         customers=tuple(sorted(set(customers or ()))),
-        secrets=(Secret(value=new_secret()),),
+        secrets=(Secret(value=generate_secret()),),
         created=utc_now(),
     )
     asyncio.run(_check(settings, made))
@@ -136,9 +136,9 @@ def rotate(
 
     from app.sources.values import utc_now
     from app.webhooks.outbound.endpoints import MOST_SECRETS, Secret
-    from app.webhooks.outbound.signing import new_secret
+    from app.webhooks.outbound.signing import generate_secret
 
-    made, ends = Secret(value=new_secret()), utc_now() + timedelta(hours=overlap)
+    made, ends = Secret(value=generate_secret()), utc_now() + timedelta(hours=overlap)
 
     def rotated(one: Endpoint) -> Endpoint:
         old = [Secret(value=secret, ends=ends) for secret in one.signing(utc_now())]

@@ -13,35 +13,35 @@ import httpx
 from app import telemetry
 from app.http.body import BoundedBody
 from app.http.connection import MAX_REFUSAL_BYTES
-from app.http.errors import outcome_of, status_outcome, translated
-from app.http.request import ids
-from app.http.resilience.guard import Visit
-from app.http.timeouts import Limit
+from app.http.errors import outcome_of, outcome_of_status, translate
+from app.http.request import correlation_headers
+from app.http.resilience.guard import BreakerPermit
+from app.http.timeouts import CallTimeout
 from app.telemetry.tracing import CallSpan
 
 SIGN_IN = "sign_in"
 """The call name under which the requests of a sign-in flow are counted."""
 
 
-class Trip:
+class CallAttempt:
     """One call on its way: its time, and the request sent last. Each real request is counted once."""
 
-    __slots__ = ("_span", "_started", "call", "limit", "repeats", "source", "visit")
+    __slots__ = ("_span", "_started", "call", "permit", "retries", "source", "timeout")
 
-    def __init__(self, source: str, call: str, limit: Limit) -> None:
+    def __init__(self, source: str, call: str, timeout: CallTimeout) -> None:
         self.source = source
         self.call = call
-        self.limit = limit
-        self.visit: Visit | None = None
+        self.timeout = timeout
+        self.permit: BreakerPermit | None = None
         """What the source's guard is to be told, once it let the call pass."""
-        self.repeats = 0
+        self.retries = 0
         self._started = 0.0
         self._span: CallSpan | None = None
 
-    def trace(self, method: str, batch: tuple[int, int] | None = None, *, again: bool = False) -> str | None:
-        """A request of the call is about to be made. If one was sent before, a sign-in flow repeats it: some vendors
+    def begin_request(self, method: str, batch: tuple[int, int] | None = None, *, again: bool = False) -> str | None:
+        """A request of the call is about to be made. If one was sent before, a sign-in flow retries it: some vendors
         refuse a session with status 200. Begins a span while tracing is on; the span's name for the backend."""
-        self.settle("rejected")
+        self.record("rejected")
         scope = telemetry.scope.get()
         if scope is None or scope.span is None:
             return None
@@ -52,19 +52,19 @@ class Trip:
             span.resent()
         return span.traceparent
 
-    def sent(self) -> None:
+    def request_sent(self) -> None:
         """The request is sent now."""
         self._started = time.perf_counter()
         scope = telemetry.scope.get()
         if scope is not None:
             scope.calls.append((self.source, self.call))
 
-    def answered(self, status: int) -> None:
+    def response_started(self, status: int) -> None:
         """Its answer has begun."""
         if self._span is not None:
             self._span.status = status
 
-    def settle(self, outcome: str) -> None:
+    def record(self, outcome: str) -> None:
         """Count the request sent last under its outcome, unless that was done before."""
         if self._started:
             started, self._started = self._started, 0.0
@@ -73,11 +73,11 @@ class Trip:
             span, self._span = self._span, None
             span.end(outcome)
 
-    def over(self, outcome: str, retry_after: float | None = None) -> None:
+    def finish(self, outcome: str, retry_after: float | None = None) -> None:
         """Settle it, and tell the guard; that, too, is done once."""
-        self.settle(outcome)
-        if self.visit is not None:
-            self.visit.end(outcome, retry_after)
+        self.record(outcome)
+        if self.permit is not None:
+            self.permit.record(outcome, retry_after)
 
 
 class Flow:
@@ -89,13 +89,13 @@ class Flow:
         self._transport = transport
         self._limit = limit
 
-    async def send(self, request: httpx.Request, trip: Trip) -> httpx.Response:
+    async def send(self, request: httpx.Request, attempt: CallAttempt) -> httpx.Response:
         """Run the flow; its last answer, with a body that is unpacked and bounded, and must be closed."""
         flow = self._auth.async_auth_flow(request)
         try:
             request = await anext(flow)
             while True:
-                response = await self._hop(request, trip)
+                response = await self._hop(request, attempt)
                 try:
                     request = await flow.asend(response)
                 except StopAsyncIteration:
@@ -107,20 +107,20 @@ class Flow:
         finally:
             await flow.aclose()
 
-    async def _hop(self, request: httpx.Request, trip: Trip) -> httpx.Response:
-        own = trip if "call" in request.extensions else Trip(trip.source, SIGN_IN, trip.limit)
-        given = own.trace(request.method)
-        request.headers.update(dict(ids(given).values()))
-        own.sent()
+    async def _hop(self, request: httpx.Request, attempt: CallAttempt) -> httpx.Response:
+        own = attempt if "call" in request.extensions else CallAttempt(attempt.source, SIGN_IN, attempt.timeout)
+        given = own.begin_request(request.method)
+        request.headers.update(dict(correlation_headers(given).values()))
+        own.request_sent()
         try:
             response = await self._transport.handle_async_request(request)
         except BaseException as error:
-            if own is not trip:
-                own.settle(trip.limit.reason or outcome_of(translated(self._source, error)))
+            if own is not attempt:
+                own.record(attempt.timeout.reason or outcome_of(translate(self._source, error)))
             raise
-        own.answered(response.status_code)
-        if own is not trip:
-            own.settle(status_outcome(response.status_code))
+        own.response_started(response.status_code)
+        if own is not attempt:
+            own.record(outcome_of_status(response.status_code))
         bounded = BoundedBody(
             self._source,
             cast(httpx.AsyncByteStream, response.stream),

@@ -16,7 +16,7 @@ _PLAIN = frozenset({"identity", ""})
 _PACKED = frozenset({"gzip", "x-gzip"})
 
 
-class Unpacker:
+class Decompressor:
     """Unpacks what was packed and counts both sides, so that neither a flood nor a bomb fills the memory. Raises
     SourceMalformed."""
 
@@ -63,11 +63,11 @@ class Unpacker:
     def _counted(self, before: int, chunk: bytes, what: str) -> int:
         after = before + len(chunk)
         if after > self._limit:
-            raise SourceMalformed(self._source, detail=exceeding(self._limit, what))
+            raise SourceMalformed(self._source, detail=too_large(self._limit, what))
         return after
 
 
-def exceeding(limit: int, what: str) -> str:
+def too_large(limit: int, what: str) -> str:
     """The detail for a body that passes the limit."""
     return f"answer exceeds max_response_bytes = {limit} ({what})"
 
@@ -79,7 +79,7 @@ class BoundedBody(httpx.AsyncByteStream):
         self._source, self._stream, self._encoding, self._limit = source, stream, encoding, limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        unpacker = Unpacker(self._source, self._encoding, self._limit)
+        unpacker = Decompressor(self._source, self._encoding, self._limit)
         async for chunk in self._stream:
             for piece in unpacker.feed(chunk):
                 yield piece
@@ -89,7 +89,7 @@ class BoundedBody(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-class Streamed:
+class StreamedResponse:
     """An answer that is being read, whichever way it comes."""
 
     def __init__(
@@ -112,7 +112,7 @@ class Streamed:
             await self._response.aclose()
 
 
-async def pieces(exchange: Exchange, unpacker: Unpacker) -> AsyncIterator[bytes]:
+async def decompressed(exchange: Exchange, unpacker: Decompressor) -> AsyncIterator[bytes]:
     """The pieces of a streamed answer, unpacked."""
     while parts := await exchange.read():
         for part in parts:
@@ -121,7 +121,7 @@ async def pieces(exchange: Exchange, unpacker: Unpacker) -> AsyncIterator[bytes]
     unpacker.end()
 
 
-class Splitter:
+class LineSplitter:
     """Cuts pieces into lines, without their ends; empty lines are left out."""
 
     def __init__(self) -> None:

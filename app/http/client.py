@@ -29,24 +29,24 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
-from app.http.auth_flow import Flow, Trip, beginning
-from app.http.body import Splitter, Streamed, Unpacker, exceeding, pieces
-from app.http.connection import Broken, Exchange, TooLarge
-from app.http.errors import outcome_of, refusal, translated
-from app.http.pool import Pool
-from app.http.request import MAX_TARGET, Address, Outgoing, Params, path
-from app.http.resilience.guard import Guard
-from app.http.resilience.hedging import first_of
-from app.http.response import Answer, Headers
-from app.http.timeouts import Limit, Stopped
+from app.http.auth_flow import CallAttempt, Flow, beginning
+from app.http.body import Decompressor, LineSplitter, StreamedResponse, decompressed, too_large
+from app.http.connection import BodyTooLarge, ConnectionBroken, Exchange
+from app.http.errors import error_for_status, outcome_of, translate
+from app.http.pool import ConnectionPool
+from app.http.request import MAX_TARGET, OutgoingRequest, Params, RequestBuilder, path
+from app.http.resilience.guard import SourceGuard
+from app.http.resilience.hedging import hedge
+from app.http.response import Headers, HTTPResponse
+from app.http.timeouts import CallStopped, CallTimeout
 from app.http.transport import WireTransport
 from app.settings import SourceSettings
 
-__all__ = ["Answer", "HTTPClient", "Params", "Signer", "path"]
+__all__ = ["HTTPClient", "HTTPResponse", "Params", "Signer", "path"]
 
 T = TypeVar("T")
 
-Direct = tuple[Pool, Mapping[str, str]]
+Direct = tuple[ConnectionPool, Mapping[str, str]]
 
 _UNSIGNED: Mapping[str, str] = {}
 
@@ -82,8 +82,8 @@ class HTTPClient:
         common = {"User-Agent": "tradegraph", "Accept": "application/json"} | given | {"Accept-Encoding": "gzip"}
         self.source = source
         self._limit = settings.max_response_bytes
-        self.guard = Guard(source, settings)
-        self._address = address = Address(settings.base_url, common)
+        self.guard = SourceGuard(source, settings)
+        self._address = address = RequestBuilder(settings.base_url, common)
         self._transport = transport or WireTransport(settings.concurrency)
         self._pool = (
             self._transport.pool(address.scheme, address.host, address.port)
@@ -93,16 +93,16 @@ class HTTPClient:
         self._flow = Flow(source, auth, self._transport, self._limit)
         self._unsigned = auth is None
         self._signer = auth if isinstance(auth, Signer) else None
-        self._trips: set[Trip] = set()
+        self._attempts: set[CallAttempt] = set()
         self._closed = False
 
     def __repr__(self) -> str:
         return f"<HTTPClient {self.source}>"
 
     @property
-    def busy(self) -> int:
+    def in_flight(self) -> int:
         """How many calls hold a place now."""
-        return self.guard.bulkhead.taken
+        return self.guard.bulkhead.in_flight
 
     async def get(
         self,
@@ -114,7 +114,9 @@ class HTTPClient:
         call: str,
     ) -> T:
         """Read `path` and decode the JSON answer as `into`. `call` names the read in metrics."""
-        return await self._call(Outgoing(method="GET", path=path, params=params, headers=headers, call=call), into)
+        return await self._call(
+            OutgoingRequest(method="GET", path=path, params=params, headers=headers, call=call), into
+        )
 
     async def post(
         self,
@@ -130,7 +132,7 @@ class HTTPClient:
     ) -> T:
         """Post `json` (encoded by msgspec: a Decimal becomes a string) or `content`, and decode the JSON answer as
         `into`. Pass `safe=False` for what must not be sent twice."""
-        outgoing = Outgoing(
+        outgoing = OutgoingRequest(
             method="POST", path=path, params=params, json=json, content=content, headers=headers, call=call, safe=safe
         )
         return await self._call(outgoing, into)
@@ -147,9 +149,9 @@ class HTTPClient:
         call: str,
         safe: bool = True,
         accept: Collection[int] = (),
-    ) -> Answer:
+    ) -> HTTPResponse:
         """Send a request and read the answer whole. Statuses in `accept` are answers as good as 2xx."""
-        outgoing = Outgoing(
+        outgoing = OutgoingRequest(
             method=method,
             path=path,
             params=params,
@@ -177,264 +179,268 @@ class HTTPClient:
         left out. Time limit and size limit are those of a whole answer. `batch` is for its span: how many reads the
         request carries, and how many keys those ask for."""
         wanted = {"Accept": "application/x-ndjson", **(headers or {})}
-        outgoing = Outgoing(method=method, path=path, json=json, headers=wanted, call=call, batch=batch)
-        trip = self._begin(call)
+        outgoing = OutgoingRequest(method=method, path=path, json=json, headers=wanted, call=call, batch=batch)
+        attempt = self._begin(call)
         try:
-            streamed = await self._repeated(outgoing, trip, lambda: self._streamed(outgoing, trip))
+            streamed = await self._repeated(outgoing, attempt, lambda: self._streamed(outgoing, attempt))
             try:
-                yield self._lines(trip, streamed)
+                yield self._lines(attempt, streamed)
             finally:
                 self.guard.bulkhead.release()
-                trip.over("cancelled")  # Left early, else it is settled.
+                attempt.finish("cancelled")  # Left early, else it is settled.
                 await streamed.aclose()
         finally:
-            self._end(trip)
+            self._end(attempt)
 
     async def aclose(self) -> None:
         """End what still runs and close all connections."""
         self._closed = True
-        for trip in list(self._trips):
-            trip.limit.stop("cancelled")
+        for attempt in list(self._attempts):
+            attempt.timeout.stop("cancelled")
         await self._transport.aclose()
 
     # The one way out
 
-    async def _call(self, outgoing: Outgoing, into: Any) -> Any:
+    async def _call(self, outgoing: OutgoingRequest, into: Any) -> Any:
         """Send, read the answer whole, and decode it unless `into` is None: all within the time there is."""
-        trip = self._begin(outgoing.call)
+        attempt = self._begin(outgoing.call)
         try:
-            if outgoing.safe and self.guard.kind(outgoing.call).hedged:
-                return await self._repeated(outgoing, trip, lambda: self._hedged(outgoing, trip, into))
-            return await self._repeated(outgoing, trip, lambda: self._attempt(outgoing, trip, into))
+            if outgoing.safe and self.guard.call_class(outgoing.call).hedged:
+                return await self._repeated(outgoing, attempt, lambda: self._hedged(outgoing, attempt, into))
+            return await self._repeated(outgoing, attempt, lambda: self._attempt(outgoing, attempt, into))
         finally:
-            self._end(trip)
+            self._end(attempt)
 
-    async def _repeated(self, outgoing: Outgoing, trip: Trip, attempt: Callable[[], Awaitable[T]]) -> T:
-        """What an attempt brings; a read that failed may get another one."""
+    async def _repeated(self, outgoing: OutgoingRequest, attempt: CallAttempt, send: Callable[[], Awaitable[T]]) -> T:
+        """What `send` returns; a read that failed may get another one."""
         try:
-            with trip.limit:
+            with attempt.timeout:
                 while True:
                     try:
-                        return await attempt()
+                        return await send()
                     except Exception as error:
-                        pause = self._pause(outgoing, trip, self._failed(trip, error))
-                        if pause is None:
+                        delay = self._retry_delay(outgoing, attempt, self._failed(attempt, error))
+                        if delay is None:
                             raise
-                    await asyncio.sleep(pause)
+                    await asyncio.sleep(delay)
         except BaseException as error:
-            ours = self._failed(trip, error)
+            ours = self._failed(attempt, error)
             if ours is not error:
                 raise ours from error
             del ours  # Its stack refers to this frame.
             raise
 
-    def _pause(self, outgoing: Outgoing, trip: Trip, error: BaseException) -> float | None:
-        # Without a visit it was the guard that refused the call.
-        if not outgoing.safe or self._closed or trip.visit is None:
+    def _retry_delay(self, outgoing: OutgoingRequest, attempt: CallAttempt, error: BaseException) -> float | None:
+        # Without a permit it was the guard that refused the call.
+        if not outgoing.safe or self._closed or attempt.permit is None:
             return None
-        kind, trip.visit = self.guard.kind(outgoing.call), None
-        trip.repeats += 1
-        return self.guard.pause_before(trip.repeats, kind, outgoing.call, error, trip.limit.left)
+        call_class, attempt.permit = self.guard.call_class(outgoing.call), None
+        attempt.retries += 1
+        return self.guard.retry_delay(attempt.retries, call_class, outgoing.call, error, attempt.timeout.remaining)
 
-    async def _attempt(self, outgoing: Outgoing, trip: Trip, into: Any) -> Any:
-        await self._place(trip)
+    async def _attempt(self, outgoing: OutgoingRequest, attempt: CallAttempt, into: Any) -> Any:
+        await self._place(attempt)
         try:
-            self._enter(trip)
-            answer = await self._answer(outgoing, trip)
+            self._enter(attempt)
+            answer = await self._answer(outgoing, attempt)
             decoded = answer if into is None else answer.decode(into)
-            trip.over("ok")
+            attempt.finish("ok")
             return decoded
         finally:
             self.guard.bulkhead.release()
 
-    async def _hedged(self, outgoing: Outgoing, trip: Trip, into: Any) -> Any:
+    async def _hedged(self, outgoing: OutgoingRequest, attempt: CallAttempt, into: Any) -> Any:
         """An attempt, and a second one beside it when the first takes longer than is usual."""
-        kind = self.guard.kind(outgoing.call)
-        usual = kind.latencies.usual
+        call_class = self.guard.call_class(outgoing.call)
+        usual = call_class.latencies.p95
         if usual is None:
-            return await self._attempt(outgoing, trip, into)
-        beside = Trip(self.source, outgoing.call, trip.limit)
-        beside.repeats = 1
+            return await self._attempt(outgoing, attempt, into)
+        beside = CallAttempt(self.source, outgoing.call, attempt.timeout)
+        beside.retries = 1
 
         def second() -> Awaitable[Any] | None:
-            return self._attempt(outgoing, beside, into) if self.guard.may_hedge(kind, outgoing.call) else None
+            return self._attempt(outgoing, beside, into) if self.guard.may_hedge(call_class, outgoing.call) else None
 
         try:
-            answer = await first_of(lambda: self._attempt(outgoing, trip, into), usual, second)
-            trip.over("cancelled")  # If it did not win.
+            answer = await hedge(lambda: self._attempt(outgoing, attempt, into), usual, second)
+            attempt.finish("cancelled")  # If it did not win.
             return answer
         finally:
-            beside.over("cancelled")
+            beside.finish("cancelled")
 
-    async def _answer(self, outgoing: Outgoing, trip: Trip) -> Answer:
+    async def _answer(self, outgoing: OutgoingRequest, attempt: CallAttempt) -> HTTPResponse:
         target = self._target(outgoing)
         direct = self._direct(outgoing.path)
         if direct is None:
-            return await self._answer_by_flow(outgoing, target, trip)
-        exchange = await self._exchange(outgoing, target, direct, trip)
+            return await self._answer_by_flow(outgoing, target, attempt)
+        exchange = await self._exchange(outgoing, target, direct, attempt)
         headers = Headers(exchange.headers)
         if not exchange.accepted:
             raise self._refusal(outgoing, exchange, headers)
         body = exchange.body()
         if exchange.encoding:
-            body = Unpacker(self.source, exchange.encoding, self._limit).whole(body)
-        return Answer(self.source, exchange.status, headers, body)
+            body = Decompressor(self.source, exchange.encoding, self._limit).whole(body)
+        return HTTPResponse(self.source, exchange.status, headers, body)
 
     async def _exchange(
-        self, outgoing: Outgoing, target: str, direct: Direct, trip: Trip, *, streamed: bool = False
+        self, outgoing: OutgoingRequest, target: str, direct: Direct, attempt: CallAttempt, *, streamed: bool = False
     ) -> Exchange:
         """Send it over a connection of ours; a second time, if the first one's was closed at that moment."""
         pool, signed = direct
         body = outgoing.body()
         size = None if body is None else len(body)
-        connection, again, stale = pool.take(), outgoing.safe, False
+        connection, again, stale = pool.pop_idle(), outgoing.safe, False
         while True:
-            span = trip.trace(outgoing.method, outgoing.batch, again=stale)
+            span = attempt.begin_request(outgoing.method, outgoing.batch, again=stale)
             data = self._address.head(outgoing, target, size, signed, span) + (body or b"")
-            trip.sent()
+            attempt.request_sent()
             if connection is None:
-                connection, again = await pool.open(), False
+                connection, again = await pool.connect(), False
             exchange = Exchange(
-                self._limit, accept=outgoing.accept, bodyless=outgoing.method == "HEAD", streamed=streamed
+                self._limit, accept=outgoing.accept, no_body=outgoing.method == "HEAD", streamed=streamed
             )
             try:
-                await exchange.sent(connection, data)
-                trip.answered(exchange.status)
+                await exchange.send(connection, data)
+                attempt.response_started(exchange.status)
                 return exchange
-            except Broken as error:
+            except ConnectionBroken as error:
                 if not (again and error.stale):
                     raise
-                trip.settle("stale")
+                attempt.record("stale")
                 connection, stale = None, True
             except BaseException:
                 exchange.abandon()
                 raise
 
-    async def _answer_by_flow(self, outgoing: Outgoing, target: str, trip: Trip) -> Answer:
-        response = await self._flow.send(self._address.request(outgoing, target, outgoing.body()), trip)
+    async def _answer_by_flow(self, outgoing: OutgoingRequest, target: str, attempt: CallAttempt) -> HTTPResponse:
+        response = await self._flow.send(self._address.request(outgoing, target, outgoing.body()), attempt)
         try:
             await self._check(outgoing, response)
-            return Answer(self.source, response.status_code, response.headers, await response.aread())
+            return HTTPResponse(self.source, response.status_code, response.headers, await response.aread())
         finally:
             await response.aclose()
 
     # Streams
 
-    async def _streamed(self, outgoing: Outgoing, trip: Trip) -> Streamed:
+    async def _streamed(self, outgoing: OutgoingRequest, attempt: CallAttempt) -> StreamedResponse:
         """An answer that has begun. It keeps its place."""
-        await self._place(trip)
+        await self._place(attempt)
         try:
-            self._enter(trip)
-            return await self._beginning(outgoing, trip)
+            self._enter(attempt)
+            return await self._beginning(outgoing, attempt)
         except BaseException:
             self.guard.bulkhead.release()
             raise
 
-    async def _beginning(self, outgoing: Outgoing, trip: Trip) -> Streamed:
+    async def _beginning(self, outgoing: OutgoingRequest, attempt: CallAttempt) -> StreamedResponse:
         target = self._target(outgoing)
         direct = self._direct(outgoing.path)
         if direct is None:
-            response = await self._flow.send(self._address.request(outgoing, target, outgoing.body()), trip)
+            response = await self._flow.send(self._address.request(outgoing, target, outgoing.body()), attempt)
             try:
                 await self._check(outgoing, response)
             except BaseException:
                 await response.aclose()
                 raise
-            return Streamed(response.aiter_bytes(), response=response)
-        exchange = await self._exchange(outgoing, target, direct, trip, streamed=True)
+            return StreamedResponse(response.aiter_bytes(), response=response)
+        exchange = await self._exchange(outgoing, target, direct, attempt, streamed=True)
         if not exchange.accepted:
             raise self._refusal(outgoing, exchange, Headers(exchange.headers))
-        return Streamed(pieces(exchange, Unpacker(self.source, exchange.encoding, self._limit)), exchange=exchange)
+        return StreamedResponse(
+            decompressed(exchange, Decompressor(self.source, exchange.encoding, self._limit)), exchange=exchange
+        )
 
-    async def _lines(self, trip: Trip, streamed: Streamed) -> AsyncIterator[bytes]:
-        splitter = Splitter()
+    async def _lines(self, attempt: CallAttempt, streamed: StreamedResponse) -> AsyncIterator[bytes]:
+        splitter = LineSplitter()
         while True:
             try:
-                with trip.limit:
+                with attempt.timeout:
                     piece = await anext(streamed.pieces, None)
             except BaseException as error:
-                ours = self._failed(trip, error)
+                ours = self._failed(attempt, error)
                 if ours is not error:
                     raise ours from error
                 del ours  # Its stack refers to this frame.
                 raise
-            if trip.visit is not None:
-                trip.visit.end("ok")  # It answers. Whether its parts come in time is said of each of them.
+            if attempt.permit is not None:
+                attempt.permit.record("ok")  # It answers. Whether its parts come in time is said of each of them.
             for line in splitter.end() if piece is None else splitter.feed(piece):
                 yield line
             if piece is None:
-                trip.over("ok")
+                attempt.finish("ok")
                 return
 
     # Refusals and faults
 
-    def _refusal(self, outgoing: Outgoing, exchange: Exchange, headers: Headers) -> Exception:
+    def _refusal(self, outgoing: OutgoingRequest, exchange: Exchange, headers: Headers) -> Exception:
         try:
-            body = Unpacker(self.source, exchange.encoding, self._limit).whole(exchange.body())
+            body = Decompressor(self.source, exchange.encoding, self._limit).whole(exchange.body())
         except SourceMalformed:
             body = b""  # The status alone says enough.
-        return refusal(self.source, f"{outgoing.method} {outgoing.path}", exchange.status, headers, body)
+        return error_for_status(self.source, f"{outgoing.method} {outgoing.path}", exchange.status, headers, body)
 
-    async def _check(self, outgoing: Outgoing, response: httpx.Response) -> None:
+    async def _check(self, outgoing: OutgoingRequest, response: httpx.Response) -> None:
         status = response.status_code
         if not (200 <= status < 300 or status in outgoing.accept):
             body = await beginning(response)
-            raise refusal(self.source, f"{outgoing.method} {outgoing.path}", status, response.headers, body)
+            raise error_for_status(self.source, f"{outgoing.method} {outgoing.path}", status, response.headers, body)
 
-    def _failed(self, trip: Trip, error: BaseException) -> BaseException:
+    def _failed(self, attempt: CallAttempt, error: BaseException) -> BaseException:
         """Count the call's failure, and tell it in our own errors; a cancellation by others stays what it is."""
-        if isinstance(error, Stopped):
-            return self._stopped(trip)
+        if isinstance(error, CallStopped):
+            return self._stopped(attempt)
         if isinstance(error, asyncio.CancelledError):
-            trip.over("cancelled")
+            attempt.finish("cancelled")
             return error
-        if isinstance(error, TooLarge):
-            ours: BaseException = SourceMalformed(self.source, detail=exceeding(self._limit, str(error)))
+        if isinstance(error, BodyTooLarge):
+            ours: BaseException = SourceMalformed(self.source, detail=too_large(self._limit, str(error)))
         else:
-            ours = translated(self.source, error)
-        trip.over(outcome_of(ours), ours.retry_after if isinstance(ours, SourceError) else None)
+            ours = translate(self.source, error)
+        attempt.finish(outcome_of(ours), ours.retry_after if isinstance(ours, SourceError) else None)
         return ours
 
-    def _stopped(self, trip: Trip) -> Exception:
-        limit, call = trip.limit, trip.call
-        trip.over(limit.reason or "cancelled")
-        if limit.reason == "cancelled":
+    def _stopped(self, attempt: CallAttempt) -> Exception:
+        timeout, call = attempt.timeout, attempt.call
+        attempt.finish(timeout.reason or "cancelled")
+        if timeout.reason == "cancelled":
             return SourceUnavailable(self.source, detail="the client was closed")
-        if not limit.begun:
+        if not timeout.admitted:
             telemetry.metrics().unsent.labels(self.source, call, "throttled").inc()
             return SourceThrottled(self.source, detail=f"{call}: no place in time")
-        if limit.reason == "deadline":
+        if timeout.reason == "deadline":
             return DeadlineExceeded(detail=f"waiting for {self.source} {call}")
-        return SourceTimeout(self.source, detail=f"{call}: no complete answer within {limit.seconds:g} s")
+        return SourceTimeout(self.source, detail=f"{call}: no complete answer within {timeout.seconds:g} s")
 
     # Time, places, addresses
 
-    def _begin(self, call: str) -> Trip:
+    def _begin(self, call: str) -> CallAttempt:
         """The call's time begins: the source's own limit, or what is left of the running request's deadline."""
         if self._closed:
             raise SourceUnavailable(self.source, detail="the client was closed")
-        trip = Trip(self.source, call, Limit(*self.guard.seconds_for(self.guard.kind(call), call)))
-        self._trips.add(trip)
-        return trip
+        attempt = CallAttempt(self.source, call, CallTimeout(*self.guard.time_limit(self.guard.call_class(call), call)))
+        self._attempts.add(attempt)
+        return attempt
 
-    def _end(self, trip: Trip) -> None:
-        trip.limit.close()
-        trip.over("cancelled")  # Whatever it was, its guard must not wait for it.
-        self._trips.discard(trip)
+    def _end(self, attempt: CallAttempt) -> None:
+        attempt.timeout.close()
+        attempt.finish("cancelled")  # Whatever it was, its guard must not wait for it.
+        self._attempts.discard(attempt)
 
-    async def _place(self, trip: Trip) -> None:
-        if trip.repeats == 0:
-            self.guard.budget.earn()
-        if not self.guard.bulkhead.take():
-            await self.guard.wait(self.guard.kind(trip.call), trip.call, trip.limit.left)
+    async def _place(self, attempt: CallAttempt) -> None:
+        if attempt.retries == 0:
+            self.guard.budget.deposit()
+        if not self.guard.bulkhead.try_acquire():
+            await self.guard.wait_for_capacity(
+                self.guard.call_class(attempt.call), attempt.call, attempt.timeout.remaining
+            )
 
-    def _enter(self, trip: Trip) -> None:
-        trip.visit = self.guard.kind(trip.call).enter()
-        trip.limit.begun = True
-        if trip.visit.probe:
-            trip.limit.shorten(self.guard.probe_timeout)
+    def _enter(self, attempt: CallAttempt) -> None:
+        attempt.permit = self.guard.call_class(attempt.call).acquire()
+        attempt.timeout.admitted = True
+        if attempt.permit.probe:
+            attempt.timeout.shorten(self.guard.probe_timeout)
 
-    def _target(self, outgoing: Outgoing) -> str:
+    def _target(self, outgoing: OutgoingRequest) -> str:
         target = self._address.target(outgoing)
         if len(target) > MAX_TARGET:
             detail = f"{outgoing.call}: an address of {len(target)} characters is longer than any server takes"

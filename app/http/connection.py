@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Any
 import httptools
 
 if TYPE_CHECKING:
-    from app.http.pool import Pool
+    from app.http.pool import ConnectionPool
 
 MAX_HEAD_BYTES = 65536
 MAX_HEADERS = 256
 MAX_REFUSAL_BYTES = 65536
-"""Read of an answer with a status that is not accepted; the rest is cut off, with its connection."""
+"""Read of an answer with a status that is not accepted; the rest is truncated off, with its connection."""
 
 _HIGH_WATER = 256 * 1024
 
 
-class WireError(Exception):
+class TransportError(Exception):
     """What went wrong on the way; for the log."""
 
 
-class Broken(WireError):
+class ConnectionBroken(TransportError):
     """The connection ended too early, or the other side does not speak HTTP. `stale`: a kept connection ended before
     a byte of the answer came, as it does when the server closes it while a request is on its way."""
 
@@ -41,11 +41,11 @@ class Broken(WireError):
         self.stale = stale
 
 
-class Unreadable(WireError):
+class UnacceptableResponse(TransportError):
     """The answer is HTTP, and not one that we take."""
 
 
-class TooLarge(Unreadable):
+class BodyTooLarge(UnacceptableResponse):
     """The body passes the limit."""
 
 
@@ -56,26 +56,39 @@ class Exchange:
     """
 
     __slots__ = (
-        "_connection", "accept", "bodyless", "complete", "cut", "encoding", "error", "headers", "limit", "parts",
-        "size", "status", "streamed", "waiter", "waiting",
+        "_connection",
+        "accept",
+        "buffered",
+        "chunks",
+        "complete",
+        "encoding",
+        "error",
+        "headers",
+        "limit",
+        "no_body",
+        "size",
+        "status",
+        "streamed",
+        "truncated",
+        "waiter",
     )  # fmt: skip
 
     def __init__(
-        self, limit: int, *, accept: Collection[int] = (), bodyless: bool = False, streamed: bool = False
+        self, limit: int, *, accept: Collection[int] = (), no_body: bool = False, streamed: bool = False
     ) -> None:
         self.limit = limit
         self.accept = accept
-        self.bodyless = bodyless
+        self.no_body = no_body
         self.streamed = streamed
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.encoding = ""
-        self.parts: list[bytes] = []
-        self.size = self.waiting = 0
-        self.complete = self.cut = False
-        self.error: WireError | None = None
+        self.chunks: list[bytes] = []
+        self.size = self.buffered = 0
+        self.complete = self.truncated = False
+        self.error: TransportError | None = None
         self.waiter: asyncio.Future[None] | None = None
-        self._connection: Connection | None = None
+        self._connection: HTTPConnection | None = None
 
     @property
     def accepted(self) -> bool:
@@ -84,10 +97,12 @@ class Exchange:
 
     def body(self) -> bytes:
         """The whole body, as it came."""
-        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+        return self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
 
-    async def sent(self, connection: Connection, data: bytes) -> None:
-        """Send a request, and wait for the whole answer; for its head only, if it is streamed. Raises WireError."""
+    async def send(self, connection: HTTPConnection, data: bytes) -> None:
+        """Send a request, and wait for the whole answer; for its head only, if it is streamed.
+
+        Raises TransportError."""
         self._connection = connection
         connection.send(data, self)
         await self._wait()
@@ -95,8 +110,10 @@ class Exchange:
             raise self.error
 
     async def read(self) -> list[bytes]:
-        """What has come of the body since the last call, at least one byte; nothing at its end. Raises WireError."""
-        while not self.parts:
+        """What has come of the body since the last call, at least one byte; nothing at its end.
+
+        Raises TransportError."""
+        while not self.chunks:
             if self.error is not None:
                 raise self.error
             if self.complete:
@@ -104,7 +121,7 @@ class Exchange:
             if self._connection is not None:
                 self._connection.resume(self)
             await self._wait()
-        parts, self.parts, self.waiting = self.parts, [], 0
+        parts, self.chunks, self.buffered = self.chunks, [], 0
         return parts
 
     def abandon(self) -> None:
@@ -123,11 +140,11 @@ class Exchange:
             await self.waiter
 
 
-class Connection(asyncio.Protocol):
+class HTTPConnection(asyncio.Protocol):
     """A connection, with at most one exchange on it."""
 
-    def __init__(self, pool: Pool) -> None:
-        self.since = 0.0
+    def __init__(self, pool: ConnectionPool) -> None:
+        self.idle_since = 0.0
         self._pool = pool
         self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: Any = None
@@ -135,24 +152,24 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._usable = True
         self._paused = False
-        self._served = 0
+        self._completed = 0
         self._reset()
 
     def _reset(self) -> None:
         self._received = self._head_bytes = 0
-        self._headed = self._done = self._keep = self._until_end = False
+        self._head_complete = self._done = self._keep = self._until_end = False
 
     # For the pool and the exchange
 
     def is_usable(self, since: float) -> bool:
         """Whether it was idle no longer than that, and nothing came in between: neither an end nor a stray answer."""
-        return self._usable and self.since >= since and not self._poll.poll(0)
+        return self._usable and self.idle_since >= since and not self._poll.poll(0)
 
     def send(self, data: bytes, exchange: Exchange) -> None:
         """Begin an exchange."""
         self._exchange = exchange
         if not self._usable:
-            self._fail(Broken("the connection ended before the request was sent", stale=True))
+            self._fail(ConnectionBroken("the connection ended before the request was sent", stale=True))
             return
         self._reset()
         self._transport.write(data)
@@ -200,31 +217,33 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self._done:
-                self._fail(Broken(f"not the HTTP that was expected: {error}"))
+                self._fail(ConnectionBroken(f"not the HTTP that was expected: {error}"))
                 return
             self._keep = False
         if self._exchange is None:
             return
         if self._done:
-            self._settle(exchange)
-        elif not self._headed:
+            self._complete(exchange)
+        elif not self._head_complete:
             if self._received > MAX_HEAD_BYTES:
-                self._fail(Unreadable(f"the head of the answer exceeds {MAX_HEAD_BYTES} bytes"))
+                self._fail(UnacceptableResponse(f"the head of the answer exceeds {MAX_HEAD_BYTES} bytes"))
         elif self._received > 8 * exchange.limit + MAX_HEAD_BYTES:
-            self._fail(TooLarge("more framing than answer"))
+            self._fail(BodyTooLarge("more framing than answer"))
         elif exchange.streamed:
-            self._hand_over(exchange)
+            self._deliver(exchange)
 
     def eof_received(self) -> None:
-        if self._exchange is not None and self._headed and self._until_end:
-            self._settle(self._exchange)
+        if self._exchange is not None and self._head_complete and self._until_end:
+            self._complete(self._exchange)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._usable = False
-        self._pool.lost(self)
+        self._pool.discard(self)
         if self._exchange is not None:
-            stale = self._served > 0 and self._received == 0
-            self._fail(Broken(f"the connection ended early: {exc or 'closed by the other side'}", stale=stale))
+            stale = self._completed > 0 and self._received == 0
+            self._fail(
+                ConnectionBroken(f"the connection ended early: {exc or 'closed by the other side'}", stale=stale)
+            )
         self._parser = None  # Each holds the other, which only the garbage collector would find.
 
     # httptools
@@ -239,8 +258,8 @@ class Connection(asyncio.Protocol):
             return
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > MAX_HEAD_BYTES or len(exchange.headers) >= MAX_HEADERS:
-            self._fail(Unreadable(f"more than {MAX_HEADERS} headers, or {MAX_HEAD_BYTES} bytes of them"))
-        elif not self._headed:  # What follows the chunks as trailers is nothing we use.
+            self._fail(UnacceptableResponse(f"more than {MAX_HEADERS} headers, or {MAX_HEAD_BYTES} bytes of them"))
+        elif not self._head_complete:  # What follows the chunks as trailers is nothing we use.
             exchange.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -252,68 +271,68 @@ class Connection(asyncio.Protocol):
             exchange.headers.clear()
             return
         exchange.status = status
-        self._headed = self._until_end = True
+        self._head_complete = self._until_end = True
         for name, value in exchange.headers:
             if name == b"content-length":
                 self._until_end = False
             elif name == b"transfer-encoding":
                 self._until_end = False
                 if value.strip().lower() != b"chunked":
-                    self._fail(Unreadable(f"unasked transfer encoding {value[:50]!r}"))
+                    self._fail(UnacceptableResponse(f"unasked transfer encoding {value[:50]!r}"))
                     return
             elif name == b"content-encoding":
                 exchange.encoding = value.decode("latin-1")
-        if exchange.bodyless:
+        if exchange.no_body:
             self._done = True
         elif not exchange.accepted:
             exchange.streamed = False
-            exchange.cut = True
+            exchange.truncated = True
 
     def on_body(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is None or self._done:
             return
         exchange.size += len(data)
-        if exchange.cut:
-            exchange.parts.append(data[:MAX_REFUSAL_BYTES])
+        if exchange.truncated:
+            exchange.chunks.append(data[:MAX_REFUSAL_BYTES])
             self._done = exchange.size > MAX_REFUSAL_BYTES
         elif exchange.size > exchange.limit:
-            self._fail(TooLarge("bytes on the wire"))
+            self._fail(BodyTooLarge("bytes on the wire"))
         else:
-            exchange.parts.append(data)
-            exchange.waiting += len(data)
+            exchange.chunks.append(data)
+            exchange.buffered += len(data)
 
     def on_message_complete(self) -> None:
-        if self._headed and not self._done:
+        if self._head_complete and not self._done:
             self._done = True
             self._keep = self._parser.should_keep_alive()
 
     # How an exchange ends
 
-    def _hand_over(self, exchange: Exchange) -> None:
-        if exchange.waiting > _HIGH_WATER and not self._paused:
+    def _deliver(self, exchange: Exchange) -> None:
+        if exchange.buffered > _HIGH_WATER and not self._paused:
             self._paused = True
             self._transport.pause_reading()
         exchange.wake()
 
-    def _settle(self, exchange: Exchange) -> None:
+    def _complete(self, exchange: Exchange) -> None:
         self.resume(exchange)
         self._exchange = None
-        self._served += 1
+        self._completed += 1
         exchange.complete = True
         # An answer to a request that is still being sent is a refusal of what follows.
         if self._keep and not self._transport.get_write_buffer_size():
-            self._pool.put(self)
+            self._pool.release(self)
         else:
             self.close()
         exchange.wake()
 
-    def _fail(self, error: WireError) -> None:
+    def _fail(self, error: TransportError) -> None:
         exchange, self._exchange = self._exchange, None
         self.abort()
         if exchange is None:
             return
-        if exchange.cut:  # The status alone says enough.
+        if exchange.truncated:  # The status alone says enough.
             exchange.complete = True
         else:
             exchange.error = error

@@ -13,7 +13,7 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
-from app.http.connection import Unreadable, WireError
+from app.http.connection import TransportError, UnacceptableResponse
 from app.http.response import Headers, retry_after
 
 _EXCERPT = 300
@@ -33,17 +33,17 @@ def outcome_of(error: BaseException) -> str:
     return _OUTCOMES.get(type(error), "failed")
 
 
-def status_outcome(status: int) -> str:
+def outcome_of_status(status: int) -> str:
     """The outcome under which an answer with this status counts."""
     if status < 300:
         return "ok"
     return "unavailable" if status >= 500 else "throttled" if status == 429 else "rejected"
 
 
-def translated(source: str, error: BaseException) -> BaseException:
+def translate(source: str, error: BaseException) -> BaseException:
     """An error of the connection or of httpx as one of ours; any other comes back as it is."""
     detail = f"{type(error).__name__}: {error}"
-    if isinstance(error, Unreadable) or isinstance(error.__cause__, Unreadable):
+    if isinstance(error, UnacceptableResponse) or isinstance(error.__cause__, UnacceptableResponse):
         return SourceMalformed(source, detail=detail)
     if isinstance(error, httpx.PoolTimeout):
         return SourceThrottled(source, detail=detail)
@@ -51,12 +51,12 @@ def translated(source: str, error: BaseException) -> BaseException:
         return SourceTimeout(source, detail=detail)
     if isinstance(error, httpx.InvalidURL):  # Longer than httpx or any server takes.
         return SourceRejected(source, status=414, detail=detail)
-    if isinstance(error, (WireError, httpx.RequestError, OSError)):
+    if isinstance(error, (TransportError, httpx.RequestError, OSError)):
         return SourceUnavailable(source, detail=detail)
     return error
 
 
-def refusal(source: str, what: str, status: int, headers: Headers | httpx.Headers, body: bytes) -> SourceError:
+def error_for_status(source: str, what: str, status: int, headers: Headers | httpx.Headers, body: bytes) -> SourceError:
     """The error for a status that is no answer, with the beginning of the body for the log."""
     detail = f"{what} answered {status}: {body[:_EXCERPT].decode(errors='replace')}"
     if status == 429:

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from typing import Any
 
-from app.http.connection import Connection
+from app.http.connection import HTTPConnection
 
 KEEPALIVE_SECONDS = 4.0
 """Shorter than common servers keep them (Node, uvicorn: 5 s), so that a request rarely meets a closing connection."""
@@ -14,31 +14,31 @@ KEEPALIVE_SECONDS = 4.0
 _CLOSING_SECONDS = 2.0
 
 
-class Pool:
+class ConnectionPool:
     """The connections to one server, of one event loop. How many there may be is the caller's matter. `name` is what
     its certificate must be for, where that is not `host`."""
 
     def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, name: str | None = None) -> None:
-        self.connections: set[Connection] = set()
+        self.connections: set[HTTPConnection] = set()
         self._host, self._port = host, port
-        self._more: dict[str, Any] = {} if tls is None else {"ssl": tls, "ssl_shutdown_timeout": _CLOSING_SECONDS}
+        self._options: dict[str, Any] = {} if tls is None else {"ssl": tls, "ssl_shutdown_timeout": _CLOSING_SECONDS}
         if tls is not None and name is not None:
-            self._more["server_hostname"] = name
-        self._idle: list[Connection] = []
+            self._options["server_hostname"] = name
+        self._idle: list[HTTPConnection] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sweep: asyncio.TimerHandle | None = None
-        self._emptied: asyncio.Future[None] | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._all_closed: asyncio.Future[None] | None = None
 
     @property
     def idle(self) -> int:
         """How many connections wait for a request."""
         return len(self._idle)
 
-    def take(self) -> Connection | None:
+    def pop_idle(self) -> HTTPConnection | None:
         """The idle connection that was used last, if it can still be used."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._forget(loop)
+            self._adopt_loop(loop)
         while self._idle:
             connection = self._idle.pop()
             if connection.is_usable(loop.time() - KEEPALIVE_SECONDS):
@@ -46,60 +46,60 @@ class Pool:
             connection.close()
         return None
 
-    async def open(self) -> Connection:
+    async def connect(self) -> HTTPConnection:
         """A new connection. Raises OSError, ssl.SSLError included."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._forget(loop)
-        connection = Connection(self)
+            self._adopt_loop(loop)
+        connection = HTTPConnection(self)
         try:
-            await loop.create_connection(lambda: connection, self._host, self._port, **self._more)
+            await loop.create_connection(lambda: connection, self._host, self._port, **self._options)
         except BaseException:
             connection.abort()
-            self.lost(connection)  # uvloop does not tell, if it had opened at the moment of a cancellation.
+            self.discard(connection)  # uvloop does not tell, if it had opened at the moment of a cancellation.
             raise
         return connection
 
-    def put(self, connection: Connection) -> None:
+    def release(self, connection: HTTPConnection) -> None:
         """Keep an idle connection for the next request."""
         loop = asyncio.get_running_loop()
-        connection.since = loop.time()
+        connection.idle_since = loop.time()
         self._idle.append(connection)
-        if self._sweep is None:
-            self._sweep = loop.call_later(KEEPALIVE_SECONDS, self._expire)
+        if self._expiry is None:
+            self._expiry = loop.call_later(KEEPALIVE_SECONDS, self._expire)
 
-    def lost(self, connection: Connection) -> None:
+    def discard(self, connection: HTTPConnection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        if not self.connections and self._emptied is not None and not self._emptied.done():
-            self._emptied.set_result(None)
+        if not self.connections and self._all_closed is not None and not self._all_closed.done():
+            self._all_closed.set_result(None)
 
     async def aclose(self) -> None:
         """Close all connections, and wait until they are."""
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
         loop = asyncio.get_running_loop()
         if loop is self._loop and self.connections:
-            emptied = self._emptied = loop.create_future()
+            all_closed = self._all_closed = loop.create_future()
             for connection in list(self.connections):
                 connection.abort()
-            await asyncio.wait({emptied}, timeout=_CLOSING_SECONDS)
+            await asyncio.wait({all_closed}, timeout=_CLOSING_SECONDS)
 
     def _expire(self) -> None:
         """Close what was idle for too long; look again when the next one may be."""
         loop = asyncio.get_running_loop()
-        self._sweep = None
-        while self._idle and self._idle[0].since <= loop.time() - KEEPALIVE_SECONDS:
+        self._expiry = None
+        while self._idle and self._idle[0].idle_since <= loop.time() - KEEPALIVE_SECONDS:
             self._idle.pop(0).close()
         if self._idle:
-            self._sweep = loop.call_at(self._idle[0].since + KEEPALIVE_SECONDS, self._expire)
+            self._expiry = loop.call_at(self._idle[0].idle_since + KEEPALIVE_SECONDS, self._expire)
 
-    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _adopt_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Leave the connections of another loop to it: a command line may use one client in several, in turn."""
         self._loop = loop
         self._idle.clear()
         self.connections.clear()
-        self._sweep = None
+        self._expiry = None

@@ -58,7 +58,7 @@ def _quoted(segment: str) -> str:
 
 
 @dataclass(slots=True, kw_only=True)
-class Outgoing:
+class OutgoingRequest:
     """A request before it is sent. `safe` says that sending it twice does no harm; `batch` how many reads it carries,
     and how many keys those ask for."""
 
@@ -78,7 +78,7 @@ class Outgoing:
         return self.content if self.json is None else _encoder.encode(self.json)
 
 
-class Address:
+class RequestBuilder:
     """Where one source is, and what all requests to it have in common."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
@@ -88,8 +88,8 @@ class Address:
         self.port = url.port or (443 if url.scheme == "https" else 80)
         self.url = url
         self._base = url.raw_path.decode("ascii").rstrip("/")
-        self._host = Address.name(url)
-        self._headers = {name.lower(): checked(name, value) for name, value in headers.items()}
+        self._host = RequestBuilder.name(url)
+        self._headers = {name.lower(): checked_header(name, value) for name, value in headers.items()}
         self._without: dict[frozenset[str], str] = {}
         self._common = self._lines(frozenset())
 
@@ -98,7 +98,7 @@ class Address:
         """The value of the Host header."""
         return url.netloc.decode("ascii")
 
-    def target(self, outgoing: Outgoing) -> str:
+    def target(self, outgoing: OutgoingRequest) -> str:
         """Path and query as they are sent. A path may bring a query of its own."""
         wanted = outgoing.path
         if not wanted.startswith("/") or wanted.startswith("//") or "#" in wanted or _UPWARDS.search(wanted):
@@ -111,7 +111,7 @@ class Address:
 
     def head(
         self,
-        outgoing: Outgoing,
+        outgoing: OutgoingRequest,
         target: str,
         size: int | None,
         signed: Mapping[str, str] | None,
@@ -124,27 +124,28 @@ class Address:
         scope = telemetry.scope.get()
         lines = f"{outgoing.method} {target} HTTP/1.1\r\n{self._common}"
         if scope is not None:
-            lines += f"X-Request-ID: {plain(scope.request_id)}\r\nX-Correlation-ID: {plain(scope.correlation_id)}\r\n"
+            lines += f"X-Request-ID: {printable(scope.request_id)}\r\n"
+            lines += f"X-Correlation-ID: {printable(scope.correlation_id)}\r\n"
             trace = traceparent or scope.traceparent
             if trace is not None:
-                lines += f"traceparent: {plain(trace)}\r\n"
+                lines += f"traceparent: {printable(trace)}\r\n"
                 if scope.tracestate is not None:
-                    lines += f"tracestate: {plain(scope.tracestate)}\r\n"
+                    lines += f"tracestate: {printable(scope.tracestate)}\r\n"
         if outgoing.json is not None:
             lines += "Content-Type: application/json\r\n"
         return f"{lines}{_length(outgoing.method, size)}\r\n".encode("ascii")
 
     def _special(
         self,
-        outgoing: Outgoing,
+        outgoing: OutgoingRequest,
         target: str,
         size: int | None,
         signed: Mapping[str, str] | None,
         traceparent: str | None,
     ) -> bytes:
-        more = ids(traceparent) | own_headers(outgoing)
+        more = correlation_headers(traceparent) | request_headers(outgoing)
         for name, value in (signed or {}).items():
-            more[name.lower()] = checked(name, value)
+            more[name.lower()] = checked_header(name, value)
         replaced = frozenset(more.keys() & self._headers.keys())
         common = self._without.get(replaced)
         if common is None:
@@ -153,10 +154,10 @@ class Address:
         length = _length(outgoing.method, size)
         return f"{outgoing.method} {target} HTTP/1.1\r\n{common}{added}{length}\r\n".encode("ascii")
 
-    def request(self, outgoing: Outgoing, target: str, body: bytes | None) -> httpx.Request:
+    def request(self, outgoing: OutgoingRequest, target: str, body: bytes | None) -> httpx.Request:
         """The same request for a sign-in flow or a transport of httpx, without `ids`: the flow adds them, to its own
         requests as well."""
-        headers = self._headers | own_headers(outgoing)
+        headers = self._headers | request_headers(outgoing)
         return httpx.Request(
             outgoing.method,
             self.url.copy_with(raw_path=target.encode("ascii")),
@@ -170,31 +171,31 @@ class Address:
         return f"Host: {self._host}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in kept)
 
 
-def ids(traceparent: str | None) -> dict[str, Header]:
+def correlation_headers(traceparent: str | None) -> dict[str, Header]:
     """The headers by which a backend can tell what its request belongs to, by their names in lower case. Without a span
     of ours the caller's is named. Baggage is not handed on: it may say anything."""
     scope = telemetry.scope.get()
     if scope is None:
         return {}
     headers = {
-        "x-request-id": ("X-Request-ID", plain(scope.request_id)),
-        "x-correlation-id": ("X-Correlation-ID", plain(scope.correlation_id)),
+        "x-request-id": ("X-Request-ID", printable(scope.request_id)),
+        "x-correlation-id": ("X-Correlation-ID", printable(scope.correlation_id)),
     }
     trace = traceparent or scope.traceparent
     if trace is not None:
-        headers["traceparent"] = ("traceparent", plain(trace))
+        headers["traceparent"] = ("traceparent", printable(trace))
         if scope.tracestate is not None:
-            headers["tracestate"] = ("tracestate", plain(scope.tracestate))
+            headers["tracestate"] = ("tracestate", printable(scope.tracestate))
     return headers
 
 
-def own_headers(outgoing: Outgoing) -> dict[str, Header]:
+def request_headers(outgoing: OutgoingRequest) -> dict[str, Header]:
     """The headers of one request alone, by their names in lower case."""
     headers: dict[str, Header] = {}
     if outgoing.json is not None:
         headers["content-type"] = ("Content-Type", "application/json")
     for name, value in (outgoing.headers or {}).items():
-        headers[name.lower()] = checked(name, value)
+        headers[name.lower()] = checked_header(name, value)
     return headers
 
 
@@ -204,19 +205,19 @@ def serialized(request: httpx.Request, body: bytes) -> bytes:
     for raw_name, raw_value in request.headers.raw:
         name, value = raw_name.decode("ascii"), raw_value.decode("ascii")
         if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
-            lines.append(f"{name}: {plain(value)}\r\n" if _NAME.fullmatch(name) else _refuse(name))
+            lines.append(f"{name}: {printable(value)}\r\n" if _NAME.fullmatch(name) else _refuse(name))
     lines.append(_length(request.method, len(body) or None))
     return "".join((*lines, "\r\n")).encode("ascii") + body
 
 
-def checked(name: str, value: str) -> Header:
+def checked_header(name: str, value: str) -> Header:
     """The header, if it can be nothing else. Raises ValueError."""
     if not _NAME.fullmatch(name) or name.lower() in _FRAMING:
         _refuse(name)
-    return name, plain(value)
+    return name, printable(value)
 
 
-def plain(value: str) -> str:
+def printable(value: str) -> str:
     """The value, if it ends where it seems to. Raises ValueError, which does not repeat it: it may be a secret."""
     if value.isascii() and value.isprintable():
         return value

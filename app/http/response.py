@@ -47,7 +47,7 @@ class Headers(Mapping[str, str]):
         return len(self._all())
 
 
-class Reader:
+class ResponseDecoder:
     """Decodes JSON bodies as one type, and says whether what it decoded holds finite numbers only."""
 
     __slots__ = ("decode", "is_finite")
@@ -58,7 +58,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HTTPResponse:
     """Status, headers (by name without regard to case) and body of an answer."""
 
     source: str
@@ -67,23 +67,23 @@ class Answer:
     body: bytes
 
     def __repr__(self) -> str:
-        return f"<Answer {self.status} of {self.source}, {len(self.body)} bytes>"
+        return f"<HTTPResponse {self.status} of {self.source}, {len(self.body)} bytes>"
 
     def decode(self, into: type[T]) -> T:
         """The JSON body as `into`, numbers exact. Raises SourceMalformed. An empty body is None, if `into` is that."""
         if not self.body and into is type(None):
             return None  # type: ignore[return-value]
-        return self.read(_reader(into))
+        return self.decode_with(_decoder(into))
 
-    def read(self, reader: Reader) -> Any:
-        """The JSON body as a reader reads it. Raises SourceMalformed."""
+    def decode_with(self, decoder: ResponseDecoder) -> Any:
+        """The JSON body decoded by `decoder`. Raises SourceMalformed."""
         try:
             if not self.body.isascii():
                 self.body.decode()  # msgspec does not look into what it skips.
-            value = reader.decode(self.body)
+            value = decoder.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SourceMalformed(self.source, detail=self._describe(str(error))) from error
-        if reader.is_finite is not None and not reader.is_finite(value):
+        if decoder.is_finite is not None and not decoder.is_finite(value):
             raise SourceMalformed(self.source, detail=self._describe("a number is not finite"))
         return value
 
@@ -93,7 +93,7 @@ class Answer:
         return f"{self.status} {kind}, {len(self.body)} bytes, {trouble}: {start}"
 
 
-_reader = cache(Reader)
+_decoder = cache(ResponseDecoder)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

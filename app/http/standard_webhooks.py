@@ -18,30 +18,32 @@ SIGNATURE = "webhook-signature"
 
 PREFIX = "whsec_"
 VERSION = "v1"
-SHORTEST, LONGEST = 24, 64
+MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
 """Bytes that a secret may have."""
 
-MOST = 16
+MAX_SIGNATURES = 16
 """Signatures that are looked at."""
 
 
-def secret_bytes(text: str) -> bytes:
+def decode_secret(text: str) -> bytes:
     """The key in a secret, `whsec_` and base64. ValueError for what is none, without repeating it."""
     try:
         key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if not SHORTEST <= len(key) <= LONGEST:
-        raise ValueError(f"should be {PREFIX} and the base64 form of {SHORTEST} to {LONGEST} random bytes")
+    if not MIN_SECRET_BYTES <= len(key) <= MAX_SECRET_BYTES:
+        raise ValueError(
+            f"should be {PREFIX} and the base64 form of {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} random bytes"
+        )
     return key
 
 
-def new_secret() -> str:
+def generate_secret() -> str:
     """A secret that nobody has."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def signature(key: bytes, id: str, timestamp: int, body: bytes) -> str:
+def sign(key: bytes, id: str, timestamp: int, body: bytes) -> str:
     """The signature of a body, `v1,BASE64`."""
     digest = hmac.digest(key, f"{id}.{timestamp}.".encode() + body, "sha256")
     return f"{VERSION},{base64.b64encode(digest).decode()}"
@@ -49,16 +51,18 @@ def signature(key: bytes, id: str, timestamp: int, body: bytes) -> str:
 
 def signed_headers(keys: Iterable[bytes], id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The three headers of a webhook, signed with each of the keys."""
-    signatures = " ".join(signature(key, id, timestamp, body) for key in keys)
+    signatures = " ".join(sign(key, id, timestamp, body) for key in keys)
     return {ID: id, TIMESTAMP: str(timestamp), SIGNATURE: signatures}
 
 
-def fits(sent: str, keys: Iterable[bytes], id: str, timestamp: int, body: bytes) -> bool:
+def verify_signature(sent: str, keys: Iterable[bytes], id: str, timestamp: int, body: bytes) -> bool:
     """Whether one of the signatures in a header is one of these keys'. Takes as long whichever it is."""
-    offered = [one.encode("latin-1", "replace") for one in sent.split(" ")[:MOST] if one.startswith(f"{VERSION},")]
+    offered = [
+        one.encode("latin-1", "replace") for one in sent.split(" ")[:MAX_SIGNATURES] if one.startswith(f"{VERSION},")
+    ]
     found = False
     for key in keys:
-        expected = signature(key, id, timestamp, body).encode()
+        expected = sign(key, id, timestamp, body).encode()
         for one in offered:
             found |= hmac.compare_digest(one, expected)
     return found

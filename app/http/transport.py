@@ -16,10 +16,10 @@ from contextlib import contextmanager
 
 import httpx
 
-from app.http.connection import Broken, Exchange, WireError
-from app.http.pool import Pool
+from app.http.connection import ConnectionBroken, Exchange, TransportError
+from app.http.pool import ConnectionPool
 from app.http.request import serialized
-from app.http.timeouts import Slots
+from app.http.timeouts import FairSemaphore
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -29,21 +29,21 @@ class WireTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, connections: int = 100, *, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
-        self._slots = Slots(connections)
-        self._pools: dict[tuple[str, str, int], Pool] = {}
+        self._slots = FairSemaphore(connections)
+        self._pools: dict[tuple[str, str, int], ConnectionPool] = {}
 
     @property
     def busy(self) -> int:
         """How many requests hold a slot now."""
-        return self._slots.taken
+        return self._slots.in_use
 
-    def pool(self, scheme: str, host: str, port: int) -> Pool:
+    def pool(self, scheme: str, host: str, port: int) -> ConnectionPool:
         """The connections to one server."""
         key = scheme, host, port
         if key not in self._pools:
             if scheme == "https" and self._tls is None:
                 self._tls = ssl.create_default_context()
-            self._pools[key] = Pool(host, port, tls=self._tls if scheme == "https" else None)
+            self._pools[key] = ConnectionPool(host, port, tls=self._tls if scheme == "https" else None)
         return self._pools[key]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -54,10 +54,10 @@ class WireTransport(httpx.AsyncBaseTransport):
         except ValueError as error:
             raise httpx.LocalProtocolError(str(error), request=request) from error
         timeout = request.extensions.get("timeout", {})
-        if not self._slots.take():
+        if not self._slots.try_acquire():
             with _as_httpx(request, httpx.PoolTimeout):
                 async with asyncio.timeout(timeout.get("pool")):
-                    await self._slots.wait()
+                    await self._slots.acquire()
         try:
             exchange = await self._exchange(request, data, timeout)
         except BaseException:
@@ -70,21 +70,21 @@ class WireTransport(httpx.AsyncBaseTransport):
         url = request.url
         pool = self.pool(url.scheme, url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80))
         safe = request.extensions.get("safe", request.method in _SAFE_METHODS)
-        connection = pool.take()
+        connection = pool.pop_idle()
         while True:
             if connection is None:
                 with _as_httpx(request, httpx.ConnectTimeout, httpx.ConnectError):
                     async with asyncio.timeout(timeout.get("connect")):
-                        connection = await pool.open()
+                        connection = await pool.connect()
                 safe = False
-            exchange = Exchange(sys.maxsize // 16, bodyless=request.method == "HEAD", streamed=True, accept=range(1000))
+            exchange = Exchange(sys.maxsize // 16, no_body=request.method == "HEAD", streamed=True, accept=range(1000))
             try:
                 with _as_httpx(request, httpx.ReadTimeout):
                     async with asyncio.timeout(timeout.get("read")):
-                        await exchange.sent(connection, data)
+                        await exchange.send(connection, data)
                 return exchange
             except httpx.RemoteProtocolError as error:
-                if not (safe and isinstance(error.__cause__, Broken) and error.__cause__.stale):
+                if not (safe and isinstance(error.__cause__, ConnectionBroken) and error.__cause__.stale):
                     raise
                 connection = None
             except BaseException:
@@ -130,7 +130,7 @@ def _as_httpx(
         yield
     except TimeoutError as error:
         raise late(str(error) or "no answer in time", request=request) from error
-    except WireError as error:
+    except TransportError as error:
         raise httpx.RemoteProtocolError(str(error), request=request) from error
     except OSError as error:
         raise failed(str(error), request=request) from error

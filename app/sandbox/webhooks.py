@@ -11,7 +11,7 @@ import msgspec
 
 from app.errors import TradegraphError
 from app.http.client import HTTPClient
-from app.http.standard_webhooks import secret_bytes, signed_headers
+from app.http.standard_webhooks import decode_secret, signed_headers
 from app.sandbox.reads import BadRequest
 from app.settings import SourceSettings
 
@@ -76,7 +76,7 @@ class Sender:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise BadRequest("url must be an http or https address")
         try:
-            self._keys = [secret_bytes(secret) for secret in hook.secrets]
+            self._keys = [decode_secret(secret) for secret in hook.secrets]
         except ValueError as error:
             raise BadRequest(f"a secret {error}") from None
         if not self._keys:

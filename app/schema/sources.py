@@ -8,7 +8,7 @@ import strawberry
 
 from app.auth.policy import Scope
 from app.http.resilience import state as records
-from app.http.resilience.breaker import State
+from app.http.resilience.breaker import BreakerState
 from app.http.resilience.state import Health
 from app.schema.base import bound_to, field
 from app.schema.declare.enums import enum
@@ -23,7 +23,7 @@ enum(
     FAILING="All kinds of calls are held back.",
 )
 enum(
-    State,
+    BreakerState,
     "Whether calls of a kind are sent.",
     name="BreakerState",
     CLOSED="They are.",
@@ -32,13 +32,13 @@ enum(
 )
 
 
-@bound_to(records.KindState, requires=Scope.SOURCES)
+@bound_to(records.CallClassState, requires=Scope.SOURCES)
 @strawberry.type(description="Calls of one kind to a source.")
 class SourceCalls:
-    """See `records.KindState`."""
+    """See `records.CallClassState`."""
 
     name: str = field("The kind: the noun of the calls' name in metrics.")
-    breaker: State = field("Whether they are sent.")
+    breaker: BreakerState = field("Whether they are sent.")
     latency_p50: int | None = field("Milliseconds that half of the last answers took no longer than.")
     latency_p99: int | None = field("Milliseconds that 99 of 100 of the last answers took no longer than.")
 

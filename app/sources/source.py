@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.http.resilience.guard import Guard
+from app.http.resilience.guard import SourceGuard
 from app.http.resilience.state import SourceState
 from app.sources.billing import Billing
 from app.sources.changes import Changes
@@ -58,7 +58,7 @@ class Source:
     vendor: str
     ping: Callable[[], Awaitable[None]]
     aclose: Callable[[], Awaitable[None]]
-    guard: Guard | None = None
+    guard: SourceGuard | None = None
     customers: Customers | None = None
     credit: Credit | None = None
     items: Items | None = None

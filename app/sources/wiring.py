@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.auth.principal import SYSTEM
 from app.errors import ConfigurationError, SourceError, TradegraphError
-from app.http.resilience.breaker import State
+from app.http.resilience.breaker import BreakerState
 from app.sources.source import source_states
 from app.sources.values import utc_now
 
@@ -94,7 +94,9 @@ class Sources:
     def held(self) -> dict[str, list[str]]:
         """The kinds of calls that are held back because they fail, by source."""
         states = source_states(self.connected.values())
-        held = {one.name: [kind.name for kind in one.kinds if kind.breaker is not State.CLOSED] for one in states}
+        held = {
+            one.name: [kind.name for kind in one.kinds if kind.breaker is not BreakerState.CLOSED] for one in states
+        }
         return {name: kinds for name, kinds in held.items() if kinds}
 
     async def warm(self) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from app.http.resilience import bulkhead as module
-from app.http.resilience.bulkhead import Bulkhead, Rate, Shed
+from app.http.resilience.bulkhead import Bulkhead, LoadShed, RateLimiter
 
 WEIGHTS = {"checkout": 4, "portal": 2, "sync": 1}
 
@@ -16,7 +16,7 @@ async def waits(bulkhead: Bulkhead, caller: str, served: list[str], within: floa
     """Somebody who waits; notes when it is served."""
 
     async def one() -> None:
-        await bulkhead.wait(caller, within)
+        await bulkhead.acquire(caller, within)
         served.append(caller)
 
     task = asyncio.create_task(one())
@@ -31,15 +31,15 @@ async def settled() -> None:
 
 async def test_places_are_counted():
     bulkhead = Bulkhead(2, WEIGHTS)
-    assert [bulkhead.take(), bulkhead.take(), bulkhead.take()] == [True, True, False]
+    assert [bulkhead.try_acquire(), bulkhead.try_acquire(), bulkhead.try_acquire()] == [True, True, False]
     bulkhead.release()
-    assert bulkhead.take()
-    assert (bulkhead.taken, bulkhead.waiting) == (2, 0)
+    assert bulkhead.try_acquire()
+    assert (bulkhead.in_flight, bulkhead.waiting) == (2, 0)
 
 
 async def test_classes_share_by_weight_and_none_starves():
     bulkhead = Bulkhead(1, WEIGHTS)
-    bulkhead.take()
+    bulkhead.try_acquire()
     served: list[str] = []
     tasks = [await waits(bulkhead, caller, served) for caller in ("sync", "portal", "checkout") for _ in range(14)]
     for _ in range(14):
@@ -55,7 +55,7 @@ async def test_classes_share_by_weight_and_none_starves():
 
 async def test_class_that_was_idle_has_saved_nothing_up():
     bulkhead = Bulkhead(1, {"portal": 1, "sync": 1})
-    bulkhead.take()
+    bulkhead.try_acquire()
     served: list[str] = []
     first = [await waits(bulkhead, "portal", served) for _ in range(20)]
     for _ in range(10):
@@ -74,26 +74,26 @@ async def test_class_that_was_idle_has_saved_nothing_up():
 
 async def test_nobody_passes_those_who_wait():
     bulkhead = Bulkhead(1, WEIGHTS)
-    bulkhead.take()
+    bulkhead.try_acquire()
     served: list[str] = []
     task = await waits(bulkhead, "sync", served)
     bulkhead.release()
-    assert not bulkhead.take()
+    assert not bulkhead.try_acquire()
     await task
-    assert (served, bulkhead.taken) == (["sync"], 1)
+    assert (served, bulkhead.in_flight) == (["sync"], 1)
 
 
 async def test_full_queue_sheds_the_newest_of_the_lowest_class():
     bulkhead = Bulkhead(1, WEIGHTS, queue=2)
-    bulkhead.take()
+    bulkhead.try_acquire()
     served: list[str] = []
     older, newer = await waits(bulkhead, "sync", served), await waits(bulkhead, "sync", served)
     higher = await waits(bulkhead, "portal", served)
-    with pytest.raises(Shed) as shed:
+    with pytest.raises(LoadShed) as shed:
         await newer
     assert (shed.value.reason, older.done(), bulkhead.waiting) == ("full", False, 2)
-    with pytest.raises(Shed):
-        await bulkhead.wait("sync", 5.0)
+    with pytest.raises(LoadShed):
+        await bulkhead.acquire("sync", 5.0)
     for _ in range(3):
         bulkhead.release()
         await settled()
@@ -102,20 +102,20 @@ async def test_full_queue_sheds_the_newest_of_the_lowest_class():
 
 async def test_queue_of_equals_refuses_whoever_comes():
     bulkhead = Bulkhead(1, WEIGHTS, queue=1)
-    bulkhead.take()
+    bulkhead.try_acquire()
     task = await waits(bulkhead, "portal", [])
-    with pytest.raises(Shed):
-        await bulkhead.wait("portal", 5.0)
+    with pytest.raises(LoadShed):
+        await bulkhead.acquire("portal", 5.0)
     bulkhead.release()
     await task
 
 
 async def test_wait_is_bounded():
     bulkhead = Bulkhead(1, WEIGHTS)
-    bulkhead.take()
-    with pytest.raises(Shed) as shed:
-        await bulkhead.wait("checkout", 0.01)
-    assert (shed.value.reason, bulkhead.waiting, bulkhead.taken) == ("late", 0, 1)
+    bulkhead.try_acquire()
+    with pytest.raises(LoadShed) as shed:
+        await bulkhead.acquire("checkout", 0.01)
+    assert (shed.value.reason, bulkhead.waiting, bulkhead.in_flight) == ("late", 0, 1)
 
 
 async def test_turn_that_would_come_too_late_is_refused_at_once_the_lowest_class_first(
@@ -124,14 +124,14 @@ async def test_turn_that_would_come_too_late_is_refused_at_once_the_lowest_class
     now = module._now()
     monkeypatch.setattr(module, "_now", lambda: now)
     bulkhead = Bulkhead(1, WEIGHTS)
-    bulkhead.take()
+    bulkhead.try_acquire()
     served: list[str] = []
     tasks = [await waits(bulkhead, caller, served) for caller in WEIGHTS for _ in range(10)]
     bulkhead._interval, bulkhead._served_at = 0.05, now  # as if a place came free 20 times a second
-    assert bulkhead.expected("sync") > bulkhead.expected("portal") > bulkhead.expected("checkout")
+    assert bulkhead.expected_wait("sync") > bulkhead.expected_wait("portal") > bulkhead.expected_wait("checkout")
     refused = await waits(bulkhead, "sync", served, 1.2)
     assert refused.done()
-    with pytest.raises(Shed) as shed:
+    with pytest.raises(LoadShed) as shed:
         await refused
     assert shed.value.retry_after == pytest.approx(31 * 0.05)
     tasks.append(await waits(bulkhead, "checkout", served, 1.2))
@@ -144,49 +144,49 @@ async def test_turn_that_would_come_too_late_is_refused_at_once_the_lowest_class
 
 async def test_cancelled_waiters_lose_no_place():
     bulkhead = Bulkhead(2, WEIGHTS)
-    bulkhead.take()
-    bulkhead.take()
+    bulkhead.try_acquire()
+    bulkhead.try_acquire()
     served: list[str] = []
     tasks = [await waits(bulkhead, "portal", served) for _ in range(6)]
     tasks[0].cancel()
     bulkhead.release()  # serves the second, for the first is cancelled
     tasks[1].cancel()  # at the moment at which its place came
     await settled()
-    assert (served, bulkhead.taken) == (["portal"], 2)
+    assert (served, bulkhead.in_flight) == (["portal"], 2)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     bulkhead.release()
     bulkhead.release()
-    assert (bulkhead.taken, bulkhead.waiting) == (0, 0)
+    assert (bulkhead.in_flight, bulkhead.waiting) == (0, 0)
 
 
 async def test_places_that_are_added_serve_those_who_wait():
     bulkhead = Bulkhead(1, WEIGHTS)
-    bulkhead.take()
+    bulkhead.try_acquire()
     served: list[str] = []
     tasks = [await waits(bulkhead, "portal", served) for _ in range(3)]
-    bulkhead.places = 3
+    bulkhead.limit = 3
     bulkhead.release()
     await asyncio.gather(*tasks)
-    assert bulkhead.taken == 3
+    assert bulkhead.in_flight == 3
 
 
 def test_rate_lets_a_burst_through_and_then_so_many_a_second():
-    rate, now = Rate(10, 3), 100.0
+    rate, now = RateLimiter(10, 3), 100.0
     for _ in range(3):
-        assert rate.wait(now) <= 1e-9
-        rate.take(now)
-    assert rate.wait(now) == pytest.approx(0.1)
-    assert rate.wait(now + 0.1) <= 1e-9
+        assert rate.delay(now) <= 1e-9
+        rate.consume(now)
+    assert rate.delay(now) == pytest.approx(0.1)
+    assert rate.delay(now + 0.1) <= 1e-9
 
 
 async def test_calls_beyond_the_rate_wait_for_their_turn(monkeypatch: pytest.MonkeyPatch):
-    bulkhead = Bulkhead(100, WEIGHTS, rate=Rate(200, 2))
+    bulkhead = Bulkhead(100, WEIGHTS, rate=RateLimiter(200, 2))
     started = module._now()
     with monkeypatch.context() as standing:
         standing.setattr(module, "_now", lambda: started)
-        assert [bulkhead.take(), bulkhead.take(), bulkhead.take()] == [True, True, False]
-    await asyncio.gather(*(bulkhead.wait("portal", 5.0) for _ in range(10)))
+        assert [bulkhead.try_acquire(), bulkhead.try_acquire(), bulkhead.try_acquire()] == [True, True, False]
+    await asyncio.gather(*(bulkhead.acquire("portal", 5.0) for _ in range(10)))
     assert module._now() - started >= 0.045
-    assert bulkhead.taken == 12
+    assert bulkhead.in_flight == 12

@@ -13,7 +13,7 @@ from app import telemetry
 from app.auth.principal import Principal, Role
 from app.errors import DeadlineExceeded, SourceThrottled, SourceTimeout, SourceUnavailable
 from app.http.client import HTTPClient
-from app.http.resilience.breaker import State
+from app.http.resilience.breaker import BreakerState
 from tests.upstreams.client import connected, count, ended, unsent
 from tests.upstreams.faulty import Faulty, faulty
 
@@ -37,12 +37,12 @@ async def fail(client: HTTPClient, times: int, call: str, target: str = UNWELL) 
 def usually(client: HTTPClient, kind: str, seconds: float) -> None:
     """As if calls of the kind had taken so long."""
     for _ in range(20):
-        client.guard.kind(kind).latencies.add(seconds)
+        client.guard.call_class(kind).latencies.record(seconds)
 
 
 async def earn(client: HTTPClient, repeats: int) -> None:
     for _ in range(repeats * 10):
-        client.guard.budget.earn()
+        client.guard.budget.deposit()
 
 
 # Repetitions
@@ -136,7 +136,7 @@ async def test_failing_kind_is_held_back_and_others_are_not(upstream: Faulty):
         assert 0 < (caught.value.retry_after or 0) <= 30
         await client.get("/ok", into=dict, call="prices")
         states = {kind.name: kind.breaker for kind in client.guard.state("x").kinds}
-        assert states == {"orders": State.OPEN, "prices": State.CLOSED}
+        assert states == {"orders": BreakerState.OPEN, "prices": BreakerState.CLOSED}
         assert client.guard.state("x").health == "DEGRADED"
         await ended(client)
 
@@ -302,7 +302,7 @@ async def test_hedging_keeps_to_the_budget_of_repetitions(upstream: Faulty):
 async def test_adaptive_source_gets_fewer_calls_at_once_when_they_fail(upstream: Faulty):
     async with connected(upstream.url, concurrency=4, limits={"adaptive": True}, breaker={"enabled": False}) as client:
         await fail(client, 60, "adaptive")
-        assert client.guard.bulkhead.places == 1
+        assert client.guard.bulkhead.limit == 1
         upstream.script.extend(["/held"] * 4)
         seen = len(upstream.seen)
         calls = [asyncio.create_task(client.get("/ok", into=dict, call="adaptive")) for _ in range(4)]

@@ -66,7 +66,7 @@ async def test_overload_is_refused_early_and_those_accepted_keep_their_pace(date
     assert again["data"]["order"]["number"] == "SO-100040"
 
 
-OWN = """query Own($number: String!) { customer(by: {number: $number}) { number name
+INTERNAL = """query Own($number: String!) { customer(by: {number: $number}) { number name
   orders(first: 2) { edges { node { number customer { number } } } } } }"""
 
 
@@ -100,7 +100,7 @@ async def test_no_customer_sees_another_ones_rows(dated_sandbox: Sandbox, live: 
         outcomes: Counter[str] = Counter()
 
         async def one(client: httpx.AsyncClient, number: str) -> None:
-            body = {"query": OWN, "variables": {"number": number}}
+            body = {"query": INTERNAL, "variables": {"number": number}}
             answer = (await client.post("/graphql", json=body, headers=signed(Role.BUYER, number))).json()
             seen = (answer.get("data") or {}).get("customer")
             if seen is None:

@@ -25,7 +25,7 @@ async def connected(url: str, *, transport=None, auth=None, headers=None, **sett
 async def ended(client: HTTPClient) -> None:
     """Nothing is held by what was given up, once those who were woken have run."""
     await asyncio.sleep(0)
-    assert (client.busy, client._trips) == (0, set())
+    assert (client.in_flight, client._attempts) == (0, set())
 
 
 def count(call: str, outcome: str) -> float:

@@ -10,8 +10,8 @@ import pytest
 from app import telemetry
 from app.errors import SourceMalformed, SourceRejected, SourceUnavailable
 from app.http.client import HTTPClient
-from app.http.connection import Broken, Connection, Exchange
-from app.http.pool import KEEPALIVE_SECONDS, Pool
+from app.http.connection import ConnectionBroken, Exchange, HTTPConnection
+from app.http.pool import KEEPALIVE_SECONDS, ConnectionPool
 from tests.upstreams.client import connected, count, ended
 from tests.upstreams.scripted import Line, answer, scripted
 
@@ -25,7 +25,7 @@ async def echo(line: Line) -> None:
         await line.send(answer(b'"%d.%d"' % (line.number, number)))
 
 
-def pool_of(client: HTTPClient) -> Pool:
+def pool_of(client: HTTPClient) -> ConnectionPool:
     assert client._pool is not None
     return client._pool
 
@@ -49,7 +49,7 @@ async def test_connection_that_was_idle_for_long_is_not_used():
     async with scripted(echo) as backend, connected(backend.url) as client:
         assert await ask(client) == "1.1"
         (connection,) = pool_of(client).connections
-        connection.since -= KEEPALIVE_SECONDS + 0.1
+        connection.idle_since -= KEEPALIVE_SECONDS + 0.1
         assert await ask(client) == "2.1"
         pool_of(client)._expire()
         assert pool_of(client).idle == 1
@@ -59,7 +59,7 @@ async def test_idle_connections_are_closed_in_time():
     async with scripted(echo) as backend, connected(backend.url) as client:
         await ask(client)
         (connection,) = pool_of(client).connections
-        connection.since -= KEEPALIVE_SECONDS
+        connection.idle_since -= KEEPALIVE_SECONDS
         pool_of(client)._expire()
         await backend.closed()
         assert pool_of(client).idle == 0
@@ -144,12 +144,12 @@ async def test_calls_are_served_in_their_order():
         calls[2].cancel()
         await asyncio.wait(calls)
         assert order == [0, 1, 3, 4, 5]
-        assert (backend.made, client.busy) == (1, 0)
+        assert (backend.made, client.in_flight) == (1, 0)
 
 
 async def test_slot_that_came_at_the_moment_of_a_cancellation_is_passed_on():
     async with scripted(echo) as backend, connected(backend.url, concurrency=1) as client:
-        assert client.guard.bulkhead.take()
+        assert client.guard.bulkhead.try_acquire()
         waiting = [asyncio.create_task(ask(client)) for _ in range(2)]
         await asyncio.sleep(0)
         client.guard.bulkhead.release()
@@ -159,15 +159,15 @@ async def test_slot_that_came_at_the_moment_of_a_cancellation_is_passed_on():
 
 
 def test_connections_of_another_loop_are_left_alone():
-    left: list[Connection] = []
+    left: list[HTTPConnection] = []
 
     async def once() -> int:
         async with scripted(echo) as backend:
-            pool = Pool("127.0.0.1", int(backend.url.rpartition(":")[2]))
+            pool = ConnectionPool("127.0.0.1", int(backend.url.rpartition(":")[2]))
             pool._loop, pool._idle = pool_loop[0], left
-            taken = pool.take()
-            connection = taken or await pool.open()
-            await Exchange(100).sent(connection, b"GET / HTTP/1.1\r\n\r\n")
+            taken = pool.pop_idle()
+            connection = taken or await pool.connect()
+            await Exchange(100).send(connection, b"GET / HTTP/1.1\r\n\r\n")
             await pool.aclose()
             pool_loop[0] = asyncio.get_running_loop()
             left.append(connection)
@@ -184,7 +184,7 @@ def test_connections_of_another_loop_are_left_alone():
     "sent",
     [
         answer(b'"x"'),
-        answer(b'"x"', "Connection: close"),
+        answer(b'"x"', "HTTPConnection: close"),
         answer(b'"x"', version="1.0"),
         b'HTTP/1.1 200 OK\r\n\r\n"x"',
         b'HTTP/1.1 200\r\nContent-Length:3\r\n\r\n"x"',
@@ -309,10 +309,10 @@ async def test_greeting_of_a_server_is_no_answer():
         await line.ended()
 
     async with scripted(script) as backend, connected(backend.url) as client:
-        connection = await pool_of(client).open()
+        connection = await pool_of(client).connect()
         await backend.closed()
-        with pytest.raises(Broken):
-            await Exchange(100).sent(connection, b"GET / HTTP/1.1\r\n\r\n")
+        with pytest.raises(ConnectionBroken):
+            await Exchange(100).send(connection, b"GET / HTTP/1.1\r\n\r\n")
 
 
 async def test_answer_before_the_request_was_sent_costs_the_connection():

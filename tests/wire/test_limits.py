@@ -21,7 +21,7 @@ from app.errors import (
     SourceUnavailable,
 )
 from app.http.client import HTTPClient
-from app.http.pool import Pool
+from app.http.pool import ConnectionPool
 from tests.upstreams.client import connected, count, ended, unsent
 from tests.upstreams.faulty import Faulty, faulty
 
@@ -68,10 +68,10 @@ async def test_no_more_requests_at_once_than_configured(upstream):
     async with connected(upstream.url, concurrency=3) as client:
         calls = [asyncio.create_task(client.get("/held", into=dict, call="held")) for _ in range(10)]
         await upstream.arrived(3)
-        assert (upstream.open, client.busy) == (3, 3)
+        assert (upstream.open, client.in_flight) == (3, 3)
         upstream.release.set()
         assert await asyncio.gather(*calls) == [LATE] * 10
-        assert (upstream.most_open, client.busy) == (3, 0)
+        assert (upstream.most_open, client.in_flight) == (3, 0)
 
 
 async def test_waiting_for_a_slot_counts_against_the_time(upstream):
@@ -90,7 +90,7 @@ async def test_waiting_for_a_slot_counts_against_the_time(upstream):
 # Cancellation
 
 
-def pool_of(client: HTTPClient) -> Pool:
+def pool_of(client: HTTPClient) -> ConnectionPool:
     """The connections of a client."""
     assert client._pool is not None
     return client._pool
@@ -154,11 +154,11 @@ async def test_cancelled_while_connecting_loses_no_slot():
         for _ in range(50):
             call = asyncio.create_task(client.get("/ok", into=dict, call="connecting"))
             await steps(15)
-            assert client.busy == 1
+            assert client.in_flight == 1
             call.cancel()
             await asyncio.wait([call])
             await ended(client)
-        assert (client.busy, pool_of(client).connections) == (0, set())
+        assert (client.in_flight, pool_of(client).connections) == (0, set())
         with pytest.raises(SourceTimeout):
             await client.get("/ok", into=dict, call="connecting")
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from app.settings import BreakerSettings
 
-MOST_PAUSE = 30.0
+MAX_RETRY_AFTER = 30.0
 """A source that names a time to come again is left alone so long at most."""
 
 
-class State(StrEnum):
+class BreakerState(StrEnum):
     """See the module."""
 
     CLOSED = "closed"
@@ -31,80 +31,95 @@ class State(StrEnum):
 class Breaker:
     """The breaker of one kind of call. Whoever `enter`s tells it the outcome by `passed`, `failed` or `left`."""
 
-    __slots__ = ("_clock", "_counts", "_opened", "_probing", "_settings", "_streak", "_turned", "_until")
+    __slots__ = (
+        "_clock",
+        "_consecutive_failures",
+        "_counts",
+        "_open_until",
+        "_probe_in_flight",
+        "_settings",
+        "_times_opened",
+        "_window_start",
+    )
 
     def __init__(self, settings: BreakerSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
         # Calls and failures of this half of the window, and of the half before.
         self._counts = [0, 0, 0, 0]
-        self._turned = clock()
-        self._streak = 0
-        self._until: float | None = None
-        self._opened = 0
-        self._probing = False
+        self._window_start = clock()
+        self._consecutive_failures = 0
+        self._open_until: float | None = None
+        self._times_opened = 0
+        self._probe_in_flight = False
 
     @property
-    def state(self) -> State:
+    def state(self) -> BreakerState:
         """What it is now."""
-        if self._until is None:
-            return State.CLOSED
-        return State.OPEN if not self._probing and self._clock() < self._until else State.HALF_OPEN
+        if self._open_until is None:
+            return BreakerState.CLOSED
+        return (
+            BreakerState.OPEN
+            if not self._probe_in_flight and self._clock() < self._open_until
+            else BreakerState.HALF_OPEN
+        )
 
-    def refuses(self) -> float | None:
+    def retry_in(self) -> float | None:
         """None if a call may go now, else in how many seconds to come again."""
-        if self._until is None:
+        if self._open_until is None:
             return None
-        left = self._until - self._clock()
-        if self._probing:
-            return max(left, self._settings.open_for)
-        return left if left > 0 else None
+        remaining = self._open_until - self._clock()
+        if self._probe_in_flight:
+            return max(remaining, self._settings.open_for)
+        return remaining if remaining > 0 else None
 
-    def enter(self) -> bool:
+    def acquire(self) -> bool:
         """A call that is not refused goes; whether it is the probe."""
-        if self._until is None:
+        if self._open_until is None:
             return False
-        self._probing = True
+        self._probe_in_flight = True
         return True
 
-    def passed(self, *, probe: bool) -> None:
+    def record_success(self, *, probe: bool) -> None:
         """The source answered."""
         if probe:
-            self._until, self._opened, self._probing = None, 0, False
-            self._counts, self._streak = [0, 0, 0, 0], 0
-        elif self._until is None:
+            self._open_until, self._times_opened, self._probe_in_flight = None, 0, False
+            self._counts, self._consecutive_failures = [0, 0, 0, 0], 0
+        elif self._open_until is None:
             self._count(failed=False)
 
-    def failed(self, *, probe: bool, retry_after: float | None = None) -> None:
+    def record_failure(self, *, probe: bool, retry_after: float | None = None) -> None:
         """It did not; `retry_after` is what it said about when to come again."""
         if probe:
-            self._open(retry_after)
-        elif self._until is None and self._settings.enabled:
+            self._trip(retry_after)
+        elif self._open_until is None and self._settings.enabled:
             self._count(failed=True)
             calls, failures = self._counts[0] + self._counts[2], self._counts[1] + self._counts[3]
             least = self._settings.min_calls
             # A source that goes down at once need not outweigh its good time before.
-            if self._streak >= least or (calls >= least and failures >= calls * self._settings.failure_rate):
-                self._open(retry_after)
+            if self._consecutive_failures >= least or (
+                calls >= least and failures >= calls * self._settings.failure_rate
+            ):
+                self._trip(retry_after)
 
-    def left(self, *, probe: bool) -> None:
+    def release(self, *, probe: bool) -> None:
         """Nobody waited for the outcome: the next call may be the probe."""
         if probe:
-            self._probing = False
+            self._probe_in_flight = False
 
     def _count(self, *, failed: bool) -> None:
         counts, now = self._counts, self._clock()
-        if now - self._turned >= self._settings.window / 2:
-            recent = now - self._turned < self._settings.window
+        if now - self._window_start >= self._settings.window / 2:
+            recent = now - self._window_start < self._settings.window
             self._counts = counts = [0, 0, *counts[:2]] if recent else [0, 0, 0, 0]
-            self._turned = now
+            self._window_start = now
         counts[0] += 1
         counts[1] += failed
-        self._streak = self._streak + 1 if failed else 0
+        self._consecutive_failures = self._consecutive_failures + 1 if failed else 0
 
-    def _open(self, retry_after: float | None) -> None:
-        pause = min(self._settings.open_for * 2**self._opened, self._settings.open_most)
+    def _trip(self, retry_after: float | None) -> None:
+        pause = min(self._settings.open_for * 2**self._times_opened, self._settings.open_most)
         pause *= random.uniform(0.75, 1.0)
-        self._until = self._clock() + max(pause, min(retry_after or 0.0, MOST_PAUSE))
-        self._opened = min(self._opened + 1, 30)
-        self._probing = False
+        self._open_until = self._clock() + max(pause, min(retry_after or 0.0, MAX_RETRY_AFTER))
+        self._times_opened = min(self._times_opened + 1, 30)
+        self._probe_in_flight = False

@@ -11,10 +11,10 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 
-MORE_THAN_IT_TAKES = 1e-9
+ROUNDING = 1e-9
 
 
-class Shed(Exception):
+class LoadShed(Exception):
     """There is no room for the call. `reason`: "full" (the queue is), "late" (its turn would come, or came, too late);
     `retry_after` is when there may be."""
 
@@ -24,30 +24,32 @@ class Shed(Exception):
         self.retry_after = retry_after
 
 
-class Rate:
+class RateLimiter:
     """So many calls a second, and so many at a stroke after a rest; kept as the moment when a rest would be over."""
 
     def __init__(self, rate: float, burst: int) -> None:
-        self._each = 1 / rate
-        self._rest = burst / rate
-        self._rested_at = 0.0
+        self._interval = 1 / rate
+        self._capacity = burst / rate
+        self._full_at = 0.0
 
-    def wait(self, now: float) -> float:
+    def delay(self, now: float) -> float:
         """Seconds until a call may go."""
-        return max(self._rested_at, now) + self._each - now - self._rest
+        return max(self._full_at, now) + self._interval - now - self._capacity
 
-    def take(self, now: float) -> None:
+    def consume(self, now: float) -> None:
         """A call goes."""
-        self._rested_at = max(self._rested_at, now) + self._each
+        self._full_at = max(self._full_at, now) + self._interval
 
 
 class Bulkhead:
-    """The calls of one source. Whoever took or waited for a place gives it back by `release`."""
+    """The calls of one source. Each `acquire` is paired with a `release`."""
 
-    def __init__(self, places: int, weights: Mapping[str, int], *, queue: int = 1000, rate: Rate | None = None) -> None:
-        self.places = places
+    def __init__(
+        self, limit: int, weights: Mapping[str, int], *, queue: int = 1000, rate: RateLimiter | None = None
+    ) -> None:
+        self.limit = limit
         """How many may be under way at once; it may be changed at any time."""
-        self.taken = 0
+        self.in_flight = 0
         self.waiting = 0
         self._weights = weights
         self._queue = queue
@@ -59,44 +61,44 @@ class Bulkhead:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether a place is free and nobody waits for it."""
-        return not self.waiting and self.taken < self.places
+        return not self.waiting and self.in_flight < self.limit
 
-    def take(self) -> bool:
+    def try_acquire(self) -> bool:
         """Take a place, if one is free and nobody waits for it."""
-        if self.waiting or self.taken >= self.places:
+        if self.waiting or self.in_flight >= self.limit:
             return False
         if self._rate is not None:
             now = _now()
-            if self._rate.wait(now) > MORE_THAN_IT_TAKES:
+            if self._rate.delay(now) > ROUNDING:
                 return False
-            self._rate.take(now)
-        self.taken += 1
+            self._rate.consume(now)
+        self.in_flight += 1
         return True
 
-    async def wait(self, caller: str, within: float) -> None:
-        """Wait for a place as long as `within` seconds, and take it. Raises Shed."""
-        self._make_room(caller, within)
+    async def acquire(self, caller: str, within: float) -> None:
+        """Wait for a place as long as `within` seconds, and take it. Raises LoadShed."""
+        self._admit(caller, within)
         loop = asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
+        waiter: asyncio.Future[None] = loop.create_future()
         if not self.waiting:
             self._served_at = loop.time()
         queue = self._queues[caller]
         if not queue:  # Whoever did not wait has saved nothing up.
             self._served[caller] = max(self._served[caller], self._least_served())
-        queue.append(turn)
+        queue.append(waiter)
         self.waiting += 1
-        if self.taken < self.places:
+        if self.in_flight < self.limit:
             self._serve()
-        timer = loop.call_later(within, self._give_up, caller, turn)
+        timer = loop.call_later(within, self._expire, caller, waiter)
         try:
-            await turn
+            await waiter
         except BaseException:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.release()  # It came at the moment at which the wait was given up.
-            elif turn in queue:
-                queue.remove(turn)
+            elif waiter in queue:
+                queue.remove(waiter)
                 self.waiting -= 1
             raise
         finally:
@@ -104,11 +106,11 @@ class Bulkhead:
 
     def release(self) -> None:
         """Give a place back; whoever is next has it at once."""
-        self.taken -= 1
+        self.in_flight -= 1
         if self.waiting:
             self._serve()
 
-    def expected(self, caller: str) -> float:
+    def expected_wait(self, caller: str) -> float:
         """Seconds that a call of this class would wait, as far as one can tell."""
         if not self.waiting or self._interval is None:
             return 0.0
@@ -121,44 +123,44 @@ class Bulkhead:
         )
         return before * max(self._interval, (_now() - self._served_at) / 2)
 
-    def _make_room(self, caller: str, within: float) -> None:
-        expected = self.expected(caller)
+    def _admit(self, caller: str, within: float) -> None:
+        expected = self.expected_wait(caller)
         if expected > within:
-            raise Shed("late", expected)
+            raise LoadShed("late", expected)
         if self.waiting < self._queue:
             return
         lowest = min((name for name, queue in self._queues.items() if queue), key=self._weights.__getitem__)
         if self._weights[lowest] >= self._weights[caller]:
-            raise Shed("full", max(expected, 1.0))
-        self._drop(lowest, self._queues[lowest][-1], Shed("full", max(expected, 1.0)))
+            raise LoadShed("full", max(expected, 1.0))
+        self._drop(lowest, self._queues[lowest][-1], LoadShed("full", max(expected, 1.0)))
 
-    def _give_up(self, caller: str, turn: asyncio.Future[None]) -> None:
-        if not turn.done():
-            self._drop(caller, turn, Shed("late", max(self.expected(caller), 1.0)))
+    def _expire(self, caller: str, waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            self._drop(caller, waiter, LoadShed("late", max(self.expected_wait(caller), 1.0)))
 
-    def _drop(self, caller: str, turn: asyncio.Future[None], shed: Shed) -> None:
-        self._queues[caller].remove(turn)
+    def _drop(self, caller: str, waiter: asyncio.Future[None], shed: LoadShed) -> None:
+        self._queues[caller].remove(waiter)
         self.waiting -= 1
-        turn.set_exception(shed)
+        waiter.set_exception(shed)
 
     def _serve(self) -> None:
-        """Hand out what places there are, to the class that had least for its weight."""
-        while self.waiting and self.taken < self.places:
+        """Admit waiting calls while there is capacity, the class served least for its weight first."""
+        while self.waiting and self.in_flight < self.limit:
             now = _now()
             if self._rate is not None:
-                wait = self._rate.wait(now)
-                if wait > MORE_THAN_IT_TAKES:
+                wait = self._rate.delay(now)
+                if wait > ROUNDING:
                     self._serve_in(wait)
                     return
-                self._rate.take(now)
+                self._rate.consume(now)
             caller = min((name for name, queue in self._queues.items() if queue), key=self._served.__getitem__)
-            turn = self._queues[caller].popleft()
+            waiter = self._queues[caller].popleft()
             self.waiting -= 1
             self._served[caller] += 1 / self._weights[caller]
-            self._took(now)
-            if not turn.done():
-                self.taken += 1
-                turn.set_result(None)
+            self._record_served(now)
+            if not waiter.done():
+                self.in_flight += 1
+                waiter.set_result(None)
 
     def _serve_in(self, seconds: float) -> None:
         if self._timer is None:
@@ -168,7 +170,7 @@ class Bulkhead:
         self._timer = None
         self._serve()
 
-    def _took(self, now: float) -> None:
+    def _record_served(self, now: float) -> None:
         """How often a place comes free, smoothed over some ten."""
         passed, self._served_at = now - self._served_at, now
         self._interval = passed if self._interval is None else self._interval * 0.9 + passed * 0.1

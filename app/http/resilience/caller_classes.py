@@ -25,11 +25,11 @@ CLASS_OF_ROLE: dict[Role, str] = {
 }
 """People who serve customers go before customers who look, and those before machines."""
 
-OWN = "checkout"
+INTERNAL = "checkout"
 """The gateway's own calls, such as asking a source how it is: few, and what is decided by them concerns everybody."""
 
 
-class Callers:
+class CallerClassifier:
     """Tells the class of callers: by their client where the settings name it, else by their role."""
 
     def __init__(self, settings: CallerSettings) -> None:
@@ -37,10 +37,10 @@ class Callers:
         self._clients = tuple(settings.clients.items())
         self._known: LRUCache[tuple[str, frozenset[Role]], str] = LRUCache(maxsize=10_000)
 
-    def class_of(self, who: object) -> str:
+    def classify(self, who: object) -> str:
         """The class of whoever runs the operation; the gateway itself where nobody does."""
         if not isinstance(who, Principal):
-            return OWN
+            return INTERNAL
         key = who.client, who.roles
         found = self._known.get(key)
         if found is None:

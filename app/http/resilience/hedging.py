@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def first_of(first: Callable[[], Awaitable[T]], after: float, second: Callable[[], Awaitable[T] | None]) -> T:
+async def hedge(first: Callable[[], Awaitable[T]], after: float, second: Callable[[], Awaitable[T] | None]) -> T:
     """What `first` brings, or what `second` brings, which is begun if there is nothing after so many seconds. If both
     fail, the first one's failure. `second` may decline by None. The loser is cancelled and waited for."""
     running = [asyncio.ensure_future(first())]

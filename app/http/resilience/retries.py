@@ -10,45 +10,45 @@ import random
 
 from app.errors import SourceError, SourceThrottled, SourceUnavailable
 
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
-SAVED = 5.0
+BASE_DELAY = 0.05
+MAX_DELAY = 2.0
+MAX_BALANCE = 5.0
 """So many repetitions may be saved up."""
 
 
 class RetryBudget:
     """Repetitions as a share of the calls of one source. It starts empty."""
 
-    __slots__ = ("_saved", "_share")
+    __slots__ = ("_balance", "_share")
 
     def __init__(self, share: float) -> None:
         self._share = share
-        self._saved = 0.0
+        self._balance = 0.0
 
     @property
-    def saved(self) -> float:
+    def balance(self) -> float:
         """How many repetitions are left."""
-        return self._saved
+        return self._balance
 
-    def earn(self) -> None:
+    def deposit(self) -> None:
         """A call was made, for the first time."""
-        if self._saved < SAVED:
-            self._saved += self._share
+        if self._balance < MAX_BALANCE:
+            self._balance += self._share
 
-    def spend(self) -> bool:
+    def withdraw(self) -> bool:
         """Take a repetition, if one is left."""
         # A share such as 0.1 is none of the numbers that ten of make exactly one.
-        if self._saved < 1 - 1e-9:
+        if self._balance < 1 - 1e-9:
             return False
-        self._saved -= 1
+        self._balance -= 1
         return True
 
 
-def pause_before(attempt: int, error: SourceError) -> float | None:
+def retry_delay(attempt: int, error: SourceError) -> float | None:
     """Seconds to wait before the call is repeated for the first, second, ... time after this error; None if repeating
     it would not help: an answer that is wrong would be wrong again, and after a timeout no time is left."""
     if not isinstance(error, (SourceUnavailable, SourceThrottled)):
         return None
     # All calls that failed at one moment must not come again at one moment.
-    pause = random.uniform(0, min(FIRST_PAUSE * 4 ** (attempt - 1), LONGEST_PAUSE))
-    return max(pause, error.retry_after) if error.retry_after is not None else pause
+    delay = random.uniform(0, min(BASE_DELAY * 4 ** (attempt - 1), MAX_DELAY))
+    return max(delay, error.retry_after) if error.retry_after is not None else delay

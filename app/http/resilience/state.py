@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from app.http.resilience.breaker import State
+from app.http.resilience.breaker import BreakerState
 
 
 class Health(StrEnum):
@@ -18,12 +18,12 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class KindState:
+class CallClassState:
     """Calls of one kind. Latencies are in milliseconds, None before the first answer; `retry_in` is in how many seconds
     one may be sent, where they are held back."""
 
     name: str
-    breaker: State
+    breaker: BreakerState
     latency_p50: int | None
     latency_p99: int | None
     retry_in: float | None = None
@@ -35,7 +35,7 @@ class SourceState:
 
     name: str
     vendor: str
-    kinds: tuple[KindState, ...]
+    kinds: tuple[CallClassState, ...]
     in_flight: int
     waiting: int
     concurrency: int
@@ -45,7 +45,7 @@ class SourceState:
     @property
     def health(self) -> Health:
         """FAILING if no kind of call gets through, DEGRADED if some do not."""
-        closed = [kind.breaker is State.CLOSED for kind in self.kinds]
+        closed = [kind.breaker is BreakerState.CLOSED for kind in self.kinds]
         if all(closed):
             return Health.OK
         return Health.DEGRADED if any(closed) else Health.FAILING

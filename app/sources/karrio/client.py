@@ -13,7 +13,7 @@ import msgspec
 
 from app.errors import SourceError, SourceRejected, SourceThrottled, SourceUnavailable
 from app.http.client import HTTPClient
-from app.http.resilience.guard import Guard
+from app.http.resilience.guard import SourceGuard
 from app.settings import SourceSettings
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class KarrioClient:
         self._http = HTTPClient(name, settings, headers={"Authorization": f"Token {key}"})
 
     @property
-    def guard(self) -> Guard:
+    def guard(self) -> SourceGuard:
         """What protects the system, and knows how it is."""
         return self._http.guard
 

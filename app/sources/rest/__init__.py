@@ -15,7 +15,7 @@ from typing import Any
 from app.settings import SourceSettings
 from app.sources.rest.billing import RestBilling
 from app.sources.rest.changes import RestChanges
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 from app.sources.rest.contract import MAX_KEYS
 from app.sources.rest.customers import RestCredit, RestCustomers
 from app.sources.rest.items import RestContents, RestItems
@@ -33,7 +33,7 @@ from app.sources.values import utc_now
 def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
     """One system as a source; no I/O. Raises ConfigurationError for wrong options."""
     mapper = Mapper(name, clock)
-    client = Client(name, settings, mapper)
+    client = RESTClient(name, settings, mapper)
     ports: dict[str, Any] = {
         "customers": RestCustomers(client, mapper),
         "credit": RestCredit(client, mapper),

@@ -16,10 +16,10 @@ import msgspec
 
 from app import telemetry
 from app.errors import SourceMalformed, SourceTimeout, SourceUnavailable
-from app.http.client import Answer, HTTPClient
-from app.http.errors import outcome_of, status_outcome
-from app.http.resilience.guard import Kind, Visit
-from app.http.response import Reader
+from app.http.client import HTTPClient, HTTPResponse
+from app.http.errors import outcome_of, outcome_of_status
+from app.http.resilience.guard import BreakerPermit, CallClass
+from app.http.response import ResponseDecoder
 from app.sources.rest.contract import BATCH, MAX_PARTS, Operation, Part, PartAnswer
 
 QUIET_TURNS = 4
@@ -32,16 +32,16 @@ _USUAL = re.compile(rb'\{"id":"(\d{1,3})","status":(2\d\d),"body":')
 
 
 @dataclass(frozen=True, slots=True)
-class CutOut(Answer):
+class SlicedResponse(HTTPResponse):
     """An answer cut out of its line by how the line begins and ends: to look through a body for its end takes as long
     as decoding it. If the cut proves wrong, because something follows the body, it is found in the line."""
 
     line: bytes
 
-    def read(self, reader: Reader) -> Any:
-        """See `Answer.read`."""
+    def decode_with(self, decoder: ResponseDecoder) -> Any:
+        """See `HTTPResponse.decode_with`."""
         try:
-            return Answer.read(self, reader)
+            return HTTPResponse.decode_with(self, decoder)
         except SourceMalformed:
             try:
                 body = bytes(_line.decode(self.line).body)
@@ -49,31 +49,31 @@ class CutOut(Answer):
                 body = self.body
             if body == self.body:
                 raise
-            return Answer(self.source, self.status, self.headers, body).read(reader)
+            return HTTPResponse(self.source, self.status, self.headers, body).decode_with(decoder)
 
 
 @dataclass(slots=True, eq=False)
-class Pending:
+class PendingRead:
     """A read that waits for its answer."""
 
     operation: Operation
     body: object
     keys: int
-    future: asyncio.Future[Answer]
-    visit: Visit
+    future: asyncio.Future[HTTPResponse]
+    permit: BreakerPermit
 
 
 @dataclass(slots=True)
-class Gathering:
+class PendingBatch:
     """The reads of one request that are on their way into a batch."""
 
     key: int
-    reads: list[Pending] = field(default_factory=list)
+    reads: list[PendingRead] = field(default_factory=list)
     seen: int = 0
     quiet: int = 0
 
 
-class Batcher:
+class ReadBatcher:
     """Gathers reads and sends them. `single` sends a read that is alone; `named` is the name of its call.
 
     A kind of read that fails within batches is held back by itself, so that the others of its batch need not wait for
@@ -82,46 +82,46 @@ class Batcher:
     def __init__(
         self,
         http: HTTPClient,
-        single: Callable[[Operation, object], Awaitable[Answer]],
+        single: Callable[[Operation, object], Awaitable[HTTPResponse]],
         named: Callable[[Operation], str],
     ) -> None:
         self._http = http
         self._single = single
         self._named = named
-        self._kinds: dict[str, Kind] = {}
-        self._gatherings: dict[int, Gathering] = {}
+        self._call_classes: dict[str, CallClass] = {}
+        self._gatherings: dict[int, PendingBatch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def read(self, operation: Operation, body: object, keys: int) -> Answer:
+    async def read(self, operation: Operation, body: object, keys: int) -> HTTPResponse:
         """The answer to a read for so many keys. Being cancelled takes only this read out of the batch."""
-        visit = self._kind(operation).enter()
+        permit = self._call_class(operation).acquire()
         loop = asyncio.get_running_loop()
         key = id(telemetry.scope.get())
         gathering = self._gatherings.get(key)
         if gathering is None:
-            gathering = self._gatherings[key] = Gathering(key)
+            gathering = self._gatherings[key] = PendingBatch(key)
             loop.call_soon(self._turn, gathering)
-        pending = Pending(operation, body, keys, loop.create_future(), visit)
+        pending = PendingRead(operation, body, keys, loop.create_future(), permit)
         gathering.reads.append(pending)
         try:
-            return await (self._probed(pending) if visit.probe else pending.future)
+            return await (self._probed(pending) if permit.probe else pending.future)
         finally:
-            visit.end("cancelled")  # If nothing else was said of it.
+            permit.record("cancelled")  # If nothing else was said of it.
 
-    async def _probed(self, pending: Pending) -> Answer:
+    async def _probed(self, pending: PendingRead) -> HTTPResponse:
         seconds = self._http.guard.probe_timeout
         try:
             async with asyncio.timeout(seconds):
                 return await pending.future
         except TimeoutError:
-            pending.visit.end("timeout")
+            pending.permit.record("timeout")
             detail = f"{self._named(pending.operation)}: no answer within {seconds:g} s, in which it was to show itself"
             raise SourceTimeout(self._http.source, detail=detail) from None
 
-    def _kind(self, operation: Operation) -> Kind:
-        found = self._kinds.get(operation.path)
+    def _call_class(self, operation: Operation) -> CallClass:
+        found = self._call_classes.get(operation.path)
         if found is None:
-            found = self._kinds[operation.path] = self._http.guard.kind(f"batch:{self._named(operation)}")
+            found = self._call_classes[operation.path] = self._http.guard.call_class(f"batch:{self._named(operation)}")
         return found
 
     async def aclose(self) -> None:
@@ -131,7 +131,7 @@ class Batcher:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _turn(self, gathering: Gathering) -> None:
+    def _turn(self, gathering: PendingBatch) -> None:
         """Wait as long as reads keep coming, then send. Runs in the context of the first reader."""
         if len(gathering.reads) > gathering.seen:
             gathering.seen, gathering.quiet = len(gathering.reads), 0
@@ -145,23 +145,23 @@ class Batcher:
         for start in range(0, len(reads), MAX_PARTS):
             self._start(reads[start : start + MAX_PARTS])
 
-    def _start(self, reads: list[Pending]) -> None:
+    def _start(self, reads: list[PendingRead]) -> None:
         task = asyncio.create_task(self._send(reads))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-        def given_up(_: asyncio.Future[Answer]) -> None:
+        def given_up(_: asyncio.Future[HTTPResponse]) -> None:
             if all(read.future.done() for read in reads) and any(read.future.cancelled() for read in reads):
                 task.cancel()
 
         for read in reads:
             read.future.add_done_callback(given_up)
 
-    async def _send(self, reads: Sequence[Pending]) -> None:
+    async def _send(self, reads: Sequence[PendingRead]) -> None:
         error: Exception = SourceUnavailable(self._http.source, detail="the client was closed")
         try:
             if len(reads) == 1:
-                reads[0].visit.end("cancelled")  # It is a call of its own.
+                reads[0].permit.record("cancelled")  # It is a call of its own.
                 _settle(reads[0], await self._single(reads[0].operation, reads[0].body))
             else:
                 error = await self._stream(reads)
@@ -169,13 +169,13 @@ class Batcher:
             error = raised
         finally:
             # What happened to all of them says nothing of one.
-            outcome = outcome_of(error) if any(read.visit.ended for read in reads) else "cancelled"
+            outcome = outcome_of(error) if any(read.permit.recorded for read in reads) else "cancelled"
             for read in reads:
                 if not read.future.done():
-                    read.visit.end(outcome)
+                    read.permit.record(outcome)
                     read.future.set_exception(error)
 
-    async def _stream(self, reads: Sequence[Pending]) -> Exception:
+    async def _stream(self, reads: Sequence[PendingRead]) -> Exception:
         """Settle each read by its line; what is wrong with those that got none."""
         waiting = {str(place): read for place, read in enumerate(reads)}
         parts = [Part(id=place, method=read.operation.method, path=read.operation.path, body=read.body)
@@ -194,16 +194,16 @@ class Batcher:
         return SourceMalformed(self._http.source, detail=f"{trouble}; {len(waiting)} of {len(reads)} reads unanswered")
 
 
-def _read(source: str, line: bytes) -> tuple[str, Answer]:
+def _read(source: str, line: bytes) -> tuple[str, HTTPResponse]:
     """A line's part and its answer. Raises msgspec.DecodeError, UnicodeDecodeError."""
     head = _USUAL.match(line)
     if head is not None and line.endswith(b"}"):
-        return head[1].decode(), CutOut(source, int(head[2]), {}, line[head.end() : -1], line)
+        return head[1].decode(), SlicedResponse(source, int(head[2]), {}, line[head.end() : -1], line)
     got = _line.decode(line)
-    return got.id, Answer(source, got.status, {}, bytes(got.body))
+    return got.id, HTTPResponse(source, got.status, {}, bytes(got.body))
 
 
-def _settle(read: Pending, answer: Answer) -> None:
-    read.visit.end(status_outcome(answer.status))
+def _settle(read: PendingRead, answer: HTTPResponse) -> None:
+    read.permit.record(outcome_of_status(answer.status))
     if not read.future.done():
         read.future.set_result(answer)

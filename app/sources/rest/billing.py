@@ -9,7 +9,7 @@ from typing import Any
 from app.auth.principal import Principal
 from app.sources.billing import Invoice, InvoiceStatus, Return
 from app.sources.rest import contract
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 
 
@@ -17,7 +17,7 @@ from app.sources.rest.mapping import Mapper
 class RestBilling:
     """The billing port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from app.auth.principal import Principal
 from app.sources.changes import ChangeKind, ChangeSet
 from app.sources.rest import contract
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 
 
 @dataclass(frozen=True, slots=True)
 class RestChanges:
     """The changes port."""
 
-    client: Client
+    client: RESTClient
 
     async def since(
         self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500

@@ -16,10 +16,10 @@ from app.errors import (
     SourceThrottled,
     SourceUnavailable,
 )
-from app.http.client import Answer, HTTPClient
-from app.http.resilience.guard import Guard
+from app.http.client import HTTPClient, HTTPResponse
+from app.http.resilience.guard import SourceGuard
 from app.settings import SourceSettings
-from app.sources.rest.batch import Batcher
+from app.sources.rest.batch import ReadBatcher
 from app.sources.rest.contract import (
     HEALTH,
     INVALID_CURSOR,
@@ -30,7 +30,7 @@ from app.sources.rest.contract import (
     Problem,
 )
 from app.sources.rest.mapping import Mapper
-from app.sources.rest.partial import PartialReaders
+from app.sources.rest.partial import PartialDecoders
 from app.sources.values import together
 
 K = TypeVar("K")
@@ -38,7 +38,7 @@ K = TypeVar("K")
 _OPTIONS = {"batch", "serves"}
 
 
-class Client:
+class RESTClient:
     """The connection to one system that speaks the contract."""
 
     def __init__(self, name: str, settings: SourceSettings, mapper: Mapper) -> None:
@@ -57,8 +57,8 @@ class Client:
         self.name = name
         self.serves = _serves(name, settings.options.get("serves"))
         self._http = HTTPClient(name, settings, headers={"Authorization": f"Bearer {token.get_secret_value()}"})
-        self._batcher = Batcher(self._http, self._plain, _call) if batch else None
-        self._partial = PartialReaders(mapper)
+        self._batcher = ReadBatcher(self._http, self._plain, _call) if batch else None
+        self._partial = PartialDecoders(mapper)
 
     async def read(self, operation: Operation, body: object = None, *, cursor: bool = False, keys: int = 1) -> Any:
         """The typed answer of one read for so many keys: rows, or partial records where the running operation needs no
@@ -74,7 +74,7 @@ class Client:
         partial = self._partial.of(operation)
         if partial is not None:
             with suppress(SourceMalformed):  # Whatever is in the way of it, the whole reading knows what to make of it.
-                return answer.read(partial)
+                return answer.decode_with(partial)
         return answer.decode(operation.answer)
 
     async def found(
@@ -108,7 +108,7 @@ class Client:
         await self._http.request("GET", HEALTH, call="ping")
 
     @property
-    def guard(self) -> Guard:
+    def guard(self) -> SourceGuard:
         """What protects the system, and knows how it is."""
         return self._http.guard
 
@@ -118,7 +118,7 @@ class Client:
             await self._batcher.aclose()
         await self._http.aclose()
 
-    async def _plain(self, operation: Operation, body: object) -> Answer:
+    async def _plain(self, operation: Operation, body: object) -> HTTPResponse:
         return await self._http.request(
             operation.method, operation.path, json=body, call=_call(operation), accept={400}
         )
@@ -167,7 +167,7 @@ def _is_clean(text: str) -> bool:
     return "\0" not in text
 
 
-def _fault(answer: Answer, call: str, *, cursor: bool) -> Exception:
+def _fault(answer: HTTPResponse, call: str, *, cursor: bool) -> Exception:
     detail = f"{call} answered {answer.status}: {answer.body[:300].decode(errors='replace')}"
     if answer.status == 429:
         return SourceThrottled(answer.source, detail=detail)
@@ -178,7 +178,7 @@ def _fault(answer: Answer, call: str, *, cursor: bool) -> Exception:
     return SourceRejected(answer.source, status=answer.status, detail=detail)
 
 
-def _code(answer: Answer) -> str | None:
+def _code(answer: HTTPResponse) -> str | None:
     try:
         return answer.decode(Problem).code
     except SourceMalformed:

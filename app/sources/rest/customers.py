@@ -9,7 +9,7 @@ from typing import Any
 from app.auth.principal import Principal
 from app.sources.customers import CreditStatus, Customer, CustomerPart, CustomerQuery, CustomerStatus
 from app.sources.rest import contract
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.values import Slice
 
@@ -18,7 +18,7 @@ from app.sources.values import Slice
 class RestCustomers:
     """The customers port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def by_number(
@@ -46,7 +46,7 @@ class RestCustomers:
 class RestCredit:
     """The credit port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:

@@ -18,7 +18,7 @@ from app.sources.items import (
     ItemStatus,
 )
 from app.sources.rest import contract
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.values import Slice
 
@@ -27,7 +27,7 @@ from app.sources.values import Slice
 class RestItems:
     """The items port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
@@ -73,7 +73,7 @@ class RestItems:
 class RestContents:
     """The item contents port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:

@@ -9,7 +9,7 @@ from typing import Any
 from app.auth.principal import Principal
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderStatus, StatusChange
 from app.sources.rest import contract
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.shipments import shipment
 from app.sources.values import Slice, together
@@ -19,7 +19,7 @@ from app.sources.values import Slice, together
 class RestOrders:
     """The orders port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:

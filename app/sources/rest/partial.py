@@ -18,7 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from app.http.response import Reader
+from app.http.response import ResponseDecoder
 from app.sources.customers import CreditStatus
 from app.sources.field_mask import SPARE, LeftOut, Needs, needs
 from app.sources.prices import ContractPrice
@@ -38,7 +38,7 @@ _READ_AT: Mapping[type, str] = {ContractPrice: "quoted_at", CreditStatus: "check
 """What tells when a row was read, where its `asOf` does not."""
 
 
-class PartialReaders:
+class PartialDecoders:
     """The readers of one source. A reader is made when the same is asked for the second time: most documents that are
     sent once are never sent again, and it costs more to make one than to read some rows whole."""
 
@@ -46,7 +46,7 @@ class PartialReaders:
         self._mapper = mapper
         self._places = lru_cache(READERS)(_Place)
 
-    def of(self, operation: Operation) -> Reader | None:
+    def of(self, operation: Operation) -> ResponseDecoder | None:
         """What reads the operation's answer in part; None if it is to be read whole."""
         wanted = needs.get()
         if wanted is None:
@@ -55,7 +55,7 @@ class PartialReaders:
         if not place.made and place.asked:
             types = _Types(self._mapper, wanted)
             kind = types.of(operation.answer)
-            place.reader = Reader(kind) if types.spares else None
+            place.reader = ResponseDecoder(kind) if types.spares else None
             place.made = True
         place.asked = True
         return place.reader
@@ -68,7 +68,7 @@ class _Place:
 
     def __init__(self, path: str, wanted: Needs) -> None:
         self.asked = self.made = False
-        self.reader: Reader | None = None
+        self.reader: ResponseDecoder | None = None
 
 
 class Computed:

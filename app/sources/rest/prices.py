@@ -10,7 +10,7 @@ from app.auth.principal import Principal
 from app.errors import SourceMalformed
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.rest import contract
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.values import together
 
@@ -19,7 +19,7 @@ from app.sources.values import together
 class RestPrices:
     """The prices port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.sources.rest import contract
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper, by_sequence
 from app.sources.shipments import Shipment, ShipmentStatus, TrackingEvent
 
@@ -17,7 +17,7 @@ from app.sources.shipments import Shipment, ShipmentStatus, TrackingEvent
 class RestShipments:
     """The shipments port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.sources.rest import contract
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.stock import Balance, Reservation, StockLevel
 from app.sources.values import together
@@ -18,7 +18,7 @@ from app.sources.values import together
 class RestStock:
     """The stock port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
@@ -36,7 +36,7 @@ class RestStock:
 class RestReservations:
     """The reservations port."""
 
-    client: Client
+    client: RESTClient
 
     async def reservations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
         """Reservations by SKU."""
@@ -48,7 +48,7 @@ class RestReservations:
 class RestBalances:
     """The balances port."""
 
-    client: Client
+    client: RESTClient
 
     async def balances(
         self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.auth.principal import Principal
 from app.sources.rest import contract
-from app.sources.rest.client import Client
+from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.warehouses import Warehouse
 
@@ -15,7 +15,7 @@ from app.sources.warehouses import Warehouse
 class RestWarehouses:
     """The warehouses port."""
 
-    client: Client
+    client: RESTClient
     mapper: Mapper
 
     async def all(self, who: Principal) -> tuple[Warehouse, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from app.errors import WebhookExpired, WebhookForged, WebhookMalformed, WebhookUnsigned
-from app.http.standard_webhooks import ID, SIGNATURE, TIMESTAMP, fits, secret_bytes
+from app.http.standard_webhooks import ID, SIGNATURE, TIMESTAMP, decode_secret, verify_signature
 from app.settings import WebhookSettings
 from app.sources.changes import ChangeHint
 from app.sources.rest.contract import MAX_EVENTS, Events
@@ -18,7 +18,7 @@ class RestWebhooks:
 
     def __init__(self, name: str, settings: WebhookSettings) -> None:
         self._name = name
-        self._keys = webhook_secrets(name, settings, secret_bytes)
+        self._keys = webhook_secrets(name, settings, decode_secret)
         self._tolerance = settings.tolerance
 
     def admit(self, headers: Mapping[str, str], now: datetime) -> None:
@@ -33,7 +33,7 @@ class RestWebhooks:
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         """See `Webhooks.verify`."""
-        if not fits(headers[SIGNATURE], self._keys, headers[ID], int(headers[TIMESTAMP]), body):
+        if not verify_signature(headers[SIGNATURE], self._keys, headers[ID], int(headers[TIMESTAMP]), body):
             raise WebhookForged
 
     def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:

@@ -12,7 +12,7 @@ import msgspec
 
 from app.errors import ConfigurationError, SourceMalformed, SourceRejected, SourceUnavailable
 from app.http.client import HTTPClient
-from app.http.resilience.guard import Guard
+from app.http.resilience.guard import SourceGuard
 from app.settings import SourceSettings
 from app.sources.tryton.options import Options
 from app.sources.tryton.wire import Row, fields_of
@@ -187,7 +187,7 @@ class TrytonClient:
         return SourceUnavailable(self.source, detail=detail)
 
     @property
-    def guard(self) -> Guard:
+    def guard(self) -> SourceGuard:
         """What protects the system, and knows how it is."""
         return self._http.guard
 

@@ -11,8 +11,8 @@ import httpx
 import msgspec
 
 from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
-from app.http.client import Answer, HTTPClient
-from app.http.resilience.guard import Guard
+from app.http.client import HTTPClient, HTTPResponse
+from app.http.resilience.guard import SourceGuard
 from app.settings import SourceSettings
 from app.sources.vendure.options import VendureOptions
 
@@ -141,7 +141,7 @@ class VendureClient:
         self._refused: set[str] = set()
 
     @property
-    def guard(self) -> Guard:
+    def guard(self) -> SourceGuard:
         """What protects the system, and knows how it is."""
         return self._http.guard
 
@@ -175,7 +175,7 @@ class VendureClient:
 
     async def _send(
         self, document: str, variables: Mapping[str, object], call: str, all_channels: bool
-    ) -> tuple[Answer, Faults]:
+    ) -> tuple[HTTPResponse, Faults]:
         channel = self._reservations_channel if all_channels else self._channel
         answer = await self._http.request(
             "POST",

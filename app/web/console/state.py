@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app.gateway.service import GraphQLService
-from app.http.resilience.state import KindState, SourceState
+from app.http.resilience.state import CallClassState, SourceState
 from app.sources.source import source_states
 from app.sources.wiring import Sources
 from app.telemetry import metrics, new_id, series
@@ -291,7 +291,7 @@ class Observer:
 
 def _calls(
     source: SourceState,
-    kind: KindState,
+    kind: CallClassState,
     sent: Mapping[tuple[str, str], int],
     failed: Mapping[tuple[str, str], int],
     held: Mapping[tuple[str, str], int],

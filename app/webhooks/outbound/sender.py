@@ -20,8 +20,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from app.errors import ConfigurationError
-from app.http.connection import Exchange, WireError
-from app.http.pool import Pool
+from app.http.connection import Exchange, TransportError
+from app.http.pool import ConnectionPool
 from app.settings import EndpointSettings
 from app.webhooks.outbound.egress import AddressRefused, EgressPolicy, Target, parse_target
 
@@ -91,7 +91,7 @@ class WebhookSender:
             cause = f"no answer within {self._timeout:g} s"
         except ssl.SSLCertVerificationError as error:
             cause = f"the certificate is not to be believed: {error.verify_message}"
-        except (OSError, WireError, ConfigurationError) as error:
+        except (OSError, TransportError, ConfigurationError) as error:
             cause = f"{type(error).__name__}: {error}"[:200]
         return SendOutcome(status, cause, retry_after, time.perf_counter() - began)
 
@@ -113,10 +113,10 @@ class WebhookSender:
         addresses = await self._addresses(target)
         tls = await self._context() if target.scheme == "https" else None
         exchange = Exchange(sys.maxsize // 16, accept=range(1000), streamed=True)
-        pool = Pool(addresses[0], target.port, tls=tls, name=target.host)
+        pool = ConnectionPool(addresses[0], target.port, tls=tls, name=target.host)
         try:
-            await exchange.sent(await pool.open(), _request(target, headers, body))
-            with suppress(WireError, TimeoutError):  # Its status says all that is asked.
+            await exchange.send(await pool.connect(), _request(target, headers, body))
+            with suppress(TransportError, TimeoutError):  # Its status says all that is asked.
                 async with asyncio.timeout(READ_SECONDS):
                     while exchange.size <= READ and await exchange.read():
                         pass

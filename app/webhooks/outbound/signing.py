@@ -7,13 +7,13 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from app.http.standard_webhooks import PREFIX, secret_bytes, signed_headers
+from app.http.standard_webhooks import PREFIX, decode_secret, signed_headers
 from app.webhooks.outbound.endpoints import Endpoint
 
 BYTES = 32
 
 
-def new_secret() -> str:
+def generate_secret() -> str:
     """A fresh secret, in the form that receivers' libraries take."""
     return PREFIX + base64.b64encode(secrets.token_bytes(BYTES)).decode()
 
@@ -26,5 +26,5 @@ def message_id(endpoint: str, cursor: str) -> str:
 
 def signed(endpoint: Endpoint, id: str, body: bytes, now: datetime) -> dict[str, str]:
     """The headers of a message to an endpoint."""
-    keys = [secret_bytes(secret) for secret in endpoint.signing(now)]
+    keys = [decode_secret(secret) for secret in endpoint.signing(now)]
     return signed_headers(keys, id, int(now.timestamp()), body)
