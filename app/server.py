@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.audit.store import FILE, AuditLedger, opened, trail_for
-from app.auth.chain import Authentication
+from app.audit.store import FILE, SQLiteAuditReader, connect_audit, opened
+from app.auth.chain import CompositeAuthenticator
 from app.auth.credentials import bearer
 from app.auth.principal import STAFF, Principal
 from app.auth.stores import connect_keys
@@ -44,9 +44,9 @@ from app.gateway.http import GraphQLEndpoint
 from app.gateway.request_audit import RequestAuditor
 from app.gateway.service import GraphQLService
 from app.gateway.websocket import WebSocketEndpoint
+from app.protocol.error_responses import routing_error
 from app.protocol.listener import listen
-from app.protocol.middleware import Boundary
-from app.protocol.refusals import not_served
+from app.protocol.middleware import SecurityMiddleware
 from app.protocol.serving import make_server
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
@@ -54,18 +54,18 @@ from app.settings import ServerSettings, Settings, TelemetrySettings
 from app.sources.values import utc_now
 from app.sources.wiring import connect_all
 from app.storage.redis import connect
-from app.telemetry import SpanExport, metrics_text, watch_loop
-from app.web.console.budgets import WatchedBudgets
-from app.web.console.document_stats import WatchedEngine
+from app.telemetry import SpanExport, metrics_text, observe_loop_lag
+from app.web.console.budgets import ObservedBudgets
+from app.web.console.collector import ConsoleCollector
+from app.web.console.operation_stats import ObservedEngine
 from app.web.console.routes import console_routes
-from app.web.console.state import Observer
 from app.web.health import Readiness, health_routes
 from app.web.ide import ide_routes
 from app.web.pages import page_routes
 from app.webhooks import inbound_webhooks, webhook_route
 from app.webhooks.outbound.deliveries import run_deliveries
-from app.workers.limits_per_worker import share_of
-from app.workers.slot import Seat
+from app.workers.limits_per_worker import divide_limits
+from app.workers.slot import WorkerSlot
 
 WARM_UP_TIMEOUT = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
@@ -74,21 +74,23 @@ GC_THRESHOLDS = (100_000, 20, 50)
 """When Python looks for cycles: an answer makes thousands of objects and hardly a cycle."""
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, seat: Seat | None = None) -> Gateway:
-    """The gateway for these settings, in its seat if it is one of several workers. Connects to nothing yet; raises
+def create_app(
+    settings: Settings, *, clock: Callable[[], datetime] = utc_now, slot: WorkerSlot | None = None
+) -> Gateway:
+    """The gateway for these settings, in its slot if it is one of several workers. Connects to nothing yet; raises
     ConfigurationError for what cannot work."""
     schema = build_schema()
     policy = policy_of(schema)
-    authentication = Authentication(settings, connect_keys(settings))
+    authentication = CompositeAuthenticator(settings, connect_keys(settings))
     sources = connect_all(settings, clock)
     events = connect_events(settings)
-    ledger = AuditLedger(settings.data_dir / FILE) if settings.audit.enabled else None
+    ledger = SQLiteAuditReader(settings.data_dir / FILE) if settings.audit.enabled else None
     feed = EventFanout(events)
 
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(
             who,
-            policy.rights(who.roles),
+            policy.permissions(who.roles),
             sources,
             clock(),
             operation.selection,
@@ -100,7 +102,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
     plans = PlanEngine(core, limits=limits)
     explainer = Explainer(settings, sources, plans, policy)
-    buckets = WatchedBudgets(make_token_buckets(settings))
+    buckets = ObservedBudgets(make_token_buckets(settings))
 
     engine = plans if settings.engine == "plan" else ReferenceEngine(core, limits=limits)
     documents = TrustedDocuments(engine, connect_documents(settings), settings.documents, clock=clock)
@@ -111,7 +113,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         enforce_limits=settings.limits.mode == "enforce",
         enforce_budgets=settings.budgets.mode == "enforce",
     )
-    watched = WatchedEngine(engine)
+    watched = ObservedEngine(engine)
     service = GraphQLService(
         watched,
         make_context,
@@ -124,8 +126,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         clock=clock,
         cache_policy=cache_policies(settings, core, plans, policy),
     )
-    trail, export = trail_for(settings), make_export(settings.telemetry)
-    auditor = RequestAuditor(settings.audit, trail.keep) if trail else None
+    trail, export = connect_audit(settings), make_export(settings.telemetry)
+    auditor = RequestAuditor(settings.audit, trail.record) if trail else None
     endpoint = GraphQLEndpoint(service, authentication, max_body_bytes=settings.server.max_body_bytes, auditor=auditor)
     sockets = WebSocketEndpoint(service, authentication, auditor=auditor, connect=admission.connect)
 
@@ -141,7 +143,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
                 monitor_event_loop(),
                 run_retention(events),
                 feed.running(),
-                seat.taken() if seat else nullcontext(),
+                slot.serving() if slot else nullcontext(),
             ):
                 with move_on_after(WARM_UP_TIMEOUT):
                     await asyncio.gather(sources.warm(), authentication.warm())
@@ -154,13 +156,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
             if trail is not None:
                 await asyncio.to_thread(trail.stop)
 
-    observer = Observer(settings, sources, service, watched, buckets, seat.number if seat else None)
+    observer = ConsoleCollector(settings, sources, service, watched, buckets, slot.number if slot else None)
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
         webhook_route(inbound_webhooks(settings, sources), ingestion.webhook_received, clock),
         *health_routes(
             Readiness(sources.ping, master_sources(settings), sources.held),
-            seat.metrics if seat else process_metrics,
+            slot.metrics if slot else process_metrics,
             partial(may_read_metrics, settings.telemetry.metrics_token, authentication),
         ),
         *(ide_routes() if settings.ide else []),
@@ -174,11 +176,13 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now, s
         end_streams=feed.stop,
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={HTTPException: not_served},
+        exception_handlers={HTTPException: routing_error},
     )
 
 
-async def may_read_metrics(token: SecretStr | None, authentication: Authentication, authorization: str | None) -> None:
+async def may_read_metrics(
+    token: SecretStr | None, authentication: CompositeAuthenticator, authorization: str | None
+) -> None:
     """Let the scraper in by its token, and operations and platform staff by theirs; raises for all others."""
     given = bearer(authorization)
     if token is not None and hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
@@ -216,7 +220,7 @@ def make_export(telemetry: TelemetrySettings) -> SpanExport | None:
 @asynccontextmanager
 async def monitor_event_loop() -> AsyncIterator[None]:
     """Measure the event loop's lag as long as this lasts."""
-    watch = asyncio.create_task(watch_loop())
+    watch = asyncio.create_task(observe_loop_lag())
     try:
         yield
     finally:
@@ -270,7 +274,7 @@ class Gateway(Starlette):
         self.end_streams = end_streams
         self._endpoint = endpoint
         self._sockets = sockets
-        self._boundary = Boundary(self._inside, server)
+        self._boundary = SecurityMiddleware(self._inside, server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -295,9 +299,9 @@ def run(
     _serve(settings, create_app(settings), started, listener or listen(settings))
 
 
-def run_worker(settings: Settings, seat: Seat, workers: int, listener: socket.socket) -> None:
+def run_worker(settings: Settings, slot: WorkerSlot, workers: int, listener: socket.socket) -> None:
     """Serve as one of so many workers."""
-    _serve(settings, create_app(share_of(settings, workers), seat=seat), seat.ready, listener)
+    _serve(settings, create_app(divide_limits(settings, workers), slot=slot), slot.ready, listener)
 
 
 def _serve(settings: Settings, app: Gateway, started: Callable[[], None], listener: socket.socket) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 import app.server
-from app.auth.policy import EVERYTHING
+from app.auth.policy import ALL_PERMISSIONS
 from app.auth.principal import Role
 from app.gateway.service import UnlimitedAdmission
 from app.protocol.listener import listen
@@ -47,9 +47,9 @@ def collect_less(how: str) -> None:
 class NoPolicy:
     """Every field for everybody."""
 
-    def rights(self, roles: frozenset[Role]) -> object:
+    def permissions(self, roles: frozenset[Role]) -> object:
         """All of them."""
-        return EVERYTHING
+        return ALL_PERMISSIONS
 
 
 class NoAdmission(UnlimitedAdmission):

@@ -95,7 +95,7 @@ class Graph:
 
     async def turn(self, system: str, **knob: object) -> None:
         """Make one resource of a backend misbehave; see `app/sandbox/fault_injection.py`."""
-        (await self.backends[system].post("/sandbox/knobs", json=knob)).raise_for_status()
+        (await self.backends[system].post("/sandbox/faults", json=knob)).raise_for_status()
 
     async def requests(self) -> dict[str, int]:
         """HTTP requests that reached each backend since `forget`."""
@@ -153,10 +153,10 @@ async def gateway(
             graph = Graph(client, backends, settings.data_dir)
             try:
                 for backend in backends.values():
-                    await backend.delete("/sandbox/knobs")
+                    await backend.delete("/sandbox/faults")
                 await graph.forget()
                 yield graph
             finally:
                 for backend in backends.values():
-                    await backend.delete("/sandbox/knobs")
+                    await backend.delete("/sandbox/faults")
                     await backend.aclose()

@@ -12,7 +12,7 @@ from typing import Any
 import strawberry
 from graphql import GraphQLSchema
 
-from app.auth.policy import EVERYTHING
+from app.auth.policy import ALL_PERMISSIONS
 from app.auth.principal import Principal, Role
 from app.errors import Forbidden, SourceTimeout, Unauthenticated
 from app.execution.document.limits import DocumentLimits
@@ -171,7 +171,7 @@ class SmallContext(dict[str, Any]):
     """What an operation of this graph carries."""
 
     event: Any = None
-    rights = EVERYTHING
+    permissions = ALL_PERMISSIONS
 
 
 class Doorman:

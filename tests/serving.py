@@ -10,8 +10,8 @@ from typing import Any
 
 import uvicorn
 
-from app.protocol.http_protocol import guarded
-from app.protocol.websocket_protocol import HEARTBEAT, guarded_sockets
+from app.protocol.http_protocol import limited_http_protocol
+from app.protocol.websocket_protocol import HEARTBEAT, limited_websocket_protocol
 from app.settings import ConnectionSettings
 
 
@@ -31,8 +31,8 @@ async def serving(
     limits = limits or ConnectionSettings()
     config = uvicorn.Config(
         app,
-        http=guarded(limits),
-        ws=guarded_sockets(limits),
+        http=limited_http_protocol(limits),
+        ws=limited_websocket_protocol(limits),
         ws_ping_interval=heartbeat,
         ws_ping_timeout=heartbeat if pong is None else pong,
         timeout_keep_alive=limits.keep_alive,

@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.audit.records import Entry, Wanted
-from app.audit.store import FILE, AuditLedger, AuditTrail, trail_for
+from app.audit.records import AuditEntry, AuditQuery
+from app.audit.store import FILE, SQLiteAuditReader, SQLiteAuditWriter, connect_audit
 from app.errors import ConfigurationError
 from app.gateway.http import GraphQLEndpoint
 from app.gateway.request_audit import RequestAuditor
@@ -31,14 +31,14 @@ from tests.serving import serving
 
 ROOT = Path(__file__).resolve().parents[1]
 SIGNED = {"authorization": TOKEN}
-NOTHING = Wanted()
+NOTHING = AuditQuery()
 BEGAN = time.time() - 20_000
 
 
-class Kept(list[Entry]):
+class Kept(list[AuditEntry]):
     """A trail that is a list."""
 
-    def keep(self, entry: Entry) -> None:
+    def keep(self, entry: AuditEntry) -> None:
         self.append(entry)
 
 
@@ -48,7 +48,7 @@ def audited(settings: AuditSettings | None = None) -> tuple[GraphQLEndpoint, Kep
     return endpoint, kept
 
 
-async def asked(body: object, headers: dict[str, str] | None = None, **settings: object) -> Entry:
+async def asked(body: object, headers: dict[str, str] | None = None, **settings: object) -> AuditEntry:
     endpoint, kept = audited(AuditSettings(**settings))  # type: ignore[arg-type]
     async with serving(endpoint) as url, httpx.AsyncClient(base_url=url) as client:
         await client.post("/graphql", json=body, headers=SIGNED if headers is None else headers)
@@ -110,7 +110,7 @@ async def test_sales_view_leaves_its_rows_by_type_and_a_buyer_his_own(dated_sand
         answer = await graph.ask(document("sales_view"), variables, who=REP)
         await graph.ask('query Mine { customer(by: {number: "CUST-0001"}) { name } }', who=BUYER)
         await graph.ask('query Other { customer(by: {number: "CUST-0002"}) { name } }', who=BUYER)
-        ledger = AuditLedger(graph.data_dir / FILE)
+        ledger = SQLiteAuditReader(graph.data_dir / FILE)
         entries = await written(ledger, 3)
     other, mine, view = entries
     orders = answer["data"]["customer"]["orders"]["edges"]
@@ -125,7 +125,7 @@ async def test_sales_view_leaves_its_rows_by_type_and_a_buyer_his_own(dated_sand
     assert (other.operation, other.rows) == ("Other", None)
 
 
-async def written(ledger: AuditLedger, count: int) -> list[Entry]:
+async def written(ledger: SQLiteAuditReader, count: int) -> list[AuditEntry]:
     for _ in range(200):
         entries = list(ledger.entries(NOTHING))
         if len(entries) >= count:
@@ -138,39 +138,39 @@ async def written(ledger: AuditLedger, count: int) -> list[Entry]:
 
 
 @pytest.fixture
-def trail(tmp_path: Path) -> Iterator[AuditTrail]:
-    made = AuditTrail(tmp_path / FILE, queue=100)
+def trail(tmp_path: Path) -> Iterator[SQLiteAuditWriter]:
+    made = SQLiteAuditWriter(tmp_path / FILE, queue=100)
     made.start()
     yield made
     made.stop()
 
 
-def entry(number: int, **changes: object) -> Entry:
+def entry(number: int, **changes: object) -> AuditEntry:
     plain: dict = {"at": BEGAN + number, "request_id": f"r{number}", "client": f"c{number % 3}", "subject": "s"}
-    return Entry(**{**plain, **changes})
+    return AuditEntry(**{**plain, **changes})
 
 
-def test_entry_comes_back_as_it_was(trail: AuditTrail, tmp_path: Path):
+def test_entry_comes_back_as_it_was(trail: SQLiteAuditWriter, tmp_path: Path):
     whole = entry(
         1, roles=("csr", "finance"), document="sha256:00", operation="X", kind="query", status=403, outcome="partial",
         code="FORBIDDEN", forbidden=("order.margin",), rows={"Order": 2}, variables=("a",), cost=1.5, backend_calls=3,
         milliseconds=12.5, transport="websocket", tenant="t",
     )  # fmt: skip
-    trail.keep(whole)
-    trail.keep(entry(2))
+    trail.record(whole)
+    trail.record(entry(2))
     trail.flush()
-    assert list(AuditLedger(tmp_path / FILE).entries(NOTHING)) == [entry(2), whole]
+    assert list(SQLiteAuditReader(tmp_path / FILE).entries(NOTHING)) == [entry(2), whole]
 
 
-def test_entries_are_chosen_by_caller_operation_time_and_refusal(trail: AuditTrail, tmp_path: Path):
+def test_entries_are_chosen_by_caller_operation_time_and_refusal(trail: SQLiteAuditWriter, tmp_path: Path):
     for number in range(9):
         code = "RATE_LIMITED" if number == 4 else None
-        trail.keep(entry(number, operation=f"Op{number}", code=code, forbidden=("a",) if number == 7 else ()))
+        trail.record(entry(number, operation=f"Op{number}", code=code, forbidden=("a",) if number == 7 else ()))
     trail.flush()
-    ledger = AuditLedger(tmp_path / FILE)
+    ledger = SQLiteAuditReader(tmp_path / FILE)
 
     def ids(most: int | None = None, **wanted: object) -> list[str]:
-        return [found.request_id for found in ledger.entries(Wanted(**wanted), most=most)]  # type: ignore[arg-type]
+        return [found.request_id for found in ledger.entries(AuditQuery(**wanted), most=most)]  # type: ignore[arg-type]
 
     assert ids(client="c1") == ["r7", "r4", "r1"]
     assert ids(operation="Op3") == ["r3"]
@@ -184,68 +184,68 @@ def test_entries_are_chosen_by_caller_operation_time_and_refusal(trail: AuditTra
 
 def test_full_queue_drops_counts_and_tells(tmp_path: Path):
     before = dropped()
-    trail = AuditTrail(tmp_path / FILE, queue=10)
+    trail = SQLiteAuditWriter(tmp_path / FILE, queue=10)
     for number in range(15):
-        trail.keep(entry(number))
+        trail.record(entry(number))
     trail.start()
     trail.stop()
     assert dropped() == before + 5
-    told, *kept = AuditLedger(tmp_path / FILE).entries(NOTHING)
+    told, *kept = SQLiteAuditReader(tmp_path / FILE).entries(NOTHING)
     assert (told.kind, told.cost) == ("dropped", 5.0)
     assert len(kept) == 10
 
 
 def test_disk_that_fails_costs_entries_and_no_request(tmp_path: Path):
     before = dropped()
-    trail = AuditTrail(tmp_path / FILE)
+    trail = SQLiteAuditWriter(tmp_path / FILE)
     trail.start()
     with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute("DROP TABLE entries")
-    trail.keep(entry(1))
+    trail.record(entry(1))
     trail.flush()
     assert dropped() == before + 1
-    AuditLedger(tmp_path / FILE)
-    list(AuditLedger(tmp_path / FILE).entries(NOTHING))  # makes the table anew
-    trail.keep(entry(2))
+    SQLiteAuditReader(tmp_path / FILE)
+    list(SQLiteAuditReader(tmp_path / FILE).entries(NOTHING))  # makes the table anew
+    trail.record(entry(2))
     trail.stop()
-    assert [found.request_id for found in AuditLedger(tmp_path / FILE).entries(NOTHING)] == ["r2"]
+    assert [found.request_id for found in SQLiteAuditReader(tmp_path / FILE).entries(NOTHING)] == ["r2"]
 
 
 def test_old_entries_go(tmp_path: Path):
-    trail = AuditTrail(tmp_path / FILE, keep_days=1)
+    trail = SQLiteAuditWriter(tmp_path / FILE, keep_days=1)
     now = time.time()
-    trail.keep(entry(1, at=now - 2 * 86400))
-    trail.keep(entry(2, at=now))
+    trail.record(entry(1, at=now - 2 * 86400))
+    trail.record(entry(2, at=now))
     trail.start()
     trail.stop()
-    assert [found.request_id for found in AuditLedger(tmp_path / FILE).entries(NOTHING)] == ["r2"]
+    assert [found.request_id for found in SQLiteAuditReader(tmp_path / FILE).entries(NOTHING)] == ["r2"]
 
 
 def test_file_keeps_to_its_size(tmp_path: Path):
-    trail = AuditTrail(tmp_path / FILE, queue=20_000, keep_bytes=500_000)
+    trail = SQLiteAuditWriter(tmp_path / FILE, queue=20_000, keep_bytes=500_000)
     for number in range(10_000):
-        trail.keep(entry(number, document="sha256:" + "0" * 64))
+        trail.record(entry(number, document="sha256:" + "0" * 64))
     trail.start()
     trail.stop()
-    left = list(AuditLedger(tmp_path / FILE).entries(NOTHING))
+    left = list(SQLiteAuditReader(tmp_path / FILE).entries(NOTHING))
     assert 500 < len(left) < 6000
     assert left[0].request_id == "r9999"
 
 
-def test_store_is_for_its_owner_only(trail: AuditTrail, tmp_path: Path):
+def test_store_is_for_its_owner_only(trail: SQLiteAuditWriter, tmp_path: Path):
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
 
 
 def test_folder_that_cannot_be_written_stops_the_start(tmp_path: Path):
     (tmp_path / "data").write_text("no folder")
-    trail = trail_for(Settings(data_dir=tmp_path / "data"))
+    trail = connect_audit(Settings(data_dir=tmp_path / "data"))
     assert trail is not None
     with pytest.raises(ConfigurationError, match=r"audit\.enabled = false"):
         trail.start()
 
 
 def test_audit_can_be_switched_off(tmp_path: Path):
-    assert trail_for(Settings(data_dir=tmp_path, audit=AuditSettings(enabled=False))) is None
+    assert connect_audit(Settings(data_dir=tmp_path, audit=AuditSettings(enabled=False))) is None
 
 
 # The command line
@@ -258,11 +258,11 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    trail = AuditTrail(tmp_path / FILE)
+    trail = SQLiteAuditWriter(tmp_path / FILE)
     common = {"client": "edi-1", "subject": "edi-1", "roles": ("partner",), "kind": "query", "operation": "Stock"}
-    trail.keep(entry(1, **common, at=time.time() - 60, rows={"Item": 3}, document="sha256:00"))
-    trail.keep(entry(2, **common, at=time.time(), rows={"Item": 2}, code="RATE_LIMITED", status=429))
-    trail.keep(entry(3, client="=cmd()", subject="eve", at=time.time(), forbidden=("order.margin",)))
+    trail.record(entry(1, **common, at=time.time() - 60, rows={"Item": 3}, document="sha256:00"))
+    trail.record(entry(2, **common, at=time.time(), rows={"Item": 2}, code="RATE_LIMITED", status=429))
+    trail.record(entry(3, client="=cmd()", subject="eve", at=time.time(), forbidden=("order.margin",)))
     trail.start()
     trail.stop()
     return tmp_path

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.audit.records import Entry
-from app.audit.store import FILE, AuditTrail
+from app.audit.records import AuditEntry
+from app.audit.store import FILE, SQLiteAuditWriter
 from app.auth.principal import UNRESTRICTED, Role
 from app.sandbox import Sandbox
 from app.settings import AuditSettings
@@ -31,16 +31,16 @@ def written(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
 
-def kept(graph: Graph, *entries: Entry) -> None:
-    trail = AuditTrail(graph.data_dir / FILE)
+def kept(graph: Graph, *entries: AuditEntry) -> None:
+    trail = SQLiteAuditWriter(graph.data_dir / FILE)
     trail.start()
     for entry in entries:
-        trail.keep(entry)
+        trail.record(entry)
     trail.stop()
 
 
-def entry(number: int, client: str = "acme", **changed: Any) -> Entry:
-    return Entry(at=AT + number, request_id=f"r{number}", client=client, subject=f"{client}-{number}", **changed)
+def entry(number: int, client: str = "acme", **changed: Any) -> AuditEntry:
+    return AuditEntry(at=AT + number, request_id=f"r{number}", client=client, subject=f"{client}-{number}", **changed)
 
 
 async def told(graph: Graph, **variables: Any) -> list[str]:

@@ -20,8 +20,8 @@ from starlette.websockets import WebSocket
 
 from app.errors import ConfigurationError
 from app.protocol.cors import origin_allowed
-from app.protocol.middleware import Boundary
-from app.protocol.refusals import not_served
+from app.protocol.error_responses import routing_error
+from app.protocol.middleware import SecurityMiddleware
 from app.settings import ServerSettings, Settings, load
 from app.web.ide import ide_routes
 from tests.graphs import TOKEN, small_graph
@@ -68,8 +68,8 @@ async def gateway(**settings: object) -> AsyncIterator[httpx.AsyncClient]:
     server = ServerSettings(**settings)  # type: ignore[arg-type]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Boundary, server)],
-        exception_handlers={HTTPException: not_served},
+        middleware=[Middleware(SecurityMiddleware, server)],
+        exception_handlers={HTTPException: routing_error},
     )
     app.router.redirect_slashes = False
     async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
@@ -358,5 +358,5 @@ async def test_start_and_stop_pass_through():
     async def nothing(*_: object) -> None:
         return None
 
-    await Boundary(app, Settings().server)({"type": "lifespan"}, nothing, nothing)  # type: ignore[arg-type]
+    await SecurityMiddleware(app, Settings().server)({"type": "lifespan"}, nothing, nothing)  # type: ignore[arg-type]
     assert started.is_set()

@@ -19,7 +19,7 @@ from app.sources.pipeline.cache.cached_ports import CUSTOMERS, ITEMS, LEVELS
 from app.sources.pipeline.cache.memory import ALONE
 from app.sources.pipeline.cache.read_through import ABSENT_FOR
 from app.sources.values import Freshness
-from app.telemetry import begin
+from app.telemetry import open_scope
 from tests.shelves import NOON, bench, buyer
 
 MAX_AGE, STALE_FOR = ITEMS.contract.max_age, ITEMS.contract.stale_for
@@ -122,7 +122,7 @@ async def test_who_waits_keeps_to_a_deadline_of_its_own():
     here.backend.gate = asyncio.Event()
     leader = asyncio.create_task(here.names("A"))
     await here.backend.entered.wait()
-    with begin(timeout=0.02), pytest.raises(DeadlineExceeded):
+    with open_scope(timeout=0.02), pytest.raises(DeadlineExceeded):
         await here.names("A")
     here.backend.gate.set()
     assert await leader == {"A": "A v1"}

@@ -15,7 +15,7 @@ from app.auth.principal import Role
 from app.gateway.admission.token_buckets import MemoryTokenBuckets, TokenBucket
 from app.sandbox import Sandbox
 from app.settings import CacheSettings
-from app.web.console.budgets import WatchedBudgets
+from app.web.console.budgets import ObservedBudgets
 from tests.accessibility import barriers
 from tests.browser import Page, browsing
 from tests.consumers import VARIABLES
@@ -158,7 +158,7 @@ async def test_budgets_are_told_by_client_and_people_are_not_named(watched: Grap
 
 async def test_refused_charges_are_counted_and_buckets_fill_up():
     now = 100.0
-    budgets = WatchedBudgets(MemoryTokenBuckets(lambda: now), lambda: now)
+    budgets = ObservedBudgets(MemoryTokenBuckets(lambda: now), lambda: now)
     bucket = TokenBucket(capacity=100, restore_rate=10)
     assert (await budgets.charge("default\nacme", 90, bucket)).allowed
     assert not (await budgets.charge("default\nacme", 90, bucket)).allowed

@@ -25,7 +25,7 @@ from starlette.websockets import WebSocket
 
 from app.errors import ConfigurationError
 from app.protocol.listener import listen
-from app.protocol.middleware import Boundary
+from app.protocol.middleware import SecurityMiddleware
 from app.protocol.serving import make_server, tls_context
 from app.settings import ServerSettings, Settings, TLSSettings
 from tests.certificates import certificate
@@ -68,7 +68,7 @@ def running(server: ServerSettings) -> Iterator[int]:
     inside = Starlette(routes=[Route("/graphql", graphql, methods=["GET", "POST"]), WebSocketRoute("/graphql", echo)])
     inside.add_route("/livez", seen)
     listener, started = listen(settings), threading.Event()
-    made = make_server(settings, Boundary(inside, server), started.set)  # type: ignore[arg-type]
+    made = make_server(settings, SecurityMiddleware(inside, server), started.set)  # type: ignore[arg-type]
     thread = threading.Thread(target=made.run, args=([listener],))
     thread.start()
     try:

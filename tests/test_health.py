@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from app.auth.chain import Authentication
+from app.auth.chain import CompositeAuthenticator
 from app.auth.principal import Role
 from app.auth.stores import connect_keys
 from app.errors import SourceTimeout, SourceUnavailable, TradegraphError
@@ -49,7 +49,9 @@ class Clock:
 
 
 async def may_read(authorization: str | None) -> None:
-    await may_read_metrics(SecretStr("scraper"), Authentication(SETTINGS, connect_keys(SETTINGS)), authorization)
+    await may_read_metrics(
+        SecretStr("scraper"), CompositeAuthenticator(SETTINGS, connect_keys(SETTINGS)), authorization
+    )
 
 
 @asynccontextmanager

@@ -256,7 +256,7 @@ async def test_limit_on_the_wire_holds_for_packed_answers(upstream):
 
 async def test_headers_of_the_scope_are_passed_on(client, upstream):
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    with telemetry.begin(request_id="req-1", correlation_id="cor-1", traceparent=trace) as scope:
+    with telemetry.open_scope(request_id="req-1", correlation_id="cor-1", traceparent=trace) as scope:
         await client.get("/ok", into=dict, call="ok")
     sent = upstream.seen[0].headers
     assert (sent["x-request-id"], sent["x-correlation-id"], sent["traceparent"]) == ("req-1", "cor-1", trace)
@@ -339,7 +339,7 @@ class SignIn(httpx.Auth):
 
 async def test_requests_of_a_sign_in_are_counted_and_kept_apart(upstream):
     async with connected(upstream.url, auth=SignIn()) as client:
-        with telemetry.begin() as scope, pytest.raises(SourceRejected):
+        with telemetry.open_scope() as scope, pytest.raises(SourceRejected):
             await client.get("/status", params={"code": "401"}, into=dict, call="signed")
     assert [seen.path for seen in upstream.seen] == ["/status", "/body", "/status"]
     assert upstream.seen[2].headers["authorization"] == "Bearer t0k3n"
@@ -352,7 +352,7 @@ async def test_requests_of_a_sign_in_carry_the_ids_too(upstream):
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     async with connected(upstream.url, auth=SignIn()) as client:
         with (
-            telemetry.begin(request_id="req-1", correlation_id="cor-1", traceparent=trace, tracestate="shop=a1"),
+            telemetry.open_scope(request_id="req-1", correlation_id="cor-1", traceparent=trace, tracestate="shop=a1"),
             pytest.raises(SourceRejected),
         ):
             await client.get("/status", params={"code": "401"}, into=dict, call="signed")

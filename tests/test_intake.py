@@ -179,7 +179,7 @@ async def test_a_source_that_is_away_is_asked_again(docked: Dock, under_way: Cal
     await docked.graph.turn("logistics", resource="*", errorRate=1.0)
     await docked.post({"events": [event(id, "away-1")]})
     await settled(docked, "postponed", before + 1)
-    await docked.logistics.delete("/sandbox/knobs")
+    await docked.logistics.delete("/sandbox/faults")
     assert keys(await docked.updates(1)) == [("SHIPMENT", id, "IN_TRANSIT")]
 
 
@@ -193,7 +193,7 @@ async def test_what_cannot_be_read_is_given_up_and_can_be_replayed(moving: Sandb
         await settled(docked, "buried", before + 1)
         (dead,) = await docked.log.dead_letters()
         assert (dead.hint.key, dead.attempts, dead.cause) == (id, 2, "SOURCE_MALFORMED")
-        await docked.logistics.delete("/sandbox/knobs")
+        await docked.logistics.delete("/sandbox/faults")
         assert await docked.log.replay() == 1
         assert keys(await docked.updates(1)) == [("SHIPMENT", id, "IN_TRANSIT")]
 

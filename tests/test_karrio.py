@@ -97,20 +97,20 @@ async def test_every_shipment_of_the_seed_has_its_status(karrio):
 
 
 async def test_hundred_orders_take_as_many_calls_as_one(karrio):
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         await karrio.shipments.by_order(SYSTEM, CODES[:1])
     assert scope.calls == [("logistics", "shipments.by_order")]
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         found = await karrio.shipments.by_order(SYSTEM, CODES)
     assert scope.calls == [("logistics", "shipments.by_order")]
     assert list(found) == CODES
 
 
 async def test_tracking_numbers_take_one_call_and_one_more_for_those_without_a_tracker(karrio):
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         some = await karrio.shipments.by_tracking_number(SYSTEM, TRACKING[:45])
     assert (len(some), len(scope.calls)) == (45, 1)
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         every = await karrio.shipments.by_tracking_number(SYSTEM, [*TRACKING[1:], "1ZUNKNOWN"])
     assert (len(every), len(scope.calls)) == (94, 2)
     assert every["1ZDEMO200054"].cancelled
@@ -119,7 +119,7 @@ async def test_tracking_numbers_take_one_call_and_one_more_for_those_without_a_t
 
 async def test_shipments_by_id_take_one_call(karrio):
     ids = [one[0].id for one in (await karrio.shipments.by_order(SYSTEM, CODES)).values()]
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         found = await karrio.shipments.by_id(SYSTEM, [*ids[:50], "shp_0"])
     assert list(found) == ids[:50]
     assert scope.calls == [("logistics", "shipments.by_id")]
@@ -137,7 +137,7 @@ async def test_hostile_keys_are_absent(karrio):
 
 
 async def test_keys_for_which_karrio_would_give_every_row_are_not_sent(karrio):
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         for read in (karrio.shipments.by_order, karrio.shipments.by_tracking_number, karrio.shipments.by_id):
             assert dict(await read(SYSTEM, ["", " ", "\0", "SO-100040\0", "x" * 10_000])) == {}
             assert dict(await read(SYSTEM, [])) == {}

@@ -23,8 +23,8 @@ from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment, ShipmentStatus, TrackingEvent
 from app.sources.stock import StockLevel
 from app.sources.values import Freshness, Money
-from app.telemetry import metrics, watch_loop
-from app.telemetry.kpis import Ages
+from app.telemetry import metrics, observe_loop_lag
+from app.telemetry.age_metrics import AgeMetrics
 from tests.gateway import CSR, SELLER, Graph
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -143,7 +143,7 @@ async def test_reads_of_stock_and_prices_are_aged_and_predictions_are_not(graph:
 
 async def test_events_are_aged_where_both_moments_are_selected(graph: Graph, monkeypatch: pytest.MonkeyPatch):
     name, registry = "tradegraph_shipment_confirmation_lag_seconds_count", CollectorRegistry()
-    monkeypatch.setattr(metrics(), "ages", Ages(registry))  # other tests have read events, which count once
+    monkeypatch.setattr(metrics(), "ages", AgeMetrics(registry))  # other tests have read events, which count once
     query = '{ order(by: {number: "SO-100040"}) { shipments { events { at %s } } } }'
     await graph.data(query % "")
     assert registry.get_sample_value(name, {"source": "logistics"}) is None
@@ -200,7 +200,7 @@ def late() -> float:
 
 async def test_loop_that_is_blocked_is_late():
     before = late()
-    watch = asyncio.create_task(watch_loop(every=0.001))
+    watch = asyncio.create_task(observe_loop_lag(every=0.001))
     await asyncio.sleep(0)
     time.sleep(0.06)  # noqa: ASYNC251 - what is measured
     await until(lambda: late() == before + 1)

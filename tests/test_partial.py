@@ -12,7 +12,7 @@ import pytest
 from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_type, is_object_type, is_required_argument
 
 from app import telemetry
-from app.auth.policy import EVERYTHING
+from app.auth.policy import ALL_PERMISSIONS
 from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
@@ -80,10 +80,16 @@ async def sources(request: pytest.FixtureRequest, dated_sandbox: Sandbox) -> Asy
 async def answer(kind: type[Context], sources: Sources, text: str, variables: dict[str, Any] | None = None) -> Any:
     """What a fresh operation answers, errors and all."""
     operation = ENGINE.prepare(Request(text, None, variables or {}))
-    with telemetry.begin(timeout=30):
+    with telemetry.open_scope(timeout=30):
         result = await ENGINE.execute(
             operation,
-            kind(principal=EVERYBODY, rights=EVERYTHING, sources=sources, now=NOON, selection=operation.selection),
+            kind(
+                principal=EVERYBODY,
+                permissions=ALL_PERMISSIONS,
+                sources=sources,
+                now=NOON,
+                selection=operation.selection,
+            ),
         )
     return timeless(result.data), [str(error) for error in result.errors or ()]
 

@@ -15,7 +15,7 @@ import pytest
 import strawberry
 
 from app import telemetry
-from app.auth.policy import EVERYTHING, Key, Rights
+from app.auth.policy import ALL_PERMISSIONS, Key, Permissions
 from app.errors import SourceUnavailable
 from app.execution.engine import ReferenceEngine, Request
 from app.execution.error_formatting import format_errors
@@ -56,7 +56,7 @@ class Calls:
 
     rows: list[Row]
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
-    rights: Any = EVERYTHING
+    permissions: Any = ALL_PERMISSIONS
 
 
 async def rows(ctx: Calls) -> list[Row]:
@@ -149,7 +149,7 @@ async def test_level_loader_keeps_its_parents() -> None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Refusing(Rights):
+class Refusing(Permissions):
     """Refuses the fields named."""
 
     granted: frozenset[Key] = frozenset()
@@ -162,8 +162,8 @@ class Refusing(Rights):
 @pytest.mark.parametrize("name", ["loud", "below { name }", "name"])
 async def test_refused_field_is_forbidden_and_its_edge_never_asked(name: str) -> None:
     leaf = Row("leaf")
-    rights = Refusing(names=frozenset({f"Thing.{name.partition(' ')[0]}"}))
-    ctx = Calls([Row("a", [leaf])], rights=rights)
+    permissions = Refusing(names=frozenset({f"Thing.{name.partition(' ')[0]}"}))
+    ctx = Calls([Row("a", [leaf])], permissions=permissions)
     result = await run(f"{{ rows {{ x: {name} __typename }} }}", ctx)
     path = ["rows", 0, "x"]
     assert ctx.asked == []
@@ -177,8 +177,8 @@ async def test_two_rights_never_share_a_plan() -> None:
     engine = PlanEngine(SMALL)
     text = "{ rows { loud } }"
     everything, nothing = Refusing(), Refusing(names=frozenset({"Thing.loud"}))
-    for rights, expected in ((everything, "A"), (nothing, None), (everything, "A"), (nothing, None)):
-        result = await run(text, Calls([Row("a")], rights=rights), engine)
+    for permissions, expected in ((everything, "A"), (nothing, None), (everything, "A"), (nothing, None)):
+        result = await run(text, Calls([Row("a")], permissions=permissions), engine)
         assert result.data == {"rows": [{"loud": expected}]}
     assert len(engine._plans) == 2
 
@@ -265,7 +265,7 @@ async def test_cancelled_run_starts_no_further_call(make: Any) -> None:
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    with telemetry.begin(timeout=seconds):
+    with telemetry.open_scope(timeout=seconds):
         yield
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import strawberry
 
-from app.auth.policy import AUDIENCES, Mask, PolicyTable, Rights, Rows, Scope, initials, last4
+from app.auth.policy import AUDIENCES, Mask, Permissions, PolicyTable, Rows, Scope, initials, last4
 from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.errors import ConfigurationError, Forbidden
@@ -110,29 +110,29 @@ def test_initials_of_each_word(value: str | None, kept: str | None) -> None:
 # Several roles
 
 
-def rights(*roles: Role) -> Rights:
-    return TABLE.rights(frozenset(roles))
+def permissions(*roles: Role) -> Permissions:
+    return TABLE.permissions(frozenset(roles))
 
 
 def test_rights_that_are_the_same_are_one_object() -> None:
-    assert rights(Role.CSR) is rights(Role.CSR)
-    assert rights(Role.CSR, Role.CSR_LEAD) is rights(Role.CSR_LEAD)
-    assert rights(Role.CSR) is not rights(Role.CSR_LEAD)
+    assert permissions(Role.CSR) is permissions(Role.CSR)
+    assert permissions(Role.CSR, Role.CSR_LEAD) is permissions(Role.CSR_LEAD)
+    assert permissions(Role.CSR) is not permissions(Role.CSR_LEAD)
 
 
 def test_whoever_sees_all_rows_sees_no_more_of_them_than_that_role_may() -> None:
     """Prices of assigned accounts must not become prices of all accounts."""
-    both = rights(Role.SALES_REP, Role.OPERATIONS)
+    both = permissions(Role.SALES_REP, Role.OPERATIONS)
     assert both.refuses("Item", "contractPrice")
     assert both.refuses("ContractPrice", "unitPrice")
     assert both.mask("Shipment", "trackingNumber") is Mask.LAST4
     assert not both.refuses("AvailabilityBreakdown", "onHand")
-    assert not rights(Role.SALES_REP, Role.BUYER_ADMIN).refuses("Invoice", "number")
+    assert not permissions(Role.SALES_REP, Role.BUYER_ADMIN).refuses("Invoice", "number")
 
 
 def test_without_a_role_there_are_no_rights() -> None:
     with pytest.raises(Forbidden):
-        TABLE.rights(frozenset())
+        TABLE.permissions(frozenset())
 
 
 # For people
@@ -221,7 +221,7 @@ def test_every_weaker_rule_is_noticed_by_the_table(record_property: Any) -> None
 
 def says_the_same(table: PolicyTable) -> bool:
     """Whether no caller of any role is told anything else: then it is no weaker, as of a mask of what is not shown."""
-    pairs = [(table.rights(frozenset({role})), rights(role)) for role in Role]
+    pairs = [(table.permissions(frozenset({role})), permissions(role)) for role in Role]
     return cells_of(table) == cells_of(TABLE) and all(
         (one.granted, one.masks, one.types, one.inputs) == (own.granted, own.masks, own.types, own.inputs)
         for one, own in pairs
@@ -240,7 +240,7 @@ class InProcess:
         who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
         operation = self.engine.prepare(Request(query))
         kept = {"events": SimulatedEventLog({}, Assumptions()), "ledger": SimulatedLedger()}
-        context = Context(who, self.table.rights(who.roles), self.sources, NOON, operation.selection, **kept)
+        context = Context(who, self.table.permissions(who.roles), self.sources, NOON, operation.selection, **kept)
         result = await self.engine.execute(operation, context)
         return {"data": result.data, "errors": format_errors(result.errors or ())}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import strawberry
 
-from app.auth.policy import EVERYTHING
+from app.auth.policy import ALL_PERMISSIONS
 from app.execution.engine import ReferenceEngine, Request
 from app.execution.later import All, Later
 from app.schema.declare.edges import edge, root
@@ -22,7 +22,7 @@ class Gate:
     asked: list[str] = field(default_factory=list)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
-    rights: Any = EVERYTHING
+    permissions: Any = ALL_PERMISSIONS
     edges: dict[Any, Any] = field(default_factory=dict)
 
 

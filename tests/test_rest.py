@@ -56,10 +56,10 @@ async def erp(sandbox: Sandbox) -> AsyncIterator[Source]:
 async def control(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
     """The ERP's knobs and counters; both are as new before and after."""
     async with httpx.AsyncClient(base_url=sandbox.erp, headers={"Authorization": "Bearer sandbox"}) as client:
-        await client.delete("/sandbox/knobs")
+        await client.delete("/sandbox/faults")
         await client.delete("/sandbox/counters")
         yield client
-        await client.delete("/sandbox/knobs")
+        await client.delete("/sandbox/faults")
 
 
 async def outcomes(*reads: Awaitable[Any]) -> list[Any]:
@@ -133,7 +133,7 @@ async def test_many_keys_are_chunks_of_one_batch(erp: Source):
 
 
 async def test_slow_part_does_not_delay_the_others(erp: Source, control: httpx.AsyncClient):
-    await control.post("/sandbox/knobs", json={"resource": "prices", "delayMs": 60_000})
+    await control.post("/sandbox/faults", json={"resource": "prices", "delayMs": 60_000})
     slow = asyncio.create_task(erp.prices.quote(SYSTEM, [price("SKU-0001")]))
     items = await erp.items.by_sku(SYSTEM, ["SKU-0001"])
     assert set(items) == {"SKU-0001"}
@@ -155,7 +155,7 @@ async def test_cancelled_reader_leaves_the_others_alone(erp: Source):
 
 
 async def test_reader_cancelled_under_way_leaves_the_others_alone(erp: Source, control: httpx.AsyncClient):
-    await control.post("/sandbox/knobs", json={"resource": "*", "delayMs": 300})
+    await control.post("/sandbox/faults", json={"resource": "*", "delayMs": 300})
     with counted_calls() as calls:
         first = asyncio.create_task(erp.items.by_sku(SYSTEM, ["SKU-0001"]))
         second = asyncio.create_task(erp.stock.levels(SYSTEM, ["SKU-0001"]))
@@ -167,7 +167,7 @@ async def test_reader_cancelled_under_way_leaves_the_others_alone(erp: Source, c
 
 
 async def test_batch_ends_when_all_its_readers_are_gone(erp: Source, control: httpx.AsyncClient):
-    await control.post("/sandbox/knobs", json={"resource": "*", "delayMs": 60_000})
+    await control.post("/sandbox/faults", json={"resource": "*", "delayMs": 60_000})
     with counted_calls() as calls:
         readers = [
             asyncio.create_task(erp.items.by_sku(SYSTEM, ["SKU-0001"])),
@@ -181,7 +181,7 @@ async def test_batch_ends_when_all_its_readers_are_gone(erp: Source, control: ht
         asyncio.CancelledError,
         asyncio.CancelledError,
     ]
-    await control.delete("/sandbox/knobs")
+    await control.delete("/sandbox/faults")
     assert set(await erp.items.by_sku(SYSTEM, ["SKU-0001"])) == {"SKU-0001"}
 
 
@@ -193,7 +193,7 @@ async def test_batch_ends_when_all_its_readers_are_gone(erp: Source, control: ht
 async def test_fault_of_a_part_is_its_readers_alone(
     erp: Source, control: httpx.AsyncClient, kind: str, expected: type[Exception]
 ):
-    await control.post("/sandbox/knobs", json={"resource": "prices", "errorRate": 1, "errorKind": kind})
+    await control.post("/sandbox/faults", json={"resource": "prices", "errorRate": 1, "errorKind": kind})
     prices, items, stock = await outcomes(
         erp.prices.quote(SYSTEM, [price("SKU-0001")]),
         erp.items.by_sku(SYSTEM, ["SKU-0001"]),
@@ -204,7 +204,7 @@ async def test_fault_of_a_part_is_its_readers_alone(
 
 
 async def test_throttled_part_is_throttled(erp: Source, control: httpx.AsyncClient):
-    await control.post("/sandbox/knobs", json={"resource": "prices", "rateLimit": 0})
+    await control.post("/sandbox/faults", json={"resource": "prices", "rateLimit": 0})
     prices, items = await outcomes(
         erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"])
     )
@@ -213,8 +213,8 @@ async def test_throttled_part_is_throttled(erp: Source, control: httpx.AsyncClie
 
 
 async def test_part_that_hangs_fails_at_the_deadline(erp: Source, control: httpx.AsyncClient):
-    await control.post("/sandbox/knobs", json={"resource": "prices", "errorRate": 1, "errorKind": "hang"})
-    with telemetry.begin(timeout=2):
+    await control.post("/sandbox/faults", json={"resource": "prices", "errorRate": 1, "errorKind": "hang"})
+    with telemetry.open_scope(timeout=2):
         prices, items = await outcomes(
             erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"])
         )
@@ -224,13 +224,13 @@ async def test_part_that_hangs_fails_at_the_deadline(erp: Source, control: httpx
 
 async def test_broken_connection_fails_the_unfinished_parts(erp: Source, control: httpx.AsyncClient):
     fault = {"resource": "prices", "delayMs": 300, "errorRate": 1, "errorKind": "reset"}
-    await control.post("/sandbox/knobs", json=fault)
+    await control.post("/sandbox/faults", json=fault)
     prices, items = await outcomes(
         erp.prices.quote(SYSTEM, [price("SKU-0001")]), erp.items.by_sku(SYSTEM, ["SKU-0001"])
     )
     assert type(prices) is SourceUnavailable
     assert set(items) == {"SKU-0001"}
-    await control.delete("/sandbox/knobs")
+    await control.delete("/sandbox/faults")
     assert set(await erp.prices.quote(SYSTEM, [price("SKU-0001")])) == {price("SKU-0001")}
 
 
@@ -302,7 +302,7 @@ async def test_line_of_a_batch_that_is_wrong_costs_its_own_read_only(line: bytes
 
 
 async def test_closing_ends_what_waits(erp: Source, control: httpx.AsyncClient):
-    await control.post("/sandbox/knobs", json={"resource": "*", "delayMs": 60_000})
+    await control.post("/sandbox/faults", json={"resource": "*", "delayMs": 60_000})
     with counted_calls() as calls:
         readers = [
             asyncio.create_task(erp.items.by_sku(SYSTEM, ["SKU-0001"])),

@@ -28,11 +28,11 @@ from openapi_spec_validator import validate
 
 from app.sandbox import Sandbox, start_sandbox
 from app.sandbox.build import SYSTEMS, build, is_built
-from app.sandbox.fault_injection import Knob, Knobs
+from app.sandbox.fault_injection import FaultInjector, FaultRule
 from app.sandbox.pricing import class_terms, in_unit, minimum_in_unit
 from app.sandbox.process import listen
 from app.sandbox.reads import PORTS, stock
-from app.sandbox.store import Store
+from app.sandbox.store import SandboxStore
 from app.sources.rest import contract
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +56,7 @@ def knobs(erp: httpx.Client) -> Iterator[httpx.Client]:
     """The ERP, its counters new and its knobs turned back afterwards."""
     erp.delete("/sandbox/counters")
     yield erp
-    erp.delete("/sandbox/knobs")
+    erp.delete("/sandbox/faults")
 
 
 @cache
@@ -113,7 +113,7 @@ def test_order_quantities_add_up(folder: Path):
 
 
 def test_stock_holds_what_is_reserved_and_nothing_is_overdue(folder: Path):
-    day = Store(folder / "erp.db").day.isoformat()
+    day = SandboxStore(folder / "erp.db").day.isoformat()
     for level in documents(folder, "erp", "stock"):
         for position in level["positions"]:
             assert int(position["onHand"]) >= int(position["reserved"]) >= 0
@@ -153,7 +153,7 @@ def test_systems_disagree_where_planted(folder: Path):
 
 @pytest.mark.timeout(300)
 def test_same_day_gives_the_same_files(folder: Path, tmp_path: Path):
-    day = Store(folder / "erp.db").day
+    day = SandboxStore(folder / "erp.db").day
     build(tmp_path, day)
     for system in SYSTEMS:
         assert digest(tmp_path / f"{system}.db") == digest(folder / f"{system}.db")
@@ -171,8 +171,8 @@ def test_half_built_data_is_built_anew(tmp_path: Path):
 
 
 def test_overdue_supply_is_expected_today(folder: Path):
-    later = Store(folder / "erp.db").day + timedelta(days=30)
-    store = Store(folder / "erp.db", today=later)
+    later = SandboxStore(folder / "erp.db").day + timedelta(days=30)
+    store = SandboxStore(folder / "erp.db", today=later)
     skus = tuple(f"SKU-{n:04d}" for n in range(1, 200))
     rows = msgspec.json.decode(stock(store, contract.BySku(skus=skus)))
     dates = {change["date"] for row in rows for position in row["value"]["positions"] for change in position["supply"]}
@@ -320,7 +320,7 @@ def test_cursor_of_another_list_is_refused(erp: httpx.Client):
 
 def test_token_is_asked_for_but_for_health(sandbox: Sandbox):
     assert httpx.get(f"{sandbox.erp}/livez").json() == {"status": "ok"}
-    for path in ("/v1/warehouses", "/sandbox/knobs", "/sandbox/requests", "/nothing"):
+    for path in ("/v1/warehouses", "/sandbox/faults", "/sandbox/requests", "/nothing"):
         answer = httpx.get(sandbox.erp + path)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
@@ -370,37 +370,37 @@ def test_requests_are_logged_and_counted(knobs: httpx.Client):
 
 
 def test_knob_of_a_resource_wins_over_the_general_one(knobs: httpx.Client):
-    knobs.post("/sandbox/knobs", json={"errorRate": 1})
-    knobs.post("/sandbox/knobs", json={"resource": "warehouses"})
+    knobs.post("/sandbox/faults", json={"errorRate": 1})
+    knobs.post("/sandbox/faults", json={"resource": "warehouses"})
     assert knobs.get("/v1/warehouses").status_code == 200
     assert knobs.post("/v1/items/read", json={}).status_code == 500
-    assert [knob["resource"] for knob in knobs.get("/sandbox/knobs").json()] == ["*", "warehouses"]
-    assert knobs.delete("/sandbox/knobs").json() == []
+    assert [knob["resource"] for knob in knobs.get("/sandbox/faults").json()] == ["*", "warehouses"]
+    assert knobs.delete("/sandbox/faults").json() == []
     assert knobs.post("/v1/items/read", json={}).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"7", b'{"resource":"x","delay":1}', b'{"errorKind":"fire"}'])
 def test_knob_that_is_none_is_refused(knobs: httpx.Client, body: bytes):
-    assert knobs.post("/sandbox/knobs", content=body).status_code == 400
-    assert knobs.get("/sandbox/knobs").json() == []
+    assert knobs.post("/sandbox/faults", content=body).status_code == 400
+    assert knobs.get("/sandbox/faults").json() == []
 
 
 def test_rate_limit_answers_429(knobs: httpx.Client):
-    knobs.post("/sandbox/knobs", json={"resource": "warehouses", "rateLimit": 2})
+    knobs.post("/sandbox/faults", json={"resource": "warehouses", "rateLimit": 2})
     answers = [knobs.get("/v1/warehouses") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[2].headers["retry-after"] == "1"
 
 
 def test_reset_breaks_the_connection(knobs: httpx.Client):
-    knobs.post("/sandbox/knobs", json={"resource": "warehouses", "errorRate": 1, "errorKind": "reset"})
+    knobs.post("/sandbox/faults", json={"resource": "warehouses", "errorRate": 1, "errorKind": "reset"})
     with pytest.raises(httpx.TransportError):
         knobs.get("/v1/warehouses")
     assert knobs.get("/sandbox/counters").json()["faults"] == {"reset": 1}
 
 
 def test_hanging_read_says_nothing(knobs: httpx.Client):
-    knobs.post("/sandbox/knobs", json={"resource": "warehouses", "errorRate": 1, "errorKind": "hang"})
+    knobs.post("/sandbox/faults", json={"resource": "warehouses", "errorRate": 1, "errorKind": "hang"})
     with pytest.raises(httpx.ReadTimeout):
         knobs.get("/v1/warehouses", timeout=0.2)
     assert knobs.get("/livez").status_code == 200
@@ -408,8 +408,8 @@ def test_hanging_read_says_nothing(knobs: httpx.Client):
 
 def test_same_seed_fails_the_same_reads():
     def fates(seed: int) -> list[bool]:
-        knobs = Knobs()
-        knobs.set(Knob(resource="prices", error_rate=0.3, seed=seed))
+        knobs = FaultInjector()
+        knobs.set(FaultRule(resource="prices", error_rate=0.3, seed=seed))
         return [knobs.verdict("prices").error is not None for _ in range(200)]
 
     assert fates(1) == fates(1)
@@ -485,4 +485,4 @@ async def test_answers_are_sent_without_delay():
 
 
 def test_day_can_be_fixed(folder: Path):
-    assert Store(folder / "erp.db", today=date(2030, 1, 2)).today == date(2030, 1, 2)
+    assert SandboxStore(folder / "erp.db", today=date(2030, 1, 2)).today == date(2030, 1, 2)

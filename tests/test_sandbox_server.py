@@ -8,11 +8,11 @@ from typing import Any
 
 from app.sandbox import Sandbox
 from app.sandbox.server import create_app
-from app.sandbox.store import Store
+from app.sandbox.store import SandboxStore
 
 
 async def test_client_that_leaves_before_it_was_read_is_no_error(sandbox: Sandbox):
-    app, sent = create_app("erp", Store(Path(sandbox.data_dir) / "erp.db"), "sandbox"), []
+    app, sent = create_app("erp", SandboxStore(Path(sandbox.data_dir) / "erp.db"), "sandbox"), []
     headers = [(b"authorization", b"Bearer sandbox")]
     scope = {"type": "http", "method": "POST", "path": "/v1/batch", "headers": headers, "query_string": b""}
 

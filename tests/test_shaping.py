@@ -14,7 +14,7 @@ import pytest
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from app.auth.policy import EVERYTHING
+from app.auth.policy import ALL_PERMISSIONS
 from app.execution.engine import ReferenceEngine, Request
 from app.execution.plan.encoded_result import EncodedResult
 from app.execution.plan.engine import PlanEngine
@@ -55,7 +55,7 @@ class Given:
     """A context with what to answer."""
 
     value: Any
-    rights: Any = EVERYTHING
+    permissions: Any = ALL_PERMISSIONS
 
 
 async def row(ctx: Given) -> Row:

@@ -28,7 +28,7 @@ def sample(metrics: telemetry.Metrics, name: str, **labels: str) -> float | None
 
 
 def test_scope_holds_inside_and_is_gone_outside():
-    with telemetry.begin(request_id="a", correlation_id="b") as opened:
+    with telemetry.open_scope(request_id="a", correlation_id="b") as opened:
         assert telemetry.current() is opened
         assert (opened.request_id, opened.correlation_id, opened.deadline) == ("a", "b", None)
         assert telemetry.remaining() is None
@@ -36,7 +36,7 @@ def test_scope_holds_inside_and_is_gone_outside():
 
 
 def test_scope_without_correlation_takes_its_request_id():
-    with telemetry.begin() as opened:
+    with telemetry.open_scope() as opened:
         assert opened.correlation_id == opened.request_id
         assert len(opened.request_id) == 32
 
@@ -48,13 +48,13 @@ def test_outside_of_a_scope_nothing_is_shared():
 
 def test_remaining_counts_down_and_below_zero():
     before = time.monotonic()
-    with telemetry.begin(timeout=60) as opened:
+    with telemetry.open_scope(timeout=60) as opened:
         assert opened.deadline is not None
         assert opened.deadline >= before + 60
         left = telemetry.remaining()
         assert left is not None
         assert 0 < left <= 60
-    with telemetry.begin(timeout=-1):
+    with telemetry.open_scope(timeout=-1):
         left = telemetry.remaining()
         assert left is not None
         assert left < 0
@@ -64,7 +64,7 @@ async def test_tasks_started_in_a_scope_share_its_calls():
     async def call(name: str) -> None:
         telemetry.current().calls.append(("erp", name))
 
-    with telemetry.begin() as opened:
+    with telemetry.open_scope() as opened:
         await asyncio.gather(asyncio.create_task(call("a")), asyncio.create_task(call("b")))
     assert opened.calls == [("erp", "a"), ("erp", "b")]
 
@@ -72,7 +72,7 @@ async def test_tasks_started_in_a_scope_share_its_calls():
 @pytest.mark.parametrize("text", ["", "a b", "a\r\nX-Admin: 1", "é", "x" * 129, "a\0", '"', None])
 def test_hostile_id_is_replaced(text):
     assert telemetry.safe_id(text) is None
-    with telemetry.begin(request_id=text, correlation_id=text) as opened:
+    with telemetry.open_scope(request_id=text, correlation_id=text) as opened:
         assert opened.request_id != text
         assert opened.correlation_id == opened.request_id
 
@@ -97,7 +97,7 @@ def test_only_a_well_formed_traceparent_is_kept(text, kept):
 
 
 def test_log_lines_carry_the_ids(out):
-    with telemetry.begin(request_id="req", correlation_id="cor") as opened:
+    with telemetry.open_scope(request_id="req", correlation_id="cor") as opened:
         opened.operation = "SalesView"
         telemetry.log.info("read", source="erp")
     (line,) = lines(out)
@@ -113,7 +113,7 @@ def test_log_lines_carry_the_ids(out):
 
 
 def test_reported_error_joins_error_id_code_and_detail(out):
-    with telemetry.begin(request_id="req"):
+    with telemetry.open_scope(request_id="req"):
         error_id = telemetry.report(SourceUnavailable("erp", detail="GET /x answered 500"), path="customer")
     (line,) = lines(out)
     assert (line["error_id"], line["request_id"], line["code"]) == (error_id, "req", "SOURCE_UNAVAILABLE")

@@ -305,5 +305,5 @@ def test_tracestate_is_kept_if_it_is_well_formed(given: str, kept: str | None):
 
 
 def test_tracestate_without_a_parent_is_nothing():
-    with telemetry.begin(tracestate="shop=a1") as scope:
+    with telemetry.open_scope(tracestate="shop=a1") as scope:
         assert scope.tracestate is None

@@ -91,10 +91,10 @@ async def test_totals_add_up_to_the_cent(vendure):
 
 async def test_fifty_orders_take_as_many_calls_as_one(vendure):
     await vendure.ping()
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         await vendure.orders.by_number(SYSTEM, SHARED[:1])
     assert scope.calls == [("commerce", "orders.by_number")]
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         await vendure.orders.by_number(SYSTEM, SHARED)
     assert scope.calls == [("commerce", "orders.by_number")]
 
@@ -111,7 +111,7 @@ async def test_hostile_keys_are_absent(vendure):
 
 async def test_keys_that_cannot_exist_are_not_sent(vendure):
     await vendure.ping()
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         assert dict(await vendure.orders.by_number(SYSTEM, ["", "a\0b", "x" * 10_000])) == {}
     assert scope.calls == []
 
@@ -155,7 +155,7 @@ async def test_purchase_order_of_another_customer_is_absent(vendure):
 
 async def test_reservations_of_any_number_of_items_take_one_call(vendure):
     await vendure.ping()
-    with telemetry.begin() as scope:
+    with telemetry.open_scope() as scope:
         some = await vendure.reservations.reservations(SYSTEM, ["SKU-0145"])
         every = await vendure.reservations.reservations(SYSTEM, SKUS)
     assert scope.calls == [("commerce", "reservations")] * 2

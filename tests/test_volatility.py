@@ -112,7 +112,7 @@ async def test_what_cannot_be_asked_for_is_refused_with_a_code(
     engine: Any, text: str, variables: dict[str, Any], code: str
 ):
     class Nobody:
-        rights = None
+        permissions = None
 
     running = engine(SCHEMA)
     with pytest.raises(RequestRefused) as refused:

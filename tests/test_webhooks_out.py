@@ -155,7 +155,7 @@ async def test_source_that_is_away_costs_time_and_nothing_else(partner: Partner)
         while not await partner.store.pending("ep1"):
             await asyncio.sleep(0.02)
     assert partner.receiver.letters == []
-    await partner.graph.backends["logistics"].delete("/sandbox/knobs")
+    await partner.graph.backends["logistics"].delete("/sandbox/faults")
     (letter,) = await partner.receiver.until(1, seconds=20)
     assert letter.said["data"]["shipmentUpdates"]["shipment"]["trackingNumber"] == OURS
 

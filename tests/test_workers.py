@@ -18,8 +18,8 @@ import pytest
 from app.errors import ConfigurationError
 from app.sandbox import Sandbox
 from app.settings import Settings, SourceSettings
-from app.telemetry import merged_metrics
-from app.workers.limits_per_worker import share_of
+from app.telemetry import merge_metrics
+from app.workers.limits_per_worker import divide_limits
 from tests.gateway import CSR, OPERATIONS, Graph
 from tests.processes import Running, serve, served
 
@@ -72,8 +72,8 @@ async def metrics_of(client: httpx.AsyncClient, workers: int) -> str:
 async def answered_by(client: httpx.AsyncClient) -> Counter[str]:
     """Operations that each of four workers has answered."""
     text = await metrics_of(client, WORKERS)
-    told = re.findall(r'tradegraph_requests_total{worker="(\d)",operation="anonymous",outcome="ok"} (\S+)', text)
-    return Counter({worker: int(float(count)) for worker, count in told})
+    stop = re.findall(r'tradegraph_requests_total{worker="(\d)",operation="anonymous",outcome="ok"} (\S+)', text)
+    return Counter({worker: int(float(count)) for worker, count in stop})
 
 
 def children(pid: int) -> set[int]:
@@ -218,8 +218,8 @@ async def test_new_worker_that_does_not_start_leaves_the_old_ones(dated_sandbox:
         before = pids(running)
         config.write_text("engine = 'steam'\n")
         running.process.send_signal(signal.SIGHUP)
-        (told,) = await running.logs_until("workers are not replaced: a new one did not start")
-        assert told["exit_code"] == 2
+        (stop,) = await running.logs_until("workers are not replaced: a new one did not start")
+        assert stop["exit_code"] == 2
         assert pids(running) == before
         assert (await ask(client))["data"]["item"]["sku"] == "SKU-0001"
 
@@ -237,16 +237,16 @@ async def test_wrong_setting_is_told_once_and_stops_the_start(dated_sandbox: San
 
 def test_worker_has_its_part_of_what_a_source_bears():
     source = SourceSettings(vendor="rest", base_url="http://127.0.0.1", concurrency=10, limits={"rate": 6, "burst": 10})  # type: ignore[arg-type]
-    part = share_of(Settings(sources={"erp": source}), 4).sources["erp"]
+    part = divide_limits(Settings(sources={"erp": source}), 4).sources["erp"]
     assert (part.concurrency, part.limits.rate, part.limits.burst) == (2, 1.5, 2)
     with pytest.raises(ConfigurationError, match=r"sources\.erp\.concurrency"):
-        share_of(Settings(sources={"erp": source}), 11)
+        divide_limits(Settings(sources={"erp": source}), 11)
 
 
 def test_metrics_of_workers_are_one_text():
     one = b'# HELP a_total Of a.\n# TYPE a_total counter\na_total 1.0\n# HELP b Of b.\n# TYPE b gauge\nb{x="{ y"} 2.0\n'
     two = b"# HELP a_total Of a.\n# TYPE a_total counter\na_total 5.0\n"
-    assert merged_metrics({"0": one, "1": two}).decode().splitlines() == [
+    assert merge_metrics({"0": one, "1": two}).decode().splitlines() == [
         "# HELP a_total Of a.",
         "# TYPE a_total counter",
         'a_total{worker="0"} 1.0',

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One operation, or a request that was refused before it was one. No value of an answer or a variable is in it.
 
     `rows` counts the objects that were read, by type: an object that two selections of a document reach counts in
@@ -36,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     milliseconds: float = 0.0
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which entries are asked for; None does not choose. `since` and `until` are in seconds since 1970."""
 
     client: str | None = None
@@ -48,14 +48,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None
 
 
-class Kept(msgspec.Struct, frozen=True):
+class NumberedEntry(msgspec.Struct, frozen=True):
     """An entry, and its number: later ones have higher numbers."""
 
     number: int
-    entry: Entry
+    entry: AuditEntry
 
 
-class Access(msgspec.Struct, frozen=True, kw_only=True):
+class AccessSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What one caller did in a time, for an access review."""
 
     client: str
@@ -70,29 +70,29 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     rows: Mapping[str, int]
 
 
-class Trail(Protocol):
+class AuditSink(Protocol):
     """Where entries are kept."""
 
-    def keep(self, entry: Entry) -> None:
+    def record(self, entry: AuditEntry) -> None:
         """Keep it, soon. Never waits and never fails: what cannot be kept is counted."""
         ...
 
 
-class Pages(Protocol):
+class AuditPages(Protocol):
     """Kept entries, a page at a time."""
 
-    def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
+    def page(self, query: AuditQuery, most: int, before: int | None = None) -> list[NumberedEntry]:
         """Some, the latest first; `before` a number, those that are older."""
         ...
 
 
-class Ledger(Pages, Protocol):
+class AuditReader(AuditPages, Protocol):
     """Kept entries, to be read."""
 
-    def entries(self, wanted: Wanted, *, most: int | None = None) -> Iterator[Entry]:
+    def entries(self, query: AuditQuery, *, most: int | None = None) -> Iterator[AuditEntry]:
         """The latest first."""
         ...
 
-    def accesses(self, wanted: Wanted) -> Sequence[Access]:
+    def accesses(self, query: AuditQuery) -> Sequence[AccessSummary]:
         """One for each caller, in the order of client and subject."""
         ...

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from app.audit.records import Access, Entry, Kept, Wanted
+from app.audit.records import AccessSummary, AuditEntry, AuditQuery, NumberedEntry
 from app.errors import ConfigurationError
 from app.settings import Settings
 from app.storage.sqlite import write_ahead
@@ -24,13 +24,13 @@ FILE = "audit.sqlite"
 WAIT = 5.0
 """Seconds that another process's writing is waited for."""
 
-EVERY = 0.5
+FLUSH_INTERVAL = 0.5
 """Seconds between two batches."""
 
-TRIM_EVERY = 600.0
+TRIM_INTERVAL = 600.0
 """Seconds between two looks for what is too old or too much."""
 
-_COLUMNS = Entry.__struct_fields__
+_COLUMNS = AuditEntry.__struct_fields__
 _JSON = frozenset({"forbidden", "rows", "variables"})
 _TABLE = f"CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, {', '.join(_COLUMNS)})"
 _INDEXES = (
@@ -40,7 +40,7 @@ _INDEXES = (
 _INSERT = f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 
 
-class AuditTrail:
+class SQLiteAuditWriter:
     """Entries wait in memory, `queue` of them at most, and are written together. A full queue or a disk that fails
     costs entries: they are counted in `tradegraph_audit_dropped_total` and logged; the next batch tells of a full
     queue by an entry of its own kind."""
@@ -50,7 +50,7 @@ class AuditTrail:
         self._queue = queue
         self._keep_seconds = keep_days * 86_400.0
         self._keep_bytes = keep_bytes
-        self._waiting: list[Entry] = []
+        self._waiting: list[AuditEntry] = []
         self._dropped = 0
         self._wake = threading.Event()
         self._written = threading.Condition()
@@ -63,7 +63,7 @@ class AuditTrail:
         self._thread = threading.Thread(target=self._write_on, args=(connection,), name="audit", daemon=True)
         self._thread.start()
 
-    def keep(self, entry: Entry) -> None:
+    def record(self, entry: AuditEntry) -> None:
         """See `Trail.keep`."""
         if len(self._waiting) < self._queue:
             self._waiting.append(entry)
@@ -88,11 +88,11 @@ class AuditTrail:
         trimmed = float("-inf")
         with closing(connection):
             while True:
-                self._wake.wait(EVERY)
+                self._wake.wait(FLUSH_INTERVAL)
                 self._wake.clear()
                 stopping = self._stopping
                 self._write(connection)
-                if time.monotonic() - trimmed > TRIM_EVERY:
+                if time.monotonic() - trimmed > TRIM_INTERVAL:
                     trimmed = time.monotonic()
                     self._trim(connection)
                 if stopping:
@@ -102,13 +102,13 @@ class AuditTrail:
         batch = self._waiting[:]
         dropped, self._dropped = self._dropped, 0
         if dropped:
-            batch.append(Entry(at=time.time(), request_id="", transport="", kind="dropped", cost=float(dropped)))
-            _told(dropped, "the queue was full")
+            batch.append(AuditEntry(at=time.time(), request_id="", transport="", kind="dropped", cost=float(dropped)))
+            _count_dropped(dropped, "the queue was full")
         try:
             with connection:
                 connection.executemany(_INSERT, map(_row, batch))
         except sqlite3.Error as error:
-            _told(len(batch), f"{type(error).__name__}: {error}")
+            _count_dropped(len(batch), f"{type(error).__name__}: {error}")
         with self._written:
             del self._waiting[: len(batch) - bool(dropped)]
             self._written.notify_all()
@@ -128,40 +128,42 @@ class AuditTrail:
             log.error("audit not trimmed", error=f"{type(error).__name__}: {error}")
 
 
-class AuditLedger:
+class SQLiteAuditReader:
     """Reads what a trail wrote, also while it writes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def entries(self, wanted: Wanted, *, most: int | None = None) -> Iterator[Entry]:
+    def entries(self, query: AuditQuery, *, most: int | None = None) -> Iterator[AuditEntry]:
         """See `Ledger.entries`."""
-        where, values = _where(wanted)
-        query = f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        where, values = _where(query)
+        statement = f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
         with closing(opened(self._path)) as connection:
-            for row in connection.execute(query, [*values, -1 if most is None else most]):
+            for row in connection.execute(statement, [*values, -1 if most is None else most]):
                 yield _entry(row)
 
-    def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
+    def page(self, query: AuditQuery, most: int, before: int | None = None) -> list[NumberedEntry]:
         """See `Ledger.page`."""
-        where, values = _where(wanted)
+        where, values = _where(query)
         older = "" if before is None else f" AND id < {before:d}"
-        query = f"SELECT id, {', '.join(_COLUMNS)} FROM entries WHERE {where}{older} ORDER BY id DESC LIMIT ?"  # noqa: S608
+        statement = f"SELECT id, {', '.join(_COLUMNS)} FROM entries WHERE {where}{older} ORDER BY id DESC LIMIT ?"  # noqa: S608
         with closing(opened(self._path)) as connection:
-            return [Kept(number, _entry(row)) for number, *row in connection.execute(query, [*values, most])]
+            return [
+                NumberedEntry(number, _entry(row)) for number, *row in connection.execute(statement, [*values, most])
+            ]
 
-    def accesses(self, wanted: Wanted) -> Sequence[Access]:
+    def accesses(self, query: AuditQuery) -> Sequence[AccessSummary]:
         """See `Ledger.accesses`."""
-        found: dict[tuple[str, str, str, tuple[str, ...]], _Tally] = {}
-        for entry in self.entries(wanted):
+        found: dict[tuple[str, str, str, tuple[str, ...]], AccessTally] = {}
+        for entry in self.entries(query):
             if entry.client:
                 caller = (entry.client, entry.subject, entry.tenant, entry.roles)
-                found.setdefault(caller, _Tally(entry.at, entry.at)).add(entry)
+                found.setdefault(caller, AccessTally(entry.at, entry.at)).add(entry)
         return [tally.access(*caller) for caller, tally in sorted(found.items())]
 
 
 @dataclass(slots=True)
-class _Tally:
+class AccessTally:
     first_at: float
     last_at: float
     requests: int = 0
@@ -169,15 +171,15 @@ class _Tally:
     forbidden: set[str] = field(default_factory=set)
     rows: Counter[str] = field(default_factory=Counter)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: AuditEntry) -> None:
         self.first_at, self.last_at = min(self.first_at, entry.at), max(self.last_at, entry.at)
         self.requests += 1
         self.refused += entry.code is not None
         self.forbidden.update(entry.forbidden)
         self.rows.update(entry.rows or {})
 
-    def access(self, client: str, subject: str, tenant: str, roles: tuple[str, ...]) -> Access:
-        return Access(
+    def access(self, client: str, subject: str, tenant: str, roles: tuple[str, ...]) -> AccessSummary:
+        return AccessSummary(
             client=client,
             subject=subject,
             tenant=tenant,
@@ -191,13 +193,15 @@ class _Tally:
         )
 
 
-def trail_for(settings: Settings) -> AuditTrail | None:
+def connect_audit(settings: Settings) -> SQLiteAuditWriter | None:
     """The trail that settings ask for."""
     audit = settings.audit
     if not audit.enabled:
         return None
     path = settings.data_dir / FILE
-    return AuditTrail(path, queue=audit.queue, keep_days=audit.keep_days, keep_bytes=audit.keep_megabytes * 1024 * 1024)
+    return SQLiteAuditWriter(
+        path, queue=audit.queue, keep_days=audit.keep_days, keep_bytes=audit.keep_megabytes * 1024 * 1024
+    )
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -217,12 +221,12 @@ def opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _told(count: int, why: str) -> None:
+def _count_dropped(count: int, why: str) -> None:
     metrics().audit_dropped.inc(count)
     log.error("audit entries dropped", count=count, why=why)
 
 
-def _row(entry: Entry) -> list[Any]:
+def _row(entry: AuditEntry) -> list[Any]:
     row: list[Any] = []
     for name in _COLUMNS:
         value = getattr(entry, name)
@@ -234,29 +238,29 @@ def _row(entry: Entry) -> list[Any]:
     return row
 
 
-def _entry(row: Sequence[Any]) -> Entry:
+def _entry(row: Sequence[Any]) -> AuditEntry:
     values = dict(zip(_COLUMNS, row, strict=True))
     values["roles"] = tuple(filter(None, (values["roles"] or "").split(",")))
     for name in _JSON:
         values[name] = orjson.loads(values[name]) if values[name] else None
     for name in ("forbidden", "variables"):
         values[name] = tuple(values[name] or ())
-    return Entry(**values)
+    return AuditEntry(**values)
 
 
-def _where(wanted: Wanted) -> tuple[str, list[Any]]:
+def _where(query: AuditQuery) -> tuple[str, list[Any]]:
     found: list[str] = ["1"]
     values: list[Any] = []
     for name in ("client", "subject", "operation", "code"):
-        value = getattr(wanted, name)
+        value = getattr(query, name)
         if value is not None:
             found.append(f"{name} = ?")
             values.append(value)
-    for bound, sign in ((wanted.since, ">="), (wanted.until, "<")):
+    for bound, sign in ((query.since, ">="), (query.until, "<")):
         if bound is not None:
             found.append(f"at {sign} ?")
             values.append(bound)
-    if wanted.refused:
+    if query.refused:
         found.append("(code IS NOT NULL OR forbidden IS NOT NULL)")
     return " AND ".join(found), values
 

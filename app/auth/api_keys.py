@@ -25,19 +25,19 @@ from app.telemetry import log
 
 PREFIX = "tg_"
 REFUSED = "The API key was not accepted. Send a valid one in the Authorization header, or ask the operators for one."
-MOST_LIVE = 2
+MAX_LIVE_KEYS = 2
 """Live keys of one client: the old and the new one while it changes from one to the other."""
 
-LOOK_AFTER = 2.0
+REFRESH_INTERVAL = 2.0
 """Seconds after which the store is asked whether anything changed; a revoked key ends so soon in every process."""
 
-LOOK_FOR_UNKNOWN = 0.1
+UNKNOWN_KEY_REFRESH_INTERVAL = 0.1
 """The same where a key is not known: a new one opens at once, and made-up ones cause few questions."""
 
-DISTRUST_AFTER = 5.0
+MAX_STALENESS = 5.0
 """Seconds for which keys are believed while the store cannot be asked."""
 
-NOTE_AFTER = 60.0
+USAGE_FLUSH_INTERVAL = 60.0
 """Seconds between two writes of when keys were used."""
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -131,13 +131,13 @@ class APIKeyAuthenticator:
         self._store = store
         self._now = now
         self._timer = timer
-        self._looking = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self._generation: int | None = None
         self._known: dict[str, tuple[KeyRecord, Principal]] = {}
-        self._looked_at = self._confirmed_at = float("-inf")
+        self._refreshed_at = self._confirmed_at = float("-inf")
         self._used: dict[str, float] = {}
-        self._noted_at = timer()
-        self._noting: asyncio.Task[None] | None = None
+        self._flushed_at = timer()
+        self._flushing: asyncio.Task[None] | None = None
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """Verify `Bearer tg_...`."""
@@ -145,9 +145,9 @@ class APIKeyAuthenticator:
         form = _FORM.fullmatch(key)
         if form is None or _check(key[:-_CHECK_LENGTH]) != form[3]:
             raise Unauthenticated(REFUSED, detail="no API key: another form, or a wrong check")
-        await self._look(LOOK_AFTER)
+        await self._refresh(REFRESH_INTERVAL)
         if form[1] not in self._known:
-            await self._look(LOOK_FOR_UNKNOWN)
+            await self._refresh(UNKNOWN_KEY_REFRESH_INTERVAL)
         if form[1] not in self._known:
             raise Unauthenticated(REFUSED, detail="API key of nobody")
         record, principal = self._known[form[1]]
@@ -160,24 +160,24 @@ class APIKeyAuthenticator:
         self._used[record.id] = now
         return principal
 
-    async def _look(self, after: float) -> None:
+    async def _refresh(self, after: float) -> None:
         """Ask the store for changes if that was so many seconds ago, one request for all."""
-        if self._timer() - self._looked_at >= after:
-            async with self._looking:
-                if self._timer() - self._looked_at >= after:
-                    await self._ask()
-        if self._timer() - self._confirmed_at > DISTRUST_AFTER:
+        if self._timer() - self._refreshed_at >= after:
+            async with self._refreshing:
+                if self._timer() - self._refreshed_at >= after:
+                    await self._refresh_now()
+        if self._timer() - self._confirmed_at > MAX_STALENESS:
             raise AuthenticationUnavailable(detail="the store of API keys cannot be read")
 
-    async def _ask(self) -> None:
+    async def _refresh_now(self) -> None:
         started = self._timer()
         try:
             await self._read()
             self._confirmed_at = started
         except StoreUnavailable as error:
             log.warning("API keys cannot be read", detail=error.detail)
-        self._looked_at = self._timer()
-        self._note_uses()
+        self._refreshed_at = self._timer()
+        self._flush_soon()
 
     async def _read(self) -> None:
         if await self._store.generation() == self._generation:
@@ -185,32 +185,32 @@ class APIKeyAuthenticator:
         self._generation, records = await self._store.all()
         self._known = {record.id: (record, _principal(record)) for record in records}
 
-    def _note_uses(self) -> None:
-        if self._used and self._noting is None and self._timer() - self._noted_at >= NOTE_AFTER:
-            self._noting = asyncio.create_task(self._write_uses())
+    def _flush_soon(self) -> None:
+        if self._used and self._flushing is None and self._timer() - self._flushed_at >= USAGE_FLUSH_INTERVAL:
+            self._flushing = asyncio.create_task(self._flush_uses())
 
-    async def _write_uses(self) -> None:
+    async def _flush_uses(self) -> None:
         used, self._used = self._used, {}
-        self._noted_at = self._timer()
+        self._flushed_at = self._timer()
         try:
             await self._store.used(used)
         except StoreUnavailable as error:
             self._used = {**used, **self._used}
             log.warning("the use of API keys could not be noted", detail=error.detail)
         finally:
-            self._noting = None
+            self._flushing = None
 
     async def warm(self) -> None:
         """Read the keys, so that the first caller need not wait for them."""
         with suppress(AuthenticationUnavailable):  # It was logged, and is tried again.
-            await self._look(LOOK_AFTER)
+            await self._refresh(REFRESH_INTERVAL)
 
     async def aclose(self) -> None:
         """Note what was used."""
-        if self._noting is not None:
-            await self._noting
+        if self._flushing is not None:
+            await self._flushing
         if self._used:
-            await self._write_uses()
+            await self._flush_uses()
 
 
 def _principal(record: KeyRecord) -> Principal:

@@ -11,7 +11,7 @@ from app.auth.tokens import TokenAuthenticator
 from app.settings import Settings
 
 
-class Authentication:
+class CompositeAuthenticator:
     """API keys and tokens behind one seam; what every transport of the gateway asks. `warm` before, `aclose` after,
     which closes the store too."""
 

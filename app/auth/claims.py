@@ -31,11 +31,11 @@ def principal_of(claims: Mapping[str, Any], issuer: Issuer) -> Principal:
     if not roles:
         raise Unauthenticated(NO_ROLE, detail="no known role")
     return Principal(
-        subject=_named(subject, issuer),
+        subject=_qualified(subject, issuer),
         roles=roles,
         customers=_customers(claims, issuer),
         tenant=tenant,
-        client=_named(client or subject, issuer),
+        client=_qualified(client or subject, issuer),
         expires_at=float(claims["exp"]),
     )
 
@@ -46,7 +46,7 @@ def _client(claims: Mapping[str, Any], issuer: Issuer) -> Any:
     return next((claims[name] for name in CLIENT_CLAIMS if claims.get(name)), None)
 
 
-def _named(name: str, issuer: Issuer) -> str:
+def _qualified(name: str, issuer: Issuer) -> str:
     return name if issuer.namespace is None else f"{issuer.namespace}:{name}"
 
 
@@ -77,9 +77,9 @@ def _claim(claims: Mapping[str, Any], name: str, default: Any) -> Any:
     """The claim of this name, which may be an address with dots in it; else the place that its dots lead to."""
     if name in claims:
         return claims[name]
-    place: Any = claims
+    value: Any = claims
     for part in name.split("."):
-        if not isinstance(place, dict) or part not in place:
+        if not isinstance(value, dict) or part not in value:
             return default
-        place = place[part]
-    return place
+        value = value[part]
+    return value

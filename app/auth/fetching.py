@@ -44,7 +44,7 @@ def is_secure(url: str) -> bool:
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
 
 
-def is_address(url: str) -> bool:
+def is_http_url(url: str) -> bool:
     """Whether this is an http address without credentials, query or fragment in it."""
     try:
         parts = urlsplit(url)
@@ -72,7 +72,7 @@ class Fetcher:
 
     async def read(self, url: str) -> Fetched:
         """The document at this address. Raises FetchFailed."""
-        if not (is_secure(url) or (self._anywhere and is_address(url))):
+        if not (is_secure(url) or (self._anywhere and is_http_url(url))):
             raise FetchFailed(f"{url}: is not https")
         if self._tls is None and url.startswith("https:"):
             self._tls = await asyncio.to_thread(ssl.create_default_context)

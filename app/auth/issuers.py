@@ -12,8 +12,8 @@ from typing import Any
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, OctKey, import_key
 
-from app.auth.fetching import Fetched, Fetcher, FetchFailed, is_address, is_secure
-from app.auth.key_sets import GivenKeys, IssuersKeys, Keys, public_keys
+from app.auth.fetching import Fetched, Fetcher, FetchFailed, is_http_url, is_secure
+from app.auth.key_sets import KeySet, RemoteKeySet, StaticKeySet, public_keys
 from app.auth.principal import UNRESTRICTED, Role
 from app.errors import ConfigurationError
 from app.settings import AuthSettings, ClaimNames, IssuerSettings
@@ -33,7 +33,7 @@ class Issuer:
     name: str
     audience: str
     algorithms: frozenset[str]
-    keys: Keys
+    keys: KeySet
     claims: ClaimNames
     roles: frozenset[Role]
     customers: tuple[str, ...]
@@ -104,7 +104,7 @@ def _roles(key: str, settings: IssuerSettings) -> frozenset[Role]:
 # Keys
 
 
-def _keys(key: str, name: str, settings: IssuerSettings, *, demo: bool, read: Read, timer: Timer) -> Keys:
+def _keys(key: str, name: str, settings: IssuerSettings, *, demo: bool, read: Read, timer: Timer) -> KeySet:
     given: list[Key] = []
     if settings.jwks_file:
         given += _from_file(f"{key}.jwks_file", settings.jwks_file)
@@ -115,16 +115,16 @@ def _keys(key: str, name: str, settings: IssuerSettings, *, demo: bool, read: Re
     if settings.jwks_url and given:
         raise ConfigurationError(f"{key}.jwks_url", settings.jwks_url, "stands beside keys that are given; keep one")
     if given:
-        return GivenKeys(given)
+        return StaticKeySet(given)
     if settings.jwks_url:
         url = _address(f"{key}.jwks_url", settings.jwks_url, demo=demo)
-        return IssuersKeys(name, lambda: _published(read, url), now=timer)
+        return RemoteKeySet(name, lambda: _published(read, url), now=timer)
     _address(f"{key}.issuer", name, demo=demo, otherwise="; or say where its keys are: jwks_url, jwks_file, public_key")
-    return IssuersKeys(name, lambda: _discovered(read, name), now=timer)
+    return RemoteKeySet(name, lambda: _discovered(read, name), now=timer)
 
 
 def _address(key: str, url: str, *, demo: bool, otherwise: str = "") -> str:
-    if not is_address(url) or not (is_secure(url) or demo):
+    if not is_http_url(url) or not (is_secure(url) or demo):
         cure = f"should be https:// with a host; http:// is for servers on this machine{otherwise}"
         raise ConfigurationError(key, url, cure)
     return url

@@ -18,19 +18,19 @@ from app.telemetry import log
 MAX_KEYS = 100
 MIN_RSA_BITS = 2048
 
-DEFAULT_AGE = 600.0
-LEAST_AGE = 60.0
-MOST_AGE = 3600.0
+DEFAULT_TTL = 600.0
+MIN_TTL = 60.0
+MAX_TTL = 3600.0
 """Seconds for which a key set holds: what its sender says within these bounds, or the default."""
 
 REFRESH_AT = 0.8
 """Part of its time after which a key set is read again beside the requests, so that none waits for it."""
 
-MOST_STALE = 24 * 3600.0
+MAX_STALENESS = 24 * 3600.0
 """Seconds beyond its time for which a key set is believed while the issuer cannot be reached."""
 
-PAUSE = 10.0
-MOST_PAUSE = 120.0
+RETRY_DELAY = 10.0
+MAX_RETRY_DELAY = 120.0
 """Seconds between two attempts to read, however many unknown key ids are named; doubled after each failure."""
 
 # Which kind of key an algorithm may be used with: a public key never serves as an HMAC secret.
@@ -40,7 +40,7 @@ ReadKeys = Callable[[], Awaitable[tuple[Sequence[Key], float | None]]]
 """Reads a key set, and for how many seconds it holds. Raises FetchFailed."""
 
 
-class Keys(Protocol):
+class KeySet(Protocol):
     """Where the keys of one issuer come from."""
 
     async def find(self, algorithm: str, key_id: str | None) -> Key | None:
@@ -56,14 +56,14 @@ class Keys(Protocol):
         ...
 
 
-class GivenKeys:
+class StaticKeySet:
     """Keys from a file or a setting."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = keys
 
     async def find(self, algorithm: str, key_id: str | None) -> Key | None:
-        return chosen(self._keys, algorithm, key_id)
+        return select_key(self._keys, algorithm, key_id)
 
     async def warm(self) -> None:
         pass
@@ -72,7 +72,7 @@ class GivenKeys:
         pass
 
 
-class IssuersKeys:
+class RemoteKeySet:
     """Keys that an issuer publishes. One read at a time; whoever needs it waits for the same one."""
 
     def __init__(self, issuer: str, read: ReadKeys, *, now: Callable[[], float] = time.monotonic) -> None:
@@ -88,26 +88,26 @@ class IssuersKeys:
     async def find(self, algorithm: str, key_id: str | None) -> Key | None:
         now = self._now()
         if now >= self._usable_until or (now >= self._fresh_until and not self._failures):
-            await self._renewed()
+            await self._wait_for_refresh()
         elif now >= self._refresh_at:
             # Also while the issuer fails and the keys grow stale: a slow issuer holds up nobody whose key is known.
             self._start()
         if self._now() >= self._usable_until:
             raise AuthenticationUnavailable(detail=f"{self._issuer}: no key set")
-        found = chosen(self._keys, algorithm, key_id)
-        if found is None and await self._renewed():
-            found = chosen(self._keys, algorithm, key_id)
+        found = select_key(self._keys, algorithm, key_id)
+        if found is None and await self._wait_for_refresh():
+            found = select_key(self._keys, algorithm, key_id)
         return found
 
     async def warm(self) -> None:
-        await self._renewed()
+        await self._wait_for_refresh()
 
     async def aclose(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait({self._reading})
 
-    async def _renewed(self) -> bool:
+    async def _wait_for_refresh(self) -> bool:
         """Wait for a read that runs or may start now; False where it is too early for another."""
         reading = self._start()
         if reading is None:
@@ -118,10 +118,10 @@ class IssuersKeys:
 
     def _start(self) -> asyncio.Task[None] | None:
         if self._reading is None and self._now() >= self._not_before:
-            self._reading = asyncio.create_task(self._renew())
+            self._reading = asyncio.create_task(self._refresh())
         return self._reading
 
-    async def _renew(self) -> None:
+    async def _refresh(self) -> None:
         try:
             keys, age = await self._read()
         except FetchFailed as failure:
@@ -129,21 +129,21 @@ class IssuersKeys:
             log.warning("key set not read", issuer=self._issuer, failures=self._failures, detail=str(failure))
         else:
             self._failures = 0
-            self._keep(keys, DEFAULT_AGE if age is None else min(max(age, LEAST_AGE), MOST_AGE))
+            self._store(keys, DEFAULT_TTL if age is None else min(max(age, MIN_TTL), MAX_TTL))
         finally:
             # Counted from the end, so that a slow issuer is not asked without a pause.
-            self._not_before = self._now() + min(PAUSE * 2 ** max(0, self._failures - 1), MOST_PAUSE)
+            self._not_before = self._now() + min(RETRY_DELAY * 2 ** max(0, self._failures - 1), MAX_RETRY_DELAY)
             self._reading = None
 
-    def _keep(self, keys: Sequence[Key], age: float) -> None:
+    def _store(self, keys: Sequence[Key], age: float) -> None:
         now = self._now()
         self._keys = keys
         self._refresh_at = now + REFRESH_AT * age
         self._fresh_until = now + age
-        self._usable_until = self._fresh_until + MOST_STALE
+        self._usable_until = self._fresh_until + MAX_STALENESS
 
 
-def chosen(keys: Sequence[Key], algorithm: str, key_id: str | None) -> Key | None:
+def select_key(keys: Sequence[Key], algorithm: str, key_id: str | None) -> Key | None:
     """The one key that fits; None where there is none, or where it is not certain which."""
     kind = _KINDS.get(algorithm[:2])
     fitting = [key for key in keys if kind and isinstance(key, kind) and key.alg in {None, algorithm}]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.auth.principal import APPROVED_ONLY, REACH, Reach, Role
+from app.auth.principal import APPROVED_ONLY, ROW_REACH, Role, RowReach
 from app.errors import Forbidden
 
 Key = tuple[str, str]
@@ -99,11 +99,11 @@ class Rows(StrEnum):
     ACCOUNTS = "ACCOUNTS"
     APPROVED = "APPROVED"
 
-    def reach(self, role: Role) -> Reach:
+    def reach(self, role: Role) -> RowReach:
         """The rows that exist for a role."""
         if self is Rows.ACCOUNTS:
-            return REACH[role]
-        return Reach.APPROVED if self is Rows.APPROVED and role in APPROVED_ONLY else Reach.ALL
+            return ROW_REACH[role]
+        return RowReach.APPROVED if self is Rows.APPROVED and role in APPROVED_ONLY else RowReach.ALL
 
 
 class Mask(StrEnum):
@@ -144,15 +144,15 @@ class Rule:
     roles: frozenset[Role]
     rows: Rows = Rows.ALL
     mask: Mask | None = None
-    whole: frozenset[Role] = frozenset(Role)
+    unmasked_for: frozenset[Role] = frozenset(Role)
 
     def mask_for(self, role: Role) -> Mask | None:
         """The mask through which a role sees it."""
-        return None if role in self.whole else self.mask
+        return None if role in self.unmasked_for else self.mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rights:
+class Permissions:
     """What a caller may see. Callers with the same rights share one object, and by it their plans.
 
     `inputs` are the input types that the caller may not ask by.
@@ -171,12 +171,12 @@ class Rights:
         """The mask through which the field is seen; None where it is seen whole."""
         return self.masks.get((type_name, field_name))
 
-    def enters(self, type_name: str) -> bool:
+    def allows_type(self, type_name: str) -> bool:
         """Whether the caller may see that there are things of this type."""
         return type_name in self.types
 
 
-class Everything(Rights):
+class AllPermissions(Permissions):
     """All may be seen: for the gateway's own tools, never for a caller."""
 
     __slots__ = ()
@@ -185,12 +185,12 @@ class Everything(Rights):
         """No."""
         return False
 
-    def enters(self, type_name: str) -> bool:
+    def allows_type(self, type_name: str) -> bool:
         """Yes."""
         return True
 
 
-EVERYTHING = Everything(frozenset())
+ALL_PERMISSIONS = AllPermissions(frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,40 +200,40 @@ class PolicyTable:
     fields: Mapping[Key, Rule]
     types: Mapping[str, Rule]
     inputs: Mapping[str, frozenset[Role]] = field(default_factory=dict)
-    _by_roles: dict[frozenset[Role], Rights] = field(default_factory=dict, compare=False, repr=False)
-    _by_content: dict[object, Rights] = field(default_factory=dict, compare=False, repr=False)
+    _by_roles: dict[frozenset[Role], Permissions] = field(default_factory=dict, compare=False, repr=False)
+    _by_content: dict[object, Permissions] = field(default_factory=dict, compare=False, repr=False)
 
-    def rights(self, roles: frozenset[Role]) -> Rights:
+    def permissions(self, roles: frozenset[Role]) -> Permissions:
         """What a caller with these roles may see. Kept: there are no more than combinations of roles."""
         known = self._by_roles.get(roles)
         if known is None:
             if not roles:
                 raise Forbidden("Your credential names no role, and nothing can be seen without one.")
-            made = self._made(roles)
+            made = self._permissions(roles)
             known = self._by_roles[roles] = self._by_content.setdefault(_content(made), made)
         return known
 
-    def _made(self, roles: frozenset[Role]) -> Rights:
-        granted = {key: rule for key, rule in self.fields.items() if rule.roles & counting(roles, rule.rows)}
+    def _permissions(self, roles: frozenset[Role]) -> Permissions:
+        granted = {key: rule for key, rule in self.fields.items() if rule.roles & effective_roles(roles, rule.rows)}
         masks = {
             key: rule.mask
             for key, rule in granted.items()
-            if rule.mask and not rule.roles & rule.whole & counting(roles, rule.rows)
+            if rule.mask and not rule.roles & rule.unmasked_for & effective_roles(roles, rule.rows)
         }
-        types = frozenset(name for name, rule in self.types.items() if rule.roles & counting(roles, rule.rows))
-        accounts = counting(roles, Rows.ACCOUNTS)
+        types = frozenset(name for name, rule in self.types.items() if rule.roles & effective_roles(roles, rule.rows))
+        accounts = effective_roles(roles, Rows.ACCOUNTS)
         inputs = frozenset(name for name, admitted in self.inputs.items() if not admitted & accounts)
-        return Rights(frozenset(granted), masks, types, inputs)
+        return Permissions(frozenset(granted), masks, types, inputs)
 
 
-def counting(roles: frozenset[Role], rows: Rows) -> frozenset[Role]:
+def effective_roles(roles: frozenset[Role], rows: Rows) -> frozenset[Role]:
     """The roles that count for rows of a kind. A caller who sees the rows of all accounts by one role must not
     see in them what another role grants for own or assigned accounts only."""
     if rows is not Rows.ACCOUNTS:
         return roles
-    unbound = frozenset(role for role in roles if REACH[role] is Reach.ALL)
+    unbound = frozenset(role for role in roles if ROW_REACH[role] is RowReach.ALL)
     return unbound or roles
 
 
-def _content(rights: Rights) -> object:
-    return rights.granted, frozenset(rights.masks.items()), rights.types, rights.inputs
+def _content(permissions: Permissions) -> object:
+    return permissions.granted, frozenset(permissions.masks.items()), permissions.types, permissions.inputs

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 
-class OfCustomer(Protocol):
+class CustomerOwned(Protocol):
     """What names the customer whose it is."""
 
     @property
@@ -17,7 +17,7 @@ class OfCustomer(Protocol):
         ...
 
 
-Of = TypeVar("Of", bound=OfCustomer)
+Row = TypeVar("Row", bound=CustomerOwned)
 
 
 class Role(StrEnum):
@@ -34,7 +34,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-class Reach(StrEnum):
+class RowReach(StrEnum):
     """The rows that exist for a caller."""
 
     OWN = "own"
@@ -44,20 +44,20 @@ class Reach(StrEnum):
     ALL = "all"
 
 
-REACH: Mapping[Role, Reach] = {
-    Role.BUYER: Reach.OWN,
-    Role.BUYER_ADMIN: Reach.OWN,
-    Role.SALES_REP: Reach.ASSIGNED,
-    Role.CSR: Reach.ALL,
-    Role.CSR_LEAD: Reach.ALL,
-    Role.PARTNER: Reach.PARTNER,
-    Role.FINANCE: Reach.ALL,
-    Role.OPERATIONS: Reach.ALL,
-    Role.ADMIN: Reach.ALL,
+ROW_REACH: Mapping[Role, RowReach] = {
+    Role.BUYER: RowReach.OWN,
+    Role.BUYER_ADMIN: RowReach.OWN,
+    Role.SALES_REP: RowReach.ASSIGNED,
+    Role.CSR: RowReach.ALL,
+    Role.CSR_LEAD: RowReach.ALL,
+    Role.PARTNER: RowReach.PARTNER,
+    Role.FINANCE: RowReach.ALL,
+    Role.OPERATIONS: RowReach.ALL,
+    Role.ADMIN: RowReach.ALL,
 }
 """Whose rows of accounts exist for a role: but for ALL, those of the customers that the credential names."""
 
-UNRESTRICTED = frozenset(role for role, reach in REACH.items() if reach is Reach.ALL)
+UNRESTRICTED = frozenset(role for role, reach in ROW_REACH.items() if reach is RowReach.ALL)
 
 STAFF = frozenset({Role.OPERATIONS, Role.ADMIN})
 """Roles who run the gateway: they may see how it does."""
@@ -108,7 +108,7 @@ class Principal:
         """Those of the given customer numbers that exist for the caller, in their order."""
         return [number for number in customers if number in self.customers] if self.restricted else list(customers)
 
-    def own(self, rows: Iterable[Of]) -> list[Of]:
+    def own(self, rows: Iterable[Row]) -> list[Row]:
         """Those of the given rows (or keys) that exist for the caller by the customer they name, in their order."""
         return [row for row in rows if row.customer in self.customers] if self.restricted else list(rows)
 

@@ -28,11 +28,11 @@ from app.settings import AuthSettings
 
 MAX_TOKEN_BYTES = 8 * 1024
 MAX_KEY_ID = 256
-KEPT = 60.0
+CACHE_TTL = 60.0
 """Seconds for which a verified token is believed without being verified again, but never past its `exp`: so long, too,
 after its key is known to be gone."""
 
-MOST_KEPT = 10_000
+CACHE_SIZE = 10_000
 
 TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 """What the header may say that the token is: RFC 7519 and RFC 9068. Issuers sign other things with the same keys."""
@@ -99,7 +99,7 @@ class TokenAuthenticator:
         issuers = trusted_issuers(settings, demo=demo, fetcher=fetcher, timer=timer)
         self._verifiers = {name: _Verifier(issuer, settings.leeway, now) for name, issuer in issuers.items()}
         self._now = now
-        self._known: LRUCache[str, tuple[Principal, float]] = LRUCache(maxsize=MOST_KEPT)
+        self._known: LRUCache[str, tuple[Principal, float]] = LRUCache(maxsize=CACHE_SIZE)
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """Verify `Bearer <JWT>`."""
@@ -110,14 +110,14 @@ class TokenAuthenticator:
         if known is not None and self._now() < known[1]:
             return known[0]
         try:
-            verifier, header = self._addressed(token)
+            verifier, header = self._select_verifier(token)
             principal = principal_of(await verifier.verified(token, header), verifier.issuer)
         except (JoseError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthenticated(REFUSED, detail=f"{type(error).__name__}: {error}") from None
-        self._known[token] = (principal, min(principal.expires_at or 0.0, self._now() + KEPT))
+        self._known[token] = (principal, min(principal.expires_at or 0.0, self._now() + CACHE_TTL))
         return principal
 
-    def _addressed(self, token: str) -> tuple[_Verifier, dict[str, Any]]:
+    def _select_verifier(self, token: str) -> tuple[_Verifier, dict[str, Any]]:
         """Whose token it claims to be, and its header. Nothing of it is believed yet."""
         parts = token.split(".")
         if len(parts) != 3:

@@ -16,7 +16,7 @@ import msgspec
 import orjson
 import typer
 
-from app.cli.common import run_with, settings_of
+from app.cli.stores import run_with, settings_of
 from app.errors import ConfigurationError
 from app.settings import Settings
 
@@ -50,13 +50,13 @@ def audit_list(
     data_dir: DataDir = None,
 ) -> None:
     """Show the latest entries, one a line."""
-    from app.audit.records import Wanted
+    from app.audit.records import AuditQuery
 
-    wanted = Wanted(
+    query = AuditQuery(
         client=client, subject=subject, operation=operation, code=code, refused=refused,
         since=_when("--since", since), until=_when("--until", until),
     )  # fmt: skip
-    for entry in _ledger(config, data_dir).entries(wanted, most=most):
+    for entry in _reader(config, data_dir).entries(query, most=most):
         print(_line(msgspec.structs.asdict(entry)))
 
 
@@ -72,15 +72,15 @@ def audit_export(
     data_dir: DataDir = None,
 ) -> None:
     """Write all entries to standard output, the latest first: one JSON object a line, or CSV."""
-    from app.audit.records import Entry, Wanted
+    from app.audit.records import AuditEntry, AuditQuery
 
-    wanted = Wanted(
+    query = AuditQuery(
         client=client, subject=subject, operation=operation, since=_when("--since", since),
         until=_when("--until", until),
     )  # fmt: skip
-    entries = (msgspec.structs.asdict(entry) for entry in _ledger(config, data_dir).entries(wanted))
+    entries = (msgspec.structs.asdict(entry) for entry in _reader(config, data_dir).entries(query))
     if as_csv:
-        _write_csv(Entry.__struct_fields__, entries)
+        _write_csv(AuditEntry.__struct_fields__, entries)
         return
     for entry in entries:
         sys.stdout.write(orjson.dumps({**entry, "at": _moment(entry["at"])}).decode() + "\n")
@@ -94,10 +94,10 @@ def access_review(
     data_dir: DataDir = None,
 ) -> None:
     """Write a CSV of who came, as what, what they read, and which API keys lie unused, for people to look through."""
-    from app.audit.records import Wanted
+    from app.audit.records import AuditQuery
 
     settings = settings_of(config, data_dir)
-    accesses = _ledger(config, data_dir).accesses(Wanted(client=client, since=_when("--since", since)))
+    accesses = _reader(config, data_dir).accesses(AuditQuery(client=client, since=_when("--since", since)))
     rows: list[Mapping[str, Any]] = [{"kind": "caller", **msgspec.structs.asdict(access)} for access in accesses]
     rows += _keys(settings, client)
     _write_csv(_REVIEW, rows)
@@ -132,15 +132,15 @@ def _keys(settings: Settings, client: str | None) -> list[Mapping[str, Any]]:
     ]
 
 
-def _ledger(config: Path | None, data_dir: Path | None) -> Any:
-    from app.audit.store import FILE, AuditLedger
+def _reader(config: Path | None, data_dir: Path | None) -> Any:
+    from app.audit.store import FILE, SQLiteAuditReader
 
     path = settings_of(config, data_dir).data_dir / FILE
     if not path.is_file():
         raise ConfigurationError(
             "data_dir", str(path.parent), "no audit is kept there; name the folder with --data-dir"
         )
-    return AuditLedger(path)
+    return SQLiteAuditReader(path)
 
 
 def _when(option: str, text: str | None) -> float | None:

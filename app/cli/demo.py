@@ -130,8 +130,8 @@ def running(
 
         secret = generate_secret()
         with ThreadPoolExecutor(1) as waiting:
-            _say("starting the demo's backends (their data is built once, in a few seconds) ...")
-            starting = waiting.submit(start_sandbox, data_dir / "sandbox", tell=(webhooks, secret))
+            _print_progress("starting the demo's backends (their data is built once, in a few seconds) ...")
+            starting = waiting.submit(start_sandbox, data_dir / "sandbox", webhook=(webhooks, secret))
             import app.server  # noqa: F401 - meanwhile
         with starting.result() as sandbox:
             yield sandbox_sources(sandbox.urls, sandbox.token, secret), SANDBOX_DOMAINS
@@ -196,7 +196,7 @@ REAL_DOMAINS = _domains(
 @contextmanager
 def _real_systems(data_dir: Path) -> Iterator[None]:
     if all(_answers(port) for port in REAL_PORTS):
-        _say("Tryton, Vendure and Karrio run already; they are used as they are, and left running.")
+        _print_progress("Tryton, Vendure and Karrio run already; they are used as they are, and left running.")
         yield
         return
     check_tools(shutil.which)
@@ -211,14 +211,16 @@ def started_systems(script: Path, data_dir: Path) -> Iterator[None]:
     """What the script starts, which tells on standard output when it is ready and stops all on TERM."""
     data_dir.mkdir(parents=True, exist_ok=True)
     command = ["/bin/sh", "-c", 'exec bash "$0" --data-dir "$1"', str(script), str(data_dir)]
-    heard: Queue[bool] = Queue()
+    ready: Queue[bool] = Queue()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
-        relay = threading.Thread(target=_relay, args=(process.stdout, heard))
+        relay = threading.Thread(target=_relay, args=(process.stdout, ready))
         try:
-            _say("starting Tryton, Vendure and Karrio; the first time they are installed, for some 4 minutes.")
-            _say(f"Logs: {data_dir}/*.log")
+            _print_progress(
+                "starting Tryton, Vendure and Karrio; the first time they are installed, for some 4 minutes."
+            )
+            _print_progress(f"Logs: {data_dir}/*.log")
             relay.start()
-            if not heard.get():
+            if not ready.get():
                 raise ConfigurationError("backends", "real", "did not start; the lines above and their logs say why")
             yield
         finally:
@@ -227,14 +229,14 @@ def started_systems(script: Path, data_dir: Path) -> Iterator[None]:
             relay.join()
 
 
-def _relay(lines: Iterable[str], heard: Queue[bool]) -> None:
+def _relay(lines: Iterable[str], ready: Queue[bool]) -> None:
     """Pass on what the script says, until its end so that it never waits for a reader; tell when it is ready."""
     for line in lines:
         if line.strip() == READY_LINE:
-            heard.put(True)
+            ready.put(True)
         else:
-            _say(line.rstrip())
-    heard.put(False)
+            _print_progress(line.rstrip())
+    ready.put(False)
 
 
 def check_tools(which: Callable[[str], str | None]) -> None:
@@ -322,5 +324,5 @@ def _next_step(settings: Settings) -> list[str]:
     ]
 
 
-def _say(text: str) -> None:
+def _print_progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import orjson
 import typer
 
-from app.cli.common import roles_of, run_with, settings_of
+from app.cli.stores import roles_of, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError
 
@@ -58,7 +58,7 @@ def add(
         found = read_documents(paths)
     except UnreadableManifest as error:
         raise _failed(str(error)) from None
-    kept = _on_shelf(config, data_dir, lambda shelf: shelf.add(found, owner))
+    kept = _with_publisher(config, data_dir, lambda shelf: shelf.add(found, owner))
     print(f"kept: {len(kept)} of {client}, {sum(one.state == 'draft' for one in kept)} of them drafts")
 
 
@@ -72,13 +72,13 @@ def publish(
 ) -> None:
     """Publish the drafts of a client, or the documents named: all of them, if each is valid and within the client's
     rights and cost."""
-    wanted = _wanted(ids, app_version)
-    passed = _on_shelf(
+    selector = _selector(ids, app_version)
+    passed = _with_publisher(
         config,
         data_dir,
-        lambda shelf: shelf.publish(lambda one: wanted(one) and (bool(ids) or one.state == "draft"), client),
+        lambda shelf: shelf.publish(lambda one: selector(one) and (bool(ids) or one.state == "draft"), client),
     )
-    _none_is_a_fault(passed, client, ids, "no drafts; add some: ./run documents add")
+    _require_any(passed, client, ids, "no drafts; add some: ./run documents add")
     for one in passed:
         print(f"published: {one.id}  {one.name}  cost {one.cost}")
 
@@ -96,8 +96,8 @@ def retire(
     if not ids and app_version is None:
         raise ConfigurationError("documents retire", client, "name documents by --id, or --app-version")
     day = _day(on)
-    retired = _on_shelf(config, data_dir, lambda shelf: shelf.retire(_wanted(ids, app_version), client, day))
-    _none_is_a_fault(retired, client, ids, "nothing published of that version; see ./run documents list")
+    retired = _with_publisher(config, data_dir, lambda shelf: shelf.retire(_selector(ids, app_version), client, day))
+    _require_any(retired, client, ids, "nothing published of that version; see ./run documents list")
     for one in retired:
         print(f"retired from {day}: {one.id}  {one.name}")
 
@@ -131,7 +131,7 @@ def check(
     data_dir: DataDir = None,
 ) -> None:
     """Check anew all documents that are answered today; fails if one would not be published any more."""
-    count, problems = _on_shelf(config, data_dir, lambda shelf: shelf.check(client, _day(None)))
+    count, problems = _with_publisher(config, data_dir, lambda shelf: shelf.check(client, _day(None)))
     if problems:
         raise _failed("\n".join(map(str, problems)))
     print(f"checked: {count}, all as they should be")
@@ -191,7 +191,7 @@ def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable
         ) from None
 
 
-def _on_shelf(config: Path | None, data_dir: Path | None, work: Callable[[DocumentPublisher], Awaitable[T]]) -> T:
+def _with_publisher(config: Path | None, data_dir: Path | None, work: Callable[[DocumentPublisher], Awaitable[T]]) -> T:
     from app.gateway.documents.publishing.checks import DocumentChecker
     from app.gateway.documents.publishing.publisher import DocumentPublisher, PublishingRefused
     from app.sources.values import utc_now
@@ -208,7 +208,7 @@ def _on_shelf(config: Path | None, data_dir: Path | None, work: Callable[[Docume
         raise _failed(str(refused)) from None
 
 
-def _wanted(ids: list[str] | None, version: str | None) -> Callable[[StoredDocument], bool]:
+def _selector(ids: list[str] | None, version: str | None) -> Callable[[StoredDocument], bool]:
     def named(one: StoredDocument) -> bool:
         known = [*one.ids, one.id.removeprefix("sha256:")]
         return not ids or any(name.startswith(id_) for id_ in ids for name in known)
@@ -216,7 +216,7 @@ def _wanted(ids: list[str] | None, version: str | None) -> Callable[[StoredDocum
     return lambda one: named(one) and version in {None, one.version}
 
 
-def _none_is_a_fault(found: list[StoredDocument], client: str, ids: list[str] | None, otherwise: str) -> None:
+def _require_any(found: list[StoredDocument], client: str, ids: list[str] | None, otherwise: str) -> None:
     if not found:
         raise ConfigurationError(
             "--client",

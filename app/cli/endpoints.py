@@ -15,7 +15,7 @@ import orjson
 import typer
 
 from app.auth.principal import UNRESTRICTED, Role
-from app.cli.common import json_object, roles_of, run_with, settings_of
+from app.cli.stores import json_object, roles_of, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 

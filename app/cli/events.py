@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import orjson
 import typer
 
-from app.cli.common import run_with, settings_of
+from app.cli.stores import run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor
 

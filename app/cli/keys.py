@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from app.auth.principal import UNRESTRICTED, Role
-from app.cli.common import run_with, settings_of
+from app.cli.stores import run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError
 
@@ -130,12 +130,12 @@ def revoke(
 
 
 def _add(settings: Settings, record: KeyRecord, now: float, ending: Mapping[str, float]) -> None:
-    from app.auth.api_keys import MOST_LIVE, TooManyKeys
+    from app.auth.api_keys import MAX_LIVE_KEYS, TooManyKeys
 
     try:
         _with_store(settings, lambda store: store.add(record, now=now, ending=ending))
     except TooManyKeys:
-        cure = f"has {MOST_LIVE} live keys already; revoke one first: ./run keys list, ./run keys revoke"
+        cure = f"has {MAX_LIVE_KEYS} live keys already; revoke one first: ./run keys list, ./run keys revoke"
         raise ConfigurationError("--client", record.client, cure) from None
 
 

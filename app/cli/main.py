@@ -18,11 +18,11 @@ import typer
 
 from app.auth.principal import Principal, Role
 from app.cli.audit import audit
-from app.cli.common import json_object
 from app.cli.documents import check_against_documents, documents
 from app.cli.endpoints import endpoints
 from app.cli.events import events
 from app.cli.keys import keys
+from app.cli.stores import json_object
 from app.errors import ConfigurationError, TradegraphError
 from app.settings import Settings
 
@@ -89,7 +89,7 @@ def serve(config: Config = None) -> None:
 
 @app.command(hidden=True)
 def worker(
-    seat: Annotated[int, typer.Option(help="Which of the workers this is.")],
+    slot: Annotated[int, typer.Option(help="Which of the workers this is.")],
     of: Annotated[int, typer.Option(help="How many there are.")],
     folder: Annotated[Path, typer.Option(help="Where workers tell each other their metrics.")],
     listener: Annotated[int, typer.Option(help="The descriptor of the listening socket.")],
@@ -98,12 +98,12 @@ def worker(
 ) -> None:
     """Serve as one of several workers; `serve` starts them."""
     from app.server import run_worker
-    from app.workers.slot import Seat
+    from app.workers.slot import WorkerSlot
 
     settings = _settings_of_server(config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # A terminal's end, or a word to the supervisor.
     _stop_on_term()
-    run_worker(settings, Seat(seat, socket.socket(fileno=control), folder), of, socket.socket(fileno=listener))
+    run_worker(settings, WorkerSlot(slot, socket.socket(fileno=control), folder), of, socket.socket(fileno=listener))
 
 
 def _settings_of_server(config: Path | None) -> Settings:
@@ -145,7 +145,7 @@ def plan(
     from app.execution.plan.printing import format_plan
     from app.gateway.explain.service import plan_of
 
-    made = _refusals_told(lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
+    made = _print_refusals(lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
     if made is None:
         print("This operation is not compiled: graphql-core runs it field by field.", file=sys.stderr)
         raise typer.Exit(1)
@@ -171,7 +171,7 @@ def explain(
     who = _principal(role or ["csr"], customer or [])
     given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)
     settings = settings_or_sandbox(config)
-    found = _refusals_told(
+    found = _print_refusals(
         lambda: explain_document(settings, _text(file), given, who, operation=operation, assume=assume)
     )
     if json:
@@ -199,7 +199,7 @@ def _roles(names: list[str]) -> frozenset[Role]:
     return frozenset(known[name] for name in names)
 
 
-def _refusals_told(work: Callable[[], T]) -> T:
+def _print_refusals(work: Callable[[], T]) -> T:
     """Run something that may refuse its document, and tell why, with the place."""
     from app.execution.engine import RequestRefused
 

@@ -10,7 +10,7 @@ from graphql import GraphQLError
 from strawberry.exceptions import StrawberryInputCoercionError
 
 from app.errors import BadUserInput, LimitExceeded, RequestError, SourceError, TradegraphError
-from app.telemetry import limit_met, report
+from app.telemetry import limit_exceeded, report
 
 
 def format_errors(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
         extensions["code"] = (error.extensions or {}).get("code", BadUserInput.code)
         if extensions["code"] == LimitExceeded.code:
             extensions |= error.extensions or {}
-            limit_met(extensions["limit"]["name"], "refused")
+            limit_exceeded(extensions["limit"]["name"], "refused")
         return formatted
     public = cause if isinstance(cause, TradegraphError) else TradegraphError()
     formatted["message"] = public.message
@@ -49,7 +49,7 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
 def format_request_error(error: TradegraphError) -> dict[str, Any]:
     """An error of the whole request, which has neither path nor place in a document."""
     if isinstance(error, LimitExceeded):
-        limit_met(error.name, "refused")
+        limit_exceeded(error.name, "refused")
     return {"message": error.message, "extensions": {"code": error.code, **error.extensions}}
 
 

@@ -255,7 +255,7 @@ class LeanExecutor(Executor[None]):
         place = self._places[id(details)] = Place(definition, details, info, self._leaves.values)
         source = definition.extensions.get(DEFINITION)
         if is_guarded(definition) and is_restricted(
-            definition, parent.name, node.name.value, self.context_value.rights
+            definition, parent.name, node.name.value, self.context_value.permissions
         ):
             return place  # its resolver refuses or masks
         if hasattr(source, "resolver_arguments"):

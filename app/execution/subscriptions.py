@@ -18,7 +18,7 @@ from graphql import (
 )
 from graphql.execution.values import get_argument_values, get_variable_values
 
-from app.auth.policy import Rights
+from app.auth.policy import Permissions
 from app.errors import BadUserInput, Forbidden
 from app.execution.document.cache import with_code
 from app.execution.engine import Operation, RequestRefused
@@ -44,14 +44,14 @@ def source_events(schema: GraphQLSchema, operation: Operation, context: Any) -> 
     (field,) = (nodes[0] for nodes in collected.values())
     definition = root.fields[field.name.value]
     stream = definition.extensions[DEFINITION]
-    rights: Rights = context.rights
-    if rights.refuses(root.name, field.name.value):
+    permissions: Permissions = context.permissions
+    if permissions.refuses(root.name, field.name.value):
         raise Forbidden
     try:
         values = get_argument_values(definition, field, variables)
         if operation.resume is not None and RESUME in definition.args:
             values[RESUME] = operation.resume
-        if uses_inputs(definition.args, values, rights.inputs):
+        if uses_inputs(definition.args, values, permissions.inputs):
             raise Forbidden(ARGUMENT_FORBIDDEN)
         arguments = stream.resolver_arguments(values)
     except GraphQLError as error:

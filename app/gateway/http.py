@@ -31,7 +31,7 @@ from app.gateway.service import (
     single,
 )
 from app.gateway.sse import send_events
-from app.telemetry import RequestScope, begin, current, open_stream
+from app.telemetry import RequestScope, current, open_scope, open_stream
 
 LAST_EVENT_ID = "last-event-id"
 """The header by which a client of events says, on its own, where it goes on."""
@@ -65,7 +65,7 @@ class GraphQLEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        with begin(
+        with open_scope(
             request_id=headers.get("x-request-id"),
             correlation_id=headers.get("x-correlation-id"),
             traceparent=headers.get("traceparent"),

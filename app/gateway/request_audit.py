@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from app.audit.records import Entry
+from app.audit.records import AuditEntry
 from app.auth.principal import Principal, Role
 from app.gateway.service import Response
 from app.settings import AuditSettings
@@ -23,16 +23,18 @@ MAX_ERRORS = 500
 class RequestAuditor:
     """Makes an entry of each answered request. Cheap, since every request pays for it: no walk through an answer."""
 
-    def __init__(self, settings: AuditSettings, append: Callable[[Entry], None]) -> None:
+    def __init__(self, settings: AuditSettings, append: Callable[[AuditEntry], None]) -> None:
         self._settings = settings
         self._append = append
 
-    def record(self, scope: RequestScope, status: int, outcome: str, body: Mapping[str, Any], seconds: float) -> Entry:
+    def record(
+        self, scope: RequestScope, status: int, outcome: str, body: Mapping[str, Any], seconds: float
+    ) -> AuditEntry:
         """Keep what happened. `body` is the answer, which is only asked for its errors and its cost."""
         who: Any = scope.who or _NOBODY
         errors = body.get("errors")
         cost = body.get("extensions", _NOTHING).get("cost", _NOTHING).get("actual")
-        entry = Entry(
+        entry = AuditEntry(
             at=time.time(),
             request_id=scope.request_id,
             transport=scope.transport,
@@ -56,7 +58,7 @@ class RequestAuditor:
         self._append(entry)
         return entry
 
-    def log_fields(self, entry: Entry) -> dict[str, Any]:
+    def log_fields(self, entry: AuditEntry) -> dict[str, Any]:
         """What the request's log line says beside its status and time."""
         if not self._settings.log:
             return {}

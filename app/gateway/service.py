@@ -49,7 +49,7 @@ from app.gateway.freshness_summary import (
 from app.gateway.shared_execution import run_shared, sharing_key
 from app.sources.freshness_contracts import Reading, Seen, reading
 from app.sources.values import utc_now
-from app.telemetry import RequestScope, begin, current, limit_met, log, report
+from app.telemetry import RequestScope, current, limit_exceeded, log, open_scope, report
 
 STATUS = {
     "UNAUTHENTICATED": 401,
@@ -243,7 +243,7 @@ class GraphQLService:
         one the refusal. Never raises but when it is cancelled, which stops the operation."""
         current().who = caller.who
         if self._running >= self.max_in_flight:
-            limit_met("in_flight", "refused")
+            limit_exceeded("in_flight", "refused")
             return error_response(Overloaded())
         self._running += 1
         try:
@@ -335,7 +335,7 @@ class GraphQLService:
         self, operation: Operation, who: Principal, event: Any, opening: RequestScope, permit: OperationPermit
     ) -> Response:
         """Run the selection for one event, in a scope and within a time limit of its own."""
-        with begin(
+        with open_scope(
             request_id=opening.request_id,
             correlation_id=opening.correlation_id,
             traceparent=opening.span.traceparent if opening.span else opening.traceparent,

@@ -26,7 +26,7 @@ from app.gateway.encoding import encode_response
 from app.gateway.request_audit import RequestAuditor, finish_request
 from app.gateway.request_parsing import parse_request
 from app.gateway.service import GraphQLService, Response, ResponseStream, error_response
-from app.telemetry import begin, log, new_id, open_stream
+from app.telemetry import log, new_id, open_scope, open_stream
 
 Connect = Callable[[Principal], Lease]
 """Takes one of the caller's connections; raises RateLimited."""
@@ -232,7 +232,7 @@ class _Connection:
         """Answer one operation. A failure to send ends the connection by itself: its reader sees it."""
         assert self._caller is not None  # noqa: S101 - `connection_init` came first
         started = time.perf_counter()
-        with begin(**self._ids, timeout=self._service.timeout, traced=True) as scope:
+        with open_scope(**self._ids, timeout=self._service.timeout, traced=True) as scope:
             scope.transport = "websocket"
             try:
                 if full:

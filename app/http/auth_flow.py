@@ -47,9 +47,9 @@ class CallAttempt:
             return None
         self._span = span = scope.span.call(self.source, self.call, method)
         if batch is not None:
-            span.of_batch(*batch)
+            span.set_batch_size(*batch)
         if again:
-            span.resent()
+            span.mark_resent()
         return span.traceparent
 
     def request_sent(self) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-ASKED_WITH = (
+ALLOWED_HEADERS = (
     b"accept, apollo-require-preflight, apollographql-client-name, apollographql-client-version, authorization, "
     b"content-type, last-event-id, traceparent, tracestate, x-correlation-id, x-request-id, x-requested-with"
 )
-TOLD = b"etag, ratelimit, ratelimit-policy, retry-after, x-correlation-id, x-request-id"
+EXPOSED_HEADERS = b"etag, ratelimit, ratelimit-policy, retry-after, x-correlation-id, x-request-id"
 PREFLIGHT_SECONDS = b"7200"
 
 
@@ -24,10 +24,10 @@ def origin_allowed(headers: Mapping[bytes, bytes], allowed: Collection[bytes]) -
     safe against names that are made to point here, set `allowed_hosts`.
     """
     origin = headers.get(b"origin")
-    return origin is None or origin in allowed or _own(origin, headers.get(b"host", b""))
+    return origin is None or origin in allowed or _same_origin(origin, headers.get(b"host", b""))
 
 
-def _own(origin: bytes, host: bytes) -> bool:
+def _same_origin(origin: bytes, host: bytes) -> bool:
     scheme, separator, rest = origin.partition(b"://")
     return bool(host) and bool(separator) and scheme in {b"http", b"https"} and rest.lower() == host.lower()
 
@@ -37,14 +37,14 @@ def preflight_headers(origin: bytes, *, credentials: bool) -> list[tuple[bytes, 
     return [
         *cors_headers(origin, credentials=credentials),
         (b"access-control-allow-methods", b"GET, POST"),
-        (b"access-control-allow-headers", ASKED_WITH),
+        (b"access-control-allow-headers", ALLOWED_HEADERS),
         (b"access-control-max-age", PREFLIGHT_SECONDS),
     ]
 
 
 def cors_headers(origin: bytes, *, credentials: bool) -> list[tuple[bytes, bytes]]:
     """What lets a page of this origin read the answer."""
-    told = [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", TOLD)]
+    headers = [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", EXPOSED_HEADERS)]
     if credentials:
-        told.append((b"access-control-allow-credentials", b"true"))
-    return told
+        headers.append((b"access-control-allow-credentials", b"true"))
+    return headers

@@ -15,13 +15,13 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import EdgeRefusal, HeadersTooLarge, MalformedHTTP, RequestTooSlow, TooManyConnections
-from app.protocol.refusals import on_the_wire
-from app.protocol.slow_readers import UnreadWatch
+from app.protocol.error_responses import raw_error_response
+from app.protocol.slow_readers import SlowReaderWatch
 from app.settings import ConnectionSettings
 from app.telemetry import metrics
 
 HEADERS, BODY = "headers", "body"
-SINGLE = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"origin", b"cookie"})
+SINGLE_VALUED = frozenset({b"host", b"authorization", b"content-type", b"content-length", b"origin", b"cookie"})
 """Headers that mean something here and mean nothing certain when they come twice."""
 
 LINGER = 2.0
@@ -34,16 +34,16 @@ still answered."""
 PIPELINED = 16
 """Requests that may wait on one connection for the answer of an earlier one."""
 
-_KINDS: tuple[type[EdgeRefusal], ...] = (MalformedHTTP, HeadersTooLarge, RequestTooSlow, TooManyConnections)
-_WIRE: dict[type[EdgeRefusal], bytes] = {kind: on_the_wire(kind()) for kind in _KINDS}
+_ERRORS: tuple[type[EdgeRefusal], ...] = (MalformedHTTP, HeadersTooLarge, RequestTooSlow, TooManyConnections)
+_RESPONSES: dict[type[EdgeRefusal], bytes] = {kind: raw_error_response(kind()) for kind in _ERRORS}
 
 
-def guarded(limits: ConnectionSettings) -> Any:
+def limited_http_protocol(limits: ConnectionSettings) -> Any:
     """uvicorn's `http=` for these limits."""
-    return partial(GuardedProtocol, limits=limits)
+    return partial(LimitedHTTPProtocol, limits=limits)
 
 
-class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
+class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
     """One connection. `_phase` is what of a request has begun to come and is not complete."""
 
     transport: Transport
@@ -53,11 +53,11 @@ class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
         self._limits = limits
         self.write_timeout = limits.write_timeout
         self._phase: str | None = None
-        self._timed: str | None = None  # what `_reading` waits for
-        self._reading: TimerHandle | None = None
-        self._fed = 0  # bytes since something of the request was last complete
-        self._deaf = False  # whatever still comes is not listened to
-        self._last = False  # what is asked now is the last on this connection
+        self._timed_phase: str | None = None  # what `_reading` waits for
+        self._read_timer: TimerHandle | None = None
+        self._unparsed = 0  # bytes since something of the request was last complete
+        self._ignore_input = False  # whatever still comes is not listened to
+        self._draining = False  # what is asked now is the last on this connection
         self._problem: type[EdgeRefusal] = MalformedHTTP
 
     # The transport's side
@@ -78,16 +78,16 @@ class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, within the limits."""
-        if self._deaf:
+        if self._ignore_input:
             return
-        self._fed += len(data)
+        self._unparsed += len(data)
         super().data_received(data)
-        if self._deaf or self.transport.is_closing():
+        if self._ignore_input or self.transport.is_closing():
             return
-        if self._fed > self._limits.max_header_bytes and self._phase is not None:
+        if self._unparsed > self._limits.max_header_bytes and self._phase is not None:
             self._refuse(HeadersTooLarge)
         else:
-            self._wait_for(self._awaited())
+            self._wait_for(self._expected_phase())
 
     def pause_writing(self) -> None:
         """The client does not keep up with its answer."""
@@ -102,7 +102,7 @@ class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
     def shutdown(self) -> None:
         """Answer one request more at most. A client that learns of the end by its answer loses nothing; one that is
         cut off while it sends cannot know whether it may send again."""
-        self._last = True
+        self._draining = True
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(DRAIN, self._close_if_silent)
         else:
@@ -112,7 +112,7 @@ class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
         """From here on the connection is that of another protocol, with limits of its own."""
         self._wait_for(None)
         self.stop_watching_reader()
-        self._deaf = True
+        self._ignore_input = True
         super().handle_websocket_upgrade()
         self.parser = self.cycle = None  # type: ignore[assignment]  # They and this would keep each other for long.
 
@@ -125,25 +125,25 @@ class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its headers are there: a look at them before anybody acts on them."""
-        problem = self._fault()
+        problem = self._check_headers()
         if problem is not None:
             self._problem = problem
             raise problem
         # A list of its own: trailers, which proxies do not look at, must not become headers of the request.
         self.scope["headers"] = list(self.headers)
         super().on_headers_complete()
-        self._phase, self._fed = BODY, 0
-        if self._last and self.cycle is not None:
+        self._phase, self._unparsed = BODY, 0
+        if self._draining and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Some of its body is there."""
-        self._fed = 0
+        self._unparsed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """It is complete."""
-        self._phase, self._fed = None, 0
+        self._phase, self._unparsed = None, 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -155,8 +155,8 @@ class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
         if self._phase is BODY and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self._wait_for(None)
-            self._timed = BODY
-            self._reading = self.loop.call_later(LINGER, self._close)
+            self._timed_phase = BODY
+            self._read_timer = self.loop.call_later(LINGER, self._close)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, or not as we read it."""
@@ -165,22 +165,22 @@ class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Another protocol is offered. The request is answered; the parser reads no further on this connection."""
         self._wait_for(None)
-        self._deaf = True
+        self._ignore_input = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
 
     # The limits
 
-    def _fault(self) -> type[EdgeRefusal] | None:
+    def _check_headers(self) -> type[EdgeRefusal] | None:
         headers, limits = self.headers, self._limits
         if len(headers) > limits.max_headers:
             return HeadersTooLarge
-        if self._fed > limits.max_header_bytes:  # what was read at once may hold some of the body
+        if self._unparsed > limits.max_header_bytes:  # what was read at once may hold some of the body
             length = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
             if length > limits.max_header_bytes:
                 return HeadersTooLarge
         found = dict(headers)
-        if len(found) != len(headers) and not _single(headers):
+        if len(found) != len(headers) and not _is_single_valued(headers):
             return MalformedHTTP
         newer = self.parser is not None and self.parser.get_http_version() != "1.0"
         if newer and b"host" not in found:
@@ -192,30 +192,30 @@ class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
             return MalformedHTTP  # The parser takes the body for words of the other protocol.
         return MalformedHTTP if len(self.pipeline) >= PIPELINED else None
 
-    def _awaited(self) -> str | None:
+    def _expected_phase(self) -> str | None:
         """What the client owes us. One that has its answer and talks without asking owes us a request."""
         if self._phase is None and (self.cycle is None or self.cycle.response_complete):
             return HEADERS
         return self._phase
 
     def _wait_for(self, what: str | None) -> None:
-        if what is self._timed:
+        if what is self._timed_phase:
             return
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
-        self._timed = what
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+        self._timed_phase = what
         if what is not None:
             limit = self._limits.header_timeout if what is HEADERS else self._limits.body_timeout
-            self._reading = self.loop.call_later(limit, self._too_slow)
+            self._read_timer = self.loop.call_later(limit, self._too_slow)
 
     def _close_if_silent(self) -> None:
         if self._phase is None and (self.cycle is None or self.cycle.response_complete):
             self.transport.close()
 
     def _too_slow(self) -> None:
-        self._reading = None
-        if self._phase is None and not self._fed:
+        self._read_timer = None
+        if self._phase is None and not self._unparsed:
             metrics().connection_refused("silent")
             self._close()
         else:
@@ -224,33 +224,33 @@ class GuardedProtocol(UnreadWatch, HttpToolsProtocol):
     def _refuse(self, problem: type[EdgeRefusal]) -> None:
         metrics().connection_refused(problem.code.lower())
         self._wait_for(None)
-        self._deaf = True
+        self._ignore_input = True
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
-            self._say(problem)
+            self._write_error(problem)
         elif self._phase is not BODY:
             cycle.keep_alive = False  # what came after the request is refused; the request gets its answer
         elif cycle.response_started or self.pipeline:
             self.transport.abort()  # Another answer is on its way: what we said would be taken for a part of it.
         else:
-            self._say(problem)
+            self._write_error(problem)
 
-    def _say(self, problem: type[EdgeRefusal]) -> None:
+    def _write_error(self, problem: type[EdgeRefusal]) -> None:
         """Tell, and close once the client has heard: closed with something unread, the answer might be lost."""
-        self.transport.write(_WIRE[problem])
+        self.transport.write(_RESPONSES[problem])
         if problem is TooManyConnections or not self.transport.can_write_eof():
             self._close()
         else:
             self.transport.write_eof()
-            self._reading = self.loop.call_later(LINGER, self._close)
+            self._read_timer = self.loop.call_later(LINGER, self._close)
 
     def _close(self) -> None:
-        self._deaf = True
+        self._ignore_input = True
         self.transport.close()
         if self.transport.get_write_buffer_size():
             self.watch_reader()
 
 
-def _single(headers: list[tuple[bytes, bytes]]) -> bool:
-    names = [name for name, _ in headers if name in SINGLE]
+def _is_single_valued(headers: list[tuple[bytes, bytes]]) -> bool:
+    names = [name for name, _ in headers if name in SINGLE_VALUED]
     return len(names) == len(set(names))

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import HostNotAllowed, OriginNotAllowed, TradegraphError
 from app.protocol.cors import cors_headers, origin_allowed, preflight_headers
-from app.protocol.refusals import SECURITY_HEADERS, STATUS, told
+from app.protocol.error_responses import SECURITY_HEADERS, STATUS, error_body
 from app.settings import ServerSettings
 from app.telemetry import report
 
@@ -16,7 +16,7 @@ Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 
 
-class Boundary:
+class SecurityMiddleware:
     """Plain ASGI around the whole application. Headers are made once, for the four kinds of answers that there are: of
     http and of https, to the gateway's own callers and, per origin, to pages elsewhere."""
 
@@ -27,19 +27,19 @@ class Boundary:
         self._checks_host = bool(settings.allowed_hosts)
         self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
         self._preflights: dict[bytes, Headers] = {}
-        self._answers: dict[tuple[bool, bytes | None], Headers] = {}
+        self._headers: dict[tuple[bool, bytes | None], Headers] = {}
         for secure in (False, True):
-            always: Headers = [*SECURITY_HEADERS]
+            common: Headers = [*SECURITY_HEADERS]
             if secure and settings.strict_transport:
-                always.append((b"strict-transport-security", b"max-age=%d" % settings.strict_transport))
+                common.append((b"strict-transport-security", b"max-age=%d" % settings.strict_transport))
             if self._origins:
-                always.append((b"vary", b"Origin"))
-            self._answers[secure, None] = always
+                common.append((b"vary", b"Origin"))
+            self._headers[secure, None] = common
             for origin in self._origins:
-                read = cors_headers(origin, credentials=settings.allow_credentials)
-                asked = preflight_headers(origin, credentials=settings.allow_credentials)
-                self._answers[secure, origin] = [*always, *read]
-                self._preflights[origin] = asked
+                cors = cors_headers(origin, credentials=settings.allow_credentials)
+                preflight = preflight_headers(origin, credentials=settings.allow_credentials)
+                self._headers[secure, origin] = [*common, *cors]
+                self._preflights[origin] = preflight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
@@ -48,8 +48,8 @@ class Boundary:
             await self._app(scope, receive, send)
             return
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
-        if self._checks_host and not self._answers_for(headers.get(b"host", b"")):
-            await _refuse(scope, self._finishing(scope, None, send), HostNotAllowed())
+        if self._checks_host and not self._serves_host(headers.get(b"host", b"")):
+            await _refuse(scope, self._adding_headers(scope, None, send), HostNotAllowed())
         elif kind == "websocket":
             if origin_allowed(headers, self._origins):
                 del headers  # A socket may wait for days.
@@ -59,35 +59,35 @@ class Boundary:
         elif scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             await self._preflight(scope, headers.get(b"origin"), send)
         else:
-            await self._asked(scope, receive, self._finishing(scope, headers.get(b"origin"), send))
+            await self._handle(scope, receive, self._adding_headers(scope, headers.get(b"origin"), send))
 
-    async def _asked(self, scope: Scope, receive: Receive, send: Finishing) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: AddHeaders) -> None:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
             if send.started:
                 raise  # The server ends the connection: half an answer must not pass for one.
-            await _answer(send, 500, [JSON], told(TradegraphError(), report(error)))
+            await _respond(send, 500, [JSON], error_body(TradegraphError(), report(error)))
 
     async def _preflight(self, scope: Scope, origin: bytes | None, send: Send) -> None:
         allowed = self._preflights.get(origin or b"")
         if allowed is None or scope["path"] != "/graphql":
-            await _refuse(scope, self._finishing(scope, None, send), OriginNotAllowed())
+            await _refuse(scope, self._adding_headers(scope, None, send), OriginNotAllowed())
         else:
-            await _answer(self._finishing(scope, None, send), 204, allowed, b"")
+            await _respond(self._adding_headers(scope, None, send), 204, allowed, b"")
 
-    def _finishing(self, scope: Scope, origin: bytes | None, send: Send) -> Finishing:
+    def _adding_headers(self, scope: Scope, origin: bytes | None, send: Send) -> AddHeaders:
         secure = scope.get("scheme") in {"https", "wss"}
-        extra = self._answers.get((secure, origin)) or self._answers[secure, None]
-        return Finishing(send, extra)
+        extra = self._headers.get((secure, origin)) or self._headers[secure, None]
+        return AddHeaders(send, extra)
 
-    def _answers_for(self, host: bytes) -> bool:
+    def _serves_host(self, host: bytes) -> bool:
         name = host.lower()
         bare = name.rpartition(b":")[0] if not name.endswith(b"]") and b":" in name else name
         return bare in self._hosts or bare.endswith(self._below)
 
 
-class Finishing:
+class AddHeaders:
     """Sends an answer with the headers that it does not have yet."""
 
     __slots__ = ("_extra", "_send", "started")
@@ -113,10 +113,10 @@ async def _refuse(scope: Scope, send: Send, error: TradegraphError) -> None:
         # Before a WebSocket is accepted the server makes an HTTP answer of this: 403.
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})
     else:
-        await _answer(send, STATUS[type(error)], [JSON], told(error))
+        await _respond(send, STATUS[type(error)], [JSON], error_body(error))
 
 
-async def _answer(send: Send, status: int, headers: Headers, body: bytes) -> None:
+async def _respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
     length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
     await send({"type": "http.response.body", "body": body})

@@ -10,8 +10,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.errors import ConfigurationError
-from app.protocol.http_protocol import guarded
-from app.protocol.websocket_protocol import HEARTBEAT, guarded_sockets
+from app.protocol.http_protocol import limited_http_protocol
+from app.protocol.websocket_protocol import HEARTBEAT, limited_websocket_protocol
 from app.settings import Settings, TLSSettings
 
 
@@ -22,22 +22,22 @@ class Server(uvicorn.Server):
         self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], Awaitable[None]]
     ) -> None:
         super().__init__(config)
-        self._say_started = started
-        self._end_streams = stopping
+        self._on_started = started
+        self._on_stopping = stopping
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; streams first, which would go on as long as they may."""
-        await self._end_streams()
+        await self._on_stopping()
         await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell."""
         await super().startup(sockets)
         if self.started:
-            self._say_started()
+            self._on_started()
 
 
-async def nothing() -> None:
+async def no_op() -> None:
     """Nothing."""
 
 
@@ -45,7 +45,7 @@ def make_server(
     settings: Settings,
     app: ASGIApp,
     started: Callable[[], None],
-    stopping: Callable[[], Awaitable[None]] = nothing,
+    stopping: Callable[[], Awaitable[None]] = no_op,
 ) -> Server:
     """uvicorn as the gateway runs it, not started yet. Our logs take the place of its own."""
     server = settings.server
@@ -53,8 +53,8 @@ def make_server(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=guarded(server.connections),
-        ws=guarded_sockets(server.connections),
+        http=limited_http_protocol(server.connections),
+        ws=limited_websocket_protocol(server.connections),
         ws_max_size=server.max_body_bytes,
         ws_ping_interval=HEARTBEAT,
         ws_ping_timeout=HEARTBEAT,

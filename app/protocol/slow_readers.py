@@ -10,7 +10,7 @@ SLOWEST_READER = 512
 """Bytes a second that a client must at least take of what it is sent."""
 
 
-class UnreadWatch:
+class SlowReaderWatch:
     """A part of a connection's protocol: drops a client that takes too little of what waits for it. `loop` and
     `transport` are the protocol's own."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from app.protocol.slow_readers import UnreadWatch
+from app.protocol.slow_readers import SlowReaderWatch
 from app.settings import ConnectionSettings
 
 HEARTBEAT = 12.0
@@ -23,12 +23,12 @@ LINGER = 2.0
 """Seconds that a client has to take what was sent before the end."""
 
 
-def guarded_sockets(limits: ConnectionSettings) -> Any:
+def limited_websocket_protocol(limits: ConnectionSettings) -> Any:
     """uvicorn's `ws=` for these limits."""
-    return partial(GuardedSocket, limits=limits)
+    return partial(LimitedWebSocketProtocol, limits=limits)
 
 
-class Inbox:
+class ReceiveQueue:
     """What the client has sent and the application has not taken yet: as much of asyncio.Queue as one reader needs, and
     a fifth of its size."""
 
@@ -59,7 +59,7 @@ class Inbox:
         return not self._messages
 
 
-class Flag:
+class WriteEvent:
     """As much of asyncio.Event as a connection needs; whoever waits has a future, and nobody has a list."""
 
     __slots__ = ("_turned",)
@@ -84,7 +84,7 @@ class Flag:
             await asyncio.shield(self._turned)
 
 
-class GuardedSocket(UnreadWatch, WebSocketsSansIOProtocol):
+class LimitedWebSocketProtocol(SlowReaderWatch, WebSocketsSansIOProtocol):
     """One WebSocket."""
 
     transport: Transport
@@ -92,8 +92,8 @@ class GuardedSocket(UnreadWatch, WebSocketsSansIOProtocol):
     def __init__(self, *arguments: Any, limits: ConnectionSettings, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.write_timeout = limits.write_timeout
-        self.queue: Any = Inbox()
-        self.writable: Any = Flag()
+        self.queue: Any = ReceiveQueue()
+        self.writable: Any = WriteEvent()
 
     def pause_writing(self) -> None:
         """The client does not keep up with what it is sent."""

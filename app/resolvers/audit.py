@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from app.audit.records import Entry, Kept, Wanted
+from app.audit.records import AuditEntry, AuditQuery, NumberedEntry
 from app.errors import InvalidCursor, NotSupported
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.paging import Connection, ListScope
@@ -71,8 +71,8 @@ async def audit_events(
     return scope.connection(_slice(found, first, began=before is None))
 
 
-def _wanted(filter: AuditFilter) -> Wanted:
-    return Wanted(
+def _wanted(filter: AuditFilter) -> AuditQuery:
+    return AuditQuery(
         client=filter.client,
         subject=filter.subject,
         code=filter.code,
@@ -81,7 +81,7 @@ def _wanted(filter: AuditFilter) -> Wanted:
     )
 
 
-def _slice(found: list[Kept], first: int, *, began: bool) -> Slice[AuditEvent]:
+def _slice(found: list[NumberedEntry], first: int, *, began: bool) -> Slice[AuditEvent]:
     shown = found[:first]
     return Slice(
         rows=tuple(_event(one.entry) for one in shown),
@@ -91,7 +91,7 @@ def _slice(found: list[Kept], first: int, *, began: bool) -> Slice[AuditEvent]:
     )
 
 
-def _event(entry: Entry) -> AuditEvent:
+def _event(entry: AuditEntry) -> AuditEvent:
     return AuditEvent(
         at=datetime.fromtimestamp(entry.at, UTC),
         request_id=entry.request_id,

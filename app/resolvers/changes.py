@@ -93,7 +93,7 @@ async def changes(
 
 def _open_kinds(ctx: Context, kinds: Sequence[ChangedKind] | None) -> frozenset[str]:
     """The kinds to tell of: all that are open to the caller, unless some are named."""
-    is_open = [kind for kind, type_ in TYPES.items() if ctx.rights.enters(type_)]
+    is_open = [kind for kind, type_ in TYPES.items() if ctx.permissions.allows_type(type_)]
     closed = set(kinds or ()) - set(is_open)
     if closed:
         raise Forbidden(f"Your role may not see changes of {', '.join(sorted(closed))}.")

@@ -35,7 +35,7 @@ async def node(ctx: Context, id: str) -> Any:
     reader = READERS.get(kind)
     if reader is None:
         raise InvalidID
-    if not ctx.rights.enters(kind):  # Told by the id alone, so that a refusal says nothing about what exists.
+    if not ctx.permissions.allows_type(kind):  # Told by the id alone, so that a refusal says nothing about what exists.
         raise Forbidden
     return await reader(ctx, id)
 

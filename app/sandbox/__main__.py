@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--token", default=DEFAULT_TOKEN, help="the bearer token to ask for")
     parser.add_argument("--today", type=date.fromisoformat, help="the day it is (for tests); else the real one")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
-    parser.add_argument("--tell", nargs=2, metavar=("URL", "SECRET"), help="send webhooks to URL/erp and so on")
+    parser.add_argument("--webhook", nargs=2, metavar=("URL", "SECRET"), help="send webhooks to URL/erp and so on")
     options = parser.parse_args()
     serve(
         options.data_dir,
@@ -25,7 +25,7 @@ def main() -> None:
         token=options.token,
         today=options.today,
         with_parent=options.with_parent,
-        tell=options.tell and tuple(options.tell),
+        webhook=options.webhook and tuple(options.webhook),
     )
 
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from app.sandbox.catalog import Article, gtin13
-from app.sandbox.pricing import Terms, class_terms, contract_breaks, money, to_cent
+from app.sandbox.pricing import PriceTerms, class_terms, contract_breaks, money, to_cent
 
 CUSTOMER_COUNT = 500
 
@@ -55,12 +55,12 @@ class Account:
     customer_class: str
     usual: list[Article]
     contract: str | None
-    contract_lines: dict[str, Terms]
+    contract_lines: dict[str, PriceTerms]
     open_ticks: int = 0
     overdue_ticks: int = 0
     ordered_ticks: int = 0
 
-    def terms(self, article: Article) -> Terms:
+    def terms(self, article: Article) -> PriceTerms:
         """The prices that the ERP applies for this account."""
         line = self.contract_lines.get(article.sku)
         return line or class_terms(article.price, article.family.category, self.customer_class, article.pack[1])
@@ -81,12 +81,12 @@ def _account(
     if index == 1:
         usual = [*articles[:12], *[article for article in usual if article.index > 12]]
     contract = f"K-{index:04d}" if index == 1 or customer_class == "A" or rng.random() < 0.35 else None
-    lines: dict[str, Terms] = {}
+    lines: dict[str, PriceTerms] = {}
     if contract:
         start, end = day - timedelta(days=200), day + timedelta(days=165)
         for article in usual[: max(6, len(usual) * 2 // 3)]:
             off = 4000 if index == 1 and article.index == 1 else rng.randrange(2000, 4200, 100)
-            lines[article.sku] = Terms(
+            lines[article.sku] = PriceTerms(
                 rule="CONTRACT", contract=contract, valid_from=start.isoformat(), valid_to=end.isoformat(),
                 breaks=contract_breaks(article.price, article.pack[1], off),
             )  # fmt: skip
@@ -102,7 +102,7 @@ def _customer_row(
     home = CITIES[index % len(CITIES)]
     status = "ACTIVE" if index <= 60 else rng.choices(("ACTIVE", "ON_HOLD", "INACTIVE"), (94, 4, 2))[0]
     ship_tos = [
-        _location((index, place), "SHIP_TO", name, _near(home, rng), rng) for place in range(1, rng.randint(2, 4))
+        _location((index, ordinal), "SHIP_TO", name, _near(home, rng), rng) for ordinal in range(1, rng.randint(2, 4))
     ]
     row: dict[str, Any] = {
         "id": f"{1000 + index}",
@@ -132,22 +132,22 @@ def _near(home: tuple[str, str, str, str], rng: random.Random) -> tuple[str, str
 def _location(
     site: tuple[int, int], kind: str, name: str, city: tuple[str, str, str, str], rng: random.Random
 ) -> dict[str, Any]:  # fmt: skip
-    index, place = site
+    index, ordinal = site
     town, region, postal, warehouse = city
     return {
-        "id": f"{1000 + index}-{place}",
+        "id": f"{1000 + index}-{ordinal}",
         "kind": kind,
-        "name": name if kind == "BILL_TO" else f"{name.rsplit(' ', 1)[0]}, {town} site {place}",
+        "name": name if kind == "BILL_TO" else f"{name.rsplit(' ', 1)[0]}, {town} site {ordinal}",
         "address": {"lines": [f"{rng.randint(1, 990) * 10} {rng.choice(_STREETS)}"], "city": town, "region": region,
                     "postalCode": postal, "country": "US"},
-        "gln": gtin13(f"0614{index:06d}{place:02d}"),
+        "gln": gtin13(f"0614{index:06d}{ordinal:02d}"),
         "defaultWarehouse": warehouse,
     }  # fmt: skip
 
 
 def part_numbers(account: Account) -> list[tuple[str, str]]:
     """The customer's own numbers: (number, SKU), C01-0001 and up for CUST-0001."""
-    return [(f"C{account.index:02d}-{place:04d}", article.sku) for place, article in enumerate(account.usual, 1)]
+    return [(f"C{account.index:02d}-{ordinal:04d}", article.sku) for ordinal, article in enumerate(account.usual, 1)]
 
 
 def credit_row(account: Account) -> dict[str, Any]:

@@ -36,21 +36,21 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
-class Writer:
+class DatasetWriter:
     """Collects the documents of one system and the keys they are found by, and writes them in one go."""
 
     def __init__(self) -> None:
         self.docs: list[tuple[int, bytes]] = []
         self.keys: list[tuple[str, str, int, int, str | None]] = []
         self.texts: list[tuple[str, str, str, str | None, int]] = []
-        self.moves: list[tuple[str, str, str]] = []
+        self.changes: list[tuple[str, str, str]] = []
         self._encode = msgspec.json.Encoder().encode
 
-    def add(self, row: object, keys: Iterable[tuple[str, str]], place: int = 0) -> int:
+    def add(self, row: object, keys: Iterable[tuple[str, str]], ordinal: int = 0) -> int:
         """Keep a document under (kind, key) pairs; `place` orders the documents of one key."""
         n = len(self.docs) + 1
         self.docs.append((n, self._encode(row)))
-        self.keys.extend((kind, key, place, n, None) for kind, key in keys)
+        self.keys.extend((kind, key, ordinal, n, None) for kind, key in keys)
         return n
 
     def text(self, kind: str, key: str, words: Iterable[str], n: int, tag: str | None = None) -> None:
@@ -59,7 +59,7 @@ class Writer:
 
     def change(self, kind: str, key: str, at: str) -> None:
         """Note that something changed."""
-        self.moves.append((at, kind, key))
+        self.changes.append((at, kind, key))
 
     def write(self, path: Path, day: date) -> None:
         """Write the file beside its place and move it there, so that a broken build leaves nothing."""
@@ -74,7 +74,7 @@ class Writer:
             db.executemany("INSERT INTO texts VALUES (?, ?, ?, ?, ?)", self.texts)
             db.executemany("INSERT INTO changes VALUES (?, ?, ?)", [
                 (seq, kind, self._encode({"kind": kind, "key": key, "at": at}))
-                for seq, (at, kind, key) in enumerate(sorted(self.moves), 1)])  # fmt: skip
+                for seq, (at, kind, key) in enumerate(sorted(self.changes), 1)])  # fmt: skip
             db.executemany("INSERT INTO meta VALUES (?, ?)", [("version", VERSION), ("day", day.isoformat())])
         db.close()
         partial.replace(path)
@@ -88,7 +88,7 @@ def build(folder: Path, day: date) -> None:
     buyers = customers.accounts(random.Random(SEED + 1), articles, day)
     sold = sales(random.Random(SEED + 2), buyers)
     levels = supply.stock_rows(articles, sold, calendar, random.Random(SEED + 3))
-    erp, commerce, logistics = Writer(), Writer(), Writer()
+    erp, commerce, logistics = DatasetWriter(), DatasetWriter(), DatasetWriter()
     _items(erp, commerce, articles, day)
     _orders(erp, commerce, sold, calendar)
     _customers(erp, buyers, calendar)
@@ -117,7 +117,7 @@ def is_built(folder: Path) -> bool:
     return True
 
 
-def _items(erp: Writer, commerce: Writer, articles: list[catalog.Article], day: date) -> None:
+def _items(erp: DatasetWriter, commerce: DatasetWriter, articles: list[catalog.Article], day: date) -> None:
     at = f"{day.isoformat()}T03:00:00Z"
     relations = catalog.relation_rows(articles, random.Random(SEED + 4))
     for article in articles:
@@ -144,14 +144,14 @@ def _items(erp: Writer, commerce: Writer, articles: list[catalog.Article], day: 
     commerce.add(only, [("contents", "SKU-5001")])
 
 
-def _orders(erp: Writer, commerce: Writer, sold: list[Sale], calendar: Calendar) -> None:
+def _orders(erp: DatasetWriter, commerce: DatasetWriter, sold: list[Sale], calendar: Calendar) -> None:
     for sale in sold:
         row = order_row(sale, calendar)
         add_order(erp, row)
         if sale.age <= 30:
             erp.change("ORDER", sale.number, row["updatedAt"])
-        for place, invoice in enumerate(invoice_rows(sale, calendar)):
-            erp.add(invoice, [("invoices", sale.number)], place)
+        for ordinal, invoice in enumerate(invoice_rows(sale, calendar)):
+            erp.add(invoice, [("invoices", sale.number)], ordinal)
         for returned in return_rows(sale):
             erp.add(returned, [("returns", sale.number)])
         if shop.known(sale):
@@ -160,7 +160,7 @@ def _orders(erp: Writer, commerce: Writer, sold: list[Sale], calendar: Calendar)
                 commerce.change("ORDER", sale.number, row["updatedAt"])
 
 
-def add_order(writer: Writer, row: dict[str, Any]) -> None:
+def add_order(writer: DatasetWriter, row: dict[str, Any]) -> None:
     """An order with its four ways to be found; those of a customer ordered by when they were placed."""
     minute = int(datetime.fromisoformat(row["orderedAt"]).timestamp()) // 60
     found = [("orders.number", row["number"]), ("orders.id", row["id"])]
@@ -175,7 +175,7 @@ def pair(first: str, second: str) -> str:
     return f"{first}\x1f{second}"
 
 
-def _customers(erp: Writer, buyers: list[customers.Account], calendar: Calendar) -> None:
+def _customers(erp: DatasetWriter, buyers: list[customers.Account], calendar: Calendar) -> None:
     for account in buyers:
         n = erp.add(account.row, [("customers.number", account.number), ("customers.id", account.row["id"])])
         erp.text("customers", account.number, (account.number, account.row["name"]), n)
@@ -190,19 +190,19 @@ def _customers(erp: Writer, buyers: list[customers.Account], calendar: Calendar)
             erp.change("CUSTOMER", account.number, calendar.at(1, "20:00:00"))
 
 
-def _stock(erp: Writer, logistics: Writer, levels: dict[str, dict[str, Any]], calendar: Calendar) -> None:
+def _stock(erp: DatasetWriter, logistics: DatasetWriter, levels: dict[str, dict[str, Any]], calendar: Calendar) -> None:
     for row in customers.WAREHOUSES:
         erp.add(row, [("warehouses", row["code"])])
-    for place, (sku, level) in enumerate(levels.items()):
+    for ordinal, (sku, level) in enumerate(levels.items()):
         erp.add(level, [("stock", sku)])
-        if place % 20 == 0:
+        if ordinal % 20 == 0:
             erp.change("STOCK", sku, calendar.at(0, "04:30:00"))
     third = {sku: level["positions"][2] for sku, level in levels.items()}
     for row in parcels.balance_rows(third):
         logistics.add(row, [("balances", pair(row["warehouse"], row["sku"]))])
 
 
-def _web(commerce: Writer, sold: list[Sale], buyers: list[customers.Account], calendar: Calendar) -> None:
+def _web(commerce: DatasetWriter, sold: list[Sale], buyers: list[customers.Account], calendar: Calendar) -> None:
     held: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for sale in sold:
         if shop.known(sale) and sale.status in OPEN and shop.web_status(sale, DEMO) != "CANCELLED":
@@ -218,16 +218,16 @@ def _web(commerce: Writer, sold: list[Sale], buyers: list[customers.Account], ca
         commerce.add(rows, [("reservations", sku)])
 
 
-def _shipments(logistics: Writer, sold: list[Sale], calendar: Calendar) -> None:
+def _shipments(logistics: DatasetWriter, sold: list[Sale], calendar: Calendar) -> None:
     rng = random.Random(SEED + 5)
     serial = 1
     for sale in sold:
-        for place, row in enumerate(parcels.shipment_rows(sale, calendar, rng, serial)):
+        for ordinal, row in enumerate(parcels.shipment_rows(sale, calendar, rng, serial)):
             logistics.add(
                 row,
                 [("shipments.id", row["id"]), ("shipments.tracking", row["trackingNumber"]),
                  ("shipments.order", sale.number)],
-                place,
+                ordinal,
             )  # fmt: skip
             if sale.age <= 30:
                 logistics.change("SHIPMENT", row["id"], row["updatedAt"])

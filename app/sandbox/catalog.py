@@ -195,7 +195,7 @@ class Article:
 
 def gtin13(body: str) -> str:
     """Twelve digits with their GS1 check digit."""
-    total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(body))
+    total = sum(int(digit) * (3 if ordinal % 2 else 1) for ordinal, digit in enumerate(body))
     return f"{body}{-total % 10}"
 
 
@@ -213,8 +213,8 @@ def articles(rng: random.Random) -> list[Article]:
 def _shapes() -> Iterator[tuple[Family, tuple[str, ...], float]]:
     for family in FAMILIES:
         combinations = list(product(*family.axes.values()))
-        for place, values in enumerate(combinations):
-            yield family, values, place / len(combinations)
+        for ordinal, values in enumerate(combinations):
+            yield family, values, ordinal / len(combinations)
 
 
 def _second_brand(chosen: list[Any], missing: int) -> Iterator[tuple[Family, tuple[str, ...], float]]:

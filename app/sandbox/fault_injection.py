@@ -15,7 +15,7 @@ ANY = "*"
 LOG_LENGTH = 5000
 
 
-class Knob(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+class FaultRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """How a resource misbehaves. `resource` is a path's noun ("prices"), "batch" for whole batch requests, or "*"
     for every read that has no knob of its own. `rate_limit` is in reads a second; `seed` decides which reads fail."""
 
@@ -34,39 +34,39 @@ class Verdict(msgspec.Struct, frozen=True):
     error: ErrorKind | Literal["429"] | None = None
 
 
-class Knobs:
+class FaultInjector:
     """The knobs that are set. The n-th read of a resource meets the same fate every time."""
 
     def __init__(self) -> None:
-        self._knobs: dict[str, tuple[Knob, random.Random]] = {}
+        self._rules: dict[str, tuple[FaultRule, random.Random]] = {}
         self._recent: dict[str, deque[float]] = {}
 
-    def set(self, knob: Knob) -> None:
+    def set(self, rule: FaultRule) -> None:
         """Turn one; what was set for the resource before is gone."""
-        self._knobs[knob.resource] = knob, random.Random(f"{knob.seed}:{knob.resource}")
-        self._recent.pop(knob.resource, None)
+        self._rules[rule.resource] = rule, random.Random(f"{rule.seed}:{rule.resource}")
+        self._recent.pop(rule.resource, None)
 
     def clear(self) -> None:
         """Back to normal."""
-        self._knobs.clear()
+        self._rules.clear()
         self._recent.clear()
 
-    def all(self) -> list[Knob]:
+    def all(self) -> list[FaultRule]:
         """Those that are set, by resource."""
-        return [knob for _, (knob, _) in sorted(self._knobs.items())]
+        return [rule for _, (rule, _) in sorted(self._rules.items())]
 
     def verdict(self, resource: str) -> Verdict:
         """What happens to the next read of a resource."""
-        if not self._knobs:
+        if not self._rules:
             return Verdict()
-        found = self._knobs.get(resource) or (self._knobs.get(ANY) if resource != "batch" else None)
+        found = self._rules.get(resource) or (self._rules.get(ANY) if resource != "batch" else None)
         if found is None:
             return Verdict()
-        knob, rng = found
-        if knob.rate_limit is not None and not self._admit(resource, knob.rate_limit):
+        rule, rng = found
+        if rule.rate_limit is not None and not self._admit(resource, rule.rate_limit):
             return Verdict(error="429")
-        fails = knob.error_rate > 0 and rng.random() < knob.error_rate
-        return Verdict(delay=knob.delay_ms / 1000, error=knob.error_kind if fails else None)
+        fails = rule.error_rate > 0 and rng.random() < rule.error_rate
+        return Verdict(delay=rule.delay_ms / 1000, error=rule.error_kind if fails else None)
 
     def _admit(self, resource: str, limit: float) -> bool:
         recent = self._recent.setdefault(resource, deque())
@@ -79,7 +79,7 @@ class Knobs:
         return True
 
 
-class Journal:
+class RequestLog:
     """The request log and the counters of one server."""
 
     def __init__(self) -> None:

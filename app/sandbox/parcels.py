@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.sandbox.accounts import WAREHOUSES
-from app.sandbox.trade import DEMO_ORDER, FIRST_ORDER, Calendar, Line, Sale
+from app.sandbox.trade import DEMO_ORDER, FIRST_ORDER, Calendar, Sale, SaleLine
 
 _CARRIERS = (
     ("Parcelway", "Ground"),
@@ -102,13 +102,13 @@ def _events(
         steps.append((status, town))
     rows: list[dict[str, Any]] = []
     span = max(1, min(sent, days) if sent else 1)
-    for place, (step, where) in enumerate(steps):
-        hop = place * span * len(_CLOCKS) // len(steps)
+    for ordinal, (step, where) in enumerate(steps):
+        hop = ordinal * span * len(_CLOCKS) // len(steps)
         age = sent - hop // len(_CLOCKS)
-        clock = _CLOCKS[hop % len(_CLOCKS)] if age > 0 else f"0{min(4, place)}:{place * 7 % 60:02d}:00"
+        clock = _CLOCKS[hop % len(_CLOCKS)] if age > 0 else f"0{min(4, ordinal)}:{ordinal * 7 % 60:02d}:00"
         code, text = TEXT[step]
         at = calendar.at(max(0, age), clock)
-        rows.append({"sequence": place + 1, "at": at, "recordedAt": _later(at, 4 + 7 * place % 30), "status": step,
+        rows.append({"sequence": ordinal + 1, "at": at, "recordedAt": _later(at, 4 + 7 * ordinal % 30), "status": step,
                      "location": where, "description": text, "rawCode": code})  # fmt: skip
     return rows
 
@@ -118,13 +118,13 @@ def _later(at: str, minutes: int) -> str:
     return (datetime.fromisoformat(at) + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
 
 
-def _packages(lines: list[Line], tracking: str, serial: int) -> list[dict[str, Any]]:
+def _packages(lines: list[SaleLine], tracking: str, serial: int) -> list[dict[str, Any]]:
     middle = (len(lines) + 1) // 2 if len(lines) > 3 else len(lines)
     packages: list[dict[str, Any]] = []
-    for place, part in enumerate((lines[:middle], lines[middle:])):
+    for ordinal, part in enumerate((lines[:middle], lines[middle:])):
         if part:
             packages.append({
-                "sscc": _sscc(serial * 2 + place), "trackingNumber": f"{tracking}-{place + 1}",
+                "sscc": _sscc(serial * 2 + ordinal), "trackingNumber": f"{tracking}-{ordinal + 1}",
                 "dimensions": {"length": "60", "width": "40", "height": "40", "lengthUnit": "CMT",
                                "weight": f"{4 + serial % 9}.{serial % 10}", "weightUnit": "KGM"},
                 "items": [{"lineNumber": line.number, "sku": line.article.sku, "quantity": str(line.shipped or 1)}
@@ -137,7 +137,7 @@ def _packages(lines: list[Line], tracking: str, serial: int) -> list[dict[str, A
 def _sscc(serial: int) -> str:
     """18 digits: extension, company prefix, serial, check digit."""
     body = f"30614141{serial:09d}"
-    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(body))
+    total = sum(int(digit) * (3 if ordinal % 2 == 0 else 1) for ordinal, digit in enumerate(body))
     return f"{body}{-total % 10}"
 
 
@@ -145,11 +145,11 @@ def balance_rows(positions: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """What the operator of WH-WEST counts: mostly the ERP's figure, sometimes less. `positions` are by SKU."""
     third_party = next(row["code"] for row in WAREHOUSES if row["kind"] == "THIRD_PARTY")
     rows: list[dict[str, Any]] = []
-    for place, (sku, position) in enumerate(positions.items(), 1):
-        if place % 40 == 0:
+    for ordinal, (sku, position) in enumerate(positions.items(), 1):
+        if ordinal % 40 == 0:
             continue  # The operator never saw this item.
         counted = int(position["onHand"])
-        missing = min(counted, 3) if place % 17 == 0 else 0
+        missing = min(counted, 3) if ordinal % 17 == 0 else 0
         rows.append({"warehouse": third_party, "sku": sku, "onHand": str(counted - missing),
                      "qualityHold": position.get("qualityHold", "0")})  # fmt: skip
     return rows

@@ -22,7 +22,7 @@ DEFAULT_DISCOUNT = {"A": 1800, "B": 1100, "C": 500}
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PriceTerms:
     """What applies to a customer's item: price by base quantity, ascending, and why."""
 
     rule: str
@@ -42,19 +42,20 @@ class Terms:
         return price
 
 
-def class_terms(list_ticks: int, category: str, customer_class: str, pack: int) -> Terms:
+def class_terms(list_ticks: int, category: str, customer_class: str, pack: int) -> PriceTerms:
     """The price list with the class discount; more off from ten and fifty packs on."""
     off = DISCOUNTS[customer_class].get(category.partition("/")[0], DEFAULT_DISCOUNT[customer_class])
     steps = ((1, off), (10 * pack, off + 300), (50 * pack, off + 600))
     breaks = tuple((minimum, max(1, list_ticks * (10_000 - points) // 10_000)) for minimum, points in steps)
-    return Terms(rule=f"CLASS-{customer_class}", breaks=breaks, price_list=PRICE_LIST)
+    return PriceTerms(rule=f"CLASS-{customer_class}", breaks=breaks, price_list=PRICE_LIST)
 
 
 def contract_breaks(list_ticks: int, pack: int, off: int) -> tuple[tuple[int, int], ...]:
     """A contract line's breaks: at one base unit, one pack and ten packs (or 10 and 100 where nothing is packed)."""
     steps = (1, pack, pack * 10) if pack > 1 else (1, 10, 100)
     return tuple(
-        (minimum, max(1, list_ticks * (10_000 - off - 500 * place) // 10_000)) for place, minimum in enumerate(steps)
+        (minimum, max(1, list_ticks * (10_000 - off - 500 * ordinal) // 10_000))
+        for ordinal, minimum in enumerate(steps)
     )
 
 

@@ -22,8 +22,8 @@ import uvicorn
 
 from app.sandbox.build import SYSTEMS, build, is_built
 from app.sandbox.server import create_app
-from app.sandbox.store import Store
-from app.sandbox.webhooks import Hook
+from app.sandbox.store import SandboxStore
+from app.sandbox.webhooks import WebhookTarget
 
 DEFAULT_TOKEN = "sandbox"  # noqa: S105 -- the demo servers' token guards nothing; they listen on loopback.
 HOST = "127.0.0.1"
@@ -81,14 +81,14 @@ def start_sandbox(
     *,
     token: str = DEFAULT_TOKEN,
     today: date | None = None,
-    tell: tuple[str, str] | None = None,
+    webhook: tuple[str, str] | None = None,
 ) -> Sandbox:
     """Start the three servers in a process of their own and wait until they answer; port 0 takes a free one.
     `tell` is an address below which each system's webhooks are taken, and their secret. The process ends with
     `stop()`, or with the calling process whatever happens to that."""
     command = [sys.executable, "-m", "app.sandbox", "--data-dir", str(data_dir), "--token", token, "--with-parent",
                "--ports", *map(str, ports), *(["--today", today.isoformat()] if today else []),
-               *(["--tell", *tell] if tell else [])]  # fmt: skip
+               *(["--webhook", *webhook] if webhook else [])]  # fmt: skip
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
     )
@@ -108,7 +108,7 @@ def serve(
     token: str,
     today: date | None,
     with_parent: bool,
-    tell: tuple[str, str] | None = None,
+    webhook: tuple[str, str] | None = None,
 ) -> None:
     """Build the data if it is not there, serve until a signal (or the parent's end), and say so when ready."""
     sockets = [listen(port) for port in ports]
@@ -116,9 +116,9 @@ def serve(
         gc.disable()  # Hundreds of thousands of small objects, none of them in cycles: half the time would go there.
         build(data_dir, today or datetime.now(UTC).date())
         gc.enable()
-    stores = [Store(data_dir / f"{name}.db", today) for name in SYSTEMS]
+    stores = [SandboxStore(data_dir / f"{name}.db", today) for name in SYSTEMS]
     try:
-        asyncio.run(_serve(sockets, stores, token, with_parent, tell))
+        asyncio.run(_serve(sockets, stores, token, with_parent, webhook))
     finally:
         for store in stores:
             store.close()
@@ -149,15 +149,15 @@ class _Server(uvicorn.Server):
 
 async def _serve(
     sockets: list[socket.socket],
-    stores: list[Store],
+    stores: list[SandboxStore],
     token: str,
     with_parent: bool,
-    tell: tuple[str, str] | None,
+    webhook: tuple[str, str] | None,
 ) -> None:
     apps = {name: create_app(name, store, token) for name, store in zip(SYSTEMS, stores, strict=True)}
-    if tell is not None:
+    if webhook is not None:
         for name, app in apps.items():
-            await app.state.system.hooks.set(Hook(url=f"{tell[0]}/{name}", secrets=(tell[1],)))
+            await app.state.system.webhooks.set(WebhookTarget(url=f"{webhook[0]}/{name}", secrets=(webhook[1],)))
     servers = [
         _Server(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False,
                                server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1))

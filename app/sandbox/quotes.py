@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from app.sandbox.build import pair
-from app.sandbox.pricing import Terms, class_terms, in_unit, minimum_in_unit
-from app.sandbox.store import Store
+from app.sandbox.pricing import PriceTerms, class_terms, in_unit, minimum_in_unit
+from app.sandbox.store import SandboxStore
 from app.sources.rest.contract import PriceQuestion
 
 
@@ -31,12 +31,12 @@ class PricedCustomer(msgspec.Struct, rename={"customer_class": "class"}):
     customer_class: str
 
 
-def quote(store: Store, questions: Sequence[PriceQuestion], moment: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def quote(store: SandboxStore, questions: Sequence[PriceQuestion], moment: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """(position, price) for each question that has a price: known customer, item and unit, positive quantity."""
     items = store.one("pricing.item", {question.sku for question in questions})
     customers = store.one("pricing.customer", {question.customer for question in questions})
     lines = store.one("pricing.contract", {pair(question.customer, question.sku) for question in questions})
-    for place, question in enumerate(questions):
+    for ordinal, question in enumerate(questions):
         if question.sku not in items or question.customer not in customers or not question.quantity > 0:
             continue
         item = msgspec.json.decode(items[question.sku], type=PricedItem)
@@ -44,19 +44,19 @@ def quote(store: Store, questions: Sequence[PriceQuestion], moment: str) -> Iter
         if unit in item.uoms:
             line = lines.get(pair(question.customer, question.sku))
             terms = _terms(item, customers[question.customer], line, question.on or store.today)
-            yield place, _price(question, item, unit, terms, moment)
+            yield ordinal, _price(question, item, unit, terms, moment)
 
 
-def _terms(item: PricedItem, customer: bytes, line: bytes | None, day: date) -> Terms:
+def _terms(item: PricedItem, customer: bytes, line: bytes | None, day: date) -> PriceTerms:
     if line is not None:
-        terms = msgspec.json.decode(line, type=Terms)
+        terms = msgspec.json.decode(line, type=PriceTerms)
         if (terms.valid_from or "") <= day.isoformat() <= (terms.valid_to or "9999"):
             return terms
     known = msgspec.json.decode(customer, type=PricedCustomer)
     return class_terms(item.ticks, item.category, known.customer_class, item.pack)
 
 
-def _price(question: PriceQuestion, item: PricedItem, unit: str, terms: Terms, moment: str) -> dict[str, Any]:
+def _price(question: PriceQuestion, item: PricedItem, unit: str, terms: PriceTerms, moment: str) -> dict[str, Any]:
     numerator, denominator = item.uoms[unit]
     base_quantity = question.quantity * numerator / denominator
     unit_price = in_unit(terms.ticks(base_quantity), numerator, denominator)

@@ -12,12 +12,12 @@ import msgspec
 
 from app.sandbox.build import pair
 from app.sandbox.quotes import quote
-from app.sandbox.store import Store
+from app.sandbox.store import SandboxStore
 from app.sources.customers import CustomerPart
 from app.sources.orders import OrderSort
 from app.sources.rest import contract
 
-Read = Callable[[Store, Any], bytes]
+Read = Callable[[SandboxStore, Any], bytes]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -66,7 +66,7 @@ def _lists(rows: Mapping[str, list[bytes]]) -> Iterable[tuple[str, bytes]]:
     )
 
 
-def customers(store: Store, request: contract.CustomersRead) -> bytes:
+def customers(store: SandboxStore, request: contract.CustomersRead) -> bytes:
     """Customers by number or id, with credit if asked."""
     name, keys = _only(number=request.numbers, id=request.ids)
     rows = store.one(f"customers.{name}", keys)
@@ -80,24 +80,24 @@ def customers(store: Store, request: contract.CustomersRead) -> bytes:
     )
 
 
-def credit(store: Store, request: contract.ByCustomer) -> bytes:
+def credit(store: SandboxStore, request: contract.ByCustomer) -> bytes:
     """Credit by customer number."""
     moment = now()
     rows = store.one("credit", request.customers)
     return found((key, with_fields(body, checkedAt=moment)) for key, body in rows.items())
 
 
-def customer_search(store: Store, request: Any) -> bytes:
+def customer_search(store: SandboxStore, request: Any) -> bytes:
     """A page of customers."""
     return _search(store, "customers", request.page, words=request.search, keys=request.numbers, tag=None)
 
 
-def item_search(store: Store, request: Any) -> bytes:
+def item_search(store: SandboxStore, request: Any) -> bytes:
     """A page of items."""
     return _search(store, "items", request.page, words=request.search, keys=None, tag=request.category)
 
 
-def _search(store: Store, kind: str, page: Any, **conditions: Any) -> bytes:
+def _search(store: SandboxStore, kind: str, page: Any, **conditions: Any) -> bytes:
     after = None if page.after is None else _opened(page.after, kind)[0]
     rows = store.search(kind, **conditions, after=after, limit=_size(page) + 1)
     total = store.count(kind, **conditions) if page.count else None
@@ -137,24 +137,24 @@ def _opened(cursor: str, kind: str, *types: type) -> list[Any]:
     return keys
 
 
-def items(store: Store, request: contract.ItemsRead) -> bytes:
+def items(store: SandboxStore, request: contract.ItemsRead) -> bytes:
     """Items by SKU, GTIN or id."""
     name, keys = _only(sku=request.skus, gtin=request.gtins, id=request.ids)
     return found(store.one(f"items.{name}", keys).items())
 
 
-def part_skus(store: Store, request: contract.PartsRead) -> bytes:
+def part_skus(store: SandboxStore, request: contract.PartsRead) -> bytes:
     """SKUs by the customer's own part number."""
     rows = store.one("parts.number", [pair(key.customer, key.number) for key in request.numbers])
-    asked = {pair(key.customer, key.number): key for key in request.numbers}
-    return found((asked[key], _encode(msgspec.json.decode(body)["sku"])) for key, body in rows.items())
+    by_pair = {pair(key.customer, key.number): key for key in request.numbers}
+    return found((by_pair[key], _encode(msgspec.json.decode(body)["sku"])) for key, body in rows.items())
 
 
-def part_numbers(store: Store, request: contract.PartsRead) -> bytes:
+def part_numbers(store: SandboxStore, request: contract.PartsRead) -> bytes:
     """The customer's own part numbers by item."""
     rows = store.one("parts.sku", [pair(key.customer, key.sku) for key in request.items])
-    asked = {pair(key.customer, key.sku): key for key in request.items}
-    return found((asked[key], _encode(msgspec.json.decode(body)["number"])) for key, body in rows.items())
+    by_pair = {pair(key.customer, key.sku): key for key in request.items}
+    return found((by_pair[key], _encode(msgspec.json.decode(body)["number"])) for key, body in rows.items())
 
 
 def by_sku(kind: str) -> Read:
@@ -162,17 +162,17 @@ def by_sku(kind: str) -> Read:
     return lambda store, request: found(store.one(kind, request.skus).items())
 
 
-def costs(store: Store, request: contract.BySku) -> bytes:
+def costs(store: SandboxStore, request: contract.BySku) -> bytes:
     """Costs by SKU."""
     return found(_as_of(store.one("costs", request.skus)))
 
 
-def warehouses(store: Store, _: None) -> bytes:
+def warehouses(store: SandboxStore, _: None) -> bytes:
     """All warehouses."""
     return b"[%s]" % b",".join(store.all("warehouses"))
 
 
-def stock(store: Store, request: contract.BySku) -> bytes:
+def stock(store: SandboxStore, request: contract.BySku) -> bytes:
     """Levels by SKU; supply that is overdue since the build day is expected today."""
     rows = store.one("stock", request.skus)
     if store.today > store.day:
@@ -189,31 +189,31 @@ def _not_before(body: bytes, today: date) -> bytes:
     return _encode(level)
 
 
-def balances(store: Store, request: contract.BalancesRead) -> bytes:
+def balances(store: SandboxStore, request: contract.BalancesRead) -> bytes:
     """What the third party holds, by warehouse and SKU."""
     moment = now()
     rows = store.one("balances", [pair(code, sku) for code in request.warehouses for sku in request.skus])
     return b"[%s]" % b",".join(with_fields(body, asOf=moment) for body in rows.values())
 
 
-def prices(store: Store, request: contract.PricesRead) -> bytes:
+def prices(store: SandboxStore, request: contract.PricesRead) -> bytes:
     """The ERP's price for each question."""
-    return found((place, _encode(price)) for place, price in quote(store, request.requests, now()))
+    return found((ordinal, _encode(price)) for ordinal, price in quote(store, request.requests, now()))
 
 
-def orders(store: Store, request: contract.OrdersRead) -> bytes:
+def orders(store: SandboxStore, request: contract.OrdersRead) -> bytes:
     """Orders by number or id."""
     name, keys = _only(number=request.numbers, id=request.ids)
     return found(_as_of(store.one(f"orders.{name}", keys)))
 
 
-def orders_by_po(store: Store, request: contract.OrdersRead) -> bytes:
+def orders_by_po(store: SandboxStore, request: contract.OrdersRead) -> bytes:
     """Orders by purchase order number, the newest of each."""
-    asked = {pair(key.customer, key.number): key for key in request.purchase_orders}
-    return found((asked[key], body) for key, body in _as_of(store.one("orders.po", asked)))
+    by_pair = {pair(key.customer, key.number): key for key in request.purchase_orders}
+    return found((by_pair[key], body) for key, body in _as_of(store.one("orders.po", by_pair)))
 
 
-def orders_by_customer(store: Store, request: contract.OrdersSearch) -> bytes:
+def orders_by_customer(store: SandboxStore, request: contract.OrdersSearch) -> bytes:
     """A page of each customer's orders."""
     query = request.query
     size = _size(query.page)
@@ -229,12 +229,12 @@ def orders_by_customer(store: Store, request: contract.OrdersSearch) -> bytes:
         total = store.page_count("orders.customer", customer, tags=tags) if query.page.count else None
         if rows or total:
             bodies = [with_fields(body, asOf=moment) for *_, body in rows]
-            cursors = [_sealed(kind, place, n) for place, n, _ in rows]
+            cursors = [_sealed(kind, ordinal, n) for ordinal, n, _ in rows]
             answers.append((customer, _window(bodies, cursors, query.page, total)))
     return found(answers)
 
 
-def shipments(store: Store, request: contract.ShipmentsRead) -> bytes:
+def shipments(store: SandboxStore, request: contract.ShipmentsRead) -> bytes:
     """Shipments by id or tracking number."""
     name, keys = _only(id=request.ids, tracking=request.tracking_numbers)
     return found(_as_of(store.one(f"shipments.{name}", keys)))
@@ -245,25 +245,25 @@ def by_order(kind: str) -> Read:
     return lambda store, request: found(_lists(store.many(kind, request.orders)))
 
 
-def changes(store: Store, request: contract.ChangesRead) -> bytes:
+def changes(store: SandboxStore, request: contract.ChangesRead) -> bytes:
     """The change feed."""
     if not 1 <= request.limit <= 1000:
         raise BadRequest("limit must be from 1 to 1000")
     if request.since is None:
         return b'{"changes":[],"cursor":%s,"more":false}' % _encode(_cursor(store, store.last_change()))
-    since = _place(store, request.since)
+    since = _parse_cursor(store, request.since)
     rows = store.changes([kind.value for kind in request.kinds], since, request.limit + 1)
-    kept = rows[: request.limit]
-    more = len(rows) > len(kept)
-    last = kept[-1][0] if more else max(since, store.last_change())
+    page_rows = rows[: request.limit]
+    more = len(rows) > len(page_rows)
+    last = page_rows[-1][0] if more else max(since, store.last_change())
     return b'{"changes":[%s],"cursor":%s,"more":%s}' % (
-        b",".join(told(store, sequence, body) for sequence, body in kept),
+        b",".join(change_json(store, sequence, body) for sequence, body in page_rows),
         _encode(_cursor(store, last)),
         _encode(more),
     )
 
 
-def told(store: Store, sequence: int, body: bytes) -> bytes:
+def change_json(store: SandboxStore, sequence: int, body: bytes) -> bytes:
     """A change as the feed and webhooks tell it."""
     return b'{"id":"%s-%d","sequence":%d,%s' % (store.run.encode(), sequence, sequence, body[1:])
 
@@ -273,14 +273,14 @@ def change_cursor(sequence: int) -> str:
     return _sealed("changes", sequence)
 
 
-def _cursor(store: Store, sequence: int) -> str:
+def _cursor(store: SandboxStore, sequence: int) -> str:
     """What happens while the sandbox runs is forgotten with its end, and so are the cursors to it."""
     if sequence <= store.last_stored_change():
         return change_cursor(sequence)
     return _sealed("changes", sequence, store.run)
 
 
-def _place(store: Store, cursor: str) -> int:
+def _parse_cursor(store: SandboxStore, cursor: str) -> int:
     try:
         (sequence,) = _opened(cursor, "changes", int)
     except BadCursor:

@@ -18,12 +18,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.sandbox.fault_injection import Journal, Knob, Knobs
+from app.sandbox.fault_injection import FaultInjector, FaultRule, RequestLog
 from app.sandbox.faults import Hang, Reset, abort
 from app.sandbox.reads import PORTS, READS, BadCursor, BadRequest, now
-from app.sandbox.simulated_events import Happenings, Move, NotThere, Step
-from app.sandbox.store import Store
-from app.sandbox.webhooks import Hook, Hooks
+from app.sandbox.simulated_events import EventSimulator, ObjectChange, ShipmentStep, UnknownObject
+from app.sandbox.store import SandboxStore
+from app.sandbox.webhooks import WebhookPublisher, WebhookTarget
 from app.sources.rest import contract
 
 _encode = msgspec.json.Encoder().encode
@@ -32,7 +32,7 @@ _LOGGED = 500
 _PARTS = msgspec.json.Decoder(list[contract.Part])
 
 
-class Reply(msgspec.Struct):
+class ReadReply(msgspec.Struct):
     """What a read comes to. `fault` is the planted kind: "hang" and "reset" have no answer at all."""
 
     status: int
@@ -41,7 +41,7 @@ class Reply(msgspec.Struct):
     fault: str | None = None
 
 
-class Asked(msgspec.Struct):
+class ReadRequest(msgspec.Struct):
     """A read: by itself, or a part of a batch."""
 
     path: str
@@ -55,56 +55,56 @@ class Asked(msgspec.Struct):
         return [*self.path.split("/"), "", "", ""][2]
 
 
-def problem(status: int, title: str, code: str | None = None) -> Reply:
+def problem(status: int, title: str, code: str | None = None) -> ReadReply:
     """An error as RFC 9457 has it."""
     body = _encode({"type": "about:blank", "title": title, "status": status} | ({"code": code} if code else {}))
-    return Reply(status, body, "application/problem+json")
+    return ReadReply(status, body, "application/problem+json")
 
 
-class System:
+class SandboxSystem:
     """The reads of one server."""
 
-    def __init__(self, name: str, store: Store) -> None:
+    def __init__(self, name: str, store: SandboxStore) -> None:
         self.name = name
         self.store = store
-        self.knobs = Knobs()
-        self.hooks = Hooks(name)
-        self.happenings = Happenings(store, self.hooks.tell)
-        self.journal = Journal()
+        self.faults = FaultInjector()
+        self.webhooks = WebhookPublisher(name)
+        self.simulator = EventSimulator(store, self.webhooks.publish)
+        self.request_log = RequestLog()
         self.operations = {
             operation.path: operation for operation in contract.OPERATIONS if operation.port in PORTS[name]
         }
         self._decoders = {path: msgspec.json.Decoder(op.request) for path, op in self.operations.items() if op.request}
 
-    async def read(self, asked: Asked) -> Reply:
+    async def read(self, read_request: ReadRequest) -> ReadReply:
         """One read, after what its knob says; noted in the journal."""
         began = time.perf_counter()
-        verdict = self.knobs.verdict(asked.resource)
+        verdict = self.faults.verdict(read_request.resource)
         if verdict.delay:
             await asyncio.sleep(verdict.delay)
-        reply = self._answer(asked.path, asked.body)
+        reply = self._answer(read_request.path, read_request.body)
         if verdict.error:
-            reply = _spoiled(verdict.error, reply)
-        self._note(asked, reply, time.perf_counter() - began)
+            reply = _inject(verdict.error, reply)
+        self._record(read_request, reply, time.perf_counter() - began)
         return reply
 
-    def _note(self, asked: Asked, reply: Reply, seconds: float) -> None:
+    def _record(self, read_request: ReadRequest, reply: ReadReply, seconds: float) -> None:
         entry = {
             "at": now(),
-            "path": asked.path,
-            "resource": asked.resource,
+            "path": read_request.path,
+            "resource": read_request.resource,
             "status": reply.status,
             "bytes": len(reply.body),
             "ms": round(seconds * 1000, 2),
-            "body": asked.body[:_LOGGED].decode(errors="replace"),
-            "requestId": asked.headers.get("x-request-id"),
-            "correlationId": asked.headers.get("x-correlation-id"),
-            "part": asked.part,
+            "body": read_request.body[:_LOGGED].decode(errors="replace"),
+            "requestId": read_request.headers.get("x-request-id"),
+            "correlationId": read_request.headers.get("x-correlation-id"),
+            "part": read_request.part,
             "fault": reply.fault,
         }
-        self.journal.read({name: value for name, value in entry.items() if value is not None})
+        self.request_log.read({name: value for name, value in entry.items() if value is not None})
 
-    def _answer(self, path: str, body: bytes) -> Reply:
+    def _answer(self, path: str, body: bytes) -> ReadReply:
         if path not in self.operations:
             return problem(404, f"{self.name} has no {path[:100]}")
         try:
@@ -112,7 +112,7 @@ class System:
             request = decoder.decode(body) if decoder else None
             if max(map(len, _lists(request)), default=0) > contract.MAX_KEYS:
                 return problem(413, f"more than {contract.MAX_KEYS} keys")
-            return Reply(200, READS[path](self.store, request))
+            return ReadReply(200, READS[path](self.store, request))
         except BadCursor:
             return problem(400, "That cursor is not of this list", contract.INVALID_CURSOR)
         except (BadRequest, msgspec.DecodeError, UnicodeError) as error:
@@ -125,24 +125,24 @@ def _lists(request: Any) -> list[tuple[Any, ...]]:
     return [value for name in request.__struct_fields__ if isinstance(value := getattr(request, name), tuple)]
 
 
-def _spoiled(kind: str, right: Reply) -> Reply:
+def _inject(kind: str, right: ReadReply) -> ReadReply:
     if kind == "429":
         reply = problem(429, "Too many requests")
     elif kind == "500":
         reply = problem(500, "The sandbox was told to fail")
     elif kind == "html":
-        reply = Reply(200, b"<!doctype html><title>Maintenance</title><p>Back soon.", "text/html")
+        reply = ReadReply(200, b"<!doctype html><title>Maintenance</title><p>Back soon.", "text/html")
     elif kind == "truncated":
-        reply = Reply(200, right.body[: len(right.body) // 2])
+        reply = ReadReply(200, right.body[: len(right.body) // 2])
     elif kind == "wrong_types":
-        reply = Reply(200, b'[{"key":7,"value":{"unexpected":[true,null]}}]')
+        reply = ReadReply(200, b'[{"key":7,"value":{"unexpected":[true,null]}}]')
     else:
-        reply = Reply(0, b"")
+        reply = ReadReply(0, b"")
     reply.fault = kind
     return reply
 
 
-def _response(reply: Reply) -> Response:
+def _response(reply: ReadReply) -> Response:
     if reply.fault == "hang":
         return Hang()
     if reply.fault == "reset":
@@ -153,20 +153,20 @@ def _response(reply: Reply) -> Response:
 
 async def read(request: Request) -> Response:
     """A read by itself."""
-    system: System = request.app.state.system
-    system.journal.request()
-    return _response(await system.read(Asked(request.url.path, await _body(request), dict(request.headers))))
+    system: SandboxSystem = request.app.state.system
+    system.request_log.request()
+    return _response(await system.read(ReadRequest(request.url.path, await _body(request), dict(request.headers))))
 
 
 async def batch(request: Request) -> Response:
     """Many reads; each answered by a line as soon as it is done."""
-    system: System = request.app.state.system
-    system.journal.request()
-    verdict = system.knobs.verdict("batch")
+    system: SandboxSystem = request.app.state.system
+    system.request_log.request()
+    verdict = system.faults.verdict("batch")
     if verdict.delay:
         await asyncio.sleep(verdict.delay)
     if verdict.error:
-        return _response(_spoiled(verdict.error, Reply(200, b'{"id":"0","status":200,"body":[]}')))
+        return _response(_inject(verdict.error, ReadReply(200, b'{"id":"0","status":200,"body":[]}')))
     try:
         parts = _PARTS.decode(await _body(request))
     except msgspec.DecodeError as error:
@@ -175,13 +175,13 @@ async def batch(request: Request) -> Response:
         return _response(
             problem(400, f"send at most {contract.MAX_PARTS} parts, each with an id of its own", "BAD_REQUEST")
         )
-    return Lines(system, parts, dict(request.headers))
+    return BatchResponse(system, parts, dict(request.headers))
 
 
-class Lines(Response):
+class BatchResponse(Response):
     """A batch's answer: newline-delimited JSON. Ends early if the client goes or a part was told to break it."""
 
-    def __init__(self, system: System, parts: list[contract.Part], headers: dict[str, str]) -> None:
+    def __init__(self, system: SandboxSystem, parts: list[contract.Part], headers: dict[str, str]) -> None:
         super().__init__(media_type="application/x-ndjson")
         del self.headers["content-length"]
         self._system = system
@@ -192,7 +192,7 @@ class Lines(Response):
         """Answer the parts in the order they are done in."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         reads = {asyncio.create_task(self._part(part)) for part in self._parts}
-        gone = asyncio.create_task(_gone(receive))
+        gone = asyncio.create_task(_wait_disconnected(receive))
         waiting: set[asyncio.Task[Any]] = {*reads, gone}
         try:
             while reads & waiting:
@@ -213,7 +213,7 @@ class Lines(Response):
 
     async def _part(self, part: contract.Part) -> tuple[bytes, str | None]:
         body = b"" if part.body is None else _encode(part.body)
-        reply = await self._system.read(Asked(part.path, body, self._sent_headers, part.id))
+        reply = await self._system.read(ReadRequest(part.path, body, self._sent_headers, part.id))
         if reply.fault == "hang":
             await asyncio.Event().wait()
         if reply.fault == "reset":
@@ -222,7 +222,7 @@ class Lines(Response):
         return b'{"id":%s,"status":%d,"body":%s}\n' % (_encode(part.id), reply.status, value), reply.fault
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -236,7 +236,7 @@ async def _body(request: Request) -> bytes:
     return body
 
 
-async def left(_request: Request, _error: Exception) -> Response:
+async def client_disconnected(_request: Request, _error: Exception) -> Response:
     """What becomes of a request whose client has left before it was read: an answer for nobody."""
     return Response(status_code=499)
 
@@ -249,50 +249,50 @@ async def livez(_: Request) -> Response:
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
-async def knobs(request: Request) -> Response:
+async def faults(request: Request) -> Response:
     """Show, turn or reset the knobs."""
-    system: System = request.app.state.system
+    system: SandboxSystem = request.app.state.system
     if request.method == "POST":
         try:
-            system.knobs.set(msgspec.json.decode(await _body(request), type=Knob))
+            system.faults.set(msgspec.json.decode(await _body(request), type=FaultRule))
         except msgspec.DecodeError as error:
             return _response(problem(400, str(error), "BAD_REQUEST"))
     elif request.method == "DELETE":
-        system.knobs.clear()
-    return Response(_encode(system.knobs.all()), media_type="application/json")
+        system.faults.clear()
+    return Response(_encode(system.faults.all()), media_type="application/json")
 
 
 async def webhook(request: Request) -> Response:
     """Show, set or end the webhook."""
-    system: System = request.app.state.system
+    system: SandboxSystem = request.app.state.system
     if request.method == "POST":
         try:
-            await system.hooks.set(msgspec.json.decode(await _body(request), type=Hook))
+            await system.webhooks.set(msgspec.json.decode(await _body(request), type=WebhookTarget))
         except (BadRequest, msgspec.DecodeError) as error:
             return _response(problem(400, str(error), "BAD_REQUEST"))
     elif request.method == "DELETE":
-        await system.hooks.clear()
-    return Response(_encode(system.hooks.state()), media_type="application/json")
+        await system.webhooks.clear()
+    return Response(_encode(system.webhooks.state()), media_type="application/json")
 
 
-async def happen(request: Request) -> Response:
+async def append_change(request: Request) -> Response:
     """Make something happen to a shipment, an order or an item's stock; answers with what it is now."""
-    happenings: Happenings = request.app.state.system.happenings
+    simulator: EventSimulator = request.app.state.system.simulator
     noun, key = request.path_params["noun"], request.path_params["key"]
     body = await _body(request) or b"{}"
     try:
         if noun == "shipments" and request.method == "DELETE":
-            happenings.remove(key)
+            simulator.remove(key)
             return Response(status_code=204)
         if noun == "shipments":
-            row = happenings.advance(key, msgspec.json.decode(body, type=Step))
+            row = simulator.advance(key, msgspec.json.decode(body, type=ShipmentStep))
         elif noun == "orders":
-            row = happenings.move_order(key, msgspec.json.decode(body, type=Move))
+            row = simulator.move_order(key, msgspec.json.decode(body, type=ObjectChange))
         elif noun == "stock":
-            row = happenings.move_stock(key, msgspec.json.decode(body, type=Move))
+            row = simulator.move_stock(key, msgspec.json.decode(body, type=ObjectChange))
         else:
-            raise NotThere
-    except NotThere:
+            raise UnknownObject
+    except UnknownObject:
         return _response(problem(404, "There is no such thing here"))
     except (BadRequest, msgspec.DecodeError) as error:
         return _response(problem(400, str(error), "BAD_REQUEST"))
@@ -301,23 +301,23 @@ async def happen(request: Request) -> Response:
 
 async def requests(request: Request) -> Response:
     """The newest reads, or forget them."""
-    system: System = request.app.state.system
+    system: SandboxSystem = request.app.state.system
     if request.method == "DELETE":
-        system.journal.clear()
+        system.request_log.clear()
     limit = request.query_params.get("limit", "100")
-    entries = system.journal.entries(int(limit) if limit.isdecimal() else 100)
+    entries = system.request_log.entries(int(limit) if limit.isdecimal() else 100)
     return Response(_encode(entries), media_type="application/json")
 
 
 async def counters(request: Request) -> Response:
     """The counters, or start them anew."""
-    system: System = request.app.state.system
+    system: SandboxSystem = request.app.state.system
     if request.method == "DELETE":
-        system.journal.clear()
-    return Response(_encode(system.journal.counters()), media_type="application/json")
+        system.request_log.clear()
+    return Response(_encode(system.request_log.counters()), media_type="application/json")
 
 
-class BearerToken:
+class RequireBearerToken:
     """Asks for the token everywhere but on /livez."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
@@ -336,22 +336,22 @@ class BearerToken:
         await self._app(scope, receive, send)
 
 
-def create_app(name: str, store: Store, token: str) -> Starlette:
+def create_app(name: str, store: SandboxStore, token: str) -> Starlette:
     """The server of one system."""
-    system = System(name, store)
+    system = SandboxSystem(name, store)
     app = Starlette(
         routes=[
             Route(contract.HEALTH, livez),
             Route(contract.BATCH, batch, methods=["POST"]),
             *(Route(operation.path, read, methods=[operation.method]) for operation in system.operations.values()),
-            Route("/sandbox/knobs", knobs, methods=["GET", "POST", "DELETE"]),
+            Route("/sandbox/faults", faults, methods=["GET", "POST", "DELETE"]),
             Route("/sandbox/webhook", webhook, methods=["GET", "POST", "DELETE"]),
-            Route("/sandbox/{noun:str}/{key:str}", happen, methods=["POST", "DELETE"]),
+            Route("/sandbox/{noun:str}/{key:str}", append_change, methods=["POST", "DELETE"]),
             Route("/sandbox/requests", requests, methods=["GET", "DELETE"]),
             Route("/sandbox/counters", counters, methods=["GET", "DELETE"]),
         ],
-        middleware=[Middleware(BearerToken, token=token)],
-        exception_handlers={ClientDisconnect: left},
+        middleware=[Middleware(RequireBearerToken, token=token)],
+        exception_handlers={ClientDisconnect: client_disconnected},
     )
     app.state.system = system
     return app

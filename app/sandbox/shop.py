@@ -6,7 +6,7 @@ from typing import Any
 
 from app.sandbox.accounts import Account
 from app.sandbox.pricing import money
-from app.sandbox.trade import Calendar, Line, Sale
+from app.sandbox.trade import Calendar, Sale, SaleLine
 
 RAW_STATUS = {
     "CONFIRMED": "PaymentAuthorized", "PROCESSING": "PaymentSettled", "PARTIALLY_SHIPPED": "PartiallyShipped",
@@ -58,33 +58,33 @@ _ERP_ONLY = {"confirmedQuantity", "invoicedQuantity", "backorderedQuantity", "sc
 
 def new_orders(accounts: list[Account], calendar: Calendar) -> list[dict[str, Any]]:
     """Orders placed this morning that the ERP does not know yet, one by each of the first customers."""
-    return [_new_order(place, account, calendar) for place, account in enumerate(accounts[:NEW_ORDERS])]
+    return [_new_order(ordinal, account, calendar) for ordinal, account in enumerate(accounts[:NEW_ORDERS])]
 
 
-def _new_order(place: int, account: Account, calendar: Calendar) -> dict[str, Any]:
-    number = f"SO-{FIRST_NEW + place}"
+def _new_order(ordinal: int, account: Account, calendar: Calendar) -> dict[str, Any]:
+    number = f"SO-{FIRST_NEW + ordinal}"
     lines: list[dict[str, Any]] = []
     net = 0
     for position, article in enumerate(account.usual[:2], 1):
-        quantity = 2 + place % 5
+        quantity = 2 + ordinal % 5
         ticks = account.terms(article).ticks(quantity)
         net += quantity * ticks
         lines.append({
-            "id": f"w{90_000 + place}-{position}", "number": position, "order": number, "customer": account.number,
+            "id": f"w{90_000 + ordinal}-{position}", "number": position, "order": number, "customer": account.number,
             "sku": article.sku, "description": article.name, "uom": article.family.base, "quantity": str(quantity),
             "unitPrice": money(ticks), "total": money(quantity * ticks),
         })  # fmt: skip
-    at = calendar.at(0, f"04:{place:02d}:00")
+    at = calendar.at(0, f"04:{ordinal:02d}:00")
     return {
-        "id": f"w{90_000 + place}", "number": number, "customer": account.number, "channel": "WEB",
-        "customerPo": f"WEB-{place + 1:04d}", "status": "CONFIRMED", "rawStatus": "PaymentAuthorized",
+        "id": f"w{90_000 + ordinal}", "number": number, "customer": account.number, "channel": "WEB",
+        "customerPo": f"WEB-{ordinal + 1:04d}", "status": "CONFIRMED", "rawStatus": "PaymentAuthorized",
         "orderedAt": at, "updatedAt": at, "billTo": {"name": account.row["name"]}, "currency": "USD",
         "totals": {"net": money(net), "total": money(net)}, "lines": lines,
         "history": [{"status": "CONFIRMED", "rawStatus": "PaymentAuthorized", "at": at}],
     }  # fmt: skip
 
 
-def reservation(sale: Sale, line: Line, calendar: Calendar) -> dict[str, Any]:
+def reservation(sale: Sale, line: SaleLine, calendar: Calendar) -> dict[str, Any]:
     """What the platform holds for an open line, in base units."""
     return {"order": sale.number, "sku": line.article.sku, "quantity": str(line.open_base), "warehouse": sale.warehouse,
             "at": calendar.at(sale.age, sale.clock)}  # fmt: skip

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import msgspec
 
 from app.sandbox.parcels import TEXT
-from app.sandbox.reads import BadRequest, told
-from app.sandbox.store import Store
+from app.sandbox.reads import BadRequest, change_json
+from app.sandbox.store import SandboxStore
 
 _encode = msgspec.json.Encoder().encode
 
@@ -31,11 +31,11 @@ NEXT = {
 LAST = frozenset({"DELIVERED", "RETURN_TO_SENDER"})
 
 
-class NotThere(LookupError):
+class UnknownObject(LookupError):
     """Nothing goes by that key."""
 
 
-class Step(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+class ShipmentStep(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """A step of a shipment; the next usual one if nothing is said. One whose `at` is past is told late: it takes its
     place among the events, and the newest of these still says where the goods are. With `withdraw` the carrier takes
     its newest event back instead."""
@@ -48,7 +48,7 @@ class Step(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     withdraw: bool = False
 
 
-class Move(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+class ObjectChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """A change of an order's status, or of an item's stock in a warehouse by `delta`."""
 
     status: str | None = None
@@ -59,14 +59,14 @@ class Move(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
 Noun = Literal["shipments", "orders", "stock"]
 
 
-class Happenings:
+class EventSimulator:
     """Lets things happen in one system; `tell` is given each change as the feed has it."""
 
-    def __init__(self, store: Store, tell: Callable[[int, bytes], None]) -> None:
+    def __init__(self, store: SandboxStore, publish: Callable[[int, bytes], None]) -> None:
         self._store = store
-        self._tell = tell
+        self._publish = publish
 
-    def advance(self, id: str, step: Step) -> bytes:
+    def advance(self, id: str, step: ShipmentStep) -> bytes:
         """The shipment after a step."""
         shipment = self._document("shipments.id", id)
         events = [*shipment["events"]]
@@ -79,8 +79,8 @@ class Happenings:
             code = event["rawCode"]
             events.append(event)
         events.sort(key=lambda one: datetime.fromisoformat(one["at"]))
-        for place, event in enumerate(events, start=1):
-            event["sequence"] = place
+        for ordinal, event in enumerate(events, start=1):
+            event["sequence"] = ordinal
         newest = events[-1]
         shipment |= {"events": events, "status": newest["status"], "rawStatus": newest["rawCode"], "updatedAt": _now()}
         if newest["status"] == "DELIVERED":
@@ -89,7 +89,7 @@ class Happenings:
             shipment.pop("proofOfDelivery", None)
         return self._changed("SHIPMENT", "shipments.id", id, shipment, code)
 
-    def move_order(self, number: str, move: Move) -> bytes:
+    def move_order(self, number: str, move: ObjectChange) -> bytes:
         """The order with another status."""
         if move.status is None:
             raise BadRequest("give a status")
@@ -97,7 +97,7 @@ class Happenings:
         order |= {"status": move.status, "updatedAt": _now()}
         return self._changed("ORDER", "orders.number", number, order, move.status)
 
-    def move_stock(self, sku: str, move: Move) -> bytes:
+    def move_stock(self, sku: str, move: ObjectChange) -> bytes:
         """The levels of an item, with more or less of it in a warehouse."""
         if move.delta is None:
             raise BadRequest("give a delta")
@@ -113,28 +113,28 @@ class Happenings:
         """Take a shipment away, as if it had never been."""
         self._document("shipments.id", id)
         self._store.change("shipments.id", id, None)
-        self._happened("SHIPMENT", id, deleted=True)
+        self._append_change("SHIPMENT", id, deleted=True)
 
     def _document(self, kind: str, key: str) -> dict[str, Any]:
         found = self._store.one(kind, [key])
         if key not in found:
-            raise NotThere
+            raise UnknownObject
         return msgspec.json.decode(found[key])
 
     def _changed(self, kind: str, stored: str, key: str, document: dict[str, Any], code: str | None) -> bytes:
         body = _encode(document)
         self._store.change(stored, key, body)
-        self._happened(kind, key, **({"rawCode": code} if code else {}))
+        self._append_change(kind, key, **({"rawCode": code} if code else {}))
         return body
 
-    def _happened(self, kind: str, key: str, **more: object) -> None:
+    def _append_change(self, kind: str, key: str, **more: object) -> None:
         change = _encode({"kind": kind, "key": key, "at": _now(), **more})
-        self._store.happen(kind, change)
+        self._store.append_change(kind, change)
         sequence = self._store.last_change()
-        self._tell(sequence, told(self._store, sequence, change))
+        self._publish(sequence, change_json(self._store, sequence, change))
 
 
-def _event(shipment: dict[str, Any], step: Step) -> dict[str, Any]:
+def _event(shipment: dict[str, Any], step: ShipmentStep) -> dict[str, Any]:
     status = step.status
     if status is None:
         if shipment["status"] in LAST:

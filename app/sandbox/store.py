@@ -25,7 +25,7 @@ SELECT seq, body FROM changes WHERE seq > ? AND kind IN (SELECT value FROM json_
 _BY_KIND = "SELECT k.n, d.body FROM keys k JOIN docs d ON d.n = k.n WHERE k.kind = ? ORDER BY k.key"
 
 
-class Store:
+class SandboxStore:
     """One system's data, opened read-only. Not for more than one thread. `run` names what happens while it is open."""
 
     def __init__(self, path: Path, today: date | None = None) -> None:
@@ -33,7 +33,7 @@ class Store:
         self._db.execute("PRAGMA mmap_size = 268435456")
         self._today = today
         self._changed: dict[int, bytes | None] = {}
-        self._happened: list[tuple[int, str, bytes]] = []
+        self._append_change: list[tuple[int, str, bytes]] = []
         self.run = token_hex(4)
         self.day = date.fromisoformat(self._db.execute("SELECT value FROM meta WHERE name = 'day'").fetchone()[0])
 
@@ -76,9 +76,9 @@ class Store:
         for _, n, _ in self._db.execute(_BY_KEYS, (kind, _json_list([key]))):
             self._changed[n] = body
 
-    def happen(self, kind: str, body: bytes) -> None:
+    def append_change(self, kind: str, body: bytes) -> None:
         """Append to the feed of changes."""
-        self._happened.append((self.last_change() + 1, kind, body))
+        self._append_change.append((self.last_change() + 1, kind, body))
 
     def search(
         self,
@@ -117,7 +117,7 @@ class Store:
             f" ORDER BY k.place {way}, k.n {way} LIMIT ?"
         )
         found = self._db.execute(query, [*values, limit]).fetchall()
-        return [(place, n, self._now(n, stored) or stored) for place, n, stored in found]
+        return [(ordinal, n, self._now(n, stored) or stored) for ordinal, n, stored in found]
 
     def page_count(self, kind: str, key: str, *, tags: Sequence[str]) -> int:
         """How long a key's list is."""
@@ -128,7 +128,7 @@ class Store:
         """(sequence, change) after a sequence number."""
         wanted = set(kinds)
         found = self._db.execute(_CHANGES, (after, _json_list(wanted), limit)).fetchall()
-        found += [(seq, body) for seq, kind, body in self._happened if seq > after and kind in wanted]
+        found += [(seq, body) for seq, kind, body in self._append_change if seq > after and kind in wanted]
         return found[:limit]
 
     def last_stored_change(self) -> int:
@@ -137,7 +137,7 @@ class Store:
 
     def last_change(self) -> int:
         """The newest change's sequence number."""
-        return self._happened[-1][0] if self._happened else self.last_stored_change()
+        return self._append_change[-1][0] if self._append_change else self.last_stored_change()
 
 
 def _json_list(keys: Iterable[str]) -> str:

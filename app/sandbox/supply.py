@@ -27,11 +27,11 @@ def stock_rows(
         for line in sale.lines if known else ():
             orders[line.article.sku].add(sale.number)
             if line.open_base and sale.status in OPEN:
-                place = line.article.sku, sale.warehouse
+                ordinal = line.article.sku, sale.warehouse
                 if sale.status == "PROCESSING":
-                    reserved[place] += line.open_base
+                    reserved[ordinal] += line.open_base
                 else:
-                    demand[place].append(_demand(line.open_base, sale, calendar))
+                    demand[ordinal].append(_demand(line.open_base, sale, calendar))
     levels: dict[str, dict[str, Any]] = {}
     for article in articles:
         positions = [

@@ -34,7 +34,7 @@ _PATH = ("CONFIRMED", "PROCESSING", "SHIPPED", "DELIVERED")
 
 
 @dataclass(slots=True)
-class Line:
+class SaleLine:
     """A line while data is made; `factor` base units in one `uom`; `part` is the shipment it goes with (0, 1)."""
 
     number: int
@@ -71,7 +71,7 @@ class Sale:
     status: str
     channel: str
     warehouse: str
-    lines: list[Line] = field(default_factory=list)
+    lines: list[SaleLine] = field(default_factory=list)
     shipments: int = 0
 
     @property
@@ -99,7 +99,7 @@ class Calendar:
 def sales(rng: random.Random, accounts: list[Account]) -> list[Sale]:
     """All orders by number, oldest first but for the demo order; exactly SHIPMENT_COUNT shipments among them."""
     buyers = _buyers(rng, accounts)
-    made = [_sale(place, buyer, rng) for place, buyer in enumerate(buyers)]
+    made = [_sale(ordinal, buyer, rng) for ordinal, buyer in enumerate(buyers)]
     demo = made[DEMO_ORDER - FIRST_ORDER]
     _make_demo(demo, accounts[0])
     _plan_shipments([sale for sale in made if sale is not demo], rng)
@@ -112,12 +112,12 @@ def sales(rng: random.Random, accounts: list[Account]) -> list[Sale]:
 def _buyers(rng: random.Random, accounts: list[Account]) -> list[Account]:
     """Who placed which order: 5 to 120 each, 64 by the first."""
     counts = [OWN_ORDERS, *[min(MOST, max(FEWEST, round(rng.lognormvariate(3.45, 0.7)))) for _ in accounts[1:]]]
-    place = 1
+    ordinal = 1
     while (rest := ORDER_COUNT - sum(counts)) != 0:
         step = 1 if rest > 0 else -1
-        if FEWEST <= counts[place] + step <= MOST:
-            counts[place] += step
-        place = place % (len(counts) - 1) + 1
+        if FEWEST <= counts[ordinal] + step <= MOST:
+            counts[ordinal] += step
+        ordinal = ordinal % (len(counts) - 1) + 1
     buyers = [account for account, count in zip(accounts, counts, strict=True) for _ in range(count)]
     rng.shuffle(buyers)
     at = DEMO_ORDER - FIRST_ORDER
@@ -126,12 +126,12 @@ def _buyers(rng: random.Random, accounts: list[Account]) -> list[Account]:
     return buyers
 
 
-def _sale(place: int, buyer: Account, rng: random.Random) -> Sale:
-    age = DAYS - place * (DAYS + 1) // ORDER_COUNT
+def _sale(ordinal: int, buyer: Account, rng: random.Random) -> Sale:
+    age = DAYS - ordinal * (DAYS + 1) // ORDER_COUNT
     clock = f"{rng.randint(0, 4) if age == 0 else rng.randint(12, 22):02d}:{rng.randint(0, 59):02d}:00"
     return Sale(
-        index=place + 1,
-        number=f"SO-{FIRST_ORDER + place}",
+        index=ordinal + 1,
+        number=f"SO-{FIRST_ORDER + ordinal}",
         account=buyer,
         age=age,
         clock=clock,
@@ -198,7 +198,7 @@ def _fill(sale: Sale, rng: random.Random) -> None:
         line.requested = peers[0] if peers and peers[0] is not line.article else None
 
 
-def _line(number: int, article: Article, sale: Sale, rng: random.Random) -> Line:
+def _line(number: int, article: Article, sale: Sale, rng: random.Random) -> SaleLine:
     pack, factor = article.pack
     if factor == 1 or rng.random() < 0.35:
         pack, factor = article.family.base, 1
@@ -206,7 +206,7 @@ def _line(number: int, article: Article, sale: Sale, rng: random.Random) -> Line
     shipped = quantity if sale.status in ("SHIPPED", "DELIVERED", *SHIPPED) else 0
     cancelled = quantity if sale.status == "CANCELLED" else 0
     ticks = sale.account.terms(article).ticks(quantity * factor) * factor
-    return Line(number, article, pack, factor, quantity, shipped, cancelled, ticks)
+    return SaleLine(number, article, pack, factor, quantity, shipped, cancelled, ticks)
 
 
 def _make_demo(sale: Sale, buyer: Account) -> None:
@@ -221,7 +221,9 @@ def _make_demo(sale: Sale, buyer: Account) -> None:
             raise AssertionError(f"{article.sku} is not sold in {uom}")
         ticks = buyer.terms(article).ticks(quantity * factor) * factor
         sale.lines.append(
-            Line(number, article, uom if factor > 1 else article.family.base, factor, quantity, shipped, 0, ticks, part)
+            SaleLine(
+                number, article, uom if factor > 1 else article.family.base, factor, quantity, shipped, 0, ticks, part
+            )
         )
 
 
@@ -262,7 +264,7 @@ def order_row(sale: Sale, calendar: Calendar) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _line_row(line: Line, sale: Sale, calendar: Calendar) -> dict[str, Any]:
+def _line_row(line: SaleLine, sale: Sale, calendar: Calendar) -> dict[str, Any]:
     backordered = line.quantity - line.shipped - line.cancelled if sale.status.startswith("PARTIALLY") else 0
     confirmed = "0" if sale.status in ("DRAFT", "QUOTED") else str(line.quantity - line.cancelled - backordered)
     row = {
@@ -290,7 +292,7 @@ def _line_row(line: Line, sale: Sale, calendar: Calendar) -> dict[str, Any]:
     return row
 
 
-def _schedule(line: Line, sale: Sale, calendar: Calendar, backordered: int) -> list[dict[str, str]]:
+def _schedule(line: SaleLine, sale: Sale, calendar: Calendar, backordered: int) -> list[dict[str, str]]:
     requested = calendar.ago(sale.age - 5)
     if sale.status in ("DRAFT", "QUOTED", "CANCELLED"):
         return [{"requestedDate": requested, "quantity": str(line.quantity)}]
@@ -327,12 +329,12 @@ def _history(sale: Sale, calendar: Calendar) -> list[dict[str, Any]]:
     if sale.status in ("DRAFT", "QUOTED"):
         steps = [sale.status]
     return [
-        {"status": status, "rawStatus": RAW_STATUS[status], "at": _step_at(sale, place, calendar)}
-        for place, status in enumerate(steps)
+        {"status": status, "rawStatus": RAW_STATUS[status], "at": _step_at(sale, ordinal, calendar)}
+        for ordinal, status in enumerate(steps)
     ]
 
 
-def _step_at(sale: Sale, place: int, calendar: Calendar) -> str:
+def _step_at(sale: Sale, ordinal: int, calendar: Calendar) -> str:
     """When an order came to the step of this place in its history."""
-    age = max(0, sale.age - (0, 1, 2, 5)[place])
-    return calendar.at(age, sale.clock if place == 0 or age else "04:59:00")
+    age = max(0, sale.age - (0, 1, 2, 5)[ordinal])
+    return calendar.at(age, sale.clock if ordinal == 0 or age else "04:59:00")

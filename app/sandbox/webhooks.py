@@ -18,7 +18,7 @@ from app.settings import SourceSettings
 TIME_LIMIT = 5.0
 
 
-class Hook(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+class WebhookTarget(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """Where changes are told. With several `secrets` each webhook is signed with all of them. The next `lose` are never
     sent, and of the others a share of `loss_rate`, always the same ones for a `seed`; `twice` sends each two times."""
 
@@ -30,7 +30,7 @@ class Hook(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     twice: bool = False
 
 
-class Told(msgspec.Struct, rename="camel"):
+class DeliveryCounts(msgspec.Struct, rename="camel"):
     """What became of webhooks."""
 
     accepted: int = 0
@@ -38,17 +38,17 @@ class Told(msgspec.Struct, rename="camel"):
     lost: int = 0
 
 
-class Hooks:
+class WebhookPublisher:
     """The webhook of one system, if there is one. Another takes its place, and the counting starts anew."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._sender: Sender | None = None
+        self._sender: TargetSender | None = None
 
-    async def set(self, hook: Hook) -> None:
+    async def set(self, target: WebhookTarget) -> None:
         """Tell changes there from now on."""
         await self.clear()
-        self._sender = Sender(self._name, hook)
+        self._sender = TargetSender(self._name, target)
 
     async def clear(self) -> None:
         """Tell nobody. What waits to be sent is lost."""
@@ -56,48 +56,48 @@ class Hooks:
         if sender is not None:
             await sender.close()
 
-    def tell(self, sequence: int, change: bytes) -> None:
+    def publish(self, sequence: int, change: bytes) -> None:
         """Tell a change, as the feed has it."""
         if self._sender is not None:
-            self._sender.tell(sequence, change)
+            self._sender.publish(sequence, change)
 
     def state(self) -> dict[str, object]:
         """Where changes are told, and how that went; no secrets."""
         if self._sender is None:
             return {"url": None}
-        return {"url": self._sender.hook.url, **msgspec.to_builtins(self._sender.told)}
+        return {"url": self._sender.target.url, **msgspec.to_builtins(self._sender.counts)}
 
 
-class Sender:
+class TargetSender:
     """Sends to one address, one after the other."""
 
-    def __init__(self, name: str, hook: Hook) -> None:
-        parts = urlsplit(hook.url)
+    def __init__(self, name: str, target: WebhookTarget) -> None:
+        parts = urlsplit(target.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise BadRequest("url must be an http or https address")
         try:
-            self._keys = [decode_secret(secret) for secret in hook.secrets]
+            self._keys = [decode_secret(secret) for secret in target.secrets]
         except ValueError as error:
             raise BadRequest(f"a secret {error}") from None
         if not self._keys:
             raise BadRequest("give a secret")
-        self.hook = hook
-        self.told = Told()
+        self.target = target
+        self.counts = DeliveryCounts()
         self._path = parts.path or "/"
-        self._left_to_lose = hook.lose
-        self._rng = random.Random(hook.seed)
+        self._left_to_lose = target.lose
+        self._rng = random.Random(target.seed)
         settings = SourceSettings(vendor="rest", base_url=f"{parts.scheme}://{parts.netloc}", timeout=TIME_LIMIT)
         self._http = HTTPClient(f"{name}-webhook", settings)
         self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
         self._task = asyncio.create_task(self._run())
 
-    def tell(self, sequence: int, change: bytes) -> None:
+    def publish(self, sequence: int, change: bytes) -> None:
         """Send a change, or lose it."""
-        if self._left_to_lose > 0 or self._rng.random() < self.hook.loss_rate:
+        if self._left_to_lose > 0 or self._rng.random() < self.target.loss_rate:
             self._left_to_lose = max(self._left_to_lose - 1, 0)
-            self.told.lost += 1
+            self.counts.lost += 1
             return
-        for _ in range(2 if self.hook.twice else 1):
+        for _ in range(2 if self.target.twice else 1):
             self._waiting.put_nowait((f"msg_{sequence}", b'{"events":[%s]}' % change))
 
     async def close(self) -> None:
@@ -119,6 +119,6 @@ class Sender:
                     call="webhook",
                     safe=False,
                 )
-                self.told.accepted += 1
+                self.counts.accepted += 1
             except TradegraphError:
-                self.told.refused += 1
+                self.counts.refused += 1

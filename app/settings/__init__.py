@@ -7,17 +7,17 @@ docs/configuration.md describes every key.
 from __future__ import annotations
 
 from app.settings.auth import Algorithm, AuthSettings, ClaimNames, IssuerSettings
-from app.settings.base import RoleName, Section
 from app.settings.caching import CacheSettings
 from app.settings.endpoints import EndpointSettings
 from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSettings
 from app.settings.loading import PREFIX, load
-from app.settings.observing import LogSettings, TelemetrySettings
+from app.settings.observability import LogSettings, TelemetrySettings
 from app.settings.resilience import BreakerSettings, CallerClass, CallerSettings, SourceLimits
+from app.settings.root import Settings, credentials_of
+from app.settings.section import RoleName, Section
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
 from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain, WebhookSettings
 from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, KeySettings, RedisSettings
-from app.settings.whole import Settings, credentials_of
 
 __all__ = [
     "PREFIX",

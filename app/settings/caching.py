@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.settings.base import Section
+from app.settings.section import Section
 
-Kept = Literal["customers", "items", "relations", "part_numbers", "contents", "warehouses"]
+CacheKind = Literal["customers", "items", "relations", "part_numbers", "contents", "warehouses"]
 
 
 class CacheSettings(Section):
@@ -21,8 +21,8 @@ class CacheSettings(Section):
     enabled: bool = True
     store: Literal["memory", "redis"] = "memory"
     entries: int = Field(default=50_000, ge=100)
-    max_age: dict[Kept, int] = {}
-    stale_for: dict[Kept, int] = {}
+    max_age: dict[CacheKind, int] = {}
+    stale_for: dict[CacheKind, int] = {}
     prices_seconds: int = Field(default=0, ge=0, le=60)
     redis_timeout: float = Field(default=0.05, ge=0.005, le=5)
     poll: float = Field(default=30.0, ge=0, le=3600)

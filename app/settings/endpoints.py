@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from app.settings.base import Section
-from app.settings.checks import check_network
+from app.settings.section import Section
+from app.settings.validation import check_network
 
 
 class EndpointSettings(Section):

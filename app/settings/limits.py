@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.settings.base import RoleName, Section
+from app.settings.section import RoleName, Section
 
 
 class CostLimits(Section):

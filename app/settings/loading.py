@@ -12,12 +12,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.errors import ConfigurationError
 from app.settings.auth import IssuerSettings
-from app.settings.checks import check_sources, check_variable_names, first_fault, secret_from, unreadable_variable
-from app.settings.observing import TelemetrySettings
+from app.settings.observability import TelemetrySettings
+from app.settings.root import Settings
 from app.settings.server import TLSSettings
 from app.settings.sources import SourceSettings, WebhookSettings
 from app.settings.stores import RedisSettings
-from app.settings.whole import Settings
+from app.settings.validation import (
+    check_sources,
+    check_variable_names,
+    first_validation_error,
+    read_secret,
+    unreadable_variable,
+)
 
 PREFIX = "TRADEGRAPH_"
 
@@ -57,7 +63,7 @@ def load(path: Path | None = None) -> Settings:
     try:
         settings = _Loader(**table)
     except ValidationError as error:
-        raise first_fault(error, Settings, os.environ, PREFIX) from None
+        raise first_validation_error(error, Settings, os.environ, PREFIX) from None
     except SettingsError as error:
         raise unreadable_variable(str(error), os.environ, PREFIX) from None
     check_sources(settings)
@@ -79,7 +85,7 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
     sources = {name: _source_with_secrets(name, source, base) for name, source in settings.sources.items()}
     auth: dict[str, object] = _issuer_with_keys("auth", settings.auth, base)
     if settings.auth.secret_file:
-        auth["secret"] = SecretStr(secret_from("auth.secret_file", settings.auth.secret_file, base))
+        auth["secret"] = SecretStr(read_secret("auth.secret_file", settings.auth.secret_file, base))
     auth["issuers"] = tuple(
         issuer.model_copy(update=_issuer_with_keys(f"auth.issuers[{index}]", issuer, base))
         for index, issuer in enumerate(settings.auth.issuers)
@@ -101,13 +107,13 @@ def _tls_with_files(tls: TLSSettings, base: Path) -> TLSSettings:
 def _redis_with_secret(redis: RedisSettings, base: Path) -> RedisSettings:
     if redis.url_file is None:
         return redis
-    return redis.model_copy(update={"url": SecretStr(secret_from("redis.url_file", redis.url_file, base))})
+    return redis.model_copy(update={"url": SecretStr(read_secret("redis.url_file", redis.url_file, base))})
 
 
 def _telemetry_with_secret(telemetry: TelemetrySettings, base: Path) -> TelemetrySettings:
     if telemetry.metrics_token_file is None:
         return telemetry
-    token = secret_from("telemetry.metrics_token_file", telemetry.metrics_token_file, base)
+    token = read_secret("telemetry.metrics_token_file", telemetry.metrics_token_file, base)
     return telemetry.model_copy(update={"metrics_token": SecretStr(token)})
 
 
@@ -115,7 +121,7 @@ def _issuer_with_keys(key: str, issuer: IssuerSettings, base: Path) -> dict[str,
     """What changes in an issuer's settings once its files are found: paths start at the settings file."""
     changed: dict[str, object] = {}
     if issuer.public_key_file:
-        changed["public_key"] = secret_from(f"{key}.public_key_file", issuer.public_key_file, base)
+        changed["public_key"] = read_secret(f"{key}.public_key_file", issuer.public_key_file, base)
     if issuer.jwks_file:
         changed["jwks_file"] = (base / issuer.jwks_file).resolve()
     return changed
@@ -125,7 +131,7 @@ def _source_with_secrets(name: str, source: SourceSettings, base: Path) -> Sourc
     credentials: dict[str, SecretStr] = {}
     for key, value in source.credentials.items():
         if key.endswith("_file"):
-            text = secret_from(f"sources.{name}.credentials.{key}", Path(value.get_secret_value()), base)
+            text = read_secret(f"sources.{name}.credentials.{key}", Path(value.get_secret_value()), base)
             credentials[key.removesuffix("_file")] = SecretStr(text)
         else:
             credentials[key] = value
@@ -139,5 +145,5 @@ def _webhooks_with_secrets(name: str, source: SourceSettings, base: Path) -> Web
     if webhooks is None:
         return None
     key = f"sources.{name}.webhooks.secret_files"
-    kept = (SecretStr(secret_from(f"{key}[{n}]", file, base)) for n, file in enumerate(webhooks.secret_files))
+    kept = (SecretStr(read_secret(f"{key}[{n}]", file, base)) for n, file in enumerate(webhooks.secret_files))
     return webhooks.model_copy(update={"secrets": (*webhooks.secrets, *kept)})

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from app.settings.base import Section
+from app.settings.section import Section
 
 CallerClass = Literal["checkout", "rep", "portal", "partner", "sync"]
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from app.settings.base import Section
-from app.settings.checks import check_host, check_network, check_origin
+from app.settings.section import Section
+from app.settings.validation import check_host, check_network, check_origin
 
 
 class ConnectionSettings(Section):

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.settings.base import Section
-from app.settings.checks import check_address, check_network
 from app.settings.resilience import BreakerSettings, CallerSettings, SourceLimits
+from app.settings.section import Section
+from app.settings.validation import check_address, check_network
 
 
 class WebhookSettings(Section):
@@ -88,6 +88,6 @@ class Route(Section):
     customers: tuple[str, ...] = Field(min_length=1)
     source: str
 
-    def takes(self, customer: str) -> bool:
+    def matches(self, customer: str) -> bool:
         """Whether this customer number lives on `source`."""
         return any(fnmatchcase(customer, pattern) for pattern in self.customers)

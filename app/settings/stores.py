@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from app.settings.base import RoleName, Section
+from app.settings.section import RoleName, Section
 
 
 class AuditSettings(Section):

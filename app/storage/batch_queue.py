@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-class Gathering(Generic[Item, Answer]):
+class BatchQueue(Generic[Item, Result]):
     """Does what was asked for while it was busy all at once, in the order asked. `most` items go at one time."""
 
-    def __init__(self, do: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], most: int = 512) -> None:
+    def __init__(self, do: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], most: int = 512) -> None:
         self._do = do
         self._most = most
-        self._waiting: list[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]] = []
+        self._waiting: list[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def add(self, items: Sequence[Item]) -> Sequence[Answer]:
+    async def add(self, items: Sequence[Item]) -> Sequence[Result]:
         """An answer for each item. A caller that goes away takes nothing back."""
-        future: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Sequence[Result]] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, future))
         if self._task is None:
             self._task = asyncio.create_task(self._work())
@@ -33,15 +33,15 @@ class Gathering(Generic[Item, Answer]):
             while self._waiting:
                 group = self._next_group()
                 try:
-                    answers = await self._do([item for items, _ in group for item in items])
+                    results = await self._do([item for items, _ in group for item in items])
                 except Exception as error:  # noqa: BLE001 - each caller gets it
-                    _fail(group, error)
+                    _reject(group, error)
                 else:
-                    _settle(group, answers)
+                    _resolve(group, results)
         finally:
             self._task = None
 
-    def _next_group(self) -> list[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]]:
+    def _next_group(self) -> list[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]]:
         count = size = 0
         while count < len(self._waiting) and (count == 0 or size + len(self._waiting[count][0]) <= self._most):
             size += len(self._waiting[count][0])
@@ -50,47 +50,47 @@ class Gathering(Generic[Item, Answer]):
         return group
 
 
-def _settle(
-    group: Sequence[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]], answers: Sequence[Answer]
+def _resolve(
+    group: Sequence[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]], results: Sequence[Result]
 ) -> None:
     begin = 0
     for items, future in group:
         if not future.done():
-            future.set_result(answers[begin : begin + len(items)])
+            future.set_result(results[begin : begin + len(items)])
         begin += len(items)
 
 
-def _fail(group: Sequence[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]], error: Exception) -> None:
+def _reject(group: Sequence[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]], error: Exception) -> None:
     for _, future in group:
         if not future.done():
             future.set_exception(error)
 
 
-class Bell:
+class Notifier:
     """Wakes those who wait until something has come beyond a position. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._reached = -1
+        self._position = -1
         self._waiting: set[asyncio.Future[None]] = set()
 
     @property
-    def reached(self) -> int:
+    def position(self) -> int:
         """The furthest position that was told."""
-        return self._reached
+        return self._position
 
-    def ring(self, position: int | None = None) -> None:
+    def notify(self, position: int | None = None) -> None:
         """Something has come; without a position: it may have."""
         if position is not None:
-            if position <= self._reached:
+            if position <= self._position:
                 return
-            self._reached = position
+            self._position = position
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
 
     async def wait(self, beyond: int, seconds: float) -> None:
         """Until the bell rings for something beyond a position, or for anything at all; at the latest after so long."""
-        if self._reached > beyond:
+        if self._position > beyond:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
@@ -103,40 +103,40 @@ class Bell:
             self._waiting.discard(future)
 
 
-class Answered:
+class Claim:
     """Whether a call was answered to the end: nothing is left of what it was about."""
 
-    fully = False
+    exhausted = False
 
 
-class Calls:
+class WakeUp:
     """Wakes those who wait until there may be something to take, unless what calls them was seen by a taking since."""
 
     def __init__(self) -> None:
-        self._bell = Bell()
+        self._notifier = Notifier()
         self._count = 0
-        self._seen = 0
-        self._heard = 0
+        self._claimed = 0
+        self._observed = 0
 
-    def call(self) -> None:
+    def notify(self) -> None:
         """There may be something to take."""
         self._count += 1
-        self._bell.ring(self._count)
+        self._notifier.notify(self._count)
 
-    def hear(self, place: int) -> None:
+    def observe(self, position: int) -> None:
         """The newest of what any process has put there; calls if that is another than before."""
-        if place != self._heard:
-            self._heard = place
-            self.call()
+        if position != self._observed:
+            self._observed = position
+            self.notify()
 
     @contextmanager
-    def answered(self) -> Iterator[Answered]:
+    def claiming(self) -> Iterator[Claim]:
         """Around a taking."""
-        count, answered = self._count, Answered()
-        yield answered
-        if answered.fully:
-            self._seen = max(self._seen, count)
+        count, claim = self._count, Claim()
+        yield claim
+        if claim.exhausted:
+            self._claimed = max(self._claimed, count)
 
     async def wait(self, seconds: float) -> None:
         """Until there may be something; at the latest after so long."""
-        await self._bell.wait(self._seen, seconds)
+        await self._notifier.wait(self._claimed, seconds)

@@ -28,8 +28,8 @@ __all__ = [
     "WatchError",
     "awaited",
     "connect",
-    "decoded",
-    "told",
+    "decode_all",
+    "translate_errors",
 ]
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def connect(settings: RedisSettings, *, timeout: float | None = None) -> Redis:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """What goes wrong with the server, as our own error."""
     try:
         yield
@@ -68,7 +68,7 @@ async def awaited(answer: Any) -> Any:
     return await cast("Awaitable[Any]", answer)
 
 
-def decoded(bodies: Sequence[bytes | None], kind: type[T]) -> list[T]:
+def decode_all(bodies: Sequence[bytes | None], kind: type[T]) -> list[T]:
     """What is kept as JSON, without what is gone. Raises StoreUnavailable where it is of another kind."""
     try:
         return [msgspec.json.decode(body, type=kind) for body in bodies if body is not None]

@@ -2,64 +2,65 @@
 
 from __future__ import annotations
 
-from app.telemetry.logs import as_answer, configure_logs, log, report
-from app.telemetry.merging import merged_metrics
+from app.telemetry.logs import configure_logs, log, report, without_stack
+from app.telemetry.merging import merge_metrics
 from app.telemetry.otlp import SpanExport
 from app.telemetry.registry import (
     Metrics,
     backend_call,
-    breaker_turned,
-    budget_left,
+    breaker_state_changed,
+    budget_remaining,
     cache_read,
     cache_unreadable,
-    delivered,
+    call_shed,
+    delivery_attempted,
     disagreement,
-    limit_met,
+    limit_exceeded,
     metrics,
     metrics_text,
     operation_cost,
     request_done,
     retried,
     series,
-    shed,
     unknown_status,
     watch_endpoint,
     watch_source,
 )
 from app.telemetry.request_scope import (
     RequestScope,
-    begin,
     current,
     new_id,
+    open_scope,
     remaining,
     safe_id,
     safe_traceparent,
     safe_tracestate,
     scope,
 )
-from app.telemetry.runtime import open_stream, watch_loop
+from app.telemetry.runtime import observe_loop_lag, open_stream
 
 __all__ = [
     "Metrics",
     "RequestScope",
     "SpanExport",
-    "as_answer",
     "backend_call",
-    "begin",
-    "breaker_turned",
-    "budget_left",
+    "breaker_state_changed",
+    "budget_remaining",
     "cache_read",
     "cache_unreadable",
+    "call_shed",
     "configure_logs",
     "current",
-    "delivered",
+    "delivery_attempted",
     "disagreement",
-    "limit_met",
+    "limit_exceeded",
     "log",
-    "merged_metrics",
+    "merge_metrics",
     "metrics",
     "metrics_text",
     "new_id",
+    "observe_loop_lag",
+    "open_scope",
     "open_stream",
     "operation_cost",
     "remaining",
@@ -71,9 +72,8 @@ __all__ = [
     "safe_tracestate",
     "scope",
     "series",
-    "shed",
     "unknown_status",
     "watch_endpoint",
-    "watch_loop",
     "watch_source",
+    "without_stack",
 ]

@@ -12,7 +12,7 @@ import structlog
 
 from app.errors import TradegraphError
 from app.telemetry.request_scope import new_id, scope
-from app.telemetry.scrubbing import hide_everywhere, scrubbed
+from app.telemetry.scrubbing import redact_value, register_secrets
 
 E = TypeVar("E", bound=BaseException)
 
@@ -27,7 +27,7 @@ _OURS = frozenset(
 
 
 def _hide_secrets(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {key: value if key in _OURS else scrubbed(key, value) for key, value in event.items()}
+    return {key: value if key in _OURS else redact_value(key, value) for key, value in event.items()}
 
 
 def _as_json(event: Any, **_: Any) -> str:
@@ -61,7 +61,7 @@ def configure_logs(
 ) -> None:
     """Decide form (`json` or `console`) and level of all logs of the process; called once, at the start. `hide` are
     the configured credentials: a backend may repeat them in a complaint."""
-    hide_everywhere(hide)
+    register_secrets(hide)
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     shape: list[structlog.typing.Processor] = (
@@ -102,7 +102,7 @@ def report(error: BaseException, **about: Any) -> str:
     return error_id
 
 
-def as_answer(error: E) -> E:
+def without_stack(error: E) -> E:
     """An error that is kept as the answer of a field or key. One that is expected goes without the stack that it came
     through: what stands there refers to what keeps the error, and only the garbage collector would find the two. Of
     those that are not expected `report` tells the stack."""

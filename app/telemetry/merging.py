@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def merged_metrics(texts: Mapping[str, bytes]) -> bytes:
+def merge_metrics(texts: Mapping[str, bytes]) -> bytes:
     """Texts in Prometheus' format by worker as one, in which each sample has the label `worker`. They are not added up:
     that is for who asks, since of some the sum means nothing."""
     families: dict[str, tuple[list[str], list[str]]] = {}

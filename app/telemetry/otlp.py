@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from app.errors import ConfigurationError
-from app.telemetry.tracing import use
+from app.telemetry.tracing import set_tracer
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -38,7 +38,11 @@ class SpanExport:
         self._endpoint = endpoint
         self._headers = dict(headers)
         self._ratio = sampling_ratio
-        self._resource = {"service.version": version_here(), **resource_attributes, "service.name": service_name}
+        self._resource = {
+            "service.version": distribution_version(),
+            **resource_attributes,
+            "service.name": service_name,
+        }
         self._provider: TracerProvider | None = None
 
     def start(self) -> None:
@@ -56,16 +60,16 @@ class SpanExport:
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        use(self._provider.get_tracer("tradegraph", version_here()))
+        set_tracer(self._provider.get_tracer("tradegraph", distribution_version()))
 
     def stop(self) -> None:
         """Send what is left, and trace no more. Blocks while it sends."""
-        use(None)
+        set_tracer(None)
         if self._provider is not None:
             self._provider.shutdown()
 
 
-def version_here() -> str:
+def distribution_version() -> str:
     """The version of the distribution, if it is installed as one."""
     try:
         return version("tradegraph")

@@ -17,12 +17,12 @@ from prometheus_client import (
     generate_latest,
 )
 
+from app.telemetry.age_metrics import AgeMetrics
 from app.telemetry.event_metrics import EventMetrics
-from app.telemetry.kpis import Ages
 from app.telemetry.logs import log
 
 
-class _Known:
+class BoundedLabel:
     """Bounds the distinct values of a label: those after the first `limit` are counted as "other"."""
 
     def __init__(self, limit: int) -> None:
@@ -51,9 +51,9 @@ class Metrics:
 
     def __init__(self, *, operations: int = 200, statuses: int = 200, clients: int = 200) -> None:
         self.registry = registry = CollectorRegistry()
-        self._operations = _Known(operations)
-        self._statuses = _Known(statuses)
-        self._clients = _Known(clients)
+        self._operations = BoundedLabel(operations)
+        self._statuses = BoundedLabel(statuses)
+        self._clients = BoundedLabel(clients)
         # To look a series up by its labels costs more than to count in it.
         self._request_series: dict[tuple[str, str], Series] = {}
         self._cache_series: dict[tuple[str, str, str], Callable[[float], None]] = {}
@@ -120,7 +120,7 @@ class Metrics:
         self.audit_dropped = Counter(
             "tradegraph_audit_dropped_total", "Audit entries that could not be kept.", registry=registry
         )
-        self.limits_met = Counter(
+        self.limits_exceeded = Counter(
             "tradegraph_limits_met_total",
             "Requests beyond a limit, refused or only measured.",
             ["limit", "outcome"],
@@ -161,7 +161,7 @@ class Metrics:
             ["field", "sources"],
             registry=registry,
         )
-        self.ages = Ages(registry)
+        self.ages = AgeMetrics(registry)
         self.events = EventMetrics(registry)
         self.deliveries = Counter(
             "tradegraph_deliveries_total",
@@ -193,12 +193,12 @@ class Metrics:
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
 
-    def budget_left(self, client: str, share: float) -> None:
+    def budget_remaining(self, client: str, share: float) -> None:
         """Note what is left of a client's budget, as a share of it."""
         name, _ = self._clients(client[:64])
         self.headroom.labels(name).set(share)
 
-    def delivered(self, client: str, outcome: str, lag: float | None) -> None:
+    def delivery_attempted(self, client: str, outcome: str, lag: float | None) -> None:
         """Count an attempt to post an update; `lag` is since the update was recorded, where it was taken."""
         name, _ = self._clients(client[:64])
         self.deliveries.labels(name, outcome).inc()
@@ -280,7 +280,7 @@ def watch_source(source: str, in_flight: Callable[[], float], waiting: Callable[
     metrics().waiting.labels(source).set_function(waiting)
 
 
-def breaker_turned(source: str, kind: str, *, is_open: bool) -> None:
+def breaker_state_changed(source: str, kind: str, *, is_open: bool) -> None:
     """Note whether the calls of a kind to a source are held back."""
     metrics().breakers.labels(source, kind).set(is_open)
 
@@ -290,7 +290,7 @@ def retried(source: str, call: str, reason: str) -> None:
     metrics().retries.labels(source, call, reason).inc()
 
 
-def shed(source: str, caller: str, reason: str) -> None:
+def call_shed(source: str, caller: str, reason: str) -> None:
     """Count a call of a class of callers for which a source had no room."""
     metrics().sheds.labels(source, caller, reason).inc()
 
@@ -306,9 +306,9 @@ def cache_unreadable() -> None:
     metrics().cache_unreadable.inc()
 
 
-def limit_met(name: str, outcome: str) -> None:
+def limit_exceeded(name: str, outcome: str) -> None:
     """Count a request that is beyond a limit: outcome is "refused" or "measured"."""
-    metrics().limits_met.labels(name.partition(".")[0], outcome).inc()
+    metrics().limits_exceeded.labels(name.partition(".")[0], outcome).inc()
 
 
 def operation_cost(units: int) -> None:
@@ -316,15 +316,15 @@ def operation_cost(units: int) -> None:
     metrics().operation_cost.observe(units)
 
 
-def budget_left(client: str, share: float) -> None:
+def budget_remaining(client: str, share: float) -> None:
     """Note what is left of a client's budget."""
-    metrics().budget_left(client, share)
+    metrics().budget_remaining(client, share)
 
 
-def delivered(client: str, outcome: str, lag: float | None) -> None:
+def delivery_attempted(client: str, outcome: str, lag: float | None) -> None:
     """Count an attempt to post an update to a client's endpoint: outcome is "taken", "failed", "dead", or "skipped"
     where there was nothing to say any more."""
-    metrics().delivered(client, outcome, lag)
+    metrics().delivery_attempted(client, outcome, lag)
 
 
 def watch_endpoint(endpoint: str, waiting: Callable[[], float] | None) -> None:

@@ -56,7 +56,7 @@ def current() -> RequestScope:
     return scope.get() or RequestScope()
 
 
-class begin:  # noqa: N801 - read as a verb; a generator would cost twice as much
+class open_scope:  # noqa: N801 - read as a verb; a generator would cost twice as much
     """Open a scope. Ids that could not be logged or sent on safely are replaced; `timeout` in seconds from now. What is
     `traced` gets a span while tracing is on."""
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 from app.telemetry.registry import metrics
 
-EVERY = 0.25
+INTERVAL = 0.25
 """Seconds between two looks at the event loop."""
 
 
-async def watch_loop(every: float = EVERY) -> None:
+async def observe_loop_lag(every: float = INTERVAL) -> None:
     """Measure how much later than asked the event loop comes back, for ever."""
     lag, loop = metrics().loop_lag, asyncio.get_running_loop()
     while True:

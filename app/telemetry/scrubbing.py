@@ -31,13 +31,13 @@ _KNOWN: set[str] = set()
 """The gateway's own credentials: hidden wherever they stand."""
 
 
-def hide_everywhere(credentials: Iterable[str]) -> None:
+def register_secrets(credentials: Iterable[str]) -> None:
     """These are the gateway's own credentials from now on; those too short to be told from words are not looked for."""
     _KNOWN.clear()
     _KNOWN.update(secret for secret in credentials if len(secret) >= 6)
 
 
-def scrub(text: str) -> str:
+def redact(text: str) -> str:
     """The text without what looks like a credential."""
     for known in _KNOWN:
         if known in text:
@@ -54,16 +54,16 @@ def _names_a_secret(key: str) -> bool:
     return _SECRET_KEY.search(key) is not None
 
 
-def scrubbed(key: str, value: Any, depth: int = 0) -> Any:
+def redact_value(key: str, value: Any, depth: int = 0) -> Any:
     """What a log may show of a value under this key."""
     if _names_a_secret(key) and value is not None:
         return _HIDDEN
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
-        return scrub(value)
+        return redact(value)
     if isinstance(value, Mapping) and depth < 5:
-        return {str(name): scrubbed(str(name), inner, depth + 1) for name, inner in value.items()}
+        return {str(name): redact_value(str(name), inner, depth + 1) for name, inner in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)) and depth < 5:
-        return [scrubbed("", inner, depth + 1) for inner in value]
-    return None if value is None else scrub(str(value))
+        return [redact_value("", inner, depth + 1) for inner in value]
+    return None if value is None else redact(str(value))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _tracers: list[Tracer] = []
 
 
-def use(tracer: Tracer | None) -> None:
+def set_tracer(tracer: Tracer | None) -> None:
     """Trace with this from now on; with None no more."""
     _tracers[:] = [] if tracer is None else [tracer]
 
@@ -104,11 +104,11 @@ class CallSpan:
         """What the backend is told."""
         return _traceparent(self._span)
 
-    def of_batch(self, reads: int, keys: int) -> None:
+    def set_batch_size(self, reads: int, keys: int) -> None:
         """Note that the request carries so many reads, which ask for so many keys."""
         self._span.set_attributes({"tradegraph.batch.reads": reads, "tradegraph.batch.keys": keys})
 
-    def resent(self) -> None:
+    def mark_resent(self) -> None:
         """Note that this request takes the place of one that a closed connection swallowed."""
         self._span.set_attribute("http.request.resend_count", 1)
 

@@ -14,14 +14,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.errors import TradegraphError
-from app.protocol.refusals import refused
-from app.telemetry import begin, log
+from app.protocol.error_responses import error_response
+from app.telemetry import log, open_scope
 
 Ping = Callable[[], Awaitable[Mapping[str, TradegraphError | None]]]
 MayRead = Callable[[str | None], Awaitable[None]]
 """Raises for a credential that does not read metrics."""
 
-Held = Callable[[], Mapping[str, Sequence[str]]]
+HeldCalls = Callable[[], Mapping[str, Sequence[str]]]
 """The kinds of calls that are held back, by source."""
 
 NO_STORE = {"cache-control": "no-store"}
@@ -34,27 +34,27 @@ class Readiness:
 
     ping: Ping
     masters: Collection[str]
-    held: Held = dict
+    held: HeldCalls = dict
     max_age: float = 1.0
     timeout: float = 5.0
     now: Callable[[], float] = time.monotonic
-    _asked_at: float = field(default=float("-inf"), init=False)
+    _checked_at: float = field(default=float("-inf"), init=False)
     _answer: dict[str, Any] = field(default_factory=dict, init=False)
-    _asking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def check(self) -> dict[str, Any]:
         """`{"status": "ready" | "unready", "sources": {NAME: {"status", "master", "code"?, "held"?}}}`."""
-        async with self._asking:
-            if self.now() - self._asked_at >= self.max_age:
+        async with self._lock:
+            if self.now() - self._checked_at >= self.max_age:
                 before = self._answer
-                self._answer = await self._ask()
-                self._asked_at = self.now()
+                self._answer = await self._ping_sources()
+                self._checked_at = self.now()
                 if before.get("status") != self._answer["status"]:
                     log.info("readiness", **self._answer)
         return self._answer
 
-    async def _ask(self) -> dict[str, Any]:
-        with begin(timeout=self.timeout):
+    async def _ping_sources(self) -> dict[str, Any]:
+        with open_scope(timeout=self.timeout):
             found = await self.ping()
         sources = {name: self._state(name, error) for name, error in sorted(found.items())}
         ready = all(sources.get(name, {}).get("status") == "ok" for name in self.masters)
@@ -81,10 +81,10 @@ def health_routes(readiness: Readiness, text: Callable[[], Awaitable[bytes]], ma
 
     async def metrics(request: Request) -> Response:
         try:
-            with begin(timeout=readiness.timeout):
+            with open_scope(timeout=readiness.timeout):
                 await may_read(request.headers.get("authorization"))
         except TradegraphError as error:
-            return refused(error)
+            return error_response(error)
         return Response(await text(), media_type="text/plain; version=0.0.4; charset=utf-8", headers=NO_STORE)
 
     return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]

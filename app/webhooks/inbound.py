@@ -22,12 +22,12 @@ from app.errors import (
 from app.gateway.disconnect import ClientDisconnected
 from app.gateway.media_types import check_body_type
 from app.gateway.request_parsing import read_body
-from app.protocol.refusals import refused
+from app.protocol.error_responses import error_response
 from app.settings import Settings
 from app.sources.changes import ChangeHint
 from app.sources.webhooks import Webhooks
 from app.sources.wiring import Sources
-from app.telemetry import begin, log, metrics
+from app.telemetry import log, metrics, open_scope
 
 ENQUEUE_TIMEOUT = 2.5
 RETRY_AFTER = {"retry-after": "2"}
@@ -89,7 +89,7 @@ class WebhookReceiver:
         """Answer one request."""
         name_in_path: str = scope["path_params"]["source"]
         name = name_in_path if name_in_path in self._webhooks else UNKNOWN_SOURCE
-        with begin():
+        with open_scope():
             try:
                 outcome, response = await self._receive(name, scope, receive)
             except ClientDisconnected:
@@ -98,7 +98,7 @@ class WebhookReceiver:
             except TradegraphError as error:
                 outcome = error.code
                 log.info("webhook_refused", source=name, code=error.code, detail=error.detail)
-                response = refused(error, RETRY_AFTER if isinstance(error, StoreUnavailable) else None)
+                response = error_response(error, RETRY_AFTER if isinstance(error, StoreUnavailable) else None)
         metrics().events.webhooks.labels(name, outcome).inc()
         await response(scope, receive, send)
 

@@ -6,7 +6,7 @@ from app.errors import ConfigurationError
 from app.settings import Settings, SourceSettings
 
 
-def share_of(settings: Settings, workers: int) -> Settings:
+def divide_limits(settings: Settings, workers: int) -> Settings:
     """The settings of one of so many workers. Raises ConfigurationError for a source that has fewer places than there
     are workers."""
     sources = {name: _part(name, source, workers) for name, source in settings.sources.items()}

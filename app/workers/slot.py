@@ -13,15 +13,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.telemetry import merged_metrics, metrics_text
+from app.telemetry import merge_metrics, metrics_text
 
 READY = b"\n"
-PATIENCE = 1.0
+METRICS_TIMEOUT = 1.0
 """Seconds for another worker's metrics; one that hangs is left out."""
 
 
 @dataclass
-class Seat:
+class WorkerSlot:
     """The place `number`. `control` leads to the supervisor; in `folder` lies a socket of each worker."""
 
     number: int
@@ -39,18 +39,18 @@ class Seat:
             self.control.send(READY)
 
     @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
+    async def serving(self) -> AsyncIterator[None]:
         """Tell metrics, and watch for the supervisor's end, as long as this lasts."""
         loop = asyncio.get_running_loop()
         self.control.setblocking(False)
-        loop.add_reader(self.control, self._left_alone)
-        server = await asyncio.start_unix_server(_tell, self._path)
+        loop.add_reader(self.control, self._on_supervisor_exit)
+        server = await asyncio.start_unix_server(_send_metrics, self._path)
         try:
             yield
         finally:
             loop.remove_reader(self.control)
             server.close()
-            _forget(self._path)
+            _unlink(self._path)
 
     async def metrics(self) -> bytes:
         """The metrics of all workers, in Prometheus' text format, each sample with its worker's number."""
@@ -58,35 +58,35 @@ class Seat:
         newest[str(self.number)] = self._path
         numbers = sorted(newest, key=int)
         texts = await asyncio.gather(*(self._text(newest[number]) for number in numbers))
-        return merged_metrics({number: text for number, text in zip(numbers, texts, strict=True) if text})
+        return merge_metrics({number: text for number, text in zip(numbers, texts, strict=True) if text})
 
     async def _text(self, path: Path) -> bytes:
         if path == self._path:
             return metrics_text()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(METRICS_TIMEOUT):
                 reader, writer = await asyncio.open_unix_connection(path)
                 try:
                     return await reader.read(-1)
                 finally:
                     writer.close()
         except ConnectionRefusedError:  # It was killed.
-            _forget(path)
+            _unlink(path)
         except (OSError, TimeoutError):
             pass
         return b""
 
-    def _left_alone(self) -> None:
+    def _on_supervisor_exit(self) -> None:
         """The supervisor says nothing: what can be read is its end."""
         asyncio.get_running_loop().remove_reader(self.control)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _forget(path: Path) -> None:
+def _unlink(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-async def _tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _send_metrics(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         writer.write(metrics_text())
         await writer.drain()

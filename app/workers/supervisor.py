@@ -22,17 +22,17 @@ from typing import Any
 from app.settings import Settings
 from app.telemetry import log
 
-START = 60.0
+START_TIMEOUT = 60.0
 """Seconds in which a worker must answer."""
 
-LONGER = 5.0
+KILL_AFTER = 5.0
 """Seconds beyond `graceful_shutdown` after which a worker that does not end is killed."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds between two tries to start a worker that ends before it answers."""
 
 
-class NotStarted(Exception):
+class WorkerStartError(Exception):
     """A worker ended, or hung, before it answered; `code` is what it ended with."""
 
     def __init__(self, code: int) -> None:
@@ -41,7 +41,7 @@ class NotStarted(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Worker:
+class WorkerProcess:
     """A worker that answers. It ends by itself once `control` is closed."""
 
     process: asyncio.subprocess.Process
@@ -62,49 +62,49 @@ class Supervisor:
     """All workers of a gateway."""
 
     def __init__(self, settings: Settings, config: Path | None, listener: socket.socket, folder: Path) -> None:
-        self._wanted = settings.server.workers
-        self._patience = settings.server.graceful_shutdown + LONGER
+        self._count = settings.server.workers
+        self._patience = settings.server.graceful_shutdown + KILL_AFTER
         self._listener = listener
         self._folder = folder
         self._config: Sequence[str] = () if config is None else ("--config", str(config))
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
         self._processes: set[asyncio.subprocess.Process] = set()
-        self._turns = {number: asyncio.Lock() for number in range(self._wanted)}
+        self._turns = {number: asyncio.Lock() for number in range(self._count)}
         self._replacing: asyncio.Task[None] | None = None
-        self._told: asyncio.Event = asyncio.Event()
+        self._stop_requested: asyncio.Event = asyncio.Event()
 
     async def run(self) -> int:
         """Until it is told to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._told.set)
-        loop.add_signal_handler(signal.SIGHUP, self._replace_soon)
-        told = asyncio.create_task(self._told.wait())
-        keeping = asyncio.create_task(self._keep_all())
+            loop.add_signal_handler(number, self._stop_requested.set)
+        loop.add_signal_handler(signal.SIGHUP, self._request_replacement)
+        stop = asyncio.create_task(self._stop_requested.wait())
+        running = asyncio.create_task(self._run_all())
         try:
-            await asyncio.wait({told, keeping}, return_when=asyncio.FIRST_COMPLETED)
-            if keeping.done() and isinstance(error := keeping.exception(), NotStarted):
+            await asyncio.wait({stop, running}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done() and isinstance(error := running.exception(), WorkerStartError):
                 return error.code or 1
             return 0
         finally:
-            tasks: list[asyncio.Task[Any]] = [told, keeping, *([self._replacing] if self._replacing else [])]
+            tasks: list[asyncio.Task[Any]] = [stop, running, *([self._replacing] if self._replacing else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(*map(self._stop, list(self._processes)))
 
-    async def _keep_all(self) -> None:
+    async def _run_all(self) -> None:
         # The first one alone: a wrong setting is told once, and ends the start. The others are tried until they answer.
         self._workers[0] = await self._start(0)
-        await asyncio.gather(self._keep(0), self._keep_others(range(1, self._wanted)))
+        await asyncio.gather(self._restart_on_exit(0), self._run_others(range(1, self._count)))
 
-    async def _keep_others(self, numbers: range) -> None:
-        started = await asyncio.gather(*map(self._start_at_last, numbers))
+    async def _run_others(self, numbers: range) -> None:
+        started = await asyncio.gather(*map(self._start_with_backoff, numbers))
         self._workers |= dict(zip(numbers, started, strict=True))
-        log.info("workers answer", workers=self._wanted)
-        await asyncio.gather(*map(self._keep, numbers))
+        log.info("workers answer", workers=self._count)
+        await asyncio.gather(*map(self._restart_on_exit, numbers))
 
-    async def _keep(self, number: int) -> None:
+    async def _restart_on_exit(self, number: int) -> None:
         """Start a worker anew whenever the one in this place ends by itself."""
         while True:
             worker = self._workers[number]
@@ -115,26 +115,26 @@ class Supervisor:
                 log.error("a worker ended", worker=number, pid=worker.process.pid, exit_code=code)
                 worker.control.close()
                 self._processes.discard(worker.process)
-                self._workers[number] = await self._start_at_last(number)
+                self._workers[number] = await self._start_with_backoff(number)
 
-    async def _start_at_last(self, number: int) -> Worker:
+    async def _start_with_backoff(self, number: int) -> WorkerProcess:
         pause = FIRST_PAUSE
         while True:
             try:
                 return await self._start(number)
-            except NotStarted as error:
+            except WorkerStartError as error:
                 log.error("a worker did not start", worker=number, exit_code=error.code, again_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _start(self, number: int) -> Worker:
+    async def _start(self, number: int) -> WorkerProcess:
         """A worker that answers. Raises NotStarted."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "app.cli", "worker", *self._config),
-                *("--seat", str(number), "--of", str(self._wanted), "--folder", str(self._folder)),
+                *("--slot", str(number), "--of", str(self._count), "--folder", str(self._folder)),
                 *("--listener", str(self._listener.fileno()), "--control", str(theirs.fileno())),
                 pass_fds=(self._listener.fileno(), theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -143,35 +143,35 @@ class Supervisor:
             theirs.close()
         self._processes.add(process)
         try:
-            async with asyncio.timeout(START):
-                said = await asyncio.get_running_loop().sock_recv(ours, 1)
+            async with asyncio.timeout(START_TIMEOUT):
+                ready = await asyncio.get_running_loop().sock_recv(ours, 1)
         except (OSError, TimeoutError):
-            said = b""
-        if said:
+            ready = b""
+        if ready:
             log.info("a worker answers", worker=number, pid=process.pid)
-            return Worker(process, ours)
+            return WorkerProcess(process, ours)
         ours.close()
-        raise NotStarted(await self._stop(process))
+        raise WorkerStartError(await self._stop(process))
 
-    def _replace_soon(self) -> None:
+    def _request_replacement(self) -> None:
         if self._replacing is None or self._replacing.done():
             self._replacing = asyncio.create_task(self._replace())
 
     async def _replace(self) -> None:
         """Put a new worker into each place, with the settings and certificates as they are now."""
-        for number in range(self._wanted):
+        for number in range(self._count):
             async with self._turns[number]:
                 before = self._workers.get(number)
                 if before is None:
                     return  # They are being started.
                 try:
                     self._workers[number] = await self._start(number)
-                except NotStarted as error:
+                except WorkerStartError as error:
                     log.error("workers are not replaced: a new one did not start", exit_code=error.code)
                     return
             await self._stop(before.process)
             before.control.close()
-        log.info("workers were replaced", workers=self._wanted)
+        log.info("workers were replaced", workers=self._count)
 
     async def _stop(self, process: asyncio.subprocess.Process) -> int:
         """End a worker once it has answered what it has begun; what it ended with."""

@@ -152,11 +152,11 @@ class Target:
     async def broken(self, system: str, **knob: Any) -> AsyncIterator[None]:
         """Make a backend fail; see `app/sandbox/fault_injection.py`."""
         async with self._controls() as client:
-            (await client.post(f"{self.backends[system]}/sandbox/knobs", json=knob)).raise_for_status()
+            (await client.post(f"{self.backends[system]}/sandbox/faults", json=knob)).raise_for_status()
             try:
                 yield
             finally:
-                await client.delete(f"{self.backends[system]}/sandbox/knobs")
+                await client.delete(f"{self.backends[system]}/sandbox/faults")
 
     def _controls(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(headers={"authorization": f"Bearer {self.backend_token}"}, verify=False)

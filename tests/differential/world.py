@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from app.audit.records import Entry, Kept, Wanted
-from app.auth.policy import EVERYTHING
+from app.audit.records import AuditEntry, AuditQuery, NumberedEntry
+from app.auth.policy import ALL_PERMISSIONS
 from app.auth.principal import Principal, Role
 from app.errors import (
     DeadlineExceeded,
@@ -403,9 +403,9 @@ class Updates:
 class Ledger:
     """Who asked what, three times."""
 
-    def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
+    def page(self, query: AuditQuery, most: int, before: int | None = None) -> list[NumberedEntry]:
         entries = [
-            Entry(
+            AuditEntry(
                 at=NOW.timestamp() + at,
                 request_id=f"r{at}",
                 client="app",
@@ -414,7 +414,7 @@ class Ledger:
             )
             for at in range(3)
         ]
-        numbered = [Kept(at + 1, entry) for at, entry in enumerate(entries)]
+        numbered = [NumberedEntry(at + 1, entry) for at, entry in enumerate(entries)]
         return [one for one in reversed(numbered) if before is None or one.number < before][:most]
 
 
@@ -448,7 +448,7 @@ def sources(world: World) -> Sources:
 
 def context(world: World, who: Principal, selection: Mapping[str, frozenset[str]]) -> Context:
     """What one run carries."""
-    rights = EVERYTHING if who is SEES_ALL else POLICY.rights(who.roles)
-    made = Context(who, rights, sources(world), NOW, selection)
+    permissions = ALL_PERMISSIONS if who is SEES_ALL else POLICY.permissions(who.roles)
+    made = Context(who, permissions, sources(world), NOW, selection)
     made.events, made.ledger = Updates(), Ledger()
     return made

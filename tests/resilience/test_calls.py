@@ -203,7 +203,7 @@ async def test_calls_cut_short_by_short_deadlines_open_it_only_if_they_had_time(
     async with connected(upstream.url, timeout=30, breaker=LASTING) as client:
         usually(client, "cut", 0.001)
         for _ in range(10):
-            with telemetry.begin(timeout=0.06), pytest.raises(DeadlineExceeded):
+            with telemetry.open_scope(timeout=0.06), pytest.raises(DeadlineExceeded):
                 await client.get("/hang", into=dict, call="cut")
         with pytest.raises(SourceUnavailable):
             await client.get("/ok", into=dict, call="cut")
@@ -215,10 +215,10 @@ async def test_calls_cut_short_by_short_deadlines_open_it_only_if_they_had_time(
 async def test_call_that_cannot_be_answered_in_time_is_not_begun(upstream: Faulty):
     async with connected(upstream.url) as client:
         usually(client, "late", 0.5)
-        with telemetry.begin(timeout=0.3), pytest.raises(DeadlineExceeded):
+        with telemetry.open_scope(timeout=0.3), pytest.raises(DeadlineExceeded):
             await client.get("/ok", into=dict, call="late")
         assert (upstream.seen, unsent("late", "deadline")) == ([], 1)
-        with telemetry.begin(timeout=1.0):
+        with telemetry.open_scope(timeout=1.0):
             await client.get("/ok", into=dict, call="late")
 
 
@@ -249,7 +249,7 @@ async def test_class_of_more_weight_goes_first(upstream: Faulty):
         await upstream.arrived(1)
 
         async def ask(role: Role) -> str:
-            with telemetry.begin() as scope:
+            with telemetry.open_scope() as scope:
                 scope.who = Principal(subject=role.value, roles=frozenset({role}))
                 await client.get(f"/{role.value}", into=dict, call="queued")
             return role.value

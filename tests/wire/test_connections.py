@@ -86,7 +86,7 @@ async def closes_on_second(line: Line) -> None:
 
 async def test_safe_request_on_a_connection_closed_at_that_moment_is_sent_again():
     async with scripted(closes_on_second) as backend, connected(backend.url) as client:
-        with telemetry.begin() as scope:
+        with telemetry.open_scope() as scope:
             answers = [await client.post("/", json=1, into=str, call="moment") for _ in range(2)]
         assert answers == ["1", "2"]
         assert len(backend.heads) == 3

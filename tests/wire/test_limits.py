@@ -44,14 +44,14 @@ async def client(upstream: Faulty) -> AsyncIterator[HTTPClient]:
 
 
 async def test_over_deadline_sends_nothing(client, upstream):
-    with telemetry.begin(timeout=-1), pytest.raises(DeadlineExceeded):
+    with telemetry.open_scope(timeout=-1), pytest.raises(DeadlineExceeded):
         await client.get("/ok", into=dict, call="over")
     assert upstream.seen == []
     assert unsent("over", "deadline") == 1
 
 
 async def test_deadline_of_the_request_ends_a_call_before_the_source_would(client, upstream):
-    with telemetry.begin(timeout=0.1), pytest.raises(DeadlineExceeded):
+    with telemetry.open_scope(timeout=0.1), pytest.raises(DeadlineExceeded):
         await client.get("/hang", into=dict, call="deadline")
     await upstream.idle()
     await ended(client)
@@ -60,7 +60,7 @@ async def test_deadline_of_the_request_ends_a_call_before_the_source_would(clien
 
 async def test_source_timeout_holds_below_a_later_deadline(upstream):
     async with connected(upstream.url, timeout=0.1) as client:
-        with telemetry.begin(timeout=30), pytest.raises(SourceTimeout):
+        with telemetry.open_scope(timeout=30), pytest.raises(SourceTimeout):
             await client.get("/hang", into=dict, call="source_timeout")
 
 
@@ -78,7 +78,7 @@ async def test_waiting_for_a_slot_counts_against_the_time(upstream):
     async with connected(upstream.url, concurrency=1) as client:
         first = asyncio.create_task(client.get("/held", into=dict, call="first"))
         await upstream.arrived(1)
-        with telemetry.begin(timeout=0.1), pytest.raises(SourceThrottled):
+        with telemetry.open_scope(timeout=0.1), pytest.raises(SourceThrottled):
             await client.get("/ok", into=dict, call="second")
         assert len(upstream.seen) == 1
         upstream.release.set()
@@ -228,7 +228,7 @@ async def test_fault_of_a_stream_has_its_error(client, upstream, target, error):
 async def test_stream_that_never_ends_is_late(upstream, target, deadline):
     async with connected(upstream.url, timeout=5 if deadline else 0.1) as client:
         error = DeadlineExceeded if deadline else SourceTimeout
-        with telemetry.begin(timeout=0.1 if deadline else 5), pytest.raises(error):
+        with telemetry.open_scope(timeout=0.1 if deadline else 5), pytest.raises(error):
             await collect(client, target)
         await upstream.idle()
         await ended(client)

@@ -289,7 +289,7 @@ async def test_target_is_quoted(upstream, path, params, target):
 async def test_header_of_a_call_replaces_the_clients(upstream):
     async with connected(upstream.url, headers={"x-tenant": "a", "authorization": "Bearer 1"}) as client:
         for headers, tenant in ((None, "a"), ({"X-Tenant": "b"}, "b"), ({"x-request-id": "own"}, "a")):
-            with telemetry.begin(request_id="req-1"):
+            with telemetry.open_scope(request_id="req-1"):
                 told = (await client.get("/ok", into=dict, headers=headers, call="replaced"))["headers"]
             assert (told["x-tenant"], told["authorization"]) == (tenant, "Bearer 1")
             assert told["x-request-id"] == ("own" if headers and "x-request-id" in headers else "req-1")

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from app.auth.api_keys import MOST_LIVE, KeyRecord, TooManyKeys
+from app.auth.api_keys import MAX_LIVE_KEYS, KeyRecord, TooManyKeys
 from app.errors import StoreUnavailable
-from app.storage.redis import Redis, WatchError, awaited, decoded, told
+from app.storage.redis import Redis, WatchError, awaited, decode_all, translate_errors
 
 PREFIX = "{tradegraph:keys}"
 GENERATION = f"{PREFIX}:generation"
@@ -35,19 +35,19 @@ class RedisKeys:
 
     async def generation(self) -> int:
         """See `KeyStore.generation`."""
-        with told():
+        with translate_errors():
             return int(await self._redis.get(GENERATION) or 0)
 
     async def all(self) -> tuple[int, Sequence[KeyRecord]]:
         """See `KeyStore.all`."""
-        with told():
+        with translate_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.get(GENERATION)
                 pipe.hvals(RECORDS)
                 pipe.zrange(USED, 0, -1, withscores=True)
                 generation, bodies, uses = await pipe.execute()
         used = {name.decode(): at for name, at in uses}
-        records = [replace(record, last_used_at=used.get(record.id)) for record in decoded(bodies, KeyRecord)]
+        records = [replace(record, last_used_at=used.get(record.id)) for record in decode_all(bodies, KeyRecord)]
         return int(generation or 0), sorted(records, key=lambda record: (record.created_at, record.id))
 
     async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
@@ -55,8 +55,8 @@ class RedisKeys:
 
         def added(records: Records) -> Records:
             live = [one for one in records.values() if one.client == record.client and one.live(now)]
-            if len(live) >= MOST_LIVE:
-                raise TooManyKeys(f"{record.client} has {MOST_LIVE} live keys")
+            if len(live) >= MAX_LIVE_KEYS:
+                raise TooManyKeys(f"{record.client} has {MAX_LIVE_KEYS} live keys")
             # An end that a key already has is never put off.
             ended = {
                 id_: replace(old, expires_at=at)
@@ -77,7 +77,7 @@ class RedisKeys:
 
     async def used(self, at: Mapping[str, float]) -> None:
         """See `KeyStore.used`."""
-        with told():
+        with translate_errors():
             await self._redis.zadd(USED, dict[Any, Any](at), gt=True)
 
     async def close(self) -> None:
@@ -86,11 +86,11 @@ class RedisKeys:
 
     async def _change(self, change: Callable[[Records], Records]) -> Records:
         """Write what `change` makes of the records as they are, and tell it."""
-        with told():
+        with translate_errors():
             for _ in range(TRIES):
                 async with self._redis.pipeline(transaction=True) as pipe:
                     await pipe.watch(RECORDS)
-                    found = decoded(await awaited(pipe.hvals(RECORDS)), KeyRecord)
+                    found = decode_all(await awaited(pipe.hvals(RECORDS)), KeyRecord)
                     changed = change({record.id: record for record in found})
                     pipe.multi()
                     for id_, record in changed.items():

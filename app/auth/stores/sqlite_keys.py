@@ -9,7 +9,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import TypeVar
 
-from app.auth.api_keys import MOST_LIVE, KeyRecord, TooManyKeys
+from app.auth.api_keys import MAX_LIVE_KEYS, KeyRecord, TooManyKeys
 from app.auth.principal import Role
 from app.storage.sqlite_file import SQLiteFile, writing
 
@@ -91,8 +91,8 @@ def _add(sql: sqlite3.Connection, record: KeyRecord, now: float, ending: Mapping
     values["customers"] = json.dumps(sorted(record.customers))
     with writing(sql):
         question = f"SELECT count(*) FROM api_keys WHERE client = :client AND {_LIVE}"  # noqa: S608
-        if sql.execute(question, {"client": record.client, "now": now}).fetchone()[0] >= MOST_LIVE:
-            raise TooManyKeys(f"{record.client} has {MOST_LIVE} live keys")
+        if sql.execute(question, {"client": record.client, "now": now}).fetchone()[0] >= MAX_LIVE_KEYS:
+            raise TooManyKeys(f"{record.client} has {MAX_LIVE_KEYS} live keys")
         places = ", ".join(f":{name}" for name in _COLUMNS)
         sql.execute(f"INSERT INTO api_keys ({', '.join(_COLUMNS)}) VALUES ({places})", values)  # noqa: S608
         # An end that a key already has is never put off.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.auth.principal import Principal
-from app.telemetry import begin
+from app.telemetry import open_scope
 
 NOBODY = Principal(subject="system", roles=frozenset())
 """Whose calls are of the class `sync`."""
@@ -15,6 +15,6 @@ NOBODY = Principal(subject="system", roles=frozenset())
 @contextmanager
 def background(timeout: float) -> Iterator[None]:
     """A scope for one piece of work."""
-    with begin(timeout=timeout) as running:
+    with open_scope(timeout=timeout) as running:
         running.who = NOBODY
         yield

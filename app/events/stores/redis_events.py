@@ -19,8 +19,8 @@ from app.events.stores.digests import digest_of, subject_digest
 from app.events.stores.retention_limits import Retention
 from app.settings import RedisSettings
 from app.sources.changes import ChangeHint, ChangeKind
-from app.storage.batch_queue import Bell, Calls, Gathering
-from app.storage.redis import ConnectionFailed, NoScriptError, RedisError, RefusedByServer, connect, told
+from app.storage.batch_queue import BatchQueue, Notifier, WakeUp
+from app.storage.redis import ConnectionFailed, NoScriptError, RedisError, RefusedByServer, connect, translate_errors
 from app.telemetry import log as logged
 
 TIMEOUT = 1.0
@@ -47,30 +47,30 @@ class RedisEvents:
         self._listening_to = connect(settings, timeout=TIMEOUT)
         self._keep = keep
         self._clock = clock or (lambda: 0.0)
-        self._batch = Gathering(self._go, most=256)
+        self._batch = BatchQueue(self._go, most=256)
         self._listener: asyncio.Task[None] | None = None
         self._heard = False
-        self._updates = Bell()
-        self._calls = Calls()
+        self._updates = Notifier()
+        self._claims = WakeUp()
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
         """See `EventLog.enqueue`."""
         given = [part for one in hints for part in (digest_of(one.source, one.id), _subject(one) + _json(one))]
         new = [bool(fresh) for fresh in await self._do(scripts.ENQUEUE, *given)]
         if any(new):
-            self._calls.call()
+            self._claims.notify()
         return new
 
     async def wait_hints(self, seconds: float) -> None:
         """See `EventLog.wait_hints`."""
         self._listen()
-        await self._calls.wait(seconds)
+        await self._claims.wait(seconds)
 
     async def claim(self, worker: str, most: int, lease: float) -> Sequence[LeasedHint]:
         """See `EventLog.claim`. Which worker has a hint is known by its attempts."""
-        with self._calls.answered() as answered:
+        with self._claims.claiming() as claim:
             found = await self._do(scripts.CLAIM, most, lease)
-            answered.fully = len(found) < most
+            claim.exhausted = len(found) < most
         with _readable():
             return [
                 LeasedHint(number=place.decode(), hint=msgspec.json.decode(body, type=ChangeHint), attempts=attempts)
@@ -86,21 +86,21 @@ class RedisEvents:
         mine = [part for one in taken for part in (one.number, one.attempts)]
         given = [part for one in updates for part in (_subject(one), _json(one))]
         log, *positions = await self._do(scripts.RECORD, len(taken), *mine, *given)
-        self._calls.call()  # What came meanwhile for the same thing is free now.
+        self._claims.notify()  # What came meanwhile for the same thing is free now.
         if not positions:
             return ()
-        self._updates.ring(int(positions[-1]))
+        self._updates.notify(int(positions[-1]))
         return [_recorded(log, int(at), update) for at, update in zip(positions, updates, strict=True)]
 
     async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
         """See `EventLog.postpone`."""
         await self._do(scripts.POSTPONE, taken.number, taken.attempts, seconds)
-        self._calls.call()
+        self._claims.notify()
 
     async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
         """See `EventLog.dead_letter`."""
         await self._do(scripts.DEAD_LETTER, taken.number, taken.attempts, cause)
-        self._calls.call()
+        self._claims.notify()
 
     async def dead_letters(self, most: int = 100) -> Sequence[DeadHint]:
         """See `EventLog.dead_letters`."""
@@ -111,7 +111,7 @@ class RedisEvents:
         """See `EventLog.replay`."""
         named = ["all"] if places is None else ["named", *(place for place in places if place.isdecimal())]
         count = await self._do(scripts.REPLAY, *named)
-        self._calls.call()
+        self._claims.notify()
         return count
 
     async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
@@ -151,13 +151,13 @@ class RedisEvents:
 
     async def offset(self, name: str) -> str | None:
         """See `EventLog.offset`."""
-        with told():
+        with translate_errors():
             found = await cast("Any", self._redis.hget(f"{scripts.PREFIX}places", name))
         return None if found is None else found.decode()
 
     async def commit_offset(self, name: str, cursor: str) -> None:
         """See `EventLog.commit_offset`."""
-        with told():
+        with translate_errors():
             await cast("Any", self._redis.hset(f"{scripts.PREFIX}places", name, cursor))
 
     async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
@@ -189,7 +189,7 @@ class RedisEvents:
 
     async def _go(self, asked: Sequence[ScriptCall]) -> Sequence[Any]:
         """Run scripts in one round trip. A server that was started again has forgotten the scripts."""
-        with told():
+        with translate_errors():
             answers = await self._answers(asked)
             forgotten = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if forgotten:
@@ -233,12 +233,12 @@ class RedisEvents:
             found = cast("Any", await self._listening_to.xread({scripts.BELL: last}, block=int(BLOCK * 1000)))
             if not self._heard:  # The server may have been away, and its data too.
                 self._heard = True
-                self._updates.ring()
-                self._calls.call()
+                self._updates.notify()
+                self._claims.notify()
             for _, entries in found:
                 last, bell = entries[-1]
-                self._updates.ring(int(bell[b"update"]))
-                self._calls.hear(int(bell[b"notice"]))
+                self._updates.notify(int(bell[b"update"]))
+                self._claims.observe(int(bell[b"notice"]))
 
     async def _tell_risks(self) -> None:
         """Say so where the server acknowledges what is not on its disk yet. Some do not let themselves be asked."""

@@ -13,7 +13,7 @@ from app.events.stores import sqlite_event_rows as rows
 from app.events.stores.cursors import LogPosition, loss_reason, parse_cursor
 from app.events.stores.retention_limits import Retention
 from app.sources.changes import ChangeHint, ChangeKind
-from app.storage.batch_queue import Bell, Calls, Gathering
+from app.storage.batch_queue import BatchQueue, Notifier, WakeUp
 from app.storage.sqlite_threads import Reader, Watcher, Writer
 
 LOOK = 0.025
@@ -30,9 +30,9 @@ class SQLiteEvents:
         self._writer = Writer(file, rows.TABLES)
         self._reader = Reader(file, rows.TABLES)
         self._watcher: Watcher | None = None
-        self._updates = Bell()
-        self._calls = Calls()
-        self._notes = Gathering(self._note)
+        self._updates = Notifier()
+        self._claims = WakeUp()
+        self._notes = BatchQueue(self._note)
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
         """See `EventLog.enqueue`."""
@@ -41,13 +41,13 @@ class SQLiteEvents:
     async def wait_hints(self, seconds: float) -> None:
         """See `EventLog.wait_hints`."""
         self._watch()
-        await self._calls.wait(seconds)
+        await self._claims.wait(seconds)
 
     async def claim(self, worker: str, most: int, lease: float) -> Sequence[LeasedHint]:
         """See `EventLog.claim`."""
-        with self._calls.answered() as answered:
+        with self._claims.claiming() as claim:
             taken = await self._writer.do(lambda sql: rows.claim(sql, worker, most, lease, self._clock()))
-            answered.fully = len(taken) < most
+            claim.exhausted = len(taken) < most
         return taken
 
     async def renew(self, taken: Sequence[LeasedHint], lease: float) -> None:
@@ -57,21 +57,21 @@ class SQLiteEvents:
     async def record(self, taken: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
         """See `EventLog.record`."""
         log, positions = await self._writer.do(lambda sql: rows.record(sql, taken, updates, self._clock()))
-        self._calls.call()  # What came meanwhile for the same thing is free now.
+        self._claims.notify()  # What came meanwhile for the same thing is free now.
         if not positions:
             return ()
-        self._updates.ring(positions[-1])
+        self._updates.notify(positions[-1])
         return [_recorded(log, *entry) for entry in zip(positions, updates, strict=True)]
 
     async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
         """See `EventLog.postpone`."""
         await self._writer.do(lambda sql: rows.postpone(sql, taken, self._clock() + seconds))
-        self._calls.call()
+        self._claims.notify()
 
     async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
         """See `EventLog.dead_letter`."""
         await self._writer.do(lambda sql: rows.dead_letter(sql, taken, cause, self._clock()))
-        self._calls.call()
+        self._claims.notify()
 
     async def dead_letters(self, most: int = 100) -> Sequence[DeadHint]:
         """See `EventLog.dead_letters`."""
@@ -80,7 +80,7 @@ class SQLiteEvents:
     async def replay(self, places: Sequence[str] | None = None) -> int:
         """See `EventLog.replay`."""
         count = await self._writer.do(lambda sql: rows.replay(sql, places))
-        self._calls.call()
+        self._claims.notify()
         return count
 
     async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
@@ -143,7 +143,7 @@ class SQLiteEvents:
     async def _note(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
         new = await self._writer.do(lambda sql: rows.enqueue(sql, hints, self._clock()))
         if any(new):
-            self._calls.call()
+            self._claims.notify()
         return new
 
     def _watch(self) -> None:
@@ -161,8 +161,8 @@ class SQLiteEvents:
         self._watcher = Watcher(self._file, rows.TABLES, rows.news, tell, LOOK)
 
     def _hear(self, position: int, place: int) -> None:
-        self._updates.ring(position)
-        self._calls.hear(place)
+        self._updates.notify(position)
+        self._claims.observe(place)
 
 
 def _page(sql: sqlite3.Connection, asked: LogPosition, most: int) -> EventPage:

@@ -23,7 +23,7 @@ from graphql import (
     is_composite_type,
 )
 
-from app.auth.policy import MASKS, Rights
+from app.auth.policy import MASKS, Permissions
 from app.errors import DocumentTooLarge
 from app.execution.plan.collect import Collector
 from app.execution.plan.tree import Level, PlanField, Selection, Tree
@@ -37,10 +37,10 @@ MAX_PLAN_FIELDS = 10_000
 class Compiler:
     """Compiles one operation; numbers levels, selections and fields as it goes."""
 
-    def __init__(self, schema: GraphQLSchema, collector: Collector, rights: Rights) -> None:
+    def __init__(self, schema: GraphQLSchema, collector: Collector, permissions: Permissions) -> None:
         self._schema = schema
         self._collector = collector
-        self._rights = rights
+        self._permissions = permissions
         self._levels: list[Level] = []
         self._count = 0
 
@@ -71,7 +71,7 @@ class Compiler:
         definition = parent.fields[name]
         source = definition.extensions[DEFINITION]
         edge = source if hasattr(source, "resolver_arguments") else None
-        mask = self._rights.mask(parent.name, name)
+        mask = self._permissions.mask(parent.name, name)
         planned = PlanField(
             index=self._next(),
             key=key,
@@ -81,10 +81,10 @@ class Compiler:
             type=definition.type,
             edge=edge,
             attribute=None if edge else source.python_name,
-            forbidden=self._rights.refuses(parent.name, name),
+            forbidden=self._permissions.refuses(parent.name, name),
             mask=None if mask is None else MASKS[mask],
-            forbidden_inputs=self._rights.inputs
-            if accepts_inputs(definition.args, self._rights.inputs)
+            forbidden_inputs=self._permissions.inputs
+            if accepts_inputs(definition.args, self._permissions.inputs)
             else frozenset(),
         )
         if is_composite_type(get_named_type(definition.type)):

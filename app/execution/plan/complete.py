@@ -14,7 +14,7 @@ from graphql.pyutils import Path
 
 from app.execution.plan.execute import PlanExecution
 from app.execution.plan.tree import PlanField, Selection
-from app.telemetry import as_answer
+from app.telemetry import without_stack
 
 
 class ValueCompletion:
@@ -30,7 +30,7 @@ class ValueCompletion:
         try:
             return self._object(self._execution.plan.tree.root, None, None)
         except GraphQLError as error:
-            self.errors.append(as_answer(error))
+            self.errors.append(without_stack(error))
             return None
 
     def _object(self, selection: Selection, row: Any, path: Path | None) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class ValueCompletion:
                 value = one.mask(value)
             return self._complete(one.type, one, value, path)
         except Exception as cause:
-            error = _located(as_answer(cause), one, path)
+            error = _located(without_stack(cause), one, path)
             if isinstance(one.type, GraphQLNonNull):
                 raise error from cause
             self.errors.append(error)
@@ -97,7 +97,7 @@ class ValueCompletion:
             try:
                 made.append(self._complete(type_, one, value, place))
             except Exception as cause:
-                error = _located(as_answer(cause), one, place)
+                error = _located(without_stack(cause), one, place)
                 if isinstance(type_, GraphQLNonNull):
                     del self.errors[kept:]
                     raise error from cause

@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from graphql import ExecutionResult, FragmentDefinitionNode, GraphQLObjectType, GraphQLSchema
 from graphql.execution.values import VariableValues, get_variable_values
 
-from app.auth.policy import EVERYTHING, Rights
+from app.auth.policy import ALL_PERMISSIONS, Permissions
 from app.errors import BadUserInput
 from app.execution.document.cache import Document, with_code
 from app.execution.document.limits import NORMAL, DocumentLimits
@@ -83,11 +83,11 @@ def _is_of(type_: GraphQLObjectType, value: Any) -> bool:
     return check is not None and check(value, None)
 
 
-def make_plan(schema: GraphQLSchema, operation: Operation, switches: Switches, rights: Rights) -> Plan:
+def make_plan(schema: GraphQLSchema, operation: Operation, switches: Switches, permissions: Permissions) -> Plan:
     """Compile a query, or what a subscription selects of an event."""
     nodes = operation.document.definitions
     fragments = {node.name.value: node for node in nodes if isinstance(node, FragmentDefinitionNode)}
-    compiler = Compiler(schema, Collector(schema, fragments, switches), rights)
+    compiler = Compiler(schema, Collector(schema, fragments, switches), permissions)
     root: Any = schema.get_root_type(operation.kind)
     tree = compiler.compile(root, operation.definition.selection_set)
     text, serializers = generate(tree)
@@ -117,20 +117,20 @@ class PlanEngine:
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
         """See `Engine.execute`."""
-        found = self._planned(operation, context.rights)
+        found = self._planned(operation, context.permissions)
         if found is None:
             return await self._reference.execute(operation, context)
         plan, variables = found
         with execution_scope(context):
             return await run(plan, variables, context)
 
-    def plan_for(self, operation: Operation, rights: Rights = EVERYTHING) -> Plan | None:
+    def plan_for(self, operation: Operation, permissions: Permissions = ALL_PERMISSIONS) -> Plan | None:
         """The plan that would run, variables unseen but for the switches; None where graphql-core does."""
         survey = operation.prepared(Survey)
         switches = {name: operation.variables.get(name, True) is True for name in survey.switches}
-        return self._plan(operation, survey, switches, rights) if survey.compiles else None
+        return self._plan(operation, survey, switches, permissions) if survey.compiles else None
 
-    def _planned(self, operation: Operation, rights: Rights) -> tuple[Plan, VariableValues] | None:
+    def _planned(self, operation: Operation, permissions: Permissions) -> tuple[Plan, VariableValues] | None:
         survey = operation.prepared(Survey)
         if not survey.compiles:
             return None
@@ -146,15 +146,15 @@ class PlanEngine:
         switches = {name: value for name, value in coerced if isinstance(value, bool)}
         if len(switches) < len(survey.switches):
             return None  # A null, which only a run can refuse.
-        return self._plan(operation, survey, switches, rights), variables
+        return self._plan(operation, survey, switches, permissions), variables
 
-    def _plan(self, operation: Operation, survey: Survey, switches: Switches, rights: Rights) -> Plan:
+    def _plan(self, operation: Operation, survey: Survey, switches: Switches, permissions: Permissions) -> Plan:
         """The plan for these values of the operation's switches. The survey stands for the operation in the key: it is
         the document's own, so that no text is compared."""
-        key = (survey, rights, frozenset(switches.items()))
+        key = (survey, permissions, frozenset(switches.items()))
         plan = self._plans.get(key)
         if plan is None:
-            plan = make_plan(self._schema, operation, switches, rights)
+            plan = make_plan(self._schema, operation, switches, permissions)
             if plan.tree.size <= self._largest_kept:
                 self._plans[key] = plan
         return plan

@@ -17,7 +17,7 @@ from graphql.execution.values import VariableValues
 
 from app.errors import Forbidden, TradegraphError
 from app.execution.plan.tree import Level, PlanField, Selection
-from app.telemetry import as_answer
+from app.telemetry import without_stack
 
 if TYPE_CHECKING:
     from app.execution.plan.engine import Plan
@@ -65,7 +65,7 @@ class PlanExecution:
         try:
             answer = await edge.function(self.ctx, **arguments)
         except Exception as error:  # noqa: BLE001 - whatever failed is the field's answer
-            answer = as_answer(error)
+            answer = without_stack(error)
         await self._answered(one, (answer,))
 
     def _read_ahead(self, selection: Selection, key: Any) -> None:
@@ -88,7 +88,7 @@ class PlanExecution:
         try:
             answers = await one.edge.function(rows, self.ctx, **arguments)  # type: ignore[union-attr]
         except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every row
-            return [as_answer(error)] * len(rows)
+            return [without_stack(error)] * len(rows)
         if len(answers) != len(rows):
             return [
                 TradegraphError(detail=f"{one.parent.name}.{one.name} answered {len(answers)} of {len(rows)}")
@@ -190,7 +190,7 @@ def _attribute(row: Any, name: str) -> Any:
     try:
         return getattr(row, name)
     except Exception as error:  # noqa: BLE001 - whatever failed is the answer of this row
-        return as_answer(error)
+        return without_stack(error)
 
 
 async def _together(reads: Sequence[Any]) -> None:

@@ -16,7 +16,7 @@ from app.gateway.admission.concurrency import ConcurrencyLimiter, Lease
 from app.gateway.admission.cost import Cost, actual_cost
 from app.gateway.admission.token_buckets import BucketLevel, TokenBuckets
 from app.gateway.service import CostReport
-from app.telemetry import RequestScope, budget_left, limit_met, log, operation_cost
+from app.telemetry import RequestScope, budget_remaining, limit_exceeded, log, operation_cost
 
 PredictCost = Callable[[Operation, Principal], Awaitable[Cost]]
 
@@ -90,7 +90,7 @@ class AdmissionController:
     def _enforce(error: LimitExceeded, *, enforce: bool) -> None:
         if enforce:
             raise error
-        limit_met(error.name, "measured")
+        limit_exceeded(error.name, "measured")
         log.warning("limit", name=error.name, most=error.most, actual=error.actual, code=error.code)
 
 
@@ -158,7 +158,7 @@ class BudgetedPermit:
         unused = self._cost.units - used if self._charged else 0
         level = await self._buckets.adjust(self._key, unused, self._limits.bucket)
         if Role.PARTNER in self._who.roles:  # People have budgets of their own, and names that are nobody's business.
-            budget_left(self._who.client, level.remaining / self._limits.bucket.capacity)
+            budget_remaining(self._who.client, level.remaining / self._limits.bucket.capacity)
         shown = self._limits.shows_cost or self._operation.extensions.get("cost") is True
         return CostReport(self._extensions(used, level) if shown else {}, budget_headers(self._limits, level))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from graphql import ExecutionResult, GraphQLSchema, OperationType, is_interface_type
 
-from app.auth.policy import PolicyTable, Rights
+from app.auth.policy import Permissions, PolicyTable
 from app.auth.principal import STAFF, Principal
 from app.errors import Forbidden, InvalidID
 from app.execution.cache_policy import CachePolicy, cache_policy
@@ -40,10 +40,10 @@ def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) 
     return engine.plan_for(engine.prepare(Request(document, operation, dict(variables))))
 
 
-def refused_of(operation: Operation, policy: PolicyTable, rights: Rights) -> list[str]:
+def refused_of(operation: Operation, policy: PolicyTable, permissions: Permissions) -> list[str]:
     """The fields that an operation selects and that these rights refuse."""
     selected = [(type_, name) for type_, names in operation.selection.items() for name in names]
-    return sorted(".".join(key) for key in selected if key in policy.fields and rights.refuses(*key))
+    return sorted(".".join(key) for key in selected if key in policy.fields and permissions.refuses(*key))
 
 
 class Explainer:
@@ -78,13 +78,13 @@ class Explainer:
         if who.restricted and who.customers:
             assume = replace(assume, customer=min(who.customers))
         model = simulate_sources(self._settings, self._sources, log, assume)
-        rights = self._policy.rights(who.roles)
+        permissions = self._policy.permissions(who.roles)
         context = Context(
-            who, rights, model, utc_now(), operation.selection,
+            who, permissions, model, utc_now(), operation.selection,
             events=SimulatedEventLog(self._sources.connected, assume), ledger=SimulatedLedger(),
         )  # fmt: skip
         run = self._engine.execute(operation, context)
-        return await explain(run, log, self._coalescing, refused_of(operation, self._policy, rights))
+        return await explain(run, log, self._coalescing, refused_of(operation, self._policy, permissions))
 
 
 class _AllCustomers(frozenset[str]):
@@ -182,7 +182,7 @@ def cache_policies(
     contracts, ages = contracts_of(schema), ages_here(settings.cache)
 
     def of(operation: Operation, who: Principal) -> CachePolicy | None:
-        plan = plans.plan_for(operation, policy.rights(who.roles))
+        plan = plans.plan_for(operation, policy.permissions(who.roles))
         return None if plan is None else cache_policy(plan, contracts, policy, lambda contract: ages.get(contract, 0))
 
     return of

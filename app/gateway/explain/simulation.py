@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, Self
 
-from app.audit.records import Kept, Wanted
+from app.audit.records import AuditQuery, NumberedEntry
 from app.events.log import ChangeEvent, EventPage, LoggedEvent
 from app.sources.billing import Invoice, InvoiceStatus
 from app.sources.changes import ChangeKind
@@ -365,7 +365,7 @@ class SimulatedEventLog:
 class SimulatedLedger:
     """An audit without entries: to read it asks no source."""
 
-    def page(self, wanted: Wanted, most: int, before: int | None = None) -> list[Kept]:
+    def page(self, query: AuditQuery, most: int, before: int | None = None) -> list[NumberedEntry]:
         """See `Ledger.page`."""
         return []
 

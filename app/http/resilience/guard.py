@@ -46,7 +46,7 @@ class CallClass:
         self.hedged = name in settings.limits.hedge
         self.breaker = Breaker(settings.breaker)
         self.latencies = Latencies()
-        telemetry.breaker_turned(guard.source, name, is_open=False)
+        telemetry.breaker_state_changed(guard.source, name, is_open=False)
 
     def acquire(self) -> BreakerPermit:
         """Past the breaker. Raises SourceUnavailable while it refuses."""
@@ -72,7 +72,7 @@ class CallClass:
         self._guard.record_latency(seconds, ok=outcome in ANSWERED)
         if before is not self.breaker.state:
             is_open = self.breaker.state is not BreakerState.CLOSED
-            telemetry.breaker_turned(self._guard.source, self.name, is_open=is_open)
+            telemetry.breaker_state_changed(self._guard.source, self.name, is_open=is_open)
             telemetry.log.warning("breaker", source=self._guard.source, kind=self.name, state=self.breaker.state.value)
 
     def state(self) -> CallClassState:
@@ -161,7 +161,7 @@ class SourceGuard:
             await self.bulkhead.acquire(caller, min(within, self._settings.limits.max_wait))
         except LoadShed as shed:
             telemetry.metrics().unsent.labels(self.source, call, "throttled").inc()
-            telemetry.shed(self.source, caller, shed.reason)
+            telemetry.call_shed(self.source, caller, shed.reason)
             detail = f"{call}: no place for a call of '{caller}' in time ({shed.reason})"
             raise SourceThrottled(self.source, retry_after=shed.retry_after, detail=detail) from None
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from app.auth.policy import Rights
+from app.auth.policy import Permissions
 from app.auth.principal import Principal
 from app.resolvers.loading.field_dependencies import required_attributes
 from app.resolvers.loading.loaders import Loaders
 from app.sources.field_mask import needs
 
 if TYPE_CHECKING:
-    from app.audit.records import Pages
+    from app.audit.records import AuditPages
     from app.events.fanout import EventFanout
     from app.events.log import EventReader
     from app.sources.wiring import Sources
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Context:
     """Made anew for each operation, and for each event of a subscription.
 
-    `rights` are what the caller may see, out of the policy table.
+    `permissions` are what the caller may see, out of the policy table.
     `selection` names, per GraphQL type, every field that the operation selects anywhere; it lets a port bring
     along in one call what would otherwise cost a second one. `edges` holds the batch of each edge and arguments.
     `event` is what a stream has yielded, where the operation is a subscription's for one event; `feed` is what streams
@@ -33,14 +33,14 @@ class Context:
     """
 
     principal: Principal
-    rights: Rights
+    permissions: Permissions
     sources: Sources
     now: datetime
     selection: Mapping[str, frozenset[str]] = field(default_factory=dict)
     edges: dict[Any, Any] = field(default_factory=dict)
     event: Any = None
     events: EventReader | None = None
-    ledger: Pages | None = None
+    ledger: AuditPages | None = None
     feed: EventFanout | None = None
     loaders: Loaders = field(init=False)
 
@@ -55,7 +55,7 @@ class Context:
     def selects(self, type_name: str, field_name: str) -> bool:
         """Whether the operation selects this field of this type anywhere, and the caller may see it."""
         selected = field_name in self.selection.get(type_name, frozenset())
-        return selected and not self.rights.refuses(type_name, field_name)
+        return selected and not self.permissions.refuses(type_name, field_name)
 
     @contextmanager
     def execution_scope(self) -> Iterator[None]:
@@ -65,7 +65,7 @@ class Context:
         who wait for them, so that no single waiter's end stops them."""
         joins = bool(self.sources.shipment_views)
         token = needs.set(
-            required_attributes(self.selection, self.rights, joins_shipments=joins) if self.selection else None
+            required_attributes(self.selection, self.permissions, joins_shipments=joins) if self.selection else None
         )
         try:
             yield

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from msgspec.structs import fields
 
-from app.auth.policy import Rights
+from app.auth.policy import Permissions
 from app.sources.customers import Customer
 from app.sources.field_mask import SPARE, Needs
 from app.sources.items import Item
@@ -38,17 +38,21 @@ FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
 """Type and field -> attributes that its resolver, or a property of its record, reads beside the one of its name."""
 
 
-def required_attributes(selection: Mapping[str, frozenset[str]], rights: Rights, *, joins_shipments: bool) -> Needs:
+def required_attributes(
+    selection: Mapping[str, frozenset[str]], permissions: Permissions, *, joins_shipments: bool
+) -> Needs:
     """The attributes that an operation with this selection needs, of what its caller may see.
 
     Shipments that several sources know are joined: what one of them leaves open comes from the next.
     """
-    return _needs_of(frozenset(selection.items()), rights, joins_shipments)
+    return _needs_of(frozenset(selection.items()), permissions, joins_shipments)
 
 
 @lru_cache(1024)
-def _needs_of(selection: frozenset[tuple[str, frozenset[str]]], rights: Rights, joins_shipments: bool) -> Needs:
-    selected = {(kind, name) for kind, names in selection for name in names if not rights.refuses(kind, name)}
+def _needs_of(
+    selection: frozenset[tuple[str, frozenset[str]]], permissions: Permissions, joins_shipments: bool
+) -> Needs:
+    selected = {(kind, name) for kind, names in selection for name in names if not permissions.refuses(kind, name)}
     own = {attribute for attribute, field in _FIELDS.items() if field in selected}
     if joins_shipments:
         own.update((Shipment, name) for name in SPARE[Shipment])

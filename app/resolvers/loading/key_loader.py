@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, 
 from typing import Any, Generic, TypeVar
 
 from app.errors import DeadlineExceeded, TradegraphError
-from app.telemetry import as_answer, remaining
+from app.telemetry import remaining, without_stack
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -108,7 +108,7 @@ class KeyLoader(Generic[K, V]):
                 raise DeadlineExceeded
             found = await self._fetch(keys)
         except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
-            self._fail(batch, as_answer(error))
+            self._fail(batch, without_stack(error))
         except asyncio.CancelledError:
             self._fail(batch, TradegraphError("The request was cancelled."))
         else:

@@ -28,7 +28,7 @@ from app.resolvers.loading.context import Context
 from app.schema.declare.freshness import volatility as volatility_of
 from app.schema.declare.policy import declaration
 from app.sources.freshness_contracts import Contract
-from app.telemetry import as_answer
+from app.telemetry import without_stack
 
 
 class Argument(NamedTuple):
@@ -173,7 +173,7 @@ class LevelLoader:
         try:
             answers = await self._function(parents, self._ctx, **self._args)
         except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every parent
-            answers = [as_answer(error)] * len(parents)
+            answers = [without_stack(error)] * len(parents)
         except asyncio.CancelledError:
             answers = [TradegraphError("The request was cancelled.")] * len(parents)
         self._answers.update(zip(map(id, parents), answers, strict=True))

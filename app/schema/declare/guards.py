@@ -21,7 +21,7 @@ from graphql import (
     is_input_object_type,
 )
 
-from app.auth.policy import MASKS, PolicyTable, Rights, Rule
+from app.auth.policy import MASKS, Permissions, PolicyTable, Rule
 from app.errors import Forbidden
 from app.schema.declare.policy import object_types
 
@@ -52,12 +52,12 @@ def is_guarded(definition: GraphQLField) -> bool:
     return GUARDED in (definition.extensions or {})
 
 
-def is_restricted(definition: GraphQLField, type_name: str, field_name: str, rights: Rights) -> bool:
+def is_restricted(definition: GraphQLField, type_name: str, field_name: str, permissions: Permissions) -> bool:
     """Whether these rights refuse or mask the field, or something that it may be asked by."""
     return (
-        rights.refuses(type_name, field_name)
-        or rights.mask(type_name, field_name) is not None
-        or accepts_inputs(definition.args, rights.inputs)
+        permissions.refuses(type_name, field_name)
+        or permissions.mask(type_name, field_name) is not None
+        or accepts_inputs(definition.args, permissions.inputs)
     )
 
 
@@ -68,10 +68,10 @@ def _refusing(
     guarded = accepts_inputs(args, table.inputs)
 
     def refusing(source: Any, info: Any, **values: Any) -> Any:
-        rights = info.context.rights
-        if rights.refuses(type_name, field_name):
+        permissions = info.context.permissions
+        if permissions.refuses(type_name, field_name):
             raise Forbidden
-        if guarded and rights.inputs and uses_inputs(args, values, rights.inputs):
+        if guarded and permissions.inputs and uses_inputs(args, values, permissions.inputs):
             raise Forbidden(ARGUMENT_FORBIDDEN)
         return resolve(source, info, **values)
 
@@ -83,7 +83,7 @@ def _masking(resolve: Callable[..., Any], rule: Rule) -> Callable[..., Any]:
 
     def masking(source: Any, info: Any, **values: Any) -> Any:
         answer = resolve(source, info, **values)
-        mask = info.context.rights.mask(type_name, field_name)
+        mask = info.context.permissions.mask(type_name, field_name)
         if mask is None:
             return answer
         return _later(answer, MASKS[mask]) if isawaitable(answer) else MASKS[mask](cast("str | None", answer))

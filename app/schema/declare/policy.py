@@ -169,8 +169,8 @@ def _rule(key: Key, declared: Declarations, audiences: Mapping[Scope, frozenset[
     if not scopes:
         raise ConfigurationError(".".join(key), None, "declares no policy; say who may see it with requires=")
     roles = frozenset.intersection(*(audiences[scope] for scope in scopes))
-    whole = frozenset(Role) if own.mask is None or own.unmasked_for is None else audiences[own.unmasked_for]
-    return Rule(*key, scopes, roles, own.rows or _rows(declared.leads[key], of_type, declared), own.mask, whole)
+    unmasked_for = frozenset(Role) if own.mask is None or own.unmasked_for is None else audiences[own.unmasked_for]
+    return Rule(*key, scopes, roles, own.rows or _rows(declared.leads[key], of_type, declared), own.mask, unmasked_for)
 
 
 def _rows(leads_to: str, of_type: PolicyDeclaration, declared: Declarations) -> Rows:

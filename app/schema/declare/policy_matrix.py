@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from app.auth.policy import Key, PolicyTable, Rule, Scope, counting
+from app.auth.policy import Key, PolicyTable, Rule, Scope, effective_roles
 from app.auth.principal import Role
 from app.errors import ConfigurationError
 from app.schema.declare.policy import Declarations, roles_of_scope
@@ -91,7 +91,7 @@ def why(name: str, roles: frozenset[Role], table: PolicyTable, declared: Declara
     lines = [] if ".".join(key) == name else [f"{name} is {'.'.join(key)}."]
     lines += _declarations(key, declared)
     lines.append(f"so it is for: {', '.join(role.value for role in Role if role in rule.roles)}")
-    counted = counting(roles, rule.rows)
+    counted = effective_roles(roles, rule.rows)
     if counted != roles:
         lines.append(f"of {asking} only {', '.join(sorted(counted))} count: they see the rows of all accounts")
     seeing = rule.roles & counted

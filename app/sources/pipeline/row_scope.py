@@ -28,7 +28,7 @@ from app.sources.pipeline.routing import RoutedCustomers, RoutedItems, RoutedOrd
 from app.sources.prices import ContractPrice, PriceRequest, Prices
 from app.sources.shipments import Shipment
 from app.sources.values import Slice
-from app.telemetry import as_answer
+from app.telemetry import without_stack
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -64,7 +64,7 @@ async def _of_visible(
     try:
         return await read(visible)
     except Exception as error:  # noqa: BLE001 - whatever failed is the answer of the visible keys
-        failed: Any = dict.fromkeys(visible, as_answer(error))
+        failed: Any = dict.fromkeys(visible, without_stack(error))
         return failed
 
 

@@ -15,7 +15,7 @@ MOST_CALLERS = 10_000
 
 
 @dataclass(slots=True)
-class Purse:
+class CallerBudget:
     """One caller's bucket: what was in it at a moment, and how often it did not hold enough."""
 
     bucket: TokenBucket
@@ -29,7 +29,7 @@ class Purse:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class ClientUsage:
     """An application that asks, with all callers by it: people share one, and are not named. It has no name where their
     credentials name none. `least` is what the one has left who has least."""
 
@@ -44,13 +44,13 @@ class Client:
     idle: float
 
 
-class WatchedBudgets:
+class ObservedBudgets:
     """Budgets, with notes of what they said."""
 
     def __init__(self, budgets: TokenBuckets, clock: Callable[[], float] = time.monotonic) -> None:
         self._budgets = budgets
         self._clock = clock
-        self._purses: LRUCache[str, Purse] = LRUCache(maxsize=MOST_CALLERS)
+        self._purses: LRUCache[str, CallerBudget] = LRUCache(maxsize=MOST_CALLERS)
 
     async def charge(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
         """See `TokenBuckets.charge`."""
@@ -71,18 +71,18 @@ class WatchedBudgets:
     def _note(self, key: str, bucket: TokenBucket, level: BucketLevel) -> None:
         purse = self._purses.get(key)
         if purse is None:
-            purse = self._purses[key] = Purse(bucket)
+            purse = self._purses[key] = CallerBudget(bucket)
         purse.bucket, purse.remaining, purse.at = bucket, level.remaining, self._clock()
         purse.refused += not level.allowed
 
-    def clients(self) -> Iterator[Client]:
+    def clients(self) -> Iterator[ClientUsage]:
         """Those who asked, by tenant and client."""
         now = self._clock()
         owners = sorted(((_owner(key), purse) for key, purse in self._purses.items()), key=lambda one: one[0])
         for (tenant, client, people), found in groupby(owners, key=lambda one: one[0]):
             purses = [purse for _, purse in found]
             poorest = min(purses, key=lambda one: one.left(now) / one.bucket.capacity)
-            yield Client(
+            yield ClientUsage(
                 tenant=tenant,
                 client=client,
                 callers=len(purses),

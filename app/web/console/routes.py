@@ -18,8 +18,8 @@ from app.gateway.encoding import encode_response
 from app.gateway.explain.explain import Explanation
 from app.gateway.explain.simulation import Assumptions
 from app.gateway.service import error_response
-from app.web.console.document_stats import WatchedEngine
-from app.web.console.state import Observer
+from app.web.console.collector import ConsoleCollector
+from app.web.console.operation_stats import ObservedEngine
 from app.web.pages import page_routes
 
 # Without a kept connection each request may reach another worker, so that the page hears of all of them.
@@ -29,7 +29,7 @@ Explain = Callable[[Operation, Principal, Assumptions], Awaitable[Explanation]]
 
 
 def console_routes(
-    observer: Observer, engine: WatchedEngine, authenticator: Authenticator, explain: Explain
+    observer: ConsoleCollector, engine: ObservedEngine, authenticator: Authenticator, explain: Explain
 ) -> list[Route]:
     """/console/ and what it asks: /console/state, and /console/plan of one operation."""
 

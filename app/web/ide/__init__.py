@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from app.web.pages import packed, serve
+from app.web.pages import compress_files, static_route
 
 PATH = "/ide/"
 
@@ -26,4 +26,4 @@ def ide_routes() -> list[Route]:
     async def home(_: Request) -> Response:
         return RedirectResponse(PATH.removeprefix("/"), status_code=302)
 
-    return [Route("/", home), serve(PATH, packed(files("app.web.ide") / "static"), POLICY)]
+    return [Route("/", home), static_route(PATH, compress_files(files("app.web.ide") / "static"), POLICY)]

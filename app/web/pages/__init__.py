@@ -35,7 +35,7 @@ TYPES = {
 def page_routes(name: str) -> list[Route]:
     """The page of this name at /NAME/, and /NAME leading there."""
     folder = files("app.web.pages")
-    served = serve(f"/{name}/", {**packed(folder / "shared"), **packed(folder / name)}, POLICY)
+    served = static_route(f"/{name}/", {**compress_files(folder / "shared"), **compress_files(folder / name)}, POLICY)
 
     async def without_slash(_: Request) -> Response:
         return RedirectResponse(f"{name}/", status_code=302)
@@ -43,7 +43,7 @@ def page_routes(name: str) -> list[Route]:
     return [Route(f"/{name}", without_slash), served]
 
 
-def serve(path: str, static: Mapping[str, bytes], policy: str) -> Route:
+def static_route(path: str, static: Mapping[str, bytes], policy: str) -> Route:
     """Compressed files by name, kept in memory; no other exists. The page itself is `index.html`."""
 
     async def page(request: Request) -> Response:
@@ -56,12 +56,12 @@ def serve(path: str, static: Mapping[str, bytes], policy: str) -> Route:
     return Route(path + "{name:path}", page)
 
 
-def packed(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
+def compress_files(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
     """The files of a folder by name, compressed; those that end in `.gz` are so already."""
     found: dict[str, bytes] = {}
     for entry in folder.iterdir():
         if entry.is_dir():
-            found |= packed(entry, f"{prefix}{entry.name}/")
+            found |= compress_files(entry, f"{prefix}{entry.name}/")
         elif entry.name.endswith(".gz"):
             found[prefix + entry.name.removesuffix(".gz")] = entry.read_bytes()
         elif entry.name.rpartition(".")[2] in TYPES:

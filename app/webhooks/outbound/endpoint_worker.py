@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from app.errors import StoreUnavailable
 from app.events.log import ChangeEvent, EventLog
 from app.settings import EndpointSettings
-from app.telemetry import delivered, log
+from app.telemetry import delivery_attempted, log
 from app.webhooks.outbound.checkpoint import SAVE_EVERY, Checkpoint
 from app.webhooks.outbound.endpoints import Delivery, DeliveryGap, Endpoint, EndpointStore
 from app.webhooks.outbound.partitions import Offset, Partition, PartitionedQueue, PendingDelivery
@@ -238,10 +238,12 @@ class EndpointWorker:
         if outcome is None or outcome.delivered:
             self._failures = 0 if outcome else self._failures
             self._done(partition, item)
-            delivered(self.endpoint.client, "skipped" if outcome is None else "taken", self._lag(item.delivery))
+            delivery_attempted(
+                self.endpoint.client, "skipped" if outcome is None else "taken", self._lag(item.delivery)
+            )
             return
         self._failures += 1
-        delivered(self.endpoint.client, "failed", None)
+        delivery_attempted(self.endpoint.client, "failed", None)
         log.info("delivery failed", endpoint=self.endpoint.id, why=outcome.reason, attempts=item.delivery.attempts + 1)
         wait = self._back_off(self._failures)
         if outcome.retry_after is not None or self.down:
@@ -277,7 +279,7 @@ class EndpointWorker:
         self._checkpoint.keep(item)
         partition.items.popleft()
         self._queue.schedule(partition)
-        delivered(self.endpoint.client, "dead", None)
+        delivery_attempted(self.endpoint.client, "dead", None)
         log.warning("delivery given up", endpoint=self.endpoint.id, why=cause, attempts=item.delivery.attempts)
 
     def _sweep(self) -> None:

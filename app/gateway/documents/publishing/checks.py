@@ -109,7 +109,7 @@ class DocumentChecker:
 
     def _forbidden(self, operation: Operation, who: Principal) -> Iterator[DocumentProblem]:
         """The fields that the client may not see, each at its places."""
-        refused = set(refused_of(operation, self._policy, self._policy.rights(who.roles)))
+        refused = set(refused_of(operation, self._policy, self._policy.permissions(who.roles)))
         roles = ", ".join(sorted(who.roles))
         for field, line, column in fields_of(operation.document, self._schema, without=refused):
             if field in refused:

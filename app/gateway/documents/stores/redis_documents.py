@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.gateway.documents.stores.document_store import StoreChanged, StoredDocument
-from app.storage.redis import Redis, WatchError, awaited, decoded, told
+from app.storage.redis import Redis, WatchError, awaited, decode_all, translate_errors
 
 PREFIX = "{tradegraph:documents}"
 GENERATION = f"{PREFIX}:generation"
@@ -26,19 +26,19 @@ class RedisDocuments:
 
     async def generation(self) -> int:
         """See `DocumentStore.generation`."""
-        with told():
+        with translate_errors():
             return int(await self._redis.get(GENERATION) or 0)
 
     async def find(self, client: str, id: str) -> Sequence[StoredDocument]:
         """See `DocumentStore.find`."""
-        with told():
+        with translate_errors():
             fields = _fields(await awaited(self._redis.hget(_names(client), id)))
             bodies = await awaited(self._redis.hmget(_bodies(client), fields)) if fields else []
         return [one for one in _sorted(bodies) if id in one.ids]
 
     async def all(self, client: str | None = None) -> Sequence[StoredDocument]:
         """See `DocumentStore.all`."""
-        with told():
+        with translate_errors():
             if client is None:
                 clients = [name.decode() for name in await awaited(self._redis.smembers(CLIENTS))]
             else:
@@ -48,7 +48,7 @@ class RedisDocuments:
 
     async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
         """See `DocumentStore.put`."""
-        with told():
+        with translate_errors():
             try:
                 async with self._redis.pipeline(transaction=True) as pipe:
                     await pipe.watch(GENERATION)
@@ -102,4 +102,4 @@ def _names(client: str) -> str:
 
 
 def _sorted(bodies: Sequence[bytes | None]) -> list[StoredDocument]:
-    return sorted(decoded(bodies, StoredDocument), key=lambda one: (one.client, one.version, one.id))
+    return sorted(decode_all(bodies, StoredDocument), key=lambda one: (one.client, one.version, one.id))

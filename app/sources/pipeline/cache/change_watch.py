@@ -17,7 +17,7 @@ from app.sources.changes import Change, ChangeKind, Changes
 from app.sources.pipeline.cache.cached_ports import customer_tags, item_tags
 from app.sources.pipeline.cache.shared_tier import PREFIX, SharedStore
 from app.sources.source import Source
-from app.telemetry import begin, log
+from app.telemetry import log, open_scope
 
 KINDS = frozenset({ChangeKind.CUSTOMER, ChangeKind.ITEM, ChangeKind.PRICE})
 MOST_READ = 200
@@ -57,7 +57,7 @@ class Watch:
 
     async def _run(self, name: str, source: Source, changes: Changes) -> None:
         while True:
-            with begin(timeout=TIME_LIMIT):
+            with open_scope(timeout=TIME_LIMIT):
                 try:
                     if await self._mine(name):
                         await self.look(name, source, changes)

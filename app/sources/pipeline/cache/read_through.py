@@ -33,7 +33,7 @@ from app.sources.pipeline.cache.entries import ABSENT, Entry
 from app.sources.pipeline.cache.memory import Memory
 from app.sources.pipeline.cache.single_flight import Flights
 from app.sources.values import Freshness
-from app.telemetry import begin, cache_read, log
+from app.telemetry import cache_read, log, open_scope
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -305,7 +305,7 @@ class Shelf:
     async def _ahead(self, reader: Reader, keys: list[Any]) -> None:
         """Read keys again before anybody has to wait for them."""
         reading.set(None)
-        with begin(timeout=BACKGROUND):
+        with open_scope(timeout=BACKGROUND):
             try:
                 fresher = Reader(reader.who, reader.scope, reader.load, self._kind.contract.max_age * AHEAD)
                 await self._through(fresher, keys, join=False)

@@ -10,7 +10,7 @@ export function showClients(container, state) {
   }
   const tenants = new Set(state.clients.map((one) => one.tenant)).size > 1;
   const where = state.budgetStore === 'redis' ? 'Kept in Redis for all workers; as this one was last told.' : 'Kept by this worker for itself.';
-  const met = Object.entries(state.worker.limitsMet).map(([name, count]) => `${name} ${number.format(count)}`);
+  const met = Object.entries(state.worker.limitsExceeded).map(([name, count]) => `${name} ${number.format(count)}`);
   replace(container,
     h('p', { class: 'soft small' }, `${where} People share a client and are not named: shown is who has least. Limits met: ${met.join(', ') || 'none'}.`),
     table('budgets', 'Clients and budgets', [

@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 
 from app.gateway.documents.stores.document_store import StoreChanged
-from app.storage.redis import Redis, WatchError, awaited, decoded, told
+from app.storage.redis import Redis, WatchError, awaited, decode_all, translate_errors
 from app.webhooks.outbound.endpoints import Delivery, Endpoint, reset
 
 PREFIX = "{tradegraph:endpoints}"
@@ -30,18 +30,18 @@ class RedisEndpoints:
 
     async def generation(self) -> int:
         """See `EndpointStore.generation`."""
-        with told():
+        with translate_errors():
             return int(await self._redis.get(GENERATION) or 0)
 
     async def all(self) -> Sequence[Endpoint]:
         """See `EndpointStore.all`."""
-        with told():
+        with translate_errors():
             bodies = await awaited(self._redis.hvals(ENDPOINTS))
-        return sorted(decoded(bodies, Endpoint), key=lambda one: (one.client, one.id))
+        return sorted(decode_all(bodies, Endpoint), key=lambda one: (one.client, one.id))
 
     async def put(self, endpoint: Endpoint, *, since: int) -> None:
         """See `EndpointStore.put`."""
-        with told():
+        with translate_errors():
             try:
                 async with self._redis.pipeline(transaction=True) as pipe:
                     await pipe.watch(GENERATION)
@@ -56,7 +56,7 @@ class RedisEndpoints:
 
     async def remove(self, id: str) -> bool:
         """See `EndpointStore.remove`."""
-        with told():
+        with translate_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hdel(ENDPOINTS, id)
                 pipe.delete(_bodies(id), _waiting(id), _dead(id))
@@ -66,7 +66,7 @@ class RedisEndpoints:
 
     async def save(self, deliveries: Sequence[Delivery]) -> None:
         """See `EndpointStore.save`."""
-        with told():
+        with translate_errors():
             last = await self._redis.incrby(TURNS, len(deliveries))
             async with self._redis.pipeline(transaction=True) as pipe:
                 for turn, one in enumerate(deliveries, last - len(deliveries) + 1):
@@ -83,7 +83,7 @@ class RedisEndpoints:
         """See `EndpointStore.remove_deliveries`."""
         if not cursors:
             return
-        with told():
+        with translate_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hdel(_bodies(endpoint), *cursors)
                 pipe.zrem(_waiting(endpoint), *cursors)
@@ -92,13 +92,13 @@ class RedisEndpoints:
 
     async def pending(self, endpoint: str) -> Sequence[Delivery]:
         """See `EndpointStore.pending`."""
-        with told():
+        with translate_errors():
             cursors = await awaited(self._redis.zrange(_waiting(endpoint), 0, -1))
             return await self._deliveries(endpoint, cursors)
 
     async def dead_letters(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
         """See `EndpointStore.dead_letters`."""
-        with told():
+        with translate_errors():
             ids = [endpoint] if endpoint else [name.decode() for name in await awaited(self._redis.hkeys(ENDPOINTS))]
             found: list[Delivery] = []
             for id_ in ids:
@@ -108,19 +108,19 @@ class RedisEndpoints:
 
     async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
         """See `EndpointStore.replay`."""
-        with told():
+        with translate_errors():
             dead = await self._deliveries(endpoint, await awaited(self._redis.zrange(_dead(endpoint), 0, -1)))
             again = [reset(one, now) for one in dead if cursors is None or one.cursor in cursors]
         if again:
             await self.save(again)
-        with told():
+        with translate_errors():
             await self._redis.incr(GENERATION)
         return len(again)
 
     async def trim(self, before: datetime) -> int:
         """See `EndpointStore.trim`."""
         gone = 0
-        with told():
+        with translate_errors():
             for name in await awaited(self._redis.hkeys(ENDPOINTS)):
                 key = _dead(name.decode())
                 cursors = await awaited(self._redis.zrangebyscore(key, "-inf", f"({before.timestamp()}"))
@@ -139,7 +139,7 @@ class RedisEndpoints:
     async def _deliveries(self, endpoint: str, cursors: Sequence[bytes]) -> list[Delivery]:
         if not cursors:
             return []
-        return decoded(await awaited(self._redis.hmget(_bodies(endpoint), list(cursors))), Delivery)
+        return decode_all(await awaited(self._redis.hmget(_bodies(endpoint), list(cursors))), Delivery)
 
 
 def _bodies(endpoint: str) -> str:

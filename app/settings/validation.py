@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from app.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from app.settings.whole import Settings
+    from app.settings.root import Settings
 
 HIDDEN = "(hidden)"
 SECRET = re.compile("credential|secret|password|token|key")
@@ -104,7 +104,7 @@ def _named_sources(domain: Any) -> Iterable[tuple[str, str]]:
         yield f"balances.{warehouse}", source
 
 
-def secret_from(key: str, path: Path, base: Path) -> str:
+def read_secret(key: str, path: Path, base: Path) -> str:
     """What the file holds, without the white space around it. `base` is where relative paths start."""
     file = base / path
     try:
@@ -118,7 +118,7 @@ def secret_from(key: str, path: Path, base: Path) -> str:
     return text
 
 
-def first_fault(
+def first_validation_error(
     error: ValidationError, model: type[BaseModel], environment: Mapping[str, str], prefix: str
 ) -> ConfigurationError:
     """The first of pydantic's findings, as one message. A value that came by a variable is shown under its name."""

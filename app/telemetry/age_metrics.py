@@ -8,11 +8,11 @@ from cachetools import LRUCache
 from prometheus_client import CollectorRegistry, Histogram
 
 AGES = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400)
-REMEMBERED = 50_000
+MAX_EVENTS = 50_000
 """Events whose lag was counted and is not counted again when they are read again."""
 
 
-class Ages:
+class AgeMetrics:
     """Ages in seconds, by source. Cheap enough for each read: a series is looked up once."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -26,7 +26,7 @@ class Ages:
             "Time from a tracking event to its record in the source, for each event once.",
         )
         self._observers: dict[tuple[str, str], Callable[[float], None]] = {}
-        self._counted: LRUCache[tuple[str, str, int], bool] = LRUCache(REMEMBERED)
+        self._counted: LRUCache[tuple[str, str, int], bool] = LRUCache(MAX_EVENTS)
 
     def stock_read(self, source: str, seconds: float) -> None:
         """Note how old the oldest stock level of a read is."""

@@ -16,24 +16,24 @@ from app.http.resilience.state import CallClassState, SourceState
 from app.sources.source import source_states
 from app.sources.wiring import Sources
 from app.telemetry import metrics, new_id, series
-from app.web.console.budgets import WatchedBudgets
-from app.web.console.document_stats import Lost, Ran, WatchedEngine
+from app.web.console.budgets import ObservedBudgets
+from app.web.console.operation_stats import MissingField, ObservedEngine, OperationStats
 
 if TYPE_CHECKING:
     from app.settings import DomainSettings, Settings
 
-SIZES_FOR = 5.0
+SIZES_TTL = 5.0
 """Seconds for which counted sizes of the cache are told again: to count looks at every entry."""
 
-MOST_SHOWN = 40
+MAX_ROWS = 40
 """Documents and clients that are told; of documents the slowest, and all that lack something."""
 
 
-class Told(msgspec.Struct, kw_only=True, rename="camel"):
+class ConsolePart(msgspec.Struct, kw_only=True, rename="camel"):
     """A part of the state. Times are in seconds, latencies in milliseconds, counts since the worker's start."""
 
 
-class Worker(Told):
+class WorkerState(ConsolePart):
     """Who tells: a process, and its `number` where there are several. `running` of `most` operations are under way."""
 
     id: str
@@ -44,10 +44,10 @@ class Worker(Told):
     most: int
     streams: Mapping[str, int]
     requests: Mapping[str, int]
-    limits_met: Mapping[str, int]
+    limits_exceeded: Mapping[str, int]
 
 
-class CallsState(Told):
+class CallsState(ConsolePart):
     """Calls of one kind to a source. `calls` and `failed` are requests that were sent, `held` calls that were not, as
     the breaker was open."""
 
@@ -61,7 +61,7 @@ class CallsState(Told):
     held: int
 
 
-class ShedState(Told):
+class ShedState(ConsolePart):
     """Calls of one class of callers for which a source had no room."""
 
     caller: str
@@ -69,7 +69,7 @@ class ShedState(Told):
     calls: int
 
 
-class SourceTold(Told):
+class SourceSummary(ConsolePart):
     """A source, and what it is asked for: `master` of, and `adds` to."""
 
     name: str
@@ -87,7 +87,7 @@ class SourceTold(Told):
     sheds: tuple[ShedState, ...]
 
 
-class CacheReads(Told):
+class CacheReads(ConsolePart):
     """Keys of one type of a source that were looked up, and entries that there are."""
 
     source: str
@@ -99,7 +99,7 @@ class CacheReads(Told):
     entries: int
 
 
-class CacheState(Told):
+class CacheState(ConsolePart):
     """What this worker keeps. `store`: whether workers share what they read; `told`: whether it hears of changes."""
 
     enabled: bool
@@ -110,7 +110,7 @@ class CacheState(Told):
     types: tuple[CacheReads, ...]
 
 
-class DocumentState(Told):
+class DocumentState(ConsolePart):
     """An operation that ran lately."""
 
     document: str
@@ -123,10 +123,10 @@ class DocumentState(Told):
     calls: int
     sources: tuple[str, ...]
     seconds_ago: float
-    lost: tuple[Lost, ...]
+    lost: tuple[MissingField, ...]
 
 
-class ClientState(Told):
+class ClientState(ConsolePart):
     """A client's budget. `least` is what is left to the one of its callers who has least."""
 
     tenant: str
@@ -140,19 +140,19 @@ class ClientState(Told):
     seconds_ago: float
 
 
-class State(Told):
+class ConsoleState(ConsolePart):
     """All of it."""
 
     at: datetime
-    worker: Worker
-    sources: tuple[SourceTold, ...]
+    worker: WorkerState
+    sources: tuple[SourceSummary, ...]
     cache: CacheState
     documents: tuple[DocumentState, ...]
     clients: tuple[ClientState, ...]
     budget_store: str
 
 
-class Observer:
+class ConsoleCollector:
     """Tells the state of the process it lives in."""
 
     def __init__(
@@ -160,8 +160,8 @@ class Observer:
         settings: Settings,
         sources: Sources,
         service: GraphQLService,
-        engine: WatchedEngine,
-        budgets: WatchedBudgets,
+        engine: ObservedEngine,
+        budgets: ObservedBudgets,
         number: int | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -178,50 +178,50 @@ class Observer:
         self._sizes: Counter[tuple[str, str]] = Counter()
         self._counted_at = float("-inf")
 
-    def state(self) -> State:
+    def state(self) -> ConsoleState:
         """What is known now."""
-        return State(
+        return ConsoleState(
             at=datetime.now(UTC),
             worker=self._worker(),
-            sources=tuple(self._of_sources()),
+            sources=tuple(self._sources_state()),
             cache=self._cache(),
             documents=tuple(self._documents()),
             clients=tuple(self._clients()),
             budget_store=self._settings.budgets.store,
         )
 
-    def _worker(self) -> Worker:
-        kept = metrics()
-        return Worker(
+    def _worker(self) -> WorkerState:
+        registry = metrics()
+        return WorkerState(
             id=self._id,
             number=self._number,
             pid=os.getpid(),
             started_at=self._started_at,
             running=self._service.running,
             most=self._service.max_in_flight,
-            streams=_sums(series(kept.open_streams), "transport"),
-            requests=_sums(series(kept.requests), "outcome"),
-            limits_met=_sums(series(kept.limits_met), "limit"),
+            streams=_sums(series(registry.open_streams), "transport"),
+            requests=_sums(series(registry.requests), "outcome"),
+            limits_exceeded=_sums(series(registry.limits_exceeded), "limit"),
         )
 
-    def _of_sources(self) -> Iterator[SourceTold]:
-        kept = metrics()
+    def _sources_state(self) -> Iterator[SourceSummary]:
+        registry = metrics()
         sent, failed, held = Counter[tuple[str, str]](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-        for labels, value in series(kept.backend_calls):
+        for labels, value in series(registry.backend_calls):
             kind = labels["source"], labels["call"].partition(".")[0]
             sent[kind] += int(value)
             failed[kind] += 0 if labels["outcome"] == "ok" else int(value)
-        for labels, value in series(kept.unsent):
+        for labels, value in series(registry.unsent):
             if labels["reason"] == "open":
                 held[labels["source"], labels["call"]] += int(value)
-        retries = _sums(series(kept.retries), "source")
+        retries = _sums(series(registry.retries), "source")
         sheds = [
             (labels["source"], ShedState(caller=labels["caller"], reason=labels["reason"], calls=int(value)))
-            for labels, value in series(kept.sheds)
+            for labels, value in series(registry.sheds)
         ]
         for one in source_states(self._sources.connected.values()):
             key = one.name
-            yield SourceTold(
+            yield SourceSummary(
                 name=one.name,
                 vendor=one.vendor,
                 health=one.health.value,
@@ -242,7 +242,7 @@ class Observer:
         reads: dict[tuple[str, str], Counter[str]] = {}
         for labels, value in series(metrics().cache_reads):
             reads.setdefault((labels["source"], labels["read"]), Counter())[labels["result"]] += int(value)
-        if cache is not None and self._clock() - self._counted_at > SIZES_FOR:
+        if cache is not None and self._clock() - self._counted_at > SIZES_TTL:
             self._sizes, self._counted_at = cache.memory.sizes(), self._clock()
         types = (
             CacheReads(
@@ -268,14 +268,14 @@ class Observer:
 
     def _documents(self) -> Iterator[DocumentState]:
         now = self._clock()
-        for number, one in enumerate(self._engine.ran()):
+        for number, one in enumerate(self._engine.operations()):
             lost = one.lost_lately(now)
-            if number < MOST_SHOWN or lost:
+            if number < MAX_ROWS or lost:
                 yield _document(one, lost, now)
 
     def _clients(self) -> Iterator[ClientState]:
         found = sorted(self._budgets.clients(), key=lambda one: (one.least / one.capacity, one.idle))
-        for one in found[:MOST_SHOWN]:
+        for one in found[:MAX_ROWS]:
             yield ClientState(
                 tenant=one.tenant,
                 client=one.client,
@@ -309,7 +309,7 @@ def _calls(
     )
 
 
-def _document(one: Ran, lost: list[Lost], now: float) -> DocumentState:
+def _document(one: OperationStats, lost: list[MissingField], now: float) -> DocumentState:
     return DocumentState(
         document=one.document,
         operation=one.operation,

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.settings.base import Section
-from app.settings.checks import check_address
+from app.settings.section import Section
+from app.settings.validation import check_address
 
 
 class LogSettings(Section):

@@ -9,12 +9,12 @@ from typing import Literal
 from pydantic import BaseModel, SecretStr
 
 from app.settings.auth import AuthSettings
-from app.settings.base import Section
 from app.settings.caching import CacheSettings
 from app.settings.endpoints import EndpointSettings
 from app.settings.limits import BudgetSettings, LimitSettings
-from app.settings.observing import LogSettings, TelemetrySettings
+from app.settings.observability import LogSettings, TelemetrySettings
 from app.settings.resilience import CallerSettings
+from app.settings.section import Section
 from app.settings.server import ServerSettings
 from app.settings.sources import DomainSettings, Route, SourceSettings
 from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, KeySettings, RedisSettings

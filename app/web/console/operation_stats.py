@@ -18,16 +18,16 @@ from app.execution.engine import Engine, Operation, Request
 from app.sources.freshness_contracts import reading
 from app.telemetry import current
 
-MOST_DOCUMENTS = 200
+MAX_OPERATIONS = 200
 """Kept; the one that ran longest ago goes first."""
 
-LAST_RUNS = 100
+SAMPLES = 100
 """Of each document, from which its times are told."""
 
-MOST_LOST = 20
+MAX_MISSING = 20
 """Places of one document's answers that are named as lost."""
 
-LOOKED_AT = 100
+MAX_ERRORS = 100
 """Errors of one answer that are looked at for them."""
 
 RECENT = 60.0
@@ -35,7 +35,7 @@ RECENT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class MissingField:
     """What an answer did not hold: the field, the source that should have given it, and the code it was told with.
     Without a path: something that was kept was answered in place of what the source did not say."""
 
@@ -45,7 +45,7 @@ class Lost:
 
 
 @dataclass(slots=True)
-class Ran:
+class OperationStats:
     """One operation of one document. `last` and `who` are those of its last run, from which its plan is explained;
     neither variables nor names are shown to anybody."""
 
@@ -57,27 +57,27 @@ class Ran:
     runs: int = 0
     failed: int = 0
     at: float = 0.0
-    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_RUNS))
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES))
     calls: int = 0
     sources: set[str] = field(default_factory=set)
-    lost: dict[Lost, float] = field(default_factory=dict)
+    lost: dict[MissingField, float] = field(default_factory=dict)
 
     def quantile(self, share: float) -> float:
         """So many of the last runs took no longer, in seconds."""
         ordered = sorted(self.seconds)
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
-    def lost_lately(self, now: float) -> list[Lost]:
+    def lost_lately(self, now: float) -> list[MissingField]:
         """What its answers have lacked for a moment."""
         return sorted((one for one, at in self.lost.items() if now - at < RECENT), key=lambda one: (one.path, one.code))
 
 
-class WatchedEngine:
+class ObservedEngine:
     """An engine, with notes of what ran."""
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
-        self._ran: LRUCache[tuple[str, str | None], Ran] = LRUCache(maxsize=MOST_DOCUMENTS)
+        self._operations: LRUCache[tuple[str, str | None], OperationStats] = LRUCache(maxsize=MAX_OPERATIONS)
         self.clock = clock
 
     def document(self, text: str, *, suggest: bool = False) -> Document:
@@ -95,21 +95,21 @@ class WatchedEngine:
         self._note(operation, context.principal, self.clock() - began, result.errors)
         return result
 
-    def ran(self) -> list[Ran]:
+    def operations(self) -> list[OperationStats]:
         """What ran, the slowest of their 99 in 100 first."""
-        return sorted(self._ran.values(), key=lambda one: one.quantile(0.99), reverse=True)
+        return sorted(self._operations.values(), key=lambda one: one.quantile(0.99), reverse=True)
 
-    def find(self, document: str, operation: str | None) -> Ran | None:
+    def find(self, document: str, operation: str | None) -> OperationStats | None:
         """An operation that ran."""
-        return self._ran.get((document, operation))
+        return self._operations.get((document, operation))
 
     def _note(self, operation: Operation, who: Principal, seconds: float, errors: list[GraphQLError] | None) -> None:
         running = current()
         document = running.document or ""
-        one = self._ran.get((document, operation.name))
+        one = self._operations.get((document, operation.name))
         if one is None:
-            one = Ran(document, operation.name, operation.kind.value, operation, who)
-            self._ran[document, operation.name] = one
+            one = OperationStats(document, operation.name, operation.kind.value, operation, who)
+            self._operations[document, operation.name] = one
         one.last, one.who, one.at = operation, who, self.clock()
         one.runs += 1
         one.seconds.append(seconds)
@@ -120,21 +120,21 @@ class WatchedEngine:
             one.sources.update(lost.source for lost in _lost(errors))
         for lost in [*_lost(errors or []), *_stale()]:
             one.lost.pop(lost, None)
-            if len(one.lost) >= MOST_LOST:
+            if len(one.lost) >= MAX_MISSING:
                 one.lost.pop(next(iter(one.lost)))
             one.lost[lost] = one.at
 
 
-def _lost(errors: list[GraphQLError]) -> Iterator[Lost]:
-    for error in errors[:LOOKED_AT]:
+def _lost(errors: list[GraphQLError]) -> Iterator[MissingField]:
+    for error in errors[:MAX_ERRORS]:
         cause = error.original_error
         if isinstance(cause, SourceError):
             path = ".".join(step for step in error.path or () if isinstance(step, str))
-            yield Lost(path, cause.source, cause.code)
+            yield MissingField(path, cause.source, cause.code)
 
 
-def _stale() -> Iterator[Lost]:
-    wanted = reading.get()
-    for source, seen in wanted.seen.items() if wanted is not None else ():
+def _stale() -> Iterator[MissingField]:
+    served = reading.get()
+    for source, seen in served.seen.items() if served is not None else ():
         if seen.degraded:
-            yield Lost("", source, "STALE")
+            yield MissingField("", source, "STALE")

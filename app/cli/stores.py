@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-class Store(Protocol):
+class Closable(Protocol):
     """Something that is opened for a command."""
 
     async def close(self) -> None:
@@ -25,7 +25,7 @@ class Store(Protocol):
         ...
 
 
-S = TypeVar("S", bound=Store)
+S = TypeVar("S", bound=Closable)
 T = TypeVar("T")
 
 

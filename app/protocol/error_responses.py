@@ -70,31 +70,31 @@ STATUS: dict[type[TradegraphError], int] = {
 }
 
 
-def told(error: TradegraphError, error_id: str | None = None) -> bytes:
+def error_body(error: TradegraphError, error_id: str | None = None) -> bytes:
     """The body of a refusal, in the form of a GraphQL answer."""
     extensions = {"code": error.code, **({"errorId": error_id} if error_id else {})}
     return orjson.dumps({"errors": [{"message": error.message, "extensions": extensions}]})
 
 
-def refused(error: TradegraphError, headers: dict[str, str] | None = None) -> Response:
+def error_response(error: TradegraphError, headers: dict[str, str] | None = None) -> Response:
     """A refusal as an answer."""
-    return Response(told(error), STATUS.get(type(error), 400), headers, "application/json")
+    return Response(error_body(error), STATUS.get(type(error), 400), headers, "application/json")
 
 
-async def not_served(_: Request, problem: Exception) -> Response:
+async def routing_error(_: Request, problem: Exception) -> Response:
     """What routes refuse: unknown paths, and methods that a path does not have."""
     status = problem.status_code if isinstance(problem, HTTPException) else 500
     headers = problem.headers if isinstance(problem, HTTPException) else None
     if status == 404:
-        return refused(NotFound("There is nothing at this path; GraphQL is at /graphql."))
+        return error_response(NotFound("There is nothing at this path; GraphQL is at /graphql."))
     if status == 405:
-        return refused(MethodNotAllowed("This path does not have that method."), dict(headers or {}))
-    return Response(told(RequestError("The request cannot be served.")), status, headers, "application/json")
+        return error_response(MethodNotAllowed("This path does not have that method."), dict(headers or {}))
+    return Response(error_body(RequestError("The request cannot be served.")), status, headers, "application/json")
 
 
-def on_the_wire(error: TradegraphError) -> bytes:
+def raw_error_response(error: TradegraphError) -> bytes:
     """A refusal as bytes for a connection that is closed after it."""
-    status, body = STATUS[type(error)], told(error)
+    status, body = STATUS[type(error)], error_body(error)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
