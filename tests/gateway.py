@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,6 +34,9 @@ from tests.serving import serving
 DOCUMENTS = Path(__file__).resolve().parents[1] / "clients" / "documents"
 TODAY = date(2026, 11, 21)
 """The day it is, for the gateway and for its backends; the sandbox's data is made for it."""
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where a gateway's files cost no disk, if there is such a place."""
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 AUTH = AuthSettings(
@@ -99,15 +104,19 @@ class Graph:
 
     async def requests(self) -> dict[str, int]:
         """HTTP requests that reached each backend since `forget`."""
-        counted = {}
-        for system, backend in self.backends.items():
-            counted[system] = (await backend.get("/sandbox/counters")).json()["requests"]
-        return counted
+        answers = await asyncio.gather(*(backend.get("/sandbox/counters") for backend in self.backends.values()))
+        return {system: answer.json()["requests"] for system, answer in zip(self.backends, answers, strict=True)}
 
     async def forget(self) -> None:
         """Start all counters anew."""
-        for backend in self.backends.values():
-            await backend.delete("/sandbox/counters")
+        await self._delete("/sandbox/counters")
+
+    async def repair(self) -> None:
+        """Undo all injected faults."""
+        await self._delete("/sandbox/faults")
+
+    async def _delete(self, path: str) -> None:
+        await asyncio.gather(*(backend.delete(path) for backend in self.backends.values()))
 
 
 @asynccontextmanager
@@ -125,7 +134,7 @@ async def gateway(
     connected = sandbox_sources(sandbox.urls, sandbox.token)
     for name, changes in (sources or {}).items():
         connected[name] = SourceSettings(**{**dict(connected[name]), **changes})
-    folder = TemporaryDirectory(prefix="tradegraph-")
+    folder = TemporaryDirectory(prefix="tradegraph-", dir=MEMORY)
     settings = Settings(
         auth=AUTH,
         demo=True,
@@ -152,11 +161,10 @@ async def gateway(
         ):
             graph = Graph(client, backends, settings.data_dir)
             try:
-                for backend in backends.values():
-                    await backend.delete("/sandbox/faults")
+                await graph.repair()
                 await graph.forget()
                 yield graph
             finally:
+                await graph.repair()
                 for backend in backends.values():
-                    await backend.delete("/sandbox/faults")
                     await backend.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,13 +11,15 @@ if TYPE_CHECKING:
     from app.auth.policy import PolicyTable
 
 
+@cache
 def build_schema() -> strawberry.Schema:
-    """The schema of the graph."""
+    """The schema of the graph, built once a process."""
     from app.schema.query import schema
 
     return schema()
 
 
+@cache
 def policy_of(schema: strawberry.Schema) -> PolicyTable:
     """Who may see what of it."""
     from app.schema.declare.policy import build_policy_table, collect_declarations
