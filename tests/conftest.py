@@ -13,12 +13,14 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import pytest_asyncio
 import structlog
 from redis.asyncio import Redis
 
 from app import sandbox as sandbox_package
 from app import telemetry
 from app.sandbox import Sandbox, start_sandbox
+from app.settings import BudgetSettings
 from tests.gateway import TODAY, Graph, gateway
 from tests.support.locks import exclusively
 from tests.valkey import running_valkey
@@ -106,10 +108,31 @@ async def redis_url(valkey: str) -> str:
 
 
 @pytest.fixture
-async def graph(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
-    """The gateway over the sandbox, made anew for the test."""
+def graph(request: pytest.FixtureRequest) -> Graph:
+    """The gateway over the sandbox: made anew for the test, or for its file where that is marked `shared_gateway`."""
+    shared = request.node.get_closest_marker("shared_gateway")
+    return request.getfixturevalue("shared_graph" if shared else "own_graph")
+
+
+@pytest.fixture
+async def own_graph(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
+    """A gateway of the test's own, in a file that shares one."""
     async with gateway(dated_sandbox) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_graph(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
+    """The gateway of a file. Budgets are measured only: its tests together would exceed them."""
+    async with gateway(dated_sandbox, budgets=BudgetSettings(mode="measure")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shared_graph(module_graph: Graph) -> Graph:
+    """The gateway of the file, with counters at zero."""
+    await module_graph.forget()
+    return module_graph
 
 
 @pytest.fixture

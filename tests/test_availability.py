@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.gateway import Graph
+
+pytestmark = pytest.mark.shared_gateway
 
 STOCK = """
 query($sku: String!, $at: Date, $only: [String!]) { item(by: {sku: $sku}) { availability(at: $at, warehouses: $only) {

@@ -12,6 +12,8 @@ import pytest
 from app.sources.node_ids import node_id
 from tests.gateway import CSR, Graph
 
+pytestmark = pytest.mark.shared_gateway
+
 KNOWN = 'intact: item(by: {sku: "SKU-0001"}) { sku }'
 """A field that every document here has beside the one that is wrong."""
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.gateway import CSR, SELLER, Graph
 
+pytestmark = pytest.mark.shared_gateway
+
 KEYS = {
     "CustomerKey": ("customer(by: $by) { id }", {"number": "CUST-0001"}, {"id": "Q3VzdG9tZXI6Q1VTVC0wMDAx"}),
     "ItemKey": ("item(by: $by) { id }", {"sku": "SKU-0001"}, {"gtin": "4099000000017"}),

@@ -15,6 +15,8 @@ from app.telemetry import metrics
 from tests.consumers import VARIABLES
 from tests.gateway import BUYER, CSR, DOCUMENTS, REP, Graph, document, gateway
 
+pytestmark = pytest.mark.shared_gateway
+
 NAMES = sorted(path.stem for path in DOCUMENTS.glob("*.graphql"))
 SDL = Path(__file__).resolve().parents[1] / "schema.graphql"
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.gateway import BUYER, CSR, REP, Graph
 
+pytestmark = pytest.mark.shared_gateway
+
 BY = "query($by: CustomerKey!) { customer(by: $by) { id number name } }"
 FIRST_ID = "Q3VzdG9tZXI6Q1VTVC0wMDAx"
 

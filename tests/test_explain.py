@@ -18,6 +18,8 @@ from app.sources.wiring import connect_all
 from tests.consumers import CUSTOMER, VARIABLES
 from tests.gateway import Graph, document, signed
 
+pytestmark = pytest.mark.shared_gateway
+
 NOWHERE = {"erp": "http://127.0.0.1:1", "commerce": "http://127.0.0.1:1", "logistics": "http://127.0.0.1:1"}
 SETTINGS = Settings(sources=sandbox_sources(NOWHERE, "none"), domains=SANDBOX_DOMAINS)
 

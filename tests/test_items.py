@@ -7,6 +7,8 @@ import pytest
 from app.auth.principal import Role
 from tests.gateway import BUYER, CSR_LEAD, Graph, signed
 
+pytestmark = pytest.mark.shared_gateway
+
 BY = "query($by: ItemKey!) { item(by: $by) { sku } }"
 PART = {"customer": {"number": "CUST-0001"}, "number": "C01-0001"}
 

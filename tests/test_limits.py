@@ -19,6 +19,8 @@ from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema
 from tests.gateway import CSR, Graph, document
 
+pytestmark = pytest.mark.shared_gateway
+
 SCHEMA = build_schema()._schema
 
 

@@ -11,6 +11,8 @@ from app.schema import build_schema
 from app.schema.declare.edges import EdgeField
 from tests.gateway import CSR, CSR_LEAD, SELLER, Graph
 
+pytestmark = pytest.mark.shared_gateway
+
 BUYER = 'customer: {number: "CUST-0001"}'
 ORDERS = 'customer(by: {number: "CUST-0291"}) { orders(first: $n) { nodes { %s } } }'
 LISTS = {

@@ -7,6 +7,8 @@ import pytest
 from app.sources.node_ids import node_id
 from tests.gateway import Graph
 
+pytestmark = pytest.mark.shared_gateway
+
 KINDS = {
     "Customer": (node_id("Customer", "CUST-0001"), "number", "CUST-0001"),
     "Item": (node_id("Item", "SKU-0001"), "sku", "SKU-0001"),

@@ -11,6 +11,8 @@ from app.sources.node_ids import node_id
 from app.telemetry import metrics
 from tests.gateway import BUYER_ADMIN, NOON, Graph
 
+pytestmark = pytest.mark.shared_gateway
+
 BY = "query($by: OrderKey!) { order(by: $by) { number status freshness { source } } }"
 DEMO = {"number": "SO-100040", "status": "PARTIALLY_SHIPPED", "freshness": {"source": "erp"}}
 CUSTOMER = {"number": "CUST-0001"}

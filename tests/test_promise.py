@@ -8,6 +8,8 @@ import pytest
 
 from tests.gateway import Graph
 
+pytestmark = pytest.mark.shared_gateway
+
 ASK = """
 query($sku: String!, $quantity: Decimal!, $by: Date, $uom: String, $only: [String!]) {
   promise(item: {sku: $sku}, quantity: $quantity, by: $by, uom: $uom, warehouses: $only) {

@@ -12,6 +12,8 @@ from app.auth.principal import Role
 from app.sources.node_ids import node_id
 from tests.gateway import BUYER, CSR, OTHER_BUYER, REP, Graph, signed
 
+pytestmark = pytest.mark.shared_gateway
+
 FOREIGN = "SO-119860"
 """An order of CUST-0057, with two shipments; nobody but the inside service may see it."""
 

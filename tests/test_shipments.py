@@ -10,6 +10,8 @@ from app.sources.node_ids import node_id
 from app.telemetry import metrics
 from tests.gateway import Graph
 
+pytestmark = pytest.mark.shared_gateway
+
 BY = "query($by: ShipmentKey!) { shipment(by: $by) { id trackingNumber } }"
 DEMO_ID = node_id("Shipment", "logistics", "shp-000026")
 

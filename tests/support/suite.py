@@ -57,8 +57,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if "live" in item.keywords:
                 item.add_marker(skip)
+    for item in items:
+        if "shared_gateway" in item.keywords and "own_graph" not in getattr(item, "fixturenames", ()):
+            share_loop(item)
     if hasattr(config, "workerinput"):
         longest_first(items)
+
+
+def share_loop(item: pytest.Item) -> None:
+    """Run a test in the event loop of its file, where the gateway runs that the file shares."""
+    if item.get_closest_marker("asyncio"):
+        item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 
 def runs_long(config: pytest.Config) -> bool:
