@@ -56,14 +56,6 @@ async def httpx_over_httpcore2(base: str, connections: int) -> AsyncIterator[Cal
 
 
 @asynccontextmanager
-async def httpx_over_ours(base: str, connections: int) -> AsyncIterator[Call]:
-    from app.http.transport import WireTransport
-
-    async with httpx.AsyncClient(base_url=base, transport=WireTransport(connections), headers=HEADERS) as client:
-        yield _httpx_call(client)
-
-
-@asynccontextmanager
 async def httpx_aiohttp(base: str, connections: int) -> AsyncIterator[Call]:
     from httpx_aiohttp import AiohttpTransport  # pyright: ignore[reportMissingImports]
 
@@ -163,7 +155,6 @@ async def own_wire(base: str, connections: int) -> AsyncIterator[Call]:  # noqa:
 CLIENTS = [
     Client("httpx, own pool", httpx_own),
     Client("httpx over httpcore2", httpx_over_httpcore2),
-    Client("httpx over wire.py", httpx_over_ours),
     Client("app/http/client.py", seam),
     Client("httpx-aiohttp", httpx_aiohttp),
     Client("niquests", niquests_direct),

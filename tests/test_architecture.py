@@ -94,11 +94,8 @@ def test_redis_is_imported_by_its_store_and_the_budgets_only():
     assert importers("redis") <= {"app.storage.redis", "app.gateway.admission.redis_token_buckets"}
 
 
-def test_httpx_is_imported_by_the_seam_the_vendor_clients_and_key_fetching_only():
-    clients = {f"app.sources.{vendor.name}.client" for vendor in VENDORS}
-    seam = {name for name in importers("httpx") if name.startswith("app.http.")}
-    allowed = seam | {"app.auth.fetching"} | clients
-    assert importers("httpx") - allowed == set()
+def test_httpx_fetches_an_identity_providers_documents_and_parses_urls():
+    assert importers("httpx") == {"app.auth.fetching", "app.http.request"}
 
 
 def test_strawberry_stays_in_schema_and_execution():

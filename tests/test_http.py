@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gzip
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from types import NoneType
 
-import httpx
 import msgspec
 import pytest
 
@@ -25,6 +24,7 @@ from app.http.client import HTTPClient, path
 from app.settings import SourceSettings
 from tests.upstreams.client import connected, count, ended
 from tests.upstreams.faulty import Faulty, faulty
+from tests.upstreams.scripted import Line, answer, scripted
 
 SECRET_TEXT = "ORA-00942"
 
@@ -158,15 +158,16 @@ async def test_accepted_status_is_an_answer(client):
     assert count("accepted", "rejected") == 0
 
 
-async def test_no_cookie_is_kept(upstream):
-    async def app(scope, receive, send):
-        cookies = [value for name, value in scope["headers"] if name == b"cookie"]
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"set-cookie", b"session=1; Path=/")]})
-        await send({"type": "http.response.body", "body": msgspec.json.encode(len(cookies))})
+async def test_no_cookie_is_kept():
+    async def script(line: Line) -> None:
+        for _ in range(2):
+            await line.request()
+            await line.send(answer(b"0", "Set-Cookie: session=1; Path=/"))
 
-    async with connected("http://backend.example.com", transport=httpx.ASGITransport(app)) as client:
-        assert await client.get("/", into=int, call="cookies") == 0
-        assert await client.get("/", into=int, call="cookies") == 0
+    async with scripted(script) as backend, connected(backend.url) as client:
+        assert [await client.get("/", into=int, call="cookies") for _ in range(2)] == [0, 0]
+    assert [head for head in backend.heads if "cookie" in head.lower()] == []
+    assert len(backend.heads) == 2
 
 
 # Decoding
@@ -213,14 +214,14 @@ async def test_text_that_reads_nan_is_no_number_and_passes(client):
     assert row == Row(id="NaN", total=Decimal("1.0"))
 
 
-async def test_gzip_in_several_members_is_read(upstream):
+async def test_gzip_in_several_members_is_read():
     packed = gzip.compress(b'{"id":') + gzip.compress(b' "1"}')
 
-    async def app(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-encoding", b"gzip")]})
-        await send({"type": "http.response.body", "body": packed})
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.send(answer(packed, "Content-Encoding: gzip"))
 
-    async with connected("http://backend.example.com", transport=httpx.ASGITransport(app)) as client:
+    async with scripted(script) as backend, connected(backend.url) as client:
         assert await client.get("/", into=Row, call="members") == Row(id="1")
 
 
@@ -318,62 +319,6 @@ async def test_path_that_leaves_the_base_is_refused(client, upstream, wrong):
         await client.get(wrong, into=dict, call="wrong")
     assert upstream.seen == []
     assert client.in_flight == 0
-
-
-# Sign-in flows
-
-
-class SignIn(httpx.Auth):
-    """Signs in once per refusal, as vendors' flows do."""
-
-    requires_response_body = True
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        answer = yield request
-        if answer.status_code == 401:
-            url = request.url.copy_with(raw_path=b"/body")
-            token = yield httpx.Request("POST", url, content=b'"t0k3n"')
-            request.headers["Authorization"] = f"Bearer {token.json()}"
-            yield request
-
-
-async def test_requests_of_a_sign_in_are_counted_and_kept_apart(upstream):
-    async with connected(upstream.url, auth=SignIn()) as client:
-        with telemetry.open_scope() as scope, pytest.raises(SourceRejected):
-            await client.get("/status", params={"code": "401"}, into=dict, call="signed")
-    assert [seen.path for seen in upstream.seen] == ["/status", "/body", "/status"]
-    assert upstream.seen[2].headers["authorization"] == "Bearer t0k3n"
-    assert scope.calls == [("erp", "signed"), ("erp", "sign_in"), ("erp", "signed")]
-    assert count("signed", "rejected") == 2
-    assert count("sign_in", "ok") == 1
-
-
-async def test_requests_of_a_sign_in_carry_the_ids_too(upstream):
-    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    async with connected(upstream.url, auth=SignIn()) as client:
-        with (
-            telemetry.open_scope(request_id="req-1", correlation_id="cor-1", traceparent=trace, tracestate="shop=a1"),
-            pytest.raises(SourceRejected),
-        ):
-            await client.get("/status", params={"code": "401"}, into=dict, call="signed")
-    names = ("x-request-id", "x-correlation-id", "traceparent", "tracestate")
-    sent = [tuple(seen.headers.get(name) for name in names) for seen in upstream.seen]
-    assert sent == [("req-1", "cor-1", trace, "shop=a1")] * 3
-
-
-class OnceMore(httpx.Auth):
-    """Sends again, whatever the status: Vendure refuses a session with status 200."""
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        yield request
-        yield request
-
-
-async def test_request_sent_again_by_a_sign_in_counts_twice(upstream):
-    async with connected(upstream.url, auth=OnceMore()) as client:
-        await client.get("/ok", into=dict, call="once_more")
-    assert len(upstream.seen) == 2
-    assert (count("once_more", "rejected"), count("once_more", "ok")) == (1, 1)
 
 
 async def test_url_beyond_any_measure_is_refused_unsent(client, upstream):

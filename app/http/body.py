@@ -1,15 +1,11 @@
-"""Bodies as they come: unpacked piece by piece within a limit, and cut into lines."""
+"""Bodies in chunks: decompressed within a limit, and split into lines."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, cast
-
-import httpx
+from collections.abc import Iterator
 
 from app.errors import SourceMalformed
-from app.http.connection import Exchange
 
 _PIECE = 65536
 _PLAIN = frozenset({"identity", ""})
@@ -17,7 +13,7 @@ _PACKED = frozenset({"gzip", "x-gzip"})
 
 
 class Decompressor:
-    """Unpacks what was packed and counts both sides, so that neither a flood nor a bomb fills the memory. Raises
+    """Decompresses gzip and counts the bytes of both sides, so that neither a flood nor a bomb fills the memory. Raises
     SourceMalformed."""
 
     def __init__(self, source: str, encoding: str, limit: int) -> None:
@@ -31,7 +27,7 @@ class Decompressor:
         self._received = self._unpacked = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """What a chunk unpacks to, in pieces."""
+        """What a chunk decompresses to, in pieces."""
         self._received = self._counted(self._received, chunk, "bytes on the wire")
         if self._inflate is None:
             if chunk:
@@ -50,12 +46,12 @@ class Decompressor:
                 yield plain
 
     def end(self) -> None:
-        """The body has ended."""
+        """Check that the body ended where its encoding does."""
         if self._inflate is not None and self._received and not self._inflate.eof:
             raise SourceMalformed(self._source, detail="the gzip answer ends in the middle")
 
     def whole(self, body: bytes) -> bytes:
-        """A body that has come whole."""
+        """A whole body, decompressed."""
         plain = b"".join(self.feed(body))
         self.end()
         return plain
@@ -68,61 +64,22 @@ class Decompressor:
 
 
 def too_large(limit: int, what: str) -> str:
-    """The detail for a body that passes the limit."""
+    """The detail for a body that exceeds the limit."""
     return f"answer exceeds max_response_bytes = {limit} ({what})"
 
 
-class BoundedBody(httpx.AsyncByteStream):
-    """A body of httpx, unpacked within the limit."""
-
-    def __init__(self, source: str, stream: httpx.AsyncByteStream, encoding: str, limit: int) -> None:
-        self._source, self._stream, self._encoding, self._limit = source, stream, encoding, limit
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        unpacker = Decompressor(self._source, self._encoding, self._limit)
-        async for chunk in self._stream:
-            for piece in unpacker.feed(chunk):
-                yield piece
-        unpacker.end()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-class StreamedResponse:
-    """An answer that is being read, whichever way it comes."""
-
-    def __init__(
-        self,
-        pieces: AsyncIterator[bytes],
-        *,
-        exchange: Exchange | None = None,
-        response: httpx.Response | None = None,
-    ) -> None:
-        self.pieces = pieces
-        self._exchange = exchange
-        self._response = response
-
-    async def aclose(self) -> None:
-        """Give up what has not come."""
-        if self._exchange is not None:
-            self._exchange.abandon()
-        await cast(Any, self.pieces).aclose()
-        if self._response is not None:
-            await self._response.aclose()
-
-
-async def decompressed(exchange: Exchange, unpacker: Decompressor) -> AsyncIterator[bytes]:
-    """The pieces of a streamed answer, unpacked."""
-    while parts := await exchange.read():
-        for part in parts:
-            for piece in unpacker.feed(part):
-                yield piece
-    unpacker.end()
+def split_lines(chunks: list[bytes], decompressor: Decompressor, splitter: LineSplitter) -> Iterator[bytes]:
+    """The lines that chunks of a body complete; no chunks are its end."""
+    for chunk in chunks:
+        for piece in decompressor.feed(chunk):
+            yield from splitter.feed(piece)
+    if not chunks:
+        decompressor.end()
+        yield from splitter.end()
 
 
 class LineSplitter:
-    """Cuts pieces into lines, without their ends; empty lines are left out."""
+    """Splits pieces into lines, without their ends; empty lines are left out."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -144,6 +101,6 @@ class LineSplitter:
         return [line for line in lines if line]
 
     def end(self) -> list[bytes]:
-        """What is left: a last line without an end."""
+        """The last line, if it has no end."""
         last = b"".join(self._parts).strip()
         return [last] if last else []

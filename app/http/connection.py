@@ -1,11 +1,11 @@
-"""HTTP/1.1 to one server, over connections that are kept: as little as a gateway needs, and strict.
+"""HTTP/1.1 over keep-alive connections: as little as a gateway needs, and strict.
 
-A request is one write, an answer one wake-up; there is no task of its own. Whoever is cancelled while an answer is on
-its way calls `Exchange.abandon`, which takes no await: the connection is closed and never used again. Besides:
+A request is one write, a response one wake-up; there is no task of its own. A caller that is cancelled while a response
+is on its way calls `Exchange.abandon`, which takes no await: the connection is closed and never used again.
 
-- bytes that nobody asked for, before a request or after an answer, cost the connection; the answer before them stands;
-- the parser (llhttp, by httptools) is strict: two lengths, a length beside chunks or a bare line feed are no HTTP;
-- no pipelining, no proxies, no upgrades, no redirects, no cookies, no HTTP/2; content encodings are the caller's.
+- Unsolicited bytes, before a request or after a response, cost the connection; the response before them stands.
+- The parser (llhttp, by httptools) is strict: two lengths, a length beside chunks or a bare line feed are errors.
+- No pipelining, proxies, upgrades, redirects, cookies or HTTP/2; content encodings are the caller's.
 """
 
 from __future__ import annotations
@@ -13,28 +13,25 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import httptools
-
-if TYPE_CHECKING:
-    from app.http.pool import ConnectionPool
 
 MAX_HEAD_BYTES = 65536
 MAX_HEADERS = 256
 MAX_REFUSAL_BYTES = 65536
-"""Read of an answer with a status that is not accepted; the rest is truncated off, with its connection."""
+"""Read of a response whose status is not accepted; the rest is cut off, with its connection."""
 
 _HIGH_WATER = 256 * 1024
 
 
 class TransportError(Exception):
-    """What went wrong on the way; for the log."""
+    """What went wrong on the wire; for the log."""
 
 
 class ConnectionBroken(TransportError):
-    """The connection ended too early, or the other side does not speak HTTP. `stale`: a kept connection ended before
-    a byte of the answer came, as it does when the server closes it while a request is on its way."""
+    """The connection ended too early, or the server does not speak HTTP. `stale`: an idle connection was closed before
+    a byte of the response came, as when its server's keep-alive ends while a request is on its way."""
 
     def __init__(self, text: str, *, stale: bool = False) -> None:
         super().__init__(text)
@@ -42,35 +39,22 @@ class ConnectionBroken(TransportError):
 
 
 class UnacceptableResponse(TransportError):
-    """The answer is HTTP, and not one that we take."""
+    """The response is HTTP, and not one that is accepted."""
 
 
 class BodyTooLarge(UnacceptableResponse):
-    """The body passes the limit."""
+    """The body exceeds its limit."""
 
 
 class Exchange:
-    """One request and its answer as far as it has come. Header names are in lower case.
+    """One request and its response as far as it has come. Header names are in lower case.
 
-    A streamed answer is handed over in pieces by `read`, unless its status is not accepted.
+    A streamed response is read in chunks by `read`, unless its status is not accepted.
     """
 
     __slots__ = (
-        "_connection",
-        "accept",
-        "buffered",
-        "chunks",
-        "complete",
-        "encoding",
-        "error",
-        "headers",
-        "limit",
-        "no_body",
-        "size",
-        "status",
-        "streamed",
-        "truncated",
-        "waiter",
+        "_connection", "accept", "buffered", "chunks", "complete", "encoding", "error", "headers", "limit", "no_body",
+        "size", "status", "streamed", "truncated", "waiter",
     )  # fmt: skip
 
     def __init__(
@@ -92,7 +76,7 @@ class Exchange:
 
     @property
     def accepted(self) -> bool:
-        """Whether the status is an answer."""
+        """Whether the status is a success."""
         return 200 <= self.status < 300 or self.status in self.accept
 
     def body(self) -> bytes:
@@ -100,19 +84,17 @@ class Exchange:
         return self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
 
     async def send(self, connection: HTTPConnection, data: bytes) -> None:
-        """Send a request, and wait for the whole answer; for its head only, if it is streamed.
-
-        Raises TransportError."""
+        """Send a request, and wait for its response, or for the head if streamed. Raises TransportError."""
         self._connection = connection
         connection.send(data, self)
-        await self._wait()
+        if self.error is None and not self.complete:
+            self.waiter = asyncio.get_running_loop().create_future()
+            await self.waiter
         if self.error is not None:
             raise self.error
 
     async def read(self) -> list[bytes]:
-        """What has come of the body since the last call, at least one byte; nothing at its end.
-
-        Raises TransportError."""
+        """The chunks of the body since the last call; empty at its end. Raises TransportError."""
         while not self.chunks:
             if self.error is not None:
                 raise self.error
@@ -120,32 +102,41 @@ class Exchange:
                 return []
             if self._connection is not None:
                 self._connection.resume(self)
-            await self._wait()
-        parts, self.chunks, self.buffered = self.chunks, [], 0
-        return parts
+            self.waiter = asyncio.get_running_loop().create_future()
+            await self.waiter
+        chunks, self.chunks, self.buffered = self.chunks, [], 0
+        return chunks
 
     def abandon(self) -> None:
-        """Give the answer up, if it is not complete, and its connection with it."""
+        """Give up an incomplete response, and its connection with it."""
         if not self.complete and self._connection is not None:
             self._connection.abandon(self)
 
     def wake(self) -> None:
-        """Go on where the answer is waited for."""
+        """Resume the task that waits for the response."""
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
-    async def _wait(self) -> None:
-        if self.error is None and not self.complete:
-            self.waiter = asyncio.get_running_loop().create_future()
-            await self.waiter
+
+class ConnectionOwner(Protocol):
+    """What a connection reports to."""
+
+    def opened(self, connection: HTTPConnection) -> None:
+        """The connection is open."""
+
+    def release(self, connection: HTTPConnection) -> None:
+        """Its response is complete, and the next request may be sent."""
+
+    def discard(self, connection: HTTPConnection) -> None:
+        """It is closed."""
 
 
 class HTTPConnection(asyncio.Protocol):
-    """A connection, with at most one exchange on it."""
+    """A connection, with at most one exchange at a time."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, owner: ConnectionOwner) -> None:
         self.idle_since = 0.0
-        self._pool = pool
+        self._owner = owner
         self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: Any = None
         self._poll = select.poll()
@@ -156,13 +147,13 @@ class HTTPConnection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        self._received = self._head_bytes = 0
+        self._received = 0
         self._head_complete = self._done = self._keep = self._until_end = False
 
     # For the pool and the exchange
 
     def is_usable(self, since: float) -> bool:
-        """Whether it was idle no longer than that, and nothing came in between: neither an end nor a stray answer."""
+        """Whether it became idle no earlier than `since`, and has received neither an end nor stray bytes."""
         return self._usable and self.idle_since >= since and not self._poll.poll(0)
 
     def send(self, data: bytes, exchange: Exchange) -> None:
@@ -175,7 +166,7 @@ class HTTPConnection(asyncio.Protocol):
         self._transport.write(data)
 
     def resume(self, exchange: Exchange) -> None:
-        """Read on, if reading was paused because nobody took what had come."""
+        """Resume reading, if it was paused because the buffer was full."""
         if self._paused and exchange is self._exchange:
             self._paused = False
             self._transport.resume_reading()
@@ -187,7 +178,7 @@ class HTTPConnection(asyncio.Protocol):
             self.abort()
 
     def close(self) -> None:
-        """Close politely."""
+        """Close once what is buffered has been sent."""
         self._usable = False
         if self._transport is not None:
             self._transport.close()
@@ -202,8 +193,8 @@ class HTTPConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._pool.connections.add(self)
-        if not self._usable:  # Given up at the moment at which it opened.
+        self._owner.opened(self)
+        if not self._usable:  # Cancelled at the moment at which it opened.
             self.abort()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
@@ -226,9 +217,9 @@ class HTTPConnection(asyncio.Protocol):
             self._complete(exchange)
         elif not self._head_complete:
             if self._received > MAX_HEAD_BYTES:
-                self._fail(UnacceptableResponse(f"the head of the answer exceeds {MAX_HEAD_BYTES} bytes"))
+                self._fail(UnacceptableResponse(f"the head of the response exceeds {MAX_HEAD_BYTES} bytes"))
         elif self._received > 8 * exchange.limit + MAX_HEAD_BYTES:
-            self._fail(BodyTooLarge("more framing than answer"))
+            self._fail(BodyTooLarge("more framing than body"))
         elif exchange.streamed:
             self._deliver(exchange)
 
@@ -238,7 +229,7 @@ class HTTPConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._usable = False
-        self._pool.discard(self)
+        self._owner.discard(self)
         if self._exchange is not None:
             stale = self._completed > 0 and self._received == 0
             self._fail(
@@ -254,39 +245,45 @@ class HTTPConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         exchange = self._exchange
-        if exchange is None or self._done:
-            return
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MAX_HEAD_BYTES or len(exchange.headers) >= MAX_HEADERS:
-            self._fail(UnacceptableResponse(f"more than {MAX_HEADERS} headers, or {MAX_HEAD_BYTES} bytes of them"))
-        elif not self._head_complete:  # What follows the chunks as trailers is nothing we use.
+        if exchange is not None and not self._head_complete:  # Trailers are ignored.
             exchange.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         exchange = self._exchange
         if exchange is None or self._done:
             return
+        headers = exchange.headers
+        if len(headers) > MAX_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MAX_HEAD_BYTES:
+            self._fail(UnacceptableResponse(f"more than {MAX_HEADERS} headers, or {MAX_HEAD_BYTES} bytes of them"))
+            return
         status = self._parser.get_status_code()
         if status < 200:
-            exchange.headers.clear()
+            headers.clear()
             return
         exchange.status = status
-        self._head_complete = self._until_end = True
+        self._head_complete = True
+        if not self._read_framing(exchange):
+            return
+        if exchange.no_body:
+            self._done = True
+        elif not exchange.accepted:
+            exchange.streamed = False
+            exchange.truncated = True
+
+    def _read_framing(self, exchange: Exchange) -> bool:
+        """Read how the body is framed and encoded; whether that is acceptable."""
+        self._until_end = True
         for name, value in exchange.headers:
             if name == b"content-length":
                 self._until_end = False
             elif name == b"transfer-encoding":
                 self._until_end = False
                 if value.strip().lower() != b"chunked":
-                    self._fail(UnacceptableResponse(f"unasked transfer encoding {value[:50]!r}"))
-                    return
+                    self._fail(UnacceptableResponse(f"unacceptable transfer encoding {value[:50]!r}"))
+                    return False
             elif name == b"content-encoding":
                 exchange.encoding = value.decode("latin-1")
-        if exchange.no_body:
-            self._done = True
-        elif not exchange.accepted:
-            exchange.streamed = False
-            exchange.truncated = True
+        return True
 
     def on_body(self, data: bytes) -> None:
         exchange = self._exchange
@@ -307,7 +304,7 @@ class HTTPConnection(asyncio.Protocol):
             self._done = True
             self._keep = self._parser.should_keep_alive()
 
-    # How an exchange ends
+    # The end of an exchange
 
     def _deliver(self, exchange: Exchange) -> None:
         if exchange.buffered > _HIGH_WATER and not self._paused:
@@ -320,9 +317,9 @@ class HTTPConnection(asyncio.Protocol):
         self._exchange = None
         self._completed += 1
         exchange.complete = True
-        # An answer to a request that is still being sent is a refusal of what follows.
+        # A response to a request that is still being sent refuses the rest of it.
         if self._keep and not self._transport.get_write_buffer_size():
-            self._pool.release(self)
+            self._owner.release(self)
         else:
             self.close()
         exchange.wake()

@@ -1,4 +1,4 @@
-"""The connections to one server that are kept between requests."""
+"""The keep-alive connections to one server."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _CLOSING_SECONDS = 2.0
 
 
 class ConnectionPool:
-    """The connections to one server, of one event loop. How many there may be is the caller's matter. `name` is what
-    its certificate must be for, where that is not `host`."""
+    """The connections to one server, of one event loop; their number is bounded by the caller. `name` is the host name
+    that the certificate must be for, where that is not `host`."""
 
     def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, name: str | None = None) -> None:
         self.connections: set[HTTPConnection] = set()
@@ -31,7 +31,7 @@ class ConnectionPool:
 
     @property
     def idle(self) -> int:
-        """How many connections wait for a request."""
+        """How many connections are idle."""
         return len(self._idle)
 
     def pop_idle(self) -> HTTPConnection | None:
@@ -56,9 +56,13 @@ class ConnectionPool:
             await loop.create_connection(lambda: connection, self._host, self._port, **self._options)
         except BaseException:
             connection.abort()
-            self.discard(connection)  # uvloop does not tell, if it had opened at the moment of a cancellation.
+            self.discard(connection)  # uvloop reports no loss, if it had opened at the moment of a cancellation.
             raise
         return connection
+
+    def opened(self, connection: HTTPConnection) -> None:
+        """See `ConnectionOwner`."""
+        self.connections.add(connection)
 
     def release(self, connection: HTTPConnection) -> None:
         """Keep an idle connection for the next request."""
@@ -69,7 +73,7 @@ class ConnectionPool:
             self._expiry = loop.call_later(KEEPALIVE_SECONDS, self._expire)
 
     def discard(self, connection: HTTPConnection) -> None:
-        """A connection is gone."""
+        """Remove a closed connection."""
         self.connections.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -77,7 +81,7 @@ class ConnectionPool:
             self._all_closed.set_result(None)
 
     async def aclose(self) -> None:
-        """Close all connections, and wait until they are."""
+        """Close all connections, and wait until they are closed."""
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
@@ -89,7 +93,7 @@ class ConnectionPool:
             await asyncio.wait({all_closed}, timeout=_CLOSING_SECONDS)
 
     def _expire(self) -> None:
-        """Close what was idle for too long; look again when the next one may be."""
+        """Close what was idle for too long, and set the timer for the next one."""
         loop = asyncio.get_running_loop()
         self._expiry = None
         while self._idle and self._idle[0].idle_since <= loop.time() - KEEPALIVE_SECONDS:

@@ -1,14 +1,15 @@
 """A request to a backend before it is sent: its quoted path, its body, its headers, and all of it as bytes.
 
-What does not change from call to call is put together once. Values that come from elsewhere are looked at before they
-get into a head: one line feed in them would be a second request.
+What does not change from call to call is serialized once. Values from elsewhere are checked before they get into a
+head: one line feed in them would be a second request.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -18,14 +19,14 @@ from app import telemetry
 from app.errors import InvalidInput
 
 Params = Mapping[str, str | Sequence[str]] | Sequence[tuple[str, str]]
-Header = tuple[str, str]
 
 MAX_TARGET = 65536
 
 _MAX_SEGMENT_BYTES = 512
+_MAX_PREFIXES = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-# A segment that a server may take for another place than the one it seems to be.
+# A segment that a server may resolve to another path than the one it seems to be.
 _UPWARDS = re.compile(r"^[^?]*/\.\.?(?:[/?]|$)")
 # What is sent as it stands; anything else is quoted by httpx.
 _SENDABLE = re.compile(
@@ -35,6 +36,7 @@ _SENDABLE = re.compile(
 _FRAMING = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer", "expect"}
 )
+_CORRELATION = frozenset({"x-request-id", "x-correlation-id", "traceparent", "tracestate"})
 
 _encoder = msgspec.json.Encoder()
 
@@ -57,10 +59,9 @@ def _quoted(segment: str) -> str:
     return quote(raw, safe="")
 
 
-@dataclass(slots=True, kw_only=True)
-class OutgoingRequest:
-    """A request before it is sent. `safe` says that sending it twice does no harm; `batch` how many reads it carries,
-    and how many keys those ask for."""
+class OutgoingRequest(msgspec.Struct, kw_only=True):
+    """A request before it is sent. `safe` says that sending it twice does no harm; `batch` is how many reads it
+    carries, and how many keys those read."""
 
     method: str
     path: str
@@ -78,160 +79,126 @@ class OutgoingRequest:
         return self.content if self.json is None else _encoder.encode(self.json)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """The header lines that requests with the same credentials and the same names of own headers share."""
+
+    lines: str
+    credentials: Mapping[str, str] | None
+    """Held so that its id names no other mapping."""
+    own: frozenset[str]
+    replaces_correlation: bool
+
+
 class RequestBuilder:
-    """Where one source is, and what all requests to it have in common."""
+    """The address of one source, and what all requests to it have in common."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         url = httpx.URL(base_url)
         self.scheme = url.scheme
         self.host = url.raw_host.decode("ascii")
         self.port = url.port or (443 if url.scheme == "https" else 80)
-        self.url = url
         self._base = url.raw_path.decode("ascii").rstrip("/")
-        self._host = RequestBuilder.name(url)
-        self._headers = {name.lower(): checked_header(name, value) for name, value in headers.items()}
-        self._without: dict[frozenset[str], str] = {}
-        self._common = self._lines(frozenset())
+        self._host = url.netloc.decode("ascii")
+        self._headers = {check_name(name): (name, printable(value)) for name, value in headers.items()}
+        self._prefixes: dict[tuple[int, tuple[str, ...]], _Prefix] = {}
 
-    @staticmethod
-    def name(url: httpx.URL) -> str:
-        """The value of the Host header."""
-        return url.netloc.decode("ascii")
-
-    def target(self, outgoing: OutgoingRequest) -> str:
-        """Path and query as they are sent. A path may bring a query of its own."""
-        wanted = outgoing.path
-        if not wanted.startswith("/") or wanted.startswith("//") or "#" in wanted or _UPWARDS.search(wanted):
-            raise ValueError(f"{wanted!r} is not a path below the base URL; make it with path()")
-        if _SENDABLE.fullmatch(wanted) is None:
-            wanted = httpx.URL(wanted).raw_path.decode("ascii")
-        if outgoing.params is not None and (query := urlencode(_pairs(outgoing.params))):
-            wanted = f"{wanted}{'&' if '?' in wanted else '?'}{query}"
-        return self._base + wanted
+    def target(self, request: OutgoingRequest) -> str:
+        """Path and query as they are sent. A path may bring a query of its own. Raises ValueError for a path that
+        leaves the base URL."""
+        target = _sendable(request.path)
+        if request.params is not None and (query := urlencode(_pairs(request.params))):
+            target = f"{target}{'&' if '?' in target else '?'}{query}"
+        return self._base + target
 
     def head(
         self,
-        outgoing: OutgoingRequest,
+        request: OutgoingRequest,
         target: str,
         size: int | None,
-        signed: Mapping[str, str] | None,
+        credentials: Mapping[str, str] | None,
         traceparent: str | None = None,
     ) -> bytes:
-        """The head of a request as bytes; `size` is its body's, `signed` what its sign-in adds, `traceparent` names the
-        request's own span if there is one."""
-        if outgoing.headers or signed:
-            return self._special(outgoing, target, size, signed, traceparent)
-        scope = telemetry.scope.get()
-        lines = f"{outgoing.method} {target} HTTP/1.1\r\n{self._common}"
-        if scope is not None:
-            lines += f"X-Request-ID: {printable(scope.request_id)}\r\n"
-            lines += f"X-Correlation-ID: {printable(scope.correlation_id)}\r\n"
-            trace = traceparent or scope.traceparent
-            if trace is not None:
-                lines += f"traceparent: {printable(trace)}\r\n"
-                if scope.tracestate is not None:
-                    lines += f"tracestate: {printable(scope.tracestate)}\r\n"
-        if outgoing.json is not None:
-            lines += "Content-Type: application/json\r\n"
-        return f"{lines}{_length(outgoing.method, size)}\r\n".encode("ascii")
+        """The head of a request as bytes. `size` is its body's; `credentials` are the headers that sign it;
+        `traceparent` names the request's own span, if there is one."""
+        own = request.headers
+        prefix = self._prefixes.get((id(credentials), tuple(own) if own else ()))
+        if prefix is None:
+            prefix = self._prefix(credentials, tuple(own or ()))
+        text = f"{request.method} {target} HTTP/1.1\r\n{prefix.lines}"
+        if own:
+            for name, value in own.items():
+                text += f"{name}: {printable(value)}\r\n"
+        for name, value in correlation_headers(traceparent):
+            if not prefix.replaces_correlation or name.lower() not in prefix.own:
+                text += f"{name}: {value}\r\n"
+        if request.json is not None and "content-type" not in prefix.own:
+            text += "Content-Type: application/json\r\n"
+        if size is not None:
+            return f"{text}Content-Length: {size}\r\n\r\n".encode("ascii")
+        length = "" if request.method in {"GET", "HEAD", "DELETE", "OPTIONS"} else "Content-Length: 0\r\n"
+        return f"{text}{length}\r\n".encode("ascii")
 
-    def _special(
-        self,
-        outgoing: OutgoingRequest,
-        target: str,
-        size: int | None,
-        signed: Mapping[str, str] | None,
-        traceparent: str | None,
-    ) -> bytes:
-        more = correlation_headers(traceparent) | request_headers(outgoing)
-        for name, value in (signed or {}).items():
-            more[name.lower()] = checked_header(name, value)
-        replaced = frozenset(more.keys() & self._headers.keys())
-        common = self._without.get(replaced)
-        if common is None:
-            common = self._without[replaced] = self._lines(replaced)
-        added = "".join(f"{name}: {value}\r\n" for name, value in more.values())
-        length = _length(outgoing.method, size)
-        return f"{outgoing.method} {target} HTTP/1.1\r\n{common}{added}{length}\r\n".encode("ascii")
-
-    def request(self, outgoing: OutgoingRequest, target: str, body: bytes | None) -> httpx.Request:
-        """The same request for a sign-in flow or a transport of httpx, without `ids`: the flow adds them, to its own
-        requests as well."""
-        headers = self._headers | request_headers(outgoing)
-        return httpx.Request(
-            outgoing.method,
-            self.url.copy_with(raw_path=target.encode("ascii")),
-            content=body,
-            headers=list(headers.values()),
-            extensions={"call": outgoing.call, "safe": outgoing.safe},
+    def _prefix(self, credentials: Mapping[str, str] | None, names: tuple[str, ...]) -> _Prefix:
+        own = frozenset(check_name(name) for name in names)
+        signed = {check_name(name): (name, printable(value)) for name, value in (credentials or {}).items()}
+        if own & signed.keys():
+            raise ValueError(f"the sign-in sets the headers {sorted(own & signed.keys())}")
+        shared = (self._headers | signed).items()
+        lines = f"Host: {self._host}\r\n" + "".join(
+            f"{as_is}: {value}\r\n" for name, (as_is, value) in shared if name not in own
         )
+        if len(self._prefixes) >= _MAX_PREFIXES:  # Sessions end, and their credentials with them.
+            self._prefixes.clear()
+        prefix = _Prefix(lines, credentials, own, not own.isdisjoint(_CORRELATION))
+        self._prefixes[id(credentials), names] = prefix
+        return prefix
 
-    def _lines(self, without: Iterable[str]) -> str:
-        kept = (header for name, header in self._headers.items() if name not in without)
-        return f"Host: {self._host}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in kept)
 
-
-def correlation_headers(traceparent: str | None) -> dict[str, Header]:
-    """The headers by which a backend can tell what its request belongs to, by their names in lower case. Without a span
-    of ours the caller's is named. Baggage is not handed on: it may say anything."""
+def correlation_headers(traceparent: str | None) -> list[tuple[str, str]]:
+    """The headers by which a backend can tell what its request belongs to. Without a span of ours the caller's is
+    named. Baggage is not handed on: it may say anything."""
     scope = telemetry.scope.get()
     if scope is None:
-        return {}
-    headers = {
-        "x-request-id": ("X-Request-ID", printable(scope.request_id)),
-        "x-correlation-id": ("X-Correlation-ID", printable(scope.correlation_id)),
-    }
+        return []
+    headers = [("X-Request-ID", printable(scope.request_id)), ("X-Correlation-ID", printable(scope.correlation_id))]
     trace = traceparent or scope.traceparent
     if trace is not None:
-        headers["traceparent"] = ("traceparent", printable(trace))
+        headers.append(("traceparent", printable(trace)))
         if scope.tracestate is not None:
-            headers["tracestate"] = ("tracestate", printable(scope.tracestate))
+            headers.append(("tracestate", printable(scope.tracestate)))
     return headers
 
 
-def request_headers(outgoing: OutgoingRequest) -> dict[str, Header]:
-    """The headers of one request alone, by their names in lower case."""
-    headers: dict[str, Header] = {}
-    if outgoing.json is not None:
-        headers["content-type"] = ("Content-Type", "application/json")
-    for name, value in (outgoing.headers or {}).items():
-        headers[name.lower()] = checked_header(name, value)
-    return headers
-
-
-def serialized(request: httpx.Request, body: bytes) -> bytes:
-    """A request of httpx as bytes."""
-    lines = [f"{request.method} {request.url.raw_path.decode('ascii')} HTTP/1.1\r\n"]
-    for raw_name, raw_value in request.headers.raw:
-        name, value = raw_name.decode("ascii"), raw_value.decode("ascii")
-        if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
-            lines.append(f"{name}: {printable(value)}\r\n" if _NAME.fullmatch(name) else _refuse(name))
-    lines.append(_length(request.method, len(body) or None))
-    return "".join((*lines, "\r\n")).encode("ascii") + body
-
-
-def checked_header(name: str, value: str) -> Header:
-    """The header, if it can be nothing else. Raises ValueError."""
-    if not _NAME.fullmatch(name) or name.lower() in _FRAMING:
-        _refuse(name)
-    return name, printable(value)
+def check_name(name: str) -> str:
+    """A header's name in lower case. Raises ValueError for what is none, or not to be set by a caller."""
+    lower = name.lower()
+    if not _NAME.fullmatch(name) or lower in _FRAMING:
+        raise ValueError(f"{name[:50]!r} is not the name of a header, or not of one to set here")
+    return lower
 
 
 def printable(value: str) -> str:
-    """The value, if it ends where it seems to. Raises ValueError, which does not repeat it: it may be a secret."""
+    """The value, if it is printable ASCII. Raises ValueError, which does not repeat it: it may be a secret."""
     if value.isascii() and value.isprintable():
         return value
     raise ValueError("a header's value must be printable ASCII")
 
 
-def _refuse(name: str) -> str:
-    raise ValueError(f"{name[:50]!r} is no name of a header, or not one to set here")
+class InvalidTarget(Exception):
+    """A path that cannot be quoted."""
 
 
-def _length(method: str, size: int | None) -> str:
-    if size is None:
-        return "" if method in {"GET", "HEAD", "DELETE", "OPTIONS"} else "Content-Length: 0\r\n"
-    return f"Content-Length: {size}\r\n"
+@lru_cache(1024)
+def _sendable(wanted: str) -> str:
+    if not wanted.startswith("/") or wanted.startswith("//") or "#" in wanted or _UPWARDS.search(wanted):
+        raise ValueError(f"{wanted!r} is not a path below the base URL; make it with path()")
+    if _SENDABLE.fullmatch(wanted) is not None:
+        return wanted
+    try:
+        return httpx.URL(wanted).raw_path.decode("ascii")
+    except httpx.InvalidURL as error:
+        raise InvalidTarget(str(error)) from None
 
 
 def _pairs(params: Params) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import email.utils
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
@@ -57,8 +56,7 @@ class ResponseDecoder:
         self.is_finite = finite_check(into)
 
 
-@dataclass(frozen=True, slots=True)
-class HTTPResponse:
+class HTTPResponse(msgspec.Struct, frozen=True):
     """Status, headers (by name without regard to case) and body of an answer."""
 
     source: str

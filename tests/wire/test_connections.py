@@ -26,8 +26,7 @@ async def echo(line: Line) -> None:
 
 
 def pool_of(client: HTTPClient) -> ConnectionPool:
-    assert client._pool is not None
-    return client._pool
+    return client._sender.pool
 
 
 async def ask(client: HTTPClient, **more) -> str:

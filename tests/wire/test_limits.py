@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 
 from app import telemetry
@@ -24,6 +23,7 @@ from app.http.client import HTTPClient
 from app.http.pool import ConnectionPool
 from tests.upstreams.client import connected, count, ended, unsent
 from tests.upstreams.faulty import Faulty, faulty
+from tests.upstreams.scripted import Line, scripted
 
 LATE = {"id": "late"}
 
@@ -92,8 +92,7 @@ async def test_waiting_for_a_slot_counts_against_the_time(upstream):
 
 def pool_of(client: HTTPClient) -> ConnectionPool:
     """The connections of a client."""
-    assert client._pool is not None
-    return client._pool
+    return client._sender.pool
 
 
 async def steps(count: int) -> None:
@@ -191,16 +190,15 @@ async def collect(client: HTTPClient, target: str, **more) -> list[bytes]:
         return [line async for line in lines]
 
 
-async def test_lines_come_one_by_one(upstream):
+async def test_lines_come_one_by_one():
     sent = b'{"a":1}\n\n{"b":2}\r\n' + b"x" * 200_000 + b"\nlast"
 
-    async def app(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for start in range(0, len(sent), 7919):
-            await send({"type": "http.response.body", "body": sent[start : start + 7919], "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+    async def script(line: Line) -> None:
+        await line.request()
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(sent)
+        await line.send(head, *(sent[start : start + 7919] for start in range(0, len(sent), 7919)))
 
-    async with connected("http://backend.example.com", transport=httpx.ASGITransport(app)) as client:
+    async with scripted(script) as backend, connected(backend.url) as client:
         assert await collect(client, "/") == [b'{"a":1}', b'{"b":2}', b"x" * 200_000, b"last"]
 
 

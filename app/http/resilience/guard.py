@@ -59,7 +59,12 @@ class CallClass:
 
     def record(self, outcome: str, seconds: float, *, probe: bool, retry_after: float | None) -> None:
         """A visit is over."""
-        before = self.breaker.state if probe or outcome != "ok" else BreakerState.CLOSED
+        if outcome == "ok" and not probe and seconds < self.slow_after:
+            self.breaker.record_success(probe=False)
+            self.latencies.record(seconds)
+            self._guard.record_latency(seconds, ok=True)
+            return
+        before = self.breaker.state
         if self._failed(outcome, seconds):
             self.breaker.record_failure(probe=probe, retry_after=retry_after)
         elif outcome in ANSWERED:

@@ -14,6 +14,7 @@ import msgspec
 from app.errors import SourceError, SourceRejected, SourceThrottled, SourceUnavailable
 from app.http.client import HTTPClient
 from app.http.resilience.guard import SourceGuard
+from app.http.sign_in import StaticCredentials
 from app.settings import SourceSettings
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ class KarrioClient:
     def __init__(self, name: str, settings: SourceSettings) -> None:
         self.name = name
         key = settings.credentials["api_key"].get_secret_value()
-        self._http = HTTPClient(name, settings, headers={"Authorization": f"Token {key}"})
+        self._http = HTTPClient(name, settings, sign_in=StaticCredentials({"Authorization": f"Token {key}"}))
 
     @property
     def guard(self) -> SourceGuard:

@@ -31,8 +31,7 @@ _USUAL = re.compile(rb'\{"id":"(\d{1,3})","status":(2\d\d),"body":')
 """How most systems write the beginning of a line. What is left of it but the last brace is the body then."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlicedResponse(HTTPResponse):
+class SlicedResponse(HTTPResponse, frozen=True):
     """An answer cut out of its line by how the line begins and ends: to look through a body for its end takes as long
     as decoding it. If the cut proves wrong, because something follows the body, it is found in the line."""
 

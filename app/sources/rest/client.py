@@ -18,6 +18,7 @@ from app.errors import (
 )
 from app.http.client import HTTPClient, HTTPResponse
 from app.http.resilience.guard import SourceGuard
+from app.http.sign_in import StaticCredentials
 from app.settings import SourceSettings
 from app.sources.rest.batch import ReadBatcher
 from app.sources.rest.contract import (
@@ -56,7 +57,8 @@ class RESTClient:
             raise ConfigurationError(f"sources.{name}.options.batch", batch, "use true or false")
         self.name = name
         self.serves = _serves(name, settings.options.get("serves"))
-        self._http = HTTPClient(name, settings, headers={"Authorization": f"Bearer {token.get_secret_value()}"})
+        credentials = StaticCredentials({"Authorization": f"Bearer {token.get_secret_value()}"})
+        self._http = HTTPClient(name, settings, sign_in=credentials)
         self._batcher = ReadBatcher(self._http, self._plain, _call) if batch else None
         self._partial = PartialDecoders(mapper)
 

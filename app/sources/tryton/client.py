@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-import httpx
 import msgspec
 
 from app.errors import ConfigurationError, SourceMalformed, SourceRejected, SourceUnavailable
-from app.http.client import HTTPClient
+from app.http.call import SIGN_IN
+from app.http.client import HTTPClient, HTTPResponse
+from app.http.errors import error_for_status
+from app.http.request import OutgoingRequest
 from app.http.resilience.guard import SourceGuard
+from app.http.sign_in import SessionSignIn
 from app.settings import SourceSettings
 from app.sources.tryton.options import Options
 from app.sources.tryton.wire import Row, fields_of
@@ -46,63 +49,38 @@ class Reply(msgspec.Struct):
     error: list[Any] | None = None
 
 
-class TrytonAuth(httpx.Auth):
-    """The key for REST; for JSON-RPC a session, opened when first needed and anew when it has ended."""
+class TrytonSignIn(SessionSignIn):
+    """The key for REST; for JSON-RPC a session, opened when first needed and renewed when it has ended."""
 
-    def __init__(self, rpc_url: str, key: str, login: str, password: str) -> None:
-        self._rpc_url = rpc_url
-        self._key, self._login, self._password = key, login, password
-        self._session: str | None = None
-        self._one_login = asyncio.Lock()
+    def __init__(self, source: str, rpc_path: str, key: str, login: str, password: str) -> None:
+        super().__init__(source)
+        self._rpc_path = rpc_path
+        self._key = {"authorization": f"Bearer {key}"}
+        self._login, self._password = login, password
 
-    def signed(self, path: str) -> Mapping[str, str] | None:
-        """The key, which REST is content with; a session may have to be renewed."""
-        return None if path.endswith("/rpc/") else {"authorization": f"Bearer {self._key}"}
+    def headers(self, path: str) -> Mapping[str, str] | None:
+        """See `SignIn`."""
+        return self._session if path == self._rpc_path else self._key
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Signs a request; a session refused with 401 or 403 is renewed once."""
-        if not request.url.path.endswith("/rpc/"):
-            request.headers["authorization"] = f"Bearer {self._key}"
-            yield request
-            return
-        used = self._session
-        if used is not None:
-            request.headers["authorization"] = f"Session {used}"
-            response = yield request
-            if response.status_code not in (401, 403):
-                return
-        async with self._one_login:
-            # Another request may have opened the session while this one waited.
-            if self._session is None or self._session == used:
-                self._session = None
-                response = yield self._login_request(request)
-                await response.aread()
-                session = self._session_of(response)
-                if session is None:
-                    return
-                self._session = session
-        request.headers["authorization"] = f"Session {self._session}"
-        yield request
+    def is_unauthorized(self, request: OutgoingRequest, response: HTTPResponse) -> bool:
+        """See `SignIn`."""
+        return response.status in (401, 403) and request.path == self._rpc_path
 
-    def _login_request(self, request: httpx.Request) -> httpx.Request:
+    def login(self) -> OutgoingRequest:
+        """See `SessionSignIn`."""
         body = {"id": 0, "method": "common.db.login", "params": [self._login, {"password": self._password}]}
-        headers = {"content-type": "application/json", "accept-encoding": "gzip"}
-        return httpx.Request(
-            "POST",
-            self._rpc_url,
-            content=msgspec.json.encode(body),
-            headers=headers,
-            extensions=dict(request.extensions),
-        )
+        return OutgoingRequest(method="POST", path=self._rpc_path, json=body, call=SIGN_IN)
 
-    def _session_of(self, response: httpx.Response) -> str | None:
-        if response.status_code != 200:
-            return None
-        try:
-            user, key = msgspec.json.decode(response.content, type=Login).result[:2]
-        except (msgspec.DecodeError, ValueError):
-            return None
-        return base64.b64encode(f"{self._login}:{user}:{key}".encode()).decode()
+    def session_headers(self, response: HTTPResponse) -> Mapping[str, str]:
+        """See `SessionSignIn`."""
+        if response.status != 200:
+            raise error_for_status(self.source, "login", response.status, response.headers, response.body)
+        login = response.decode(Login).result
+        if len(login) < 2:
+            raise SourceRejected(self.source, status=401, detail="the login opened no session")
+        user, key = login[:2]
+        session = base64.b64encode(f"{self._login}:{user}:{key}".encode()).decode()
+        return {"authorization": f"Session {session}"}
 
 
 class TrytonClient:
@@ -117,14 +95,14 @@ class TrytonClient:
         self.source = name
         self._root = f"/{options.database}"
         self._company = options.company
-        auth = TrytonAuth(
-            f"{settings.base_url.rstrip('/')}{self._root}/rpc/",
+        sign_in = TrytonSignIn(
+            name,
+            f"{self._root}/rpc/",
             _credential(name, settings, "api_key"),
             _credential(name, settings, "login"),
             _credential(name, settings, "password"),
         )
-        # Long answers are marked as gzip whether or not we accept it, and are gzip only if we do.
-        self._http = HTTPClient(name, settings, auth=auth, headers={"accept-encoding": "gzip"})
+        self._http = HTTPClient(name, settings, sign_in=sign_in)
 
     async def search(
         self,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-import httpx
 import msgspec
 
 from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
+from app.http.call import SIGN_IN
 from app.http.client import HTTPClient, HTTPResponse
+from app.http.request import OutgoingRequest
 from app.http.resilience.guard import SourceGuard
+from app.http.sign_in import SessionSignIn
 from app.settings import SourceSettings
 from app.sources.vendure.options import VendureOptions
 
@@ -60,59 +61,47 @@ def _data_with(into: Any) -> Any:
     return Data[into]
 
 
-class Session(httpx.Auth):
-    """Logs in once and sends the session token along; one login at a time, however many requests wait for it."""
+class VendureSignIn(SessionSignIn):
+    """The session of an administrator. Vendure refuses an ended session and a missing permission alike, with FORBIDDEN
+    and status 200: a call that a fresh session was refused causes no further logins."""
 
-    def __init__(self, source: str, url: str, username: str, password: str) -> None:
-        self._source = source
-        self._url = url
+    def __init__(self, source: str, path: str, username: str, password: str) -> None:
+        super().__init__(source)
+        self._path = path
         self._credentials = {"username": username, "password": password}
-        self._token: str | None = None
-        self._refusal: str | None = None
-        self._logging_in = asyncio.Lock()
-        self.attempts = 0
+        self.forbidden_calls: set[str] = set()
 
-    def forget(self, attempt: int) -> None:
-        """Drop the token of that login attempt, unless a newer one has taken its place."""
-        if attempt == self.attempts:
-            self._token = None
+    def is_unauthorized(self, request: OutgoingRequest, response: HTTPResponse) -> bool:
+        """See `SignIn`."""
+        if request.call in self.forbidden_calls or response.status != 200:
+            return False
+        return faults_of(response).are_forbidden
 
-    def signed(self, path: str) -> Mapping[str, str] | None:
-        """The session's token, if there is a session; that it has ended is seen by `run`."""
-        return None if self._token is None else {"authorization": f"Bearer {self._token}"}
+    def login(self) -> OutgoingRequest:
+        """See `SessionSignIn`."""
+        body = {"query": LOGIN, "variables": self._credentials}
+        return OutgoingRequest(method="POST", path=self._path, json=body, call=SIGN_IN)
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Log in if there is no token, then send the request with it."""
-        before = self.attempts
-        if self._token is None:
-            async with self._logging_in:
-                if self._token is None:
-                    if self._refusal is not None and self.attempts != before:
-                        # Refused while this request waited: do not ask the same again for each one that waits.
-                        raise SourceRejected(self._source, status=401, detail=self._refusal)
-                    response = yield httpx.Request(
-                        "POST", self._url, json={"query": LOGIN, "variables": self._credentials}
-                    )
-                    self.attempts += 1
-                    self._refusal = None
-                    self._token = self._token_of(response, await response.aread())
-        request.headers["authorization"] = f"Bearer {self._token}"
-        yield request
-
-    def _token_of(self, response: httpx.Response, body: bytes) -> str:
-        if response.status_code >= 500:
-            raise SourceUnavailable(self._source, detail=f"login answered status {response.status_code}")
-        if response.status_code == 429:
-            raise SourceThrottled(self._source, detail="login answered status 429")
+    def session_headers(self, response: HTTPResponse) -> Mapping[str, str]:
+        """See `SessionSignIn`."""
+        if response.status >= 500:
+            raise SourceUnavailable(self.source, detail=f"login answered status {response.status}")
+        if response.status == 429:
+            raise SourceThrottled(self.source, detail="login answered status 429")
         token = response.headers.get("vendure-auth-token")
-        if response.status_code == 200 and token and b'"CurrentUser"' in body:
-            return token
+        if response.status == 200 and token and b'"CurrentUser"' in response.body:
+            return {"authorization": f"Bearer {token}"}
         # The body may repeat what was sent; only Vendure's own code goes to the log.
-        code = _error_code(body)
-        if response.status_code == 200 and code is None:
-            raise SourceMalformed(self._source, detail="the answer to the login is none of Vendure's")
-        self._refusal = f"login refused with status {response.status_code}: {code or 'no known error code'}"
-        raise SourceRejected(self._source, status=401, detail=self._refusal)
+        code = _error_code(response.body)
+        if response.status == 200 and code is None:
+            raise SourceMalformed(self.source, detail="the response to the login is not one of Vendure's")
+        detail = f"login refused with status {response.status}: {code or 'no known error code'}"
+        raise SourceRejected(self.source, status=401, detail=detail)
+
+
+def faults_of(response: HTTPResponse) -> Faults:
+    """The errors in a response. Raises SourceMalformed."""
+    return response.decode(Faults) if b'"errors"' in response.body else Faults()
 
 
 def _error_code(body: bytes) -> str | None:
@@ -131,14 +120,13 @@ class VendureClient:
         self._path = options.admin_path
         self._channel = options.channel
         self._reservations_channel = options.reservations_channel
-        self._session = Session(
+        self._sign_in = VendureSignIn(
             name,
-            self.base_url + options.admin_path,
+            options.admin_path,
             settings.credentials["username"].get_secret_value(),
             settings.credentials["password"].get_secret_value(),
         )
-        self._http = HTTPClient(name, settings, auth=self._session)
-        self._refused: set[str] = set()
+        self._http = HTTPClient(name, settings, sign_in=self._sign_in)
 
     @property
     def guard(self) -> SourceGuard:
@@ -158,33 +146,23 @@ class VendureClient:
     async def run(
         self, document: str, variables: Mapping[str, object], *, into: type[T], call: str, all_channels: bool = False
     ) -> T:
-        """The decoded `data` of a document. FORBIDDEN with a session that worked so far means that it has ended:
-        one new login, then the error. A call that a fresh session was refused does not cause logins again."""
-        attempt = self._session.attempts
-        answer, faults = await self._send(document, variables, call, all_channels)
-        if faults.are_forbidden and call not in self._refused:
-            self._session.forget(attempt)
-            answer, faults = await self._send(document, variables, call, all_channels)
-            if faults.are_forbidden:
-                self._refused.add(call)
-        if faults.errors:
-            raise self._error_of(faults.errors[0])
-        self._refused.discard(call)
-        data: Data[T] = answer.decode(_data_with(into))
-        return data.data
-
-    async def _send(
-        self, document: str, variables: Mapping[str, object], call: str, all_channels: bool
-    ) -> tuple[HTTPResponse, Faults]:
+        """The decoded `data` of a document. Any error fails the whole."""
         channel = self._reservations_channel if all_channels else self._channel
-        answer = await self._http.request(
+        response = await self._http.request(
             "POST",
             self._path,
             json={"query": document, "variables": variables},
             headers={"vendure-token": channel} if channel else {},
             call=call,
         )
-        return answer, answer.decode(Faults) if b'"errors"' in answer.body else Faults()
+        faults = faults_of(response)
+        if faults.are_forbidden:
+            self._sign_in.forbidden_calls.add(call)
+        if faults.errors:
+            raise self._error_of(faults.errors[0])
+        self._sign_in.forbidden_calls.discard(call)
+        data: Data[T] = response.decode(_data_with(into))
+        return data.data
 
     def _error_of(self, fault: Fault) -> SourceError:
         detail = f"{fault.code}: {fault.message[:500]}"
