@@ -40,7 +40,7 @@ async def keys(subscriber: Subscriber, count: int) -> list[str]:
     """The keys of the next so many."""
     async with asyncio.timeout(10):
         found = [await subscriber.next() for _ in range(count)]
-    return [item.update.key if isinstance(item, FanoutEvent) else item.reason for item in found]
+    return [item.update.key if isinstance(item, FanoutEvent) else str(item.reason) for item in found]
 
 
 async def record(log: EventLog, *updates: ChangeEvent) -> list[str]:

@@ -22,7 +22,7 @@ from app.errors import (
 )
 from app.settings import SourceSettings
 from app.sources.karrio import connect
-from app.sources.shipments import Incident, ShipmentStatus
+from app.sources.shipments import Incident, IncidentParty, ShipmentStatus
 from tests.contract.case import Environment
 from tests.contract.karrio_case import connect_to, open_karrio
 from tests.upstreams.graphql import Answer, fault, graphql_upstream
@@ -92,7 +92,7 @@ async def test_every_shipment_of_the_seed_has_its_status(karrio):
     every = [one for shipments in found.values() for one in shipments]
     assert not any(event.status is ShipmentStatus.UNKNOWN for one in every for event in one.events)
     assert {one.incident for one in every if one.status is ShipmentStatus.ON_HOLD} == {
-        Incident(party="OTHER", reason="Held: address query")
+        Incident(party=IncidentParty.OTHER, reason="Held: address query")
     }
 
 
@@ -329,9 +329,9 @@ async def test_failed_delivery_tells_what_happened_last():
         _event("2026-01-01", None, "DF", "No one there"),
     ]
     shipment = await _read(_shipment({"status": "delivery_failed", "events": events}))
-    assert shipment.incident == Incident(party="OTHER", reason="Receiver closed")
+    assert shipment.incident == Incident(party=IncidentParty.OTHER, reason="Receiver closed")
     bare = await _read(_shipment({"status": "delivery_failed"}))
-    assert bare.incident == Incident(party="OTHER", reason="DELIVERY_FAILED")
+    assert bare.incident == Incident(party=IncidentParty.OTHER, reason="DELIVERY_FAILED")
 
 
 async def test_delivery_is_proven_by_a_signature_only():

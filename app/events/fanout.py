@@ -17,7 +17,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from app.errors import ShuttingDown, StoreUnavailable, SubscriberTooSlow
-from app.events.log import ChangeEvent, EventLog, EventPage, LoggedEvent
+from app.events.log import ChangeEvent, EventLog, EventPage, LoggedEvent, LossReason
 from app.sources.changes import ChangeKind
 from app.telemetry import log
 
@@ -66,11 +66,11 @@ class FanoutGap:
 
     __slots__ = ("after", "cursor", "reason", "to")
 
-    def __init__(self, after: str, page: EventPage) -> None:
+    def __init__(self, after: str, page: EventPage, reason: LossReason) -> None:
         self.after = after
         self.cursor = page.start
         self.to = page.entries[0].cursor if page.entries else page.cursor
-        self.reason = str(page.lost)
+        self.reason = reason
 
 
 FanoutItem = FanoutEvent | FanoutGap
@@ -308,7 +308,7 @@ class EventFanout:
             page = await self._log.read(place)
             entries = [self._entry(one) for one in page.entries]
             if page.lost is not None:
-                return [FanoutGap(place, page), *entries], page.cursor
+                return [FanoutGap(place, page, page.lost), *entries], page.cursor
             if entries:
                 return entries, page.cursor
             if not await self._log.follows(here, place):
@@ -340,7 +340,7 @@ class EventFanout:
         if page.lost is not None:
             self._recent.clear()
             self._numbers.clear()
-            gap = FanoutGap(self._cursor, page)
+            gap = FanoutGap(self._cursor, page, page.lost)
             for subscriber in {one for here in self._index.values() for one in here}:
                 subscriber.push(gap)
         for recorded in page.entries:

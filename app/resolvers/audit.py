@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from app.audit.records import AuditEntry, AuditQuery, NumberedEntry
 from app.errors import InvalidCursor, NotSupported
@@ -32,6 +33,15 @@ class AuditRows(Record):
     count: int
 
 
+class AuditOutcome(StrEnum):
+    """The outcome of a request, by the words of the audit log."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CLIENT_GONE = "gone"
+
+
 class AuditEvent(Record):
     """An entry of the audit, in the schema's terms."""
 
@@ -46,7 +56,7 @@ class AuditEvent(Record):
     operation: str | None
     kind: str | None
     status: int
-    outcome: str
+    outcome: AuditOutcome
     code: str | None
     forbidden: tuple[str, ...]
     rows: tuple[AuditRows, ...]
@@ -104,7 +114,7 @@ def _event(entry: AuditEntry) -> AuditEvent:
         operation=entry.operation,
         kind=entry.kind,
         status=entry.status,
-        outcome=entry.outcome,
+        outcome=AuditOutcome(entry.outcome),
         code=entry.code,
         forbidden=entry.forbidden,
         rows=tuple(AuditRows(type=name, count=count) for name, count in (entry.rows or {}).items()),

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.errors import Forbidden, InvalidInput, InvalidPageSize, NotSupported
-from app.events.log import ChangeEvent, EventReader, LoggedEvent
+from app.events.log import ChangeEvent, EventReader, LoggedEvent, LossReason
 from app.resolvers import nodes
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.paging import MAX_PAGE_SIZE
@@ -59,7 +59,7 @@ class Change:
 class ChangesLost:
     """Changes between the place asked for and this page's are gone."""
 
-    reason: str
+    reason: LossReason
 
 
 @dataclass(frozen=True, slots=True)

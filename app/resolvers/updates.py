@@ -14,6 +14,7 @@ from typing import Any
 from app.auth.principal import Principal
 from app.errors import InvalidInput, NotSupported
 from app.events.fanout import EventFanout, EventFilter, FanoutEvent, FanoutGap, subject_key
+from app.events.log import LossReason
 from app.resolvers import items as item_roots
 from app.resolvers import orders as order_roots
 from app.resolvers import shipments as shipment_roots
@@ -89,7 +90,7 @@ class UpdatesLost:
     cursor: str
     from_: str
     to: str
-    reason: str
+    reason: LossReason
 
 
 async def shipment_updates(

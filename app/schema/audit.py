@@ -10,7 +10,17 @@ import strawberry
 from app.auth.policy import Scope
 from app.resolvers import audit as records
 from app.schema.base import bound_to, field, open_to, reads_as
+from app.schema.declare.enums import enum
 from app.sources.freshness_contracts import CALLER
+
+enum(
+    records.AuditOutcome,
+    "The outcome of a request.",
+    OK="Answered without errors.",
+    PARTIAL="Answered with errors in some fields.",
+    FAILED="Refused or failed; there is no data.",
+    CLIENT_GONE="The client disconnected before the response.",
+)
 
 
 @bound_to(records.AuditRows, requires=Scope.AUDIT)
@@ -30,16 +40,16 @@ class AuditEvent:
 
     at: datetime = field("When it was answered.")
     request_id: str = field("The request's id, as the logs have it.")
-    transport: str = field("How it came.")
-    client: str = field("The application that asked.")
-    subject: str = field("Who asked.")
+    transport: str = field("The transport the operation arrived by.")
+    client: str = field("The client application.")
+    subject: str = field("The caller.")
     tenant: str = field("The caller's tenant.")
     roles: list[str] = field("The caller's roles.")
     document: str | None = field("The document's id.")
     operation: str | None = field("The operation's name.")
     kind: str | None = field("query, mutation or subscription; dropped where entries are missing.")
     status: int = field("The HTTP status.")
-    outcome: str = field("ok, partial or failed.")
+    outcome: records.AuditOutcome = field("The outcome of the request.")
     code: str | None = field("The code with which it was refused.")
     forbidden: list[str] = field("Fields, by path, that the caller may not see.")
     rows: list[AuditRows] = field("What was read, by type.")

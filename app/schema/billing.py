@@ -11,7 +11,7 @@ from app.auth.policy import Rows, Scope
 from app.schema.base import Freshness, Money, Ref, bound_to, field
 from app.schema.declare.enums import enum
 from app.sources import billing as records
-from app.sources.billing import InvoiceKind, InvoiceStatus
+from app.sources.billing import InvoiceKind, InvoiceStatus, ReturnCreditState, ReturnShipmentState
 from app.sources.freshness_contracts import INVOICE, RETURN
 
 enum(
@@ -28,6 +28,25 @@ enum(
     PAID="Paid.",
     CANCELLED="Called off.",
     UNKNOWN="The source has a status that the gateway does not know; see `rawStatus`.",
+)
+
+enum(
+    ReturnShipmentState,
+    "The state of returned goods.",
+    REQUESTED="The customer has requested the return.",
+    APPROVED="The return is approved; the goods have not been sent.",
+    IN_TRANSIT="The goods are in transit to the distributor.",
+    RECEIVED="The distributor has received the goods.",
+    REFUSED="The return was refused.",
+    UNKNOWN="The source has a state that the gateway does not know.",
+)
+enum(
+    ReturnCreditState,
+    "Whether a return has been credited.",
+    NONE="No credit is planned.",
+    PENDING="The credit has not been posted.",
+    CREDITED="A credit memo has been posted.",
+    UNKNOWN="The source has a state that the gateway does not know.",
 )
 
 
@@ -81,14 +100,14 @@ class ReturnLine:
 
 
 @bound_to(records.Return, requires=Scope.RETURNS, rows=Rows.ACCOUNTS, volatility=RETURN)
-@strawberry.type(description="Goods on their way back.")
+@strawberry.type(description="Goods that a customer returns.")
 class Return:
     """See `records.Return`."""
 
     number: str = field("The return's number.")
-    reason: str | None = field("Why.")
-    shipment_state: str = field("REQUESTED, APPROVED, IN_TRANSIT, RECEIVED or REFUSED.")
-    credit_state: str = field("NONE, PENDING or CREDITED.")
+    reason: str | None = field("Reason given for the return.")
+    shipment_state: ReturnShipmentState = field("The state of the returned goods.")
+    credit_state: ReturnCreditState = field("Whether the return has been credited.")
     credit_memo: str | None = field("Number of the credit memo.")
     lines: list[ReturnLine] = field("What comes back.")
     freshness: Freshness = field("Where it comes from and how old it is.")

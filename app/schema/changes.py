@@ -7,6 +7,7 @@ from datetime import datetime
 import strawberry
 
 from app.auth.policy import Rows, Scope
+from app.events.log import LossReason
 from app.resolvers import changes as change_edges
 from app.resolvers.changes import ChangedKind, ChangeOutcome
 from app.schema.base import Node, bound_to, field
@@ -22,6 +23,15 @@ enum(
     SHIPMENT="A shipment.",
     ORDER="An order.",
     STOCK="The stock of an item.",
+)
+enum(
+    LossReason,
+    "Why events are no longer in the event log.",
+    EXPIRED="They were older than the retention.",
+    TOO_MANY="More events came than the retention allows.",
+    TOO_LARGE="The events were larger than the retention allows.",
+    OTHER_LOG="The cursor belongs to a log that no longer exists.",
+    RESTORED="The log was restored from a backup older than the cursor.",
 )
 enum(
     ChangeOutcome,
@@ -54,7 +64,7 @@ class Change:
 class ChangesLost:
     """See `changes.ChangesLost`."""
 
-    reason: str = field("Why they are gone: EXPIRED, TOO_MANY, TOO_LARGE, OTHER_LOG or RESTORED.")
+    reason: LossReason = field("The reason for the loss.")
 
 
 @bound_to(change_edges.ChangesPage, requires=Scope.EVERYONE, rows=Rows.ACCOUNTS, volatility=CALLER)

@@ -21,7 +21,7 @@ from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
 from app.sources import items as records
 from app.sources.freshness_contracts import CONTENT, COST, ITEM, PART_NUMBER, RELATION
-from app.sources.items import ItemStatus, RelationType
+from app.sources.items import ItemStatus, MediaKind, RelationType
 
 Availability = Annotated["Availability", strawberry.lazy("app.schema.availability")]
 ContractPrice = Annotated["ContractPrice", strawberry.lazy("app.schema.prices")]
@@ -41,6 +41,13 @@ enum(
     SUBSTITUTE="May be sent instead.",
     SUPERSEDED_BY="Replaces it for good.",
     ACCESSORY="Goes with it.",
+)
+enum(
+    MediaKind,
+    "The kind of a media file.",
+    IMAGE="An image.",
+    DATASHEET="A data sheet.",
+    OTHER="Any other file.",
 )
 
 
@@ -71,13 +78,13 @@ class ItemAttribute:
 
 
 @bound_to(records.Media, requires=Scope.EVERYONE)
-@strawberry.type(description="A picture or document of an item.")
+@strawberry.type(description="An image or document of an item.")
 class ItemMedia:
     """See `records.Media`."""
 
-    url: str = field("Where it is.")
-    kind: str = field("IMAGE, DATASHEET or OTHER.")
-    alt: str | None = field("What it shows, in words.")
+    url: str = field("Address of the file.")
+    kind: MediaKind = field("The kind of file.")
+    alt: str | None = field("Alternative text.")
 
 
 @bound_to(records.Hazmat, requires=Scope.EVERYONE)

@@ -20,7 +20,7 @@ from app.schema.declare.enums import enum
 from app.schema.warehouses import Warehouse
 from app.sources import shipments as records
 from app.sources.freshness_contracts import EVENT, SHIPMENT
-from app.sources.shipments import ShipmentStatus
+from app.sources.shipments import IncidentParty, ShipmentStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
 
@@ -41,6 +41,15 @@ enum(
     UNKNOWN="The source has a status that the gateway does not know; see `rawStatus`.",
 )
 
+enum(
+    IncidentParty,
+    "The party responsible for a delivery problem.",
+    CARRIER="The carrier.",
+    CONSIGNEE="The recipient.",
+    SHIPPER="The sender.",
+    OTHER="Another party, or not reported.",
+)
+
 
 @bound_to(records.Eta, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="When goods should arrive.")
@@ -52,11 +61,11 @@ class ShipmentEta:
 
 
 @bound_to(records.Incident, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="What went wrong on the way.")
+@strawberry.type(description="A delivery problem.")
 class ShipmentIncident:
     """See `records.Incident`."""
 
-    party: str = field("On whose side: CARRIER, CONSIGNEE, SHIPPER or OTHER.")
+    party: IncidentParty = field("The responsible party.")
     reason: str = field("What happened.")
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 import strawberry
 
 from app.auth.policy import Rows, Scope
+from app.events.log import LossReason
 from app.resolvers import updates
 from app.schema.base import bound_to, field
 from app.schema.declare.edges import edge
@@ -64,7 +65,7 @@ class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent):
 
     from_: Cursor = field("The cursor asked for.", name="from")
     to: Cursor = field("The oldest cursor still kept.")
-    reason: str = field("Why they are gone: EXPIRED, TOO_MANY, TOO_LARGE, OTHER_LOG or RESTORED.")
+    reason: LossReason = field("The reason for the loss.")
 
 
 @bound_to(updates.AvailabilityChanged, requires=Scope.EVERYONE, volatility=STOCK)

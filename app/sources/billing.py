@@ -65,6 +65,26 @@ class Invoice(Record):
     freshness: Freshness
 
 
+class ReturnShipmentState(StrEnum):
+    """How far returned goods are on their way back. UNKNOWN: the source has a state that its adapter does not map."""
+
+    REQUESTED = "REQUESTED"
+    APPROVED = "APPROVED"
+    IN_TRANSIT = "IN_TRANSIT"
+    RECEIVED = "RECEIVED"
+    REFUSED = "REFUSED"
+    UNKNOWN = "UNKNOWN"
+
+
+class ReturnCreditState(StrEnum):
+    """Whether a return has been credited. UNKNOWN: the source has a state that its adapter does not map."""
+
+    NONE = "NONE"
+    PENDING = "PENDING"
+    CREDITED = "CREDITED"
+    UNKNOWN = "UNKNOWN"
+
+
 class ReturnLine(Record):
     """What of an order line came or comes back."""
 
@@ -75,8 +95,7 @@ class ReturnLine(Record):
 
 
 class Return(Record):
-    """Goods on their way back. `shipment_state` is REQUESTED, APPROVED, IN_TRANSIT, RECEIVED or REFUSED; `credit_state`
-    NONE, PENDING or CREDITED."""
+    """Goods that a customer returns, with the state of the goods and of their credit."""
 
     id: str
     source: str
@@ -84,8 +103,8 @@ class Return(Record):
     customer: str | None = None
     order: str | None = None
     reason: str | None = None
-    shipment_state: str
-    credit_state: str
+    shipment_state: ReturnShipmentState
+    credit_state: ReturnCreditState
     credit_memo: str | None = None
     lines: tuple[ReturnLine, ...] = ()
     freshness: Freshness

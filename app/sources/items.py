@@ -54,11 +54,23 @@ class Attribute(Record):
     unit: str | None = None
 
 
+class MediaKind(StrEnum):
+    """The kind of a media file. Any kind that the gateway does not know is OTHER."""
+
+    IMAGE = "IMAGE"
+    DATASHEET = "DATASHEET"
+    OTHER = "OTHER"
+
+    @classmethod
+    def _missing_(cls, value: object) -> MediaKind:  # noqa: ARG003 - enum calls it with the value
+        return cls.OTHER
+
+
 class Media(Record):
-    """A picture or document of an item; `kind` is IMAGE, DATASHEET or OTHER."""
+    """An image or document of an item."""
 
     url: str
-    kind: str = "IMAGE"
+    kind: MediaKind = MediaKind.IMAGE
     alt: str | None = None
 
 

@@ -37,10 +37,23 @@ class Eta(Record):
     carrier: date | None = None
 
 
-class Incident(Record):
-    """What went wrong on the way and on whose side; `party` is CARRIER, CONSIGNEE, SHIPPER or OTHER."""
+class IncidentParty(StrEnum):
+    """The party responsible for an incident. Any party that the gateway does not know is OTHER."""
 
-    party: str
+    CARRIER = "CARRIER"
+    CONSIGNEE = "CONSIGNEE"
+    SHIPPER = "SHIPPER"
+    OTHER = "OTHER"
+
+    @classmethod
+    def _missing_(cls, value: object) -> IncidentParty:  # noqa: ARG003 - enum calls it with the value
+        return cls.OTHER
+
+
+class Incident(Record):
+    """A delivery problem and the responsible party."""
+
+    party: IncidentParty
     reason: str
 
 

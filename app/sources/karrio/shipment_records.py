@@ -13,6 +13,7 @@ from app.sources.karrio.options import EVENT_STATUSES, KarrioOptions
 from app.sources.shipments import (
     Eta,
     Incident,
+    IncidentParty,
     Package,
     PackageItem,
     ProofOfDelivery,
@@ -270,7 +271,7 @@ def _incident(status: ShipmentStatus, events: tuple[TrackingEvent, ...]) -> Inci
     if status not in INCIDENTS:
         return None
     told = next((event.description for event in reversed(events) if event.status is status), None)
-    return Incident(party="OTHER", reason=told or status.value)
+    return Incident(party=IncidentParty.OTHER, reason=told or status.value)
 
 
 def _proof(

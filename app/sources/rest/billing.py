@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
-from app.sources.billing import Invoice, InvoiceStatus, Return
+from app.sources.billing import Invoice, InvoiceStatus, Return, ReturnCreditState, ReturnShipmentState
 from app.sources.rest import contract
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
@@ -41,4 +41,11 @@ class RestBilling:
         )
 
     def _return(self, row: Any) -> Return:
-        return self.mapper.fill(Return, row, source=self.mapper.source, freshness=self.mapper.freshness(row.as_of))
+        return self.mapper.fill(
+            Return,
+            row,
+            source=self.mapper.source,
+            freshness=self.mapper.freshness(row.as_of),
+            shipment_state=self.mapper.status(ReturnShipmentState, row.shipment_state, "return.shipment_state"),
+            credit_state=self.mapper.status(ReturnCreditState, row.credit_state, "return.credit_state"),
+        )

@@ -240,7 +240,7 @@ EventRow = row(TrackingEvent, status=str)
 ShipmentRow = row(Shipment, _AS_OF, status=str, events=tuple[EventRow, ...])
 OrderRow = row(Order, _AS_OF, status=str, history=tuple[StatusChangeRow, ...], shipments=tuple[ShipmentRow, ...] | None)
 InvoiceRow = row(Invoice, _AS_OF, status=str)
-ReturnRow = row(Return, _AS_OF)
+ReturnRow = row(Return, _AS_OF, shipment_state=str, credit_state=str)
 
 ROWS: dict[type, Any] = {
     made.record: made

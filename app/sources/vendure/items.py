@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from app.auth.principal import Principal
-from app.sources.items import Attribute, ItemContent, Media
+from app.sources.items import Attribute, ItemContent, Media, MediaKind
 from app.sources.values import Ref
 from app.sources.vendure.client import PAGE, VendureClient, chunks, sendable
 from app.sources.vendure.options import VendureOptions
@@ -132,10 +132,10 @@ class VendureContents:
                 yield Media(url=urljoin(self._assets, asset.source), kind=_kind(asset), alt=asset.name or None)
 
 
-def _kind(asset: Asset) -> str:
+def _kind(asset: Asset) -> MediaKind:
     if asset.type == "IMAGE":
-        return "IMAGE"
-    return "DATASHEET" if asset.mime_type == "application/pdf" else "OTHER"
+        return MediaKind.IMAGE
+    return MediaKind.DATASHEET if asset.mime_type == "application/pdf" else MediaKind.OTHER
 
 
 def _attributes(variant: Variant) -> Iterator[Attribute]:

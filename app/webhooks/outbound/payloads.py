@@ -132,7 +132,7 @@ def _item(delivery: Delivery) -> FanoutItem:
 
 
 def _gap(start: str, end: str, reason: LossReason) -> FanoutGap:
-    return FanoutGap(start, EventPage(start=end, cursor=end, lost=reason))
+    return FanoutGap(start, EventPage(start=end, cursor=end, lost=reason), reason)
 
 
 def _entry(update: ChangeEvent, cursor: str) -> FanoutEvent:
