@@ -158,6 +158,27 @@ async def test_one_bad_address_among_good_ones_spoils_them():
     assert outcome.cause == "the address is refused: 10.0.0.1 is not a public address; see endpoints.allowed_networks"
 
 
+@pytest.mark.parametrize("dead", ["127.0.0.2", "192.88.98.1"], ids=["refuses", "does not answer"])
+async def test_checked_addresses_are_tried_in_turn(dead: str):
+    async with receiving() as receiver:
+        port = int(receiver.url.rpartition(":")[2])
+        settings = EndpointSettings(allowed_networks=("127.0.0.0/8", f"{dead}/32"), timeout=2.0)
+        outcome = await WebhookSender(settings, resolve=always(dead, "127.0.0.1")).send(
+            f"http://hooks.example.com:{port}/in", {"webhook-id": "msg_1"}, BODY
+        )
+        assert (outcome.status, outcome.cause) == (204, None)
+        assert [letter.id for letter in receiver.letters] == ["msg_1"]
+
+
+async def test_last_address_says_why_none_was_reached():
+    async with receiving() as receiver:
+        port = int(receiver.url.rpartition(":")[2])
+    sender = WebhookSender(LOOPBACK, resolve=always("127.0.0.2", "127.0.0.3"))
+    outcome = await sender.send(f"http://hooks.example.com:{port}/", {}, BODY)
+    assert outcome.status is None
+    assert "127.0.0.3" in (outcome.cause or "")
+
+
 async def test_name_that_changes_its_meaning_is_checked_anew_and_reaches_nothing():
     """DNS rebinding: the first answer is harmless, the second is not."""
     async with receiving() as inside:

@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from app.errors import ConfigurationError
-from app.http.connection import Exchange, TransportError
+from app.http.connection import Connection, Exchange, TransportError
 from app.http.pool import ConnectionPool
 from app.settings import EndpointSettings
 from app.webhooks.outbound.egress import AddressRefused, EgressPolicy, Target, parse_target
@@ -113,9 +113,9 @@ class WebhookSender:
         addresses = await self._addresses(target)
         tls = await self._context() if target.scheme == "https" else None
         exchange = Exchange(sys.maxsize // 16, accept=range(1000), streamed=True)
-        pool = ConnectionPool(addresses[0], target.port, tls=tls, name=target.host)
+        pool, connection = await self._connect(addresses, target, tls)
         try:
-            await exchange.send(await pool.connect(), _request(target, headers, body))
+            await exchange.send(connection, _request(target, headers, body))
             with suppress(TransportError, TimeoutError):  # Its status says all that is asked.
                 async with asyncio.timeout(READ_SECONDS):
                     while exchange.size <= READ and await exchange.read():
@@ -125,10 +125,32 @@ class WebhookSender:
             await pool.aclose()
         return exchange.status, _retry_after(exchange.headers)
 
+    async def _connect(
+        self, addresses: Sequence[str], target: Target, tls: ssl.SSLContext | None
+    ) -> tuple[ConnectionPool, Connection]:
+        """A connection to the first of the checked addresses that accepts one, each within its share of the timeout.
+        Raises the last address's OSError or TimeoutError."""
+        share = self._timeout / 2 / len(addresses)
+        *others, last = addresses
+        for address in others:
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(share):
+                    return await _opened(address, target, tls)
+        return await _opened(last, target, tls)
+
     async def _context(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = await asyncio.to_thread(_trusting, self._ca_file)
         return self._tls
+
+
+async def _opened(address: str, target: Target, tls: ssl.SSLContext | None) -> tuple[ConnectionPool, Connection]:
+    pool = ConnectionPool(address, target.port, tls=tls, name=target.host)
+    try:
+        return pool, await pool.connect()
+    except BaseException:
+        await pool.aclose()
+        raise
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
