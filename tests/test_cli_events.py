@@ -106,6 +106,22 @@ def test_dead_notices_are_listed_with_their_cause(events: Events):
     assert [row[-1] for row in events.table("dead")] == ["CAUSE", "no shipment 2", "no shipment 1"]
 
 
+def test_postponed_hints_are_listed_with_their_cause(events: Events):
+    assert events("postponed", "--json").stdout == "[]\n"
+
+    async def work(log: EventLog) -> None:
+        await log.enqueue([hint("1", "A")])
+        (claimed,) = await log.claim("w", 10, 30)
+        await log.postpone(claimed, "SOURCE_UNAVAILABLE", 60)
+
+    events.log(work)
+    (found,) = json.loads(events("postponed", "--json").stdout)
+    assert (found["hint"]["key"], found["attempts"], found["cause"]) == ("A", 1, "SOURCE_UNAVAILABLE")
+    head, row = events.table("postponed")
+    assert (head[1:5], head[-1]) == (["KIND", "SOURCE", "KEY", "ATTEMPTS"], "CAUSE")
+    assert (row[1:5], row[-1]) == (["SHIPMENT", "parcels", "A", "1"], "SOURCE_UNAVAILABLE")
+
+
 def test_dead_notices_are_replayed_by_number_or_all(events: Events):
     buried(events, "1", "2", "3")
     number = json.loads(events("dead", "--json").stdout)[0]["number"]

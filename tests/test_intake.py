@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.events.ingest.sequences import SequenceTracker
 from app.events.log import ChangeEvent
 from app.events.stores import connect_events
+from app.events.stores.sequences import SequenceTracker
 from app.sandbox import Sandbox, start_sandbox
 from app.sandbox.reads import change_cursor
 from app.settings import CacheSettings, EventSettings, Settings

@@ -73,6 +73,25 @@ def dead(most: Most = 100, config: Config = None, data_dir: DataDir = None, json
 
 
 @events.command()
+def postponed(most: Most = 100, config: Config = None, data_dir: DataDir = None, json: JSON = False) -> None:
+    """Print hints whose subjects could not be read yet, with the cause and the time of the next attempt."""
+
+    async def found(log: EventLog) -> list[dict[str, Any]]:
+        return [_plain(one) for one in await log.postponed(most)]
+
+    entries = _with_log(config, data_dir, found)
+    if json:
+        _print_json(entries)
+        return
+    columns = ("kind", "source", "key")
+    rows = [
+        (one["number"], *(one["hint"].get(name) for name in columns), one["attempts"], one["until"], one["cause"])
+        for one in entries
+    ]
+    print_table([_head("number", *columns, "attempts", "until", "cause"), *rows])
+
+
+@events.command()
 def replay(
     numbers: Annotated[list[str] | None, typer.Argument(help="Numbers as `events dead` prints them.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that were given up.")] = False,

@@ -26,6 +26,16 @@ class LeasedHint(Record):
     attempts: int
 
 
+class PostponedHint(Record):
+    """A hint that is to be tried again at `until`, and the cause of its last failure."""
+
+    number: str
+    hint: ChangeHint
+    attempts: int
+    cause: str
+    until: datetime
+
+
 class DeadHint(Record):
     """A hint that was given up, and why."""
 
@@ -99,7 +109,8 @@ class EventLog(Protocol):
     that cannot be said."""
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
-        """Append hints; for each whether it is new. One that is known already, by source and id, is left out."""
+        """Append hints; for each whether it is new. One that is known by source and id is left out; one without an id
+        is left out while an equal one (source, kind, key, deleted) waits that no worker has claimed."""
         ...
 
     async def wait_hints(self, seconds: float) -> None:
@@ -123,7 +134,11 @@ class EventLog(Protocol):
         ...
 
     async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
-        """Try a hint again later, and not before."""
+        """Try a hint again after `seconds`, and not before. The cause is stored with it."""
+        ...
+
+    async def postponed(self, most: int = 100) -> Sequence[PostponedHint]:
+        """Hints whose last attempt failed, by the time of the next one."""
         ...
 
     async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
@@ -173,6 +188,14 @@ class EventLog(Protocol):
     async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
         """Whether this worker does what one worker does for all, such as polling a source, for the next `lease`
         seconds."""
+        ...
+
+    async def observe_sequence(self, source: str, numbers: Sequence[int]) -> bool:
+        """Add numbers to those seen of a source's sequence, by all workers together; whether they opened a gap."""
+        ...
+
+    async def reset_sequence(self, source: str) -> None:
+        """Close the gaps of a source's sequence, once its feed was polled."""
         ...
 
     async def trim(self) -> int:

@@ -36,12 +36,12 @@ class Change(Record):
 
 
 class ChangeHint(Record):
-    """Something is new about a thing. `id` is the source's own event id, or a digest of the content where it has none:
-    the same id of the same source is one hint. `key` is the thing's key in the source. `at` is when it happened as
-    the source says; `sequence` the source's own count of its events, where it has one."""
+    """Something is new about a subject. Hints with one `id` from one source are one hint; `id` is None where a second
+    change may look the same. `key` is the subject's key in the source. `at` is when it happened as the source says;
+    `sequence` the source's own count of its events, where it has one."""
 
     source: str
-    id: str
+    id: str | None = None
     kind: ChangeKind
     key: str
     at: datetime | None = None

@@ -40,11 +40,11 @@ class Webhooks(Protocol):
 
 
 def hint_from_change(source: str, change: Change, now: datetime) -> ChangeHint:
-    """A change that was told, by whichever way."""
+    """A change as a hint. It has the change's own id or none: two changes may agree in kind, key and second."""
     at = change.at if change.at.tzinfo else change.at.replace(tzinfo=UTC)
     return ChangeHint(
         source=source,
-        id=change.id or content_id(f"{change.kind} {change.key} {at.isoformat()} {change.deleted}".encode()),
+        id=change.id,
         kind=change.kind,
         key=change.key,
         at=at,

@@ -1,7 +1,6 @@
 """Ingestion: from a source's change hints to change events in the log.
 
 ingestion.py  accepts hints from webhooks and feeds, detects gaps in a source's sequence
-sequences.py  which of a source's sequence numbers are missing
 poller.py     polls the sources' change feeds
 reconcile.py  what to fetch again when changes may have been missed
 worker.py     claims hints, fetches their subjects again, records what changed

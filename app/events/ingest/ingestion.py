@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from app.events.ingest.poller import Poller
 from app.events.ingest.refetch import Refetcher
-from app.events.ingest.sequences import SequenceTracker
 from app.events.ingest.worker import IngestWorker
 from app.events.log import EventLog
 from app.settings import Settings
@@ -25,7 +23,6 @@ class Ingestion:
     def __init__(self, settings: Settings, sources: Sources, events: EventLog, clock: Callable[[], datetime]) -> None:
         worker = new_id()
         self._events = events
-        self._trackers: defaultdict[str, SequenceTracker] = defaultdict(SequenceTracker)
         self._reader = IngestWorker(events, Refetcher(sources, settings), settings.events, worker, clock)
         self._pollers = {
             name: Poller(source, every, settings.events.reread, events, self.poll_received, worker, clock)
@@ -50,7 +47,7 @@ class Ingestion:
         """Keep what a verified webhook told; how many of its hints were new. They are kept when this returns."""
         new = await self._enqueue(source, hints, "webhook")
         poller = self._pollers.get(source)
-        if self._observe(source, hints) and poller is not None:
+        if await self._observe(source, hints) and poller is not None:
             metrics().events.gaps.labels(source).inc()
             log.warning("events_missing", source=source)
             poller.wake()
@@ -59,8 +56,8 @@ class Ingestion:
     async def poll_received(self, source: str, hints: Sequence[ChangeHint]) -> int:
         """Keep what a feed told; how many of its hints were new. After it there is no gap any more."""
         new = await self._enqueue(source, hints, "poll") if hints else 0
-        self._observe(source, hints)
-        self._trackers[source].reset()
+        await self._observe(source, hints)
+        await self._events.reset_sequence(source)
         return new
 
     async def _enqueue(self, source: str, hints: Sequence[ChangeHint], way: str) -> int:
@@ -69,8 +66,9 @@ class Ingestion:
             metrics().events.hints.labels(source, way).inc(new)
         return new
 
-    def _observe(self, source: str, hints: Sequence[ChangeHint]) -> bool:
-        return self._trackers[source].observe(one.sequence for one in hints if one.sequence is not None)
+    async def _observe(self, source: str, hints: Sequence[ChangeHint]) -> bool:
+        numbers = [one.sequence for one in hints if one.sequence is not None]
+        return bool(numbers) and await self._events.observe_sequence(source, numbers)
 
 
 def interval(settings: Settings, name: str) -> float:

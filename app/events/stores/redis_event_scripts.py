@@ -4,13 +4,17 @@ Keys, all of one hash slot: `log` id of the log; `last` position of the newest u
 where and why; `updates` the stream; `latest` thing -> position; `seen` known hints by time; `next` count of places;
 `notices` place -> thing and body; `attempts`; `ready` places in order; `later` leased or postponed places by when that
 ends; `held` leased place -> thing; `busy` thing -> how many of its hints are leased; `dead` by time, `graves` their
-bodies; `places`, `leads` by name; `bell` one entry: what readers that block hear.
+bodies; `causes` of the last failure by place; `unclaimed` what a hint
+without an id says -> place, `anonymous` the reverse; `sequences` next number by source, `beyond:SOURCE` those after a
+gap; `places`, `leads` by name; `bell` one entry: what readers that block hear.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+
+from app.events.stores.sequences import MOST_BEYOND
 
 PREFIX = "{tradegraph:events}:"
 BELL = f"{PREFIX}bell"
@@ -40,6 +44,7 @@ local function put(thing_and_body)
   local place = call('INCR', P .. 'next')
   call('HSET', P .. 'notices', place, thing_and_body)
   call('ZADD', P .. 'ready', place, place)
+  return place
 end
 local function free(place)
   local thing = call('HGET', P .. 'held', place)
@@ -56,6 +61,7 @@ local function done(place)
   call('ZREM', P .. 'later', place)
   call('HDEL', P .. 'notices', place)
   call('HDEL', P .. 'attempts', place)
+  call('HDEL', P .. 'causes', place)
 end
 """
 
@@ -75,9 +81,18 @@ class Script:
 
 ENQUEUE = Script("""
 local new = {}
-for i = 3, #ARGV, 2 do
-  local fresh = call('ZADD', P .. 'seen', 'NX', NOW, ARGV[i])
-  if fresh == 1 then put(ARGV[i + 1]) end
+for i = 3, #ARGV, 3 do
+  local digest, key = ARGV[i], ARGV[i + 1]
+  local fresh
+  if key == '' then fresh = call('ZADD', P .. 'seen', 'NX', NOW, digest)
+  else fresh = 1 - call('HEXISTS', P .. 'unclaimed', key) end
+  if fresh == 1 then
+    local place = put(ARGV[i + 2])
+    if key ~= '' then
+      call('HSET', P .. 'unclaimed', key, place)
+      call('HSET', P .. 'anonymous', place, key)
+    end
+  end
   new[#new + 1] = fresh
 end
 ring()
@@ -108,6 +123,11 @@ while #taken < most do
 end
 for _, one in ipairs(taken) do
   call('ZREM', P .. 'ready', one[1])
+  local key = call('HGET', P .. 'anonymous', one[1])
+  if key then
+    call('HDEL', P .. 'anonymous', one[1])
+    call('HDEL', P .. 'unclaimed', key)
+  end
   call('ZADD', P .. 'later', ends, one[1])
   call('HSET', P .. 'held', one[1], one[4])
   call('HINCRBY', P .. 'busy', one[4], 1)
@@ -145,7 +165,26 @@ POSTPONE = Script("""
 if mine(ARGV[3], ARGV[4]) then
   free(ARGV[3])
   call('ZADD', P .. 'later', NOW + tonumber(ARGV[5]), ARGV[3])
+  call('HSET', P .. 'causes', ARGV[3], ARGV[6])
 end
+""")
+
+POSTPONED = Script("""
+local found, from = {}, 0
+while #found < tonumber(ARGV[3]) do
+  local places = call('ZRANGE', P .. 'later', from, from + 199, 'WITHSCORES')
+  if #places == 0 then break end
+  for i = 1, #places, 2 do
+    local place = places[i]
+    local cause = #found < tonumber(ARGV[3]) and call('HGET', P .. 'causes', place)
+    if cause then
+      local notice, attempts = call('HGET', P .. 'notices', place), call('HGET', P .. 'attempts', place)
+      found[#found + 1] = {place, notice, attempts, cause, places[i + 1]}
+    end
+  end
+  from = from + #places / 2
+end
+return found
 """)
 
 DEAD_LETTER = Script("""
@@ -212,6 +251,35 @@ if held then
 end
 call('HSET', P .. 'leads', ARGV[3], string.format('%.6f', NOW + tonumber(ARGV[5])) .. ' ' .. ARGV[4])
 return 1
+""")
+
+OBSERVE_SEQUENCE = Script(f"""
+local beyond = P .. 'beyond:' .. ARGV[3]
+local next, before = tonumber(call('HGET', P .. 'sequences', ARGV[3]) or nil), call('ZCARD', beyond)
+for i = 4, #ARGV do
+  local number = tonumber(ARGV[i])
+  if not next or number == next then next = number + 1
+  elseif number > next then call('ZADD', beyond, number, ARGV[i]) end
+end
+while true do
+  local first = call('ZRANGE', beyond, 0, 0)[1]
+  if not first or tonumber(first) ~= next then break end
+  call('ZREM', beyond, first)
+  next = next + 1
+end
+if call('ZCARD', beyond) > {MOST_BEYOND} then
+  next = tonumber(call('ZRANGE', beyond, -1, -1)[1]) + 1
+  call('DEL', beyond)
+end
+call('HSET', P .. 'sequences', ARGV[3], text(next))
+return call('ZCARD', beyond) > before and 1 or 0
+""")
+
+RESET_SEQUENCE = Script("""
+local beyond = P .. 'beyond:' .. ARGV[3]
+local last = call('ZRANGE', beyond, -1, -1)[1]
+if last then call('HSET', P .. 'sequences', ARGV[3], text(tonumber(last) + 1)) end
+call('DEL', beyond)
 """)
 
 TRIM = Script("""

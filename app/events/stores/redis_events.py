@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from app.errors import StoreUnavailable
-from app.events.log import ChangeEvent, DeadHint, EventPage, LeasedHint, LoggedEvent, LossReason
+from app.events.log import ChangeEvent, DeadHint, EventPage, LeasedHint, LoggedEvent, LossReason, PostponedHint
 from app.events.stores import redis_event_scripts as scripts
 from app.events.stores.cursors import LogPosition, loss_reason, parse_cursor
 from app.events.stores.digests import digest_of, subject_digest
@@ -55,7 +55,7 @@ class RedisEvents:
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
         """See `EventLog.enqueue`."""
-        given = [part for one in hints for part in (digest_of(one.source, one.id), _subject(one) + _json(one))]
+        given = [part for one in hints for part in (*_identity(one), _subject(one) + _json(one))]
         new = [bool(fresh) for fresh in await self._do(scripts.ENQUEUE, *given)]
         if any(new):
             self._claims.notify()
@@ -94,8 +94,13 @@ class RedisEvents:
 
     async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
         """See `EventLog.postpone`."""
-        await self._do(scripts.POSTPONE, taken.number, taken.attempts, seconds)
+        await self._do(scripts.POSTPONE, taken.number, taken.attempts, seconds, cause)
         self._claims.notify()
+
+    async def postponed(self, most: int = 100) -> Sequence[PostponedHint]:
+        """See `EventLog.postponed`."""
+        with _readable():
+            return [_postponed(*entry) for entry in await self._do(scripts.POSTPONED, most)]
 
     async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
         """See `EventLog.dead_letter`."""
@@ -163,6 +168,14 @@ class RedisEvents:
     async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
         """See `EventLog.acquire_lease`."""
         return await self._do(scripts.ACQUIRE_LEASE, name, worker, lease) == 1
+
+    async def observe_sequence(self, source: str, numbers: Sequence[int]) -> bool:
+        """See `EventLog.observe_sequence`."""
+        return await self._do(scripts.OBSERVE_SEQUENCE, source, *sorted(set(numbers))) == 1
+
+    async def reset_sequence(self, source: str) -> None:
+        """See `EventLog.reset_sequence`."""
+        await self._do(scripts.RESET_SEQUENCE, source)
 
     async def trim(self) -> int:
         """See `EventLog.trim`."""
@@ -260,8 +273,25 @@ def _subject(one: ChangeHint | ChangeEvent) -> str:
     return subject_digest(one.kind, one.source, one.key)
 
 
+def _identity(hint: ChangeHint) -> tuple[str, str]:
+    """The digest of its id, or else what it says."""
+    if hint.id is None:
+        return "", f"{_subject(hint)}{int(hint.deleted)}"
+    return digest_of(hint.source, hint.id), ""
+
+
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _postponed(place: bytes, hint: bytes, attempts: bytes, cause: bytes, until: bytes) -> PostponedHint:
+    return PostponedHint(
+        number=place.decode(),
+        hint=msgspec.json.decode(hint[scripts.THING :], type=ChangeHint),
+        attempts=int(attempts),
+        cause=cause.decode(),
+        until=datetime.fromtimestamp(float(until), UTC),
+    )
 
 
 def _dead(place: bytes, at: bytes, grave: bytes) -> DeadHint:

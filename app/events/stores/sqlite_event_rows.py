@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from app.events.log import ChangeEvent, DeadHint, LeasedHint, LossReason
+from app.events.log import ChangeEvent, DeadHint, LeasedHint, LossReason, PostponedHint
 from app.events.stores.digests import digest_of, subject_digest
 from app.events.stores.retention_limits import Retention
+from app.events.stores.sequences import SequenceTracker
 from app.sources.changes import ChangeHint, ChangeKind
 
 TABLES = """
@@ -27,6 +28,8 @@ CREATE TABLE IF NOT EXISTS notices (
     attempts INTEGER NOT NULL DEFAULT 0, worker TEXT, until REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS held ON notices (thing) WHERE worker IS NOT NULL;
+CREATE INDEX IF NOT EXISTS unclaimed ON notices (thing) WHERE attempts = 0;
+CREATE TABLE IF NOT EXISTS causes (place INTEGER PRIMARY KEY, cause TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS dead (
     place INTEGER PRIMARY KEY, thing TEXT NOT NULL, body TEXT NOT NULL, attempts INTEGER NOT NULL, cause TEXT NOT NULL,
     at REAL NOT NULL
@@ -35,10 +38,15 @@ CREATE TABLE IF NOT EXISTS updates (position INTEGER PRIMARY KEY, thing TEXT NOT
 CREATE INDEX IF NOT EXISTS updates_of ON updates (thing, position);
 CREATE TABLE IF NOT EXISTS places (name TEXT PRIMARY KEY, cursor TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS leads (name TEXT PRIMARY KEY, worker TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sequences (source TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 """
 ENQUEUE = "INSERT INTO notices (thing, body) SELECT value ->> 0, value ->> 1 FROM json_each(?)"
 SEE = "INSERT INTO seen SELECT value, ? FROM json_each(?)"
 SEEN = "SELECT json_group_array(digest) FROM seen WHERE digest IN (SELECT value FROM json_each(?))"
+UNCLAIMED = """
+SELECT DISTINCT thing || coalesce(body ->> 'deleted', 0) FROM notices
+WHERE attempts = 0 AND body ->> 'id' IS NULL AND thing IN (SELECT value FROM json_each(?))
+"""
 CLAIM = """
 UPDATE notices SET attempts = attempts + 1, worker = :worker, until = :until WHERE place IN (
     SELECT place FROM notices AS free WHERE until <= :now AND NOT EXISTS (
@@ -57,6 +65,13 @@ ON notices.place = mine.value ->> 0 AND attempts = mine.value ->> 1 AND worker I
 """
 RECORD = "INSERT INTO updates SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
 POSTPONE = "UPDATE notices SET worker = NULL, until = ? WHERE place = ? AND attempts = ? AND worker IS NOT NULL"
+CAUSE = """
+INSERT INTO causes SELECT place, ?1 FROM notices WHERE place = ?2 AND attempts = ?3 AND worker IS NULL
+ON CONFLICT (place) DO UPDATE SET cause = excluded.cause
+"""
+POSTPONED = """
+SELECT place, body, attempts, cause, until FROM causes JOIN notices USING (place) ORDER BY until, place LIMIT ?
+"""
 DEAD_LETTER = "INSERT INTO dead SELECT place, thing, body, attempts, ?, ? FROM notices WHERE place = ? AND attempts = ?"
 REPLAY = """
 INSERT INTO notices (thing, body) SELECT thing, body FROM dead
@@ -75,18 +90,25 @@ TRIM_STEP = 5_000
 
 
 def enqueue(sql: sqlite3.Connection, hints: Sequence[ChangeHint], now: float) -> list[bool]:
-    """Append those that are new; four statements, however many they are."""
-    digests = [digest_of(hint.source, hint.id) for hint in hints]
-    known = set(msgspec.json.decode(sql.execute(SEEN, (_json(digests),)).fetchone()[0], type=list[str]))
-    new: dict[str, ChangeHint] = {}
+    """Append those that are new; five statements, however many they are."""
+    digests = [None if hint.id is None else digest_of(hint.source, hint.id) for hint in hints]
+    subjects = [subject_digest(hint.kind, hint.source, hint.key) for hint in hints]
+    seen = set(msgspec.json.decode(sql.execute(SEEN, (_json(digests),)).fetchone()[0], type=list[str]))
+    anonymous = [subject for subject, hint in zip(subjects, hints, strict=True) if hint.id is None]
+    waiting = {row[0] for row in sql.execute(UNCLAIMED, (_json(anonymous),))} if anonymous else set()
+    rows: list[tuple[str, str]] = []
     fresh: list[bool] = []
-    for digest, one in zip(digests, hints, strict=True):
-        fresh.append(digest not in known and digest not in new)
+    new: list[str] = []
+    for digest, subject, hint in zip(digests, subjects, hints, strict=True):
+        known, key = (waiting, f"{subject}{int(hint.deleted)}") if digest is None else (seen, digest)
+        fresh.append(key not in known)
         if fresh[-1]:
-            new[digest] = one
-    if new:
-        rows = [(subject_digest(one.kind, one.source, one.key), _json(one)) for one in new.values()]
-        sql.execute(SEE, (now, _json(list(new))))
+            known.add(key)
+            rows.append((subject, _json(hint)))
+            if digest is not None:
+                new.append(digest)
+    if rows:
+        sql.execute(SEE, (now, _json(new)))
         sql.execute(ENQUEUE, (_json(rows),))
     return fresh
 
@@ -117,7 +139,8 @@ def record(
         (first + index, subject_digest(one.kind, one.source, one.key), body)
         for index, (one, body) in enumerate(zip(updates, bodies, strict=True))
     ]
-    sql.execute("DELETE FROM notices WHERE place IN (SELECT value ->> 0 FROM json_each(?))", (mine,))
+    for table in ("notices", "causes"):
+        sql.execute(f"DELETE FROM {table} WHERE place IN (SELECT value ->> 0 FROM json_each(?))", (mine,))  # noqa: S608
     if rows:
         sql.execute(RECORD, (_json(rows),))
         size = sum(len(body.encode()) for body in bodies)
@@ -125,15 +148,25 @@ def record(
     return log, [position for position, _, _ in rows]
 
 
-def postpone(sql: sqlite3.Connection, taken: LeasedHint, until: float) -> None:
+def postpone(sql: sqlite3.Connection, taken: LeasedHint, cause: str, until: float) -> None:
     """See `EventLog.postpone`."""
-    sql.execute(POSTPONE, (until, int(taken.number), taken.attempts))
+    if sql.execute(POSTPONE, (until, int(taken.number), taken.attempts)).rowcount:
+        sql.execute(CAUSE, (cause, int(taken.number), taken.attempts))
+
+
+def postponed(sql: sqlite3.Connection, most: int) -> list[PostponedHint]:
+    """See `EventLog.postponed`."""
+    return [
+        PostponedHint(number=str(place), hint=_hint(body), attempts=attempts, cause=cause, until=_moment(until))
+        for place, body, attempts, cause, until in sql.execute(POSTPONED, (most,))
+    ]
 
 
 def dead_letter(sql: sqlite3.Connection, taken: LeasedHint, cause: str, now: float) -> None:
     """See `EventLog.dead_letter`."""
     if sql.execute(DEAD_LETTER, (cause, now, int(taken.number), taken.attempts)).rowcount:
-        sql.execute("DELETE FROM notices WHERE place = ?", (int(taken.number),))
+        for table in ("notices", "causes"):
+            sql.execute(f"DELETE FROM {table} WHERE place = ?", (int(taken.number),))  # noqa: S608
 
 
 def dead_letters(sql: sqlite3.Connection, most: int) -> list[DeadHint]:
@@ -142,9 +175,7 @@ def dead_letters(sql: sqlite3.Connection, most: int) -> list[DeadHint]:
         "SELECT place, body, attempts, cause, at FROM dead ORDER BY at DESC, place DESC LIMIT ?", (most,)
     )
     return [
-        DeadHint(
-            number=str(place), hint=_hint(body), attempts=attempts, cause=cause, at=datetime.fromtimestamp(at, UTC)
-        )
+        DeadHint(number=str(place), hint=_hint(body), attempts=attempts, cause=cause, at=_moment(at))
         for place, body, attempts, cause, at in rows
     ]
 
@@ -213,6 +244,28 @@ def commit_offset(sql: sqlite3.Connection, name: str, cursor: str) -> None:
     sql.execute("INSERT OR REPLACE INTO places VALUES (?, ?)", (name, cursor))
 
 
+def observe_sequence(sql: sqlite3.Connection, source: str, numbers: Sequence[int]) -> bool:
+    """See `EventLog.observe_sequence`."""
+    tracker = _tracker(sql, source)
+    opened = tracker.observe(numbers)
+    sql.execute("INSERT OR REPLACE INTO sequences VALUES (?, ?)", (source, _json(tracker)))
+    return opened
+
+
+def reset_sequence(sql: sqlite3.Connection, source: str) -> None:
+    """See `EventLog.reset_sequence`."""
+    tracker = _tracker(sql, source)
+    if not tracker.beyond:
+        return
+    tracker.reset()
+    sql.execute("UPDATE sequences SET body = ? WHERE source = ?", (_json(tracker), source))
+
+
+def _tracker(sql: sqlite3.Connection, source: str) -> SequenceTracker:
+    row = sql.execute("SELECT body FROM sequences WHERE source = ?", (source,)).fetchone()
+    return SequenceTracker() if row is None else msgspec.json.decode(row[0], type=SequenceTracker)
+
+
 def trim(sql: sqlite3.Connection, keep: Retention, now: float) -> int:
     """Drop some of what is too much, oldest first; how many updates went."""
     oldest = "SELECT position, length(CAST(body AS BLOB)) FROM updates ORDER BY position LIMIT ?"
@@ -247,6 +300,10 @@ def _why(old: bool, many: bool, large: bool) -> LossReason | None:
 
 def _updates(rows: sqlite3.Cursor) -> list[tuple[int, ChangeEvent]]:
     return [(at, msgspec.json.decode(body, type=ChangeEvent)) for at, body in rows]
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
 
 
 def _hint(body: str) -> ChangeHint:

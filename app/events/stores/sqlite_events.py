@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.events.log import ChangeEvent, DeadHint, EventPage, LeasedHint, LoggedEvent
+from app.events.log import ChangeEvent, DeadHint, EventPage, LeasedHint, LoggedEvent, PostponedHint
 from app.events.stores import sqlite_event_rows as rows
 from app.events.stores.cursors import LogPosition, loss_reason, parse_cursor
 from app.events.stores.retention_limits import Retention
@@ -65,8 +65,12 @@ class SQLiteEvents:
 
     async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
         """See `EventLog.postpone`."""
-        await self._writer.do(lambda sql: rows.postpone(sql, taken, self._clock() + seconds))
+        await self._writer.do(lambda sql: rows.postpone(sql, taken, cause, self._clock() + seconds))
         self._claims.notify()
+
+    async def postponed(self, most: int = 100) -> Sequence[PostponedHint]:
+        """See `EventLog.postponed`."""
+        return await self._reader.do(lambda sql: rows.postponed(sql, most))
 
     async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
         """See `EventLog.dead_letter`."""
@@ -120,6 +124,14 @@ class SQLiteEvents:
     async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
         """See `EventLog.acquire_lease`."""
         return await self._writer.do(lambda sql: rows.acquire_lease(sql, name, worker, lease, self._clock()))
+
+    async def observe_sequence(self, source: str, numbers: Sequence[int]) -> bool:
+        """See `EventLog.observe_sequence`."""
+        return await self._writer.do(lambda sql: rows.observe_sequence(sql, source, numbers))
+
+    async def reset_sequence(self, source: str) -> None:
+        """See `EventLog.reset_sequence`."""
+        await self._writer.do(lambda sql: rows.reset_sequence(sql, source))
 
     async def trim(self) -> int:
         """See `EventLog.trim`."""
