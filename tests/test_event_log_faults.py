@@ -109,7 +109,7 @@ async def all_of(log: EventLog, start: str) -> list[str]:
     while time.monotonic() < over or taken:
         await log.wait_hints(over - time.monotonic())
         taken = await log.claim("rest", 100, 30)
-        await log.record(taken, [update(one.hint.id) for one in taken])
+        await log.record(taken, [update(str(one.hint.id)) for one in taken])
     keys, cursor = [], start
     while (page := await log.read(cursor)).entries:
         assert page.lost is None

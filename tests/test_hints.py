@@ -49,8 +49,8 @@ def gaps_found(expected: int) -> Iterator[None]:
     assert count("tradegraph_event_gaps_total", source="parcels") - before == expected
 
 
-def at(second: int, **changed: str) -> Change:
-    return Change(kind=ChangeKind.SHIPMENT, key="A", at=THEN + timedelta(seconds=second), **changed)
+def at(second: int, id: str | None = None) -> Change:
+    return Change(kind=ChangeKind.SHIPMENT, key="A", at=THEN + timedelta(seconds=second), id=id)
 
 
 # Changes without an id

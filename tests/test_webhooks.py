@@ -27,7 +27,7 @@ def code(answer: httpx.Response) -> str:
     return answer.json()["errors"][0]["extensions"]["code"]
 
 
-async def hints(docked: Dock) -> list[str]:
+async def hints(docked: Dock) -> list[str | None]:
     """Ids of the hints that wait, or are dead: none may be left behind by a refusal."""
     return [one.hint.id for one in await docked.log.claim("test", 100, 0.1)]
 

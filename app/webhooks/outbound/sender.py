@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from app.errors import ConfigurationError
-from app.http.connection import Connection, Exchange, TransportError
+from app.http.connection import Exchange, HTTPConnection, TransportError
 from app.http.pool import ConnectionPool
 from app.settings import EndpointSettings
 from app.webhooks.outbound.egress import AddressRefused, EgressPolicy, Target, parse_target
@@ -127,7 +127,7 @@ class WebhookSender:
 
     async def _connect(
         self, addresses: Sequence[str], target: Target, tls: ssl.SSLContext | None
-    ) -> tuple[ConnectionPool, Connection]:
+    ) -> tuple[ConnectionPool, HTTPConnection]:
         """A connection to the first of the checked addresses that accepts one, each within its share of the timeout.
         Raises the last address's OSError or TimeoutError."""
         share = self._timeout / 2 / len(addresses)
@@ -144,7 +144,7 @@ class WebhookSender:
         return self._tls
 
 
-async def _opened(address: str, target: Target, tls: ssl.SSLContext | None) -> tuple[ConnectionPool, Connection]:
+async def _opened(address: str, target: Target, tls: ssl.SSLContext | None) -> tuple[ConnectionPool, HTTPConnection]:
     pool = ConnectionPool(address, target.port, tls=tls, name=target.host)
     try:
         return pool, await pool.connect()
