@@ -4,6 +4,7 @@
 ./run bench --quick               under 3 minutes; fails where a ratio is a quarter worse than bench/baseline.json
 ./run bench --events [--quick]     shipment updates: intake, delay, memory, recovery
 ./run bench transport | singly    the HTTP clients compared; what each setting of ours gains
+./run bench summary FILE ...       the --json files of several runs as one table, with the range of the ratios
 """
 
 from __future__ import annotations
@@ -191,6 +192,11 @@ def main() -> int:
 
         del sys.argv[1]
         return singly()
+    if sys.argv[1:2] == ["summary"]:
+        from bench.summary import main as summary
+
+        del sys.argv[1]
+        return summary()
     try:
         return run(arguments())
     except WrongAnswer as wrong:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from bench.expected import comparable, expected, variables
 from bench.picture import svg
 from bench.processes import cpu_seconds, tree
 from bench.session import DOCUMENTS, Sample, http_request, median_ratio
+from bench.summary import table as summary
 from bench.table import Case, Row, ratios, regressions, rows_of, targets
 from bench.upstream import Backend, Connection, Reads
 
@@ -256,6 +258,23 @@ def test_best_production_peer_is_compared_with_ours():
     found = {one.what: (one.value, one.met) for one in targets(rows)}
     assert found["item list, best production Node peer / ours"] == (1.1, True)
     assert found["item list, best bare Mercurius / ours"] == (0.5, False)
+
+
+def test_summary_gives_the_range_of_several_runs_and_the_best_of_each_kind():
+    runs = []
+    for cpu in (0.4, 0.6):
+        rows = table(plan=[1.0], apollo=[cpu], mercurius=[cpu], **{"mercurius-production": [2.0]})
+        runs.append([asdict(row) | {"label": row.name} for row in rows])
+    assert summary(runs).splitlines() == [
+        "|  | sales view |",
+        "| --- | --- |",
+        "| plan | 1 |",
+        "| apollo | 0.5 (0.4 to 0.6) |",
+        "| mercurius | 0.5 (0.4 to 0.6) |",
+        "| mercurius-production | 2 (2) |",
+        "| best bare Mercurius | 0.5 (0.4 to 0.6) |",
+        "| best production Node peer | 2 (2) |",
+    ]
 
 
 def test_regression_of_more_than_a_quarter_is_found():
