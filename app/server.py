@@ -129,7 +129,13 @@ def create_app(
     trail, export = connect_audit(settings), make_export(settings.telemetry)
     auditor = RequestAuditor(settings.audit, trail.record) if trail else None
     endpoint = GraphQLEndpoint(service, authentication, max_body_bytes=settings.server.max_body_bytes, auditor=auditor)
-    sockets = WebSocketEndpoint(service, authentication, auditor=auditor, connect=admission.connect)
+    sockets = WebSocketEndpoint(
+        service,
+        authentication,
+        auditor=auditor,
+        connect=admission.connect,
+        max_unacknowledged=settings.server.connections.max_unacknowledged,
+    )
 
     ingestion = Ingestion(settings, sources, events, clock)
 

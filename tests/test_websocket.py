@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -89,6 +89,38 @@ async def test_ping_is_answered():
     async with socket() as client:
         await send(client, {"type": "ping"})
         assert await receive(client) == {"type": "pong"}
+
+
+async def test_ping_before_connection_init_is_answered():
+    async with socket(init=False) as client:
+        await send(client, {"type": "pong"})
+        await send(client, {"type": "ping"})
+        assert await receive(client) == {"type": "pong"}
+        await send(client, INIT)
+        assert await receive(client) == {"type": "connection_ack"}
+
+
+async def test_pings_do_not_extend_the_time_for_connection_init():
+    async with socket(init=False, init_timeout=0.2) as client:
+        await send(client, {"type": "ping"})
+        assert await receive(client) == {"type": "pong"}
+        assert await closed(client) == (4408, "Connection initialisation timeout")
+
+
+async def test_unacknowledged_sockets_of_one_address_are_bounded():
+    async with socket(init=False, max_unacknowledged=2) as client, AsyncExitStack() as stack:
+        url = f"ws://127.0.0.1:{client.remote_address[1]}/graphql"
+
+        async def another() -> ClientConnection:
+            return await stack.enter_async_context(connect(url, subprotocols=["graphql-transport-ws"]))  # type: ignore[list-item]
+
+        second, third = await another(), await another()
+        assert await closed(third) == (4429, "Too many unacknowledged connections")
+        await send(second, INIT)
+        assert await receive(second) == {"type": "connection_ack"}
+        fourth = await another()  # An acknowledged socket does not count.
+        await send(fourth, INIT)
+        assert await receive(fourth) == {"type": "connection_ack"}
 
 
 async def test_id_is_free_again_after_complete():

@@ -1,4 +1,4 @@
-"""One run for all who are sent the same event and are to get the same answer."""
+"""One execution of an event for all subscribers that get the same response."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from app.execution.engine import Operation
 from app.execution.subscriptions import event_variables
 
 SHARED_SECONDS = 2.0
-"""Seconds for which an answer serves others. Who is sent the event later gets what is read then."""
+"""Seconds for which a response is shared. A later subscriber gets a new one."""
+
+_DOCUMENT = "shared_execution.document"
 
 
 def sharing_key(operation: Operation, who: Principal) -> Hashable:
-    """The same for callers who ask the same and may see the same: one document, the values of those of its variables
-    that an event's selection reads, the roles, and the accounts whose rows exist."""
+    """Equal for callers with the same document, roles and accounts, and the same values of the variables that an
+    event's selection reads. The key refers to a token of the document, never to an id that another could get."""
     given = {name: operation.variables.get(name) for name in event_variables(operation)}
     variables = orjson.dumps(given, option=orjson.OPT_SORT_KEYS) if given else b""
     accounts = who.customers if who.restricted else None
-    return id(operation.document), operation.name, variables, who.roles, who.tenant, accounts
+    document = operation.annotations.setdefault(_DOCUMENT, object())
+    return document, operation.name, variables, who.roles, who.tenant, accounts
 
 
 async def run_shared(tasks: dict[Hashable, Any], key: Hashable, run: Callable[[], Awaitable[Any]]) -> Any:
-    """What `run` returns; who asks with the same key meanwhile and shortly after gets the same. Whoever is cancelled
-    takes nothing from the others."""
+    """The result of `run`, shared by all callers of one key while it runs and for SHARED_SECONDS after. Cancelling one
+    caller does not cancel the others."""
     task = tasks.get(key)
     if task is None:
         loop = asyncio.get_running_loop()

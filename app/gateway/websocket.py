@@ -20,16 +20,19 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from app.auth.credentials import Authenticator, from_connection_init, from_headers, holds_credential
 from app.auth.principal import Principal
 from app.errors import RateLimited, RequestError, ShuttingDown, TradegraphError, Unauthenticated
-from app.gateway.admission.concurrency import Lease
+from app.gateway.admission.concurrency import ConcurrencyLimiter, Lease
 from app.gateway.callers import Caller
 from app.gateway.encoding import encode_response
 from app.gateway.request_audit import RequestAuditor, finish_request
 from app.gateway.request_parsing import parse_request
 from app.gateway.service import GraphQLService, Response, ResponseStream, error_response
-from app.telemetry import log, new_id, open_scope, open_stream
+from app.telemetry import limit_met, log, new_id, open_scope, open_stream
 
 Connect = Callable[[Principal], Lease]
 """Takes one of the caller's connections; raises RateLimited."""
+
+MAX_UNACKNOWLEDGED = 100
+"""Sockets of one address that may be open before `connection_ack`."""
 
 PROTOCOL = "graphql-transport-ws"
 MAX_ID_LENGTH = 256
@@ -60,6 +63,7 @@ class WebSocketEndpoint:
         connect: Connect | None = None,
         max_operations: int = 100,
         init_timeout: float = INIT_TIMEOUT,
+        max_unacknowledged: int = MAX_UNACKNOWLEDGED,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
@@ -67,6 +71,8 @@ class WebSocketEndpoint:
         self._connect = connect
         self._max_operations = max_operations
         self._init_timeout = init_timeout
+        self._unacknowledged = ConcurrencyLimiter("unacknowledged")
+        self._max_unacknowledged = max_unacknowledged
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket to its end."""
@@ -81,7 +87,9 @@ class WebSocketEndpoint:
         )
         try:
             with open_stream("websocket"):
-                await connection.serve(self._init_timeout)
+                with self._acquire_unacknowledged(scope):
+                    await connection.initialize(self._init_timeout)
+                await connection.serve()
         except CloseConnection as closing:
             if socket.application_state is WebSocketState.CONNECTED:
                 await socket.close(closing.code, closing.reason)
@@ -90,9 +98,18 @@ class WebSocketEndpoint:
         finally:
             await connection.end()
 
+    def _acquire_unacknowledged(self, scope: Scope) -> Lease:
+        """Count a socket against its address until it is acknowledged. Raises CloseConnection for one too many."""
+        address = (scope.get("client") or ("",))[0]
+        try:
+            return self._unacknowledged.acquire(address, self._max_unacknowledged)
+        except RateLimited as error:
+            limit_met(error.name, "refused")
+            raise CloseConnection(4429, "Too many unacknowledged connections") from None
+
 
 class _Connection:
-    """One socket: who is there, and the operations that run, by their ids."""
+    """One socket: its caller, and its running operations by id."""
 
     __slots__ = (
         "_auditor",
@@ -127,18 +144,19 @@ class _Connection:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._ids = _request_ids(socket.scope["headers"])
 
-    async def serve(self, init_timeout: float) -> None:
-        """Read frames until the client leaves. Raises Refused for what closes the socket."""
-        await self._initialize(init_timeout)
+    async def serve(self) -> None:
+        """Read frames until the client leaves. Raises CloseConnection."""
         self._socket.scope["headers"] = ()  # A socket may wait for days: it keeps nothing that it does not need.
         while True:
             await self._handle(await self._receive_frame())
             await asyncio.sleep(0)  # Frames that are there already are read without waiting: others have their turn.
 
-    async def _initialize(self, init_timeout: float) -> None:
+    async def initialize(self, init_timeout: float) -> None:
+        """Authenticate the client by its `connection_init`, which must come within `init_timeout` seconds. Raises
+        CloseConnection."""
         try:
             async with asyncio.timeout(init_timeout):
-                first = await self._receive_frame()
+                first = await self._first_frame()
         except TimeoutError:
             raise CloseConnection(4408, "Connection initialisation timeout") from None
         if first.get("type") == "subscribe":
@@ -151,6 +169,19 @@ class _Connection:
         except RateLimited:
             raise CloseConnection(4429, "Too many connections") from None
         await self._send({"type": "connection_ack"})
+
+    async def _first_frame(self) -> Mapping[str, Any]:
+        """The first frame that is neither `ping` nor `pong`: those may come at any time."""
+        while True:
+            frame = await self._receive_frame()
+            match frame.get("type"):
+                case "ping":
+                    await self._send({"type": "pong"})
+                case "pong":
+                    pass
+                case _:
+                    return frame
+            await asyncio.sleep(0)
 
     async def end(self) -> None:
         """Stop everything that runs."""

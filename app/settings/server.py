@@ -14,7 +14,7 @@ from app.settings.validation import check_host, check_network, check_origin
 class ConnectionSettings(Section):
     """`[server.connections]`: what one connection may cost. `header_timeout` and `body_timeout` run from a request's
     first byte and from its last header; `write_timeout` is how long a client may leave an answer unread; `keep_alive`
-    how long it may ask nothing."""
+    how long it may ask nothing; `max_unacknowledged` WebSockets of one address may be open before `connection_ack`."""
 
     most: int = Field(default=10_000, ge=1)
     header_timeout: float = Field(default=10.0, gt=0, le=300)
@@ -23,6 +23,7 @@ class ConnectionSettings(Section):
     keep_alive: int = Field(default=20, ge=0, le=3600)
     max_header_bytes: int = Field(default=64 * 1024, ge=1024, le=1024 * 1024)
     max_headers: int = Field(default=100, ge=10, le=1000)
+    max_unacknowledged: int = Field(default=100, ge=1, le=100_000)
 
 
 class TLSSettings(Section):
