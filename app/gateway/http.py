@@ -6,7 +6,6 @@ to every request that is well-formed, as older clients expect.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import replace
 from functools import partial
@@ -16,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from app.auth.credentials import Authenticator, from_headers
 from app.errors import DeadlineExceeded, MethodNotAllowed, NotAcceptable, TradegraphError
 from app.gateway.callers import Caller
-from app.gateway.disconnect import ClientDisconnected, DisconnectWatcher
+from app.gateway.disconnect import ClientDisconnected, Deadline, DisconnectWatcher, guard_suspension
 from app.gateway.encoding import encode_response
 from app.gateway.http_caching import cache_control, entity_tag, if_none_match
 from app.gateway.media_types import EVENTS, LEGACY, RESPONSE, SINGLE, Accepted, negotiate
@@ -31,10 +30,10 @@ from app.gateway.service import (
     single,
 )
 from app.gateway.sse import send_events
-from app.telemetry import RequestScope, current, open_scope, open_stream
+from app.telemetry import RequestScope, open_scope, open_stream
 
-LAST_EVENT_ID = "last-event-id"
-"""The header by which a client of events says, on its own, where it goes on."""
+LAST_EVENT_ID = b"last-event-id"
+"""The header by which an event source client resumes on its own."""
 
 RESPONSE_HEADERS = {
     media_type: (
@@ -43,7 +42,16 @@ RESPONSE_HEADERS = {
     )
     for media_type in (LEGACY, RESPONSE, EVENTS)
 }
-"""What every answer carries, by its media type; the edge adds what is the same for all."""
+"""Headers of every response, by its media type; the middleware adds those of the server."""
+
+NO_STORE = (b"cache-control", b"no-store")
+SCOPE_HEADERS = {
+    b"x-request-id": "request_id",
+    b"x-correlation-id": "correlation_id",
+    b"traceparent": "traceparent",
+    b"tracestate": "tracestate",
+}
+"""Request headers that the scope of a request is made of."""
 
 
 class GraphQLEndpoint:
@@ -64,20 +72,14 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        with open_scope(
-            request_id=headers.get("x-request-id"),
-            correlation_id=headers.get("x-correlation-id"),
-            traceparent=headers.get("traceparent"),
-            tracestate=headers.get("tracestate"),
-            timeout=self._service.timeout,
-            traced=True,
-        ) as request:
-            started = time.perf_counter()
+        started = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = {SCOPE_HEADERS[name]: headers[name].decode("latin-1") for name in SCOPE_HEADERS.keys() & headers.keys()}
+        with open_scope(**given, timeout=self._service.timeout, traced=True) as request:
             accepted = SINGLE
             try:
-                accepted = negotiate(headers.get("accept"))
-                response = await self._respond(scope, headers, receive)
+                accepted = negotiate(headers.get(b"accept"))
+                response = await self._respond(scope, headers, receive, request)
                 if isinstance(response, ResponseStream) or accepted.prefers_stream:
                     await self._stream(response, accepted, request, receive, send)
                     return
@@ -95,28 +97,30 @@ class GraphQLEndpoint:
             finish_request(self._auditor, request, response, response.outcome, started)
             if response.cache_control != "no-store":
                 response.headers["etag"] = entity_tag(media_type, body)
-                if if_none_match(headers.get("if-none-match"), response.headers["etag"]):
+                if if_none_match(headers.get(b"if-none-match"), response.headers["etag"]):
                     await _send(send, request, media_type, response, None)
                     return
             await _send(send, request, media_type, response, body)
 
-    async def _respond(self, scope: Scope, headers: dict[str, str], receive: Receive) -> Response | ResponseStream:
+    async def _respond(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, opened: RequestScope
+    ) -> Response | ResponseStream:
         method = scope["method"]
         if method not in {"GET", "POST"}:
             raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
-        authenticate = partial(self._authenticator.authenticate, from_headers(scope["headers"]))
-        who = current().who = await authenticate()
+        credential = from_headers(scope["headers"])
+        who = opened.who = await self._authenticator.authenticate(credential)
         try:
-            async with asyncio.timeout(self._service.timeout):
-                request = await read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)
+            reading = read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)
+            request = await guard_suspension(reading, Deadline(self._service.timeout))
         except TimeoutError:
-            raise DeadlineExceeded("The body did not come within the request's time limit.") from None
+            raise DeadlineExceeded("The body was not complete within the request's time limit.") from None
         if LAST_EVENT_ID in headers:
-            request = replace(request, resume=headers[LAST_EVENT_ID])
-        caller = Caller(who, authenticate=authenticate)
-        with DisconnectWatcher(receive):
-            response = await self._service.respond(request, caller, read_only=method == "GET")
-        if isinstance(response, Response) and method == "GET" and request.names_document and response.outcome == "ok":
+            request = replace(request, resume=headers[LAST_EVENT_ID].decode("latin-1"))
+        caller = Caller(who, authenticate=partial(self._authenticator.authenticate, credential))
+        guard = DisconnectWatcher(receive, self._service.deadline)
+        response = await self._service.respond(request, caller, read_only=method == "GET", guard=guard)
+        if method == "GET" and request.names_document and isinstance(response, Response) and response.outcome == "ok":
             response.cache_control = cache_control(
                 response.cache_policy, response.age, degraded=response.degraded, within=response.within
             )
@@ -144,7 +148,7 @@ class GraphQLEndpoint:
                     responses,
                     send,
                     status,
-                    [*RESPONSE_HEADERS[EVENTS], (b"cache-control", b"no-store"), *_id_headers(request)],
+                    [*RESPONSE_HEADERS[EVENTS], NO_STORE, *_id_headers(request)],
                 )
             outcome = "ok" if refused == 200 else "failed"
             finish_request(self._auditor, request, Response(refused, {}), outcome, started)
@@ -153,10 +157,11 @@ class GraphQLEndpoint:
 
 
 async def _send(send: Send, request: RequestScope, media_type: str, response: Response, body: bytes | None) -> None:
-    """Send an answer; without a body, that the one the client has still holds."""
+    """Send a response; without a body, that the client's copy is still valid."""
+    control = response.cache_control
     headers = [
         *RESPONSE_HEADERS[media_type],
-        (b"cache-control", response.cache_control.encode("ascii")),
+        NO_STORE if control == "no-store" else (b"cache-control", control.encode("ascii")),
         *_id_headers(request),
     ]
     if body is not None:

@@ -1,7 +1,4 @@
-"""What a client needs to keep an answer to GET: for how long, and how to ask whether it still holds.
-
-RFC 9111 has the one, RFC 9110 the other.
-"""
+"""Cache-Control (RFC 9111) and conditional requests (RFC 9110) for responses to GET."""
 
 from __future__ import annotations
 
@@ -26,8 +23,8 @@ def entity_tag(media_type: str, body: bytes) -> str:
     return f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
 
 
-def if_none_match(header: str | None, tag: str) -> bool:
+def if_none_match(header: bytes | None, tag: str) -> bool:
     """Whether `If-None-Match` names the tag, weakly compared."""
     if header is None:
         return False
-    return any(one.strip().removeprefix("W/") in {tag, "*"} for one in header.split(","))
+    return any(one.strip().removeprefix("W/") in {tag, "*"} for one in header.decode("latin-1").split(","))

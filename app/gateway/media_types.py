@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from app.errors import NotAcceptable, UnsupportedMediaType
@@ -21,13 +22,24 @@ class Accepted(NamedTuple):
     prefers_stream: bool
 
 
+CACHED_LENGTH = 200
+"""Bytes of the longest Accept header whose meaning is cached."""
+
 SINGLE = Accepted(LEGACY, stream=False, prefers_stream=False)
 
 
-def negotiate(accept: str | None) -> Accepted:
+def negotiate(header: bytes | None) -> Accepted:
+    """What an Accept header takes; of a short one, which comes again and again, parsed once. Raises NotAcceptable."""
+    if header is None or header == b"application/json":
+        return SINGLE
+    return _parse_cached(header) if len(header) <= CACHED_LENGTH else _parse(header)
+
+
+def _parse(header: bytes) -> Accepted:
     """What an Accept header takes. Without one, or for any type, the legacy one as clients expect. A client that takes
     JSON as well as event streams gets JSON for a single answer: some name both in every request."""
-    if not accept or accept == LEGACY or not accept.strip():
+    accept = header.decode("latin-1")
+    if not accept.strip():
         return SINGLE
     best: tuple[float, int, str] | None = None
     stream = 0.0
@@ -45,8 +57,13 @@ def negotiate(accept: str | None) -> Accepted:
     return Accepted(best and best[2], stream > 0, best is None or stream > best[0])
 
 
+_parse_cached = lru_cache(maxsize=100)(_parse)
+
+
 def check_body_type(content_type: str | None) -> None:
     """Refuse a body that is not declared as JSON in UTF-8."""
+    if content_type == LEGACY:
+        return
     media_type, _, parameters = (content_type or "").partition(";")
     if media_type.strip().lower() != LEGACY or not _utf8(parameters):
         raise UnsupportedMediaType(f"Send the body with Content-Type: {LEGACY}, in UTF-8.")

@@ -1,4 +1,4 @@
-"""What remains of a request once it is answered: its audit entry, and what its log line says of it."""
+"""The audit entry, the metrics and the log line of a finished request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.audit.records import AuditEntry
 from app.auth.principal import Principal, Role
 from app.gateway.service import Response
 from app.settings import AuditSettings
-from app.telemetry import RequestScope, log, request_done
+from app.telemetry import RequestScope, log_request, request_done
 
 MAX_FORBIDDEN = 20
 """Fields that one entry names as forbidden."""
@@ -21,21 +21,21 @@ MAX_ERRORS = 500
 
 
 class RequestAuditor:
-    """Makes an entry of each answered request. Cheap, since every request pays for it: no walk through an answer."""
+    """Appends an audit entry for each finished request. Every request pays for it: no walk through a response."""
 
     def __init__(self, settings: AuditSettings, append: Callable[[AuditEntry], None]) -> None:
-        self._settings = settings
+        self._with_variables = settings.variables == "names"
+        self._logs = settings.log
         self._append = append
 
-    def record(
-        self, scope: RequestScope, status: int, outcome: str, body: Mapping[str, Any], seconds: float
-    ) -> AuditEntry:
-        """Keep what happened. `body` is the answer, which is only asked for its errors and its cost."""
+    def record(self, at: float, scope: RequestScope, body: Mapping[str, Any], milliseconds: float) -> dict[str, Any]:
+        """Append the entry of a request that ended at `at`; its `body` is read for errors and cost alone. The fields of
+        its log line beside status and time."""
         who: Any = scope.who or _NOBODY
         errors = body.get("errors")
         cost = body.get("extensions", _NOTHING).get("cost", _NOTHING).get("actual")
         entry = AuditEntry(
-            at=time.time(),
+            at=at,
             request_id=scope.request_id,
             transport=scope.transport,
             client=who.client,
@@ -45,47 +45,39 @@ class RequestAuditor:
             document=scope.document,
             operation=scope.operation,
             kind=scope.kind,
-            status=status,
-            outcome=outcome,
-            code=_code_of(body),
+            status=scope.status or 0,
+            outcome=scope.outcome or "",
+            code=scope.code,
             forbidden=tuple(sorted(set(_forbidden(errors)))[:MAX_FORBIDDEN]) if errors else (),
             rows=scope.rows,
-            variables=scope.variables if self._settings.variables == "names" else (),
+            variables=scope.variables if self._with_variables else (),
             cost=cost,
             backend_calls=len(scope.calls),
-            milliseconds=round(seconds * 1000, 1),
+            milliseconds=milliseconds,
         )
         self._append(entry)
-        return entry
-
-    def log_fields(self, entry: AuditEntry) -> dict[str, Any]:
-        """What the request's log line says beside its status and time."""
-        if not self._settings.log:
+        if not self._logs:
             return {}
-        about = {"client": entry.client, "subject": entry.subject, "document": entry.document, "kind": entry.kind}
+        fields = {"client": who.client, "subject": who.subject, "document": scope.document, "kind": scope.kind}
         if entry.rows:
-            about["rows"] = entry.rows
+            fields["rows"] = entry.rows
         if entry.forbidden:
-            about["forbidden"] = entry.forbidden
-        return about
+            fields["forbidden"] = entry.forbidden
+        return fields
 
 
 def finish_request(
     auditor: RequestAuditor | None, scope: RequestScope, response: Response, outcome: str, started: float
 ) -> None:
-    """Count, log and keep an operation that has ended. `started` is of `time.perf_counter()`."""
-    seconds = time.perf_counter() - started
-    scope.status, scope.outcome, scope.code = response.status, outcome, _code_of(response.body)
-    refused = outcome == "failed" and response.status < 500
-    request_done(scope.operation, "refused" if refused else outcome, seconds)
-    about: dict[str, Any] = {}
+    """Count, log and audit an operation that has ended. `started` is of `time.perf_counter()`."""
+    at, seconds = time.time(), time.perf_counter() - started
+    milliseconds, status = round(seconds * 1000, 1), response.status
+    scope.status, scope.outcome, scope.code = status, outcome, _code_of(response.body)
+    request_done(scope.operation, "refused" if outcome == "failed" and status < 500 else outcome, seconds)
+    fields = {"status": status, "outcome": outcome, "milliseconds": milliseconds, "backend_calls": len(scope.calls)}
     if auditor is not None:
-        entry = auditor.record(scope, response.status, outcome, response.body, seconds)
-        about = auditor.log_fields(entry)
-    milliseconds, calls = round(seconds * 1000, 1), len(scope.calls)
-    log.info(
-        "request", status=response.status, outcome=outcome, milliseconds=milliseconds, backend_calls=calls, **about
-    )
+        fields.update(auditor.record(at, scope, response.body, milliseconds))
+    log_request(at, scope, fields)
 
 
 _NOBODY = Principal(subject="", roles=frozenset(), tenant="")

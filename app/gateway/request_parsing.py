@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,7 +18,7 @@ PARAMETERS = ("documentId", "query", "operationName", "variables", "extensions")
 
 
 async def read_request(
-    method: str, headers: dict[str, str], query_string: bytes, receive: Receive, max_body_bytes: int
+    method: str, headers: Mapping[bytes, bytes], query_string: bytes, receive: Receive, max_body_bytes: int
 ) -> Request:
     """The request, or a RequestError that says what is wrong with it."""
     if method == "GET":
@@ -26,11 +27,15 @@ async def read_request(
         return parse_request(_query_parameters(query_string))
     if method != "POST":
         raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
-    check_body_type(headers.get("content-type"))
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+    check_body_type(_text_of(headers.get(b"content-type")))
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         raise UnsupportedMediaType("Send the body as it is: no Content-Encoding is accepted.")
-    body = await read_body(headers.get("content-length"), receive, max_body_bytes)
+    body = await read_body(_text_of(headers.get(b"content-length")), receive, max_body_bytes)
     return parse_request(_json(body, "The body"))
+
+
+def _text_of(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
 
 
 async def read_body(declared: str | None, receive: Receive, limit: int) -> bytes:

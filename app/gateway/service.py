@@ -38,6 +38,7 @@ from app.execution.error_formatting import format_errors, format_request_error
 from app.execution.fresh_directive import within
 from app.execution.plan.encoded_result import EncodedResult
 from app.gateway.callers import Caller, events_until_expiry
+from app.gateway.disconnect import ClientDisconnected, Deadline, guard_suspension
 from app.gateway.freshness_summary import (
     FRESHNESS_HEADER,
     describe_freshness,
@@ -228,6 +229,7 @@ class GraphQLService:
         self._admission = admission or UnlimitedAdmission()
         self._explain = explain
         self.timeout = timeout
+        self.deadline = timeout + DEADLINE_GRACE
         self.max_in_flight = max_in_flight
         self._running = 0
         self._clock = clock
@@ -238,17 +240,22 @@ class GraphQLService:
         """Operations under way, of `most`; streams that wait do not count."""
         return self._running
 
-    async def respond(self, request: Request, caller: Caller, *, read_only: bool = False) -> Response | ResponseStream:
-        """Answer a query or a mutation, with `read_only` a query alone; the answers of a subscription, or of a refused
-        one the refusal. Never raises but when it is cancelled, which stops the operation."""
+    async def respond(
+        self, request: Request, caller: Caller, *, read_only: bool = False, guard: Deadline | None = None
+    ) -> Response | ResponseStream:
+        """Run a query or a mutation, with `read_only` a query alone; open the stream of a subscription. `guard` ends
+        the operation at its deadline, and may end it earlier: raises ClientDisconnected, and nothing else but a
+        cancellation."""
         current().who = caller.who
         if self._running >= self.max_in_flight:
             limit_exceeded("in_flight", "refused")
             return error_response(Overloaded())
         self._running += 1
         try:
-            async with asyncio.timeout(self.timeout + DEADLINE_GRACE):
-                return await self._respond(request, caller, read_only=read_only)
+            work = self._respond(request, caller, read_only=read_only)
+            return await guard_suspension(work, guard or Deadline(self.deadline))
+        except ClientDisconnected:
+            raise
         except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an answer
             return _failure_response(error)
         finally:
@@ -267,7 +274,7 @@ class GraphQLService:
         scope.variables = tuple(request.variables)
         if read_only and operation.kind is OperationType.MUTATION:
             raise MethodNotAllowed("Send mutations by POST.")
-        explained = await self._explained(request, who, operation)
+        explained = await self._explained(who, operation) if request.extensions.get("explain") is True else None
         permit = await self._admission.admit(operation, who)
         if operation.kind is OperationType.SUBSCRIPTION:
             return ResponseStream(self._stream(operation, caller, permit))
@@ -349,7 +356,7 @@ class GraphQLService:
             context.event = event
             reading_limits = reading.set(Reading(_stricter(within(operation), getattr(event, "within", None))))
             try:
-                async with asyncio.timeout(self.timeout + DEADLINE_GRACE):
+                async with asyncio.timeout(self.deadline):
                     response = _result_response(await self._engine.execute(operation, context), CostReport())
             except Exception as error:  # noqa: BLE001 - see `answer`
                 response = _failure_response(error)
@@ -383,11 +390,8 @@ class GraphQLService:
         opening.kind = operation.kind.value
         return await self._run_event(operation, who, event, opening, UnlimitedAdmission())
 
-    async def _explained(self, request: Request, who: Principal, operation: Operation) -> dict[str, Any] | None:
-        """What the operation is expected to ask of the sources, if `extensions.explain` of the request is true."""
-        if self._explain is None or request.extensions.get("explain") is not True:
-            return None
-        return await self._explain(who, operation)
+    async def _explained(self, who: Principal, operation: Operation) -> dict[str, Any] | None:
+        return None if self._explain is None else await self._explain(who, operation)
 
 
 def _stricter(first: float | None, second: float | None) -> float | None:

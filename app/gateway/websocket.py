@@ -26,7 +26,7 @@ from app.gateway.encoding import encode_response
 from app.gateway.request_audit import RequestAuditor, finish_request
 from app.gateway.request_parsing import parse_request
 from app.gateway.service import GraphQLService, Response, ResponseStream, error_response
-from app.telemetry import limit_met, log, new_id, open_scope, open_stream
+from app.telemetry import limit_exceeded, log, new_id, open_scope, open_stream
 
 Connect = Callable[[Principal], Lease]
 """Takes one of the caller's connections; raises RateLimited."""
@@ -104,7 +104,7 @@ class WebSocketEndpoint:
         try:
             return self._unacknowledged.acquire(address, self._max_unacknowledged)
         except RateLimited as error:
-            limit_met(error.name, "refused")
+            limit_exceeded(error.name, "refused")
             raise CloseConnection(4429, "Too many unacknowledged connections") from None
 
 

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.errors import EdgeRefusal, HeadersTooLarge, MalformedHTTP, RequestTooSlow, TooManyConnections
 from app.protocol.error_responses import raw_error_response
+from app.protocol.response_cycle import ResponseCycle
 from app.protocol.slow_readers import SlowReaderWatch
 from app.settings import ConnectionSettings
 from app.telemetry import metrics
@@ -131,7 +132,10 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
             raise problem
         # A list of its own: trailers, which proxies do not look at, must not become headers of the request.
         self.scope["headers"] = list(self.headers)
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not None and self.cycle is not before:
+            self.cycle.__class__ = ResponseCycle  # uvicorn has no parameter for the class that it makes.
         self._phase, self._unparsed = BODY, 0
         if self._draining and self.cycle is not None:
             self.cycle.keep_alive = False

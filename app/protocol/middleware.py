@@ -14,6 +14,8 @@ from app.telemetry import report
 
 Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
+MAX_SELECTIONS = 100
+"""Sets of header names for which the selection of headers to add is cached."""
 
 
 class SecurityMiddleware:
@@ -27,18 +29,18 @@ class SecurityMiddleware:
         self._checks_host = bool(settings.allowed_hosts)
         self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
         self._preflights: dict[bytes, Headers] = {}
-        self._headers: dict[tuple[bool, bytes | None], Headers] = {}
+        self._headers: dict[tuple[bool, bytes | None], ServerHeaders] = {}
         for secure in (False, True):
             common: Headers = [*SECURITY_HEADERS]
             if secure and settings.strict_transport:
                 common.append((b"strict-transport-security", b"max-age=%d" % settings.strict_transport))
             if self._origins:
                 common.append((b"vary", b"Origin"))
-            self._headers[secure, None] = common
+            self._headers[secure, None] = ServerHeaders(common)
             for origin in self._origins:
                 cors = cors_headers(origin, credentials=settings.allow_credentials)
                 preflight = preflight_headers(origin, credentials=settings.allow_credentials)
-                self._headers[secure, origin] = [*common, *cors]
+                self._headers[secure, origin] = ServerHeaders([*common, *cors])
                 self._preflights[origin] = preflight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,12 +89,30 @@ class SecurityMiddleware:
         return bare in self._hosts or bare.endswith(self._below)
 
 
+class ServerHeaders:
+    """Headers that every response gets unless it sets them itself; selected once for the names that it sets."""
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
+        self._missing: dict[tuple[bytes, ...], Headers] = {}
+
+    def missing(self, names: tuple[bytes, ...]) -> Headers:
+        """The headers to add to a response with these. `vary` adds up."""
+        missing = self._missing.get(names)
+        if missing is None:
+            if len(self._missing) >= MAX_SELECTIONS:
+                self._missing.clear()
+            own = {*names} - {b"vary"}
+            missing = self._missing[names] = [header for header in self._headers if header[0] not in own]
+        return missing
+
+
 class AddHeaders:
     """Sends an answer with the headers that it does not have yet."""
 
     __slots__ = ("_extra", "_send", "started")
 
-    def __init__(self, send: Send, extra: Headers) -> None:
+    def __init__(self, send: Send, extra: ServerHeaders) -> None:
         self._send = send
         self._extra = extra
         self.started = False
@@ -102,9 +122,7 @@ class AddHeaders:
         if message["type"] == "http.response.start":
             self.started = True
             given = message.get("headers", ())
-            has = {name for name, _ in given}
-            has.discard(b"vary")  # which adds up
-            message["headers"] = [*given, *(header for header in self._extra if header[0] not in has)]
+            message["headers"] = [*given, *self._extra.missing(tuple([name for name, _ in given]))]
         await self._send(message)
 
 

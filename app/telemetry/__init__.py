@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.telemetry.logs import configure_logs, log, report, without_stack
+from app.telemetry.logs import configure_logs, log, log_request, report, without_stack
 from app.telemetry.merging import merge_metrics
 from app.telemetry.otlp import SpanExport
 from app.telemetry.registry import (
@@ -55,6 +55,7 @@ __all__ = [
     "disagreement",
     "limit_exceeded",
     "log",
+    "log_request",
     "merge_metrics",
     "metrics",
     "metrics_text",

@@ -8,13 +8,16 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from random import Random
 
 from app.telemetry.tracing import OperationSpan, operation_span
+
+_random = Random(secrets.randbits(256))
 
 
 def new_id() -> str:
     """A fresh random id for a request or an error."""
-    return secrets.token_hex(16)
+    return f"{_random.getrandbits(128):032x}"
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ def register_secrets(credentials: Iterable[str]) -> None:
     """These are the gateway's own credentials from now on; those too short to be told from words are not looked for."""
     _KNOWN.clear()
     _KNOWN.update(secret for secret in credentials if len(secret) >= 6)
+    redact_cached.cache_clear()
 
 
 def redact(text: str) -> str:
@@ -47,6 +48,10 @@ def redact(text: str) -> str:
     for pattern in reversed(_SECRET_TEXTS):
         text = pattern.sub(rf"\1{_HIDDEN}", text)
     return text
+
+
+redact_cached = lru_cache(maxsize=1000)(redact)
+"""`redact` for texts that recur, such as the name of a client."""
 
 
 @lru_cache(maxsize=1000)
