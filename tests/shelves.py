@@ -12,9 +12,9 @@ from app.auth.principal import Principal, Role
 from app.errors import SourceUnavailable
 from app.sources.items import Item
 from app.sources.pipeline.cache.cached_ports import ITEMS
-from app.sources.pipeline.cache.memory import Memory
-from app.sources.pipeline.cache.read_through import Kind, Others, Shelf
-from app.sources.pipeline.cache.single_flight import Flights
+from app.sources.pipeline.cache.memory import MemoryTier
+from app.sources.pipeline.cache.read_through import CacheSpec, ReadThroughCache, SharedTier
+from app.sources.pipeline.cache.single_flight import SingleFlight
 from app.sources.values import Freshness
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -80,8 +80,8 @@ class Bench:
 
     clock: Clock
     backend: Backend
-    memory: Memory
-    shelf: Shelf
+    memory: MemoryTier
+    shelf: ReadThroughCache
     tasks: list[asyncio.Task[Any]]
 
     async def read(self, *skus: str, who: Principal | None = None) -> dict[str, Any]:
@@ -99,15 +99,17 @@ class Bench:
 
 
 def bench(
-    kind: Kind = ITEMS, *, clock: Clock | None = None, others: Others | None = None, entries: int = 1000
+    kind: CacheSpec = ITEMS, *, clock: Clock | None = None, shared_tier: SharedTier | None = None, entries: int = 1000
 ) -> Bench:
     """A worker over a backend of its own."""
     clock = clock or Clock()
-    memory = Memory(entries, clock=clock)
+    memory = MemoryTier(entries, clock=clock)
     tasks: list[asyncio.Task[Any]] = []
 
     def background(work: Coroutine[Any, Any, Any]) -> None:
         tasks.append(asyncio.create_task(work))
 
-    shelf = Shelf("erp", kind, memory, Flights(), now=clock.now, others=others, background=background)
+    shelf = ReadThroughCache(
+        "erp", kind, memory, SingleFlight(), now=clock.now, shared_tier=shared_tier, background=background
+    )
     return Bench(clock, Backend(clock), memory, shelf, tasks)

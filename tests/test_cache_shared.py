@@ -22,10 +22,10 @@ from app.settings import CacheSettings, RedisSettings
 from app.sources.items import Item
 from app.sources.pipeline.cache import codec, shared_tier
 from app.sources.pipeline.cache.cached_ports import ITEMS
-from app.sources.pipeline.cache.entries import Entry
-from app.sources.pipeline.cache.invalidation_bus import Bus
-from app.sources.pipeline.cache.read_through import Kind
-from app.sources.pipeline.cache.shared_tier import SharedShelves, SharedStore
+from app.sources.pipeline.cache.entries import CacheEntry
+from app.sources.pipeline.cache.invalidation_bus import InvalidationBus
+from app.sources.pipeline.cache.read_through import CacheSpec
+from app.sources.pipeline.cache.shared_tier import RedisCacheStore, RedisTier
 from app.storage.redis import connect
 from tests.gateway import CSR, Graph, gateway
 from tests.shelves import Bench, Clock, bench
@@ -38,16 +38,18 @@ PATIENT = 5.0
 """The machine that runs the tests has other things to do; only the tests of a Redis that is gone are about time."""
 
 
-class Shelves(SharedShelves):
+class Shelves(RedisTier):
     """Tells when it begins to wait for what another worker reads."""
 
-    def __init__(self, store: SharedStore, source: str) -> None:
+    def __init__(self, store: RedisCacheStore, source: str) -> None:
         super().__init__(store, source)
         self.waiting = asyncio.Event()
 
-    async def awaited(self, kind: Kind, scope: str, keys: Sequence[Any], since: float) -> dict[Any, Entry]:
+    async def wait_for_fills(
+        self, kind: CacheSpec, scope: str, keys: Sequence[Any], since: float
+    ) -> dict[Any, CacheEntry]:
         self.waiting.set()
-        return await super().awaited(kind, scope, keys, since)
+        return await super().wait_for_fills(kind, scope, keys, since)
 
 
 class Worker:
@@ -56,9 +58,9 @@ class Worker:
     def __init__(self, url: str, *, system: str = "erp-1") -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.redis = connect(RedisSettings(url=SecretStr(url)), timeout=PATIENT)
-        self.store = SharedStore(self.redis, self.spawn, timeout=PATIENT)
+        self.store = RedisCacheStore(self.redis, self.spawn, timeout=PATIENT)
         self.shelves = Shelves(self.store, system)
-        self.bench: Bench = bench(others=self.shelves)
+        self.bench: Bench = bench(shared_tier=self.shelves)
         # One clock for both: that of the machine.
         self.bench.memory.clock = time.monotonic
 
@@ -120,11 +122,11 @@ async def test_several_workers_make_one_read(redis_url: str):
         made[0].bench.backend.gate = asyncio.Event()
         first = asyncio.create_task(made[0].names("A"))
         await made[0].bench.backend.entered.wait()
-        others = [asyncio.create_task(one.names("A")) for one in made[1:] for _ in range(50)]
+        shared_tier = [asyncio.create_task(one.names("A")) for one in made[1:] for _ in range(50)]
         for one in made[1:]:
             await one.shelves.waiting.wait()
         made[0].bench.backend.gate.set()
-        assert await asyncio.gather(first, *others) == [{"A": "A v1"}] * 151
+        assert await asyncio.gather(first, *shared_tier) == [{"A": "A v1"}] * 151
         assert [one.bench.backend.asked for one in made] == [[["A"]], [], [], []]
 
 
@@ -155,7 +157,7 @@ async def test_a_change_ends_what_was_read_before_it_also_if_it_is_written_after
     one.bench.backend.gate = asyncio.Event()
     asking = asyncio.create_task(one.names("A"))
     await one.bench.backend.entered.wait()
-    assert await one.store.changed(["item:A"])
+    assert await one.store.publish_invalidation(["item:A"])
     one.bench.backend.gate.set()
     assert await asking == {"A": "A v1"}
     other.bench.backend.version = 2
@@ -166,7 +168,7 @@ async def test_a_change_ends_what_was_read_before_it_also_if_it_is_written_after
 async def test_a_change_of_any_tag_counts(two: list[Worker], tag: str):
     one, other = two
     await one.names("A")
-    assert await one.store.changed([tag])
+    assert await one.store.publish_invalidation([tag])
     await other.names("A")
     assert other.bench.backend.asked == [["A"]]
 
@@ -279,7 +281,7 @@ async def test_a_worker_that_was_busy_waits_once_more_for_redis(
 ):
     """One that was not, or is all the time, leaves Redis alone."""
     async with workers(NOWHERE, 1) as (one,):
-        store = SharedStore(one.redis, one.spawn, clock=Clock())
+        store = RedisCacheStore(one.redis, one.spawn, clock=Clock())
         time_passes = Waits(*waits)
         with monkeypatch.context() as patched:
             patched.setattr(shared_tier, "asyncio", time_passes)
@@ -297,11 +299,11 @@ async def until(condition: Callable[[], Any]) -> None:
 
 async def test_all_workers_hear_of_a_change_at_once(two: list[Worker]):
     one, other = two
-    buses = [Bus(worker.store, worker.bench.memory) for worker in two]
+    buses = [InvalidationBus(worker.store, worker.bench.memory) for worker in two]
     for bus in buses:
         bus.start()
     try:
-        await until(lambda: one.bench.memory.told and other.bench.memory.told)
+        await until(lambda: one.bench.memory.connected and other.bench.memory.connected)
         key, taken = ("erp", "items", "", "A"), []
         for _ in range(5):
             await one.names("A")

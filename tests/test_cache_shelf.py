@@ -12,12 +12,12 @@ import pytest
 
 from app.auth.principal import Principal, Role
 from app.errors import DeadlineExceeded, SourceMalformed, SourceUnavailable
-from app.sources.field_mask import needs
-from app.sources.freshness_contracts import Reading, Share, reading
+from app.sources.field_mask import field_mask
+from app.sources.freshness_contracts import FreshnessTracker, Share, freshness_tracker
 from app.sources.items import Item
 from app.sources.pipeline.cache.cached_ports import CUSTOMERS, ITEMS, LEVELS
-from app.sources.pipeline.cache.memory import ALONE
-from app.sources.pipeline.cache.read_through import ABSENT_FOR
+from app.sources.pipeline.cache.memory import DISCONNECTED_TTL
+from app.sources.pipeline.cache.read_through import NEGATIVE_TTL
 from app.sources.values import Freshness
 from app.telemetry import open_scope
 from tests.shelves import NOON, bench, buyer
@@ -83,7 +83,7 @@ async def test_an_unknown_key_is_unknown_for_a_while():
     assert await here.read("X") == {}
     assert here.backend.asked == [["X"]]
     here.backend.unknown = set()
-    here.clock.at += ABSENT_FOR + 0.1
+    here.clock.at += NEGATIVE_TTL + 0.1
     assert await here.names("X") == {"X": "X v1"}
 
 
@@ -147,10 +147,10 @@ async def test_a_source_that_fails_is_answered_for_with_a_label_as_long_as_the_c
     await here.read("A")
     here.backend.fail()
     here.clock.at += MAX_AGE + STALE_FOR - 1
-    wanted = Reading()
-    token = reading.set(wanted)
+    wanted = FreshnessTracker()
+    token = freshness_tracker.set(wanted)
     stale = (await here.read("A"))["A"]
-    reading.reset(token)
+    freshness_tracker.reset(token)
     reason = "erp did not answer (SOURCE_UNAVAILABLE); this was read earlier."
     assert stale.name == "A v1"
     assert stale.freshness == Freshness(
@@ -199,13 +199,13 @@ async def test_a_partial_record_is_asked_for_whole():
     seen: list[Any] = []
 
     async def load(who: Principal, skus: Any) -> Mapping[str, Any]:
-        seen.append(needs.get())
+        seen.append(field_mask.get())
         return await here.backend.by_sku(who, skus)
 
-    token = needs.set(frozenset())
+    token = field_mask.set(frozenset())
     await here.shelf.read(buyer(), ["A"], load)
-    assert (seen, needs.get()) == ([None], frozenset())
-    needs.reset(token)
+    assert (seen, field_mask.get()) == ([None], frozenset())
+    field_mask.reset(token)
 
 
 async def test_an_invalidation_during_a_read_wins():
@@ -215,7 +215,7 @@ async def test_an_invalidation_during_a_read_wins():
     await here.backend.entered.wait()
     here.clock.at += 1
     here.backend.version = 2
-    here.memory.forget(["item:A"])
+    here.memory.invalidate(["item:A"])
     here.backend.gate.set()
     assert await asking == {"A": "A v1"}, "who asked before gets what was read then"
     assert await here.names("A") == {"A": "A v2"}
@@ -226,7 +226,7 @@ async def test_a_change_ends_what_has_its_tag(tag: str):
     here = bench()
     await here.read("A", "B")
     here.clock.at += 1
-    here.memory.forget([tag])
+    here.memory.invalidate([tag])
     await here.read("A", "B")
     assert here.backend.asked[1] == (["A"] if tag == "item:A" else ["A", "B"])
 
@@ -235,7 +235,7 @@ async def test_what_was_changed_is_not_answered_while_its_source_fails():
     here = bench()
     await here.read("A")
     here.clock.at += 1
-    here.memory.forget(["item:A"])
+    here.memory.invalidate(["item:A"])
     here.backend.fail()
     with pytest.raises(SourceUnavailable):
         await here.read("A")
@@ -243,9 +243,9 @@ async def test_what_was_changed_is_not_answered_while_its_source_fails():
 
 async def test_a_worker_that_nobody_tells_of_changes_keeps_things_for_seconds_only():
     here = bench()
-    here.memory.told = False
+    here.memory.connected = False
     await here.read("A")
-    here.clock.at += ALONE
+    here.clock.at += DISCONNECTED_TTL
     await here.read("A")
     assert len(here.backend.asked) == 1
     here.clock.at += 0.1
@@ -258,9 +258,9 @@ async def test_a_client_asks_for_less(within: float, calls: int):
     here = bench()
     await here.read("A")
     here.clock.at += 45
-    token = reading.set(Reading(within))
+    token = freshness_tracker.set(FreshnessTracker(within))
     await here.read("A")
-    reading.reset(token)
+    freshness_tracker.reset(token)
     assert len(here.backend.asked) == calls
 
 
@@ -268,9 +268,9 @@ async def test_a_client_cannot_ask_for_more_than_the_contract():
     here = bench()
     await here.read("A")
     here.clock.at += MAX_AGE + 1
-    token = reading.set(Reading(10.0 * MAX_AGE))
+    token = freshness_tracker.set(FreshnessTracker(10.0 * MAX_AGE))
     await here.read("A")
-    reading.reset(token)
+    freshness_tracker.reset(token)
     assert len(here.backend.asked) == 2
 
 
@@ -279,10 +279,10 @@ async def test_what_is_older_than_a_client_allows_is_an_error_rather_than_stale(
     await here.read("A")
     here.clock.at += 10
     here.backend.fail()
-    token = reading.set(Reading(5.0))
+    token = freshness_tracker.set(FreshnessTracker(5.0))
     with pytest.raises(SourceUnavailable):
         await here.read("A")
-    reading.reset(token)
+    freshness_tracker.reset(token)
 
 
 async def test_who_wants_it_now_does_not_join_a_read_that_began_earlier():
@@ -293,9 +293,9 @@ async def test_who_wants_it_now_does_not_join_a_read_that_began_earlier():
     here.clock.at += 1
     here.backend.version = 2
     here.backend.gate.set()
-    token = reading.set(Reading(0.0))
+    token = freshness_tracker.set(FreshnessTracker(0.0))
     assert await here.names("A") == {"A": "A v2"}
-    reading.reset(token)
+    freshness_tracker.reset(token)
     await asking
 
 
@@ -338,10 +338,10 @@ async def test_the_summary_tells_of_the_oldest():
     here.clock.at += 100
     await here.read("B")
     here.clock.at += 100
-    wanted = Reading()
-    token = reading.set(wanted)
+    wanted = FreshnessTracker()
+    token = freshness_tracker.set(wanted)
     await here.read("B", "A")
-    reading.reset(token)
+    freshness_tracker.reset(token)
     assert wanted.seen["erp"].as_of == NOON
     assert wanted.seen["erp"].cached
     assert here.clock.now() == NOON + timedelta(seconds=200)

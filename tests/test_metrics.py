@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from app.auth.principal import Principal
 from app.gateway.websocket import PROTOCOL
-from app.sources.field_mask import needs
+from app.sources.field_mask import field_mask
 from app.sources.pipeline.age_metrics import AgedPrices, AgedShipments, AgedStock
 from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment, ShipmentStatus, TrackingEvent
@@ -121,11 +121,11 @@ async def test_event_counts_once_however_it_is_read_and_only_if_both_moments_are
 
 
 async def test_events_whose_record_nobody_reads_are_let_be():
-    token = needs.set(frozenset({(Shipment, "events")}))
+    token = field_mask.set(frozenset({(Shipment, "events")}))
     try:
         await AgedShipments(Ports(10), "carrier-b").by_id(WHO, ["1"])
     finally:
-        needs.reset(token)
+        field_mask.reset(token)
     assert value("tradegraph_shipment_confirmation_lag_seconds_count", source="carrier-b") == 0
 
 

@@ -22,7 +22,7 @@ from app.resolvers.loading.field_dependencies import FIELD_DEPENDENCIES, GRAPHQL
 from app.sandbox import Sandbox
 from app.schema import build_schema
 from app.settings import Domain, Settings
-from app.sources.field_mask import SPARE, needs
+from app.sources.field_mask import OPTIONAL_FIELDS, field_mask
 from app.sources.wiring import Sources, connect_all
 from tests.gateway import DOCUMENTS, NOON
 from tests.test_records_behind_types import bound, record_of
@@ -55,7 +55,7 @@ class WholeContext(Context):
     @contextmanager
     def execution_scope(self) -> Iterator[None]:
         with super().execution_scope():
-            needs.set(None)
+            field_mask.set(None)
             yield
 
 
@@ -180,13 +180,13 @@ async def test_the_consumers_documents_are_answered_alike(sources: Sources, name
 
 def test_what_may_be_left_out_is_shown_by_one_type_of_that_name():
     shown = [(record_of(type_), type_.name) for type_ in bound()]
-    for record in SPARE:
+    for record in OPTIONAL_FIELDS:
         names = [name for shown_record, name in shown if shown_record is record]
         assert names in ([GRAPHQL_TYPE_NAMES.get(record, record.__name__)], []), record
-        assert SPARE[record] <= set(record.__struct_fields__)
+        assert OPTIONAL_FIELDS[record] <= set(record.__struct_fields__)
 
 
 def test_what_fields_read_is_named_after_fields_of_the_schema():
     for (type_name, field), reads in FIELD_DEPENDENCIES.items():
         assert field in cast("GraphQLObjectType", SCHEMA.type_map[type_name]).fields
-        assert all(name in SPARE[record] for record, name in reads)
+        assert all(name in OPTIONAL_FIELDS[record] for record, name in reads)

@@ -21,7 +21,7 @@ from graphql import (
 )
 
 from app.schema import build_schema
-from app.sources.values import Slice
+from app.sources.values import Page
 
 SCHEMA = build_schema()._schema
 DEFINITION = "strawberry-definition"
@@ -97,7 +97,7 @@ def test_record_keeps_what_the_schema_promises(record: Any, name: str, type_: An
 class Example:
     nullable: str | None
     texts: tuple[str, ...]
-    rows: Slice[str]
+    rows: Page[str]
 
 
 @pytest.mark.parametrize(

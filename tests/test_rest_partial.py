@@ -13,7 +13,7 @@ import pytest
 from app import telemetry
 from app.auth.principal import SYSTEM
 from app.errors import SourceMalformed
-from app.sources.field_mask import SPARE, Needs, NotRead, needs
+from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, FieldNotFetched, field_mask
 from app.sources.orders import Order, OrderStatus
 from app.sources.shipments import Shipment
 from app.sources.values import Freshness, Ref
@@ -27,16 +27,16 @@ KNOWN = ORDER | {
     "asOf": MOMENT,
     "history": [],
 }
-EVERYTHING: Needs = frozenset((record, name) for record, names in SPARE.items() for name in names)
+EVERYTHING: FieldMask = frozenset((record, name) for record, names in OPTIONAL_FIELDS.items() for name in names)
 
 
 @contextmanager
 def needing(*wanted: tuple[type, str]) -> Iterator[None]:
-    token = needs.set(frozenset(wanted))
+    token = field_mask.set(frozenset(wanted))
     try:
         yield
     finally:
-        needs.reset(token)
+        field_mask.reset(token)
 
 
 async def order(body: dict[str, Any], *wanted: tuple[type, str], whole: bool = False) -> Any:
@@ -59,7 +59,7 @@ async def test_what_is_not_needed_is_not_decoded_and_not_there():
     assert isinstance(found, Order)
     assert (found.number, found.status, found.customer_po) == ("SO-1", OrderStatus.CONFIRMED, "PO-7")
     for name in ("channel", "lines", "totals", "freshness", "refs"):
-        with pytest.raises(NotRead, match=f"Order.{name} was left out"):
+        with pytest.raises(FieldNotFetched, match=f"Order.{name} was not fetched"):
             getattr(found, name)
 
 
@@ -124,7 +124,7 @@ async def test_events_ascend_and_can_be_left_out():
     assert [one.sequence for one in found.events] == [1, 2]
     assert found.events is found.events
     assert found.raw_status == "UNKNOWN"
-    with pytest.raises(NotRead, match=r"TrackingEvent\.raw_code"):
+    with pytest.raises(FieldNotFetched, match=r"TrackingEvent\.raw_code"):
         _ = found.events[0].raw_code
     replaced = msgspec.structs.replace(found, events=())
     assert replaced.events == ()

@@ -16,7 +16,7 @@ from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderStatus, To
 from app.sources.pipeline.routing import RoutedBalances, RoutedCustomers, RoutedOrders, Routes
 from app.sources.pipeline.row_scope import ScopedCustomers, ScopedOrders, Unserved
 from app.sources.stock import Balance
-from app.sources.values import Freshness, Money, Page, Slice
+from app.sources.values import Freshness, Money, Page, PageRequest
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BUYER = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-1"}))
@@ -40,12 +40,12 @@ class FakeCustomers:
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         return {f"id-{row.number}": row for row in self.rows if f"id-{row.number}" in ids}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
         rows = [row for row in self.rows if query.numbers is None or row.number in query.numbers]
         start = int(query.page.after) if query.page.after else 0
         shown = rows[start : start + query.page.first]
         cursors = tuple(str(start + index + 1) for index in range(len(shown)))
-        return Slice(rows=tuple(shown), cursors=cursors, has_next=start + len(shown) < len(rows), total=len(rows))
+        return Page(rows=tuple(shown), cursors=cursors, has_next=start + len(shown) < len(rows), total=len(rows))
 
 
 class FakeOrders:
@@ -77,9 +77,9 @@ class FakeOrders:
 
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
-    ) -> Mapping[str, Slice[Order]]:
+    ) -> Mapping[str, Page[Order]]:
         return {
-            customer: Slice(rows=tuple(row for row in self.rows.values() if row.customer == customer), cursors=())
+            customer: Page(rows=tuple(row for row in self.rows.values() if row.customer == customer), cursors=())
             for customer in customers
         }
 
@@ -102,7 +102,7 @@ async def test_a_foreign_customer_is_absent_by_its_source_id_as_well() -> None:
 
 async def test_a_list_shows_own_customers_only_and_nothing_to_those_who_have_none() -> None:
     port = FakeCustomers("CUST-1", "CUST-2")
-    query = CustomerQuery(page=Page(first=10))
+    query = CustomerQuery(page=PageRequest(first=10))
     assert [row.number for row in (await customers(port).search(BUYER, query)).rows] == ["CUST-1"]
     assert (await customers(port).search(LOST, query)).rows == ()
     assert len((await customers(port).search(CSR, query)).rows) == 2
@@ -119,7 +119,7 @@ async def test_foreign_and_ownerless_orders_are_absent_for_the_restricted() -> N
 
 async def test_orders_of_a_foreign_customer_are_not_listed() -> None:
     port = ScopedOrders(RoutedOrders(Routes("erp"), {"erp": FakeOrders("erp", A="CUST-1", B="CUST-2")}, {}))
-    query = OrderQuery(page=Page(first=5))
+    query = OrderQuery(page=PageRequest(first=5))
     assert list(await port.by_customer(BUYER, ["CUST-1", "CUST-2"], query)) == ["CUST-1"]
     assert await port.by_customer_po(BUYER, [CustomerPoKey(customer="CUST-2", number="x")]) == {}
 
@@ -141,7 +141,7 @@ async def test_a_list_over_two_masters_shows_each_customer_once_page_by_page() -
     routed = RoutedCustomers(TWO, {"erp": old, "erp2": new}, {})
     seen, after = [], None
     for _ in range(5):
-        page = await routed.search(CSR, CustomerQuery(page=Page(first=2, after=after)))
+        page = await routed.search(CSR, CustomerQuery(page=PageRequest(first=2, after=after)))
         seen += [row.number for row in page.rows]
         if not page.has_next:
             break
@@ -153,7 +153,7 @@ async def test_a_list_over_two_masters_shows_each_customer_once_page_by_page() -
 async def test_a_made_up_position_is_refused(cursor: str) -> None:
     routed = RoutedCustomers(TWO, {"erp": FakeCustomers(), "erp2": FakeCustomers()}, {})
     with pytest.raises(InvalidCursor):
-        await routed.search(CSR, CustomerQuery(page=Page(first=2, after=cursor)))
+        await routed.search(CSR, CustomerQuery(page=PageRequest(first=2, after=cursor)))
 
 
 async def test_an_order_that_two_masters_hold_belongs_to_its_customers_master() -> None:

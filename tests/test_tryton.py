@@ -19,7 +19,7 @@ from app.sources.shipments import ShipmentStatus
 from app.sources.tryton import connect
 from app.sources.tryton.units import Units, UomRow, times
 from app.sources.tryton.wire import quantity
-from app.sources.values import Page
+from app.sources.values import PageRequest
 from tests.contract.case import Environment, counted_calls
 from tests.contract.tryton_case import asked, open_tryton, usd
 
@@ -127,7 +127,7 @@ async def test_purchase_order_of_another_customer_is_not_found(tryton):
 
 @pytest.mark.parametrize("sort", OrderSort)
 async def test_pages_of_orders_put_together_are_the_whole_list(tryton, sort):
-    whole = (await tryton.orders.by_customer(SYSTEM, ["CUST-0001"], OrderQuery(page=Page(first=50), sort=sort)))[
+    whole = (await tryton.orders.by_customer(SYSTEM, ["CUST-0001"], OrderQuery(page=PageRequest(first=50), sort=sort)))[
         "CUST-0001"
     ]
     days = [order.ordered_at for order in whole.rows]
@@ -135,7 +135,7 @@ async def test_pages_of_orders_put_together_are_the_whole_list(tryton, sort):
     assert (len(whole.rows), whole.has_next, whole.has_previous) == (16, False, False)
     pages, after = [], None
     for _ in range(4):
-        query = OrderQuery(page=Page(first=5, after=after), sort=sort)
+        query = OrderQuery(page=PageRequest(first=5, after=after), sort=sort)
         page = (await tryton.orders.by_customer(SYSTEM, ["CUST-0001"], query))["CUST-0001"]
         pages.append([order.id for order in page.rows])
         after = page.cursors[-1]
@@ -147,7 +147,7 @@ async def test_pages_of_orders_put_together_are_the_whole_list(tryton, sort):
 async def test_filter_by_a_status_tryton_does_not_have_fills_the_page(tryton):
     wanted = (OrderStatus.PARTIALLY_SHIPPED,)
     customers = ["CUST-0024", "CUST-0001", "CUST-0036"]
-    query = OrderQuery(page=Page(first=2), status=wanted)
+    query = OrderQuery(page=PageRequest(first=2), status=wanted)
     alone = (await tryton.orders.by_customer(SYSTEM, ["CUST-0024"], query))["CUST-0024"]
     assert ([order.number for order in alone.rows], alone.has_next) == (["SO-100040"], False)
     together = await tryton.orders.by_customer(SYSTEM, customers, query)
@@ -156,25 +156,25 @@ async def test_filter_by_a_status_tryton_does_not_have_fills_the_page(tryton):
 
 
 async def test_draft_statuses_are_filtered_by_tryton_itself(tryton):
-    query = OrderQuery(page=Page(first=5), status=(OrderStatus.QUOTED,))
+    query = OrderQuery(page=PageRequest(first=5), status=(OrderStatus.QUOTED,))
     page = (await tryton.orders.by_customer(SYSTEM, ["CUST-0024"], query))["CUST-0024"]
     assert [(order.number, order.status) for order in page.rows] == [("1", OrderStatus.QUOTED)]
 
 
 async def test_total_is_counted_for_one_customer(tryton):
-    query = OrderQuery(page=Page(first=1, count=True))
+    query = OrderQuery(page=PageRequest(first=1, count=True))
     assert (await tryton.orders.by_customer(SYSTEM, ["CUST-0001"], query))["CUST-0001"].total == 16
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "2026-11-21", "2026-11-21:x", "2026-13-01:1", ":0", "code:SKU-0001", "\0"])
 async def test_cursor_of_elsewhere_is_refused(tryton, cursor):
     with pytest.raises(InvalidCursor):
-        await tryton.orders.by_customer(SYSTEM, ["CUST-0001"], OrderQuery(page=Page(first=1, after=cursor)))
+        await tryton.orders.by_customer(SYSTEM, ["CUST-0001"], OrderQuery(page=PageRequest(first=1, after=cursor)))
     if not cursor.startswith("code:"):
         with pytest.raises(InvalidCursor):
-            await tryton.items.search(SYSTEM, ItemQuery(page=Page(first=1, after=cursor)))
+            await tryton.items.search(SYSTEM, ItemQuery(page=PageRequest(first=1, after=cursor)))
         with pytest.raises(InvalidCursor):
-            await tryton.customers.search(SYSTEM, CustomerQuery(page=Page(first=1, after=cursor)))
+            await tryton.customers.search(SYSTEM, CustomerQuery(page=PageRequest(first=1, after=cursor)))
 
 
 async def test_package_number_finds_its_shipment(tryton):
@@ -204,16 +204,16 @@ async def test_credit_comes_with_the_customer_in_one_call(tryton):
 
 @pytest.mark.parametrize("search", ["%", "_", "\\", "SKU_0001", "CUST_0001", "0%1", "'"])
 async def test_wildcards_in_a_search_stand_for_themselves(tryton, search):
-    assert (await tryton.items.search(SYSTEM, ItemQuery(page=Page(first=1), search=search))).rows == ()
-    assert (await tryton.customers.search(SYSTEM, CustomerQuery(page=Page(first=1), search=search))).rows == ()
+    assert (await tryton.items.search(SYSTEM, ItemQuery(page=PageRequest(first=1), search=search))).rows == ()
+    assert (await tryton.customers.search(SYSTEM, CustomerQuery(page=PageRequest(first=1), search=search))).rows == ()
 
 
 async def test_customers_search_keeps_to_the_callers_accounts(tryton):
     accounts = ("CUST-0003", "CUST-0002", "CUST-0040")
-    page = await tryton.customers.search(SYSTEM, CustomerQuery(page=Page(first=5, count=True), numbers=accounts))
+    page = await tryton.customers.search(SYSTEM, CustomerQuery(page=PageRequest(first=5, count=True), numbers=accounts))
     assert [customer.number for customer in page.rows] == ["CUST-0002", "CUST-0003", "CUST-0040"]
     assert page.total == 3
-    nothing = await tryton.customers.search(SYSTEM, CustomerQuery(page=Page(first=5, count=True), numbers=()))
+    nothing = await tryton.customers.search(SYSTEM, CustomerQuery(page=PageRequest(first=5, count=True), numbers=()))
     assert (nothing.rows, nothing.total) == ((), 0)
 
 
@@ -233,15 +233,15 @@ async def test_hostile_keys_are_unknown_keys(tryton):
     assert await tryton.orders.by_id(SYSTEM, HOSTILE) == {}
     assert await tryton.orders.by_number(SYSTEM, HOSTILE) == {}
     assert await tryton.orders.by_customer_po(SYSTEM, [CustomerPoKey(customer=k, number=k) for k in HOSTILE]) == {}
-    pages = await tryton.orders.by_customer(SYSTEM, HOSTILE, OrderQuery(page=Page(first=1)))
+    pages = await tryton.orders.by_customer(SYSTEM, HOSTILE, OrderQuery(page=PageRequest(first=1)))
     assert all(page.rows == () for page in pages.values())
     assert await tryton.shipments.by_id(SYSTEM, HOSTILE) == {}
     assert await tryton.shipments.by_tracking_number(SYSTEM, HOSTILE) == {}
     assert await tryton.shipments.by_order(SYSTEM, HOSTILE) == {}
     assert await tryton.billing.invoices(SYSTEM, HOSTILE) == {}
     for text in ("x" * 10_000, "SKU\0", "\ud800"):
-        assert (await tryton.items.search(SYSTEM, ItemQuery(page=Page(first=1), search=text))).rows == ()
-        assert (await tryton.customers.search(SYSTEM, CustomerQuery(page=Page(first=1), search=text))).rows == ()
+        assert (await tryton.items.search(SYSTEM, ItemQuery(page=PageRequest(first=1), search=text))).rows == ()
+        assert (await tryton.customers.search(SYSTEM, CustomerQuery(page=PageRequest(first=1), search=text))).rows == ()
 
 
 async def test_keys_that_cannot_exist_cost_no_call(tryton):
@@ -263,7 +263,7 @@ async def test_one_key_costs_as_many_calls_as_fifty(tryton):
         "items": lambda n: tryton.items.by_sku(SYSTEM, SKUS[:n]),
         "stock": lambda n: tryton.stock.levels(SYSTEM, SKUS[:n]),
         "prices": lambda n: tryton.prices.quote(SYSTEM, [asked(sku, "12") for sku in SKUS[:n]]),
-        "orders": lambda n: tryton.orders.by_customer(SYSTEM, ["CUST-0001"], OrderQuery(page=Page(first=n))),
+        "orders": lambda n: tryton.orders.by_customer(SYSTEM, ["CUST-0001"], OrderQuery(page=PageRequest(first=n))),
         "numbers": lambda n: tryton.orders.by_number(SYSTEM, [f"SO-{100041 + i}" for i in range(n)]),
         "parts": lambda n: tryton.items.part_numbers(
             SYSTEM, [CustomerItemKey(customer="CUST-0001", sku=sku) for sku in SKUS[:n]]
@@ -281,7 +281,7 @@ async def test_one_key_costs_as_many_calls_as_fifty(tryton):
 
 async def test_orders_of_many_customers_take_two_calls(tryton):
     customers = [f"CUST-{number:04}" for number in range(1, 21)]
-    query = OrderQuery(page=Page(first=1))
+    query = OrderQuery(page=PageRequest(first=1))
     with counted_calls() as calls:
         pages = await tryton.orders.by_customer(SYSTEM, customers, query)
     assert Counter(call for _, call in calls) == {"orders.ids": 1, "orders.by_customer": 1}

@@ -19,7 +19,7 @@ from app.sources.items import ItemStatus
 from app.sources.orders import HoldKind, OrderQuery, OrderStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.stock import Supply, SupplyKind
-from app.sources.values import Page
+from app.sources.values import PageRequest
 from tests.contract.tryton_case import asked, usd
 from tests.upstreams.tryton import NOW, Read, connected, exact, on, tryton_upstream
 
@@ -153,7 +153,9 @@ async def test_accounts_by_the_hundreds_are_searched_in_pieces_and_come_in_order
 
     async with tryton_upstream(party__party=answer) as upstream, connected(upstream) as source:
         accounts = tuple(str(number) for number in range(500, 199, -1))
-        page = await source.customers.search(SYSTEM, CustomerQuery(page=Page(first=3, count=True), numbers=accounts))
+        page = await source.customers.search(
+            SYSTEM, CustomerQuery(page=PageRequest(first=3, count=True), numbers=accounts)
+        )
         assert [customer.number for customer in page.rows] == ["200", "201", "202"]
         assert (page.has_next, page.total) == (True, 28)
 
@@ -365,7 +367,7 @@ async def test_undated_orders_come_first_and_the_cursor_goes_on_behind_them():
         return [_sale(30, sale_date=None), _sale(20), _sale(10)][: read.limit]
 
     async with tryton_upstream(sale__sale=answer) as upstream, connected(upstream) as source:
-        page = (await source.orders.by_customer(SYSTEM, ["CUST-1"], OrderQuery(page=Page(first=2))))["CUST-1"]
+        page = (await source.orders.by_customer(SYSTEM, ["CUST-1"], OrderQuery(page=PageRequest(first=2))))["CUST-1"]
         assert (page.cursors, page.has_next) == ((":30", "2026-11-01:20"), True)
         for cursor, clause in (
             (":30", ["OR", ["sale_date", "!=", None], [["sale_date", "=", None], ["id", "<", 30]]]),
@@ -374,7 +376,7 @@ async def test_undated_orders_come_first_and_the_cursor_goes_on_behind_them():
                 ["OR", ["sale_date", "<", on(2026, 11, 1)], [["sale_date", "=", on(2026, 11, 1)], ["id", "<", 20]]],
             ),
         ):
-            await source.orders.by_customer(SYSTEM, ["CUST-1"], OrderQuery(page=Page(first=2, after=cursor)))
+            await source.orders.by_customer(SYSTEM, ["CUST-1"], OrderQuery(page=PageRequest(first=2, after=cursor)))
             assert upstream.reads[-1].domain == [["party.code", "=", "CUST-1"], clause]
 
 
@@ -394,7 +396,7 @@ async def test_busy_customer_does_not_crowd_out_the_others():
     async with tryton_upstream(sale__sale=answer) as upstream, connected(upstream) as source:
         await source.ping()
         upstream.reads.clear()
-        pages = await source.orders.by_customer(SYSTEM, ["CUST-1", "CUST-2"], OrderQuery(page=Page(first=2)))
+        pages = await source.orders.by_customer(SYSTEM, ["CUST-1", "CUST-2"], OrderQuery(page=PageRequest(first=2)))
         assert {customer: [order.id for order in page.rows] for customer, page in pages.items()} == {
             "CUST-1": ["5000", "4999"],
             "CUST-2": ["7"],

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 from app.auth.principal import SYSTEM
 from app.errors import SourceMalformed, SourceRejected, SourceUnavailable
 from app.sources.items import ItemQuery
-from app.sources.values import Page
+from app.sources.values import PageRequest
 from tests.upstreams.tryton import connected, tryton_upstream
 
-COUNTED = ItemQuery(page=Page(first=1, count=True))
+COUNTED = ItemQuery(page=PageRequest(first=1, count=True))
 
 
 async def test_many_first_calls_share_one_login():
@@ -50,7 +50,7 @@ async def test_wrong_password_is_a_refusal_and_reads_over_rest_go_on():
             await source.items.search(SYSTEM, COUNTED)
         assert (error.value.status, upstream.logins, upstream.called) == (401, 1, [])
         assert "gateway-demo-password" not in f"{error.value!r} {error.value.detail}"
-        assert (await source.items.search(SYSTEM, ItemQuery(page=Page(first=1)))).total is None
+        assert (await source.items.search(SYSTEM, ItemQuery(page=PageRequest(first=1)))).total is None
 
 
 @pytest.mark.parametrize(

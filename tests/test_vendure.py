@@ -18,7 +18,7 @@ from app.settings import SourceSettings
 from app.sources.changes import ChangeKind
 from app.sources.orders import CustomerPoKey, OrderQuery, OrderSort, OrderStatus
 from app.sources.shipments import ShipmentStatus
-from app.sources.values import Money, Page
+from app.sources.values import Money, PageRequest
 from app.sources.vendure import connect
 from app.sources.vendure.client import VendureClient
 from app.sources.vendure.options import VendureOptions
@@ -106,7 +106,7 @@ async def test_hostile_keys_are_absent(vendure):
     assert dict(await vendure.reservations.reservations(SYSTEM, HOSTILE)) == {}
     keys = [CustomerPoKey(customer="CUST-0024", number=number) for number in HOSTILE]
     assert dict(await vendure.orders.by_customer_po(SYSTEM, keys)) == {}
-    assert dict(await vendure.orders.by_customer(SYSTEM, HOSTILE, OrderQuery(page=Page(first=5)))) == {}
+    assert dict(await vendure.orders.by_customer(SYSTEM, HOSTILE, OrderQuery(page=PageRequest(first=5)))) == {}
 
 
 async def test_keys_that_cannot_exist_are_not_sent(vendure):
@@ -117,11 +117,11 @@ async def test_keys_that_cannot_exist_are_not_sent(vendure):
 
 
 async def test_pages_of_a_customer_follow_each_other(vendure):
-    first = OrderQuery(page=Page(first=1, count=True))
+    first = OrderQuery(page=PageRequest(first=1, count=True))
     one = (await vendure.orders.by_customer(SYSTEM, ["CUST-0002"], first))["CUST-0002"]
     assert [row.number for row in one.rows] == ["SO-100094"]
     assert (one.total, one.has_next, one.has_previous) == (2, True, False)
-    rest = OrderQuery(page=Page(first=5, after=one.cursors[-1]))
+    rest = OrderQuery(page=PageRequest(first=5, after=one.cursors[-1]))
     two = (await vendure.orders.by_customer(SYSTEM, ["CUST-0002"], rest))["CUST-0002"]
     assert [row.number for row in two.rows] == ["SO-100044"]
     assert (two.total, two.has_next, two.has_previous) == (2, False, True)
@@ -129,7 +129,7 @@ async def test_pages_of_a_customer_follow_each_other(vendure):
 
 async def test_orders_of_a_customer_by_status_and_oldest_first(vendure):
     async def codes(**query: Any) -> list[str]:
-        asked = OrderQuery(page=Page(first=5), **query)
+        asked = OrderQuery(page=PageRequest(first=5), **query)
         found = await vendure.orders.by_customer(SYSTEM, ["CUST-0002"], asked)
         return [row.number for row in found["CUST-0002"].rows]
 
@@ -143,7 +143,7 @@ async def test_orders_of_a_customer_by_status_and_oldest_first(vendure):
 @pytest.mark.parametrize("cursor", ["", "-1", "1.5", "x", "9" * 40, "١"])
 async def test_garbage_cursor_is_refused(vendure, cursor):
     with pytest.raises(InvalidCursor):
-        await vendure.orders.by_customer(SYSTEM, ["CUST-0002"], OrderQuery(page=Page(first=1, after=cursor)))
+        await vendure.orders.by_customer(SYSTEM, ["CUST-0002"], OrderQuery(page=PageRequest(first=1, after=cursor)))
 
 
 async def test_purchase_order_of_another_customer_is_absent(vendure):

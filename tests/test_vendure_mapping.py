@@ -13,7 +13,7 @@ from app import telemetry
 from app.auth.principal import SYSTEM
 from app.sources.orders import OrderQuery, OrderStatus
 from app.sources.shipments import ShipmentStatus
-from app.sources.values import Money, Page
+from app.sources.values import Money, PageRequest
 from app.sources.vendure.items import plain_text
 from tests.contract.vendure_case import connect_to
 from tests.upstreams.vendure import NO_ORDERS, Sessions, vendure_upstream
@@ -139,7 +139,7 @@ async def test_orders_of_several_buyers_of_a_customer_are_merged():
         source = connect_to(upstream.url)
         after, codes = None, []
         for _ in range(3):
-            query = OrderQuery(page=Page(first=2, after=after))
+            query = OrderQuery(page=PageRequest(first=2, after=after))
             page = (await source.orders.by_customer(SYSTEM, ["C-1"], query))["C-1"]
             assert page.total == 5
             after = page.cursors[-1]

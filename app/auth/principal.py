@@ -104,11 +104,11 @@ class Principal:
         """Whether rows of this customer exist for the caller. Rows of nobody known exist for the unrestricted only."""
         return not self.restricted or customer in self.customers
 
-    def visible(self, customers: Iterable[str]) -> list[str]:
+    def filter_keys(self, customers: Iterable[str]) -> list[str]:
         """Those of the given customer numbers that exist for the caller, in their order."""
         return [number for number in customers if number in self.customers] if self.restricted else list(customers)
 
-    def own(self, rows: Iterable[Row]) -> list[Row]:
+    def filter_rows(self, rows: Iterable[Row]) -> list[Row]:
         """Those of the given rows (or keys) that exist for the caller by the customer they name, in their order."""
         return [row for row in rows if row.customer in self.customers] if self.restricted else list(rows)
 

@@ -6,19 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from app.sources.freshness_contracts import Reading, Seen
+from app.sources.freshness_contracts import FreshnessTracker, SourceFreshness
 
 FRESHNESS_HEADER = "tradegraph-freshness"
 
 
-def oldest_by_source(reading: Reading, calls: Iterable[tuple[str, str]], started_at: datetime) -> dict[str, Seen]:
+def oldest_by_source(
+    reading: FreshnessTracker, calls: Iterable[tuple[str, str]], started_at: datetime
+) -> dict[str, SourceFreshness]:
     """The oldest datum of each source: what was kept says when it was read, what was called was read by the operation
     itself, which began at that moment."""
-    found = {source: Seen(started_at) for source in dict.fromkeys(source for source, _ in calls)}
+    found = {source: SourceFreshness(started_at) for source in dict.fromkeys(source for source, _ in calls)}
     return dict(sorted({**found, **reading.seen}.items()))
 
 
-def describe_freshness(found: Mapping[str, Seen], now: datetime) -> list[dict[str, Any]]:
+def describe_freshness(found: Mapping[str, SourceFreshness], now: datetime) -> list[dict[str, Any]]:
     """The summary for people and programs that ask for it."""
     return [
         {
@@ -33,23 +35,23 @@ def describe_freshness(found: Mapping[str, Seen], now: datetime) -> list[dict[st
     ]
 
 
-def freshness_header(found: Mapping[str, Seen], now: datetime) -> str:
+def freshness_header(found: Mapping[str, SourceFreshness], now: datetime) -> str:
     """The same in short, as a list of RFC 9651: `erp;age=12;cached, logistics;age=0`."""
     return ", ".join(f"{_token(source)};age={age_seconds(seen, now)}{_flags(seen)}" for source, seen in found.items())
 
 
-def is_degraded(found: Mapping[str, Seen]) -> bool:
+def is_degraded(found: Mapping[str, SourceFreshness]) -> bool:
     """Whether anything of the answer is older than its contract."""
     return any(seen.degraded for seen in found.values())
 
 
-def greatest_age(found: Mapping[str, Seen], now: datetime) -> int:
+def greatest_age(found: Mapping[str, SourceFreshness], now: datetime) -> int:
     """Of the oldest datum, in seconds."""
     ages: Sequence[int] = [age_seconds(seen, now) for seen in found.values()]
     return max(ages, default=0)
 
 
-def age_seconds(seen: Seen, now: datetime) -> int:
+def age_seconds(seen: SourceFreshness, now: datetime) -> int:
     """Whole seconds."""
     return max(int((now - seen.as_of).total_seconds()), 0)
 
@@ -58,5 +60,5 @@ def _token(source: str) -> str:
     return source if source[:1].isalpha() and source.replace("-", "").replace("_", "").isalnum() else f'"{source}"'
 
 
-def _flags(seen: Seen) -> str:
+def _flags(seen: SourceFreshness) -> str:
     return (";cached" if seen.cached else "") + (";degraded" if seen.degraded else "")

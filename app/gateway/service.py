@@ -48,7 +48,7 @@ from app.gateway.freshness_summary import (
     oldest_by_source,
 )
 from app.gateway.shared_execution import run_shared, sharing_key
-from app.sources.freshness_contracts import Reading, Seen, reading
+from app.sources.freshness_contracts import FreshnessTracker, SourceFreshness, freshness_tracker
 from app.sources.values import utc_now
 from app.telemetry import RequestScope, current, limit_exceeded, log, open_scope, report
 
@@ -279,12 +279,12 @@ class GraphQLService:
         if operation.kind is OperationType.SUBSCRIPTION:
             return ResponseStream(self._stream(operation, caller, permit))
         cost, started_at = CostReport(), self._clock()
-        reading_limits = Reading(within(operation))
-        token = reading.set(reading_limits)
+        reading_limits = FreshnessTracker(within(operation))
+        token = freshness_tracker.set(reading_limits)
         try:
             result = await self._engine.execute(operation, self._make_context(who, operation))
         finally:
-            reading.reset(token)
+            freshness_tracker.reset(token)
             cost = await permit.settle(current())
         response = _result_response(result, cost)
         self._add_freshness(response, request, oldest_by_source(reading_limits, scope.calls, started_at))
@@ -296,7 +296,7 @@ class GraphQLService:
             _add_retirement(response, request.known, request.known.retires)
         return response
 
-    def _add_freshness(self, response: Response, request: Request, found: Mapping[str, Seen]) -> None:
+    def _add_freshness(self, response: Response, request: Request, found: Mapping[str, SourceFreshness]) -> None:
         """How old the answer's data is: in short as a header, in full to who asks, and always where it is too old."""
         if not found:
             return
@@ -354,14 +354,16 @@ class GraphQLService:
             scope.transport, scope.who = opening.transport, who
             context = self._make_context(who, operation)
             context.event = event
-            reading_limits = reading.set(Reading(_stricter(within(operation), getattr(event, "within", None))))
+            reading_limits = freshness_tracker.set(
+                FreshnessTracker(_stricter(within(operation), getattr(event, "within", None)))
+            )
             try:
                 async with asyncio.timeout(self.deadline):
                     response = _result_response(await self._engine.execute(operation, context), CostReport())
             except Exception as error:  # noqa: BLE001 - see `answer`
                 response = _failure_response(error)
             finally:
-                reading.reset(reading_limits)
+                freshness_tracker.reset(reading_limits)
                 await permit.charge_event(scope)
             scope.status, scope.outcome = response.status, response.outcome
         response.cursor = getattr(event, "cursor", None)

@@ -12,7 +12,7 @@ from app.audit.records import AuditEntry, AuditQuery, NumberedEntry
 from app.errors import InvalidCursor, NotSupported
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.paging import Connection, ListScope
-from app.sources.values import Record, Slice
+from app.sources.values import Page, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,9 @@ def _wanted(filter: AuditFilter) -> AuditQuery:
     )
 
 
-def _slice(found: list[NumberedEntry], first: int, *, began: bool) -> Slice[AuditEvent]:
+def _slice(found: list[NumberedEntry], first: int, *, began: bool) -> Page[AuditEvent]:
     shown = found[:first]
-    return Slice(
+    return Page(
         rows=tuple(_event(one.entry) for one in shown),
         cursors=tuple(str(one.number) for one in shown),
         has_next=len(found) > first,

@@ -11,7 +11,7 @@ import msgspec
 from app.resolvers.atp import NOTHING, Projection, available
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import first_exception
-from app.sources.freshness_contracts import lacking
+from app.sources.freshness_contracts import note_incomplete
 from app.sources.items import Item
 from app.sources.orders import OrderLine
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition, Supply, SupplyKind
@@ -162,7 +162,7 @@ async def _read(
         for sku, reserved in zip(skus, reservations, strict=True)
     ]
     for source in {source for other in others for source in other.missing}:
-        lacking(source, ctx.now, _reason([source]))  # Also for a client that does not select `freshness`.
+        note_incomplete(source, ctx.now, _reason([source]))  # Also for a client that does not select `freshness`.
     return levels, others
 
 

@@ -10,7 +10,7 @@ from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import first_exception, gather_in_order
 from app.resolvers.loading.keys import OrderKey, customer_number, validate_key
 from app.sources.customers import Customer
-from app.sources.freshness_contracts import lacking
+from app.sources.freshness_contracts import note_incomplete
 from app.sources.node_ids import source_key_of
 from app.sources.orders import CustomerPoKey, Order, OrderStatus
 from app.sources.shipments import Shipment, ShipmentStatus
@@ -177,7 +177,7 @@ async def refs(rows: Sequence[Order], ctx: Context) -> list[list[Ref] | Exceptio
     views = [await read for read in reads]
     for name, view in zip(ctx.sources.order_views, views, strict=True):
         if first_exception(*view) is not None:
-            lacking(name, ctx.now, f"{name} did not answer: its ids of orders are not included.")
+            note_incomplete(name, ctx.now, f"{name} did not answer: its ids of orders are not included.")
     answers: list[list[Ref] | Exception] = []
     for index, row in enumerate(rows):
         known = [row, *(view[index] for view in views)]

@@ -14,7 +14,7 @@ from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, each_sku
 from app.resolvers.prices import request, uom_of, wrong_unit
 from app.sources.customers import Customer
-from app.sources.freshness_contracts import lacking
+from app.sources.freshness_contracts import note_incomplete
 from app.sources.items import Item, ItemRelation, ItemStatus, RelationType, Uom
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.values import Record
@@ -88,7 +88,7 @@ async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Seq
     relations = dict(zip(skus, await relations_read, strict=True))
     prices = await prices_read
     for source in {one.source for one in relations.values() if isinstance(one, SourceError)}:
-        lacking(source, ctx.now, f"{source} did not tell of related items: substitutes are not included.")
+        note_incomplete(source, ctx.now, f"{source} did not tell of related items: substitutes are not included.")
     return [
         _answer(draft, price, stock.get(draft.item.sku) if draft.item else None, relations)
         for draft, price in zip(drafts, prices, strict=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigurationError
 from app.sources.pipeline.routing import (
-    AllReservations,
+    MergedReservations,
     RoutedBalances,
     RoutedBilling,
     RoutedCredit,
@@ -112,7 +112,7 @@ def assemble(
         contents=contents or _unserved("contents"),
         warehouses=warehouses or _unserved("warehouses"),
         stock=by.single("stock", "stock") or _unserved("stock"),
-        reservations=AllReservations(reservations),
+        reservations=MergedReservations(reservations),
         balances=RoutedBalances(balances),
         prices=_scoped(ScopedPrices, RoutedPrices, by.routed("prices", "prices"), "prices"),
         orders=_orders(by),

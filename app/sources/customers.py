@@ -10,7 +10,7 @@ from typing import Protocol
 
 from app.auth.principal import Principal
 from app.sources.node_ids import node_id
-from app.sources.values import Address, Freshness, Money, Page, Record, Ref, Slice
+from app.sources.values import Address, Freshness, Money, Page, PageRequest, Record, Ref
 
 
 class CustomerStatus(StrEnum):
@@ -127,7 +127,7 @@ class Customer(Record):
 class CustomerQuery(Record):
     """A list of customers. `search` matches number and name; `numbers` restricts to the caller's accounts."""
 
-    page: Page
+    page: PageRequest
     search: str | None = None
     numbers: tuple[str, ...] | None = None
 
@@ -145,7 +145,7 @@ class Customers(Protocol):
         """Customers by the source's own ids (`Ref.id`)."""
         ...
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
         """A page of customers, ordered by number."""
         ...
 

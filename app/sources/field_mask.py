@@ -1,10 +1,10 @@
-"""Partial records: what an operation does not need of a row is not decoded.
+"""Partial records: attributes that the running operation does not use are not decoded.
 
-`needs` tells the adapters which of the attributes in SPARE the running operation reads. It is a hint: an adapter may
-answer whole records at any time, and does so where there is no hint. A partial record is of its record's class; to read
-an attribute that was left out of it raises NotRead, so that nothing missing is ever taken for something empty.
+`field_mask` names the attributes of OPTIONAL_FIELDS that the running operation uses. It is a hint: an adapter may
+return whole records at any time, and does so where the mask is None. A partial record has its record's class; reading
+an attribute that was not fetched raises FieldNotFetched, so that a missing value is never taken for an empty one.
 
-Whoever keeps records for other operations must have them whole, and reads them with `needs` set to None.
+A cache stores whole records only: it reads with `field_mask` set to None.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment, TrackingEvent
 from app.sources.stock import StockPosition
 
-Needs = frozenset[tuple[type, str]]
-"""Attributes in SPARE, each with its record."""
+FieldMask = frozenset[tuple[type, str]]
+"""Attributes of OPTIONAL_FIELDS, each with its record class."""
 
-needs: ContextVar[Needs | None] = ContextVar("needs", default=None)
-"""What the running operation needs; None for whole records."""
+field_mask: ContextVar[FieldMask | None] = ContextVar("field_mask", default=None)
+"""The mask of the running operation; None for whole records."""
 
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-SPARE: dict[type, frozenset[str]] = {
+OPTIONAL_FIELDS: dict[type, frozenset[str]] = {
     Customer: _names("customer_class sales_rep payment_terms tax_profile bill_to ship_tos refs freshness"),
     Item: _names("uoms gtin manufacturer_part category description attributes media hazmat dimensions refs freshness"),
     ContractPrice: _names(
@@ -52,20 +52,20 @@ SPARE: dict[type, frozenset[str]] = {
     ),
     TrackingEvent: _names("recorded_at location description raw_code"),
 }
-"""What may be left out of a record. All else is always there: keys, statuses, whatever resolvers use unasked."""
+"""Attributes that a partial record may omit. Keys, statuses and what resolvers always use are never omitted."""
 
 
-class NotRead(Exception):
-    """An attribute is used that `needs` did not name: declare it in `app/resolvers/loading/field_dependencies.py`."""
+class FieldNotFetched(Exception):
+    """An attribute outside `field_mask` was read: declare it in `app/resolvers/loading/field_dependencies.py`."""
 
 
-class LeftOut:
-    """Stands in a partial record's class for an attribute that was left out."""
+class Unfetched:
+    """Replaces an attribute that was not fetched in the class of a partial record."""
 
     def __init__(self, record: type, name: str) -> None:
-        self._what = f"{record.__name__}.{name}"
+        self._name = f"{record.__name__}.{name}"
 
     def __get__(self, row: object, owner: type | None = None) -> Any:
         if row is None:
             return self
-        raise NotRead(f"{self._what} was left out: see app/resolvers/loading/field_dependencies.py")
+        raise FieldNotFetched(f"{self._name} was not fetched: see app/resolvers/loading/field_dependencies.py")

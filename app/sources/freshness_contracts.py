@@ -66,7 +66,7 @@ CALLER = Contract(Volatility.VOL, 0)
 
 
 @dataclass(slots=True)
-class Seen:
+class SourceFreshness:
     """The oldest datum that an operation got of one source, and what is wrong with any."""
 
     as_of: datetime
@@ -76,17 +76,17 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Reading:
+class FreshnessTracker:
     """What the running operation wants of its data, `within` so many seconds, and what it got, by source."""
 
     within: float | None = None
-    seen: dict[str, Seen] = field(default_factory=dict)
+    seen: dict[str, SourceFreshness] = field(default_factory=dict)
 
     def note(self, source: str, as_of: datetime, *, reason: str | None = None) -> None:
         """That something kept was answered; with a reason, because its source did not answer."""
         known = self.seen.get(source)
         if known is None:
-            known = self.seen[source] = Seen(as_of)
+            known = self.seen[source] = SourceFreshness(as_of)
         known.cached = True
         known.as_of = min(known.as_of, as_of)
         if reason is not None:
@@ -94,16 +94,16 @@ class Reading:
 
     def lack(self, source: str, now: datetime, reason: str) -> None:
         """That a source did not answer, and that what was put together lacks what it would have added."""
-        known = self.seen.setdefault(source, Seen(now))
+        known = self.seen.setdefault(source, SourceFreshness(now))
         known.degraded, known.reason = True, known.reason or reason
 
 
-reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
+freshness_tracker: ContextVar[FreshnessTracker | None] = ContextVar("freshness_tracker", default=None)
 """Of the running operation; None where nobody asked for anything, as in the background."""
 
 
-def lacking(source: str, now: datetime, reason: str) -> None:
-    """See `Reading.lack`; of the running operation."""
-    wanted = reading.get()
+def note_incomplete(source: str, now: datetime, reason: str) -> None:
+    """See `FreshnessTracker.lack`; of the running operation."""
+    wanted = freshness_tracker.get()
     if wanted is not None:
         wanted.lack(source, now, reason)

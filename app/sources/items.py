@@ -9,7 +9,7 @@ from typing import Protocol
 
 from app.auth.principal import Principal
 from app.sources.node_ids import node_id
-from app.sources.values import Dimensions, Freshness, Money, Page, Record, Ref, Slice
+from app.sources.values import Dimensions, Freshness, Money, Page, PageRequest, Record, Ref
 
 
 class ItemStatus(StrEnum):
@@ -153,7 +153,7 @@ class CustomerItemKey(Record):
 class ItemQuery(Record):
     """A list of items. `search` matches SKU, name and manufacturer's part, without regard to case."""
 
-    page: Page
+    page: PageRequest
     search: str | None = None
     category: str | None = None
 
@@ -189,7 +189,7 @@ class Items(Protocol):
         """Costs by SKU."""
         ...
 
-    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
         """A page of items, ordered by SKU."""
         ...
 

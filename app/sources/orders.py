@@ -12,7 +12,7 @@ from app.auth.principal import Principal
 from app.sources.customers import PaymentTerms
 from app.sources.node_ids import node_id
 from app.sources.shipments import Shipment
-from app.sources.values import Freshness, Money, Page, Party, Record, Ref, Slice
+from app.sources.values import Freshness, Money, Page, PageRequest, Party, Record, Ref
 
 
 class OrderStatus(StrEnum):
@@ -160,7 +160,7 @@ class Order(Record):
 class OrderQuery(Record):
     """A page of orders of each customer named. `status` keeps those in one of these statuses."""
 
-    page: Page
+    page: PageRequest
     sort: OrderSort = OrderSort.ORDERED_AT_DESC
     status: tuple[OrderStatus, ...] = ()
 
@@ -189,6 +189,6 @@ class Orders(Protocol):
 
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
-    ) -> Mapping[str, Slice[Order]]:
+    ) -> Mapping[str, Page[Order]]:
         """A page of orders for each customer number; the number of calls does not grow with the customers."""
         ...

@@ -94,7 +94,7 @@ class Freshness(Record):
     reason: str | None = None
 
 
-class Page(Record):
+class PageRequest(Record):
     """A window on a list: `first` rows after the source's own cursor `after`. `count` asks for the total."""
 
     first: int
@@ -102,7 +102,7 @@ class Page(Record):
     count: bool = False
 
 
-class Slice(Record, Generic[T]):
+class Page(Record, Generic[T]):
     """One page: a cursor per row, of the source's own making. `total` is None where the source cannot tell."""
 
     rows: tuple[T, ...] = ()

@@ -134,11 +134,11 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     from app.sources.assembly import assemble
     from app.sources.pipeline.age_metrics import aged
     from app.sources.pipeline.cache.cache import Cache
-    from app.sources.pipeline.cache.shared_tier import UNHURRIED
+    from app.sources.pipeline.cache.shared_tier import BACKGROUND_REDIS_TIMEOUT
     from app.sources.pipeline.key_metering import counted
     from app.storage.redis import connect as redis
 
-    longest = max(settings.cache.redis_timeout, UNHURRIED)
+    longest = max(settings.cache.redis_timeout, BACKGROUND_REDIS_TIMEOUT)
     cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=longest))
     plain = {
         name: counted(connect(name, _with_callers(source, settings), clock))

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from app.auth.principal import Role
 from app.settings import RedisSettings
-from app.sources.pipeline.cache.shared_tier import SharedStore
+from app.sources.pipeline.cache.shared_tier import RedisCacheStore
 from app.storage.redis import connect
 from bench.candidates import OURS, Candidate, settings_of
 from bench.gateway import Gateway
@@ -33,10 +33,10 @@ from tests.gateway import signed
 SKU = "SKU-0001"
 AGE = body_of("query Age($sku: String!) { item(by: {sku: $sku}) { sku freshness { asOf cached } } }", {"sku": SKU})
 WORKERS = 4
-PATIENCE = 60.0
+REPLY_TIMEOUT = 60.0
 """Seconds for an operation: here nothing is about deadlines."""
 
-LOOK_EVERY = 0.01
+POLL_SECONDS = 0.01
 """Seconds between two looks: workers that are never idle would measure the machine."""
 
 PROMISED = 0.1
@@ -45,9 +45,9 @@ PROMISED = 0.1
 
 async def sharing(rounds: int, views: int) -> dict[str, Any]:
     """All figures."""
-    patient = {"request_timeout": PATIENCE}
+    patient = {"request_timeout": REPLY_TIMEOUT}
     async with (
-        world(workers=WORKERS, poll=0, timeout=PATIENCE, server=patient, disturb_redis=False) as over,
+        world(workers=WORKERS, poll=0, timeout=REPLY_TIMEOUT, server=patient, disturb_redis=False) as over,
         over.gateway.client() as client,
     ):
         flight = await single_flight(over, client)
@@ -82,7 +82,7 @@ async def invalidation(over: World, client: httpx.AsyncClient, rounds: int) -> d
     """How long after a change was told any worker still answers from before it."""
     redis = connect(RedisSettings(url=SecretStr(over.valkey)), timeout=1.0)
     spawned: list[asyncio.Task[Any]] = []
-    store = SharedStore(redis, lambda work: spawned.append(asyncio.create_task(work)))
+    store = RedisCacheStore(redis, lambda work: spawned.append(asyncio.create_task(work)))
     headers, windows = headers_of("CUST-0001"), []
     before = await _served(client)
     try:
@@ -114,7 +114,7 @@ async def _last_stale(client: httpx.AsyncClient, headers: dict[str, str], change
         read = datetime.fromisoformat(answer["data"]["item"]["freshness"]["asOf"])
         if read.timestamp() < changed:
             last = asked - changed
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(POLL_SECONDS)
     return last
 
 
@@ -130,7 +130,7 @@ async def _served(client: httpx.AsyncClient) -> Counter[str]:
 async def _views(views: int, *, cache: bool) -> dict[str, Any]:
     """Sales views of all customers in turn, twice: what they ask of the backends, and find in the cache."""
     async with (
-        world(cache=cache, poll=0, timeout=PATIENCE, server={"request_timeout": PATIENCE}) as over,
+        world(cache=cache, poll=0, timeout=REPLY_TIMEOUT, server={"request_timeout": REPLY_TIMEOUT}) as over,
         over.gateway.client() as client,
     ):
         reads = [read for read in over.reads if read.name == "sales_view"]

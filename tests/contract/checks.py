@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from app.errors import InvalidCursor, SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
 from app.sources.source import Source
-from app.sources.values import Page, Slice
+from app.sources.values import Page, PageRequest
 from tests.contract.case import Case, counted_calls
 from tests.upstreams import serve
 
@@ -122,7 +122,7 @@ async def check_wrong_answers(case: Case, reader: Reader, key: Any) -> None:
             assert "hunter2" not in caught.value.message
 
 
-Turn = Callable[[Page], Awaitable[Slice[Any]]]
+Turn = Callable[[PageRequest], Awaitable[Page[Any]]]
 
 
 async def check_pages(turn: Turn, key_of: Callable[[Any], str], *, size: int, most: int = 200) -> list[str]:
@@ -130,7 +130,7 @@ async def check_pages(turn: Turn, key_of: Callable[[Any], str], *, size: int, mo
     keys: list[str] = []
     after: str | None = None
     for _ in range(most // size + 2):
-        page = await turn(Page(first=size, after=after))
+        page = await turn(PageRequest(first=size, after=after))
         assert len(page.rows) == len(page.cursors) <= size
         assert page.has_previous is (after is not None)
         keys += [key_of(row) for row in page.rows]
@@ -146,15 +146,15 @@ async def check_pages(turn: Turn, key_of: Callable[[Any], str], *, size: int, mo
 
 async def check_cursors(turn: Turn) -> None:
     """A cursor from the middle goes on after its row; one that the source did not make is refused."""
-    whole = await turn(Page(first=3))
-    rest = await turn(Page(first=2, after=whole.cursors[0]))
+    whole = await turn(PageRequest(first=3))
+    rest = await turn(PageRequest(first=2, after=whole.cursors[0]))
     assert stable(list(rest.rows)) == stable(list(whole.rows[1:]))
     for garbage in ("garbage", "", "-1", "\U0001f529", "e30", "x" * 5000, "WyJ4Il0"):
         with pytest.raises(InvalidCursor):
-            await turn(Page(first=2, after=garbage))
+            await turn(PageRequest(first=2, after=garbage))
 
 
 async def check_total(turn: Turn, total: int | None) -> None:
     """The total is told when asked for, and only then."""
-    assert (await turn(Page(first=1, count=True))).total == total
-    assert (await turn(Page(first=1))).total in {None, total}
+    assert (await turn(PageRequest(first=1, count=True))).total == total
+    assert (await turn(PageRequest(first=1))).total in {None, total}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.auth.principal import SYSTEM
 from app.sources.customers import CustomerPart, CustomerQuery
 from app.sources.source import Source
-from app.sources.values import Page
+from app.sources.values import PageRequest
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact, counted_calls
 
@@ -74,7 +74,7 @@ async def test_list_is_restricted_to_numbers(case: Case, source: Source):
     if case.customers.listing is None:
         return
     known = sorted(case.customers.known)
-    whole = Page(first=10, count=True)
+    whole = PageRequest(first=10, count=True)
     page = await source.customers.search(SYSTEM, CustomerQuery(page=whole, numbers=(*known, case.customers.unknown)))
     assert [row.number for row in page.rows] == known
     assert page.total in {None, len(known)}
@@ -86,5 +86,5 @@ async def test_hostile_search_finds_nothing(case: Case, source: Source):
     if case.customers.listing is None:
         return
     for text in ("' OR 1=1 --", '"}]}', "no\0thing", "%_%"):
-        page = await source.customers.search(SYSTEM, CustomerQuery(page=Page(first=3), search=text))
+        page = await source.customers.search(SYSTEM, CustomerQuery(page=PageRequest(first=3), search=text))
         assert page.rows == ()

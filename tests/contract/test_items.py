@@ -7,7 +7,7 @@ from fractions import Fraction
 from app.auth.principal import SYSTEM
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.source import Source
-from app.sources.values import Page
+from app.sources.values import PageRequest
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact
 
@@ -101,5 +101,5 @@ async def test_pages_are_the_whole_list(case: Case, source: Source):
 async def test_search_does_not_mind_case(case: Case, source: Source):
     if (listing := case.items.listing) is None:
         return
-    query = ItemQuery(page=Page(first=3), search=listing.search.swapcase())
+    query = ItemQuery(page=PageRequest(first=3), search=listing.search.swapcase())
     assert [row.sku for row in (await source.items.search(SYSTEM, query)).rows] == list(listing.found[:3])

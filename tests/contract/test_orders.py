@@ -8,7 +8,7 @@ from decimal import Decimal
 from app.auth.principal import SYSTEM
 from app.sources.orders import CustomerPoKey, OrderQuery, OrderSort
 from app.sources.source import Source
-from app.sources.values import Page, Slice
+from app.sources.values import Page, PageRequest
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact, counted_calls
 
@@ -20,7 +20,7 @@ def by_number(source: Source) -> checks.Read:
 
 
 def by_customer(source: Source) -> checks.Read:
-    return lambda keys: source.orders.by_customer(SYSTEM, keys, OrderQuery(page=Page(first=2)))
+    return lambda keys: source.orders.by_customer(SYSTEM, keys, OrderQuery(page=PageRequest(first=2)))
 
 
 async def test_orders_are_read_by_number(case: Case, source: Source):
@@ -71,7 +71,7 @@ async def test_order_is_found_by_the_customers_number(case: Case, source: Source
 
 async def test_each_customer_gets_a_page_of_its_own_orders(case: Case, source: Source):
     found = await source.orders.by_customer(
-        SYSTEM, [*case.orders.customers, "CUST-9999"], OrderQuery(page=Page(first=3))
+        SYSTEM, [*case.orders.customers, "CUST-9999"], OrderQuery(page=PageRequest(first=3))
     )
     assert {number for number, page in found.items() if page.rows} == set(case.orders.customers)
     for number, page in found.items():
@@ -87,7 +87,7 @@ async def test_calls_do_not_grow_with_customers_or_rows(case: Case, source: Sour
     counts = set()
     for first in (1, 50):
         with counted_calls() as calls:
-            await source.orders.by_customer(SYSTEM, case.orders.customers, OrderQuery(page=Page(first=first)))
+            await source.orders.by_customer(SYSTEM, case.orders.customers, OrderQuery(page=PageRequest(first=first)))
         counts.add(len(calls))
     assert len(counts) == 1
 
@@ -98,9 +98,9 @@ async def test_pages_are_the_whole_list_both_ways(case: Case, source: Source):
     lists = {}
     for sort in OrderSort:
 
-        async def turn(page: Page, sort: OrderSort = sort) -> Slice:
+        async def turn(page: PageRequest, sort: OrderSort = sort) -> Page:
             found = await source.orders.by_customer(SYSTEM, [customer], OrderQuery(page=page, sort=sort))
-            return found.get(customer, Slice(has_previous=page.after is not None))
+            return found.get(customer, Page(has_previous=page.after is not None))
 
         lists[sort] = await checks.check_pages(turn, lambda row: row.id, size=size)
         await checks.check_cursors(turn)
@@ -113,7 +113,7 @@ async def test_pages_are_the_whole_list_both_ways(case: Case, source: Source):
 
 async def test_total_is_told_where_the_source_counts(case: Case, source: Source):
     customer = case.orders.customers[0]
-    query = OrderQuery(page=Page(first=1, count=True))
+    query = OrderQuery(page=PageRequest(first=1, count=True))
     page = (await source.orders.by_customer(SYSTEM, [customer], query))[customer]
     assert (page.total is not None) is case.orders.total
     if page.total is not None and case.orders.count is not None:
@@ -122,13 +122,15 @@ async def test_total_is_told_where_the_source_counts(case: Case, source: Source)
 
 async def test_status_filter_keeps_its_statuses(case: Case, source: Source):
     customer = case.orders.customers[0]
-    newest = (await source.orders.by_customer(SYSTEM, [customer], OrderQuery(page=Page(first=100))))[customer].rows
+    newest = (await source.orders.by_customer(SYSTEM, [customer], OrderQuery(page=PageRequest(first=100))))[
+        customer
+    ].rows
     status = newest[0].status
-    query = OrderQuery(page=Page(first=100), status=(status,))
+    query = OrderQuery(page=PageRequest(first=100), status=(status,))
     page = (await source.orders.by_customer(SYSTEM, [customer], query))[customer]
     assert [row.number for row in page.rows] == [row.number for row in newest if row.status == status]
 
 
 async def test_hostile_customers_have_no_orders(case: Case, source: Source):
-    found = await source.orders.by_customer(SYSTEM, checks.HOSTILE, OrderQuery(page=Page(first=1)))
+    found = await source.orders.by_customer(SYSTEM, checks.HOSTILE, OrderQuery(page=PageRequest(first=1)))
     assert {key for key, page in found.items() if page.rows} == set()

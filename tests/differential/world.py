@@ -39,7 +39,7 @@ from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemConten
 from app.sources.node_ids import node_id
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
 from app.sources.pipeline.routing import (
-    AllReservations,
+    MergedReservations,
     RoutedBalances,
     RoutedBilling,
     RoutedCredit,
@@ -62,7 +62,7 @@ from app.sources.pipeline.row_scope import (
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.shipments import Shipment
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
-from app.sources.values import Page, Slice
+from app.sources.values import Page, PageRequest
 from app.sources.warehouses import Warehouse
 from app.sources.wiring import Sources
 from tests.differential.records import Maker
@@ -182,13 +182,13 @@ class Port:
             found |= {key: wrong for key in found if (wrong := self.world.failure(name, _name(key))) is not None}
         return {key: row for key, row in found.items() if row is not None}
 
-    def page(self, rows: Sequence[Any], page: Page) -> Slice[Any]:
+    def page(self, rows: Sequence[Any], page: PageRequest) -> Page[Any]:
         """A page by offset."""
         if page.after is not None and not page.after.isdecimal():
             raise InvalidCursor
         start = int(page.after) if page.after else 0
         shown = rows[start : start + page.first]
-        return Slice(
+        return Page(
             rows=tuple(shown),
             cursors=tuple(str(start + at + 1) for at in range(len(shown))),
             has_next=start + len(shown) < len(rows),
@@ -219,7 +219,7 @@ class Customers(Port):
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
         return await self.read("by_id", ids, lambda key: self.world.customers[int(key)] if key in "0123" else None)
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
         await self.world.asked(f"{self.source}.Customers.search", [query])
         rows = [row for row in self.world.customers if query.numbers is None or row.number in query.numbers]
         return self.page([row for row in rows if (query.search or "") in row.number], query.page)
@@ -255,7 +255,7 @@ class Items(Port):
     async def costs(self, who: Principal, skus: Sequence[str]) -> Any:
         return await self.read("costs", skus, lambda key: self.world.made("cost", key, ItemCost, sku=key), broken=True)
 
-    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
         await self.world.asked("erp.Items.search", [query])
         return self.page([row for row in self.world.items if (query.search or "") in row.sku], query.page)
 
@@ -324,7 +324,7 @@ class Orders(Port):
         return await self.read("by_customer_po", keys, lambda key: by("customer_po", self.rows)(key.number))
 
     async def by_customer(self, who: Principal, customers: Sequence[str], query: OrderQuery) -> Any:
-        def of(customer: str) -> Slice[Order]:
+        def of(customer: str) -> Page[Order]:
             rows = [row for row in self.rows if row.customer == customer]
             return self.page([row for row in rows if not query.status or row.status in query.status], query.page)
 
@@ -430,7 +430,7 @@ def sources(world: World) -> Sources:
         contents=Contents(world, "shop"),
         warehouses=AllWarehouses(world, "erp"),
         stock=Stock(world, "erp"),
-        reservations=AllReservations([Reservations(world, "shop")]),
+        reservations=MergedReservations([Reservations(world, "shop")]),
         balances=RoutedBalances({"3PL": Balances(world, "carrier")}),
         prices=ScopedPrices(RoutedPrices(ROUTES, {name: Prices(world, name) for name in names})),
         orders=ScopedOrders(RoutedOrders(ROUTES, {name: Orders(world, name) for name in names}, {})),

@@ -28,7 +28,7 @@ from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment, ShipmentStatus
 from app.sources.source import PORTS
 from app.sources.stock import StockLevel
-from app.sources.values import Freshness, Money, Slice
+from app.sources.values import Freshness, Money, Page
 from app.sources.warehouses import Warehouse, WarehouseKind
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def _weights(keys: Iterable[Any]) -> int:
 
 def _rows(answer: Any) -> int:
     """How many rows an answer stands for."""
-    if isinstance(answer, Slice):
+    if isinstance(answer, Page):
         return _weights(answer.rows)
     if isinstance(answer, Mapping):
         return sum(
-            _rows(found) if isinstance(found, (Slice, tuple)) else max(key_weight(key), key_weight(found))
+            _rows(found) if isinstance(found, (Page, tuple)) else max(key_weight(key), key_weight(found))
             for key, found in answer.items()
         )
     return _weights(answer)
@@ -174,7 +174,7 @@ class SimulatedSource:
     def _customers_by_id(self, keys: list[str]) -> dict[str, Customer]:
         return self._customers_by_number(keys)
 
-    def _customers_search(self, _: list[str], query: CustomerQuery) -> Slice[Customer]:
+    def _customers_search(self, _: list[str], query: CustomerQuery) -> Page[Customer]:
         return _page(self._customers_by_number([WeightedKey("C", query.page.first)]).values())
 
     def _credit(self) -> CreditStatus:
@@ -211,7 +211,7 @@ class SimulatedSource:
     def _items_costs(self, keys: list[str]) -> dict[str, ItemCost]:
         return {key: ItemCost(sku=key) for key in keys}
 
-    def _items_search(self, _: list[str], query: ItemQuery) -> Slice[Item]:
+    def _items_search(self, _: list[str], query: ItemQuery) -> Page[Item]:
         return _page(self._items_by_sku([WeightedKey("S", query.page.first)]).values())
 
     def _contents_contents(self, keys: list[str]) -> dict[str, ItemContent]:
@@ -270,7 +270,7 @@ class SimulatedSource:
     def _orders_by_customer_po(self, keys: list[Any]) -> dict[Any, Order]:
         return {key: self._order(key.number, key.customer) for key in keys}
 
-    def _orders_by_customer(self, keys: list[str], query: OrderQuery) -> dict[str, Slice[Order]]:
+    def _orders_by_customer(self, keys: list[str], query: OrderQuery) -> dict[str, Page[Order]]:
         first = query.page.first
         return {key: _page([self._order(WeightedKey(f"{key}-O", key_weight(key) * first), key)]) for key in keys}
 
@@ -330,9 +330,9 @@ class _SimulatedPort:
         return read
 
 
-def _page(found: Iterable[Any]) -> Slice[Any]:
+def _page(found: Iterable[Any]) -> Page[Any]:
     rows = tuple(found)
-    return Slice(rows=rows, cursors=tuple(str(row) for row in range(len(rows))), has_next=True)
+    return Page(rows=rows, cursors=tuple(str(row) for row in range(len(rows))), has_next=True)
 
 
 class SimulatedEventLog:

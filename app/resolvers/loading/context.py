@@ -12,7 +12,7 @@ from app.auth.policy import Permissions
 from app.auth.principal import Principal
 from app.resolvers.loading.field_dependencies import required_attributes
 from app.resolvers.loading.loaders import Loaders
-from app.sources.field_mask import needs
+from app.sources.field_mask import field_mask
 
 if TYPE_CHECKING:
     from app.audit.records import AuditPages
@@ -64,11 +64,11 @@ class Context:
         Once it is over, or nobody waits for it any more, whatever it still reads is stopped: reads are shared by all
         who wait for them, so that no single waiter's end stops them."""
         joins = bool(self.sources.shipment_views)
-        token = needs.set(
+        token = field_mask.set(
             required_attributes(self.selection, self.permissions, joins_shipments=joins) if self.selection else None
         )
         try:
             yield
         finally:
-            needs.reset(token)
+            field_mask.reset(token)
             self.loaders.close()

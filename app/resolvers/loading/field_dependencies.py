@@ -13,7 +13,7 @@ from msgspec.structs import fields
 
 from app.auth.policy import Permissions
 from app.sources.customers import Customer
-from app.sources.field_mask import SPARE, Needs
+from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask
 from app.sources.items import Item
 from app.sources.orders import Order, OrderLine, Totals
 from app.sources.prices import ContractPrice
@@ -40,7 +40,7 @@ FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
 
 def required_attributes(
     selection: Mapping[str, frozenset[str]], permissions: Permissions, *, joins_shipments: bool
-) -> Needs:
+) -> FieldMask:
     """The attributes that an operation with this selection needs, of what its caller may see.
 
     Shipments that several sources know are joined: what one of them leaves open comes from the next.
@@ -51,17 +51,17 @@ def required_attributes(
 @lru_cache(1024)
 def _needs_of(
     selection: frozenset[tuple[str, frozenset[str]]], permissions: Permissions, joins_shipments: bool
-) -> Needs:
+) -> FieldMask:
     selected = {(kind, name) for kind, names in selection for name in names if not permissions.refuses(kind, name)}
     own = {attribute for attribute, field in _FIELDS.items() if field in selected}
     if joins_shipments:
-        own.update((Shipment, name) for name in SPARE[Shipment])
+        own.update((Shipment, name) for name in OPTIONAL_FIELDS[Shipment])
     return frozenset(own.union(*(reads for field, reads in FIELD_DEPENDENCIES.items() if field in selected)))
 
 
 _FIELDS = {
     (record, field.name): (GRAPHQL_TYPE_NAMES.get(record, record.__name__), field.encode_name)
-    for record, spare in SPARE.items()
+    for record, spare in OPTIONAL_FIELDS.items()
     for field in fields(record)
     if field.name in spare
 }

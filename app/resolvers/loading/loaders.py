@@ -15,7 +15,7 @@ from app.sources.orders import CustomerPoKey, Order, OrderQuery
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.shipments import Shipment
 from app.sources.stock import Balance, Reservation, StockLevel
-from app.sources.values import Slice
+from app.sources.values import Page
 from app.sources.warehouses import Warehouse
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Loaders:
         """Orders by the customer's purchase order number."""
         return self._read("orders_by_po", self._sources.orders.by_customer_po)
 
-    def orders_by_customer(self, query: OrderQuery) -> KeyLoader[str, Slice[Order]]:
+    def orders_by_customer(self, query: OrderQuery) -> KeyLoader[str, Page[Order]]:
         """A page of orders by customer number."""
         return self._read(("orders_by_customer", query), self._sources.orders.by_customer, query=query)
 

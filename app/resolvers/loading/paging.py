@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.errors import InvalidCursor, InvalidPageSize
-from app.sources.values import Page, Record, Slice
+from app.sources.values import Page, PageRequest, Record
 
 T = TypeVar("T")
 
@@ -29,11 +29,11 @@ class ListScope:
     def _mark(self) -> str:
         return hashlib.sha256(repr(self._identity).encode()).hexdigest()[:12]
 
-    def page(self, first: int, after: str | None, *, count: bool) -> Page:
+    def page(self, first: int, after: str | None, *, count: bool) -> PageRequest:
         """The window asked for, in the source's terms; InvalidPageSize or InvalidCursor."""
         if not 1 <= first <= MAX_PAGE_SIZE:
             raise InvalidPageSize(f"first must be between 1 and {MAX_PAGE_SIZE}, not {first}.")
-        return Page(first=first, after=None if after is None else self.read(after), count=count)
+        return PageRequest(first=first, after=None if after is None else self.read(after), count=count)
 
     def read(self, cursor: str) -> str:
         """The source's own cursor; InvalidCursor if the cursor is of another list or was made up."""
@@ -52,15 +52,15 @@ class ListScope:
         """The graph's cursor for the source's own."""
         return base64.urlsafe_b64encode(msgspec.json.encode((self._mark, own))).rstrip(b"=").decode()
 
-    def connection(self, found: Slice[Any] | None) -> Connection[Any]:
+    def connection(self, found: Page[Any] | None) -> Connection[Any]:
         """A page of the source as a connection; nothing found is an empty page."""
-        return Connection(found=found or Slice(total=0), scope=self)
+        return Connection(found=found or Page(total=0), scope=self)
 
 
 class PageInfo(Record, Generic[T]):
     """Where a page lies in its list."""
 
-    found: Slice[T]
+    found: Page[T]
     scope: ListScope
 
     @property
@@ -100,7 +100,7 @@ class Edge(Record, Generic[T]):
 class Connection(Record, Generic[T]):
     """A page as the source found it, and the list that it is of."""
 
-    found: Slice[T]
+    found: Page[T]
     scope: ListScope
 
     @property

@@ -15,7 +15,7 @@ from app.auth.principal import Principal
 from app.errors import InvalidCursor
 from app.sources.changes import Change, ChangeKind, ChangeSet
 from app.sources.karrio.client import KarrioClient
-from app.sources.karrio.shipments import PageInfo
+from app.sources.karrio.shipments import WirePageInfo
 from app.sources.karrio.webhooks import Subject
 from app.telemetry import log
 
@@ -42,7 +42,7 @@ MOST_PAGES = 40
 START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Event(msgspec.Struct, frozen=True):
+class FeedEvent(msgspec.Struct, frozen=True):
     """An entry of the log."""
 
     id: str
@@ -53,14 +53,14 @@ class Event(msgspec.Struct, frozen=True):
 class EventEdge(msgspec.Struct, frozen=True):
     """An entry in a list."""
 
-    node: Event
+    node: FeedEvent
 
 
-class Events(msgspec.Struct, frozen=True):
+class FeedEvents(msgspec.Struct, frozen=True):
     """A page of the log."""
 
     edges: tuple[EventEdge, ...]
-    page_info: PageInfo = PageInfo()
+    page_info: WirePageInfo = WirePageInfo()
 
 
 class Webhook(msgspec.Struct, frozen=True):
@@ -83,10 +83,10 @@ class WebhookList(msgspec.Struct, frozen=True):
     edges: tuple[WebhookEdge, ...] = ()
 
 
-class Read(msgspec.Struct, frozen=True):
+class FeedRead(msgspec.Struct, frozen=True):
     """The answer to EVENTS."""
 
-    events: Events
+    events: FeedEvents
     webhooks: WebhookList = WebhookList()
 
 
@@ -115,15 +115,15 @@ class KarrioChanges:
             newest = await self._page(0, 1)
             return ChangeSet(cursor=_written(newest[0][0].created_at, newest[0][0].id) if newest[0] else _EMPTY)
         found = await self._newer(*known)
-        kept = found[:limit]
-        place = _written(kept[-1].created_at, kept[-1].id) if kept else _written(*known)
-        changes = tuple(change for event in kept if (change := _change(event)) is not None)
-        return ChangeSet(changes=changes, cursor=place, more=len(found) > limit)
+        page = found[:limit]
+        cursor_after = _written(page[-1].created_at, page[-1].id) if page else _written(*known)
+        changes = tuple(change for event in page if (change := _change(event)) is not None)
+        return ChangeSet(changes=changes, cursor=cursor_after, more=len(found) > limit)
 
-    async def _newer(self, at: datetime, id: str) -> list[Event]:
+    async def _newer(self, at: datetime, id: str) -> list[FeedEvent]:
         """All events after a known one, oldest first. New ones come in front, so pages may overlap, but leave nothing
         out."""
-        found: dict[str, Event] = {}
+        found: dict[str, FeedEvent] = {}
         for page in range(MOST_PAGES):
             events, more = await self._page(page * PAGE, PAGE)
             for event in events:
@@ -134,14 +134,14 @@ class KarrioChanges:
                 return list(reversed(found.values()))
         raise InvalidCursor
 
-    async def _page(self, offset: int, first: int) -> tuple[list[Event], bool]:
+    async def _page(self, offset: int, first: int) -> tuple[list[FeedEvent], bool]:
         look = self._webhook_url is not None and offset == 0
         variables = {
             "events": {"type": TYPES, "first": first, "offset": offset},
             "ours": {"url": self._webhook_url or "", "disabled": True},
             "look": look,
         }
-        answer = await self._client.run(EVENTS, variables, into=Read, call="changes.events")
+        answer = await self._client.run(EVENTS, variables, into=FeedRead, call="changes.events")
         for edge in answer.webhooks.edges:
             if edge.node.url == self._webhook_url:
                 await self._enable(edge.node)
@@ -154,7 +154,7 @@ class KarrioChanges:
         await self._client.run(ENABLE, variables, into=Updated, call="changes.enable_webhook")
 
 
-def _change(event: Event) -> Change | None:
+def _change(event: FeedEvent) -> Change | None:
     subject = event.data
     if subject is None or not subject.tracking_number:
         return None

@@ -20,7 +20,7 @@ from app.settings import SourceSettings
 T = TypeVar("T")
 
 
-class Fault(msgspec.Struct, frozen=True):
+class KarrioFault(msgspec.Struct, frozen=True):
     """One of the errors beside `data`; `code` and `status_code` only where Karrio raised it on purpose."""
 
     message: str = ""
@@ -29,13 +29,13 @@ class Fault(msgspec.Struct, frozen=True):
     path: tuple[str | int, ...] | None = None
 
 
-class Faults(msgspec.Struct, frozen=True):
+class KarrioFaults(msgspec.Struct, frozen=True):
     """The errors of an answer. What `data` holds beside them does not matter."""
 
-    errors: tuple[Fault, ...] | None = None
+    errors: tuple[KarrioFault, ...] | None = None
 
 
-class Data(msgspec.Struct, Generic[T], frozen=True):
+class KarrioData(msgspec.Struct, Generic[T], frozen=True):
     """The rest of an answer."""
 
     data: T
@@ -43,7 +43,7 @@ class Data(msgspec.Struct, Generic[T], frozen=True):
 
 @cache
 def _data_with(into: Any) -> Any:
-    return Data[into]
+    return KarrioData[into]
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -79,13 +79,13 @@ class KarrioClient:
         answer = await self._http.request(
             "POST", "/graphql", json={"query": document, "variables": variables}, call=call
         )
-        faults = answer.decode(Faults).errors if b'"errors"' in answer.body else None
+        faults = answer.decode(KarrioFaults).errors if b'"errors"' in answer.body else None
         if faults:
             raise self._error_of(faults[0])
-        data: Data[T] = answer.decode(_data_with(into))
+        data: KarrioData[T] = answer.decode(_data_with(into))
         return data.data
 
-    def _error_of(self, fault: Fault) -> SourceError:
+    def _error_of(self, fault: KarrioFault) -> SourceError:
         detail = f"{fault.code}: {fault.message[:500]} at {fault.path}"
         if fault.status_code == 429:
             return SourceThrottled(self.name, detail=detail)

@@ -107,7 +107,7 @@ class Parcel(msgspec.Struct, frozen=True):
     items: tuple[ParcelItem, ...] | None = None
 
 
-class Event(msgspec.Struct, frozen=True):
+class WireEvent(msgspec.Struct, frozen=True):
     """A step as the carrier told it: a day, a time of day, no zone, and no status in GraphQL."""
 
     date: str | None = None
@@ -132,7 +132,7 @@ class Tracker(msgspec.Struct, frozen=True):
     updated_at: datetime
     estimated_delivery: date | None = None
     info: TrackerInfo | None = None
-    events: tuple[Event, ...] = ()
+    events: tuple[WireEvent, ...] = ()
 
 
 class WireShipment(msgspec.Struct, frozen=True):
@@ -152,7 +152,7 @@ class WireShipment(msgspec.Struct, frozen=True):
     tracker: Tracker | None = None
 
 
-class ShipmentMapping:
+class KarrioShipmentMapping:
     """Turns shipments of one Karrio server into records."""
 
     def __init__(self, source: str, options: KarrioOptions) -> None:
@@ -206,7 +206,7 @@ class ShipmentMapping:
             telemetry.unknown_status(self._source, field, raw)
         return table.get(raw, ShipmentStatus.UNKNOWN)
 
-    def _events(self, wires: tuple[Event, ...]) -> tuple[TrackingEvent, ...]:
+    def _events(self, wires: tuple[WireEvent, ...]) -> tuple[TrackingEvent, ...]:
         timed = [(self._at(wire), wire) for wire in reversed(wires)]
         placed = sorted(((at, wire) for at, wire in timed if at is not None), key=lambda pair: pair[0])
         return tuple(
@@ -222,7 +222,7 @@ class ShipmentMapping:
             for sequence, (at, wire) in enumerate(placed, start=1)
         )
 
-    def _at(self, wire: Event) -> datetime | None:
+    def _at(self, wire: WireEvent) -> datetime | None:
         """The time of an event. One without a day that can be read has no place among the others and is left out."""
         day = _parsed(wire.date, _DATES)
         if day is None:
@@ -270,8 +270,8 @@ def _incident(status: ShipmentStatus, events: tuple[TrackingEvent, ...]) -> Inci
     """What the last event of that status says. Whose fault it was is not in GraphQL."""
     if status not in INCIDENTS:
         return None
-    told = next((event.description for event in reversed(events) if event.status is status), None)
-    return Incident(party=IncidentParty.OTHER, reason=told or status.value)
+    reason = next((event.description for event in reversed(events) if event.status is status), None)
+    return Incident(party=IncidentParty.OTHER, reason=reason or status.value)
 
 
 def _proof(

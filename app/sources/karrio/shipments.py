@@ -19,7 +19,7 @@ from app import telemetry
 from app.auth.principal import Principal
 from app.sources.karrio.client import KarrioClient, chunks, sendable
 from app.sources.karrio.options import KarrioOptions
-from app.sources.karrio.shipment_records import SHIPMENT_PARTS, ShipmentMapping, WireShipment
+from app.sources.karrio.shipment_records import SHIPMENT_PARTS, KarrioShipmentMapping, WireShipment
 from app.sources.shipments import Shipment
 
 BY_ID = (
@@ -37,23 +37,23 @@ MAX_ROUNDS = 5
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class PageInfo(msgspec.Struct, frozen=True):
+class WirePageInfo(msgspec.Struct, frozen=True):
     """Whether there are more."""
 
     has_next_page: bool = False
 
 
-class Edge(msgspec.Struct, frozen=True):
+class WireEdge(msgspec.Struct, frozen=True):
     """A shipment of a list."""
 
     node: WireShipment
 
 
-class Connection(msgspec.Struct, frozen=True):
+class WireConnection(msgspec.Struct, frozen=True):
     """A list of shipments."""
 
-    edges: tuple[Edge, ...]
-    page_info: PageInfo = PageInfo()
+    edges: tuple[WireEdge, ...]
+    page_info: WirePageInfo = WirePageInfo()
 
     @property
     def shipments(self) -> tuple[WireShipment, ...]:
@@ -77,7 +77,7 @@ class TrackerConnection(msgspec.Struct, frozen=True):
     """A list of trackers."""
 
     edges: tuple[TrackerEdge, ...]
-    page_info: PageInfo = PageInfo()
+    page_info: WirePageInfo = WirePageInfo()
 
     @property
     def shipments(self) -> tuple[WireShipment, ...]:
@@ -88,13 +88,13 @@ class TrackerConnection(msgspec.Struct, frozen=True):
 class ByID(msgspec.Struct, frozen=True):
     """The answer to BY_ID."""
 
-    shipments: Connection
+    shipments: WireConnection
 
 
 @lru_cache(maxsize=256)
 def _document(field: str, kind: str, count: int) -> str:
-    variables = ", ".join(f"$f{place}: {kind}!" for place in range(count))
-    aliases = "\n  ".join(f"a{place}: " + field.format(place) for place in range(count))
+    variables = ", ".join(f"$f{index}: {kind}!" for index in range(count))
+    aliases = "\n  ".join(f"a{index}: " + field.format(index) for index in range(count))
     return f"query ByKeys({variables}) {{\n  {aliases}\n}}\n{SHIPMENT_PARTS}"
 
 
@@ -105,24 +105,24 @@ class KarrioShipments:
         self._client = client
         self._clock = clock
         self._order_field = options.order_field
-        self._mapping = ShipmentMapping(client.name, options)
+        self._mapping = KarrioShipmentMapping(client.name, options)
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_id`; a hundred in a call."""
-        wanted = [key for key in dict.fromkeys(ids) if _ID.fullmatch(key)]
+        requested = [key for key in dict.fromkeys(ids) if _ID.fullmatch(key)]
         found: dict[str, WireShipment] = {}
-        for chunk in chunks(wanted):
+        for chunk in chunks(requested):
             variables = {"filter": {"id": chunk, "first": len(chunk)}}
             answer = await self._client.run(BY_ID, variables, into=ByID, call="shipments.by_id")
             found.update((wire.id, wire) for wire in answer.shipments.shipments)
         now = self._clock()
-        return {key: self._mapping.shipment(found[key], now) for key in wanted if key in found}
+        return {key: self._mapping.shipment(found[key], now) for key in requested if key in found}
 
     async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """See `Shipments.by_order`; a hundred in a call."""
-        wanted = sendable(numbers)
+        requested = sendable(numbers)
         found: defaultdict[str, dict[str, WireShipment]] = defaultdict(dict)
-        for wire in await self._matches(wanted, self._order_field, "shipments.by_order"):
+        for wire in await self._matches(requested, self._order_field, "shipments.by_order"):
             order = self._mapping.order_of(wire)
             if order is not None:
                 found[order][wire.id] = wire
@@ -132,42 +132,42 @@ class KarrioShipments:
                 self._mapping.shipment(wire, now)
                 for wire in sorted(found[number].values(), key=lambda wire: (wire.created_at, wire.id))
             )
-            for number in wanted
+            for number in requested
             if number in found
         }
 
     async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_tracking_number`: a call for a hundred, and one more for numbers that have no tracker,
         such as those of cancelled labels. Where a number was used again, the live and newest shipment."""
-        wanted = sendable(numbers)
+        requested = sendable(numbers)
         found: dict[str, WireShipment] = {}
         for search in ("tracking_number", "keyword"):
-            missing = [number for number in wanted if number not in found]
+            missing = [number for number in requested if number not in found]
             for wire in await self._matches(missing, search, "shipments.by_tracking_number"):
                 number = wire.tracking_number or ""
                 if number not in found or _rank(wire) > _rank(found[number]):
                     found[number] = wire
         now = self._clock()
-        return {number: self._mapping.shipment(found[number], now) for number in wanted if number in found}
+        return {number: self._mapping.shipment(found[number], now) for number in requested if number in found}
 
     async def _matches(self, keys: Sequence[str], search: str, call: str) -> list[WireShipment]:
         """Everything that contains one of the keys. More than a page of that is rare: it takes a fragment of a key."""
         by_tracker = search == "tracking_number"
         field, kind = (TRACKERS, "TrackerFilter") if by_tracker else (SHIPMENTS, "ShipmentFilter")
-        into = dict[str, TrackerConnection] if by_tracker else dict[str, Connection]
+        into = dict[str, TrackerConnection] if by_tracker else dict[str, WireConnection]
         found: list[WireShipment] = []
         for chunk in chunks(keys):
             left, offset, first = list(chunk), 0, FIRST_PAGE
             for _ in range(MAX_ROUNDS):
                 filters = [{search: key, "first": first, "offset": offset} for key in left]
                 document = _document(field, kind, len(left))
-                variables = {f"f{place}": one for place, one in enumerate(filters)}
-                answer: Mapping[str, Connection | TrackerConnection] = await self._client.run(
+                variables = {f"f{index}": one for index, one in enumerate(filters)}
+                answer: Mapping[str, WireConnection | TrackerConnection] = await self._client.run(
                     document, variables, into=into, call=call
                 )
                 for connection in answer.values():
                     found += connection.shipments
-                left = [key for place, key in enumerate(left) if answer[f"a{place}"].page_info.has_next_page]
+                left = [key for index, key in enumerate(left) if answer[f"a{index}"].page_info.has_next_page]
                 if not left:
                     break
                 offset, first = offset + first, NEXT_PAGE

@@ -27,7 +27,7 @@ class Subject(msgspec.Struct, frozen=True):
     status: str | None = None
 
 
-class Told(msgspec.Struct, frozen=True):
+class KarrioWebhookPayload(msgspec.Struct, frozen=True):
     """A webhook's body."""
 
     event: str
@@ -54,10 +54,10 @@ class KarrioWebhooks:
 
     def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
         """See `Webhooks.parse`. A shipment without a tracking number is a draft, which nobody waits for."""
-        told = read_body(body, Told)
-        if not told.event.startswith(CONCERNS):
+        payload = read_body(body, KarrioWebhookPayload)
+        if not payload.event.startswith(CONCERNS):
             return []
-        subject = read_body(bytes(told.data), Subject)
+        subject = read_body(bytes(payload.data), Subject)
         if not subject.tracking_number:
             return []
         return [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.auth.principal import Principal
-from app.sources.field_mask import needs
+from app.sources.field_mask import field_mask
 from app.sources.prices import ContractPrice, PriceRequest, Prices
 from app.sources.shipments import Shipment, Shipments, TrackingEvent
 from app.sources.source import Source
@@ -91,7 +91,7 @@ class AgedShipments:
         return found
 
     def _note(self, shipments: Iterable[Shipment]) -> None:
-        needed = needs.get()
+        needed = field_mask.get()
         if needed is not None and not needed >= RECORDING:
             return
         for shipment in shipments:

@@ -30,7 +30,7 @@ from app.sources.orders import CustomerPoKey, Order, OrderQuery, Orders
 from app.sources.prices import ContractPrice, PriceRequest, Prices
 from app.sources.shipments import Shipment, Shipments
 from app.sources.stock import Balance, Balances, Reservation, Reservations
-from app.sources.values import Slice, together
+from app.sources.values import Page, together
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -119,14 +119,14 @@ class RoutedCustomers:
         port = self._by_system.get(system)
         return await port.by_id(who, ids) if port else {}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
         """A page over all masters, one after the other; each shows the customers that live on it."""
         names = self._routes.sources
         if len(names) == 1:
             return await self._ports[names[0]].search(who, query)
         return await self._search_all(who, query, names)
 
-    async def _search_all(self, who: Principal, query: CustomerQuery, names: list[str]) -> Slice[Customer]:
+    async def _search_all(self, who: Principal, query: CustomerQuery, names: list[str]) -> Page[Customer]:
         at, cursor = _read_position(query.page.after, len(names))
         rows: list[Customer] = []
         cursors: list[str] = []
@@ -140,7 +140,7 @@ class RoutedCustomers:
             cursor = found.cursors[-1] if found.has_next else None
             at += 0 if found.has_next else 1
         more = at < len(names)
-        return Slice(rows=tuple(rows), cursors=tuple(cursors), has_next=more, has_previous=query.page.after is not None)
+        return Page(rows=tuple(rows), cursors=tuple(cursors), has_next=more, has_previous=query.page.after is not None)
 
 
 def _read_position(after: str | None, sources: int) -> tuple[int, str | None]:
@@ -214,7 +214,7 @@ class RoutedItems:
         """See `Items.costs`."""
         return await self._master.costs(who, skus)
 
-    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
         """See `Items.search`."""
         return await self._master.search(who, query)
 
@@ -250,7 +250,7 @@ class RoutedOrders:
 
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
-    ) -> Mapping[str, Slice[Order]]:
+    ) -> Mapping[str, Page[Order]]:
         """See `Orders.by_customer`."""
         groups = self._routes.split(customers, lambda number: number)
         return await each_from_its_own(groups, lambda name, keys: self._ports[name].by_customer(who, keys, query))
@@ -292,7 +292,7 @@ class RoutedBilling:
         return await merged(port.returns(who, orders) for port in self._ports)
 
 
-class AllReservations:
+class MergedReservations:
     """Reservations of every commerce source together."""
 
     def __init__(self, ports: Sequence[Reservations]) -> None:

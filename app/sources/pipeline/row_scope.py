@@ -27,7 +27,7 @@ from app.sources.orders import CustomerPoKey, Order, OrderQuery
 from app.sources.pipeline.routing import RoutedCustomers, RoutedItems, RoutedOrders, RoutedShipments
 from app.sources.prices import ContractPrice, PriceRequest, Prices
 from app.sources.shipments import Shipment
-from app.sources.values import Slice
+from app.sources.values import Page
 from app.telemetry import without_stack
 
 K = TypeVar("K")
@@ -44,7 +44,7 @@ def _rows(who: Principal, found: Mapping[K, R]) -> Mapping[K, R]:
 
 
 def _row_lists(who: Principal, found: Mapping[str, tuple[B, ...]]) -> dict[str, tuple[B, ...]]:
-    kept = {key: tuple(who.own(rows)) for key, rows in found.items()} if who.restricted else found
+    kept = {key: tuple(who.filter_rows(rows)) for key, rows in found.items()} if who.restricted else found
     return {key: rows for key, rows in kept.items() if rows}
 
 
@@ -78,7 +78,7 @@ class ScopedCustomers:
         self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         """See `Customers.by_number`."""
-        visible = who.visible(numbers)
+        visible = who.filter_keys(numbers)
         return await _of_visible(numbers, visible, lambda keys: self._inner.by_number(who, keys, parts))
 
     async def by_ref(self, who: Principal, ids: Sequence[str], system: str) -> Mapping[str, Customer]:
@@ -86,12 +86,12 @@ class ScopedCustomers:
         found = await self._inner.by_ref(who, ids, system)
         return {key: row for key, row in found.items() if who.sees(row.number)}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
         """See `Customers.search`."""
         if not who.restricted:
             return await self._inner.search(who, query)
         if not who.customers:
-            return Slice(total=0)
+            return Page(total=0)
         own = msgspec.structs.replace(query, numbers=tuple(sorted(who.customers)))
         return await self._inner.search(who, own)
 
@@ -104,7 +104,7 @@ class ScopedCredit:
 
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """See `Credit.status`."""
-        visible = who.visible(numbers)
+        visible = who.filter_keys(numbers)
         return await _of_visible(numbers, visible, lambda keys: self._inner.status(who, keys))
 
 
@@ -116,7 +116,7 @@ class ScopedPrices:
 
     async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`."""
-        visible = who.own(requests)
+        visible = who.filter_rows(requests)
         return await _of_visible(requests, visible, lambda keys: self._inner.quote(who, keys))
 
 
@@ -140,12 +140,12 @@ class ScopedItems:
 
     async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Mapping[CustomerPartKey, str]:
         """See `Items.by_customer_part`."""
-        visible = who.own(keys)
+        visible = who.filter_rows(keys)
         return await _of_visible(keys, visible, lambda own: self._inner.by_customer_part(who, own))
 
     async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Mapping[CustomerItemKey, str]:
         """See `Items.part_numbers`."""
-        visible = who.own(keys)
+        visible = who.filter_rows(keys)
         return await _of_visible(keys, visible, lambda own: self._inner.part_numbers(who, own))
 
     async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
@@ -160,7 +160,7 @@ class ScopedItems:
         """See `Items.costs`."""
         return await self._inner.costs(who, skus)
 
-    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
         """See `Items.search`."""
         return await self._inner.search(who, query)
 
@@ -181,14 +181,14 @@ class ScopedOrders:
 
     async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
         """See `Orders.by_customer_po`."""
-        visible = who.own(keys)
+        visible = who.filter_rows(keys)
         return _rows(who, await _of_visible(keys, visible, lambda own: self._inner.by_customer_po(who, own)))
 
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
-    ) -> Mapping[str, Slice[Order]]:
+    ) -> Mapping[str, Page[Order]]:
         """See `Orders.by_customer`."""
-        visible = who.visible(customers)
+        visible = who.filter_keys(customers)
         return await _of_visible(customers, visible, lambda own: self._inner.by_customer(who, own, query))
 
 

@@ -88,7 +88,7 @@ class ReadBatcher:
         self._single = single
         self._named = named
         self._call_classes: dict[str, CallClass] = {}
-        self._gatherings: dict[int, PendingBatch] = {}
+        self._pending: dict[int, PendingBatch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, operation: Operation, body: object, keys: int) -> HTTPResponse:
@@ -96,12 +96,12 @@ class ReadBatcher:
         permit = self._call_class(operation).acquire()
         loop = asyncio.get_running_loop()
         key = id(telemetry.scope.get())
-        gathering = self._gatherings.get(key)
-        if gathering is None:
-            gathering = self._gatherings[key] = PendingBatch(key)
-            loop.call_soon(self._turn, gathering)
+        batch = self._pending.get(key)
+        if batch is None:
+            batch = self._pending[key] = PendingBatch(key)
+            loop.call_soon(self._turn, batch)
         pending = PendingRead(operation, body, keys, loop.create_future(), permit)
-        gathering.reads.append(pending)
+        batch.reads.append(pending)
         try:
             return await (self._probed(pending) if permit.probe else pending.future)
         finally:
@@ -130,17 +130,17 @@ class ReadBatcher:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _turn(self, gathering: PendingBatch) -> None:
+    def _turn(self, batch: PendingBatch) -> None:
         """Wait as long as reads keep coming, then send. Runs in the context of the first reader."""
-        if len(gathering.reads) > gathering.seen:
-            gathering.seen, gathering.quiet = len(gathering.reads), 0
+        if len(batch.reads) > batch.seen:
+            batch.seen, batch.quiet = len(batch.reads), 0
         else:
-            gathering.quiet += 1
-        if gathering.quiet < QUIET_TURNS and len(gathering.reads) < MAX_PARTS:
-            asyncio.get_running_loop().call_soon(self._turn, gathering)
+            batch.quiet += 1
+        if batch.quiet < QUIET_TURNS and len(batch.reads) < MAX_PARTS:
+            asyncio.get_running_loop().call_soon(self._turn, batch)
             return
-        del self._gatherings[gathering.key]
-        reads = [read for read in gathering.reads if not read.future.done()]
+        del self._pending[batch.key]
+        reads = [read for read in batch.reads if not read.future.done()]
         for start in range(0, len(reads), MAX_PARTS):
             self._start(reads[start : start + MAX_PARTS])
 
@@ -176,9 +176,9 @@ class ReadBatcher:
 
     async def _stream(self, reads: Sequence[PendingRead]) -> Exception:
         """Settle each read by its line; what is wrong with those that got none."""
-        waiting = {str(place): read for place, read in enumerate(reads)}
-        parts = [Part(id=place, method=read.operation.method, path=read.operation.path, body=read.body)
-                 for place, read in waiting.items()]  # fmt: skip
+        waiting = {str(part_id): read for part_id, read in enumerate(reads)}
+        parts = [Part(id=part_id, method=read.operation.method, path=read.operation.path, body=read.body)
+                 for part_id, read in waiting.items()]  # fmt: skip
         trouble = "the batch ended early"
         size = len(reads), sum(read.keys for read in reads)
         async with self._http.stream_lines("POST", BATCH, json=parts, call="batch", batch=size) as lines:

@@ -84,10 +84,12 @@ class RESTClient:
     ) -> list[tuple[K, Any]]:
         """(key, value) of what was found for the keys, each asked for once, in chunks of MAX_KEYS. What the system
         answers beyond them is left out."""
-        asked = self.plausible(keys)
-        answers = await together([self.read(operation, body(chunk), keys=len(chunk)) for chunk in self.chunks(asked)])
-        wanted = set(asked)
-        return [(row.key, row.value) for answer in answers for row in answer if row.key in wanted]
+        distinct = self.plausible(keys)
+        answers = await together(
+            [self.read(operation, body(chunk), keys=len(chunk)) for chunk in self.chunks(distinct)]
+        )
+        requested = set(distinct)
+        return [(row.key, row.value) for answer in answers for row in answer if row.key in requested]
 
     @staticmethod
     def plausible(keys: Iterable[K]) -> tuple[K, ...]:

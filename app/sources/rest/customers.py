@@ -11,7 +11,7 @@ from app.sources.customers import CreditStatus, Customer, CustomerPart, Customer
 from app.sources.rest import contract
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
-from app.sources.values import Slice
+from app.sources.values import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class RestCustomers:
         rows = await self.client.found(contract.CUSTOMERS, ids, lambda keys: contract.CustomersRead(ids=keys))
         return {key: customer(row, self.mapper) for key, row in rows}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
         """A page of customers, by number."""
         page = await self.client.read(contract.CUSTOMER_SEARCH, query, cursor=True)
-        return self.mapper.fill(Slice, page, rows=tuple(customer(row, self.mapper) for row in page.rows))
+        return self.mapper.fill(Page, page, rows=tuple(customer(row, self.mapper) for row in page.rows))
 
 
 @dataclass(frozen=True, slots=True)

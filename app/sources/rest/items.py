@@ -20,7 +20,7 @@ from app.sources.items import (
 from app.sources.rest import contract
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
-from app.sources.values import Slice
+from app.sources.values import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class RestItems:
         rows = await self.client.found(contract.COSTS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: self.mapper.fill(ItemCost, row, freshness=self.mapper.freshness(row.as_of)) for key, row in rows}
 
-    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
         """A page of items, by SKU."""
         page = await self.client.read(contract.ITEM_SEARCH, query, cursor=True)
-        return self.mapper.fill(Slice, page, rows=tuple(item(row, self.mapper) for row in page.rows))
+        return self.mapper.fill(Page, page, rows=tuple(item(row, self.mapper) for row in page.rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from app.sources.rest import contract
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.shipments import shipment
-from app.sources.values import Slice, together
+from app.sources.values import Page, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +41,21 @@ class RestOrders:
 
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
-    ) -> Mapping[str, Slice[Order]]:
+    ) -> Mapping[str, Page[Order]]:
         """A page of orders for each customer."""
-        asked = self.client.plausible(customers)
+        distinct = self.client.plausible(customers)
         answers = await together(
             [
                 self.client.read(
                     contract.ORDERS_BY_CUSTOMER, contract.OrdersSearch(customers=chunk, query=query), cursor=True
                 )
-                for chunk in self.client.chunks(asked)
+                for chunk in self.client.chunks(distinct)
             ]
         )
-        return {row.key: self._slice(row.value) for answer in answers for row in answer if row.key in asked}
+        return {row.key: self._page(row.value) for answer in answers for row in answer if row.key in distinct}
 
-    def _slice(self, page: Any) -> Slice[Order]:
-        return self.mapper.fill(Slice, page, rows=tuple(order(row, self.mapper) for row in page.rows))
+    def _page(self, page: Any) -> Page[Order]:
+        return self.mapper.fill(Page, page, rows=tuple(order(row, self.mapper) for row in page.rows))
 
 
 def order(row: Any, mapper: Mapper) -> Order:

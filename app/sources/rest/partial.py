@@ -20,7 +20,7 @@ import msgspec
 
 from app.http.response import ResponseDecoder
 from app.sources.customers import CreditStatus
-from app.sources.field_mask import SPARE, LeftOut, Needs, needs
+from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, Unfetched, field_mask
 from app.sources.prices import ContractPrice
 from app.sources.rest.contract import ROWS, Operation
 from app.sources.rest.mapping import Mapper, by_sequence
@@ -44,30 +44,30 @@ class PartialDecoders:
 
     def __init__(self, mapper: Mapper) -> None:
         self._mapper = mapper
-        self._places = lru_cache(READERS)(_Place)
+        self._slots = lru_cache(READERS)(_DecoderSlot)
 
     def of(self, operation: Operation) -> ResponseDecoder | None:
         """What reads the operation's answer in part; None if it is to be read whole."""
-        wanted = needs.get()
-        if wanted is None:
+        mask = field_mask.get()
+        if mask is None:
             return None
-        place = self._places(operation.path, wanted)
-        if not place.made and place.asked:
-            types = _Types(self._mapper, wanted)
+        slot = self._slots(operation.path, mask)
+        if not slot.made and slot.requested_once:
+            types = _Types(self._mapper, mask)
             kind = types.of(operation.answer)
-            place.reader = ResponseDecoder(kind) if types.spares else None
-            place.made = True
-        place.asked = True
-        return place.reader
+            slot.reader = ResponseDecoder(kind) if types.spares else None
+            slot.made = True
+        slot.requested_once = True
+        return slot.reader
 
 
-class _Place:
+class _DecoderSlot:
     """Where a reader is kept."""
 
-    __slots__ = ("asked", "made", "reader")
+    __slots__ = ("made", "reader", "requested_once")
 
-    def __init__(self, path: str, wanted: Needs) -> None:
-        self.asked = self.made = False
+    def __init__(self, path: str, mask: FieldMask) -> None:
+        self.requested_once = self.made = False
         self.reader: ResponseDecoder | None = None
 
 
@@ -100,10 +100,10 @@ _fields_of = cache(msgspec.structs.fields)
 class _Types:
     """The types of one answer. `spares` says whether anything in it is left out."""
 
-    def __init__(self, mapper: Mapper, wanted: Needs) -> None:
+    def __init__(self, mapper: Mapper, mask: FieldMask) -> None:
         self.spares = False
         self._mapper = mapper
-        self._wanted = wanted
+        self._mask = mask
         self._made: dict[type, type] = {}
 
     def of(self, kind: Any) -> Any:
@@ -120,7 +120,7 @@ class _Types:
         return reduce(or_, parts) if origin in (Union, UnionType) else origin[parts]
 
     def _left_out(self, record: Any) -> set[str]:
-        return {name for name in SPARE.get(record, ()) if (record, name) not in self._wanted}
+        return {name for name in OPTIONAL_FIELDS.get(record, ()) if (record, name) not in self._mask}
 
     def _record(self, record: Any) -> type:
         """A subclass of the record in which every field is declared anew."""
@@ -132,7 +132,7 @@ class _Types:
         for field in _fields_of(record):
             name = field.name
             if name in spare:
-                shown[name] = LeftOut(record, name)
+                shown[name] = Unfetched(record, name)
             elif name in makes:
                 shown[name] = Computed(record, name, makes[name])
             if name in spare or (row is not None and name in _MADE_OF):

@@ -30,13 +30,13 @@ class RestPrices:
 
     def _askable(self, requests: Sequence[PriceRequest]) -> tuple[PriceRequest, ...]:
         """The questions that can be asked, each once."""
-        asked = tuple(dict.fromkeys(requests))
-        texts = {text for one in asked for text in (one.customer, one.sku, one.uom) if text}
+        distinct = tuple(dict.fromkeys(requests))
+        texts = {text for one in distinct for text in (one.customer, one.sku, one.uom) if text}
         plausible = {*self.client.plausible(texts), None}
         return tuple(
             [
                 one
-                for one in asked
+                for one in distinct
                 if one.customer in plausible
                 and one.sku in plausible
                 and (one.uom or None) in plausible

@@ -64,6 +64,6 @@ class RestBalances:
                 for chunk in chunks
             ]
         )
-        wanted = {(code, sku) for code in codes for sku in skus}
+        requested = {(code, sku) for code in codes for sku in skus}
         rows = {(row.warehouse, row.sku): row for answer in answers for row in answer}
-        return {key: row for key, row in rows.items() if key in wanted}
+        return {key: row for key, row in rows.items() if key in requested}

@@ -23,7 +23,7 @@ from app.sources.tryton.prices import TrytonPrices
 from app.sources.tryton.reference import Reference
 from app.sources.tryton.requests import requests
 from app.sources.tryton.sales import SaleMapping
-from app.sources.tryton.shipments import ShipmentMapping, TrytonShipments
+from app.sources.tryton.shipments import TrytonShipmentMapping, TrytonShipments
 from app.sources.tryton.stock import TrytonStock
 from app.sources.tryton.warehouses import TrytonWarehouses
 from app.sources.values import utc_now
@@ -40,7 +40,7 @@ def connect(
     client = TrytonClient(name, settings, options)
     reference = Reference(client, options.company, options.reference_ttl)
     codes = OrderCodes(options.order_code_pattern)
-    shipments = ShipmentMapping(name, codes)
+    shipments = TrytonShipmentMapping(name, codes)
     customers = TrytonCustomers(name, client, reference, options.customer_code_like, clock)
     return Source(
         name=name,

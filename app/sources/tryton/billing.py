@@ -97,9 +97,9 @@ class TrytonBilling:
     async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number."""
         now = self._clock()
-        wanted = usable(orders)
+        requested = usable(orders)
         sales = await self._client.search_keys(
-            "sale.sale", wanted, self._codes.domain, InvoicedSaleRow, call="invoices"
+            "sale.sale", requested, self._codes.domain, InvoicedSaleRow, call="invoices"
         )
         units = await self._reference.units()
         by_order: dict[str, dict[int, tuple[InvoiceRow, InvoicedSaleRow]]] = {}
@@ -109,7 +109,7 @@ class TrytonBilling:
         return {
             number: tuple(self._invoice(*invoices[id], number, units, now) for id in sorted(invoices))
             for number, invoices in by_order.items()
-            if invoices and number in wanted
+            if invoices and number in requested
         }
 
     async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
@@ -121,7 +121,10 @@ class TrytonBilling:
             telemetry.unknown_status(self._name, "invoice.state", row.state)
         total = row.total_amount.decimal if row.total_amount else Decimal(0)
         due = [on for on in (day(line.maturity_date) for line in row.lines_to_pay) if on is not None]
-        numbers = {line.id: place for place, line in enumerate((ln for ln in sale.lines if ln.type == "line"), start=1)}
+        numbers = {
+            line.id: number_of_line
+            for number_of_line, line in enumerate((ln for ln in sale.lines if ln.type == "line"), start=1)
+        }
         return Invoice(
             id=str(row.id),
             source=self._name,

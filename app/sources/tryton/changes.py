@@ -59,7 +59,7 @@ class SoldRow(StampedRow, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class ChangeStream:
     """The records of a kind in the order of one of their times."""
 
     kind: ChangeKind
@@ -79,21 +79,21 @@ class Stream:
 
 
 STREAMS = (
-    Stream(ChangeKind.CUSTOMER, "party.party", CodedRow, "create_date"),
-    Stream(ChangeKind.CUSTOMER, "party.party", CodedRow, "write_date"),
-    Stream(ChangeKind.ITEM, "product.product", VariantRow, "create_date"),
-    Stream(ChangeKind.ITEM, "product.product", VariantRow, "write_date"),
-    Stream(ChangeKind.ITEM, "product.product", VariantRow, "template.write_date"),
-    Stream(ChangeKind.ORDER, "sale.sale", SoldRow, "create_date"),
-    Stream(ChangeKind.ORDER, "sale.sale", SoldRow, "write_date"),
-    Stream(ChangeKind.SHIPMENT, "stock.shipment.out", StampedRow, "create_date"),
-    Stream(ChangeKind.SHIPMENT, "stock.shipment.out", StampedRow, "write_date"),
-    Stream(ChangeKind.STOCK, "stock.move", MovedRow, "create_date"),
-    Stream(ChangeKind.STOCK, "stock.move", MovedRow, "write_date"),
+    ChangeStream(ChangeKind.CUSTOMER, "party.party", CodedRow, "create_date"),
+    ChangeStream(ChangeKind.CUSTOMER, "party.party", CodedRow, "write_date"),
+    ChangeStream(ChangeKind.ITEM, "product.product", VariantRow, "create_date"),
+    ChangeStream(ChangeKind.ITEM, "product.product", VariantRow, "write_date"),
+    ChangeStream(ChangeKind.ITEM, "product.product", VariantRow, "template.write_date"),
+    ChangeStream(ChangeKind.ORDER, "sale.sale", SoldRow, "create_date"),
+    ChangeStream(ChangeKind.ORDER, "sale.sale", SoldRow, "write_date"),
+    ChangeStream(ChangeKind.SHIPMENT, "stock.shipment.out", StampedRow, "create_date"),
+    ChangeStream(ChangeKind.SHIPMENT, "stock.shipment.out", StampedRow, "write_date"),
+    ChangeStream(ChangeKind.STOCK, "stock.move", MovedRow, "create_date"),
+    ChangeStream(ChangeKind.STOCK, "stock.move", MovedRow, "write_date"),
 )
 
 
-class Position(msgspec.Struct, frozen=True):
+class StreamPosition(msgspec.Struct, frozen=True):
     """How far a stream was read: all before `at`, and of `at` itself up to `id`."""
 
     at: datetime
@@ -125,33 +125,33 @@ class TrytonChanges:
             asyncio.gather(*(self._newest(stream) for stream in streams if stream.name not in positions)),
         )
         merged = sorted(
-            (at, place, row.id, row)
-            for place, (stream, rows) in enumerate(zip(read, found, strict=True))
+            (at, stream_index, row.id, row)
+            for stream_index, (stream, rows) in enumerate(zip(read, found, strict=True))
             for row in rows
             if (at := stream.at(row)) is not None
         )
-        for at, place, id, _ in merged[:limit]:
-            positions[read[place].name] = Position(at, id)
+        for at, stream_index, id, _ in merged[:limit]:
+            positions[read[stream_index].name] = StreamPosition(at, id)
         positions |= dict(starts)
-        changes = (self._change(read[place].kind, row, at) for at, place, _, row in merged[:limit])
+        changes = (self._change(read[stream_index].kind, row, at) for at, stream_index, _, row in merged[:limit])
         return ChangeSet(
             changes=tuple(change for change in changes if change is not None),
             cursor=_written(positions),
             more=len(merged) > limit,
         )
 
-    async def _beyond(self, stream: Stream, position: Position, limit: int) -> list[StampedRow]:
+    async def _beyond(self, stream: ChangeStream, position: StreamPosition, limit: int) -> list[StampedRow]:
         at = tagged_moment(position.at)
         later: Domain = ["OR", [stream.time, ">", at], [[stream.time, "=", at], ["id", ">", position.id]]]
         return await self._read(stream, [later], "ASC", limit)
 
-    async def _newest(self, stream: Stream) -> tuple[str, Position]:
+    async def _newest(self, stream: ChangeStream) -> tuple[str, StreamPosition]:
         """Where the stream ends now, by Tryton's own clock."""
         rows = await self._read(stream, [[stream.time, "!=", None]], "DESC", 1)
         at = stream.at(rows[0]) if rows else None
-        return stream.name, Position(at, rows[0].id) if at is not None else Position(START)
+        return stream.name, StreamPosition(at, rows[0].id) if at is not None else StreamPosition(START)
 
-    async def _read(self, stream: Stream, domain: Domain, direction: str, limit: int) -> list[StampedRow]:
+    async def _read(self, stream: ChangeStream, domain: Domain, direction: str, limit: int) -> list[StampedRow]:
         if stream.kind is ChangeKind.CUSTOMER:
             domain = [*domain, ["code", "like", self._like]]
         order = [(stream.time, direction), ("id", direction)]
@@ -173,17 +173,17 @@ class TrytonChanges:
         return Change(kind=kind, key=key, at=at) if key else None
 
 
-def _written(positions: dict[str, Position]) -> str:
+def _written(positions: dict[str, StreamPosition]) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(positions)).decode()
 
 
-def _parsed(cursor: str | None) -> dict[str, Position]:
+def _parsed(cursor: str | None) -> dict[str, StreamPosition]:
     if cursor is None:
         return {}
     try:
         if len(cursor) > LONGEST_CURSOR:
             raise InvalidCursor
         raw = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
-        return msgspec.json.decode(raw, type=dict[str, Position])
+        return msgspec.json.decode(raw, type=dict[str, StreamPosition])
     except (binascii.Error, UnicodeEncodeError, msgspec.DecodeError):
         raise InvalidCursor from None

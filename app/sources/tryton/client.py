@@ -42,7 +42,7 @@ class Login(msgspec.Struct):
     result: list[Any]
 
 
-class Reply(msgspec.Struct):
+class RPCReply(msgspec.Struct):
     """An answer over JSON-RPC; errors come with HTTP 200."""
 
     result: msgspec.Raw = msgspec.Raw()
@@ -150,7 +150,7 @@ class TrytonClient:
 
     async def _rpc(self, method: str, params: Sequence[object], into: type[Any], *, call: str) -> Any:
         body = {"id": 1, "method": method, "params": [*params, {"company": self._company}]}
-        reply = await self._http.post(f"{self._root}/rpc/", json=body, into=Reply, call=call)
+        reply = await self._http.post(f"{self._root}/rpc/", json=body, into=RPCReply, call=call)
         if reply.error is not None:
             raise self._refused(method, reply.error)
         try:

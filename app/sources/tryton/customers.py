@@ -20,10 +20,10 @@ from app.sources.customers import (
     TaxProfile,
 )
 from app.sources.tryton.client import Domain, TrytonClient, chunks, containing, record_ids, usable
-from app.sources.tryton.parties import AddressRow, TermRow, location, terms
+from app.sources.tryton.parties import PartyAddressRow, TermRow, location, terms
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.wire import Flag, Number, Row, number, quantity
-from app.sources.values import Freshness, Money, Ref, Slice
+from app.sources.values import Freshness, Money, Page, Ref
 
 PARTY = "party.party"
 WARN_AT = Decimal("0.9")
@@ -44,7 +44,7 @@ class PriceListRow(Row, kw_only=True):
     lines: list[TierRow] = []
 
 
-class PartyRow(Row, kw_only=True):
+class CustomerPartyRow(Row, kw_only=True):
     """`party.party`."""
 
     code: str | None = None
@@ -54,7 +54,7 @@ class PartyRow(Row, kw_only=True):
     customer_payment_term: TermRow | None = None
     sale_price_list: PriceListRow | None = None
     tax_identifier: CodeRow | None = None
-    addresses: list[AddressRow] = []
+    addresses: list[PartyAddressRow] = []
 
 
 class CreditRow(Row, kw_only=True):
@@ -65,7 +65,7 @@ class CreditRow(Row, kw_only=True):
     credit_limit_amount: Number | None = None
 
 
-class PartyCreditRow(PartyRow, kw_only=True):
+class PartyCreditRow(CustomerPartyRow, kw_only=True):
     """A party with its credit."""
 
     credit_amount: Number | None = None
@@ -92,23 +92,23 @@ class TrytonCustomers:
     ) -> Mapping[str, Customer]:
         """Customers by number; where credit cannot be computed they come without."""
         now = self._clock()
-        rows: Sequence[PartyRow]
+        rows: Sequence[CustomerPartyRow]
         if CustomerPart.CREDIT in parts:
             try:
                 rows = await self._rows("code", usable(numbers), PartyCreditRow, call="customers")
             except SourceUnavailable:
-                rows = await self._rows("code", usable(numbers), PartyRow, call="customers")
+                rows = await self._rows("code", usable(numbers), CustomerPartyRow, call="customers")
         else:
-            rows = await self._rows("code", usable(numbers), PartyRow, call="customers")
+            rows = await self._rows("code", usable(numbers), CustomerPartyRow, call="customers")
         return {customer.number: customer for customer in await self._customers(rows, now)}
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         """Customers by party id."""
         now = self._clock()
-        rows = await self._rows("id", record_ids(ids), PartyRow, call="customers.by_id")
+        rows = await self._rows("id", record_ids(ids), CustomerPartyRow, call="customers.by_id")
         return {customer.refs[0].id: customer for customer in await self._customers(rows, now)}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
         """Active customers by number, from the last page's last number on."""
         now = self._clock()
         domains = self._search_domains(query)
@@ -120,7 +120,7 @@ class TrytonCustomers:
         )
         rows = sorted((row for rows in found for row in rows), key=lambda row: row.code or "")
         customers = await self._customers(rows[:first], now)
-        return Slice(
+        return Page(
             rows=tuple(customers),
             cursors=tuple(_cursor(customer.number) for customer in customers),
             has_next=len(rows) > first,
@@ -135,13 +135,15 @@ class TrytonCustomers:
         currency = await self._reference.currency()
         return {row.code: self._credit(row, currency, now) for row in rows if row.code}
 
-    async def _window(self, domain: Domain, after: str | None, limit: int) -> list[PartyRow]:
+    async def _window(self, domain: Domain, after: str | None, limit: int) -> list[CustomerPartyRow]:
         window = [*domain, ["code", ">", after]] if after else domain
         order = [("code", "ASC")]
-        return await self._client.search(PARTY, window, PartyRow, order=order, limit=limit, call="customers.search")
+        return await self._client.search(
+            PARTY, window, CustomerPartyRow, order=order, limit=limit, call="customers.search"
+        )
 
-    async def _total(self, domains: Sequence[Domain], wanted: bool) -> int | None:
-        if not wanted:
+    async def _total(self, domains: Sequence[Domain], requested: bool) -> int | None:
+        if not requested:
             return None
         counts = (self._client.count(PARTY, domain, call="customers.count") for domain in domains)
         return sum(await asyncio.gather(*counts))
@@ -168,13 +170,13 @@ class TrytonCustomers:
             call=call,
         )
 
-    async def _customers(self, rows: Sequence[PartyRow], now: datetime) -> list[Customer]:
+    async def _customers(self, rows: Sequence[CustomerPartyRow], now: datetime) -> list[Customer]:
         if not rows:
             return []
         currency = await self._reference.currency()
         return [self._customer(row, row.code, currency, now) for row in rows if row.code]
 
-    def _customer(self, row: PartyRow, code: str, company_currency: str, now: datetime) -> Customer:
+    def _customer(self, row: CustomerPartyRow, code: str, company_currency: str, now: datetime) -> Customer:
         name = row.name or code
         addresses = [address for address in row.addresses if address.active]
         bill_to = next((one for one in addresses if one.invoice), addresses[0] if addresses else None)
@@ -220,7 +222,7 @@ def _state(limit: Decimal | None, exposure: Decimal) -> tuple[CreditState, str |
     return CreditState.OK, None
 
 
-def _agreement(row: PartyRow, company_currency: str) -> PriceAgreement | None:
+def _agreement(row: CustomerPartyRow, company_currency: str) -> PriceAgreement | None:
     """The price list. Its id names the customer's currency too, where prices have to be asked for in another one."""
     prices = row.sale_price_list
     if prices is None:

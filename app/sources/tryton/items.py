@@ -20,7 +20,7 @@ from app.sources.tryton.client import Domain, TrytonClient, all_usable, containi
 from app.sources.tryton.products import ProductRow, item
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.wire import Flag, Number, Row
-from app.sources.values import Freshness, Money, Slice
+from app.sources.values import Freshness, Money, Page
 
 PRODUCT = "product.product"
 CUSTOMER_PRODUCT = "sale.product_customer"
@@ -94,11 +94,11 @@ class TrytonItems:
     async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         """Items by GTIN, in the form that Tryton keeps it."""
         now = self._clock()
-        wanted = usable(gtins)
+        requested = usable(gtins)
         rows, units = await asyncio.gather(
             self._client.search_keys(
                 PRODUCT,
-                wanted,
+                requested,
                 lambda some: [["identifiers", "where", [["type", "=", "ean"], ["code", "in", some]]]],
                 ProductRow,
                 call="items.by_gtin",
@@ -108,7 +108,7 @@ class TrytonItems:
         found: dict[str, Item] = {}
         for row in rows:
             for identifier in row.identifiers:
-                if row.code and identifier.type == "ean" and identifier.code in wanted:
+                if row.code and identifier.type == "ean" and identifier.code in requested:
                     found.setdefault(identifier.code, item(self._name, row, row.code, units, now))
         return found
 
@@ -169,13 +169,13 @@ class TrytonItems:
             if row.code
         }
 
-    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
         """Active items by SKU, from the last page's last SKU on."""
         now = self._clock()
         after = _after(query.page.after)
         domain = _search_domain(query)
         if domain is None:
-            return Slice(has_previous=after is not None, total=0 if query.page.count else None)
+            return Page(has_previous=after is not None, total=0 if query.page.count else None)
         first = query.page.first
         rows, units, total = await asyncio.gather(
             self._client.search(
@@ -190,7 +190,7 @@ class TrytonItems:
             self._total(domain, query.page.count),
         )
         items = tuple(item(self._name, row, row.code, units, now) for row in rows[:first] if row.code)
-        return Slice(
+        return Page(
             rows=items,
             cursors=tuple(f"code:{one.sku}" for one in items),
             has_next=len(rows) > first,
@@ -198,8 +198,8 @@ class TrytonItems:
             total=total,
         )
 
-    async def _total(self, domain: Domain, wanted: bool) -> int | None:
-        return await self._client.count(PRODUCT, domain, call="items.count") if wanted else None
+    async def _total(self, domain: Domain, requested: bool) -> int | None:
+        return await self._client.count(PRODUCT, domain, call="items.count") if requested else None
 
     async def _customer_products(
         self, keys: Sequence[tuple[str, str]], clause: Callable[[list[str]], Domain], call: str

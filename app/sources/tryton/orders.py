@@ -15,7 +15,7 @@ from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.sales import OPEN, STATUS, SaleMapping, SaleRow
 from app.sources.tryton.wire import Day, Row, day, tagged_day
-from app.sources.values import Page, Slice
+from app.sources.values import Page, PageRequest
 
 SALE = "sale.sale"
 IDS_PER_CALL = 2000
@@ -25,7 +25,7 @@ Position = tuple[date | None, int]
 """Where in its customer's list an order is."""
 
 
-class PlaceRow(Row, kw_only=True):
+class ListPositionRow(Row, kw_only=True):
     """A sale's place in its customer's list."""
 
     sale_date: Day | None = None
@@ -71,10 +71,10 @@ class TrytonOrders:
 
     async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         """Orders by order code; nothing keeps those unique, so of several sales the latest that stands."""
-        wanted = usable(numbers)
-        orders = await self._orders(wanted, self._codes.domain, "orders.by_number")
+        requested = usable(numbers)
+        orders = await self._orders(requested, self._codes.domain, "orders.by_number")
         found = {order.number: order for order in sorted(orders, key=_standing)}
-        return {number: found[number] for number in wanted if number in found}
+        return {number: found[number] for number in requested if number in found}
 
     async def by_customer_po(
         self,
@@ -96,17 +96,17 @@ class TrytonOrders:
         who: Principal,
         customers: Sequence[str],
         query: OrderQuery,
-    ) -> Mapping[str, Slice[Order]]:
+    ) -> Mapping[str, Page[Order]]:
         """A page of orders for each customer: one call for one of them, two and more for many at once.
 
         The status follows from the shipments, which Tryton cannot search by: it is asked for the sale states that may
         have it, and pages are read on until one is full.
         """
         start = _position(query.page.after)
-        wanted = usable(customers)
-        listings = {customer: Listing(at=start) for customer in wanted}
-        totals, _ = await asyncio.gather(self._totals(wanted, query), self._fill(listings, query))
-        return {customer: _slice(listing, query.page, totals.get(customer)) for customer, listing in listings.items()}
+        requested = usable(customers)
+        listings = {customer: Listing(at=start) for customer in requested}
+        totals, _ = await asyncio.gather(self._totals(requested, query), self._fill(listings, query))
+        return {customer: _page(listing, query.page, totals.get(customer)) for customer, listing in listings.items()}
 
     async def _fill(self, listings: Mapping[str, Listing], query: OrderQuery) -> None:
         states = _states(query.status)
@@ -126,29 +126,29 @@ class TrytonOrders:
             await self._take(listing, rows, query)
             listing.ended = len(rows) < limit
             return
-        places, cut_off = await self._places(listings, query, states, limit)
+        positions, cut_off = await self._positions(listings, query, states, limit)
         # Without a filter, which orders make the page is known before they are read.
         counts = {who: limit if query.status else query.page.first - len(one.orders) for who, one in listings.items()}
         rows = await self._client.search_keys(
             SALE,
-            [place.id for who, stretch in places.items() for place in stretch[: counts.get(who, 0)]],
+            [position.id for who, stretch in positions.items() for position in stretch[: counts.get(who, 0)]],
             lambda some: [["id", "in", some]],
             SaleRow,
             call="orders.by_customer",
         )
         by_id = {row.id: row for row in rows}
         for customer, listing in listings.items():
-            stretch, count = places.get(customer, []), counts[customer]
+            stretch, count = positions.get(customer, []), counts[customer]
             read = stretch[:count]
-            await self._take(listing, [by_id[place.id] for place in read if place.id in by_id], query)
+            await self._take(listing, [by_id[position.id] for position in read if position.id in by_id], query)
             if read:
-                listing.at = _place_of(read[-1])
+                listing.at = _position_of(read[-1])
             listing.more = not query.status and len(stretch) > count
             listing.ended = not cut_off and len(stretch) <= count
 
-    async def _places(
+    async def _positions(
         self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None, limit: int
-    ) -> tuple[dict[str, list[PlaceRow]], bool]:
+    ) -> tuple[dict[str, list[ListPositionRow]], bool]:
         """The next sales of several customers, and whether there may be others of any of them."""
         by_position: dict[Position | None, list[str]] = {}
         for customer, listing in listings.items():
@@ -157,12 +157,12 @@ class TrytonOrders:
         domain = [["OR", *lists], *_filter(states)]
         enough = max(IDS_PER_CALL, len(listings) + limit)
         rows = await self._client.search(
-            SALE, domain, PlaceRow, order=_order(query.sort), limit=enough, call="orders.ids"
+            SALE, domain, ListPositionRow, order=_order(query.sort), limit=enough, call="orders.ids"
         )
-        places: dict[str, list[PlaceRow]] = {}
+        positions: dict[str, list[ListPositionRow]] = {}
         for row in rows:
-            places.setdefault(row.party.code or "", []).append(row)
-        return places, len(rows) == enough
+            positions.setdefault(row.party.code or "", []).append(row)
+        return positions, len(rows) == enough
 
     async def _take(self, listing: Listing, rows: Sequence[SaleRow], query: OrderQuery) -> None:
         if not rows:
@@ -206,11 +206,11 @@ def _po_domain(pairs: Sequence[tuple[str, str]]) -> Domain:
 
 def _states(statuses: Iterable[OrderStatus]) -> list[str] | None:
     """The sale states that an order of these statuses may be in; None for any."""
-    wanted = set(statuses)
-    if not wanted or OrderStatus.UNKNOWN in wanted:
+    requested = set(statuses)
+    if not requested or OrderStatus.UNKNOWN in requested:
         return None
-    exact = [state for state, status in STATUS.items() if status in wanted]
-    shipping = wanted - {OrderStatus.DRAFT, OrderStatus.QUOTED, OrderStatus.CONFIRMED, OrderStatus.CANCELLED}
+    exact = [state for state, status in STATUS.items() if status in requested]
+    shipping = requested - {OrderStatus.DRAFT, OrderStatus.QUOTED, OrderStatus.CONFIRMED, OrderStatus.CANCELLED}
     return list(dict.fromkeys([*exact, *(sorted(OPEN) if shipping else ())]))
 
 
@@ -242,13 +242,13 @@ def _beyond(position: Position | None, sort: OrderSort) -> Domain:
     return [["OR", *clauses]]
 
 
-def _place_of(row: PlaceRow) -> Position:
+def _position_of(row: ListPositionRow) -> Position:
     return (day(row.sale_date), row.id)
 
 
-def _slice(listing: Listing, page: Page, total: int | None) -> Slice[Order]:
+def _page(listing: Listing, page: PageRequest, total: int | None) -> Page[Order]:
     shown = listing.orders[: page.first]
-    return Slice(
+    return Page(
         rows=tuple(order for _, order in shown),
         cursors=tuple(_cursor(position) for position, _ in shown),
         has_next=listing.more or len(listing.orders) > page.first,

@@ -46,7 +46,7 @@ class PostalRow(Row, kw_only=True):
     country: CodeRow | None = None
 
 
-class AddressRow(PostalRow, kw_only=True):
+class PartyAddressRow(PostalRow, kw_only=True):
     """`party.address` with what it is for."""
 
     active: Flag = True
@@ -85,7 +85,7 @@ def address(row: PostalRow) -> Address:
     )
 
 
-def location(row: AddressRow, customer: str) -> CustomerLocation:
+def location(row: PartyAddressRow, customer: str) -> CustomerLocation:
     """The address as a customer's location; what is for nothing in particular is for both."""
     kinds = {
         (True, True): LocationKind.BOTH,

@@ -42,7 +42,7 @@ class PriceRow(Row, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PricingTerms:
     """What a call has one of, besides quantity and unit. No price list means the list price."""
 
     price_list: int | None
@@ -56,7 +56,7 @@ class Question:
     many. `prices` are those of the `unit` wanted, by tier."""
 
     request: PriceRequest
-    terms: Terms
+    terms: PricingTerms
     tiers: tuple[Decimal, ...]
     ask_in: Unit | None
     scale: Fraction = Fraction(1)
@@ -104,7 +104,7 @@ class TrytonPrices:
 
     def _question(self, request: PriceRequest, units: Units, today: date) -> Question:
         price_list, currency = _agreed(request.agreement)
-        terms = Terms(price_list=price_list, currency=currency, on=request.on or today)
+        terms = PricingTerms(price_list=price_list, currency=currency, on=request.on or today)
         named = units.named(request.uom) if request.uom else []
         tiers = self._tiers(request, named[0].ratio if named else Fraction(1))
         return Question(request=request, terms=terms, tiers=tiers, ask_in=next(iter(units.named("EA")), None))
@@ -126,7 +126,7 @@ class TrytonPrices:
 
     async def _ask(self, questions: Sequence[Question], units: Units) -> list[Question]:
         """Asks all questions at the same time; returns those that have to be asked in another way."""
-        groups: dict[tuple[Terms, Unit | None, Decimal], list[tuple[Question, Decimal]]] = {}
+        groups: dict[tuple[PricingTerms, Unit | None, Decimal], list[tuple[Question, Decimal]]] = {}
         for question in questions:
             for tier in question.tiers:
                 groups.setdefault((question.terms, question.ask_in, question.at(tier)), []).append((question, tier))
@@ -159,7 +159,9 @@ class TrytonPrices:
         question.tiers = self._tiers(question.request, ratio)
         question.prices.clear()
 
-    async def _rows(self, terms: Terms, unit: Unit | None, amount: Decimal, skus: Iterable[str]) -> dict[str, PriceRow]:
+    async def _rows(
+        self, terms: PricingTerms, unit: Unit | None, amount: Decimal, skus: Iterable[str]
+    ) -> dict[str, PriceRow]:
         context: dict[str, object] = {"active_test": False, "date": tagged_day(terms.on)}
         if terms.price_list is not None:
             context |= {"price_list": terms.price_list, "quantity": amount}

@@ -47,7 +47,7 @@ class LocationRow(Row, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Locations:
     """The warehouses in order of their codes, and the warehouse, if any, that each location lies in."""
 
     warehouses: tuple[LocationRow, ...]
@@ -55,7 +55,7 @@ class Places:
     storage: frozenset[int]
 
 
-class Kept(Generic[T]):
+class TimedValue(Generic[T]):
     """A value that one reader loads for all, and that is served on while it cannot be loaded anew."""
 
     def __init__(self, load: Callable[[], Awaitable[T]], ttl: float) -> None:
@@ -102,18 +102,18 @@ class Reference:
         self._client = client
         self._company = company
         self._ttl = ttl
-        self._units = Kept(self._load_units, ttl)
-        self._places = Kept(self._load_places, ttl)
-        self._currency = Kept(self._load_currency, ttl)
-        self._currencies = Kept(self._load_currencies, ttl)
+        self._units = TimedValue(self._load_units, ttl)
+        self._locations = TimedValue(self._load_locations, ttl)
+        self._currency = TimedValue(self._load_currency, ttl)
+        self._currencies = TimedValue(self._load_currencies, ttl)
 
     async def units(self) -> Units:
         """All units of measure."""
         return await self._units.get()
 
-    async def places(self) -> Places:
+    async def locations(self) -> Locations:
         """All warehouses and locations."""
-        return await self._places.get()
+        return await self._locations.get()
 
     async def currency(self) -> str:
         """The company's currency."""
@@ -125,20 +125,22 @@ class Reference:
 
     async def check(self) -> None:
         """A read of the company. What else is kept is read in good time here, so that requests seldom wait for it."""
-        await asyncio.gather(self._currency.reload(), self._units.get(self._ttl / 2), self._places.get(self._ttl / 2))
+        await asyncio.gather(
+            self._currency.reload(), self._units.get(self._ttl / 2), self._locations.get(self._ttl / 2)
+        )
 
     async def _load_units(self) -> Units:
         # Lines of old orders may be in units that are no longer used.
         context = {"active_test": False}
         return Units(await self._client.search("product.uom", [], UomRow, context=context, call="units"))
 
-    async def _load_places(self) -> Places:
+    async def _load_locations(self) -> Locations:
         rows = await self._client.search("stock.location", [], LocationRow, call="locations")
         parents = {row.id: row.parent for row in rows}
         warehouses = sorted((row for row in rows if row.type == "warehouse"), key=lambda row: (row.code or "", row.id))
         ids = {row.id for row in warehouses}
         inside = {row.id: warehouse for row in rows if (warehouse := _nearest(row.id, parents, ids)) is not None}
-        return Places(tuple(warehouses), inside, frozenset(row.id for row in rows if row.type == "storage"))
+        return Locations(tuple(warehouses), inside, frozenset(row.id for row in rows if row.type == "storage"))
 
     async def _load_currency(self) -> str:
         rows = await self._client.search("company.company", [["id", "=", self._company]], CompanyRow, call="company")
@@ -152,11 +154,11 @@ class Reference:
         return {row.id: row.code for row in rows if row.code}
 
 
-def _nearest(location: int, parents: Mapping[int, int | None], wanted: set[int]) -> int | None:
+def _nearest(location: int, parents: Mapping[int, int | None], requested: set[int]) -> int | None:
     """The closest of the wanted among a location and its ancestors."""
     at: int | None = location
     for _ in range(len(parents)):
-        if at is None or at in wanted:
+        if at is None or at in requested:
             return at
         at = parents.get(at)
     return None

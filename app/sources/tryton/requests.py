@@ -7,7 +7,7 @@ from typing import Any
 
 from app.sources.tryton.client import CHUNK_KEYS
 
-WAYS: dict[str, Callable[[int, Any], int]] = {
+REQUESTS_PER_CHUNK: dict[str, Callable[[int, Any], int]] = {
     # One call a warehouse, because Tryton sums over locations, and one for all open moves.
     "stock.levels": lambda chunks, assume: chunks * (assume.warehouses + 1),
     # Tryton takes the quantity from the context of a call: one call for each quantity at which prices may change.
@@ -22,4 +22,4 @@ def requests(read: str, keys: int, assume: Any) -> int:
     chunks = -(-keys // CHUNK_KEYS)
     if read == "orders.by_customer" and keys > 1:
         return 1 + chunks  # The lists of several customers come as ids first, then as rows.
-    return WAYS[read](chunks, assume) if read in WAYS else chunks
+    return REQUESTS_PER_CHUNK[read](chunks, assume) if read in REQUESTS_PER_CHUNK else chunks

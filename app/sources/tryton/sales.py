@@ -24,10 +24,10 @@ from app.sources.tryton.reference import CodeRow
 from app.sources.tryton.shipments import (
     CANCELLED,
     LEFT,
-    NamedRow,
     OutgoingMoveRow,
-    ShipmentMapping,
+    PartyNameRow,
     ShipmentRow,
+    TrytonShipmentMapping,
     line_numbers,
     origin_line,
 )
@@ -49,7 +49,7 @@ STATUS: Mapping[str, OrderStatus] = {
 }
 
 
-class PartyRow(NamedRow, kw_only=True):
+class PartyRow(PartyNameRow, kw_only=True):
     """The buyer."""
 
     code: str | None = None
@@ -61,7 +61,7 @@ class InvoiceStateRow(Row, kw_only=True):
     state: str
 
 
-class InvoiceLineRow(Row, kw_only=True):
+class SaleInvoiceLineRow(Row, kw_only=True):
     """`account.invoice.line` of a sale line."""
 
     quantity: Decimal | None = None
@@ -79,7 +79,7 @@ class SaleLineRow(Row, kw_only=True):
     unit: int | None = None
     unit_price: Number | None = None
     amount: Number | None = None
-    invoice_lines: list[InvoiceLineRow] = []
+    invoice_lines: list[SaleInvoiceLineRow] = []
 
 
 class SaleRow(Row, kw_only=True):
@@ -95,7 +95,7 @@ class SaleRow(Row, kw_only=True):
     party: PartyRow
     currency: CodeRow
     warehouse: CodeRow | None = None
-    payment_term: NamedRow | None = None
+    payment_term: PartyNameRow | None = None
     shipment_method: str | None = None
     shipment_state: str | None = None
     invoice_state: str | None = None
@@ -103,7 +103,7 @@ class SaleRow(Row, kw_only=True):
     tax_amount: Number | None = None
     total_amount: Number | None = None
     invoice_address: PostalRow | None = None
-    shipment_party: NamedRow | None = None
+    shipment_party: PartyNameRow | None = None
     shipment_address: PostalRow | None = None
     lines: list[SaleLineRow] = []
     shipments: list[ShipmentRow] = []
@@ -136,7 +136,7 @@ class Progress:
 class SaleMapping:
     """Makes orders of rows."""
 
-    def __init__(self, name: str, codes: OrderCodes, shipments: ShipmentMapping) -> None:
+    def __init__(self, name: str, codes: OrderCodes, shipments: TrytonShipmentMapping) -> None:
         self._name = name
         self._codes = codes
         self._shipments = shipments
@@ -233,16 +233,16 @@ def _status(row: SaleRow, progress: Mapping[int, Progress]) -> OrderStatus:
     """From the shipments' own states: Tryton's state of all shipments together lags until delivery."""
     if row.state != "processing":
         return STATUS.get(row.state, OrderStatus.UNKNOWN)
-    wanted = {line.id: line.quantity or ZERO for line in row.lines if line.id in progress}
-    shipped = [progress[id].shipped >= amount for id, amount in wanted.items()]
-    delivered = [progress[id].delivered >= amount for id, amount in wanted.items()]
-    if wanted and all(delivered):
+    requested = {line.id: line.quantity or ZERO for line in row.lines if line.id in progress}
+    shipped = [progress[id].shipped >= amount for id, amount in requested.items()]
+    delivered = [progress[id].delivered >= amount for id, amount in requested.items()]
+    if requested and all(delivered):
         return OrderStatus.DELIVERED
-    if any(progress[id].delivered for id in wanted):
+    if any(progress[id].delivered for id in requested):
         return OrderStatus.PARTIALLY_DELIVERED
-    if wanted and all(shipped):
+    if requested and all(shipped):
         return OrderStatus.SHIPPED
-    if any(progress[id].shipped for id in wanted):
+    if any(progress[id].shipped for id in requested):
         return OrderStatus.PARTIALLY_SHIPPED
     return OrderStatus.PROCESSING
 
@@ -285,7 +285,7 @@ def _updated_at(row: SaleRow) -> datetime | None:
     return max((at for at in map(moment, written) if at is not None), default=None)
 
 
-def _printed(postal: PostalRow | None, other: NamedRow | None, buyer: PartyRow) -> Party | None:
+def _printed(postal: PostalRow | None, other: PartyNameRow | None, buyer: PartyRow) -> Party | None:
     if postal is None:
         return None
     name = postal.party_name or (other.name if other else None) or buyer.name or ""

@@ -69,7 +69,7 @@ class PackageRow(Row, kw_only=True):
     shipping_reference: str | None = None
 
 
-class NamedRow(Row, kw_only=True):
+class PartyNameRow(Row, kw_only=True):
     """A party's name."""
 
     name: str | None = None
@@ -78,7 +78,7 @@ class NamedRow(Row, kw_only=True):
 class CarrierRow(Row, kw_only=True):
     """`carrier`."""
 
-    party: NamedRow
+    party: PartyNameRow
 
 
 class ShipmentRow(Row, kw_only=True):
@@ -113,7 +113,10 @@ class Numbered(Protocol):
 
 def line_numbers(lines: Iterable[Numbered]) -> dict[int, int]:
     """The number of each line by its id: its place among those that order something."""
-    return {line.id: place for place, line in enumerate((one for one in lines if one.type == "line"), start=1)}
+    return {
+        line.id: number_of_line
+        for number_of_line, line in enumerate((one for one in lines if one.type == "line"), start=1)
+    }
 
 
 def origin_line(move: OutgoingMoveRow) -> int | None:
@@ -122,7 +125,7 @@ def origin_line(move: OutgoingMoveRow) -> int | None:
     return int(id) if model == "sale.line" and id.isdigit() else None
 
 
-class ShipmentMapping:
+class TrytonShipmentMapping:
     """Makes shipments of rows."""
 
     def __init__(self, name: str, codes: OrderCodes) -> None:
@@ -189,7 +192,7 @@ class TrytonShipments:
     """Shipments of the ERP."""
 
     def __init__(
-        self, client: TrytonClient, mapping: ShipmentMapping, codes: OrderCodes, clock: Callable[[], datetime]
+        self, client: TrytonClient, mapping: TrytonShipmentMapping, codes: OrderCodes, clock: Callable[[], datetime]
     ) -> None:
         self._client = client
         self._mapping = mapping
@@ -207,10 +210,10 @@ class TrytonShipments:
     async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
         """Shipments by their own or a package's tracking number; of several with one number the latest that stands."""
         now = self._clock()
-        wanted = usable(numbers)
+        requested = usable(numbers)
         rows = await self._client.search_keys(
             SHIPMENT,
-            wanted,
+            requested,
             lambda some: ["OR", ["shipping_reference", "in", some], ["packages.shipping_reference", "in", some]],
             ShipmentRow,
             call="shipments.by_tracking",
@@ -220,14 +223,14 @@ class TrytonShipments:
             shipment = self._mapping.shipment(row, now)
             known = {row.shipping_reference, *(package.shipping_reference for package in row.packages)}
             found.update((number, shipment) for number in known if number is not None)
-        return {number: found[number] for number in wanted if number in found}
+        return {number: found[number] for number in requested if number in found}
 
     async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """Shipments by order number, oldest first."""
         now = self._clock()
-        wanted = usable(numbers)
+        requested = usable(numbers)
         rows = await self._client.search_keys(
-            "sale.sale", wanted, self._codes.domain, ShippedOrderRow, call="shipments.by_order"
+            "sale.sale", requested, self._codes.domain, ShippedOrderRow, call="shipments.by_order"
         )
         by_order: dict[str, dict[int, ShipmentRow]] = {}
         for row in rows:
@@ -236,5 +239,5 @@ class TrytonShipments:
         return {
             number: tuple(self._mapping.shipment(shipments[id], now) for id in sorted(shipments))
             for number, shipments in by_order.items()
-            if shipments and number in wanted
+            if shipments and number in requested
         }

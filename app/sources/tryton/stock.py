@@ -17,7 +17,7 @@ from app.auth.principal import Principal
 from app.sources.stock import StockLevel, StockPosition, Supply, SupplyKind
 from app.sources.tryton.client import Domain, TrytonClient, usable
 from app.sources.tryton.codes import OrderCodes
-from app.sources.tryton.reference import CodeRow, LocationRow, Places, Reference
+from app.sources.tryton.reference import CodeRow, LocationRow, Locations, Reference
 from app.sources.tryton.warehouses import warehouse_code
 from app.sources.tryton.wire import Day, Flag, Row, day, quantity, tagged_day
 from app.sources.values import Freshness
@@ -83,24 +83,24 @@ class TrytonStock:
 
     async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         """Levels by SKU, all warehouses."""
-        wanted = usable(skus)
-        if not wanted:
+        requested = usable(skus)
+        if not requested:
             return {}
         now = self._clock()
-        places, units = await asyncio.gather(self._reference.places(), self._reference.units())
+        locations, units = await asyncio.gather(self._reference.locations(), self._reference.units())
         moves, on_hand = await asyncio.gather(
             self._client.search_keys(
-                "stock.move", wanted, lambda some: self._moves_domain(some, now.date()), MoveRow, call="stock.moves"
+                "stock.move", requested, lambda some: self._moves_domain(some, now.date()), MoveRow, call="stock.moves"
             ),
-            asyncio.gather(*(self._on_hand(warehouse, wanted) for warehouse in places.warehouses or (None,))),
+            asyncio.gather(*(self._on_hand(warehouse, requested) for warehouse in locations.warehouses or (None,))),
         )
         freshness = Freshness(source=self._name, as_of=now)
-        tallies, orders = self._tallied(moves, places, now.date())
+        tallies, orders = self._tallied(moves, locations, now.date())
         levels: dict[str, StockLevel] = {}
         for sku, row in on_hand[0].items():
             positions = (
                 _position(sku, warehouse, rows.get(sku), tallies.get((sku, warehouse.id)))
-                for warehouse, rows in zip(places.warehouses, on_hand, strict=False)
+                for warehouse, rows in zip(locations.warehouses, on_hand, strict=False)
             )
             levels[sku] = StockLevel(
                 sku=sku,
@@ -138,7 +138,7 @@ class TrytonStock:
         return [["product.code", "in", list(skus)], ["OR", opened, sent]]
 
     def _tallied(
-        self, moves: Sequence[MoveRow], places: Places, today: date
+        self, moves: Sequence[MoveRow], locations: Locations, today: date
     ) -> tuple[dict[tuple[str, int], Tally], dict[str, set[str]]]:
         tallies: dict[tuple[str, int], Tally] = {}
         orders: dict[str, set[str]] = {}
@@ -149,32 +149,32 @@ class TrytonStock:
                 orders.setdefault(sku, set()).add(order)
             if move.state == "done":
                 continue
-            out_of = places.warehouse_of.get(move.from_location)
-            into = places.warehouse_of.get(move.to_location)
+            out_of = locations.warehouse_of.get(move.from_location)
+            into = locations.warehouse_of.get(move.to_location)
             if out_of == into:
                 continue
             if out_of is not None:
-                _leaves(tallies.setdefault((sku, out_of), Tally()), move, order, places, today)
+                _leaves(tallies.setdefault((sku, out_of), Tally()), move, order, locations, today)
             if into is not None:
-                _arrives(tallies.setdefault((sku, into), Tally()), move, places, today)
+                _arrives(tallies.setdefault((sku, into), Tally()), move, locations, today)
         return tallies, orders
 
 
-def _leaves(tally: Tally, move: MoveRow, order: str | None, places: Places, today: date) -> None:
+def _leaves(tally: Tally, move: MoveRow, order: str | None, locations: Locations, today: date) -> None:
     amount = quantity(move.internal_quantity)
     if move.state == "assigned":
         tally.reserved += amount
         return
-    kind = SupplyKind.TRANSFER_OUT if move.to_location in places.storage else SupplyKind.DEMAND
+    kind = SupplyKind.TRANSFER_OUT if move.to_location in locations.storage else SupplyKind.DEMAND
     # Demand without a day is wanted now.
     on = max(_date_of(move) or today, today)
     tally.supply.append(Supply(date=on, delta=-amount, kind=kind, order=order))
 
 
-def _arrives(tally: Tally, move: MoveRow, places: Places, today: date) -> None:
+def _arrives(tally: Tally, move: MoveRow, locations: Locations, today: date) -> None:
     amount = quantity(move.internal_quantity)
-    transfer = move.from_location in places.storage
-    if transfer and places.warehouse_of.get(move.from_location) is None:
+    transfer = move.from_location in locations.storage
+    if transfer and locations.warehouse_of.get(move.from_location) is None:
         tally.in_transfer += amount
     on = _date_of(move)
     if on is None:

@@ -17,8 +17,8 @@ class TrytonWarehouses:
 
     async def all(self, who: Principal) -> tuple[Warehouse, ...]:
         """All of them, by code."""
-        places = await self._reference.places()
-        return tuple(self._warehouse(row) for row in places.warehouses)
+        locations = await self._reference.locations()
+        return tuple(self._warehouse(row) for row in locations.warehouses)
 
     def _warehouse(self, row: LocationRow) -> Warehouse:
         return Warehouse(

@@ -28,7 +28,7 @@ DOCUMENTS = {ChangeKind.ORDER: ORDERS, ChangeKind.ITEM: VARIANTS}
 _POSITION = re.compile(r"(ORDER|ITEM)@([^@|]{1,40})@([A-Za-z0-9-]{0,64})")
 
 
-class Row(msgspec.Struct, frozen=True):
+class UpdatedRow(msgspec.Struct, frozen=True):
     """A changed row."""
 
     id: str
@@ -36,25 +36,25 @@ class Row(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class Rows(msgspec.Struct, frozen=True):
+class UpdatedRows(msgspec.Struct, frozen=True):
     """A page of them."""
 
-    items: tuple[Row, ...]
+    items: tuple[UpdatedRow, ...]
 
 
 class Changed(msgspec.Struct, frozen=True):
     """The answer to each of the documents."""
 
-    rows: Rows
+    rows: UpdatedRows
 
 
-class Position(msgspec.Struct, frozen=True):
+class FeedPosition(msgspec.Struct, frozen=True):
     """How far a kind has been read: all of before `at`, and of `at` itself up to `id`, in the order of ids."""
 
     at: datetime
     id: str = ""
 
-    def precedes(self, row: Row) -> bool:
+    def precedes(self, row: UpdatedRow) -> bool:
         """Whether the row comes after this position."""
         return (row.at, _order(row.id)) > (self.at, _order(self.id))
 
@@ -76,23 +76,23 @@ class VendureChanges:
         more = False
         for kind in sorted(kinds & DOCUMENTS.keys()):
             if cursor is None or kind not in positions:
-                positions[kind] = Position(now)
+                positions[kind] = FeedPosition(now)
                 continue
             rows = await self._rows(kind, positions[kind], limit + 1 - len(changes))
             more = more or len(rows) > limit - len(changes)
             rows = rows[: limit - len(changes)]
             changes += [Change(kind=kind, key=row.key, at=row.at) for row in rows]
             if rows:
-                positions[kind] = Position(rows[-1].at, rows[-1].id)
+                positions[kind] = FeedPosition(rows[-1].at, rows[-1].id)
         return ChangeSet(changes=tuple(changes), cursor=_print(positions), more=more)
 
-    async def _rows(self, kind: ChangeKind, position: Position, wanted: int) -> list[Row]:
-        rows: list[Row] = []
+    async def _rows(self, kind: ChangeKind, position: FeedPosition, requested: int) -> list[UpdatedRow]:
+        rows: list[UpdatedRow] = []
         skip = 0
         # Many rows may have one time, so the page starts at the time itself and what was seen before is dropped.
         after = (position.at - timedelta(milliseconds=1)).isoformat().replace("+00:00", "Z")
-        while len(rows) < wanted:
-            take = min(PAGE, wanted + 50)
+        while len(rows) < requested:
+            take = min(PAGE, requested + 50)
             options = {
                 "filter": {"updatedAt": {"after": after}},
                 "sort": {"updatedAt": "ASC", "id": "ASC"},
@@ -105,19 +105,19 @@ class VendureChanges:
             skip += take
             if len(page.rows.items) < take:
                 break
-        return rows[:wanted]
+        return rows[:requested]
 
 
 def _order(key: str) -> tuple[int, str]:
     return (len(key), key) if key.isdecimal() else (0, key)
 
 
-def _print(positions: Mapping[ChangeKind, Position]) -> str:
-    return "|".join(f"{kind}@{place.at.isoformat()}@{place.id}" for kind, place in sorted(positions.items()))
+def _print(positions: Mapping[ChangeKind, FeedPosition]) -> str:
+    return "|".join(f"{kind}@{position.at.isoformat()}@{position.id}" for kind, position in sorted(positions.items()))
 
 
-def _parse(cursor: str | None) -> dict[ChangeKind, Position]:
-    positions: dict[ChangeKind, Position] = {}
+def _parse(cursor: str | None) -> dict[ChangeKind, FeedPosition]:
+    positions: dict[ChangeKind, FeedPosition] = {}
     for part in cursor.split("|") if cursor else ():
         match = _POSITION.fullmatch(part)
         if match is None:
@@ -128,5 +128,5 @@ def _parse(cursor: str | None) -> dict[ChangeKind, Position]:
             raise InvalidCursor from None
         if at.tzinfo is None:
             raise InvalidCursor
-        positions[ChangeKind(match[1])] = Position(at, match[3])
+        positions[ChangeKind(match[1])] = FeedPosition(at, match[3])
     return positions

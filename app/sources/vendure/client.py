@@ -27,7 +27,7 @@ LOGIN = """mutation Login($username: String!, $password: String!) {
 }"""
 
 
-class Fault(msgspec.Struct, frozen=True):
+class GraphQLFault(msgspec.Struct, frozen=True):
     """One of the errors beside `data`."""
 
     message: str = ""
@@ -39,10 +39,10 @@ class Fault(msgspec.Struct, frozen=True):
         return str(self.extensions.get("code", ""))
 
 
-class Faults(msgspec.Struct, frozen=True):
+class GraphQLFaults(msgspec.Struct, frozen=True):
     """The errors of an answer, mostly one with status 200. What `data` holds beside them does not matter."""
 
-    errors: tuple[Fault, ...] = ()
+    errors: tuple[GraphQLFault, ...] = ()
 
     @property
     def are_forbidden(self) -> bool:
@@ -50,7 +50,7 @@ class Faults(msgspec.Struct, frozen=True):
         return any(fault.code == "FORBIDDEN" for fault in self.errors)
 
 
-class Data(msgspec.Struct, Generic[T], frozen=True):
+class GraphQLData(msgspec.Struct, Generic[T], frozen=True):
     """The rest of an answer."""
 
     data: T
@@ -58,7 +58,7 @@ class Data(msgspec.Struct, Generic[T], frozen=True):
 
 @cache
 def _data_with(into: Any) -> Any:
-    return Data[into]
+    return GraphQLData[into]
 
 
 class VendureSignIn(SessionSignIn):
@@ -99,9 +99,9 @@ class VendureSignIn(SessionSignIn):
         raise SourceRejected(self.source, status=401, detail=detail)
 
 
-def faults_of(response: HTTPResponse) -> Faults:
+def faults_of(response: HTTPResponse) -> GraphQLFaults:
     """The errors in a response. Raises SourceMalformed."""
-    return response.decode(Faults) if b'"errors"' in response.body else Faults()
+    return response.decode(GraphQLFaults) if b'"errors"' in response.body else GraphQLFaults()
 
 
 def _error_code(body: bytes) -> str | None:
@@ -161,10 +161,10 @@ class VendureClient:
         if faults.errors:
             raise self._error_of(faults.errors[0])
         self._sign_in.forbidden_calls.discard(call)
-        data: Data[T] = response.decode(_data_with(into))
+        data: GraphQLData[T] = response.decode(_data_with(into))
         return data.data
 
-    def _error_of(self, fault: Fault) -> SourceError:
+    def _error_of(self, fault: GraphQLFault) -> SourceError:
         detail = f"{fault.code}: {fault.message[:500]}"
         if fault.code == "INTERNAL_SERVER_ERROR":
             return SourceUnavailable(self.name, detail=detail)

@@ -72,7 +72,7 @@ class Product(msgspec.Struct, frozen=True, rename="camel"):
     facet_values: tuple[FacetValue, ...] = ()
 
 
-class Variant(msgspec.Struct, frozen=True, rename="camel"):
+class CatalogVariant(msgspec.Struct, frozen=True, rename="camel"):
     """A variant; its SKU is the item's."""
 
     id: str
@@ -87,7 +87,7 @@ class Variant(msgspec.Struct, frozen=True, rename="camel"):
 class VariantList(msgspec.Struct, frozen=True):
     """A page of variants."""
 
-    items: tuple[Variant, ...]
+    items: tuple[CatalogVariant, ...]
 
 
 class Variants(msgspec.Struct, frozen=True, rename="camel"):
@@ -105,7 +105,7 @@ class VendureContents:
 
     async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
         """See `ItemContents.contents`. Vendure lets two variants have one SKU: an enabled one wins, then the oldest."""
-        found: dict[str, Variant] = {}
+        found: dict[str, CatalogVariant] = {}
         for chunk in chunks(sendable(skus)):
             options = {"filter": {"sku": {"in": chunk}}, "sort": {"id": "ASC"}, "take": PAGE}
             answer = await self._client.run(VARIANTS, {"options": options}, into=Variants, call="contents")
@@ -115,7 +115,7 @@ class VendureContents:
                     found[variant.sku] = variant
         return {sku: self._content(found[sku]) for sku in skus if sku in found}
 
-    def _content(self, variant: Variant) -> ItemContent:
+    def _content(self, variant: CatalogVariant) -> ItemContent:
         return ItemContent(
             sku=variant.sku,
             description=plain_text(variant.product.description) or None,
@@ -124,7 +124,7 @@ class VendureContents:
             refs=(Ref(system=self._client.name, id=variant.id),),
         )
 
-    def _media(self, variant: Variant) -> Iterator[Media]:
+    def _media(self, variant: CatalogVariant) -> Iterator[Media]:
         seen: set[str] = set()
         for asset in (*variant.assets, *variant.product.assets):
             if asset.source not in seen:
@@ -138,7 +138,7 @@ def _kind(asset: Asset) -> MediaKind:
     return MediaKind.DATASHEET if asset.mime_type == "application/pdf" else MediaKind.OTHER
 
 
-def _attributes(variant: Variant) -> Iterator[Attribute]:
+def _attributes(variant: CatalogVariant) -> Iterator[Attribute]:
     prefix = variant.product.slug + "-"
     for option in variant.options:
         # Vendure's own dashboard puts the product's slug before the code: "hex-bolt-a-pack".

@@ -79,7 +79,7 @@ class CustomerFields(msgspec.Struct, frozen=True):
     number: str | None = None
 
 
-class Customer(msgspec.Struct, frozen=True, rename="camel"):
+class WireCustomer(msgspec.Struct, frozen=True, rename="camel"):
     """Who ordered."""
 
     custom_fields: CustomerFields
@@ -104,14 +104,14 @@ class OrderAddress(msgspec.Struct, frozen=True, rename="camel"):
     country_code: str | None = None
 
 
-class Variant(msgspec.Struct, frozen=True):
+class OrderedVariant(msgspec.Struct, frozen=True):
     """What was ordered."""
 
     sku: str
     name: str
 
 
-class Line(msgspec.Struct, frozen=True, rename="camel"):
+class WireOrderLine(msgspec.Struct, frozen=True, rename="camel"):
     """A line. `quantity` is what is left after cancellations, money in minor units after all discounts."""
 
     id: str
@@ -119,7 +119,7 @@ class Line(msgspec.Struct, frozen=True, rename="camel"):
     order_placed_quantity: int
     prorated_unit_price: int
     prorated_line_price: int
-    product_variant: Variant
+    product_variant: OrderedVariant
 
 
 class FulfillmentLine(msgspec.Struct, frozen=True, rename="camel"):
@@ -175,10 +175,10 @@ class WireOrder(msgspec.Struct, frozen=True, rename="camel"):
     order_placed_at: datetime | None = None
     custom_fields: OrderFields = OrderFields()
     channels: tuple[Channel, ...] = ()
-    customer: Customer | None = None
+    customer: WireCustomer | None = None
     shipping_address: OrderAddress | None = None
     billing_address: OrderAddress | None = None
-    lines: tuple[Line, ...] = ()
+    lines: tuple[WireOrderLine, ...] = ()
     fulfillments: tuple[Fulfillment, ...] | None = ()
 
     @property

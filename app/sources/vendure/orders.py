@@ -11,7 +11,7 @@ import msgspec
 from app.auth.principal import Principal
 from app.errors import InvalidCursor, NotSupported
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
-from app.sources.values import Slice
+from app.sources.values import Page
 from app.sources.vendure.client import PAGE, VendureClient, chunks, sendable
 from app.sources.vendure.options import VendureOptions
 from app.sources.vendure.order_records import ORDER_PARTS, STATES, OrderMapping, WireOrder
@@ -107,7 +107,7 @@ class VendureOrders:
 
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
-    ) -> Mapping[str, Slice[Order]]:
+    ) -> Mapping[str, Page[Order]]:
         """See `Orders.by_customer`. A cursor is the number of orders before it: Vendure has no other, so an order
         placed while someone pages moves the rest by one."""
         start = _start(query.page.after)
@@ -168,9 +168,9 @@ class VendureOrders:
         now = self._clock()
         return {key: self._mapping.order(wires[key], now) for key in dict.fromkeys(keys) if key in wires}
 
-    def _slice(self, rows: Sequence[WireOrder], start: int, total: int) -> Slice[Order]:
+    def _slice(self, rows: Sequence[WireOrder], start: int, total: int) -> Page[Order]:
         now = self._clock()
-        return Slice(
+        return Page(
             rows=tuple(self._mapping.order(row, now) for row in rows),
             cursors=tuple(str(start + place) for place in range(1, len(rows) + 1)),
             has_next=start + len(rows) < total,

@@ -33,32 +33,32 @@ CLOSED = ("Shipped", "Delivered", "Cancelled")
 SENT = frozenset({"Shipped", "Delivered"})
 
 
-class Variant(msgspec.Struct, frozen=True):
+class ReservedVariant(msgspec.Struct, frozen=True):
     """What was ordered."""
 
     sku: str
 
 
-class Line(msgspec.Struct, frozen=True, rename="camel"):
+class ReservedLine(msgspec.Struct, frozen=True, rename="camel"):
     """A line; `quantity` is what is left of it after cancellations."""
 
     id: str
     quantity: int
-    product_variant: Variant
+    product_variant: ReservedVariant
 
 
-class FulfillmentLine(msgspec.Struct, frozen=True, rename="camel"):
+class ReservedFulfillmentLine(msgspec.Struct, frozen=True, rename="camel"):
     """How much of a line a fulfilment holds."""
 
     order_line_id: str
     quantity: int
 
 
-class Fulfillment(msgspec.Struct, frozen=True):
+class ReservedFulfillment(msgspec.Struct, frozen=True):
     """Goods made ready for, or given to, a carrier."""
 
     state: str
-    lines: tuple[FulfillmentLine, ...]
+    lines: tuple[ReservedFulfillmentLine, ...]
 
 
 class OpenOrder(msgspec.Struct, frozen=True, rename="camel"):
@@ -66,8 +66,8 @@ class OpenOrder(msgspec.Struct, frozen=True, rename="camel"):
 
     code: str
     order_placed_at: datetime | None
-    lines: tuple[Line, ...]
-    fulfillments: tuple[Fulfillment, ...] | None = ()
+    lines: tuple[ReservedLine, ...]
+    fulfillments: tuple[ReservedFulfillment, ...] | None = ()
 
 
 class OpenOrderList(msgspec.Struct, frozen=True, rename="camel"):
@@ -91,13 +91,13 @@ class VendureReservations:
 
     async def reservations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
         """See `Reservations.reservations`; oldest orders first."""
-        wanted = frozenset(sendable(skus))
-        if not wanted:
+        requested = frozenset(sendable(skus))
+        if not requested:
             return {}
         found: defaultdict[str, list[Reservation]] = defaultdict(list)
         for order in (await self._open_orders()).values():
             for sku, quantity in _unshipped(order).items():
-                if sku in wanted and quantity > 0:
+                if sku in requested and quantity > 0:
                     found[sku].append(
                         Reservation(order=order.code, sku=sku, quantity=Decimal(quantity), at=order.order_placed_at)
                     )

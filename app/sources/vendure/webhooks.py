@@ -19,26 +19,26 @@ from app.sources.webhooks import LONGEST_KEY, content_id, matches_secret, read_b
 SIGNATURE = "x-signature"
 
 
-class Variant(msgspec.Struct, frozen=True):
+class WebhookVariant(msgspec.Struct, frozen=True):
     """What was moved or changed."""
 
     sku: str | None = None
 
 
-class Data(msgspec.Struct, frozen=True):
+class WebhookData(msgspec.Struct, frozen=True):
     """What the events have that concern us: `code` is an order's, `orders` are those of a fulfilment."""
 
     code: str | None = None
     orders: tuple[str, ...] = ()
-    variants: tuple[Variant, ...] = ()
+    variants: tuple[WebhookVariant, ...] = ()
 
 
-class Told(msgspec.Struct, frozen=True):
+class VendureWebhookPayload(msgspec.Struct, frozen=True):
     """A webhook's body."""
 
     type: str
     at: datetime
-    data: Data
+    data: WebhookData
 
 
 class VendureWebhooks:
@@ -59,28 +59,28 @@ class VendureWebhooks:
         expected = [f"sha256={hmac.digest(secret, body, 'sha256').hex()}".encode() for secret in self._secrets]
         if not matches_secret(headers[SIGNATURE], expected):
             raise WebhookForged
-        at = read_body(body, Told).at
+        at = read_body(body, VendureWebhookPayload).at
         if at.tzinfo is None or abs((now - at).total_seconds()) > self._tolerance:
             raise WebhookExpired
 
     def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
         """See `Webhooks.parse`. A fulfilment is told as its orders: they bring it along."""
-        told = read_body(body, Told)
+        payload = read_body(body, VendureWebhookPayload)
         id = content_id(body)
         return [
-            ChangeHint(source=self._name, id=f"{id}:{kind}:{key}", kind=kind, key=key, at=told.at, received_at=now)
-            for kind, key in dict.fromkeys(_things(told))
+            ChangeHint(source=self._name, id=f"{id}:{kind}:{key}", kind=kind, key=key, at=payload.at, received_at=now)
+            for kind, key in dict.fromkeys(_subjects(payload))
             if 0 < len(key) <= LONGEST_KEY
         ]
 
 
-def _things(told: Told) -> list[tuple[ChangeKind, str]]:
-    data = told.data
+def _subjects(payload: VendureWebhookPayload) -> list[tuple[ChangeKind, str]]:
+    data = payload.data
     skus = [variant.sku for variant in data.variants if variant.sku]
-    if told.type == "FulfillmentStateTransitionEvent":
+    if payload.type == "FulfillmentStateTransitionEvent":
         return [(ChangeKind.ORDER, code) for code in data.orders]
-    if told.type == "StockMovementEvent":
+    if payload.type == "StockMovementEvent":
         return [(ChangeKind.STOCK, sku) for sku in skus]
-    if told.type == "ProductVariantEvent":
+    if payload.type == "ProductVariantEvent":
         return [(ChangeKind.ITEM, sku) for sku in skus]
-    return [(ChangeKind.ORDER, data.code)] if told.type.startswith("Order") and data.code else []
+    return [(ChangeKind.ORDER, data.code)] if payload.type.startswith("Order") and data.code else []

@@ -260,7 +260,7 @@ class ConsoleCollector:
         return CacheState(
             enabled=settings.enabled,
             store=settings.store,
-            told=cache is None or cache.memory.told,
+            told=cache is None or cache.memory.connected,
             entries=0 if cache is None else len(cache.memory),
             most=settings.entries,
             types=tuple(types),

@@ -15,7 +15,7 @@ from app.auth.principal import Principal
 from app.errors import SourceError
 from app.execution.document.cache import Document
 from app.execution.engine import Engine, Operation, Request
-from app.sources.freshness_contracts import reading
+from app.sources.freshness_contracts import freshness_tracker
 from app.telemetry import current
 
 MAX_OPERATIONS = 200
@@ -134,7 +134,7 @@ def _lost(errors: list[GraphQLError]) -> Iterator[MissingField]:
 
 
 def _stale() -> Iterator[MissingField]:
-    served = reading.get()
+    served = freshness_tracker.get()
     for source, seen in served.seen.items() if served is not None else ():
         if seen.degraded:
             yield MissingField("", source, "STALE")

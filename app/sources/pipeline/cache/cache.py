@@ -24,15 +24,15 @@ from app.sources.pipeline.cache.cached_ports import (
     SharedStock,
 )
 from app.sources.pipeline.cache.change_watch import Watch
-from app.sources.pipeline.cache.invalidation_bus import Bus
-from app.sources.pipeline.cache.memory import Memory
-from app.sources.pipeline.cache.read_through import Kind, Others, Shelf
-from app.sources.pipeline.cache.shared_tier import SharedShelves, SharedStore, fingerprint
-from app.sources.pipeline.cache.single_flight import Flights
+from app.sources.pipeline.cache.invalidation_bus import InvalidationBus
+from app.sources.pipeline.cache.memory import MemoryTier
+from app.sources.pipeline.cache.read_through import CacheSpec, ReadThroughCache, SharedTier
+from app.sources.pipeline.cache.shared_tier import RedisCacheStore, RedisTier, fingerprint
+from app.sources.pipeline.cache.single_flight import SingleFlight
 from app.sources.source import Source
 from app.storage.redis import Redis
 
-MOST_IN_BACKGROUND = 32
+MAX_BACKGROUND_READS = 32
 """Reads that nobody waits for, at the same time."""
 
 
@@ -42,68 +42,68 @@ class Cache:
     def __init__(
         self, settings: CacheSettings, now: Callable[[], datetime], redis: Callable[[], Redis] | None = None
     ) -> None:
-        self.memory = Memory(settings.entries)
+        self.memory = MemoryTier(settings.entries)
         self._settings = settings
         self._shared = None
         if redis and settings.store == "redis":
-            self._shared = SharedStore(redis(), self._start, timeout=settings.redis_timeout)
-        self._bus = Bus(self._shared, self.memory) if self._shared else None
+            self._shared = RedisCacheStore(redis(), self._start, timeout=settings.redis_timeout)
+        self._bus = InvalidationBus(self._shared, self.memory) if self._shared else None
         self._sources: dict[str, Source] = {}
         self._watch: Watch | None = None
         self._now = now
-        self._flights = Flights()
+        self._single_flight = SingleFlight()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._contracts = tightened(settings)
 
     def wrapped(self, source: Source, settings: SourceSettings) -> Source:
         """The source, connected by these settings, with its ports behind the cache."""
-        others = SharedShelves(self._shared, _system(source.name, settings)) if self._shared else None
-        shelf = partial(self._shelf, source.name, others)
+        shared_tier = RedisTier(self._shared, _system(source.name, settings)) if self._shared else None
+        make_cache = partial(self._read_through_cache, source.name, shared_tier)
         ports: dict[str, Any] = {}
         if source.warehouses is not None:
-            ports["warehouses"] = CachedWarehouses(source.warehouses, shelf)
+            ports["warehouses"] = CachedWarehouses(source.warehouses, make_cache)
         if self._settings.enabled:
-            ports |= self._reference_data(source, shelf) | self._volatile(source, shelf)
+            ports |= self._reference_data(source, make_cache) | self._volatile(source, make_cache)
         made = self._sources[source.name] = replace(source, **ports)
         return made
 
     @staticmethod
-    def _reference_data(source: Source, shelf: Callable[[Kind], Shelf]) -> dict[str, Any]:
+    def _reference_data(source: Source, make_cache: Callable[[CacheSpec], ReadThroughCache]) -> dict[str, Any]:
         ports: dict[str, Any] = {}
         if source.customers is not None:
-            ports["customers"] = CachedCustomers(source.customers, shelf)
+            ports["customers"] = CachedCustomers(source.customers, make_cache)
         if source.items is not None:
-            ports["items"] = CachedItems(source.items, shelf)
+            ports["items"] = CachedItems(source.items, make_cache)
         if source.contents is not None:
-            ports["contents"] = CachedContents(source.contents, shelf)
+            ports["contents"] = CachedContents(source.contents, make_cache)
         return ports
 
-    def _volatile(self, source: Source, shelf: Callable[[Kind], Shelf]) -> dict[str, Any]:
+    def _volatile(self, source: Source, make_cache: Callable[[CacheSpec], ReadThroughCache]) -> dict[str, Any]:
         ports: dict[str, Any] = {}
         if source.stock is not None:
-            ports["stock"] = SharedStock(source.stock, shelf)
+            ports["stock"] = SharedStock(source.stock, make_cache)
         if source.credit is not None:
-            ports["credit"] = SharedCredit(source.credit, shelf)
+            ports["credit"] = SharedCredit(source.credit, make_cache)
         if source.prices is not None:
             seconds = self._settings.prices_seconds
-            ports["prices"] = SharedPrices(source.prices, shelf, seconds=seconds, now=self._now)
+            ports["prices"] = SharedPrices(source.prices, make_cache, seconds=seconds, now=self._now)
         return ports
 
-    def _shelf(self, source: str, others: Others | None, kind: Kind) -> Shelf:
+    def _read_through_cache(self, source: str, shared_tier: SharedTier | None, kind: CacheSpec) -> ReadThroughCache:
         contract = self._contracts.get(kind.name, kind.contract)
-        return Shelf(
+        return ReadThroughCache(
             source,
             replace(kind, contract=contract),
             self.memory,
-            self._flights,
+            self._single_flight,
             now=self._now,
-            others=others,
+            shared_tier=shared_tier,
             background=self.background,
         )
 
     def background(self, work: Coroutine[Any, Any, Any]) -> None:
         """Do something that nobody waits for, unless there is too much of that already."""
-        if len(self._tasks) >= MOST_IN_BACKGROUND:
+        if len(self._tasks) >= MAX_BACKGROUND_READS:
             work.close()
             return
         self._start(work)
@@ -117,7 +117,7 @@ class Cache:
         """What has one of these tags is read anew from now on: `customer:NUMBER`, `item:SKU`, `customer`, `item`,
         `price`, `warehouse`, or `*` for everything."""
         wanted = set(tags)
-        self.memory.forget(wanted)
+        self.memory.invalidate(wanted)
         if self._bus is not None:
             await self._bus.send(wanted)
 

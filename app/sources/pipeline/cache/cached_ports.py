@@ -38,13 +38,13 @@ from app.sources.items import (
     ItemRelation,
     Items,
 )
-from app.sources.pipeline.cache.read_through import Kind, Shelf
+from app.sources.pipeline.cache.read_through import CacheSpec, ReadThroughCache
 from app.sources.prices import ContractPrice, PriceRequest, Prices
 from app.sources.stock import Stock, StockLevel
-from app.sources.values import Slice
+from app.sources.values import Page
 from app.sources.warehouses import Warehouse, Warehouses
 
-MakeShelf = Callable[[Kind], Shelf]
+MakeCache = Callable[[CacheSpec], ReadThroughCache]
 
 
 def customer_tags(number: str) -> tuple[str, ...]:
@@ -70,24 +70,26 @@ def without_credit(customer: Customer) -> Customer:
     return customer if customer.credit is None else msgspec.structs.replace(customer, credit=None)
 
 
-CUSTOMERS = Kind(
+CUSTOMERS = CacheSpec(
     name="customers",
     contract=CUSTOMER,
     record=Customer,
     tags=customer_tags,
     identity=lambda customer: customer.number,
-    kept_as=without_credit,
+    cached_form=without_credit,
 )
-ITEMS = Kind(name="items", contract=ITEM, record=Item, tags=item_tags, identity=lambda item: item.sku)
-RELATIONS = Kind(name="relations", contract=RELATION, record=tuple[ItemRelation, ...], tags=item_tags)
-PART_NUMBERS = Kind(name="part_numbers", contract=PART_NUMBER, record=str, tags=_part_tags)
-CONTENTS = Kind(
+ITEMS = CacheSpec(name="items", contract=ITEM, record=Item, tags=item_tags, identity=lambda item: item.sku)
+RELATIONS = CacheSpec(name="relations", contract=RELATION, record=tuple[ItemRelation, ...], tags=item_tags)
+PART_NUMBERS = CacheSpec(name="part_numbers", contract=PART_NUMBER, record=str, tags=_part_tags)
+CONTENTS = CacheSpec(
     name="contents", contract=CONTENT, record=ItemContent, tags=item_tags, identity=lambda content: content.sku
 )
-WAREHOUSES = Kind(name="warehouses", contract=WAREHOUSE, record=tuple[Warehouse, ...], tags=lambda _: ("warehouse",))
-LEVELS = Kind(name="stock", contract=STOCK, record=StockLevel)
-CREDITS = Kind(name="credit", contract=CREDIT, record=CreditStatus)
-PRICES = Kind(name="prices", contract=PRICE, record=ContractPrice, tags=_price_tags)
+WAREHOUSES = CacheSpec(
+    name="warehouses", contract=WAREHOUSE, record=tuple[Warehouse, ...], tags=lambda _: ("warehouse",)
+)
+LEVELS = CacheSpec(name="stock", contract=STOCK, record=StockLevel)
+CREDITS = CacheSpec(name="credit", contract=CREDIT, record=CreditStatus)
+PRICES = CacheSpec(name="prices", contract=PRICE, record=ContractPrice, tags=_price_tags)
 
 KEPT = {kind.name: kind for kind in (CUSTOMERS, ITEMS, RELATIONS, PART_NUMBERS, CONTENTS, WAREHOUSES)}
 """What is kept, by the name that the settings use."""
@@ -106,23 +108,23 @@ READS = {
 class CachedCustomers:
     """Customers by number are kept, without their credit."""
 
-    def __init__(self, inner: Customers, shelf: MakeShelf) -> None:
+    def __init__(self, inner: Customers, make_cache: MakeCache) -> None:
         self._inner = inner
-        self._shelf = shelf(CUSTOMERS)
+        self._cache = make_cache(CUSTOMERS)
 
     async def by_number(
         self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         """See `Customers.by_number`. Credit comes along only with a customer that has to be read anyway."""
         if not parts:
-            return await self._shelf.read(who, numbers, self._inner.by_number)
-        return await self._shelf.read(who, numbers, partial(self._inner.by_number, parts=parts), along=True)
+            return await self._cache.read(who, numbers, self._inner.by_number)
+        return await self._cache.read(who, numbers, partial(self._inner.by_number, parts=parts), with_volatile=True)
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         """See `Customers.by_id`."""
         return await self._inner.by_id(who, ids)
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Slice[Customer]:
+    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
         """See `Customers.search`."""
         return await self._inner.search(who, query)
 
@@ -130,11 +132,11 @@ class CachedCustomers:
 class CachedItems:
     """Items by SKU, their relations and what customers call them are kept."""
 
-    def __init__(self, inner: Items, shelf: MakeShelf) -> None:
+    def __init__(self, inner: Items, make_cache: MakeCache) -> None:
         self._inner = inner
-        self._items = shelf(ITEMS)
-        self._relations = shelf(RELATIONS)
-        self._part_numbers = shelf(PART_NUMBERS)
+        self._items = make_cache(ITEMS)
+        self._relations = make_cache(RELATIONS)
+        self._part_numbers = make_cache(PART_NUMBERS)
 
     async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_sku`."""
@@ -164,7 +166,7 @@ class CachedItems:
         """See `Items.costs`."""
         return await self._inner.costs(who, skus)
 
-    async def search(self, who: Principal, query: ItemQuery) -> Slice[Item]:
+    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
         """See `Items.search`."""
         return await self._inner.search(who, query)
 
@@ -172,25 +174,25 @@ class CachedItems:
 class CachedContents:
     """Content by SKU is kept."""
 
-    def __init__(self, inner: ItemContents, shelf: MakeShelf) -> None:
+    def __init__(self, inner: ItemContents, make_cache: MakeCache) -> None:
         self._inner = inner
-        self._shelf = shelf(CONTENTS)
+        self._cache = make_cache(CONTENTS)
 
     async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
         """See `ItemContents.contents`."""
-        return await self._shelf.read(who, skus, self._inner.contents)
+        return await self._cache.read(who, skus, self._inner.contents)
 
 
 class CachedWarehouses:
     """The list of warehouses is kept as a whole: a handful of rows that nearly every answer needs."""
 
-    def __init__(self, inner: Warehouses, shelf: MakeShelf) -> None:
+    def __init__(self, inner: Warehouses, make_cache: MakeCache) -> None:
         self._inner = inner
-        self._shelf = shelf(WAREHOUSES)
+        self._cache = make_cache(WAREHOUSES)
 
     async def all(self, who: Principal) -> tuple[Warehouse, ...]:
         """See `Warehouses.all`."""
-        found = await self._shelf.read(who, ("all",), self._read)
+        found = await self._cache.read(who, ("all",), self._read)
         return found["all"]
 
     async def _read(self, who: Principal, _: Sequence[str]) -> Mapping[str, tuple[Warehouse, ...]]:
@@ -200,34 +202,34 @@ class CachedWarehouses:
 class SharedStock:
     """Who asks for the same levels at the same time, seeing the same, shares one read."""
 
-    def __init__(self, inner: Stock, shelf: MakeShelf) -> None:
+    def __init__(self, inner: Stock, make_cache: MakeCache) -> None:
         self._inner = inner
-        self._shelf = shelf(LEVELS)
+        self._cache = make_cache(LEVELS)
 
     async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         """See `Stock.levels`."""
-        return await self._shelf.read(who, skus, self._inner.levels)
+        return await self._cache.read(who, skus, self._inner.levels)
 
 
 class SharedCredit:
     """Who asks for the same credit at the same time, seeing the same, shares one read."""
 
-    def __init__(self, inner: Credit, shelf: MakeShelf) -> None:
+    def __init__(self, inner: Credit, make_cache: MakeCache) -> None:
         self._inner = inner
-        self._shelf = shelf(CREDITS)
+        self._cache = make_cache(CREDITS)
 
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """See `Credit.status`."""
-        return await self._shelf.read(who, numbers, self._inner.status)
+        return await self._cache.read(who, numbers, self._inner.status)
 
 
 class SharedPrices:
     """Prices are shared while they are read; kept for some seconds only if the settings say so."""
 
-    def __init__(self, inner: Prices, shelf: MakeShelf, *, seconds: int, now: Callable[[], datetime]) -> None:
+    def __init__(self, inner: Prices, make_cache: MakeCache, *, seconds: int, now: Callable[[], datetime]) -> None:
         self._inner = inner
         self._now = now
-        self._shelf = shelf(replace(PRICES, contract=replace(PRICE, max_age=seconds)))
+        self._cache = make_cache(replace(PRICES, contract=replace(PRICE, max_age=seconds)))
 
     async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`. A question for today is kept as one for this day."""
@@ -239,5 +241,5 @@ class SharedPrices:
             found = await self._inner.quote(reader, [asked.get(key, key) for key in keys])
             return {key: found[asked.get(key, key)] for key in keys if asked.get(key, key) in found}
 
-        found = await self._shelf.read(who, list(asked), load)
+        found = await self._cache.read(who, list(asked), load)
         return {one: found[day] for one, day in dated.items() if day in found}

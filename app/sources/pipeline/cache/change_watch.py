@@ -15,12 +15,12 @@ from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor, TradegraphError
 from app.sources.changes import Change, ChangeKind, Changes
 from app.sources.pipeline.cache.cached_ports import customer_tags, item_tags
-from app.sources.pipeline.cache.shared_tier import PREFIX, SharedStore
+from app.sources.pipeline.cache.shared_tier import PREFIX, RedisCacheStore
 from app.sources.source import Source
 from app.telemetry import log, open_scope
 
 KINDS = frozenset({ChangeKind.CUSTOMER, ChangeKind.ITEM, ChangeKind.PRICE})
-MOST_READ = 200
+MAX_REREADS = 200
 """Changed rows that are read again at once; others are read when they are asked for."""
 
 TIME_LIMIT = 10.0
@@ -34,7 +34,7 @@ class Watch:
         sources: Mapping[str, Source],
         drop: Callable[[set[str]], Awaitable[None]],
         every: float,
-        shared: SharedStore | None = None,
+        shared: RedisCacheStore | None = None,
     ) -> None:
         self._sources = sources
         self._drop = drop
@@ -78,7 +78,7 @@ class Watch:
                 found = await changes.since(SYSTEM, KINDS, None)
             if found.changes:
                 await self._drop({tag for change in found.changes for tag in _tags(change)})
-                await _read_again(source, found.changes)
+                await _reread(source, found.changes)
             await self._keep_cursor(name, found.cursor)
             more = found.more
 
@@ -111,12 +111,12 @@ def _tags(change: Change) -> tuple[str, ...]:
     return item_tags(change.key)[1:] if change.kind is ChangeKind.ITEM else ("price",)
 
 
-async def _read_again(source: Source, changes: tuple[Change, ...]) -> None:
+async def _reread(source: Source, changes: tuple[Change, ...]) -> None:
     """Read what has changed before somebody asks for it."""
     skus = [change.key for change in changes if change.kind is ChangeKind.ITEM and not change.deleted]
     numbers = [change.key for change in changes if change.kind is ChangeKind.CUSTOMER and not change.deleted]
     with suppress(TradegraphError):
         if skus and source.items is not None:
-            await source.items.by_sku(SYSTEM, skus[:MOST_READ])
+            await source.items.by_sku(SYSTEM, skus[:MAX_REREADS])
         if numbers and source.customers is not None:
-            await source.customers.by_number(SYSTEM, numbers[:MOST_READ])
+            await source.customers.by_number(SYSTEM, numbers[:MAX_REREADS])

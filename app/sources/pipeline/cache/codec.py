@@ -22,7 +22,7 @@ LARGEST = 16 * 1024 * 1024
 PLAIN, DEFLATED = b"\0", b"\1"
 
 
-class Envelope(msgspec.Struct, array_like=True, frozen=True):
+class EntryEnvelope(msgspec.Struct, array_like=True, frozen=True):
     """What surrounds a value: the key it is for, when its read began, in microseconds of the server's clock, and how
     long it took in seconds. A key that its source does not know has no value."""
 
@@ -33,28 +33,28 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True):
     value: msgspec.Raw
 
 
-class Unreadable(ValueError):
+class UndecodableEntry(ValueError):
     """These bytes are no entry for this key."""
 
 
 def encode(key: str, read: int, took: float, value: Any, *, known: bool) -> bytes:
     """The bytes of an entry."""
     raw = msgspec.Raw(msgspec.msgpack.encode(value if known else None))
-    packed = msgspec.msgpack.encode(Envelope(key, read, took, known, raw))
+    packed = msgspec.msgpack.encode(EntryEnvelope(key, read, took, known, raw))
     if len(packed) < DEFLATE_FROM:
         return PLAIN + packed
     return DEFLATED + zlib.compress(packed, 1)
 
 
-def decode(data: bytes, key: str, kind: Any) -> tuple[Envelope, Any]:
+def decode(data: bytes, key: str, kind: Any) -> tuple[EntryEnvelope, Any]:
     """An entry and its value. Raises Unreadable."""
     try:
-        found: Envelope = _envelope.decode(_inflated(data))
+        found: EntryEnvelope = _envelope.decode(_inflated(data))
         if found.key != key:
-            raise Unreadable(f"is of {found.key!r}")
+            raise UndecodableEntry(f"is of {found.key!r}")
         return found, _decoder(kind).decode(found.value) if found.known else None
     except (msgspec.MsgspecError, zlib.error, RecursionError, UnicodeDecodeError) as error:
-        raise Unreadable(str(error)) from error
+        raise UndecodableEntry(str(error)) from error
 
 
 @cache
@@ -68,15 +68,15 @@ def _inflated(data: bytes) -> bytes:
     if mark == PLAIN:
         return body
     if mark != DEFLATED:
-        raise Unreadable("has no mark")
+        raise UndecodableEntry("has no mark")
     inflating = zlib.decompressobj()
     found = inflating.decompress(body, LARGEST)
     if not inflating.eof:
-        raise Unreadable("is too large, or cut off")
+        raise UndecodableEntry("is too large, or cut off")
     return found
 
 
-_envelope = msgspec.msgpack.Decoder(Envelope)
+_envelope = msgspec.msgpack.Decoder(EntryEnvelope)
 
 
 @cache

@@ -8,12 +8,12 @@ from typing import Any
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "ABSENT"})()
 """Kept for a key that its source does not know."""
 
-EVERYTHING = "*"
+ALL_ENTRIES = "*"
 """The tag that every entry has."""
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class CacheEntry:
     """A value with the moment its read began and how long that took, in seconds of `time.monotonic()`.
 
     `tags` name what it is made of: a change of any of them ends it. `kept` is when it came into this worker's memory;
@@ -24,6 +24,6 @@ class Entry:
     read: float
     took: float
     tags: tuple[str, ...]
-    kept: float
+    stored_at: float
     until: float = 0.0
     quiet_until: float = 0.0

@@ -8,30 +8,30 @@ from contextlib import suppress
 
 import msgspec
 
-from app.sources.pipeline.cache.entries import EVERYTHING
-from app.sources.pipeline.cache.memory import Memory
-from app.sources.pipeline.cache.shared_tier import CHANNEL, SharedStore
+from app.sources.pipeline.cache.entries import ALL_ENTRIES
+from app.sources.pipeline.cache.memory import MemoryTier
+from app.sources.pipeline.cache.shared_tier import CHANNEL, RedisCacheStore
 from app.storage.redis import PubSub, RedisError
 from app.telemetry import log
 
-SILENCE = 1.0
+PING_AFTER = 1.0
 """Seconds after which the server is asked whether it is still there."""
 
-PATIENCE = 0.5
+REPLY_TIMEOUT = 0.5
 """Seconds for its answer, and between two tries to reach it."""
 
 _tags = msgspec.msgpack.Decoder(list[str])
 
 
-class Bus:
+class InvalidationBus:
     """Listens for changes and forgets what they end."""
 
-    def __init__(self, store: SharedStore, memory: Memory) -> None:
+    def __init__(self, store: RedisCacheStore, memory: MemoryTier) -> None:
         self._store = store
         self._memory = memory
         self._unsent: set[str] = set()
         self._task: asyncio.Task[None] | None = None
-        memory.told = False
+        memory.connected = False
 
     def start(self) -> None:
         """Begin to listen."""
@@ -46,7 +46,7 @@ class Bus:
 
     async def send(self, tags: set[str]) -> None:
         """Tell everybody. While the server is gone it is kept for when it is back."""
-        if not await self._store.changed(sorted(tags)):
+        if not await self._store.publish_invalidation(sorted(tags)):
             self._unsent |= tags
 
     async def _run(self) -> None:
@@ -55,23 +55,23 @@ class Bus:
                 async with self._store.redis.pubsub() as listening:
                     await self._listen(listening)
             except (RedisError, OSError, TimeoutError) as error:
-                if self._memory.told:
+                if self._memory.connected:
                     log.warning("changes are not heard of", error=f"{type(error).__name__}: {error}")
-            self._memory.told = False
-            await asyncio.sleep(PATIENCE)
+            self._memory.connected = False
+            await asyncio.sleep(REPLY_TIMEOUT)
 
     async def _listen(self, listening: PubSub) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(REPLY_TIMEOUT):
             await listening.subscribe(CHANNEL)
-            await listening.get_message(timeout=PATIENCE)
+            await listening.get_message(timeout=REPLY_TIMEOUT)
         if self._unsent:
             tags, self._unsent = self._unsent, set()
             await self.send(tags)
-        self._memory.forget([EVERYTHING])
-        self._memory.told = True
+        self._memory.invalidate([ALL_ENTRIES])
+        self._memory.connected = True
         asked = False
         while True:
-            message = await listening.get_message(timeout=PATIENCE if asked else SILENCE)
+            message = await listening.get_message(timeout=REPLY_TIMEOUT if asked else PING_AFTER)
             if message is None:
                 if asked:
                     raise TimeoutError("no answer to a ping")
@@ -81,4 +81,4 @@ class Bus:
             asked = False
             if message["type"] == "message":
                 with suppress(msgspec.MsgspecError):
-                    self._memory.forget(_tags.decode(message["data"]))
+                    self._memory.invalidate(_tags.decode(message["data"]))

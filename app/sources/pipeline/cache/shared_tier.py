@@ -24,29 +24,29 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.sources.pipeline.cache import codec
-from app.sources.pipeline.cache.entries import ABSENT, EVERYTHING, Entry
-from app.sources.pipeline.cache.read_through import Kind
+from app.sources.pipeline.cache.entries import ABSENT, ALL_ENTRIES, CacheEntry
+from app.sources.pipeline.cache.read_through import CacheSpec
 from app.storage.redis import Redis, RedisError
 from app.telemetry import cache_unreadable, log, remaining
 
 T = TypeVar("T")
 
-LONGEST = 0.25
+MAX_WAIT = 0.25
 """Seconds that a read waits for an answer at most, however busy this worker is."""
 
-UNHURRIED = 1.0
+BACKGROUND_REDIS_TIMEOUT = 1.0
 """Seconds for what no read waits for: telling of changes, and keeping entries."""
 
-AGAIN_AFTER = 1.0
+REDIS_RETRY_AFTER = 1.0
 """Seconds for which a server that did not answer is left alone."""
 
-CLAIM = 3.0
+CLAIM_SECONDS = 3.0
 """Seconds for which others wait for the worker that claimed a read."""
 
-LOOK_EVERY = 0.015
+POLL_SECONDS = 0.015
 """Seconds between two looks for what another worker is reading."""
 
-REMEMBERED = 7 * 86_400
+INVALIDATION_TTL = 7 * 86_400
 """Seconds for which a change is remembered: longer than any entry lives."""
 
 PREFIX = "tradegraph:cache"
@@ -55,7 +55,7 @@ CHANNEL = f"{PREFIX}:changes"
 _CHANGE = f"""
 local now = redis.call('TIME')
 local moment = string.format('%.0f', now[1] * 1000000 + now[2])
-for index, tag in ipairs(KEYS) do redis.call('SET', tag, moment, 'EX', {REMEMBERED}) end
+for index, tag in ipairs(KEYS) do redis.call('SET', tag, moment, 'EX', {INVALIDATION_TTL}) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1
 """
@@ -64,8 +64,8 @@ return 1
 Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 
 
-class SharedStore:
-    """The server, for all shelves of a worker."""
+class RedisCacheStore:
+    """The server, for all caches of a worker."""
 
     def __init__(
         self, redis: Redis, spawn: Spawn, *, timeout: float = 0.05, clock: Callable[[], float] = time.monotonic
@@ -76,38 +76,39 @@ class SharedStore:
         self.spawn = spawn
         self.clock = clock
         self._change = redis.register_script(_CHANGE)
-        self._gone_until = 0.0
+        self._down_until = 0.0
 
     async def ask(self, question: Callable[[], Awaitable[T]], timeout: float | None = None) -> T | None:
         """The server's answer; None while there is none."""
-        if self.clock() < self._gone_until:
+        if self.clock() < self._down_until:
             return None
         try:
             return await _answered(question(), timeout or self._timeout)
         except (RedisError, OSError, TimeoutError) as error:
-            self._gone_until = self.clock() + AGAIN_AFTER
+            self._down_until = self.clock() + REDIS_RETRY_AFTER
             log.warning("the shared cache does not answer", error=f"{type(error).__name__}: {error}")
             return None
 
-    async def changed(self, tags: Sequence[str]) -> bool:
+    async def publish_invalidation(self, tags: Sequence[str]) -> bool:
         """Note that these were changed now, and tell all workers. False if that could not be done."""
         keys = [_changed(tag) for tag in tags]
         told = await self.ask(
-            lambda: self._change(keys=keys, args=[CHANNEL, msgspec.msgpack.encode(list(tags))]), UNHURRIED
+            lambda: self._change(keys=keys, args=[CHANNEL, msgspec.msgpack.encode(list(tags))]),
+            BACKGROUND_REDIS_TIMEOUT,
         )
         return told is not None
 
 
-class SharedShelves:
-    """`shelf.Others` for the shelves of one source. `source` names it with its address and credentials, so that two
+class RedisTier:
+    """`SharedTier` for the shelves of one source. `source` names it with its address and credentials, so that two
     gateways over one server share what they read of the same system only."""
 
-    def __init__(self, store: SharedStore, source: str) -> None:
+    def __init__(self, store: RedisCacheStore, source: str) -> None:
         self._store = store
         self._source = source
 
-    async def look(self, kind: Kind, scope: str, keys: Sequence[Any]) -> dict[Any, Entry]:
-        """See `Others.look`."""
+    async def get_many(self, kind: CacheSpec, scope: str, keys: Sequence[Any]) -> dict[Any, CacheEntry]:
+        """See `SharedTier.get_many`."""
         names = [self._name(kind, scope, key) for key in keys]
         tags = {tag: place for place, tag in enumerate(dict.fromkeys(tag for key in keys for tag in kind.tags(key)))}
 
@@ -115,15 +116,15 @@ class SharedShelves:
             async with self._store.redis.pipeline(transaction=False) as pipe:
                 pipe.time()
                 pipe.mget(names)
-                pipe.mget([_changed(EVERYTHING), *map(_changed, tags)])
+                pipe.mget([_changed(ALL_ENTRIES), *map(_changed, tags)])
                 return await pipe.execute()
 
         answer = await self._store.ask(question)
         if answer is None:
             return {}
-        (seconds, microseconds), held, changed = answer
-        now, moments = seconds * 1_000_000 + microseconds, [int(moment or 0) for moment in changed]
-        found: dict[Any, Entry] = {}
+        (seconds, microseconds), held, publish_invalidation = answer
+        now, moments = seconds * 1_000_000 + microseconds, [int(moment or 0) for moment in publish_invalidation]
+        found: dict[Any, CacheEntry] = {}
         for key, name, data in zip(keys, names, held, strict=True):
             if data is not None:
                 last = max(moments[0], *(moments[1 + tags[tag]] for tag in kind.tags(key)), 0)
@@ -132,43 +133,47 @@ class SharedShelves:
                     found[key] = entry
         return found
 
-    async def claim(self, kind: Kind, scope: str, keys: Sequence[Any]) -> set[Any]:
-        """See `Others.claim`. Without the server everybody reads for itself."""
+    async def claim_fills(self, kind: CacheSpec, scope: str, keys: Sequence[Any]) -> set[Any]:
+        """See `SharedTier.claim_fills`. Without the server everybody reads for itself."""
 
         async def question() -> Any:
             async with self._store.redis.pipeline(transaction=False) as pipe:
                 for key in keys:
-                    pipe.set(self._claim(kind, scope, key), b"", nx=True, px=int(CLAIM * 1000))
+                    pipe.set(self._claim(kind, scope, key), b"", nx=True, px=int(CLAIM_SECONDS * 1000))
                 return await pipe.execute()
 
         answer = await self._store.ask(question)
         return set(keys) if answer is None else {key for key, mine in zip(keys, answer, strict=True) if mine}
 
-    async def awaited(self, kind: Kind, scope: str, keys: Sequence[Any], since: float) -> dict[Any, Entry]:
-        """See `Others.awaited`. A claim is given back after its entry was written, or without one after a failure."""
+    async def wait_for_fills(
+        self, kind: CacheSpec, scope: str, keys: Sequence[Any], since: float
+    ) -> dict[Any, CacheEntry]:
+        """See `SharedTier.wait_for_fills`. A claim is released once its entry is written, or without one on failure."""
         left = remaining()
-        until = self._store.clock() + min(CLAIM, CLAIM if left is None else max(left / 2, 0.0))
-        found: dict[Any, Entry] = {}
+        until = self._store.clock() + min(CLAIM_SECONDS, CLAIM_SECONDS if left is None else max(left / 2, 0.0))
+        found: dict[Any, CacheEntry] = {}
         waiting = list(keys)
         while waiting and self._store.clock() < until:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_SECONDS)
             claims = [self._claim(kind, scope, key) for key in waiting]
             marks = await self._store.ask(partial(self._store.redis.mget, claims))
             if marks is None:
                 break
             ended = [key for key, mark in zip(waiting, marks, strict=True) if mark is None]
             if ended:
-                held = await self.look(kind, scope, ended)
+                held = await self.get_many(kind, scope, ended)
                 found |= {key: entry for key, entry in held.items() if entry.read >= since}
                 waiting = [key for key, mark in zip(waiting, marks, strict=True) if mark is not None]
         return found
 
-    def offer(self, kind: Kind, scope: str, entries: Mapping[Any, Entry], keys: Sequence[Any], lifetime: float) -> None:
-        """See `Others.offer`."""
-        self._store.spawn(self._offer(kind, scope, entries, keys, lifetime))
+    def put_later(
+        self, kind: CacheSpec, scope: str, entries: Mapping[Any, CacheEntry], keys: Sequence[Any], lifetime: float
+    ) -> None:
+        """See `SharedTier.put_later`."""
+        self._store.spawn(self._put(kind, scope, entries, keys, lifetime))
 
-    async def _offer(
-        self, kind: Kind, scope: str, entries: Mapping[Any, Entry], keys: Sequence[Any], lifetime: float
+    async def _put(
+        self, kind: CacheSpec, scope: str, entries: Mapping[Any, CacheEntry], keys: Sequence[Any], lifetime: float
     ) -> None:
         async def question() -> Any:
             seconds, microseconds = await self._store.redis.time()  # type: ignore[misc]
@@ -187,27 +192,29 @@ class SharedShelves:
                 return await pipe.execute()
 
         with suppress(TypeError, ValueError):  # A value that cannot be written stays here.
-            await self._store.ask(question, UNHURRIED)
+            await self._store.ask(question, BACKGROUND_REDIS_TIMEOUT)
 
-    def _entry(self, kind: Kind, key: Any, name: str, data: bytes, now: int, changed: int) -> Entry | None:
+    def _entry(
+        self, kind: CacheSpec, key: Any, name: str, data: bytes, now: int, publish_invalidation: int
+    ) -> CacheEntry | None:
         try:
             envelope, value = codec.decode(data, name, kind.record)
-        except codec.Unreadable as error:
+        except codec.UndecodableEntry as error:
             cache_unreadable()
             log.warning("an entry of the shared cache was ignored", key=name, error=str(error))
             return None
-        if envelope.read <= changed:
+        if envelope.read <= publish_invalidation:
             return None
-        if envelope.known and not kind.fits(key, value):
+        if envelope.known and not kind.accepts(key, value):
             cache_unreadable()
             return None
         read = self._store.clock() - max(now - envelope.read, 0) / 1_000_000
-        return Entry(value if envelope.known else ABSENT, read, envelope.took, kind.tags(key), 0.0)
+        return CacheEntry(value if envelope.known else ABSENT, read, envelope.took, kind.tags(key), 0.0)
 
-    def _name(self, kind: Kind, scope: str, key: Any) -> str:
+    def _name(self, kind: CacheSpec, scope: str, key: Any) -> str:
         return f"{PREFIX}:{codec.form(kind.record)}:{self._source}:{kind.name}:{scope}:{_text(key)}"
 
-    def _claim(self, kind: Kind, scope: str, key: Any) -> str:
+    def _claim(self, kind: CacheSpec, scope: str, key: Any) -> str:
         return f"{PREFIX}:claim:{codec.form(kind.record)}:{self._source}:{kind.name}:{scope}:{_text(key)}"
 
 
@@ -216,7 +223,7 @@ async def _answered(question: Awaitable[T], timeout: float) -> T:
     doing: it waits again."""
     loop, asking = asyncio.get_running_loop(), asyncio.ensure_future(question)
     asking.add_done_callback(_heard)
-    last = loop.time() + max(timeout, LONGEST)
+    last = loop.time() + max(timeout, MAX_WAIT)
     try:
         while True:
             due, worked = min(loop.time() + timeout, last), time.thread_time()
