@@ -149,6 +149,7 @@ def create_app(
                 monitor_event_loop(),
                 run_retention(events),
                 feed.running(),
+                sources.running(),
                 slot.serving() if slot else nullcontext(),
             ):
                 with move_on_after(WARM_UP_TIMEOUT):

@@ -10,13 +10,23 @@ from typing import Any
 
 from app.auth.principal import Principal, Role
 from app.errors import SourceUnavailable
+from app.sources.items import ITEMS as ITEMS_PORT
 from app.sources.items import Item
-from app.sources.pipeline.cache.cached_ports import ITEMS
 from app.sources.pipeline.cache.memory import MemoryTier
-from app.sources.pipeline.cache.read_through import CacheSpec, ReadThroughCache, SharedTier
+from app.sources.pipeline.cache.read_through import ReadThroughCache, SharedTier
 from app.sources.pipeline.cache.single_flight import SingleFlight
+from app.sources.ports import CacheSpec, Port
 from app.sources.values import Freshness
 
+
+def cache_spec(port: Port, read: str) -> CacheSpec:
+    """How a read of a port is cached."""
+    spec = port.reads[read].cache
+    assert spec is not None
+    return spec
+
+
+ITEMS = cache_spec(ITEMS_PORT, "by_sku")
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 

@@ -58,7 +58,7 @@ def foreign(vendor: str, source: str) -> list[str]:
     """What an adapter's text imports of the app and must not."""
     package = f"app.sources.{vendor}"
     ports = {f"app.sources.{path.stem}" for path in (APP / "sources").glob("*.py")} - {"app.sources.__init__"}
-    allowed = ports - {"app.sources.assembly", "app.sources.wiring"} | VENDOR_MAY | {package}
+    allowed = ports - {"app.sources.wiring"} | VENDOR_MAY | {package}
     return [
         module
         for module in imports(source)

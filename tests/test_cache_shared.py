@@ -21,14 +21,13 @@ from app.sandbox import Sandbox
 from app.settings import CacheSettings, RedisSettings
 from app.sources.items import Item
 from app.sources.pipeline.cache import codec, shared_tier
-from app.sources.pipeline.cache.cached_ports import ITEMS
 from app.sources.pipeline.cache.entries import CacheEntry
 from app.sources.pipeline.cache.invalidation_bus import InvalidationBus
-from app.sources.pipeline.cache.read_through import CacheSpec
 from app.sources.pipeline.cache.shared_tier import RedisCacheStore, RedisTier
+from app.sources.ports import CacheSpec
 from app.storage.redis import connect
 from tests.gateway import CSR, Graph, gateway
-from tests.shelves import Bench, Clock, bench
+from tests.shelves import ITEMS, Bench, Clock, bench
 from tests.valkey import running_valkey
 
 NAME = f"tradegraph:cache:{codec.form(Item)}:erp-1:items::A"

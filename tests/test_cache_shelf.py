@@ -12,15 +12,16 @@ import pytest
 
 from app.auth.principal import Principal, Role
 from app.errors import DeadlineExceeded, SourceMalformed, SourceUnavailable
+from app.sources.customers import CUSTOMERS
 from app.sources.field_mask import field_mask
 from app.sources.freshness_contracts import FreshnessTracker, Share, freshness_tracker
 from app.sources.items import Item
-from app.sources.pipeline.cache.cached_ports import CUSTOMERS, ITEMS, LEVELS
 from app.sources.pipeline.cache.memory import DISCONNECTED_TTL
 from app.sources.pipeline.cache.read_through import NEGATIVE_TTL
+from app.sources.stock import LEVELS
 from app.sources.values import Freshness
 from app.telemetry import open_scope
-from tests.shelves import NOON, bench, buyer
+from tests.shelves import ITEMS, NOON, bench, buyer, cache_spec
 
 MAX_AGE, STALE_FOR = ITEMS.contract.max_age, ITEMS.contract.stale_for
 
@@ -313,11 +314,11 @@ async def test_tenants_share_public_data_and_nothing_else():
             await here.read("A", who=buyer(tenant=tenant))
     assert len(public.backend.asked) == 1
     assert [reader.tenant for reader in own.backend.readers] == ["one", "two"]
-    assert CUSTOMERS.contract.share is Share.CUSTOMER
+    assert cache_spec(CUSTOMERS, "by_number").contract.share is Share.CUSTOMER
 
 
 async def test_volatile_data_is_shared_by_those_who_see_the_same_while_it_is_read_and_never_kept():
-    here = bench(replace(ITEMS, contract=LEVELS.contract))
+    here = bench(replace(ITEMS, contract=cache_spec(LEVELS, "levels").contract))
     here.backend.gate = asyncio.Event()
     same = [asyncio.create_task(here.read("A", who=buyer("C1"))) for _ in range(10)]
     other = asyncio.create_task(here.read("A", who=buyer("C2")))

@@ -77,7 +77,7 @@ async def test_predicted_requests_of_other_documents_are_those_counted(graph: Gr
 async def test_sales_view_is_four_requests_in_two_rounds() -> None:
     found = await predicted(document("sales_view"), VARIABLES["sales_view"])
     assert found.as_text().splitlines()[:6] == [
-        "4 requests (erp 2, logistics 1, commerce 1), cost 463, 341 rows, in 2 rounds",
+        "4 requests (erp 2, commerce 1, logistics 1), cost 463, 341 rows, in 2 rounds",
         "round 1",
         "  erp: 1 request",
         "    orders.by_customer for 1 key",

@@ -18,14 +18,14 @@ from websockets.typing import Subprotocol
 from app.auth.principal import Principal
 from app.gateway.websocket import PROTOCOL
 from app.sources.field_mask import field_mask
-from app.sources.pipeline.age_metrics import AgedPrices, AgedShipments, AgedStock
-from app.sources.prices import ContractPrice
-from app.sources.shipments import Shipment, ShipmentStatus, TrackingEvent
-from app.sources.stock import StockLevel
+from app.sources.prices import PRICES, ContractPrice, PriceRequest
+from app.sources.shipments import SHIPMENTS, Shipment, ShipmentStatus, TrackingEvent
+from app.sources.stock import LEVELS, StockLevel
 from app.sources.values import Freshness, Money
 from app.telemetry import metrics, observe_loop_lag
 from app.telemetry.age_metrics import AgeMetrics
 from tests.gateway import CSR, SELLER, Graph
+from tests.ports import compiled
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WHO = Principal(subject="a-csr", roles=frozenset(), tenant="demo")
@@ -40,6 +40,10 @@ def read_at(minutes: float) -> Freshness:
     return Freshness(source="any", as_of=NOON - timedelta(minutes=minutes))
 
 
+def asked(age: int) -> PriceRequest:
+    return PriceRequest("CUST-0001", "SKU-0001", Decimal(1), on=(NOON - timedelta(minutes=age)).date())
+
+
 class Ports:
     """Stock, prices and shipments of one source, as old as they are made."""
 
@@ -51,7 +55,7 @@ class Ports:
 
     async def quote(self, who, requests) -> Any:
         return {
-            age: ContractPrice(
+            asked(age): ContractPrice(
                 customer="CUST-0001",
                 sku="SKU-0001",
                 uom="EA",
@@ -86,7 +90,7 @@ class Ports:
 
 
 async def test_stock_counts_the_oldest_level_of_a_read():
-    stock = AgedStock(Ports(2, 30), "erp-a", lambda: NOON)
+    stock = compiled(LEVELS, Ports(2, 30), "erp-a", lambda: NOON)
     assert (await stock.levels(WHO, ["SKU-0001"])).keys() == {"2", "30"}
     assert value("tradegraph_stock_age_seconds_sum", source="erp-a") == 1800
     assert value("tradegraph_stock_age_seconds_count", source="erp-a") == 1
@@ -95,24 +99,24 @@ async def test_stock_counts_the_oldest_level_of_a_read():
 
 
 async def test_clock_that_runs_ahead_makes_nothing_younger_than_now():
-    await AgedStock(Ports(-5), "erp-ahead", lambda: NOON).levels(WHO, [])
+    await compiled(LEVELS, Ports(-5), "erp-ahead", lambda: NOON).levels(WHO, [])
     assert value("tradegraph_stock_age_seconds_sum", source="erp-ahead") == 0
     assert value("tradegraph_stock_age_seconds_count", source="erp-ahead") == 1
 
 
 async def test_read_that_found_nothing_has_no_age():
-    await AgedStock(Ports(), "erp-empty", lambda: NOON).levels(WHO, [])
+    await compiled(LEVELS, Ports(), "erp-empty", lambda: NOON).levels(WHO, [])
     assert value("tradegraph_stock_age_seconds_count", source="erp-empty") == 0
 
 
 async def test_prices_count_from_the_moment_at_which_they_were_quoted():
-    await AgedPrices(Ports(1, 3), "erp-a", lambda: NOON).quote(WHO, [])
+    await compiled(PRICES, Ports(1, 3), "erp-a", lambda: NOON).quote(WHO, [])
     assert value("tradegraph_price_age_seconds_sum", source="erp-a") == 180
     assert value("tradegraph_price_age_seconds_count", source="erp-a") == 1
 
 
 async def test_event_counts_once_however_it_is_read_and_only_if_both_moments_are_told():
-    shipments = AgedShipments(Ports(10, None, 20), "carrier-a")
+    shipments = compiled(SHIPMENTS, Ports(10, None, 20), "carrier-a")
     await shipments.by_id(WHO, ["1"])
     await shipments.by_tracking_number(WHO, ["1"])
     await shipments.by_order(WHO, ["1"])
@@ -123,7 +127,7 @@ async def test_event_counts_once_however_it_is_read_and_only_if_both_moments_are
 async def test_events_whose_record_nobody_reads_are_let_be():
     token = field_mask.set(frozenset({(Shipment, "events")}))
     try:
-        await AgedShipments(Ports(10), "carrier-b").by_id(WHO, ["1"])
+        await compiled(SHIPMENTS, Ports(10), "carrier-b").by_id(WHO, ["1"])
     finally:
         field_mask.reset(token)
     assert value("tradegraph_shipment_confirmation_lag_seconds_count", source="carrier-b") == 0

@@ -23,7 +23,8 @@ from app.sandbox import Sandbox
 from app.schema import build_schema
 from app.settings import Domain, Settings
 from app.sources.field_mask import OPTIONAL_FIELDS, field_mask
-from app.sources.wiring import Sources, connect_all
+from app.sources.source import Sources
+from app.sources.wiring import connect_all
 from tests.gateway import DOCUMENTS, NOON
 from tests.test_records_behind_types import bound, record_of
 

@@ -32,7 +32,8 @@ from app.schema.declare.policy import (
 )
 from app.schema.declare.policy_matrix import as_json, as_markdown, why
 from app.settings import Settings
-from app.sources.wiring import Sources, connect_all
+from app.sources.source import Sources
+from app.sources.wiring import connect_all
 from tests.gateway import NOON
 from tests.policy_table import CELLS, INPUTS
 from tests.policy_walk import ACCOUNTS, Found, Probe, Walk, cells_of, judge

@@ -13,10 +13,10 @@ import pytest
 from app import telemetry
 from app.auth.principal import SYSTEM
 from app.errors import SourceMalformed
-from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, FieldNotFetched, field_mask
+from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, field_mask
 from app.sources.orders import Order, OrderStatus
 from app.sources.shipments import Shipment
-from app.sources.values import Freshness, Ref
+from app.sources.values import FieldNotFetched, Freshness, Ref
 from tests.test_rest import ORDER, answering, connected
 from tests.upstreams import serve
 

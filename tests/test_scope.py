@@ -11,12 +11,13 @@ import pytest
 
 from app.auth.principal import Principal, Role
 from app.errors import InvalidCursor, NotSupported, SourceUnavailable
-from app.sources.customers import Customer, CustomerPart, CustomerQuery
-from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderStatus, Totals
-from app.sources.pipeline.routing import RoutedBalances, RoutedCustomers, RoutedOrders, Routes
-from app.sources.pipeline.row_scope import ScopedCustomers, ScopedOrders, Unserved
-from app.sources.stock import Balance
+from app.sources.customers import CUSTOMERS, Customer, CustomerPart, CustomerQuery
+from app.sources.orders import ORDERS, CustomerPoKey, Order, OrderQuery, OrderStatus, Totals
+from app.sources.pipeline.compose import Unserved
+from app.sources.pipeline.routing import Routes
+from app.sources.stock import BALANCES, Balance
 from app.sources.values import Freshness, Money, Page, PageRequest
+from tests.ports import composed, scoped
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BUYER = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-1"}))
@@ -84,8 +85,8 @@ class FakeOrders:
         }
 
 
-def customers(port: FakeCustomers) -> ScopedCustomers:
-    return ScopedCustomers(RoutedCustomers(Routes("erp"), {"erp": port}, {}))
+def customers(port: FakeCustomers) -> Any:
+    return composed(CUSTOMERS, {"erp": port})
 
 
 async def test_a_foreign_customer_is_absent_and_never_asked_for() -> None:
@@ -96,7 +97,7 @@ async def test_a_foreign_customer_is_absent_and_never_asked_for() -> None:
 
 
 async def test_a_foreign_customer_is_absent_by_its_source_id_as_well() -> None:
-    found = await customers(FakeCustomers("CUST-1", "CUST-2")).by_ref(BUYER, ["id-CUST-2", "id-CUST-1"], "erp")
+    found = await scoped(CUSTOMERS, FakeCustomers("CUST-1", "CUST-2")).by_id(BUYER, ["id-CUST-2", "id-CUST-1"])
     assert list(found) == ["id-CUST-1"]
 
 
@@ -109,16 +110,15 @@ async def test_a_list_shows_own_customers_only_and_nothing_to_those_who_have_non
 
 
 async def test_foreign_and_ownerless_orders_are_absent_for_the_restricted() -> None:
-    inner = RoutedOrders(Routes("erp"), {"erp": FakeOrders("erp", A="CUST-1", B="CUST-2", C=None)}, {})
-    port = ScopedOrders(inner)
+    orders = FakeOrders("erp", A="CUST-1", B="CUST-2", C=None)
+    port = composed(ORDERS, {"erp": orders})
     assert list(await port.by_number(BUYER, ["A", "B", "C"])) == ["A"]
-    assert list(await port.by_ref(BUYER, ["A", "B", "C"], "erp")) == ["A"]
+    assert list(await scoped(ORDERS, orders).by_id(BUYER, ["A", "B", "C"])) == ["A"]
     assert list(await port.by_number(CSR, ["A", "B", "C"])) == ["A", "B", "C"]
-    assert await port.by_ref(CSR, ["A"], "nowhere") == {}
 
 
 async def test_orders_of_a_foreign_customer_are_not_listed() -> None:
-    port = ScopedOrders(RoutedOrders(Routes("erp"), {"erp": FakeOrders("erp", A="CUST-1", B="CUST-2")}, {}))
+    port = composed(ORDERS, {"erp": FakeOrders("erp", A="CUST-1", B="CUST-2")})
     query = OrderQuery(page=PageRequest(first=5))
     assert list(await port.by_customer(BUYER, ["CUST-1", "CUST-2"], query)) == ["CUST-1"]
     assert await port.by_customer_po(BUYER, [CustomerPoKey(customer="CUST-2", number="x")]) == {}
@@ -129,7 +129,7 @@ TWO = Routes("erp", (("CUST-2*", "erp2"),))
 
 async def test_each_customer_is_read_from_its_own_master() -> None:
     old, new = FakeCustomers("CUST-1", "CUST-20"), FakeCustomers("CUST-1", "CUST-20")
-    routed = RoutedCustomers(TWO, {"erp": old, "erp2": new}, {})
+    routed = composed(CUSTOMERS, {"erp": old, "erp2": new}, TWO)
     found = await routed.by_number(CSR, ["CUST-1", "CUST-20"])
     assert set(found) == {"CUST-1", "CUST-20"}
     assert (old.asked, new.asked) == ([["CUST-1"]], [["CUST-20"]])
@@ -138,7 +138,7 @@ async def test_each_customer_is_read_from_its_own_master() -> None:
 async def test_a_list_over_two_masters_shows_each_customer_once_page_by_page() -> None:
     old = FakeCustomers("CUST-1", "CUST-20", "CUST-3")
     new = FakeCustomers("CUST-1", "CUST-20", "CUST-21")
-    routed = RoutedCustomers(TWO, {"erp": old, "erp2": new}, {})
+    routed = composed(CUSTOMERS, {"erp": old, "erp2": new}, TWO)
     seen, after = [], None
     for _ in range(5):
         page = await routed.search(CSR, CustomerQuery(page=PageRequest(first=2, after=after)))
@@ -151,13 +151,13 @@ async def test_a_list_over_two_masters_shows_each_customer_once_page_by_page() -
 
 @pytest.mark.parametrize("cursor", ["", "x", "7:1", "-1:0", "é:1"])
 async def test_a_made_up_position_is_refused(cursor: str) -> None:
-    routed = RoutedCustomers(TWO, {"erp": FakeCustomers(), "erp2": FakeCustomers()}, {})
+    routed = composed(CUSTOMERS, {"erp": FakeCustomers(), "erp2": FakeCustomers()}, TWO)
     with pytest.raises(InvalidCursor):
         await routed.search(CSR, CustomerQuery(page=PageRequest(first=2, after=cursor)))
 
 
 async def test_an_order_that_two_masters_hold_belongs_to_its_customers_master() -> None:
-    routed = RoutedOrders(TWO, {"erp": FakeOrders("erp", A="CUST-20"), "erp2": FakeOrders("erp2", A="CUST-20")}, {})
+    routed = composed(ORDERS, {"erp": FakeOrders("erp", A="CUST-20"), "erp2": FakeOrders("erp2", A="CUST-20")}, TWO)
     found = await routed.by_number(CSR, ["A"])
     assert found["A"].source == "erp2"
 
@@ -179,17 +179,16 @@ class Broken:
 
 
 async def test_a_master_that_fails_costs_its_own_customers_only() -> None:
-    routed = RoutedCustomers(TWO, {"erp": FakeCustomers("CUST-1"), "erp2": Broken()}, {})  # type: ignore[dict-item]
-    found = await ScopedCustomers(routed).by_number(CSR, ["CUST-1", "CUST-20"])
+    port = composed(CUSTOMERS, {"erp": FakeCustomers("CUST-1"), "erp2": Broken()}, TWO)
+    found = await port.by_number(CSR, ["CUST-1", "CUST-20"])
     assert found["CUST-1"].number == "CUST-1"
     assert isinstance(found["CUST-20"], SourceUnavailable)
     with pytest.raises(SourceUnavailable):
-        await routed.by_number(CSR, ["CUST-20"])
+        await port.by_number(CSR, ["CUST-20"])
 
 
 async def test_a_failure_in_an_orders_place_is_no_foreign_row() -> None:
-    ports = {"erp": FakeOrders("erp", A="CUST-1"), "erp2": Broken()}
-    port = ScopedOrders(RoutedOrders(TWO, ports, {}))  # type: ignore[arg-type]
+    port = composed(ORDERS, {"erp": FakeOrders("erp", A="CUST-1"), "erp2": Broken()}, TWO)
     keys = [CustomerPoKey(customer="CUST-1", number="x"), CustomerPoKey(customer="CUST-20", number="x")]
     found = await port.by_customer_po(CSR, keys)
     assert found[keys[0]].number == "A"
@@ -197,7 +196,7 @@ async def test_a_failure_in_an_orders_place_is_no_foreign_row() -> None:
 
 
 async def test_a_foreign_customer_is_absent_when_the_source_fails_for_the_callers_own() -> None:
-    port = ScopedCustomers(RoutedCustomers(Routes("erp"), {"erp": Broken()}, {}))  # type: ignore[dict-item]
+    port = composed(CUSTOMERS, {"erp": Broken()})
     found = await port.by_number(BUYER, ["CUST-1", "CUST-2"])
     assert list(found) == ["CUST-1"]
     assert isinstance(found["CUST-1"], SourceUnavailable)
@@ -213,8 +212,8 @@ async def test_an_operator_that_fails_costs_its_own_warehouses_only() -> None:
                 for sku in skus
             }
 
-    broken: Any = Broken()
-    found = await RoutedBalances({"A": Counts(), "B": broken}).balances(CSR, ["A", "B", "C"], ["x"])
+    port = composed(BALANCES, {"A": Counts(), "B": Broken()})
+    found = await port.balances(CSR, ["A", "B", "C"], ["x"])
     assert found["A", "x"].on_hand == 1
     assert isinstance(found["B", "x"], SourceUnavailable)
     assert len(found) == 2

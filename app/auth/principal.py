@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 
 class CustomerOwned(Protocol):
@@ -15,9 +15,6 @@ class CustomerOwned(Protocol):
     def customer(self) -> str | None:
         """The customer's number, if one is known."""
         ...
-
-
-Row = TypeVar("Row", bound=CustomerOwned)
 
 
 class Role(StrEnum):
@@ -103,14 +100,6 @@ class Principal:
     def sees(self, customer: str | None) -> bool:
         """Whether rows of this customer exist for the caller. Rows of nobody known exist for the unrestricted only."""
         return not self.restricted or customer in self.customers
-
-    def filter_keys(self, customers: Iterable[str]) -> list[str]:
-        """Those of the given customer numbers that exist for the caller, in their order."""
-        return [number for number in customers if number in self.customers] if self.restricted else list(customers)
-
-    def filter_rows(self, rows: Iterable[Row]) -> list[Row]:
-        """Those of the given rows (or keys) that exist for the caller by the customer they name, in their order."""
-        return [row for row in rows if row.customer in self.customers] if self.restricted else list(rows)
 
 
 SYSTEM = Principal(subject="system", roles=frozenset({Role.ADMIN}))

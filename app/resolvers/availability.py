@@ -10,12 +10,11 @@ import msgspec
 
 from app.resolvers.atp import NOTHING, Projection, available
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.key_loader import first_exception
 from app.sources.freshness_contracts import note_incomplete
 from app.sources.items import Item
 from app.sources.orders import OrderLine
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition, Supply, SupplyKind
-from app.sources.values import Freshness, Record
+from app.sources.values import Freshness, PartialRows, Record
 from app.sources.warehouses import WarehouseKind
 
 
@@ -167,16 +166,17 @@ async def _read(
 
 
 def _elsewhere(
-    reserved: tuple[Reservation, ...] | None | Exception,
+    reserved: tuple[Reservation, ...] | PartialRows[Reservation] | None | Exception,
     balances: Sequence[tuple[str, Balance | None | Exception]],
 ) -> Elsewhere:
-    wrong = [
-        one for one in (first_exception(reserved), first_exception(*(one for _, one in balances))) if one is not None
-    ]
+    missing = list(reserved.failures) if isinstance(reserved, PartialRows) else []
+    failed = (one for one in (reserved, *(balance for _, balance in balances)) if isinstance(one, Exception))
+    missing += [str(getattr(error, "source", "a source")) for error in failed]
+    rows = reserved.rows if isinstance(reserved, PartialRows) else reserved
     return Elsewhere(
-        reservations=reserved if isinstance(reserved, tuple) else (),
+        reservations=rows if isinstance(rows, tuple) else (),
         balances={code: one for code, one in balances if isinstance(one, Balance)},
-        missing=tuple(str(getattr(one, "source", "a source")) for one in wrong),
+        missing=tuple(dict.fromkeys(missing)),
     )
 
 

@@ -46,10 +46,19 @@ async def of_orders(rows: Sequence[Order], ctx: Context) -> list[Sequence[Shipme
     view_reads = [ctx.loaders.shipment_views_by_order(name).start(numbers) for name in ctx.sources.shipment_views]
     own = await own_read
     views = [await read for read in view_reads]
-    mine = [one if row.shipments is None else row.shipments for row, one in zip(rows, own, strict=True)]
+    mine = [
+        _of_order(row, one, ctx) if row.shipments is None else row.shipments for row, one in zip(rows, own, strict=True)
+    ]
     if not views:
         return [one if one is not None else () for one in mine]
     return [_joined(one or (), [view[index] for view in views]) for index, one in enumerate(mine)]
+
+
+def _of_order(
+    order: Order, found: tuple[Shipment, ...] | None | Exception, ctx: Context
+) -> tuple[Shipment, ...] | None | Exception:
+    """Two masters may have given the same number to orders of different customers."""
+    return ctx.sources.rows_of_customer("shipments", order.customer, found) if isinstance(found, tuple) else found
 
 
 def _joined(

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Protocol
 
 from app.auth.principal import Principal
+from app.sources.ports import Port, Read, Route, Shape
 from app.sources.values import Freshness, Money, Record, Ref
 
 
@@ -120,3 +122,15 @@ class Billing(Protocol):
     async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
         """Returns by order number, oldest first; absent where there are none."""
         ...
+
+
+_customer = attrgetter("customer")
+
+BILLING = Port(
+    "billing",
+    Billing,
+    {
+        "invoices": Read(record=Invoice, shape=Shape.ROWS, route=Route.EVERYWHERE, row_customer=_customer),
+        "returns": Read(record=Return, shape=Shape.ROWS, route=Route.EVERYWHERE, row_customer=_customer),
+    },
+)

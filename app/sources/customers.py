@@ -6,10 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Protocol
 
+import msgspec
+
 from app.auth.principal import Principal
+from app.sources.freshness_contracts import CREDIT, CUSTOMER
 from app.sources.node_ids import node_id
+from app.sources.ports import CacheSpec, Companion, Port, Read, Route, Shape, same
 from app.sources.values import Address, Freshness, Money, Page, PageRequest, Record, Ref
 
 
@@ -150,9 +155,65 @@ class Customers(Protocol):
         ...
 
 
+def customer_tags(number: str) -> tuple[str, ...]:
+    """Cache tags of an entry about a customer."""
+    return "customer", f"customer:{number}"
+
+
+def _without_credit(customer: Customer) -> Customer:
+    return customer if customer.credit is None else msgspec.structs.replace(customer, credit=None)
+
+
+_CREDIT = Companion(attribute="credit", port="credit", option="parts")
+_number = attrgetter("number")
+
+CUSTOMERS = Port(
+    "customers",
+    Customers,
+    {
+        "by_number": Read(
+            record=Customer,
+            route=Route.CUSTOMER,
+            key_customer=same,
+            companion=_CREDIT,
+            cache=CacheSpec(
+                name="customers",
+                contract=CUSTOMER,
+                record=Customer,
+                tags=customer_tags,
+                identity=_number,
+                cached_form=_without_credit,
+            ),
+        ),
+        "by_id": Read(record=Customer, route=Route.SYSTEM, row_customer=_number, companion=_CREDIT),
+        "search": Read(
+            record=Customer,
+            shape=Shape.LIST,
+            row_customer=_number,
+            restrict=lambda query, customers: msgspec.structs.replace(query, numbers=tuple(sorted(customers))),
+            companion=_CREDIT,
+        ),
+    },
+)
+
+
 class Credit(Protocol):
     """Credit, read fresh each time."""
 
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """Credit by customer number; a customer without credit control is state OK with no limit."""
         ...
+
+
+CREDITS = Port(
+    "credit",
+    Credit,
+    {
+        "status": Read(
+            record=CreditStatus,
+            route=Route.CUSTOMER,
+            key_customer=same,
+            cache=CacheSpec(name="credit", contract=CREDIT, record=CreditStatus),
+        )
+    },
+)

@@ -10,7 +10,6 @@ A cache stores whole records only: it reads with `field_mask` set to None.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
 
 from app.sources.customers import Customer
 from app.sources.items import Item
@@ -33,9 +32,7 @@ def _names(text: str) -> frozenset[str]:
 OPTIONAL_FIELDS: dict[type, frozenset[str]] = {
     Customer: _names("customer_class sales_rep payment_terms tax_profile bill_to ship_tos refs freshness"),
     Item: _names("uoms gtin manufacturer_part category description attributes media hazmat dimensions refs freshness"),
-    ContractPrice: _names(
-        "uom quantity price_unit list_price discount_percent breaks reason valid_from valid_to proof_id freshness"
-    ),
+    ContractPrice: _names("list_price discount_percent breaks reason valid_from valid_to proof_id freshness"),
     StockPosition: _names("sku in_transfer"),
     Order: _names(
         "customer_po channel raw_status ordered_at updated_at bill_to ship_to terms totals lines holds exceptions "
@@ -53,19 +50,3 @@ OPTIONAL_FIELDS: dict[type, frozenset[str]] = {
     TrackingEvent: _names("recorded_at location description raw_code"),
 }
 """Attributes that a partial record may omit. Keys, statuses and what resolvers always use are never omitted."""
-
-
-class FieldNotFetched(Exception):
-    """An attribute outside `field_mask` was read: declare it in `app/resolvers/loading/field_dependencies.py`."""
-
-
-class Unfetched:
-    """Replaces an attribute that was not fetched in the class of a partial record."""
-
-    def __init__(self, record: type, name: str) -> None:
-        self._name = f"{record.__name__}.{name}"
-
-    def __get__(self, row: object, owner: type | None = None) -> Any:
-        if row is None:
-            return self
-        raise FieldNotFetched(f"{self._name} was not fetched: see app/resolvers/loading/field_dependencies.py")

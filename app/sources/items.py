@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Protocol
 
 from app.auth.principal import Principal
+from app.sources.customers import customer_tags
+from app.sources.freshness_contracts import CONTENT, ITEM, PART_NUMBER, RELATION
 from app.sources.node_ids import node_id
+from app.sources.ports import CacheSpec, Port, Read, Route, RowPredicate, Shape
 from app.sources.values import Dimensions, Freshness, Money, Page, PageRequest, Record, Ref
 
 
@@ -194,9 +198,65 @@ class Items(Protocol):
         ...
 
 
+def item_tags(sku: str) -> tuple[str, ...]:
+    """Cache tags of an entry about an item."""
+    return "item", f"item:{sku}"
+
+
+def _part_tags(key: CustomerItemKey) -> tuple[str, ...]:
+    return (*customer_tags(key.customer), *item_tags(key.sku))
+
+
+def _approved_only(who: Principal) -> RowPredicate | None:
+    return attrgetter("approved") if who.approved_only else None
+
+
+_customer = attrgetter("customer")
+_sku = attrgetter("sku")
+
+ITEMS = Port(
+    "items",
+    Items,
+    {
+        "by_sku": Read(
+            record=Item,
+            cache=CacheSpec(name="items", contract=ITEM, record=Item, tags=item_tags, identity=_sku),
+        ),
+        "by_gtin": Read(record=Item),
+        "by_id": Read(record=Item, route=Route.SYSTEM),
+        "by_customer_part": Read(record=str, key_customer=_customer),
+        "part_numbers": Read(
+            record=str,
+            key_customer=_customer,
+            cache=CacheSpec(name="part_numbers", contract=PART_NUMBER, record=str, tags=_part_tags),
+        ),
+        "relations": Read(
+            record=ItemRelation,
+            shape=Shape.ROWS,
+            row_filter=_approved_only,
+            cache=CacheSpec(name="relations", contract=RELATION, record=tuple[ItemRelation, ...], tags=item_tags),
+        ),
+        "costs": Read(record=ItemCost),
+        "search": Read(record=Item, shape=Shape.LIST),
+    },
+)
+
+
 class ItemContents(Protocol):
     """Content of items on a commerce platform."""
 
     async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
         """Content by SKU; absent where the platform does not know the SKU."""
         ...
+
+
+CONTENTS = Port(
+    "contents",
+    ItemContents,
+    {
+        "contents": Read(
+            record=ItemContent,
+            cache=CacheSpec(name="contents", contract=CONTENT, record=ItemContent, tags=item_tags, identity=_sku),
+        )
+    },
+)

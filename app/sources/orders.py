@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Protocol
 
 from app.auth.principal import Principal
 from app.sources.customers import PaymentTerms
 from app.sources.node_ids import node_id
+from app.sources.ports import Port, Read, Route, Shape, same
 from app.sources.shipments import Shipment
 from app.sources.values import Freshness, Money, Page, PageRequest, Party, Record, Ref
 
@@ -192,3 +194,17 @@ class Orders(Protocol):
     ) -> Mapping[str, Page[Order]]:
         """A page of orders for each customer number; the number of calls does not grow with the customers."""
         ...
+
+
+_customer = attrgetter("customer")
+
+ORDERS = Port(
+    "orders",
+    Orders,
+    {
+        "by_id": Read(record=Order, route=Route.SYSTEM, row_customer=_customer),
+        "by_number": Read(record=Order, route=Route.EVERYWHERE, row_customer=_customer),
+        "by_customer_po": Read(record=Order, route=Route.CUSTOMER, key_customer=_customer, row_customer=_customer),
+        "by_customer": Read(record=Order, shape=Shape.PAGE, route=Route.CUSTOMER, key_customer=same),
+    },
+)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Protocol
 
+import msgspec
+
 from app.auth.principal import Principal
-from app.sources.customers import PriceAgreement
-from app.sources.values import Freshness, Money, Record
+from app.sources.currencies import ISO_4217
+from app.sources.customers import PriceAgreement, customer_tags
+from app.sources.freshness_contracts import PRICE
+from app.sources.items import item_tags
+from app.sources.ports import CacheSpec, Port, Read, Route
+from app.sources.values import Freshness, Money, Record, is_fetched
 
 
 class Certainty(StrEnum):
@@ -87,3 +94,53 @@ class Prices(Protocol):
     async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
         """A price for each request; absent where the source has none (unknown item, unit or no line of the list)."""
         ...
+
+
+def price_problem(request: PriceRequest, price: ContractPrice) -> str | None:
+    """What is wrong with a price as the answer to a request: it must be of the same customer, item, unit and quantity,
+    its amounts not negative and in an ISO 4217 currency."""
+    if price.customer != request.customer or price.sku != request.sku:
+        return f"customer, sku: expected {request.customer} {request.sku}, got {price.customer} {price.sku}"
+    if request.uom is not None and price.uom != request.uom:
+        return f"uom: expected {request.uom}, got {price.uom}"
+    if price.quantity != request.quantity:
+        return f"quantity: expected {request.quantity}, got {price.quantity}"
+    if not price.price_unit > 0:
+        return f"price_unit: expected a number above 0, got {price.price_unit}"
+    for name, money in _amounts(price):
+        if money.amount < 0 or money.currency not in ISO_4217:
+            return f"{name}: expected an amount of 0 or more in ISO 4217, got {money.amount} {money.currency}"
+    return None
+
+
+def _amounts(price: ContractPrice) -> Iterator[tuple[str, Money]]:
+    """The amounts of a price, of a partial record those that were fetched."""
+    yield "unit_price", price.unit_price
+    if is_fetched(price, "list_price") and price.list_price is not None:
+        yield "list_price", price.list_price
+    if is_fetched(price, "breaks"):
+        for step in price.breaks:
+            yield "breaks", step.unit_price
+
+
+def _dated(request: PriceRequest, today: date) -> PriceRequest:
+    return request if request.on is not None else msgspec.structs.replace(request, on=today)
+
+
+def _tags(request: PriceRequest) -> tuple[str, ...]:
+    return "price", *customer_tags(request.customer), *item_tags(request.sku)
+
+
+PRICES = Port(
+    "prices",
+    Prices,
+    {
+        "quote": Read(
+            record=ContractPrice,
+            route=Route.CUSTOMER,
+            key_customer=attrgetter("customer"),
+            check=price_problem,
+            cache=CacheSpec(name="prices", contract=PRICE, record=ContractPrice, tags=_tags, dated=_dated),
+        )
+    },
+)

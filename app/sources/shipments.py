@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Protocol
 
 from app.auth.principal import Principal
 from app.sources.node_ids import node_id
+from app.sources.ports import Port, Read, Route, Shape
 from app.sources.values import Dimensions, Freshness, Record, Ref
 
 
@@ -155,3 +157,16 @@ class Shipments(Protocol):
     async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """Shipments by order number, oldest first."""
         ...
+
+
+_customer = attrgetter("customer")
+
+SHIPMENTS = Port(
+    "shipments",
+    Shipments,
+    {
+        "by_id": Read(record=Shipment, route=Route.SYSTEM, row_customer=_customer),
+        "by_tracking_number": Read(record=Shipment, route=Route.EVERYWHERE, row_customer=_customer),
+        "by_order": Read(record=Shipment, shape=Shape.ROWS, route=Route.EVERYWHERE, row_customer=_customer),
+    },
+)

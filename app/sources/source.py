@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from app.auth.principal import SYSTEM, CustomerOwned
+from app.errors import SourceError, TradegraphError
+from app.http.resilience.breaker import BreakerState
 from app.http.resilience.guard import SourceGuard
 from app.http.resilience.state import SourceState
-from app.sources.billing import Billing
+from app.sources.billing import BILLING, Billing
 from app.sources.changes import Changes
-from app.sources.customers import Credit, Customers
-from app.sources.items import ItemContents, Items
-from app.sources.orders import Orders
-from app.sources.prices import Prices
-from app.sources.shipments import Shipments
-from app.sources.stock import Balances, Reservations, Stock
-from app.sources.warehouses import Warehouses
+from app.sources.customers import CREDITS, CUSTOMERS, Credit, Customers
+from app.sources.items import CONTENTS, ITEMS, ItemContents, Items
+from app.sources.orders import ORDERS, Orders
+from app.sources.ports import Port
+from app.sources.prices import PRICES, Prices
+from app.sources.shipments import SHIPMENTS, Shipments
+from app.sources.stock import BALANCES, LEVELS, RESERVATIONS, Balances, Reservations, Stock
+from app.sources.warehouses import WAREHOUSES, Warehouses
 from app.sources.webhooks import Webhooks
 
-PORTS = (
-    "customers",
-    "credit",
-    "items",
-    "contents",
-    "warehouses",
-    "stock",
-    "reservations",
-    "balances",
-    "prices",
-    "orders",
-    "shipments",
-    "billing",
-)
-"""The ports that serve reads, by their names in `Source`."""
+if TYPE_CHECKING:
+    from app.sources.pipeline.cache.cache import Cache
+    from app.sources.pipeline.routing import Routes
+
+R = TypeVar("R", bound="CustomerOwned")
+
+PORTS: Mapping[str, Port] = {
+    port.name: port
+    for port in (
+        CUSTOMERS,
+        CREDITS,
+        ITEMS,
+        CONTENTS,
+        WAREHOUSES,
+        LEVELS,
+        RESERVATIONS,
+        BALANCES,
+        PRICES,
+        ORDERS,
+        SHIPMENTS,
+        BILLING,
+    )
+}
+"""The ports that serve reads, by their names in `Source`, `Sources` and `[domains]`."""
 
 
 def by_hundreds(_: str, keys: int, __: Any) -> int:
@@ -85,3 +100,96 @@ def source_states(sources: Iterable[Source]) -> list[SourceState]:
     """The states of the sources that have a guard, by name."""
     guarded = ((source, source.guard) for source in sorted(sources, key=lambda one: one.name))
     return [guard.state(source.vendor) for source, guard in guarded if guard is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The ports of the graph, one per domain, routed and row scoped.
+
+    `routes` are the masters of each configured domain. `scoped` are the connected sources with row-scoped ports, for
+    ids of a named source. `order_views` and `shipment_views` are the ports of enriching sources. `third_party` are the
+    codes of warehouses whose balances have a source of their own. `uncached` are the connected sources past the cache.
+    """
+
+    customers: Customers
+    credit: Credit
+    items: Items
+    contents: ItemContents
+    warehouses: Warehouses
+    stock: Stock
+    reservations: Reservations
+    balances: Balances
+    prices: Prices
+    orders: Orders
+    shipments: Shipments
+    billing: Billing
+    routes: Mapping[str, Routes]
+    scoped: Mapping[str, Source]
+    order_views: Mapping[str, Orders]
+    shipment_views: Mapping[str, Shipments]
+    changes: Mapping[str, Changes]
+    has_contents: bool
+    third_party: frozenset[str]
+    connected: Mapping[str, Source]
+    uncached: Mapping[str, Source]
+    cache: Cache | None = None
+
+    def by_ref(self, port: str, system: str) -> Callable[..., Awaitable[Mapping[str, Any]]]:
+        """The read of a port by the ids of one system; it finds nothing for an unknown system."""
+        source = self.scoped.get(system)
+        compiled = getattr(source, port) if source is not None else None
+        return _nothing if compiled is None else compiled.by_id
+
+    def rows_of_customer(self, port: str, customer: str | None, rows: tuple[R, ...]) -> tuple[R, ...]:
+        """The rows whose customer has the same master as this customer."""
+        routes = self.routes.get(port)
+        if routes is None or not routes.rules:
+            return rows
+        master = routes.source_of(customer)
+        return tuple(row for row in rows if routes.source_of(row.customer) == master)
+
+    async def ping(self) -> dict[str, TradegraphError | None]:
+        """Each source by name with what is wrong with it, or None."""
+
+        async def one(source: Source) -> TradegraphError | None:
+            try:
+                await source.ping()
+            except TradegraphError as error:
+                return error
+            except Exception as error:  # noqa: BLE001 - an unwell source must not hide the others
+                return SourceError(source.name, detail=repr(error))
+            return None
+
+        answers = await asyncio.gather(*(one(source) for source in self.connected.values()))
+        return dict(zip(self.connected, answers, strict=True))
+
+    def held(self) -> dict[str, list[str]]:
+        """The kinds of calls that are held back because they fail, by source."""
+        states = source_states(self.connected.values())
+        held = {
+            one.name: [kind.name for kind in one.kinds if kind.breaker is not BreakerState.CLOSED] for one in states
+        }
+        return {name: kinds for name, kinds in held.items() if kinds}
+
+    async def warm(self) -> None:
+        """Sign in and read reference data, so that no request waits for it. Failures are left to later reads."""
+        await self.ping()
+        with suppress(TradegraphError):
+            await self.warehouses.all(SYSTEM)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The background tasks of the cache run; `close` stops them."""
+        if self.cache is not None:
+            self.cache.start()
+        yield
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        if self.cache is not None:
+            await self.cache.close()
+        await asyncio.gather(*(source.aclose() for source in self.connected.values()), return_exceptions=True)
+
+
+async def _nothing(*_: object, **__: object) -> Mapping[str, Any]:
+    return {}

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
+from app.sources.freshness_contracts import STOCK
+from app.sources.ports import CacheSpec, Port, Read, Route, Shape
 from app.sources.values import Freshness, Record
 
 
@@ -104,3 +106,22 @@ class Balances(Protocol):
     ) -> Mapping[tuple[str, str], Balance]:
         """Balances by (warehouse, SKU); absent where the operator does not know the item."""
         ...
+
+
+LEVELS = Port(
+    "stock",
+    Stock,
+    {"levels": Read(record=StockLevel, cache=CacheSpec(name="stock", contract=STOCK, record=StockLevel))},
+)
+RESERVATIONS = Port(
+    "reservations",
+    Reservations,
+    {"reservations": Read(record=Reservation, shape=Shape.ROWS, route=Route.MERGED)},
+    domain="stock",
+)
+BALANCES = Port(
+    "balances",
+    Balances,
+    {"balances": Read(record=Balance, route=Route.WAREHOUSE)},
+    domain="stock",
+)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Generic, TypeVar, dataclass_transform
+from typing import Annotated, Any, Generic, TypeVar, dataclass_transform
 
 import msgspec
 
 T = TypeVar("T")
+
+Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its offset: one without is refused when it is decoded."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(msgspec.field,))
@@ -39,6 +42,27 @@ class Record(msgspec.Struct, metaclass=RecordType, frozen=True, rename="camel", 
 
     Rows hold no cycles, so the garbage collector need not look at them: an answer has thousands.
     """
+
+
+class FieldNotFetched(Exception):
+    """An attribute outside `field_mask` was read: declare it in `app/resolvers/loading/field_dependencies.py`."""
+
+
+class Unfetched:
+    """Replaces an attribute that was not fetched in the class of a partial record."""
+
+    def __init__(self, record: type, name: str) -> None:
+        self._name = f"{record.__name__}.{name}"
+
+    def __get__(self, row: object, owner: type | None = None) -> Any:
+        if row is None:
+            return self
+        raise FieldNotFetched(f"{self._name} was not fetched: see app/resolvers/loading/field_dependencies.py")
+
+
+def is_fetched(row: Record, name: str) -> bool:
+    """Whether an attribute of a record that may be partial was fetched."""
+    return type(type(row).__dict__.get(name)) is not Unfetched
 
 
 class Money(Record):
@@ -110,3 +134,10 @@ class Page(Record, Generic[T]):
     has_next: bool = False
     has_previous: bool = False
     total: int | None = None
+
+
+class PartialRows(Record, Generic[T]):
+    """Rows of several sources, of which some failed: `failures` holds the error of each source left out, by name."""
+
+    rows: tuple[T, ...] = ()
+    failures: Mapping[str, Exception] = {}

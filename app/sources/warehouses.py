@@ -6,7 +6,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
+from app.sources.freshness_contracts import WAREHOUSE
 from app.sources.node_ids import node_id
+from app.sources.ports import CacheSpec, Port, Read, Shape
 from app.sources.values import Record, Ref
 
 
@@ -39,3 +41,23 @@ class Warehouses(Protocol):
     async def all(self, who: Principal) -> tuple[Warehouse, ...]:
         """All of them, by code."""
         ...
+
+
+WAREHOUSES = Port(
+    "warehouses",
+    Warehouses,
+    {
+        "all": Read(
+            record=Warehouse,
+            shape=Shape.ALL,
+            cache=CacheSpec(
+                name="warehouses",
+                contract=WAREHOUSE,
+                record=tuple[Warehouse, ...],
+                tags=lambda _: ("warehouse",),
+                always=True,
+            ),
+        )
+    },
+    metered=False,
+)

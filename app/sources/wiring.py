@@ -1,42 +1,27 @@
-"""Everything behind the graph: ports, adapters, and the one place that puts them together.
+"""The composition root of the sources: connects them and wires their ports as `[domains]` and `[[routes]]` say.
 
-`connect_all` reads the settings, connects each source by the table below and hands out `Sources`: one port per
-domain, routed to its master and scoped to the caller's rows. Nothing here opens a connection before the first read.
+Nothing here opens a connection before the first read.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from app.auth.principal import SYSTEM
-from app.errors import ConfigurationError, SourceError, TradegraphError
-from app.http.resilience.breaker import BreakerState
-from app.sources.source import source_states
+from app.errors import ConfigurationError
+from app.sources.pipeline.cache.cache import Cache
+from app.sources.pipeline.cache.shared_tier import BACKGROUND_REDIS_TIMEOUT
+from app.sources.pipeline.compose import Unserved, compile_source, compose_port, scope_source
+from app.sources.pipeline.routing import Routes
+from app.sources.ports import Port, Route
+from app.sources.source import PORTS, Source, Sources
 from app.sources.values import utc_now
+from app.storage.redis import connect as redis
 
 if TYPE_CHECKING:
     from app.settings import Settings, SourceSettings
-    from app.sources.changes import Changes
-    from app.sources.items import ItemContents
-    from app.sources.pipeline.cache.cache import Cache
-    from app.sources.pipeline.row_scope import (
-        ScopedBilling,
-        ScopedCredit,
-        ScopedCustomers,
-        ScopedItems,
-        ScopedOrders,
-        ScopedPrices,
-        ScopedShipments,
-    )
-    from app.sources.source import Source
-    from app.sources.stock import Balances, Reservations, Stock
-    from app.sources.warehouses import Warehouses
 
 VENDORS = {
     "rest": "app.sources.rest",
@@ -47,71 +32,6 @@ VENDORS = {
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
 
 Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """One port per domain. `order_views` and `shipment_views` are what enriching sources know, by source name;
-    `third_party` are the codes of the warehouses whose balances have a source of their own; `uncached` are the
-    connected sources past the cache."""
-
-    customers: ScopedCustomers
-    credit: ScopedCredit
-    items: ScopedItems
-    contents: ItemContents
-    warehouses: Warehouses
-    stock: Stock
-    reservations: Reservations
-    balances: Balances
-    prices: ScopedPrices
-    orders: ScopedOrders
-    shipments: ScopedShipments
-    billing: ScopedBilling
-    order_views: Mapping[str, ScopedOrders]
-    shipment_views: Mapping[str, ScopedShipments]
-    changes: Mapping[str, Changes]
-    has_contents: bool
-    third_party: frozenset[str]
-    connected: Mapping[str, Source]
-    uncached: Mapping[str, Source]
-    cache: Cache | None = None
-
-    async def ping(self) -> dict[str, TradegraphError | None]:
-        """Each source by name with what is wrong with it, or None."""
-
-        async def one(source: Source) -> TradegraphError | None:
-            try:
-                await source.ping()
-            except TradegraphError as error:
-                return error
-            except Exception as error:  # noqa: BLE001 - an unwell source must not hide the others
-                return SourceError(source.name, detail=repr(error))
-            return None
-
-        answers = await asyncio.gather(*(one(source) for source in self.connected.values()))
-        return dict(zip(self.connected, answers, strict=True))
-
-    def held(self) -> dict[str, list[str]]:
-        """The kinds of calls that are held back because they fail, by source."""
-        states = source_states(self.connected.values())
-        held = {
-            one.name: [kind.name for kind in one.kinds if kind.breaker is not BreakerState.CLOSED] for one in states
-        }
-        return {name: kinds for name, kinds in held.items() if kinds}
-
-    async def warm(self) -> None:
-        """Sign in and read reference data, so that no caller pays for it. What is not well now will be read later."""
-        if self.cache is not None:
-            self.cache.start()
-        await self.ping()
-        with suppress(TradegraphError):
-            await self.warehouses.all(SYSTEM)
-
-    async def close(self) -> None:
-        """Closes every connection."""
-        if self.cache is not None:
-            await self.cache.close()
-        await asyncio.gather(*(source.aclose() for source in self.connected.values()), return_exceptions=True)
 
 
 def connect(name: str, settings: Any, clock: Clock) -> Source:
@@ -130,25 +50,111 @@ def connect(name: str, settings: Any, clock: Clock) -> Source:
 
 
 def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
-    """All configured sources, put together by `[domains]` and `[[routes]]`."""
-    from app.sources.assembly import assemble
-    from app.sources.pipeline.age_metrics import aged
-    from app.sources.pipeline.cache.cache import Cache
-    from app.sources.pipeline.cache.shared_tier import BACKGROUND_REDIS_TIMEOUT
-    from app.sources.pipeline.key_metering import counted
-    from app.storage.redis import connect as redis
-
+    """All configured sources, wired."""
     longest = max(settings.cache.redis_timeout, BACKGROUND_REDIS_TIMEOUT)
     cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=longest))
-    plain = {
-        name: counted(connect(name, _with_callers(source, settings), clock))
-        for name, source in settings.sources.items()
+    plain = {name: connect(name, _with_callers(source, settings), clock) for name, source in settings.sources.items()}
+    cached = {
+        name: compile_source(source, clock, cache.of(source, settings.sources[name])) for name, source in plain.items()
     }
-    connected = {name: aged(cache.wrapped(one, settings.sources[name]), clock) for name, one in plain.items()}
-    return assemble(settings, connected, cache, {name: aged(one, clock) for name, one in plain.items()})
+    cache.watch(cached)
+    uncached = {name: compile_source(source, clock) for name, source in plain.items()}
+    return assemble(settings, cached, cache, uncached)
 
 
 def _with_callers(source: SourceSettings, settings: Settings) -> SourceSettings:
     """A source has the classes of `[callers]`, unless it has its own."""
     own = "callers" in source.model_fields_set
     return source if own else source.model_copy(update={"callers": settings.callers})
+
+
+def assemble(
+    settings: Settings,
+    connected: Mapping[str, Source],
+    cache: Cache | None = None,
+    uncached: Mapping[str, Source] | None = None,
+) -> Sources:
+    """The ports of the graph; every mistake in `[domains]` and `[[routes]]` is a ConfigurationError."""
+    by = _Assembly(settings, connected)
+    routes = {name: found for name, port in PORTS.items() if (found := by.routes(port)) is not None}
+    ports: dict[str, Any] = {name: by.composed(port, routes) for name, port in PORTS.items()}
+    scoped: dict[str, Any] = {name: scope_source(source) for name, source in connected.items()}
+    return Sources(
+        **ports,
+        routes=routes,
+        scoped=scoped,
+        order_views={name: scoped[name].orders for name in by.enriching("orders")},
+        shipment_views={name: scoped[name].shipments for name in by.enriching("shipments")},
+        changes={name: source.changes for name, source in connected.items() if source.changes is not None},
+        has_contents="contents" in routes,
+        third_party=frozenset(settings.domains.stock.balances if settings.domains.stock else ()),
+        connected=connected,
+        uncached=connected if uncached is None else uncached,
+        cache=cache,
+    )
+
+
+class _Assembly:
+    """The settings' view of the connected sources: finds the port a key names, or stops the start."""
+
+    def __init__(self, settings: Settings, connected: Mapping[str, Source]) -> None:
+        self._settings = settings
+        self._connected = connected
+        self._rules = tuple((pattern, route.source) for route in settings.routes for pattern in route.customers)
+
+    def port(self, key: str, name: str, port: str) -> Any:
+        """The port of the named source; ConfigurationError if there is no such source or it cannot serve it."""
+        source = self._connected.get(name)
+        if source is None:
+            known = ", ".join(sorted(self._connected)) or "none"
+            raise ConfigurationError(key, name, f"no such source; configured under [sources] are: {known}")
+        found = getattr(source, port)
+        if found is None:
+            able = ", ".join(sorted(other.name for other in self._connected.values() if getattr(other, port)))
+            cure = f"vendor '{source.vendor}' does not serve {port}; configured sources that do: {able or 'none'}"
+            raise ConfigurationError(key, name, cure)
+        return found
+
+    def enriching(self, domain: str) -> tuple[str, ...]:
+        """The sources that add to a domain."""
+        found = getattr(self._settings.domains, domain)
+        names = found.enrich if found else ()
+        for name in names:
+            self.port(f"domains.{domain}.enrich", name, domain)
+        return names
+
+    def routes(self, port: Port) -> Routes | None:
+        """Routes of a port that has a domain of its own; None where it is not configured.
+
+        A route stands for the master of the customers: it moves all domains that this source is master of.
+        """
+        master = None if port.domain else self._master(port.name)
+        if master is None:
+            return None
+        moved = port.is_routed_by_customer and master == self._master("customers")
+        return Routes(master, self._rules if moved else ())
+
+    def composed(self, port: Port, routes: Mapping[str, Routes]) -> Any:
+        """The port over the sources that are configured for it."""
+        if port.domain is not None:
+            return compose_port(port, routes, self._helpers(port))
+        own = routes.get(port.name)
+        if own is None:
+            return Unserved(port.name)
+        master, *others = own.sources
+        sources = {master: self.port(f"domains.{port.name}.master", master, port.name)}
+        sources |= {name: self.port("routes.source", name, port.name) for name in others}
+        return compose_port(port, routes, sources)
+
+    def _helpers(self, port: Port) -> dict[str, Any]:
+        """The sources of a port that `[domains.stock]` lists: by warehouse, or by source name."""
+        stock = self._settings.domains.stock
+        if any(read.route is Route.WAREHOUSE for _, read in port):
+            table = stock.balances if stock is not None else {}
+            return {code: self.port(f"domains.stock.balances.{code}", name, port.name) for code, name in table.items()}
+        names = stock.reservations if stock is not None else ()
+        return {name: self.port("domains.stock.reservations", name, port.name) for name in names}
+
+    def _master(self, domain: str) -> str | None:
+        found = getattr(self._settings.domains, domain)
+        return found.master if found else None

@@ -25,8 +25,8 @@ from app.gateway.request_parsing import read_body
 from app.protocol.error_responses import error_response
 from app.settings import Settings
 from app.sources.changes import ChangeHint
+from app.sources.source import Sources
 from app.sources.webhooks import Webhooks
-from app.sources.wiring import Sources
 from app.telemetry import log, metrics, open_scope
 
 ENQUEUE_TIMEOUT = 2.5

@@ -38,34 +38,16 @@ from app.sources.customers import CreditStatus, Customer, CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
 from app.sources.node_ids import node_id
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
-from app.sources.pipeline.routing import (
-    MergedReservations,
-    RoutedBalances,
-    RoutedBilling,
-    RoutedCredit,
-    RoutedCustomers,
-    RoutedItems,
-    RoutedOrders,
-    RoutedPrices,
-    RoutedShipments,
-    Routes,
-)
-from app.sources.pipeline.row_scope import (
-    ScopedBilling,
-    ScopedCredit,
-    ScopedCustomers,
-    ScopedItems,
-    ScopedOrders,
-    ScopedPrices,
-    ScopedShipments,
-)
+from app.sources.pipeline.compose import compose_port, scope_source
+from app.sources.pipeline.routing import Routes
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.shipments import Shipment
+from app.sources.source import PORTS, Sources
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
 from app.sources.values import Page, PageRequest
 from app.sources.warehouses import Warehouse
-from app.sources.wiring import Sources
 from tests.differential.records import Maker
+from tests.ports import source_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CUSTOMERS = ("CUST-1", "CUST-2", "CUST-21", "Ünï 4")
@@ -420,30 +402,46 @@ class Ledger:
 
 def sources(world: World) -> Sources:
     """The ports of a world, routed and scoped as a gateway's are. Two systems are master, each for some customers."""
-    names = ("erp", "erp2")
-    items = Items(world, "erp")
-    carrier = {"carrier": Shipments(world, "carrier")}
+    masters = {name: _masters_port(world, name) for name in ("erp", "erp2")}
+    connected = {
+        "erp": source_of("erp", **masters["erp"], items=Items(world, "erp"), shipments=Shipments(world, "erp")),
+        "erp2": source_of("erp2", **masters["erp2"]),
+        "shop": source_of("shop", orders=Orders(world, "shop")),
+        "carrier": source_of("carrier", shipments=Shipments(world, "carrier")),
+    }
+    single: dict[str, dict[str, Any]] = {
+        "items": {"erp": Items(world, "erp")},
+        "contents": {"shop": Contents(world, "shop")},
+        "warehouses": {"erp": AllWarehouses(world, "erp")},
+        "stock": {"erp": Stock(world, "erp")},
+        "reservations": {"shop": Reservations(world, "shop")},
+        "balances": {"3PL": Balances(world, "carrier")},
+        "shipments": {"erp": Shipments(world, "erp")},
+        "billing": {"erp": Billing(world, "erp")},
+    }
+    ports = {port: {name: one[port] for name, one in masters.items()} for port in masters["erp"]} | single
+    routes = dict.fromkeys(masters["erp"], ROUTES)
+    routes |= {name: Routes(next(iter(own))) for name, own in single.items() if PORTS[name].domain is None}
+    composed: dict[str, Any] = {name: compose_port(PORTS[name], routes, own) for name, own in ports.items()}
+    scoped: dict[str, Any] = {name: scope_source(source) for name, source in connected.items()}
     return Sources(
-        customers=ScopedCustomers(RoutedCustomers(ROUTES, {name: Customers(world, name) for name in names}, {})),
-        credit=ScopedCredit(RoutedCredit(ROUTES, {name: Credit(world, name) for name in names})),
-        items=ScopedItems(RoutedItems(items, {"erp": items})),
-        contents=Contents(world, "shop"),
-        warehouses=AllWarehouses(world, "erp"),
-        stock=Stock(world, "erp"),
-        reservations=MergedReservations([Reservations(world, "shop")]),
-        balances=RoutedBalances({"3PL": Balances(world, "carrier")}),
-        prices=ScopedPrices(RoutedPrices(ROUTES, {name: Prices(world, name) for name in names})),
-        orders=ScopedOrders(RoutedOrders(ROUTES, {name: Orders(world, name) for name in names}, {})),
-        shipments=ScopedShipments(RoutedShipments({"erp": Shipments(world, "erp")}, carrier)),
-        billing=ScopedBilling(RoutedBilling([Billing(world, "erp")])),
-        order_views={"shop": ScopedOrders(RoutedOrders(Routes("shop"), {"shop": Orders(world, "shop")}, {}))},
-        shipment_views={"carrier": ScopedShipments(RoutedShipments(carrier, {}))},
+        **composed,
+        routes=routes,
+        scoped=scoped,
+        order_views={"shop": scoped["shop"].orders},
+        shipment_views={"carrier": scoped["carrier"].shipments},
         changes={},
         has_contents=True,
         third_party=frozenset({"3PL"}),
         connected={},
         uncached={},
     )
+
+
+def _masters_port(world: World, name: str) -> dict[str, Any]:
+    """The ports of a system that is master of some customers."""
+    kinds = {"customers": Customers, "credit": Credit, "prices": Prices, "orders": Orders}
+    return {port: kind(world, name) for port, kind in kinds.items()}
 
 
 def context(world: World, who: Principal, selection: Mapping[str, frozenset[str]]) -> Context:

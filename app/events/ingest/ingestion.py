@@ -13,7 +13,7 @@ from app.events.ingest.worker import IngestWorker
 from app.events.log import EventLog
 from app.settings import Settings
 from app.sources.changes import ChangeHint
-from app.sources.wiring import Sources
+from app.sources.source import Sources
 from app.telemetry import log, metrics, new_id
 
 

@@ -17,12 +17,12 @@ from app.auth.principal import SYSTEM
 from app.events.log import ChangeEvent
 from app.settings import Settings
 from app.sources.changes import ChangeKind
+from app.sources.customers import customer_tags
+from app.sources.items import item_tags
 from app.sources.node_ids import node_id
 from app.sources.orders import Order
-from app.sources.pipeline.cache.cached_ports import customer_tags, item_tags
 from app.sources.shipments import Shipment
-from app.sources.source import Source
-from app.sources.wiring import Sources
+from app.sources.source import Source, Sources
 
 IGNORED_FIELDS = frozenset({"freshness", "updatedAt"})
 """What differs between two readings of a thing that has not changed."""

@@ -27,8 +27,9 @@ from app.schema.declare.freshness import contracts_of
 from app.settings import Settings
 from app.sources.node_ids import node_id, parse_node_id
 from app.sources.pipeline.cache.cache import ages_here, reads_here
+from app.sources.source import Sources
 from app.sources.values import utc_now
-from app.sources.wiring import Sources, connect_all
+from app.sources.wiring import connect_all
 
 
 def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) -> Plan | None:

@@ -33,8 +33,7 @@ from app.sources.warehouses import Warehouse, WarehouseKind
 
 if TYPE_CHECKING:
     from app.settings import Settings
-    from app.sources.source import Source
-    from app.sources.wiring import Sources
+    from app.sources.source import Source, Sources
 
 SIMULATED_AT = datetime(2000, 1, 1, tzinfo=UTC)
 IDLE_TURNS = 12
@@ -372,7 +371,7 @@ class SimulatedLedger:
 
 def simulate_sources(settings: Settings, real: Sources, log: ReadLog, assume: Assumptions) -> Sources:
     """The configured sources, modelled: the same domains, masters and routes, and each vendor's own cost of a read."""
-    from app.sources.assembly import assemble
+    from app.sources.wiring import assemble
 
     connected = {}
     for name, source in real.connected.items():

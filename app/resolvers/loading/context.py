@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from app.audit.records import AuditPages
     from app.events.fanout import EventFanout
     from app.events.log import EventReader
-    from app.sources.wiring import Sources
+    from app.sources.source import Sources
 
 
 @dataclass(slots=True)

@@ -16,7 +16,6 @@ from app.sources.customers import Customer
 from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask
 from app.sources.items import Item
 from app.sources.orders import Order, OrderLine, Totals
-from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment
 from app.sources.stock import StockPosition
 
@@ -25,7 +24,6 @@ GRAPHQL_TYPE_NAMES: Mapping[type, str] = {Totals: "OrderTotals"}
 
 FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("Availability", "breakdown"): ((StockPosition, "in_transfer"),),
-    ("ContractPrice", "net"): ((ContractPrice, "quantity"), (ContractPrice, "price_unit")),
     ("Customer", "class"): ((Customer, "customer_class"),),
     ("Item", "contractPrice"): ((Item, "uoms"),),
     ("Order", "conflicts"): ((Order, "raw_status"), (Order, "updated_at")),

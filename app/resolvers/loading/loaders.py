@@ -15,11 +15,11 @@ from app.sources.orders import CustomerPoKey, Order, OrderQuery
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.shipments import Shipment
 from app.sources.stock import Balance, Reservation, StockLevel
-from app.sources.values import Page
+from app.sources.values import Page, PartialRows
 from app.sources.warehouses import Warehouse
 
 if TYPE_CHECKING:
-    from app.sources.wiring import Sources
+    from app.sources.source import Sources
 
 
 class Loaders:
@@ -57,7 +57,7 @@ class Loaders:
 
     def customers_of(self, system: str) -> KeyLoader[str, Customer]:
         """Customers by the ids of one system."""
-        return self._read(("customers", system), self._sources.customers.by_ref, system=system)
+        return self._read(("customers", system), self._sources.by_ref("customers", system))
 
     @property
     def credit(self) -> KeyLoader[str, CreditStatus]:
@@ -120,7 +120,7 @@ class Loaders:
         return self._read("levels", self._sources.stock.levels)
 
     @property
-    def reservations(self) -> KeyLoader[str, tuple[Reservation, ...]]:
+    def reservations(self) -> KeyLoader[str, tuple[Reservation, ...] | PartialRows[Reservation]]:
         """Commerce reservations by SKU, over all commerce sources."""
         return self._read("reservations", self._sources.reservations.reservations)
 
@@ -150,7 +150,7 @@ class Loaders:
 
     def orders_of(self, system: str) -> KeyLoader[str, Order]:
         """Orders by the ids of one system."""
-        return self._read(("orders", system), self._sources.orders.by_ref, system=system)
+        return self._read(("orders", system), self._sources.by_ref("orders", system))
 
     def order_views(self, system: str) -> KeyLoader[str, Order]:
         """Orders by number as one enriching source knows them."""
@@ -177,7 +177,7 @@ class Loaders:
 
     def shipments_of(self, system: str) -> KeyLoader[str, Shipment]:
         """Shipments by the ids of one system."""
-        return self._read(("shipments", system), self._sources.shipments.by_ref, system=system)
+        return self._read(("shipments", system), self._sources.by_ref("shipments", system))
 
     def shipment_views_by_order(self, system: str) -> KeyLoader[str, tuple[Shipment, ...]]:
         """Shipments by order number as one enriching source knows them."""

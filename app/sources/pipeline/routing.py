@@ -1,44 +1,33 @@
-"""Which source answers: per domain a master, and per customer another one while an ERP is replaced.
+"""Routing: which sources answer a read, and what is answered if some of them fail.
 
-Each class has the interface of the port it stands for, over several sources of that port.
+A domain has a master; while an ERP is replaced, rules give some customers another one. The rule for failures is the
+same for all reads: what was found is answered, and an error stands in place of what was not.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
-from app.sources.billing import Billing, Invoice, Return
-from app.sources.customers import Credit, CreditStatus, Customer, CustomerPart, CustomerQuery, Customers
-from app.sources.items import (
-    CustomerItemKey,
-    CustomerPartKey,
-    Item,
-    ItemCost,
-    ItemQuery,
-    ItemRelation,
-    Items,
-)
-from app.sources.orders import CustomerPoKey, Order, OrderQuery, Orders
-from app.sources.prices import ContractPrice, PriceRequest, Prices
-from app.sources.shipments import Shipment, Shipments
-from app.sources.stock import Balance, Balances, Reservation, Reservations
-from app.sources.values import Page, together
+from app.sources.pipeline.row_scope import Call, row_predicate, scope_rows
+from app.sources.ports import CustomerOf, Read, Route, RowPredicate, Shape
+from app.sources.values import Page, PartialRows
+from app.telemetry import without_stack
 
 K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The rules, first match wins: customers whose number matches a pattern live on that source, others on `master`."""
+    """The master of a domain and the rules, first match wins: customers whose number matches a pattern live on that
+    source, all others on `master`."""
 
     master: str
     rules: tuple[tuple[str, str], ...] = ()
@@ -58,89 +47,163 @@ class Routes:
 
     def split(self, keys: Iterable[K], customer_of: Callable[[K], str | None]) -> dict[str, list[K]]:
         """The keys by the source of their customer."""
-        if not self.rules:
-            own = list(keys)
-            return {self.master: own} if own else {}
         groups: dict[str, list[K]] = {}
         for key in keys:
             groups.setdefault(self.source_of(customer_of(key)), []).append(key)
         return groups
 
 
-async def merged(reads: Iterable[Coroutine[Any, Any, Mapping[K, V]]]) -> Mapping[K, V]:
-    """The answers of several reads made at the same time, as one mapping; the first answer of a key stays."""
-    answers = await together(list(reads))
-    if len(answers) == 1:
-        return answers[0]
-    answer: dict[K, V] = {}
-    for found in answers:
-        for key, value in found.items():
-            answer.setdefault(key, value)
-    return answer
+def route(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
+    """The read over its sources, `calls` by source name, without rows that do not exist for the caller."""
+    if read.route is Route.WAREHOUSE:
+        return _by_warehouse(calls)
+    if read.route is Route.MERGED:
+        return scope_rows(read, _merged(calls))
+    if len(routes.sources) == 1 or not (read.is_routed_by_customer or read.shape is Shape.LIST):
+        return scope_rows(read, calls[routes.master])
+    if read.route is Route.CUSTOMER:
+        return scope_rows(read, _by_customer(read, routes, calls))
+    if read.route is Route.EVERYWHERE:
+        return _everywhere(read, routes, calls)
+    return _listed(read, routes, calls)
 
 
-async def each_from_its_own(
-    groups: Mapping[str, list[K]], read: Callable[[str, list[K]], Awaitable[Mapping[K, V]]]
-) -> Mapping[K, V]:
-    """Keys read from their own sources at the same time. A source that fails costs its own keys only: its error stands
-    in their place, which loaders take as their failure. Where it is the only one asked, it is raised."""
+async def gather_sources(
+    reads: Mapping[str, Awaitable[Any]],
+) -> tuple[dict[str, Any], dict[str, Exception]]:
+    """What the sources answered and how the others failed, by name, in the order of `reads`."""
+    answers = await asyncio.gather(*reads.values(), return_exceptions=True)
+    found: dict[str, Any] = {}
+    failed: dict[str, Exception] = {}
+    for name, answer in zip(reads, answers, strict=True):
+        if not isinstance(answer, BaseException):
+            found[name] = answer
+        elif isinstance(answer, Exception):
+            failed[name] = without_stack(answer)
+        else:
+            raise answer
+    return found, failed
+
+
+async def _each(groups: Mapping[str, list[Any]], read: Callable[[str, list[Any]], Awaitable[Any]]) -> Mapping[Any, Any]:
+    """Groups of keys, each from its own source. A source that fails costs its own keys only: its error stands in their
+    place, which loaders take as their failure. If it is the only source, its error is raised."""
     if len(groups) == 1:
         ((name, keys),) = groups.items()
         return await read(name, keys)
-    answers = await asyncio.gather(*(read(name, keys) for name, keys in groups.items()), return_exceptions=True)
-    answer: dict[K, Any] = {}
-    for keys, found in zip(groups.values(), answers, strict=True):
-        if not isinstance(found, BaseException):
-            answer.update(found)
-        elif not isinstance(found, Exception):
-            raise found
-        else:
-            answer.update(dict.fromkeys(keys, found))
+    found, failed = await gather_sources({name: read(name, keys) for name, keys in groups.items()})
+    answer: dict[Any, Any] = {}
+    for rows in found.values():
+        answer.update(rows)
+    for name, error in failed.items():
+        answer.update(dict.fromkeys(groups[name], error))
     return answer
 
 
-class RoutedCustomers:
-    """Customers over all masters; `others` are further sources whose ids can be looked up."""
+def _by_customer(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
+    customer_of = cast(CustomerOf, read.key_customer)
 
-    def __init__(self, routes: Routes, ports: Mapping[str, Customers], others: Mapping[str, Customers]) -> None:
-        self._routes = routes
-        self._ports = ports
-        self._by_system = {**others, **ports}
+    async def routed(who: Principal, keys: Iterable[Any], *arguments: Any, **options: Any) -> Mapping[Any, Any]:
+        groups = routes.split(keys, customer_of)
+        return await _each(groups, lambda name, own: calls[name](who, own, *arguments, **options)) if groups else {}
 
-    async def by_number(
-        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
-    ) -> Mapping[str, Customer]:
-        """See `Customers.by_number`."""
-        groups = self._routes.split(numbers, lambda number: number)
-        return await each_from_its_own(groups, lambda name, keys: self._ports[name].by_number(who, keys, parts))
+    return routed
 
-    async def by_ref(self, who: Principal, ids: Sequence[str], system: str) -> Mapping[str, Customer]:
-        """Customers by the ids of one system; empty for an unknown system."""
-        port = self._by_system.get(system)
-        return await port.by_id(who, ids) if port else {}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
-        """A page over all masters, one after the other; each shows the customers that live on it."""
-        names = self._routes.sources
-        if len(names) == 1:
-            return await self._ports[names[0]].search(who, query)
-        return await self._search_all(who, query, names)
+def _everywhere(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
+    """Row scope comes before failures: a key whose only row is foreign gets the same error as a key without a row."""
+    customer_of = cast(CustomerOf, read.row_customer)
 
-    async def _search_all(self, who: Principal, query: CustomerQuery, names: list[str]) -> Page[Customer]:
+    async def routed(who: Principal, keys: Sequence[Any], *arguments: Any, **options: Any) -> Mapping[Any, Any]:
+        exists = row_predicate(read, who)
+        found, failed = await gather_sources(
+            {name: calls[name](who, keys, *arguments, **options) for name in routes.sources}
+        )
+        if not found:
+            raise next(iter(failed.values()))
+        answer: dict[Any, Any] = {}
+        for name, rows in found.items():
+            _add(read, answer, rows, lambda row, name=name: _is_of(row, name, exists))  # type: ignore[misc]
+        for error in failed.values():
+            for key in keys:
+                answer.setdefault(key, error)
+        return answer
+
+    def _is_of(row: Any, name: str, exists: RowPredicate | None) -> bool:
+        return routes.source_of(customer_of(row)) == name and (exists is None or exists(row))
+
+    return routed
+
+
+def _add(read: Read, answer: dict[Any, Any], found: Mapping[Any, Any], counts: RowPredicate) -> None:
+    """Add the rows of one source to those of the sources before it. An error in place of a key yields to rows."""
+    for key, value in found.items():
+        known = answer.get(key)
+        if isinstance(value, Exception):
+            answer.setdefault(key, value)
+        elif read.shape is Shape.ROW:
+            if (known is None or isinstance(known, Exception)) and counts(value):
+                answer[key] = value
+        elif rows := tuple(filter(counts, value)):
+            answer[key] = rows if known is None or isinstance(known, Exception) else known + rows
+
+
+def _merged(calls: Mapping[str, Call]) -> Call:
+    """Rows of all sources together. Where some failed, every key has PartialRows, which name them."""
+
+    async def routed(who: Principal, keys: Sequence[Any], *arguments: Any) -> Mapping[Any, Any]:
+        found, failed = await gather_sources({name: call(who, keys, *arguments) for name, call in calls.items()})
+        answer: dict[Any, tuple[Any, ...]] = {}
+        for rows in found.values():
+            for key, own in rows.items():
+                answer[key] = answer.get(key, ()) + own
+        return {key: PartialRows(rows=answer.get(key, ()), failures=failed) for key in keys} if failed else answer
+
+    return next(iter(calls.values())) if len(calls) == 1 else routed
+
+
+def _by_warehouse(calls: Mapping[str, Call]) -> Call:
+    """`calls` by warehouse; those of one source are the same call. Warehouses without a source are left out."""
+
+    async def routed(who: Principal, warehouses: Sequence[str], skus: Sequence[str]) -> Mapping[Any, Any]:
+        by_call: dict[Call, list[str]] = {}
+        for code in warehouses:
+            if code in calls:
+                by_call.setdefault(calls[code], []).append(code)
+        groups = {codes[0]: [(code, sku) for code in codes for sku in skus] for codes in by_call.values()}
+
+        def read(first: str, keys: list[tuple[str, str]]) -> Awaitable[Any]:
+            return calls[first](who, list(dict.fromkeys(code for code, _ in keys)), skus)
+
+        return await _each(groups, read) if groups else {}
+
+    return routed
+
+
+def _listed(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
+    """A page over all masters, one after the other; each lists the rows of customers that live on it."""
+    names, customer_of = routes.sources, read.row_customer
+
+    def is_of(row: Any, name: str) -> bool:
+        return customer_of is None or routes.source_of(customer_of(row)) == name
+
+    async def routed(who: Principal, query: Any) -> Page[Any]:
         at, cursor = _read_position(query.page.after, len(names))
-        rows: list[Customer] = []
+        rows: list[Any] = []
         cursors: list[str] = []
         while at < len(names) and len(rows) < query.page.first:
             page = msgspec.structs.replace(query.page, first=query.page.first - len(rows), after=cursor, count=False)
-            found = await self._ports[names[at]].search(who, msgspec.structs.replace(query, page=page))
+            found = await calls[names[at]](who, msgspec.structs.replace(query, page=page))
             for row, own in zip(found.rows, found.cursors, strict=True):
-                if self._routes.source_of(row.number) == names[at]:
+                if is_of(row, names[at]):
                     rows.append(row)
                     cursors.append(f"{at}:{own}")
             cursor = found.cursors[-1] if found.has_next else None
             at += 0 if found.has_next else 1
         more = at < len(names)
         return Page(rows=tuple(rows), cursors=tuple(cursors), has_next=more, has_previous=query.page.after is not None)
+
+    return routed
 
 
 def _read_position(after: str | None, sources: int) -> tuple[int, str | None]:
@@ -150,181 +213,3 @@ def _read_position(after: str | None, sources: int) -> tuple[int, str | None]:
     if not separator or not index.isdecimal() or int(index) >= sources:
         raise InvalidCursor
     return int(index), cursor
-
-
-class RoutedCredit:
-    """Credit from each customer's own master."""
-
-    def __init__(self, routes: Routes, ports: Mapping[str, Credit]) -> None:
-        self._routes = routes
-        self._ports = ports
-
-    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
-        """See `Credit.status`."""
-        groups = self._routes.split(numbers, lambda number: number)
-        return await each_from_its_own(groups, lambda name, keys: self._ports[name].status(who, keys))
-
-
-class RoutedPrices:
-    """Prices from each customer's own master."""
-
-    def __init__(self, routes: Routes, ports: Mapping[str, Prices]) -> None:
-        self._routes = routes
-        self._ports = ports
-
-    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
-        """See `Prices.quote`."""
-        groups = self._routes.split(requests, lambda request: request.customer)
-        return await each_from_its_own(groups, lambda name, keys: self._ports[name].quote(who, keys))
-
-
-class RoutedItems:
-    """Items of one master; `others` are further sources whose ids can be looked up."""
-
-    def __init__(self, master: Items, by_system: Mapping[str, Items]) -> None:
-        self._master = master
-        self._by_system = by_system
-
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
-        """See `Items.by_sku`."""
-        return await self._master.by_sku(who, skus)
-
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
-        """See `Items.by_gtin`."""
-        return await self._master.by_gtin(who, gtins)
-
-    async def by_ref(self, who: Principal, ids: Sequence[str], system: str) -> Mapping[str, Item]:
-        """Items by the ids of one system; empty for an unknown system."""
-        port = self._by_system.get(system)
-        return await port.by_id(who, ids) if port else {}
-
-    async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Mapping[CustomerPartKey, str]:
-        """See `Items.by_customer_part`."""
-        return await self._master.by_customer_part(who, keys)
-
-    async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Mapping[CustomerItemKey, str]:
-        """See `Items.part_numbers`."""
-        return await self._master.part_numbers(who, keys)
-
-    async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
-        """See `Items.relations`."""
-        return await self._master.relations(who, skus)
-
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
-        """See `Items.costs`."""
-        return await self._master.costs(who, skus)
-
-    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
-        """See `Items.search`."""
-        return await self._master.search(who, query)
-
-
-class RoutedOrders:
-    """Orders over all masters. An order that two of them hold belongs to its customer's master."""
-
-    def __init__(self, routes: Routes, ports: Mapping[str, Orders], others: Mapping[str, Orders]) -> None:
-        self._routes = routes
-        self._ports = ports
-        self._by_system = {**others, **ports}
-
-    async def _everywhere(self, read: Callable[[Orders], Awaitable[Mapping[K, Order]]]) -> Mapping[K, Order]:
-        async def own(name: str) -> Mapping[K, Order]:
-            found = await read(self._ports[name])
-            return {key: order for key, order in found.items() if self._routes.source_of(order.customer) == name}
-
-        return await merged(own(name) for name in self._routes.sources)
-
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
-        """See `Orders.by_number`."""
-        return await self._everywhere(lambda port: port.by_number(who, numbers))
-
-    async def by_ref(self, who: Principal, ids: Sequence[str], system: str) -> Mapping[str, Order]:
-        """Orders by the ids of one system; empty for an unknown system."""
-        port = self._by_system.get(system)
-        return await port.by_id(who, ids) if port else {}
-
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
-        """See `Orders.by_customer_po`."""
-        groups = self._routes.split(keys, lambda key: key.customer)
-        return await each_from_its_own(groups, lambda name, keys: self._ports[name].by_customer_po(who, keys))
-
-    async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
-    ) -> Mapping[str, Page[Order]]:
-        """See `Orders.by_customer`."""
-        groups = self._routes.split(customers, lambda number: number)
-        return await each_from_its_own(groups, lambda name, keys: self._ports[name].by_customer(who, keys, query))
-
-
-class RoutedShipments:
-    """Shipments over all masters; `others` are further sources whose ids can be looked up."""
-
-    def __init__(self, ports: Mapping[str, Shipments], others: Mapping[str, Shipments]) -> None:
-        self._ports = ports
-        self._by_system = {**others, **ports}
-
-    async def by_ref(self, who: Principal, ids: Sequence[str], system: str) -> Mapping[str, Shipment]:
-        """Shipments by the ids of one system; empty for an unknown system."""
-        port = self._by_system.get(system)
-        return await port.by_id(who, ids) if port else {}
-
-    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
-        """See `Shipments.by_tracking_number`."""
-        return await merged(port.by_tracking_number(who, numbers) for port in self._ports.values())
-
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
-        """See `Shipments.by_order`."""
-        return await merged(port.by_order(who, numbers) for port in self._ports.values())
-
-
-class RoutedBilling:
-    """Invoices and returns over all masters."""
-
-    def __init__(self, ports: Sequence[Billing]) -> None:
-        self._ports = ports
-
-    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
-        """See `Billing.invoices`."""
-        return await merged(port.invoices(who, orders) for port in self._ports)
-
-    async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
-        """See `Billing.returns`."""
-        return await merged(port.returns(who, orders) for port in self._ports)
-
-
-class MergedReservations:
-    """Reservations of every commerce source together."""
-
-    def __init__(self, ports: Sequence[Reservations]) -> None:
-        self._ports = ports
-
-    async def reservations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
-        """See `Reservations.reservations`."""
-        answer: dict[str, tuple[Reservation, ...]] = {}
-        for found in await asyncio.gather(*(port.reservations(who, skus) for port in self._ports)):
-            for sku, rows in found.items():
-                answer[sku] = answer.get(sku, ()) + rows
-        return answer
-
-
-class RoutedBalances:
-    """Balances from each third-party warehouse's own operator."""
-
-    def __init__(self, ports: Mapping[str, Balances]) -> None:
-        self.warehouses = frozenset(ports)
-        self._ports = ports
-
-    async def balances(
-        self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]
-    ) -> Mapping[tuple[str, str], Balance]:
-        """See `Balances.balances`; warehouses without an operator's source are left out."""
-        places: dict[int, list[str]] = {}
-        for code in warehouses:
-            if code in self._ports:
-                places.setdefault(id(self._ports[code]), []).append(code)
-        groups = {codes[0]: [(code, sku) for code in codes for sku in skus] for codes in places.values()}
-
-        def read(first: str, keys: list[tuple[str, str]]) -> Awaitable[Mapping[tuple[str, str], Balance]]:
-            return self._ports[first].balances(who, list(dict.fromkeys(code for code, _ in keys)), skus)
-
-        return await each_from_its_own(groups, read)

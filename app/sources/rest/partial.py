@@ -20,12 +20,12 @@ import msgspec
 
 from app.http.response import ResponseDecoder
 from app.sources.customers import CreditStatus
-from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, Unfetched, field_mask
+from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, field_mask
 from app.sources.prices import ContractPrice
 from app.sources.rest.contract import ROWS, Operation
 from app.sources.rest.mapping import Mapper, by_sequence
 from app.sources.shipments import Shipment, TrackingEvent
-from app.sources.values import RecordType
+from app.sources.values import RecordType, Unfetched
 
 READERS = 512
 """How many readers a source keeps."""

@@ -13,8 +13,7 @@ import msgspec
 
 from app.gateway.service import GraphQLService
 from app.http.resilience.state import CallClassState, SourceState
-from app.sources.source import source_states
-from app.sources.wiring import Sources
+from app.sources.source import Sources, source_states
 from app.telemetry import metrics, new_id, series
 from app.web.console.budgets import ObservedBudgets
 from app.web.console.operation_stats import MissingField, ObservedEngine, OperationStats

@@ -1,43 +1,53 @@
-"""The cache of a gateway: what it keeps, where, and who tells it of changes."""
+"""The cache of a gateway: its tiers, the reads that go through it, and their invalidation."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from app.auth.principal import Principal
 from app.errors import ConfigurationError
 from app.settings import CacheSettings, SourceSettings
-from app.sources.freshness_contracts import Contract
-from app.sources.pipeline.cache.cached_ports import (
-    KEPT,
-    READS,
-    CachedContents,
-    CachedCustomers,
-    CachedItems,
-    CachedWarehouses,
-    SharedCredit,
-    SharedPrices,
-    SharedStock,
-)
+from app.sources.changes import Change, ChangeKind
+from app.sources.customers import customer_tags
+from app.sources.freshness_contracts import PRICE, Contract
+from app.sources.items import item_tags
 from app.sources.pipeline.cache.change_watch import Watch
 from app.sources.pipeline.cache.invalidation_bus import InvalidationBus
 from app.sources.pipeline.cache.memory import MemoryTier
-from app.sources.pipeline.cache.read_through import CacheSpec, ReadThroughCache, SharedTier
+from app.sources.pipeline.cache.read_through import ReadThroughCache, SharedTier
 from app.sources.pipeline.cache.shared_tier import RedisCacheStore, RedisTier, fingerprint
 from app.sources.pipeline.cache.single_flight import SingleFlight
-from app.sources.source import Source
+from app.sources.pipeline.row_scope import Call
+from app.sources.ports import CacheSpec, Shape
+from app.sources.source import PORTS, Source
 from app.storage.redis import Redis
 
 MAX_BACKGROUND_READS = 32
-"""Reads that nobody waits for, at the same time."""
+"""Background refreshes at the same time; further ones are skipped."""
+
+CACHED_READS: Mapping[str, CacheSpec] = {
+    f"{port.name}.{name}": read.cache
+    for port in PORTS.values()
+    for name, read in port
+    if read.cache is not None and read.cache.contract.max_age
+}
+"""The reads whose values are cached, as `port.read`."""
+
+TAGS: Mapping[ChangeKind, Callable[[str], str]] = {
+    ChangeKind.CUSTOMER: lambda key: customer_tags(key)[1],
+    ChangeKind.ITEM: lambda key: item_tags(key)[1],
+    ChangeKind.PRICE: lambda _: "price",
+}
+"""The cache tag that a change of a key invalidates. Changes of other kinds concern nothing cached."""
 
 
 class Cache:
-    """Wraps the ports of sources. With `enabled` off it keeps the list of warehouses alone."""
+    """The cache of all sources. With `enabled` off, only reads whose spec is `always` are cached."""
 
     def __init__(
         self, settings: CacheSettings, now: Callable[[], datetime], redis: Callable[[], Redis] | None = None
@@ -48,52 +58,27 @@ class Cache:
         if redis and settings.store == "redis":
             self._shared = RedisCacheStore(redis(), self._start, timeout=settings.redis_timeout)
         self._bus = InvalidationBus(self._shared, self.memory) if self._shared else None
-        self._sources: dict[str, Source] = {}
+        self._watched: Mapping[str, Source] = {}
         self._watch: Watch | None = None
         self._now = now
         self._single_flight = SingleFlight()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._contracts = tightened(settings)
 
-    def wrapped(self, source: Source, settings: SourceSettings) -> Source:
-        """The source, connected by these settings, with its ports behind the cache."""
+    def of(self, source: Source, settings: SourceSettings) -> SourceCache:
+        """The cache of one source, connected by these settings."""
         shared_tier = RedisTier(self._shared, _system(source.name, settings)) if self._shared else None
-        make_cache = partial(self._read_through_cache, source.name, shared_tier)
-        ports: dict[str, Any] = {}
-        if source.warehouses is not None:
-            ports["warehouses"] = CachedWarehouses(source.warehouses, make_cache)
-        if self._settings.enabled:
-            ports |= self._reference_data(source, make_cache) | self._volatile(source, make_cache)
-        made = self._sources[source.name] = replace(source, **ports)
-        return made
+        return SourceCache(partial(self._read_through_cache, source.name, shared_tier), self._now)
 
-    @staticmethod
-    def _reference_data(source: Source, make_cache: Callable[[CacheSpec], ReadThroughCache]) -> dict[str, Any]:
-        ports: dict[str, Any] = {}
-        if source.customers is not None:
-            ports["customers"] = CachedCustomers(source.customers, make_cache)
-        if source.items is not None:
-            ports["items"] = CachedItems(source.items, make_cache)
-        if source.contents is not None:
-            ports["contents"] = CachedContents(source.contents, make_cache)
-        return ports
-
-    def _volatile(self, source: Source, make_cache: Callable[[CacheSpec], ReadThroughCache]) -> dict[str, Any]:
-        ports: dict[str, Any] = {}
-        if source.stock is not None:
-            ports["stock"] = SharedStock(source.stock, make_cache)
-        if source.credit is not None:
-            ports["credit"] = SharedCredit(source.credit, make_cache)
-        if source.prices is not None:
-            seconds = self._settings.prices_seconds
-            ports["prices"] = SharedPrices(source.prices, make_cache, seconds=seconds, now=self._now)
-        return ports
-
-    def _read_through_cache(self, source: str, shared_tier: SharedTier | None, kind: CacheSpec) -> ReadThroughCache:
-        contract = self._contracts.get(kind.name, kind.contract)
+    def _read_through_cache(
+        self, source: str, shared_tier: SharedTier | None, spec: CacheSpec
+    ) -> ReadThroughCache | None:
+        if not (self._settings.enabled or spec.always):
+            return None
+        contract = self._contracts.get(spec.name, spec.contract)
         return ReadThroughCache(
             source,
-            replace(kind, contract=contract),
+            replace(spec, contract=contract),
             self.memory,
             self._single_flight,
             now=self._now,
@@ -102,7 +87,7 @@ class Cache:
         )
 
     def background(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do something that nobody waits for, unless there is too much of that already."""
+        """Run something that no request waits for; skipped while MAX_BACKGROUND_READS are running."""
         if len(self._tasks) >= MAX_BACKGROUND_READS:
             work.close()
             return
@@ -114,23 +99,33 @@ class Cache:
         task.add_done_callback(self._tasks.discard)
 
     async def invalidate(self, tags: Iterable[str]) -> None:
-        """What has one of these tags is read anew from now on: `customer:NUMBER`, `item:SKU`, `customer`, `item`,
-        `price`, `warehouse`, or `*` for everything."""
-        wanted = set(tags)
-        self.memory.invalidate(wanted)
+        """Invalidate the entries with one of these tags, in all workers: `customer:NUMBER`, `item:SKU`, `customer`,
+        `item`, `price`, `warehouse`, or `*` for all entries."""
+        distinct = set(tags)
+        self.memory.invalidate(distinct)
         if self._bus is not None:
-            await self._bus.send(wanted)
+            await self._bus.send(distinct)
+
+    async def invalidate_changes(self, changes: Iterable[Change]) -> None:
+        """Invalidate the entries that changes concern, in all workers."""
+        tags = {tag(change.key) for change in changes if (tag := TAGS.get(change.kind)) is not None}
+        if tags:
+            await self.invalidate(tags)
+
+    def watch(self, sources: Mapping[str, Source]) -> None:
+        """The sources whose change feeds are read once the cache is started."""
+        self._watched = sources
 
     def start(self) -> None:
-        """Listen for changes, and ask the sources for them."""
+        """Start the background tasks: the invalidation bus and the change feeds."""
         if self._bus is not None:
             self._bus.start()
         if self._settings.enabled and self._settings.poll:
-            self._watch = Watch(self._sources, self.invalidate, self._settings.poll, self._shared)
+            self._watch = Watch(self._watched, self.invalidate, self._settings.poll, self._shared)
             self._watch.start()
 
     async def close(self) -> None:
-        """Stop what runs in the background, and let go of connections."""
+        """Stop all background tasks and close connections."""
         if self._watch is not None:
             await self._watch.close()
         if self._bus is not None:
@@ -143,6 +138,62 @@ class Cache:
             await self._shared.redis.aclose()
 
 
+class SourceCache:
+    """The cache of one source: compiles reads through it."""
+
+    def __init__(self, make: Callable[[CacheSpec], ReadThroughCache | None], now: Callable[[], datetime]) -> None:
+        self._make = make
+        self._now = now
+
+    def through(self, spec: CacheSpec, call: Call, shape: Shape) -> Call:
+        """The read through the cache, or as it is where these settings cache nothing."""
+        cache = self._make(spec)
+        if cache is None:
+            return call
+        if shape is Shape.ALL:
+            return _all_rows(cache, call)
+        if spec.dated is not None and cache.max_age:
+            return _dated(cache, call, spec.dated, self._now)
+
+        def cached(who: Principal, keys: Sequence[Any], **options: Any) -> Awaitable[Mapping[Any, Any]]:
+            if any(options.values()):  # Volatile data comes along with the rows.
+                return cache.read(who, keys, partial(call, **options), with_volatile=True)
+            return cache.read(who, keys, call)
+
+        return cached
+
+
+def _all_rows(cache: ReadThroughCache, call: Call) -> Call:
+    """All rows of a read without keys are one entry."""
+
+    async def load(who: Principal, _: Sequence[str]) -> Mapping[str, Any]:
+        return {"all": await call(who)}
+
+    async def cached(who: Principal) -> Any:
+        found = await cache.read(who, ("all",), load)
+        return found["all"]
+
+    return cached
+
+
+def _dated(cache: ReadThroughCache, call: Call, dated: Callable[[Any, Any], Any], now: Callable[[], datetime]) -> Call:
+    """Keys that mean "today" are cached as keys of this day."""
+
+    async def cached(who: Principal, keys: Sequence[Any]) -> Mapping[Any, Any]:
+        today = now().date()
+        by_key = {key: dated(key, today) for key in keys}
+        by_day = {day: key for key, day in by_key.items()}
+
+        async def load(reader: Principal, days: Sequence[Any]) -> Mapping[Any, Any]:
+            found = await call(reader, [by_day.get(day, day) for day in days])
+            return {day: found[key] for day in days if (key := by_day.get(day, day)) in found}
+
+        found = await cache.read(who, list(by_day), load)
+        return {key: found[day] for key, day in by_key.items() if day in found}
+
+    return cached
+
+
 def _system(name: str, settings: SourceSettings) -> str:
     """What a source is called in the shared cache: by how it is reached, and as whom."""
     credentials = (f"{key}={value.get_secret_value()}" for key, value in sorted(settings.credentials.items()))
@@ -151,38 +202,40 @@ def _system(name: str, settings: SourceSettings) -> str:
 
 
 def ages_here(settings: CacheSettings) -> Mapping[Contract, int]:
-    """How old data of a contract may be by these settings; what is not named is not kept at all."""
+    """The maximum age of the data of each contract under these settings; a contract that is absent is not cached."""
     if not settings.enabled:
         return {}
     found: dict[Contract, int] = {}
-    for name, contract in tightened(settings).items():
-        declared = KEPT[name].contract
-        found[declared] = min(found.get(declared, contract.max_age), contract.max_age)
+    contracts = tightened(settings)
+    for spec in CACHED_READS.values():
+        max_age = contracts[spec.name].max_age
+        found[spec.contract] = min(found.get(spec.contract, max_age), max_age)
     return found
 
 
 def reads_here(settings: CacheSettings) -> Mapping[str, int]:
-    """The reads of ports that may be answered from what is kept, with how old it may be."""
-    ages = {name: contract.max_age for name, contract in tightened(settings).items()}
-    return {read: ages[kind.name] for read, kind in READS.items() if settings.enabled and ages[kind.name]}
+    """The reads that may be answered from the cache under these settings, with their maximum age."""
+    contracts = tightened(settings)
+    ages = {name: contracts[spec.name].max_age for name, spec in CACHED_READS.items()}
+    return {name: age for name, age in ages.items() if settings.enabled and age}
 
 
 def tightened(settings: CacheSettings) -> Mapping[str, Contract]:
-    """The contracts as the settings have them. Raises ConfigurationError for one that is looser than declared."""
-    found: dict[str, Contract] = {}
+    """The contracts by name under these settings. Raises ConfigurationError for one that is looser than declared."""
+    found: dict[str, Contract] = {"prices": replace(PRICE, max_age=settings.prices_seconds)}
     ages: Mapping[str, int] = {**settings.max_age}
     stale: Mapping[str, int] = {**settings.stale_for}
-    for name, kind in KEPT.items():
-        contract = kind.contract
+    for spec in CACHED_READS.values():
+        name, contract = spec.name, spec.contract
         max_age = _tighter(f"cache.max_age.{name}", ages.get(name), contract.max_age)
         stale_for = _tighter(f"cache.stale_for.{name}", stale.get(name), contract.stale_for)
         found[name] = replace(contract, max_age=max_age, stale_for=stale_for)
     return found
 
 
-def _tighter(key: str, wanted: int | None, most: int) -> int:
-    if wanted is None:
+def _tighter(key: str, value: int | None, most: int) -> int:
+    if value is None:
         return most
-    if wanted > most:
-        raise ConfigurationError(key, wanted, f"is more than the schema promises; use at most {most}")
-    return wanted
+    if value > most:
+        raise ConfigurationError(key, value, f"is more than the schema promises; use at most {most}")
+    return value

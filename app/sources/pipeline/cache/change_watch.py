@@ -14,7 +14,8 @@ from typing import Any
 from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor, TradegraphError
 from app.sources.changes import Change, ChangeKind, Changes
-from app.sources.pipeline.cache.cached_ports import customer_tags, item_tags
+from app.sources.customers import customer_tags
+from app.sources.items import item_tags
 from app.sources.pipeline.cache.shared_tier import PREFIX, RedisCacheStore
 from app.sources.source import Source
 from app.telemetry import log, open_scope

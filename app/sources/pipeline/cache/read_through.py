@@ -28,10 +28,11 @@ import msgspec
 from app.auth.principal import Principal, Role
 from app.errors import DeadlineExceeded, SourceError
 from app.sources.field_mask import field_mask
-from app.sources.freshness_contracts import Contract, FreshnessTracker, Share, Volatility, freshness_tracker
+from app.sources.freshness_contracts import FreshnessTracker, Share, Volatility, freshness_tracker
 from app.sources.pipeline.cache.entries import ABSENT, CacheEntry
 from app.sources.pipeline.cache.memory import MemoryTier
 from app.sources.pipeline.cache.single_flight import SingleFlight
+from app.sources.ports import CacheSpec
 from app.sources.values import Freshness
 from app.telemetry import cache_read, log, open_scope
 
@@ -51,25 +52,6 @@ BACKGROUND_TIMEOUT = 10.0
 """Seconds for a read that nobody waits for."""
 
 Load = Callable[[Principal, list[Any]], Awaitable[Mapping[Any, Any]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheSpec:
-    """What is kept: `record` is the type of every value, `identity` the key that a value itself names, if it does;
-    `tags` what a value of a key is made of; `kept_as` takes away what is not kept with it.
-    """
-
-    name: str
-    contract: Contract
-    record: Any
-    tags: Callable[[Any], tuple[str, ...]] = lambda _: ()
-    identity: Callable[[Any], Any] | None = None
-    cached_form: Callable[[Any], Any] = lambda value: value
-
-    def accepts(self, key: Any, value: Any) -> bool:
-        """Whether a value is what it should be, whole, and of this key."""
-        expected = getattr(self.record, "__origin__", self.record)
-        return type(value) is expected and (self.identity is None or self.identity(value) == key)
 
 
 class SharedTier(Protocol):
@@ -118,6 +100,7 @@ class ReadThroughCache:
         self._shared_tier = shared_tier
         self._background = background
         contract = kind.contract
+        self.max_age = contract.max_age
         self._lifetime = float(contract.max_age + contract.stale_for)
 
     async def read(

@@ -25,7 +25,7 @@ import msgspec
 
 from app.sources.pipeline.cache import codec
 from app.sources.pipeline.cache.entries import ABSENT, ALL_ENTRIES, CacheEntry
-from app.sources.pipeline.cache.read_through import CacheSpec
+from app.sources.ports import CacheSpec
 from app.storage.redis import Redis, RedisError
 from app.telemetry import cache_unreadable, log, remaining
 
