@@ -76,11 +76,11 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.CUSTOMERS: "Customers: master data, locations, terms, the state of credit.",
     Scope.CREDIT_AMOUNTS: "Credit: amounts, and why the state is not OK.",
     Scope.TAX_NUMBERS: "Whole tax registration numbers.",
-    Scope.PRICES: "What a customer pays.",
-    Scope.COST: "What an item costs the distributor.",
-    Scope.STOCK_BREAKDOWN: "Where an ATP comes from.",
+    Scope.PRICES: "Contract prices.",
+    Scope.COST: "Cost of an item.",
+    Scope.STOCK_BREAKDOWN: "The quantities that an ATP is composed of.",
     Scope.ORDERS: "Orders and their lines.",
-    Scope.MARGIN: "What the distributor earns.",
+    Scope.MARGIN: "Margin of the distributor.",
     Scope.SHIPMENTS: "Shipments, packages and events.",
     Scope.TRACKING: "Whole tracking numbers, and the carrier's page.",
     Scope.SIGNATURES: "Who signed for goods, and the document.",
@@ -120,7 +120,7 @@ def last4(value: str | None) -> str | None:
 
 
 def initials(value: str | None) -> str | None:
-    """The first letter of each word."""
+    """Only the first letter of each word."""
     return value and " ".join(f"{word[0]}." for word in value.split())
 
 

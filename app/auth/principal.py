@@ -18,7 +18,7 @@ class CustomerOwned(Protocol):
 
 
 class Role(StrEnum):
-    """What a caller is to the distributor."""
+    """Role of a caller."""
 
     BUYER = "buyer"
     BUYER_ADMIN = "buyer_admin"

@@ -24,12 +24,12 @@ enum(
 
 
 @bound_to(records.AuditRows, requires=Scope.AUDIT)
-@strawberry.type(description="How many objects of a type were read.")
+@strawberry.type(description="Number of objects read, by type.")
 class AuditRows:
     """See `records.AuditRows`."""
 
     type: str = field("The type's name.")
-    count: int = field("How many.")
+    count: int = field("Quantity.")
 
 
 @bound_to(records.AuditEvent, requires=Scope.AUDIT, volatility=CALLER)
@@ -38,8 +38,8 @@ class AuditRows:
 class AuditEvent:
     """See `records.AuditEvent`."""
 
-    at: datetime = field("When it was answered.")
-    request_id: str = field("The request's id, as the logs have it.")
+    at: datetime = field("Time of the response.")
+    request_id: str = field("Id of the request, as in the logs.")
     transport: str = field("The transport the operation arrived by.")
     client: str = field("The client application.")
     subject: str = field("The caller.")
@@ -47,25 +47,25 @@ class AuditEvent:
     roles: list[str] = field("The caller's roles.")
     document: str | None = field("The document's id.")
     operation: str | None = field("The operation's name.")
-    kind: str | None = field("query, mutation or subscription; dropped where entries are missing.")
+    kind: str | None = field("`query`, `mutation` or `subscription`; `dropped` marks entries lost by the audit log.")
     status: int = field("The HTTP status.")
     outcome: records.AuditOutcome = field("The outcome of the request.")
-    code: str | None = field("The code with which it was refused.")
+    code: str | None = field("Error code of a refused request.")
     forbidden: list[str] = field("Fields, by path, that the caller may not see.")
-    rows: list[AuditRows] = field("What was read, by type.")
-    cost: Decimal | None = field("What it cost, in cost units.")
+    rows: list[AuditRows] = field("Number of objects read, by type.")
+    cost: Decimal | None = field("Cost of the operation in cost units.")
     backend_calls: int = field("Requests to backends.")
-    milliseconds: int = field("How long it took.")
+    milliseconds: int = field("Duration.")
 
 
 @open_to(Scope.AUDIT)
 @reads_as(records.AuditFilter)
-@strawberry.input(description="Which entries of the audit.")
+@strawberry.input(description="Filter of the audit events.")
 class AuditFilter:
     """See `records.AuditFilter`."""
 
-    client: str | None = strawberry.field(description="Of this client.", default=None)
-    subject: str | None = strawberry.field(description="Of this caller.", default=None)
-    code: str | None = strawberry.field(description="Refused with this code.", default=None)
-    since: datetime | None = strawberry.field(description="From then on.", default=None)
-    until: datetime | None = strawberry.field(description="Before then.", default=None)
+    client: str | None = strawberry.field(description="Only entries of this client.", default=None)
+    subject: str | None = strawberry.field(description="Only entries of this caller.", default=None)
+    code: str | None = strawberry.field(description="Only requests refused with this code.", default=None)
+    since: datetime | None = strawberry.field(description="Only entries from this time on.", default=None)
+    until: datetime | None = strawberry.field(description="Only entries before this time.", default=None)

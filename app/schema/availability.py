@@ -24,77 +24,77 @@ Item = Annotated["Item", strawberry.lazy("app.schema.items")]
 
 enum(
     SupplyKind,
-    "Why stock will change.",
-    RECEIPT="Goods from a supplier.",
-    TRANSFER_IN="Goods from another warehouse.",
-    TRANSFER_OUT="Goods for another warehouse.",
-    DEMAND="Goods for customers' orders.",
+    "The cause of a future stock change.",
+    RECEIPT="Receipt from a supplier.",
+    TRANSFER_IN="Transfer from another warehouse.",
+    TRANSFER_OUT="Transfer to another warehouse.",
+    DEMAND="Demand of customer orders.",
 )
 
 
 @bound_to(stock_records.Supply, requires=Scope.EVERYONE)
-@strawberry.type(description="A dated change of stock that is known today.")
+@strawberry.type(description="A known future stock change.")
 class Supply:
     """See `records.Supply`."""
 
-    date: date = field("The day it is expected.")
-    delta: Decimal = field("What it adds or takes away, in base units.")
-    kind: SupplyKind = field("Why.")
+    date: date = field("Expected date.")
+    delta: Decimal = field("Quantity added (positive) or removed (negative), in base units.")
+    kind: SupplyKind = field("Cause of the change.")
 
 
 @bound_to(availability.Breakdown, requires=Scope.STOCK_BREAKDOWN)
-@strawberry.type(description="Where an ATP comes from; all in base units.")
+@strawberry.type(description="The quantities that the ATP is composed of, in base units.")
 class AvailabilityBreakdown:
     """See `availability.Breakdown`."""
 
-    on_hand: Decimal = field("On the shelves; a third party's own count where it keeps the goods.")
-    reserved: Decimal = field("Assigned to goods being picked.")
-    allocated: Decimal = field("Promised by other channels, unknown to the system of record so far.")
-    quality_hold: Decimal = field("Held back for inspection.")
-    safety_stock: Decimal = field("Kept for emergencies.")
-    in_transfer: Decimal = field("On its way between warehouses.")
-    inbound: Decimal = field("Expected by the date, receipts and transfers.")
-    backordered: Decimal = field("Open demand by the date that nothing covers.")
+    on_hand: Decimal = field("On-hand quantity; in a third-party warehouse its own count.")
+    reserved: Decimal = field("Reserved for goods being picked.")
+    allocated: Decimal = field("Allocated by other channels, not yet known to the system of record.")
+    quality_hold: Decimal = field("On quality hold.")
+    safety_stock: Decimal = field("Safety stock.")
+    in_transfer: Decimal = field("In transfer between warehouses.")
+    inbound: Decimal = field("Receipts and transfers expected up to the date.")
+    backordered: Decimal = field("Demand up to the date that no supply covers.")
 
 
 @bound_to(availability.Availability, requires=Scope.EVERYONE, volatility=STOCK)
-@strawberry.type(description="What of an item can be promised from a warehouse at a date.")
+@strawberry.type(description="Availability to promise (ATP) of an item in a warehouse at a date.")
 class Availability:
     """See `availability.Availability`."""
 
     uom: str = field("The base unit all quantities are in.")
-    at: date = field("The date asked for.")
+    at: date = field("Requested date.")
     atp: Decimal = field(
         "Available to promise: the smallest projected balance from the date on, at least 0. Promising it takes nothing "
         "from an order that is already there."
     )
     projected: Decimal = field("The projected balance at the date itself; later orders may need it.")
-    breakdown: AvailabilityBreakdown | None = field("Where it comes from.", requires=Scope.STOCK_BREAKDOWN)
-    supply: list[Supply] = field("Known changes of stock, by date.")
-    freshness: Freshness = field("Where it comes from and how old it is.")
+    breakdown: AvailabilityBreakdown | None = field("Source of the data.", requires=Scope.STOCK_BREAKDOWN)
+    supply: list[Supply] = field("Known future stock changes, by date.")
+    freshness: Freshness = field("The source of the data and its age.")
     item = edge(item_edges.by_sku, returns=Item | None, description="The item.")  # type: ignore[operator]
-    warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where the goods are.")
+    warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="The warehouse.")
 
 
 @bound_to(promise.RequestedPart, requires=Scope.EVERYONE)
-@strawberry.type(description="What was asked for.")
+@strawberry.type(description="The request.")
 class PromiseRequest:
     """See `promise.RequestedPart`."""
 
-    quantity: Decimal = field("How much, in `uom`.")
+    quantity: Decimal = field("Quantity in `uom`.")
     uom: str = field("The unit's code.")
-    date: date | None = field("By when; null for the earliest.")
+    date: date | None = field("Latest ship date; null for the earliest possible date.")
 
 
 @bound_to(promise.ConfirmedPart, requires=Scope.EVERYONE)
-@strawberry.type(description="A part that can ship on a day from a warehouse.")
+@strawberry.type(description="A quantity that can ship on a date from a warehouse.")
 class PromisePart:
     """See `promise.ConfirmedPart`."""
 
-    quantity: Decimal = field("How much, in the unit asked for.")
-    ship_date: date = field("The day it can ship.")
-    warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where from.")
-    item = edge(item_edges.by_sku, returns=Item | None, description="Which item.")  # type: ignore[operator]
+    quantity: Decimal = field("Quantity in the requested unit.")
+    ship_date: date = field("Ship date.")
+    warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="The warehouse that ships.")
+    item = edge(item_edges.by_sku, returns=Item | None, description="Key of the item.")  # type: ignore[operator]
 
 
 @bound_to(promise.Promise, requires=Scope.EVERYONE, volatility=STOCK)
@@ -102,9 +102,9 @@ class PromisePart:
 class Promise:
     """See `promise.Promise`."""
 
-    requested: PromiseRequest = field("What was asked for.")
-    confirmed: list[PromisePart] = field("What can ship when and from where, earliest first.")
-    unconfirmed_quantity: Decimal = field("What no known supply covers, in the unit asked for.")
-    binding: bool = field("Whether goods are reserved by it. A read reserves nothing: false.")
+    requested: PromiseRequest = field("The request.")
+    confirmed: list[PromisePart] = field("Quantities, dates and warehouses that can ship, earliest first.")
+    unconfirmed_quantity: Decimal = field("Quantity that no known supply covers, in the requested unit.")
+    binding: bool = field("Whether the goods are reserved. A query reserves nothing: false.")
     reason: str = field("CONFIRMED, NOT_ENOUGH_BY_DATE, NOT_ENOUGH_SUPPLY or NO_STOCK_RECORD.")
-    freshness: Freshness | None = field("How old the stock is that it was reckoned from.")
+    freshness: Freshness | None = field("Age of the stock data that the promise is based on.")

@@ -86,46 +86,46 @@ def reads_as(plain: type) -> Callable[[C], C]:
     return bind
 
 
-FIRST = Argument(int, "How many rows, 1 to 100.")
-AFTER = Argument(str | None, "Rows after this cursor of the same list; null starts at its beginning.")
+FIRST = Argument(int, "Number of rows, 1 to 100.")
+AFTER = Argument(str | None, "Return rows after this cursor of the same list; null starts at the beginning.")
 
 
 @strawberry.interface(description="A thing with an id that is unique in the graph and can be asked for by `node`.")
 class Node:
     """Relay's Node."""
 
-    node_id: strawberry.ID = field("Opaque and stable; pass it back as it is.", name="id")
+    node_id: strawberry.ID = field("Opaque, stable id of the object.", name="id")
 
 
 @bound_to(paging.PageInfo, requires=Scope.EVERYONE)
-@strawberry.type(description="Where a page lies in its list.")
+@strawberry.type(description="Information about a page, after Relay.")
 class PageInfo:
     """Relay's PageInfo; pages go forward."""
 
     has_next_page: bool = field("Whether rows follow this page.")
     has_previous_page: bool = field("Whether rows come before this page.")
-    start_cursor: str | None = field("The first row's cursor; null on an empty page.")
-    end_cursor: str | None = field("The last row's cursor; pass it as `after` to go on.")
+    start_cursor: str | None = field("Cursor of the first row; null on an empty page.")
+    end_cursor: str | None = field("Cursor of the last row; pass it as `after` to get the next page.")
 
 
 @bound_to(paging.Edge)
-@strawberry.type(description="A row of a list, with its cursor.")
+@strawberry.type(description="A node of a connection with its cursor.")
 class Edge(Generic[T]):
     """Relay's edge."""
 
-    cursor: str = field("The row's place in the list.")
-    node: T = field("The row.")
+    cursor: str = field("The cursor of the node.")
+    node: T = field("The node.")
 
 
 @bound_to(paging.Connection)
-@strawberry.type(description="A page of a list.")
+@strawberry.type(description="A page of a connection.")
 class Connection(Generic[T]):
     """Relay's connection."""
 
-    edges: list[Edge[T]] = field("The rows with their cursors.")
-    nodes: list[T] = field("The rows alone.")
-    page_info: PageInfo = field("Where the page lies in the list.")
-    total_count: int | None = field("Rows in the whole list; null where the source cannot tell.")
+    edges: list[Edge[T]] = field("The nodes with their cursors.")
+    nodes: list[T] = field("The nodes of the page.")
+    page_info: PageInfo = field("Information about the page, after Relay.")
+    total_count: int | None = field("Number of rows in the whole list; null if the source does not report it.")
 
 
 @bound_to(values.Money, requires=Scope.EVERYONE)
@@ -143,7 +143,7 @@ class Ref:
     """See `values.Ref`."""
 
     system: str = field("The system's name in the gateway's configuration.")
-    id: str = field("The system's own id.")
+    id: str = field("The id in that source system.")
 
 
 @bound_to(values.Address, requires=Scope.EVERYONE)
@@ -168,7 +168,7 @@ class Party:
 
 
 @bound_to(values.Dimensions, requires=Scope.EVERYONE)
-@strawberry.type(description="Outer measures and weight.")
+@strawberry.type(description="Outer dimensions and weight.")
 class Dimensions:
     """See `values.Dimensions`."""
 
@@ -181,23 +181,23 @@ class Dimensions:
 
 
 @bound_to(values.Freshness, requires=Scope.EVERYONE)
-@strawberry.type(description="Where a datum comes from and how old it is.")
+@strawberry.type(description="The source of data and its age.")
 class Freshness:
     """See `values.Freshness`."""
 
     source: str = field("The system it was read from.")
-    as_of: datetime = field("When it was read from that system.")
-    age = edge(freshness_edges.age, returns=int, description="Seconds since then, as the operation began.")
-    cached: bool = field("Whether it came from the gateway's cache.")
+    as_of: datetime = field("Time at which it was read from that system.")
+    age = edge(freshness_edges.age, returns=int, description="Age in seconds at the start of the operation.")
+    cached: bool = field("Whether the data came from the gateway's cache.")
     degraded: bool = field("Whether it is incomplete or older than its contract allows, as `reason` says.")
-    max_age: int | None = field("The oldest it may be by its contract, in seconds, where it was kept.")
-    reason: str | None = field("What is missing or too old, and why.")
+    max_age: int | None = field("Maximum age by the freshness contract in seconds, if the data was cached.")
+    reason: str | None = field("Reason why data is missing or stale.")
 
 
 @reads_as(keys.RefKey)
-@strawberry.input(description="A thing by the id of one connected system.")
+@strawberry.input(description="Lookup by the id in one source system.")
 class RefInput:
     """See `keys.RefKey`."""
 
     system: str = strawberry.field(description="The system's name in the gateway's configuration.")
-    id: str = strawberry.field(description="The system's own id.")
+    id: str = strawberry.field(description="The id in that source system.")

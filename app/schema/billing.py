@@ -16,17 +16,17 @@ from app.sources.freshness_contracts import INVOICE, RETURN
 
 enum(
     InvoiceKind,
-    "Whether money is asked for or given back.",
-    INVOICE="Asks for money.",
-    CREDIT_MEMO="Gives money back.",
+    "Invoice or credit memo.",
+    INVOICE="An invoice.",
+    CREDIT_MEMO="A credit memo.",
 )
 enum(
     InvoiceStatus,
-    "How far an invoice is.",
-    DRAFT="Not sent yet.",
-    POSTED="Sent, not paid in full.",
+    "Status of an invoice.",
+    DRAFT="Draft, not posted.",
+    POSTED="Posted, not paid in full.",
     PAID="Paid.",
-    CANCELLED="Called off.",
+    CANCELLED="Cancelled.",
     UNKNOWN="The source has a status that the gateway does not know; see `rawStatus`.",
 )
 
@@ -58,10 +58,10 @@ class InvoiceLine:
     line_number: int | None = field("The order line it is for.")
     sku: str | None = field("The item's SKU.")
     description: str | None = field("Text of the line.")
-    quantity: Decimal = field("How much, in `uom`.")
+    quantity: Decimal = field("Quantity in `uom`.")
     uom: str | None = field("The unit's code.")
     unit_price: Money | None = field("Price of one unit.")
-    total: Money | None = field("Sum of the line, without tax.")
+    total: Money | None = field("Line total without tax.")
 
 
 @bound_to(records.Invoice, requires=Scope.INVOICE_TOTALS, rows=Rows.ACCOUNTS, volatility=INVOICE)
@@ -69,33 +69,33 @@ class InvoiceLine:
 class Invoice:
     """See `records.Invoice`."""
 
-    kind: InvoiceKind = field("Whether money is asked for or given back.")
+    kind: InvoiceKind = field("Invoice or credit memo.")
     number: str | None = field("The number printed on it; null while it is a draft.", requires=Scope.INVOICES)
-    status: InvoiceStatus | None = field("How far it is.", requires=Scope.INVOICES)
-    raw_status: str | None = field("The source's own word for it.", requires=Scope.INVOICES)
-    orders: list[str] | None = field("Numbers of the orders it is for.", name="orderNumbers", requires=Scope.INVOICES)
-    invoiced_on: date | None = field("Its date.", requires=Scope.INVOICES)
-    due: date | None = field("When it is to be paid.", requires=Scope.INVOICES)
-    net: Money | None = field("Sum without tax.")
-    tax: Money | None = field("Tax.")
-    total: Money = field("Sum with tax.")
-    open: Money | None = field("What remains to be paid.", requires=Scope.INVOICES)
+    status: InvoiceStatus | None = field("Status of the invoice.", requires=Scope.INVOICES)
+    raw_status: str | None = field("The source's own status value.", requires=Scope.INVOICES)
+    orders: list[str] | None = field("Numbers of the invoiced orders.", name="orderNumbers", requires=Scope.INVOICES)
+    invoiced_on: date | None = field("Invoice date.", requires=Scope.INVOICES)
+    due: date | None = field("Due date.", requires=Scope.INVOICES)
+    net: Money | None = field("Total without tax.")
+    tax: Money | None = field("Tax amount.")
+    total: Money = field("Total with tax.")
+    open: Money | None = field("Open amount.", requires=Scope.INVOICES)
     price_matches: bool | None = field(
         "Whether its unit prices are those of the order; null where that is unknown.", requires=Scope.INVOICES
     )
-    lines: list[InvoiceLine] | None = field("Its lines.", requires=Scope.INVOICES)
+    lines: list[InvoiceLine] | None = field("The lines.", requires=Scope.INVOICES)
     refs: list[Ref] | None = field("Its ids in the connected systems.", requires=Scope.INVOICES)
-    freshness: Freshness = field("Where it comes from and how old it is.")
+    freshness: Freshness = field("The source of the data and its age.")
 
 
 @bound_to(records.ReturnLine, requires=Scope.RETURNS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="What comes back of an order line.")
+@strawberry.type(description="A returned order line.")
 class ReturnLine:
     """See `records.ReturnLine`."""
 
     line_number: int | None = field("The order line.")
     sku: str | None = field("The item's SKU.")
-    quantity: Decimal = field("How much, in `uom`.")
+    quantity: Decimal = field("Quantity in `uom`.")
     uom: str | None = field("The unit's code.")
 
 
@@ -109,5 +109,5 @@ class Return:
     shipment_state: ReturnShipmentState = field("The state of the returned goods.")
     credit_state: ReturnCreditState = field("Whether the return has been credited.")
     credit_memo: str | None = field("Number of the credit memo.")
-    lines: list[ReturnLine] = field("What comes back.")
-    freshness: Freshness = field("Where it comes from and how old it is.")
+    lines: list[ReturnLine] = field("Returned lines.")
+    freshness: Freshness = field("The source of the data and its age.")

@@ -18,7 +18,7 @@ from app.sources.freshness_contracts import CALLER
 
 enum(
     ChangedKind,
-    "What changed.",
+    "Kind of the changed object.",
     name="ChangeKind",
     SHIPMENT="A shipment.",
     ORDER="An order.",
@@ -35,26 +35,26 @@ enum(
 )
 enum(
     ChangeOutcome,
-    "What became of a thing, for the caller.",
-    UPSERTED="It is there, new or changed: put it in place of what is held.",
-    DELETED="It does not exist any more: drop it.",
-    REVOKED="It does not exist for the caller any more: drop it, and what belongs to it.",
+    "Outcome of a change for the caller.",
+    UPSERTED="Created or changed: replace the stored copy.",
+    DELETED="Deleted: delete the stored copy.",
+    REVOKED="The caller has lost access: delete the stored copy and its dependent objects.",
 )
 
 
 @bound_to(change_edges.Change, requires=Scope.EVERYONE, rows=Rows.ACCOUNTS, volatility=CALLER)
-@strawberry.type(description="A thing that changed.")
+@strawberry.type(description="A changed object.")
 class Change:
     """See `changes.Change`."""
 
-    node_id: strawberry.ID = field("The thing's id, as `node` takes it.", name="id")
-    kind: ChangedKind | None = field("What it is; null for other things that were named as held.")
+    node_id: strawberry.ID = field("Id of the object, for `node`.", name="id")
+    kind: ChangedKind | None = field("Kind of the object; null for other objects passed as `holding`.")
     at: datetime = field("When the change was recorded.")
-    outcome = edge(change_edges.outcomes, returns=ChangeOutcome, description="What became of it, for the caller.")
+    outcome = edge(change_edges.outcomes, returns=ChangeOutcome, description="Outcome of the change for the caller.")
     node = edge(
         change_edges.things,
         returns=Node | None,
-        description="The thing as it is now; null if it is deleted or revoked, or cannot be read.",
+        description="The current object; null if it is deleted, revoked or cannot be read.",
     )
 
 
@@ -72,7 +72,7 @@ class ChangesLost:
 class ChangesPage:
     """See `changes.ChangesPage`."""
 
-    changes: list[Change] = field("The changes, each thing once.")
-    cursor: Cursor = field("Go on by passing it as `since`, or to a subscription as `after`.")
-    has_more: bool = field("Whether there are more already.")
-    lost: ChangesLost | None = field("That changes are gone, and all is to be read again.")
+    changes: list[Change] = field("The changes, each object once.")
+    cursor: Cursor = field("Pass it as `since`, or as `after` of a subscription, to continue.")
+    has_more: bool = field("Whether more changes are available now.")
+    lost: ChangesLost | None = field("Set if changes were removed from the log before they were read.")

@@ -41,67 +41,67 @@ Warehouse = Annotated["Warehouse", strawberry.lazy("app.schema.warehouses")]
 
 enum(
     CustomerStatus,
-    "Whether the distributor trades with a customer.",
-    ACTIVE="Trades as usual.",
-    ON_HOLD="Orders wait for a decision.",
-    INACTIVE="No longer trades.",
+    "The trading status of a customer.",
+    ACTIVE="Active.",
+    ON_HOLD="New orders are held for approval.",
+    INACTIVE="Inactive.",
     UNKNOWN="The source has a status that the gateway does not know.",
 )
 enum(
     LocationKind,
-    "What a customer's address is for.",
-    BILL_TO="Invoices go there.",
-    SHIP_TO="Goods go there.",
-    BOTH="Goods and invoices go there.",
+    "Use of a customer's address.",
+    BILL_TO="Bill-to address.",
+    SHIP_TO="Ship-to address.",
+    BOTH="Ship-to and bill-to address.",
 )
 enum(
     CreditState,
-    "Whether a customer's credit holds.",
-    OK="Orders pass.",
-    WARN="Nearly used up.",
-    HOLD="Used up: new orders wait.",
-    BLOCKED="Nothing is delivered.",
+    "The credit state of a customer.",
+    OK="New orders are accepted.",
+    WARN="Credit limit nearly used up.",
+    HOLD="Credit limit used up: new orders are held.",
+    BLOCKED="No delivery.",
 )
 enum(
     Role,
-    "What a caller is to the distributor.",
-    BUYER="Buys for a customer.",
-    BUYER_ADMIN="Runs a customer's account.",
-    SALES_REP="Looks after assigned customers.",
-    CSR="Serves customers from inside.",
-    CSR_LEAD="Leads the inside service.",
-    PARTNER="A machine of a trading partner.",
-    FINANCE="Credit, invoices and cost.",
-    OPERATIONS="Warehouse and logistics.",
-    ADMIN="Runs the platform.",
+    "Role of a caller.",
+    BUYER="Buyer of a customer.",
+    BUYER_ADMIN="Administrator of a customer account.",
+    SALES_REP="Sales rep of assigned customers.",
+    CSR="Inside customer service.",
+    CSR_LEAD="Lead of inside customer service.",
+    PARTNER="Machine client of a trading partner.",
+    FINANCE="Finance.",
+    OPERATIONS="Warehouse and logistics staff.",
+    ADMIN="Platform administrator.",
 )
 enum(
     OrderSort,
-    "How a list of orders is ordered.",
+    "Sort order of an order list.",
     ORDERED_AT_DESC="Newest first.",
     ORDERED_AT_ASC="Oldest first.",
 )
 
 
 @bound_to(records.PaymentTerms, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
-@strawberry.type(description="When an invoice is due.")
+@strawberry.type(description="Payment terms.")
 class PaymentTerms:
     """See `records.PaymentTerms`."""
 
     code: str = field("The source's code or name for the terms.")
-    name: str | None = field("What people call them.")
+    name: str | None = field("Common name of the terms.")
     net_days: int | None = field("Days from the invoice to the due date; null where the source does not say.")
     discount_percent: Decimal | None = field("Discount for early payment, in percent.")
     discount_days: int | None = field("Days within which the discount may be taken.")
 
 
 @bound_to(records.TaxProfile, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
-@strawberry.type(description="How a customer is taxed.")
+@strawberry.type(description="Tax profile of a customer.")
 class TaxProfile:
     """See `records.TaxProfile`."""
 
     area: str | None = field("Tax area of the source.")
-    liable: bool = field("Whether tax is charged.")
+    liable: bool = field("Whether the customer is liable for tax.")
     registration_number: str | None = field("Tax registration number.", mask=Mask.LAST4, unmasked_for=Scope.TAX_NUMBERS)
     exemptions: list[str] = field("Codes of exemptions held.")
 
@@ -112,31 +112,33 @@ class CustomerLocation:
     """See `records.CustomerLocation`."""
 
     id: strawberry.ID = field("The location's id within its customer.")
-    kind: LocationKind = field("What the address is for.")
-    name: str = field("The name on the door.")
-    address: Address = field("Where it is.")
+    kind: LocationKind = field("Use of the address.")
+    name: str = field("Name of the location.")
+    address: Address = field("Address of the location.")
     gln: str | None = field("GS1 global location number.")
-    tax_profile: TaxProfile | None = field("How deliveries there are taxed, if not as the customer.")
+    tax_profile: TaxProfile | None = field(
+        "Tax profile of deliveries to this location, if different from the customer's."
+    )
     default_warehouse = edge(
         customer_edges.default_warehouse,
         returns=Warehouse | None,  # type: ignore[operator]
-        description="The warehouse goods for this location come from.",
+        description="Default warehouse of this location.",
     )
 
 
 @bound_to(records.CreditStatus, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CREDIT)
-@strawberry.type(description="A customer's credit, read fresh.")
+@strawberry.type(description="Credit status of a customer, read on each request.")
 class CreditStatus:
     """See `records.CreditStatus`."""
 
-    state: CreditState = field("Whether the credit holds.")
-    limit: Money | None = field("The limit; null where none is set.", requires=Scope.CREDIT_AMOUNTS)
-    exposure: Money | None = field("What is owed and ordered.", requires=Scope.CREDIT_AMOUNTS)
-    available: Money | None = field("What remains of the limit.", requires=Scope.CREDIT_AMOUNTS)
-    overdue: Money | None = field("What should have been paid by now.", requires=Scope.CREDIT_AMOUNTS)
-    reason: str | None = field("Why the state is not OK.", requires=Scope.CREDIT_AMOUNTS)
-    checked_at: datetime = field("When the source was asked.")
-    freshness: Freshness | None = field("Where it comes from and how old it is.")
+    state: CreditState = field("The credit state.")
+    limit: Money | None = field("Credit limit; null if none is set.", requires=Scope.CREDIT_AMOUNTS)
+    exposure: Money | None = field("Sum of open items and open orders.", requires=Scope.CREDIT_AMOUNTS)
+    available: Money | None = field("Remaining credit.", requires=Scope.CREDIT_AMOUNTS)
+    overdue: Money | None = field("Overdue amount.", requires=Scope.CREDIT_AMOUNTS)
+    reason: str | None = field("Reason why the state is not OK.", requires=Scope.CREDIT_AMOUNTS)
+    checked_at: datetime = field("Time at which the source was asked.")
+    freshness: Freshness | None = field("The source of the data and its age.")
 
 
 @bound_to(records.Customer, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
@@ -146,28 +148,30 @@ class Customer(Node):
 
     number: str = field("The customer number, the same in every system.")
     name: str = field("The company's name.")
-    status: CustomerStatus = field("Whether the distributor trades with it.")
+    status: CustomerStatus = field("The trading status of the customer.")
     customer_class: str | None = field("The distributor's classification.", name="class")
-    sales_rep: str | None = field("Who looks after it.")
+    sales_rep: str | None = field("The sales rep of the customer.")
     currency: str = field("ISO 4217 code of its prices and invoices.")
-    payment_terms: PaymentTerms | None = field("When its invoices are due.")
-    tax_profile: TaxProfile | None = field("How it is taxed.")
-    bill_to: CustomerLocation | None = field("Where invoices go.")
-    ship_tos: list[CustomerLocation] = field("Where goods go.")
+    payment_terms: PaymentTerms | None = field("Payment terms of the customer.")
+    tax_profile: TaxProfile | None = field("Tax profile of the customer.")
+    bill_to: CustomerLocation | None = field("Bill-to location.")
+    ship_tos: list[CustomerLocation] = field("Ship-to locations.")
     refs: list[Ref] = field("Its ids in the connected systems.")
-    freshness: Freshness | None = field("Where it comes from and how old it is.")
+    freshness: Freshness | None = field("The source of the data and its age.")
     parent = edge(
         customer_edges.parent,
         returns=Annotated["Customer", strawberry.lazy("app.schema.customers")] | None,  # type: ignore[operator]
-        description="The company it belongs to.",
+        description="The parent company.",
     )
     credit_status = edge(
-        customer_edges.credit_status, returns=CreditStatus | None, description="Whether its credit holds, read fresh."
+        customer_edges.credit_status,
+        returns=CreditStatus | None,
+        description="Current credit status, read from the credit source on each request.",
     )
     orders = edge(
         customer_edges.orders,
         returns=Connection[Order] | None,  # type: ignore[valid-type]
-        description="Its orders, as the system of record has them.",
+        description="Orders of the customer, from the system of record.",
         args={
             "first": FIRST,
             "after": AFTER,
@@ -183,8 +187,8 @@ class Customer(Node):
 class Viewer:
     """See `principal.Principal`."""
 
-    subject: str = field("Who the token was made out to.")
-    role_names: list[Role] = field("What the caller is to the distributor.", name="roles")
+    subject: str = field("Subject of the caller's token.")
+    role_names: list[Role] = field("Roles of the caller.", name="roles")
     customers = edge(
         customer_edges.own_customers,
         returns=list[Customer] | None,
@@ -201,14 +205,16 @@ class CustomerKey:
 
     id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
     number: str | None = strawberry.field(description="Its customer number.", default=strawberry.UNSET)
-    ref: RefInput | None = strawberry.field(description="Its id in one system.", default=strawberry.UNSET)
+    ref: RefInput | None = strawberry.field(
+        description="Lookup by the id in one source system.", default=strawberry.UNSET
+    )
 
 
 @reads_as(PlainFilter)
-@strawberry.input(description="Which customers a list shows.")
+@strawberry.input(description="Filter of a customer list.")
 class CustomerFilter:
     """See `customers.CustomerFilter`."""
 
     search: str | None = strawberry.field(
-        description="Part of a number or name, in any case.", default=strawberry.UNSET
+        description="Part of a number or name, case-insensitive.", default=strawberry.UNSET
     )

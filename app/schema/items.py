@@ -28,19 +28,19 @@ ContractPrice = Annotated["ContractPrice", strawberry.lazy("app.schema.prices")]
 
 enum(
     ItemStatus,
-    "Whether an item can be ordered.",
-    ACTIVE="Yes.",
-    PHASE_OUT="While stock lasts.",
-    DISCONTINUED="No longer.",
-    BLOCKED="Not at the moment.",
+    "The sales status of an item.",
+    ACTIVE="Sold.",
+    PHASE_OUT="Sold while stock lasts.",
+    DISCONTINUED="Discontinued.",
+    BLOCKED="Temporarily not sold.",
     UNKNOWN="The source has a status that the gateway does not know.",
 )
 enum(
     RelationType,
     "How one item relates to another.",
-    SUBSTITUTE="May be sent instead.",
-    SUPERSEDED_BY="Replaces it for good.",
-    ACCESSORY="Goes with it.",
+    SUBSTITUTE="Substitute.",
+    SUPERSEDED_BY="Successor of the item.",
+    ACCESSORY="Accessory.",
 )
 enum(
     MediaKind,
@@ -57,13 +57,13 @@ class UomConversion:
     """See `records.Uom`."""
 
     code: str = field("UN/ECE Recommendation 20 code where there is one, else the source's own.")
-    name: str | None = field("What people say; accepted wherever a unit is asked for, like the code.")
-    numerator: int = field("Base units in `denominator` of it.")
-    denominator: int = field("How many of it make `numerator` base units.")
-    is_base: bool = field("Whether stock is counted in it.")
-    is_sales: bool = field("Whether it is sold by it.")
-    is_stock: bool = field("Whether it is stored by it.")
-    minimum: Decimal | None = field("Smallest order quantity in this unit.")
+    name: str | None = field("Common name of the unit; accepted as input like the code.")
+    numerator: int = field("Base units in `denominator` of these units.")
+    denominator: int = field("Number of these units that make `numerator` base units.")
+    is_base: bool = field("Whether stock is counted in this unit.")
+    is_sales: bool = field("Whether the item is sold in this unit.")
+    is_stock: bool = field("Whether the item is stored in this unit.")
+    minimum: Decimal | None = field("Minimum order quantity in this unit.")
     increment: Decimal | None = field("Order quantities are multiples of this.")
 
 
@@ -72,7 +72,7 @@ class UomConversion:
 class ItemAttribute:
     """See `records.Attribute`."""
 
-    code: str = field("What is described.")
+    code: str = field("Code of the property.")
     value: str = field("The value as text.")
     unit: str | None = field("UN/ECE code of the value's unit, if it is a measure.")
 
@@ -88,7 +88,7 @@ class ItemMedia:
 
 
 @bound_to(records.Hazmat, requires=Scope.EVERYONE)
-@strawberry.type(description="Dangerous goods, in the words of the UN Model Regulations.")
+@strawberry.type(description="Dangerous goods data, after the UN Model Regulations.")
 class Hazmat:
     """See `records.Hazmat`."""
 
@@ -98,13 +98,13 @@ class Hazmat:
 
 
 @bound_to(records.ItemCost, requires=Scope.COST, volatility=COST)
-@strawberry.type(description="What an item costs the distributor, for one base unit.")
+@strawberry.type(description="Cost of an item, for one base unit.")
 class ItemCost:
     """See `records.ItemCost`."""
 
     unit_cost: Money | None = field("Cost of one base unit.")
-    margin_floor: Decimal | None = field("Smallest margin allowed, in percent.")
-    freshness: Freshness | None = field("Where it comes from and how old it is.")
+    margin_floor: Decimal | None = field("Minimum margin in percent.")
+    freshness: Freshness | None = field("The source of the data and its age.")
 
 
 @bound_to(records.ItemRelation, requires=Scope.EVERYONE, rows=Rows.APPROVED, volatility=RELATION)
@@ -112,9 +112,9 @@ class ItemCost:
 class ItemRelation:
     """See `records.ItemRelation`."""
 
-    type: RelationType = field("How it relates.")
-    ratio: Decimal = field("Base units of the related item for one of this.")
-    approved: bool = field("Whether customers may be sent it without asking.")
+    type: RelationType = field("Type of the relation.")
+    ratio: Decimal = field("Base units of the related item that replace one base unit of this item.")
+    approved: bool = field("Whether it may be delivered as a substitute without asking the customer.")
     priority: int = field("Lower comes first.")
     item = edge(
         item_edges.by_sku,
@@ -129,19 +129,19 @@ class Item(Node):
     """See `records.Item`."""
 
     sku: str = field("Stock keeping unit, the same in every system.")
-    name: str = field("What it is called.")
-    status: ItemStatus = field("Whether it can be ordered.")
+    name: str = field("Name of the item.")
+    status: ItemStatus = field("The sales status of the item.")
     gtin: str | None = field("GS1 global trade item number.")
     manufacturer_part: str | None = field("The manufacturer's part number.")
-    category: str | None = field("Where it stands in the catalog.")
+    category: str | None = field("Category path in the catalog.")
     base_uom: str = field("The unit stock is counted in.")
-    uoms: list[UomConversion] = field("All its units, with exact ratios.")
-    hazmat: Hazmat | None = field("Dangerous goods data, if it is one.")
+    uoms: list[UomConversion] = field("Units of the item, with exact conversion factors.")
+    hazmat: Hazmat | None = field("Dangerous goods data, if the item is hazardous.")
     dimensions: Dimensions | None = field("Outer measures and weight of one base unit.")
     refs: list[Ref] = field("Its ids in the connected systems.")
-    freshness: Freshness | None = field("Where it comes from and how old it is.")
+    freshness: Freshness | None = field("The source of the data and its age.")
     description = edge(
-        item_edges.description, returns=str | None, description="The catalog's text.", volatility=CONTENT
+        item_edges.description, returns=str | None, description="Catalog description.", volatility=CONTENT
     )
     attributes = edge(
         item_edges.attributes,
@@ -150,7 +150,7 @@ class Item(Node):
         volatility=CONTENT,
     )
     media = edge(
-        item_edges.media, returns=list[ItemMedia] | None, description="Pictures and documents.", volatility=CONTENT
+        item_edges.media, returns=list[ItemMedia] | None, description="Images and documents.", volatility=CONTENT
     )
     relations = edge(
         item_edges.relations,
@@ -160,22 +160,20 @@ class Item(Node):
     customer_part_number = edge(
         item_edges.customer_part_number,
         returns=str | None,
-        description="What a customer calls it.",
-        args={"customer": Argument(CustomerKey, "Whose part number.")},
+        description="The customer's part number.",
+        args={"customer": Argument(CustomerKey, "The customer that uses the part number.")},
         requires=Scope.CUSTOMERS,
         rows=Rows.ACCOUNTS,
         volatility=PART_NUMBER,
     )
-    cost = edge(
-        item_edges.cost, returns=ItemCost | None, description="What it costs the distributor.", requires=Scope.COST
-    )
+    cost = edge(item_edges.cost, returns=ItemCost | None, description="Cost of the item.", requires=Scope.COST)
     contract_price = edge(
         price_edges.of_items,
         returns=ContractPrice | None,  # type: ignore[operator]
-        description="What a customer pays for it, as the system of record answers.",
+        description="Contract price of the item, as the system of record quotes it.",
         args={
-            "customer": Argument(CustomerKey, "Who buys."),
-            "quantity": Argument(Decimal, "How much, counted in `uom`.", Decimal(1)),
+            "customer": Argument(CustomerKey, "The customer."),
+            "quantity": Argument(Decimal, "Quantity in `uom`.", Decimal(1)),
             "uom": Argument(str | None, "Code or name of the unit; the base unit by default."),
             "on": Argument(date | None, "For an order on this day; today by default."),
         },
@@ -187,7 +185,7 @@ class Item(Node):
         returns=list[Availability] | None,  # type: ignore[valid-type]
         description="Available to promise in each warehouse; empty if the system of record keeps no stock of it.",
         args={
-            "at": Argument(date | None, "At this day; today by default."),
+            "at": Argument(date | None, "Date of the availability; today by default."),
             "warehouses": Argument(list[str] | None, "Only in these warehouses, by code."),
         },
     )
@@ -198,7 +196,7 @@ class Item(Node):
 class CustomerPartKey:
     """See `keys.CustomerScopedNumber`."""
 
-    customer: CustomerKey = strawberry.field(description="Whose part number.")
+    customer: CustomerKey = strawberry.field(description="The customer that uses the part number.")
     number: str = strawberry.field(description="The part number.")
 
 
@@ -216,11 +214,11 @@ class ItemKey:
 
 
 @reads_as(PlainFilter)
-@strawberry.input(description="Which items a list shows.")
+@strawberry.input(description="Filter of an item list.")
 class ItemFilter:
     """See `items.ItemFilter`."""
 
     search: str | None = strawberry.field(
-        description="Part of an SKU, a name or a manufacturer's part number, in any case.", default=strawberry.UNSET
+        description="Part of an SKU, name or manufacturer part number, case-insensitive.", default=strawberry.UNSET
     )
     category: str | None = strawberry.field(description="Only this category.", default=strawberry.UNSET)

@@ -33,121 +33,121 @@ from app.sources.orders import HoldKind, OrderStatus
 
 enum(
     OrderStatus,
-    "How far an order is.",
-    DRAFT="Not placed yet.",
-    QUOTED="Offered.",
-    CONFIRMED="Placed, not worked on yet.",
-    PROCESSING="Being worked on; nothing has left.",
-    PARTIALLY_SHIPPED="Some of it has left.",
-    SHIPPED="All of it has left.",
-    PARTIALLY_DELIVERED="Some of it has arrived.",
-    DELIVERED="All of it has arrived.",
-    CANCELLED="Called off.",
+    "Status of an order.",
+    DRAFT="Not yet placed.",
+    QUOTED="Quoted.",
+    CONFIRMED="Placed, not yet processed.",
+    PROCESSING="In process; nothing has shipped.",
+    PARTIALLY_SHIPPED="Partially shipped.",
+    SHIPPED="Fully shipped.",
+    PARTIALLY_DELIVERED="Partially delivered.",
+    DELIVERED="Fully delivered.",
+    CANCELLED="Cancelled.",
     UNKNOWN="The source has a status that the gateway does not know; see `rawStatus`.",
 )
 enum(
     HoldKind,
-    "Why an order waits.",
-    CREDIT="For credit.",
-    PAYMENT="For money.",
-    STOCK="For goods.",
-    REVIEW="For a decision.",
-    OTHER="For something else, as `reason` says.",
+    "The kind of a hold on an order.",
+    CREDIT="Credit hold.",
+    PAYMENT="Payment hold.",
+    STOCK="Stock hold.",
+    REVIEW="Approval hold.",
+    OTHER="Another reason; see `reason`.",
 )
 
 
 @bound_to(records.Hold, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="A reason for which an order waits.")
+@strawberry.type(description="A hold on an order.")
 class OrderHold:
     """See `records.Hold`."""
 
-    kind: HoldKind = field("Why.")
-    reason: str = field("In words.")
-    since: datetime | None = field("Since when.")
+    kind: HoldKind = field("Kind of the hold.")
+    reason: str = field("Free-text reason for the hold.")
+    since: datetime | None = field("Time since when it applies.")
 
 
 @bound_to(records.OrderException, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="Something that went wrong with an order and needs a person.")
+@strawberry.type(description="A problem of an order that needs a person.")
 class OrderException:
     """See `records.OrderException`."""
 
-    code: str = field("What went wrong.")
-    message: str = field("In words.")
-    line_number: int | None = field("The line it is about.")
-    since: datetime | None = field("Since when.")
+    code: str = field("Description of the problem.")
+    message: str = field("Description of the problem.")
+    line_number: int | None = field("Number of the order line.")
+    since: datetime | None = field("Time since when it applies.")
 
 
 @bound_to(records.StatusChange, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="A step in an order's history.")
+@strawberry.type(description="A status change of an order.")
 class OrderStatusChange:
     """See `records.StatusChange`."""
 
-    system: str = field("The system that knows of it.")
-    status: OrderStatus = field("The status reached.")
-    raw_status: str | None = field("The system's own word for it.")
-    at: datetime | None = field("When.")
+    system: str = field("The source system that reports it.")
+    status: OrderStatus = field("Status after the event.")
+    raw_status: str | None = field("The source system's own status value.")
+    at: datetime | None = field("Time of the event.")
 
 
 @bound_to(order_edges.SourceStatus, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="An order's status as one system has it.")
+@strawberry.type(description="The status of an order in one system.")
 class OrderSourceStatus:
     """See `orders.SourceStatus`."""
 
-    system: str = field("The system.")
-    status: OrderStatus = field("The status there.")
-    raw_status: str | None = field("The system's own word for it.")
+    system: str = field("Name of the source system.")
+    status: OrderStatus = field("Status in that system.")
+    raw_status: str | None = field("The source system's own status value.")
     at: datetime | None = field("When the system last changed the order.")
 
 
 enum(
     conflict_edges.ConflictRule,
-    "By which rule the graph takes one system's word.",
-    SYSTEM_OF_RECORD="The system that keeps the order decides; the others are told.",
+    "The rule that chose the value.",
+    SYSTEM_OF_RECORD="The value of the system of record is used.",
 )
 
 
 @bound_to(conflict_edges.ConflictSide, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="What one system says where systems differ.")
+@strawberry.type(description="The value of one system in a conflict.")
 class ConflictSide:
     """See `conflicts.ConflictSide`."""
 
-    system: str = field("The system.")
-    value: str = field("What it says.")
+    system: str = field("Name of the source system.")
+    value: str = field("The value.")
     at: datetime | None = field("When the system last changed it.")
-    age: int | None = field("How long ago that was, in seconds; null where it does not say.")
-    won: bool = field("Whether the graph takes its word.")
+    age: int | None = field("Age in seconds; null if not reported.")
+    won: bool = field("Whether the graph uses this system's value.")
 
 
 @bound_to(conflict_edges.OrderConflict, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="Something of an order on which systems differ.")
+@strawberry.type(description="A field of an order on which systems disagree.")
 class OrderConflict:
     """See `conflicts.OrderConflict`."""
 
-    field_name: str = field("The order's field that they differ on, such as `status`.")
-    rule: conflict_edges.ConflictRule = field("Why one side won.")
-    sides: list[ConflictSide] = field("What each system says, the order's own first.")
+    field_name: str = field("Name of the conflicting field, such as `status`.")
+    rule: conflict_edges.ConflictRule = field("The rule that chose one system's value.")
+    sides: list[ConflictSide] = field("Status in each system, the system of record first.")
 
 
 @bound_to(records.ScheduleLine, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="When which part of a line is asked for and confirmed.")
+@strawberry.type(description="Requested and confirmed dates of the parts of an order line.")
 class ScheduleLine:
     """See `records.ScheduleLine`."""
 
-    requested_date: date | None = field("The day asked for.")
-    confirmed_date: date | None = field("The day confirmed; null while it is not.")
-    quantity: Decimal = field("How much, in the line's unit.")
+    requested_date: date | None = field("Requested date.")
+    confirmed_date: date | None = field("Confirmed date; null if not confirmed.")
+    quantity: Decimal = field("Quantity in the unit of the line.")
 
 
 @bound_to(records.Totals, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="Sums of an order.")
+@strawberry.type(description="Totals of an order.")
 class OrderTotals:
     """See `records.Totals`."""
 
-    net: Money | None = field("Goods without tax.")
-    tax: Money | None = field("Tax.")
+    net: Money | None = field("Net amount of goods.")
+    tax: Money | None = field("Tax amount.")
     shipping: Money | None = field("Freight.")
-    total: Money = field("What the customer pays in all.")
-    margin: Money | None = field("What the distributor earns, where the source tells it.", requires=Scope.MARGIN)
+    total: Money = field("Total amount that the customer pays.")
+    margin: Money | None = field("Margin of the distributor, if the source reports it.", requires=Scope.MARGIN)
 
 
 @bound_to(records.OrderLine, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
@@ -158,22 +158,24 @@ class OrderLine:
     number: int = field("The line's number within its order.")
     description: str | None = field("Text of the line.")
     uom: str = field("The unit's code.")
-    quantity: Decimal = field("Ordered.")
-    confirmed_quantity: Decimal | None = field("Confirmed; null where the source does not say.")
-    shipped_quantity: Decimal | None = field("Shipped; null where the source does not say.")
-    invoiced_quantity: Decimal | None = field("Invoiced; null where the source does not say.")
-    backordered_quantity: Decimal | None = field("Waiting for goods; null where the source does not say.")
-    cancelled_quantity: Decimal | None = field("Cancelled; null where the source does not say.")
-    returned_quantity: Decimal | None = field("Sent back; null where the source does not say.")
+    quantity: Decimal = field("Ordered quantity.")
+    confirmed_quantity: Decimal | None = field("Confirmed quantity; null if the source does not report it.")
+    shipped_quantity: Decimal | None = field("Shipped quantity; null if the source does not report it.")
+    invoiced_quantity: Decimal | None = field("Invoiced quantity; null if the source does not report it.")
+    backordered_quantity: Decimal | None = field("Backordered quantity; null if the source does not report it.")
+    cancelled_quantity: Decimal | None = field("Cancelled quantity; null if the source does not report it.")
+    returned_quantity: Decimal | None = field("Returned quantity; null if the source does not report it.")
     unit_price: Money | None = field("Price of one unit, as ordered.")
-    total: Money | None = field("Sum of the line, without tax.")
+    total: Money | None = field("Line total without tax.")
     substitution_for: str | None = field("SKU of the item that this line replaces.")
-    schedule_lines: list[ScheduleLine] = field("When which part is asked for and confirmed.")
-    item = edge(item_edges.by_sku, returns=Item | None, description="What is delivered; null for text and freight.")
+    schedule_lines: list[ScheduleLine] = field("Requested and confirmed dates of the parts of the line.")
+    item = edge(
+        item_edges.by_sku, returns=Item | None, description="The delivered item; null for text and freight lines."
+    )
     requested_item = edge(
         item_edges.requested_item,
         returns=Item | None,
-        description="What was asked for, if something else is delivered.",
+        description="The item originally requested, if a substitute is delivered.",
     )
     contract_price = edge(
         price_edges.of_lines,
@@ -184,34 +186,34 @@ class OrderLine:
     availability = edge(
         availability_edges.of_lines,
         returns=list[Availability] | None,
-        description="What each warehouse can promise of the line's item.",
-        args={"at": Argument(date | None, "At this day; today by default.")},
+        description="Availability of the line's item by warehouse.",
+        args={"at": Argument(date | None, "Date of the availability; today by default.")},
     )
 
 
 @bound_to(records.Order, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
-@strawberry.type(description="A customer's order, as its system of record knows it.")
+@strawberry.type(description="An order of a customer, from its system of record.")
 class Order(Node):
     """See `records.Order`."""
 
     number: str = field("The order number, the same in every system.")
     customer_po: str | None = field("The customer's purchase order number.")
-    channel: str | None = field("How it came in.")
-    status: OrderStatus = field("How far it is, by its system of record.")
-    raw_status: str | None = field("The system's own word for it.")
-    ordered_at: datetime | None = field("When it was placed.")
+    channel: str | None = field("Channel of the order.")
+    status: OrderStatus = field("Status in the system of record.")
+    raw_status: str | None = field("The source system's own status value.")
+    ordered_at: datetime | None = field("Time at which the order was placed.")
     updated_at: datetime | None = field("When the system last changed it.")
-    bill_to: Party | None = field("Where the invoice goes.")
-    ship_to: Party | None = field("Where the goods go.")
-    terms: PaymentTerms | None = field("When its invoice is due.", requires=Scope.CUSTOMERS)
+    bill_to: Party | None = field("Bill-to address.")
+    ship_to: Party | None = field("Ship-to address.")
+    terms: PaymentTerms | None = field("Payment terms of the order.", requires=Scope.CUSTOMERS)
     currency: str = field("ISO 4217 code of its amounts.")
-    total: Money = field("What the customer pays in all.")
-    totals: OrderTotals = field("Its sums.")
-    lines: list[OrderLine] = field("Its lines.")
-    holds: list[OrderHold] = field("Why it waits, if it does.")
-    exceptions: list[OrderException] = field("What went wrong and needs a person.")
-    history: list[OrderStatusChange] = field("Its history, oldest first, where the source keeps one.")
-    freshness: Freshness = field("Where it comes from and how old it is.")
+    total: Money = field("Total amount that the customer pays.")
+    totals: OrderTotals = field("Totals.")
+    lines: list[OrderLine] = field("The lines.")
+    holds: list[OrderHold] = field("Reasons why the order is on hold.")
+    exceptions: list[OrderException] = field("Problems of the order that need a person.")
+    history: list[OrderStatusChange] = field("Status history, oldest first, if the source keeps one.")
+    freshness: Freshness = field("The source of the data and its age.")
     refs = edge(order_edges.refs, returns=list[Ref], description="Its ids in the connected systems that know it.")
     status_by_source = edge(
         order_edges.status_by_source,
@@ -223,12 +225,17 @@ class Order(Node):
         returns=list[OrderConflict] | None,
         description="On what the systems that know it differ, and whose word is taken; empty if they agree.",
     )
-    customer = edge(order_edges.customer, returns=Customer | None, description="Who ordered.", requires=Scope.CUSTOMERS)
-    warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where it ships from.")
+    customer = edge(
+        order_edges.customer,
+        returns=Customer | None,
+        description="The customer that placed the order.",
+        requires=Scope.CUSTOMERS,
+    )
+    warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="The warehouse that ships it.")
     shipments = edge(
         shipment_edges.of_orders,
         returns=list[Shipment] | None,
-        description="Its shipments, over all systems.",
+        description="Shipments of the order, from all systems.",
         requires=Scope.SHIPMENTS,
     )
     invoices = edge(
@@ -240,7 +247,7 @@ class Order(Node):
     returns = edge(
         billing_edges.returns,
         returns=list[Return] | None,
-        description="What comes back of it.",
+        description="Returns of the order.",
         requires=Scope.RETURNS,
     )
 
@@ -250,7 +257,7 @@ class Order(Node):
 class CustomerPoKey:
     """See `keys.CustomerScopedNumber`."""
 
-    customer: CustomerKey = strawberry.field(description="Whose purchase order.")
+    customer: CustomerKey = strawberry.field(description="The customer that issued the purchase order.")
     number: str = strawberry.field(description="The purchase order number.")
 
 
@@ -264,4 +271,6 @@ class OrderKey:
     customer_po: CustomerPoKey | None = strawberry.field(
         description="The customer's purchase order number for it.", default=strawberry.UNSET
     )
-    ref: RefInput | None = strawberry.field(description="Its id in one system.", default=strawberry.UNSET)
+    ref: RefInput | None = strawberry.field(
+        description="Lookup by the id in one source system.", default=strawberry.UNSET
+    )

@@ -22,44 +22,44 @@ from app.sources.prices import Certainty
 
 enum(
     Certainty,
-    "How the reason of a price is known.",
+    "Certainty of a price reason.",
     name="PriceCertainty",
-    KNOWN="The system of record says so.",
-    DERIVED="Read from the system's price list by the gateway.",
-    OPAQUE="The system does not say.",
+    KNOWN="Reported by the system of record.",
+    DERIVED="Derived from the system's price list.",
+    OPAQUE="Not reported by the system.",
 )
 enum(
     Outcome,
-    "What became of a line.",
+    "Outcome of a requested line.",
     name="PricedLineOutcome",
     OK="Priced, and enough is available now.",
-    SUBSTITUTE="Not enough of it or no longer sold; `substitutes` has others.",
-    STALE="Priced, but the stock shown is incomplete, as `message` says.",
-    DENIED="Not an account of the caller's.",
+    SUBSTITUTE="Not enough stock or no longer sold; see `substitutes`.",
+    STALE="Priced, but the stock data is incomplete; see `message`.",
+    DENIED="The customer is not among the caller's accounts.",
     UNAVAILABLE="No price, not enough stock, or a system did not answer, as `message` says.",
     UNKNOWN_ITEM="No such item.",
-    INVALID="The line cannot be read, as `message` says.",
+    INVALID="The line is invalid; see `message`.",
 )
 
 
 @bound_to(records.PriceBreak, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
-@strawberry.type(description="From a quantity on, each unit costs this.")
+@strawberry.type(description="A quantity break: the unit price from a minimum quantity on.")
 class PriceBreak:
     """See `records.PriceBreak`."""
 
-    minimum: Decimal = field("From this quantity, in the price's unit.")
+    minimum: Decimal = field("Minimum quantity, in the unit of the price.")
     unit_price: Money = field("Price of one unit.")
 
 
 @bound_to(records.PriceReason, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
-@strawberry.type(description="Why a price is what it is.")
+@strawberry.type(description="The rule, contract or price list that determined a price.")
 class PriceReason:
     """See `records.PriceReason`."""
 
     rule: str | None = field("The kind of rule that applied.")
-    contract: str | None = field("The contract it comes from.")
-    price_list: str | None = field("The price list it comes from.")
-    certainty: Certainty = field("How this is known.")
+    contract: str | None = field("The contract.")
+    price_list: str | None = field("The price list.")
+    certainty: Certainty = field("How the reason is known.")
 
 
 @bound_to(records.ContractPrice, requires=Scope.PRICES, rows=Rows.ACCOUNTS, volatility=PRICE)
@@ -68,21 +68,21 @@ class ContractPrice:
     """See `records.ContractPrice`."""
 
     uom: str = field("The unit's code.")
-    quantity: Decimal = field("The quantity it holds for, in `uom`.")
+    quantity: Decimal = field("Quantity that the price applies to, in `uom`.")
     unit_price: Money = field("Price of `priceUnit` units.")
-    price_unit: Decimal = field("How many units the price is for; usually 1.")
+    price_unit: Decimal = field("Number of units that the price is for; usually 1.")
     net: Money = field("Unit price times quantity, not rounded.")
     currency: str = field("ISO 4217 code.")
-    list_price: Money | None = field("Price without the contract.")
-    discount_percent: Decimal | None = field("How far below the list price, in percent.")
-    breaks: list[PriceBreak] = field("Prices by quantity, ascending; empty where the source cannot tell.")
-    reason: PriceReason = field("Why the price is what it is.")
+    list_price: Money | None = field("List price.")
+    discount_percent: Decimal | None = field("Discount from the list price in percent.")
+    breaks: list[PriceBreak] = field("Quantity breaks, ascending; empty if the source does not report them.")
+    reason: PriceReason = field("The rule that determined the price.")
     valid_from: date | None = field("First day of the price.")
     valid_to: date | None = field("Last day of the price.")
-    authority: str = field("The system that answered.")
-    quoted_at: datetime = field("When it answered.")
-    proof_id: str | None = field("What to quote in a dispute, where the system gives such an id.")
-    freshness: Freshness = field("Where it comes from and how old it is.")
+    authority: str = field("The source system that quoted the price.")
+    quoted_at: datetime = field("Time of the source's response.")
+    proof_id: str | None = field("The source's id of the quotation, if it issues one; quote it in a dispute.")
+    freshness: Freshness = field("The source of the data and its age.")
     item = edge(item_edges.by_sku, returns=Item | None, description="The item.")
 
 
@@ -91,23 +91,23 @@ class ContractPrice:
 class PricedLine:
     """See `pricing.PricedLine`."""
 
-    outcome: Outcome = field("What became of the line.")
-    message: str | None = field("What to do, unless the outcome is OK.")
+    outcome: Outcome = field("Outcome of the line.")
+    message: str | None = field("What the caller can do, unless the outcome is OK.")
     item: Item | None = field("The item found.")
-    quantity: Decimal = field("The quantity asked for.")
-    uom: str | None = field("The unit it was read as, by code.")
-    price: ContractPrice | None = field("What the customer pays.")
-    availability: list[Availability] = field("What each warehouse can promise now.")
-    substitutes: list[ItemRelation] = field("What may be taken instead.")
+    quantity: Decimal = field("Requested quantity.")
+    uom: str | None = field("Code of the resolved unit.")
+    price: ContractPrice | None = field("The contract price.")
+    availability: list[Availability] = field("Availability by warehouse now.")
+    substitutes: list[ItemRelation] = field("Substitutes.")
 
 
 @reads_as(Line)
-@strawberry.input(description="A line of an order pad.")
+@strawberry.input(description="A requested line.")
 class LineInput:
     """See `pricing.Line`."""
 
-    item: ItemKey = strawberry.field(description="What.")
-    quantity: Decimal = strawberry.field(description="How much, in `uom`.")
+    item: ItemKey = strawberry.field(description="Key of the item.")
+    quantity: Decimal = strawberry.field(description="Quantity in `uom`.")
     uom: str | None = strawberry.field(
         description="Code or name of the unit; the item's base unit by default.", default=strawberry.UNSET
     )

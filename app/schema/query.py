@@ -50,7 +50,7 @@ from app.schema.updates import (
 from app.schema.warehouses import Warehouse
 
 
-@strawberry.type(description="What can be asked.")
+@strawberry.type(description="The queries.")
 class Query:
     """Root fields; each is a function of the context and its arguments."""
 
@@ -58,8 +58,8 @@ class Query:
     node = root(
         node_roots.node,
         returns=Node | None,
-        description="Any thing by its id; null if it does not exist for the caller.",
-        args={"id": Argument(strawberry.ID, "An id as an earlier answer gave it.")},
+        description="An object by its id; null if it does not exist for the caller.",
+        args={"id": Argument(strawberry.ID, "Lookup by id.")},
         requires=Scope.EVERYONE,
     )
     nodes = root(
@@ -73,7 +73,7 @@ class Query:
         customer_roots.customer,
         returns=Customer | None,
         description="A customer; null if it does not exist for the caller.",
-        args={"by": Argument(CustomerKey, "Which customer.")},
+        args={"by": Argument(CustomerKey, "Key of the customer.")},
         key_from_args=customer_roots.number_from_args,
         requires=Scope.CUSTOMERS,
     )
@@ -81,14 +81,14 @@ class Query:
         customer_roots.customers,
         returns=Connection[Customer] | None,
         description="The caller's customers, by number.",
-        args={"first": FIRST, "after": AFTER, "filter": Argument(CustomerFilter | None, "Which customers.")},
+        args={"first": FIRST, "after": AFTER, "filter": Argument(CustomerFilter | None, "Filter of the customers.")},
         requires=Scope.CUSTOMERS,
     )
     item = root(
         item_roots.item,
         returns=Item | None,
         description="An item; null if there is none.",
-        args={"by": Argument(ItemKey, "Which item.")},
+        args={"by": Argument(ItemKey, "Key of the item.")},
         requires=Scope.EVERYONE,
     )
     items_by_sku = root(
@@ -102,7 +102,7 @@ class Query:
         item_roots.items,
         returns=Connection[Item] | None,
         description="Items, by SKU.",
-        args={"first": FIRST, "after": AFTER, "filter": Argument(ItemFilter | None, "Which items.")},
+        args={"first": FIRST, "after": AFTER, "filter": Argument(ItemFilter | None, "Filter of the items.")},
         requires=Scope.EVERYONE,
     )
     warehouses = root(
@@ -114,14 +114,14 @@ class Query:
     sources = root(
         source_roots.sources,
         returns=list[Source] | None,
-        description="The connected sources and how they are, by name.",
+        description="The connected sources and their health, by name.",
         requires=Scope.SOURCES,
     )
     audit_events = root(
         audit_roots.audit_events,
         returns=Connection[AuditEvent] | None,
-        description="Who asked what, the latest first.",
-        args={"first": FIRST, "after": AFTER, "filter": Argument(AuditFilter | None, "Which entries.")},
+        description="Audit events, newest first.",
+        args={"first": FIRST, "after": AFTER, "filter": Argument(AuditFilter | None, "Filter of the entries.")},
         requires=Scope.AUDIT,
     )
     changes = root(
@@ -129,9 +129,11 @@ class Query:
         returns=ChangesPage | None,
         description="What changed since a cursor, of what the caller may see: what an app syncs by.",
         args={
-            "first": Argument(int, "How many changes at most, 1 to 100."),
-            "since": Argument(Cursor | None, "Changes after this cursor; null starts now, with no changes."),
-            "kinds": Argument(list[ChangedKind] | None, "Of these kinds; by default all that the caller may see."),
+            "first": Argument(int, "Maximum number of changes, 1 to 100."),
+            "since": Argument(
+                Cursor | None, "Return changes after this cursor; null returns the current cursor and no changes."
+            ),
+            "kinds": Argument(list[ChangedKind] | None, "Only these kinds; by default all that the caller may see."),
             "holding": Argument(
                 list[strawberry.ID] | None,
                 "Ids of things that the caller holds, at most 100; those which do not exist for it any more are told "
@@ -144,14 +146,14 @@ class Query:
         order_roots.order,
         returns=Order | None,
         description="An order; null if it does not exist for the caller.",
-        args={"by": Argument(OrderKey, "Which order.")},
+        args={"by": Argument(OrderKey, "Key of the order.")},
         requires=Scope.ORDERS,
     )
     shipment = root(
         shipment_roots.shipment,
         returns=Shipment | None,
         description="A shipment; null if it does not exist for the caller.",
-        args={"by": Argument(ShipmentKey, "Which shipment.")},
+        args={"by": Argument(ShipmentKey, "Key of the shipment.")},
         requires=Scope.SHIPMENTS,
     )
     price_and_availability = root(
@@ -159,8 +161,8 @@ class Query:
         returns=list[PricedLine] | None,
         description="Price, stock and substitutes of any number of lines, one outcome a line, in their order.",
         args={
-            "customer": Argument(CustomerKey, "Who buys."),
-            "lines": Argument(list[LineInput], "What, and how much."),
+            "customer": Argument(CustomerKey, "The customer."),
+            "lines": Argument(list[LineInput], "The requested lines."),
         },
         requires=Scope.PRICES,
     )
@@ -169,9 +171,9 @@ class Query:
         returns=Promise | None,
         description="How much now (`by` today), how much by a date, or when all of it; null if there is no such item.",
         args={
-            "item": Argument(ItemKey, "Which item."),
-            "quantity": Argument(Decimal, "How much, in `uom`."),
-            "by": Argument(date | None, "Only what can ship by this day; the earliest days by default."),
+            "item": Argument(ItemKey, "Key of the item."),
+            "quantity": Argument(Decimal, "Quantity in `uom`."),
+            "by": Argument(date | None, "Only quantities that can ship by this date; by default the earliest dates."),
             "uom": Argument(str | None, "Code or name of the unit; the base unit by default."),
             "warehouses": Argument(list[str] | None, "Only from these warehouses, by code."),
         },
@@ -179,10 +181,10 @@ class Query:
     )
 
 
-SINCE = Argument(Cursor | None, "From after this cursor; from now on by default.")
+SINCE = Argument(Cursor | None, "Resume after this cursor; the default is to start with new events.")
 
 
-@strawberry.type(description="What can be waited for.")
+@strawberry.type(description="The subscriptions.")
 class Subscription:
     """Streams; each is a function of the context and its arguments that yields events."""
 
@@ -192,9 +194,9 @@ class Subscription:
         description="Changes of shipments: of one customer, one order, named ones, or all that the caller may see. Of "
         "several arguments all have to fit.",
         args={
-            "customer": Argument(CustomerKey | None, "Of this customer."),
-            "order": Argument(OrderKey | None, "Of this order."),
-            "shipments": Argument(list[ShipmentKey] | None, "Of these shipments, at most 100."),
+            "customer": Argument(CustomerKey | None, "Only updates of this customer."),
+            "order": Argument(OrderKey | None, "Only updates of this order."),
+            "shipments": Argument(list[ShipmentKey] | None, "Only these shipments, at most 100."),
             "after": SINCE,
         },
         requires=Scope.SHIPMENTS,
@@ -205,7 +207,7 @@ class Subscription:
         returns=OrderStreamEvent,
         description="Changes of orders: of one customer, one order, or all that the caller may see.",
         args={
-            "customer": Argument(CustomerKey | None, "Of this customer."),
+            "customer": Argument(CustomerKey | None, "Only updates of this customer."),
             "order": Argument(OrderKey | None, "This order."),
             "after": SINCE,
         },

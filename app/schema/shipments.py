@@ -26,18 +26,18 @@ Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
 
 enum(
     ShipmentStatus,
-    "Where the goods are, after Karrio's normalized statuses.",
-    PENDING="Not handed over yet.",
-    PICKED_UP="With the carrier.",
-    IN_TRANSIT="On the way.",
-    OUT_FOR_DELIVERY="On the last vehicle.",
-    READY_FOR_PICKUP="Waiting to be fetched.",
-    DELIVERED="Arrived.",
-    PARTIALLY_DELIVERED="Some of it arrived.",
-    ON_HOLD="Held up until somebody acts.",
-    DELIVERY_DELAYED="Late.",
-    DELIVERY_FAILED="Could not be handed over.",
-    RETURN_TO_SENDER="On the way back.",
+    "Normalized shipment status, after Karrio's statuses.",
+    PENDING="Not yet handed to the carrier.",
+    PICKED_UP="Picked up by the carrier.",
+    IN_TRANSIT="In transit.",
+    OUT_FOR_DELIVERY="Out for delivery.",
+    READY_FOR_PICKUP="Ready for pickup by the recipient.",
+    DELIVERED="Delivered.",
+    PARTIALLY_DELIVERED="Partially delivered.",
+    ON_HOLD="On hold until somebody acts.",
+    DELIVERY_DELAYED="Delivery is delayed.",
+    DELIVERY_FAILED="Delivery failed.",
+    RETURN_TO_SENDER="Returning to the sender.",
     UNKNOWN="The source has a status that the gateway does not know; see `rawStatus`.",
 )
 
@@ -52,12 +52,12 @@ enum(
 
 
 @bound_to(records.Eta, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="When goods should arrive.")
+@strawberry.type(description="Expected arrival of a shipment.")
 class ShipmentEta:
     """See `records.Eta`."""
 
-    promised: date | None = field("What the distributor promised.")
-    carrier: date | None = field("What the carrier says now.")
+    promised: date | None = field("The date that the distributor promised.")
+    carrier: date | None = field("The carrier's current estimate.")
 
 
 @bound_to(records.Incident, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
@@ -66,105 +66,108 @@ class ShipmentIncident:
     """See `records.Incident`."""
 
     party: IncidentParty = field("The responsible party.")
-    reason: str = field("What happened.")
+    reason: str = field("Description of the problem.")
 
 
 @bound_to(records.PackageItem, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="What a package holds of an order line.")
+@strawberry.type(description="A packed part of an order line.")
 class PackageItem:
     """See `records.PackageItem`."""
 
     line_number: int | None = field("The order line.")
     sku: str | None = field("The item's SKU.")
-    quantity: Decimal = field("How much, in the line's unit.")
+    quantity: Decimal = field("Quantity in the unit of the line.")
     lot: str | None = field("Lot number.")
     serial: str | None = field("Serial number.")
-    expiry: date | None = field("Best before.")
+    expiry: date | None = field("Expiry date.")
 
 
 @bound_to(records.Package, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=EVENT)
-@strawberry.type(description="A parcel or pallet.")
+@strawberry.type(description="A package: a parcel or pallet.")
 class Package:
     """See `records.Package`."""
 
     sscc: str | None = field("GS1 serial shipping container code.")
-    tracking_number: str | None = field("The carrier's number for it.", mask=Mask.LAST4, unmasked_for=Scope.TRACKING)
-    dimensions: Dimensions | None = field("Outer measures and weight.")
-    items: list[PackageItem] = field("What it holds.")
+    tracking_number: str | None = field("The carrier's tracking number.", mask=Mask.LAST4, unmasked_for=Scope.TRACKING)
+    dimensions: Dimensions | None = field("Outer dimensions and weight.")
+    items: list[PackageItem] = field("Contents of the package.")
 
 
 @bound_to(records.ShipmentLine, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="What a shipment holds of an order line.")
+@strawberry.type(description="A shipped part of an order line.")
 class ShipmentLine:
     """See `records.ShipmentLine`."""
 
     order: str | None = field("The order's number.")
     line_number: int | None = field("The order line.")
     sku: str | None = field("The item's SKU.")
-    quantity: Decimal = field("How much, in the line's unit.")
+    quantity: Decimal = field("Quantity in the unit of the line.")
 
 
 @bound_to(records.TrackingEvent, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=EVENT)
-@strawberry.type(description="A step on the way.")
+@strawberry.type(description="A tracking event.")
 class TrackingEvent:
     """See `records.TrackingEvent`."""
 
     sequence: int = field("Ascends from 1 within the shipment, by event time.")
-    at: datetime = field("When it happened.")
-    recorded_at: datetime | None = field("When the source learned of it.")
-    status: ShipmentStatus = field("Where the goods are then.")
-    location: str | None = field("Where it happened.")
-    description: str | None = field("The carrier's words.")
+    at: datetime = field("Time of the event.")
+    recorded_at: datetime | None = field("Time at which the source recorded the event.")
+    status: ShipmentStatus = field("Meaning of the status.")
+    location: str | None = field("Location of the event.")
+    description: str | None = field("The carrier's description.")
     raw_code: str | None = field("The carrier's code.")
-    source: str = field("The system that knows of it.")
+    source: str = field("The source system that reports it.")
 
 
 @bound_to(records.ProofOfDelivery, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
-@strawberry.type(description="Who took the goods.")
+@strawberry.type(description="Proof of delivery.")
 class ProofOfDelivery:
     """See `records.ProofOfDelivery`."""
 
     signed_by: str | None = field("Name of who signed.", mask=Mask.INITIALS, unmasked_for=Scope.SIGNATURES)
-    at: datetime | None = field("When.")
-    url: str | None = field("Where the document is.", mask=Mask.HIDDEN, unmasked_for=Scope.SIGNATURES)
+    at: datetime | None = field("Time of the event.")
+    url: str | None = field("Address of the document.", mask=Mask.HIDDEN, unmasked_for=Scope.SIGNATURES)
 
 
 @bound_to(records.Shipment, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
-@strawberry.type(description="Goods on their way to a customer.")
+@strawberry.type(description="A shipment to a customer.")
 class Shipment(Node):
     """See `records.Shipment`."""
 
     refs: list[Ref] = field("Its ids in the connected systems.")
-    carrier: str | None = field("Who carries it.")
+    carrier: str | None = field("The carrier.")
     service: str | None = field("The carrier's service.")
-    tracking_number: str | None = field("The carrier's number for it.", mask=Mask.LAST4, unmasked_for=Scope.TRACKING)
-    tracking_url: str | None = field("The carrier's page for it.", mask=Mask.HIDDEN, unmasked_for=Scope.TRACKING)
-    shipped_at: datetime | None = field("When it left.")
-    eta: ShipmentEta | None = field("When it should arrive.")
-    status: ShipmentStatus = field("Where the goods are.")
-    raw_status: str | None = field("The tracking system's own word for it.")
-    cancelled: bool = field("Whether it was called off.")
-    incident: ShipmentIncident | None = field("What went wrong, if something did.")
-    lines: list[ShipmentLine] = field("What it holds, by order line.")
-    packages: list[Package] = field("Its parcels and pallets.")
-    asn: str | None = field("Number of the advance ship notice sent for it.")
-    proof_of_delivery: ProofOfDelivery | None = field("Who took it.")
-    orders: list[str] = field("Numbers of the orders it serves.", name="orderNumbers")
-    freshness: Freshness = field("Where it comes from and how old it is.")
+    tracking_number: str | None = field("The carrier's tracking number.", mask=Mask.LAST4, unmasked_for=Scope.TRACKING)
+    tracking_url: str | None = field("The carrier's tracking page.", mask=Mask.HIDDEN, unmasked_for=Scope.TRACKING)
+    shipped_at: datetime | None = field("Time of shipping.")
+    eta: ShipmentEta | None = field("Expected arrival.")
+    status: ShipmentStatus = field("Status of the shipment.")
+    raw_status: str | None = field("The tracking system's own status value.")
+    cancelled: bool = field("Whether the shipment was cancelled.")
+    incident: ShipmentIncident | None = field("The delivery problem, if there is one.")
+    lines: list[ShipmentLine] = field("Contents by order line.")
+    packages: list[Package] = field("Packages of the shipment.")
+    asn: str | None = field("Number of the advance ship notice (ASN).")
+    proof_of_delivery: ProofOfDelivery | None = field("Proof of delivery, if the carrier reports one.")
+    orders: list[str] = field("Numbers of the orders that it ships.", name="orderNumbers")
+    freshness: Freshness = field("The source of the data and its age.")
     order = edge(
         order_edges.by_order_number,
         returns=Order | None,  # type: ignore[operator]
-        description="The order it serves; the first one where there are several.",
+        description="The order that it ships; the first one if there are several.",
     )
     customer = edge(
-        order_edges.customer, returns=Customer | None, description="Whose goods they are.", requires=Scope.CUSTOMERS
+        order_edges.customer,
+        returns=Customer | None,
+        description="The customer that receives the goods.",
+        requires=Scope.CUSTOMERS,
     )
-    warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="Where it left.")
+    warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="The warehouse that shipped it.")
     events = edge(
         shipment_edges.last_events,
         returns=list[TrackingEvent],
-        description="Steps on the way, oldest first.",
-        args={"last": Argument(int | None, "Only the last so many, 1 to 1000.")},
+        description="Tracking events, oldest first.",
+        args={"last": Argument(int | None, "Only the last N events, 1 to 1000.")},
     )
 
 
@@ -175,4 +178,6 @@ class ShipmentKey:
 
     id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
     tracking_number: str | None = strawberry.field(description="Its tracking number.", default=strawberry.UNSET)
-    ref: RefInput | None = strawberry.field(description="Its id in one system.", default=strawberry.UNSET)
+    ref: RefInput | None = strawberry.field(
+        description="Lookup by the id in one source system.", default=strawberry.UNSET
+    )

@@ -16,19 +16,19 @@ from app.sources.freshness_contracts import CALLER
 
 enum(
     Health,
-    "What the calls to a source have met lately.",
+    "Health of a source, by the results of recent calls.",
     name="SourceHealth",
-    OK="They get through.",
-    DEGRADED="Some kinds of calls are held back.",
-    FAILING="All kinds of calls are held back.",
+    OK="Closed: calls are sent.",
+    DEGRADED="Calls of some kinds are refused by a circuit breaker.",
+    FAILING="Calls of all kinds are refused by circuit breakers.",
 )
 enum(
     BreakerState,
-    "Whether calls of a kind are sent.",
+    "State of a circuit breaker.",
     name="BreakerState",
-    CLOSED="They are.",
-    OPEN="They are held back, because they failed.",
-    HALF_OPEN="The next one is, to find out whether it succeeds; or it is under way.",
+    CLOSED="Closed: calls are sent.",
+    OPEN="Open: calls are refused after failures.",
+    HALF_OPEN="Half-open: one probe decides.",
 )
 
 
@@ -38,22 +38,22 @@ class SourceCalls:
     """See `records.CallClassState`."""
 
     name: str = field("The kind: the noun of the calls' name in metrics.")
-    breaker: BreakerState = field("Whether they are sent.")
-    latency_p50: int | None = field("Milliseconds that half of the last answers took no longer than.")
-    latency_p99: int | None = field("Milliseconds that 99 of 100 of the last answers took no longer than.")
+    breaker: BreakerState = field("State of the circuit breaker for calls of this kind.")
+    latency_p50: int | None = field("Median latency of recent calls in milliseconds.")
+    latency_p99: int | None = field("99th percentile of the latency of recent calls in milliseconds.")
 
 
 @bound_to(records.SourceState, requires=Scope.SOURCES, volatility=CALLER)
-@strawberry.type(description="A connected source, as the calls of this process to it have gone.")
+@strawberry.type(description="A connected source and its health as seen by this process.")
 class Source:
     """See `records.SourceState`."""
 
     name: str = field("Its name in the configuration.")
-    vendor: str = field("The adapter that speaks to it.")
-    health: Health = field("What the calls have met lately.")
-    kinds: list[SourceCalls] = field("The kinds of calls that were made so far.")
-    in_flight: int = field("Calls under way.")
-    waiting: int = field("Calls that wait for a place.")
-    concurrency: int = field("How many calls may be under way at once.")
-    rate: Decimal | None = field("How many calls a second there may be; null for any number.")
-    timeout: Decimal = field("Seconds that a call may take.")
+    vendor: str = field("The vendor adapter of the source.")
+    health: Health = field("Health of the source, by the results of recent calls.")
+    kinds: list[SourceCalls] = field("The kinds of calls made so far.")
+    in_flight: int = field("Calls in flight.")
+    waiting: int = field("Calls in the queue.")
+    concurrency: int = field("Maximum number of concurrent calls.")
+    rate: Decimal | None = field("Maximum number of calls a second; null if unlimited.")
+    timeout: Decimal = field("Timeout of a call in seconds.")

@@ -18,14 +18,14 @@ from app.schema.shipments import Shipment
 from app.sources.freshness_contracts import ORDER, SHIPMENT, STOCK
 
 
-@strawberry.interface(description="What a subscriber to shipments receives.")
+@strawberry.interface(description="An event of `shipmentUpdates`.")
 class ShipmentStreamEvent:
     """An event of the stream, with the place to resume from."""
 
     cursor: Cursor = field("Resume after this event by passing it as `after`.")
 
 
-@strawberry.interface(description="What a subscriber to orders receives.")
+@strawberry.interface(description="An event of `orderUpdates`.")
 class OrderStreamEvent:
     """An event of the stream, with the place to resume from."""
 
@@ -59,17 +59,17 @@ class OrderUpdate(OrderStreamEvent):
 
 
 @bound_to(updates.UpdatesLost, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
-@strawberry.type(description="Updates between two cursors are gone; read again what you follow.")
+@strawberry.type(description="Events between two cursors are no longer in the log; query the objects again.")
 class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent):
     """A gap that is told, never hidden."""
 
-    from_: Cursor = field("The cursor asked for.", name="from")
-    to: Cursor = field("The oldest cursor still kept.")
+    from_: Cursor = field("The requested cursor.", name="from")
+    to: Cursor = field("The oldest cursor in the log.")
     reason: LossReason = field("The reason for the loss.")
 
 
 @bound_to(updates.AvailabilityChanged, requires=Scope.EVERYONE, volatility=STOCK)
-@strawberry.type(description="There may be more or less of an item: read again what it is needed for.")
+@strawberry.type(description="The availability of an item may have changed; query it again.")
 class AvailabilityChanged:
     """A hint that says nothing by itself."""
 

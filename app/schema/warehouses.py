@@ -13,20 +13,20 @@ from app.sources.warehouses import WarehouseKind
 
 enum(
     WarehouseKind,
-    "Whose warehouse it is.",
-    OWN="The distributor's.",
-    THIRD_PARTY="A logistics company's, which keeps goods for the distributor.",
-    SUPPLIER="A supplier's, which ships for the distributor.",
+    "The owner of a warehouse.",
+    OWN="Owned by the distributor.",
+    THIRD_PARTY="Owned by a third-party logistics provider (3PL).",
+    SUPPLIER="Owned by a supplier that ships for the distributor.",
 )
 
 
 @bound_to(records.Warehouse, requires=Scope.EVERYONE, volatility=WAREHOUSE)
-@strawberry.type(description="A place goods ship from.")
+@strawberry.type(description="A warehouse.")
 class Warehouse(Node):
     """See `records.Warehouse`."""
 
     code: str = field("The warehouse's code, the same in every system.")
-    name: str = field("What people call it.")
-    kind: WarehouseKind | None = field("Whose it is.", requires=Scope.STAFF)
-    region: str | None = field("Where it is, roughly.")
+    name: str = field("Common name.")
+    kind: WarehouseKind | None = field("Owner of the warehouse.", requires=Scope.STAFF)
+    region: str | None = field("Region of the warehouse.")
     refs: list[Ref] = field("Its ids in the connected systems.")

@@ -27,18 +27,18 @@ FRESH = "fresh"
 
 enum(
     Volatility,
-    "How fast a kind of data changes.",
+    "Volatility of a kind of data.",
     REF="Reference data: kept for a while, and read again when its source tells of a change.",
-    SLOW="Changes now and then.",
-    VOL="Volatile: read each time.",
-    FACT="Never changes once it is written.",
+    SLOW="Changes rarely.",
+    VOL="Volatile: read on each request.",
+    FACT="Immutable once written.",
 )
 enum(
     Share,
-    "Who may be given the same answer.",
-    PUBLIC="Whoever may ask.",
+    "Callers that may share one response.",
+    PUBLIC="Every authenticated caller.",
     TENANT="The callers of one tenant.",
-    CUSTOMER="Those who may see that customer's rows.",
+    CUSTOMER="Callers who may see that customer's rows.",
 )
 
 

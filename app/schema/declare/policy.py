@@ -43,23 +43,23 @@ def roles_of_scope(scope: Scope) -> str:
 
 enum(
     Scope,
-    "Who may see something: a named audience.",
+    "A scope: a named set of roles that may see a type or field.",
     **{scope.name: f"{PURPOSES[scope]} For {roles_of_scope(scope)}." for scope in Scope},
 )
 enum(
     Rows,
-    "Which rows exist for a caller; others are absent, like missing ones.",
-    ALL="All.",
+    "Row scope: rows outside it are absent, like rows that do not exist.",
+    ALL="All rows.",
     ACCOUNTS="Of their own accounts for BUYER and BUYER_ADMIN, of the partner's for PARTNER, of assigned ones for "
     "SALES_REP; else all.",
-    APPROVED="Approved ones for BUYER, BUYER_ADMIN and PARTNER; else all.",
+    APPROVED="Only approved relations for BUYER, BUYER_ADMIN and PARTNER; all for other roles.",
 )
 enum(
     Mask,
-    "What is left of a value for those who may not see it whole.",
-    LAST4="Its last four characters.",
-    INITIALS="The first letter of each word.",
-    HIDDEN="Null.",
+    "How a value is masked.",
+    LAST4="Only the last four characters.",
+    INITIALS="Only the first letter of each word.",
+    HIDDEN="Null instead of the value.",
 )
 
 
