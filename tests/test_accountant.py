@@ -17,7 +17,7 @@ from tests.valkey import Valkey
 EITHER = {"worker killed", "workers replaced", "clients dropped"}
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.long)])
 def redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Valkey | None]:
     """The server that the log is in; none for SQLite."""
     if request.param == "sqlite":

@@ -203,6 +203,7 @@ async def served_socket(
         writer.close()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_subscriber_that_waits_costs_little_memory() -> None:
     """40 kB at most, of everything that a worker holds for a socket with a subscription."""

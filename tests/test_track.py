@@ -77,6 +77,7 @@ def latest(status: str) -> str:
 
 
 @pytest.mark.browser
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_steps_come_by_themselves_once_each_through_a_killed_gateway(
     moving: Sandbox, carrier: httpx.AsyncClient, tmp_path: Path

@@ -81,6 +81,7 @@ def children(pid: int) -> set[int]:
     return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
+@pytest.mark.long
 async def test_thousand_cold_requests_over_four_workers_make_one_call(
     graph: Graph, dated_sandbox: Sandbox, redis_url: str, tmp_path: Path
 ):

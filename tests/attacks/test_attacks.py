@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,12 +22,23 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST_WAIT = 0.1
 """Seconds that the gateway's event loop may be busy while somebody else waits."""
 
+OF_EACH_GROUP = 4
+"""Attacks of each group in every run of the tests."""
+
 TRIES = 3
 """An attack that keeps others waiting does so each time; a machine that is busy with something else does not."""
 
 
+def parameters() -> Iterator[Any]:
+    """All attacks; those after the first few of each group are long."""
+    seen: Counter[Group] = Counter()
+    for attack in EVERY:
+        seen[attack.group] += 1
+        yield pytest.param(attack, id=attack.id, marks=[pytest.mark.long] if seen[attack.group] > OF_EACH_GROUP else [])
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("attack", [pytest.param(attack, id=attack.id) for attack in EVERY])
+@pytest.mark.parametrize("attack", parameters())
 async def test_attack_comes_to_nothing(attacker: Attacker, attack: Attack) -> None:
     waits = []
     for _ in range(TRIES if attack.watched else 1):

@@ -18,6 +18,7 @@ SHAPES = 15
 """Selections that are drawn for a seed."""
 
 SEEDS, EACH = 10, 15
+QUICK_SEEDS = 2
 LONG_SEEDS, LONG_EACH = 200, 37
 """Documents made of each selection. A tenth of them asks for one field in two ways, which validation refuses."""
 
@@ -35,7 +36,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         seeds = range(1000, 1000 + LONG_SEEDS) if wanted else [pytest.param(1000, marks=skip)]
         metafunc.parametrize("long_seed", seeds)
     elif "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(SEEDS))
+        long = [pytest.param(seed, marks=pytest.mark.long) for seed in range(QUICK_SEEDS, SEEDS)]
+        metafunc.parametrize("seed", [*range(QUICK_SEEDS), *long])
 
 
 async def compare(bench: Bench, seed: int, each: int) -> tuple[int, list[str]]:
