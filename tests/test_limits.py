@@ -12,7 +12,7 @@ import pytest
 from graphql import get_introspection_query, parse
 
 from app.errors import LimitExceeded
-from app.execution.document.cache import DocumentCache
+from app.execution.document.cache import Document, DocumentCache
 from app.execution.document.limits import DocumentLimits, check_limits, check_variables
 from app.execution.engine import Request, RequestRefused
 from app.execution.plan.engine import PlanEngine
@@ -118,7 +118,9 @@ def test_fragments_in_circles_are_left_to_validation() -> None:
 
 def test_what_tools_ask_of_the_schema_is_within_the_limits() -> None:
     for text in (get_introspection_query(), get_introspection_query(input_value_deprecation=True)):
-        DocumentCache(SCHEMA, limits=DocumentLimits()).get(text)
+        assert isinstance(DocumentCache(SCHEMA, limits=DocumentLimits()).get(text), Document)
+        (error,) = DocumentCache(SCHEMA, limits=DocumentLimits(tokens=10)).get(text)
+        assert error.extensions["code"] == "LIMIT_EXCEEDED"
 
 
 def test_token_limit_ends_the_reading_of_a_document() -> None:

@@ -38,7 +38,7 @@ def parameters() -> Iterator[Any]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("attack", parameters())
+@pytest.mark.parametrize("attack", list(parameters()))
 async def test_attack_comes_to_nothing(attacker: Attacker, attack: Attack) -> None:
     waits = []
     for _ in range(TRIES if attack.watched else 1):

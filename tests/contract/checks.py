@@ -57,6 +57,14 @@ def _without_moments(value: Any) -> Any:
     return value
 
 
+async def read_all(read: Read, known: Collection[Any]) -> Mapping[Any, Any]:
+    """The rows of keys that the source is known to hold, every one: what a test may loop over."""
+    assert len(known) > 0
+    found = await read(list(known))
+    assert set(found) == set(known)
+    return found
+
+
 async def check_reads_by_keys(read: Read, known: Sequence[Any], unknown: Any) -> None:
     """Unknown keys are absent, order and repetition do not matter, and nothing is asked for nothing."""
     found = await read([*known, unknown])

@@ -42,7 +42,7 @@ async def test_item_has_its_values(case: Case, source: Source):
 
 
 async def test_units_are_exact_and_one_is_the_base(case: Case, source: Source):
-    for item in (await source.items.by_sku(SYSTEM, case.items.known)).values():
+    for item in (await checks.read_all(by_sku(source), case.items.known)).values():
         units = {uom.code: Fraction(uom.numerator, uom.denominator) for uom in item.uoms}
         assert len(units) == len(item.uoms)
         assert units[item.base_uom] == 1
@@ -51,7 +51,7 @@ async def test_units_are_exact_and_one_is_the_base(case: Case, source: Source):
 
 
 async def test_item_is_found_again_by_its_own_id(case: Case, source: Source):
-    found = await source.items.by_sku(SYSTEM, case.items.known)
+    found = await checks.read_all(by_sku(source), case.items.known)
     ids = {ref.id: sku for sku, row in found.items() for ref in row.refs if ref.system == source.name}
     assert len(ids) == len(found)
     again = await source.items.by_id(SYSTEM, [*ids, "999999999", "no id"])

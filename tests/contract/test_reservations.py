@@ -37,7 +37,7 @@ async def test_reservations_have_their_values(case: Case, source: Source):
 
 
 async def test_reservations_are_of_their_sku_and_positive(case: Case, source: Source):
-    for sku, rows in (await source.reservations.reservations(SYSTEM, case.reservations.known)).items():
+    for sku, rows in (await checks.read_all(reservations(source), case.reservations.known)).items():
         assert {row.sku for row in rows} == {sku}
         assert min(row.quantity for row in rows) > 0
         assert len({row.order for row in rows}) == len(rows)
