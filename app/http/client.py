@@ -36,7 +36,7 @@ from app.http.resilience.hedging import hedge
 from app.http.response import HTTPResponse
 from app.http.sending import RequestSender
 from app.http.sign_in import SignIn
-from app.http.timeouts import CallStopped, CallTimeout
+from app.http.timeouts import CallStopped
 from app.settings import SourceSettings
 
 __all__ = ["HTTPClient", "HTTPResponse", "Params", "path"]
@@ -323,7 +323,7 @@ class HTTPClient:
         if self._closed:
             raise SourceUnavailable(self.source, detail="the client was closed")
         call_class = self.guard.call_class(call)
-        attempt = CallAttempt(self.source, call, call_class, CallTimeout(*self.guard.time_limit(call_class, call)))
+        attempt = CallAttempt(self.source, call, call_class, self.guard.start_timeout(call_class, call))
         self._attempts.add(attempt)
         return attempt
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus
 
 import httpx
 import msgspec
@@ -107,7 +107,7 @@ class RequestBuilder:
         """Path and query as they are sent. A path may bring a query of its own. Raises ValueError for a path that
         leaves the base URL."""
         target = _sendable(request.path)
-        if request.params is not None and (query := urlencode(_pairs(request.params))):
+        if request.params is not None and (query := _query(request.params)):
             target = f"{target}{'&' if '?' in target else '?'}{query}"
         return self._base + target
 
@@ -201,7 +201,14 @@ def _sendable(wanted: str) -> str:
         raise InvalidTarget(str(error)) from None
 
 
-def _pairs(params: Params) -> list[tuple[str, str]]:
-    if not isinstance(params, Mapping):
-        return list(params)
+def _query(params: Params) -> str:
+    pairs = _pairs(params) if isinstance(params, Mapping) else params
+    return "&".join([f"{_quoted_plus(name)}={_quoted_plus(value)}" for name, value in pairs])
+
+
+def _pairs(params: Mapping[str, str | Sequence[str]]) -> list[tuple[str, str]]:
     return [(name, one) for name, value in params.items() for one in ([value] if isinstance(value, str) else value)]
+
+
+def _quoted_plus(text: str) -> str:
+    return text if text.isascii() and text.isalnum() else quote_plus(text)

@@ -64,6 +64,11 @@ class Breaker:
             else BreakerState.HALF_OPEN
         )
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether every call goes."""
+        return self._open_until is None
+
     def retry_in(self) -> float | None:
         """None if a call may go now, else in how many seconds to come again."""
         if self._open_until is None:

@@ -6,6 +6,7 @@ one kind does not stop the others.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from decimal import Decimal
@@ -20,6 +21,7 @@ from app.http.resilience.caller_classes import CallerClassifier
 from app.http.resilience.latencies import Latencies
 from app.http.resilience.retries import RetryBudget, retry_delay
 from app.http.resilience.state import CallClassState, SourceState
+from app.http.timeouts import CallTimeout, TimeoutQueue
 
 if TYPE_CHECKING:
     from app.settings import SourceSettings
@@ -36,12 +38,13 @@ SLOW_FACTOR = 3.0
 class CallClass:
     """Calls of one kind: their breaker, how long they take, and how long they may."""
 
-    __slots__ = ("_guard", "breaker", "hedged", "latencies", "name", "slow_after", "timeout")
+    __slots__ = ("_guard", "breaker", "hedged", "latencies", "name", "slow_after", "timeout", "timeouts")
 
     def __init__(self, guard: SourceGuard, name: str, settings: SourceSettings) -> None:
         self._guard = guard
         self.name = name
         self.timeout = settings.limits.timeouts.get(name, settings.timeout)
+        self.timeouts = TimeoutQueue(self.timeout)
         self.slow_after = settings.breaker.slow_after or self.timeout
         self.hedged = name in settings.limits.hedge
         self.breaker = Breaker(settings.breaker)
@@ -49,7 +52,9 @@ class CallClass:
         telemetry.breaker_state_changed(guard.source, name, is_open=False)
 
     def acquire(self) -> BreakerPermit:
-        """Past the breaker. Raises SourceUnavailable while it refuses."""
+        """A permit from the breaker. Raises SourceUnavailable while it is open."""
+        if self.breaker.is_closed:
+            return BreakerPermit(self, probe=False)
         retry_in = self.breaker.retry_in()
         if retry_in is not None:
             telemetry.metrics().unsent.labels(self._guard.source, self.name, "open").inc()
@@ -58,11 +63,12 @@ class CallClass:
         return BreakerPermit(self, probe=self.breaker.acquire())
 
     def record(self, outcome: str, seconds: float, *, probe: bool, retry_after: float | None) -> None:
-        """A visit is over."""
-        if outcome == "ok" and not probe and seconds < self.slow_after:
+        """Record how a call ended."""
+        if outcome == "ok" and not probe and seconds < self.slow_after:  # It changes no state.
             self.breaker.record_success(probe=False)
             self.latencies.record(seconds)
-            self._guard.record_latency(seconds, ok=True)
+            if self._guard.is_adaptive:
+                self._guard.record_latency(seconds, ok=True)
             return
         before = self.breaker.state
         if self._failed(outcome, seconds):
@@ -127,6 +133,7 @@ class SourceGuard:
         rate = None if limits.rate is None else RateLimiter(limits.rate, limits.burst)
         self.bulkhead = Bulkhead(settings.concurrency, self._callers.weights, queue=limits.queue, rate=rate)
         self.budget = RetryBudget(limits.retry_share)
+        self.is_adaptive = limits.adaptive
         self._adaptive = AdaptiveLimit(settings.concurrency) if limits.adaptive else None
         self._classes: dict[str, CallClass] = {}
         self._by_call: dict[str, CallClass] = {}
@@ -145,16 +152,19 @@ class SourceGuard:
             self._classes[name] = CallClass(self, name, self._settings)
         return self._classes[name]
 
-    def time_limit(self, call_class: CallClass, call: str) -> tuple[float, str]:
-        """How long a call that begins now may take, and what ends it then: its "timeout", or the "deadline" of the
-        running request. Raises DeadlineExceeded for a call that cannot be answered in the time left."""
+    def start_timeout(self, call_class: CallClass, call: str) -> CallTimeout:
+        """The time limit of a call that begins now: its class's timeout, or the deadline of the running request.
+        Raises DeadlineExceeded for a call that cannot be answered in the time left."""
         left = telemetry.remaining()
         if left is None or left >= call_class.timeout:
-            return call_class.timeout, "timeout"
+            return call_class.timeouts.start()
         if left <= 0 or call_class.latencies.fastest_exceeds(left):
             telemetry.metrics().unsent.labels(self.source, call, "deadline").inc()
             raise DeadlineExceeded(detail=f"before {self.source} {call} was sent, {max(left, 0.0):.3f} s left")
-        return left, "deadline"
+        loop = asyncio.get_running_loop()
+        timeout = CallTimeout(left, loop.time() + left)
+        timeout.stop_at(loop, left, timeout.when, "deadline")
+        return timeout
 
     async def wait_for_capacity(self, call_class: CallClass, call: str, within: float) -> None:
         """Wait for a place and take it. Raises SourceThrottled; SourceUnavailable if it would be for nothing."""
