@@ -1,4 +1,4 @@
-"""Whether all numbers of a decoded answer are finite: msgspec reads the texts "NaN" and "Infinity" into a Decimal.
+"""Checks that all numbers of a decoded response are finite: msgspec decodes "NaN" and "Infinity" as a Decimal.
 
 For each type one expression is written, such as `all(map(f1, v))` with f1 being `v.net.is_finite() and f2(v.tax)`,
 which looks only where a Decimal can be. To search the text for the words costs three times as much, and misses those
@@ -19,7 +19,7 @@ _Fields = inspect.StructType | inspect.DataclassType | inspect.NamedTupleType
 
 
 def finite_check(into: Any) -> Check | None:
-    """What tells whether a value of this type holds finite numbers only; None where it can hold no others."""
+    """The check whether a value of this type holds finite numbers only; None for a type without Decimals."""
     checks = _Checks()
     text = checks.text(inspect.type_info(into), "v")
     return None if text is None else checks.function(text)
@@ -34,11 +34,11 @@ class _Checks:
         self._count = 0
 
     def function(self, text: str) -> Check:
-        """An expression as a function of `v`. It is made of names of fields, and of nothing that comes from outside."""
+        """An expression as a function of `v`. It consists of names of fields, and of nothing from outside."""
         return eval(f"lambda v: {text}", self._names)  # noqa: S307
 
     def text(self, info: inspect.Type, value: str) -> str | None:
-        """What is true if all numbers in `value`, an expression of this type, are finite."""
+        """The expression that is true if all numbers in `value`, an expression of this type, are finite."""
         match info:
             case inspect.Metadata(type=inner):
                 return self.text(inner, value)
@@ -49,7 +49,7 @@ class _Checks:
             case inspect.UnionType(types=types):
                 return self._union(types, value)
             case inspect.TupleType(item_types=items):
-                return _all(self.text(item, f"{value}[{place}]") for place, item in enumerate(items))
+                return _all(self.text(item, f"{value}[{index}]") for index, item in enumerate(items))
             case inspect.TypedDictType(fields=fields):
                 return _all(self._entry(field.encode_name, field.type, value) for field in fields)
             case inspect.DictType(key_type=key, value_type=inner):

@@ -1,4 +1,4 @@
-"""A backend's answer, read whole, and how it becomes typed values."""
+"""A backend's response, read whole, and its decoding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_RETRY_AFTER = 3600.0
 
 
 class Headers(Mapping[str, str]):
-    """The headers of an answer, by name without regard to case; looked through when first asked."""
+    """The headers of a response, by case-insensitive name; decoded when first read."""
 
     __slots__ = ("_found", "_raw")
 
@@ -47,7 +47,7 @@ class Headers(Mapping[str, str]):
 
 
 class ResponseDecoder:
-    """Decodes JSON bodies as one type, and says whether what it decoded holds finite numbers only."""
+    """Decodes JSON bodies as one type, and checks that their numbers are finite."""
 
     __slots__ = ("decode", "is_finite")
 
@@ -57,7 +57,7 @@ class ResponseDecoder:
 
 
 class HTTPResponse(msgspec.Struct, frozen=True):
-    """Status, headers (by name without regard to case) and body of an answer."""
+    """Status, headers (by case-insensitive name) and body of a response."""
 
     source: str
     status: int

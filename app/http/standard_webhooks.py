@@ -1,7 +1,7 @@
-"""Signatures of webhooks as Standard Webhooks has them: https://www.standardwebhooks.com
+"""Webhook signatures after Standard Webhooks: https://www.standardwebhooks.com
 
-Signed is `ID.TIMESTAMP.BODY`, with HMAC-SHA256. A sender that changes its secret signs with both for a while, and a
-receiver may have both: one of each that fit is enough.
+`ID.TIMESTAMP.BODY` is signed with HMAC-SHA256. While a secret is rotated, the sender signs with both and the receiver
+may hold both: one matching pair is enough.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ SIGNATURE = "webhook-signature"
 PREFIX = "whsec_"
 VERSION = "v1"
 MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64
-"""Bytes that a secret may have."""
+"""Length of a secret in bytes."""
 
 MAX_SIGNATURES = 16
-"""Signatures that are looked at."""
+"""Signatures of a header that are verified."""
 
 
 def decode_secret(text: str) -> bytes:
-    """The key in a secret, `whsec_` and base64. ValueError for what is none, without repeating it."""
+    """The key in a secret, `whsec_` and base64. Raises ValueError, which does not repeat it."""
     try:
         key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -39,7 +39,7 @@ def decode_secret(text: str) -> bytes:
 
 
 def generate_secret() -> str:
-    """A secret that nobody has."""
+    """A new random secret."""
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -56,7 +56,7 @@ def signed_headers(keys: Iterable[bytes], id: str, timestamp: int, body: bytes) 
 
 
 def verify_signature(sent: str, keys: Iterable[bytes], id: str, timestamp: int, body: bytes) -> bool:
-    """Whether one of the signatures in a header is one of these keys'. Takes as long whichever it is."""
+    """Whether a signature in the header is by one of these keys, in constant time."""
     offered = [
         one.encode("latin-1", "replace") for one in sent.split(" ")[:MAX_SIGNATURES] if one.startswith(f"{VERSION},")
     ]

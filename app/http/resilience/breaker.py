@@ -1,8 +1,8 @@
-"""Stops calling what fails, and finds out with one call at a time when it is well again.
+"""A circuit breaker.
 
-closed      every call goes; once enough of those within the window failed, the breaker opens
-open        no call goes, for a time that doubles up to `open_most`
-half-open   one call goes, the probe: its success closes the breaker, its failure opens it again
+closed      every call is permitted; once enough of those within the window failed, the breaker opens
+open        no call is permitted, for a time that doubles up to `open_most`
+half-open   one call is permitted, the probe: its success closes the breaker, its failure opens it again
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from app.settings import BreakerSettings
 
 MAX_RETRY_AFTER = 30.0
-"""A source that names a time to come again is left alone so long at most."""
+"""Seconds of a source's Retry-After that are honoured at most."""
 
 
 class BreakerState(StrEnum):
@@ -29,7 +29,7 @@ class BreakerState(StrEnum):
 
 
 class Breaker:
-    """The breaker of one kind of call. Whoever `enter`s tells it the outcome by `passed`, `failed` or `left`."""
+    """The breaker of one class of calls. After `acquire` comes `record_success`, `record_failure` or `release`."""
 
     __slots__ = (
         "_clock",
@@ -55,7 +55,6 @@ class Breaker:
 
     @property
     def state(self) -> BreakerState:
-        """What it is now."""
         if self._open_until is None:
             return BreakerState.CLOSED
         return (
@@ -66,11 +65,11 @@ class Breaker:
 
     @property
     def is_closed(self) -> bool:
-        """Whether every call goes."""
+        """Whether every call is permitted."""
         return self._open_until is None
 
     def retry_in(self) -> float | None:
-        """None if a call may go now, else in how many seconds to come again."""
+        """None if a call is permitted now, else the seconds until one may be."""
         if self._open_until is None:
             return None
         remaining = self._open_until - self._clock()
@@ -79,14 +78,13 @@ class Breaker:
         return remaining if remaining > 0 else None
 
     def acquire(self) -> bool:
-        """A call that is not refused goes; whether it is the probe."""
+        """Permit a call; whether it is the probe."""
         if self._open_until is None:
             return False
         self._probe_in_flight = True
         return True
 
     def record_success(self, *, probe: bool) -> None:
-        """The source answered."""
         if probe:
             self._open_until, self._times_opened, self._probe_in_flight = None, 0, False
             self._counts, self._consecutive_failures = [0, 0, 0, 0], 0
@@ -94,7 +92,7 @@ class Breaker:
             self._count(failed=False)
 
     def record_failure(self, *, probe: bool, retry_after: float | None = None) -> None:
-        """It did not; `retry_after` is what it said about when to come again."""
+        """`retry_after` are the seconds that the source named."""
         if probe:
             self._trip(retry_after)
         elif self._open_until is None and self._settings.enabled:
@@ -108,7 +106,7 @@ class Breaker:
                 self._trip(retry_after)
 
     def release(self, *, probe: bool) -> None:
-        """Nobody waited for the outcome: the next call may be the probe."""
+        """Return a permit without an outcome: the next call may be the probe."""
         if probe:
             self._probe_in_flight = False
 

@@ -1,7 +1,7 @@
-"""How many calls a source gets at once and a second, and who is next when there are more.
+"""The concurrency and rate limit of a source, with weighted fair queueing by caller class.
 
-While there is room, a call costs a comparison. Else it waits in the queue of its caller's class. Of the classes that
-wait, each gets calls in proportion to its weight, so that none starves; a full queue sheds the class of least weight
+While there is capacity, a call costs a comparison. Otherwise it waits in the queue of its caller's class. The waiting
+classes are served in proportion to their weights, so that none starves; a full queue sheds the class of least weight
 first; and a call whose turn would come too late is refused at once.
 """
 
@@ -15,8 +15,8 @@ ROUNDING = 1e-9
 
 
 class LoadShed(Exception):
-    """There is no room for the call. `reason`: "full" (the queue is), "late" (its turn would come, or came, too late);
-    `retry_after` is when there may be."""
+    """The call is refused. `reason`: "full" (the queue is), "late" (its turn would come, or came, too late);
+    `retry_after` are the seconds until there may be capacity."""
 
     def __init__(self, reason: str, retry_after: float) -> None:
         super().__init__(reason)
@@ -25,7 +25,7 @@ class LoadShed(Exception):
 
 
 class RateLimiter:
-    """So many calls a second, and so many at a stroke after a rest; kept as the moment when a rest would be over."""
+    """`rate` calls a second and `burst` at once (GCRA: the state is the time at which the bucket is full again)."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._interval = 1 / rate
@@ -33,11 +33,10 @@ class RateLimiter:
         self._full_at = 0.0
 
     def delay(self, now: float) -> float:
-        """Seconds until a call may go."""
+        """Seconds until a call is within the rate."""
         return max(self._full_at, now) + self._interval - now - self._capacity
 
     def consume(self, now: float) -> None:
-        """A call goes."""
         self._full_at = max(self._full_at, now) + self._interval
 
 
@@ -48,7 +47,7 @@ class Bulkhead:
         self, limit: int, weights: Mapping[str, int], *, queue: int = 1000, rate: RateLimiter | None = None
     ) -> None:
         self.limit = limit
-        """How many may be under way at once; it may be changed at any time."""
+        """How many calls may be in flight; it may be changed at any time."""
         self.in_flight = 0
         self.waiting = 0
         self._weights = weights
@@ -62,11 +61,11 @@ class Bulkhead:
 
     @property
     def has_capacity(self) -> bool:
-        """Whether a place is free and nobody waits for it."""
+        """Whether a slot is free and nobody waits for it."""
         return not self.waiting and self.in_flight < self.limit
 
     def try_acquire(self) -> bool:
-        """Take a place, if one is free and nobody waits for it."""
+        """Acquire a slot, if one is free and nobody waits for it."""
         if self.waiting or self.in_flight >= self.limit:
             return False
         if self._rate is not None:
@@ -78,14 +77,14 @@ class Bulkhead:
         return True
 
     async def acquire(self, caller: str, within: float) -> None:
-        """Wait for a place as long as `within` seconds, and take it. Raises LoadShed."""
+        """Acquire a slot, waiting for one up to `within` seconds. Raises LoadShed."""
         self._admit(caller, within)
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         if not self.waiting:
             self._served_at = loop.time()
         queue = self._queues[caller]
-        if not queue:  # Whoever did not wait has saved nothing up.
+        if not queue:  # A class that did not wait has no credit.
             self._served[caller] = max(self._served[caller], self._least_served())
         queue.append(waiter)
         self.waiting += 1
@@ -96,7 +95,7 @@ class Bulkhead:
             await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.release()  # It came at the moment at which the wait was given up.
+                self.release()  # Served at the moment of its cancellation.
             elif waiter in queue:
                 queue.remove(waiter)
                 self.waiting -= 1
@@ -105,13 +104,13 @@ class Bulkhead:
             timer.cancel()
 
     def release(self) -> None:
-        """Give a place back; whoever is next has it at once."""
+        """Release a slot to the next in the queues."""
         self.in_flight -= 1
         if self.waiting:
             self._serve()
 
     def expected_wait(self, caller: str) -> float:
-        """Seconds that a call of this class would wait, as far as one can tell."""
+        """An estimate of the seconds that a call of this class would wait."""
         if not self.waiting or self._interval is None:
             return 0.0
         own, weight = len(self._queues[caller]) + 1, self._weights[caller]
@@ -171,7 +170,7 @@ class Bulkhead:
         self._serve()
 
     def _record_served(self, now: float) -> None:
-        """How often a place comes free, smoothed over some ten."""
+        """Update the mean interval at which slots come free, smoothed over about ten."""
         passed, self._served_at = now - self._served_at, now
         self._interval = passed if self._interval is None else self._interval * 0.9 + passed * 0.1
 

@@ -1,4 +1,4 @@
-"""The class of a caller, which decides whose calls go first when a source has no room for all."""
+"""The class of a caller, which decides whose calls go first when a source is at its concurrency limit."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ CLASS_OF_ROLE: dict[Role, str] = {
 """People who serve customers go before customers who look, and those before machines."""
 
 INTERNAL = "checkout"
-"""The gateway's own calls, such as asking a source how it is: few, and what is decided by them concerns everybody."""
+"""The class of the gateway's own calls, such as health checks: few, and they concern every caller."""
 
 
 class CallerClassifier:
-    """Tells the class of callers: by their client where the settings name it, else by their role."""
+    """Classifies callers: by their client where the settings name it, else by their role."""
 
     def __init__(self, settings: CallerSettings) -> None:
         self.weights: dict[str, int] = {**settings.weights}
@@ -38,7 +38,7 @@ class CallerClassifier:
         self._known: LRUCache[tuple[str, frozenset[Role]], str] = LRUCache(maxsize=10_000)
 
     def classify(self, who: object) -> str:
-        """The class of whoever runs the operation; the gateway itself where nobody does."""
+        """The class of the operation's principal; INTERNAL without one."""
         if not isinstance(who, Principal):
             return INTERNAL
         key = who.client, who.roles

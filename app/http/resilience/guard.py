@@ -1,7 +1,7 @@
-"""All that protects one source, and its callers from it: see the package.
+"""Resilience of one source: see the package.
 
-Calls are told apart by kind, the noun of their name: `orders` and `orders.by_customer` are of one kind. What fails for
-one kind does not stop the others.
+Calls are divided into classes by the noun of their name: `orders` and `orders.by_customer` are of one class. A class
+that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from app.settings import SourceSettings
 
 ANSWERED = frozenset({"ok", "rejected", "malformed"})
-"""Outcomes of a source that is there: to leave it alone would not make such an answer better."""
+"""Outcomes of a source that responds: an open breaker would not improve such a response."""
 
 FAILED = frozenset({"unavailable", "timeout", "throttled"})
 
 SLOW_FACTOR = 3.0
-"""A call that the request's own deadline cut short failed, if it had so many times what is usual."""
+"""A call that the request's deadline cut short counts as failed if it had this many times the 95th percentile."""
 
 
 class CallClass:
-    """Calls of one kind: their breaker, how long they take, and how long they may."""
+    """A class of calls: its breaker, its latencies, and its timeout."""
 
     __slots__ = ("_guard", "breaker", "hedged", "latencies", "name", "slow_after", "timeout", "timeouts")
 
@@ -58,7 +58,7 @@ class CallClass:
         retry_in = self.breaker.retry_in()
         if retry_in is not None:
             telemetry.metrics().unsent.labels(self._guard.source, self.name, "open").inc()
-            detail = f"{self.name}: left alone after failures, for another {retry_in:.1f} s"
+            detail = f"{self.name}: the circuit is open for another {retry_in:.1f} s"
             raise SourceUnavailable(self._guard.source, retry_after=retry_in, detail=detail)
         return BreakerPermit(self, probe=self.breaker.acquire())
 
@@ -84,10 +84,10 @@ class CallClass:
         if before is not self.breaker.state:
             is_open = self.breaker.state is not BreakerState.CLOSED
             telemetry.breaker_state_changed(self._guard.source, self.name, is_open=is_open)
-            telemetry.log.warning("breaker", source=self._guard.source, kind=self.name, state=self.breaker.state.value)
+            state = self.breaker.state.value
+            telemetry.log.warning("breaker_state_changed", source=self._guard.source, kind=self.name, state=state)
 
     def state(self) -> CallClassState:
-        """What an operator wants to know of these calls."""
         p50, p99 = self.latencies.quantile(0.5), self.latencies.quantile(0.99)
         retry_in = self.breaker.retry_in()
         return CallClassState(self.name, self.breaker.state, _milliseconds(p50), _milliseconds(p99), retry_in)
@@ -99,7 +99,7 @@ class CallClass:
 
 
 class BreakerPermit:
-    """One attempt of a call. It is told once how it ended."""
+    """The breaker's permit for one attempt of a call. Its outcome is recorded once."""
 
     __slots__ = ("_call_class", "_started", "probe")
 
@@ -111,18 +111,18 @@ class BreakerPermit:
 
     @property
     def recorded(self) -> bool:
-        """Whether it was told."""
+        """Whether its outcome was recorded."""
         return self._call_class is None
 
     def record(self, outcome: str, retry_after: float | None = None) -> None:
-        """It ended so: an outcome as calls are counted by, or any other word for what tells nothing of the source."""
+        """Record the outcome. One that is neither in ANSWERED nor in FAILED says nothing of the source."""
         call_class, self._call_class = self._call_class, None
         if call_class is not None:
             call_class.record(outcome, time.perf_counter() - self._started, probe=self.probe, retry_after=retry_after)
 
 
 class SourceGuard:
-    """Protects one source. Every call takes a place in its `bulkhead` and gives it back."""
+    """The resilience of one source. Each call acquires a slot of its `bulkhead` and releases it."""
 
     def __init__(self, source: str, settings: SourceSettings) -> None:
         limits = settings.limits
@@ -140,14 +140,13 @@ class SourceGuard:
         telemetry.watch_source(source, lambda: self.bulkhead.in_flight, lambda: self.bulkhead.waiting)
 
     def call_class(self, call: str) -> CallClass:
-        """The kind of the call of this name."""
+        """The class of the call of this name."""
         found = self._by_call.get(call)
         if found is None:
             found = self._by_call[call] = self.call_class_named(call.partition(".")[0])
         return found
 
     def call_class_named(self, name: str) -> CallClass:
-        """The kind of this name."""
         if name not in self._classes:
             self._classes[name] = CallClass(self, name, self._settings)
         return self._classes[name]
@@ -167,7 +166,7 @@ class SourceGuard:
         return timeout
 
     async def wait_for_capacity(self, call_class: CallClass, call: str, within: float) -> None:
-        """Wait for a place and take it. Raises SourceThrottled; SourceUnavailable if it would be for nothing."""
+        """Acquire a slot, waiting for one. Raises SourceThrottled, or SourceUnavailable while the breaker is open."""
         if call_class.breaker.retry_in() is not None:
             call_class.acquire()
         running = telemetry.scope.get()
@@ -177,13 +176,13 @@ class SourceGuard:
         except LoadShed as shed:
             telemetry.metrics().unsent.labels(self.source, call, "throttled").inc()
             telemetry.call_shed(self.source, caller, shed.reason)
-            detail = f"{call}: no place for a call of '{caller}' in time ({shed.reason})"
+            detail = f"{call}: no free slot for caller class '{caller}' in time ({shed.reason})"
             raise SourceThrottled(self.source, retry_after=shed.retry_after, detail=detail) from None
 
     def retry_delay(
         self, attempt: int, call_class: CallClass, call: str, error: BaseException, left: float
     ) -> float | None:
-        """Seconds after which a read is repeated; None if it is not. `left` is what its time limit leaves."""
+        """Seconds until a read is retried; None if it is not. `left` are the seconds of its time limit."""
         if attempt > self._settings.limits.retries or not isinstance(error, SourceError):
             return None
         delay = retry_delay(attempt, error)
@@ -195,7 +194,7 @@ class SourceGuard:
         return delay
 
     def may_hedge(self, call_class: CallClass, call: str) -> bool:
-        """Whether a second request may be sent now: not at the cost of other calls."""
+        """Whether a hedge may be sent now. It is taken from the retry budget, and never waits for a slot."""
         if (
             call_class.breaker.state is not BreakerState.CLOSED
             or not self.bulkhead.has_capacity
@@ -206,13 +205,12 @@ class SourceGuard:
         return True
 
     def record_latency(self, seconds: float, *, ok: bool) -> None:
-        """A call took so long; `ok` says that it was answered."""
+        """Adapt the concurrency limit to the latency of a call; `ok` if it was answered."""
         if self._adaptive is not None:
             full = self.bulkhead.in_flight >= self.bulkhead.limit
             self.bulkhead.limit = self._adaptive.record(seconds, ok=ok, full=full)
 
     def state(self, vendor: str) -> SourceState:
-        """What an operator wants to know of the source."""
         limits = self._settings.limits
         return SourceState(
             name=self.source,

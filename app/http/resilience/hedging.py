@@ -1,4 +1,4 @@
-"""A second request when the first is late: whichever answers first, counts."""
+"""A second request when the first is slow; the first response counts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ T = TypeVar("T")
 
 
 async def hedge(first: Callable[[], Awaitable[T]], after: float, second: Callable[[], Awaitable[T] | None]) -> T:
-    """What `first` brings, or what `second` brings, which is begun if there is nothing after so many seconds. If both
-    fail, the first one's failure. `second` may decline by None. The loser is cancelled and waited for."""
+    """The result of `first`, or of `second`, which is started after so many seconds without one. If both fail, the
+    failure of `first`. `second` may decline by None. The loser is cancelled and awaited."""
     running = [asyncio.ensure_future(first())]
     try:
         done, waiting = await asyncio.wait(running, timeout=after)

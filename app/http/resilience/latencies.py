@@ -1,4 +1,4 @@
-"""How long the calls of one kind have taken lately."""
+"""Recent latencies of one class of calls."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 WINDOW = 200
 MIN_SAMPLES = 20
-"""So many calls say what is usual."""
+"""Calls before the first quantile, and between two updates of it."""
 
 MAX_AGE = 10.0
-"""Seconds after which what was seen last says nothing about now."""
+"""Seconds after which the fastest recent latency says nothing about the next call."""
 
 
 class Latencies:
-    """The seconds of the last calls."""
+    """The seconds that the last calls took."""
 
     __slots__ = ("_clock", "_fastest", "_p95", "_seconds", "_unsorted", "_updated")
 
@@ -28,26 +28,25 @@ class Latencies:
         self._updated = 0.0
 
     def record(self, seconds: float) -> None:
-        """A call took so long."""
         self._seconds.append(seconds)
         self._unsorted += 1
-        # To sort at each call would cost more than the figures are worth.
+        # Sorting at each call would cost more than it is worth.
         if self._unsorted >= MIN_SAMPLES:
             self._unsorted = 0
             self._updated = self._clock()
             self._p95, self._fastest = self.quantile(0.95), min(self._seconds)
 
     def quantile(self, fraction: float) -> float | None:
-        """So many of the calls took no longer; None before the first."""
+        """The latency that this fraction of the calls did not exceed; None before the first."""
         ordered = sorted(self._seconds)
         return ordered[min(int(len(ordered) * fraction), len(ordered) - 1)] if ordered else None
 
     @property
     def p95(self) -> float | None:
-        """19 of 20 calls take no longer; None while too few are known."""
+        """The 95th percentile; None while too few calls are known."""
         return self._p95
 
     def fastest_exceeds(self, seconds: float) -> bool:
-        """Whether not even the fastest of the last calls would have been answered in this time."""
+        """Whether the fastest recent call took longer than this."""
         fastest = self._fastest
         return fastest is not None and seconds < fastest and self._clock() - self._updated < MAX_AGE

@@ -1,4 +1,4 @@
-"""How a source is, as far as the calls to it tell."""
+"""The state of a source, as observed by the calls to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.http.resilience.breaker import BreakerState
 
 
 class Health(StrEnum):
-    """What the calls to a source have met lately."""
+    """The health of a source, as observed by recent calls."""
 
     OK = "OK"
     DEGRADED = "DEGRADED"
@@ -19,8 +19,8 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallClassState:
-    """Calls of one kind. Latencies are in milliseconds, None before the first answer; `retry_in` is in how many seconds
-    one may be sent, where they are held back."""
+    """A class of calls. Latencies are in milliseconds, None before the first response; `retry_in` are the seconds until
+    an open breaker permits a call."""
 
     name: str
     breaker: BreakerState
@@ -31,7 +31,7 @@ class CallClassState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceState:
-    """All that a source's guard knows."""
+    """The state of a source's guard."""
 
     name: str
     vendor: str
@@ -44,7 +44,7 @@ class SourceState:
 
     @property
     def health(self) -> Health:
-        """FAILING if no kind of call gets through, DEGRADED if some do not."""
+        """FAILING if the breakers of all classes are open, DEGRADED if those of some are."""
         closed = [kind.breaker is BreakerState.CLOSED for kind in self.kinds]
         if all(closed):
             return Health.OK
