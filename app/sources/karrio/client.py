@@ -6,13 +6,13 @@ Statuses are the HTTP layer's matter, HTML of a crash and Retry-After of a 429 i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from app.errors import SourceError, SourceRejected, SourceThrottled, SourceUnavailable
 from app.http.client import HTTPClient
+from app.http.graphql import decode_data, may_have_errors
 from app.http.resilience.guard import SourceGuard
 from app.http.sign_in import StaticCredentials
 from app.settings import SourceSettings
@@ -20,7 +20,7 @@ from app.settings import SourceSettings
 T = TypeVar("T")
 
 
-class KarrioFault(msgspec.Struct, frozen=True):
+class KarrioError(msgspec.Struct, frozen=True):
     """One of the errors beside `data`; `code` and `status_code` only where Karrio raised it on purpose."""
 
     message: str = ""
@@ -29,21 +29,10 @@ class KarrioFault(msgspec.Struct, frozen=True):
     path: tuple[str | int, ...] | None = None
 
 
-class KarrioFaults(msgspec.Struct, frozen=True):
+class KarrioErrors(msgspec.Struct, frozen=True):
     """The errors of an answer. What `data` holds beside them does not matter."""
 
-    errors: tuple[KarrioFault, ...] | None = None
-
-
-class KarrioData(msgspec.Struct, Generic[T], frozen=True):
-    """The rest of an answer."""
-
-    data: T
-
-
-@cache
-def _data_with(into: Any) -> Any:
-    return KarrioData[into]
+    errors: tuple[KarrioError, ...] | None = None
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -76,22 +65,21 @@ class KarrioClient:
     async def run(self, document: str, variables: Mapping[str, object], *, into: type[T], call: str) -> T:
         """The decoded `data` of a document. Any error fails the whole, for what a half answer leaves out would
         look like something that does not exist."""
-        answer = await self._http.request(
+        response = await self._http.request(
             "POST", "/graphql", json={"query": document, "variables": variables}, call=call
         )
-        faults = answer.decode(KarrioFaults).errors if b'"errors"' in answer.body else None
-        if faults:
-            raise self._error_of(faults[0])
-        data: KarrioData[T] = answer.decode(_data_with(into))
-        return data.data
+        errors = response.decode(KarrioErrors).errors if may_have_errors(response) else None
+        if errors:
+            raise self._error_of(errors[0])
+        return decode_data(response, into)
 
-    def _error_of(self, fault: KarrioFault) -> SourceError:
-        detail = f"{fault.code}: {fault.message[:500]} at {fault.path}"
-        if fault.status_code == 429:
+    def _error_of(self, error: KarrioError) -> SourceError:
+        detail = f"{error.code}: {error.message[:500]} at {error.path}"
+        if error.status_code == 429:
             return SourceThrottled(self.name, detail=detail)
-        if fault.code is not None or fault.path is None:
+        if error.code is not None or error.path is None:
             # Refused on purpose, or not run at all: the document or the key is wrong.
-            return SourceRejected(self.name, status=fault.status_code or 400, detail=detail)
+            return SourceRejected(self.name, status=error.status_code or 400, detail=detail)
         return SourceUnavailable(self.name, detail=detail)
 
 

@@ -42,7 +42,7 @@ class Login(msgspec.Struct):
     result: list[Any]
 
 
-class RPCReply(msgspec.Struct):
+class RPCResponse(msgspec.Struct):
     """An answer over JSON-RPC; errors come with HTTP 200."""
 
     result: msgspec.Raw = msgspec.Raw()
@@ -150,11 +150,11 @@ class TrytonClient:
 
     async def _rpc(self, method: str, params: Sequence[object], into: type[Any], *, call: str) -> Any:
         body = {"id": 1, "method": method, "params": [*params, {"company": self._company}]}
-        reply = await self._http.post(f"{self._root}/rpc/", json=body, into=RPCReply, call=call)
-        if reply.error is not None:
-            raise self._refused(method, reply.error)
+        response = await self._http.post(f"{self._root}/rpc/", json=body, into=RPCResponse, call=call)
+        if response.error is not None:
+            raise self._refused(method, response.error)
         try:
-            return msgspec.json.decode(reply.result, type=into)
+            return msgspec.json.decode(response.result, type=into)
         except msgspec.DecodeError as error:
             raise SourceMalformed(self.source, detail=f"{method}: {error}") from None
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
 from app.http.call import SIGN_IN
 from app.http.client import HTTPClient, HTTPResponse
+from app.http.graphql import decode_data, may_have_errors
 from app.http.request import OutgoingRequest
 from app.http.resilience.guard import SourceGuard
 from app.http.sign_in import SessionSignIn
@@ -27,7 +27,7 @@ LOGIN = """mutation Login($username: String!, $password: String!) {
 }"""
 
 
-class GraphQLFault(msgspec.Struct, frozen=True):
+class VendureError(msgspec.Struct, frozen=True):
     """One of the errors beside `data`."""
 
     message: str = ""
@@ -39,26 +39,15 @@ class GraphQLFault(msgspec.Struct, frozen=True):
         return str(self.extensions.get("code", ""))
 
 
-class GraphQLFaults(msgspec.Struct, frozen=True):
+class VendureErrors(msgspec.Struct, frozen=True):
     """The errors of an answer, mostly one with status 200. What `data` holds beside them does not matter."""
 
-    errors: tuple[GraphQLFault, ...] = ()
+    errors: tuple[VendureError, ...] = ()
 
     @property
     def are_forbidden(self) -> bool:
         """Whether the session has ended, or the administrator lacks a permission: Vendure does not tell which."""
-        return any(fault.code == "FORBIDDEN" for fault in self.errors)
-
-
-class GraphQLData(msgspec.Struct, Generic[T], frozen=True):
-    """The rest of an answer."""
-
-    data: T
-
-
-@cache
-def _data_with(into: Any) -> Any:
-    return GraphQLData[into]
+        return any(error.code == "FORBIDDEN" for error in self.errors)
 
 
 class VendureSignIn(SessionSignIn):
@@ -75,7 +64,7 @@ class VendureSignIn(SessionSignIn):
         """See `SignIn`."""
         if request.call in self.forbidden_calls or response.status != 200:
             return False
-        return faults_of(response).are_forbidden
+        return errors_of(response).are_forbidden
 
     def login(self) -> OutgoingRequest:
         """See `SessionSignIn`."""
@@ -99,9 +88,9 @@ class VendureSignIn(SessionSignIn):
         raise SourceRejected(self.source, status=401, detail=detail)
 
 
-def faults_of(response: HTTPResponse) -> GraphQLFaults:
+def errors_of(response: HTTPResponse) -> VendureErrors:
     """The errors in a response. Raises SourceMalformed."""
-    return response.decode(GraphQLFaults) if b'"errors"' in response.body else GraphQLFaults()
+    return response.decode(VendureErrors) if may_have_errors(response) else VendureErrors()
 
 
 def _error_code(body: bytes) -> str | None:
@@ -155,20 +144,19 @@ class VendureClient:
             headers={"vendure-token": channel} if channel else {},
             call=call,
         )
-        faults = faults_of(response)
-        if faults.are_forbidden:
+        errors = errors_of(response)
+        if errors.are_forbidden:
             self._sign_in.forbidden_calls.add(call)
-        if faults.errors:
-            raise self._error_of(faults.errors[0])
+        if errors.errors:
+            raise self._error_of(errors.errors[0])
         self._sign_in.forbidden_calls.discard(call)
-        data: GraphQLData[T] = response.decode(_data_with(into))
-        return data.data
+        return decode_data(response, into)
 
-    def _error_of(self, fault: GraphQLFault) -> SourceError:
-        detail = f"{fault.code}: {fault.message[:500]}"
-        if fault.code == "INTERNAL_SERVER_ERROR":
+    def _error_of(self, error: VendureError) -> SourceError:
+        detail = f"{error.code}: {error.message[:500]}"
+        if error.code == "INTERNAL_SERVER_ERROR":
             return SourceUnavailable(self.name, detail=detail)
-        return SourceRejected(self.name, status=403 if fault.code == "FORBIDDEN" else 400, detail=detail)
+        return SourceRejected(self.name, status=403 if error.code == "FORBIDDEN" else 400, detail=detail)
 
 
 class Me(msgspec.Struct, frozen=True):
