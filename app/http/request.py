@@ -190,13 +190,13 @@ class InvalidTarget(Exception):
 
 
 @lru_cache(1024)
-def _sendable(wanted: str) -> str:
-    if not wanted.startswith("/") or wanted.startswith("//") or "#" in wanted or _UPWARDS.search(wanted):
-        raise ValueError(f"{wanted!r} is not a path below the base URL; make it with path()")
-    if _SENDABLE.fullmatch(wanted) is not None:
-        return wanted
+def _sendable(path: str) -> str:
+    if not path.startswith("/") or path.startswith("//") or "#" in path or _UPWARDS.search(path):
+        raise ValueError(f"{path!r} is not a path below the base URL; make it with path()")
+    if _SENDABLE.fullmatch(path) is not None:
+        return path
     try:
-        return httpx.URL(wanted).raw_path.decode("ascii")
+        return httpx.URL(path).raw_path.decode("ascii")
     except httpx.InvalidURL as error:
         raise InvalidTarget(str(error)) from None
 

@@ -1,6 +1,6 @@
 """Karrio's GraphQL API: the key, and errors that come with status 200.
 
-Statuses are the HTTP layer's matter, HTML of a crash and Retry-After of a 429 included. GraphQL is not rate-limited.
+Statuses are handled by the HTTP client, HTML of a crash and Retry-After of a 429 included. GraphQL is not rate-limited.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class KarrioError(msgspec.Struct, frozen=True):
 
 
 class KarrioErrors(msgspec.Struct, frozen=True):
-    """The errors of an answer. What `data` holds beside them does not matter."""
+    """The errors of a response. The `data` beside them is ignored."""
 
     errors: tuple[KarrioError, ...] | None = None
 
 
 class Token(msgspec.Struct, frozen=True):
-    """The answer to `ping`; null would be an error."""
+    """The response to `ping`; null would be an error."""
 
     token: Mapping[str, str]
 
@@ -51,7 +51,7 @@ class KarrioClient:
 
     @property
     def guard(self) -> SourceGuard:
-        """What protects the system, and knows how it is."""
+        """The resilience of the system."""
         return self._http.guard
 
     async def aclose(self) -> None:
@@ -59,12 +59,12 @@ class KarrioClient:
         await self._http.aclose()
 
     async def ping(self) -> None:
-        """Ask for the age of our key: proves the server and the key."""
+        """Read the key's age: checks the server and the key."""
         await self.run("{ token { created } }", {}, into=Token, call="ping")
 
     async def run(self, document: str, variables: Mapping[str, object], *, into: type[T], call: str) -> T:
-        """The decoded `data` of a document. Any error fails the whole, for what a half answer leaves out would
-        look like something that does not exist."""
+        """The decoded `data` of a document. Any error fails the whole, since what a partial
+        response leaves out would look like something that does not exist."""
         response = await self._http.request(
             "POST", "/graphql", json={"query": document, "variables": variables}, call=call
         )
@@ -90,5 +90,5 @@ def sendable(keys: Sequence[str]) -> list[str]:
 
 
 def chunks(keys: Sequence[str], size: int = 100) -> list[Sequence[str]]:
-    """The keys in portions for one call each."""
+    """The keys in chunks, one for each call."""
     return [keys[start : start + size] for start in range(0, len(keys), size)]

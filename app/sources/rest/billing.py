@@ -22,12 +22,12 @@ class RestBilling:
 
     async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number, oldest first."""
-        rows = await self.client.found(contract.INVOICES, orders, lambda keys: contract.ByOrder(orders=keys))
+        rows = await self.client.read_keys(contract.INVOICES, orders, lambda keys: contract.ByOrder(orders=keys))
         return {key: tuple(self._invoice(row) for row in value) for key, value in rows if value}
 
     async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
         """Returns by order number, oldest first."""
-        rows = await self.client.found(contract.RETURNS, orders, lambda keys: contract.ByOrder(orders=keys))
+        rows = await self.client.read_keys(contract.RETURNS, orders, lambda keys: contract.ByOrder(orders=keys))
         return {key: tuple(self._return(row) for row in value) for key, value in rows if value}
 
     def _invoice(self, row: Any) -> Invoice:

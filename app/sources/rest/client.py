@@ -1,4 +1,4 @@
-"""The wire of the `rest` contract: bearer token, plain or batched reads, faults, keys in chunks."""
+"""The client of the `rest` contract: bearer token, single or batched reads, errors, keys in chunks."""
 
 from __future__ import annotations
 
@@ -59,61 +59,57 @@ class RESTClient:
         self.serves = _serves(name, settings.options.get("serves"))
         credentials = StaticCredentials({"Authorization": f"Bearer {token.get_secret_value()}"})
         self._http = HTTPClient(name, settings, sign_in=credentials)
-        self._batcher = ReadBatcher(self._http, self._plain, _call) if batch else None
+        self._batcher = ReadBatcher(self._http, self._send, _call) if batch else None
         self._partial = PartialDecoders(mapper)
 
     async def read(self, operation: Operation, body: object = None, *, cursor: bool = False, keys: int = 1) -> Any:
-        """The typed answer of one read for so many keys: rows, or partial records where the running operation needs no
-        more.
-
-        A cursor that the system refuses is InvalidCursor, if one was sent."""
+        """The decoded response to one read for so many keys: rows, or partial records where the running operation needs
+        no more. A cursor that was sent and is refused raises InvalidCursor."""
         if self._batcher is None:
-            answer = await self._plain(operation, body)
+            response = await self._send(operation, body)
         else:
-            answer = await self._batcher.read(operation, body, keys)
-        if answer.status >= 300:
-            raise _fault(answer, _call(operation), cursor=cursor)
+            response = await self._batcher.read(operation, body, keys)
+        if response.status >= 300:
+            raise _error(response, _call(operation), cursor=cursor)
         partial = self._partial.of(operation)
         if partial is not None:
-            with suppress(SourceMalformed):  # Whatever is in the way of it, the whole reading knows what to make of it.
-                return answer.decode_with(partial)
-        return answer.decode(operation.answer)
+            with suppress(SourceMalformed):  # The whole decoding says what is wrong, or tolerates it.
+                return response.decode_with(partial)
+        return response.decode(operation.answer)
 
-    async def found(
+    async def read_keys(
         self, operation: Operation, keys: Sequence[K], body: Callable[[tuple[K, ...]], object]
     ) -> list[tuple[K, Any]]:
-        """(key, value) of what was found for the keys, each asked for once, in chunks of MAX_KEYS. What the system
-        answers beyond them is left out."""
-        distinct = self.plausible(keys)
-        answers = await together(
-            [self.read(operation, body(chunk), keys=len(chunk)) for chunk in self.chunks(distinct)]
-        )
-        requested = set(distinct)
-        return [(row.key, row.value) for answer in answers for row in answer if row.key in requested]
+        """(key, value) of the rows found for the keys, each read once, in chunks of MAX_KEYS. Rows of other keys are
+        ignored."""
+        valid = self.valid_keys(keys)
+        chunks = await together([self.read(operation, body(chunk), keys=len(chunk)) for chunk in self.chunks(valid)])
+        requested = set(valid)
+        return [(row.key, row.value) for rows in chunks for row in rows if row.key in requested]
 
     @staticmethod
-    def plausible(keys: Iterable[K]) -> tuple[K, ...]:
-        """The keys that could be anybody's, each once. The others are not worth a call."""
+    def valid_keys(keys: Iterable[K]) -> tuple[K, ...]:
+        """The keys that a system may hold, each once; no call is made for the others."""
         distinct = tuple(dict.fromkeys(keys))
-        return distinct if _all_plain(distinct) else tuple(filter(_plausible, distinct))
+        return distinct if _all_plain(distinct) else tuple(filter(_is_valid, distinct))
 
     @staticmethod
     def chunks(keys: tuple[K, ...]) -> list[tuple[K, ...]]:
-        """The keys in portions that one read may ask for; none for no keys."""
+        """The keys in chunks of at most MAX_KEYS; none for no keys."""
         return [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
 
     @property
     def coalesces(self) -> bool:
-        """Whether reads of one moment travel together."""
+        """Whether concurrent reads are sent as one request."""
         return self._batcher is not None
 
     async def ping(self) -> None:
-        """Raises what is wrong with the system."""
+        """Check the system's health. Raises SourceError."""
         await self._http.request("GET", HEALTH, call="ping")
 
     @property
     def guard(self) -> SourceGuard:
-        """What protects the system, and knows how it is."""
+        """The resilience of the system."""
         return self._http.guard
 
     async def aclose(self) -> None:
@@ -122,7 +118,7 @@ class RESTClient:
             await self._batcher.aclose()
         await self._http.aclose()
 
-    async def _plain(self, operation: Operation, body: object) -> HTTPResponse:
+    async def _send(self, operation: Operation, body: object) -> HTTPResponse:
         return await self._http.request(
             operation.method, operation.path, json=body, call=_call(operation), accept={400}
         )
@@ -147,7 +143,7 @@ def _call(operation: Operation) -> str:
 
 
 def _all_plain(keys: Sequence[Any]) -> bool:
-    """Whether all keys are plausible texts, of ASCII: looked at as one text, because there are hundreds of them."""
+    """Whether all keys are valid ASCII texts: checked as one text, because there are hundreds of them."""
     try:
         text = "".join(keys)
     except TypeError:  # Keys of several parts.
@@ -155,8 +151,8 @@ def _all_plain(keys: Sequence[Any]) -> bool:
     return text.isascii() and "\0" not in text and all(keys) and len(max(keys, key=len, default="")) <= MAX_KEY
 
 
-def _plausible(key: object) -> bool:
-    """Whether a key could be anybody's: not empty, not huge, valid Unicode, no NUL."""
+def _is_valid(key: object) -> bool:
+    """Whether a system may hold the key: not empty, not huge, valid Unicode, no NUL."""
     texts: Iterable[object] = [key] if isinstance(key, str) else msgspec.structs.astuple(key)  # type: ignore[arg-type]
     return all(isinstance(text, str) and 0 < len(text) <= MAX_KEY and _is_clean(text) for text in texts)
 
@@ -171,19 +167,19 @@ def _is_clean(text: str) -> bool:
     return "\0" not in text
 
 
-def _fault(answer: HTTPResponse, call: str, *, cursor: bool) -> Exception:
-    detail = f"{call} answered {answer.status}: {answer.body[:300].decode(errors='replace')}"
-    if answer.status == 429:
-        return SourceThrottled(answer.source, detail=detail)
-    if answer.status >= 500:
-        return SourceUnavailable(answer.source, detail=detail)
-    if cursor and answer.status == 400 and _code(answer) == INVALID_CURSOR:
+def _error(response: HTTPResponse, call: str, *, cursor: bool) -> Exception:
+    detail = f"{call} answered {response.status}: {response.body[:300].decode(errors='replace')}"
+    if response.status == 429:
+        return SourceThrottled(response.source, detail=detail)
+    if response.status >= 500:
+        return SourceUnavailable(response.source, detail=detail)
+    if cursor and response.status == 400 and _code(response) == INVALID_CURSOR:
         return InvalidCursor(detail=detail)
-    return SourceRejected(answer.source, status=answer.status, detail=detail)
+    return SourceRejected(response.source, status=response.status, detail=detail)
 
 
-def _code(answer: HTTPResponse) -> str | None:
+def _code(response: HTTPResponse) -> str | None:
     try:
-        return answer.decode(Problem).code
+        return response.decode(Problem).code
     except SourceMalformed:
         return None

@@ -26,14 +26,14 @@ class RestCustomers:
     ) -> Mapping[str, Customer]:
         """Customers by number, with their credit if asked."""
         include = tuple(sorted(parts))
-        rows = await self.client.found(
+        rows = await self.client.read_keys(
             contract.CUSTOMERS, numbers, lambda keys: contract.CustomersRead(numbers=keys, include=include)
         )
         return {key: customer(row, self.mapper) for key, row in rows}
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         """Customers by the system's own ids."""
-        rows = await self.client.found(contract.CUSTOMERS, ids, lambda keys: contract.CustomersRead(ids=keys))
+        rows = await self.client.read_keys(contract.CUSTOMERS, ids, lambda keys: contract.CustomersRead(ids=keys))
         return {key: customer(row, self.mapper) for key, row in rows}
 
     async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
@@ -51,7 +51,7 @@ class RestCredit:
 
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """Credit by customer number."""
-        rows = await self.client.found(contract.CREDIT, numbers, lambda keys: contract.ByCustomer(customers=keys))
+        rows = await self.client.read_keys(contract.CREDIT, numbers, lambda keys: contract.ByCustomer(customers=keys))
         return {key: credit(row, self.mapper) for key, row in rows}
 
 

@@ -24,17 +24,17 @@ class RestOrders:
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         """Orders by the system's own ids."""
-        rows = await self.client.found(contract.ORDERS, ids, lambda keys: contract.OrdersRead(ids=keys))
+        rows = await self.client.read_keys(contract.ORDERS, ids, lambda keys: contract.OrdersRead(ids=keys))
         return {key: order(row, self.mapper) for key, row in rows}
 
     async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         """Orders by order code."""
-        rows = await self.client.found(contract.ORDERS, numbers, lambda keys: contract.OrdersRead(numbers=keys))
+        rows = await self.client.read_keys(contract.ORDERS, numbers, lambda keys: contract.OrdersRead(numbers=keys))
         return {key: order(row, self.mapper) for key, row in rows}
 
     async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
         """Orders by the customer's purchase order number."""
-        rows = await self.client.found(
+        rows = await self.client.read_keys(
             contract.ORDERS_BY_PO, keys, lambda chunk: contract.OrdersRead(purchase_orders=chunk)
         )
         return {key: order(row, self.mapper) for key, row in rows}
@@ -43,7 +43,7 @@ class RestOrders:
         self, who: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         """A page of orders for each customer."""
-        distinct = self.client.plausible(customers)
+        distinct = self.client.valid_keys(customers)
         answers = await together(
             [
                 self.client.read(

@@ -32,14 +32,14 @@ class RestPrices:
         """The questions that can be asked, each once."""
         distinct = tuple(dict.fromkeys(requests))
         texts = {text for one in distinct for text in (one.customer, one.sku, one.uom) if text}
-        plausible = {*self.client.plausible(texts), None}
+        valid = {*self.client.valid_keys(texts), None}
         return tuple(
             [
                 one
                 for one in distinct
-                if one.customer in plausible
-                and one.sku in plausible
-                and (one.uom or None) in plausible
+                if one.customer in valid
+                and one.sku in valid
+                and (one.uom or None) in valid
                 and one.quantity.is_finite()
             ]
         )

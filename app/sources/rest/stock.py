@@ -23,7 +23,7 @@ class RestStock:
 
     async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         """Levels by SKU."""
-        rows = await self.client.found(contract.STOCK, skus, lambda keys: contract.BySku(skus=keys))
+        rows = await self.client.read_keys(contract.STOCK, skus, lambda keys: contract.BySku(skus=keys))
         return {key: self._level(row) for key, row in rows}
 
     def _level(self, row: Any) -> StockLevel:
@@ -40,7 +40,7 @@ class RestReservations:
 
     async def reservations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
         """Reservations by SKU."""
-        rows = await self.client.found(contract.RESERVATIONS, skus, lambda keys: contract.BySku(skus=keys))
+        rows = await self.client.read_keys(contract.RESERVATIONS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: value for key, value in rows if value}
 
 
@@ -54,8 +54,8 @@ class RestBalances:
         self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]
     ) -> Mapping[tuple[str, str], Balance]:
         """Balances by (warehouse, SKU)."""
-        codes = self.client.plausible(warehouses)
-        chunks = self.client.chunks(self.client.plausible(skus))
+        codes = self.client.valid_keys(warehouses)
+        chunks = self.client.chunks(self.client.valid_keys(skus))
         if not codes:
             return {}
         answers: list[list[Balance]] = await together(

@@ -37,13 +37,13 @@ REFUSALS = frozenset({"UserError", "UserWarning", "LoginException", "Concurrency
 
 
 class Login(msgspec.Struct):
-    """The answer to a login: user id, session key, and more that we do not need."""
+    """The response to a login: user id, session key, and more that is not needed."""
 
     result: list[Any]
 
 
 class RPCResponse(msgspec.Struct):
-    """An answer over JSON-RPC; errors come with HTTP 200."""
+    """A response over JSON-RPC; errors come with HTTP 200."""
 
     result: msgspec.Raw = msgspec.Raw()
     error: list[Any] | None = None
@@ -145,7 +145,7 @@ class TrytonClient:
         return [found for piece in pieces for found in piece]
 
     async def count(self, model: str, domain: Domain, *, call: str) -> int:
-        """How many records match; REST cannot tell without reading them."""
+        """How many records match; REST cannot count without reading them."""
         return await self._rpc(f"model.{model}.search_count", [domain], int, call=call)
 
     async def _rpc(self, method: str, params: Sequence[object], into: type[Any], *, call: str) -> Any:
@@ -166,7 +166,7 @@ class TrytonClient:
 
     @property
     def guard(self) -> SourceGuard:
-        """What protects the system, and knows how it is."""
+        """The resilience of the system."""
         return self._http.guard
 
     async def aclose(self) -> None:

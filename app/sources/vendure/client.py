@@ -40,7 +40,7 @@ class VendureError(msgspec.Struct, frozen=True):
 
 
 class VendureErrors(msgspec.Struct, frozen=True):
-    """The errors of an answer, mostly one with status 200. What `data` holds beside them does not matter."""
+    """The errors of a response, mostly with status 200. The `data` beside them is ignored."""
 
     errors: tuple[VendureError, ...] = ()
 
@@ -119,7 +119,7 @@ class VendureClient:
 
     @property
     def guard(self) -> SourceGuard:
-        """What protects the system, and knows how it is."""
+        """The resilience of the system."""
         return self._http.guard
 
     async def aclose(self) -> None:
@@ -127,10 +127,10 @@ class VendureClient:
         await self._http.aclose()
 
     async def ping(self) -> None:
-        """Ask who we are: proves the server and the session."""
-        answer = await self.run("{ me { id } }", {}, into=Me, call="ping")
-        if answer.me is None:
-            raise SourceRejected(self.name, status=403, detail="the session belongs to nobody")
+        """Read the session's user: checks the server and the session."""
+        ping = await self.run("{ me { id } }", {}, into=Me, call="ping")
+        if ping.me is None:
+            raise SourceRejected(self.name, status=403, detail="the session has no user")
 
     async def run(
         self, document: str, variables: Mapping[str, object], *, into: type[T], call: str, all_channels: bool = False
@@ -160,7 +160,7 @@ class VendureClient:
 
 
 class Me(msgspec.Struct, frozen=True):
-    """The answer to `ping`."""
+    """The response to `ping`."""
 
     me: Mapping[str, str] | None
 
@@ -171,5 +171,5 @@ def sendable(keys: Sequence[str]) -> list[str]:
 
 
 def chunks(keys: Sequence[str], size: int = 100) -> list[Sequence[str]]:
-    """The keys in portions for one call each."""
+    """The keys in chunks, one for each call."""
     return [keys[start : start + size] for start in range(0, len(keys), size)]
