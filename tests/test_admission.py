@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import httpx
 import pytest
+import strawberry
 
 from app.auth.demo import issue_demo_token
 from app.auth.principal import Principal, Role
+from app.execution.engine import ReferenceEngine, Request
 from app.gateway.admission.caller_limits import CallerLimits, caller_key
+from app.gateway.admission.cost import Cost
+from app.gateway.explain.service import CostEstimator, Explainer
 from app.sandbox import Sandbox
 from app.settings import Budget, BudgetSettings, CostLimits, LimitSettings
 from tests.consumers import VARIABLES
@@ -316,3 +320,43 @@ def test_partner_is_its_client_and_people_are_themselves() -> None:
     assert key(Role.PARTNER, "a") == key(Role.PARTNER, "b")
     assert key(Role.BUYER, "a") != key(Role.BUYER, "b")
     assert key(Role.PARTNER, "a") != key(Role.PARTNER, "a", tenant="u")
+
+
+# Mutations
+
+
+@strawberry.type
+class Commands:
+    ran: ClassVar[list[str]] = []
+
+    @strawberry.mutation(metadata={"cost": 25})
+    def place_order(self) -> str:
+        self.ran.append("place_order")
+        return "placed"
+
+    @strawberry.mutation
+    def add_note(self) -> str:
+        self.ran.append("add_note")
+        return "added"
+
+
+@strawberry.type
+class Nothing:
+    nothing: str = "nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        ("mutation { placeOrder }", 25),
+        ("mutation { addNote }", 10),
+        ("mutation { a: placeOrder b: placeOrder ...More __typename } fragment More on Commands { addNote }", 60),
+    ],
+)
+async def test_mutation_is_priced_by_what_its_root_fields_declare_and_never_run_for_it(text: str, cost: int) -> None:
+    schema = strawberry.Schema(Nothing, Commands)._schema
+    engine = ReferenceEngine(schema)
+    estimator = CostEstimator(cast("Explainer", None), schema, ())
+    who = Principal("a", frozenset({Role.CSR}))
+    assert await estimator.of(engine.prepare(Request(text)), who) == Cost(cost, {}, 0)
+    assert Commands.ran == []

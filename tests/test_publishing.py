@@ -192,12 +192,47 @@ async def test_document_beyond_the_clients_cost_is_not_published(tmp_path: Path)
         assert (await cli(tmp_path, "documents", "add", "dear.graphql", "--client", client))[0] == 0
     code, _, err = await cli(tmp_path, "documents", "publish", "--client", "acme")
     assert code == 1
-    assert " of cost at pages of 100" in err
-    assert "200 is the most for this client" in err
+    assert "exceeds the client's limit of 200 at page size 100" in err
     assert (await cli(tmp_path, "documents", "publish", "--client", "bolt"))[0] == 0
     costs = {one["client"]: one["cost"] for one in await kept(tmp_path)}
     assert costs["acme"] is None
     assert 200 < costs["bolt"] <= 5000
+
+
+CATALOGUE = "items(first: $first%s) { nodes { sku name relations { type } } }"
+WHOLE = "query Whole($first: Int!) { " + CATALOGUE % "" + " }"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "query Paged($first: Int!, $after: String) { " + CATALOGUE % ", after: $after" + " }",
+        "query Paged($first: Int!, $after: String!) { " + CATALOGUE % ", after: $after" + " }",
+        "query Paged($first: Int!) { " + CATALOGUE % ', after: "made up"' + " }",
+        "query Paged($first: Int!, $on: Boolean! = false) { "
+        + (CATALOGUE % "").replace("relations", "relations @include(if: $on)")
+        + " }",
+        "query Paged($first: Int!, $off: Boolean! = true) { "
+        + (CATALOGUE % "").replace("relations", "relations @skip(if: $off)")
+        + " }",
+    ],
+)
+async def test_cost_of_a_published_document_is_that_of_a_whole_page_with_all_its_fields(tmp_path: Path, text: str):
+    file(tmp_path, "docs/whole.graphql", WHOLE)
+    file(tmp_path, "docs/paged.graphql", text)
+    assert (await cli(tmp_path, "documents", "add", "docs", "--client", "books", "--role", "csr"))[0] == 0
+    code, _, err = await cli(tmp_path, "documents", "publish", "--client", "books")
+    assert (code, err) == (0, "")
+    costs = {one["operations"][0]: one["cost"] for one in await kept(tmp_path)}
+    assert costs == {"Whole": 121, "Paged": 121}
+
+
+async def test_document_that_no_sample_can_run_is_not_published(tmp_path: Path):
+    file(tmp_path, "docs/odd.graphql", "query Odd { items(first: 101) { nodes { sku } } }")
+    assert (await cli(tmp_path, "documents", "add", "docs", "--client", "books", "--role", "csr"))[0] == 0
+    code, _, err = await cli(tmp_path, "documents", "publish", "--client", "books")
+    assert code == 1
+    assert "first must be between 1 and 100, not 101." in err
 
 
 async def test_alias_of_another_text_is_refused(tmp_path: Path):

@@ -1,11 +1,22 @@
-"""What an operation costs, known before it runs, and kept by what its cost depends on."""
+"""The cost of operations: predicted before they run, declared for mutations, actual afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLSchema,
+    InlineFragmentNode,
+    SelectionSetNode,
+)
+
+from app.execution.engine import Operation
 from app.gateway.explain.explain import PER_REQUEST, Explanation
 
 MAX_COSTS = 200
@@ -28,6 +39,33 @@ def predicted_cost(found: Explanation, *, introspects: bool = False) -> Cost:
     """The cost that an explanation says; at least 1."""
     units = found.cost + (INTROSPECTION_COST if introspects else 0)
     return Cost(max(units, 1), found.requests, found.rows)
+
+
+def mutation_cost(schema: GraphQLSchema, operation: Operation) -> int:
+    """The declared cost of a mutation, without calling its resolvers: for each root field the `cost` of its metadata,
+    or that of one request. What its selection reads is charged after it has run."""
+    root = schema.mutation_type
+    fragments = {
+        one.name.value: one for one in operation.document.definitions if isinstance(one, FragmentDefinitionNode)
+    }
+    fields = _root_fields(operation.definition.selection_set, fragments)
+    return max(sum(_declared_cost(root.fields[name]) for name in fields), 1) if root else 1
+
+
+def _root_fields(selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[str]:
+    for one in selections.selections:
+        if isinstance(one, FieldNode):
+            if not one.name.value.startswith("__"):
+                yield one.name.value
+        elif isinstance(one, FragmentSpreadNode):
+            yield from _root_fields(fragments[one.name.value].selection_set, fragments)
+        elif isinstance(one, InlineFragmentNode):
+            yield from _root_fields(one.selection_set, fragments)
+
+
+def _declared_cost(field: GraphQLField) -> int:
+    definition = field.extensions.get("strawberry-definition")
+    return getattr(definition, "metadata", {}).get("cost", PER_REQUEST)
 
 
 def actual_cost(calls: int, keys: int, *, introspects: bool = False) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from graphql import ExecutionResult, GraphQLSchema, OperationType, is_interface_type
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, is_interface_type
 
 from app.auth.policy import Permissions, PolicyTable
 from app.auth.principal import STAFF, Principal
@@ -18,7 +18,7 @@ from app.execution.engine import Operation, Request
 from app.execution.plan.engine import Plan, PlanEngine
 from app.gateway.admission.admission import exceeded_limit
 from app.gateway.admission.caller_limits import CallerLimits
-from app.gateway.admission.cost import MAX_COSTS, Cost, predicted_cost, variables_shape
+from app.gateway.admission.cost import MAX_COSTS, Cost, mutation_cost, predicted_cost, variables_shape
 from app.gateway.explain.explain import Explanation, explain
 from app.gateway.explain.simulation import Assumptions, ReadLog, SimulatedEventLog, SimulatedLedger, simulate_sources
 from app.resolvers.loading.context import Context
@@ -95,12 +95,20 @@ class _AllCustomers(frozenset[str]):
         return True
 
 
+class CostEstimate(NamedTuple):
+    """A cost, and the errors of fields that could not be priced."""
+
+    cost: Cost
+    errors: Sequence[GraphQLError] = ()
+
+
 class CostEstimator:
-    """What operations cost, for limits and budgets. A cost is kept with its operation's document, by what it depends
-    on: roles, how many accounts, and the shape of the variables."""
+    """Estimates costs for limits and budgets. A cost is cached with its operation's document, by what it depends on:
+    roles, the number of accounts, and the shape of the variables."""
 
     def __init__(self, explainer: Explainer, schema: GraphQLSchema, sources: Iterable[str]) -> None:
         self._explainer = explainer
+        self._schema = schema
         self._sources = frozenset(sources)
         node = schema.get_type("Node")
         kinds = [kind.name for kind in schema.get_possible_types(node)] if is_interface_type(node) else []
@@ -108,23 +116,31 @@ class CostEstimator:
 
     async def of(self, operation: Operation, who: Principal) -> Cost:
         """The operation's cost for a caller. Raises RequestRefused for variables that cannot run."""
+        return (await self.estimate(operation, who)).cost
+
+    async def estimate(self, operation: Operation, who: Principal) -> CostEstimate:
+        """The same with what went wrong: with these values, some fields were not priced. No resolver of a mutation is
+        called: its root fields declare their costs. Raises RequestRefused for variables that cannot run."""
         if operation.kind is OperationType.SUBSCRIPTION:
-            return Cost(1, {}, 0)  # Each event is paid by itself.
-        kept: dict[Any, Cost] = operation.annotations.setdefault(("costs", operation.name), {})
+            return CostEstimate(Cost(1, {}, 0))  # Each event is charged by itself.
+        if operation.kind is OperationType.MUTATION:
+            return CostEstimate(Cost(mutation_cost(self._schema, operation), {}, 0))
+        costs: dict[Any, Cost] = operation.annotations.setdefault(("costs", operation.name), {})
         accounts = len(who.customers) if who.restricted else None
         key = (who.roles, accounts, variables_shape(operation.variables, self._classify))
-        known = kept.get(key)
+        known = costs.get(key)
         if known is not None:
-            return known
+            return CostEstimate(known)
         any_customer = replace(who, customers=_AllCustomers(who.customers)) if accounts else who
         found, result = await self._explainer.run(operation, any_customer, Assumptions())
         cost = predicted_cost(found, introspects=operation.introspects)
-        if all(isinstance(error.original_error, Forbidden) for error in result.errors or ()):
-            # With any other error, such as an id that is none, other values of the same shape may be read.
-            if len(kept) >= MAX_COSTS:
-                kept.clear()
-            kept[key] = cost
-        return cost
+        errors = [error for error in result.errors or () if not isinstance(error.original_error, Forbidden)]
+        if not errors:
+            # With an error, such as of an id that is none, other values of the same shape may be read.
+            if len(costs) >= MAX_COSTS:
+                costs.clear()
+            costs[key] = cost
+        return CostEstimate(cost, errors)
 
     def _classify(self, text: str) -> object:
         """What of a text decides how much is asked: the source it names, and as an id, of what type and source."""

@@ -1,4 +1,4 @@
-"""What a document has to pass before it is published: it is valid, within its client's rights, and within its cost."""
+"""The checks before a document is published: validity, permissions of its client, cost."""
 
 from __future__ import annotations
 
@@ -18,16 +18,24 @@ from graphql import (
     Visitor,
     VisitorAction,
     get_named_type,
+    print_ast,
     visit,
 )
 
 from app.auth.principal import Principal, Role
-from app.errors import TooExpensive
+from app.errors import RequestError, TooExpensive
 from app.execution.engine import Operation, Request, RequestRefused
 from app.execution.plan.engine import PlanEngine
 from app.gateway.admission.admission import exceeded_limit
 from app.gateway.admission.caller_limits import CallerLimits
-from app.gateway.documents.publishing.sample_variables import SAMPLE_TEXT, sample_ids, sample_variables
+from app.gateway.admission.cost import Cost
+from app.gateway.documents.publishing.sample_variables import (
+    MAX_PAGE,
+    SAMPLE_TEXT,
+    sample_ids,
+    sample_variables,
+    without_cursors,
+)
 from app.gateway.documents.stores.document_store import StoredDocument
 from app.gateway.explain.service import CostEstimator, Explainer, refused_of
 from app.schema import build_schema, policy_of
@@ -91,21 +99,38 @@ class DocumentChecker:
         who = Principal(
             document.client, frozenset(map(Role, document.roles)), frozenset({SAMPLE_TEXT}), client=document.client
         )
-        costs, problems = [], []
-        for node in _operations(self._engine.document(document.text).node):
+        costs: list[int] = []
+        problems: list[DocumentProblem] = []
+        tree = self._engine.document(document.text).node
+        first_pages = without_cursors(tree)
+        for node in _operations(tree):
             name = node.name.value if node.name else None
-            samples = sample_variables(self._schema, node, self._ids)
             try:
-                prepared = [self._engine.prepare(Request(document.text, name, values)) for values in samples]
-                found = [await self._costs.of(one, who) for one in prepared]
+                cost = await self._dearest(first_pages, name, who)
             except RequestRefused as refused:
                 problems += _located(refused)
                 continue
-            cost = max(found, key=lambda one: one.units)
+            operation = self._engine.prepare(Request(document.text, name))
             costs.append(cost.units)
-            problems += self._forbidden(prepared[0], who)
-            problems += _over_limit(prepared[0], exceeded_limit(cost, self._limits.of(who)))
+            problems += self._forbidden(operation, who)
+            problems += _over_limit(operation, exceeded_limit(cost, self._limits.of(who)))
         return DocumentCheck(result.operations, max(costs, default=None), tuple(dict.fromkeys(problems)))
+
+    async def _dearest(self, document: DocumentNode, name: str | None, who: Principal) -> Cost:
+        """The highest cost of an operation over all samples of its variables. Raises RequestRefused where none of them
+        can run."""
+        text = print_ast(document)
+        node = next(one for one in _operations(document) if (one.name.value if one.name else None) == name)
+        estimates = [
+            await self._costs.estimate(self._engine.prepare(Request(text, name, values)), who)
+            for values in sample_variables(self._schema, node, document, self._ids)
+        ]
+        rejected = [
+            [error for error in one.errors if isinstance(error.original_error, RequestError)] for one in estimates
+        ]
+        if all(rejected):
+            raise RequestRefused(rejected[0])
+        return max((one.cost for one in estimates), key=lambda one: one.units)
 
     def _forbidden(self, operation: Operation, who: Principal) -> Iterator[DocumentProblem]:
         """The fields that the client may not see, each at its places."""
@@ -119,9 +144,11 @@ class DocumentChecker:
 def _over_limit(operation: Operation, exceeded: TooExpensive | None) -> Iterator[DocumentProblem]:
     if exceeded is not None:
         start = operation.definition.loc.start_token if operation.definition.loc else None
-        usage = f"{operation.name or 'the operation'} takes {exceeded.actual} of {exceeded.name} at pages of 100"
-        cure = "ask for smaller pages or fewer fields, or raise the client's limit in [limits.clients]"
-        message = f"{usage}, and {exceeded.most} is the most for this client; {cure}"
+        limit = (
+            f"{exceeded.name} {exceeded.actual} of {operation.name or 'the operation'} exceeds the client's limit of"
+        )
+        cure = "select fewer fields or smaller pages, or raise the limit in [limits.clients]"
+        message = f"{limit} {exceeded.most} at page size {MAX_PAGE}; {cure}"
         yield DocumentProblem(message, start and start.line, start and start.column)
 
 

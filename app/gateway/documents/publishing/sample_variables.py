@@ -1,12 +1,19 @@
-"""Values for the variables of a document whose cost is asked before anybody has sent any."""
+"""Sample variables: values by which a document is priced before it is published."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import product
 from typing import Any, cast
 
 from graphql import (
+    REMOVE,
+    SKIP,
+    ArgumentNode,
+    DirectiveNode,
+    DocumentNode,
     GraphQLEnumType,
     GraphQLID,
     GraphQLInputObjectType,
@@ -15,9 +22,15 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLSchema,
+    NonNullTypeNode,
     OperationDefinitionNode,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    VisitorAction,
     get_nullable_type,
     type_from_ast,
+    visit,
 )
 
 from app.sources.node_ids import node_id
@@ -25,7 +38,13 @@ from app.sources.node_ids import node_id
 SAMPLE_TEXT = "C0"
 MAX_PAGE = 100
 LIST_LENGTH = 10
-"""How long a list is taken to be."""
+"""The assumed length of a list."""
+
+CURSORS = frozenset({"after", "before"})
+"""Arguments that take a cursor."""
+
+MAX_FREE_SWITCHES = 4
+"""Boolean variables of which every combination is tried."""
 
 SCALARS: dict[str, Any] = {
     "Int": MAX_PAGE,
@@ -48,22 +67,76 @@ def sample_ids(schema: GraphQLSchema, sources: Iterable[str]) -> list[str]:
 
 
 def sample_variables(
-    schema: GraphQLSchema, operation: OperationDefinitionNode, ids: Sequence[str]
+    schema: GraphQLSchema, operation: OperationDefinitionNode, document: DocumentNode, ids: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Values for the variables, defaults aside; whole numbers, which are page sizes mostly, as large as pages get. Once
+    """Values for the variables: integers, which are page sizes mostly, as large as pages get; switches of `@include`
+    and `@skip` so that most is selected, other booleans both ways; optional variables both given and left out. Once
     for each of the ids, if ids are among them."""
-    types = {
-        node.variable.name.value: type_from_ast(schema, node.type)
-        for node in operation.variable_definitions or ()
-        if node.default_value is None or _is_int(node.type)
-    }
-    made = [{name: _sample(type_, id_) for name, type_ in types.items()} for id_ in ids]  # type: ignore[arg-type]
-    return [values for number, values in enumerate(made) if values not in made[:number]]
+    types = {node.variable.name.value: node for node in operation.variable_definitions or ()}
+    switches = list(_switches(types, document))
+    given = [name for name, node in types.items() if node.default_value is None or _is_int(node.type)]
+    required = [name for name in given if isinstance(types[name].type, NonNullTypeNode)]
+    found: list[dict[str, Any]] = []
+    for names, id_, chosen in product((given, required), ids, switches):
+        values = {name: _sample(type_from_ast(schema, types[name].type), id_) for name in names} | chosen  # type: ignore[arg-type]
+        if values not in found:
+            found.append(values)
+    return found
+
+
+def without_cursors(document: DocumentNode) -> DocumentNode:
+    """The document with every page its first: without cursor arguments, and the variables that were for them alone. A
+    page costs the same wherever it begins, and no cursor is known before somebody has read a page."""
+    used: Counter[str] = Counter()
+
+    class Strip(Visitor):
+        def enter_argument(self, node: ArgumentNode, *_: object) -> VisitorAction:
+            return REMOVE if node.name.value in CURSORS else None
+
+        def enter_variable(self, node: VariableNode, _key: object, parent: object, *_: object) -> VisitorAction:
+            if not isinstance(parent, VariableDefinitionNode):
+                used[node.name.value] += 1
+            return None
+
+    class Unused(Visitor):
+        def enter_variable_definition(self, node: VariableDefinitionNode, *_: object) -> VisitorAction:
+            return None if used[node.variable.name.value] else REMOVE
+
+    return visit(visit(document, Strip()), Unused())
+
+
+def _switches(types: Mapping[str, VariableDefinitionNode], document: DocumentNode) -> Iterator[dict[str, bool]]:
+    """Assignments of the boolean variables under which most is selected."""
+    uses: dict[str, set[str]] = defaultdict(set)
+
+    class Uses(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: object) -> VisitorAction:
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    uses[argument.value.name.value].add(node.name.value)
+            return SKIP
+
+        def enter_argument(self, node: ArgumentNode, *_: object) -> VisitorAction:
+            if isinstance(node.value, VariableNode):
+                uses[node.value.name.value].add(node.name.value)
+            return None
+
+    visit(document, Uses())
+    booleans = [name for name, node in types.items() if _type_name(node.type) == "Boolean"]
+    directed = {name: uses[name] == {"include"} for name in booleans if uses[name] in ({"include"}, {"skip"})}
+    others = [name for name in booleans if name not in directed]
+    free, rest = others[:MAX_FREE_SWITCHES], others[MAX_FREE_SWITCHES:]
+    for values in product((True, False), repeat=len(free)):
+        yield directed | dict.fromkeys(rest, True) | dict(zip(free, values, strict=True))
+
+
+def _type_name(node: Any) -> str | None:
+    named = getattr(node, "type", node)
+    return getattr(getattr(named, "name", None), "value", None)
 
 
 def _is_int(node: Any) -> bool:
-    named = getattr(node, "type", node)
-    return getattr(getattr(named, "name", None), "value", None) == "Int"
+    return _type_name(node) == "Int"
 
 
 def _sample(type_: GraphQLInputType | None, id_: str, depth: int = 0) -> Any:
