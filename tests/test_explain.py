@@ -11,7 +11,7 @@ from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plan.engine import PlanEngine
 from app.gateway.explain.service import Explainer
-from app.gateway.explain.simulation import Assumptions
+from app.gateway.explain.simulated_records import Assumptions
 from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources.wiring import connect_all
@@ -94,6 +94,16 @@ async def test_batches_grow_with_the_arguments_and_requests_do_not() -> None:
     keys = [dict(read for call in one.rounds[1] for read in call.reads) for one in (small, large)]
     assert [sizes["items.by_sku"] for sizes in keys] == [6, 250]
     assert [sizes["shipments.by_order"] for sizes in keys] == [2, 50]
+
+
+@pytest.mark.parametrize("field", ["returns", "invoices"])
+async def test_returns_and_invoices_are_counted_for_each_order_of_the_page(field: str) -> None:
+    orders = f"orders(first: 100) {{ nodes {{ {field} {{ number lines {{ sku }} }} }} }}"
+    found = await predicted(
+        f"query ($c: CustomerKey!) {{ customer(by: $c) {{ {orders} }} }}", {"c": CUSTOMER}, role=Role.CSR_LEAD
+    )
+    reads = {read: (keys, call.rows) for calls in found.rounds for call in calls for read, keys in call.reads}
+    assert reads[f"billing.{field}"] == (100, 100)
 
 
 async def test_explanation_as_json() -> None:

@@ -17,7 +17,8 @@ from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Engine, ReferenceEngine, Request
 from app.execution.error_formatting import format_errors
 from app.execution.plan.engine import PlanEngine
-from app.gateway.explain.simulation import Assumptions, SimulatedEventLog, SimulatedLedger
+from app.gateway.explain.simulated_records import Assumptions
+from app.gateway.explain.simulation import SimulatedEventLog, SimulatedLedger
 from app.resolvers.loading.context import Context
 from app.sandbox import Sandbox
 from app.schema import build_schema, policy_of

@@ -166,7 +166,7 @@ def explain(
     """Tell what a document will ask of the sources, without asking them. Without settings: of the demo's sandbox."""
     from app.cli.demo import settings_or_sandbox
     from app.gateway.explain.service import admission_verdict, explain_document
-    from app.gateway.explain.simulation import Assumptions
+    from app.gateway.explain.simulated_records import Assumptions
 
     who = _principal(role or ["csr"], customer or [])
     given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)

@@ -1,53 +1,18 @@
-"""What an operation will ask of the sources, told before anything is asked.
-
-The plan runs against a simulation of the sources (`app/gateway/explain/simulation.py`), so
-the reads, their order and their dependence
-are those of a real run, for the list sizes that the arguments and the assumptions say.
-"""
+"""Explanations: the reads that an operation will make of the sources, in rounds of requests."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from graphql import ExecutionResult
 
+from app.gateway.explain.read_log import ReadLog, SimulatedRead
+
 PER_REQUEST = 10
 """Cost units of a request; a key costs 1."""
-
-
-class RecordedRead(Protocol):
-    """A read that the model noted."""
-
-    @property
-    def source(self) -> str: ...
-    @property
-    def read(self) -> str: ...
-    @property
-    def keys(self) -> int: ...
-    @property
-    def requests(self) -> int: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def round(self) -> int: ...
-    @property
-    def cached(self) -> bool: ...
-
-
-class ReadJournal(Protocol):
-    """The model's log."""
-
-    @property
-    def reads(self) -> Sequence[Any]:
-        """What was asked so far."""
-        ...
-
-    async def drive(self, run: asyncio.Task[Any]) -> None:
-        """Let the run go on, round after round."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +101,15 @@ class Explanation:
 
 
 async def explain(
-    run: Any, journal: ReadJournal, coalescing: frozenset[str], refused: Sequence[str] = ()
+    run: Any, log: ReadLog, coalescing: frozenset[str], refused: Sequence[str] = ()
 ) -> tuple[Explanation, ExecutionResult]:
     """Drive a run against the model to its end, and tell what it asked."""
     task = asyncio.ensure_future(run)
-    await journal.drive(task)
-    return explanation(journal.reads, coalescing, refused), await task
+    await log.drive(task)
+    return explanation(log.reads, coalescing, refused), await task
 
 
-def explanation(reads: Sequence[RecordedRead], coalescing: frozenset[str], refused: Sequence[str] = ()) -> Explanation:
+def explanation(reads: Sequence[SimulatedRead], coalescing: frozenset[str], refused: Sequence[str] = ()) -> Explanation:
     """The reads of a run as rounds of calls."""
     waiting = [read for read in reads if not read.cached]
     numbers = sorted({read.round for read in waiting})
@@ -153,7 +118,7 @@ def explanation(reads: Sequence[RecordedRead], coalescing: frozenset[str], refus
     return Explanation(rounds, cached, tuple(refused))
 
 
-def _calls(reads: Sequence[RecordedRead], coalescing: frozenset[str]) -> Iterable[SourceCalls]:
+def _calls(reads: Sequence[SimulatedRead], coalescing: frozenset[str]) -> Iterable[SourceCalls]:
     for source in dict.fromkeys(read.source for read in reads):
         own = [read for read in reads if read.source == source]
         requests = 1 if source in coalescing else sum(read.requests for read in own)

@@ -20,7 +20,9 @@ from app.gateway.admission.admission import exceeded_limit
 from app.gateway.admission.caller_limits import CallerLimits
 from app.gateway.admission.cost import MAX_COSTS, Cost, mutation_cost, predicted_cost, variables_shape
 from app.gateway.explain.explain import Explanation, explain
-from app.gateway.explain.simulation import Assumptions, ReadLog, SimulatedEventLog, SimulatedLedger, simulate_sources
+from app.gateway.explain.read_log import ReadLog
+from app.gateway.explain.simulated_records import Assumptions
+from app.gateway.explain.simulation import SimulatedEventLog, SimulatedLedger, UnmodelledRead, simulate_sources
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.schema.declare.freshness import contracts_of
@@ -135,6 +137,9 @@ class CostEstimator:
         found, result = await self._explainer.run(operation, any_customer, Assumptions())
         cost = predicted_cost(found, introspects=operation.introspects)
         errors = [error for error in result.errors or () if not isinstance(error.original_error, Forbidden)]
+        for error in errors:
+            if isinstance(error.original_error, UnmodelledRead):
+                raise error.original_error
         if not errors:
             # With an error, such as of an id that is none, other values of the same shape may be read.
             if len(costs) >= MAX_COSTS:

@@ -16,7 +16,7 @@ from app.errors import Forbidden, NotFound, TradegraphError
 from app.execution.engine import Operation
 from app.gateway.encoding import encode_response
 from app.gateway.explain.explain import Explanation
-from app.gateway.explain.simulation import Assumptions
+from app.gateway.explain.simulated_records import Assumptions
 from app.gateway.service import error_response
 from app.web.console.collector import ConsoleCollector
 from app.web.console.operation_stats import ObservedEngine

@@ -1,0 +1,76 @@
+"""The simulation behind `explain` and costs: every read of every port has simulated rows, or fails."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.auth.principal import SYSTEM
+from app.gateway.explain.read_log import ReadLog, count_rows
+from app.gateway.explain.simulated_records import Assumptions
+from app.gateway.explain.simulation import NOT_FOUND, SimulatedSource, UnmodelledRead
+from app.sources.customers import CustomerQuery
+from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
+from app.sources.orders import CustomerPoKey, OrderQuery
+from app.sources.ports import Port, Read, Route, Shape
+from app.sources.prices import PriceRequest
+from app.sources.source import PORTS, by_hundreds
+from app.sources.values import PageRequest
+
+READS = [(port, name) for port in PORTS.values() for name, _ in port]
+PAGE = PageRequest(first=7)
+KEYS: dict[str, Any] = {
+    "items.by_customer_part": CustomerPartKey(customer="C1", number="P1"),
+    "items.part_numbers": CustomerItemKey(customer="C1", sku="S1"),
+    "orders.by_customer_po": CustomerPoKey(customer="C1", number="PO1"),
+    "prices.quote": PriceRequest(customer="C1", sku="S1", quantity=Decimal(1), uom="EA"),
+}
+QUERIES = {"customers.search": CustomerQuery(page=PAGE), "items.search": ItemQuery(page=PAGE)}
+
+
+async def read(port: Port, name: str, log: ReadLog) -> Any:
+    """The simulated answer of a read for one key, or for a query."""
+    label, descriptor = f"{port.name}.{name}", port.reads[name]
+    key = KEYS.get(label, "K1")
+    arguments: tuple[Any, ...] = ([key],)
+    if descriptor.shape is Shape.LIST:
+        arguments = (QUERIES[label],)
+    elif descriptor.shape is Shape.ALL:
+        arguments = ()
+    elif descriptor.shape is Shape.PAGE:
+        arguments = ([key], OrderQuery(page=PAGE))
+    elif descriptor.route is Route.WAREHOUSE:
+        arguments = (["W1"], ["S1"])
+    simulated = SimulatedSource("erp", log, Assumptions(), by_hundreds).port(port)
+    running = asyncio.ensure_future(getattr(simulated, name)(SYSTEM, *arguments))
+    await log.drive(running)
+    return await running
+
+
+@pytest.mark.parametrize(("port", "name"), READS, ids=lambda one: getattr(one, "name", one))
+async def test_every_read_of_every_port_is_simulated(port: Port, name: str):
+    log = ReadLog()
+    rows = await read(port, name, log)
+    descriptor = port.reads[name]
+    expected = {Shape.PAGE: 7, Shape.LIST: 7, Shape.ALL: 3}.get(descriptor.shape, 1)
+    expected = {"items.relations": 2}.get(f"{port.name}.{name}", expected)
+    assert count_rows(rows) == (0 if descriptor.record in NOT_FOUND else expected)
+    (recorded,) = log.reads
+    assert (recorded.source, recorded.read, recorded.keys) == ("erp", f"{port.name}.{name}", 1)
+
+
+def test_reads_were_walked():
+    assert len(READS) >= 20
+
+
+async def test_read_without_a_simulated_row_fails():
+    class Unknown(msgspec.Struct):
+        """A record that nobody has simulated."""
+
+    port = Port("pallets", object, {"by_id": Read(record=Unknown)})
+    with pytest.raises(UnmodelledRead, match=r"pallets\.by_id reads Unknown"):
+        await read(port, "by_id", ReadLog())
