@@ -27,6 +27,7 @@ from app.auth.stores import connect_keys
 from app.errors import Forbidden
 from app.events.fanout import EventFanout
 from app.events.ingest import Ingestion
+from app.events.invalidation import CacheInvalidator
 from app.events.retention import run_retention
 from app.events.stores import connect_events
 from app.execution.document.limits import DocumentLimits
@@ -85,7 +86,7 @@ def create_app(
     sources = connect_all(settings, clock)
     events = connect_events(settings)
     ledger = SQLiteAuditReader(settings.data_dir / FILE) if settings.audit.enabled else None
-    feed = EventFanout(events)
+    feed = EventFanout(events, listener=CacheInvalidator(sources))
 
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(

@@ -32,7 +32,7 @@ REP = signed(Role.SALES_REP, "CUST-0001")
 
 async def console(page: Page, sandbox: Sandbox) -> None:
     """The console, while shipments cannot be read."""
-    async with gateway(sandbox, cache=CacheSettings(poll=0)) as graph:
+    async with gateway(sandbox, cache=CacheSettings()) as graph:
         await ask_all(graph, 12)
         for resource in ("*", "batch"):
             await graph.turn("logistics", resource=resource, errorRate=1)

@@ -144,7 +144,7 @@ async def gateway(
             "server": ServerSettings(request_timeout=request_timeout),
             "data_dir": Path(folder.name),
             "documents": DocumentSettings(trusted_roles=()),
-            "cache": CacheSettings(enabled=False, poll=0),
+            "cache": CacheSettings(enabled=False),
             "events": EventSettings(poll=0, poll_webhooks=0),
             **changed,
         },

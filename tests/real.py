@@ -43,7 +43,7 @@ async def real_gateway(
         sources=sources,
         domains=REAL_DOMAINS,
         events=events,
-        **{"cache": CacheSettings(poll=0), **sections},
+        **{"cache": CacheSettings(), **sections},
     )
     log = connect_events(settings)
     try:

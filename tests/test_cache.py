@@ -20,7 +20,7 @@ from app.sources.pipeline.cache.cache import tightened
 from tests.consumers import VARIABLES
 from tests.gateway import BUYER, CSR, OTHER_BUYER, SELLER, Graph, document, gateway
 
-ON = CacheSettings(poll=0)
+ON = CacheSettings()
 ANY_DOCUMENT = DocumentSettings(trusted_roles=(), registering_clients=("*",))
 ITEM = '{ item(by: {sku: "SKU-0001"}) { name } }'
 
@@ -114,7 +114,7 @@ async def test_a_client_that_wants_it_now_gets_it_from_the_source(kept: Graph):
 
 
 async def test_a_source_that_fails_is_answered_for_and_the_answer_says_so(dated_sandbox: Sandbox):
-    ages = CacheSettings(poll=0, max_age={"items": 1})
+    ages = CacheSettings(max_age={"items": 1})
     query = '{ item(by: {sku: "SKU-0001"}) { name freshness { cached degraded reason } } }'
     async with gateway(dated_sandbox, cache=ages) as kept:
         await kept.data(query)
@@ -226,7 +226,7 @@ async def test_prices_are_kept_for_seconds_only_if_the_settings_say_so(dated_san
         '{ item(by: {sku: "SKU-0001"}) { contractPrice(customer: {number: "CUST-0001"}, quantity: "%s") '
         "{ unitPrice { amount } freshness { cached maxAge } } } }"
     )
-    async with gateway(dated_sandbox, cache=CacheSettings(poll=0, prices_seconds=30)) as kept:
+    async with gateway(dated_sandbox, cache=CacheSettings(prices_seconds=30)) as kept:
         for quantity in ("1", "1", "2"):
             price = (await kept.data(query % quantity, who=SELLER))["item"]["contractPrice"]
         assert price["freshness"] == {"cached": False, "maxAge": None}

@@ -324,9 +324,7 @@ SKU = '{ item(by: {sku: "SKU-0001"}) { name freshness { cached degraded } } }'
 @asynccontextmanager
 async def sharing(sandbox: Sandbox, url: str) -> AsyncIterator[Graph]:
     """A gateway that keeps what it reads together with others."""
-    async with gateway(
-        sandbox, cache=CacheSettings(store="redis", poll=0), redis=RedisSettings(url=SecretStr(url))
-    ) as graph:
+    async with gateway(sandbox, cache=CacheSettings(store="redis"), redis=RedisSettings(url=SecretStr(url))) as graph:
         yield graph
 
 

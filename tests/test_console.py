@@ -30,7 +30,7 @@ FAILING = {"errorRate": 1, "errorKind": "500"}
 @pytest.fixture
 async def watched(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
     """A gateway that keeps what it reads, and whose breakers soon try again."""
-    async with gateway(dated_sandbox, sources=QUICK, cache=CacheSettings(poll=0)) as running:
+    async with gateway(dated_sandbox, sources=QUICK, cache=CacheSettings()) as running:
         yield running
 
 

@@ -85,7 +85,7 @@ async def test_refused_operation_leaves_no_cycles(graph: Graph, case: str):
 
 
 async def test_kept_answer_in_place_of_one_that_fails_leaves_no_cycles(dated_sandbox: Sandbox):
-    async with gateway(dated_sandbox, cache=CacheSettings(poll=0)) as graph:
+    async with gateway(dated_sandbox, cache=CacheSettings()) as graph:
         await graph.data(document("sales_view"), VARIABLES["sales_view"], who=SELLER)
         await everywhere(graph, errorRate=1.0)
         assert await left_by(lambda: graph.ask(document("sales_view"), VARIABLES["sales_view"], who=SELLER)) == {}

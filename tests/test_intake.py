@@ -150,7 +150,7 @@ async def test_orders_and_stock_are_told_too(moving: Sandbox):
 
 
 async def test_a_notice_ends_what_is_kept(moving: Sandbox):
-    kept = CacheSettings(poll=0)
+    kept = CacheSettings()
     webhooks = {"erp": {"webhooks": {"secrets": [SECRET_OF_ERP]}}}
     async with dock(moving, cache=kept, sources=webhooks) as docked:
         query = '{ item(by: {sku: "SKU-0001"}) { name } }'
@@ -158,11 +158,12 @@ async def test_a_notice_ends_what_is_kept(moving: Sandbox):
             await docked.graph.data(query)
         erp = docked.graph.backends["erp"]
         assert (await erp.get("/sandbox/counters")).json()["reads"] == {"items": 1}
-        before = count("tradegraph_notices_read_total", source="erp", outcome="ignored")
+        before = count("tradegraph_notices_read_total", source="erp", outcome="invalidated")
         await docked.post({"events": [event("SKU-0001", "item-1", kind="ITEM")]}, source="erp", secret=SECRET_OF_ERP)
         async with asyncio.timeout(15):
-            while count("tradegraph_notices_read_total", source="erp", outcome="ignored") == before:
+            while (await erp.get("/sandbox/counters")).json()["reads"] == {"items": 1}:
                 await asyncio.sleep(0.01)
+        assert count("tradegraph_notices_read_total", source="erp", outcome="invalidated") == before + 1
         await docked.graph.data(query)
         assert (await erp.get("/sandbox/counters")).json()["reads"] == {"items": 2}
 

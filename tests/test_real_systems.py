@@ -47,7 +47,7 @@ class Real:
 async def real(tmp_path: Path) -> AsyncIterator[Real]:
     """It keeps nothing and polls nothing: what an operation sends is counted."""
     plain = real_gateway(
-        tmp_path, TOLD, {}, server=ServerSettings(request_timeout=60), cache=CacheSettings(enabled=False, poll=0)
+        tmp_path, TOLD, {}, server=ServerSettings(request_timeout=60), cache=CacheSettings(enabled=False)
     )
     async with plain as (url, _), httpx.AsyncClient(base_url=url) as client:
         assert (await client.get("/readyz", timeout=30)).status_code == 200

@@ -45,7 +45,7 @@ async def workers(sandbox: Sandbox, folder: Path, count: int = 2, **sections: An
 def sharing(url: str) -> dict[str, Any]:
     return {
         "redis": {"url": url},
-        "cache": {"store": "redis", "poll": 0, "redis_timeout": 2},  # Redis, too, shares the processors.
+        "cache": {"store": "redis", "redis_timeout": 2},  # Redis, too, shares the processors.
         "budgets": {"mode": "measure", "store": "redis"},
     }
 

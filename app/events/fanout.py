@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from app.errors import ShuttingDown, StoreUnavailable, SubscriberTooSlow
@@ -222,11 +222,26 @@ def coalesce(items: Sequence[FanoutItem]) -> list[FanoutItem]:
     return [item for item in items if isinstance(item, FanoutGap) or newest[item.update.node_id] is item]
 
 
+class LogListener(Protocol):
+    """Is shown everything that this worker reads of the log, before subscribers are."""
+
+    def reset(self) -> None:
+        """Events may have been missed."""
+        ...
+
+    def apply(self, events: Iterable[ChangeEvent]) -> None:
+        """These were read, in order."""
+        ...
+
+
 class EventFanout:
     """One reader of the log for all subscribers of this worker."""
 
-    def __init__(self, events: EventLog, *, recent: int = RECENT, queue: int = QUEUE) -> None:
+    def __init__(
+        self, events: EventLog, *, recent: int = RECENT, queue: int = QUEUE, listener: LogListener | None = None
+    ) -> None:
         self._log = events
+        self._listener = listener
         self._queue = queue
         self._index: dict[IndexKey, set[Subscriber]] = {}
         self._most_recent = recent
@@ -336,7 +351,13 @@ class EventFanout:
     async def _read_on(self) -> None:
         if self._cursor is None:
             self._cursor = await self._log.end()
+            if self._listener is not None:
+                self._listener.reset()
         page = await self._log.read(self._cursor)
+        if self._listener is not None:
+            if page.lost is not None:
+                self._listener.reset()
+            self._listener.apply(recorded.update for recorded in page.entries)
         if page.lost is not None:
             self._recent.clear()
             self._numbers.clear()

@@ -14,9 +14,9 @@ CacheKind = Literal["customers", "items", "relations", "part_numbers", "contents
 class CacheSettings(Section):
     """Reference data is kept within the contracts that the schema prints: in the memory of each worker, `entries` of it
     at most, and with `store` "redis" for all workers together. `max_age` and `stale_for` make a contract tighter, in
-    seconds; 0 keeps nothing. `prices_seconds` keeps quoted prices, each for its own question. `poll` is how often
-    sources are asked what has changed; 0 for never. `redis_timeout` is how many seconds a reader waits for Redis before
-    it reads without."""
+    seconds; 0 keeps nothing. `prices_seconds` keeps quoted prices, each for its own question. `redis_timeout` is how
+    many seconds a reader waits for Redis before it reads without. Changes that a source's feed or webhooks report end
+    entries; see `[events]`."""
 
     enabled: bool = True
     store: Literal["memory", "redis"] = "memory"
@@ -25,4 +25,3 @@ class CacheSettings(Section):
     stale_for: dict[CacheKind, int] = {}
     prices_seconds: int = Field(default=0, ge=0, le=60)
     redis_timeout: float = Field(default=0.05, ge=0.005, le=5)
-    poll: float = Field(default=30.0, ge=0, le=3600)

@@ -57,7 +57,6 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     cached = {
         name: compile_source(source, clock, cache.of(source, settings.sources[name])) for name, source in plain.items()
     }
-    cache.watch(cached)
     uncached = {name: compile_source(source, clock) for name, source in plain.items()}
     return assemble(settings, cached, cache, uncached)
 

@@ -70,7 +70,7 @@ async def world(
                 overlay={"timeout": timeout, "max_response_bytes": 2_000_000, **(overlay or {})},
                 server={"workers": workers, "request_timeout": DEADLINE, **(server or {})},
                 redis={"url": redis.url if disturb_redis else valkey},
-                cache={"enabled": cache, "store": "redis", "poll": poll},
+                cache={"enabled": cache, "store": "redis"},
                 events={"poll": poll, "poll_webhooks": poll},
                 budgets={"mode": "measure", "store": "redis"},
             )

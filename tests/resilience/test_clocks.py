@@ -30,7 +30,7 @@ async def test_gateways_whose_clocks_differ_share_and_tell_nothing_younger_than_
 ):
     """What a gateway whose clock is behind has read is older to the other one by the difference, never younger."""
     shared = {
-        "cache": CacheSettings(store="redis", poll=0, redis_timeout=5),
+        "cache": CacheSettings(store="redis", redis_timeout=5),
         "redis": RedisSettings(url=SecretStr(redis_url)),
     }
     async with (

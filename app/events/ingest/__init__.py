@@ -5,7 +5,6 @@ poller.py     polls the sources' change feeds
 reconcile.py  what to fetch again when changes may have been missed
 worker.py     claims hints, fetches their subjects again, records what changed
 refetch.py    how a subject of each kind is fetched, and the event that describes it
-background.py the request scope of background work
 """
 
 from app.events.ingest.ingestion import Ingestion

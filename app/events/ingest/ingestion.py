@@ -25,7 +25,16 @@ class Ingestion:
         self._events = events
         self._reader = IngestWorker(events, Refetcher(sources, settings), settings.events, worker, clock)
         self._pollers = {
-            name: Poller(source, every, settings.events.reread, events, self.poll_received, worker, clock)
+            name: Poller(
+                source,
+                every,
+                settings.events.reread,
+                events,
+                self.poll_received,
+                worker,
+                clock,
+                caching=settings.cache.enabled,
+            )
             for name, source in sources.connected.items()
             if (every := interval(settings, name)) and source.changes is not None
         }

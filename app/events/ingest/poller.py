@@ -13,8 +13,9 @@ from datetime import datetime
 
 from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor, TradegraphError
-from app.events.ingest.background import background
+from app.events.background import background
 from app.events.ingest.reconcile import open_hints
+from app.events.invalidation import EVERY_KEY
 from app.events.log import EventLog
 from app.sources.changes import ChangeHint, ChangeKind, Changes
 from app.sources.source import Source
@@ -29,14 +30,24 @@ WAKE_INTERVAL = 1.0
 Enqueue = Callable[[str, Sequence[ChangeHint]], Awaitable[int]]
 
 
-def polled_kinds(source: Source) -> frozenset[ChangeKind]:
-    """What of a source others are told of."""
+def published_kinds(source: Source) -> frozenset[ChangeKind]:
+    """The kinds of a source that subscribers may follow."""
     kinds = {
         ChangeKind.SHIPMENT: source.shipments is not None,
         ChangeKind.ORDER: source.orders is not None,
         ChangeKind.STOCK: any((source.stock, source.reservations, source.balances)),
     }
     return frozenset(kind for kind, told in kinds.items() if told)
+
+
+def cached_kinds(source: Source) -> frozenset[ChangeKind]:
+    """The kinds of a source whose rows are cached."""
+    kinds = {
+        ChangeKind.CUSTOMER: source.customers is not None,
+        ChangeKind.ITEM: source.items is not None or source.contents is not None,
+        ChangeKind.PRICE: source.prices is not None,
+    }
+    return frozenset(kind for kind, is_cached in kinds.items() if is_cached)
 
 
 class Poller:
@@ -51,8 +62,12 @@ class Poller:
         enqueue: Enqueue,
         worker: str,
         clock: Callable[[], datetime],
+        *,
+        caching: bool,
     ) -> None:
         self._source = source
+        self._cached = cached_kinds(source) if caching else frozenset()
+        self._kinds = published_kinds(source) | self._cached
         self._every = every
         self._reread = reread
         self._reread_at = time.monotonic()
@@ -70,15 +85,13 @@ class Poller:
 
     async def run(self) -> None:
         """Poll for ever."""
-        changes = self._source.changes
-        assert changes is not None  # noqa: S101 - else there is nothing to poll
         while True:
             woken = self._woken.is_set()
             self._woken.clear()
             with background(TIME_LIMIT):
                 try:
                     if await self._is_leader(woken):
-                        await self._poll(changes)
+                        await self.poll()
                         if self._source.feed_incomplete and time.monotonic() - self._reread_at > self._reread:
                             await self._reconcile()
                 except TradegraphError as error:
@@ -100,12 +113,17 @@ class Poller:
             return await self._events.acquire_lease(f"gap:{self._source.name}", self._worker, WAKE_INTERVAL)
         return await self._events.acquire_lease(f"poll:{self._source.name}", self._worker, self._every + TIME_LIMIT)
 
-    async def _poll(self, changes: Changes) -> None:
-        kinds, more = polled_kinds(self._source), True
+    async def poll(self) -> None:
+        """Read the feed to its end. Raises the source's errors and StoreUnavailable."""
+        changes = self._source.changes
+        assert changes is not None  # noqa: S101 - else there is nothing to poll
+        more = True
         cursor = await self._events.offset(self._offset_name)
+        if cursor is None:
+            await self._invalidate_cached_kinds()
         while more:
             try:
-                found = await changes.since(SYSTEM, kinds, cursor, PAGE)
+                found = await changes.since(SYSTEM, self._kinds, cursor, PAGE)
             except InvalidCursor:
                 await self._restart(changes)
                 return
@@ -130,11 +148,22 @@ class Poller:
     async def _restart(self, changes: Changes) -> None:
         """The source does not know the place any more, so that nobody knows what was missed: all that is still open
         is read again."""
-        found = await changes.since(SYSTEM, polled_kinds(self._source), None, PAGE)
+        found = await changes.since(SYSTEM, self._kinds, None, PAGE)
+        await self._invalidate_cached_kinds()
         metrics().events.relisted.labels(self._source.name).inc()
         log.warning("feed_lost", source=self._source.name, read_again=await self._reconcile())
         self._trail.clear()
         await self._commit_offset(None, found.cursor)
+
+    async def _invalidate_cached_kinds(self) -> None:
+        """Have everything cached of this source's kinds dropped: changes before the new cursor are unknown."""
+        now = self._clock()
+        hints = [
+            ChangeHint(source=self._source.name, kind=kind, key=EVERY_KEY, received_at=now)
+            for kind in sorted(self._cached)
+        ]
+        if hints:
+            await self._enqueue(self._source.name, hints)
 
     async def _reconcile(self) -> int:
         """Have all that is open read again; how much that is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from app.events.invalidation import CACHED_KINDS
 from app.events.log import ChangeEvent, EventLog
 from app.events.stores.cursors import BEGINNING
 from app.sources.changes import ChangeHint, ChangeKind
@@ -21,7 +22,7 @@ async def open_hints(events: EventLog, source: Source, now: datetime) -> list[Ch
     found: dict[tuple[ChangeKind, str], ChangeEvent] = {}
     page = await events.read(BEGINNING)
     while page.entries:
-        for update in (entry.update for entry in page.entries if entry.update.source == source.name):
+        for update in (entry.update for entry in page.entries if _is_published_by(entry.update, source)):
             found[update.kind, update.key] = update
         page = await events.read(page.cursor)
     kept = [update for update in found.values() if not update.deleted and not _at_its_end(update)]
@@ -30,6 +31,10 @@ async def open_hints(events: EventLog, source: Source, now: datetime) -> list[Ch
         ChangeHint(source=source.name, id=f"again:{now.isoformat()}:{kind}:{key}", kind=kind, key=key, received_at=now)
         for kind, key in named
     ]
+
+
+def _is_published_by(update: ChangeEvent, source: Source) -> bool:
+    return update.source == source.name and update.kind not in CACHED_KINDS
 
 
 def _at_its_end(update: ChangeEvent) -> bool:

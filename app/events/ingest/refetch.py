@@ -14,11 +14,10 @@ from typing import Any
 import msgspec
 
 from app.auth.principal import SYSTEM
+from app.events.invalidation import CACHED_KINDS, invalidation_tag
 from app.events.log import ChangeEvent
 from app.settings import Settings
 from app.sources.changes import ChangeKind
-from app.sources.customers import customer_tags
-from app.sources.items import item_tags
 from app.sources.node_ids import node_id
 from app.sources.orders import Order
 from app.sources.shipments import Shipment
@@ -26,13 +25,6 @@ from app.sources.source import Source, Sources
 
 IGNORED_FIELDS = frozenset({"freshness", "updatedAt"})
 """What differs between two readings of a thing that has not changed."""
-
-INVALIDATION_TAGS = {
-    ChangeKind.CUSTOMER: lambda key: customer_tags(key)[1],
-    ChangeKind.ITEM: lambda key: item_tags(key)[1],
-    ChangeKind.PRICE: lambda _: "price",
-}
-"""What is kept, and ends with a hint. Other kinds are not kept."""
 
 Found = Mapping[str, Sequence[ChangeEvent]]
 
@@ -43,14 +35,18 @@ class Refetcher:
     def __init__(self, sources: Sources, settings: Settings) -> None:
         self._sources = sources.uncached
         self._cache = sources.cache
+        self._caching = settings.cache.enabled
         stock = settings.domains.stock
         self._balance_sources: Mapping[str, str] = stock.balances if stock else {}
 
-    async def invalidate(self, kind: ChangeKind, keys: Collection[str]) -> None:
-        """End what is kept of things."""
-        tag = INVALIDATION_TAGS.get(kind)
-        if tag is not None and self._cache is not None:
-            await self._cache.invalidate({tag(key) for key in keys})
+    def caches(self, kind: ChangeKind) -> bool:
+        """Whether a change of this kind invalidates cache entries."""
+        return self._caching and kind in CACHED_KINDS
+
+    async def invalidate_shared(self, kind: ChangeKind, keys: Collection[str]) -> None:
+        """End entries of the shared cache. Raises StoreUnavailable."""
+        if self._cache is not None:
+            await self._cache.invalidate_shared({invalidation_tag(kind, key) for key in keys})
 
     def publishes(self, kind: ChangeKind, name: str) -> bool:
         """Whether anybody is told of this kind of thing of this source."""

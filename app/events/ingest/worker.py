@@ -16,7 +16,7 @@ from datetime import datetime
 import msgspec
 
 from app.errors import DeadlineExceeded, SourceError, SourceMalformed, SourceRejected, StoreUnavailable, TradegraphError
-from app.events.ingest.background import background
+from app.events.background import background
 from app.events.ingest.refetch import Found, Refetcher
 from app.events.log import ChangeEvent, EventLog, LeasedHint
 from app.settings import EventSettings
@@ -130,11 +130,26 @@ class IngestWorker:
         for one in leased:
             about[one.hint.key].append(one)
         with background(TIME_LIMIT):
-            await self._refetcher.invalidate(kind, about)
-            if not self._refetcher.publishes(kind, name):
+            if self._refetcher.publishes(kind, name):
+                await self._read(kind, name, about)
+            elif self._refetcher.caches(kind):
+                await self._invalidate(kind, name, about)
+            else:
                 await self._complete(leased, [], "ignored")
-                return
-            await self._read(kind, name, about)
+
+    async def _invalidate(self, kind: ChangeKind, name: str, about: Mapping[str, Sequence[LeasedHint]]) -> None:
+        """End cache entries in the shared cache, then in all workers by the log. Neither is lost: if the shared cache
+        does not acknowledge it, the hints are retried."""
+        try:
+            await self._refetcher.invalidate_shared(kind, about)
+        except StoreUnavailable as error:
+            await self._retry(about, error)
+            return
+        now, events = self._clock(), []
+        for key, hints in about.items():
+            deleted = any(one.hint.deleted for one in hints)
+            events.append(ChangeEvent(kind=kind, source=name, key=key, node_id="", recorded_at=now, deleted=deleted))
+        await self._complete([one for hints in about.values() for one in hints], events, "invalidated")
 
     async def _read(self, kind: ChangeKind, name: str, about: Mapping[str, Sequence[LeasedHint]]) -> None:
         """Read and record; where one thing spoils the reading of many, the others go their way."""
@@ -213,7 +228,9 @@ class IngestWorker:
     async def _retry(self, about: Mapping[str, Sequence[LeasedHint]], error: Exception) -> None:
         """Try later, or give up. The cause is a code of ours: what a backend said stays in the log."""
         cause = error.code if isinstance(error, TradegraphError) else type(error).__name__
-        away = isinstance(error, DeadlineExceeded) or (isinstance(error, SourceError) and error.retryable)
+        away = isinstance(error, DeadlineExceeded | StoreUnavailable) or (
+            isinstance(error, SourceError) and error.retryable
+        )
         detail = error.detail if isinstance(error, TradegraphError) else repr(error)
         log.info("things_not_read", cause=cause, detail=detail, things=len(about))
         for one in (one for some in about.values() for one in some):

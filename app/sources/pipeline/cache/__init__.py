@@ -6,7 +6,6 @@
     memory.py            the tier of this worker (L1)
     shared_tier.py       the tier of all workers (L2), in Redis; `codec.py` is the form of its entries
     invalidation_bus.py  tells all workers which entries to drop
-    change_watch.py      reads the sources' change feeds
 
 The cache lies between routing and adapters: an entry is one source's row, whole and without row scope, which is
 applied above (`row_scope.py`) to whatever comes from here.

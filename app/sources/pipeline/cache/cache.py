@@ -10,13 +10,9 @@ from functools import partial
 from typing import Any
 
 from app.auth.principal import Principal
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, StoreUnavailable
 from app.settings import CacheSettings, SourceSettings
-from app.sources.changes import Change, ChangeKind
-from app.sources.customers import customer_tags
 from app.sources.freshness_contracts import PRICE, Contract
-from app.sources.items import item_tags
-from app.sources.pipeline.cache.change_watch import Watch
 from app.sources.pipeline.cache.invalidation_bus import InvalidationBus
 from app.sources.pipeline.cache.memory import MemoryTier
 from app.sources.pipeline.cache.read_through import ReadThroughCache, SharedTier
@@ -38,13 +34,6 @@ CACHED_READS: Mapping[str, CacheSpec] = {
 }
 """The reads whose values are cached, as `port.read`."""
 
-TAGS: Mapping[ChangeKind, Callable[[str], str]] = {
-    ChangeKind.CUSTOMER: lambda key: customer_tags(key)[1],
-    ChangeKind.ITEM: lambda key: item_tags(key)[1],
-    ChangeKind.PRICE: lambda _: "price",
-}
-"""The cache tag that a change of a key invalidates. Changes of other kinds concern nothing cached."""
-
 
 class Cache:
     """The cache of all sources. With `enabled` off, only reads whose spec is `always` are cached."""
@@ -58,8 +47,6 @@ class Cache:
         if redis and settings.store == "redis":
             self._shared = RedisCacheStore(redis(), self._start, timeout=settings.redis_timeout)
         self._bus = InvalidationBus(self._shared, self.memory) if self._shared else None
-        self._watched: Mapping[str, Source] = {}
-        self._watch: Watch | None = None
         self._now = now
         self._single_flight = SingleFlight()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -98,36 +85,24 @@ class Cache:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def invalidate(self, tags: Iterable[str]) -> None:
-        """Invalidate the entries with one of these tags, in all workers: `customer:NUMBER`, `item:SKU`, `customer`,
+    def evict(self, tags: Iterable[str]) -> None:
+        """Invalidate the entries of this worker with one of these tags: `customer:NUMBER`, `item:SKU`, `customer`,
         `item`, `price`, `warehouse`, or `*` for all entries."""
-        distinct = set(tags)
-        self.memory.invalidate(distinct)
-        if self._bus is not None:
-            await self._bus.send(distinct)
+        self.memory.invalidate(tags)
 
-    async def invalidate_changes(self, changes: Iterable[Change]) -> None:
-        """Invalidate the entries that changes concern, in all workers."""
-        tags = {tag(change.key) for change in changes if (tag := TAGS.get(change.kind)) is not None}
-        if tags:
-            await self.invalidate(tags)
-
-    def watch(self, sources: Mapping[str, Source]) -> None:
-        """The sources whose change feeds are read once the cache is started."""
-        self._watched = sources
+    async def invalidate_shared(self, tags: Iterable[str]) -> None:
+        """Invalidate the entries of the shared cache, if there is one, with one of these tags. Raises StoreUnavailable
+        where it does not acknowledge that."""
+        if self._bus is not None and not await self._bus.send(set(tags)):
+            raise StoreUnavailable(detail="the shared cache did not acknowledge an invalidation")
 
     def start(self) -> None:
-        """Start the background tasks: the invalidation bus and the change feeds."""
+        """Start listening for other workers' invalidations."""
         if self._bus is not None:
             self._bus.start()
-        if self._settings.enabled and self._settings.poll:
-            self._watch = Watch(self._watched, self.invalidate, self._settings.poll, self._shared)
-            self._watch.start()
 
     async def close(self) -> None:
         """Stop all background tasks and close connections."""
-        if self._watch is not None:
-            await self._watch.close()
         if self._bus is not None:
             await self._bus.close()
         running = list(self._tasks)

@@ -29,7 +29,6 @@ class InvalidationBus:
     def __init__(self, store: RedisCacheStore, memory: MemoryTier) -> None:
         self._store = store
         self._memory = memory
-        self._unsent: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         memory.connected = False
 
@@ -44,10 +43,9 @@ class InvalidationBus:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def send(self, tags: set[str]) -> None:
-        """Tell everybody. While the server is gone it is kept for when it is back."""
-        if not await self._store.publish_invalidation(sorted(tags)):
-            self._unsent |= tags
+    async def send(self, tags: set[str]) -> bool:
+        """Invalidate tags in the shared cache and in every worker. False if the server did not acknowledge it."""
+        return await self._store.publish_invalidation(sorted(tags))
 
     async def _run(self) -> None:
         while True:
@@ -64,9 +62,6 @@ class InvalidationBus:
         async with asyncio.timeout(REPLY_TIMEOUT):
             await listening.subscribe(CHANNEL)
             await listening.get_message(timeout=REPLY_TIMEOUT)
-        if self._unsent:
-            tags, self._unsent = self._unsent, set()
-            await self.send(tags)
         self._memory.invalidate([ALL_ENTRIES])
         self._memory.connected = True
         asked = False
