@@ -155,7 +155,7 @@ def create_app(
             ):
                 with move_on_after(WARM_UP_TIMEOUT):
                     await asyncio.gather(sources.warm(), authentication.warm())
-                async with ingestion.running(), run_deliveries(settings, events, service):
+                async with ingestion.running(), run_deliveries(settings, events, feed, service):
                     yield
         finally:
             for opened_here in (sources, documents, events, buckets):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
+from app.events.fanout import EventFanout
 from app.events.log import ChangeEvent, EventLog
 from app.events.stores import connect_events
 from app.http.standard_webhooks import decode_secret, verify_signature
@@ -40,8 +41,8 @@ class Said:
     untold: set[str] = field(default_factory=set)
     trouble: list[Exception] = field(default_factory=list)
 
-    async def matches(self, update: ChangeEvent) -> bool:
-        return update.key not in self.unwanted
+    async def matches(self, events: Sequence[ChangeEvent]) -> Sequence[bool]:
+        return [event.key not in self.unwanted for event in events]
 
     async def render(self, delivery: Delivery) -> bytes | None:
         if self.trouble:
@@ -77,16 +78,17 @@ class Office:
     @asynccontextmanager
     async def courier(self, settings: EndpointSettings = QUICK) -> AsyncIterator[asyncio.Task[None]]:
         """A courier at work; stopped in the end."""
-        courier = EndpointWorker(
-            self.endpoint, self.said, self.events, self.store, WebhookSender(settings), settings,
-            slots=asyncio.Semaphore(10), clock=lambda: self.now,
-        )  # fmt: skip
-        working = asyncio.create_task(courier.run())
-        try:
-            yield working
-        finally:
-            courier.stop()
-            await asyncio.wait({working})
+        async with EventFanout(self.events).running() as fanout:
+            courier = EndpointWorker(
+                self.endpoint, self.said, self.events, fanout, self.store, WebhookSender(settings), settings,
+                slots=asyncio.Semaphore(10), clock=lambda: self.now,
+            )  # fmt: skip
+            working = asyncio.create_task(courier.run())
+            try:
+                yield working
+            finally:
+                courier.stop()
+                await asyncio.wait({working})
 
     @property
     def told(self) -> list[Any]:

@@ -27,6 +27,9 @@ WAIT = 15.0
 RECENT = 1_000
 """Updates kept in memory, for subscribers that come back after a moment."""
 
+PAGE = 500
+"""Events read of the log at once."""
+
 QUEUE = 100
 """Updates that one subscriber may leave waiting."""
 
@@ -247,6 +250,7 @@ class EventFanout:
         self._most_recent = recent
         self._recent: deque[FanoutEvent] = deque()
         self._numbers: dict[str, int] = {}
+        self._start = ""
         self._subjects: WeakValueDictionary[str, Subject] = WeakValueDictionary()
         self._read = 0
         self._cursor: str | None = None
@@ -260,11 +264,11 @@ class EventFanout:
         self._reader = asyncio.get_running_loop().create_task(self._follow())
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[EventFanout]:
         """Follow the log as long as this lasts."""
         self.start()
         try:
-            yield
+            yield self
         finally:
             await self.stop()
 
@@ -311,25 +315,37 @@ class EventFanout:
             if not here:
                 self._index.pop(place, None)
 
-    async def read_after(self, place: str) -> tuple[Sequence[FanoutItem], str]:
-        """What comes after a place, and the place after that; nothing where that is where the feed is."""
-        number = self._numbers.get(place)
+    async def next_items(self, after: str, limit: int) -> tuple[Sequence[FanoutItem], str]:
+        """Up to `limit` items after a cursor, as soon as there are some, and the cursor after them. Those that this
+        worker has read already come from memory. Raises InvalidCursor and StoreUnavailable."""
+        while True:
+            found, cursor = await self.read_after(after, limit)
+            if found:
+                return found, cursor
+            after = cursor
+            if after == self._cursor:
+                await self._next_read()
+
+    async def read_after(self, cursor: str, limit: int | None = None) -> tuple[Sequence[FanoutItem], str]:
+        """Items after a cursor, and the cursor after them; none where that is the end of what was read. From memory
+        where it reaches back so far, else from the log."""
+        number = self._numbers.get(cursor)
         if number is not None:
-            begins = number - (self._read - len(self._recent))
-            found = list(islice(self._recent, begins, None))
-            return found, found[-1].cursor if found else place
+            first = number - (self._read - len(self._recent))
+            found = list(islice(self._recent, first, None if limit is None else first + limit))
+            return found, found[-1].cursor if found else cursor
         async with self._scans:
             here = self._cursor or ""
-            page = await self._log.read(place)
+            page = await self._log.read(cursor, limit or PAGE)
             entries = [self._entry(one) for one in page.entries]
             if page.lost is not None:
-                return [FanoutGap(place, page, page.lost), *entries], page.cursor
+                return [FanoutGap(cursor, page, page.lost), *entries], page.cursor
             if entries:
                 return entries, page.cursor
-            if not await self._log.follows(here, place):
+            if not await self._log.follows(here, cursor):
                 return (), here
-        await self._next_read()  # The feed has not come so far yet.
-        return (), place
+        await self._next_read()  # The shared reader is not there yet.
+        return (), cursor
 
     # Reading
 
@@ -351,6 +367,7 @@ class EventFanout:
     async def _read_on(self) -> None:
         if self._cursor is None:
             self._cursor = await self._log.end()
+            self._restart_window(self._cursor)
             if self._listener is not None:
                 self._listener.reset()
         page = await self._log.read(self._cursor)
@@ -359,8 +376,7 @@ class EventFanout:
                 self._listener.reset()
             self._listener.apply(recorded.update for recorded in page.entries)
         if page.lost is not None:
-            self._recent.clear()
-            self._numbers.clear()
+            self._restart_window(page.start)
             gap = FanoutGap(self._cursor, page, page.lost)
             for subscriber in {one for here in self._index.values() for one in here}:
                 subscriber.push(gap)
@@ -370,6 +386,11 @@ class EventFanout:
         self._end_read()
         if not page.entries:
             await self._log.wait(self._cursor, WAIT)
+
+    def _restart_window(self, cursor: str) -> None:
+        self._recent.clear()
+        self._numbers = {cursor: self._read}
+        self._start = cursor
 
     def _entry(self, recorded: LoggedEvent) -> FanoutEvent:
         name = recorded.update.node_id
@@ -384,7 +405,8 @@ class EventFanout:
         self._recent.append(entry)
         self._numbers[entry.cursor] = self._read
         if len(self._recent) > self._most_recent:
-            del self._numbers[self._recent.popleft().cursor]
+            del self._numbers[self._start]
+            self._start = self._recent.popleft().cursor
         for subscriber in self._matching(_index_keys(entry.update)):
             if subscriber.filter.matches(entry):
                 subscriber.push(entry)

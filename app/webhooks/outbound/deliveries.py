@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from app.events.fanout import EventFanout
 from app.events.log import EventLog
 from app.gateway.service import GraphQLService
 from app.settings import Settings
@@ -18,7 +19,9 @@ from app.webhooks.outbound.stores import connect_endpoints
 
 
 @asynccontextmanager
-async def run_deliveries(settings: Settings, events: EventLog, service: GraphQLService) -> AsyncIterator[None]:
+async def run_deliveries(
+    settings: Settings, events: EventLog, fanout: EventFanout, service: GraphQLService
+) -> AsyncIterator[None]:
     """Deliver to endpoints as long as this lasts."""
     if not settings.endpoints.enabled:
         yield
@@ -26,6 +29,7 @@ async def run_deliveries(settings: Settings, events: EventLog, service: GraphQLS
     store = connect_endpoints(settings)
     dispatcher = DeliveryDispatcher(
         events,
+        fanout,
         store,
         lambda endpoint: PayloadRenderer(endpoint, service),
         WebhookSender(settings.endpoints),

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from app.errors import StoreUnavailable
+from app.events.fanout import EventFanout
 from app.events.log import EventLog
 from app.gateway.documents.stores.document_store import StoreChanged
 from app.settings import EndpointSettings
@@ -38,11 +39,12 @@ class _Lease:
 
 
 class DeliveryDispatcher:
-    """The dispatcher of one worker. `make_renderer` makes what an endpoint is told by."""
+    """Leases endpoints to this worker and runs an EndpointWorker for each, over the worker's one reader of the log."""
 
     def __init__(
         self,
         events: EventLog,
+        fanout: EventFanout,
         store: EndpointStore,
         make_renderer: Callable[[Endpoint], Renderer],
         sender: WebhookSender,
@@ -51,7 +53,8 @@ class DeliveryDispatcher:
         worker: str,
         clock: Callable[[], datetime],
     ) -> None:
-        self._events, self._store, self._make_renderer, self._sender = events, store, make_renderer, sender
+        self._events, self._fanout, self._store = events, fanout, store
+        self._make_renderer, self._sender = make_renderer, sender
         self._settings, self._worker, self._clock = settings, worker, clock
         self._slots = asyncio.Semaphore(settings.most_in_flight)
         self._leases: dict[str, _Lease] = {}
@@ -99,8 +102,8 @@ class DeliveryDispatcher:
             lease.worker.stop()
         elif leads:
             worker = EndpointWorker(
-                endpoint, self._make_renderer(endpoint), self._events, self._store, self._sender, self._settings,
-                slots=self._slots, clock=self._clock,
+                endpoint, self._make_renderer(endpoint), self._events, self._fanout, self._store, self._sender,
+                self._settings, slots=self._slots, clock=self._clock,
             )  # fmt: skip
             self._leases[endpoint.id] = _Lease(worker, asyncio.create_task(self._run(worker)), now + LEASE)
             watch_endpoint(endpoint.id, lambda: float(worker.waiting))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from app.errors import StoreUnavailable
+from app.events.fanout import EventFanout, FanoutEvent, FanoutGap, FanoutItem
 from app.events.log import ChangeEvent, EventLog
 from app.settings import EndpointSettings
 from app.telemetry import delivery_attempted, log
@@ -53,8 +54,8 @@ class DisableEndpoint(Exception):
 class Renderer(Protocol):
     """Knows what an endpoint is to hear, and says it."""
 
-    async def matches(self, update: ChangeEvent) -> bool:
-        """Whether the endpoint subscribes to an event. Raises RetryLater, DisableEndpoint."""
+    async def matches(self, events: Sequence[ChangeEvent]) -> Sequence[bool]:
+        """For each event, whether the endpoint subscribes to it. Raises RetryLater, DisableEndpoint."""
         ...
 
     async def render(self, delivery: Delivery) -> bytes | None:
@@ -70,6 +71,7 @@ class EndpointWorker:
         endpoint: Endpoint,
         renderer: Renderer,
         events: EventLog,
+        fanout: EventFanout,
         store: EndpointStore,
         sender: WebhookSender,
         settings: EndpointSettings,
@@ -78,7 +80,8 @@ class EndpointWorker:
         clock: Callable[[], datetime],
     ) -> None:
         self.endpoint = endpoint
-        self._renderer, self._events, self._store, self._sender = renderer, events, store, sender
+        self._renderer, self._events, self._fanout, self._store = renderer, events, fanout, store
+        self._sender = sender
         self._settings, self._slots, self._clock = settings, slots, clock
         self._queue = PartitionedQueue()
         self._checkpoint = Checkpoint(endpoint, events, store)
@@ -87,7 +90,7 @@ class EndpointWorker:
         self._running: dict[asyncio.Task[SendOutcome | None], Partition] = {}
         self._failures = 0
         self._not_before = clock()
-        self._log_wait: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[tuple[Sequence[FanoutItem], str]] | None = None
         self._stopping = asyncio.Event()
 
     @property
@@ -122,7 +125,7 @@ class EndpointWorker:
                     await asyncio.wait({stopped}, timeout=PATIENCE)
             await self._finish()
         finally:
-            for task in (stopped, self._log_wait, *self._running):
+            for task in (stopped, self._reading, *self._running):
                 if task is not None:
                     task.cancel()
 
@@ -169,26 +172,27 @@ class EndpointWorker:
     # Reading
 
     async def _read_on(self) -> bool:
-        """Read a page, if there is room for it; whether there is more to read at once."""
+        """Accept the next items of the log, if there is room for them; whether there were some."""
         if not self._has_room():
             return False
-        if self._log_wait is not None and not self._log_wait.done():
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._fanout.next_items(self._cursor, PAGE))
+        if not self._reading.done():
             return False
-        self._log_wait = None
-        page = await self._events.read(self._cursor, PAGE)
-        wanted = [await self._renderer.matches(entry.update) for entry in page.entries]
-        if page.lost is not None:
-            self._accept(f"lost:{self._cursor}", gap=DeliveryGap(start=self._cursor, end=page.start, reason=page.lost))
-        for entry, is_wanted in zip(page.entries, wanted, strict=True):
-            if is_wanted:
-                self._accept(entry.cursor, update=entry.update)
-            else:
-                self._checkpoint.read(Offset(entry.cursor, settled=True))
-        self._cursor = page.cursor
-        self._checkpoint.read(Offset(page.cursor, settled=True))
-        if not page.entries:
-            self._log_wait = asyncio.create_task(self._events.wait(self._cursor, 60))
-        return bool(page.entries)
+        reading, self._reading = self._reading, None
+        items, cursor = reading.result()
+        events = [item for item in items if isinstance(item, FanoutEvent)]
+        matching = await self._renderer.matches([event.update for event in events])
+        for item in items:
+            if isinstance(item, FanoutGap):
+                gap = DeliveryGap(start=self._cursor, end=item.cursor, reason=item.reason)
+                self._accept(f"lost:{self._cursor}", gap=gap)
+        for event, is_match in zip(events, matching, strict=True):
+            if is_match:
+                self._accept(event.cursor, update=event.update)
+        self._cursor = cursor
+        self._checkpoint.read(Offset(cursor, settled=True))
+        return True
 
     def _has_room(self) -> bool:
         return self._checkpoint.fresh < WINDOW and len(self._queue) < MOST_WAITING
@@ -314,6 +318,6 @@ class EndpointWorker:
         if self._checkpoint.unsaved:
             seconds = min(seconds, SAVE_EVERY)
         awaited: list[asyncio.Task[Any]] = [stopped, *self._running]
-        if self._log_wait is not None and self._has_room():
-            awaited.append(self._log_wait)
+        if self._reading is not None and self._has_room():
+            awaited.append(self._reading)
         await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -32,11 +32,13 @@ class PayloadRenderer:
         self._feed: SingleEventFeed | None = None
         self._lock = asyncio.Lock()
 
-    async def matches(self, update: ChangeEvent) -> bool:
+    async def matches(self, events: Sequence[ChangeEvent]) -> Sequence[bool]:
         """See `Renderer.matches`."""
+        if not events:
+            return ()
         async with self._lock:
             feed, _ = await self._open()
-        return feed.filter.matches(_entry(update, ""))
+        return [feed.filter.matches(_entry(event, "")) for event in events]
 
     async def render(self, delivery: Delivery) -> bytes | None:
         """See `Renderer.render`."""
