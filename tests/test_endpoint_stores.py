@@ -86,7 +86,7 @@ async def test_dead_deliveries_are_listed_newest_first_and_replayed_with_all_the
     await store.save([delivery("c1"), *dead, other])
     assert await store.pending("ep1") == []
     assert await store.dead_letters() == [dead[2], other, dead[1], dead[0]]
-    assert await store.dead_letters("ep1", most=2) == [dead[2], dead[1]]
+    assert await store.dead_letters("ep1", limit=2) == [dead[2], dead[1]]
 
     before = await store.generation()
     assert await store.replay("ep1", ["c2", "c7", "unknown"], now=now) == 1

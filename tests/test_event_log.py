@@ -292,7 +292,7 @@ async def test_buried_notice_is_dead_until_it_is_replayed(bench: Bench):
         ("2", 1, "the source refuses"),
         ("1", 1, "no such shipment"),
     ]
-    assert [one.hint.id for one in await other.dead_letters(most=1)] == ["2"]
+    assert [one.hint.id for one in await other.dead_letters(limit=1)] == ["2"]
     assert await log.claim("w", 10, LEASE) == []
     assert await log.enqueue([hint("1", "A")]) == [False]
     (_, first) = await other.dead_letters()

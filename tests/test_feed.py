@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidCursor, ShuttingDown, StoreUnavailable, SubscriberTooSlow
-from app.events.fanout import EventFanout, EventFilter, FanoutEvent, FanoutGap, Subscriber, subject_key
+from app.events.fanout import EventFanout, Subscriber
+from app.events.filters import EventFilter, FanoutEvent, FanoutGap, subject_key
 from app.events.log import ChangeEvent, EventLog, EventPage
 from app.events.stores import connect_events
 from app.settings import EventSettings, Settings
@@ -111,7 +112,7 @@ async def test_who_resumes_anywhere_at_any_time_misses_nothing_and_gets_nothing_
 ) -> None:
     chance = random.Random(recent)
     cursors = [await log.end(), *await record(log, *(update(str(number)) for number in range(20)))]
-    async with fed(log, recent=recent, queue=1_000) as feed:
+    async with fed(log, window=recent, queue_limit=1_000) as feed:
 
         async def follow() -> None:
             """Read some, lose the connection, come back after the last that was read."""
@@ -157,7 +158,7 @@ async def test_one_read_of_the_log_serves_all_subscribers(log: EventLog) -> None
 
 async def test_newest_update_of_a_thing_takes_the_place_of_older_ones_for_who_is_slow(log: EventLog) -> None:
     async with fed(log) as feed:
-        slow, quick = await feed.subscribe(ALL, most=4), await feed.subscribe(ALL)
+        slow, quick = await feed.subscribe(ALL, limit=4), await feed.subscribe(ALL)
         reading = asyncio.create_task(keys(slow, 1))
         quick_reading = asyncio.create_task(keys(quick, 8))
         await record(log, update("0"))
@@ -172,7 +173,7 @@ async def test_newest_update_of_a_thing_takes_the_place_of_older_ones_for_who_is
 
 async def test_who_leaves_too_many_things_is_dropped_with_a_cursor_and_resumes_without_a_loss(log: EventLog) -> None:
     async with fed(log) as feed:
-        slow, quick = await feed.subscribe(ALL, most=4), await feed.subscribe(ALL)
+        slow, quick = await feed.subscribe(ALL, limit=4), await feed.subscribe(ALL)
         reading = asyncio.create_task(keys(slow, 1))
         quick_reading = asyncio.create_task(keys(quick, 6))
         (first,) = await record(log, update("0"))

@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from app.errors import InvalidCursor, StoreUnavailable
-from app.events.fanout import EventFanout, EventFilter, FanoutGap
+from app.events.fanout import EventFanout
+from app.events.filters import EventFilter, FanoutGap
 from app.events.ingest.poller import Poller
 from app.events.invalidation import EVERY_KEY, CacheInvalidator
 from app.events.log import EventLog, EventPage

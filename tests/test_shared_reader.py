@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from app.events.fanout import EventFanout, EventFilter
+from app.events.fanout import EventFanout
+from app.events.filters import EventFilter
 from app.events.log import ChangeEvent, EventLog, EventPage
 from app.events.stores import connect_events
 from app.settings import EndpointSettings, Settings
@@ -97,7 +98,7 @@ class Worker:
 async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
     settings = Settings(data_dir=tmp_path)
     log, store = Counted(connect_events(settings)), connect_endpoints(settings)
-    async with EventFanout(log, recent=20).running() as fanout:  # type: ignore[arg-type]
+    async with EventFanout(log, window=20).running() as fanout:  # type: ignore[arg-type]
         await fanout.subscribe(EventFilter(ChangeKind.ORDER))  # until it follows the log
         yield Worker(log, store, fanout)
     await log.close()

@@ -95,7 +95,7 @@ def list_endpoints(
                 "client": one.client,
                 "state": one.state.value,
                 "waiting": len(await store.pending(one.id)),
-                "dead": len(await store.dead_letters(one.id, most=10_000)),
+                "dead": len(await store.dead_letters(one.id, limit=10_000)),
                 "url": one.url,
                 "document": one.document,
                 "customers": list(one.customers),

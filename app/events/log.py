@@ -101,7 +101,7 @@ class EventReader(Protocol):
 
     async def end(self) -> str: ...
 
-    async def read(self, after: str, most: int = 500) -> EventPage: ...
+    async def read(self, after: str, limit: int = 500) -> EventPage: ...
 
 
 class EventLog(Protocol):
@@ -118,38 +118,38 @@ class EventLog(Protocol):
         long. Notices whose lease or postponement ends call nobody."""
         ...
 
-    async def claim(self, worker: str, most: int, lease: float) -> Sequence[LeasedHint]:
+    async def claim(self, worker: str, limit: int, lease: float) -> Sequence[LeasedHint]:
         """Up to `most` hints for a worker to work on, oldest first, for `lease` seconds: then another may take them.
         Of one thing (source, kind, key) no two calls have hints at once, even of one worker."""
         ...
 
-    async def renew(self, taken: Sequence[LeasedHint], lease: float) -> None:
+    async def renew(self, leased: Sequence[LeasedHint], lease: float) -> None:
         """Go on with hints for `lease` seconds from now, but for those that are done or another's. So leases can be
         short, and what a worker had that was killed is taken soon."""
         ...
 
-    async def record(self, taken: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
+    async def record(self, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
         """Append what came of hints, and be done with these. Nothing is appended, and nothing returned, where one of
         them was taken by another in the meantime, because the lease ended."""
         ...
 
-    async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
+    async def postpone(self, leased: LeasedHint, cause: str, seconds: float) -> None:
         """Try a hint again after `seconds`, and not before. The cause is stored with it."""
         ...
 
-    async def postponed(self, most: int = 100) -> Sequence[PostponedHint]:
+    async def postponed(self, limit: int = 100) -> Sequence[PostponedHint]:
         """Hints whose last attempt failed, by the time of the next one."""
         ...
 
-    async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
+    async def dead_letter(self, leased: LeasedHint, cause: str) -> None:
         """Give a hint up. It stays among the dead until it is replayed or trimmed."""
         ...
 
-    async def dead_letters(self, most: int = 100) -> Sequence[DeadHint]:
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadHint]:
         """Notices that were given up, newest first."""
         ...
 
-    async def replay(self, places: Sequence[str] | None = None) -> int:
+    async def replay(self, numbers: Sequence[str] | None = None) -> int:
         """Let dead hints be taken again, all by default; how many."""
         ...
 
@@ -157,7 +157,7 @@ class EventLog(Protocol):
         """The last update of a thing, while it is kept."""
         ...
 
-    async def newest(self, most: int) -> Sequence[LoggedEvent]:
+    async def newest(self, limit: int) -> Sequence[LoggedEvent]:
         """The newest updates, in order."""
         ...
 
@@ -165,7 +165,7 @@ class EventLog(Protocol):
         """The cursor after the newest update."""
         ...
 
-    async def read(self, after: str, most: int = 500) -> EventPage:
+    async def read(self, after: str, limit: int = 500) -> EventPage:
         """Updates after a cursor. Raises InvalidCursor for what is none of this log's kind."""
         ...
 

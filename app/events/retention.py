@@ -32,7 +32,7 @@ async def _trim_for_ever(log: EventLog, every: float) -> None:
     while True:
         await asyncio.sleep(every)
         try:
-            if await log.acquire_lease("trim", worker, every * 1.5) and (gone := await log.trim()):
-                logger.info("events_trimmed", updates=gone)
+            if await log.acquire_lease("trim", worker, every * 1.5) and (count := await log.trim()):
+                logger.info("events_trimmed", events=count)
         except StoreUnavailable as error:
             logger.warning("events_not_trimmed", detail=error.detail)

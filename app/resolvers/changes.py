@@ -84,11 +84,11 @@ async def changes(
         raise InvalidPageSize(f"first must be between 1 and {MAX_PAGE_SIZE}, not {first}.")
     if ctx.events is None:
         raise NotSupported("Changes are not served here.")
-    wanted = _open_kinds(ctx, kinds)
+    open_kinds = _open_kinds(ctx, kinds)
     revoked = await _revoked(ctx, holding or ())
     if since is None:
         return ChangesPage(revoked, await ctx.events.end(), has_more=False)
-    return await _page(ctx.events, ctx.principal, wanted, since, first, revoked)
+    return await _page(ctx.events, ctx.principal, open_kinds, since, first, revoked)
 
 
 def _open_kinds(ctx: Context, kinds: Sequence[ChangedKind] | None) -> frozenset[str]:
@@ -149,27 +149,27 @@ async def _revoked(ctx: Context, holding: Sequence[str]) -> tuple[Change, ...]:
     for id in holding:
         parse_node_id(id)
     found = await nodes.nodes(ctx, holding)
-    gone = [id for id, one in zip(holding, found, strict=True) if one is None or isinstance(one, Forbidden)]
-    return tuple(Change(KINDS.get(parse_node_id(id)[0]), id, ctx.now, ChangeOutcome.REVOKED) for id in gone)
+    revoked_ids = [id for id, one in zip(holding, found, strict=True) if one is None or isinstance(one, Forbidden)]
+    return tuple(Change(KINDS.get(parse_node_id(id)[0]), id, ctx.now, ChangeOutcome.REVOKED) for id in revoked_ids)
 
 
-async def things(rows: Sequence[Change], ctx: Context) -> list[Any]:
+async def subjects(rows: Sequence[Change], ctx: Context) -> list[Any]:
     """Edge: what changed, as it is now; None where it is gone."""
 
-    async def thing(row: Change) -> Any:
+    async def subject(row: Change) -> Any:
         if row.ended is not None:
             return None
         if row.kind is ChangedKind.STOCK:
             return await ctx.loaders.items.one(key_of(row.node_id, "Item"))
         return await nodes.node(ctx, row.node_id)
 
-    return await asyncio.gather(*map(thing, rows), return_exceptions=True)
+    return await asyncio.gather(*map(subject, rows), return_exceptions=True)
 
 
 async def outcomes(rows: Sequence[Change], ctx: Context) -> list[ChangeOutcome]:
     """Edge: what became of things. One that changed and is not there for the caller is the caller's no more; one that
     cannot be read now is taken to be there, as its own field tells of the failure."""
-    found = await things(rows, ctx)
+    found = await subjects(rows, ctx)
     return [
         row.ended or (ChangeOutcome.REVOKED if one is None else ChangeOutcome.UPSERTED)
         for row, one in zip(rows, found, strict=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.errors import InvalidInput, NotSupported
-from app.events.fanout import EventFanout, EventFilter, FanoutEvent, FanoutGap, subject_key
+from app.events.fanout import EventFanout
+from app.events.filters import EventFilter, FanoutEvent, FanoutGap, subject_key
 from app.events.log import LossReason
 from app.resolvers import items as item_roots
 from app.resolvers import orders as order_roots
@@ -26,10 +27,10 @@ from app.sources.node_ids import key_of, node_id
 from app.sources.orders import Order
 from app.sources.shipments import Shipment
 
-MOST_NAMED = 100
+MAX_KEYS = 100
 """Shipments or items that one subscription names."""
 
-AGAIN_AFTER = 1.0
+MIN_INTERVAL = 1.0
 """Seconds between two events of one item."""
 
 
@@ -133,12 +134,12 @@ async def order_updates(
 
 
 async def availability_changed(
-    ctx: Context, items: Sequence[ItemKey], every: float = AGAIN_AFTER
+    ctx: Context, items: Sequence[ItemKey], every: float = MIN_INTERVAL
 ) -> AsyncGenerator[AvailabilityChanged, None]:
     """Items of which there may be more or less, each at most once in `every` seconds. What was missed is not told: who
     comes back reads anyway."""
     filter = EventFilter(ChangeKind.STOCK, subjects=await _items(items, ctx))
-    subscriber = await _feed(ctx).subscribe(filter, most=2 * MOST_NAMED)
+    subscriber = await _feed(ctx).subscribe(filter, limit=2 * MAX_KEYS)
     del ctx, filter
     try:
         while True:
@@ -211,8 +212,8 @@ async def _items(keys: Sequence[ItemKey], ctx: Context) -> frozenset[str]:
 
 
 def _check_count(keys: Sequence[Any], name: str) -> None:
-    if not 1 <= len(keys) <= MOST_NAMED:
-        raise InvalidInput(f"{name} must hold 1 to {MOST_NAMED} keys, not {len(keys)}.")
+    if not 1 <= len(keys) <= MAX_KEYS:
+        raise InvalidInput(f"{name} must hold 1 to {MAX_KEYS} keys, not {len(keys)}.")
 
 
 async def shipments(rows: Sequence[ShipmentUpdate], ctx: Context) -> list[Shipment | None | Exception]:

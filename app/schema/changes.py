@@ -52,7 +52,7 @@ class Change:
     at: datetime = field("When the change was recorded.")
     outcome = edge(change_edges.outcomes, returns=ChangeOutcome, description="Outcome of the change for the caller.")
     node = edge(
-        change_edges.things,
+        change_edges.subjects,
         returns=Node | None,
         description="The current object; null if it is deleted, revoked or cannot be read.",
     )

@@ -85,11 +85,11 @@ def webhook_secrets(
     if not settings.secrets:
         raise ConfigurationError(key, None, "give the secret that the system signs or sends its webhooks with")
     found: list[bytes] = []
-    for place, secret in enumerate(settings.secrets):
+    for index, secret in enumerate(settings.secrets):
         try:
             found.append(read(secret.get_secret_value()))
         except ValueError as error:
-            raise ConfigurationError(f"{key}[{place}]", "[hidden]", str(error)) from None
+            raise ConfigurationError(f"{key}[{index}]", "[hidden]", str(error)) from None
         if len(found[-1]) < shortest:
-            raise ConfigurationError(f"{key}[{place}]", "[hidden]", f"is too short; use {shortest} characters or more")
+            raise ConfigurationError(f"{key}[{index}]", "[hidden]", f"is too short; use {shortest} characters or more")
     return tuple(found)

@@ -58,7 +58,7 @@ class Ingestion:
         poller = self._pollers.get(source)
         if await self._observe(source, hints) and poller is not None:
             metrics().events.gaps.labels(source).inc()
-            log.warning("events_missing", source=source)
+            log.warning("sequence_gap", source=source)
             poller.wake()
         return new
 

@@ -37,7 +37,7 @@ def published_kinds(source: Source) -> frozenset[ChangeKind]:
         ChangeKind.ORDER: source.orders is not None,
         ChangeKind.STOCK: any((source.stock, source.reservations, source.balances)),
     }
-    return frozenset(kind for kind, told in kinds.items() if told)
+    return frozenset(kind for kind, is_published in kinds.items() if is_published)
 
 
 def cached_kinds(source: Source) -> frozenset[ChangeKind]:
@@ -151,7 +151,7 @@ class Poller:
         found = await changes.since(SYSTEM, self._kinds, None, PAGE)
         await self._invalidate_cached_kinds()
         metrics().events.relisted.labels(self._source.name).inc()
-        log.warning("feed_lost", source=self._source.name, read_again=await self._reconcile())
+        log.warning("feed_lost", source=self._source.name, refetched=await self._reconcile())
         self._trail.clear()
         await self._commit_offset(None, found.cursor)
 

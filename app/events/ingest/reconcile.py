@@ -25,8 +25,8 @@ async def open_hints(events: EventLog, source: Source, now: datetime) -> list[Ch
         for update in (entry.update for entry in page.entries if _is_published_by(entry.update, source)):
             found[update.kind, update.key] = update
         page = await events.read(page.cursor)
-    kept = [update for update in found.values() if not update.deleted and not _at_its_end(update)]
-    named = [(update.kind, key) for update in kept if (key := _key(update, source)) is not None]
+    open_events = [update for update in found.values() if not update.deleted and not _is_final(update)]
+    named = [(update.kind, key) for update in open_events if (key := _key(update, source)) is not None]
     return [
         ChangeHint(source=source.name, id=f"again:{now.isoformat()}:{kind}:{key}", kind=kind, key=key, received_at=now)
         for kind, key in named
@@ -37,7 +37,7 @@ def _is_published_by(update: ChangeEvent, source: Source) -> bool:
     return update.source == source.name and update.kind not in CACHED_KINDS
 
 
-def _at_its_end(update: ChangeEvent) -> bool:
+def _is_final(update: ChangeEvent) -> bool:
     return update.status in FINAL.get(update.kind, ())
 
 

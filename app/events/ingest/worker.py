@@ -70,7 +70,7 @@ class IngestWorker:
                 if len(self._leased) >= QUEUE_LIMIT or not await self._claim():
                     await self._events.wait_hints(self._idle())
             except StoreUnavailable as error:
-                log.warning("notices_not_taken", detail=error.detail)
+                log.warning("hints_not_claimed", detail=error.detail)
                 await asyncio.sleep(IDLE)
 
     async def renew_leases(self) -> None:
@@ -114,9 +114,9 @@ class IngestWorker:
                     if fresh:
                         await self._process(queue, fresh)
                 except StoreUnavailable as error:
-                    log.warning("notices_not_recorded", source=queue[0], detail=error.detail)
+                    log.warning("hints_not_recorded", source=queue[0], detail=error.detail)
                 except Exception as error:  # noqa: BLE001 - their leases end, and the queue goes on
-                    log.error("notices_not_recorded", source=queue[0], error=repr(error))
+                    log.error("hints_not_recorded", source=queue[0], error=repr(error))
                 finally:
                     for _, one in waiting:
                         self._leased.pop(one.number, None)
@@ -232,7 +232,7 @@ class IngestWorker:
             isinstance(error, SourceError) and error.retryable
         )
         detail = error.detail if isinstance(error, TradegraphError) else repr(error)
-        log.info("things_not_read", cause=cause, detail=detail, things=len(about))
+        log.info("subjects_not_fetched", cause=cause, detail=detail, subjects=len(about))
         for one in (one for some in about.values() for one in some):
             age = (self._clock() - one.hint.received_at).total_seconds()
             if one.attempts < self._settings.attempts or (away and age < self._settings.patience):
@@ -248,7 +248,7 @@ class IngestWorker:
 
     async def _dead_letter(self, one: LeasedHint, cause: str) -> None:
         hint = one.hint
-        log.error("notice_given_up", source=hint.source, kind=hint.kind, key=hint.key, cause=cause)
+        log.error("hint_dead_lettered", source=hint.source, kind=hint.kind, key=hint.key, cause=cause)
         await self._events.dead_letter(one, cause)
         metrics().events.read.labels(hint.source, "buried").inc()
 

@@ -13,11 +13,11 @@ def connect_events(settings: Settings, *, clock: Callable[[], float] | None = No
     """The configured event log, by a clock that tells seconds since 1970, or that of its machine. Nothing is opened
     before its first use."""
     events = settings.events
-    keep = Retention(events.keep_days * 86400, events.keep_updates, events.keep_megabytes * 1024 * 1024)
+    retention = Retention(events.keep_days * 86400, events.keep_updates, events.keep_megabytes * 1024 * 1024)
     if events.store == "redis":
         from app.events.stores.redis_events import RedisEvents
 
-        return RedisEvents(settings.redis, keep, clock=clock)
+        return RedisEvents(settings.redis, retention, clock=clock)
     from app.events.stores.sqlite_events import SQLiteEvents
 
-    return SQLiteEvents(settings.data_dir / "events.sqlite", keep, clock=clock)
+    return SQLiteEvents(settings.data_dir / "events.sqlite", retention, clock=clock)

@@ -1,4 +1,4 @@
-"""Cursors of the event log: a place in one log, opaque to whoever keeps it."""
+"""Cursors of the event log: a position in one log, opaque to clients."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CHECK = Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """A position in a log. Logs have random ids, and positions are times in microseconds: those of a log that was put
-    back to an earlier state come after those that it has lost."""
+    """A position in a log. Logs have random ids. Positions are times in microseconds, so that those of a restored log
+    come after those that it has lost."""
 
     log: bytes
     position: int
@@ -30,29 +30,31 @@ class LogPosition:
 
 
 def parse_cursor(cursor: str) -> LogPosition:
-    """The place that a cursor stands for. Raises InvalidCursor where no log has made it."""
+    """The position of a cursor. Raises InvalidCursor for a text that no log has made."""
     try:
         whole = urlsafe_b64decode(cursor.encode("ascii") + b"=")
     except (UnicodeEncodeError, binascii.Error):
         raise InvalidCursor from None
     if len(whole) != LAYOUT.size + CHECK.size:
         raise InvalidCursor
-    place = LogPosition(*LAYOUT.unpack(whole[: LAYOUT.size]))
-    if str(place) != cursor:
+    position = LogPosition(*LAYOUT.unpack(whole[: LAYOUT.size]))
+    if str(position) != cursor:
         raise InvalidCursor
-    return place
+    return position
 
 
 BEGINNING = str(LogPosition(bytes(8), 0))
 """A cursor of no log: reading after it begins with the oldest update there is."""
 
 
-def loss_reason(asked: LogPosition, start: LogPosition, gone: int, why: LossReason | None) -> LossReason | None:
-    """What is to be told to a reader who asked for one place and begins at another. Updates are gone up to a position,
-    and why. A cursor stands where an update is, so one that is gone and was not trimmed means that the log was put
-    back."""
-    if asked.log != start.log:
+def loss_reason(
+    requested: LogPosition, start: LogPosition, trimmed_to: int, reason: LossReason | None
+) -> LossReason | None:
+    """Why a reader that requested one position starts at another: None if nothing is missing. Events up to `trimmed_to`
+    were trimmed, for `reason`. Cursors are positions of events, so one that is missing and was not trimmed means that
+    the log was restored to an earlier state."""
+    if requested.log != start.log:
         return LossReason.OTHER_LOG
-    if asked.position == start.position:
+    if requested.position == start.position:
         return None
-    return why if asked.position < gone else LossReason.RESTORED
+    return reason if requested.position < trimmed_to else LossReason.RESTORED

@@ -28,7 +28,7 @@ TIMEOUT = 1.0
 BLOCK = 0.4
 """Seconds that a listener blocks in one call."""
 AGAIN = 0.1
-"""Seconds until a listener comes back to a server that is gone."""
+"""Seconds until a listener reconnects."""
 TRIM_STEP = 1_000
 
 
@@ -36,27 +36,29 @@ class ScriptCall(NamedTuple):
     """A script to take, with what it needs to know."""
 
     script: scripts.Script
-    given: tuple[str | float, ...]
+    arguments: tuple[str | float, ...]
 
 
 class RedisEvents:
     """The log over one server. Belongs to one event loop. Without a clock, the server's time counts for all."""
 
-    def __init__(self, settings: RedisSettings, keep: Retention, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, settings: RedisSettings, retention: Retention, *, clock: Callable[[], float] | None = None
+    ) -> None:
         self._redis = connect(settings, timeout=TIMEOUT)
-        self._listening_to = connect(settings, timeout=TIMEOUT)
-        self._keep = keep
+        self._listening = connect(settings, timeout=TIMEOUT)
+        self._retention = retention
         self._clock = clock or (lambda: 0.0)
         self._batch = BatchQueue(self._go, most=256)
         self._listener: asyncio.Task[None] | None = None
-        self._heard = False
+        self._connected = False
         self._updates = Notifier()
         self._claims = WakeUp()
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
         """See `EventLog.enqueue`."""
-        given = [part for one in hints for part in (*_identity(one), _subject(one) + _json(one))]
-        new = [bool(fresh) for fresh in await self._do(scripts.ENQUEUE, *given)]
+        arguments = [part for one in hints for part in (*_identity(one), _subject(one) + _json(one))]
+        new = [bool(fresh) for fresh in await self._do(scripts.ENQUEUE, *arguments)]
         if any(new):
             self._claims.notify()
         return new
@@ -66,55 +68,55 @@ class RedisEvents:
         self._listen()
         await self._claims.wait(seconds)
 
-    async def claim(self, worker: str, most: int, lease: float) -> Sequence[LeasedHint]:
+    async def claim(self, worker: str, limit: int, lease: float) -> Sequence[LeasedHint]:
         """See `EventLog.claim`. Which worker has a hint is known by its attempts."""
         with self._claims.claiming() as claim:
-            found = await self._do(scripts.CLAIM, most, lease)
-            claim.exhausted = len(found) < most
+            found = await self._do(scripts.CLAIM, limit, lease)
+            claim.exhausted = len(found) < limit
         with _readable():
             return [
-                LeasedHint(number=place.decode(), hint=msgspec.json.decode(body, type=ChangeHint), attempts=attempts)
-                for place, body, attempts, _ in found
+                LeasedHint(number=number.decode(), hint=msgspec.json.decode(body, type=ChangeHint), attempts=attempts)
+                for number, body, attempts, _ in found
             ]
 
-    async def renew(self, taken: Sequence[LeasedHint], lease: float) -> None:
+    async def renew(self, leased: Sequence[LeasedHint], lease: float) -> None:
         """See `EventLog.renew`."""
-        await self._do(scripts.RENEW, lease, *(part for one in taken for part in (one.number, one.attempts)))
+        await self._do(scripts.RENEW, lease, *(part for one in leased for part in (one.number, one.attempts)))
 
-    async def record(self, taken: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
+    async def record(self, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
         """See `EventLog.record`."""
-        mine = [part for one in taken for part in (one.number, one.attempts)]
-        given = [part for one in updates for part in (_subject(one), _json(one))]
-        log, *positions = await self._do(scripts.RECORD, len(taken), *mine, *given)
+        mine = [part for one in leased for part in (one.number, one.attempts)]
+        arguments = [part for one in updates for part in (_subject(one), _json(one))]
+        log, *positions = await self._do(scripts.RECORD, len(leased), *mine, *arguments)
         self._claims.notify()  # What came meanwhile for the same thing is free now.
         if not positions:
             return ()
         self._updates.notify(int(positions[-1]))
         return [_recorded(log, int(at), update) for at, update in zip(positions, updates, strict=True)]
 
-    async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
+    async def postpone(self, leased: LeasedHint, cause: str, seconds: float) -> None:
         """See `EventLog.postpone`."""
-        await self._do(scripts.POSTPONE, taken.number, taken.attempts, seconds, cause)
+        await self._do(scripts.POSTPONE, leased.number, leased.attempts, seconds, cause)
         self._claims.notify()
 
-    async def postponed(self, most: int = 100) -> Sequence[PostponedHint]:
+    async def postponed(self, limit: int = 100) -> Sequence[PostponedHint]:
         """See `EventLog.postponed`."""
         with _readable():
-            return [_postponed(*entry) for entry in await self._do(scripts.POSTPONED, most)]
+            return [_postponed(*entry) for entry in await self._do(scripts.POSTPONED, limit)]
 
-    async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
+    async def dead_letter(self, leased: LeasedHint, cause: str) -> None:
         """See `EventLog.dead_letter`."""
-        await self._do(scripts.DEAD_LETTER, taken.number, taken.attempts, cause)
+        await self._do(scripts.DEAD_LETTER, leased.number, leased.attempts, cause)
         self._claims.notify()
 
-    async def dead_letters(self, most: int = 100) -> Sequence[DeadHint]:
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadHint]:
         """See `EventLog.dead_letters`."""
         with _readable():
-            return [_dead(*entry) for entry in await self._do(scripts.DEAD_LETTERS, most)]
+            return [_dead(*entry) for entry in await self._do(scripts.DEAD_LETTERS, limit)]
 
-    async def replay(self, places: Sequence[str] | None = None) -> int:
+    async def replay(self, numbers: Sequence[str] | None = None) -> int:
         """See `EventLog.replay`."""
-        named = ["all"] if places is None else ["named", *(place for place in places if place.isdecimal())]
+        named = ["all"] if numbers is None else ["named", *(number for number in numbers if number.isdecimal())]
         count = await self._do(scripts.REPLAY, *named)
         self._claims.notify()
         return count
@@ -125,9 +127,9 @@ class RedisEvents:
         with _readable():
             return None if body is None else msgspec.json.decode(body, type=ChangeEvent)
 
-    async def newest(self, most: int) -> Sequence[LoggedEvent]:
+    async def newest(self, limit: int) -> Sequence[LoggedEvent]:
         """See `EventLog.newest`."""
-        log, found = await self._do(scripts.NEWEST, most)
+        log, found = await self._do(scripts.NEWEST, limit)
         return _entries(log, reversed(found))
 
     async def end(self) -> str:
@@ -135,13 +137,15 @@ class RedisEvents:
         log, position = await self._do(scripts.END)
         return str(LogPosition(bytes.fromhex(log.decode()), int(position)))
 
-    async def read(self, after: str, most: int = 500) -> EventPage:
+    async def read(self, after: str, limit: int = 500) -> EventPage:
         """See `EventLog.read`."""
-        asked = parse_cursor(after)
-        log, upto, why, begin, found = await self._do(scripts.READ, asked.log.hex(), asked.position, most)
+        requested = parse_cursor(after)
+        log, trimmed_to, why, begin, found = await self._do(
+            scripts.READ, requested.log.hex(), requested.position, limit
+        )
         start = LogPosition(bytes.fromhex(log.decode()), int(begin))
         entries = _entries(log, found)
-        lost = loss_reason(asked, start, int(upto), LossReason(why.decode()) if why else None)
+        lost = loss_reason(requested, start, int(trimmed_to), LossReason(why.decode()) if why else None)
         cursor = entries[-1].cursor if entries else str(start)
         return EventPage(entries=entries, start=str(start), cursor=cursor, lost=lost)
 
@@ -179,10 +183,10 @@ class RedisEvents:
 
     async def trim(self) -> int:
         """See `EventLog.trim`."""
-        keep, gone = self._keep, 0
-        while part := await self._do(scripts.TRIM, keep.seconds, keep.updates, keep.bytes, TRIM_STEP):
-            gone += part
-        return gone
+        retention, count = self._retention, 0
+        while part := await self._do(scripts.TRIM, retention.seconds, retention.updates, retention.bytes, TRIM_STEP):
+            count += part
+        return count
 
     async def close(self) -> None:
         """See `EventLog.close`."""
@@ -192,71 +196,72 @@ class RedisEvents:
             with suppress(asyncio.CancelledError):
                 await listener
         await self._redis.aclose()
-        await self._listening_to.aclose()
+        await self._listening.aclose()
 
-    async def _do(self, script: scripts.Script, *given: str | float) -> Any:
-        (answer,) = await self._batch.add([ScriptCall(script, (self._clock(), secrets.token_hex(8), *given))])
+    async def _do(self, script: scripts.Script, *arguments: str | float) -> Any:
+        (answer,) = await self._batch.add([ScriptCall(script, (self._clock(), secrets.token_hex(8), *arguments))])
         if isinstance(answer, Exception):
             raise StoreUnavailable(detail=f"redis: {answer}") from answer
         return answer
 
-    async def _go(self, asked: Sequence[ScriptCall]) -> Sequence[Any]:
-        """Run scripts in one round trip. A server that was started again has forgotten the scripts."""
+    async def _go(self, requested: Sequence[ScriptCall]) -> Sequence[Any]:
+        """Run scripts in one round trip. A restarted server has lost its scripts: they are loaded again."""
         with translate_errors():
-            answers = await self._answers(asked)
+            answers = await self._answers(requested)
             forgotten = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if forgotten:
-                for text in {asked[index].script.text for index in forgotten}:
+                for text in {requested[index].script.text for index in forgotten}:
                     await self._redis.script_load(text)
-                for index, answer in zip(forgotten, await self._answers([asked[n] for n in forgotten]), strict=True):
+                again = await self._answers([requested[index] for index in forgotten])
+                for index, answer in zip(forgotten, again, strict=True):
                     answers[index] = answer
         return answers
 
-    async def _answers(self, asked: Sequence[ScriptCall]) -> list[Any]:
+    async def _answers(self, requested: Sequence[ScriptCall]) -> list[Any]:
         pipe = self._redis.pipeline(transaction=False)
-        for script, given in asked:
-            pipe.evalsha(script.digest, 1, scripts.PREFIX, *given)
+        for script, arguments in requested:
+            pipe.evalsha(script.digest, 1, scripts.PREFIX, *arguments)
         try:
             return await pipe.execute(raise_on_error=False)
         except ConnectionFailed:  # One that was kept open, to a server that was started again. Steps bear repeating.
-            for script, given in asked:
-                pipe.evalsha(script.digest, 1, scripts.PREFIX, *given)
+            for script, arguments in requested:
+                pipe.evalsha(script.digest, 1, scripts.PREFIX, *arguments)
             return await pipe.execute(raise_on_error=False)
 
     def _listen(self) -> None:
-        """Hear of what others write, from now on."""
+        """Listen for what other processes write."""
         if self._listener is None:
-            self._listener = asyncio.create_task(self._hear_for_ever())
+            self._listener = asyncio.create_task(self._listen_forever())
 
-    async def _hear_for_ever(self) -> None:
+    async def _listen_forever(self) -> None:
         while True:
             try:
-                await self._hear()
+                await self._read_notifications()
             except (RedisError, OSError) as error:
-                if self._heard:
-                    logged.warning("events_not_heard", detail=str(error))
-                self._heard = False
+                if self._connected:
+                    logged.warning("event_log_disconnected", detail=str(error))
+                self._connected = False
                 await asyncio.sleep(AGAIN)
 
-    async def _hear(self) -> None:
+    async def _read_notifications(self) -> None:
         last: Any = "0"
-        if not self._heard:
-            await self._tell_risks()
+        if not self._connected:
+            await self._warn_if_not_durable()
         while True:
-            found = cast("Any", await self._listening_to.xread({scripts.BELL: last}, block=int(BLOCK * 1000)))
-            if not self._heard:  # The server may have been away, and its data too.
-                self._heard = True
+            found = cast("Any", await self._listening.xread({scripts.BELL: last}, block=int(BLOCK * 1000)))
+            if not self._connected:  # The server may have been away, and its data too.
+                self._connected = True
                 self._updates.notify()
                 self._claims.notify()
             for _, entries in found:
-                last, bell = entries[-1]
-                self._updates.notify(int(bell[b"update"]))
-                self._claims.observe(int(bell[b"notice"]))
+                last, notification = entries[-1]
+                self._updates.notify(int(notification[b"update"]))
+                self._claims.observe(int(notification[b"notice"]))
 
-    async def _tell_risks(self) -> None:
-        """Say so where the server acknowledges what is not on its disk yet. Some do not let themselves be asked."""
+    async def _warn_if_not_durable(self) -> None:
+        """Warn where the server acknowledges writes before they are on disk. Some servers refuse to tell."""
         with suppress(RefusedByServer):
-            found = cast("dict[str, str]", await self._listening_to.config_get("append*"))
+            found = cast("dict[str, str]", await self._listening.config_get("append*"))
             if (found.get("appendonly"), found.get("appendfsync")) != ("yes", "always"):
                 logged.warning("events_not_durable", **{key: found.get(key) for key in ("appendonly", "appendfsync")})
 
@@ -284,9 +289,9 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _postponed(place: bytes, hint: bytes, attempts: bytes, cause: bytes, until: bytes) -> PostponedHint:
+def _postponed(number: bytes, hint: bytes, attempts: bytes, cause: bytes, until: bytes) -> PostponedHint:
     return PostponedHint(
-        number=place.decode(),
+        number=number.decode(),
         hint=msgspec.json.decode(hint[scripts.THING :], type=ChangeHint),
         attempts=int(attempts),
         cause=cause.decode(),
@@ -294,10 +299,10 @@ def _postponed(place: bytes, hint: bytes, attempts: bytes, cause: bytes, until: 
     )
 
 
-def _dead(place: bytes, at: bytes, grave: bytes) -> DeadHint:
-    body, attempts, cause = msgspec.json.decode(grave, type=tuple[str, int, str])
+def _dead(number: bytes, at: bytes, record: bytes) -> DeadHint:
+    body, attempts, cause = msgspec.json.decode(record, type=tuple[str, int, str])
     return DeadHint(
-        number=place.decode(),
+        number=number.decode(),
         hint=msgspec.json.decode(body[scripts.THING :], type=ChangeHint),
         attempts=attempts,
         cause=cause,

@@ -113,25 +113,25 @@ def enqueue(sql: sqlite3.Connection, hints: Sequence[ChangeHint], now: float) ->
     return fresh
 
 
-def claim(sql: sqlite3.Connection, worker: str, most: int, lease: float, now: float) -> list[LeasedHint]:
+def claim(sql: sqlite3.Connection, worker: str, limit: int, lease: float, now: float) -> list[LeasedHint]:
     """See `EventLog.claim`."""
-    given = {"worker": worker, "until": now + lease, "now": now, "most": most}
+    given = {"worker": worker, "until": now + lease, "now": now, "most": limit}
     rows = sorted(sql.execute(CLAIM, given).fetchall())
-    return [LeasedHint(number=str(place), hint=_hint(body), attempts=attempts) for place, body, attempts in rows]
+    return [LeasedHint(number=str(number), hint=_hint(body), attempts=attempts) for number, body, attempts in rows]
 
 
-def renew(sql: sqlite3.Connection, taken: Sequence[LeasedHint], lease: float, now: float) -> None:
+def renew(sql: sqlite3.Connection, leased: Sequence[LeasedHint], lease: float, now: float) -> None:
     """See `EventLog.renew`."""
-    sql.execute(RENEW, (now + lease, now, _json([(int(one.number), one.attempts) for one in taken])))
+    sql.execute(RENEW, (now + lease, now, _json([(int(one.number), one.attempts) for one in leased])))
 
 
 def record(
-    sql: sqlite3.Connection, taken: Sequence[LeasedHint], updates: Sequence[ChangeEvent], now: float
+    sql: sqlite3.Connection, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent], now: float
 ) -> tuple[bytes, list[int]]:
     """The log's id and the positions of what was appended; none where one of the hints is another's by now."""
-    mine = _json([(int(one.number), one.attempts) for one in taken])
+    mine = _json([(int(one.number), one.attempts) for one in leased])
     log, last = head(sql)
-    if taken and sql.execute(MINE, (mine,)).fetchone()[0] != len(taken):
+    if leased and sql.execute(MINE, (mine,)).fetchone()[0] != len(leased):
         return log, []
     first = max(last + 1, int(now * 1e6))
     bodies = [_json(update) for update in updates]
@@ -148,41 +148,41 @@ def record(
     return log, [position for position, _, _ in rows]
 
 
-def postpone(sql: sqlite3.Connection, taken: LeasedHint, cause: str, until: float) -> None:
+def postpone(sql: sqlite3.Connection, leased: LeasedHint, cause: str, until: float) -> None:
     """See `EventLog.postpone`."""
-    if sql.execute(POSTPONE, (until, int(taken.number), taken.attempts)).rowcount:
-        sql.execute(CAUSE, (cause, int(taken.number), taken.attempts))
+    if sql.execute(POSTPONE, (until, int(leased.number), leased.attempts)).rowcount:
+        sql.execute(CAUSE, (cause, int(leased.number), leased.attempts))
 
 
-def postponed(sql: sqlite3.Connection, most: int) -> list[PostponedHint]:
+def postponed(sql: sqlite3.Connection, limit: int) -> list[PostponedHint]:
     """See `EventLog.postponed`."""
     return [
-        PostponedHint(number=str(place), hint=_hint(body), attempts=attempts, cause=cause, until=_moment(until))
-        for place, body, attempts, cause, until in sql.execute(POSTPONED, (most,))
+        PostponedHint(number=str(number), hint=_hint(body), attempts=attempts, cause=cause, until=_moment(until))
+        for number, body, attempts, cause, until in sql.execute(POSTPONED, (limit,))
     ]
 
 
-def dead_letter(sql: sqlite3.Connection, taken: LeasedHint, cause: str, now: float) -> None:
+def dead_letter(sql: sqlite3.Connection, leased: LeasedHint, cause: str, now: float) -> None:
     """See `EventLog.dead_letter`."""
-    if sql.execute(DEAD_LETTER, (cause, now, int(taken.number), taken.attempts)).rowcount:
+    if sql.execute(DEAD_LETTER, (cause, now, int(leased.number), leased.attempts)).rowcount:
         for table in ("notices", "causes"):
-            sql.execute(f"DELETE FROM {table} WHERE place = ?", (int(taken.number),))  # noqa: S608
+            sql.execute(f"DELETE FROM {table} WHERE place = ?", (int(leased.number),))  # noqa: S608
 
 
-def dead_letters(sql: sqlite3.Connection, most: int) -> list[DeadHint]:
+def dead_letters(sql: sqlite3.Connection, limit: int) -> list[DeadHint]:
     """See `EventLog.dead_letters`."""
     rows = sql.execute(
-        "SELECT place, body, attempts, cause, at FROM dead ORDER BY at DESC, place DESC LIMIT ?", (most,)
+        "SELECT place, body, attempts, cause, at FROM dead ORDER BY at DESC, place DESC LIMIT ?", (limit,)
     )
     return [
-        DeadHint(number=str(place), hint=_hint(body), attempts=attempts, cause=cause, at=_moment(at))
-        for place, body, attempts, cause, at in rows
+        DeadHint(number=str(number), hint=_hint(body), attempts=attempts, cause=cause, at=_moment(at))
+        for number, body, attempts, cause, at in rows
     ]
 
 
-def replay(sql: sqlite3.Connection, places: Sequence[str] | None) -> int:
+def replay(sql: sqlite3.Connection, numbers: Sequence[str] | None) -> int:
     """See `EventLog.replay`. They come back in new places, so that nobody who had them before is still believed."""
-    named = _json(None if places is None else [int(place) for place in places if place.isdecimal()])
+    named = _json(None if numbers is None else [int(number) for number in numbers if number.isdecimal()])
     count = sql.execute(REPLAY, (named,)).rowcount
     sql.execute(REPLAYED, (named,))
     return count
@@ -212,14 +212,14 @@ def trimmed(sql: sqlite3.Connection) -> tuple[bytes, int, LossReason | None]:
     return log, position, LossReason(lost) if lost else None
 
 
-def page(sql: sqlite3.Connection, position: int, most: int) -> list[tuple[int, ChangeEvent]]:
+def page(sql: sqlite3.Connection, position: int, limit: int) -> list[tuple[int, ChangeEvent]]:
     """Updates after a position."""
-    return _updates(sql.execute(PAGE, (position, most)))
+    return _updates(sql.execute(PAGE, (position, limit)))
 
 
-def newest(sql: sqlite3.Connection, most: int) -> list[tuple[int, ChangeEvent]]:
+def newest(sql: sqlite3.Connection, limit: int) -> list[tuple[int, ChangeEvent]]:
     """The newest updates, the last one first."""
-    return _updates(sql.execute(NEWEST, (most,)))
+    return _updates(sql.execute(NEWEST, (limit,)))
 
 
 def stands(sql: sqlite3.Connection, position: int) -> bool:
@@ -266,22 +266,22 @@ def _tracker(sql: sqlite3.Connection, source: str) -> SequenceTracker:
     return SequenceTracker() if row is None else msgspec.json.decode(row[0], type=SequenceTracker)
 
 
-def trim(sql: sqlite3.Connection, keep: Retention, now: float) -> int:
+def trim(sql: sqlite3.Connection, retention: Retention, now: float) -> int:
     """Drop some of what is too much, oldest first; how many updates went."""
     oldest = "SELECT position, length(CAST(body AS BLOB)) FROM updates ORDER BY position LIMIT ?"
     count, size = sql.execute("SELECT updates, bytes FROM log").fetchone()
-    before = int((now - keep.seconds) * 1e6)
-    gone, freed, upto, lost = 0, 0, 0, None
+    before = int((now - retention.seconds) * 1e6)
+    count_trimmed, freed, trimmed_to, lost = 0, 0, 0, None
     for position, length in sql.execute(oldest, (TRIM_STEP,)):
-        why = _why(position < before, count - gone > keep.updates, size - freed > keep.bytes)
+        why = _why(position < before, count - count_trimmed > retention.updates, size - freed > retention.bytes)
         if why is None:
             break
-        gone, freed, upto, lost = gone + 1, freed + length, position, why
+        count_trimmed, freed, trimmed_to, lost = count_trimmed + 1, freed + length, position, why
     if lost:
-        sql.execute("DELETE FROM updates WHERE position <= ?", (upto,))
-        given = (gone, freed, upto, lost)
+        sql.execute("DELETE FROM updates WHERE position <= ?", (trimmed_to,))
+        given = (count_trimmed, freed, trimmed_to, lost)
         sql.execute("UPDATE log SET updates = updates - ?, bytes = bytes - ?, trimmed = ?, lost = ?", given)
-    return gone
+    return count_trimmed
 
 
 def forget(sql: sqlite3.Connection, before: float) -> None:

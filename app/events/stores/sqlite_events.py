@@ -23,9 +23,9 @@ LOOK = 0.025
 class SQLiteEvents:
     """The log over one file. Belongs to one event loop."""
 
-    def __init__(self, file: Path, keep: Retention, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, file: Path, retention: Retention, *, clock: Callable[[], float] | None = None) -> None:
         self._file = file
-        self._keep = keep
+        self._retention = retention
         self._clock = clock or time.time
         self._writer = Writer(file, rows.TABLES)
         self._reader = Reader(file, rows.TABLES)
@@ -43,47 +43,47 @@ class SQLiteEvents:
         self._watch()
         await self._claims.wait(seconds)
 
-    async def claim(self, worker: str, most: int, lease: float) -> Sequence[LeasedHint]:
+    async def claim(self, worker: str, limit: int, lease: float) -> Sequence[LeasedHint]:
         """See `EventLog.claim`."""
         with self._claims.claiming() as claim:
-            taken = await self._writer.do(lambda sql: rows.claim(sql, worker, most, lease, self._clock()))
-            claim.exhausted = len(taken) < most
-        return taken
+            leased = await self._writer.do(lambda sql: rows.claim(sql, worker, limit, lease, self._clock()))
+            claim.exhausted = len(leased) < limit
+        return leased
 
-    async def renew(self, taken: Sequence[LeasedHint], lease: float) -> None:
+    async def renew(self, leased: Sequence[LeasedHint], lease: float) -> None:
         """See `EventLog.renew`."""
-        await self._writer.do(lambda sql: rows.renew(sql, taken, lease, self._clock()))
+        await self._writer.do(lambda sql: rows.renew(sql, leased, lease, self._clock()))
 
-    async def record(self, taken: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
+    async def record(self, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
         """See `EventLog.record`."""
-        log, positions = await self._writer.do(lambda sql: rows.record(sql, taken, updates, self._clock()))
+        log, positions = await self._writer.do(lambda sql: rows.record(sql, leased, updates, self._clock()))
         self._claims.notify()  # What came meanwhile for the same thing is free now.
         if not positions:
             return ()
         self._updates.notify(positions[-1])
         return [_recorded(log, *entry) for entry in zip(positions, updates, strict=True)]
 
-    async def postpone(self, taken: LeasedHint, cause: str, seconds: float) -> None:
+    async def postpone(self, leased: LeasedHint, cause: str, seconds: float) -> None:
         """See `EventLog.postpone`."""
-        await self._writer.do(lambda sql: rows.postpone(sql, taken, cause, self._clock() + seconds))
+        await self._writer.do(lambda sql: rows.postpone(sql, leased, cause, self._clock() + seconds))
         self._claims.notify()
 
-    async def postponed(self, most: int = 100) -> Sequence[PostponedHint]:
+    async def postponed(self, limit: int = 100) -> Sequence[PostponedHint]:
         """See `EventLog.postponed`."""
-        return await self._reader.do(lambda sql: rows.postponed(sql, most))
+        return await self._reader.do(lambda sql: rows.postponed(sql, limit))
 
-    async def dead_letter(self, taken: LeasedHint, cause: str) -> None:
+    async def dead_letter(self, leased: LeasedHint, cause: str) -> None:
         """See `EventLog.dead_letter`."""
-        await self._writer.do(lambda sql: rows.dead_letter(sql, taken, cause, self._clock()))
+        await self._writer.do(lambda sql: rows.dead_letter(sql, leased, cause, self._clock()))
         self._claims.notify()
 
-    async def dead_letters(self, most: int = 100) -> Sequence[DeadHint]:
+    async def dead_letters(self, limit: int = 100) -> Sequence[DeadHint]:
         """See `EventLog.dead_letters`."""
-        return await self._reader.do(lambda sql: rows.dead_letters(sql, most))
+        return await self._reader.do(lambda sql: rows.dead_letters(sql, limit))
 
-    async def replay(self, places: Sequence[str] | None = None) -> int:
+    async def replay(self, numbers: Sequence[str] | None = None) -> int:
         """See `EventLog.replay`."""
-        count = await self._writer.do(lambda sql: rows.replay(sql, places))
+        count = await self._writer.do(lambda sql: rows.replay(sql, numbers))
         self._claims.notify()
         return count
 
@@ -91,18 +91,18 @@ class SQLiteEvents:
         """See `EventLog.latest`."""
         return await self._reader.do(lambda sql: rows.latest(sql, kind, source, key))
 
-    async def newest(self, most: int) -> Sequence[LoggedEvent]:
+    async def newest(self, limit: int) -> Sequence[LoggedEvent]:
         """See `EventLog.newest`."""
-        return await self._reader.do(lambda sql: _newest(sql, most))
+        return await self._reader.do(lambda sql: _newest(sql, limit))
 
     async def end(self) -> str:
         """See `EventLog.end`."""
         return str(LogPosition(*await self._reader.do(rows.head)))
 
-    async def read(self, after: str, most: int = 500) -> EventPage:
+    async def read(self, after: str, limit: int = 500) -> EventPage:
         """See `EventLog.read`."""
-        asked = parse_cursor(after)
-        return await self._reader.do(lambda sql: _page(sql, asked, most))
+        requested = parse_cursor(after)
+        return await self._reader.do(lambda sql: _page(sql, requested, limit))
 
     async def wait(self, after: str, seconds: float) -> None:
         """See `EventLog.wait`."""
@@ -135,11 +135,11 @@ class SQLiteEvents:
 
     async def trim(self) -> int:
         """See `EventLog.trim`."""
-        now, gone = self._clock(), 0
-        while part := await self._writer.do(lambda sql: rows.trim(sql, self._keep, now)):
-            gone += part
-        await self._writer.do(lambda sql: rows.forget(sql, now - self._keep.seconds))
-        return gone
+        now, count = self._clock(), 0
+        while part := await self._writer.do(lambda sql: rows.trim(sql, self._retention, now)):
+            count += part
+        await self._writer.do(lambda sql: rows.forget(sql, now - self._retention.seconds))
+        return count
 
     async def close(self) -> None:
         """See `EventLog.close`."""
@@ -166,29 +166,31 @@ class SQLiteEvents:
 
         def tell(news: tuple[int, int]) -> None:
             try:
-                loop.call_soon_threadsafe(self._hear, *news)
+                loop.call_soon_threadsafe(self._notify, *news)
             except RuntimeError:  # The loop has ended, and nobody waits.
                 return
 
         self._watcher = Watcher(self._file, rows.TABLES, rows.news, tell, LOOK)
 
-    def _hear(self, position: int, place: int) -> None:
+    def _notify(self, position: int, number: int) -> None:
         self._updates.notify(position)
-        self._claims.observe(place)
+        self._claims.observe(number)
 
 
-def _page(sql: sqlite3.Connection, asked: LogPosition, most: int) -> EventPage:
-    log, gone, why = rows.trimmed(sql)
-    known = asked.log == log and asked.position > gone and rows.stands(sql, asked.position)
-    start = asked if known else LogPosition(log, gone)
-    entries = tuple(_recorded(log, *entry) for entry in rows.page(sql, start.position, most))
+def _page(sql: sqlite3.Connection, requested: LogPosition, limit: int) -> EventPage:
+    log, trimmed_to, why = rows.trimmed(sql)
+    known = requested.log == log and requested.position > trimmed_to and rows.stands(sql, requested.position)
+    start = requested if known else LogPosition(log, trimmed_to)
+    entries = tuple(_recorded(log, *entry) for entry in rows.page(sql, start.position, limit))
     cursor = entries[-1].cursor if entries else str(start)
-    return EventPage(entries=entries, start=str(start), cursor=cursor, lost=loss_reason(asked, start, gone, why))
+    return EventPage(
+        entries=entries, start=str(start), cursor=cursor, lost=loss_reason(requested, start, trimmed_to, why)
+    )
 
 
-def _newest(sql: sqlite3.Connection, most: int) -> list[LoggedEvent]:
+def _newest(sql: sqlite3.Connection, limit: int) -> list[LoggedEvent]:
     log, _ = rows.head(sql)
-    return [_recorded(log, *entry) for entry in reversed(rows.newest(sql, most))]
+    return [_recorded(log, *entry) for entry in reversed(rows.newest(sql, limit))]
 
 
 def _recorded(log: bytes, position: int, update: ChangeEvent) -> LoggedEvent:

@@ -20,8 +20,8 @@ class Checkpoint:
     def __init__(self, endpoint: Endpoint, events: EventLog, store: EndpointStore) -> None:
         self._endpoint, self._events, self._store = endpoint, events, store
         self._offsets: deque[Offset] = deque()
-        self._keep: dict[str, PendingDelivery] = {}
-        self._forget: list[str] = []
+        self._to_save: dict[str, PendingDelivery] = {}
+        self._to_remove: list[str] = []
         self._offset: str | None = None
         self._saved_at = float("-inf")
 
@@ -43,34 +43,34 @@ class Checkpoint:
         """A place of the log was read."""
         self._offsets.append(offset)
 
-    def keep(self, item: PendingDelivery) -> None:
+    def save(self, item: PendingDelivery) -> None:
         """A delivery is to wait, or is dead."""
-        self._keep[item.delivery.cursor] = item
+        self._to_save[item.delivery.cursor] = item
 
     def done(self, item: PendingDelivery) -> None:
         """A delivery was taken."""
-        self._keep.pop(item.delivery.cursor, None)
+        self._to_save.pop(item.delivery.cursor, None)
         if item.stored:
-            self._forget.append(item.delivery.cursor)
+            self._to_remove.append(item.delivery.cursor)
         if item.offset is not None:
             item.offset.settled = True
 
     async def write(self) -> None:
         """Write what was collected. Raises StoreUnavailable."""
-        if self._keep:
-            items = list(self._keep.values())
+        if self._to_save:
+            items = list(self._to_save.values())
             await self._store.save([item.delivery for item in items])
-            self._keep.clear()
+            self._to_save.clear()
             for item in items:
                 item.stored = True
                 if item.offset is not None:
                     item.offset.settled = True
-        if self._forget:
-            forgotten, self._forget = self._forget, []
+        if self._to_remove:
+            removed, self._to_remove = self._to_remove, []
             try:
-                await self._store.remove_deliveries(self._endpoint.id, forgotten)
+                await self._store.remove_deliveries(self._endpoint.id, removed)
             except StoreUnavailable:
-                self._forget += forgotten
+                self._to_remove += removed
                 raise
 
     async def commit(self, *, force: bool) -> None:

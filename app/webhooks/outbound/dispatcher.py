@@ -69,7 +69,7 @@ class DeliveryDispatcher:
                 try:
                     await self._refresh()
                 except StoreUnavailable as error:
-                    log.warning("endpoints cannot be read", detail=error.detail)
+                    log.warning("endpoints_unavailable", detail=error.detail)
                 self._stop_expired()
                 await asyncio.sleep(LOOK_EVERY)
         finally:
@@ -117,7 +117,7 @@ class DeliveryDispatcher:
             report(error)
 
     async def _disable(self, endpoint: Endpoint, reason: str) -> None:
-        log.warning("endpoint disabled", endpoint=endpoint.id, client=endpoint.client, reason=reason)
+        log.warning("endpoint_disabled", endpoint=endpoint.id, client=endpoint.client, reason=reason)
         while True:
             try:
                 since = await self._store.generation()

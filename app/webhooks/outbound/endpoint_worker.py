@@ -16,7 +16,8 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from app.errors import StoreUnavailable
-from app.events.fanout import EventFanout, FanoutEvent, FanoutGap, FanoutItem
+from app.events.fanout import EventFanout
+from app.events.filters import FanoutEvent, FanoutGap, FanoutItem
 from app.events.log import ChangeEvent, EventLog
 from app.settings import EndpointSettings
 from app.telemetry import delivery_attempted, log
@@ -132,21 +133,21 @@ class EndpointWorker:
     async def _begin(self) -> None:
         while not self._stopping.is_set():
             try:
-                place = await self._events.offset(self.endpoint.reader_name)
-                self._cursor = place or await self._events.end()
+                offset = await self._events.offset(self.endpoint.reader_name)
+                self._cursor = offset or await self._events.end()
                 for delivery in await self._store.pending(self.endpoint.id):
                     self._queue.add(PendingDelivery(delivery, stored=True))
             except StoreUnavailable as error:
                 self._log_deferred(error)
                 await asyncio.sleep(PATIENCE)
             else:
-                if place is None:
+                if offset is None:
                     self._checkpoint.start_at(self._cursor)
                 return
 
     def _log_deferred(self, error: StoreUnavailable | RetryLater) -> None:
         detail = error.detail if isinstance(error, StoreUnavailable) else str(error)
-        log.warning("deliveries have to wait", endpoint=self.endpoint.id, detail=detail)
+        log.warning("delivery_deferred", endpoint=self.endpoint.id, detail=detail)
 
     async def _step(self, stopped: asyncio.Task[bool]) -> None:
         for task in [task for task in self._running if task.done()]:
@@ -204,7 +205,7 @@ class EndpointWorker:
         item = PendingDelivery(delivery, stored=False, offset=offset)
         self._checkpoint.read(offset)
         if self.down or self._queue.partition(delivery).is_blocked:
-            self._checkpoint.keep(item)
+            self._checkpoint.save(item)
         self._queue.add(item)
 
     # Trying
@@ -248,7 +249,9 @@ class EndpointWorker:
             return
         self._failures += 1
         delivery_attempted(self.endpoint.client, "failed", None)
-        log.info("delivery failed", endpoint=self.endpoint.id, why=outcome.reason, attempts=item.delivery.attempts + 1)
+        log.info(
+            "delivery_failed", endpoint=self.endpoint.id, reason=outcome.reason, attempts=item.delivery.attempts + 1
+        )
         wait = self._back_off(self._failures)
         if outcome.retry_after is not None or self.down:
             # What keeps one delivery out keeps the others out as well.
@@ -267,24 +270,24 @@ class EndpointWorker:
         """Retry later or give up. Everything behind it in its partition is stored and waits with it."""
         now = self._clock()
         attempts = item.delivery.attempts + 1
-        again = now + timedelta(seconds=max(at_least, self._back_off(attempts)))
-        item.delivery = replace(item.delivery, attempts=attempts, cause=cause, next_at=again)
+        next_at_ = now + timedelta(seconds=max(at_least, self._back_off(attempts)))
+        item.delivery = replace(item.delivery, attempts=attempts, cause=cause, next_at=next_at_)
         if self._is_late(item.delivery, now):
             self._dead_letter(partition, item, now)
             return
         for waiting in partition.items:
             if waiting is item or not waiting.stored:
-                self._checkpoint.keep(waiting)
+                self._checkpoint.save(waiting)
         self._queue.schedule(partition)
 
     def _dead_letter(self, partition: Partition, item: PendingDelivery, now: datetime) -> None:
         cause = item.delivery.cause or "the endpoint was down"
         item.delivery = replace(item.delivery, dead_at=now, cause=cause)
-        self._checkpoint.keep(item)
+        self._checkpoint.save(item)
         partition.items.popleft()
         self._queue.schedule(partition)
         delivery_attempted(self.endpoint.client, "dead", None)
-        log.warning("delivery given up", endpoint=self.endpoint.id, why=cause, attempts=item.delivery.attempts)
+        log.warning("delivery_dead_lettered", endpoint=self.endpoint.id, cause=cause, attempts=item.delivery.attempts)
 
     def _sweep(self) -> None:
         """Give up what has waited too long behind others, or for an endpoint that is down."""

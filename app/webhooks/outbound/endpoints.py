@@ -144,7 +144,7 @@ class EndpointStore(Protocol):
         """What is to be tried again, in the order in which it was kept first."""
         ...
 
-    async def dead_letters(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
+    async def dead_letters(self, endpoint: str | None = None, limit: int = 100) -> Sequence[Delivery]:
         """What is not tried any more, newest first."""
         ...
 

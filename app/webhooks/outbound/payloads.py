@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from app.errors import RequestError, TradegraphError
-from app.events.fanout import EventFilter, FanoutEvent, FanoutGap, FanoutItem, Subject
+from app.events.filters import EventFilter, FanoutEvent, FanoutGap, FanoutItem, Subject
 from app.events.log import ChangeEvent, EventPage, LoggedEvent, LossReason
 from app.execution.engine import Operation, Request, RequestRefused
 from app.gateway.service import GraphQLService, Response
@@ -80,7 +80,7 @@ class SingleEventFeed:
         return await anext(self.events)
 
     async def subscribe(
-        self, filter: EventFilter, after: str | None = None, most: int | None = None
+        self, filter: EventFilter, after: str | None = None, limit: int | None = None
     ) -> SingleEventFeed:
         """See `EventFanout.subscribe`."""
         self.filter = filter

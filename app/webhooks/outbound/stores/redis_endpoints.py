@@ -96,41 +96,41 @@ class RedisEndpoints:
             cursors = await awaited(self._redis.zrange(_waiting(endpoint), 0, -1))
             return await self._deliveries(endpoint, cursors)
 
-    async def dead_letters(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
+    async def dead_letters(self, endpoint: str | None = None, limit: int = 100) -> Sequence[Delivery]:
         """See `EndpointStore.dead_letters`."""
         with translate_errors():
             ids = [endpoint] if endpoint else [name.decode() for name in await awaited(self._redis.hkeys(ENDPOINTS))]
             found: list[Delivery] = []
             for id_ in ids:
-                cursors = await awaited(self._redis.zrange(_dead(id_), 0, most - 1, desc=True))
+                cursors = await awaited(self._redis.zrange(_dead(id_), 0, limit - 1, desc=True))
                 found += await self._deliveries(id_, cursors)
-        return sorted(found, key=lambda one: one.dead_at or one.first_at, reverse=True)[:most]
+        return sorted(found, key=lambda one: one.dead_at or one.first_at, reverse=True)[:limit]
 
     async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
         """See `EndpointStore.replay`."""
         with translate_errors():
             dead = await self._deliveries(endpoint, await awaited(self._redis.zrange(_dead(endpoint), 0, -1)))
-            again = [reset(one, now) for one in dead if cursors is None or one.cursor in cursors]
-        if again:
-            await self.save(again)
+            replayed = [reset(one, now) for one in dead if cursors is None or one.cursor in cursors]
+        if replayed:
+            await self.save(replayed)
         with translate_errors():
             await self._redis.incr(GENERATION)
-        return len(again)
+        return len(replayed)
 
     async def trim(self, before: datetime) -> int:
         """See `EndpointStore.trim`."""
-        gone = 0
+        count = 0
         with translate_errors():
             for name in await awaited(self._redis.hkeys(ENDPOINTS)):
                 key = _dead(name.decode())
                 cursors = await awaited(self._redis.zrangebyscore(key, "-inf", f"({before.timestamp()}"))
-                gone += len(cursors)
+                count += len(cursors)
                 if cursors:
                     async with self._redis.pipeline(transaction=True) as pipe:
                         pipe.hdel(_bodies(name.decode()), *cursors)
                         pipe.zrem(key, *cursors)
                         await pipe.execute()
-        return gone
+        return count
 
     async def close(self) -> None:
         """See `EndpointStore.close`."""

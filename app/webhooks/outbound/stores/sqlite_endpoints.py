@@ -96,13 +96,13 @@ class SQLiteEndpoints:
         query = "SELECT body FROM deliveries WHERE endpoint = ? AND dead_at IS NULL ORDER BY turn"
         return await self._file.do(lambda sql: _read(sql.execute(query, (endpoint,))))
 
-    async def dead_letters(self, endpoint: str | None = None, most: int = 100) -> Sequence[Delivery]:
+    async def dead_letters(self, endpoint: str | None = None, limit: int = 100) -> Sequence[Delivery]:
         """See `EndpointStore.dead_letters`."""
         query = (
             "SELECT body FROM deliveries WHERE dead_at IS NOT NULL AND ? IN (endpoint, '') "
             "ORDER BY dead_at DESC, turn DESC LIMIT ?"
         )
-        return await self._file.do(lambda sql: _read(sql.execute(query, (endpoint or "", most))))
+        return await self._file.do(lambda sql: _read(sql.execute(query, (endpoint or "", limit))))
 
     async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
         """See `EndpointStore.replay`."""
@@ -111,11 +111,11 @@ class SQLiteEndpoints:
             query = "SELECT body FROM deliveries WHERE endpoint = ? AND dead_at IS NOT NULL ORDER BY turn"
             with writing(sql):
                 dead = _read(sql.execute(query, (endpoint,)))
-                again = [one for one in dead if cursors is None or one.cursor in cursors]
-                rows = [(one.endpoint, one.cursor, None, msgspec.json.encode(reset(one, now))) for one in again]
+                replayed = [one for one in dead if cursors is None or one.cursor in cursors]
+                rows = [(one.endpoint, one.cursor, None, msgspec.json.encode(reset(one, now))) for one in replayed]
                 sql.executemany(KEEP, rows)
                 _move(sql)
-            return len(again)
+            return len(replayed)
 
         return await self._file.do(replay)
 
