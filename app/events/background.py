@@ -1,4 +1,4 @@
-"""Work that nobody waits for: it goes behind the callers of the graph where a source has no room for all."""
+"""The request scope of background work: its calls yield to those of callers where a source is at its limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOBODY = Principal(subject="system", roles=frozenset())
 
 @contextmanager
 def background(timeout: float) -> Iterator[None]:
-    """A scope for one piece of work."""
+    """A scope with a timeout in seconds."""
     with open_scope(timeout=timeout) as running:
         running.who = NOBODY
         yield

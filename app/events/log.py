@@ -1,10 +1,10 @@
-"""The event log: what the gateway learned, in the order it learned it, so that nothing is lost or comes twice.
+"""The event log: what changed in the sources, in the order the gateway learned it, without loss or duplicates.
 
-    source ──> hint ──(a worker reads the thing again)──> update ──> subscribers, endpoints, `changes`
+    source ──> hint ──(a worker fetches the subject again)──> event ──> subscribers, endpoints, `changes`
 
-A *hint* says that there is something new about a shipment, an order or an item's stock; it is what a webhook or a
-change feed brings. An *update* is the fact that such a thing was read again and had changed. Updates have a place in
-the log, the *cursor*, which means the same in every worker and after every restart.
+A *hint* says that a subject may have changed (a shipment, an order, an item's stock): a webhook or a change feed brings
+it. An *event* records that the subject was fetched again and had changed. Events have a position in the log, the
+*cursor*, which is valid in every worker and after every restart.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PostponedHint(Record):
 
 
 class DeadHint(Record):
-    """A hint that was given up, and why."""
+    """A hint that was given up, and the cause."""
 
     number: str
     hint: ChangeHint
@@ -47,10 +47,10 @@ class DeadHint(Record):
 
 
 class ChangeEvent(Record):
-    """A thing changed. `key` is its key in the source; `node_id` its id in the graph. `customer`, `orders` and
-    `tracking_number` are what subscribers find it by. `status` and `raw_code` are what it came to, `digest` stands for
-    all that subscribers can see of it: where it is the same as before, nothing has changed. `was` is the customer whose
-    it was until then, where it is another's now."""
+    """A subject changed. `key` is its key in the source, `node_id` its id in the graph. Subscribers filter by
+    `customer`, `orders` and `tracking_number`. `status` and `raw_code` are its state after the change. `digest` covers
+    everything that subscribers can see of it: the same digest is no change. `was` is its former customer, if it moved
+    to another one."""
 
     kind: ChangeKind
     source: str
@@ -69,15 +69,15 @@ class ChangeEvent(Record):
 
 
 class LoggedEvent(Record):
-    """An update in its place. Reading on after `cursor` brings what came after it."""
+    """An event with its position: what follows `cursor` comes after it."""
 
     cursor: str
     update: ChangeEvent
 
 
 class LossReason(StrEnum):
-    """Why updates are gone: they were older, more or larger than what is kept; the place asked for is one of another
-    log, such as one that was deleted; the log was put back to an earlier state and does not know that place."""
+    """Why events are missing: they exceeded the retention by age, number or size; the cursor is one of another log,
+    such as one that was deleted; the log was restored to an earlier state."""
 
     EXPIRED = "EXPIRED"
     TOO_MANY = "TOO_MANY"
@@ -87,8 +87,8 @@ class LossReason(StrEnum):
 
 
 class EventPage(Record):
-    """Updates in order, between the places `start` and `cursor`. `start` is the place asked for. Where updates between
-    that and the oldest that is kept are gone, `lost` says why, and `start` is the place before the oldest."""
+    """Events in order, between the cursors `start` and `cursor`. `start` is the requested cursor, or, where events
+    after that are missing for the reason `lost`, the one before the oldest event."""
 
     entries: tuple[LoggedEvent, ...] = ()
     start: str
@@ -97,7 +97,7 @@ class EventPage(Record):
 
 
 class EventReader(Protocol):
-    """What was recorded, for those who only read it; see `EventLog`."""
+    """Read access to the log; see `EventLog`."""
 
     async def end(self) -> str: ...
 
@@ -105,8 +105,7 @@ class EventReader(Protocol):
 
 
 class EventLog(Protocol):
-    """Where events are kept. Each method is one atomic step that is durable when it returns; StoreUnavailable where
-    that cannot be said."""
+    """The store of events and hints. Each method is atomic, and durable when it returns. Raises StoreUnavailable."""
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
         """Append hints; for each whether it is new. One that is known by source and id is left out; one without an id
@@ -114,23 +113,23 @@ class EventLog(Protocol):
         ...
 
     async def wait_hints(self, seconds: float) -> None:
-        """Return as soon as there may be hints to take that the last `take` did not see; at the latest after so
-        long. Notices whose lease or postponement ends call nobody."""
+        """Return as soon as there may be hints that the last `claim` did not see, after `seconds` at the latest. The
+        end of a lease or postponement wakes nobody."""
         ...
 
     async def claim(self, worker: str, limit: int, lease: float) -> Sequence[LeasedHint]:
-        """Up to `most` hints for a worker to work on, oldest first, for `lease` seconds: then another may take them.
-        Of one thing (source, kind, key) no two calls have hints at once, even of one worker."""
+        """Lease up to `limit` hints to a worker for `lease` seconds, oldest first. Hints of one subject (source, kind,
+        key) are never leased by two calls at once, even of one worker."""
         ...
 
     async def renew(self, leased: Sequence[LeasedHint], lease: float) -> None:
-        """Go on with hints for `lease` seconds from now, but for those that are done or another's. So leases can be
-        short, and what a worker had that was killed is taken soon."""
+        """Extend leases to `lease` seconds from now, except those that were completed or claimed by another worker.
+        Leases are short, so that a killed worker's hints are claimed soon."""
         ...
 
     async def record(self, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
-        """Append what came of hints, and be done with these. Nothing is appended, and nothing returned, where one of
-        them was taken by another in the meantime, because the lease ended."""
+        """Append the events that came of hints and complete these. Appends and returns nothing if another worker has
+        claimed one of them since."""
         ...
 
     async def postpone(self, leased: LeasedHint, cause: str, seconds: float) -> None:
@@ -142,52 +141,52 @@ class EventLog(Protocol):
         ...
 
     async def dead_letter(self, leased: LeasedHint, cause: str) -> None:
-        """Give a hint up. It stays among the dead until it is replayed or trimmed."""
+        """Give a hint up. It is a dead letter until it is replayed or trimmed."""
         ...
 
     async def dead_letters(self, limit: int = 100) -> Sequence[DeadHint]:
-        """Notices that were given up, newest first."""
+        """Hints that were given up, newest first."""
         ...
 
     async def replay(self, numbers: Sequence[str] | None = None) -> int:
-        """Let dead hints be taken again, all by default; how many."""
+        """Enqueue dead letters again, all by default; how many."""
         ...
 
     async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
-        """The last update of a thing, while it is kept."""
+        """The last event of a subject, if the log still has it."""
         ...
 
     async def newest(self, limit: int) -> Sequence[LoggedEvent]:
-        """The newest updates, in order."""
+        """The newest events, in order."""
         ...
 
     async def end(self) -> str:
-        """The cursor after the newest update."""
+        """The cursor of the newest event."""
         ...
 
     async def read(self, after: str, limit: int = 500) -> EventPage:
-        """Updates after a cursor. Raises InvalidCursor for what is none of this log's kind."""
+        """Events after a cursor. Raises InvalidCursor for what is not a cursor of an event log."""
         ...
 
     async def wait(self, after: str, seconds: float) -> None:
-        """Return as soon as there may be updates after a cursor, of whichever worker; at the latest after so long."""
+        """Return as soon as there may be events after a cursor, written by any worker; after `seconds` at the
+        latest."""
         ...
 
     async def follows(self, first: str, second: str) -> bool:
-        """Whether the second cursor's place is after the first's."""
+        """Whether the second cursor is after the first."""
         ...
 
     async def offset(self, name: str) -> str | None:
-        """A reader's own place as it was kept last: a source's cursor, or an endpoint's."""
+        """A reader's committed offset: the cursor of a source's feed, or an endpoint's."""
         ...
 
     async def commit_offset(self, name: str, cursor: str) -> None:
-        """Keep a reader's place."""
+        """Commit a reader's offset."""
         ...
 
     async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
-        """Whether this worker does what one worker does for all, such as polling a source, for the next `lease`
-        seconds."""
+        """Whether this worker holds a named lease for the next `lease` seconds, such as that to poll a source."""
         ...
 
     async def observe_sequence(self, source: str, numbers: Sequence[int]) -> bool:
@@ -199,9 +198,9 @@ class EventLog(Protocol):
         ...
 
     async def trim(self) -> int:
-        """Drop what is older or more than the configured retention; how many updates went."""
+        """Delete what exceeds the configured retention; how many events."""
         ...
 
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...

@@ -1,4 +1,4 @@
-"""Keeps the event log within its retention, by one worker for all."""
+"""Trims the event log to its retention, by one worker for all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY = 60.0
 
 @asynccontextmanager
 async def run_retention(log: EventLog, every: float = EVERY) -> AsyncIterator[None]:
-    """Trim now and then as long as this lasts, if this worker leads."""
+    """Trim every `every` seconds for as long as this lasts, if this worker holds the lease."""
     trimming = asyncio.create_task(_trim_for_ever(log, every))
     try:
         yield

@@ -1,4 +1,4 @@
-"""What changed since a cursor: how a copy of the graph's things, such as an app's, is brought up to date."""
+"""`changes(since:)`: what an app needs to synchronize its copy of the graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_SCANNED = 10_000
 
 
 class ChangedKind(StrEnum):
-    """What changed: the kinds of which the log has updates."""
+    """The kinds of which the log has events."""
 
     SHIPMENT = "SHIPMENT"
     ORDER = "ORDER"
@@ -31,7 +31,7 @@ class ChangedKind(StrEnum):
 
 
 class ChangeOutcome(StrEnum):
-    """What became of a thing, for this caller."""
+    """The outcome of a change, for the caller."""
 
     UPSERTED = "UPSERTED"
     DELETED = "DELETED"
@@ -47,7 +47,8 @@ KINDS = {"Shipment": ChangedKind.SHIPMENT, "Order": ChangedKind.ORDER}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A thing that changed, or is not the caller's any more; nothing of it. `ended` says so without a reading."""
+    """A changed subject, or one that the caller may no longer see; nothing of its content. `ended` is an outcome that
+    is known without a read."""
 
     kind: ChangedKind | None
     node_id: str
@@ -57,14 +58,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangesLost:
-    """Changes between the place asked for and this page's are gone."""
+    """Changes after the requested cursor were trimmed."""
 
     reason: LossReason
 
 
 @dataclass(frozen=True, slots=True)
 class ChangesPage:
-    """Changes in order, and where to go on."""
+    """Changes in order, and the cursor to go on from."""
 
     changes: tuple[Change, ...]
     cursor: str
@@ -79,7 +80,7 @@ async def changes(
     kinds: Sequence[ChangedKind] | None = None,
     holding: Sequence[str] | None = None,
 ) -> ChangesPage:
-    """Root: a page of changes. Of a thing that changed more than once in a page, the last change alone is told."""
+    """Root: a page of changes. Several changes of one subject in a page are one, the last."""
     if not 1 <= first <= MAX_PAGE_SIZE:
         raise InvalidPageSize(f"first must be between 1 and {MAX_PAGE_SIZE}, not {first}.")
     if ctx.events is None:
@@ -92,7 +93,7 @@ async def changes(
 
 
 def _open_kinds(ctx: Context, kinds: Sequence[ChangedKind] | None) -> frozenset[str]:
-    """The kinds to tell of: all that are open to the caller, unless some are named."""
+    """The requested kinds, by default all that the caller may see. Raises Forbidden."""
     is_open = [kind for kind, type_ in TYPES.items() if ctx.permissions.allows_type(type_)]
     closed = set(kinds or ()) - set(is_open)
     if closed:
@@ -125,7 +126,7 @@ async def _page(
 
 
 def _change(entry: LoggedEvent, who: Principal) -> Change | None:
-    """An update as the caller is told it; None where nothing of it is for this caller."""
+    """An event as a change for the caller; None if it is not for this caller."""
     update = entry.update
     kind = ChangedKind(update.kind.value)
     ended = ChangeOutcome.DELETED if update.deleted else None
@@ -137,13 +138,12 @@ def _change(entry: LoggedEvent, who: Principal) -> Change | None:
 
 
 def _was_seen(update: ChangeEvent, who: Principal) -> bool:
-    """Whether it was the caller's until then, and is somebody else's now."""
+    """Whether the caller saw it before this event."""
     return update.was is not None and who.sees(update.was)
 
 
 async def _revoked(ctx: Context, holding: Sequence[str]) -> tuple[Change, ...]:
-    """Those of the things that a caller holds which do not exist for it any more; one that cannot be looked for now
-    stays."""
+    """Those of the ids that a caller holds which do not exist for it any more; one that cannot be read now is kept."""
     if len(holding) > nodes.LARGEST_ID_LIST:
         raise InvalidInput(f"holding may name at most {nodes.LARGEST_ID_LIST} ids, not {len(holding)}.")
     for id in holding:
@@ -154,7 +154,7 @@ async def _revoked(ctx: Context, holding: Sequence[str]) -> tuple[Change, ...]:
 
 
 async def subjects(rows: Sequence[Change], ctx: Context) -> list[Any]:
-    """Edge: what changed, as it is now; None where it is gone."""
+    """Edge: the changed subjects as they are now; None if they no longer exist for the caller."""
 
     async def subject(row: Change) -> Any:
         if row.ended is not None:
@@ -167,8 +167,7 @@ async def subjects(rows: Sequence[Change], ctx: Context) -> list[Any]:
 
 
 async def outcomes(rows: Sequence[Change], ctx: Context) -> list[ChangeOutcome]:
-    """Edge: what became of things. One that changed and is not there for the caller is the caller's no more; one that
-    cannot be read now is taken to be there, as its own field tells of the failure."""
+    """Edge: the outcomes. A subject that cannot be read now counts as upserted: its own field reports the failure."""
     found = await subjects(rows, ctx)
     return [
         row.ended or (ChangeOutcome.REVOKED if one is None else ChangeOutcome.UPSERTED)

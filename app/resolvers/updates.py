@@ -1,6 +1,6 @@
-"""Streams of what changes: who waits for what, and what each event is.
+"""Subscription streams: which events a subscriber receives, and the edges of an event.
 
-An event names the thing that changed and holds nothing of it: what is selected of it is read when the event is sent.
+An event names its subject and holds nothing of it: what is selected is read when the event is delivered.
 """
 
 from __future__ import annotations
@@ -36,27 +36,24 @@ MIN_INTERVAL = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A thing changed. `shared` is for what serves others who are sent the same."""
+    """An event of a subject. `shared` caches what was read of it for other subscribers."""
 
     entry: FanoutEvent
 
     @property
     def cursor(self) -> str:
-        """Where to resume after it."""
         return self.entry.cursor
 
     @property
     def at(self) -> datetime:
-        """When it was recorded."""
         return self.entry.update.recorded_at
 
     @property
     def shared(self) -> dict[Hashable, Any]:
-        """What was made of it for others."""
         return self.entry.subject.shared
 
     def concerns(self, who: Principal) -> bool:
-        """Whether it exists for the caller as it is now."""
+        """Whether the subject is visible to the caller now."""
         return who.sees(self.entry.update.customer)
 
 
@@ -73,20 +70,20 @@ class OrderUpdate(Change):
 
 
 class AvailabilityChanged(Change):
-    """There may be more or less of an item. What is told of it was read `within` so many seconds: no read that was
-    under way already is joined."""
+    """An item's availability may have changed. What is selected of it is read `within` so many seconds: no read that is
+    already running is joined."""
 
     __slots__ = ()
     within = 0.0
 
     def concerns(self, who: Principal) -> bool:
-        """Items are for everybody."""
+        """Items are visible to everyone."""
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatesLost:
-    """Updates between two cursors are gone."""
+    """Events between two cursors were trimmed."""
 
     cursor: str
     from_: str
@@ -101,7 +98,7 @@ async def shipment_updates(
     shipments: Sequence[ShipmentKey] | None = None,
     after: str | None = None,
 ) -> AsyncGenerator[ShipmentUpdate | UpdatesLost, None]:
-    """Shipments that change: those that fit everything that is given."""
+    """Changed shipments that match all arguments."""
     filter = EventFilter(
         ChangeKind.SHIPMENT,
         customers=await _customers(customer, ctx),
@@ -121,7 +118,7 @@ async def shipment_updates(
 async def order_updates(
     ctx: Context, customer: CustomerKey | None = None, order: OrderKey | None = None, after: str | None = None
 ) -> AsyncGenerator[OrderUpdate | UpdatesLost, None]:
-    """Orders that change: those that fit everything that is given."""
+    """Changed orders that match all arguments."""
     filter = EventFilter(ChangeKind.ORDER, customers=await _customers(customer, ctx), orders=await _orders(order, ctx))
     subscriber = await _feed(ctx).subscribe(filter, after)
     del ctx, filter
@@ -136,8 +133,8 @@ async def order_updates(
 async def availability_changed(
     ctx: Context, items: Sequence[ItemKey], every: float = MIN_INTERVAL
 ) -> AsyncGenerator[AvailabilityChanged, None]:
-    """Items of which there may be more or less, each at most once in `every` seconds. What was missed is not told: who
-    comes back reads anyway."""
+    """Items whose availability may have changed, each at most once in `every` seconds. Missed events are not reported:
+    a subscriber that reconnects reads anyway."""
     filter = EventFilter(ChangeKind.STOCK, subjects=await _items(items, ctx))
     subscriber = await _feed(ctx).subscribe(filter, limit=2 * MAX_KEYS)
     del ctx, filter
@@ -162,7 +159,7 @@ def _feed(ctx: Context) -> EventFanout:
 
 
 async def _customers(key: CustomerKey | None, ctx: Context) -> frozenset[str] | None:
-    """Whose updates: the customer's that is named; else of all accounts of a caller who is bound to some."""
+    """The customers to follow: the one that is named, else all accounts of a caller that is bound to some."""
     who = ctx.principal
     if key is None:
         return who.customers if who.restricted else None
@@ -217,17 +214,17 @@ def _check_count(keys: Sequence[Any], name: str) -> None:
 
 
 async def shipments(rows: Sequence[ShipmentUpdate], ctx: Context) -> list[Shipment | None | Exception]:
-    """Edge: the shipments of updates, as they are now."""
+    """Edge: the shipments of events, as they are now."""
     reads = (shipment_roots.shipment(ctx, ShipmentKey(id=row.entry.update.node_id)) for row in rows)
     return await asyncio.gather(*reads, return_exceptions=True)  # type: ignore[return-value]
 
 
 async def orders(rows: Sequence[OrderUpdate], ctx: Context) -> list[Order | None | Exception]:
-    """Edge: the orders of updates, as they are now."""
+    """Edge: the orders of events, as they are now."""
     reads = (order_roots.order(ctx, OrderKey(id=row.entry.update.node_id)) for row in rows)
     return await asyncio.gather(*reads, return_exceptions=True)  # type: ignore[return-value]
 
 
 async def items(rows: Sequence[AvailabilityChanged], ctx: Context) -> list[ItemRecord | None | Exception]:
-    """Edge: the items of which there may be more or less."""
+    """Edge: the items of events."""
     return await ctx.loaders.items.many([key_of(row.entry.update.node_id, "Item") for row in rows])

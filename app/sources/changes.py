@@ -1,4 +1,4 @@
-"""What changed in a source since a cursor: the way to warm up, to reconcile and to find lost events."""
+"""Change feeds: what changed in a source since a cursor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.sources.values import Record
 
 
 class ChangeKind(StrEnum):
-    """What changed."""
+    """The kind of subject that changed."""
 
     CUSTOMER = "CUSTOMER"
     ITEM = "ITEM"
@@ -22,9 +22,9 @@ class ChangeKind(StrEnum):
 
 
 class Change(Record):
-    """One change. `key` is the thing's business key (customer number, SKU, order code, shipment id). `id` is what the
-    source calls the change, the same however often and by whichever way it is told; `sequence` counts what a source
-    tells, without gaps; `raw_code` is its own word for what happened. A source may have none of these."""
+    """One change. `key` is the subject's business key (customer number, SKU, order code, shipment id). `id` identifies
+    the change, however often and by whichever way it is reported; `sequence` numbers a source's changes without gaps;
+    `raw_code` is the source's own word for what happened. A source may have none of these."""
 
     kind: ChangeKind
     key: str

@@ -1,6 +1,6 @@
-"""Webhooks in: how a source tells that something is new, and how it is known that it was the source.
+"""Inbound webhooks: the port that authenticates a webhook and turns it into hints.
 
-What a webhook says of a thing is not believed: it says *read again*, and what counts is what is then read.
+The content of a webhook is not trusted: it says what to fetch again, and what is then fetched counts.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ LONGEST_ID = 256
 
 
 class Webhooks(Protocol):
-    """The webhooks of a source. Names of headers are in lower case; `now` is when the request came."""
+    """The webhooks of a source. Header names are in lower case; `now` is when the request arrived."""
 
     def admit(self, headers: Mapping[str, str], now: datetime) -> None:
-        """Refuse what no body could make right, before one is read: WebhookUnsigned, WebhookForged, WebhookExpired."""
+        """Reject before the body is read. Raises WebhookUnsigned, WebhookForged, WebhookExpired."""
         ...
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-        """Refuse what the source has not sent, or not lately: WebhookForged, WebhookExpired."""
+        """Verify the signature and its time. Raises WebhookForged, WebhookExpired."""
         ...
 
     def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
-        """What a verified body tells, if any of it concerns us. WebhookMalformed for what cannot be read."""
+        """The hints of a verified body; none if it is of no interest. Raises WebhookMalformed."""
         ...
 
 
@@ -56,12 +56,12 @@ def hint_from_change(source: str, change: Change, now: datetime) -> ChangeHint:
 
 
 def content_id(body: bytes) -> str:
-    """An id for what its sender gives none: the same content is the same event."""
+    """An id by content, for a sender that gives none: the same content is the same event."""
     return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
 def read_body(body: bytes, into: type[T]) -> T:
-    """A body as what it should be; WebhookMalformed for all else, without a word of it."""
+    """A decoded body. Raises WebhookMalformed, without quoting the body."""
     try:
         return msgspec.json.decode(body, type=into)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -69,7 +69,7 @@ def read_body(body: bytes, into: type[T]) -> T:
 
 
 def matches_secret(sent: str, secrets: Iterable[bytes]) -> bool:
-    """Whether a shared secret is one of ours. Takes as long whichever it is."""
+    """Whether a shared secret is among ours, in constant time."""
     offered = sent.encode("latin-1", "replace")
     found = False
     for secret in secrets:
@@ -80,7 +80,7 @@ def matches_secret(sent: str, secrets: Iterable[bytes]) -> bool:
 def webhook_secrets(
     name: str, settings: WebhookSettings, read: Any = str.encode, shortest: int = 16
 ) -> tuple[bytes, ...]:
-    """The live secrets as bytes. `read` raises ValueError, which says what a secret should be."""
+    """The configured secrets as bytes. `read` raises ValueError, which says what a secret should be."""
     key = f"sources.{name}.webhooks.secrets"
     if not settings.secrets:
         raise ConfigurationError(key, None, "give the secret that the system signs or sends its webhooks with")

@@ -1,4 +1,4 @@
-"""`POST /webhooks/{source}`: what backends tell us. Verified, kept, acknowledged, in this order; read again later."""
+"""Webhooks: inbound from sources at `POST /webhooks/{source}`, outbound to partners' endpoints."""
 
 from app.webhooks.inbound import inbound_webhooks, webhook_route
 

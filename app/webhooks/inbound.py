@@ -1,4 +1,4 @@
-"""The ASGI application behind `/webhooks/{source}`."""
+"""`POST /webhooks/{source}`: verified, enqueued, then acknowledged; the subject is fetched later."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ Enqueue = Callable[[str, Sequence[ChangeHint]], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class InboundWebhook:
-    """Where one source's webhooks come in."""
+    """One source's webhook, with the networks it may come from."""
 
     webhooks: Webhooks
     networks: tuple[IPv4Network | IPv6Network, ...]
     max_body_bytes: int
 
     def allows_address(self, client: tuple[str, int] | None) -> bool:
-        """Whether this source may send from there. Behind a trusted proxy it is the address that the proxy names."""
+        """Whether the source may send from this address. Behind a trusted proxy it is the forwarded address."""
         if not self.networks:
             return True
         try:
@@ -58,7 +58,7 @@ class InboundWebhook:
 
 
 def inbound_webhooks(settings: Settings, sources: Sources) -> dict[str, InboundWebhook]:
-    """A webhook for each source that sends webhooks."""
+    """The inbound webhooks of all sources that have one."""
     found: dict[str, InboundWebhook] = {}
     for name, source in sources.connected.items():
         given = settings.sources[name].webhooks
@@ -76,7 +76,7 @@ def webhook_route(
 
 
 class WebhookReceiver:
-    """Takes webhooks. `enqueue` says how many hints were new, once all of them are kept."""
+    """The ASGI endpoint. `enqueue` returns how many hints were new, once all are durable."""
 
     def __init__(
         self, inbound_webhooks: Mapping[str, InboundWebhook], enqueue: Enqueue, clock: Callable[[], datetime]
@@ -86,7 +86,6 @@ class WebhookReceiver:
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         name_in_path: str = scope["path_params"]["source"]
         name = name_in_path if name_in_path in self._webhooks else UNKNOWN_SOURCE
         with open_scope():
@@ -122,7 +121,7 @@ class WebhookReceiver:
         return outcome, JSONResponse({"notices": len(hints), "new": new}, status_code=202)
 
     async def _enqueue_within_timeout(self, name: str, hints: Sequence[ChangeHint]) -> int:
-        """Enqueue hints, or say soon enough that it may be tried again: a sender does not wait for long."""
+        """Enqueue hints within the sender's patience, or raise StoreUnavailable, so that it retries."""
         try:
             async with asyncio.timeout(ENQUEUE_TIMEOUT):
                 return await self._enqueue(name, hints)

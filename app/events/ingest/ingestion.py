@@ -1,4 +1,4 @@
-"""Where hints come in, by webhook or from a feed."""
+"""Accepts hints from webhooks and feeds, and runs the worker and the pollers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.telemetry import log, metrics, new_id
 
 
 class Ingestion:
-    """Takes hints, and has a reader and pollers run for as long as `running` lasts."""
+    """Ingestion of one gateway worker, active while `running` lasts."""
 
     def __init__(self, settings: Settings, sources: Sources, events: EventLog, clock: Callable[[], datetime]) -> None:
         worker = new_id()
@@ -41,7 +41,7 @@ class Ingestion:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Read and poll as long as this lasts."""
+        """Ingest and poll for as long as this lasts."""
         tasks = [asyncio.create_task(self._reader.run()), asyncio.create_task(self._reader.renew_leases())]
         tasks += [asyncio.create_task(poller.run()) for poller in self._pollers.values()]
         try:
@@ -53,7 +53,7 @@ class Ingestion:
             await self._reader.close()
 
     async def webhook_received(self, source: str, hints: Sequence[ChangeHint]) -> int:
-        """Keep what a verified webhook told; how many of its hints were new. They are kept when this returns."""
+        """Enqueue the hints of a verified webhook; how many were new. They are durable when this returns."""
         new = await self._enqueue(source, hints, "webhook")
         poller = self._pollers.get(source)
         if await self._observe(source, hints) and poller is not None:
@@ -63,7 +63,7 @@ class Ingestion:
         return new
 
     async def poll_received(self, source: str, hints: Sequence[ChangeHint]) -> int:
-        """Keep what a feed told; how many of its hints were new. After it there is no gap any more."""
+        """Enqueue the hints of a feed; how many were new. Closes the source's sequence gap."""
         new = await self._enqueue(source, hints, "poll") if hints else 0
         await self._observe(source, hints)
         await self._events.reset_sequence(source)

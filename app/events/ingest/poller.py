@@ -1,6 +1,6 @@
-"""Asks a source's feed what is new: for what no webhook told, because it was lost or there is none.
+"""Polls a source's change feed, for what no webhook reported.
 
-One worker asks for all, from the place that was kept last, so that what happened while no gateway ran is found as well.
+One worker polls for all, from the committed offset, so that changes made while no gateway ran are found too.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def cached_kinds(source: Source) -> frozenset[ChangeKind]:
 
 
 class Poller:
-    """Polls one source. `enqueue` takes what it finds."""
+    """Polls one source. `enqueue` accepts the hints that it finds."""
 
     def __init__(
         self,
@@ -80,11 +80,11 @@ class Poller:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Poll at once: something is missing."""
+        """Poll at once: a sequence gap was found."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Poll for ever."""
+        """Poll until cancelled."""
         while True:
             woken = self._woken.is_set()
             self._woken.clear()
@@ -108,7 +108,7 @@ class Poller:
             return
 
     async def _is_leader(self, woken: bool) -> bool:
-        """Whether this worker is the one to ask. Who has seen a gap asks, whoever leads."""
+        """Whether this worker polls now. After a gap, the worker that found it does."""
         if woken:
             return await self._events.acquire_lease(f"gap:{self._source.name}", self._worker, WAKE_INTERVAL)
         return await self._events.acquire_lease(f"poll:{self._source.name}", self._worker, self._every + TIME_LIMIT)
@@ -136,7 +136,7 @@ class Poller:
             cursor, more = found.cursor, found.more
 
     async def _commit_offset(self, before: str | None, cursor: str) -> None:
-        """Enqueue a place as far back as changes may still turn up. What is then read twice is known to the log."""
+        """Commit an offset as far back as changes may still appear. What is then read twice is deduplicated."""
         if not self._trail or before is None:
             self._trail.clear()
         self._trail.append((time.monotonic(), cursor))
@@ -146,8 +146,7 @@ class Poller:
         await self._events.commit_offset(self._offset_name, self._trail[0][1])
 
     async def _restart(self, changes: Changes) -> None:
-        """The source does not know the place any more, so that nobody knows what was missed: all that is still open
-        is read again."""
+        """The source refuses the cursor, so changes may have been missed: fetch all open subjects again."""
         found = await changes.since(SYSTEM, self._kinds, None, PAGE)
         await self._invalidate_cached_kinds()
         metrics().events.relisted.labels(self._source.name).inc()
@@ -156,7 +155,7 @@ class Poller:
         await self._commit_offset(None, found.cursor)
 
     async def _invalidate_cached_kinds(self) -> None:
-        """Have everything cached of this source's kinds dropped: changes before the new cursor are unknown."""
+        """Invalidate all cached kinds of this source: changes before the new cursor are unknown."""
         now = self._clock()
         hints = [
             ChangeHint(source=self._source.name, kind=kind, key=EVERY_KEY, received_at=now)
@@ -166,7 +165,7 @@ class Poller:
             await self._enqueue(self._source.name, hints)
 
     async def _reconcile(self) -> int:
-        """Have all that is open read again; how much that is."""
+        """Have all open subjects fetched again; how many."""
         hints = await open_hints(self._events, self._source, self._clock())
         for start in range(0, len(hints), PAGE):
             await self._enqueue(self._source.name, hints[start : start + PAGE])

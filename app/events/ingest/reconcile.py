@@ -1,4 +1,4 @@
-"""What to read again when nobody knows what was missed: all of a source that was told before and is not at its end."""
+"""What to fetch again when changes may have been missed: a source's subjects that are not in a final state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINAL = {
 
 
 async def open_hints(events: EventLog, source: Source, now: datetime) -> list[ChangeHint]:
-    """A hint for each open thing of a source."""
+    """A hint for each open subject of a source."""
     found: dict[tuple[ChangeKind, str], ChangeEvent] = {}
     page = await events.read(BEGINNING)
     while page.entries:
@@ -42,7 +42,7 @@ def _is_final(update: ChangeEvent) -> bool:
 
 
 def _key(update: ChangeEvent, source: Source) -> str | None:
-    """What the source's hints call it; None for what comes along with something else."""
+    """The key that the source's hints have; None for a shipment that comes with its order."""
     if update.kind is not ChangeKind.SHIPMENT:
         return update.key
     if source.shipments is None:

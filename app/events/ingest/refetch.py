@@ -1,7 +1,6 @@
-"""How a thing of each kind is read again, and what its update says.
+"""How a subject of each kind is fetched again, and the event that describes it.
 
-Things are read past the cache, as the source has them now and whole; who may see what of them is decided where they
-are told.
+Subjects are read past the cache and unscoped; row scope is applied when the event is delivered.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ Found = Mapping[str, Sequence[ChangeEvent]]
 
 
 class Refetcher:
-    """Reads things of all connected sources."""
+    """Fetches subjects from the connected sources."""
 
     def __init__(self, sources: Sources, settings: Settings) -> None:
         self._sources = sources.uncached
@@ -49,7 +48,7 @@ class Refetcher:
             await self._cache.invalidate_shared({invalidation_tag(kind, key) for key in keys})
 
     def publishes(self, kind: ChangeKind, name: str) -> bool:
-        """Whether anybody is told of this kind of thing of this source."""
+        """Whether subscribers may follow this kind of this source."""
         source = self._sources.get(name)
         if source is None:
             return False
@@ -60,8 +59,8 @@ class Refetcher:
         return kind is ChangeKind.STOCK and any((source.stock, source.reservations, source.balances))
 
     async def fetch(self, kind: ChangeKind, name: str, keys: Sequence[str], now: datetime) -> Found:
-        """What the things are now, by the keys that hints have; what does not exist is absent. One read of a port,
-        however many they are. Raises the source's errors."""
+        """The events that describe subjects as they are now, by the key that hints have; absent subjects are missing.
+        One read of a port, however many they are. Raises the source's errors."""
         source = self._sources[name]
         if kind is ChangeKind.SHIPMENT:
             return {key: [of_shipment(row, now)] for key, row in (await _shipments(source, keys)).items()}
@@ -72,7 +71,7 @@ class Refetcher:
         return {key: [_of_stock(name, key, row, now)] for key, row in (await self._levels(source, keys)).items()}
 
     async def _levels(self, source: Source, keys: Sequence[str]) -> Mapping[str, Any]:
-        """What the source has to say of an item's stock, in whatever form."""
+        """An item's stock in the source, in whatever form it has."""
         if source.stock is not None:
             return await source.stock.levels(SYSTEM, keys)
         if source.reservations is not None:
@@ -94,7 +93,7 @@ async def _shipments(source: Source, keys: Sequence[str]) -> Mapping[str, Shipme
 
 
 def of_shipment(row: Shipment, now: datetime) -> ChangeEvent:
-    """A shipment's update. `at` is the time of its newest event."""
+    """A shipment's event. `at` is the time of its newest tracking event."""
     newest = max(row.events, key=lambda event: event.at, default=None)
     return ChangeEvent(
         kind=ChangeKind.SHIPMENT,
@@ -113,7 +112,7 @@ def of_shipment(row: Shipment, now: datetime) -> ChangeEvent:
 
 
 def _of_order(row: Order, ignored: Collection[str], now: datetime) -> ChangeEvent:
-    """An order's update. Shipments that come with it and by no other way are part of it."""
+    """An order's event. Shipments that come only with the order are part of it."""
     return ChangeEvent(
         kind=ChangeKind.ORDER,
         source=row.source,
@@ -141,7 +140,7 @@ def _of_stock(name: str, sku: str, row: Any, now: datetime) -> ChangeEvent:
 
 
 def content_digest(row: Any, without: Collection[str]) -> str:
-    """Stands for what a row or rows say, some attributes ignored."""
+    """A digest of rows, without some attributes."""
     plain = msgspec.to_builtins(row, order="deterministic")
     plain_value = _without(plain, without)
     return hashlib.blake2b(msgspec.json.encode(plain_value, order="deterministic"), digest_size=16).hexdigest()

@@ -1,7 +1,7 @@
-"""Works on hints: reads again what they are about, and records what has changed.
+"""Claims hints, fetches their subjects again and records what changed.
 
-What a source tells is read in one queue for each kind: while a read is under way, what comes in meanwhile waits for the
-next, which asks for all of it at once. So a source that is slow or away keeps only its own hints waiting.
+Each kind of each source has a queue of its own: while a fetch is running, hints that arrive wait for the next one,
+which fetches all their subjects at once. A slow source delays its own hints only.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class IngestWorker:
         self._due = float("inf")
 
     async def run(self) -> None:
-        """Take hints as they come."""
+        """Claim hints as they arrive."""
         while True:
             try:
                 if len(self._leased) >= QUEUE_LIMIT or not await self._claim():
@@ -74,7 +74,7 @@ class IngestWorker:
                 await asyncio.sleep(IDLE)
 
     async def renew_leases(self) -> None:
-        """Keep what was leased for as long as it is worked on."""
+        """Extend the leases of hints for as long as they are worked on."""
         while True:
             await asyncio.sleep(RENEW)
             try:
@@ -84,7 +84,7 @@ class IngestWorker:
                 log.warning("leases_not_renewed", detail=error.detail)
 
     async def close(self) -> None:
-        """Leave what is under way; its leases end."""
+        """Cancel what is running; its leases end."""
         tasks = list(self._draining.values())
         for task in tasks:
             task.cancel()
@@ -124,7 +124,7 @@ class IngestWorker:
             del self._draining[queue]
 
     async def _process(self, queue: QueueKey, leased: Sequence[LeasedHint]) -> None:
-        """Be done with hints of one kind and source, in one way or another."""
+        """Complete or retry hints of one kind and source."""
         name, kind = queue
         about: defaultdict[str, list[LeasedHint]] = defaultdict(list)
         for one in leased:
@@ -152,7 +152,7 @@ class IngestWorker:
         await self._complete([one for hints in about.values() for one in hints], events, "invalidated")
 
     async def _read(self, kind: ChangeKind, name: str, about: Mapping[str, Sequence[LeasedHint]]) -> None:
-        """Read and record; where one thing spoils the reading of many, the others go their way."""
+        """Fetch and record. Where one subject makes a batch fail, the batch is halved."""
         try:
             found = await self._refetcher.fetch(kind, name, list(about), self._clock())
         except (SourceMalformed, SourceRejected) as error:
@@ -170,7 +170,7 @@ class IngestWorker:
     async def _record(
         self, kind: ChangeKind, name: str, about: Mapping[str, Sequence[LeasedHint]], found: Found
     ) -> None:
-        """Record what has changed. What is not there, or still there, may need a moment."""
+        """Record what changed. What is missing, or unexpectedly present, is tried again first."""
         outcomes = await asyncio.gather(
             *(self._outcome(kind, name, key, about[key], found.get(key, ())) for key in about)
         )
@@ -212,7 +212,7 @@ class IngestWorker:
         return ("changed", changed) if changed else ("same", [])
 
     async def _event_if_changed(self, update: ChangeEvent) -> ChangeEvent | None:
-        """The update, if it is one. Of a thing that went to another customer it says whose it was: they hear of it."""
+        """The event, unless its digest is that of the last one. `was` names the former customer."""
         last = await self._events.latest(update.kind, update.source, update.key)
         if last is None or last.deleted:
             return update
@@ -226,7 +226,7 @@ class IngestWorker:
         metrics().events.read.labels(leased[0].hint.source, outcome).inc(len(leased))
 
     async def _retry(self, about: Mapping[str, Sequence[LeasedHint]], error: Exception) -> None:
-        """Try later, or give up. The cause is a code of ours: what a backend said stays in the log."""
+        """Postpone, or give up. The cause is an error code; backend text stays in the log."""
         cause = error.code if isinstance(error, TradegraphError) else type(error).__name__
         away = isinstance(error, DeadlineExceeded | StoreUnavailable) or (
             isinstance(error, SourceError) and error.retryable

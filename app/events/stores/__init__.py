@@ -10,8 +10,8 @@ from app.settings import Settings
 
 
 def connect_events(settings: Settings, *, clock: Callable[[], float] | None = None) -> EventLog:
-    """The configured event log, by a clock that tells seconds since 1970, or that of its machine. Nothing is opened
-    before its first use."""
+    """The configured event log, by a clock in seconds since 1970 or that of its machine. Nothing is opened before its
+    first use."""
     events = settings.events
     retention = Retention(events.keep_days * 86400, events.keep_updates, events.keep_megabytes * 1024 * 1024)
     if events.store == "redis":

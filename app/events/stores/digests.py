@@ -1,4 +1,4 @@
-"""What stands for a thing or a source's event, however long its key is and whatever is in it."""
+"""Digests of subjects and of sources' event ids, of fixed length."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from app.sources.changes import ChangeKind
 
 
 def digest_of(*parts: str) -> str:
-    """Stands for texts together, whatever is in them."""
+    """A digest of several texts."""
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
 def subject_digest(kind: ChangeKind, source: str, key: str) -> str:
-    """Stands for a thing."""
+    """A digest of a subject."""
     return digest_of(source, kind, key)

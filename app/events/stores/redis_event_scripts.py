@@ -1,12 +1,12 @@
-"""The event log's steps as scripts, each of which Redis runs whole, and alone.
+"""The event log's operations as Lua scripts: Redis runs each atomically.
 
-Keys, all of one hash slot: `log` id of the log; `last` position of the newest update, `size` of all, `trimmed` up to
-where and why; `updates` the stream; `latest` thing -> position; `seen` known hints by time; `next` count of places;
-`notices` place -> thing and body; `attempts`; `ready` places in order; `later` leased or postponed places by when that
-ends; `held` leased place -> thing; `busy` thing -> how many of its hints are leased; `dead` by time, `graves` their
-bodies; `causes` of the last failure by place; `unclaimed` what a hint
-without an id says -> place, `anonymous` the reverse; `sequences` next number by source, `beyond:SOURCE` those after a
-gap; `places`, `leads` by name; `bell` one entry: what readers that block hear.
+Keys, all of one hash slot: `log` id of the log; `last` position of the newest event, `size` of all, `trimmed` up to
+where and why; `updates` the stream; `latest` subject -> position; `seen` known hints by time; `next` count of hints;
+`notices` number -> subject and body; `attempts`; `ready` numbers in order; `later` leased or postponed numbers by when
+that ends; `held` leased number -> subject; `busy` subject -> how many of its hints are leased; `dead` by time, `graves`
+their bodies; `causes` of the last failure by number; `unclaimed` what a hint without an id says -> number, `anonymous`
+the reverse; `sequences` next number by source, `beyond:SOURCE` those after a gap; `places` offsets and `leads` leases
+by name; `bell` one entry, which blocking readers wait for.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ end
 
 @dataclass(frozen=True)
 class Script:
-    """A script. `ARGV[1]` is the time, 0 for the server's own; `ARGV[2]` an id, should there be no log yet."""
+    """A script. `ARGV[1]` is the time, 0 for the server's own; `ARGV[2]` an id, in case there is no log yet."""
 
     body: str
     text: str = field(init=False)

@@ -33,14 +33,14 @@ TRIM_STEP = 1_000
 
 
 class ScriptCall(NamedTuple):
-    """A script to take, with what it needs to know."""
+    """A script with its arguments."""
 
     script: scripts.Script
     arguments: tuple[str | float, ...]
 
 
 class RedisEvents:
-    """The log over one server. Belongs to one event loop. Without a clock, the server's time counts for all."""
+    """The log over one server, for one event loop. Without a clock, the server's time is used."""
 
     def __init__(
         self, settings: RedisSettings, retention: Retention, *, clock: Callable[[], float] | None = None
@@ -279,7 +279,7 @@ def _subject(one: ChangeHint | ChangeEvent) -> str:
 
 
 def _identity(hint: ChangeHint) -> tuple[str, str]:
-    """The digest of its id, or else what it says."""
+    """The digest of its id, or else its subject and whether it was deleted."""
     if hint.id is None:
         return "", f"{_subject(hint)}{int(hint.deleted)}"
     return digest_of(hint.source, hint.id), ""

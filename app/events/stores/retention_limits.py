@@ -1,4 +1,4 @@
-"""How much of the event log is kept."""
+"""The retention of the event log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept: for how many seconds, how many updates, how many bytes of them."""
+    """Events are kept for so many seconds, up to so many of them, up to so many bytes."""
 
     seconds: float
     updates: int

@@ -1,4 +1,4 @@
-"""The event log's tables, and each of its steps in SQL. What writes runs in a transaction of its caller."""
+"""The event log's tables and operations in SQL. Writes run in a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def renew(sql: sqlite3.Connection, leased: Sequence[LeasedHint], lease: float, n
 def record(
     sql: sqlite3.Connection, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent], now: float
 ) -> tuple[bytes, list[int]]:
-    """The log's id and the positions of what was appended; none where one of the hints is another's by now."""
+    """The log's id and the positions of the appended events; none if another worker has claimed one of the hints."""
     mine = _json([(int(one.number), one.attempts) for one in leased])
     log, last = head(sql)
     if leased and sql.execute(MINE, (mine,)).fetchone()[0] != len(leased):
@@ -195,35 +195,35 @@ def acquire_lease(sql: sqlite3.Connection, name: str, worker: str, lease: float,
 
 
 def head(sql: sqlite3.Connection) -> tuple[bytes, int]:
-    """The log's id and the position of its newest update."""
+    """The log's id and the position of its newest event."""
     log, trimmed, last = sql.execute("SELECT id, trimmed, (SELECT max(position) FROM updates) FROM log").fetchone()
     return log, max(trimmed, last or 0)
 
 
 def news(sql: sqlite3.Connection) -> tuple[int, int]:
-    """The newest update's position, and the newest hint's place."""
+    """The newest event's position, and the newest hint's number."""
     (last,) = sql.execute("SELECT coalesce(max(place), 0) FROM notices").fetchone()
     return head(sql)[1], last
 
 
 def trimmed(sql: sqlite3.Connection) -> tuple[bytes, int, LossReason | None]:
-    """The log's id, the position up to which updates are gone, and why."""
+    """The log's id, the position up to which events were trimmed, and the reason."""
     log, position, lost = sql.execute("SELECT id, trimmed, lost FROM log").fetchone()
     return log, position, LossReason(lost) if lost else None
 
 
 def page(sql: sqlite3.Connection, position: int, limit: int) -> list[tuple[int, ChangeEvent]]:
-    """Updates after a position."""
+    """Events after a position."""
     return _updates(sql.execute(PAGE, (position, limit)))
 
 
 def newest(sql: sqlite3.Connection, limit: int) -> list[tuple[int, ChangeEvent]]:
-    """The newest updates, the last one first."""
+    """The newest events, the last one first."""
     return _updates(sql.execute(NEWEST, (limit,)))
 
 
 def stands(sql: sqlite3.Connection, position: int) -> bool:
-    """Whether there is an update at a position."""
+    """Whether there is an event at a position."""
     return sql.execute("SELECT 1 FROM updates WHERE position = ?", (position,)).fetchone() is not None
 
 
@@ -267,7 +267,7 @@ def _tracker(sql: sqlite3.Connection, source: str) -> SequenceTracker:
 
 
 def trim(sql: sqlite3.Connection, retention: Retention, now: float) -> int:
-    """Drop some of what is too much, oldest first; how many updates went."""
+    """Delete some of what exceeds the retention, oldest first; how many events."""
     oldest = "SELECT position, length(CAST(body AS BLOB)) FROM updates ORDER BY position LIMIT ?"
     count, size = sql.execute("SELECT updates, bytes FROM log").fetchone()
     before = int((now - retention.seconds) * 1e6)
@@ -285,7 +285,7 @@ def trim(sql: sqlite3.Connection, retention: Retention, now: float) -> int:
 
 
 def forget(sql: sqlite3.Connection, before: float) -> None:
-    """Drop what is kept beside the updates, where it is older than they are kept."""
+    """Delete known ids and dead letters that are older than the retention."""
     sql.execute("DELETE FROM seen WHERE at < ?", (before,))
     sql.execute("DELETE FROM dead WHERE at < ?", (before,))
 

@@ -21,7 +21,7 @@ LOOK = 0.025
 
 
 class SQLiteEvents:
-    """The log over one file. Belongs to one event loop."""
+    """The log over one file, for one event loop."""
 
     def __init__(self, file: Path, retention: Retention, *, clock: Callable[[], float] | None = None) -> None:
         self._file = file
@@ -159,7 +159,7 @@ class SQLiteEvents:
         return new
 
     def _watch(self) -> None:
-        """Look for what other processes write, from now on."""
+        """Watch for what other processes write."""
         if self._watcher is not None:
             return
         loop = asyncio.get_running_loop()

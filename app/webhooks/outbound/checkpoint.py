@@ -1,4 +1,4 @@
-"""What a courier has written down: its place in the log, and the deliveries that wait or are done with."""
+"""An endpoint worker's state in the stores: its offset in the log, and its pending and dead deliveries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAVE_EVERY = 0.5
 
 
 class Checkpoint:
-    """Collects what is to be written, and writes it together. What could not be written is tried again."""
+    """Collects writes and makes them together. Those that fail are made again."""
 
     def __init__(self, endpoint: Endpoint, events: EventLog, store: EndpointStore) -> None:
         self._endpoint, self._events, self._store = endpoint, events, store
@@ -27,28 +27,28 @@ class Checkpoint:
 
     @property
     def fresh(self) -> int:
-        """How many places were read that are not settled."""
+        """How many offsets were read and are not settled."""
         return sum(not offset.settled for offset in self._offsets)
 
     @property
     def unsaved(self) -> bool:
-        """Whether the place has moved on since it was noted."""
+        """Whether the offset has moved since it was committed."""
         return self._offset is not None
 
     def start_at(self, cursor: str) -> None:
-        """There is no place yet: it is here."""
+        """Start at this cursor: nothing is committed yet."""
         self._offset = cursor
 
     def read(self, offset: Offset) -> None:
-        """A place of the log was read."""
+        """Add an offset that was read."""
         self._offsets.append(offset)
 
     def save(self, item: PendingDelivery) -> None:
-        """A delivery is to wait, or is dead."""
+        """Have a delivery stored as pending, or as a dead letter."""
         self._to_save[item.delivery.cursor] = item
 
     def done(self, item: PendingDelivery) -> None:
-        """A delivery was taken."""
+        """A delivery was made: remove it."""
         self._to_save.pop(item.delivery.cursor, None)
         if item.stored:
             self._to_remove.append(item.delivery.cursor)
@@ -74,7 +74,8 @@ class Checkpoint:
                 raise
 
     async def commit(self, *, force: bool) -> None:
-        """Move the place over all that is settled, now and then unless it is forced. Raises StoreUnavailable."""
+        """Commit the offset up to which all is settled, every SAVE_EVERY seconds or at once. Raises
+        StoreUnavailable."""
         while self._offsets and self._offsets[0].settled:
             self._offset = self._offsets.popleft().cursor or self._offset
         now = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""The parts put together: deliveries of one worker, for as long as it serves."""
+"""Outbound webhooks of one gateway worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.webhooks.outbound.stores import connect_endpoints
 async def run_deliveries(
     settings: Settings, events: EventLog, fanout: EventFanout, service: GraphQLService
 ) -> AsyncIterator[None]:
-    """Deliver to endpoints as long as this lasts."""
+    """Deliver to endpoints for as long as this lasts."""
     if not settings.endpoints.enabled:
         yield
         return

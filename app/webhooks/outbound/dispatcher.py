@@ -1,4 +1,4 @@
-"""Which worker delivers to which endpoint: whoever leads it, for as long as that is so."""
+"""Which gateway worker delivers to which endpoint: the one that holds its lease."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class DeliveryDispatcher:
         self._trimmed = float("-inf")
 
     async def run(self) -> None:
-        """Deliver until cancelled; then end what is under way, and let others lead."""
+        """Deliver until cancelled; then finish what is running and release the leases."""
         try:
             while True:
                 try:
@@ -130,13 +130,13 @@ class DeliveryDispatcher:
                 return
 
     def _remove_ended(self) -> None:
-        """Forget dispatcher that have ended: another is begun, if there is still to be one."""
+        """Remove workers that have ended; they are started again if their endpoint is still active."""
         for id_ in [id_ for id_, lease in self._leases.items() if lease.task.done()]:
             del self._leases[id_]
             watch_endpoint(id_, None)
 
     def _stop_expired(self) -> None:
-        """Stop dispatcher whose endpoints are another worker's by now."""
+        """Stop workers whose lease has expired."""
         now = asyncio.get_running_loop().time()
         for lease in self._leases.values():
             if lease.until <= now:

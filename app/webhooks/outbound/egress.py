@@ -1,8 +1,8 @@
-"""Which addresses the gateway posts to: public ones, unless the settings allow more.
+"""The egress policy: public addresses only, unless the settings allow more.
 
-An address is a partner's text, and whoever wrote it may want the gateway to ask somebody inside: a metadata service, a
-database, the gateway itself. So the text is taken in one form only, and what its name resolves to is checked before
-each connection, which is then made to the checked address and no other.
+A partner chooses the URL, and may point it at something internal: a metadata service, a database, the gateway itself
+(SSRF). So a URL is accepted in one form only, every address that its host resolves to is checked before each
+connection, and the connection is made to a checked address.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _UNICAST = ip_network("2000::/3")
 
 
 class AddressRefused(Exception):
-    """The gateway does not post there; the text says why, for the operator."""
+    """The gateway does not send there; the text tells the operator why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to post: an address taken apart. `host` is a name in lower case, or an IP address without brackets."""
+    """A parsed URL. `host` is a name in lower case, or an IP address without brackets."""
 
     scheme: str
     host: str
@@ -55,25 +55,24 @@ class Target:
 
     @property
     def is_default_port(self) -> bool:
-        """Whether the port need not be written."""
         return self.port == (443 if self.scheme == "https" else 80)
 
     @property
     def authority(self) -> str:
-        """What the `Host` header says."""
+        """The `Host` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.is_default_port else f"{host}:{self.port}"
 
 
 class EgressPolicy:
-    """Decides what may be posted to. Within `networks` anything may, elsewhere https on `ports` to public addresses."""
+    """Which targets are allowed. Within `networks` all are, elsewhere https on `ports` to public addresses."""
 
     def __init__(self, networks: Collection[str] = (), ports: Collection[int] = (443,)) -> None:
         self._networks = [ip_network(network) for network in networks]
         self._ports = frozenset(ports)
 
     def check(self, target: Target, address: str) -> None:
-        """Raises AddressRefused, unless a target may be posted to at this IP address, which its name resolved to."""
+        """Raises AddressRefused unless the target may be reached at this IP address, which its host resolved to."""
         try:
             ip = ip_address(address)
         except ValueError:  # such as fe80::1%eth0
@@ -89,7 +88,7 @@ class EgressPolicy:
 
 
 def is_public(ip: IP) -> bool:
-    """Whether an address is of the public internet, and of one machine."""
+    """Whether an address is public and unicast."""
     if any(ip.version == network.version and ip in network for network in _NEVER):
         return False
     if ip.version == 6 and ip not in _UNICAST:
@@ -98,7 +97,7 @@ def is_public(ip: IP) -> bool:
 
 
 def parse_target(url: str) -> Target:
-    """An address taken apart; AddressRefused for what is not https://host/path, or http, in its plainest form."""
+    """A URL taken apart. Raises AddressRefused for any but the plainest form of https://host/path, or http."""
     found = _FORM.fullmatch(url) if len(url) <= LONGEST else None
     if found is None:
         raise AddressRefused(

@@ -45,7 +45,7 @@ SWEEP = 30.0
 
 
 class RetryLater(Exception):
-    """What is to be said cannot be found out at the moment; the text says why. It is not the endpoint's fault."""
+    """The payload cannot be rendered now, for a reason that is not the endpoint's; the text says why."""
 
 
 class DisableEndpoint(Exception):
@@ -53,7 +53,7 @@ class DisableEndpoint(Exception):
 
 
 class Renderer(Protocol):
-    """Knows what an endpoint is to hear, and says it."""
+    """Which events an endpoint subscribes to, and their payloads."""
 
     async def matches(self, events: Sequence[ChangeEvent]) -> Sequence[bool]:
         """For each event, whether the endpoint subscribes to it. Raises RetryLater, DisableEndpoint."""
@@ -65,7 +65,7 @@ class Renderer(Protocol):
 
 
 class EndpointWorker:
-    """Works until it is stopped, or raises DisableEndpoint. `slots` are shared by all workers of the process."""
+    """Works until it is stopped, or raises DisableEndpoint. All workers of the process share `slots`."""
 
     def __init__(
         self,
@@ -96,21 +96,21 @@ class EndpointWorker:
 
     @property
     def down(self) -> bool:
-        """Whether the endpoint seems not to be there."""
+        """Whether the endpoint seems to be down."""
         return self._failures >= DOWN_AFTER
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether it is stopping."""
         return self._stopping.is_set()
 
     @property
     def waiting(self) -> int:
-        """How many deliveries are known that were not taken yet."""
+        """How many known deliveries are pending."""
         return len(self._queue)
 
     def stop(self) -> None:
-        """Begin nothing more; `run` ends once what is under way has ended."""
+        """Start nothing more; `run` ends once what is running has ended."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -173,7 +173,7 @@ class EndpointWorker:
     # Reading
 
     async def _read_on(self) -> bool:
-        """Accept the next items of the log, if there is room for them; whether there were some."""
+        """Accept the next items of the log, if there is room; whether there were some."""
         if not self._has_room():
             return False
         if self._reading is None:
@@ -211,7 +211,7 @@ class EndpointWorker:
     # Trying
 
     def _start(self) -> bool:
-        """Begin what may begin; whether nothing more may until something has ended."""
+        """Start attempts that are due; whether as many are running as may."""
         now = self._clock()
         if now < self._not_before:
             return False
@@ -223,7 +223,7 @@ class EndpointWorker:
         return len(self._running) >= most
 
     async def _attempt(self, delivery: Delivery) -> SendOutcome | None:
-        """Post it. None where there was nothing to say."""
+        """Send it. None if there is nothing to send."""
         body = await self._renderer.render(delivery)
         if body is None:
             return None
@@ -232,7 +232,7 @@ class EndpointWorker:
             return await self._sender.send(self.endpoint.url, signed(self.endpoint, id_, body, self._clock()), body)
 
     def _settle(self, partition: Partition, task: asyncio.Task[SendOutcome | None]) -> None:
-        """Take note of how an attempt ended."""
+        """Handle the outcome of an attempt."""
         partition.busy = False
         item = partition.items[0]
         try:
@@ -311,7 +311,7 @@ class EndpointWorker:
         return delivery.update and (self._clock() - delivery.update.recorded_at).total_seconds()
 
     async def _wait(self, stopped: asyncio.Task[bool], *, full: bool) -> None:
-        """Until something has ended, has come, or is due."""
+        """Wait until something has ended, arrived or is due."""
         now, due = self._clock(), None
         if now < self._not_before:
             due = self._not_before

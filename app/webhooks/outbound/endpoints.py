@@ -1,4 +1,4 @@
-"""Endpoints: addresses of partners to which updates are posted, and what could not be posted yet, or at all."""
+"""Endpoints: partners' URLs to which change events are posted; their pending deliveries and dead letters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_SECRETS = 2
 
 
 class EndpointState(StrEnum):
-    """A paused endpoint was stopped by people, a disabled one by the gateway; both go on from their place."""
+    """A paused endpoint was stopped by an operator, a disabled one by the gateway; both resume at their offset."""
 
     ACTIVE = "active"
     PAUSED = "paused"
@@ -26,7 +26,7 @@ class EndpointState(StrEnum):
 
 
 class Secret(Struct, frozen=True, kw_only=True):
-    """What an endpoint's deliveries are signed with, until it ends. It is kept whole, because it has to sign."""
+    """A signing secret, until it ends. It is stored in clear, because it has to sign."""
 
     value: str
     ends: datetime | None = None
@@ -36,10 +36,10 @@ class Secret(Struct, frozen=True, kw_only=True):
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """An address to which the updates of one subscription document are posted, as one client may see them.
+    """A partner's URL to which the events of one subscription document are posted, as one client may see them.
 
-    `document` is the id of a trusted document of `client`; its own `variables` say which updates. `roles` and
-    `customers` are whose eyes it is read with. `secrets` are the newest first. `reason` tells why it is disabled.
+    `document` is the id of a trusted document of `client`, run with `variables`, as a principal with `roles` and
+    `customers`. `secrets` are the newest first. `reason` tells why it is disabled.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
     @property
     def principal(self) -> Principal:
-        """The principal that its deliveries are read as."""
+        """The principal that its payloads are rendered for."""
         return Principal(
             subject=self.client,
             roles=frozenset(map(Role, self.roles)),
@@ -68,7 +68,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
     @property
     def reader_name(self) -> str:
-        """What its place in the event log is called."""
+        """The name of its offset and its lease in the event log."""
         return f"endpoint:{self.id}"
 
     def signing(self, now: datetime) -> list[str]:
@@ -77,7 +77,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 
 class DeliveryGap(Struct, frozen=True, kw_only=True):
-    """Updates between two cursors that were gone before they were delivered, and why."""
+    """Events between two cursors were trimmed before they were delivered, and the reason."""
 
     start: str
     end: str
@@ -85,9 +85,9 @@ class DeliveryGap(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """An update, or news of a gap, on its way to an endpoint: at least one attempt failed, or an earlier one of the
-    same thing waits. `first_at` is when it was to be delivered first, `next_at` when it is tried again; `cause` what
-    went wrong last. A dead one is not tried again until it is replayed."""
+    """A pending delivery of an event or a gap: an attempt failed, or an earlier delivery of its subject is pending.
+    `first_at` is when it was first due, `next_at` when it is tried again, `cause` the last failure. A dead letter is
+    not tried again until it is replayed."""
 
     endpoint: str
     cursor: str
@@ -101,23 +101,23 @@ class Delivery(Struct, frozen=True, kw_only=True):
 
     @property
     def partition_key(self) -> str:
-        """What is delivered one after the other: the updates of one thing."""
+        """Deliveries of one key are made in order: those of one subject."""
         return "" if self.update is None else self.update.node_id
 
 
 def reset(one: Delivery, now: datetime) -> Delivery:
-    """A dead delivery as if it were to be delivered for the first time."""
+    """A dead letter as a delivery that was never tried."""
     return replace(one, attempts=0, first_at=now, next_at=now, dead_at=None)
 
 
 class EndpointStore(Protocol):
-    """Where endpoints are kept, and deliveries that wait. Raises StoreUnavailable where it cannot.
+    """The store of endpoints and their deliveries. Raises StoreUnavailable.
 
-    Whatever people change moves `generation`, so that every worker notices it without reading anything else.
+    Changes by operators raise `generation`, so that workers notice them without reading anything else.
     """
 
     async def generation(self) -> int:
-        """Rises when an endpoint is put or removed, and when deliveries are replayed."""
+        """Rises when an endpoint is put or removed, and when dead letters are replayed."""
         ...
 
     async def all(self) -> Sequence[Endpoint]:
@@ -125,37 +125,37 @@ class EndpointStore(Protocol):
         ...
 
     async def put(self, endpoint: Endpoint, *, since: int) -> None:
-        """Keep an endpoint, in place of the one with its id. Raises StoreChanged if `generation` is not `since`."""
+        """Store an endpoint in place of the one with its id. Raises StoreChanged if `generation` is not `since`."""
         ...
 
     async def remove(self, id: str) -> bool:
-        """Forget an endpoint and its deliveries; whether there was one."""
+        """Delete an endpoint and its deliveries; whether there was one."""
         ...
 
     async def save(self, deliveries: Sequence[Delivery]) -> None:
-        """Keep deliveries, all or none, each in place of the one with its endpoint and cursor, which keeps its turn."""
+        """Store deliveries, all or none, in place of those with their endpoint and cursor, whose order they keep."""
         ...
 
     async def remove_deliveries(self, endpoint: str, cursors: Sequence[str]) -> None:
-        """Forget deliveries."""
+        """Delete deliveries."""
         ...
 
     async def pending(self, endpoint: str) -> Sequence[Delivery]:
-        """What is to be tried again, in the order in which it was kept first."""
+        """Deliveries to be tried again, in the order in which they were first stored."""
         ...
 
     async def dead_letters(self, endpoint: str | None = None, limit: int = 100) -> Sequence[Delivery]:
-        """What is not tried any more, newest first."""
+        """Deliveries that were given up, newest first."""
         ...
 
     async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
-        """Try dead deliveries again, all by default, with all the time that a new one has; how many."""
+        """Try dead letters again, all by default, with the full retry period; how many."""
         ...
 
     async def trim(self, before: datetime) -> int:
-        """Forget what died before a moment; how many."""
+        """Delete dead letters from before a moment; how many."""
         ...
 
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...

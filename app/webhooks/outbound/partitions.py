@@ -1,4 +1,4 @@
-"""What is on its way to one endpoint, in lanes: of one thing's updates the first goes first, other things go beside."""
+"""Pending deliveries of one endpoint, partitioned by subject: in order within a partition, in parallel otherwise."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from app.webhooks.outbound.endpoints import Delivery
 
 @dataclass(slots=True)
 class Offset:
-    """A place in the log that was read, or a gap before it. `settled`: what is there needs no reading again, come
-    what may."""
+    """A cursor that was read, or a gap before one. `settled` once it need not be read again after a crash."""
 
     cursor: str | None
     settled: bool = False
@@ -22,7 +21,7 @@ class Offset:
 
 @dataclass(slots=True)
 class PendingDelivery:
-    """A delivery; `stored` if the store has it, else `offset` is its place in the log."""
+    """A delivery; `stored` if the store has it, else `offset` is its position in the log."""
 
     delivery: Delivery
     stored: bool
@@ -31,7 +30,7 @@ class PendingDelivery:
 
 @dataclass(slots=True)
 class Partition:
-    """Deliveries one after the other. `busy` while the first is on its way."""
+    """Deliveries in order. `busy` while the first is being attempted."""
 
     name: str
     items: deque[PendingDelivery] = field(default_factory=deque)
@@ -39,12 +38,12 @@ class Partition:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether its first delivery failed, or was stored for another reason."""
+        """Whether its first delivery is stored: it failed, or waits for another reason."""
         return bool(self.items) and self.items[0].stored
 
 
 class PartitionedQueue:
-    """All lanes of an endpoint, and which may go when."""
+    """All partitions of an endpoint, by when they are due."""
 
     def __init__(self) -> None:
         self._partitions: dict[str, Partition] = {}
@@ -59,18 +58,17 @@ class PartitionedQueue:
         return iter(list(self._partitions.values()))
 
     def partition(self, delivery: Delivery) -> Partition:
-        """The partition of a delivery."""
         return self._partitions.setdefault(delivery.partition_key, Partition(delivery.partition_key))
 
     def add(self, item: PendingDelivery) -> None:
-        """Put a delivery at the end of its partition."""
+        """Append a delivery to its partition."""
         partition = self.partition(item.delivery)
         partition.items.append(item)
         if len(partition.items) == 1:
             self.schedule(partition)
 
     def schedule(self, partition: Partition) -> None:
-        """Let a partition go on when its first delivery may; one that is empty is gone."""
+        """Schedule a partition by its first delivery; an empty one is removed."""
         if not partition.items:
             self._partitions.pop(partition.name, None)
             return
@@ -78,7 +76,7 @@ class PartitionedQueue:
         heapq.heappush(self._later, (partition.items[0].delivery.next_at, self._count, partition))
 
     def next(self, now: datetime) -> Partition | None:
-        """A partition whose first delivery may be tried now; those that have waited longest first."""
+        """A partition that is due, the longest waiting first."""
         while self._later and self._later[0][0] <= now:
             self._ready.append(heapq.heappop(self._later)[2])
         while self._ready:
@@ -88,5 +86,5 @@ class PartitionedQueue:
         return None
 
     def due(self) -> datetime | None:
-        """When the next partition may go that may not go now."""
+        """When the next partition is due that is not due now."""
         return self._later[0][0] if self._later else None

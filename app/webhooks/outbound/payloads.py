@@ -1,4 +1,4 @@
-"""What an endpoint is told: its subscription document, run for one update as for a subscriber on a socket."""
+"""Payloads of an endpoint: its subscription document, run for one event as for a subscriber on a socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOST = "updates.lost"
 
 
 class PayloadRenderer:
-    """What one endpoint is told. The stream of its document says which updates it wants, and makes events of them."""
+    """The payloads of one endpoint. Its document's stream defines the filter and makes the events."""
 
     def __init__(self, endpoint: Endpoint, service: GraphQLService) -> None:
         self._who = endpoint.principal
@@ -53,7 +53,7 @@ class PayloadRenderer:
         return orjson.dumps({**_envelope(delivery), **answer.body}, option=orjson.OPT_UTC_Z)
 
     async def _open(self) -> tuple[SingleEventFeed, Operation]:
-        """The stream, and the operation as it may be run now: a document can be retired at any time."""
+        """The stream, and the operation as it may run now: a document can be retired at any time."""
         operation = await _translate_errors(self._service.subscription(self._request, self._who))
         feed = self._feed = self._feed or await _translate_errors(self._start_stream(operation))
         return feed, operation
@@ -66,7 +66,7 @@ class PayloadRenderer:
 
 
 class SingleEventFeed:
-    """A feed with one subscriber, which gets what it is handed."""
+    """A fan-out with one subscriber, which receives one item at a time."""
 
     filter: EventFilter
     events: AsyncGenerator[Any, None]
@@ -75,7 +75,7 @@ class SingleEventFeed:
         self._item: FanoutItem | None = None
 
     async def event(self, item: FanoutItem) -> Any:
-        """The stream's event of something."""
+        """The stream's event for an item."""
         self._item = item
         return await anext(self.events)
 
@@ -102,7 +102,7 @@ class SingleEventFeed:
 
 
 async def _translate_errors(work: Any) -> Any:
-    """What goes wrong before there is an answer, in a courier's terms."""
+    """Errors before a response, as RetryLater or DisableEndpoint."""
     try:
         return await work
     except RequestRefused as refused:
@@ -114,7 +114,7 @@ async def _translate_errors(work: Any) -> Any:
 
 
 def _check(answer: Response) -> None:
-    """Raises RetryLater where something could not be read that can be read later."""
+    """Raises RetryLater for field errors that may pass, DisableEndpoint for a document that cannot run."""
     errors: list[Mapping[str, Any]] = answer.body.get("errors") or []
     codes = [error.get("extensions", {}).get("code", "INTERNAL") for error in errors]
     passing = next((code for code in codes if code not in LASTING), None)
@@ -142,7 +142,7 @@ def _entry(update: ChangeEvent, cursor: str) -> FanoutEvent:
 
 
 def _envelope(delivery: Delivery) -> dict[str, Any]:
-    """What Standard Webhooks asks of every body: a type and a time."""
+    """The type and time that Standard Webhooks requires of a body."""
     if delivery.update is None:
         return {"type": LOST, "timestamp": delivery.first_at}
     kind = delivery.update.kind.lower()

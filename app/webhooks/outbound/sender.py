@@ -1,8 +1,8 @@
-"""One attempt to post something to an address that a partner named.
+"""One attempt to post to a partner's URL.
 
-The name is resolved and checked again for each attempt, and the connection is made to the checked address, with the
-name in `Host` and in TLS: a name that means another address a moment later leads nowhere else. Redirects are not
-followed, no connection is kept, and the answer's body is thrown away.
+The host is resolved and checked for each attempt, and the connection is made to a checked address, with the host in
+`Host` and in TLS, so that DNS rebinding leads nowhere. Redirects are not followed, connections are not reused, and the
+response body is discarded.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class SendOutcome:
-    """What became of an attempt: an HTTP status, or what went wrong before there was one. `retry_after` is in how many
-    seconds the receiver wants to be asked again."""
+    """The outcome of an attempt: an HTTP status, or the cause of a failure before there was one. `retry_after` is the
+    receiver's, in seconds."""
 
     status: int | None = None
     cause: str | None = None
@@ -48,28 +48,28 @@ class SendOutcome:
 
     @property
     def delivered(self) -> bool:
-        """Whether the receiver has it."""
+        """Whether the receiver accepted it."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def is_gone(self) -> bool:
-        """Whether the receiver wants no more of it, ever."""
+        """Whether the receiver answered 410 Gone: it wants no more."""
         return self.status == 410
 
     @property
     def reason(self) -> str:
-        """In a few words, for people."""
+        """The status or the cause, for people."""
         return self.cause or f"HTTP {self.status}"
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """The IP addresses of a name, by the system's resolver."""
+    """The IP addresses of a host, by the system resolver."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class WebhookSender:
-    """Posts, within the bounds of the settings."""
+    """Posts within the egress policy and the timeout."""
 
     def __init__(self, settings: EndpointSettings, *, resolve: Resolve = resolve) -> None:
         self._timeout = settings.timeout
@@ -79,7 +79,7 @@ class WebhookSender:
         self._tls: ssl.SSLContext | None = None
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> SendOutcome:
-        """Post a JSON body. Never raises but when it is cancelled."""
+        """Post a JSON body. Raises nothing but CancelledError."""
         began = time.perf_counter()
         status, retry_after, cause = None, None, None
         try:
@@ -173,7 +173,7 @@ def _request(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
-    """Seconds; RFC 9110 has them as a number or as a date."""
+    """Seconds; RFC 9110 allows a number or a date."""
     text = next((value.decode("latin-1").strip() for name, value in headers if name == b"retry-after"), "")
     if text.isascii() and text.isdigit():
         return min(float(text[:9]), LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""What deliveries are signed with, and what they are called."""
+"""Signatures and message ids of deliveries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def generate_secret() -> str:
 
 
 def message_id(endpoint: str, cursor: str) -> str:
-    """The id of what an endpoint is told at a place of the log: the same at each attempt, in each worker."""
+    """The id of a delivery, by endpoint and cursor: the same at each attempt, in each worker."""
     digest = hashlib.sha256(f"{endpoint}\n{cursor}".encode()).digest()
     return "msg_" + base64.urlsafe_b64encode(digest[:21]).decode()
 

@@ -1,4 +1,4 @@
-"""Whether an endpoint's document can be delivered by, told before the endpoint is kept."""
+"""Checks an endpoint's document before the endpoint is stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DELIVERABLE_STREAMS = frozenset({"shipmentUpdates", "orderUpdates"})
 
 
 def document_fault(versions: Sequence[StoredDocument], variables: Mapping[str, Any], today: date) -> str | None:
-    """What keeps a document, in the versions in which its client has it, from being delivered by."""
+    """Why a document, in the versions that its client has published, cannot be delivered by; None if it can."""
     document = latest_version(versions)
     if document is None or (document.retires is not None and document.retires <= today):
         return "is not published for this client; see ./run documents list"

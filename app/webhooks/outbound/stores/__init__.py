@@ -1,4 +1,4 @@
-"""Stores of webhook subscriptions, beside the event log: SQLite by default, Redis where several machines share them."""
+"""Stores of endpoints, beside the event log: SQLite by default, Redis for several machines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from app.webhooks.outbound.endpoints import EndpointStore
 
 
 def connect_endpoints(settings: Settings) -> EndpointStore:
-    """Where endpoints of partners are kept: beside the event log. Nothing is opened before its first use."""
+    """The configured store of endpoints. Nothing is opened before its first use."""
     if settings.events.store == "redis":
         from app.storage.redis import connect
         from app.webhooks.outbound.stores.redis_endpoints import RedisEndpoints

@@ -1,8 +1,8 @@
 """Endpoints in Redis, for gateways on several machines.
 
-A hash holds the endpoints. Of each endpoint a hash holds the deliveries by cursor, and two sorted sets say which wait,
-in their turn, and which are dead, by when they died. All keys share a hash tag: a write is one transaction, on a
-cluster too.
+A hash holds the endpoints. For each endpoint a hash holds the deliveries by cursor, and two sorted sets the pending
+ones in order and the dead letters by time. All keys share a hash tag, so that a write is one transaction on a cluster
+too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Endpoints in an SQLite file, for all processes of one machine. The file is its owner's alone: it holds secrets."""
+"""Endpoints in an SQLite file, readable by its owner alone: it holds secrets."""
 
 from __future__ import annotations
 
