@@ -241,11 +241,11 @@ class Counted:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return getattr(self._inner, name)
 
-    async def read(self, after: str, most: int = 500) -> EventPage:
+    async def read(self, after: str, limit: int = 500) -> EventPage:
         self.reads += 1
         if self.down:
             raise StoreUnavailable(detail="down for a test")
-        return await self._inner.read(after, most)
+        return await self._inner.read(after, limit)
 
 
 async def test_log_that_comes_back_is_read_on(log: EventLog) -> None:

@@ -215,9 +215,9 @@ class Gate:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def read(self, after: str, most: int = 500) -> EventPage:
+    async def read(self, after: str, limit: int = 500) -> EventPage:
         await self.open.wait()
-        return await self._inner.read(after, most)
+        return await self._inner.read(after, limit)
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ class Counted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def read(self, after: str, most: int = 500) -> EventPage:
+    async def read(self, after: str, limit: int = 500) -> EventPage:
         self.reads += 1
-        page = await self._inner.read(after, most)
+        page = await self._inner.read(after, limit)
         self.decoded += len(page.entries)
         return page
 

@@ -371,14 +371,14 @@ class Updates:
     async def end(self) -> str:
         return str(len(self._entries))
 
-    async def read(self, after: str, most: int = 500) -> EventPage:
+    async def read(self, after: str, limit: int = 500) -> EventPage:
         if not after.isdecimal():
             raise InvalidCursor
         if int(after) > len(self._entries):
             return EventPage(
-                entries=self._entries[:most], start=after, cursor=await self.end(), lost=LossReason.OTHER_LOG
+                entries=self._entries[:limit], start=after, cursor=await self.end(), lost=LossReason.OTHER_LOG
             )
-        found = self._entries[int(after) :][:most]
+        found = self._entries[int(after) :][:limit]
         return EventPage(entries=found, start=after, cursor=found[-1].cursor if found else after)
 
 

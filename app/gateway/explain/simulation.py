@@ -150,11 +150,11 @@ class SimulatedEventLog:
         """See `EventLog.end`."""
         return "0"
 
-    async def read(self, after: str, most: int = 500) -> EventPage:
+    async def read(self, after: str, limit: int = 500) -> EventPage:
         """See `EventLog.read`."""
-        kinds = islice(cycle(self._subjects), most)
+        kinds = islice(cycle(self._subjects), limit)
         entries = tuple(LoggedEvent(cursor=str(row), update=self._update(row, *one)) for row, one in enumerate(kinds))
-        return EventPage(entries=entries, start=after, cursor=str(most))
+        return EventPage(entries=entries, start=after, cursor=str(limit))
 
     def _update(self, row: int, kind: ChangeKind, source: str) -> ChangeEvent:
         key = f"K{row}"
