@@ -12,7 +12,7 @@ from app import telemetry
 from app.errors import SourceRejected, SourceUnavailable
 from app.http.call import SIGN_IN
 from app.http.client import HTTPResponse
-from app.http.request import OutgoingRequest
+from app.http.request import OutgoingRequest, RequestBuilder
 from app.http.sign_in import SessionSignIn, StaticCredentials
 from tests.upstreams.client import connected, count, ended
 from tests.upstreams.faulty import Faulty, faulty
@@ -189,3 +189,15 @@ async def test_cancelled_login_leaves_the_next_call_to_sign_in(upstream):
             await first
         assert (await second)["headers"]["authorization"] == "Session 1"
         await ended(client)
+
+
+def test_heads_follow_the_credentials_and_few_are_kept():
+    builder = RequestBuilder("http://erp.example.com/api", {"User-Agent": "x"})
+    request = OutgoingRequest(method="GET", path="/orders", call="orders", headers={"X-Channel": "eu"})
+    for number in range(200):
+        head = builder.head(request, "/api/orders", None, {"Authorization": f"Session {number}"}).decode()
+        assert head == (
+            "GET /api/orders HTTP/1.1\r\nHost: erp.example.com\r\nUser-Agent: x\r\n"
+            f"Authorization: Session {number}\r\nX-Channel: eu\r\n\r\n"
+        )
+    assert len(builder._prefixes) <= 64

@@ -37,6 +37,7 @@ from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
 from tests.contract.case import counted_calls
 from tests.upstreams import serve
+from tests.upstreams.faulty import faulty
 
 
 def connected(url: str, name: str = "erp", **options: object) -> Source:
@@ -164,6 +165,19 @@ async def test_reader_cancelled_under_way_leaves_the_others_alone(erp: Source, c
         first.cancel()
         assert set(await second) == {"SKU-0001"}
     assert calls == [("erp", "batch")]
+
+
+async def test_cancelled_reader_ends_a_read_that_is_alone():
+    async with faulty() as upstream:
+        source = connected(upstream.url)
+        upstream.script.append("/hang")
+        reading = asyncio.create_task(source.items.by_sku(SYSTEM, ["SKU-0001"]))
+        await upstream.arrived(1)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await upstream.idle()
+        await source.aclose()
 
 
 async def test_batch_ends_when_all_its_readers_are_gone(erp: Source, control: httpx.AsyncClient):

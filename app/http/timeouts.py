@@ -117,6 +117,8 @@ class TimeoutQueue:
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """Stop the calls whose time is over, and set the timer for the next one."""
+        if loop is not self._loop:
+            return
         now = loop.time()
         while self._queue and (self._queue[0].closed or self._queue[0].when <= now):
             self._queue.popleft().stop("timeout")
