@@ -71,7 +71,7 @@ class Notifier:
 
     def __init__(self) -> None:
         self._position = -1
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], int] = {}
 
     @property
     def position(self) -> int:
@@ -84,23 +84,23 @@ class Notifier:
             if position <= self._position:
                 return
             self._position = position
-        for future in self._waiting:
-            if not future.done():
+        for future, beyond in self._waiting.items():
+            if not future.done() and (position is None or position > beyond):
                 future.set_result(None)
 
     async def wait(self, beyond: int, seconds: float) -> None:
-        """Until the bell rings for something beyond a position, or for anything at all; at the latest after so long."""
+        """Until a position beyond this one is notified, or none is named; after `seconds` at the latest."""
         if self._position > beyond:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
+        self._waiting[future] = beyond
         try:
             async with asyncio.timeout(seconds):
                 await future
         except TimeoutError:
             pass
         finally:
-            self._waiting.discard(future)
+            del self._waiting[future]
 
 
 class Claim:
