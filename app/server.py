@@ -31,8 +31,9 @@ from app.events.invalidation import CacheInvalidator
 from app.events.retention import run_retention
 from app.events.stores import connect_events
 from app.execution.document.limits import DocumentLimits
-from app.execution.engine import Operation, ReferenceEngine
+from app.execution.engine import Operation
 from app.execution.plan.engine import PlanEngine
+from app.execution.reference import ReferenceEngine
 from app.execution.subscriptions import source_events
 from app.gateway.admission.admission import AdmissionController
 from app.gateway.admission.caller_limits import CallerLimits

@@ -35,6 +35,20 @@ hypothesis.settings.load_profile("tests")
 pytest_plugins = ["tests.support.suite"]
 
 
+@pytest.fixture(autouse=True)
+def generated_code_works(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test in whose process generated code of a plan failed: the response alone would not show it."""
+
+    def failures() -> float:
+        counts = telemetry.series(telemetry.metrics().plan_fallbacks)
+        return sum(count for labels, count in counts if labels.get("reason") in {"code", "generation"})
+
+    before = failures()
+    yield
+    if failures() > before and request.node.get_closest_marker("plan_fallback") is None:
+        pytest.fail("generated code of a plan failed; see the log event plan_serializer_failed")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def light_heap() -> None:
     """Keeps the collector out of what earlier modules left behind: walking through it takes a second, and time limits

@@ -16,7 +16,8 @@ from app.auth.policy import ALL_PERMISSIONS
 from app.auth.principal import Principal, Role
 from app.errors import Forbidden, SourceTimeout, Unauthenticated
 from app.execution.document.limits import DocumentLimits
-from app.execution.engine import Operation, ReferenceEngine
+from app.execution.engine import Operation
+from app.execution.reference import ReferenceEngine
 from app.execution.subscriptions import source_events
 from app.gateway.http import GraphQLEndpoint
 from app.gateway.service import DocumentResolver, GraphQLService

@@ -89,7 +89,7 @@ async def test_nobody_else_reads_the_audit(graph: Graph, role: Role):
 
 @pytest.mark.parametrize(
     ("variables", "code"),
-    [({"first": 0}, "INVALID_PAGE_SIZE"), ({"first": 1, "after": "x"}, "INVALID_CURSOR")],
+    [({"first": -1}, "INVALID_PAGE_SIZE"), ({"first": 1, "after": "x"}, "INVALID_CURSOR")],
 )
 async def test_page_that_is_none_is_refused(graph: Graph, variables: dict[str, Any], code: str):
     assert (await graph.ask(EVENTS, variables, who=ADMIN))["errors"][0]["extensions"]["code"] == code

@@ -7,7 +7,8 @@ from graphql import build_schema
 
 from app.execution.document.cache import Document, DocumentCache
 from app.execution.document.limits import DocumentLimits
-from app.execution.engine import ReferenceEngine, Request, RequestRefused
+from app.execution.engine import Request, RequestRefused
+from app.execution.reference import ReferenceEngine
 
 SCHEMA = build_schema(
     """

@@ -12,8 +12,9 @@ import pytest
 from graphql import get_introspection_query, parse
 
 from app.errors import LimitExceeded
+from app.execution.document.analysis import analyze
 from app.execution.document.cache import Document, DocumentCache
-from app.execution.document.limits import DocumentLimits, check_limits, check_variables
+from app.execution.document.limits import DocumentLimits, check_variables
 from app.execution.engine import Request, RequestRefused
 from app.execution.plan.engine import PlanEngine
 from app.schema import build_schema
@@ -27,15 +28,16 @@ SCHEMA = build_schema()._schema
 def refused(text: str, **limits: int) -> dict[str, Any]:
     """The limit that a document is beyond."""
     with pytest.raises(LimitExceeded) as caught:
-        check_limits(parse(text), DocumentLimits(**limits))
+        analyze(SCHEMA, parse(text), DocumentLimits(**limits))
     return dict(caught.value.extensions["limit"])
 
 
 def test_document_at_its_limits_passes() -> None:
     text = "query Q { a: me { subject @skip(if: false) } itemsBySku(skus: [1, 2]) { name } }"
     exactly = DocumentLimits(depth=2, aliases=1, root_fields=2, fields=4, directives=1, list_items=2)
-    (measure,) = check_limits(parse(text), exactly).values()
-    assert (measure.fields, measure.width, measure.deep, measure.entries, measure.lists) == (4, 2, 2, 0, 0)
+    (operation,) = analyze(SCHEMA, parse(text), exactly).values()
+    found = operation.measure
+    assert (found.fields, found.width, found.depth, found.introspections, found.type_lists) == (4, 2, 2, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_document_beyond_a_limit_is_told_which(
     text: str, limits: dict[str, int], limit: tuple[str, int, int] | None
 ) -> None:
     if limit is None:
-        check_limits(parse(text), DocumentLimits(**limits))
+        analyze(SCHEMA, parse(text), DocumentLimits(**limits))
         return
     assert refused(text, **limits) == dict(zip(("name", "max", "actual"), limit, strict=True))
 
@@ -113,7 +115,7 @@ def test_fragments_that_double_are_counted_without_being_followed() -> None:
 
 
 def test_fragments_in_circles_are_left_to_validation() -> None:
-    check_limits(parse("{ ...A } fragment A on Q { a { ...B } } fragment B on Q { b { ...A } }"), DocumentLimits())
+    analyze(SCHEMA, parse("{ ...A } fragment A on Q { a { ...B } } fragment B on Q { b { ...A } }"), DocumentLimits())
 
 
 def test_what_tools_ask_of_the_schema_is_within_the_limits() -> None:

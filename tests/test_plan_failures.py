@@ -8,9 +8,9 @@ import pytest
 import strawberry
 
 from app.errors import SourceUnavailable
-from app.execution.engine import ReferenceEngine
 from app.execution.error_formatting import format_errors
 from app.execution.plan.engine import PlanEngine
+from app.execution.reference import ReferenceEngine
 from app.schema.declare.edges import edge, root
 from tests.test_plans import Calls, Row, below, rows, run
 

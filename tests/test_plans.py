@@ -17,12 +17,14 @@ import strawberry
 from app import telemetry
 from app.auth.policy import ALL_PERMISSIONS, Key, Permissions
 from app.errors import SourceUnavailable
-from app.execution.engine import ReferenceEngine, Request
+from app.execution.engine import Request
 from app.execution.error_formatting import format_errors
 from app.execution.plan.engine import PlanEngine
+from app.execution.reference import ReferenceEngine
 from app.resolvers.loading.context import Context
+from app.resolvers.loading.level_loader import LevelLoader
 from app.schema import build_schema
-from app.schema.declare.edges import Argument, LevelLoader, edge, root
+from app.schema.declare.edges import Argument, edge, root
 from tests.differential.world import SEES_ALL, World, context
 
 SCHEMA = build_schema()._schema
@@ -52,7 +54,7 @@ class Counted(Row):
 
 @dataclass
 class Calls:
-    """What was asked of the edges, and under which rights."""
+    """What was asked of the edges, and under which permissions."""
 
     rows: list[Row]
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -145,7 +147,7 @@ async def test_level_loader_keeps_its_parents() -> None:
     assert left() is not None
 
 
-# Rights
+# Permissions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,7 +221,7 @@ async def test_orders_are_read_beside_their_customer() -> None:
 
 
 async def test_what_cannot_be_read_ahead_fails_in_its_place() -> None:
-    text = '{ customer(by: { number: "CUST-1" }) { number orders(first: 0) { totalCount } } }'
+    text = '{ customer(by: { number: "CUST-1" }) { number orders(first: 101) { totalCount } } }'
     engine = PlanEngine(SCHEMA)
     operation = engine.prepare(Request(text))
     result = await engine.execute(operation, context(World(1), SEES_ALL, operation.selection))

@@ -14,9 +14,10 @@ from app.auth.policy import AUDIENCES, Mask, Permissions, PolicyTable, Rows, Sco
 from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.errors import ConfigurationError, Forbidden
-from app.execution.engine import Engine, ReferenceEngine, Request
+from app.execution.engine import Engine, Request
 from app.execution.error_formatting import format_errors
 from app.execution.plan.engine import PlanEngine
+from app.execution.reference import ReferenceEngine
 from app.gateway.explain.simulated_records import Assumptions
 from app.gateway.explain.simulation import SimulatedEventLog, SimulatedLedger
 from app.resolvers.loading.context import Context

@@ -10,8 +10,8 @@ import pytest
 import strawberry
 
 from app.auth.policy import ALL_PERMISSIONS
-from app.execution.engine import ReferenceEngine, Request
-from app.execution.later import All, Later
+from app.execution.engine import Request
+from app.execution.reference import ReferenceEngine
 from app.schema.declare.edges import edge, root
 
 
@@ -108,21 +108,3 @@ async def test_what_comes_after_a_cancelled_run_is_left():
     for _ in range(10):
         await asyncio.sleep(0)
     assert ctx.asked == ["first"]
-
-
-async def test_all_of_several_comes_with_the_last():
-    one, other = Later(), Later()
-    whole = All([one, 2, other], [0, 2])
-    other.settle(3)
-    assert not whole.settled
-    one.settle(1)
-    assert await whole == [1, 2, 3]
-
-
-async def test_first_error_of_several_is_the_error_of_all():
-    one, other = Later(), Later()
-    whole = All({"one": one, "other": other}, ["one", "other"])
-    other.settle(None, ValueError("other"))
-    one.settle(None, ValueError("one"))
-    with pytest.raises(ValueError, match="other"):
-        await whole

@@ -15,9 +15,10 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from app.auth.policy import ALL_PERMISSIONS
-from app.execution.engine import ReferenceEngine, Request
+from app.execution.engine import Request
 from app.execution.plan.encoded_result import EncodedResult
 from app.execution.plan.engine import PlanEngine
+from app.execution.reference import ReferenceEngine
 from app.schema.declare.edges import root
 from app.schema.declare.scalars import SCALARS
 
@@ -124,6 +125,7 @@ async def test_a_value_is_written_as_graphql_core_and_the_encoder_write_it(kind:
     assert reference.errors is None
 
 
+@pytest.mark.plan_fallback
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
@@ -161,6 +163,7 @@ async def test_the_two_half_past_two_of_an_autumn_night_stay_an_hour_apart() -> 
     assert found == ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"]
 
 
+@pytest.mark.plan_fallback
 async def test_half_a_character_is_left_to_the_encoder_to_refuse() -> None:
     plan, _ = await results(str, "\ud800")
     assert not isinstance(plan, EncodedResult)

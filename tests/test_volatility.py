@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from graphql import GraphQLError
 
-from app.execution.engine import ReferenceEngine, Request, RequestRefused
+from app.execution.engine import Request, RequestRefused
 from app.execution.fresh_directive import within
-from app.execution.plan.eligibility import Survey
 from app.execution.plan.engine import PlanEngine
+from app.execution.reference import ReferenceEngine
 from app.schema import build_schema, print_schema
 from app.schema.declare.freshness import contracts_of
 from app.schema.declare.scalars import read_duration, write_duration
@@ -91,9 +91,8 @@ def prepared(text: str, **variables: Any) -> Any:
 def test_what_a_client_asks_for(text: str, variables: dict[str, Any], seconds: float | None):
     operation = prepared(text, **variables)
     assert within(operation) == seconds
-    survey = Survey(operation)
-    assert survey.compiles
-    assert survey.switches == frozenset()
+    assert operation.analysis.is_compiled
+    assert operation.analysis.switches == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import orjson
 
 from app.auth.principal import Principal
 from app.execution.engine import Operation
-from app.execution.subscriptions import event_variables
 
 SHARED_SECONDS = 2.0
 """Seconds for which a response is shared. A later subscriber gets a new one."""
@@ -21,7 +20,7 @@ _DOCUMENT = "shared_execution.document"
 def sharing_key(operation: Operation, who: Principal) -> Hashable:
     """Equal for callers with the same document, roles and accounts, and the same values of the variables that an
     event's selection reads. The key refers to a token of the document, never to an id that another could get."""
-    given = {name: operation.variables.get(name) for name in event_variables(operation)}
+    given = {name: operation.variables.get(name) for name in operation.analysis.event_variables}
     variables = orjson.dumps(given, option=orjson.OPT_SORT_KEYS) if given else b""
     accounts = who.customers if who.restricted else None
     document = operation.annotations.setdefault(_DOCUMENT, object())

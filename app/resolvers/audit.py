@@ -77,8 +77,8 @@ async def audit_events(
     if page.after is not None and not page.after.isdecimal():
         raise InvalidCursor
     before = None if page.after is None else int(page.after)
-    found = await asyncio.to_thread(ctx.ledger.page, wanted, first + 1, before)
-    return scope.connection(_slice(found, first, began=before is None))
+    found = await asyncio.to_thread(ctx.ledger.page, wanted, page.first + 1, before)
+    return scope.connection(_slice(found, page.first, began=before is None))
 
 
 def _wanted(filter: AuditFilter) -> AuditQuery:

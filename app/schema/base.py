@@ -86,7 +86,7 @@ def reads_as(plain: type) -> Callable[[C], C]:
     return bind
 
 
-FIRST = Argument(int, "Number of rows, 1 to 100.")
+FIRST = Argument(int, "Number of rows, 0 to 100.")
 AFTER = Argument(str | None, "Return rows after this cursor of the same list; null starts at the beginning.")
 
 

@@ -155,6 +155,12 @@ class Metrics:
             "Entries of the shared cache that were not what they should be.",
             registry=registry,
         )
+        self.plan_fallbacks = Counter(
+            "tradegraph_plan_fallbacks_total",
+            "Failures of generated code: on a value that its type does not allow, or by a bug (code, generation).",
+            ["reason"],
+            registry=registry,
+        )
         self.disagreements = Counter(
             "tradegraph_disagreements_total",
             "Data on which two sources differ.",

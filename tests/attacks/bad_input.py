@@ -119,7 +119,7 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("page sizes that are none", "a list without an end")
 async def _(attacker: Attacker) -> None:
-    for value in (0, -1, 101, 2**31 - 1, 2**31, 2**53, 2**63, 2**64, -(2**31) - 1, "5", 5.5, True, None, [], {}):
+    for value in (-1, 101, 2**31 - 1, 2**31, 2**53, 2**63, 2**64, -(2**31) - 1, "5", 5.5, True, None, [], {}):
         reply = await attacker.ask("query($n: Int!) { items(first: $n) { totalCount } }", n=value)
         refused(reply, "INVALID_PAGE_SIZE", "BAD_USER_INPUT", "BAD_REQUEST", "OPERATION_TOO_EXPENSIVE")
 

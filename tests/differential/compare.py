@@ -22,11 +22,12 @@ from graphql import (
 )
 
 from app.auth.principal import Principal
-from app.execution.document.selected_fields import selected_fields
-from app.execution.engine import Operation, ReferenceEngine, Request, RequestRefused, select_operation
+from app.execution.document.analysis import analyze
+from app.execution.engine import Operation, Request, RequestRefused
 from app.execution.error_formatting import format_error
 from app.execution.plan.encoded_result import EncodedResult
 from app.execution.plan.engine import PlanEngine
+from app.execution.reference import ReferenceEngine
 from tests.differential.narrowing import narrowed
 from tests.differential.world import World, context
 
@@ -85,8 +86,8 @@ class Bench:
         if errors := validate(self.schema, node, rules):
             assert all(error.message.startswith("Fields ") for error in errors), errors
             return None
-        definition = select_operation(node, None)
-        return Operation(node, definition, dict(variables), selected_fields(self.schema, node, definition))
+        (operation,) = analyze(self.schema, node).values()
+        return Operation(node, operation, dict(variables))
 
     async def run(self, engine: Any, operation: Operation, world: World, who: Principal) -> Answer:
         """One engine's answer."""

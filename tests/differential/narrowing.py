@@ -18,7 +18,7 @@ from graphql import (
     SelectionSetNode,
 )
 
-from app.execution.document.selected_fields import selected_fields
+from app.execution.document.analysis import analyze
 from app.execution.engine import Operation
 
 
@@ -38,13 +38,7 @@ def narrowed(schema: GraphQLSchema, operation: Operation, path: Sequence[Any]) -
         selection_set=_cut(given.selection_set, keys, fragments),
     )
     document = DocumentNode(definitions=(definition, *fragments.values()))
-    return replace(
-        operation,
-        document=document,
-        definition=definition,
-        selection=selected_fields(schema, document, definition),
-        kept={},
-    )
+    return replace(operation, document=document, analysis=analyze(schema, document)[operation.name])
 
 
 def _cut(

@@ -1,11 +1,10 @@
-"""Parsed and validated documents, kept by their text."""
+"""A cache of parsed, analyzed and validated documents by their text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from cachetools import LRUCache
 from graphql import (
@@ -19,9 +18,8 @@ from graphql import (
 )
 
 from app.errors import DocumentTooLarge, LimitExceeded, ParseFailed, ValidationFailed
-from app.execution.document.limits import DocumentLimits, Measure, check_limits
-from app.execution.document.selected_fields import SelectedFields
-from app.execution.document.size import check_size
+from app.execution.document.analysis import OperationAnalysis, analyze
+from app.execution.document.limits import DocumentLimits
 
 MAX_ERRORS = 20
 INVALID_DOCUMENT = "The document is not valid for this schema. Details go to callers who may read the schema."
@@ -29,17 +27,15 @@ INVALID_DOCUMENT = "The document is not valid for this schema. Details go to cal
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A valid document, and what was found out about its operations, by their names."""
+    """A valid document and its operations by name."""
 
     node: DocumentNode
-    measures: Mapping[str | None, Measure]
-    selections: dict[str | None, SelectedFields] = field(default_factory=dict)
-    prepared: dict[str | None, Any] = field(default_factory=dict)
+    operations: Mapping[str | None, OperationAnalysis]
 
 
 @dataclass(frozen=True, slots=True)
 class PersistedDocument:
-    """A document that the gateway keeps for its client, by id. `retires` is the day from which it is refused."""
+    """A document that the gateway stores for its client, by id. It is refused from the day `retires`."""
 
     id: str
     text: str
@@ -48,10 +44,8 @@ class PersistedDocument:
 
 
 class DocumentCache:
-    """The latest valid documents, at most `characters` of text in all: a document takes a hundred times its text.
-
-    Long ones and wrong ones are not kept; a flood of either must not push out what clients really send.
-    """
+    """The most recently used valid documents, up to `characters` of text in all: a parsed document takes a hundred
+    times the memory of its text. Long and invalid documents are not cached: a flood of either evicts nothing."""
 
     def __init__(self, schema: GraphQLSchema, *, limits: DocumentLimits, characters: int = 1_000_000) -> None:
         self._schema = schema
@@ -63,15 +57,14 @@ class DocumentCache:
         return len(self._documents)
 
     def get(self, text: str, *, suggest: bool = False) -> Document | tuple[GraphQLError, ...]:
-        """The document, or what is wrong with it, each error with its code. With `suggest` also which part is, and what
-        could be meant; without it only that something is: what fits and what does not, name by name, is the schema."""
+        """The document, or its errors, each with a code. Errors name parts of the schema only with `suggest`: messages
+        of validation would otherwise disclose it field by field."""
         known = self._documents.get(text)
         if known is not None:
             return known
         try:
             node = self._parsed(text)
-            measures = check_limits(node, self._limits)
-            check_size(node)
+            operations = analyze(self._schema, node, self._limits)
         except GraphQLSyntaxError as error:
             return (with_code(error, ParseFailed.code),)
         except (DocumentTooLarge, LimitExceeded) as error:
@@ -81,7 +74,7 @@ class DocumentCache:
             return (with_code(GraphQLError(INVALID_DOCUMENT), ValidationFailed.code),)
         if errors:
             return tuple(with_code(error, ValidationFailed.code) for error in errors)
-        document = Document(node, measures)
+        document = Document(node, operations)
         if len(text) <= self._longest:
             self._documents[text] = document
         return document
@@ -97,7 +90,7 @@ class DocumentCache:
 
 
 def with_code(error: GraphQLError, code: str) -> GraphQLError:
-    """The same error, carrying its code for clients."""
+    """The same error with its code in the extensions."""
     error.extensions = {**(error.extensions or {}), "code": code}
     return error
 

@@ -1,85 +1,70 @@
-"""How much a document asks for once its fragments are in place; looked at before it is validated.
+"""The size of a document with its fragments expanded, bounded before validation.
 
-Fragments that use fragments can say in 1 kB what would take years, and graphql-core compares every two selections of
-one key: a document of 12 kB keeps it busy for a second. Both are bounded here by one walk that gives up early.
+Nested fragments can select years of work in 1 kB, and graphql-core compares every two selections of one response key: a
+document of 12 kB takes it a second. One traversal, which stops at the bound, covers both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-
-from graphql import (
-    DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    OperationDefinitionNode,
-    SelectionSetNode,
-)
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from app.errors import DocumentTooLarge
+from app.execution.document.measure import FieldSet
 
 MAX_STEPS = 20_000
-"""Steps: a field in its place is one, and so are two selections that have to be compared with each other."""
+"""A field at its position is one step, and so is each pair of selections that has to be compared."""
 
 MAX_DEPTH = 100
-"""Fields within fields. Beyond it, JSON encoders and decoders give up as well."""
+"""Fields within fields. JSON encoders and decoders give up beyond it."""
 
-SelectionSetAt = tuple[SelectionSetNode, frozenset[str]]
-"""A selection set, and the fragments it stands in: those that go round in circles are left to validation."""
+Expanded = tuple[FieldSet, frozenset[str]]
+"""A selection set, and the fragments that it is nested in: cycles are left to validation."""
 
 
-def check_size(document: DocumentNode) -> None:
+def check_size(operations: Iterable[FieldSet], fragments: Mapping[str, FieldSet]) -> None:
     """Raise DocumentTooLarge for what would take too long to validate or to compile."""
-    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     steps = 0
-    for node in document.definitions:
-        if isinstance(node, OperationDefinitionNode):
-            for taken in _walk(node.selection_set, fragments):
-                steps += taken
-                if steps > MAX_STEPS:
-                    raise DocumentTooLarge
+    for operation in operations:
+        for taken in _walk(operation, fragments):
+            steps += taken
+            if steps > MAX_STEPS:
+                raise DocumentTooLarge
 
 
-def _walk(top: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[int]:
-    """The steps of every place of the answer, a place being all that is selected under one key together."""
-    waiting: list[tuple[list[SelectionSetAt], int]] = [([(top, frozenset())], 1)]
+def _walk(top: FieldSet, fragments: Mapping[str, FieldSet]) -> Iterator[int]:
+    """The steps of every position of the response: all that is selected there under one key together."""
+    waiting: list[tuple[list[Expanded], int]] = [([(top, frozenset())], 1)]
     while waiting:
-        places, depth = waiting.pop()
+        sets, depth = waiting.pop()
         if depth > MAX_DEPTH:
             raise DocumentTooLarge(f"The document selects fields more than {MAX_DEPTH} levels deep.")
-        groups: dict[str, list[FieldNode]] = {}
-        below: dict[str, list[SelectionSetAt]] = {}
-        yield from _collect(places, fragments, groups, below)
-        for key, nodes in groups.items():
-            yield 1 + len(nodes) * (len(nodes) - 1) // 2
+        counts: dict[str, int] = {}
+        below: dict[str, list[Expanded]] = {}
+        yield from _merge(sets, fragments, counts, below)
+        for key, count in counts.items():
+            yield 1 + count * (count - 1) // 2
             if key in below:
                 waiting.append((below[key], depth + 1))
 
 
-def _collect(
-    places: Sequence[SelectionSetAt],
-    fragments: Mapping[str, FragmentDefinitionNode],
-    groups: dict[str, list[FieldNode]],
-    below: dict[str, list[SelectionSetAt]],
+def _merge(
+    sets: Sequence[Expanded],
+    fragments: Mapping[str, FieldSet],
+    counts: dict[str, int],
+    below: dict[str, list[Expanded]],
 ) -> Iterator[int]:
-    """Put the fields of some places together by their keys; the steps are for the selections looked at."""
-    waiting = list(places)
+    """Count the fields of some sets by response key, and collect their sub-selections."""
+    waiting = list(sets)
     spreads: set[str] = set()
     while waiting:
-        selection_set, within = waiting.pop()
-        yield len(selection_set.selections)
-        for node in selection_set.selections:
-            if isinstance(node, FieldNode):
-                key = (node.alias or node.name).value
-                groups.setdefault(key, []).append(node)
-                if node.selection_set is not None:
-                    below.setdefault(key, []).append((node.selection_set, within))
-            elif isinstance(node, FragmentSpreadNode):
-                name = node.name.value
-                if name in fragments and name not in within and name not in spreads:
-                    yield len(spreads)
-                    spreads.add(name)
-                    waiting.append((fragments[name].selection_set, within | {name}))
-            else:
-                waiting.append((node.selection_set, within))  # type: ignore[union-attr]
+        selected, within = waiting.pop()
+        yield selected.selections
+        for key, _, inner in selected.fields:
+            counts[key] = counts.get(key, 0) + 1
+            if inner is not None:
+                below.setdefault(key, []).append((inner, within))
+        for name in selected.spreads:
+            if name in fragments and name not in within and name not in spreads:
+                yield len(spreads)
+                spreads.add(name)
+                waiting.append((fragments[name], within | {name}))

@@ -1,26 +1,21 @@
-"""A field's arguments as its function takes them: coerced once when the plan is made, but for what variables say."""
+"""A field's arguments as its function takes them: coerced when the plan is compiled, except for variables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from graphql import GraphQLError, GraphQLNonNull, VariableNode
+from graphql import GraphQLError, GraphQLNonNull, ListValueNode, ObjectValueNode, ValueNode, VariableNode
 from graphql.execution.values import VariableValues, coerce_argument, get_argument_values
 
 from app.errors import Forbidden, TradegraphError
-from app.execution.plan.eligibility import uses_variables
-from app.execution.plan.tree import PlanField
+from app.execution.plan.tree import ArgumentReader, PlanField
 from app.schema.declare.guards import ARGUMENT_FORBIDDEN, uses_inputs
-
-ArgumentReader = Callable[[VariableValues], dict[str, Any]]
-"""Reads the arguments of one field; raises GraphQLError or TradegraphError for what cannot be read."""
 
 
 def argument_reader(one: PlanField) -> ArgumentReader:
-    """The cheapest reader of a field's arguments that is right."""
+    """The cheapest correct reader of a field's arguments."""
     if one.forbidden_inputs:
-        return _whole(one)  # What the caller may not ask by is looked for in the values.
+        return _whole(one)  # Inputs that the caller may not use are searched for in the values.
     values = {argument.name.value: argument.value for argument in one.nodes[0].arguments or ()}
     named = {name: value.name.value for name, value in values.items() if isinstance(value, VariableNode)}
     if any(name not in named and uses_variables(value) for name, value in values.items()):
@@ -33,7 +28,7 @@ def argument_reader(one: PlanField) -> ArgumentReader:
 
 
 def _whole(one: PlanField) -> ArgumentReader:
-    """As graphql-core reads them; refused if they hold what this caller may not ask by."""
+    """As graphql-core reads them; Forbidden if they contain an input that this caller may not use."""
 
     def read(variables: VariableValues) -> dict[str, Any]:
         values = get_argument_values(one.parent.fields[one.name], one.nodes[0], variables)
@@ -45,7 +40,7 @@ def _whole(one: PlanField) -> ArgumentReader:
 
 
 def _without(one: PlanField, variable: set[str]) -> dict[str, Any]:
-    """What is known of the arguments before there are variables."""
+    """The arguments whose values do not depend on variables."""
     field, node = one.parent.fields[one.name], one.nodes[0]
     given = {argument.name.value: argument for argument in node.arguments or ()}
     values: dict[str, Any] = {}
@@ -56,7 +51,7 @@ def _without(one: PlanField, variable: set[str]) -> dict[str, Any]:
 
 
 def _joined(one: PlanField, known: dict[str, Any], named: dict[str, str]) -> ArgumentReader:
-    """Arguments that are variables themselves, whose values are coerced already, beside the known ones."""
+    """Constant arguments, joined with those that are variables, whose values are already coerced."""
     args = one.parent.fields[one.name].args
     wanted = [(name, variable, isinstance(args[name].type, GraphQLNonNull)) for name, variable in named.items()]
     whole = _whole(one)
@@ -70,3 +65,12 @@ def _joined(one: PlanField, known: dict[str, Any], named: dict[str, str]) -> Arg
         return {**known, **one.edge.resolver_arguments(values)} if one.edge else {}
 
     return read
+
+
+def uses_variables(value: ValueNode) -> bool:
+    """Whether a value contains a variable."""
+    if isinstance(value, ListValueNode):
+        return any(map(uses_variables, value.values))
+    if isinstance(value, ObjectValueNode):
+        return any(uses_variables(part.value) for part in value.fields)
+    return isinstance(value, VariableNode)

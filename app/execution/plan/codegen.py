@@ -21,34 +21,35 @@ from graphql import (
     GraphQLOutputType,
 )
 
-from app.execution.plan.tree import Level, PlanField, Selection, Tree
+from app.execution.plan.tree import Level, PlanField, Selection, Serializer, Tree
 
 STRINGS = frozenset({"String", "ID", "Cursor"})
 """Scalars whose values on records are strings, written with JSON's escapes."""
 
 PLAIN_DIGITS = 40
-"""Decimals of up to so many characters need no look at how many digits they have."""
+"""Decimals of up to so many characters are within the scalar's bound on digits."""
 
 
 def utf8(text: str) -> str:
-    """A character for each byte in UTF-8. So text stays narrow: one wide character would make all pieces that it
-    becomes a part of twice as large, and each of them is copied on its way to the root."""
+    """A character for each byte of the UTF-8 encoding. One wide character would double the size of every string that it
+    becomes a part of, and each of them is copied on its way to the root."""
     return text.encode().decode("latin-1")
 
 
 WRITERS = {"text": encode_basestring, "utf8": utf8, "boolean": {True: "true", False: "false"}, "day": date.isoformat}
-"""What plans call their ways to write a value."""
+"""The names by which generated code calls what writes a value."""
 
-Serializer = Callable[..., list[str]]
+RESERVED = ("object_", "serialize_", "enum_", "write_", "mask_")
+"""Prefixes of global names in generated code."""
 
 
 class DateTimeCache(dict[datetime, str]):
-    """DateTimeCache as JSON. Rows of one answer share a few: when it was read, when it was ordered."""
+    """Datetimes as JSON. Rows of a response share a few, such as the time of the read."""
 
     LARGEST = 1_000
 
     def __missing__(self, value: datetime) -> str:
-        if value.tzinfo is not UTC:  # Not kept: of two moments in a zone that count as the same, one may be later.
+        if value.tzinfo is not UTC:  # Not cached: times that compare equal may differ in `fold`.
             return _json(value.astimezone(UTC))
         if len(self) >= self.LARGEST:
             self.clear()
@@ -62,32 +63,37 @@ class CodeWriter:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {**WRITERS, "moment": DateTimeCache()}
+        self.field = ""
         self._count = 0
         self._objects: set[str] = set()
 
-    def name(self) -> str:
-        """A fresh local name."""
+    def name(self, field: str | None = None) -> str:
+        """A new local name after a field, by default the one that is being written."""
         self._count += 1
-        return f"v{self._count}"
+        name = f"{field or self.field}_{self._count}"
+        return f"_{name}" if name.startswith(RESERVED) else name
 
     def bind(self, prefix: str, type_: Any, make: Callable[[Any], Any]) -> str:
-        """The global name of what writes values of a type."""
+        """The global name of the writer of a type's values."""
         name = f"{prefix}_{type_.name}"
         if name not in self.names:
             self.names[name] = make(type_)
         return name
 
     def object(self, level: Level) -> str:
-        """The name of the function that writes one plain object of a level."""
+        """The name of the function that serializes one object of an inline level."""
         name = f"object_{level.index}"
         if name not in self._objects:
             self._objects.add(name)
+            outer = self.field
             _write_object(name, level, self)
+            self.field = outer
         return name
 
 
-def generate(tree: Tree) -> tuple[str, dict[int, Serializer]]:
-    """The text of all serializers, and the functions by their selection's index."""
+def generate(tree: Tree, filename: str) -> tuple[str, dict[int, Serializer]]:
+    """The text of all serializers, and the functions by the index of their selection. `filename` is that of
+    tracebacks."""
     code = CodeWriter()
     needed = [tree.root]
     _write_serializer(tree.root, (), code)
@@ -97,22 +103,22 @@ def generate(tree: Tree) -> tuple[str, dict[int, Serializer]]:
             _write_serializer(selection, level.path, code)
     text = "\n".join(code.lines)
     scope = dict(code.names)
-    exec(compile(text, "<plan>", "exec"), scope)  # noqa: S102 - the text is made of the schema's own names
+    exec(compile(text, filename, "exec"), scope)  # noqa: S102 - the text is made of the schema's own names
     return text, {selection.index: scope[f"serialize_{selection.index}"] for selection in needed}
 
 
 def _write_serializer(selection: Selection, path: Sequence[str], code: CodeWriter) -> None:
-    columns = {one.index: f"c{one.index}" for one in selection.columns}
-    values = {one.index: f"x{one.index}" for one in selection.columns}
+    columns = {one.index: code.name(f"{one.key}_column") for one in selection.columns}
+    values = {one.index: code.name(one.key) for one in selection.columns}
     inner: Inner = []
-    parts = _parts(selection, "r", values, inner, code)
+    parts = _parts(selection, "row", values, inner, code)
     rows = f"zip(rows, {', '.join(columns.values())})" if columns else "rows"
     code.lines += [
         f"def serialize_{selection.index}(rows{''.join(f', {name}' for name in columns.values())}):",
-        f"    # {'.'.join(path) or 'the answer'}: {selection.type.name}",
+        f"    # {'.'.join(path) or 'the response'}: {selection.type.name}",
         "    return [",
         *(f"        f'''{part}'''" for part in parts),
-        f"        for {', '.join(['r', *values.values()])} in {rows}",
+        f"        for {', '.join(['row', *values.values()])} in {rows}",
         *(f"        for {name} in [{expression}]" for name, expression in inner),
         "    ]",
     ]
@@ -120,9 +126,9 @@ def _write_serializer(selection: Selection, path: Sequence[str], code: CodeWrite
 
 def _write_object(name: str, level: Level, code: CodeWriter) -> None:
     inner: Inner = []
-    parts = _parts(_only(level), "r", {}, inner, code)
+    parts = _parts(_only(level), "row", {}, inner, code)
     code.lines += [
-        f"def {name}(r):",
+        f"def {name}(row):",
         f"    # {'.'.join(level.path)}: {level.type_name}",
         *(f"    {name} = {expression}" for name, expression in inner),
         "    return (",
@@ -132,7 +138,7 @@ def _write_object(name: str, level: Level, code: CodeWriter) -> None:
 
 
 Inner = list[tuple[str, str]]
-"""Names for the objects that are written in place, with the expressions that read them."""
+"""Names of the objects that are serialized inline, with the expressions that read them."""
 
 
 def _parts(selection: Selection, row: str, values: dict[int, str], inner: Inner, code: CodeWriter) -> list[str]:
@@ -145,6 +151,7 @@ def _value(one: PlanField, row: str, values: dict[int, str], inner: Inner, code:
     """A value within an f-string."""
     if one.is_typename:
         return f'"{one.parent.name}"'
+    code.field = one.key
     if one.index in values and one.level is not None:
         return f"{{{values[one.index]}}}"
     expression = _masked(one, values.get(one.index, f"{row}.{one.attribute}"), code)
@@ -162,12 +169,12 @@ def _is_present_object(type_: GraphQLOutputType) -> bool:
 
 def _only(level: Level) -> Selection:
     if level.only is None:
-        raise TypeError("an abstract type is never written in place")
+        raise TypeError("an abstract type is never serialized inline")
     return level.only
 
 
 def _masked(one: PlanField, expression: str, code: CodeWriter) -> str:
-    """What this caller sees of a value: the mask is called where the rights say so, and nowhere else."""
+    """The value as this caller sees it: masked only where the permissions require it."""
     if one.mask is None:
         return expression
     name = f"mask_{one.mask.__name__}"
@@ -176,7 +183,7 @@ def _masked(one: PlanField, expression: str, code: CodeWriter) -> str:
 
 
 def _written(type_: GraphQLOutputType, expression: str, level: Level | None, code: CodeWriter) -> str:
-    """An expression for the JSON of a plain value. It stands within a triple-quoted f-string: no backslashes."""
+    """An expression for the JSON of a value. It is part of a triple-quoted f-string: no backslashes."""
     if isinstance(type_, GraphQLNonNull):
         return _present(type_.of_type, expression, level, code)
     name = code.name()
@@ -209,14 +216,14 @@ def _present(type_: GraphQLOutputType, expression: str, level: Level | None, cod
 
 
 def _string(expression: str, code: CodeWriter) -> str:
-    """With JSON's escapes, in place; beyond ASCII as `utf8` says."""
+    """With JSON's escapes, inline; beyond ASCII see `utf8`."""
     name = code.name()
     return f"({name} if ({name} := text({expression})).isascii() else utf8({name}))"
 
 
 def _decimal(type_: Any, expression: str, code: CodeWriter) -> str:
-    """Plain digits, in place. The scalar itself writes an exponent out, and refuses what is too long or no number:
-    of those the text has capitals."""
+    """Plain digits, inline. The scalar expands an exponent, and refuses what is too long or not finite: those have
+    capitals in their text."""
     name = code.name()
     digits = f"({name} := str({expression})) == {name}.lower() and len({name}) <= {PLAIN_DIGITS}"
     plain = "f'\"{" + name + "}\"'"
@@ -224,14 +231,14 @@ def _decimal(type_: Any, expression: str, code: CodeWriter) -> str:
 
 
 def _integer(type_: Any, expression: str, code: CodeWriter) -> str:
-    """A number of 32 bits, in place; the scalar refuses any other."""
+    """A number of 32 bits, inline; the scalar refuses any other."""
     name = code.name()
     fits = f"type({name} := {expression}) is int and -2147483648 <= {name} <= 2147483647"
     return f"(str({name}) if {fits} else {code.bind('write', type_, _writer)}({name}))"
 
 
 def _writer(type_: Any) -> Callable[[Any], str]:
-    """How a leaf is written that has no shorter way: as the scalar says, then as JSON."""
+    """The writer of a leaf without a shortcut: the scalar's serialization, then JSON."""
     coerce = type_.coerce_output_value
     return lambda value: _json(coerce(value))
 
@@ -241,5 +248,5 @@ def _json(value: Any) -> str:
 
 
 def _names(type_: GraphQLEnumType) -> dict[Any, str]:
-    """The names of an enum as JSON. By the members' values: a member's own hash is computed in Python."""
+    """The names of an enum as JSON, by the values of its members: the hash of a member is computed in Python."""
     return {getattr(one.value, "_value_", one.value): f'"{name}"' for name, one in type_.values.items()}

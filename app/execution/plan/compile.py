@@ -1,4 +1,4 @@
-"""From a valid document to the tree of its answer, for one set of rights.
+"""From a valid document to the tree of its answer, for one set of permissions.
 
 Edges, attributes and refusals are found once here; nothing of it is looked up again when the plan runs.
 """

@@ -1,7 +1,7 @@
-"""Builds an answer that has failures: value by value, as sections 6.4.3 and 6.4.4 of the specification say.
+"""Completes a response that has failures value by value: sections 6.4.3 and 6.4.4 of the specification.
 
-It works on what a plan has read already, so nothing is asked twice. Every place where a shared object stands gets its
-own errors and paths.
+It works on what a plan has read, so nothing is read twice. Every position of a shared object gets its own errors and
+paths.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.telemetry import without_stack
 
 
 class ValueCompletion:
-    """One answer under construction; `errors` are in the order of the answer."""
+    """One response under construction; `errors` are in the order of the response."""
 
     def __init__(self, execution: PlanExecution) -> None:
         self._execution = execution
@@ -26,23 +26,32 @@ class ValueCompletion:
         self._by_row: dict[int, dict[int, Any]] = {}
 
     def data(self) -> dict[str, Any] | None:
-        """The data; None if a failure went up to the root."""
+        """The data; None if a failure propagated to the root."""
         try:
             return self._object(self._execution.plan.tree.root, None, None)
         except GraphQLError as error:
             self.errors.append(without_stack(error))
             return None
 
+    def propagates(self, one: PlanField) -> bool:
+        """Whether a root field's failure makes the whole response null."""
+        root = self._execution.plan.tree.root
+        try:
+            self._field(root, one, None, Path(None, one.key, root.type.name))
+        except GraphQLError:
+            return True
+        return False
+
     def _object(self, selection: Selection, row: Any, path: Path | None) -> dict[str, Any]:
         name = selection.type.name
-        kept = len(self.errors)
+        count = len(self.errors)
         made: dict[str, Any] = {}
         for one in selection.fields:
             try:
                 made[one.key] = self._field(selection, one, row, Path(path, one.key, name))
             except GraphQLError:
-                # The object will be null: of its errors the one that made it so is told, by the caller.
-                del self.errors[kept:]
+                # The object will be null: of its errors only the one that made it null is reported, by the caller.
+                del self.errors[count:]
                 raise
         return made
 
@@ -90,16 +99,16 @@ class ValueCompletion:
         return self._object(one.level.selections[name], value, path)
 
     def _list(self, type_: Any, one: PlanField, values: Iterable[Any], path: Path) -> list[Any]:
-        kept = len(self.errors)
+        count = len(self.errors)
         made: list[Any] = []
         for index, value in enumerate(values):
-            place = Path(path, index, None)
+            at = Path(path, index, None)
             try:
-                made.append(self._complete(type_, one, value, place))
+                made.append(self._complete(type_, one, value, at))
             except Exception as cause:
-                error = _located(without_stack(cause), one, place)
+                error = _located(without_stack(cause), one, at)
                 if isinstance(type_, GraphQLNonNull):
-                    del self.errors[kept:]
+                    del self.errors[count:]
                     raise error from cause
                 self.errors.append(error)
                 made.append(None)
@@ -109,12 +118,12 @@ class ValueCompletion:
 def _leaf(type_: Any, value: Any) -> Any:
     written = type_.coerce_output_value(value)
     if written is None or written is Undefined:
-        raise TypeError(f"{type_.name} wrote nothing for a {type(value).__name__}.")
+        raise TypeError(f"{type_.name} serialized to nothing for a {type(value).__name__}.")
     return written
 
 
 def _located(cause: Exception, one: PlanField, path: Path) -> GraphQLError:
-    """The error with its place in the answer, unless it came up from below and has one."""
+    """The error with its path, unless it propagated from below and has one."""
     if isinstance(cause, GraphQLError) and cause.path is not None:
         return cause
     return located_error(cause, list(one.nodes), path.as_list())

@@ -1,36 +1,33 @@
-"""Runs a plan: reads level by level, then shapes from the leaves up.
+"""Executes a plan: reads level by level, then serializes from the leaves up.
 
-Every edge of a selection is asked once, for all rows of the selection, as soon as the rows are known; edges that are
-known at the same time run side by side. Nothing is shaped before all is read. A failure anywhere hands the rows to
-`completion`.
+Every edge of a selection is called once, for all rows of the selection, as soon as the rows are known; edges whose rows
+are known at the same time run concurrently. Serialization starts when everything is read. With a failure anywhere,
+`complete` builds the response instead.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql import GraphQLError, GraphQLNonNull
 from graphql.execution.values import VariableValues
 
 from app.errors import Forbidden, TradegraphError
-from app.execution.plan.tree import Level, PlanField, Selection
+from app.execution.plan.tree import Level, Plan, PlanField, Selection, Serializer
 from app.telemetry import without_stack
 
-if TYPE_CHECKING:
-    from app.execution.plan.engine import Plan
-
 Waiting = list[tuple[PlanField, Sequence[Any]]]
-"""Edges that can be asked, each with its rows."""
+"""Edges that can be called, each with its rows."""
 
 
 _NULL = type(None)
 
 
 class PlanExecution:
-    """What one run of a plan has read: for every selection its rows, for every column its values, row by row."""
+    """One run of a plan: the rows of every selection, and the values of every column, row by row."""
 
     def __init__(self, plan: Plan, variables: VariableValues, ctx: Any) -> None:
         self.plan = plan
@@ -42,16 +39,20 @@ class PlanExecution:
         self._arguments: dict[int, dict[str, Any] | Exception] = {}
 
     async def root(self) -> None:
-        """Read everything, from the root's fields down."""
-        root = self.plan.tree.root
-        self.rows[root.index] = (None,)
+        """Read everything, from the root fields down, concurrently."""
+        self.start()
         for one in self.plan.prefetch:
             arguments = self._arguments_of(one)
             if one.edge is not None and one.edge.prefetch is not None and not isinstance(arguments, Exception):
                 one.edge.prefetch(self.ctx, **arguments)
-        await _together([self._root_field(one) for one in root.columns])
+        await _together([self.root_field(one) for one in self.plan.tree.root.columns])
 
-    async def _root_field(self, one: PlanField) -> None:
+    def start(self) -> None:
+        """Make the root's one row."""
+        self.rows[self.plan.tree.root.index] = (None,)
+
+    async def root_field(self, one: PlanField) -> None:
+        """Read one root field and everything below it."""
         edge = one.edge
         if one.forbidden or edge is None:
             self._fail(one, 1, Forbidden())
@@ -61,15 +62,15 @@ class PlanExecution:
             self._fail(one, 1, arguments)
             return
         if edge.key_from_args is not None and one.level is not None and one.level.only is not None:
-            self._read_ahead(one.level.only, edge.key_from_args(**arguments))
+            self._prefetch_by_key(one.level.only, edge.key_from_args(**arguments))
         try:
             answer = await edge.function(self.ctx, **arguments)
         except Exception as error:  # noqa: BLE001 - whatever failed is the field's answer
             answer = without_stack(error)
         await self._answered(one, (answer,))
 
-    def _read_ahead(self, selection: Selection, key: Any) -> None:
-        """Start, beside the object itself, what is read by its key."""
+    def _prefetch_by_key(self, selection: Selection, key: Any) -> None:
+        """Start the reads that need only the object's key, concurrently with the object's own."""
         if key is None:
             return
         for one in selection.columns:
@@ -101,7 +102,7 @@ class PlanExecution:
         await _together([self._field(below, rows) for below, rows in waiting])
 
     def _take(self, one: PlanField, values: Sequence[Any], waiting: Waiting) -> None:
-        """Keep a column, and everything below it that is known without asking; what must be asked is `waiting`."""
+        """Store a column and the columns below it that are attributes; edges below it are added to `waiting`."""
         self.values[one.index] = values
         if one.level is not None:
             for selection, rows in self._by_selection(one.level, self._objects(one, values)):
@@ -146,13 +147,13 @@ class PlanExecution:
             values = self._present(distinct(values), nullable=nullable[depth])
             try:
                 values = list(chain.from_iterable(values))
-            except TypeError:  # No list: completion says so in its place.
+            except TypeError:  # Not a list: completion reports it with its path.
                 self.failed = True
                 values = [item for value in values if isinstance(value, (list, tuple)) for item in value]
         return self._present(distinct(values), nullable=nullable[-1])
 
     def _present(self, values: list[Any], *, nullable: bool) -> list[Any]:
-        """The values without failures and nulls; a failure, or a null where none may be, fails the execution."""
+        """The values without failures and nulls; a failure, or a null of a non-null type, fails the execution."""
         kinds = set(map(type, values))
         wrong = _are_failures(kinds)
         if wrong or (_NULL in kinds and not nullable):
@@ -167,7 +168,7 @@ class PlanExecution:
         self._nothing_below(one)
 
     def _arguments_of(self, one: PlanField) -> dict[str, Any] | Exception:
-        """The arguments of an edge as its function takes them; an exception if they cannot be read."""
+        """The arguments of an edge as its function takes them; an exception if they are invalid."""
         known = self._arguments.get(one.index)
         if known is None:
             try:
@@ -179,10 +180,10 @@ class PlanExecution:
 
 
 def _attributes(rows: Sequence[Any], name: str) -> list[Any]:
-    """The attribute of every row; a property that fails stands as its error."""
+    """The attribute of every row; the error of a property that fails."""
     try:
         return [getattr(row, name) for row in rows]
-    except Exception:  # noqa: BLE001 - found out row by row
+    except Exception:  # noqa: BLE001 - each row has its own error
         return [_attribute(row, name) for row in rows]
 
 
@@ -201,21 +202,24 @@ async def _together(reads: Sequence[Any]) -> None:
 
 
 def serialize(execution: PlanExecution) -> bytes:
-    """The answer's data as JSON, of an execution without failures."""
-    (data,) = _serialize(execution, execution.plan.tree.root)
-    return data.encode("latin-1")  # Its characters are the bytes already: see `shaping.utf8`.
+    """The response data as JSON, of an execution without failures."""
+    serializers = execution.plan.serializers
+    if serializers is None:
+        raise TypeError("the plan has no serializers")
+    (data,) = _serialize(execution, serializers, execution.plan.tree.root)
+    return data.encode("latin-1")  # Its characters are the bytes already: see `codegen.utf8`.
 
 
-def _serialize(execution: PlanExecution, selection: Selection) -> list[str]:
+def _serialize(execution: PlanExecution, serializers: Mapping[int, Serializer], selection: Selection) -> list[str]:
     rows = execution.rows.get(selection.index)
     if not rows:
         return []
-    columns = [_column(execution, one) for one in selection.columns]
-    return execution.plan.serializers[selection.index](rows, *columns)
+    columns = [_column(execution, serializers, one) for one in selection.columns]
+    return serializers[selection.index](rows, *columns)
 
 
-def _column(execution: PlanExecution, one: PlanField) -> Sequence[Any]:
-    """The values of a column with what its objects have become, row by row."""
+def _column(execution: PlanExecution, serializers: Mapping[int, Serializer], one: PlanField) -> Sequence[Any]:
+    """The values of a column, objects as their JSON, row by row."""
     level, values = one.level, execution.values[one.index]
     if level is None:
         return values
@@ -223,22 +227,22 @@ def _column(execution: PlanExecution, one: PlanField) -> Sequence[Any]:
     made: list[str] = []
     for selection in level.selections.values():
         rows += execution.rows.get(selection.index, ())
-        made += _serialize(execution, selection)
-    return _placed(values, one.depth, rows, made, in_order=level.only is not None)
+        made += _serialize(execution, serializers, selection)
+    return _distribute(values, one.depth, rows, made, in_order=level.only is not None)
 
 
-def _placed(
+def _distribute(
     values: Sequence[Any], depth: int, rows: Sequence[Any], made: Sequence[str], *, in_order: bool
 ) -> Sequence[str]:
-    """What the rows have become, in the places where the values hold them; `in_order` if the rows have the order in
+    """The JSON of the rows at the positions where the values hold them; `in_order` if the rows are in the order in
     which the values first hold them."""
     if depth == 0:
         if in_order and len(values) == len(rows):
-            return made  # Each row stands in one place, and nothing else in any.
+            return made  # Each row is at one position, and nothing else at any.
         return _looked_up(values, rows, made)
     lists = distinct(values)
     inner = list(chain.from_iterable(value for value in lists if value is not None))
-    pieces = iter(_placed(inner, depth - 1, rows, made, in_order=in_order))
+    pieces = iter(_distribute(inner, depth - 1, rows, made, in_order=in_order))
     joined = ["null" if value is None else f"[{','.join(islice(pieces, len(value)))}]" for value in lists]
     return joined if len(lists) == len(values) else _looked_up(values, lists, joined)
 
@@ -259,7 +263,7 @@ def _failures(values: Sequence[Any]) -> bool:
 
 
 def _are_failures(kinds: Iterable[type]) -> bool:
-    for kind in kinds:  # noqa: SIM110 - a generator costs more than what it says, for each column of an answer
+    for kind in kinds:  # noqa: SIM110 - a generator costs more than the check, for each column
         if issubclass(kind, Exception):
             return True
     return False

@@ -1,35 +1,27 @@
-"""The tree of a plan: which fields of which types an answer has, where each comes from, and what it is made of.
+"""The tree of a plan: the fields of a response by concrete type, where each comes from, and what it consists of.
 
 A `Level` is a selection position: everything selected of the objects found there, by their concrete types. All objects
-of a level are read together and shaped together. What follows from the tree is found out once, after it is complete.
+of a level are read together and serialized together. Properties that follow from the tree are computed once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from graphql import FieldNode, GraphQLObjectType, GraphQLOutputType
+from graphql.execution.values import VariableValues
 
+if TYPE_CHECKING:
+    from app.schema.declare.edges import EdgeField
 
-class EdgeField(Protocol):
-    """What the compiler needs to know of an edge; the schema's edges are such."""
+ArgumentReader = Callable[[VariableValues], dict[str, Any]]
+"""Reads the arguments of one field; raises GraphQLError or TradegraphError for those that are invalid."""
 
-    function: Callable[..., Awaitable[Any]]
-    is_root: bool
-
-    prefetch_by_key: Callable[..., None] | None
-    """Starts the edge's read for a parent of which only the key is known: `prefetch_by_key(ctx, key, **args)`."""
-    prefetch: Callable[..., None] | None
-    """Starts what the edge will read whatever its parents are: `prefetch(ctx, **args)`."""
-    key_from_args: Callable[..., Any] | None
-    """For a root field: the key of what it will answer, if its arguments tell it: `key_from_args(**args)`."""
-
-    def resolver_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Coerced GraphQL arguments as the function takes them."""
-        ...
+Serializer = Callable[..., list[str]]
+"""JSON of all rows of a selection, from the rows and its columns."""
 
 
 @dataclass
@@ -47,12 +39,12 @@ class PlanField:
     level: Level | None = None
     forbidden: bool = False
     mask: Callable[[Any], Any] | None = None
-    """What is made of the value for this caller."""
+    """Applied to the value for this caller."""
     forbidden_inputs: frozenset[str] = frozenset()
-    """Input types that stand in the field's arguments and that this caller may not ask by."""
+    """Input types of the field's arguments that this caller may not use."""
     depth: int = 0
     nullable: tuple[bool, ...] = (True,)
-    """How many lists are around the value; for each of them, from the outside, and for the value: may it be null?"""
+    """How many lists enclose the value; for each, from the outside, and for the value, whether it is nullable."""
 
     @property
     def is_typename(self) -> bool:
@@ -61,7 +53,7 @@ class PlanField:
 
     @cached_property
     def is_inline(self) -> bool:
-        """Whether the value is written where it stands: nothing at or below it is read, or of an abstract type."""
+        """Whether the value is serialized inline: nothing in it is an edge, forbidden, or of an abstract type."""
         return self.edge is None and not self.forbidden and (self.level is None or self.level.is_inline)
 
 
@@ -75,7 +67,7 @@ class Selection:
 
     @cached_property
     def columns(self) -> tuple[PlanField, ...]:
-        """The fields whose values are there before the objects are shaped."""
+        """The fields whose values are computed before the objects are serialized."""
         return tuple(one for one in self.fields if not one.is_inline)
 
 
@@ -98,7 +90,7 @@ class Level:
 
     @cached_property
     def is_inline(self) -> bool:
-        """Whether its objects are shaped within their parents."""
+        """Whether its objects are serialized within their parents."""
         return self.only is not None and all(one.is_inline for one in self.only.fields)
 
 
@@ -116,3 +108,50 @@ class Tree:
         for level in self.levels:
             for selection in level.selections.values():
                 yield from selection.fields
+
+
+@dataclass(eq=False)
+class Plan:
+    """A compiled operation.
+
+    `serializers` are compiled from `text`, which tracebacks call `filename`; None if generation failed, and then every
+    response is completed value by value. `arguments` reads the arguments of an edge, by field; `counts` names the types
+    whose rows are counted, by selection. `serial`: the root fields are executed one after the other.
+    """
+
+    tree: Tree
+    text: str
+    filename: str
+    serializers: Mapping[int, Serializer] | None
+    arguments: Mapping[int, ArgumentReader]
+    prefetch: tuple[PlanField, ...]
+    counts: tuple[tuple[int, str], ...] = ()
+    serial: bool = False
+    failure_logged: bool = False
+    types: dict[tuple[int, type], str | None] = field(default_factory=dict)
+
+    def type_of(self, value: Any, level: Level) -> str | None:
+        """The name of an object's concrete type; None if no type of the level is bound to its record."""
+        if level.only is not None:
+            return level.type_name
+        key = (level.index, type(value))
+        if key not in self.types:
+            self.types[key] = next(
+                (name for name, one in level.selections.items() if _is_type_of(one.type, value)),
+                None,
+            )
+        return self.types[key]
+
+    def counted(self, rows: Mapping[int, Sequence[Any]]) -> dict[str, int]:
+        """How many objects were read, by type."""
+        found: dict[str, int] = {}
+        for index, name in self.counts:
+            count = len(rows.get(index, ()))
+            if count:
+                found[name] = found.get(name, 0) + count
+        return found
+
+
+def _is_type_of(type_: GraphQLObjectType, value: Any) -> bool:
+    check: Any = type_.is_type_of
+    return check is not None and check(value, None)

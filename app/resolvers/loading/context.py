@@ -1,4 +1,4 @@
-"""What an operation carries: who asks, the sources, its own loaders, and what it selects."""
+"""The context of an operation: the caller, the sources, the operation's own loaders, and what it selects."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Context:
-    """Made anew for each operation, and for each event of a subscription.
+    """Made for each operation, and for each event of a subscription.
 
-    `permissions` are what the caller may see, out of the policy table.
-    `selection` names, per GraphQL type, every field that the operation selects anywhere; it lets a port bring
-    along in one call what would otherwise cost a second one. `edges` holds the batch of each edge and arguments.
-    `event` is what a stream has yielded, where the operation is a subscription's for one event; `feed` is what streams
-    are fed from. `events` and `ledger` are what the gateway itself keeps: what changed, and who asked what.
+    `permissions` are the caller's, from the policy table. `selection` names, per GraphQL type, every field that the
+    operation selects anywhere; it lets a port include in one call what would otherwise cost a second one. `edges` holds
+    the level loader of each edge and arguments. `event` is the event whose selection runs. `feed` fans out events to
+    streams; `events` is the event log and `ledger` the audit log.
     """
 
     principal: Principal
@@ -45,7 +44,16 @@ class Context:
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.loaders = Loaders(self.principal, self.sources, with_credit=self.selects("Customer", "creditStatus"))
+        self.loaders = self._make_loaders()
+
+    def renew_loaders(self) -> None:
+        """Forget what was read: a write may have changed it."""
+        self.loaders.close()
+        self.edges.clear()
+        self.loaders = self._make_loaders()
+
+    def _make_loaders(self) -> Loaders:
+        return Loaders(self.principal, self.sources, with_credit=self.selects("Customer", "creditStatus"))
 
     @property
     def today(self) -> date:
@@ -59,10 +67,10 @@ class Context:
 
     @contextmanager
     def execution_scope(self) -> Iterator[None]:
-        """While the operation runs, sources may leave out of records what it does not need.
+        """While the operation runs, sources may omit attributes of records that it does not need.
 
-        Once it is over, or nobody waits for it any more, whatever it still reads is stopped: reads are shared by all
-        who wait for them, so that no single waiter's end stops them."""
+        At its end, also when it is cancelled, pending reads are stopped: they are shared by all who wait for them, so
+        that the end of one waiter does not stop them."""
         joins = bool(self.sources.shipment_views)
         token = field_mask.set(
             required_attributes(self.selection, self.permissions, joins_shipments=joins) if self.selection else None

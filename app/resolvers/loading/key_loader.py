@@ -1,7 +1,7 @@
-"""The loader all batched reads go through: many keys in, one port call, anew per operation.
+"""The loader of all batched reads: many keys in, one port call, made for one operation.
 
-A dataloader in what it does (https://github.com/graphql/dataloader), but with one future for each batch instead of one
-for each key: a level asks for a hundred keys at once, and waiting for a hundred futures costs more than the read.
+A dataloader (https://github.com/graphql/dataloader) with one future for each batch instead of one for each key: a plan
+asks for all keys of a level at once, and waiting for a hundred futures costs more than the read.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ Fetch = Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]
 
 
 class KeyLoader(Generic[K, V]):
-    """Loads values by key through a port's batch read; None for keys the port leaves out.
+    """Loads values by key through a port's batch read; None for keys that the port omits.
 
-    Keys that are asked for before the event loop comes round become one read. A key is read once in an operation, and
-    so is a failure: ten edges over one failing backend make one call. A waiter that is cancelled takes nothing from
-    the others, because the read is a task of its own.
+    Keys requested in the same iteration of the event loop become one read. A key is read once in an operation, and a
+    failure is cached: ten edges over one failing backend make one call. The read is a task of its own, so that a
+    cancelled waiter does not affect the others.
     """
 
     def __init__(self, fetch: Fetch[K, V]) -> None:
         self._fetch = fetch
         self._batch_of: dict[K, _Batch[K]] = {}
-        self._gathering: _Batch[K] | None = None
+        self._open_batch: _Batch[K] | None = None
         self._batches: list[_Batch[K]] = []
         self._closed = False
 
     def close(self) -> None:
-        """Stop what is being read and start nothing more: nobody waits for it."""
+        """Cancel pending reads and start no others."""
         self._closed = True
-        self._gathering = None
+        self._open_batch = None
         for batch in self._batches:
             if not batch.done:
                 if batch.task is not None:
@@ -52,26 +52,26 @@ class KeyLoader(Generic[K, V]):
         return value
 
     def prefetch(self, key: K) -> None:
-        """Ask for a key that will be needed; whoever asks for it later gets the same answer or failure."""
-        self._ask((key,))
+        """Start the read of a key that will be needed."""
+        self._request((key,))
 
     def start(self, keys: Iterable[K | None]) -> Awaitable[list[V | None | Exception]]:
-        """Like `many`, but the keys are asked for at once, before the answer is awaited."""
-        asked = list(keys)
-        return _Answers(asked, self._ask(asked), self._batch_of)
+        """Like `many`, but the read starts before the result is awaited."""
+        requested = list(keys)
+        return _PendingValues(requested, self._request(requested), self._batch_of)
 
     async def many(self, keys: Iterable[K | None]) -> list[V | None | Exception]:
-        """Values in the order of the keys, None for None; a failure stands in its key's place."""
+        """Values in the order of the keys, None for None; a failed key's value is its exception."""
         return await self.start(keys)
 
-    def _ask(self, asked: Iterable[K | None]) -> tuple[_Batch[K], ...]:
-        """Ask for what was not asked for yet; the batches that hold the keys."""
-        keys: dict[Any, None] = dict.fromkeys(asked)
+    def _request(self, requested: Iterable[K | None]) -> tuple[_Batch[K], ...]:
+        """Request the keys that were not requested before; the batches that hold all of them."""
+        keys: dict[Any, None] = dict.fromkeys(requested)
         keys.pop(None, None)
         if not keys:
             return ()
         known = self._batch_of
-        if not known:  # As nearly always: the first who ask, ask for all.
+        if not known:  # The usual case: the first request holds all keys.
             batch = self._open(keys)
             return (batch,)
         batches = {known[key]: None for key in keys if key in known}
@@ -81,11 +81,11 @@ class KeyLoader(Generic[K, V]):
         return tuple(batches)
 
     def _open(self, keys: dict[K, None]) -> _Batch[K]:
-        """The batch that takes new keys. It is read when the event loop has come round, so that cascades of edges
-        join it."""
-        batch = self._gathering
+        """The batch for new keys. Its read starts in the next iteration of the event loop, so that other edges can join
+        it."""
+        batch = self._open_batch
         if batch is None:
-            batch = self._gathering = _Batch(keys)
+            batch = self._open_batch = _Batch(keys)
             self._batches.append(batch)
             asyncio.get_running_loop().call_soon(self._begin, batch)
         else:
@@ -101,13 +101,13 @@ class KeyLoader(Generic[K, V]):
 
     async def _read(self, batch: _Batch[K]) -> None:
         keys = list(batch.keys)
-        self._gathering = None
+        self._open_batch = None
         left = remaining()
         try:
             if left is not None and left <= 0:
                 raise DeadlineExceeded
             found = await self._fetch(keys)
-        except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every key
+        except Exception as error:  # noqa: BLE001 - the failure is the value of every key
             self._fail(batch, without_stack(error))
         except asyncio.CancelledError:
             self._fail(batch, TradegraphError("The request was cancelled."))
@@ -120,8 +120,8 @@ class KeyLoader(Generic[K, V]):
 
 
 class _Batch(Generic[K]):
-    """Keys that are read together, and who waits for them. Every waiter has a future of its own: one that is cancelled
-    leaves the others alone."""
+    """Keys that are read together, and their waiters. Every waiter has a future of its own: cancelling one does not
+    affect the others."""
 
     __slots__ = ("done", "found", "keys", "task", "waiting")
 
@@ -133,7 +133,7 @@ class _Batch(Generic[K]):
         self.waiting: list[asyncio.Future[None]] = []
 
     def settle(self, found: Mapping[K, Any]) -> None:
-        """The answers are there."""
+        """Publish the values and wake the waiters."""
         self.found = found
         self.done = True
         for waiter in self.waiting:
@@ -141,21 +141,21 @@ class _Batch(Generic[K]):
                 waiter.set_result(None)
 
     def wait(self) -> asyncio.Future[None]:
-        """Done when the answers are there."""
+        """A future that is done when the values are published."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.append(waiter)
         return waiter
 
 
-class _Answers(Awaitable[list[Any]]):
-    """Answers on their way. Unlike a coroutine, it may be left without being awaited: its waiter was cancelled."""
+class _PendingValues(Awaitable[list[Any]]):
+    """Values of pending reads. Unlike a coroutine, it need not be awaited."""
 
-    __slots__ = ("_asked", "_batch_of", "_batches")
+    __slots__ = ("_batch_of", "_batches", "_requested")
 
     def __init__(
-        self, asked: Sequence[Any], batches: Sequence[_Batch[Any]], batch_of: Mapping[Any, _Batch[Any]]
+        self, requested: Sequence[Any], batches: Sequence[_Batch[Any]], batch_of: Mapping[Any, _Batch[Any]]
     ) -> None:
-        self._asked = asked
+        self._requested = requested
         self._batches = batches
         self._batch_of = batch_of
 
@@ -164,13 +164,13 @@ class _Answers(Awaitable[list[Any]]):
             if not batch.done:
                 yield from batch.wait()
         if len(self._batches) == 1:
-            return list(map(self._batches[0].found.get, self._asked))
-        return [None if key is None else self._batch_of[key].found.get(key) for key in self._asked]
+            return list(map(self._batches[0].found.get, self._requested))
+        return [None if key is None else self._batch_of[key].found.get(key) for key in self._requested]
 
 
 async def gather_in_order(*reads: Awaitable[V]) -> list[V]:
-    """The answers of reads made at the same time. Of several failures the first in the reads' order is raised, not the
-    first in time: the same question fails the same way each time."""
+    """The results of concurrent reads. Of several failures the first in the order of the reads is raised, not the first
+    in time: the same request fails the same way each time."""
     found = await asyncio.gather(*reads, return_exceptions=True)
     for one in found:
         if isinstance(one, BaseException):
@@ -179,5 +179,5 @@ async def gather_in_order(*reads: Awaitable[V]) -> list[V]:
 
 
 def first_exception(*values: object) -> Exception | None:
-    """The first of the values that is a failure."""
+    """The first of the values that is an exception."""
     return next((value for value in values if isinstance(value, Exception)), None)

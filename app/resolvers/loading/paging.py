@@ -1,4 +1,4 @@
-"""Relay connections: opaque cursors that know their list, pages of 1 to 100."""
+"""Relay connections: opaque cursors that are bound to their list, pages of 0 to 100 rows."""
 
 from __future__ import annotations
 
@@ -20,45 +20,53 @@ MAX_CURSOR_LENGTH = 2000
 
 
 class ListScope:
-    """The identity of a list: its field and the arguments that choose its rows. Cursors are bound to it."""
+    """The identity of a list: its field and the arguments that select its rows. Cursors are bound to it."""
 
     def __init__(self, *identity: object) -> None:
         self._identity = identity
+        self._is_empty = False
 
     @cached_property
-    def _mark(self) -> str:
+    def _fingerprint(self) -> str:
         return hashlib.sha256(repr(self._identity).encode()).hexdigest()[:12]
 
     def page(self, first: int, after: str | None, *, count: bool) -> PageRequest:
-        """The window asked for, in the source's terms; InvalidPageSize or InvalidCursor."""
-        if not 1 <= first <= MAX_PAGE_SIZE:
-            raise InvalidPageSize(f"first must be between 1 and {MAX_PAGE_SIZE}, not {first}.")
+        """The requested page in the source's terms. Raises InvalidPageSize or InvalidCursor.
+
+        For `first: 0` it has one row, which tells whether rows follow; `connection` omits it."""
+        if not 0 <= first <= MAX_PAGE_SIZE:
+            raise InvalidPageSize(f"first must be between 0 and {MAX_PAGE_SIZE}, not {first}.")
+        self._is_empty = first == 0
+        first = max(first, 1)
         return PageRequest(first=first, after=None if after is None else self.read(after), count=count)
 
     def read(self, cursor: str) -> str:
-        """The source's own cursor; InvalidCursor if the cursor is of another list or was made up."""
+        """The source's own cursor; InvalidCursor if the cursor is of another list or malformed."""
         if not cursor or len(cursor) > MAX_CURSOR_LENGTH:
             raise InvalidCursor
         try:
             raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-            mark, own = msgspec.json.decode(raw, type=tuple[str, str])
+            fingerprint, own = msgspec.json.decode(raw, type=tuple[str, str])
         except (binascii.Error, ValueError, msgspec.DecodeError):
             raise InvalidCursor from None
-        if mark != self._mark:
+        if fingerprint != self._fingerprint:
             raise InvalidCursor
         return own
 
     def cursor(self, own: str) -> str:
         """The graph's cursor for the source's own."""
-        return base64.urlsafe_b64encode(msgspec.json.encode((self._mark, own))).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(msgspec.json.encode((self._fingerprint, own))).rstrip(b"=").decode()
 
     def connection(self, found: Page[Any] | None) -> Connection[Any]:
-        """A page of the source as a connection; nothing found is an empty page."""
-        return Connection(found=found or Page(total=0), scope=self)
+        """A page of the source as a connection; None is an empty page."""
+        found = found or Page(total=0)
+        if self._is_empty:
+            found = Page(has_next=bool(found.rows), has_previous=found.has_previous, total=found.total)
+        return Connection(found=found, scope=self)
 
 
 class PageInfo(Record, Generic[T]):
-    """Where a page lies in its list."""
+    """The position of a page in its list."""
 
     found: Page[T]
     scope: ListScope
@@ -85,7 +93,7 @@ class PageInfo(Record, Generic[T]):
 
 
 class Edge(Record, Generic[T]):
-    """A row with its cursor: `own` is the source's, sealed only where it is asked for."""
+    """A row with its cursor: `own` is the source's, encoded only if it is selected."""
 
     node: T
     own: str
@@ -98,7 +106,7 @@ class Edge(Record, Generic[T]):
 
 
 class Connection(Record, Generic[T]):
-    """A page as the source found it, and the list that it is of."""
+    """A page of the source, and the list that it belongs to."""
 
     found: Page[T]
     scope: ListScope
@@ -118,10 +126,10 @@ class Connection(Record, Generic[T]):
 
     @property
     def page_info(self) -> PageInfo[T]:
-        """Where the page lies in the list."""
+        """The position of the page in the list."""
         return PageInfo(found=self.found, scope=self.scope)
 
     @property
     def total_count(self) -> int | None:
-        """Rows in the whole list; None where the source cannot tell or was not asked."""
+        """Rows in the whole list; None if the source does not count them, or the count was not requested."""
         return self.found.total

@@ -1,13 +1,12 @@
-"""`edge` and `root`: fields answered for all parents of a level at once.
+"""`edge` and `root`: fields resolved for all parents of a level at once.
 
-An edge declares one function of many parents. graphql-core gets a resolver that collects the parents of a level in
-a loader made for that field and its arguments; a compiler finds the same function, with the same arguments, as
-`EdgeField.function`. There is no other kind of resolver: every other field is an attribute of its record.
+An edge declares one function of many parents. A plan calls it with all rows of a selection; graphql-core gets a
+resolver that collects the parents of a level in a `LevelLoader`. There is no other kind of resolver: every other field
+is an attribute of its record.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache, cached_property
 from operator import itemgetter
@@ -23,12 +22,11 @@ from strawberry.types.lazy_type import LazyType
 from strawberry.utils.str_converters import to_camel_case
 
 from app.auth.policy import Rows, Scope
-from app.errors import TradegraphError
 from app.resolvers.loading.context import Context
+from app.resolvers.loading.level_loader import LevelLoader
 from app.schema.declare.freshness import volatility as volatility_of
 from app.schema.declare.policy import declaration
 from app.sources.freshness_contracts import Contract
-from app.telemetry import without_stack
 
 
 class Argument(NamedTuple):
@@ -103,7 +101,7 @@ class EdgeField(StrawberryField):
 
     @property
     def is_basic_field(self) -> bool:
-        """Never: Strawberry's shortcut for plain attributes does not apply."""
+        """False: Strawberry's shortcut for plain attributes does not apply."""
         return False
 
     def resolver_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +114,7 @@ class EdgeField(StrawberryField):
         return {_graphql_name(argument): argument for argument in self.arguments}
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """graphql-core's way in: the answer for one parent, out of its level's batch."""
+        """The resolver for graphql-core: the answer for one parent, from its level's batch."""
         assert info is not None  # noqa: S101 (Strawberry passes it to every field that is not basic)
         ctx: Context = info.context
         plain = {key: to_resolver_value(value) for key, value in kwargs.items()}
@@ -125,64 +123,12 @@ class EdgeField(StrawberryField):
         return self.level(ctx, plain).load(source)
 
     def level(self, ctx: Context, arguments: dict[str, Any]) -> LevelLoader:
-        """The batch of an operation that collects the parents of this edge with these arguments."""
+        """The loader that collects the parents of this edge with these arguments in one operation."""
         key = (id(self), tuple(sorted(arguments.items(), key=itemgetter(0))))
         loader = ctx.edges.get(key)
         if loader is None:
             loader = ctx.edges[key] = LevelLoader(self.function, ctx, arguments)
         return loader
-
-
-class LevelLoader:
-    """Collects the parents of one level and asks the edge's function once for all of them.
-
-    A parent is known by its identity and kept: or another one could take its place in memory. A failure is an answer:
-    graphql-core raises it, and may leave an answer behind when a null beside it takes its parent away.
-    """
-
-    def __init__(self, function: Callable[..., Awaitable[Sequence[Any]]], ctx: Context, args: dict[str, Any]) -> None:
-        self._function = function
-        self._ctx = ctx
-        self._args = args
-        self._kept: dict[int, Any] = {}
-        self._answers: dict[int, Any] = {}
-        self._waiting: list[tuple[int, asyncio.Future[Any]]] = []
-        self._gathering: list[Any] = []
-        self._reads: list[asyncio.Task[None]] = []
-
-    def load(self, parent: Any) -> Any:
-        """The answer for a parent if it is there, else a future of the caller's own, which it may cancel."""
-        key = id(parent)
-        if key in self._answers:
-            return self._answers[key]
-        loop = asyncio.get_running_loop()
-        if key not in self._kept:
-            self._kept[key] = parent
-            if not self._gathering:
-                self._reads.append(loop.create_task(self._read()))
-            self._gathering.append(parent)
-        future = loop.create_future()
-        self._waiting.append((key, future))
-        return future
-
-    async def _read(self) -> None:
-        """One batch: the parents gathered until the event loop has come round."""
-        await asyncio.sleep(0)
-        parents, self._gathering = self._gathering, []
-        answers: Sequence[Any]
-        try:
-            answers = await self._function(parents, self._ctx, **self._args)
-        except Exception as error:  # noqa: BLE001 - whatever failed is the answer of every parent
-            answers = [without_stack(error)] * len(parents)
-        except asyncio.CancelledError:
-            answers = [TradegraphError("The request was cancelled.")] * len(parents)
-        self._answers.update(zip(map(id, parents), answers, strict=True))
-        waiting, self._waiting = self._waiting, []
-        for key, future in waiting:
-            if key not in self._answers:
-                self._waiting.append((key, future))
-            elif not future.done():
-                future.set_result(self._answers[key])
 
 
 def edge(
@@ -198,7 +144,7 @@ def edge(
     rows: Rows | None = None,
     volatility: Contract | None = None,
 ) -> Any:
-    """A field answered by `function(parents, ctx, **args)` with a sequence as long as `parents`.
+    """A field resolved by `function(parents, ctx, **args)` with a sequence as long as `parents`.
 
     An element that is an exception is an error of that parent's field alone. Two functions may start reads before the
     parents are there: `prefetch_by_key(ctx, key, **args)` once a parent's key is known, `prefetch(ctx, **args)` at the
@@ -228,7 +174,7 @@ def root(
     key_from_args: Callable[..., Any] | None = None,
     requires: Scope | None = None,
 ) -> Any:
-    """A field of Query answered by `function(ctx, **args)`. Each says who may ask: Query has no policy of its own.
+    """A root field resolved by `function(ctx, **args)`. Each declares its audience: root types have none.
 
     `key_from_args(**args)` returns the key of the result where the arguments contain it, so that edges below can be
     prefetched.
@@ -246,7 +192,7 @@ def root(
 
 
 def to_resolver_value(value: Any) -> Any:
-    """An argument as resolvers know it: inputs as the frozen class they are read as, lists as tuples."""
+    """An argument as resolvers take it: inputs as the frozen class they are read as, lists as tuples."""
     if isinstance(value, list):
         return tuple(to_resolver_value(item) for item in value)
     reads_as = getattr(type(value), "__reads_as__", None)
