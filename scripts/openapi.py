@@ -76,7 +76,7 @@ def document() -> dict[str, Any]:
     return _renamed(whole, names)
 
 
-def _operation(operation: contract.Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(operation: contract.ContractOperation, schemas: dict[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", operation.path.removeprefix("/v1/")),
         "tags": [operation.port],

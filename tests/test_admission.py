@@ -12,7 +12,8 @@ import strawberry
 
 from app.auth.demo import issue_demo_token
 from app.auth.principal import Principal, Role
-from app.execution.engine import ReferenceEngine, Request
+from app.execution.engine import Request
+from app.execution.reference import ReferenceEngine
 from app.gateway.admission.caller_limits import CallerLimits, caller_key
 from app.gateway.admission.cost import Cost
 from app.gateway.explain.service import CostEstimator, Explainer

@@ -249,7 +249,9 @@ REQUESTS: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("operation", contract.OPERATIONS, ids=lambda operation: operation.path)
-def test_answer_is_of_the_published_shape(sandbox: Sandbox, published: dict[str, Any], operation: contract.Operation):
+def test_answer_is_of_the_published_shape(
+    sandbox: Sandbox, published: dict[str, Any], operation: contract.ContractOperation
+):
     system, body = REQUESTS[operation.path]
     said = published["paths"][operation.path][operation.method.lower()]
     answer = httpx.request(operation.method, sandbox.urls[system] + operation.path, json=body, headers=HEADERS)

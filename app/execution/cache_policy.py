@@ -1,4 +1,4 @@
-"""For how long, and by whom, the answer of an operation may be kept outside: told by its plan, before it runs."""
+"""How long, and by whom, the response of an operation may be cached outside the gateway, derived from its plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.sources.freshness_contracts import Contract, Share
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """`max_age` in seconds is that of the tightest contract in the answer; `public` if everybody gets the same."""
+    """`max_age` in seconds is that of the tightest contract; `public` if all callers get the same response."""
 
     max_age: int
     public: bool
@@ -27,8 +27,8 @@ NOT_CACHEABLE = CachePolicy(0, public=False)
 def cache_policy(
     plan: Plan, contracts: Contracts, policy: PolicyTable, max_age: Callable[[Contract], int]
 ) -> CachePolicy:
-    """What follows from the contracts and rules of everything that is selected. `max_age` is how old data of a contract
-    may be here, by the settings."""
+    """The policy that follows from the contracts and rules of all selected fields. `max_age` gives the maximum age of a
+    contract's data under the settings, in seconds."""
     found = _Tightest(contracts, policy, max_age)
     found.add(plan.tree.root, None)
     return CachePolicy(found.max_age or 0, found.public) if found.max_age else NOT_CACHEABLE

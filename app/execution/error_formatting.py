@@ -1,4 +1,4 @@
-"""Errors as clients see them: a stable code, a public message, an id to quote; the cause goes to the log."""
+"""Errors as clients see them: a stable code, a public message, and an error id; the cause is logged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.telemetry import limit_exceeded, report
 
 
 def format_errors(errors: Iterable[GraphQLError]) -> list[dict[str, Any]]:
-    """The `errors` of one answer. One cause that failed many fields is logged once and has one id."""
+    """The `errors` of one response. A cause that failed many fields is logged once and has one id."""
     ids: dict[int, str] = {}
     return [format_error(error, ids) for error in errors]
 
 
 def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict[str, Any]:
-    """One error. `ids` holds the ids of causes that are already in the log, by identity."""
+    """One error. `ids` holds the ids of causes that are already logged, by identity."""
     cause = _cause(error)
     formatted: dict[str, Any] = {"message": error.message}
     if error.locations:
@@ -47,7 +47,7 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
 
 
 def format_request_error(error: TradegraphError) -> dict[str, Any]:
-    """An error of the whole request, which has neither path nor place in a document."""
+    """An error of the whole request, without path and locations."""
     if isinstance(error, LimitExceeded):
         limit_exceeded(error.name, "refused")
     return {"message": error.message, "extensions": {"code": error.code, **error.extensions}}

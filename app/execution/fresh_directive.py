@@ -1,4 +1,4 @@
-"""`@fresh(within:)` of an operation: how old its data may be at most, by its client."""
+"""`@fresh(within:)` of an operation: the maximum age that its client accepts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from app.schema.declare.scalars import read_duration
 
 
 def within(operation: Operation) -> float | None:
-    """Seconds; None where the operation does not say. What cannot be read is None, too: such a value is refused when
-    the operation's variables are."""
+    """Seconds; None without the directive. An invalid value is None as well: it is refused with the variables."""
     for directive in operation.definition.directives or ():
         if directive.name.value == FRESH:
             return _seconds(_value(directive, operation))

@@ -6,11 +6,12 @@ from inspect import isawaitable
 from typing import Any
 
 from graphql import ExecutionResult, GraphQLSchema, execute
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues
 
 from app.errors import BadUserInput
 from app.execution.document.cache import Document, DocumentCache, with_code
 from app.execution.document.limits import NORMAL, DocumentLimits, check_variables
+from app.execution.document.variables import VariableCoercion
 from app.execution.engine import Operation, Request, RequestRefused, execution_scope, select_operation
 
 
@@ -62,12 +63,11 @@ class ReferenceEngine:
 
 def coerce_variables(schema: GraphQLSchema, operation: Operation) -> VariableValues:
     """The operation's variables, coerced. Raises RequestRefused for those that cannot be."""
-    variables = get_variable_values(
-        schema,
-        operation.definition.variable_definitions or (),
-        operation.variables,
-        hide_suggestions=not operation.suggests,
-    )
+    coercion: VariableCoercion | None = operation.annotations.get(VariableCoercion)
+    if coercion is None:
+        coercion = VariableCoercion(schema, operation.definition.variable_definitions or ())
+        operation.annotations[VariableCoercion] = coercion
+    variables = coercion.coerce(operation.variables, hide_suggestions=not operation.suggests)
     if isinstance(variables, list):
         raise RequestRefused([with_code(error, BadUserInput.code) for error in variables])
     return variables

@@ -21,12 +21,12 @@ from app.execution.reference import coerce_variables
 from app.schema.declare.guards import ARGUMENT_FORBIDDEN, uses_inputs
 
 RESUME = "after"
-"""The argument of a stream that says where it is resumed."""
+"""The argument of a stream by which it resumes."""
 
 
 def source_events(schema: GraphQLSchema, operation: Operation, context: Any) -> AsyncGenerator[Any, None]:
-    """The events of a subscription. Raises RequestRefused for variables and arguments that cannot be read, Forbidden
-    for what the caller may not wait for, or not by these arguments."""
+    """The events of a subscription. Raises RequestRefused for invalid variables and arguments, Forbidden for a stream
+    or arguments that the caller may not use."""
     variables = coerce_variables(schema, operation)
     root: Any = schema.subscription_type
     # Validation saw to it that there is one field, without @skip and @include.

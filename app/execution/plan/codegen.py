@@ -142,7 +142,7 @@ Inner = list[tuple[str, str]]
 
 
 def _parts(selection: Selection, row: str, values: dict[int, str], inner: Inner, code: CodeWriter) -> list[str]:
-    """An object as the insides of f-strings. Its keys are GraphQL names: nothing in them needs an escape."""
+    """An object as parts of f-strings. Its keys are GraphQL names, which need no escapes."""
     fields = [f'"{one.key}":{_value(one, row, values, inner, code)}' for one in selection.fields]
     return ["{{", *fields[:1], *(f",{field}" for field in fields[1:]), "}}"]
 

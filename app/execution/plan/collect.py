@@ -1,6 +1,6 @@
-"""CollectFields of the GraphQL specification (section 6.3.2), done once at compile time.
+"""CollectFields of the GraphQL specification (section 6.3.2) at compile time.
 
-The values of `@skip` and `@include` are known when a plan is made: they are part of its cache key.
+The values of `@skip` and `@include` are part of a plan's cache key.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Collector:
     switches: Switches
 
     def fields(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode]) -> dict[str, list[FieldNode]]:
-        """Field nodes by response key, in the order of the answer."""
+        """Field nodes by response key, in the order of the response."""
         found = _Found(type_)
         for selection_set in sets:
             self._collect(selection_set, found)
@@ -66,7 +66,6 @@ class Collector:
         return is_abstract_type(named) and self.schema.is_sub_type(_abstract(named), type_)
 
     def included(self, directives: Iterable[DirectiveNode] | None) -> bool:
-        """Whether `@skip` and `@include` leave the node in."""
         for directive in directives or ():
             name = directive.name.value
             if name in {"skip", "include"} and self._condition(directive) is (name == "skip"):

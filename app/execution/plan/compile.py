@@ -1,6 +1,6 @@
-"""From a valid document to the tree of its answer, for one set of permissions.
+"""Compiles a valid document to the tree of its response, for one set of permissions.
 
-Edges, attributes and refusals are found once here; nothing of it is looked up again when the plan runs.
+Edges, attributes and refusals are resolved here; nothing is looked up again when the plan runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from app.schema.declare.guards import accepts_inputs
 
 DEFINITION = "strawberry-definition"
 MAX_PLAN_FIELDS = 10_000
-"""Fields, each of them counted for every type that its place can hold."""
+"""Fields, each counted for every concrete type at its position."""
 
 
 class Compiler:
@@ -109,7 +109,7 @@ class Compiler:
 
 
 def _nullable(type_: Any) -> Iterator[bool]:
-    """For each list around a value, from the outside, and for the value: whether it may be null."""
+    """Whether each list around a value, from the outside, and the value are nullable."""
     is_nullable = not isinstance(type_, GraphQLNonNull)
     bare = type_ if is_nullable else type_.of_type
     yield is_nullable

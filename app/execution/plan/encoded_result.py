@@ -1,4 +1,4 @@
-"""A result whose data is JSON already: what a plan writes when nothing failed."""
+"""The result of a plan without failures: its data is encoded JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphql import ExecutionResult
 
 
 class EncodedResult(ExecutionResult):
-    """`json` goes to the client as it is; `data` is decoded from it, for whoever looks into an answer."""
+    """`json` is sent as it is; `data` is decoded from it on access."""
 
     __slots__ = ("json",)
 
@@ -20,5 +20,5 @@ class EncodedResult(ExecutionResult):
 
     @property
     def data(self) -> dict[str, Any]:  # type: ignore[override]
-        """The data as the client will read it."""
+        """The decoded data."""
         return orjson.loads(self.json)

@@ -35,6 +35,8 @@ MAX_CACHED_FIELDS = 100_000
 """Fields of all cached plans together; the least recently used plan is evicted. A plan with more than a twentieth of
 them is not cached, so that a few such evict nothing."""
 
+NO_SWITCHES: Switches = {}
+
 _numbers = count(1)
 
 
@@ -79,6 +81,8 @@ class PlanEngine:
     @staticmethod
     def _switches(operation: Operation, variables: VariableValues) -> Switches | None:
         """The coerced values of the switches; None if one is null, which only a run by graphql-core refuses."""
+        if not operation.analysis.switches:
+            return NO_SWITCHES
         switches = {name: variables.coerced.get(name) for name in operation.analysis.switches}
         if all(isinstance(value, bool) for value in switches.values()):
             return {name: value is True for name, value in switches.items()}
@@ -87,7 +91,7 @@ class PlanEngine:
     def _plan(self, operation: Operation, switches: Switches, permissions: Permissions) -> Plan:
         """The plan for these values of the switches. The key holds the analysis, which belongs to the document, so that
         no text is compared."""
-        key = (operation.analysis, permissions, frozenset(switches.items()))
+        key = (operation.analysis, permissions, frozenset(switches.items()) if switches else None)
         plan = self._plans.get(key)
         if plan is None:
             plan = make_plan(self._schema, operation, switches, permissions)

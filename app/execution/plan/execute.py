@@ -223,12 +223,15 @@ def _column(execution: PlanExecution, serializers: Mapping[int, Serializer], one
     level, values = one.level, execution.values[one.index]
     if level is None:
         return values
+    if level.only is not None:
+        made = _serialize(execution, serializers, level.only)
+        return _distribute(values, one.depth, execution.rows.get(level.only.index, ()), made, in_order=True)
     rows: list[Any] = []
-    made: list[str] = []
+    made = []
     for selection in level.selections.values():
         rows += execution.rows.get(selection.index, ())
         made += _serialize(execution, serializers, selection)
-    return _distribute(values, one.depth, rows, made, in_order=level.only is not None)
+    return _distribute(values, one.depth, rows, made, in_order=False)
 
 
 def _distribute(

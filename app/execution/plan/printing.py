@@ -1,4 +1,4 @@
-"""A plan as text: what is read in which order, and the code that shapes the answer, selection by selection."""
+"""A plan as text: its reads in order, and the generated code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from app.execution.plan.tree import PlanField, Selection
 
 
 def format_plan(plan: Plan) -> str:
-    """The plan for people."""
     fields = list(plan.tree.walk())
     edges = [one for one in fields if one.edge is not None]
     lines = [f"# {len(fields)} fields, {len(edges)} edges, {len(plan.tree.levels)} levels", "", "# Reads"]

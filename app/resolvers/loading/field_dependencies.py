@@ -20,7 +20,7 @@ from app.sources.shipments import Shipment
 from app.sources.stock import StockPosition
 
 GRAPHQL_TYPE_NAMES: Mapping[type, str] = {Totals: "OrderTotals"}
-"""The GraphQL types that show records under another name."""
+"""Names of GraphQL types that differ from their record's."""
 
 FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("Availability", "breakdown"): ((StockPosition, "in_transfer"),),
@@ -33,13 +33,13 @@ FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("Query", "priceAndAvailability"): ((Item, "uoms"),),
     ("Query", "promise"): ((Item, "uoms"),),
 }
-"""Type and field -> attributes that its resolver, or a property of its record, reads beside the one of its name."""
+"""Type and field -> attributes that its resolver, or a property of its record, reads besides that of its name."""
 
 
 def required_attributes(
     selection: Mapping[str, frozenset[str]], permissions: Permissions, *, joins_shipments: bool
 ) -> FieldMask:
-    """The attributes that an operation with this selection needs, of what its caller may see.
+    """The optional attributes that an operation with this selection needs, of the fields that its caller may see.
 
     Shipments that several sources know are joined: what one of them leaves open comes from the next.
     """

@@ -1,4 +1,4 @@
-"""Lookups by business key: what a `...Key` input says, and how it becomes the key that loaders take."""
+"""Lookups by business key: `...Key` inputs, and their resolution to the keys that loaders take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_KEY_LENGTH = 256
 
 @dataclass(frozen=True, slots=True)
 class RefKey:
-    """A thing by the id of one system."""
+    """The id of an object in one source system."""
 
     system: str
     id: str
@@ -34,7 +34,7 @@ class CustomerKey:
 
 @dataclass(frozen=True, slots=True)
 class CustomerScopedNumber:
-    """A number in a customer's own words: its part number or its purchase order."""
+    """A number assigned by a customer: a part number or a purchase order number."""
 
     customer: CustomerKey
     number: str
@@ -70,7 +70,7 @@ class ShipmentKey:
 
 
 def validate_key(value: str, what: str) -> str:
-    """A business key as given; InvalidInput for what no system can hold."""
+    """The business key; InvalidInput if it is empty, too long, or has control characters."""
     if not value or len(value) > MAX_KEY_LENGTH:
         raise InvalidInput(f"{what} must have 1 to {MAX_KEY_LENGTH} characters.")
     if not value.isprintable():
@@ -79,7 +79,7 @@ def validate_key(value: str, what: str) -> str:
 
 
 def quantity(value: object, what: str = "quantity") -> None:
-    """InvalidInput unless the decimal is a quantity that can be asked for."""
+    """Raise InvalidInput for a quantity that is not greater than 0 or exceeds 10^12."""
     if not isinstance(value, Decimal) or not Decimal(0) < value <= Decimal(10**12):
         raise InvalidInput(f"{what} must be greater than 0 and at most 10^12.")
 
@@ -115,5 +115,5 @@ async def sku_of(key: ItemKey, ctx: Context) -> str | None:
 
 
 async def each_sku(keys: Sequence[ItemKey], ctx: Context) -> list[str | None | Exception]:
-    """SKUs for many keys; a key that is wrong stands as its error."""
+    """SKUs for many keys; the value of an invalid key is its error."""
     return await asyncio.gather(*(sku_of(key, ctx) for key in keys), return_exceptions=True)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""The loaders of an operation: one per access path, named by what it gives and by which key."""
+"""The loaders of an operation: one per access path, named after the value and its key."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class Loaders:
-    """Every loader is made on first use and lives as long as the operation. None refers to what refers to it: whatever
-    was read goes with the operation, and not when Python looks for cycles."""
+    """Every loader is made on first use and lives as long as the operation. None is part of a reference cycle: what was
+    read is freed with the operation, not by the garbage collector."""
 
     def __init__(self, principal: Principal, sources: Sources, *, with_credit: bool) -> None:
-        """`with_credit` if customers are to come with their credit, where that saves a call."""
+        """`with_credit`: customers are read with their credit where that saves a call."""
         self._principal = principal
         self._sources = sources
         self._with_credit = with_credit
         self._made: dict[Any, KeyLoader[Any, Any]] = {}
 
     def close(self) -> None:
-        """Stop every read that is under way."""
+        """Cancel pending reads."""
         for made in self._made.values():
             made.close()
 

@@ -8,7 +8,7 @@ is an attribute of its record.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -28,9 +28,11 @@ from app.schema.declare.freshness import volatility as volatility_of
 from app.schema.declare.policy import declaration
 from app.sources.freshness_contracts import Contract
 
+Convert = Callable[[Any], Any]
+
 
 class Argument(NamedTuple):
-    """An argument of an edge: its GraphQL type, what it is for, and its default if it has one."""
+    """An argument of an edge: GraphQL type, description, and default if it has one."""
 
     type: Any
     description: str
@@ -38,7 +40,7 @@ class Argument(NamedTuple):
 
 
 class EdgeField(StrawberryField):
-    """A field that is a function: of all parents of a level, or of nothing for a root field."""
+    """A field that is a function of all parents of a level; of none for a root field."""
 
     def __init__(
         self,
@@ -106,12 +108,16 @@ class EdgeField(StrawberryField):
 
     def resolver_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Coerced GraphQL arguments as the function takes them, by their Python names."""
-        named = self._named_arguments
-        return {named[key].python_name: _plain(named[key].type, value) for key, value in values.items()}
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            name, convert = self._parameters[key]
+            found[name] = value if convert is None or value is None else convert(value)
+        return found
 
     @cached_property
-    def _named_arguments(self) -> dict[str, StrawberryArgument]:
-        return {_graphql_name(argument): argument for argument in self.arguments}
+    def _parameters(self) -> dict[str, tuple[str, Convert | None]]:
+        """The Python name and the conversion of each argument, by its GraphQL name."""
+        return {_graphql_name(one): (one.python_name, _conversion(one.type)) for one in self.arguments}
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """The resolver for graphql-core: the answer for one parent, from its level's batch."""
@@ -206,23 +212,31 @@ def _graphql_name(part: Any) -> str:
     return part.graphql_name or to_camel_case(part.python_name)
 
 
-def _plain(type_: Any, value: Any) -> Any:
-    """A coerced input value as resolvers take it: equal to `to_resolver_value` of Strawberry's conversion."""
-    if value is None:
-        return None
+def _conversion(type_: Any) -> Convert | None:
+    """What makes a coerced value that is not null into one that resolvers take, equal to what `to_resolver_value` makes
+    of Strawberry's conversion; None if it is one already."""
     if isinstance(type_, LazyType):
         type_ = type_.resolve_type()
     if isinstance(type_, StrawberryOptional):
-        return _plain(type_.of_type, value)
+        return _conversion(type_.of_type)
     if isinstance(type_, StrawberryList):
-        return tuple(_plain(type_.of_type, item) for item in value)
-    reads = getattr(type_, "__reads_as__", None)
-    if reads is None:
-        return value
-    fields = _named_fields(type_)
-    return reads(**{fields[key].python_name: _plain(fields[key].type, part) for key, part in value.items()})
+        item = _conversion(type_.of_type)
+        if item is None:
+            return tuple
+        return lambda values: tuple([None if value is None else item(value) for value in values])
+    return None if getattr(type_, "__reads_as__", None) is None else partial(_read_input, type_)
+
+
+def _read_input(type_: Any, value: Mapping[str, Any]) -> Any:
+    parts = _input_parts(type_)
+    given: dict[str, Any] = {}
+    for key, part in value.items():
+        name, convert = parts[key]
+        given[name] = part if convert is None or part is None else convert(part)
+    return type_.__reads_as__(**given)
 
 
 @cache
-def _named_fields(type_: Any) -> dict[str, StrawberryField]:
-    return {_graphql_name(one): one for one in type_.__strawberry_definition__.fields}
+def _input_parts(type_: Any) -> dict[str, tuple[str, Convert | None]]:
+    fields = type_.__strawberry_definition__.fields
+    return {_graphql_name(one): (one.python_name, _conversion(one.type)) for one in fields}

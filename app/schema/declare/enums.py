@@ -1,4 +1,4 @@
-"""How a Python enum becomes one of the schema."""
+"""GraphQL enums of Python enums."""
 
 from __future__ import annotations
 

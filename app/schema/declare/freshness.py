@@ -1,9 +1,9 @@
-"""How types and fields say how old they may be: `@volatility`; and how a client asks for less: `@fresh`.
+"""Freshness contracts of types and fields, declared by `@volatility`; `@fresh` by which a client tightens them.
 
     @bound_to(records.Item, requires=Scope.EVERYONE, volatility=ITEM)      for the type and each of its fields
     number: str | None = field("...", volatility=PART_NUMBER)              another contract, for one field
 
-A type that says nothing (`Money`, `Address`) is part of what it is found in, and as old.
+A type without a contract (`Money`, `Address`) has that of the field that leads to it.
 """
 
 from __future__ import annotations
@@ -49,8 +49,6 @@ enum(
     "answers, `staleFor` seconds more, and labelled, while it does not. `@fresh` asks for less.",
 )
 class VolatilityDirective:
-    """A contract as the schema prints it."""
-
     kind: Volatility
     max_age: int = strawberry.directive_field(name="maxAge")
     stale_for: int = strawberry.directive_field(name="staleFor")
@@ -64,11 +62,10 @@ class VolatilityDirective:
     '`query Sales @fresh(within: "PT5S")`. Tighter than the contracts of `@volatility`, never looser.',
 )
 def fresh(within: timedelta) -> None:
-    """For the schema; `app/execution/fresh_directive.py` reads it."""
+    """Declares the directive; `app/execution/fresh_directive.py` reads it."""
 
 
 def volatility(contract: Contract | None) -> list[VolatilityDirective]:
-    """The directives of a contract; none for none."""
     if contract is None:
         return []
     return [
@@ -80,18 +77,18 @@ def volatility(contract: Contract | None) -> list[VolatilityDirective]:
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """The contracts that a schema declares, by type, and by type and field."""
+    """The contracts of a schema, by type, and by type and field."""
 
     types: Mapping[str, Contract] = field(default_factory=dict)
     fields: Mapping[tuple[str, str], Contract] = field(default_factory=dict)
 
     def of(self, type_name: str, field_name: str, within: Contract | None) -> Contract | None:
-        """The contract of a field of something that is found within data of another contract."""
+        """The contract of a field whose parent has the contract `within`."""
         return self.fields.get((type_name, field_name)) or self.types.get(type_name) or within
 
 
 def contracts_of(schema: GraphQLSchema) -> Contracts:
-    """What a schema declares. Raises ConfigurationError for what is shared with more than may see it."""
+    """The contracts of a schema. Raises ConfigurationError for rows of accounts that are declared PUBLIC."""
     types: dict[str, Contract] = {}
     fields: dict[tuple[str, str], Contract] = {}
     for type_ in object_types(schema):

@@ -30,7 +30,7 @@ ARGUMENT_FORBIDDEN = "Your role may not use this argument."
 
 
 def guard(schema: GraphQLSchema, table: PolicyTable) -> None:
-    """Wrap what has to be guarded. Done once, when the schema is built."""
+    """Wrap the resolvers of guarded fields, once, when the schema is built."""
     for type_ in object_types(schema):
         opened = table.types.get(type_.name)
         for name, one in type_.fields.items():
@@ -100,7 +100,7 @@ def _attribute(source: Any, info: Any) -> Any:
 
 
 def accepts_inputs(args: Mapping[str, GraphQLArgument], inputs: Any) -> bool:
-    """Whether one of these input types can stand anywhere in the arguments."""
+    """Whether the arguments can contain one of these input types."""
     waiting = [get_named_type(one.type) for one in args.values()]
     seen: set[str] = set()
     while waiting:
@@ -114,7 +114,7 @@ def accepts_inputs(args: Mapping[str, GraphQLArgument], inputs: Any) -> bool:
 
 
 def uses_inputs(args: Mapping[str, GraphQLArgument], values: Mapping[str, Any], inputs: frozenset[str]) -> bool:
-    """Whether coerced arguments hold a value of one of these input types."""
+    """Whether coerced arguments contain a value of one of these input types."""
     return any(_holds(args[name].type, value, inputs) for name, value in values.items() if name in args)
 
 

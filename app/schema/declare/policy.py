@@ -1,11 +1,11 @@
-"""How types and fields say who may see them: `@requires`, and the policy table that is read off a schema.
+"""Authorization declared on types and fields by `@requires`, and the policy table built from a schema.
 
     @bound_to(records.Order, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)    for the type and each of its fields
     margin: Money | None = field("...", requires=Scope.MARGIN)             narrower, for one field
     number: str | None = field("...", mask=Mask.LAST4, unmasked_for=Scope.TRACKING)
 
-A field never says more than its type: who may see it belongs to both scopes. What declares nothing, and what would take
-its parent along when it is refused, stops the start.
+A field narrows its type's audience: a caller needs both scopes. A field without a declaration, or whose refusal would
+make its parent null, prevents the start.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DEFINITION = "strawberry-definition"
 
 
 def roles_of_scope(scope: Scope) -> str:
-    """The roles of a scope, as the schema names them."""
+    """The roles of a scope, comma-separated."""
     return ", ".join(role.name for role in Role if role in AUDIENCES[scope])
 
 
@@ -70,7 +70,7 @@ enum(
     "null, with an error of code FORBIDDEN. An input that the caller may not ask by is refused likewise.",
 )
 class Requires:
-    """What a type, a field or an input declares."""
+    """The declaration of a type, a field or an input."""
 
     scope: Scope | None = strawberry.directive_field(name="scope", default=strawberry.UNSET)
     rows: Rows | None = strawberry.directive_field(name="rows", default=strawberry.UNSET)
@@ -81,7 +81,6 @@ class Requires:
 def declaration(
     scope: Scope | None, rows: Rows | None = None, mask: Mask | None = None, unmasked_for: Scope | None = None
 ) -> list[Requires]:
-    """The directives of what is declared; none for nothing."""
     given = {"scope": scope, "rows": rows, "mask": mask, "unmasked_for": unmasked_for}
     stated = {name: value for name, value in given.items() if value is not None}
     return [Requires(**stated)] if stated else []
@@ -89,7 +88,7 @@ def declaration(
 
 @dataclass(frozen=True, slots=True)
 class PolicyDeclaration:
-    """What a type or a field declares itself."""
+    """The declaration of a type or a field, without inherited ones."""
 
     scope: Scope | None = None
     rows: Rows | None = None
@@ -99,7 +98,7 @@ class PolicyDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class Declarations:
-    """All that a schema declares. `leads` names the type that a field leads to."""
+    """All declarations of a schema. `leads` is the named type of each field."""
 
     types: Mapping[str, PolicyDeclaration]
     fields: Mapping[Key, PolicyDeclaration]
@@ -135,7 +134,7 @@ def _input_types(schema: GraphQLSchema) -> Iterator[GraphQLInputObjectType]:
 
 
 def inherit_page_policies(schema: GraphQLSchema) -> None:
-    """Pages and their rows are for those who may see what they hold: they get its declaration."""
+    """Give connections, edges and pages the declaration of the type that they contain."""
     for type_ in object_types(schema):
         definition = type_.extensions[DEFINITION]
         for held in definition.type_var_map.values():
@@ -152,7 +151,7 @@ def _declared(directives: Any) -> PolicyDeclaration:
 
 
 def build_policy_table(declared: Declarations, audiences: Mapping[Scope, frozenset[Role]] = AUDIENCES) -> PolicyTable:
-    """The rules that follow from declarations. Raises ConfigurationError for a type or field without any."""
+    """The rules of a schema's declarations. Raises ConfigurationError for a field without any."""
     fields = {key: _rule(key, declared, audiences) for key in declared.fields}
     types = {
         name: Rule(name, "", (one.scope,), audiences[one.scope], one.rows or Rows.ALL)
@@ -174,14 +173,13 @@ def _rule(key: Key, declared: Declarations, audiences: Mapping[Scope, frozenset[
 
 
 def _rows(leads_to: str, of_type: PolicyDeclaration, declared: Declarations) -> Rows:
-    """A field that leads to rows of accounts is one of accounts."""
     below = declared.types.get(leads_to, PolicyDeclaration()).rows
     return Rows.ACCOUNTS if Rows.ACCOUNTS in (below, of_type.rows) else below or of_type.rows or Rows.ALL
 
 
 def check(schema: GraphQLSchema, table: PolicyTable) -> None:
-    """Raise ConfigurationError for rules that cannot be kept: a refusal that takes more along than its own field, a
-    field that opens what its type does not, a mask that does not fit."""
+    """Raise ConfigurationError for rules that cannot hold: a refusal that would make the parent null, a field with a
+    wider audience than the type that it leads to, a mask on a value that is no nullable String."""
     for type_ in object_types(schema):
         for name, one in type_.fields.items():
             cure = _wrong(type_, name, one, table)

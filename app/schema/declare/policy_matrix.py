@@ -1,4 +1,4 @@
-"""The policy table for people: who sees what, as text, Markdown or JSON, and why."""
+"""The policy table as text, Markdown or JSON, and the explanation of one cell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ relations, or `all`; `-` is null with `FORBIDDEN`. A word in capitals is the mas
 
 
 def cell(rule: Rule, role: Role) -> str:
-    """What a role sees of a field."""
     if role not in rule.roles:
         return DENIED
     mask = rule.mask_for(role)
@@ -32,7 +31,7 @@ def cell(rule: Rule, role: Role) -> str:
 
 
 def as_json(table: PolicyTable) -> dict[str, dict[str, Any]]:
-    """Every cell: by field, by role, null or rows and mask."""
+    """Every cell by field and role: null, or rows and mask."""
     return {".".join(key): {role.value: _granted(rule, role) for role in Role} for key, rule in _sorted(table)}
 
 
@@ -85,7 +84,7 @@ def _sorted(table: PolicyTable) -> list[tuple[Key, Rule]]:
 
 
 def why(name: str, roles: frozenset[Role], table: PolicyTable, declared: Declarations) -> str:
-    """Which declarations make a caller see a field, or not."""
+    """The declarations that grant or deny a field to some roles."""
     key = found(name, declared)
     rule, asking = table.fields[key], ", ".join(sorted(roles))
     lines = [] if ".".join(key) == name else [f"{name} is {'.'.join(key)}."]

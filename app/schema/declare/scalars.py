@@ -14,7 +14,7 @@ from strawberry.types.scalar import ScalarDefinition
 from app.errors import SourceMalformed
 
 Cursor = NewType("Cursor", str)
-"""A place in a stream."""
+"""A position in a stream."""
 
 MAX_DIGITS = 60
 
@@ -28,14 +28,14 @@ _DURATION = re.compile(
 
 
 def write_decimal(value: Decimal) -> str:
-    """Plain digits, never an exponent. A source's 1E+999999999 is refused: written out, it would fill the memory."""
+    """Plain digits without an exponent. 1E+999999999 is refused: written out, it would exhaust the memory."""
     if not value.is_finite() or abs(value.adjusted()) > MAX_DIGITS or len(value.as_tuple().digits) > MAX_DIGITS:
         raise SourceMalformed("of this field", detail="a number out of range")
     return f"{value:f}"
 
 
 def read_decimal(value: Any) -> Decimal:
-    """A string of digits or an integer; a JSON number with a fraction is refused, for it is not exact."""
+    """A string of digits or an integer; a JSON number with a fraction is refused because it is not exact."""
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
@@ -82,7 +82,7 @@ def write_duration(value: timedelta) -> str:
 
 
 def read_cursor(value: Any) -> Cursor:
-    """Any string; what it means is the stream's own business."""
+    """Any string; the stream interprets it."""
     if isinstance(value, str):
         return Cursor(value)
     raise GraphQLError("A Cursor is a string, as an earlier answer gave it.")

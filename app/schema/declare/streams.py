@@ -60,6 +60,6 @@ def stream(
     requires: Scope | None = None,
     rows: Rows | None = None,
 ) -> Any:
-    """A field of Subscription answered by `events(ctx, **args)`; `requires` and `rows` as of an edge."""
+    """A field of Subscription whose events `events(ctx, **args)` yields; `requires` and `rows` as of an edge."""
     directives = declaration(requires, rows)
     return StreamField(events, returns=returns, description=description, args=args or {}, directives=directives)

@@ -20,7 +20,7 @@ from app.http.client import HTTPClient, HTTPResponse
 from app.http.errors import outcome_of, outcome_of_status
 from app.http.resilience.guard import BreakerPermit, CallClass
 from app.http.response import ResponseDecoder
-from app.sources.rest.contract import BATCH, MAX_PARTS, Operation, Part, PartAnswer
+from app.sources.rest.contract import BATCH, MAX_PARTS, ContractOperation, Part, PartAnswer
 
 QUIET_TURNS = 4
 """Turns of the event loop without a new read, after which a batch is sent. Dataloaders need two to dispatch."""
@@ -55,7 +55,7 @@ class SlicedResponse(HTTPResponse, frozen=True):
 class PendingRead:
     """A read that waits for its response: None if it is alone, and so sends a request of its own."""
 
-    operation: Operation
+    operation: ContractOperation
     body: object
     keys: int
     future: asyncio.Future[HTTPResponse | None]
@@ -80,8 +80,8 @@ class ReadBatcher:
     def __init__(
         self,
         http: HTTPClient,
-        send_single: Callable[[Operation, object], Awaitable[HTTPResponse]],
-        call_name: Callable[[Operation], str],
+        send_single: Callable[[ContractOperation, object], Awaitable[HTTPResponse]],
+        call_name: Callable[[ContractOperation], str],
     ) -> None:
         self._http = http
         self._send_single = send_single
@@ -90,7 +90,7 @@ class ReadBatcher:
         self._batches: dict[int, PendingBatch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def read(self, operation: Operation, body: object, keys: int) -> HTTPResponse:
+    async def read(self, operation: ContractOperation, body: object, keys: int) -> HTTPResponse:
         """The response to a read for so many keys. Cancellation takes only this read out of the batch."""
         permit = self._call_class(operation).acquire()
         loop = asyncio.get_running_loop()
@@ -130,7 +130,7 @@ class ReadBatcher:
             detail = f"{self._call_name(read.operation)}: the probe was not answered within {seconds:g} s"
             raise SourceTimeout(self._http.source, detail=detail) from None
 
-    def _call_class(self, operation: Operation) -> CallClass:
+    def _call_class(self, operation: ContractOperation) -> CallClass:
         found = self._call_classes.get(operation.path)
         if found is None:
             name = f"batch:{self._call_name(operation)}"

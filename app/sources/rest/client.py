@@ -27,7 +27,7 @@ from app.sources.rest.contract import (
     MAX_KEY,
     MAX_KEYS,
     PORTS,
-    Operation,
+    ContractOperation,
     Problem,
 )
 from app.sources.rest.mapping import Mapper
@@ -62,7 +62,9 @@ class RESTClient:
         self._batcher = ReadBatcher(self._http, self._send, _call) if batch else None
         self._partial = PartialDecoders(mapper)
 
-    async def read(self, operation: Operation, body: object = None, *, cursor: bool = False, keys: int = 1) -> Any:
+    async def read(
+        self, operation: ContractOperation, body: object = None, *, cursor: bool = False, keys: int = 1
+    ) -> Any:
         """The decoded response to one read for so many keys: rows, or partial records where the running operation needs
         no more. A cursor that was sent and is refused raises InvalidCursor."""
         if self._batcher is None:
@@ -78,7 +80,7 @@ class RESTClient:
         return response.decode(operation.answer)
 
     async def read_keys(
-        self, operation: Operation, keys: Sequence[K], body: Callable[[tuple[K, ...]], object]
+        self, operation: ContractOperation, keys: Sequence[K], body: Callable[[tuple[K, ...]], object]
     ) -> list[tuple[K, Any]]:
         """(key, value) of the rows found for the keys, each read once, in chunks of MAX_KEYS. Rows of other keys are
         ignored."""
@@ -118,7 +120,7 @@ class RESTClient:
             await self._batcher.aclose()
         await self._http.aclose()
 
-    async def _send(self, operation: Operation, body: object) -> HTTPResponse:
+    async def _send(self, operation: ContractOperation, body: object) -> HTTPResponse:
         return await self._http.request(
             operation.method, operation.path, json=body, call=_call(operation), accept={400}
         )
@@ -136,7 +138,7 @@ def _serves(name: str, value: object) -> frozenset[str]:
     return frozenset(value)
 
 
-def _call(operation: Operation) -> str:
+def _call(operation: ContractOperation) -> str:
     """`/v1/orders/by-customer` is orders.by_customer, `/v1/orders/read` is orders."""
     _, _, noun, *verb = operation.path.replace("-", "_").split("/")
     return noun if verb in ([], ["read"]) else f"{noun}.{verb[0]}"

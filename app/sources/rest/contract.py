@@ -252,7 +252,7 @@ ROWS: dict[type, Any] = {
 """The wire form of each record that has one of its own."""
 
 
-class Operation(Record):
+class ContractOperation(Record):
     """A read of the contract: its path, what is sent, what is answered, and the port it is for."""
 
     port: str
@@ -267,69 +267,69 @@ def _found(key: Any, value: Any) -> Any:
     return list[Found[key, value]]
 
 
-CUSTOMERS = Operation(
+CUSTOMERS = ContractOperation(
     port="customers",
     path="/v1/customers/read",
     summary="Customers by number or id",
     request=CustomersRead,
     answer=_found(str, CustomerRow),
 )
-CUSTOMER_SEARCH = Operation(
+CUSTOMER_SEARCH = ContractOperation(
     port="customers",
     path="/v1/customers/search",
     summary="A page of customers, by number",
     request=CustomerQuery,
     answer=Window[CustomerRow],
 )
-CREDIT = Operation(
+CREDIT = ContractOperation(
     port="credit",
     path="/v1/credit/read",
     summary="Credit by customer number",
     request=ByCustomer,
     answer=_found(str, CreditRow),
 )
-ITEMS = Operation(
+ITEMS = ContractOperation(
     port="items",
     path="/v1/items/read",
     summary="Items by SKU, GTIN or id",
     request=ItemsRead,
     answer=_found(str, ItemRow),
 )
-ITEM_SEARCH = Operation(
+ITEM_SEARCH = ContractOperation(
     port="items", path="/v1/items/search", summary="A page of items, by SKU", request=ItemQuery, answer=Window[ItemRow]
 )
-PART_SKUS = Operation(
+PART_SKUS = ContractOperation(
     port="items",
     path="/v1/customer-parts/skus",
     summary="SKUs by customer part number",
     request=PartsRead,
     answer=_found(CustomerPartKey, str),
 )
-PART_NUMBERS = Operation(
+PART_NUMBERS = ContractOperation(
     port="items",
     path="/v1/customer-parts/numbers",
     summary="Customer part numbers by item",
     request=PartsRead,
     answer=_found(CustomerItemKey, str),
 )
-RELATIONS = Operation(
+RELATIONS = ContractOperation(
     port="items",
     path="/v1/relations/read",
     summary="Related items by SKU, by priority",
     request=BySku,
     answer=_found(str, tuple[ItemRelation, ...]),
 )
-COSTS = Operation(
+COSTS = ContractOperation(
     port="items", path="/v1/costs/read", summary="Costs by SKU", request=BySku, answer=_found(str, CostRow)
 )
-CONTENTS = Operation(
+CONTENTS = ContractOperation(
     port="contents",
     path="/v1/contents/read",
     summary="Text and media by SKU",
     request=BySku,
     answer=_found(str, ContentRow),
 )
-WAREHOUSES = Operation(
+WAREHOUSES = ContractOperation(
     port="warehouses",
     path="/v1/warehouses",
     summary="All warehouses, by code",
@@ -337,84 +337,84 @@ WAREHOUSES = Operation(
     answer=list[WarehouseRow],
     method="GET",
 )
-STOCK = Operation(
+STOCK = ContractOperation(
     port="stock",
     path="/v1/stock/read",
     summary="Stock and supply by SKU, all warehouses",
     request=BySku,
     answer=_found(str, StockRow),
 )
-RESERVATIONS = Operation(
+RESERVATIONS = ContractOperation(
     port="reservations",
     path="/v1/reservations/read",
     summary="Open reservations by SKU",
     request=BySku,
     answer=_found(str, tuple[Reservation, ...]),
 )
-BALANCES = Operation(
+BALANCES = ContractOperation(
     port="balances",
     path="/v1/balances/read",
     summary="What a third party holds",
     request=BalancesRead,
     answer=list[Balance],
 )
-PRICES = Operation(
+PRICES = ContractOperation(
     port="prices",
     path="/v1/prices/quote",
     summary="Prices for questions",
     request=PricesRead,
     answer=_found(int, PriceRow),
 )
-ORDERS = Operation(
+ORDERS = ContractOperation(
     port="orders",
     path="/v1/orders/read",
     summary="Orders by number or id",
     request=OrdersRead,
     answer=_found(str, OrderRow),
 )
-ORDERS_BY_PO = Operation(
+ORDERS_BY_PO = ContractOperation(
     port="orders",
     path="/v1/orders/by-purchase-order",
     request=OrdersRead,
     summary="Orders by the customer's purchase order number, the newest",
     answer=_found(CustomerPoKey, OrderRow),
 )
-ORDERS_BY_CUSTOMER = Operation(
+ORDERS_BY_CUSTOMER = ContractOperation(
     port="orders",
     path="/v1/orders/by-customer",
     summary="A page of each customer's orders",
     request=OrdersSearch,
     answer=_found(str, Window[OrderRow]),
 )
-SHIPMENTS = Operation(
+SHIPMENTS = ContractOperation(
     port="shipments",
     path="/v1/shipments/read",
     summary="Shipments by id or tracking number",
     request=ShipmentsRead,
     answer=_found(str, ShipmentRow),
 )
-SHIPMENTS_BY_ORDER = Operation(
+SHIPMENTS_BY_ORDER = ContractOperation(
     port="shipments",
     path="/v1/shipments/by-order",
     request=ByOrder,
     summary="Shipments by order, oldest first",
     answer=_found(str, tuple[ShipmentRow, ...]),
 )
-INVOICES = Operation(
+INVOICES = ContractOperation(
     port="billing",
     path="/v1/invoices/read",
     summary="Invoices by order, oldest first",
     request=ByOrder,
     answer=_found(str, tuple[InvoiceRow, ...]),
 )
-RETURNS = Operation(
+RETURNS = ContractOperation(
     port="billing",
     path="/v1/returns/read",
     summary="Returns by order, oldest first",
     request=ByOrder,
     answer=_found(str, tuple[ReturnRow, ...]),
 )
-CHANGES = Operation(port="changes", path="/v1/changes/read", summary="What changed since a cursor",
+CHANGES = ContractOperation(port="changes", path="/v1/changes/read", summary="What changed since a cursor",
                     request=ChangesRead, answer=ChangeSet)  # fmt: skip
 
 OPERATIONS = (

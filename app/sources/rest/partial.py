@@ -22,7 +22,7 @@ from app.http.response import ResponseDecoder
 from app.sources.customers import CreditStatus
 from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, field_mask
 from app.sources.prices import ContractPrice
-from app.sources.rest.contract import ROWS, Operation
+from app.sources.rest.contract import ROWS, ContractOperation
 from app.sources.rest.mapping import Mapper, by_sequence
 from app.sources.shipments import Shipment, TrackingEvent
 from app.sources.values import RecordType, Unfetched
@@ -46,7 +46,7 @@ class PartialDecoders:
         self._mapper = mapper
         self._slots = lru_cache(READERS)(_DecoderSlot)
 
-    def of(self, operation: Operation) -> ResponseDecoder | None:
+    def of(self, operation: ContractOperation) -> ResponseDecoder | None:
         """What reads the operation's answer in part; None if it is to be read whole."""
         mask = field_mask.get()
         if mask is None:
