@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 import app.server
 from app.auth.policy import ALL_PERMISSIONS
 from app.auth.principal import Role
-from app.gateway.service import UnlimitedAdmission
+from app.gateway.interfaces import UnlimitedAdmission
 from app.protocol.listener import listen
 from app.protocol.serving import make_server
 from app.server import GC_THRESHOLDS, create_app

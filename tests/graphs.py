@@ -20,7 +20,8 @@ from app.execution.engine import Operation
 from app.execution.reference import ReferenceEngine
 from app.execution.subscriptions import source_events
 from app.gateway.http import GraphQLEndpoint
-from app.gateway.service import DocumentResolver, GraphQLService
+from app.gateway.interfaces import DocumentResolver
+from app.gateway.service import GraphQLService
 from app.schema.declare.edges import Argument
 from app.schema.declare.streams import stream
 

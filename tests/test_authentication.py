@@ -151,7 +151,9 @@ async def test_wrong_tokens_are_refused_alike(gateway: Gateway, out: io.StringIO
         if case == "64 kB":
             continue  # below: the server ends such a connection itself, or we refuse it
         assert refused(await gateway.bearer(token), TOKEN_REFUSED), case
-    reasons = [line["detail"] for line in map(json.loads, out.getvalue().splitlines()) if line["event"] == "refused"]
+    reasons = [
+        line["detail"] for line in map(json.loads, out.getvalue().splitlines()) if line["event"] == "request_refused"
+    ]
     assert len(reasons) == len(wrong) - 1
     assert all(reasons)
     written = out.getvalue()

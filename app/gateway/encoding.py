@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from app.gateway.service import Response, internal_error_response
+from app.gateway.response import Response, internal_error_response
 
 
 def encode_response(response: Response) -> bytes:

@@ -21,14 +21,8 @@ from app.gateway.http_caching import cache_control, entity_tag, if_none_match
 from app.gateway.media_types import EVENTS, LEGACY, RESPONSE, SINGLE, Accepted, negotiate
 from app.gateway.request_audit import RequestAuditor, finish_request
 from app.gateway.request_parsing import read_request
-from app.gateway.service import (
-    GraphQLService,
-    Response,
-    ResponseStream,
-    error_response,
-    internal_error_response,
-    single,
-)
+from app.gateway.response import Response, ResponseStream, error_response, internal_error_response, single
+from app.gateway.service import GraphQLService
 from app.gateway.sse import send_events
 from app.telemetry import RequestScope, open_scope, open_stream
 

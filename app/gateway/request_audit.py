@@ -9,7 +9,7 @@ from typing import Any
 
 from app.audit.records import AuditEntry
 from app.auth.principal import Principal, Role
-from app.gateway.service import Response
+from app.gateway.response import Response
 from app.settings import AuditSettings
 from app.telemetry import RequestScope, log_request, request_done
 

@@ -1,42 +1,24 @@
-"""One operation from request to answer, the same for every transport.
-
-A request becomes text (trusted documents), the text an operation (limits, validation), the operation is admitted
-(budgets), runs, and is accounted for. Each of these steps is somebody's whose part is named here by a protocol.
-"""
+"""One operation from request to response, the same for every transport: its document is resolved, validated and
+admitted, then it runs; its cost is settled and its data's age reported."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time
-from email.utils import format_datetime
-from functools import partial
-from typing import Any, Protocol
+from dataclasses import replace
+from datetime import datetime
+from functools import lru_cache, partial
+from typing import Any
 
-import orjson
-from graphql import ExecutionResult, OperationType
+from graphql import OperationType
 
 from app.auth.principal import Principal
-from app.errors import (
-    AuthenticationUnavailable,
-    DeadlineExceeded,
-    MethodNotAllowed,
-    Overloaded,
-    RateLimited,
-    RequestError,
-    ShuttingDown,
-    TradegraphError,
-    Unauthenticated,
-)
+from app.errors import MethodNotAllowed, Overloaded, RequestError, ShuttingDown
 from app.execution.cache_policy import CachePolicy
-from app.execution.document.cache import PersistedDocument
-from app.execution.engine import Engine, Operation, Request, RequestRefused
-from app.execution.error_formatting import format_errors, format_request_error
+from app.execution.engine import Engine, Operation, Request
 from app.execution.fresh_directive import within
-from app.execution.plan.encoded_result import EncodedResult
 from app.gateway.callers import Caller, events_until_expiry
 from app.gateway.disconnect import ClientDisconnected, Deadline, guard_suspension
 from app.gateway.freshness_summary import (
@@ -47,166 +29,42 @@ from app.gateway.freshness_summary import (
     is_degraded,
     oldest_by_source,
 )
+from app.gateway.interfaces import (
+    AdmissionControl,
+    DocumentResolver,
+    OperationPermit,
+    UnlimitedAdmission,
+    UntrustedDocuments,
+)
+from app.gateway.response import (
+    CostReport,
+    Response,
+    ResponseStream,
+    add_retirement,
+    error_response,
+    failure_response,
+    result_response,
+)
 from app.gateway.shared_execution import run_shared, sharing_key
 from app.sources.freshness_contracts import FreshnessTracker, SourceFreshness, freshness_tracker
 from app.sources.values import utc_now
-from app.telemetry import RequestScope, current, limit_exceeded, log, open_scope, report
-
-STATUS = {
-    "UNAUTHENTICATED": 401,
-    "FORBIDDEN": 403,
-    "INTROSPECTION_FORBIDDEN": 403,
-    "METHOD_NOT_ALLOWED": 405,
-    "NOT_ACCEPTABLE": 406,
-    "PAYLOAD_TOO_LARGE": 413,
-    "UNSUPPORTED_MEDIA_TYPE": 415,
-    "TRUSTED_DOCUMENT_REQUIRED": 403,
-    "NOT_FOUND": 404,
-    "DOCUMENT_NOT_FOUND": 404,
-    "DOCUMENT_RETIRED": 410,
-    "RATE_LIMITED": 429,
-    "INTERNAL": 500,
-    "OVERLOADED": 503,
-    "AUTHENTICATION_UNAVAILABLE": 503,
-    "STORE_UNAVAILABLE": 503,
-    "DEADLINE_EXCEEDED": 504,
-}
-"""The HTTP status of a request that was not run, by its code; 400 for any other that the caller can mend."""
+from app.telemetry import RequestScope, current, limit_exceeded, open_scope
 
 DEADLINE_GRACE = 1.0
-"""Backend calls keep to the deadline by themselves, so that what was read in time is answered. This is for code that
-does not."""
+"""Seconds beyond the time limit: backend calls keep the limit by themselves, so that a response holds what was read in
+time. The deadline ends code that does not."""
+
+CACHED_TEXT = 4096
+"""Characters of the longest document whose hash is cached."""
 
 ContextFactory = Callable[[Principal, Operation], Any]
 EventSourceFactory = Callable[[Operation, Any], AsyncGenerator[Any, None]]
 Explain = Callable[[Principal, Operation], Awaitable[dict[str, Any]]]
 
 
-@dataclass(slots=True)
-class Response:
-    """What goes back: a body, the HTTP status that tells what became of the request, and headers beyond those that
-    every answer has. `invalid`: the document or its variables could not run at all. `cursor`: where a stream can be
-    resumed after this answer. `age` is that of its oldest datum, in seconds; `degraded`: one is older than it should
-    be; `within`: how old its client allows. `storable`: how it may be kept outside, if it was asked for by GET and id.
-    `text` is the body once it is encoded.
-    """
-
-    status: int
-    body: dict[str, Any]
-    headers: dict[str, str] = field(default_factory=dict)
-    invalid: bool = False
-    cache_control: str = "no-store"
-    cursor: str | None = None
-    age: int = 0
-    degraded: bool = False
-    within: float | None = None
-    cache_policy: CachePolicy | None = None
-    text: bytes | None = None
-
-    @property
-    def outcome(self) -> str:
-        """ "ok", "partial" (data with errors) or "failed"."""
-        if "data" not in self.body:
-            return "failed"
-        return "partial" if "errors" in self.body else "ok"
-
-
-@dataclass(slots=True)
-class CostReport:
-    """What an admitted operation cost, as the client is told it."""
-
-    extensions: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class DocumentResolver(Protocol):
-    """Where an operation's text comes from."""
-
-    async def find(self, request: Request, who: Principal) -> Request:
-        """The request with its text in place. Refuses what the caller may not send."""
-        ...
-
-
-class OperationPermit(Protocol):
-    """An operation that was let in."""
-
-    async def settle(self, scope: RequestScope) -> CostReport:
-        """Called exactly once, whether the operation ended, failed or was cancelled; `scope.calls` is what it asked."""
-        ...
-
-    async def charge_event(self, scope: RequestScope) -> None:
-        """Called for each event of a subscription, after it was answered."""
-        ...
-
-
-class AdmissionControl(Protocol):
-    """Decides whether an operation may run now."""
-
-    def allows_suggestions(self, who: Principal) -> bool:
-        """Whether errors may name parts of the schema that the caller could have meant."""
-        ...
-
-    async def admit(self, operation: Operation, who: Principal) -> OperationPermit:
-        """Let it in. Refuses what costs too much, or more than the caller has left."""
-        ...
-
-
-class UntrustedDocuments:
-    """Documents come as text."""
-
-    async def find(self, request: Request, who: Principal) -> Request:
-        """The request as it is."""
-        if not request.query.strip():
-            raise RequestError("'query' is required and must be a string.")
-        return request
-
-
-class UnlimitedAdmission:
-    """Every operation may run."""
-
-    def allows_suggestions(self, who: Principal) -> bool:
-        """They may not: nobody has said who is to know."""
-        return False
-
-    async def admit(self, operation: Operation, who: Principal) -> UnlimitedAdmission:
-        """It may."""
-        return self
-
-    async def settle(self, scope: RequestScope) -> CostReport:
-        """It cost nothing."""
-        return CostReport()
-
-    async def charge_event(self, scope: RequestScope) -> None:
-        """Nor did this."""
-
-
-class ResponseStream:
-    """The answers of a subscription. Iterate them once; `aclose` ends the stream."""
-
-    def __init__(self, responses: AsyncGenerator[Response, None]) -> None:
-        self._responses = responses
-
-    def __aiter__(self) -> AsyncIterator[Response]:
-        return self._responses
-
-    async def aclose(self) -> None:
-        """End the stream and let go of what it holds."""
-        await self._responses.aclose()
-
-
-def single(response: Response) -> ResponseStream:
-    """A stream of one answer."""
-
-    async def one() -> AsyncGenerator[Response, None]:
-        yield response
-
-    return ResponseStream(one())
-
-
 class GraphQLService:
-    """Answers operations, at `most` so many at once: those who have begun are to end in time, and the others to hear
-    at once that they have not. `make_context` is called once for each that runs, and for each event of a subscription;
-    `events` opens a subscription's source."""
+    """Runs operations, at most `max_in_flight` at once; further ones are refused at once. `make_context` is called for
+    each operation, and for each event of a subscription; `events` opens a subscription's source."""
 
     def __init__(
         self,
@@ -237,7 +95,7 @@ class GraphQLService:
 
     @property
     def running(self) -> int:
-        """Operations under way, of `most`; streams that wait do not count."""
+        """Operations in flight; idle streams do not count."""
         return self._running
 
     async def respond(
@@ -257,7 +115,7 @@ class GraphQLService:
         except ClientDisconnected:
             raise
         except Exception as error:  # noqa: BLE001 - the last line: whatever it is, the client gets an answer
-            return _failure_response(error)
+            return failure_response(error)
         finally:
             self._running -= 1
 
@@ -279,25 +137,25 @@ class GraphQLService:
         if operation.kind is OperationType.SUBSCRIPTION:
             return ResponseStream(self._stream(operation, caller, permit))
         cost, started_at = CostReport(), self._clock()
-        reading_limits = FreshnessTracker(within(operation))
-        token = freshness_tracker.set(reading_limits)
+        tracker = FreshnessTracker(within(operation))
+        token = freshness_tracker.set(tracker)
         try:
             result = await self._engine.execute(operation, self._make_context(who, operation))
         finally:
             freshness_tracker.reset(token)
             cost = await permit.settle(current())
-        response = _result_response(result, cost)
-        self._add_freshness(response, request, oldest_by_source(reading_limits, scope.calls, started_at))
+        response = result_response(result, cost)
+        self._add_freshness(response, request, oldest_by_source(tracker, scope.calls, started_at))
         if read_only and request.known is not None and self._cache_policy is not None:
-            response.cache_policy, response.within = self._cache_policy(operation, who), reading_limits.within
+            response.cache_policy, response.within = self._cache_policy(operation, who), tracker.within
         if explained is not None:
             response.body.setdefault("extensions", {})["explain"] = explained
         if request.known is not None and request.known.retires is not None:
-            _add_retirement(response, request.known, request.known.retires)
+            add_retirement(response, request.known, request.known.retires)
         return response
 
     def _add_freshness(self, response: Response, request: Request, found: Mapping[str, SourceFreshness]) -> None:
-        """How old the answer's data is: in short as a header, in full to who asks, and always where it is too old."""
+        """Report the age of the data: always as a header, in `extensions.freshness` on request or if degraded."""
         if not found:
             return
         now = self._clock()
@@ -310,7 +168,7 @@ class GraphQLService:
     async def _stream(
         self, operation: Operation, caller: Caller, permit: OperationPermit
     ) -> AsyncGenerator[Response, None]:
-        """An answer for each event; a failure of the stream itself is its last answer. Raises ShuttingDown."""
+        """A response for each event; a failure of the stream itself is its last response. Raises ShuttingDown."""
         opening = current()
         try:
             if self._events is None:
@@ -323,15 +181,15 @@ class GraphQLService:
                         yield await self._event(operation, caller.who, event, opening, permit)
         except ShuttingDown:
             raise
-        except Exception as error:  # noqa: BLE001 - see `answer`
-            yield _failure_response(error)
+        except Exception as error:  # noqa: BLE001 - see `respond`
+            yield failure_response(error)
         finally:
             await permit.settle(opening)
 
     async def _event(
         self, operation: Operation, who: Principal, event: Any, opening: RequestScope, permit: OperationPermit
     ) -> Response:
-        """The answer for one event: run for this caller, or shared with others who are sent it. Who runs it pays."""
+        """The response to one event: executed for this caller, who is charged, or shared with other subscribers."""
         run = partial(self._run_event, operation, who, event, opening, permit)
         shared = getattr(event, "shared", None)
         if shared is None:
@@ -354,32 +212,32 @@ class GraphQLService:
             scope.transport, scope.who = opening.transport, who
             context = self._make_context(who, operation)
             context.event = event
-            reading_limits = freshness_tracker.set(
+            token = freshness_tracker.set(
                 FreshnessTracker(_stricter(within(operation), getattr(event, "within", None)))
             )
             try:
                 async with asyncio.timeout(self.deadline):
-                    response = _result_response(await self._engine.execute(operation, context), CostReport())
-            except Exception as error:  # noqa: BLE001 - see `answer`
-                response = _failure_response(error)
+                    response = result_response(await self._engine.execute(operation, context), CostReport())
+            except Exception as error:  # noqa: BLE001 - see `respond`
+                response = failure_response(error)
             finally:
-                freshness_tracker.reset(reading_limits)
+                freshness_tracker.reset(token)
                 await permit.charge_event(scope)
             scope.status, scope.outcome = response.status, response.outcome
         response.cursor = getattr(event, "cursor", None)
         return response
 
-    # For whoever tells of events by other ways than a stream of answers
+    # For webhooks, which deliver events without a stream of responses
 
     async def subscription(self, request: Request, who: Principal) -> Operation:
-        """A subscription that a caller may run. Raises what it is refused by."""
+        """Prepare a subscription. Raises RequestError."""
         operation = self._engine.prepare(await self._documents.find(request, who))
         if operation.kind is not OperationType.SUBSCRIPTION:
             raise RequestError("This document is no subscription.")
         return operation
 
     def stream(self, operation: Operation, who: Principal, feed: Any) -> AsyncGenerator[Any, None]:
-        """The events of a subscription, over a feed. Raises what it is refused by."""
+        """The events of a subscription, over a feed. Raises RequestError."""
         if self._events is None:
             raise RequestError("Subscriptions are not served here.")
         context = self._make_context(who, operation)
@@ -387,7 +245,7 @@ class GraphQLService:
         return self._events(operation, context)
 
     async def respond_to_event(self, operation: Operation, who: Principal, event: Any) -> Response:
-        """The answer for one event, which costs its caller's budget nothing."""
+        """The response to one event, which is not charged."""
         opening = RequestScope(transport="webhook", operation=operation.name, document=operation.document_id)
         opening.kind = operation.kind.value
         return await self._run_event(operation, who, event, opening, UnlimitedAdmission())
@@ -402,60 +260,14 @@ def _stricter(first: float | None, second: float | None) -> float | None:
 
 
 def _document_id(request: Request) -> str:
-    """What a document is called in the audit, whether it is kept by the gateway or came as text."""
-    return request.known.id if request.known else f"sha256:{hashlib.sha256(request.query.encode()).hexdigest()}"
+    """The id of a document in the audit: that of a persisted document, or the hash of its text."""
+    if request.known:
+        return request.known.id
+    return _hash_cached(request.query) if len(request.query) <= CACHED_TEXT else _hash(request.query)
 
 
-def _failure_response(error: Exception) -> Response:
-    """The answer to a request that could not run."""
-    if isinstance(error, RequestRefused):
-        return Response(400, {"errors": format_errors(error.errors)}, invalid=True)
-    if isinstance(error, TimeoutError):
-        return error_response(DeadlineExceeded())
-    return error_response(error) if isinstance(error, TradegraphError) else internal_error_response(error)
+def _hash(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _result_response(result: ExecutionResult, cost: CostReport) -> Response:
-    data = orjson.Fragment(result.json) if isinstance(result, EncodedResult) else result.data
-    body: dict[str, Any] = {"data": data}
-    if result.errors:
-        # Errors first: clients that show a page while it loads see them at once.
-        body = {"errors": format_errors(result.errors), "data": data}
-    extensions = {**(result.extensions or {}), **cost.extensions}
-    if extensions:
-        body["extensions"] = extensions
-    return Response(200, body, dict(cost.headers))
-
-
-def _add_retirement(response: Response, known: PersistedDocument, retires: date) -> None:
-    """Say that the document is on its way out, to people by the answer and to proxies by RFC 8594's header."""
-    response.body.setdefault("extensions", {})["document"] = {"id": known.id, "retires": retires.isoformat()}
-    response.headers["sunset"] = format_datetime(datetime.combine(retires, time.min, UTC), usegmt=True)
-
-
-def error_response(error: TradegraphError) -> Response:
-    """The answer to a request that was not run."""
-    headers: dict[str, str] = {}
-    if isinstance(error, Unauthenticated):
-        log.info("refused", code=error.code, detail=error.detail)
-        headers["www-authenticate"] = "Bearer"
-    elif isinstance(error, MethodNotAllowed):
-        headers["allow"] = "GET, POST"
-    elif isinstance(error, AuthenticationUnavailable):
-        headers["retry-after"] = "10"
-    elif isinstance(error, RateLimited):
-        headers |= error.headers
-    elif isinstance(error, Overloaded):
-        headers["retry-after"] = str(error.retry_after)
-    formatted = format_request_error(error)
-    if not isinstance(error, RequestError):
-        formatted["extensions"]["errorId"] = report(error)
-    status = STATUS.get(error.code, 400 if isinstance(error, RequestError) else 500)
-    return Response(status, {"errors": [formatted]}, headers)
-
-
-def internal_error_response(error: Exception) -> Response:
-    """The answer where our own code failed: an id to quote, the cause in the log."""
-    formatted = format_request_error(TradegraphError())
-    formatted["extensions"]["errorId"] = report(error)
-    return Response(500, {"errors": [formatted]})
+_hash_cached = lru_cache(maxsize=500)(_hash)

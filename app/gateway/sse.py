@@ -14,7 +14,7 @@ from starlette.types import Send
 
 from app.errors import ShuttingDown
 from app.gateway.encoding import encode_response
-from app.gateway.service import Response, ResponseStream
+from app.gateway.response import Response, ResponseStream
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed."""

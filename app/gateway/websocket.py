@@ -25,7 +25,8 @@ from app.gateway.callers import Caller
 from app.gateway.encoding import encode_response
 from app.gateway.request_audit import RequestAuditor, finish_request
 from app.gateway.request_parsing import parse_request
-from app.gateway.service import GraphQLService, Response, ResponseStream, error_response
+from app.gateway.response import Response, ResponseStream, error_response
+from app.gateway.service import GraphQLService
 from app.telemetry import limit_exceeded, log, new_id, open_scope, open_stream
 
 Connect = Callable[[Principal], Lease]
@@ -199,7 +200,7 @@ class _Connection:
             authenticate = partial(self._authenticator.authenticate, credential)
             return Caller(await authenticate(), authenticate=authenticate)
         except Unauthenticated as error:
-            log.info("refused", code=error.code, detail=error.detail)
+            log.info("request_refused", code=error.code, detail=error.detail)
             raise CloseConnection(4403, "Forbidden") from None
         except TradegraphError:
             raise CloseConnection(1013, "Try again later") from None

@@ -10,29 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import (
-    AuthenticationUnavailable,
-    Forbidden,
-    HeadersTooLarge,
-    HostNotAllowed,
-    MalformedHTTP,
     MethodNotAllowed,
     NotFound,
-    OriginNotAllowed,
-    PayloadTooLarge,
     RequestError,
-    RequestTooSlow,
-    StoreUnavailable,
-    TooManyConnections,
     TradegraphError,
-    Unauthenticated,
-    UnsupportedMediaType,
-    WebhookExpired,
-    WebhookForged,
-    WebhookMalformed,
-    WebhookNetworkRefused,
-    WebhookSourceUnknown,
-    WebhookUnsigned,
 )
+from app.http_status import http_status
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -46,29 +29,6 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 """On every answer that does not say otherwise by itself. An answer from another origin's page needs CORS anyway, which
 `cross-origin-resource-policy` does not touch."""
 
-STATUS: dict[type[TradegraphError], int] = {
-    MalformedHTTP: 400,
-    WebhookMalformed: 400,
-    WebhookUnsigned: 401,
-    WebhookForged: 401,
-    WebhookExpired: 401,
-    WebhookNetworkRefused: 403,
-    Unauthenticated: 401,
-    OriginNotAllowed: 403,
-    Forbidden: 403,
-    NotFound: 404,
-    WebhookSourceUnknown: 404,
-    MethodNotAllowed: 405,
-    RequestTooSlow: 408,
-    PayloadTooLarge: 413,
-    UnsupportedMediaType: 415,
-    HostNotAllowed: 421,
-    HeadersTooLarge: 431,
-    StoreUnavailable: 503,
-    TooManyConnections: 503,
-    AuthenticationUnavailable: 503,
-}
-
 
 def error_body(error: TradegraphError, error_id: str | None = None) -> bytes:
     """The body of a refusal, in the form of a GraphQL answer."""
@@ -78,7 +38,7 @@ def error_body(error: TradegraphError, error_id: str | None = None) -> bytes:
 
 def error_response(error: TradegraphError, headers: dict[str, str] | None = None) -> Response:
     """A refusal as an answer."""
-    return Response(error_body(error), STATUS.get(type(error), 400), headers, "application/json")
+    return Response(error_body(error), http_status(error), headers, "application/json")
 
 
 async def routing_error(_: Request, problem: Exception) -> Response:
@@ -94,7 +54,7 @@ async def routing_error(_: Request, problem: Exception) -> Response:
 
 def raw_error_response(error: TradegraphError) -> bytes:
     """A refusal as bytes for a connection that is closed after it."""
-    status, body = STATUS[type(error)], error_body(error)
+    status, body = http_status(error), error_body(error)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

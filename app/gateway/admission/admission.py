@@ -15,7 +15,7 @@ from app.gateway.admission.caller_limits import CallerLimits, EffectiveLimits, c
 from app.gateway.admission.concurrency import ConcurrencyLimiter, Lease
 from app.gateway.admission.cost import Cost, actual_cost
 from app.gateway.admission.token_buckets import BucketLevel, TokenBuckets
-from app.gateway.service import CostReport
+from app.gateway.response import CostReport
 from app.telemetry import RequestScope, budget_remaining, limit_exceeded, log, operation_cost
 
 PredictCost = Callable[[Operation, Principal], Awaitable[Cost]]
@@ -91,7 +91,7 @@ class AdmissionController:
         if enforce:
             raise error
         limit_exceeded(error.name, "measured")
-        log.warning("limit", name=error.name, most=error.most, actual=error.actual, code=error.code)
+        log.warning("limit_measured", name=error.name, max=error.most, actual=error.actual, code=error.code)
 
 
 def exceeded_limit(cost: Cost, limits: EffectiveLimits) -> TooExpensive | None:

@@ -74,6 +74,6 @@ class RedisTokenBuckets:
             allowed, left, over = await self._script(keys=[name], args=arguments)
         except (RedisError, OSError, TimeoutError) as error:
             self._retry_at = self._clock() + RETRY_AFTER
-            log.warning("budgets are kept by each worker: redis is gone", detail=repr(error))
+            log.warning("redis_budgets_unavailable", detail=repr(error))
             return None
         return BucketLevel(max(int(float(left) + 1e-3), 0), allowed=allowed == 1, retry_after=float(over))

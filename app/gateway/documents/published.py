@@ -64,7 +64,7 @@ class PublishedDocuments:
         try:
             generation = await self._store.generation()
         except StoreUnavailable as error:
-            log.warning("documents cannot be checked for changes", detail=error.detail)
+            log.warning("document_store_unavailable", detail=error.detail)
             return
         if generation != self._generation:
             self._documents.clear()
@@ -82,7 +82,7 @@ class PublishedDocuments:
         if found is None:
             return None
         if document_id(found.text) != found.id:
-            log.error("a stored document is not that of its id", client=found.client, document=found.id)
+            log.error("document_id_mismatch", client=found.client, document=found.id)
             return None
         return PersistedDocument(found.id, found.text, self._engine.document(found.text), found.retires)
 

@@ -17,7 +17,7 @@ from app.execution.engine import Operation
 from app.gateway.encoding import encode_response
 from app.gateway.explain.explain import Explanation
 from app.gateway.explain.simulated_records import Assumptions
-from app.gateway.service import error_response
+from app.gateway.response import error_response
 from app.web.console.collector import ConsoleCollector
 from app.web.console.operation_stats import ObservedEngine
 from app.web.pages import page_routes

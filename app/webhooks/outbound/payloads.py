@@ -12,7 +12,8 @@ from app.errors import RequestError, TradegraphError
 from app.events.filters import EventFilter, FanoutEvent, FanoutGap, FanoutItem, Subject
 from app.events.log import ChangeEvent, EventPage, LoggedEvent, LossReason
 from app.execution.engine import Operation, Request, RequestRefused
-from app.gateway.service import GraphQLService, Response
+from app.gateway.response import Response
+from app.gateway.service import GraphQLService
 from app.webhooks.outbound.endpoint_worker import DisableEndpoint, RetryLater
 from app.webhooks.outbound.endpoints import Delivery, Endpoint
 
