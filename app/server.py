@@ -1,4 +1,4 @@
-"""The application put together: the only place that chooses implementations."""
+"""The composition root: the application with its configured implementations."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ from app.execution.reference import ReferenceEngine
 from app.execution.subscriptions import source_events
 from app.gateway.admission.admission import AdmissionController
 from app.gateway.admission.caller_limits import CallerLimits
+from app.gateway.admission.cost_estimator import CostEstimator
 from app.gateway.admission.redis_token_buckets import BUDGET_TIMEOUT, RedisTokenBuckets
 from app.gateway.admission.token_buckets import MemoryTokenBuckets, TokenBuckets
 from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.trusted_documents import TrustedDocuments
-from app.gateway.explain.service import CostEstimator, Explainer, cache_policies
+from app.gateway.explain.explainer import Explainer
 from app.gateway.http import GraphQLEndpoint
+from app.gateway.http_caching import cache_policies
 from app.gateway.request_audit import RequestAuditor
 from app.gateway.service import GraphQLService
 from app.gateway.websocket import WebSocketEndpoint
@@ -73,7 +75,7 @@ WARM_UP_TIMEOUT = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
 
 GC_THRESHOLDS = (100_000, 20, 50)
-"""When Python looks for cycles: an answer makes thousands of objects and hardly a cycle."""
+"""Thresholds of the garbage collector: a response allocates thousands of objects and hardly a cycle."""
 
 
 def create_app(
@@ -207,14 +209,14 @@ async def process_metrics() -> bytes:
 
 
 def make_token_buckets(settings: Settings) -> TokenBuckets:
-    """Where budgets are kept."""
+    """The configured store of token buckets."""
     if settings.budgets.store == "memory":
         return MemoryTokenBuckets()
     return RedisTokenBuckets(connect(settings.redis, timeout=BUDGET_TIMEOUT))
 
 
 def make_export(telemetry: TelemetrySettings) -> SpanExport | None:
-    """What sends traces away, if they are wanted. Raises ConfigurationError where that needs what is not installed."""
+    """The export of traces, if configured. Raises ConfigurationError where its packages are not installed."""
     if telemetry.otlp_endpoint is None:
         return None
     return SpanExport(
@@ -296,7 +298,7 @@ class Gateway(Starlette):
 
 
 def master_sources(settings: Settings) -> frozenset[str]:
-    """The sources without which some kind of data is not answered at all."""
+    """The sources that are master of some data."""
     named = {domain.master for domain in settings.domains.configured().values()}
     return frozenset(named | {route.source for route in settings.routes})
 

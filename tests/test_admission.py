@@ -16,7 +16,8 @@ from app.execution.engine import Request
 from app.execution.reference import ReferenceEngine
 from app.gateway.admission.caller_limits import CallerLimits, caller_key
 from app.gateway.admission.cost import Cost
-from app.gateway.explain.service import CostEstimator, Explainer
+from app.gateway.admission.cost_estimator import CostEstimator
+from app.gateway.explain.explainer import Explainer
 from app.sandbox import Sandbox
 from app.settings import Budget, BudgetSettings, CostLimits, LimitSettings
 from tests.consumers import VARIABLES

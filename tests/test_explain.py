@@ -10,7 +10,7 @@ from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plan.engine import PlanEngine
-from app.gateway.explain.service import Explainer
+from app.gateway.explain.explainer import Explainer
 from app.gateway.explain.simulated_records import Assumptions
 from app.schema import build_schema, policy_of
 from app.settings import Settings

@@ -16,7 +16,7 @@ from app.auth.principal import UNRESTRICTED, Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plan.engine import PlanEngine
-from app.gateway.explain.service import Explainer
+from app.gateway.explain.explainer import Explainer
 from app.gateway.explain.simulated_records import Assumptions
 from app.sandbox import Sandbox
 from app.schema import build_schema, policy_of

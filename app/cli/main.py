@@ -143,7 +143,7 @@ def plan(
 ) -> None:
     """Print the plan that a document is compiled to."""
     from app.execution.plan.printing import format_plan
-    from app.gateway.explain.service import plan_of
+    from app.gateway.explain.explainer import plan_of
 
     made = _print_refusals(lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
     if made is None:
@@ -165,7 +165,7 @@ def explain(
 ) -> None:
     """Tell what a document will ask of the sources, without asking them. Without settings: of the demo's sandbox."""
     from app.cli.demo import settings_or_sandbox
-    from app.gateway.explain.service import admission_verdict, explain_document
+    from app.gateway.explain.explainer import admission_verdict, explain_document
     from app.gateway.explain.simulated_records import Assumptions
 
     who = _principal(role or ["csr"], customer or [])

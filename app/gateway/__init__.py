@@ -1,1 +1,1 @@
-"""What clients talk to: transports that read requests, and the service that answers them all alike."""
+"""The gateway: transports, and the service behind all of them."""

@@ -1,4 +1,4 @@
-"""Who listens at the other end of a connection, and for how long."""
+"""Callers of long connections: credentials that expire, are renewed or revoked."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ EXPIRED_MESSAGE = "The credential of this stream has ended. Go on with a new one
 
 @dataclass(slots=True)
 class Caller:
-    """Who is at the other end of a connection. A transport on which a credential can be renewed puts a new principal
-    in its place; streams that run go on with it. `authenticate` asks anew whether the credential is believed."""
+    """The caller of a connection. A transport on which a credential can be renewed replaces the principal; running
+    streams continue with it. `authenticate` verifies the credential again."""
 
     who: Principal
     now: Callable[[], float] = time.time
@@ -28,8 +28,8 @@ class Caller:
         return None if self.who.expires_at is None else self.who.expires_at - self.now()
 
     async def confirm(self) -> None:
-        """Take the caller for what the credential says now. Raises Unauthenticated if it has ended or was revoked since
-        the connection was opened."""
+        """Verify the credential again. Raises Unauthenticated if it has expired or was revoked since the connection was
+        opened."""
         if self.authenticate is not None:
             self.who = await self.authenticate()
 

@@ -97,7 +97,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 @coroutine
 def guard_suspension(work: Coroutine[Any, Any, Any], guard: AbstractContextManager[None]) -> Generator[Any, Any, Any]:
-    """Await a coroutine, in the guard only from where it first suspends: what never waits needs no timer."""
+    """Await a coroutine; enter the guard only once it suspends: work that never waits needs no timer."""
     try:
         waiting = work.send(None)
     except StopIteration as done:
@@ -106,7 +106,7 @@ def guard_suspension(work: Coroutine[Any, Any, Any], guard: AbstractContextManag
         while True:
             try:
                 yield waiting
-            except BaseException as error:  # noqa: BLE001 - a cancellation too goes to who waits
+            except BaseException as error:  # noqa: BLE001 - cancellations too are passed on
                 try:
                     waiting = work.throw(error)
                 except StopIteration as done:

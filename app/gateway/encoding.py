@@ -1,4 +1,4 @@
-"""Answers as JSON."""
+"""Encoding of responses as JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from app.gateway.response import Response, internal_error_response
 
 
 def encode_response(response: Response) -> bytes:
-    """The body of an answer, made once however many it is sent to. One that JSON cannot hold becomes an answer that
-    says that the server failed."""
+    """The encoded body of a response, encoded once for all its recipients. A body that JSON cannot represent becomes an
+    internal error."""
     if response.text is None:
         try:
             response.text = orjson.dumps(response.body, option=orjson.OPT_UTC_Z)

@@ -1,4 +1,4 @@
-"""What an answer says of the age of its data: a summary by source, in `extensions.freshness` and in a header."""
+"""The age of a response's data by source, for `extensions.freshness` and for a header."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FRESHNESS_HEADER = "tradegraph-freshness"
 def oldest_by_source(
     reading: FreshnessTracker, calls: Iterable[tuple[str, str]], started_at: datetime
 ) -> dict[str, SourceFreshness]:
-    """The oldest datum of each source: what was kept says when it was read, what was called was read by the operation
-    itself, which began at that moment."""
+    """The oldest datum of each source: cached data names the time of its read, called sources were read at
+    `started_at`."""
     found = {source: SourceFreshness(started_at) for source in dict.fromkeys(source for source, _ in calls)}
     return dict(sorted({**found, **reading.seen}.items()))
 
 
 def describe_freshness(found: Mapping[str, SourceFreshness], now: datetime) -> list[dict[str, Any]]:
-    """The summary for people and programs that ask for it."""
+    """The entries of `extensions.freshness`."""
     return [
         {
             "source": source,
@@ -36,17 +36,17 @@ def describe_freshness(found: Mapping[str, SourceFreshness], now: datetime) -> l
 
 
 def freshness_header(found: Mapping[str, SourceFreshness], now: datetime) -> str:
-    """The same in short, as a list of RFC 9651: `erp;age=12;cached, logistics;age=0`."""
+    """The header, a structured field list (RFC 9651): `erp;age=12;cached, logistics;age=0`."""
     return ", ".join(f"{_token(source)};age={age_seconds(seen, now)}{_flags(seen)}" for source, seen in found.items())
 
 
 def is_degraded(found: Mapping[str, SourceFreshness]) -> bool:
-    """Whether anything of the answer is older than its contract."""
+    """Whether any datum is older than its contract."""
     return any(seen.degraded for seen in found.values())
 
 
 def greatest_age(found: Mapping[str, SourceFreshness], now: datetime) -> int:
-    """Of the oldest datum, in seconds."""
+    """The age of the oldest datum in seconds."""
     ages: Sequence[int] = [age_seconds(seen, now) for seen in found.values()]
     return max(ages, default=0)
 

@@ -128,14 +128,14 @@ class GraphQLEndpoint:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Send events: those of a subscription, or the one answer of anything else to who prefers it so."""
+        """Send an event stream: of a subscription, or of the one response to a client that prefers a stream."""
         started = time.perf_counter()
         responses = response if isinstance(response, ResponseStream) else single(response)
         try:
             if not accepted.stream:
                 raise NotAcceptable("A subscription is a stream: accept text/event-stream, or use a WebSocket.")
             refused = response.status if isinstance(response, Response) and "data" not in response.body else 200
-            # What is wrong with an operation is told by an event: a client of events does not read the body of a 400.
+            # An error is sent as an event: an event source client does not read the body of a 400.
             status = 200 if refused == 400 else refused
             with DisconnectWatcher(receive), open_stream("sse"):
                 await send_events(

@@ -1,4 +1,4 @@
-"""Which media type to answer in, and whether a body is declared as what is read here."""
+"""Content negotiation: the media type of the response, and that of the request body."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ EVENTS = "text/event-stream"
 
 
 class Accepted(NamedTuple):
-    """What a client takes: `json`, the type of a single answer, None for none; whether it takes a stream of events,
-    and whether it prefers one even for a single answer."""
+    """The media types that a client accepts: `json` for a single response, None for none; whether it accepts an event
+    stream, and whether it prefers one even for a single response."""
 
     json: str | None
     stream: bool
@@ -29,15 +29,15 @@ SINGLE = Accepted(LEGACY, stream=False, prefers_stream=False)
 
 
 def negotiate(header: bytes | None) -> Accepted:
-    """What an Accept header takes; of a short one, which comes again and again, parsed once. Raises NotAcceptable."""
+    """The media types of an Accept header; short headers recur and are parsed once. Raises NotAcceptable."""
     if header is None or header == b"application/json":
         return SINGLE
     return _parse_cached(header) if len(header) <= CACHED_LENGTH else _parse(header)
 
 
 def _parse(header: bytes) -> Accepted:
-    """What an Accept header takes. Without one, or for any type, the legacy one as clients expect. A client that takes
-    JSON as well as event streams gets JSON for a single answer: some name both in every request."""
+    """Parse an Accept header. For any type the legacy one, as clients expect. A client that accepts JSON as well as
+    event streams gets JSON for a single response: some name both in every request."""
     accept = header.decode("latin-1")
     if not accept.strip():
         return SINGLE

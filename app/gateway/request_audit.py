@@ -17,7 +17,7 @@ MAX_FORBIDDEN = 20
 """Fields that one entry names as forbidden."""
 
 MAX_ERRORS = 500
-"""Errors of one answer that are looked at for them."""
+"""Errors of one response that are searched for forbidden fields."""
 
 
 class RequestAuditor:
@@ -90,7 +90,7 @@ def _names(roles: frozenset[Role]) -> tuple[str, ...]:
 
 
 def _code_of(body: Mapping[str, Any]) -> str | None:
-    """The code under which an operation failed as a whole."""
+    """The code of an operation that failed as a whole."""
     errors = body.get("errors")
     return None if not errors or "data" in body else errors[0].get("extensions", _NOTHING).get("code")
 

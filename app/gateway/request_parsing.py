@@ -1,4 +1,4 @@
-"""From bytes to a request: the body within its limit, its JSON, and the types that GraphQL over HTTP asks for."""
+"""Parsing of requests: the body within its limit, its JSON, and the types of GraphQL over HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARAMETERS = ("documentId", "query", "operationName", "variables", "extensions")
 async def read_request(
     method: str, headers: Mapping[bytes, bytes], query_string: bytes, receive: Receive, max_body_bytes: int
 ) -> Request:
-    """The request, or a RequestError that says what is wrong with it."""
+    """Read a request. Raises RequestError."""
     if method == "GET":
         if len(query_string) > max_body_bytes:
             raise PayloadTooLarge(f"The query string may have at most {max_body_bytes} bytes.")
@@ -39,7 +39,7 @@ def _text_of(value: bytes | None) -> str | None:
 
 
 async def read_body(declared: str | None, receive: Receive, limit: int) -> bytes:
-    """The body, never more of it than `limit`: of one that is declared longer nothing is read."""
+    """Read a body of at most `limit` bytes. Raises PayloadTooLarge, before reading where the length is declared."""
     too_large = f"The body may have at most {limit} bytes."
     if declared is not None and declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise PayloadTooLarge(too_large)
@@ -59,7 +59,7 @@ async def read_body(declared: str | None, receive: Receive, limit: int) -> bytes
 
 
 def _query_parameters(query_string: bytes) -> dict[str, Any]:
-    """GET's parameters. `variables` and `extensions` are JSON; one that comes twice means nothing certain."""
+    """The parameters of a GET request. `variables` and `extensions` are JSON; a duplicate parameter is refused."""
     found: dict[str, Any] = {}
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
@@ -83,13 +83,13 @@ def _json(text: bytes | str, what: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        # The place only: the parser's sentence could repeat what was sent.
+        # Only line and column: the parser's message could repeat the input.
         raise RequestError(f"{what} is not JSON in UTF-8 (line {error.lineno}, column {error.colno}).") from None
 
 
 def parse_request(parameters: Any) -> Request:
-    """The request in parameters of any transport, each of its right type. Whether they are enough, and may be sent,
-    is for `Documents` to say."""
+    """The request in the parameters of any transport, each of its type. The DocumentResolver decides whether they
+    suffice and may be sent."""
     if not isinstance(parameters, dict):
         hint = "; batches are not supported" if isinstance(parameters, list) else ""
         raise RequestError(f"The body must be a JSON object with the key 'query'{hint}.")

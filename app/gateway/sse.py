@@ -1,7 +1,7 @@
 """Server-sent events, in the distinct connections mode of graphql-sse:
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 
-One request, one operation, one stream: a `next` event for each answer, with an id to resume from where the stream has
+One request, one operation, one stream: a `next` event for each response, with an id to resume from where the stream has
 one, then `complete`. Lines end with LF alone; some clients know no other end.
 """
 
@@ -17,7 +17,7 @@ from app.gateway.encoding import encode_response
 from app.gateway.response import Response, ResponseStream
 
 HEARTBEAT = 15.0
-"""Seconds of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed."""
+"""Seconds without an event after which a comment is sent: proxies keep the connection, and a dead one is noticed."""
 
 
 async def send_events(
@@ -56,7 +56,7 @@ async def send_events(
 
 
 def next_event(response: Response) -> bytes:
-    """An answer as a `next` event."""
+    """A response as a `next` event."""
     cursor_line = b"" if response.cursor is None else f"id: {response.cursor}\n".encode()
     return b"event: next\n%bdata: %b\n\n" % (cursor_line, encode_response(response))
 

@@ -95,7 +95,7 @@ class WebSocketEndpoint:
             if socket.application_state is WebSocketState.CONNECTED:
                 await socket.close(closing.code, closing.reason)
         except (WebSocketDisconnect, RuntimeError):
-            pass  # The client has left; what was being sent to it has nowhere to go.
+            pass  # The client has disconnected.
         finally:
             await connection.end()
 
@@ -185,7 +185,7 @@ class _Connection:
             await asyncio.sleep(0)
 
     async def end(self) -> None:
-        """Stop everything that runs."""
+        """Cancel the running operations and release the connection."""
         if self._lease is not None:
             self._lease.release()
         running = list(self._running.values())
@@ -261,7 +261,7 @@ class _Connection:
             del self._running[key]
 
     async def _run(self, key: str, payload: object, *, full: bool) -> None:
-        """Answer one operation. A failure to send ends the connection by itself: its reader sees it."""
+        """Run one operation. A failure to send ends the connection by itself: its reader sees it."""
         assert self._caller is not None  # noqa: S101 - `connection_init` came first
         started = time.perf_counter()
         with open_scope(**self._ids, timeout=self._service.timeout, traced=True) as scope:
@@ -298,7 +298,7 @@ class _Connection:
             await response.aclose()
 
     async def _send_next(self, key: str, response: Response) -> bool:
-        """Send an answer; False if it was the end: `error` takes the place of `complete`."""
+        """Send a response; False if it ended the operation: an `error` frame replaces `complete`."""
         if "data" in response.body:
             await self._send_text(
                 b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(key), encode_response(response))
@@ -321,7 +321,7 @@ class _Connection:
 
 
 def _request_ids(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """What a socket's operations are known by: its own id, and its client's as far as there are any."""
+    """The ids of a socket's operations: its own request id, and those of its client."""
     named = {b"x-correlation-id": "correlation_id", b"traceparent": "traceparent", b"tracestate": "tracestate"}
     credential = {named[name]: value.decode("latin-1") for name, value in headers if name in named}
     return {"request_id": new_id(), **credential}

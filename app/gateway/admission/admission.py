@@ -1,4 +1,4 @@
-"""Whether an operation may run now: who may read the schema, what it may cost, and what is left of the budget."""
+"""Admission control: introspection, cost limits, concurrency and budgets."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ PredictCost = Callable[[Operation, Principal], Awaitable[Cost]]
 
 
 class AdmissionController:
-    """Admits what is within its caller's limits and budget. With `enforce_limits` or `enforce_budgets` off, what would
-    be refused is counted and logged, and let in.
-
-    A subscription is charged for being opened, and then for each event. `connect` is for transports that
-    hold connections.
+    """Admits operations within their caller's limits and budget. With `enforce_limits` or `enforce_budgets` off, an
+    operation that would be refused is counted, logged and admitted. A subscription is charged when it is opened, then
+    for each event. `connect` serves transports with long connections.
     """
 
     def __init__(
@@ -48,11 +46,11 @@ class AdmissionController:
         self._enforce_budgets = enforce_budgets
 
     def allows_suggestions(self, who: Principal) -> bool:
-        """Whether errors may name parts of the schema: to those who may read all of it."""
+        """Whether errors may suggest names of the schema: for callers who may introspect it."""
         return self.limits.of(who).may_introspect
 
     async def admit(self, operation: Operation, who: Principal) -> BudgetedPermit:
-        """See `Admission.admit`."""
+        """See `AdmissionControl.admit`."""
         limits = self.limits.of(who)
         if operation.introspects and not limits.may_introspect:
             raise NoIntrospection
@@ -76,7 +74,7 @@ class AdmissionController:
         return BudgetedPermit(self._buckets, operation, limits, cost, key, lease, charged=level.allowed, who=who)
 
     def connect(self, who: Principal) -> Lease:
-        """A connection that is held open, counted over all of the caller's; raises RateLimited."""
+        """Count a long connection against the caller's limit; raises RateLimited."""
         return self._acquire(self.connections, caller_key(who), self.limits.of(who).max_connections)
 
     def _acquire(self, limiter: ConcurrencyLimiter, key: str, most: int) -> Lease:
@@ -95,7 +93,7 @@ class AdmissionController:
 
 
 def exceeded_limit(cost: Cost, limits: EffectiveLimits) -> TooExpensive | None:
-    """What of a cost is more than the rules allow."""
+    """The limit that a cost exceeds."""
     if cost.units > limits.max_cost:
         return TooExpensive("cost", limits.max_cost, cost.units)
     if cost.rows > limits.max_rows:
@@ -109,7 +107,7 @@ def exceeded_limit(cost: Cost, limits: EffectiveLimits) -> TooExpensive | None:
 
 
 def budget_exceeded(cost: Cost, limits: EffectiveLimits, level: BucketLevel) -> RateLimited:
-    """The refusal of what the bucket does not hold any more."""
+    """The error of a charge that the bucket does not hold."""
     return RateLimited(
         "budget",
         level.remaining,
@@ -120,13 +118,13 @@ def budget_exceeded(cost: Cost, limits: EffectiveLimits, level: BucketLevel) -> 
 
 
 def budget_headers(limits: EffectiveLimits, level: BucketLevel) -> dict[str, str]:
-    """The fields of draft-ietf-httpapi-ratelimit-headers: the budget, what is left of it, and when it is full again."""
+    """The fields of draft-ietf-httpapi-ratelimit-headers: policy, remaining units, seconds until full."""
     until_full = math.ceil((limits.bucket.capacity - level.remaining) / limits.bucket.restore_rate)
     return {"ratelimit-policy": limits.policy, "ratelimit": f'"budget";r={level.remaining};t={until_full}'}
 
 
 class BudgetedPermit:
-    """An operation that runs, with what was charged for it."""
+    """The permit of a running operation, with its charge."""
 
     __slots__ = ("_buckets", "_charged", "_cost", "_key", "_lease", "_limits", "_operation", "_who")
 
@@ -152,18 +150,18 @@ class BudgetedPermit:
         self._who = who
 
     async def settle(self, scope: RequestScope) -> CostReport:
-        """See `Admitted.settle`: what was predicted and not used goes back."""
+        """See `OperationPermit.settle`: unused units of the prediction are returned."""
         self._lease.release()
         used = actual_cost(len(scope.calls), scope.keys, introspects=self._operation.introspects)
         unused = self._cost.units - used if self._charged else 0
         level = await self._buckets.adjust(self._key, unused, self._limits.bucket)
-        if Role.PARTNER in self._who.roles:  # People have budgets of their own, and names that are nobody's business.
+        if Role.PARTNER in self._who.roles:  # People's names do not become labels.
             budget_remaining(self._who.client, level.remaining / self._limits.bucket.capacity)
         shown = self._limits.shows_cost or self._operation.extensions.get("cost") is True
         return CostReport(self._extensions(used, level) if shown else {}, budget_headers(self._limits, level))
 
     async def charge_event(self, scope: RequestScope) -> None:
-        """See `Admitted.event`: an event is paid when it has been answered."""
+        """See `OperationPermit.charge_event`."""
         await self._buckets.adjust(self._key, -actual_cost(len(scope.calls), scope.keys), self._limits.bucket)
 
     def _extensions(self, used: int, level: BucketLevel) -> dict[str, Any]:

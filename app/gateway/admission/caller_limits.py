@@ -1,4 +1,4 @@
-"""What holds for a caller, of all that `[limits]` and `[budgets]` say for clients and roles."""
+"""The limits of a caller, resolved from `[limits]` and `[budgets]` by client and role."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MAX_CALLERS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class EffectiveLimits:
-    """The most that one operation may cost, the caller's bucket, and what may be open at the same time. `introspects`:
-    may read the schema; `shows`: is told the cost of every answer; `policy`: the header that tells the budget."""
+    """The limits of one operation, the caller's token bucket, and the concurrency limits. `may_introspect`: may read
+    the schema; `shows_cost`: gets the cost with every response; `policy`: the value of the RateLimit-Policy header."""
 
     max_cost: int
     max_calls: int
@@ -34,8 +34,8 @@ class EffectiveLimits:
 
 
 class CallerLimits:
-    """Looks rules up. A client's own setting comes first; of several roles the widest counts. In a demo everybody may
-    read the schema, unless the settings say who."""
+    """Resolves and caches limits. A client's own setting comes first; of several roles the widest applies. In a demo
+    every role may read the schema, unless the settings name roles."""
 
     def __init__(self, limits: LimitSettings, budgets: BudgetSettings, *, demo: bool = False) -> None:
         self._limits = limits
@@ -46,7 +46,7 @@ class CallerLimits:
         self._cache: LRUCache[tuple[str, frozenset[Role]], EffectiveLimits] = LRUCache(maxsize=MAX_CALLERS)
 
     def of(self, who: Principal) -> EffectiveLimits:
-        """The rules for a caller."""
+        """The limits of a caller."""
         key = (who.client, who.roles)
         found = self._cache.get(key)
         if found is None:
@@ -74,13 +74,13 @@ class CallerLimits:
 
 
 def _widest(roles: Mapping[Any, Any], held: Iterable[Role], name: str, default: Any) -> Any:
-    """The widest of what the held roles may; a role without a setting of its own may the default."""
+    """The widest limit of the held roles; a role without a setting has the default."""
     found = [getattr(roles.get(role.value), name, None) for role in held]
     return max((default if one is None else one for one in found), default=default)
 
 
 def caller_key(who: Principal) -> str:
-    """Whose budget it is. A partner is one caller, whatever credentials its machines have; people share an app of ours,
-    so that each is a caller in it."""
+    """The key of a caller's budget. A partner is one caller with all of its credentials; people who share one of our
+    apps are a caller each."""
     parts = (who.tenant, who.client) if Role.PARTNER in who.roles else (who.tenant, who.client, who.subject)
     return "\n".join(parts)

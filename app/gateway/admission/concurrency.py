@@ -1,4 +1,4 @@
-"""How much a caller may have open at the same time, counted over all of the caller's connections and tokens."""
+"""Concurrency limits by caller, counted over all of the caller's connections and tokens."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Self
 from app.errors import RateLimited
 
 RETRY_AFTER = 1
-"""Seconds after which a refused caller may try again: nobody knows when something will be closed."""
+"""Seconds after which a refused caller may retry."""
 
 
 class Lease:
-    """A place that is taken; given back once, however often it is said."""
+    """One unit of a limit in use; released once, however often `release` is called."""
 
     __slots__ = ("_key", "_limiter")
 
@@ -20,13 +20,13 @@ class Lease:
         self._key = key
 
     def release(self) -> None:
-        """Give it back."""
+        """Release it."""
         limiter, self._limiter = self._limiter, None
         if limiter is not None:
             limiter._release(self._key)  # noqa: SLF001 - its other half
 
     def __del__(self) -> None:
-        # Whoever has it may be left without ever being started, such as a stream whose client is gone.
+        # Its holder may never be started, such as a stream whose client has disconnected.
         self.release()
 
     def __enter__(self) -> Self:
@@ -37,14 +37,14 @@ class Lease:
 
 
 class ConcurrencyLimiter:
-    """Places of one kind, such as "connections", by caller. Nobody waits for one: it is there or refused."""
+    """A limit on concurrent uses by key, such as "connections" by caller. It refuses, and never queues."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._in_use: dict[str, int] = {}
 
     def acquire(self, key: str, maximum: int) -> Lease:
-        """Take a place of at most `most`; raises RateLimited."""
+        """Acquire one of at most `maximum`; raises RateLimited."""
         in_use = self._in_use.get(key, 0)
         if in_use >= maximum:
             raise RateLimited(self.name, maximum, in_use + 1, retry_after=RETRY_AFTER)
@@ -52,7 +52,7 @@ class ConcurrencyLimiter:
         return Lease(self, key)
 
     def in_use(self, key: str) -> int:
-        """How many the caller has."""
+        """The number that a key has acquired."""
         return self._in_use.get(key, 0)
 
     def _release(self, key: str) -> None:

@@ -20,10 +20,10 @@ from app.execution.engine import Operation
 from app.gateway.explain.explain import PER_REQUEST, Explanation
 
 MAX_COSTS = 200
-"""Costs that are kept with one operation, for different sizes of its variables."""
+"""Costs cached with one operation, for different shapes of its variables."""
 
 INTROSPECTION_COST = 100
-"""Cost units of reading the schema: no backend is asked, but it takes as much of a processor."""
+"""Cost units of introspection: it calls no backend, but takes as much CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Cost:
 
 
 def predicted_cost(found: Explanation, *, introspects: bool = False) -> Cost:
-    """The cost that an explanation says; at least 1."""
+    """The cost of an explanation; at least 1."""
     units = found.cost + (INTROSPECTION_COST if introspects else 0)
     return Cost(max(units, 1), found.requests, found.rows)
 
@@ -69,14 +69,14 @@ def _declared_cost(field: GraphQLField) -> int:
 
 
 def actual_cost(calls: int, keys: int, *, introspects: bool = False) -> int:
-    """The cost of what was asked in the end, in the units that it was predicted in."""
+    """The cost of the calls and keys of a finished operation, in units of the prediction; at least 1."""
     used = PER_REQUEST * calls + (keys if calls else 0)
     return max(used + (INTROSPECTION_COST if introspects else 0), 1)
 
 
 def variables_shape(value: Any, classify: Callable[[str], Any]) -> Any:
-    """What of the variables decides how much is asked: numbers, which objects have which fields, how long lists are and
-    how much of them is distinct. Of a text only its `meaning`, which is the same for most."""
+    """The part of the variables that affects the cost: numbers, the fields of objects, the lengths of lists and their
+    distinct entries. Of a text only what `classify` returns, which is the same for most."""
     if isinstance(value, str):
         return classify(value)
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""Budgets that several workers share, in Redis.
+"""Token buckets that several workers share, in Redis.
 
-While Redis is gone each worker keeps its own, so that nobody is refused for that, and nobody may spend more than his
+While Redis is unavailable each worker has its own: no caller is refused for that, and none may spend more than the
 budget times the number of workers.
 """
 
@@ -21,7 +21,7 @@ BUDGET_TIMEOUT = 0.05
 """Seconds for a call: it is on the way of every request."""
 
 RETRY_AFTER = 1.0
-"""Seconds for which a Redis that did not answer is left alone."""
+"""Seconds after a failed call before Redis is called again."""
 
 _SCRIPT = """
 local time = redis.call('TIME')
@@ -41,7 +41,7 @@ return {1, tostring((filling - after + now) * rate / 1000000), '0'}
 
 
 class RedisTokenBuckets:
-    """Buckets in Redis, one for all workers; in memory while it does not answer."""
+    """Token buckets in Redis, shared by all workers; in memory while Redis is unavailable."""
 
     def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = redis
@@ -65,7 +65,7 @@ class RedisTokenBuckets:
         await self._redis.aclose()
 
     async def _run(self, key: str, units: int, bucket: TokenBucket, operation: str) -> BucketLevel | None:
-        """What Redis says; None while it is gone."""
+        """The level in Redis; None while it is unavailable."""
         if self._clock() < self._retry_at:
             return None
         name = "tradegraph:budget:" + hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -1,6 +1,6 @@
-"""Budgets over time: a bucket of cost units for each client, kept as the one moment when it will be full again (GCRA).
+"""Token buckets of cost units, one for each client, stored as the time at which it is full again (GCRA).
 
-In memory by default; `redis_store` keeps one bucket for several workers.
+In memory by default; `redis_token_buckets` shares them among workers.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from cachetools import LRUCache
-
 MAX_CLIENTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBucket:
-    """How much fits into it, and how fast it fills up, in cost units a second."""
+    """The capacity in cost units, and the restore rate in units a second."""
 
     capacity: int
     restore_rate: float
@@ -30,7 +28,7 @@ class TokenBucket:
 
 @dataclass(frozen=True, slots=True)
 class BucketLevel:
-    """What is left in a bucket; if the charge was not allowed, in how many seconds it would be."""
+    """The units left in a bucket; for a refused charge, the seconds until it would be allowed."""
 
     remaining: int
     allowed: bool = True
@@ -38,27 +36,27 @@ class BucketLevel:
 
 
 class TokenBuckets(Protocol):
-    """Keeps buckets by key."""
+    """Stores token buckets by key."""
 
     async def charge(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
-        """Take from a bucket, all or nothing."""
+        """Take units from a bucket, all or none."""
         ...
 
     async def adjust(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
-        """Give back what was not used; a negative number takes what was used beyond, even below nothing."""
+        """Return unused units; a negative number takes units used beyond the charge, even below zero."""
         ...
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close connections."""
         ...
 
 
 class MemoryTokenBuckets:
-    """Buckets of this process. Those that nobody used for longest are forgotten first, which fills them."""
+    """Buckets of this process. Beyond `MAX_CLIENTS` the least recently used one is dropped, which fills it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._full_at: LRUCache[str, float] = LRUCache(maxsize=MAX_CLIENTS)
+        self._full_at: dict[str, float] = {}
 
     async def charge(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
         """See `TokenBuckets.charge`."""
@@ -68,18 +66,24 @@ class MemoryTokenBuckets:
         over = after - now - bucket.fill_time
         if over > 1e-9:
             return BucketLevel(_remaining(full_at - now, bucket), allowed=False, retry_after=over)
-        self._full_at[key] = after
+        self._set(key, after)
         return BucketLevel(_remaining(after - now, bucket))
 
     async def adjust(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
         """See `TokenBuckets.adjust`."""
         now = self._clock()
         after = max(max(self._full_at.get(key, now), now) - units / bucket.restore_rate, now)
-        self._full_at[key] = after
+        self._set(key, after)
         return BucketLevel(_remaining(after - now, bucket))
 
+    def _set(self, key: str, full_at: float) -> None:
+        self._full_at.pop(key, None)  # A dict keeps the order of insertion: the first is the least recently used.
+        self._full_at[key] = full_at
+        if len(self._full_at) > MAX_CLIENTS:
+            del self._full_at[next(iter(self._full_at))]
+
     async def close(self) -> None:
-        """Nothing is open."""
+        """Has no connections."""
 
 
 def _remaining(until_full: float, bucket: TokenBucket) -> int:

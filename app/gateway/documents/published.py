@@ -1,4 +1,4 @@
-"""Published documents as the server uses them: read from the store once, parsed once, noticed when they change."""
+"""Published documents, cached: read from the store once, parsed once, dropped when the store changes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from app.gateway.documents.stores.document_store import DocumentState, DocumentS
 from app.telemetry import log
 
 CHECK_INTERVAL = 2.0
-"""Seconds between looks at the store's generation, which is all that is asked while nothing changes."""
+"""Seconds between reads of the store's generation, the only read while nothing changes."""
 
 MAX_CHARACTERS = 1_000_000
-"""Text of all documents that are kept parsed, which takes a hundred times as much."""
+"""Characters of all documents cached as parsed, which take a hundred times as much memory."""
 
 MAX_UNKNOWN = 10_000
-"""Ids that are known to be nobody's. Kept apart: asking for such does not push out what is used."""
+"""Unknown ids that are cached. Apart, so that requests for them evict no document."""
 
 Key = tuple[str, str]
 
@@ -41,8 +41,8 @@ class PublishedDocuments:
         self._checked = float("-inf")
 
     async def get(self, client: str, id_: str) -> PersistedDocument | None:
-        """The document, published or retired, if the client has one of that id. While the store cannot be reached,
-        what was read before is still answered; anything else raises StoreUnavailable."""
+        """The document, published or retired, if the client has one of that id. While the store is unavailable, cached
+        documents are still served; others raise StoreUnavailable."""
         if self._monotonic() - self._checked >= CHECK_INTERVAL:
             await self._check()
         key = (client, id_)
@@ -51,16 +51,16 @@ class PublishedDocuments:
             return document
         generation = self._generation
         document = self._parse(id_, await self._store.find(client, id_))
-        if generation == self._generation:  # else what was read may be older than what is known now
+        if generation == self._generation:  # else the read may be older than the cache
             self._remember(key, document)
         return document
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         await self._store.close()
 
     async def _check(self) -> None:
-        self._checked = self._monotonic()  # first: whoever comes meanwhile does not ask again
+        self._checked = self._monotonic()  # first: concurrent requests do not check again
         try:
             generation = await self._store.generation()
         except StoreUnavailable as error:
@@ -88,7 +88,7 @@ class PublishedDocuments:
 
 
 def latest_version(versions: Sequence[StoredDocument]) -> StoredDocument | None:
-    """Of one document in several versions of an application the one that is answered longest; no draft."""
+    """Of the versions of a document the one that is served longest; no draft."""
     answered = [one for one in versions if one.state is not DocumentState.DRAFT]
     return max(answered, key=lambda one: one.retires or date.max, default=None)
 

@@ -1,6 +1,6 @@
-"""Which text an operation has: a trusted document named by its id, a registered one by its hash, or what was sent.
+"""Resolution of documents: a trusted document by id, a persisted query by hash, or the text that was sent.
 
-All transports come through `find`, so that what a client may send is decided here and nowhere else.
+All transports call `find`: it alone decides what a client may send.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class TrustedDocuments:
-    """`Documents` over a store. Callers of some roles and clients run what is published for them, and nothing else."""
+    """Resolves documents over a store. Callers of trusted roles and clients run published documents only."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class TrustedDocuments:
         self._clock = clock
 
     async def find(self, request: Request, who: Principal) -> Request:
-        """See `Documents.find`."""
+        """See `DocumentResolver.find`."""
         hash_ = persisted_hash(request.extensions)
         if request.document_id is None and hash_ is None:
             return self._text(request, who)
@@ -108,7 +108,7 @@ class TrustedDocuments:
         return not who.roles.isdisjoint(settings.trusted_roles) or _matches(settings.trusted_clients, who.client)
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         await self._published.close()
 
 
@@ -140,5 +140,5 @@ def _matches(patterns: Sequence[str], client: str) -> bool:
 
 
 def _apollo_error(error: RequestError) -> RequestRefused:
-    """As an answer of GraphQL, which Apollo's clients act upon: status 200 where they ask for application/json."""
+    """The error as Apollo's clients expect it: a GraphQL error, with status 200 for application/json."""
     return RequestRefused([with_code(GraphQLError(error.message), error.code)])

@@ -103,7 +103,7 @@ class Explanation:
 async def explain(
     run: Any, log: ReadLog, coalescing: frozenset[str], refused: Sequence[str] = ()
 ) -> tuple[Explanation, ExecutionResult]:
-    """Drive a run against the model to its end, and tell what it asked."""
+    """Run an operation over simulated sources to its end, and explain its reads."""
     task = asyncio.ensure_future(run)
     await log.drive(task)
     return explanation(log.reads, coalescing, refused), await task

@@ -14,7 +14,7 @@ IDLE_TURNS = 12
 
 
 class WeightedKey(str):
-    """The key of a row that stands for as many as `weight` says."""
+    """The key of a row that stands for `weight` rows."""
 
     __slots__ = ("weight",)
     weight: int
@@ -27,7 +27,7 @@ class WeightedKey(str):
 
 
 def key_weight(key: Any) -> int:
-    """How many rows a key stands for; of one made of several parts, the part that stands for most."""
+    """The number of rows that a key stands for; of a composite key that of its heaviest part."""
     if isinstance(key, WeightedKey):
         return key.weight
     if isinstance(key, str):
@@ -37,12 +37,12 @@ def key_weight(key: Any) -> int:
 
 
 def total_weight(keys: Iterable[Any]) -> int:
-    """How many rows these keys stand for."""
+    """The number of rows that these keys stand for."""
     return sum(map(key_weight, keys))
 
 
 def count_rows(answer: Any) -> int:
-    """How many rows an answer stands for."""
+    """The number of rows that a result stands for."""
     if isinstance(answer, Page):
         return total_weight(answer.rows)
     if isinstance(answer, Mapping):

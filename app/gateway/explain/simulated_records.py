@@ -34,7 +34,7 @@ MONEY = Money(amount=ONE, currency="USD")
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """The sizes that a simulation assumes where no argument says them: rows per parent."""
+    """The numbers of rows per parent that a simulation assumes where no argument bounds them."""
 
     lines: int = 5
     shipments: int = 1

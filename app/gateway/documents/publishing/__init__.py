@@ -1,1 +1,1 @@
-"""What happens to trusted documents before a server sees them: manifests, checks, and what a new schema would break."""
+"""Publishing of trusted documents: manifests, checks, breaking schema changes."""

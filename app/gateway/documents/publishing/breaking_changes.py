@@ -1,6 +1,6 @@
-"""What a new schema would break: documents that are answered today, and promises about what is deprecated.
+"""Breaking schema changes: served documents that become invalid, and announced removals.
 
-A reason of `@deprecated` ends with the day from which the element may be gone: `Use b instead. Removal: 2027-06-01.`
+A reason of `@deprecated` ends with the day from which the element may be removed: `Use b instead. Removal: 2027-06-01.`
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REMOVED = {
 
 @dataclass(frozen=True, slots=True)
 class BrokenDocument:
-    """A document that a new schema does not answer as before, and why."""
+    """A document that a new schema breaks, with the reasons."""
 
     document: StoredDocument
     reasons: tuple[str, ...]
@@ -81,7 +81,7 @@ def _coordinate(change: BreakingChange) -> str:
 
 
 def breaking_changes(old: GraphQLSchema, new: GraphQLSchema) -> list[str]:
-    """All that is not compatible, whoever uses it."""
+    """All breaking changes, used or not."""
     return sorted(change.description for change in _breaking(old, new))
 
 
@@ -91,7 +91,7 @@ def deprecations(schema: GraphQLSchema) -> dict[str, str]:
 
 
 def removal_of(reason: str) -> date | None:
-    """The day from which a deprecated element may be gone."""
+    """The day from which a deprecated element may be removed."""
     found = REMOVAL.search(reason)
     try:
         return date.fromisoformat(found[1]) if found else None

@@ -29,6 +29,7 @@ from app.execution.plan.engine import PlanEngine
 from app.gateway.admission.admission import exceeded_limit
 from app.gateway.admission.caller_limits import CallerLimits
 from app.gateway.admission.cost import Cost
+from app.gateway.admission.cost_estimator import CostEstimator
 from app.gateway.documents.publishing.sample_variables import (
     MAX_PAGE,
     SAMPLE_TEXT,
@@ -37,7 +38,7 @@ from app.gateway.documents.publishing.sample_variables import (
     without_cursors,
 )
 from app.gateway.documents.stores.document_store import StoredDocument
-from app.gateway.explain.service import CostEstimator, Explainer, refused_of
+from app.gateway.explain.explainer import Explainer, refused_of
 from app.schema import build_schema, policy_of
 from app.settings import Settings
 from app.sources.wiring import connect_all
@@ -45,7 +46,7 @@ from app.sources.wiring import connect_all
 
 @dataclass(frozen=True, slots=True)
 class DocumentProblem:
-    """What keeps a document from being published, the cure included; the place is within the document."""
+    """A reason not to publish a document, with its correction; line and column are within the document."""
 
     message: str
     line: int | None = None
@@ -54,7 +55,7 @@ class DocumentProblem:
 
 @dataclass(frozen=True, slots=True)
 class DocumentCheck:
-    """The names of a document's operations, the cost of the dearest, and what is wrong with it."""
+    """The names of a document's operations, the highest cost of one, and its problems."""
 
     operations: tuple[str, ...] = ()
     cost: int | None = None
@@ -62,7 +63,7 @@ class DocumentCheck:
 
 
 class DocumentChecker:
-    """Checks documents as the server with these settings would run them; asks no source."""
+    """Checks documents as a server with these settings would run them; calls no source."""
 
     def __init__(self, settings: Settings) -> None:
         schema = build_schema()
@@ -92,7 +93,7 @@ class DocumentChecker:
         return DocumentCheck(tuple(one.name.value for one in _operations(node) if one.name))
 
     async def check(self, document: StoredDocument) -> DocumentCheck:
-        """All that can be said about a document of a client."""
+        """Check a document of a client: validity, permissions, cost."""
         result = self.valid(document.text)
         if result.problems:
             return result
@@ -133,7 +134,7 @@ class DocumentChecker:
         return max((one.cost for one in estimates), key=lambda one: one.units)
 
     def _forbidden(self, operation: Operation, who: Principal) -> Iterator[DocumentProblem]:
-        """The fields that the client may not see, each at its places."""
+        """The selected fields that the client may not see, with their locations."""
         refused = set(refused_of(operation, self._policy, self._policy.permissions(who.roles)))
         roles = ", ".join(sorted(who.roles))
         for field, line, column in fields_of(operation.document, self._schema, without=refused):
@@ -155,7 +156,7 @@ def _over_limit(operation: Operation, exceeded: TooExpensive | None) -> Iterator
 def fields_of(
     document: DocumentNode, schema: GraphQLSchema, without: Collection[str] = ()
 ) -> Sequence[tuple[str, int, int]]:
-    """Every field that a document selects, as `Type.field`, with its places; of those in `without` nothing below."""
+    """Every selected field as `Type.field`, with its locations; nothing below the fields in `without`."""
     found: list[tuple[str, int, int]] = []
     info = TypeInfo(schema)
 

@@ -1,4 +1,4 @@
-"""Adding, publishing and retiring: what changes in the store, decided from what is in it."""
+"""Adding, publishing and retiring of trusted documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.gateway.documents.stores.document_store import DocumentState, DocumentS
 
 @dataclass(frozen=True, slots=True)
 class DocumentOwner:
-    """Whose documents: a client, in one version of its application, and whom to call."""
+    """The owner of documents: a client, a version of its application, and a contact."""
 
     client: str
     version: str = ""
@@ -25,7 +25,7 @@ class DocumentOwner:
 
 @dataclass(frozen=True, slots=True)
 class LocatedProblem:
-    """A problem, and where people find it."""
+    """A problem with its location in a file."""
 
     location: str
     message: str
@@ -35,7 +35,7 @@ class LocatedProblem:
 
 
 class PublishingRefused(Exception):
-    """Nothing was changed; these are the reasons."""
+    """The store was not changed, for these reasons."""
 
     def __init__(self, problems: Sequence[LocatedProblem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -43,7 +43,7 @@ class PublishingRefused(Exception):
 
 
 class DocumentPublisher:
-    """The documents of a store, and what is done with them. Each change is kept whole or not at all."""
+    """Adds, publishes and retires documents of a store. Each change is stored whole or not at all."""
 
     def __init__(self, store: DocumentStore, checker: DocumentChecker, now: Callable[[], datetime]) -> None:
         self._store = store
@@ -51,7 +51,7 @@ class DocumentPublisher:
         self._now = now
 
     async def add(self, found: Iterable[FoundDocument], owner: DocumentOwner) -> list[StoredDocument]:
-        """Keep documents as drafts; one that is there already keeps its state and gets what is new of the rest."""
+        """Store documents as drafts; a known document retains its state, and its other attributes are updated."""
         since = await self._store.generation()
         known = {(one.version, one.id): one for one in await self._store.all(owner.client)}
         taken = {alias: one.id for one in known.values() for alias in one.aliases}
@@ -82,7 +82,7 @@ class DocumentPublisher:
         )
 
     async def publish(self, selected: Callable[[StoredDocument], bool], client: str) -> list[StoredDocument]:
-        """Publish those of a client that are wanted, if all of them pass."""
+        """Publish the selected documents of a client, if all of them pass their checks."""
         since = await self._store.generation()
         matching = [one for one in await self._store.all(client) if selected(one)]
         problems: list[LocatedProblem] = []
@@ -98,7 +98,7 @@ class DocumentPublisher:
         return passed
 
     async def retire(self, selected: Callable[[StoredDocument], bool], client: str, day: date) -> list[StoredDocument]:
-        """Refuse those of a client that are wanted from a day on; until then they are answered, with that day."""
+        """Retire the selected documents of a client from a day on; until then responses announce that day."""
         since = await self._store.generation()
         matching = [
             one for one in await self._store.all(client) if selected(one) and one.state is not DocumentState.DRAFT
@@ -108,7 +108,7 @@ class DocumentPublisher:
         return retired
 
     async def check(self, client: str | None, today: date) -> tuple[int, list[LocatedProblem]]:
-        """Check anew what is answered today: how many documents, and what is wrong with them."""
+        """Check all served documents again: their number, and their problems."""
         answered = [one for one in await self._store.all(client) if is_served(one, today)]
         return len(answered), [
             fault for one in answered for fault in located_problems(one, await self._checker.check(one))
@@ -116,12 +116,12 @@ class DocumentPublisher:
 
 
 def is_served(one: StoredDocument, today: date) -> bool:
-    """Whether a server runs it on that day."""
+    """Whether a document is served on that day."""
     return one.state is DocumentState.PUBLISHED or (one.retires is not None and today < one.retires)
 
 
 def located_problems(one: StoredDocument, result: DocumentCheck) -> list[LocatedProblem]:
-    """What is wrong with a document of the store."""
+    """The problems of a stored document, located."""
     label = f"{one.client} {one.name} ({one.id[:19]})"
     return [LocatedProblem(_position(label, problem), problem.message) for problem in result.problems]
 

@@ -7,7 +7,7 @@ from app.settings import Settings
 
 
 def connect_documents(settings: Settings) -> DocumentStore:
-    """The configured store of trusted documents. Nothing is opened before its first use."""
+    """The configured store of trusted documents; it connects on first use."""
     if settings.documents.store == "redis":
         from app.gateway.documents.stores.redis_documents import RedisDocuments
         from app.storage.redis import connect

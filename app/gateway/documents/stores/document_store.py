@@ -1,4 +1,4 @@
-"""Trusted documents as they are kept: what is known of each, and what a store of them has to offer."""
+"""Trusted documents: the stored record, and the protocol of a store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.errors import TradegraphError
 
 
 class DocumentState(StrEnum):
-    """A draft is not answered. A published document is, until the day from which it is retired."""
+    """A draft is not served. A published document is, until the day from which it is retired."""
 
     DRAFT = "draft"
     PUBLISHED = "published"
@@ -22,7 +22,7 @@ class DocumentState(StrEnum):
 
 
 class StoredDocument(Struct, frozen=True, kw_only=True):
-    """A document of one client, in one version of its application; "" where versions are not told apart.
+    """A document of one client, in one version of its application; "" where versions are not distinguished.
 
     `cost` is that of its dearest operation, known once it was published; `roles` are those of its callers.
     `aliases` are ids that its client's tools gave it. `retires` is the day from which it is refused.
@@ -44,21 +44,21 @@ class StoredDocument(Struct, frozen=True, kw_only=True):
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """All that it may be asked for by."""
+        """The id and all aliases."""
         return (self.id, *self.aliases)
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The names of its operations, else a short id."""
         return ", ".join(self.operations) or self.id[:19]
 
 
 class StoreChanged(TradegraphError):
-    """Somebody else wrote between a reading and the writing that was based on it. Read again."""
+    """The store changed between a read and the write that was based on it. Read again."""
 
 
 class DocumentStore(Protocol):
-    """Keeps documents by client, version and id. Raises StoreUnavailable where it cannot.
+    """Stores documents by client, version and id. Raises StoreUnavailable.
 
     Every write moves `generation`, so that readers in other processes notice it without reading anything else.
     """
@@ -76,12 +76,12 @@ class DocumentStore(Protocol):
         ...
 
     async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
-        """Keep these, all or none, each in place of what had its client, version and id. Raises StoreChanged if
+        """Store these, all or none, each replacing the one of its client, version and id. Raises StoreChanged if
         `generation` is not `since` any more."""
         ...
 
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...
 
 

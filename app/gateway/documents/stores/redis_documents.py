@@ -71,7 +71,7 @@ class RedisDocuments:
         await self._redis.aclose()
 
     async def _names_with(self, documents: Sequence[StoredDocument]) -> dict[str, dict[str, list[str]]]:
-        """Where the ids of these documents lead once they are kept, by client. Aliases are added, never taken away."""
+        """The index entries of these documents by client. Aliases are added, never removed."""
         found: dict[str, dict[str, list[str]]] = {}
         for one in documents:
             fields = found.setdefault(one.client, {})

@@ -1,0 +1,125 @@
+"""Plans and explanations of operations, for the command line and for staff."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from graphql import ExecutionResult
+
+from app.auth.policy import Permissions, PolicyTable
+from app.auth.principal import STAFF, Principal
+from app.errors import Forbidden
+from app.execution.engine import Operation, Request
+from app.execution.plan.engine import Plan, PlanEngine
+from app.gateway.admission.admission import exceeded_limit
+from app.gateway.admission.caller_limits import CallerLimits
+from app.gateway.admission.cost import predicted_cost
+from app.gateway.explain.explain import Explanation, explain
+from app.gateway.explain.read_log import ReadLog
+from app.gateway.explain.simulated_records import Assumptions
+from app.gateway.explain.simulation import SimulatedEventLog, SimulatedLedger, simulate_sources
+from app.resolvers.loading.context import Context
+from app.schema import build_schema, policy_of
+from app.settings import Settings
+from app.sources.pipeline.cache.cache import reads_here
+from app.sources.source import Sources
+from app.sources.values import utc_now
+from app.sources.wiring import connect_all
+
+
+def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) -> Plan | None:
+    """The plan of an operation; None where graphql-core runs it. Raises RequestRefused for what is not valid.
+
+    Only the variables of `@skip` and `@include` matter; a missing one counts as true.
+    """
+    engine = PlanEngine(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
+    return engine.plan_for(engine.prepare(Request(document, operation, dict(variables))))
+
+
+def refused_of(operation: Operation, policy: PolicyTable, permissions: Permissions) -> list[str]:
+    """The selected fields that these permissions refuse."""
+    selected = [(type_, name) for type_, names in operation.selection.items() for name in names]
+    return sorted(".".join(key) for key in selected if key in policy.fields and permissions.refuses(*key))
+
+
+class Explainer:
+    """Explains operations over configured sources without calling them."""
+
+    def __init__(self, settings: Settings, sources: Sources, engine: PlanEngine, policy: PolicyTable) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._engine = engine
+        self._policy = policy
+        connected = sources.connected.items()
+        self._coalescing = frozenset(name for name, source in connected if source.coalesces)
+
+    async def explain(self, operation: Operation, who: Principal, assume: Assumptions) -> Explanation:
+        """The reads that an operation will make for a caller."""
+        found, _ = await self.run(operation, who, assume)
+        ages = reads_here(self._settings.cache)
+        cacheable = {read: ages[name] for read in found.reads if (name := read.partition(".")[2]) in ages}
+        return replace(found, cacheable=cacheable)
+
+    async def explain_to_staff(self, who: Principal, operation: Operation) -> dict[str, Any]:
+        """The explanation for `extensions.explain`. Raises Forbidden for callers who are not staff."""
+        if not who.roles & STAFF:
+            raise Forbidden("Only operations and platform staff may ask for `extensions.explain`.")
+        return (await self.explain(operation, who, Assumptions())).as_json()
+
+    async def run(
+        self, operation: Operation, who: Principal, assume: Assumptions
+    ) -> tuple[Explanation, ExecutionResult]:
+        """The explanation of an operation, and its result over the simulated sources."""
+        log = ReadLog()
+        if who.restricted and who.customers:
+            assume = replace(assume, customer=min(who.customers))
+        model = simulate_sources(self._settings, self._sources, log, assume)
+        permissions = self._policy.permissions(who.roles)
+        context = Context(
+            who, permissions, model, utc_now(), operation.selection,
+            events=SimulatedEventLog(self._sources.connected, assume), ledger=SimulatedLedger(),
+        )  # fmt: skip
+        run = self._engine.execute(operation, context)
+        return await explain(run, log, self._coalescing, refused_of(operation, self._policy, permissions))
+
+
+def admission_verdict(settings: Settings, found: Explanation, who: Principal) -> str:
+    """Whether limits and budget admit an operation of this cost, as text."""
+    limits = CallerLimits(settings.limits, settings.budgets).of(who)
+    cost = predicted_cost(found)
+    exceeded = exceeded_limit(cost, limits)
+    verdict = "limits: passed" if exceeded is None else f"limits: {exceeded.code}, {exceeded.name}"
+    busiest = max(cost.calls.values(), default=0)
+    full, restored = limits.bucket.capacity // cost.units, limits.bucket.restore_rate / cost.units
+    return (
+        f"{verdict} (cost {cost.units} of {limits.max_cost}, rows {cost.rows} of {limits.max_rows}, "
+        f"requests to one source {busiest} of {limits.max_calls})\n"
+        f"budget: {full} of these at once, then {restored:.1f} a second"
+    )
+
+
+def explain_document(
+    settings: Settings,
+    document: str,
+    variables: Mapping[str, Any],
+    who: Principal,
+    *,
+    operation: str | None = None,
+    assume: Assumptions = Assumptions(),  # noqa: B008 - frozen
+) -> Explanation:
+    """Explain a document for the command line, without a connection."""
+    schema = build_schema()
+    engine = PlanEngine(schema._schema)  # noqa: SLF001 - no other way to graphql-core's
+    prepared = engine.prepare(Request(document, operation, dict(variables)))
+
+    async def run() -> Explanation:
+        sources = connect_all(settings)
+        try:
+            return await Explainer(settings, sources, engine, policy_of(schema)).explain(prepared, who, assume)
+        finally:
+            await sources.close()
+
+    return asyncio.run(run())
