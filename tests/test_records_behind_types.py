@@ -70,6 +70,8 @@ def promised(record: Any, name: str) -> Any:
 def keeps(annotation: Any, type_: Any) -> bool:
     """Whether every value of the annotation is one that the GraphQL type can be written from as it is."""
     parts = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Annotated:
+        return keeps(parts[0], type_)
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         rest = [part for part in parts if part is not type(None)]
         return not isinstance(type_, GraphQLNonNull) and len(rest) == 1 and keeps(rest[0], type_)

@@ -29,12 +29,15 @@ from app.errors import (
 )
 from app.sandbox import Sandbox
 from app.settings import SourceSettings
+from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, field_mask
 from app.sources.orders import OrderStatus
+from app.sources.pipeline.compose import compile_source
 from app.sources.prices import PriceRequest
 from app.sources.rest import connect
 from app.sources.rest.contract import BATCH, MAX_KEYS
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
+from app.sources.values import utc_now
 from tests.contract.case import counted_calls
 from tests.upstreams import serve
 from tests.upstreams.faulty import faulty
@@ -414,15 +417,90 @@ async def test_rows_nobody_asked_for_are_dropped():
         await source.aclose()
 
 
-async def test_price_of_another_company_is_refused():
-    row = {"customer": "CUST-0002", "sku": "SKU-0001", "uom": "EA", "quantity": "1",
-           "unitPrice": {"amount": "1", "currency": "USD"}, "quotedAt": "2026-11-21T00:00:00Z"}  # fmt: skip
-    async with serve(answering(prices=[{"key": 0, "value": row}])) as url:
-        source = connected(url)
-        with pytest.raises(SourceMalformed) as caught:
-            await source.prices.quote(SYSTEM, [price("SKU-0001")])
+MOST_FIELDS: FieldMask = frozenset(
+    (record, name) for record, names in OPTIONAL_FIELDS.items() for name in names if name != "refs"
+)
+PRICE = {
+    "customer": "CUST-0001",
+    "sku": "SKU-0001",
+    "uom": "EA",
+    "quantity": "1",
+    "unitPrice": {"amount": "1", "currency": "USD"},
+    "quotedAt": "2026-11-21T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize("mask", [None, frozenset()], ids=["whole", "partial"])
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"customer": "CUST-0002"}, "customer, sku: expected CUST-0001 SKU-0001, got CUST-0002 SKU-0001"),
+        ({"sku": "SKU-0002"}, "customer, sku: expected CUST-0001 SKU-0001, got CUST-0001 SKU-0002"),
+        ({"uom": "XBX"}, "uom: expected EA, got XBX"),
+        ({"quantity": "12"}, "quantity: expected 1, got 12"),
+        ({"priceUnit": "0"}, "price_unit: expected a number above 0, got 0"),
+        (
+            {"unitPrice": {"amount": "-1", "currency": "USD"}},
+            "unit_price: expected an amount of 0 or more in ISO 4217, got -1 USD",
+        ),
+        (
+            {"unitPrice": {"amount": "1", "currency": "Dollar"}},
+            "unit_price: expected an amount of 0 or more in ISO 4217, got 1 Dollar",
+        ),
+    ],
+    ids=["customer", "sku", "uom", "quantity", "price unit", "negative", "currency"],
+)
+async def test_price_that_does_not_fit_its_request_is_malformed(
+    change: dict[str, Any], detail: str, mask: FieldMask | None
+) -> None:
+    request = PriceRequest(customer="CUST-0001", sku="SKU-0001", quantity=Decimal(1), uom="EA")
+    async with serve(answering(prices=[{"key": 0, "value": PRICE | change}])) as url:
+        source = compile_source(connected(url), utc_now)
+        assert source.prices is not None
+        token = field_mask.set(mask)
+        try:
+            for _ in range(2):  # A partial decoder is made on the second request.
+                found: Any = (await source.prices.quote(SYSTEM, [request]))[request]
+        finally:
+            field_mask.reset(token)
         await source.aclose()
-    assert "CUST-0002" not in caught.value.message
+    assert isinstance(found, SourceMalformed)
+    assert found.detail == detail
+    assert found.message == SourceMalformed("erp").message
+
+
+@pytest.mark.parametrize("mask", [None, MOST_FIELDS], ids=["whole", "partial"])
+@pytest.mark.parametrize(
+    ("noun", "value", "path"),
+    [
+        ("prices", PRICE | {"quotedAt": "2026-11-21T00:00:00"}, "quotedAt"),
+        ("prices", PRICE | {"asOf": "2026-11-21T00:00:00"}, "asOf"),
+        ("orders", ORDER | {"updatedAt": "2026-11-21T00:00:00"}, "updatedAt"),
+        ("orders", ORDER | {"asOf": "2026-11-21T00:00:00"}, "asOf"),
+        ("orders", ORDER | {"history": [{"status": "DRAFT", "at": "2026-11-21T00:00:00"}]}, "at"),
+    ],
+    ids=["quotedAt", "price asOf", "updatedAt", "order asOf", "history"],
+)
+async def test_time_without_an_offset_is_malformed_and_its_path_logged(
+    noun: str, value: dict[str, Any], path: str, mask: FieldMask | None
+) -> None:
+    key: Any = "SO-1" if noun == "orders" else 0
+    async with serve(answering(**{noun: [{"key": key, "value": value}]})) as url:
+        source = connected(url)
+        assert source.orders is not None
+        assert source.prices is not None
+        token = field_mask.set(mask)
+        try:
+            for _ in range(2):
+                read = source.orders.by_number if noun == "orders" else source.prices.quote
+                keys: Any = ["SO-1"] if noun == "orders" else [price("SKU-0001")]
+                with pytest.raises(SourceMalformed) as caught:
+                    await read(SYSTEM, keys)
+        finally:
+            field_mask.reset(token)
+        await source.aclose()
+    assert "timezone" in (caught.value.detail or "")
+    assert f".{path}`" in (caught.value.detail or "")
 
 
 async def test_keys_that_are_not_unicode_are_unknown(erp: Source):

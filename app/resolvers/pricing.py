@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +18,7 @@ from app.sources.freshness_contracts import note_incomplete
 from app.sources.items import Item, ItemRelation, ItemStatus, RelationType, Uom
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.values import Record
+from app.telemetry import report
 
 
 class Outcome(StrEnum):
@@ -87,6 +88,7 @@ async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Seq
     stock = dict(zip(skus, await availability.of_skus(skus, ctx), strict=True)) if skus else {}
     relations = dict(zip(skus, await relations_read, strict=True))
     prices = await prices_read
+    _report_unexpected([*found, *prices, *stock.values()])
     for source in {one.source for one in relations.values() if isinstance(one, SourceError)}:
         note_incomplete(source, ctx.now, f"{source} did not tell of related items: substitutes are not included.")
     return [
@@ -118,11 +120,23 @@ def _check_item(draft: _Draft, item: Item | None | Exception) -> None:
     if isinstance(item, InvalidInput):
         draft.refuse(Outcome.INVALID, item.message)
     elif isinstance(item, Exception):
-        draft.refuse(Outcome.UNAVAILABLE, getattr(item, "message", TradegraphError.default))
+        draft.refuse(Outcome.UNAVAILABLE, _public_message(item))
     elif item is None:
         draft.refuse(Outcome.UNKNOWN_ITEM, "There is no such item; check its number or search for it.")
     else:
         draft.item = item
+
+
+def _report_unexpected(answers: Iterable[object]) -> None:
+    """Log what failed without a code, once an error: the lines show its outcome only."""
+    errors = {id(one): one for one in answers if isinstance(one, Exception) and not isinstance(one, TradegraphError)}
+    for error in errors.values():
+        report(error)
+
+
+def _public_message(error: Exception) -> str:
+    """A line shows no error id, so its message asks for none."""
+    return error.message if isinstance(error, TradegraphError) else "The server could not answer this line."
 
 
 def _check_unit(draft: _Draft) -> None:
@@ -196,7 +210,7 @@ def _judge(
 ) -> tuple[Outcome, str | None]:
     wrong = price if isinstance(price, Exception) else stock if isinstance(stock, Exception) else None
     if wrong is not None:
-        return Outcome.UNAVAILABLE, getattr(wrong, "message", TradegraphError.default)
+        return Outcome.UNAVAILABLE, _public_message(wrong)
     item = draft.item
     if item is not None and item.status in (ItemStatus.DISCONTINUED, ItemStatus.BLOCKED):
         if substitutes:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from app.auth.principal import Principal
-from app.sources.values import Record
+from app.sources.values import Record, Timestamp
 
 
 class ChangeKind(StrEnum):
@@ -28,7 +27,7 @@ class Change(Record):
 
     kind: ChangeKind
     key: str
-    at: datetime
+    at: Timestamp
     deleted: bool = False
     id: str | None = None
     sequence: int | None = None
@@ -44,8 +43,8 @@ class ChangeHint(Record):
     id: str | None = None
     kind: ChangeKind
     key: str
-    at: datetime | None = None
-    received_at: datetime
+    at: Timestamp | None = None
+    received_at: Timestamp
     sequence: int | None = None
     raw_code: str | None = None
     deleted: bool = False

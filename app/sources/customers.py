@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from operator import attrgetter
@@ -15,7 +14,7 @@ from app.auth.principal import Principal
 from app.sources.freshness_contracts import CREDIT, CUSTOMER
 from app.sources.node_ids import node_id
 from app.sources.ports import CacheSpec, Companion, Port, Read, Route, Shape, same
-from app.sources.values import Address, Freshness, Money, Page, PageRequest, Record, Ref
+from app.sources.values import Address, Freshness, Money, Page, PageRequest, Record, Ref, Timestamp
 
 
 class CustomerStatus(StrEnum):
@@ -100,7 +99,7 @@ class CreditStatus(Record):
     available: Money | None = None
     overdue: Money | None = None
     reason: str | None = None
-    checked_at: datetime
+    checked_at: Timestamp
     freshness: Freshness | None = None
 
 

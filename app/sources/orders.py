@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from operator import attrgetter
@@ -14,7 +14,7 @@ from app.sources.customers import PaymentTerms
 from app.sources.node_ids import node_id
 from app.sources.ports import Port, Read, Route, Shape, same
 from app.sources.shipments import Shipment
-from app.sources.values import Freshness, Money, Page, PageRequest, Party, Record, Ref
+from app.sources.values import Freshness, Money, Page, PageRequest, Party, Record, Ref, Timestamp
 
 
 class OrderStatus(StrEnum):
@@ -54,7 +54,7 @@ class Hold(Record):
 
     kind: HoldKind
     reason: str
-    since: datetime | None = None
+    since: Timestamp | None = None
 
 
 class OrderException(Record):
@@ -63,7 +63,7 @@ class OrderException(Record):
     code: str
     message: str
     line_number: int | None = None
-    since: datetime | None = None
+    since: Timestamp | None = None
 
 
 class StatusChange(Record):
@@ -72,7 +72,7 @@ class StatusChange(Record):
     system: str
     status: OrderStatus
     raw_status: str | None = None
-    at: datetime | None = None
+    at: Timestamp | None = None
 
 
 class ScheduleLine(Record):
@@ -133,8 +133,8 @@ class Order(Record):
     channel: str | None = None
     status: OrderStatus
     raw_status: str | None = None
-    ordered_at: datetime | None = None
-    updated_at: datetime | None = None
+    ordered_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
     warehouse: str | None = None
     bill_to: Party | None = None
     ship_to: Party | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from operator import attrgetter
@@ -17,7 +17,7 @@ from app.sources.customers import PriceAgreement, customer_tags
 from app.sources.freshness_contracts import PRICE
 from app.sources.items import item_tags
 from app.sources.ports import CacheSpec, Port, Read, Route
-from app.sources.values import Freshness, Money, Record, is_fetched
+from app.sources.values import Freshness, Money, Record, Timestamp, is_fetched
 
 
 class Certainty(StrEnum):
@@ -73,7 +73,7 @@ class ContractPrice(Record):
     valid_from: date | None = None
     valid_to: date | None = None
     authority: str
-    quoted_at: datetime
+    quoted_at: Timestamp
     proof_id: str | None = None
     freshness: Freshness
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from operator import attrgetter
@@ -12,7 +12,7 @@ from typing import Protocol
 from app.auth.principal import Principal
 from app.sources.node_ids import node_id
 from app.sources.ports import Port, Read, Route, Shape
-from app.sources.values import Dimensions, Freshness, Record, Ref
+from app.sources.values import Dimensions, Freshness, Record, Ref, Timestamp
 
 
 class ShipmentStatus(StrEnum):
@@ -92,8 +92,8 @@ class TrackingEvent(Record):
     """A step on the way. `sequence` ascends from 1 within the shipment, by event time; `raw_code` is the carrier's."""
 
     sequence: int
-    at: datetime
-    recorded_at: datetime | None = None
+    at: Timestamp
+    recorded_at: Timestamp | None = None
     status: ShipmentStatus
     location: str | None = None
     description: str | None = None
@@ -105,7 +105,7 @@ class ProofOfDelivery(Record):
     """Who took the goods, when."""
 
     signed_by: str | None = None
-    at: datetime | None = None
+    at: Timestamp | None = None
     url: str | None = None
 
 
@@ -123,7 +123,7 @@ class Shipment(Record):
     service: str | None = None
     tracking_number: str | None = None
     tracking_url: str | None = None
-    shipped_at: datetime | None = None
+    shipped_at: Timestamp | None = None
     eta: Eta | None = None
     status: ShipmentStatus
     raw_status: str | None = None
@@ -134,7 +134,7 @@ class Shipment(Record):
     events: tuple[TrackingEvent, ...] = ()
     asn: str | None = None
     proof_of_delivery: ProofOfDelivery | None = None
-    updated_at: datetime | None = None
+    updated_at: Timestamp | None = None
     freshness: Freshness
 
     @property

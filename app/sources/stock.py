@@ -6,7 +6,7 @@ Quantities are in the item's base unit. The composition into ATP is in `app/reso
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 from app.auth.principal import Principal
 from app.sources.freshness_contracts import STOCK
 from app.sources.ports import CacheSpec, Port, Read, Route, Shape
-from app.sources.values import Freshness, Record
+from app.sources.values import Freshness, Record, Timestamp
 
 
 class SupplyKind(StrEnum):
@@ -69,7 +69,7 @@ class Reservation(Record):
     sku: str
     quantity: Decimal
     warehouse: str | None = None
-    at: datetime | None = None
+    at: Timestamp | None = None
 
 
 class Balance(Record):
@@ -79,7 +79,7 @@ class Balance(Record):
     sku: str
     on_hand: Decimal
     quality_hold: Decimal = Decimal(0)
-    as_of: datetime
+    as_of: Timestamp
 
 
 class Stock(Protocol):

@@ -111,7 +111,7 @@ class Freshness(Record):
     """Where a datum comes from and how old it is. `max_age` is in seconds."""
 
     source: str
-    as_of: datetime
+    as_of: Timestamp
     cached: bool = False
     degraded: bool = False
     max_age: int | None = None

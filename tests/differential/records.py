@@ -93,6 +93,8 @@ class Maker:
     def value(self, type_: Any, name: str, *, tame: bool = False) -> Any:
         """A value of an annotation; None only where it allows None."""
         origin, parts = typing.get_origin(type_), typing.get_args(type_)
+        if origin is typing.Annotated:
+            return self.value(parts[0], name, tame=tame)
         if origin in (types.UnionType, typing.Union):
             if self._rng.random() < 0.3:
                 return None

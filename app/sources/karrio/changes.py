@@ -17,6 +17,7 @@ from app.sources.changes import Change, ChangeKind, ChangeSet
 from app.sources.karrio.client import KarrioClient
 from app.sources.karrio.shipments import WirePageInfo
 from app.sources.karrio.webhooks import Subject
+from app.sources.values import Timestamp
 from app.telemetry import log
 
 TYPES = (
@@ -46,7 +47,7 @@ class FeedEvent(msgspec.Struct, frozen=True):
     """An entry of the log."""
 
     id: str
-    created_at: datetime
+    created_at: Timestamp
     data: Subject | None = None
 
 

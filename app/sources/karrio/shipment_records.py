@@ -22,7 +22,7 @@ from app.sources.shipments import (
     ShipmentStatus,
     TrackingEvent,
 )
-from app.sources.values import Dimensions, Freshness, Ref
+from app.sources.values import Dimensions, Freshness, Ref, Timestamp
 
 # `document_image_url` and `signature_image_url` are in Karrio's schema, but asking for them is an error.
 SHIPMENT_PARTS = """fragment ShipmentParts on ShipmentType {
@@ -129,7 +129,7 @@ class Tracker(msgspec.Struct, frozen=True):
 
     id: str
     status: str
-    updated_at: datetime
+    updated_at: Timestamp
     estimated_delivery: date | None = None
     info: TrackerInfo | None = None
     events: tuple[WireEvent, ...] = ()
@@ -140,8 +140,8 @@ class WireShipment(msgspec.Struct, frozen=True):
 
     id: str
     status: str
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
     metadata: Mapping[str, object] = {}
     reference: str | None = None
     order_id: str | None = None

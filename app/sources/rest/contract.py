@@ -7,7 +7,7 @@ gateway does not know yet.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -29,7 +29,7 @@ from app.sources.orders import CustomerPoKey, Order, OrderQuery, StatusChange
 from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment, TrackingEvent
 from app.sources.stock import Balance, Reservation, StockLevel
-from app.sources.values import Record
+from app.sources.values import Record, Timestamp
 from app.sources.warehouses import Warehouse
 
 K = TypeVar("K")
@@ -225,9 +225,9 @@ def row(record: type[msgspec.Struct], *extra: tuple[str, Any], **retyped: Any) -
 
 
 _ID = ("id", str)
-_AS_OF = ("as_of", datetime)
+_AS_OF = ("as_of", Timestamp)
 
-CreditRow = row(CreditStatus, _AS_OF, checked_at=datetime | None)
+CreditRow = row(CreditStatus, _AS_OF, checked_at=Timestamp | None)
 CustomerRow = row(Customer, _ID, _AS_OF, status=str, credit=CreditRow | None)
 ItemRow = row(Item, _ID, _AS_OF, status=str)
 ContentRow = row(ItemContent, _ID)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
-from app.errors import SourceMalformed
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.rest import contract
 from app.sources.rest.client import RESTClient
@@ -54,17 +53,9 @@ class RestPrices:
             ]
         )
         rows = await self.client.read(contract.PRICES, contract.PricesRead(requests=questions))
-        return [
-            (requests[row.key], self._price(requests[row.key], row.value))
-            for row in rows
-            if 0 <= row.key < len(requests)
-        ]
+        return [(requests[row.key], self._price(row.value)) for row in rows if 0 <= row.key < len(requests)]
 
-    def _price(self, request: PriceRequest, row: Any) -> ContractPrice:
-        # One company's price for another is the worst that could be answered: take the system's word, then check it.
-        if row.customer != request.customer or row.sku != request.sku:
-            detail = f"asked for {request.customer} {request.sku}, got {row.customer} {row.sku}"
-            raise SourceMalformed(self.mapper.source, detail=detail)
+    def _price(self, row: Any) -> ContractPrice:
         if isinstance(row, ContractPrice):
             return row
         freshness = self.mapper.freshness(row.as_of or row.quoted_at)

@@ -15,6 +15,7 @@ import msgspec
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
 from app.sources.changes import Change, ChangeKind, ChangeSet
+from app.sources.values import Timestamp
 from app.sources.vendure.client import PAGE, VendureClient
 
 ORDERS = """query ChangedOrders($options: OrderListOptions!) {
@@ -33,7 +34,7 @@ class UpdatedRow(msgspec.Struct, frozen=True):
 
     id: str
     key: str
-    at: datetime
+    at: Timestamp
 
 
 class UpdatedRows(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ class Changed(msgspec.Struct, frozen=True):
 class FeedPosition(msgspec.Struct, frozen=True):
     """How far a kind has been read: all of before `at`, and of `at` itself up to `id`, in the order of ids."""
 
-    at: datetime
+    at: Timestamp
     id: str = ""
 
     def precedes(self, row: UpdatedRow) -> bool:

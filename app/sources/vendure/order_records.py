@@ -12,7 +12,7 @@ import msgspec
 from app import telemetry
 from app.sources.orders import Hold, HoldKind, Order, OrderLine, OrderStatus, StatusChange, Totals
 from app.sources.shipments import Shipment, ShipmentLine, ShipmentStatus
-from app.sources.values import Address, Freshness, Money, Party, Ref
+from app.sources.values import Address, Freshness, Money, Party, Ref, Timestamp
 from app.sources.vendure.options import VendureOptions
 
 ORDER_PARTS = """fragment OrderParts on Order {
@@ -134,7 +134,7 @@ class Fulfillment(msgspec.Struct, frozen=True, rename="camel"):
 
     id: str
     state: str
-    updated_at: datetime
+    updated_at: Timestamp
     method: str | None = None
     tracking_code: str | None = None
     lines: tuple[FulfillmentLine, ...] = ()
@@ -149,7 +149,7 @@ class Transition(msgspec.Struct, frozen=True):
 class HistoryEntry(msgspec.Struct, frozen=True, rename="camel"):
     """When the step was taken."""
 
-    created_at: datetime
+    created_at: Timestamp
     data: Transition
 
 
@@ -165,14 +165,14 @@ class WireOrder(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     code: str
     state: str
-    updated_at: datetime
+    updated_at: Timestamp
     currency_code: str
     sub_total: int
     shipping: int
     total: int
     total_with_tax: int
     history: History
-    order_placed_at: datetime | None = None
+    order_placed_at: Timestamp | None = None
     custom_fields: OrderFields = OrderFields()
     channels: tuple[Channel, ...] = ()
     customer: WireCustomer | None = None

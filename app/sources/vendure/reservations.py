@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
 from app.auth.principal import Principal
 from app.sources.stock import Reservation
+from app.sources.values import Timestamp
 from app.sources.vendure.client import PAGE, VendureClient, sendable
 
 OPEN_ORDERS = """query OpenOrders($options: OrderListOptions!) {
@@ -65,7 +65,7 @@ class OpenOrder(msgspec.Struct, frozen=True, rename="camel"):
     """An order that may still hold reservations."""
 
     code: str
-    order_placed_at: datetime | None
+    order_placed_at: Timestamp | None
     lines: tuple[ReservedLine, ...]
     fulfillments: tuple[ReservedFulfillment, ...] | None = ()
 
