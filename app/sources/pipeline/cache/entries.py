@@ -1,4 +1,4 @@
-"""What is kept of a read."""
+"""Cache entries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "ABSENT"})()
-"""Kept for a key that its source does not know."""
+"""The cached value of a key that its source does not know."""
 
 ALL_ENTRIES = "*"
 """The tag that every entry has."""
@@ -16,8 +16,8 @@ ALL_ENTRIES = "*"
 class CacheEntry:
     """A value with the moment its read began and how long that took, in seconds of `time.monotonic()`.
 
-    `tags` name what it is made of: a change of any of them ends it. `kept` is when it came into this worker's memory;
-    it is dropped at `until`, and before `quiet_until` nobody tries to read it again ahead of time.
+    `tags` invalidate it. `stored_at` is when it entered this worker's memory; it expires at `until`, and is not
+    refreshed before `quiet_until`.
     """
 
     value: Any

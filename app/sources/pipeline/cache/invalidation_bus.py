@@ -1,5 +1,7 @@
-"""Tells all workers what has changed. A worker that cannot hear keeps nothing for longer than some seconds; when it
-hears again, it starts with nothing: what it missed, it cannot know."""
+"""Invalidation of entries in all workers, by publish and subscribe in Redis.
+
+While disconnected, a worker caps the age of its entries (`DISCONNECTED_TTL`), and clears its cache on reconnect: it
+may have missed invalidations."""
 
 from __future__ import annotations
 
@@ -15,16 +17,16 @@ from app.storage.redis import PubSub, RedisError
 from app.telemetry import log
 
 PING_AFTER = 1.0
-"""Seconds after which the server is asked whether it is still there."""
+"""Seconds of silence after which the server is pinged."""
 
 REPLY_TIMEOUT = 0.5
-"""Seconds for its answer, and between two tries to reach it."""
+"""Seconds for its reply, and between two attempts to connect."""
 
 _tags = msgspec.msgpack.Decoder(list[str])
 
 
 class InvalidationBus:
-    """Listens for changes and forgets what they end."""
+    """Subscribes to invalidations and applies them to the memory tier."""
 
     def __init__(self, store: RedisCacheStore, memory: MemoryTier) -> None:
         self._store = store
@@ -33,7 +35,7 @@ class InvalidationBus:
         memory.connected = False
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start the subscription."""
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -54,7 +56,7 @@ class InvalidationBus:
                     await self._listen(listening)
             except (RedisError, OSError, TimeoutError) as error:
                 if self._memory.connected:
-                    log.warning("changes are not heard of", error=f"{type(error).__name__}: {error}")
+                    log.warning("invalidation_bus_disconnected", error=f"{type(error).__name__}: {error}")
             self._memory.connected = False
             await asyncio.sleep(REPLY_TIMEOUT)
 
@@ -69,7 +71,7 @@ class InvalidationBus:
             message = await listening.get_message(timeout=REPLY_TIMEOUT if asked else PING_AFTER)
             if message is None:
                 if asked:
-                    raise TimeoutError("no answer to a ping")
+                    raise TimeoutError("no reply to a ping")
                 await listening.ping()
                 asked = True
                 continue

@@ -1,4 +1,4 @@
-"""What one worker keeps: entries by key, each for as long as its contract allows, the least used ones dropped first."""
+"""The memory tier: entries of one worker by key, each for its lifetime, least recently used evicted first."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from cachetools import TLRUCache
 from app.sources.pipeline.cache.entries import ABSENT, ALL_ENTRIES, CacheEntry
 
 DISCONNECTED_TTL = 2.0
-"""Seconds for which an entry counts while nobody would tell this worker of a change."""
+"""Seconds for which an entry is valid while this worker is disconnected from the invalidation bus."""
 
 MAX_INVALIDATIONS = 50_000
-"""Tags that were changed and are remembered; beyond that, everything is dropped."""
+"""Invalidated tags that are remembered; beyond that, all entries are dropped."""
 
 
 class MemoryTier:
-    """Entries of this process. Nothing in it was read before its last change: an entry whose read began earlier does
-    not count, also if it ends later."""
+    """Entries of this process. An entry is valid if its read began after the last invalidation of each of its tags,
+    whenever the read ended."""
 
     def __init__(self, entries: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.connected = True
         self.capacity = entries
         self._entries: TLRUCache[Any, CacheEntry] = TLRUCache(maxsize=entries, ttu=_until, timer=clock)
-        # Kept apart: asking for what nobody has does not push out what is used.
+        # Apart, so that unknown keys do not evict entries.
         self._negative_entries: TLRUCache[Any, CacheEntry] = TLRUCache(
             maxsize=max(entries // 10, 1), ttu=_until, timer=clock
         )
@@ -38,7 +38,7 @@ class MemoryTier:
         return len(self._entries) + len(self._negative_entries)
 
     def get(self, key: Hashable) -> CacheEntry | None:
-        """The entry that counts."""
+        """The valid entry of a key."""
         entry = self._entries.get(key) or self._negative_entries.get(key)
         if entry is None or self._has_changed(entry):
             return None
@@ -47,12 +47,12 @@ class MemoryTier:
         return entry
 
     def get_stale(self, key: Hashable) -> CacheEntry | None:
-        """What was kept last, though nobody would tell of a change: for the time while its source does not answer."""
+        """The last entry of a key, also while disconnected: for use while its source fails."""
         entry = self._entries.get(key)
         return None if entry is None or self._has_changed(entry) else entry
 
     def put(self, key: Hashable, entry: CacheEntry, lifetime: float) -> None:
-        """Keep an entry, unless what it is made of was changed since its read began."""
+        """Store an entry, unless a tag of it was invalidated since its read began."""
         if self._has_changed(entry):
             return
         entry.until = entry.read + lifetime
@@ -64,7 +64,7 @@ class MemoryTier:
             self._entries[key] = entry
 
     def invalidate(self, tags: Iterable[str]) -> None:
-        """Whatever has one of these tags and was read before now does not count any more."""
+        """Entries with one of these tags that were read before now become invalid."""
         now = self.clock()
         for tag in tags:
             if tag == ALL_ENTRIES or len(self._changed) >= MAX_INVALIDATIONS:
@@ -76,7 +76,7 @@ class MemoryTier:
                 self._changed[tag] = now
 
     def sizes(self) -> Counter[tuple[str, str]]:
-        """How many entries there are, by source and kind; keys that nobody has count too. Looks at all of them."""
+        """The number of entries by source and read, unknown keys included. Iterates over all of them."""
         return Counter((key[0], key[1]) for stored_at in (self._entries, self._negative_entries) for key in stored_at)
 
     def _has_changed(self, entry: CacheEntry) -> bool:

@@ -1,14 +1,14 @@
-"""What all workers keep together, in Redis: entries, claims on reads, and when each tag was last changed.
+"""The tier that all workers share, in Redis: entries, claims on reads, and when each tag was last invalidated.
 
     tradegraph:cache:FORM:SOURCE:read:scope:key     an entry, see codec.py
-    tradegraph:cache:claim:...                      the worker that reads it now
-    tradegraph:cache:changed:TAG                    when it was, in microseconds of the server's clock
+    tradegraph:cache:claim:...                      a worker is reading it
+    tradegraph:cache:changed:TAG                    when it was invalidated, in microseconds of the server's clock
 
-An entry counts if its read began after the last change of each of its tags: so a change during a read wins, and nothing
-has to be searched and deleted. All times in Redis are its own: workers' clocks may differ.
+An entry is valid if its read began after the last invalidation of each of its tags: an invalidation during a read wins,
+and no keys have to be scanned and deleted. All times are those of the Redis server: workers' clocks may differ.
 
-A server that does not answer within 50 ms is left alone for a second; reads go on without it. Time in which this
-worker was too busy to hear the answer does not count.
+After a timeout of 50 ms the server is bypassed for a second; reads go on without it. Time in which this worker's event
+loop was blocked does not count.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from app.telemetry import cache_unreadable, log, remaining
 T = TypeVar("T")
 
 MAX_WAIT = 0.25
-"""Seconds that a read waits for an answer at most, however busy this worker is."""
+"""Maximum seconds that a read waits for Redis, however busy this worker is."""
 
 BACKGROUND_REDIS_TIMEOUT = 1.0
-"""Seconds for what no read waits for: telling of changes, and keeping entries."""
+"""Seconds for what no read waits for: publishing invalidations, and writing entries."""
 
 REDIS_RETRY_AFTER = 1.0
-"""Seconds for which a server that did not answer is left alone."""
+"""Seconds for which a server that timed out is bypassed."""
 
 CLAIM_SECONDS = 3.0
-"""Seconds for which others wait for the worker that claimed a read."""
+"""Seconds for which other workers wait for the one that claimed a read."""
 
 POLL_SECONDS = 0.015
-"""Seconds between two looks for what another worker is reading."""
+"""Seconds between two polls for an entry that another worker is reading."""
 
 INVALIDATION_TTL = 7 * 86_400
-"""Seconds for which a change is remembered: longer than any entry lives."""
+"""Seconds for which an invalidation is stored: longer than any entry lives."""
 
 PREFIX = "tradegraph:cache"
 CHANNEL = f"{PREFIX}:changes"
@@ -59,7 +59,7 @@ for index, tag in ipairs(KEYS) do redis.call('SET', tag, moment, 'EX', {INVALIDA
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1
 """
-"""Note the change of tags and tell everybody, in one step."""
+"""Stores and publishes the invalidation of tags, atomically."""
 
 Spawn = Callable[[Coroutine[Any, Any, Any]], None]
 
@@ -79,18 +79,18 @@ class RedisCacheStore:
         self._down_until = 0.0
 
     async def ask(self, question: Callable[[], Awaitable[T]], timeout: float | None = None) -> T | None:
-        """The server's answer; None while there is none."""
+        """The server's reply; None if it does not reply in time, or is bypassed."""
         if self.clock() < self._down_until:
             return None
         try:
             return await _answered(question(), timeout or self._timeout)
         except (RedisError, OSError, TimeoutError) as error:
             self._down_until = self.clock() + REDIS_RETRY_AFTER
-            log.warning("the shared cache does not answer", error=f"{type(error).__name__}: {error}")
+            log.warning("shared_cache_unavailable", error=f"{type(error).__name__}: {error}")
             return None
 
     async def publish_invalidation(self, tags: Sequence[str]) -> bool:
-        """Note that these were changed now, and tell all workers. False if that could not be done."""
+        """Invalidate these tags in all workers. False if Redis could not be reached."""
         keys = [_changed(tag) for tag in tags]
         told = await self.ask(
             lambda: self._change(keys=keys, args=[CHANNEL, msgspec.msgpack.encode(list(tags))]),
@@ -201,7 +201,7 @@ class RedisTier:
             envelope, value = codec.decode(data, name, kind.record)
         except codec.UndecodableEntry as error:
             cache_unreadable()
-            log.warning("an entry of the shared cache was ignored", key=name, error=str(error))
+            log.warning("shared_cache_entry_undecodable", key=name, error=str(error))
             return None
         if envelope.read <= publish_invalidation:
             return None
