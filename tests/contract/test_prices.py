@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from app.auth.principal import SYSTEM
+from app.sources.prices import price_problem
 from app.sources.source import Source
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact
@@ -72,3 +73,10 @@ async def test_breaks_ascend(case: Case, source: Source):
         assert minimums == sorted(set(minimums))
         assert type(price.unit_price.amount) is Decimal
     assert breaks > 0
+
+
+async def test_prices_fit_their_requests(case: Case, source: Source):
+    requests = list(dict.fromkeys([*case.prices.exact, *case.prices.bulk]))
+    found = await source.prices.quote(SYSTEM, requests)
+    assert set(found) == set(requests)
+    assert {request: price_problem(request, price) for request, price in found.items()} == dict.fromkeys(requests)
