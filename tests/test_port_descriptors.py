@@ -20,7 +20,7 @@ from app.sources.customers import CUSTOMERS, CreditState, CreditStatus, Customer
 from app.sources.orders import ORDERS, Order, OrderStatus, Totals
 from app.sources.pipeline.compose import compose_port
 from app.sources.pipeline.routing import Routes
-from app.sources.ports import Port, Read, Route, Shape
+from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.prices import PRICES, ContractPrice, PriceBreak, PriceRequest
 from app.sources.source import PORTS, Source, Sources
 from app.sources.stock import RESERVATIONS, Reservation
@@ -104,9 +104,9 @@ def test_rows_of_customers_are_scoped(port: Port, name: str, read: Read) -> None
 
 def test_a_read_that_lacks_what_its_route_needs_is_refused() -> None:
     with pytest.raises(TypeError, match="key_customer"):
-        Read(record=Order, route=Route.CUSTOMER)
+        Read(record=Order, routing=Routing.CUSTOMER)
     with pytest.raises(TypeError, match="row_customer"):
-        Read(record=Order, route=Route.EVERYWHERE)
+        Read(record=Order, routing=Routing.EVERYWHERE)
 
 
 @pytest.mark.parametrize("module", ["orders", "customers", "items", "prices", "stock", "billing", "ports", "values"])

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from app.auth.principal import Principal
-from app.sources.ports import Port, Read, Route, Shape
+from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.values import Freshness, Money, Record, Ref
 
 
@@ -130,7 +130,7 @@ BILLING = Port(
     "billing",
     Billing,
     {
-        "invoices": Read(record=Invoice, shape=Shape.ROWS, route=Route.EVERYWHERE, row_customer=_customer),
-        "returns": Read(record=Return, shape=Shape.ROWS, route=Route.EVERYWHERE, row_customer=_customer),
+        "invoices": Read(record=Invoice, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
+        "returns": Read(record=Return, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
     },
 )

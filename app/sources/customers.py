@@ -13,7 +13,7 @@ import msgspec
 from app.auth.principal import Principal
 from app.sources.freshness_contracts import CREDIT, CUSTOMER
 from app.sources.node_ids import node_id
-from app.sources.ports import CacheSpec, Companion, Port, Read, Route, Shape, same
+from app.sources.ports import CacheSpec, Companion, Port, Read, Routing, Shape, same
 from app.sources.values import Address, Freshness, Money, Page, PageRequest, Record, Ref, Timestamp
 
 
@@ -172,7 +172,7 @@ CUSTOMERS = Port(
     {
         "by_number": Read(
             record=Customer,
-            route=Route.CUSTOMER,
+            routing=Routing.CUSTOMER,
             key_customer=same,
             companion=_CREDIT,
             cache=CacheSpec(
@@ -184,7 +184,7 @@ CUSTOMERS = Port(
                 cached_form=_without_credit,
             ),
         ),
-        "by_id": Read(record=Customer, route=Route.SYSTEM, row_customer=_number, companion=_CREDIT),
+        "by_id": Read(record=Customer, routing=Routing.SYSTEM, row_customer=_number, companion=_CREDIT),
         "search": Read(
             record=Customer,
             shape=Shape.LIST,
@@ -210,7 +210,7 @@ CREDITS = Port(
     {
         "status": Read(
             record=CreditStatus,
-            route=Route.CUSTOMER,
+            routing=Routing.CUSTOMER,
             key_customer=same,
             cache=CacheSpec(name="credit", contract=CREDIT, record=CreditStatus),
         )

@@ -12,7 +12,7 @@ from app.auth.principal import Principal
 from app.sources.customers import customer_tags
 from app.sources.freshness_contracts import CONTENT, ITEM, PART_NUMBER, RELATION
 from app.sources.node_ids import node_id
-from app.sources.ports import CacheSpec, Port, Read, Route, RowPredicate, Shape
+from app.sources.ports import CacheSpec, Port, Read, Routing, RowPredicate, Shape
 from app.sources.values import Dimensions, Freshness, Money, Page, PageRequest, Record, Ref
 
 
@@ -223,7 +223,7 @@ ITEMS = Port(
             cache=CacheSpec(name="items", contract=ITEM, record=Item, tags=item_tags, identity=_sku),
         ),
         "by_gtin": Read(record=Item),
-        "by_id": Read(record=Item, route=Route.SYSTEM),
+        "by_id": Read(record=Item, routing=Routing.SYSTEM),
         "by_customer_part": Read(record=str, key_customer=_customer),
         "part_numbers": Read(
             record=str,

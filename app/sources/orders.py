@@ -12,7 +12,7 @@ from typing import Protocol
 from app.auth.principal import Principal
 from app.sources.customers import PaymentTerms
 from app.sources.node_ids import node_id
-from app.sources.ports import Port, Read, Route, Shape, same
+from app.sources.ports import Port, Read, Routing, Shape, same
 from app.sources.shipments import Shipment
 from app.sources.values import Freshness, Money, Page, PageRequest, Party, Record, Ref, Timestamp
 
@@ -202,9 +202,9 @@ ORDERS = Port(
     "orders",
     Orders,
     {
-        "by_id": Read(record=Order, route=Route.SYSTEM, row_customer=_customer),
-        "by_number": Read(record=Order, route=Route.EVERYWHERE, row_customer=_customer),
-        "by_customer_po": Read(record=Order, route=Route.CUSTOMER, key_customer=_customer, row_customer=_customer),
-        "by_customer": Read(record=Order, shape=Shape.PAGE, route=Route.CUSTOMER, key_customer=same),
+        "by_id": Read(record=Order, routing=Routing.SYSTEM, row_customer=_customer),
+        "by_number": Read(record=Order, routing=Routing.EVERYWHERE, row_customer=_customer),
+        "by_customer_po": Read(record=Order, routing=Routing.CUSTOMER, key_customer=_customer, row_customer=_customer),
+        "by_customer": Read(record=Order, shape=Shape.PAGE, routing=Routing.CUSTOMER, key_customer=same),
     },
 )

@@ -39,7 +39,7 @@ class Shape(Enum):
     ALL = "a tuple of all rows"
 
 
-class Route(Enum):
+class Routing(Enum):
     """Which sources answer a read."""
 
     MASTER = "the master of the domain"
@@ -98,7 +98,7 @@ class Read:
 
     record: type
     shape: Shape = Shape.ROW
-    route: Route = Route.MASTER
+    routing: Routing = Routing.MASTER
     key_customer: CustomerOf | None = None
     row_customer: CustomerOf | None = None
     row_filter: RowFilter | None = None
@@ -108,15 +108,15 @@ class Read:
     companion: Companion | None = None
 
     def __post_init__(self) -> None:
-        if self.route is Route.CUSTOMER and self.key_customer is None:
+        if self.routing is Routing.CUSTOMER and self.key_customer is None:
             raise TypeError("a read routed by customer needs key_customer")
-        if self.route is Route.EVERYWHERE and self.row_customer is None:
+        if self.routing is Routing.EVERYWHERE and self.row_customer is None:
             raise TypeError("a read from all masters needs row_customer")
 
     @property
     def is_routed_by_customer(self) -> bool:
         """Whether customers' routes decide which source answers."""
-        return self.route in (Route.CUSTOMER, Route.EVERYWHERE)
+        return self.routing in (Routing.CUSTOMER, Routing.EVERYWHERE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from app.sources.currencies import ISO_4217
 from app.sources.customers import PriceAgreement, customer_tags
 from app.sources.freshness_contracts import PRICE
 from app.sources.items import item_tags
-from app.sources.ports import CacheSpec, Port, Read, Route
+from app.sources.ports import CacheSpec, Port, Read, Routing
 from app.sources.values import Freshness, Money, Record, Timestamp, is_fetched
 
 
@@ -137,7 +137,7 @@ PRICES = Port(
     {
         "quote": Read(
             record=ContractPrice,
-            route=Route.CUSTOMER,
+            routing=Routing.CUSTOMER,
             key_customer=attrgetter("customer"),
             check=price_problem,
             cache=CacheSpec(name="prices", contract=PRICE, record=ContractPrice, tags=_tags, dated=_dated),

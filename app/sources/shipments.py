@@ -11,7 +11,7 @@ from typing import Protocol
 
 from app.auth.principal import Principal
 from app.sources.node_ids import node_id
-from app.sources.ports import Port, Read, Route, Shape
+from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.values import Dimensions, Freshness, Record, Ref, Timestamp
 
 
@@ -165,8 +165,8 @@ SHIPMENTS = Port(
     "shipments",
     Shipments,
     {
-        "by_id": Read(record=Shipment, route=Route.SYSTEM, row_customer=_customer),
-        "by_tracking_number": Read(record=Shipment, route=Route.EVERYWHERE, row_customer=_customer),
-        "by_order": Read(record=Shipment, shape=Shape.ROWS, route=Route.EVERYWHERE, row_customer=_customer),
+        "by_id": Read(record=Shipment, routing=Routing.SYSTEM, row_customer=_customer),
+        "by_tracking_number": Read(record=Shipment, routing=Routing.EVERYWHERE, row_customer=_customer),
+        "by_order": Read(record=Shipment, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
     },
 )

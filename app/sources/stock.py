@@ -13,7 +13,7 @@ from typing import Protocol
 
 from app.auth.principal import Principal
 from app.sources.freshness_contracts import STOCK
-from app.sources.ports import CacheSpec, Port, Read, Route, Shape
+from app.sources.ports import CacheSpec, Port, Read, Routing, Shape
 from app.sources.values import Freshness, Record, Timestamp
 
 
@@ -116,12 +116,12 @@ LEVELS = Port(
 RESERVATIONS = Port(
     "reservations",
     Reservations,
-    {"reservations": Read(record=Reservation, shape=Shape.ROWS, route=Route.MERGED)},
+    {"reservations": Read(record=Reservation, shape=Shape.ROWS, routing=Routing.MERGED)},
     domain="stock",
 )
 BALANCES = Port(
     "balances",
     Balances,
-    {"balances": Read(record=Balance, route=Route.WAREHOUSE)},
+    {"balances": Read(record=Balance, routing=Routing.WAREHOUSE)},
     domain="stock",
 )

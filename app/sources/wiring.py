@@ -15,7 +15,7 @@ from app.sources.pipeline.cache.cache import Cache
 from app.sources.pipeline.cache.shared_tier import BACKGROUND_REDIS_TIMEOUT
 from app.sources.pipeline.compose import Unserved, compile_source, compose_port, scope_source
 from app.sources.pipeline.routing import Routes
-from app.sources.ports import Port, Route
+from app.sources.ports import Port, Routing
 from app.sources.source import PORTS, Source, Sources
 from app.sources.values import utc_now
 from app.storage.redis import connect as redis
@@ -148,7 +148,7 @@ class _Assembly:
     def _helpers(self, port: Port) -> dict[str, Any]:
         """The sources of a port that `[domains.stock]` lists: by warehouse, or by source name."""
         stock = self._settings.domains.stock
-        if any(read.route is Route.WAREHOUSE for _, read in port):
+        if any(read.routing is Routing.WAREHOUSE for _, read in port):
             table = stock.balances if stock is not None else {}
             return {code: self.port(f"domains.stock.balances.{code}", name, port.name) for code, name in table.items()}
         names = stock.reservations if stock is not None else ()

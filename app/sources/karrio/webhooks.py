@@ -20,7 +20,7 @@ CONCERNS = ("tracker_", "shipment_")
 """How events begin that may change a shipment."""
 
 
-class Subject(msgspec.Struct, frozen=True):
+class TrackerSubject(msgspec.Struct, frozen=True):
     """A tracker or a shipment."""
 
     tracking_number: str | None = None
@@ -57,7 +57,7 @@ class KarrioWebhooks:
         payload = read_body(body, KarrioWebhookPayload)
         if not payload.event.startswith(CONCERNS):
             return []
-        subject = read_body(bytes(payload.data), Subject)
+        subject = read_body(bytes(payload.data), TrackerSubject)
         if not subject.tracking_number:
             return []
         return [

@@ -22,7 +22,7 @@ from app.sources.pipeline.age_metrics import OBSERVERS, Observe
 from app.sources.pipeline.key_metering import meter
 from app.sources.pipeline.routing import Routes, route
 from app.sources.pipeline.row_scope import Call, scope_keys, scope_list, scope_rows
-from app.sources.ports import Companion, Port, Read, Route, Shape
+from app.sources.ports import Companion, Port, Read, Routing, Shape
 from app.sources.source import PORTS, Source
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def compose_port(port: Port, routes: Mapping[str, Routes], sources: Mapping[str,
     own = routes.get(port.name) or Routes(next(iter(sources), ""))
     reads: dict[str, Call] = {}
     for name, read in port:
-        if read.route is Route.SYSTEM:
+        if read.routing is Routing.SYSTEM:
             continue
         calls = {source: getattr(compiled, name) for source, compiled in sources.items()}
         brings = read.companion is not None and routes.get(read.companion.port) == own

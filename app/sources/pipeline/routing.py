@@ -17,7 +17,7 @@ import msgspec
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
 from app.sources.pipeline.row_scope import Call, row_predicate, scope_rows
-from app.sources.ports import CustomerOf, Read, Route, RowPredicate, Shape
+from app.sources.ports import CustomerOf, Read, Routing, RowPredicate, Shape
 from app.sources.values import Page, PartialRows
 from app.telemetry import without_stack
 
@@ -55,15 +55,15 @@ class Routes:
 
 def route(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
     """The read over its sources, `calls` by source name, without rows that do not exist for the caller."""
-    if read.route is Route.WAREHOUSE:
+    if read.routing is Routing.WAREHOUSE:
         return _by_warehouse(calls)
-    if read.route is Route.MERGED:
+    if read.routing is Routing.MERGED:
         return scope_rows(read, _merged(calls))
     if len(routes.sources) == 1 or not (read.is_routed_by_customer or read.shape is Shape.LIST):
         return scope_rows(read, calls[routes.master])
-    if read.route is Route.CUSTOMER:
+    if read.routing is Routing.CUSTOMER:
         return scope_rows(read, _by_customer(read, routes, calls))
-    if read.route is Route.EVERYWHERE:
+    if read.routing is Routing.EVERYWHERE:
         return _everywhere(read, routes, calls)
     return _listed(read, routes, calls)
 

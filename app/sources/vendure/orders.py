@@ -46,7 +46,7 @@ class OrdersAnswer(msgspec.Struct, frozen=True):
     orders: OrderList
 
 
-class CustomerFields(msgspec.Struct, frozen=True):
+class SearchedCustomerFields(msgspec.Struct, frozen=True):
     """Our fields of a customer."""
 
     number: str
@@ -56,7 +56,7 @@ class CustomerOrders(msgspec.Struct, frozen=True, rename="camel"):
     """A person who buys for a customer, with a page of their orders."""
 
     id: str
-    custom_fields: CustomerFields
+    custom_fields: SearchedCustomerFields
     orders: OrderList
 
 
