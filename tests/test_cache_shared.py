@@ -45,10 +45,10 @@ class Shelves(RedisTier):
         self.waiting = asyncio.Event()
 
     async def wait_for_fills(
-        self, kind: CacheSpec, scope: str, keys: Sequence[Any], since: float
+        self, spec: CacheSpec, scope: str, keys: Sequence[Any], since: float
     ) -> dict[Any, CacheEntry]:
         self.waiting.set()
-        return await super().wait_for_fills(kind, scope, keys, since)
+        return await super().wait_for_fills(spec, scope, keys, since)
 
 
 class Worker:

@@ -16,7 +16,7 @@ from app.errors import InvalidCursor
 from app.sources.changes import Change, ChangeKind, ChangeSet
 from app.sources.karrio.client import KarrioClient
 from app.sources.karrio.shipments import WirePageInfo
-from app.sources.karrio.webhooks import Subject
+from app.sources.karrio.webhooks import TrackerSubject
 from app.sources.values import Timestamp
 from app.telemetry import log
 
@@ -48,7 +48,7 @@ class FeedEvent(msgspec.Struct, frozen=True):
 
     id: str
     created_at: Timestamp
-    data: Subject | None = None
+    data: TrackerSubject | None = None
 
 
 class EventEdge(msgspec.Struct, frozen=True):

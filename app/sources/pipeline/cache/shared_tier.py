@@ -107,10 +107,10 @@ class RedisTier:
         self._store = store
         self._source = source
 
-    async def get_many(self, kind: CacheSpec, scope: str, keys: Sequence[Any]) -> dict[Any, CacheEntry]:
+    async def get_many(self, spec: CacheSpec, scope: str, keys: Sequence[Any]) -> dict[Any, CacheEntry]:
         """See `SharedTier.get_many`."""
-        names = [self._name(kind, scope, key) for key in keys]
-        tags = {tag: place for place, tag in enumerate(dict.fromkeys(tag for key in keys for tag in kind.tags(key)))}
+        names = [self._name(spec, scope, key) for key in keys]
+        tags = {tag: place for place, tag in enumerate(dict.fromkeys(tag for key in keys for tag in spec.tags(key)))}
 
         async def question() -> Any:
             async with self._store.redis.pipeline(transaction=False) as pipe:
@@ -127,26 +127,26 @@ class RedisTier:
         found: dict[Any, CacheEntry] = {}
         for key, name, data in zip(keys, names, held, strict=True):
             if data is not None:
-                last = max(moments[0], *(moments[1 + tags[tag]] for tag in kind.tags(key)), 0)
-                entry = self._entry(kind, key, name, data, now, last)
+                last = max(moments[0], *(moments[1 + tags[tag]] for tag in spec.tags(key)), 0)
+                entry = self._entry(spec, key, name, data, now, last)
                 if entry is not None:
                     found[key] = entry
         return found
 
-    async def claim_fills(self, kind: CacheSpec, scope: str, keys: Sequence[Any]) -> set[Any]:
+    async def claim_fills(self, spec: CacheSpec, scope: str, keys: Sequence[Any]) -> set[Any]:
         """See `SharedTier.claim_fills`. Without the server everybody reads for itself."""
 
         async def question() -> Any:
             async with self._store.redis.pipeline(transaction=False) as pipe:
                 for key in keys:
-                    pipe.set(self._claim(kind, scope, key), b"", nx=True, px=int(CLAIM_SECONDS * 1000))
+                    pipe.set(self._claim(spec, scope, key), b"", nx=True, px=int(CLAIM_SECONDS * 1000))
                 return await pipe.execute()
 
         answer = await self._store.ask(question)
         return set(keys) if answer is None else {key for key, mine in zip(keys, answer, strict=True) if mine}
 
     async def wait_for_fills(
-        self, kind: CacheSpec, scope: str, keys: Sequence[Any], since: float
+        self, spec: CacheSpec, scope: str, keys: Sequence[Any], since: float
     ) -> dict[Any, CacheEntry]:
         """See `SharedTier.wait_for_fills`. A claim is released once its entry is written, or without one on failure."""
         left = remaining()
@@ -155,32 +155,32 @@ class RedisTier:
         waiting = list(keys)
         while waiting and self._store.clock() < until:
             await asyncio.sleep(POLL_SECONDS)
-            claims = [self._claim(kind, scope, key) for key in waiting]
+            claims = [self._claim(spec, scope, key) for key in waiting]
             marks = await self._store.ask(partial(self._store.redis.mget, claims))
             if marks is None:
                 break
             ended = [key for key, mark in zip(waiting, marks, strict=True) if mark is None]
             if ended:
-                held = await self.get_many(kind, scope, ended)
+                held = await self.get_many(spec, scope, ended)
                 found |= {key: entry for key, entry in held.items() if entry.read >= since}
                 waiting = [key for key, mark in zip(waiting, marks, strict=True) if mark is not None]
         return found
 
     def put_later(
-        self, kind: CacheSpec, scope: str, entries: Mapping[Any, CacheEntry], keys: Sequence[Any], lifetime: float
+        self, spec: CacheSpec, scope: str, entries: Mapping[Any, CacheEntry], keys: Sequence[Any], lifetime: float
     ) -> None:
         """See `SharedTier.put_later`."""
-        self._store.spawn(self._put(kind, scope, entries, keys, lifetime))
+        self._store.spawn(self._put(spec, scope, entries, keys, lifetime))
 
     async def _put(
-        self, kind: CacheSpec, scope: str, entries: Mapping[Any, CacheEntry], keys: Sequence[Any], lifetime: float
+        self, spec: CacheSpec, scope: str, entries: Mapping[Any, CacheEntry], keys: Sequence[Any], lifetime: float
     ) -> None:
         async def question() -> Any:
             seconds, microseconds = await self._store.redis.time()  # type: ignore[misc]
             now, clock = seconds * 1_000_000 + microseconds, self._store.clock()
             async with self._store.redis.pipeline(transaction=False) as pipe:
                 for key, entry in entries.items():
-                    name, age = self._name(kind, scope, key), clock - entry.read
+                    name, age = self._name(spec, scope, key), clock - entry.read
                     known = entry.value is not ABSENT
                     read = now - int(age * 1_000_000)
                     pipe.set(
@@ -188,34 +188,34 @@ class RedisTier:
                         codec.encode(name, read, entry.took, entry.value, known=known),
                         px=max(int((lifetime - age) * 1000), 1),
                     )
-                pipe.delete(*(self._claim(kind, scope, key) for key in keys))
+                pipe.delete(*(self._claim(spec, scope, key) for key in keys))
                 return await pipe.execute()
 
         with suppress(TypeError, ValueError):  # A value that cannot be written stays here.
             await self._store.ask(question, BACKGROUND_REDIS_TIMEOUT)
 
     def _entry(
-        self, kind: CacheSpec, key: Any, name: str, data: bytes, now: int, publish_invalidation: int
+        self, spec: CacheSpec, key: Any, name: str, data: bytes, now: int, publish_invalidation: int
     ) -> CacheEntry | None:
         try:
-            envelope, value = codec.decode(data, name, kind.record)
+            envelope, value = codec.decode(data, name, spec.record)
         except codec.UndecodableEntry as error:
             cache_unreadable()
             log.warning("shared_cache_entry_undecodable", key=name, error=str(error))
             return None
         if envelope.read <= publish_invalidation:
             return None
-        if envelope.known and not kind.accepts(key, value):
+        if envelope.known and not spec.accepts(key, value):
             cache_unreadable()
             return None
         read = self._store.clock() - max(now - envelope.read, 0) / 1_000_000
-        return CacheEntry(value if envelope.known else ABSENT, read, envelope.took, kind.tags(key), 0.0)
+        return CacheEntry(value if envelope.known else ABSENT, read, envelope.took, spec.tags(key), 0.0)
 
-    def _name(self, kind: CacheSpec, scope: str, key: Any) -> str:
-        return f"{PREFIX}:{codec.form(kind.record)}:{self._source}:{kind.name}:{scope}:{_text(key)}"
+    def _name(self, spec: CacheSpec, scope: str, key: Any) -> str:
+        return f"{PREFIX}:{codec.form(spec.record)}:{self._source}:{spec.name}:{scope}:{_text(key)}"
 
-    def _claim(self, kind: CacheSpec, scope: str, key: Any) -> str:
-        return f"{PREFIX}:claim:{codec.form(kind.record)}:{self._source}:{kind.name}:{scope}:{_text(key)}"
+    def _claim(self, spec: CacheSpec, scope: str, key: Any) -> str:
+        return f"{PREFIX}:claim:{codec.form(spec.record)}:{self._source}:{spec.name}:{scope}:{_text(key)}"
 
 
 async def _answered(question: Awaitable[T], timeout: float) -> T:
