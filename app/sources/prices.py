@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 from typing import Protocol
 
@@ -98,7 +99,7 @@ class Prices(Protocol):
 
 def price_problem(request: PriceRequest, price: ContractPrice) -> str | None:
     """What is wrong with a price as the answer to a request: it must be of the same customer, item, unit and quantity,
-    its amounts not negative and in an ISO 4217 currency."""
+    its amounts not negative and in an ISO 4217 currency. Of a partial record, what was fetched is checked."""
     if price.customer != request.customer or price.sku != request.sku:
         return f"customer, sku: expected {request.customer} {request.sku}, got {price.customer} {price.sku}"
     if request.uom is not None and price.uom != request.uom:
@@ -107,20 +108,25 @@ def price_problem(request: PriceRequest, price: ContractPrice) -> str | None:
         return f"quantity: expected {request.quantity}, got {price.quantity}"
     if not price.price_unit > 0:
         return f"price_unit: expected a number above 0, got {price.price_unit}"
-    for name, money in _amounts(price):
-        if money.amount < 0 or money.currency not in ISO_4217:
-            return f"{name}: expected an amount of 0 or more in ISO 4217, got {money.amount} {money.currency}"
+    unit = price.unit_price
+    if unit.currency not in ISO_4217 or unit.amount < 0:
+        return _wrong_amount("unit_price", unit)
+    for name in _optional_amounts(type(price)):
+        found = getattr(price, name)
+        for money in (found,) if isinstance(found, Money) else [step.unit_price for step in found or ()]:
+            if money.currency not in ISO_4217 or money.amount < 0:
+                return _wrong_amount(name, money)
     return None
 
 
-def _amounts(price: ContractPrice) -> Iterator[tuple[str, Money]]:
-    """The amounts of a price, of a partial record those that were fetched."""
-    yield "unit_price", price.unit_price
-    if is_fetched(price, "list_price") and price.list_price is not None:
-        yield "list_price", price.list_price
-    if is_fetched(price, "breaks"):
-        for step in price.breaks:
-            yield "breaks", step.unit_price
+@lru_cache(1024)
+def _optional_amounts(kind: type[ContractPrice]) -> tuple[str, ...]:
+    """The further amounts that a price has, of a partial record those that were fetched."""
+    return tuple(name for name in ("list_price", "breaks") if is_fetched(kind, name))
+
+
+def _wrong_amount(name: str, money: Money) -> str:
+    return f"{name}: expected an amount of 0 or more in ISO 4217, got {money.amount} {money.currency}"
 
 
 def _dated(request: PriceRequest, today: date) -> PriceRequest:

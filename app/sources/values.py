@@ -60,9 +60,9 @@ class Unfetched:
         raise FieldNotFetched(f"{self._name} was not fetched: see app/resolvers/loading/field_dependencies.py")
 
 
-def is_fetched(row: Record, name: str) -> bool:
-    """Whether an attribute of a record that may be partial was fetched."""
-    return type(type(row).__dict__.get(name)) is not Unfetched
+def is_fetched(record: type[Record], name: str) -> bool:
+    """Whether records of this class, which may be a partial one, have the attribute."""
+    return type(record.__dict__.get(name)) is not Unfetched
 
 
 class Money(Record):

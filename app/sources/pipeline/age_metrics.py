@@ -21,14 +21,14 @@ RECORDED = frozenset({(Shipment, "events"), (TrackingEvent, "recorded_at")})
 
 def observe_stock(source: str, rows: Iterable[StockLevel], clock: Clock) -> None:
     """Records the age of the oldest level."""
-    oldest = min((row.freshness.as_of for row in rows), default=None)
+    oldest = min([row.freshness.as_of for row in rows], default=None)
     if oldest is not None:
         metrics().ages.stock_read(source, (clock() - oldest).total_seconds())
 
 
 def observe_prices(source: str, rows: Iterable[ContractPrice], clock: Clock) -> None:
     """Records the age of the oldest quote."""
-    oldest = min((row.quoted_at for row in rows), default=None)
+    oldest = min([row.quoted_at for row in rows], default=None)
     if oldest is not None:
         metrics().ages.price_read(source, (clock() - oldest).total_seconds())
 

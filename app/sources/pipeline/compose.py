@@ -9,9 +9,10 @@ A step that a read does not need is left out, so that most reads are the adapter
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -108,14 +109,9 @@ def _observed(read: Read, call: Call, observe: Observe, source: str, clock: Call
     return observed if read.shape in (Shape.ROW, Shape.ROWS) else call
 
 
-def _rows(read: Read, found: Mapping[Any, Any]) -> Iterator[Any]:
-    for value in found.values():
-        if isinstance(value, Exception):
-            continue
-        if read.shape is Shape.ROW:
-            yield value
-        else:
-            yield from value
+def _rows(read: Read, found: Mapping[Any, Any]) -> list[Any]:
+    rows = [value for value in found.values() if not isinstance(value, Exception)]
+    return rows if read.shape is Shape.ROW else list(chain.from_iterable(rows))
 
 
 def compose_port(port: Port, routes: Mapping[str, Routes], sources: Mapping[str, Any]) -> Any:
