@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -12,7 +13,16 @@ from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.errors import ConfigurationError
 from app.sandbox import Sandbox
 from app.server import create_app
-from app.settings import Domain, DomainSettings, Route, Settings, SourceSettings, StockDomain
+from app.settings import (
+    CacheSettings,
+    Domain,
+    DomainSettings,
+    RedisSettings,
+    Route,
+    Settings,
+    SourceSettings,
+    StockDomain,
+)
 from app.sources.wiring import connect_all
 from tests.gateway import AUTH, CSR, NOON, SELLER, Graph
 from tests.serving import serving
@@ -140,3 +150,20 @@ async def test_list_over_two_erps_has_each_customer_once(two_erps: Graph) -> Non
             break
     assert len(seen) == len(set(seen)) == 500
     assert seen[-9:] == [f"CUST-000{number}" for number in range(1, 10)]
+
+
+async def test_warming_up_starts_no_background_tasks() -> None:
+    settings = Settings(
+        sources={"erp": ERP},
+        domains=DomainSettings(customers=Domain(master="erp")),
+        cache=CacheSettings(store="redis"),
+        redis=RedisSettings(url=SecretStr("redis://127.0.0.1:1")),
+    )
+    sources = connect_all(settings)
+    before = asyncio.all_tasks()
+    await sources.warm()
+    assert asyncio.all_tasks() == before
+    async with sources.running():
+        assert len(asyncio.all_tasks() - before) == 1
+    await sources.close()
+    assert asyncio.all_tasks() == before

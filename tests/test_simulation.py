@@ -16,7 +16,7 @@ from app.gateway.explain.simulation import NOT_FOUND, SimulatedSource, Unmodelle
 from app.sources.customers import CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.orders import CustomerPoKey, OrderQuery
-from app.sources.ports import Port, Read, Route, Shape
+from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.prices import PriceRequest
 from app.sources.source import PORTS, by_hundreds
 from app.sources.values import PageRequest
@@ -43,7 +43,7 @@ async def read(port: Port, name: str, log: ReadLog) -> Any:
         arguments = ()
     elif descriptor.shape is Shape.PAGE:
         arguments = ([key], OrderQuery(page=PAGE))
-    elif descriptor.route is Route.WAREHOUSE:
+    elif descriptor.routing is Routing.WAREHOUSE:
         arguments = (["W1"], ["S1"])
     simulated = SimulatedSource("erp", log, Assumptions(), by_hundreds).port(port)
     running = asyncio.ensure_future(getattr(simulated, name)(SYSTEM, *arguments))
