@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from app.errors import SourceRejected
-from app.http.request import OutgoingRequest
+from app.http.request import OutgoingRequest, printable
 from app.http.response import HTTPResponse
 
 Send = Callable[[OutgoingRequest], Awaitable[HTTPResponse]]
@@ -40,7 +40,8 @@ class StaticCredentials:
     """Headers that never change, such as a bearer token."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        self._headers = headers
+        """Raises ValueError for a value that no header can carry, without repeating it."""
+        self._headers = {name: printable(value) for name, value in headers.items()}
 
     def headers(self, path: str) -> Mapping[str, str]:
         """See `SignIn`."""
