@@ -167,6 +167,8 @@ class ShipmentFacts:
 
     tracking: tuple[str, ...]
     by_order: Mapping[str, tuple[str | None, ...]]
+    events: bool = True
+    """Whether the source has tracking events."""
     unknown: str = "1ZUNKNOWN"
     exact: Mapping[str, Expected] = field(default_factory=dict)
     """By tracking number."""

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from app.sandbox.process import DEFAULT_TOKEN
 from app.sandbox.reads import PORTS, change_cursor
 from app.settings import SourceSettings
+from app.sources.billing import ReturnCreditState, ReturnShipmentState
 from app.sources.changes import ChangeKind
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
@@ -276,8 +277,8 @@ ERP = Case(
             "SO-100047": {
                 "#": 1,
                 "0.number": "RMA-00047",
-                "0.shipment_state": "RECEIVED",
-                "0.credit_state": "CREDITED",
+                "0.shipment_state": ReturnShipmentState.RECEIVED,
+                "0.credit_state": ReturnCreditState.CREDITED,
                 "0.credit_memo": "CM-800047",
                 "0.lines.0.quantity": Decimal(1),
             }

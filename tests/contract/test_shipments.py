@@ -46,9 +46,9 @@ async def test_wrong_answers_are_our_errors(case: Case):
 
 
 async def test_tracking_number_is_matched_whole(case: Case, source: Source):
-    whole, *others = case.shipments.tracking
-    parts = [whole[:-1], *(number[:-1] for number in others)]
-    assert set(await source.shipments.by_tracking_number(SYSTEM, [*parts, whole])) == {whole}
+    parts = [number[:-1] for number in case.shipments.tracking]
+    assert await source.shipments.by_tracking_number(SYSTEM, parts) == {}
+    await checks.read_all(by_tracking(source), case.shipments.tracking)
 
 
 async def test_shipment_has_its_values(case: Case, source: Source):
@@ -77,7 +77,7 @@ async def test_shipment_is_found_again_by_its_own_id(case: Case, source: Source)
 async def test_events_ascend_from_one(case: Case, source: Source):
     for row in (await checks.read_all(by_tracking(source), case.shipments.tracking)).values():
         assert row.source == row.freshness.source == source.name
-        assert len(row.events) > 0
+        assert bool(row.events) is case.shipments.events
         assert [event.sequence for event in row.events] == list(range(1, len(row.events) + 1))
         assert [event.at for event in row.events] == sorted(event.at for event in row.events)
         assert {event.at.utcoffset() for event in row.events} <= {timedelta(0)}

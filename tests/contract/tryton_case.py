@@ -291,6 +291,7 @@ CASES = (
         ),
         shipments=ShipmentFacts(
             tracking=("1ZDEMO000040", "1ZDEMO200001"),
+            events=False,
             by_order={"SO-100040": ("1ZDEMO000040", None), "SO-200001": ("1ZDEMO200001",)},
             exact={
                 "1ZDEMO000040": {
