@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.audit.store import FILE, SQLiteAuditReader, connect_audit, opened
+from app.audit.store import FILE, SQLiteAuditReader, connect_audit, require_writable
 from app.auth.chain import CompositeAuthenticator
 from app.auth.credentials import bearer
 from app.auth.principal import STAFF, Principal
@@ -317,7 +317,7 @@ def run_worker(settings: Settings, slot: WorkerSlot, workers: int, listener: soc
 
 def _serve(settings: Settings, app: Gateway, started: Callable[[], None], listener: socket.socket) -> None:
     if settings.audit.enabled:
-        opened(settings.data_dir / FILE).close()  # A gateway that cannot keep its audit does not start.
+        require_writable(settings.data_dir / FILE)  # A gateway that cannot keep its audit does not start.
     gc.collect()
     gc.freeze()  # What is there now stays: the schema, the modules.
     gc.set_threshold(*GC_THRESHOLDS)

@@ -360,7 +360,7 @@ async def test_keys_are_believed_five_seconds_without_their_store_and_no_longer(
         with pytest.raises(AuthenticationUnavailable) as caught:
             await door.authenticate(f"Bearer {key}")
     assert caught.value.code == "AUTHENTICATION_UNAVAILABLE"
-    assert [(line["event"], line["detail"]) for line in logs] == [("API keys cannot be read", "disk is gone")] * 2
+    assert [(line["event"], line["detail"]) for line in logs] == [("api_keys_unreadable", "disk is gone")] * 2
     flaky.failing = False
     clock.seconds = 7.0
     assert (await door.authenticate(f"Bearer {key}")).client == "acme"

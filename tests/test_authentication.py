@@ -236,7 +236,7 @@ async def test_issuer_that_is_down_from_the_start_is_no_fault_of_the_caller(tmp_
     assert (response.status_code, response.headers["retry-after"]) == (503, "10")
     assert error["extensions"]["code"] == "AUTHENTICATION_UNAVAILABLE"
     assert gone.url not in response.text
-    assert any(line["event"] == "key set not read" for line in map(json.loads, out.getvalue().splitlines()))
+    assert any(line["event"] == "key_set_fetch_failed" for line in map(json.loads, out.getvalue().splitlines()))
 
 
 async def test_revoked_key_is_refused_within_five_seconds(gateway: Gateway):

@@ -207,7 +207,7 @@ async def test_page_hears_of_every_worker(dated_sandbox: Sandbox, tmp_path: Path
     environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 2})
     heard: dict[int, str] = {}
     async with serve(environment) as running, running.client() as client:
-        pids = [line["pid"] for line in running.logged("a worker answers")]
+        pids = [line["pid"] for line in running.logged("worker_ready")]
         for pid in pids:
             with hanging(pid):
                 answer = await client.get("/console/state", headers=OPERATIONS)

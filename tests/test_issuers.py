@@ -142,7 +142,7 @@ async def test_answer_that_is_no_key_set_is_told_in_the_log_and_not_to_the_calle
     with structlog.testing.capture_logs() as logs, pytest.raises(AuthenticationUnavailable) as caught:
         await gate.subject(issuer.token(OLD))
     assert (caught.value.message, caught.value.code) == (UNAVAILABLE, "AUTHENTICATION_UNAVAILABLE")
-    told = [line for line in logs if line["event"] == "key set not read"]
+    told = [line for line in logs if line["event"] == "key_set_fetch_failed"]
     assert [(line["issuer"], line["failures"]) for line in told] == [(issuer.url, 1)]
     assert reason in told[0]["detail"]
     assert issuer.reads["/elsewhere"] == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.auth.principal import Role
 from app.errors import ConfigurationError
 from app.settings import Route, Settings, load
 
@@ -94,6 +95,32 @@ def test_file_is_read_with_its_secrets(file: Path):
         True,
         False,
     ]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_role_can_have_limits_a_budget_and_trusted_documents(file: Path, role: Role):
+    file.write_text(f"""
+[limits]
+introspection = ["{role}"]
+roles.{role} = {{ max_cost = 7 }}
+[budgets]
+show = ["{role}"]
+roles.{role} = {{ capacity = 8 }}
+[documents]
+trusted_roles = ["{role}"]
+""")
+    settings = load(file)
+    assert settings.limits.introspection == settings.budgets.show == settings.documents.trusted_roles == (role,)
+    assert {name: limits.max_cost for name, limits in settings.limits.roles.items()} == {role: 7}
+    assert settings.budgets.roles[role].capacity == 8
+
+
+def test_unknown_role_is_refused_with_those_there_are(file: Path):
+    file.write_text('[documents]\ntrusted_roles = ["csr_boss"]\n')
+    assert refusal(file) == (
+        "documents.trusted_roles[0] = 'csr_boss': should be 'buyer', 'buyer_admin', 'sales_rep', 'csr', 'csr_lead', "
+        "'partner', 'finance', 'operations' or 'admin'"
+    )
 
 
 def test_secrets_are_in_no_representation(file: Path):

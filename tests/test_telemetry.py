@@ -257,7 +257,7 @@ def test_unknown_status_is_logged_once(out):
     for _ in range(3):
         telemetry.unknown_status("test_unknown_status_is_logged_once", "order", "odd")
     (line,) = lines(out)
-    assert (line["event"], line["field"], line["raw"]) == ("unknown status", "order", "odd")
+    assert (line["event"], line["field"], line["raw"]) == ("unknown_status", "order", "odd")
 
 
 def test_disagreement_is_counted_whatever_the_order_of_sources():

@@ -56,7 +56,7 @@ async def ask(client: httpx.AsyncClient, body: Any = ITEM) -> Any:
 
 def pids(running: Running) -> dict[int, int]:
     """The process of each worker that answered last."""
-    return {line["worker"]: line["pid"] for line in running.logged("a worker answers")}
+    return {line["worker"]: line["pid"] for line in running.logged("worker_ready")}
 
 
 async def metrics_of(client: httpx.AsyncClient, workers: int) -> str:
@@ -111,9 +111,9 @@ async def test_killed_worker_is_replaced_and_the_others_go_on(dated_sandbox: San
         for _ in range(20):  # on connections of their own, which the other one takes
             async with running.client() as other:
                 assert (await ask(other))["data"]["item"]["sku"] == "SKU-0001"
-        (ended,) = await running.logs_until("a worker ended")
+        (ended,) = await running.logs_until("worker_exited")
         assert (ended["worker"], ended["pid"], ended["exit_code"]) == (0, before[0], -signal.SIGKILL)
-        await running.logs_until("a worker answers", 3)
+        await running.logs_until("worker_ready", 3)
         assert pids(running).keys() == {0, 1}
         assert pids(running)[0] != before[0]
         text = await metrics_of(client, 2)
@@ -122,15 +122,15 @@ async def test_killed_worker_is_replaced_and_the_others_go_on(dated_sandbox: San
 
 async def test_worker_killed_before_it_answers_is_started_again(dated_sandbox: Sandbox, tmp_path: Path):
     environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 3}, **MEASURED)
-    async with serve(environment, until="a worker answers") as running, running.client() as client:
+    async with serve(environment, until="worker_ready") as running, running.client() as client:
         first = pids(running)[0]
         async with asyncio.timeout(30):
             while not (starting := children(running.process.pid) - {first}):
                 await asyncio.sleep(0.01)
         os.kill(min(starting), signal.SIGKILL)
-        (failed,) = await running.logs_until("a worker did not start")
+        (failed,) = await running.logs_until("worker_start_failed")
         assert failed["exit_code"] == -signal.SIGKILL
-        await running.logs_until("workers answer")
+        await running.logs_until("workers_ready")
         assert pids(running).keys() == {0, 1, 2}
         assert pids(running)[0] == first
         assert (await ask(client))["data"]["item"]["sku"] == "SKU-0001"
@@ -152,11 +152,11 @@ async def test_workers_are_replaced_on_hup_without_losing_a_request(
 
         loads = [asyncio.create_task(load()) for _ in range(8)]
         running.process.send_signal(signal.SIGHUP)
-        await running.logs_until("workers were replaced")
+        await running.logs_until("workers_replaced")
         done.set()
         await asyncio.gather(*loads)
         assert set(pids(running).values()).isdisjoint(before.values())
-        assert running.logged("a worker ended") == []
+        assert running.logged("worker_exited") == []
     assert outcomes.keys() == {"SKU-0001"}
     assert outcomes["SKU-0001"] > 50
 
@@ -219,7 +219,7 @@ async def test_new_worker_that_does_not_start_leaves_the_old_ones(dated_sandbox:
         before = pids(running)
         config.write_text("engine = 'steam'\n")
         running.process.send_signal(signal.SIGHUP)
-        (stop,) = await running.logs_until("workers are not replaced: a new one did not start")
+        (stop,) = await running.logs_until("worker_replacement_failed")
         assert stop["exit_code"] == 2
         assert pids(running) == before
         assert (await ask(client))["data"]["item"]["sku"] == "SKU-0001"

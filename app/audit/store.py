@@ -17,13 +17,10 @@ import orjson
 from app.audit.records import AccessSummary, AuditEntry, AuditQuery, NumberedEntry
 from app.errors import ConfigurationError
 from app.settings import Settings
-from app.storage.sqlite import write_ahead
+from app.storage.sqlite import SQLiteDatabase
 from app.telemetry import log, metrics
 
 FILE = "audit.sqlite"
-WAIT = 5.0
-"""Seconds that another process's writing is waited for."""
-
 FLUSH_INTERVAL = 0.5
 """Seconds between two batches."""
 
@@ -32,11 +29,11 @@ TRIM_INTERVAL = 600.0
 
 _COLUMNS = AuditEntry.__struct_fields__
 _JSON = frozenset({"forbidden", "rows", "variables"})
-_TABLE = f"CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, {', '.join(_COLUMNS)})"
-_INDEXES = (
-    "CREATE INDEX IF NOT EXISTS entries_by_time ON entries (at)",
-    "CREATE INDEX IF NOT EXISTS entries_by_caller ON entries (client, subject, at)",
-)
+_TABLES = f"""
+CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, {", ".join(_COLUMNS)});
+CREATE INDEX IF NOT EXISTS entries_by_time ON entries (at);
+CREATE INDEX IF NOT EXISTS entries_by_caller ON entries (client, subject, at);
+"""
 _INSERT = f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 
 
@@ -46,7 +43,7 @@ class SQLiteAuditWriter:
     queue by an entry of its own kind."""
 
     def __init__(self, path: Path, *, queue: int = 10_000, keep_days: int = 400, keep_bytes: int = 2**31) -> None:
-        self._path = path
+        self._database = audit_database(path)
         self._queue = queue
         self._keep_seconds = keep_days * 86_400.0
         self._keep_bytes = keep_bytes
@@ -59,7 +56,7 @@ class SQLiteAuditWriter:
 
     def start(self) -> None:
         """Begin to write. Raises ConfigurationError where nothing can be written."""
-        connection = opened(self._path)
+        connection = _connect(self._database)
         self._thread = threading.Thread(target=self._write_on, args=(connection,), name="audit", daemon=True)
         self._thread.start()
 
@@ -105,7 +102,7 @@ class SQLiteAuditWriter:
             batch.append(AuditEntry(at=time.time(), request_id="", transport="", kind="dropped", cost=float(dropped)))
             _count_dropped(dropped, "the queue was full")
         try:
-            with connection:
+            with self._database.transaction(connection):
                 connection.executemany(_INSERT, map(_row, batch))
         except sqlite3.Error as error:
             _count_dropped(len(batch), f"{type(error).__name__}: {error}")
@@ -115,30 +112,30 @@ class SQLiteAuditWriter:
 
     def _trim(self, connection: sqlite3.Connection) -> None:
         try:
-            with connection:
+            with self._database.transaction(connection):
                 connection.execute("DELETE FROM entries WHERE at < ?", (time.time() - self._keep_seconds,))
             while _used(connection) > self._keep_bytes:
-                with connection:
-                    gone = connection.execute(
+                with self._database.transaction(connection):
+                    removed = connection.execute(
                         "DELETE FROM entries WHERE id <= (SELECT min(id) + (max(id) - min(id)) / 10 FROM entries)"
                     )
-                if not gone.rowcount:
+                if not removed.rowcount:
                     return
         except sqlite3.Error as error:
-            log.error("audit not trimmed", error=f"{type(error).__name__}: {error}")
+            log.error("audit_trim_failed", error=f"{type(error).__name__}: {error}")
 
 
 class SQLiteAuditReader:
     """Reads what a trail wrote, also while it writes."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._database = audit_database(path)
 
     def entries(self, query: AuditQuery, *, most: int | None = None) -> Iterator[AuditEntry]:
         """See `Ledger.entries`."""
         where, values = _where(query)
         statement = f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        with closing(opened(self._path)) as connection:
+        with closing(_connect(self._database)) as connection:
             for row in connection.execute(statement, [*values, -1 if most is None else most]):
                 yield _entry(row)
 
@@ -147,7 +144,7 @@ class SQLiteAuditReader:
         where, values = _where(query)
         older = "" if before is None else f" AND id < {before:d}"
         statement = f"SELECT id, {', '.join(_COLUMNS)} FROM entries WHERE {where}{older} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        with closing(opened(self._path)) as connection:
+        with closing(_connect(self._database)) as connection:
             return [
                 NumberedEntry(number, _entry(row)) for number, *row in connection.execute(statement, [*values, most])
             ]
@@ -204,26 +201,27 @@ def connect_audit(settings: Settings) -> SQLiteAuditWriter | None:
     )
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """The store, made where there is none."""
+def audit_database(path: Path) -> SQLiteDatabase:
+    """The file of the audit trail. A power failure may cost the entries of the last seconds."""
+    return SQLiteDatabase(path, (_TABLES,), synchronous="NORMAL")
+
+
+def require_writable(path: Path) -> None:
+    """Raise ConfigurationError where the audit trail cannot be written."""
+    _connect(audit_database(path)).close()
+
+
+def _connect(database: SQLiteDatabase) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=WAIT, check_same_thread=False)
-        write_ahead(connection, WAIT)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        with connection:
-            for statement in (_TABLE, *_INDEXES):
-                connection.execute(statement)
-        path.chmod(0o600)
+        return database.connect()
     except (OSError, sqlite3.Error) as error:
-        cure = f"the audit cannot be kept there ({error}); make the folder writable, or set audit.enabled = false"
-        raise ConfigurationError("data_dir", str(path.parent), cure) from None
-    return connection
+        cure = f"the audit cannot be written there ({error}); make the folder writable, or set audit.enabled = false"
+        raise ConfigurationError("data_dir", str(database.path.parent), cure) from None
 
 
 def _count_dropped(count: int, why: str) -> None:
     metrics().audit_dropped.inc(count)
-    log.error("audit entries dropped", count=count, why=why)
+    log.error("audit_entries_dropped", count=count, why=why)
 
 
 def _row(entry: AuditEntry) -> list[Any]:

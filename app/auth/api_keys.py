@@ -175,7 +175,7 @@ class APIKeyAuthenticator:
             await self._read()
             self._confirmed_at = started
         except StoreUnavailable as error:
-            log.warning("API keys cannot be read", detail=error.detail)
+            log.warning("api_keys_unreadable", detail=error.detail)
         self._refreshed_at = self._timer()
         self._flush_soon()
 
@@ -196,7 +196,7 @@ class APIKeyAuthenticator:
             await self._store.used(used)
         except StoreUnavailable as error:
             self._used = {**used, **self._used}
-            log.warning("the use of API keys could not be noted", detail=error.detail)
+            log.warning("api_key_usage_write_failed", detail=error.detail)
         finally:
             self._flushing = None
 

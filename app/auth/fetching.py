@@ -74,22 +74,21 @@ class Fetcher:
         """The document at this address. Raises FetchFailed."""
         if not (is_secure(url) or (self._anywhere and is_http_url(url))):
             raise FetchFailed(f"{url}: is not https")
-        if self._tls is None and url.startswith("https:"):
+        if self._tls is None:
             self._tls = await asyncio.to_thread(ssl.create_default_context)
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._read(url)
+                return await self._read(url, self._tls)
         except TimeoutError:
             raise FetchFailed(f"{url}: no answer within {self._timeout:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise FetchFailed(f"{url}: {type(error).__name__}: {error}") from None
 
-    async def _read(self, url: str) -> Fetched:
+    async def _read(self, url: str, tls: ssl.SSLContext) -> Fetched:
         # Unpacked content could be a thousand times as long as what was sent: it is asked for as it is.
         headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "tradegraph"}
         async with (
-            # Without TLS there is nothing to verify; `read` has seen to it that https has its context.
-            httpx.AsyncClient(verify=self._tls or False, trust_env=False, timeout=None) as client,  # noqa: S113
+            httpx.AsyncClient(verify=tls, trust_env=False, timeout=None) as client,  # noqa: S113
             client.stream("GET", url, headers=headers) as response,
         ):
             if response.status_code != 200:

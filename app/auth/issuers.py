@@ -149,7 +149,7 @@ async def _published(read: Read, url: str) -> tuple[Sequence[Key], float | None]
     except ValueError as error:
         raise FetchFailed(f"{url}: {error}") from None
     if left_out:
-        log.info("keys left out", url=url, reasons=left_out[:10])
+        log.info("jwks_keys_skipped", url=url, reasons=left_out[:10])
     if not keys:
         raise FetchFailed(f"{url}: has no key that could verify a signature")
     return keys, fetched.max_age

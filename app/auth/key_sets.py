@@ -126,7 +126,7 @@ class RemoteKeySet:
             keys, age = await self._read()
         except FetchFailed as failure:
             self._failures += 1
-            log.warning("key set not read", issuer=self._issuer, failures=self._failures, detail=str(failure))
+            log.warning("key_set_fetch_failed", issuer=self._issuer, failures=self._failures, detail=str(failure))
         else:
             self._failures = 0
             self._store(keys, DEFAULT_TTL if age is None else min(max(age, MIN_TTL), MAX_TTL))

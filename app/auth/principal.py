@@ -7,6 +7,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from app.settings.roles import Role
+
+__all__ = [
+    "APPROVED_ONLY",
+    "ROW_REACH",
+    "STAFF",
+    "SYSTEM",
+    "UNRESTRICTED",
+    "CustomerOwned",
+    "Principal",
+    "Role",
+    "RowReach",
+]
+
 
 class CustomerOwned(Protocol):
     """What names the customer whose it is."""
@@ -15,20 +29,6 @@ class CustomerOwned(Protocol):
     def customer(self) -> str | None:
         """The customer's number, if one is known."""
         ...
-
-
-class Role(StrEnum):
-    """Role of a caller."""
-
-    BUYER = "buyer"
-    BUYER_ADMIN = "buyer_admin"
-    SALES_REP = "sales_rep"
-    CSR = "csr"
-    CSR_LEAD = "csr_lead"
-    PARTNER = "partner"
-    FINANCE = "finance"
-    OPERATIONS = "operations"
-    ADMIN = "admin"
 
 
 class RowReach(StrEnum):

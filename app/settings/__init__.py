@@ -13,8 +13,9 @@ from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSetting
 from app.settings.loading import PREFIX, load
 from app.settings.observability import LogSettings, TelemetrySettings
 from app.settings.resilience import BreakerSettings, CallerClass, CallerSettings, SourceLimits
+from app.settings.roles import Role
 from app.settings.root import Settings, credentials_of
-from app.settings.section import RoleName, Section
+from app.settings.section import Section
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
 from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain, WebhookSettings
 from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, KeySettings, RedisSettings
@@ -43,7 +44,7 @@ __all__ = [
     "LimitSettings",
     "LogSettings",
     "RedisSettings",
-    "RoleName",
+    "Role",
     "Route",
     "Section",
     "ServerSettings",

@@ -1,12 +1,8 @@
-"""What every table of the settings file has in common."""
+"""The base class of every table of the settings file."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
-
-RoleName = Literal["buyer", "buyer_admin", "sales_rep", "csr", "partner", "finance", "operations", "admin"]
 
 
 class Section(BaseModel):

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from app.settings.section import RoleName, Section
+from app.settings.roles import Role
+from app.settings.section import Section
 
 
 class AuditSettings(Section):
@@ -43,7 +44,7 @@ class DocumentSettings(Section):
     are named by patterns, in which `*` stands for any characters."""
 
     store: Literal["sqlite", "redis"] = "sqlite"
-    trusted_roles: tuple[RoleName, ...] = ("partner",)
+    trusted_roles: tuple[Role, ...] = (Role.PARTNER,)
     trusted_clients: tuple[str, ...] = ()
     registering_clients: tuple[str, ...] = ()
 

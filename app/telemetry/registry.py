@@ -345,7 +345,7 @@ def watch_endpoint(endpoint: str, waiting: Callable[[], float] | None) -> None:
 def unknown_status(source: str, field: str, raw: str) -> None:
     """Count a vendor's value that no mapping knows, and log it when it is met for the first time."""
     if metrics().unknown_status(source, field, raw):
-        log.warning("unknown status", source=source, field=field, raw=raw[:200])
+        log.warning("unknown_status", source=source, field=field, raw=raw[:200])
 
 
 def disagreement(field: str, sources: Sequence[str]) -> None:

@@ -51,9 +51,7 @@ class WorkerProcess:
 def supervise(settings: Settings, config: Path | None, listener: socket.socket) -> int:
     """Run `[server] workers` workers over this listener until TERM or INT; what to exit with."""
     if settings.budgets.store == "memory" or settings.cache.store == "memory":
-        log.warning(
-            "each worker keeps budgets or data of its own", cure="set `store` of [budgets] and [cache] to redis"
-        )
+        log.warning("workers_do_not_share_state", cure="set `store` of [budgets] and [cache] to redis")
     with TemporaryDirectory(prefix="tradegraph-") as folder:
         return asyncio.run(Supervisor(settings, config, listener, Path(folder)).run())
 
@@ -101,7 +99,7 @@ class Supervisor:
     async def _run_others(self, numbers: range) -> None:
         started = await asyncio.gather(*map(self._start_with_backoff, numbers))
         self._workers |= dict(zip(numbers, started, strict=True))
-        log.info("workers answer", workers=self._count)
+        log.info("workers_ready", workers=self._count)
         await asyncio.gather(*map(self._restart_on_exit, numbers))
 
     async def _restart_on_exit(self, number: int) -> None:
@@ -112,7 +110,7 @@ class Supervisor:
             async with self._turns[number]:
                 if worker is not self._workers[number]:
                     continue
-                log.error("a worker ended", worker=number, pid=worker.process.pid, exit_code=code)
+                log.error("worker_exited", worker=number, pid=worker.process.pid, exit_code=code)
                 worker.control.close()
                 self._processes.discard(worker.process)
                 self._workers[number] = await self._start_with_backoff(number)
@@ -123,7 +121,7 @@ class Supervisor:
             try:
                 return await self._start(number)
             except WorkerStartError as error:
-                log.error("a worker did not start", worker=number, exit_code=error.code, again_in=pause)
+                log.error("worker_start_failed", worker=number, exit_code=error.code, again_in=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -148,7 +146,7 @@ class Supervisor:
         except (OSError, TimeoutError):
             ready = b""
         if ready:
-            log.info("a worker answers", worker=number, pid=process.pid)
+            log.info("worker_ready", worker=number, pid=process.pid)
             return WorkerProcess(process, ours)
         ours.close()
         raise WorkerStartError(await self._stop(process))
@@ -167,11 +165,11 @@ class Supervisor:
                 try:
                     self._workers[number] = await self._start(number)
                 except WorkerStartError as error:
-                    log.error("workers are not replaced: a new one did not start", exit_code=error.code)
+                    log.error("worker_replacement_failed", exit_code=error.code)
                     return
             await self._stop(before.process)
             before.control.close()
-        log.info("workers were replaced", workers=self._count)
+        log.info("workers_replaced", workers=self._count)
 
     async def _stop(self, process: asyncio.subprocess.Process) -> int:
         """End a worker once it has answered what it has begun; what it ended with."""

@@ -142,7 +142,7 @@ class Gateway:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "app.cli", "serve", "--config", self._config, cwd=ROOT, stdout=log, stderr=log
             )
-        sign = b'"workers answer"' if self.workers > 1 else b'"serving"'
+        sign = b'"workers_ready"' if self.workers > 1 else b'"serving"'
         until = time.monotonic() + START
         while sign not in (said := self._log.read_bytes()[before:]):
             if self._process.returncode is not None or time.monotonic() > until:

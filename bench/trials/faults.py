@@ -127,10 +127,10 @@ async def _during(
     if fault == "a worker killed":
         loading = asyncio.create_task(_load(over, client, others, seconds))
         await asyncio.sleep(seconds / 4)
-        before = len(over.gateway.logged("a worker answers"))
-        os.kill(over.gateway.logged("a worker answers")[-1]["pid"], signal.SIGKILL)
+        before = len(over.gateway.logged("worker_ready"))
+        os.kill(over.gateway.logged("worker_ready")[-1]["pid"], signal.SIGKILL)
         killed = time.monotonic()
-        await over.gateway.logs_until("a worker answers", before + 1)
+        await over.gateway.logs_until("worker_ready", before + 1)
         took = time.monotonic() - killed
         during = await loading
         return lambda: _after(took), during

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import TypeVar
 
 from app.auth.api_keys import MAX_LIVE_KEYS, KeyRecord, TooManyKeys
 from app.auth.principal import Role
-from app.storage.sqlite_file import SQLiteFile, writing
-
-T = TypeVar("T")
+from app.storage.sqlite import SQLiteDatabase
+from app.storage.sqlite_store import SQLiteStore
 
 FILE = "api-keys.sqlite"
 
@@ -33,35 +31,34 @@ class SQLiteKeys:
     """The store over one file, which is made when the first key is added; until then there are no keys."""
 
     def __init__(self, file: Path) -> None:
-        self._path = file
-        self._file = SQLiteFile(file, TABLES)
+        self._store = SQLiteStore(SQLiteDatabase(file, (TABLES,)))
 
     async def generation(self) -> int:
         """See `KeyStore.generation`."""
-        return await self._do(_generation, 0)
+        return await self._store.read(_generation) if self._store.exists() else 0
 
     async def all(self) -> tuple[int, Sequence[KeyRecord]]:
         """See `KeyStore.all`."""
-        return await self._do(_all, (0, ()))
+        return await self._store.read(_all) if self._store.exists() else (0, ())
 
     async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
         """See `KeyStore.add`."""
-        await self._file.do(lambda sql: _add(sql, record, now, ending or {}))
+        await self._store.write(lambda sql: _add(sql, record, now, ending or {}))
 
     async def revoke(self, ids: Collection[str], *, now: float) -> int:
         """See `KeyStore.revoke`."""
-        return await self._do(lambda sql: _revoke(sql, ids, now), 0)
+        if not self._store.exists():
+            return 0
+        return await self._store.write(lambda sql: _revoke(sql, ids, now))
 
     async def used(self, at: Mapping[str, float]) -> None:
         """See `KeyStore.used`."""
-        await self._do(lambda sql: _used(sql, at), None)
+        if self._store.exists():
+            await self._store.write(lambda sql: _used(sql, at))
 
     async def close(self) -> None:
         """See `KeyStore.close`."""
-        await self._file.close()
-
-    async def _do(self, work: Callable[[sqlite3.Connection], T], without_file: T) -> T:
-        return await self._file.do(work) if self._path.exists() else without_file
+        await self._store.close()
 
 
 def _generation(sql: sqlite3.Connection) -> int:
@@ -69,12 +66,8 @@ def _generation(sql: sqlite3.Connection) -> int:
 
 
 def _all(sql: sqlite3.Connection) -> tuple[int, Sequence[KeyRecord]]:
-    sql.execute("BEGIN")  # Both are of one moment.
-    try:
-        generation = _generation(sql)
-        rows = sql.execute(f"SELECT {', '.join(_COLUMNS)} FROM api_keys ORDER BY created_at, id").fetchall()  # noqa: S608 - names of our own
-    finally:
-        sql.execute("COMMIT")
+    generation = _generation(sql)
+    rows = sql.execute(f"SELECT {', '.join(_COLUMNS)} FROM api_keys ORDER BY created_at, id").fetchall()  # noqa: S608 - names of our own
     return generation, [_record(row) for row in rows]
 
 
@@ -89,30 +82,27 @@ def _add(sql: sqlite3.Connection, record: KeyRecord, now: float, ending: Mapping
     values = dict(zip(_COLUMNS, astuple(record), strict=True))
     values["role"] = record.role.value
     values["customers"] = json.dumps(sorted(record.customers))
-    with writing(sql):
-        question = f"SELECT count(*) FROM api_keys WHERE client = :client AND {_LIVE}"  # noqa: S608
-        if sql.execute(question, {"client": record.client, "now": now}).fetchone()[0] >= MAX_LIVE_KEYS:
-            raise TooManyKeys(f"{record.client} has {MAX_LIVE_KEYS} live keys")
-        places = ", ".join(f":{name}" for name in _COLUMNS)
-        sql.execute(f"INSERT INTO api_keys ({', '.join(_COLUMNS)}) VALUES ({places})", values)  # noqa: S608
-        # An end that a key already has is never put off.
-        end = "UPDATE api_keys SET expires_at = min(coalesce(expires_at, :at), :at) WHERE id = :id"
-        sql.executemany(end, [{"id": key_id, "at": at} for key_id, at in ending.items()])
-        _changed(sql)
+    question = f"SELECT count(*) FROM api_keys WHERE client = :client AND {_LIVE}"  # noqa: S608
+    if sql.execute(question, {"client": record.client, "now": now}).fetchone()[0] >= MAX_LIVE_KEYS:
+        raise TooManyKeys(f"{record.client} has {MAX_LIVE_KEYS} live keys")
+    places = ", ".join(f":{name}" for name in _COLUMNS)
+    sql.execute(f"INSERT INTO api_keys ({', '.join(_COLUMNS)}) VALUES ({places})", values)  # noqa: S608
+    # An end that a key already has is never put off.
+    end = "UPDATE api_keys SET expires_at = min(coalesce(expires_at, :at), :at) WHERE id = :id"
+    sql.executemany(end, [{"id": key_id, "at": at} for key_id, at in ending.items()])
+    _changed(sql)
 
 
 def _revoke(sql: sqlite3.Connection, ids: Collection[str], now: float) -> int:
-    with writing(sql):
-        statement = f"UPDATE api_keys SET revoked_at = :now WHERE id = :id AND {_LIVE}"  # noqa: S608
-        done = sql.executemany(statement, [{"id": key_id, "now": now} for key_id in ids]).rowcount
-        _changed(sql)
+    statement = f"UPDATE api_keys SET revoked_at = :now WHERE id = :id AND {_LIVE}"  # noqa: S608
+    done = sql.executemany(statement, [{"id": key_id, "now": now} for key_id in ids]).rowcount
+    _changed(sql)
     return max(done, 0)
 
 
 def _used(sql: sqlite3.Connection, at: Mapping[str, float]) -> None:
-    with writing(sql):
-        statement = "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), :at) WHERE id = :id"
-        sql.executemany(statement, [{"id": key_id, "at": used} for key_id, used in at.items()])
+    statement = "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), :at) WHERE id = :id"
+    sql.executemany(statement, [{"id": key_id, "at": used} for key_id, used in at.items()])
 
 
 def _changed(sql: sqlite3.Connection) -> None:

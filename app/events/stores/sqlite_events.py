@@ -14,7 +14,8 @@ from app.events.stores.cursors import LogPosition, loss_reason, parse_cursor
 from app.events.stores.retention_limits import Retention
 from app.sources.changes import ChangeHint, ChangeKind
 from app.storage.batch_queue import BatchQueue, Notifier, WakeUp
-from app.storage.sqlite_threads import Reader, Watcher, Writer
+from app.storage.sqlite import SQLiteDatabase
+from app.storage.sqlite_store import SQLiteStore, SQLiteWatcher
 
 LOOK = 0.025
 """Seconds between two looks for what other processes have written."""
@@ -24,12 +25,11 @@ class SQLiteEvents:
     """The log over one file, for one event loop."""
 
     def __init__(self, file: Path, retention: Retention, *, clock: Callable[[], float] | None = None) -> None:
-        self._file = file
         self._retention = retention
         self._clock = clock or time.time
-        self._writer = Writer(file, rows.TABLES)
-        self._reader = Reader(file, rows.TABLES)
-        self._watcher: Watcher | None = None
+        self._database = SQLiteDatabase(file, (rows.TABLES,))
+        self._store = SQLiteStore(self._database)
+        self._watcher: SQLiteWatcher | None = None
         self._updates = Notifier()
         self._claims = WakeUp()
         self._notes = BatchQueue(self._note)
@@ -46,17 +46,17 @@ class SQLiteEvents:
     async def claim(self, worker: str, limit: int, lease: float) -> Sequence[LeasedHint]:
         """See `EventLog.claim`."""
         with self._claims.claiming() as claim:
-            leased = await self._writer.do(lambda sql: rows.claim(sql, worker, limit, lease, self._clock()))
+            leased = await self._store.write(lambda sql: rows.claim(sql, worker, limit, lease, self._clock()))
             claim.exhausted = len(leased) < limit
         return leased
 
     async def renew(self, leased: Sequence[LeasedHint], lease: float) -> None:
         """See `EventLog.renew`."""
-        await self._writer.do(lambda sql: rows.renew(sql, leased, lease, self._clock()))
+        await self._store.write(lambda sql: rows.renew(sql, leased, lease, self._clock()))
 
     async def record(self, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
         """See `EventLog.record`."""
-        log, positions = await self._writer.do(lambda sql: rows.record(sql, leased, updates, self._clock()))
+        log, positions = await self._store.write(lambda sql: rows.record(sql, leased, updates, self._clock()))
         self._claims.notify()  # What came meanwhile for the same thing is free now.
         if not positions:
             return ()
@@ -65,44 +65,44 @@ class SQLiteEvents:
 
     async def postpone(self, leased: LeasedHint, cause: str, seconds: float) -> None:
         """See `EventLog.postpone`."""
-        await self._writer.do(lambda sql: rows.postpone(sql, leased, cause, self._clock() + seconds))
+        await self._store.write(lambda sql: rows.postpone(sql, leased, cause, self._clock() + seconds))
         self._claims.notify()
 
     async def postponed(self, limit: int = 100) -> Sequence[PostponedHint]:
         """See `EventLog.postponed`."""
-        return await self._reader.do(lambda sql: rows.postponed(sql, limit))
+        return await self._store.read(lambda sql: rows.postponed(sql, limit))
 
     async def dead_letter(self, leased: LeasedHint, cause: str) -> None:
         """See `EventLog.dead_letter`."""
-        await self._writer.do(lambda sql: rows.dead_letter(sql, leased, cause, self._clock()))
+        await self._store.write(lambda sql: rows.dead_letter(sql, leased, cause, self._clock()))
         self._claims.notify()
 
     async def dead_letters(self, limit: int = 100) -> Sequence[DeadHint]:
         """See `EventLog.dead_letters`."""
-        return await self._reader.do(lambda sql: rows.dead_letters(sql, limit))
+        return await self._store.read(lambda sql: rows.dead_letters(sql, limit))
 
     async def replay(self, numbers: Sequence[str] | None = None) -> int:
         """See `EventLog.replay`."""
-        count = await self._writer.do(lambda sql: rows.replay(sql, numbers))
+        count = await self._store.write(lambda sql: rows.replay(sql, numbers))
         self._claims.notify()
         return count
 
     async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
         """See `EventLog.latest`."""
-        return await self._reader.do(lambda sql: rows.latest(sql, kind, source, key))
+        return await self._store.read(lambda sql: rows.latest(sql, kind, source, key))
 
     async def newest(self, limit: int) -> Sequence[LoggedEvent]:
         """See `EventLog.newest`."""
-        return await self._reader.do(lambda sql: _newest(sql, limit))
+        return await self._store.read(lambda sql: _newest(sql, limit))
 
     async def end(self) -> str:
         """See `EventLog.end`."""
-        return str(LogPosition(*await self._reader.do(rows.head)))
+        return str(LogPosition(*await self._store.read(rows.head)))
 
     async def read(self, after: str, limit: int = 500) -> EventPage:
         """See `EventLog.read`."""
         requested = parse_cursor(after)
-        return await self._reader.do(lambda sql: _page(sql, requested, limit))
+        return await self._store.read(lambda sql: _page(sql, requested, limit))
 
     async def wait(self, after: str, seconds: float) -> None:
         """See `EventLog.wait`."""
@@ -115,45 +115,41 @@ class SQLiteEvents:
 
     async def offset(self, name: str) -> str | None:
         """See `EventLog.offset`."""
-        return await self._reader.do(lambda sql: rows.offset(sql, name))
+        return await self._store.read(lambda sql: rows.offset(sql, name))
 
     async def commit_offset(self, name: str, cursor: str) -> None:
         """See `EventLog.commit_offset`."""
-        await self._writer.do(lambda sql: rows.commit_offset(sql, name, cursor))
+        await self._store.write(lambda sql: rows.commit_offset(sql, name, cursor))
 
     async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
         """See `EventLog.acquire_lease`."""
-        return await self._writer.do(lambda sql: rows.acquire_lease(sql, name, worker, lease, self._clock()))
+        return await self._store.write(lambda sql: rows.acquire_lease(sql, name, worker, lease, self._clock()))
 
     async def observe_sequence(self, source: str, numbers: Sequence[int]) -> bool:
         """See `EventLog.observe_sequence`."""
-        return await self._writer.do(lambda sql: rows.observe_sequence(sql, source, numbers))
+        return await self._store.write(lambda sql: rows.observe_sequence(sql, source, numbers))
 
     async def reset_sequence(self, source: str) -> None:
         """See `EventLog.reset_sequence`."""
-        await self._writer.do(lambda sql: rows.reset_sequence(sql, source))
+        await self._store.write(lambda sql: rows.reset_sequence(sql, source))
 
     async def trim(self) -> int:
         """See `EventLog.trim`."""
         now, count = self._clock(), 0
-        while part := await self._writer.do(lambda sql: rows.trim(sql, self._retention, now)):
+        while part := await self._store.write(lambda sql: rows.trim(sql, self._retention, now)):
             count += part
-        await self._writer.do(lambda sql: rows.forget(sql, now - self._retention.seconds))
+        await self._store.write(lambda sql: rows.forget(sql, now - self._retention.seconds))
         return count
 
     async def close(self) -> None:
         """See `EventLog.close`."""
         watcher, self._watcher = self._watcher, None
-        await asyncio.to_thread(self._stop, watcher)
-
-    def _stop(self, watcher: Watcher | None) -> None:
         if watcher is not None:
-            watcher.stop()
-        self._writer.stop()
-        self._reader.stop()
+            await asyncio.to_thread(watcher.close)
+        await self._store.close()
 
     async def _note(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
-        new = await self._writer.do(lambda sql: rows.enqueue(sql, hints, self._clock()))
+        new = await self._store.write(lambda sql: rows.enqueue(sql, hints, self._clock()))
         if any(new):
             self._claims.notify()
         return new
@@ -170,7 +166,7 @@ class SQLiteEvents:
             except RuntimeError:  # The loop has ended, and nobody waits.
                 return
 
-        self._watcher = Watcher(self._file, rows.TABLES, rows.news, tell, LOOK)
+        self._watcher = SQLiteWatcher(self._database, rows.news, tell, seconds=LOOK)
 
     def _notify(self, position: int, number: int) -> None:
         self._updates.notify(position)

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from app.gateway.documents.stores.document_store import StoreChanged, StoredDocument
-from app.storage.sqlite_file import SQLiteFile, writing
+from app.storage.sqlite import SQLiteDatabase
+from app.storage.sqlite_store import SQLiteStore
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -30,28 +31,28 @@ class SQLiteDocuments:
     """The store over one file."""
 
     def __init__(self, file: Path) -> None:
-        self._file = SQLiteFile(file, TABLES)
+        self._store = SQLiteStore(SQLiteDatabase(file, (TABLES,)))
 
     async def generation(self) -> int:
         """See `DocumentStore.generation`."""
-        return await self._file.do(_generation)
+        return await self._store.read(_generation)
 
     async def find(self, client: str, id: str) -> Sequence[StoredDocument]:
         """See `DocumentStore.find`."""
-        return await self._file.do(lambda sql: _read(sql.execute(FIND, (client, id))))
+        return await self._store.read(lambda sql: _read(sql.execute(FIND, (client, id))))
 
     async def all(self, client: str | None = None) -> Sequence[StoredDocument]:
         """See `DocumentStore.all`."""
         query = "SELECT body FROM documents WHERE ? IN (client, '') ORDER BY client, version, id"
-        return await self._file.do(lambda sql: _read(sql.execute(query, (client or "",))))
+        return await self._store.read(lambda sql: _read(sql.execute(query, (client or "",))))
 
     async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
         """See `DocumentStore.put`."""
-        await self._file.do(lambda sql: _write(sql, documents, since))
+        await self._store.write(lambda sql: _write(sql, documents, since))
 
     async def close(self) -> None:
         """See `DocumentStore.close`."""
-        await self._file.close()
+        await self._store.close()
 
 
 def _generation(sql: sqlite3.Connection) -> int:
@@ -63,13 +64,12 @@ def _read(rows: sqlite3.Cursor) -> list[StoredDocument]:
 
 
 def _write(sql: sqlite3.Connection, documents: Sequence[StoredDocument], since: int) -> None:
-    with writing(sql):
-        if _generation(sql) != since:
-            raise StoreChanged
-        for one in documents:
-            key = (one.client, one.version, one.id)
-            sql.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)", (*key, msgspec.json.encode(one)))
-            sql.execute("DELETE FROM names WHERE client = ? AND version = ? AND id = ?", key)
-            names = [(one.client, name, one.version, one.id) for name in dict.fromkeys(one.ids)]
-            sql.executemany("INSERT INTO names VALUES (?, ?, ?, ?)", names)
-        sql.execute("UPDATE generation SET number = number + 1")
+    if _generation(sql) != since:
+        raise StoreChanged
+    for one in documents:
+        key = (one.client, one.version, one.id)
+        sql.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)", (*key, msgspec.json.encode(one)))
+        sql.execute("DELETE FROM names WHERE client = ? AND version = ? AND id = ?", key)
+        names = [(one.client, name, one.version, one.id) for name in dict.fromkeys(one.ids)]
+        sql.executemany("INSERT INTO names VALUES (?, ?, ?, ?)", names)
+    sql.execute("UPDATE generation SET number = number + 1")

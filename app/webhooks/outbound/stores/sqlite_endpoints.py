@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from app.gateway.documents.stores.document_store import StoreChanged
-from app.storage.sqlite_file import SQLiteFile, writing
+from app.storage.sqlite import SQLiteDatabase
+from app.storage.sqlite_store import SQLiteStore
 from app.webhooks.outbound.endpoints import Delivery, Endpoint, reset
 
 TABLES = """
@@ -33,40 +34,38 @@ class SQLiteEndpoints:
     """The store over one file."""
 
     def __init__(self, file: Path) -> None:
-        self._file = SQLiteFile(file, TABLES)
+        self._store = SQLiteStore(SQLiteDatabase(file, (TABLES,)))
 
     async def generation(self) -> int:
         """See `EndpointStore.generation`."""
-        return await self._file.do(_generation)
+        return await self._store.read(_generation)
 
     async def all(self) -> Sequence[Endpoint]:
         """See `EndpointStore.all`."""
-        return await self._file.do(_endpoints)
+        return await self._store.read(_endpoints)
 
     async def put(self, endpoint: Endpoint, *, since: int) -> None:
         """See `EndpointStore.put`."""
 
         def put(sql: sqlite3.Connection) -> None:
-            with writing(sql):
-                if _generation(sql) != since:
-                    raise StoreChanged
-                row = (endpoint.id, endpoint.client, msgspec.json.encode(endpoint))
-                sql.execute("INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?)", row)
-                _move(sql)
+            if _generation(sql) != since:
+                raise StoreChanged
+            row = (endpoint.id, endpoint.client, msgspec.json.encode(endpoint))
+            sql.execute("INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?)", row)
+            _move(sql)
 
-        await self._file.do(put)
+        await self._store.write(put)
 
     async def remove(self, id: str) -> bool:
         """See `EndpointStore.remove`."""
 
         def remove(sql: sqlite3.Connection) -> bool:
-            with writing(sql):
-                found = sql.execute("DELETE FROM endpoints WHERE id = ?", (id,)).rowcount
-                sql.execute("DELETE FROM deliveries WHERE endpoint = ?", (id,))
-                _move(sql)
+            found = sql.execute("DELETE FROM endpoints WHERE id = ?", (id,)).rowcount
+            sql.execute("DELETE FROM deliveries WHERE endpoint = ?", (id,))
+            _move(sql)
             return found > 0
 
-        return await self._file.do(remove)
+        return await self._store.write(remove)
 
     async def save(self, deliveries: Sequence[Delivery]) -> None:
         """See `EndpointStore.save`."""
@@ -76,25 +75,23 @@ class SQLiteEndpoints:
         ]
 
         def keep(sql: sqlite3.Connection) -> None:
-            with writing(sql):
-                sql.executemany(KEEP, rows)
+            sql.executemany(KEEP, rows)
 
-        await self._file.do(keep)
+        await self._store.write(keep)
 
     async def remove_deliveries(self, endpoint: str, cursors: Sequence[str]) -> None:
         """See `EndpointStore.remove_deliveries`."""
 
         def done(sql: sqlite3.Connection) -> None:
-            with writing(sql):
-                rows = [(endpoint, cursor) for cursor in cursors]
-                sql.executemany("DELETE FROM deliveries WHERE endpoint = ? AND cursor = ?", rows)
+            rows = [(endpoint, cursor) for cursor in cursors]
+            sql.executemany("DELETE FROM deliveries WHERE endpoint = ? AND cursor = ?", rows)
 
-        await self._file.do(done)
+        await self._store.write(done)
 
     async def pending(self, endpoint: str) -> Sequence[Delivery]:
         """See `EndpointStore.pending`."""
         query = "SELECT body FROM deliveries WHERE endpoint = ? AND dead_at IS NULL ORDER BY turn"
-        return await self._file.do(lambda sql: _read(sql.execute(query, (endpoint,))))
+        return await self._store.read(lambda sql: _read(sql.execute(query, (endpoint,))))
 
     async def dead_letters(self, endpoint: str | None = None, limit: int = 100) -> Sequence[Delivery]:
         """See `EndpointStore.dead_letters`."""
@@ -102,35 +99,33 @@ class SQLiteEndpoints:
             "SELECT body FROM deliveries WHERE dead_at IS NOT NULL AND ? IN (endpoint, '') "
             "ORDER BY dead_at DESC, turn DESC LIMIT ?"
         )
-        return await self._file.do(lambda sql: _read(sql.execute(query, (endpoint or "", limit))))
+        return await self._store.read(lambda sql: _read(sql.execute(query, (endpoint or "", limit))))
 
     async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
         """See `EndpointStore.replay`."""
 
         def replay(sql: sqlite3.Connection) -> int:
             query = "SELECT body FROM deliveries WHERE endpoint = ? AND dead_at IS NOT NULL ORDER BY turn"
-            with writing(sql):
-                dead = _read(sql.execute(query, (endpoint,)))
-                replayed = [one for one in dead if cursors is None or one.cursor in cursors]
-                rows = [(one.endpoint, one.cursor, None, msgspec.json.encode(reset(one, now))) for one in replayed]
-                sql.executemany(KEEP, rows)
-                _move(sql)
+            dead = _read(sql.execute(query, (endpoint,)))
+            replayed = [one for one in dead if cursors is None or one.cursor in cursors]
+            rows = [(one.endpoint, one.cursor, None, msgspec.json.encode(reset(one, now))) for one in replayed]
+            sql.executemany(KEEP, rows)
+            _move(sql)
             return len(replayed)
 
-        return await self._file.do(replay)
+        return await self._store.write(replay)
 
     async def trim(self, before: datetime) -> int:
         """See `EndpointStore.trim`."""
 
         def trim(sql: sqlite3.Connection) -> int:
-            with writing(sql):
-                return sql.execute("DELETE FROM deliveries WHERE dead_at < ?", (before.timestamp(),)).rowcount
+            return sql.execute("DELETE FROM deliveries WHERE dead_at < ?", (before.timestamp(),)).rowcount
 
-        return await self._file.do(trim)
+        return await self._store.write(trim)
 
     async def close(self) -> None:
         """See `EndpointStore.close`."""
-        await self._file.close()
+        await self._store.close()
 
 
 def _endpoints(sql: sqlite3.Connection) -> list[Endpoint]:
