@@ -1,4 +1,4 @@
-"""What is told to those who are refused before GraphQL begins: a code, as in every other answer, and no more."""
+"""Error responses of requests that never reach GraphQL: a body in its form, with a code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 
 def error_body(error: TradegraphError, error_id: str | None = None) -> bytes:
-    """The body of a refusal, in the form of a GraphQL answer."""
+    """An error as a GraphQL response body."""
     extensions = {"code": error.code, **({"errorId": error_id} if error_id else {})}
     return orjson.dumps({"errors": [{"message": error.message, "extensions": extensions}]})
 
@@ -42,7 +42,7 @@ def error_response(error: TradegraphError, headers: dict[str, str] | None = None
 
 
 async def routing_error(_: Request, problem: Exception) -> Response:
-    """What routes refuse: unknown paths, and methods that a path does not have."""
+    """Starlette's handler for unknown paths and for methods that a path does not have."""
     status = problem.status_code if isinstance(problem, HTTPException) else 500
     headers = problem.headers if isinstance(problem, HTTPException) else None
     if status == 404:

@@ -13,17 +13,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.errors import ConfigurationError
 from app.settings.auth import IssuerSettings
 from app.settings.observability import TelemetrySettings
+from app.settings.references import check_sources
 from app.settings.root import Settings
+from app.settings.secret_files import read_secret
 from app.settings.server import TLSSettings
 from app.settings.sources import SourceSettings, WebhookSettings
 from app.settings.stores import RedisSettings
-from app.settings.validation import (
-    check_sources,
-    check_variable_names,
-    first_validation_error,
-    read_secret,
-    unreadable_variable,
-)
+from app.settings.validation_errors import check_variable_names, first_validation_error, unreadable_variable
 
 PREFIX = "TRADEGRAPH_"
 

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
 
-from app.telemetry.tracing import OperationSpan, operation_span
+from app.telemetry.tracing import OperationSpan, start_operation_span
 
 _random = Random(secrets.randbits(256))
 
@@ -87,14 +87,33 @@ class open_scope:  # noqa: N801 - read as a verb; a generator would cost twice a
 
     def __enter__(self) -> RequestScope:
         if self._traced:
-            self._opened.span = operation_span(self._opened)
+            self._opened.span = start_operation_span(self._opened.traceparent, self._opened.tracestate)
         self._token = scope.set(self._opened)
         return self._opened
 
     def __exit__(self, *_: object) -> None:
         scope.reset(self._token)
         if self._opened.span is not None:
-            self._opened.span.end(self._opened)
+            _end_span(self._opened.span, self._opened)
+
+
+def _end_span(span: OperationSpan, scope: RequestScope) -> None:
+    if span.is_recording:
+        outcome = scope.outcome or "cancelled"
+        attributes = {
+            "graphql.operation.name": scope.operation,
+            "graphql.operation.type": scope.kind,
+            "graphql.document.hash": scope.document,
+            "http.response.status_code": scope.status,
+            "tradegraph.transport": scope.transport,
+            "tradegraph.outcome": outcome,
+            "tradegraph.backend_calls": len(scope.calls),
+            "tradegraph.request_id": scope.request_id,
+            "tradegraph.correlation_id": scope.correlation_id,
+        }
+        failed = outcome in {"failed", "cancelled"}
+        span.describe(scope.kind, attributes, (scope.code or outcome) if failed else None)
+    span.end()
 
 
 def remaining() -> float | None:

@@ -7,7 +7,7 @@ gets into a span; a document is named by its hash, a backend by the name of its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -23,9 +23,6 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-if TYPE_CHECKING:
-    from app.telemetry.request_scope import RequestScope
-
 _tracers: list[Tracer] = []
 
 
@@ -34,9 +31,10 @@ def set_tracer(tracer: Tracer | None) -> None:
     _tracers[:] = [] if tracer is None else [tracer]
 
 
-def operation_span(scope: RequestScope) -> OperationSpan | None:
-    """A span for the operation of this scope, begun now; None while tracing is off."""
-    return OperationSpan(_tracers[0], scope) if _tracers else None
+def start_operation_span(traceparent: str | None, tracestate: str | None) -> OperationSpan | None:
+    """A span for an operation, started now, below the caller's span; None while tracing is off. Both headers must have
+    been checked."""
+    return OperationSpan(_tracers[0], traceparent, tracestate) if _tracers else None
 
 
 class OperationSpan:
@@ -44,9 +42,10 @@ class OperationSpan:
 
     __slots__ = ("_context", "_span", "_tracer", "span_id", "trace_id")
 
-    def __init__(self, tracer: Tracer, scope: RequestScope) -> None:
+    def __init__(self, tracer: Tracer, traceparent: str | None, tracestate: str | None) -> None:
         self._tracer = tracer
-        self._span = tracer.start_span("GraphQL Operation", _parent(scope), SpanKind.SERVER)
+        parent = _parent(traceparent, tracestate)
+        self._span = tracer.start_span("GraphQL Operation", parent, SpanKind.SERVER)
         self._context = set_span_in_context(self._span, Context())
         own = self._span.get_span_context()
         self.trace_id = f"{own.trace_id:032x}"
@@ -62,31 +61,23 @@ class OperationSpan:
         about = {"http.request.method": method, "server.address": source, "url.template": call}
         return CallSpan(self._tracer.start_span(f"{method} {call}", self._context, SpanKind.CLIENT, about))
 
-    def end(self, scope: RequestScope) -> None:
-        """The operation is over. Without an outcome it was cancelled."""
-        if self._span.is_recording():
-            self._describe(scope)
-        self._span.end()
+    @property
+    def is_recording(self) -> bool:
+        """Whether the span is sampled: attributes of others are dropped."""
+        return self._span.is_recording()
 
-    def _describe(self, scope: RequestScope) -> None:
-        outcome = scope.outcome or "cancelled"
-        if scope.kind is not None:
-            self._span.update_name(scope.kind)
-        about = {
-            "graphql.operation.name": scope.operation,
-            "graphql.operation.type": scope.kind,
-            "graphql.document.hash": scope.document,
-            "http.response.status_code": scope.status,
-            "tradegraph.transport": scope.transport,
-            "tradegraph.outcome": outcome,
-            "tradegraph.backend_calls": len(scope.calls),
-            "tradegraph.request_id": scope.request_id,
-            "tradegraph.correlation_id": scope.correlation_id,
-        }
-        self._span.set_attributes({name: value for name, value in about.items() if value is not None})
-        if outcome in {"failed", "cancelled"}:
-            self._span.set_attribute("error.type", scope.code or outcome)
+    def describe(self, name: str | None, attributes: Mapping[str, str | int | None], error: str | None) -> None:
+        """Set the operation's name, its attributes that are known, and the error that it ended with."""
+        if name is not None:
+            self._span.update_name(name)
+        self._span.set_attributes({key: value for key, value in attributes.items() if value is not None})
+        if error is not None:
+            self._span.set_attribute("error.type", error)
             self._span.set_status(Status(StatusCode.ERROR))
+
+    def end(self) -> None:
+        """The operation is over."""
+        self._span.end()
 
 
 class CallSpan:
@@ -128,12 +119,12 @@ def _traceparent(span: Span) -> str:
     return f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}"
 
 
-def _parent(scope: RequestScope) -> Context:
-    """The caller's span, as its checked headers tell it; else nothing, not even what this thread happens to trace."""
-    if scope.traceparent is None:
+def _parent(traceparent: str | None, tracestate: str | None) -> Context:
+    """The caller's span; without one the root, whatever this thread traces."""
+    if traceparent is None:
         return Context()
-    _, trace_id, span_id, flags = scope.traceparent.split("-")
-    given = [scope.tracestate] if scope.tracestate else []
+    _, trace_id, span_id, flags = traceparent.split("-")
+    given = [tracestate] if tracestate else []
     caller = SpanContext(
         int(trace_id, 16),
         int(span_id, 16),

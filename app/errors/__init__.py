@@ -1,0 +1,194 @@
+"""Every error a client or an operator can meet, with its stable code.
+
+    TradegraphError
+    ├── RequestError              the caller can mend it: BAD_REQUEST
+    │   ├── ParseFailed           GRAPHQL_PARSE_FAILED
+    │   ├── ValidationFailed      GRAPHQL_VALIDATION_FAILED
+    │   ├── DocumentTooLarge      DOCUMENT_TOO_LARGE
+    │   ├── LimitExceeded         LIMIT_EXCEEDED
+    │   ├── TooExpensive          OPERATION_TOO_EXPENSIVE
+    │   ├── RateLimited           RATE_LIMITED
+    │   ├── Overloaded            OVERLOADED
+    │   ├── SubscriberTooSlow     SUBSCRIBER_TOO_SLOW
+    │   ├── ShuttingDown          SHUTTING_DOWN
+    │   ├── BadUserInput          BAD_USER_INPUT
+    │   ├── MethodNotAllowed      METHOD_NOT_ALLOWED
+    │   ├── NotAcceptable         NOT_ACCEPTABLE
+    │   ├── UnsupportedMediaType  UNSUPPORTED_MEDIA_TYPE
+    │   ├── PayloadTooLarge       PAYLOAD_TOO_LARGE
+    │   ├── NotFound              NOT_FOUND
+    │   ├── EdgeRefusal           before anything of a request is looked at
+    │   │   ├── HostNotAllowed       HOST_NOT_ALLOWED
+    │   │   ├── OriginNotAllowed     ORIGIN_NOT_ALLOWED
+    │   │   ├── MalformedHTTP        MALFORMED_HTTP
+    │   │   ├── HeadersTooLarge      HEADERS_TOO_LARGE
+    │   │   ├── RequestTooSlow       REQUEST_TOO_SLOW
+    │   │   └── TooManyConnections   TOO_MANY_CONNECTIONS
+    │   ├── WebhookRefused        of what a source tells us
+    │   │   ├── WebhookSourceUnknown     WEBHOOK_SOURCE_UNKNOWN
+    │   │   ├── WebhookNetworkRefused    WEBHOOK_NETWORK_REFUSED
+    │   │   ├── WebhookUnsigned          WEBHOOK_UNSIGNED
+    │   │   ├── WebhookForged            WEBHOOK_FORGED
+    │   │   ├── WebhookExpired           WEBHOOK_EXPIRED
+    │   │   └── WebhookMalformed         WEBHOOK_MALFORMED
+    │   ├── TrustedDocumentRequired     TRUSTED_DOCUMENT_REQUIRED
+    │   ├── DocumentNotFound      DOCUMENT_NOT_FOUND
+    │   ├── DocumentRetired       DOCUMENT_RETIRED
+    │   ├── DocumentMismatch      DOCUMENT_MISMATCH
+    │   ├── PersistedQueryNotFound      PERSISTED_QUERY_NOT_FOUND
+    │   ├── PersistedQueryNotSupported  PERSISTED_QUERY_NOT_SUPPORTED
+    │   ├── InvalidInput          INVALID_INPUT
+    │   │   ├── InvalidID         INVALID_ID
+    │   │   ├── InvalidCursor     INVALID_CURSOR
+    │   │   └── InvalidPageSize   INVALID_PAGE_SIZE
+    │   ├── Unauthenticated       UNAUTHENTICATED
+    │   └── Forbidden             FORBIDDEN
+    │       └── NoIntrospection   INTROSPECTION_FORBIDDEN
+    ├── SourceError               a backend did not answer as it must
+    │   ├── SourceUnavailable     SOURCE_UNAVAILABLE
+    │   ├── SourceTimeout         SOURCE_TIMEOUT
+    │   ├── SourceThrottled       SOURCE_THROTTLED
+    │   ├── SourceRejected        SOURCE_REJECTED
+    │   └── SourceMalformed       SOURCE_MALFORMED
+    ├── DeadlineExceeded          DEADLINE_EXCEEDED
+    ├── AuthenticationUnavailable AUTHENTICATION_UNAVAILABLE
+    ├── StoreUnavailable          STORE_UNAVAILABLE
+    ├── NotSupported              NOT_SUPPORTED
+    └── ConfigurationError        stops the start; never reaches a client
+
+`message` is for the client and never holds a backend's text. What the backend said goes into
+`detail`, which is logged under the error's id and nowhere else. docs/errors.md has an entry for
+each code; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from app.errors.base import (
+    RequestError,
+    TradegraphError,
+)
+from app.errors.connection import (
+    EdgeRefusal,
+    HeadersTooLarge,
+    HostNotAllowed,
+    MalformedHTTP,
+    OriginNotAllowed,
+    RequestTooSlow,
+    TooManyConnections,
+)
+from app.errors.documents import (
+    DocumentMismatch,
+    DocumentNotFound,
+    DocumentRetired,
+    PersistedQueryNotFound,
+    PersistedQueryNotSupported,
+    TrustedDocumentRequired,
+)
+from app.errors.limits import (
+    DocumentTooLarge,
+    LimitExceeded,
+    Overloaded,
+    RateLimited,
+    SubscriberTooSlow,
+    TooExpensive,
+)
+from app.errors.platform import (
+    AuthenticationUnavailable,
+    ConfigurationError,
+    DeadlineExceeded,
+    NotSupported,
+    StoreUnavailable,
+)
+from app.errors.requests import (
+    BadUserInput,
+    Forbidden,
+    InvalidCursor,
+    InvalidID,
+    InvalidInput,
+    InvalidPageSize,
+    MethodNotAllowed,
+    NoIntrospection,
+    NotAcceptable,
+    NotFound,
+    ParseFailed,
+    PayloadTooLarge,
+    ShuttingDown,
+    Unauthenticated,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from app.errors.sources import (
+    SourceError,
+    SourceMalformed,
+    SourceRejected,
+    SourceThrottled,
+    SourceTimeout,
+    SourceUnavailable,
+)
+from app.errors.webhooks import (
+    WebhookExpired,
+    WebhookForged,
+    WebhookMalformed,
+    WebhookNetworkRefused,
+    WebhookRefused,
+    WebhookSourceUnknown,
+    WebhookUnsigned,
+)
+
+__all__ = [
+    "AuthenticationUnavailable",
+    "BadUserInput",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "DocumentMismatch",
+    "DocumentNotFound",
+    "DocumentRetired",
+    "DocumentTooLarge",
+    "EdgeRefusal",
+    "Forbidden",
+    "HeadersTooLarge",
+    "HostNotAllowed",
+    "InvalidCursor",
+    "InvalidID",
+    "InvalidInput",
+    "InvalidPageSize",
+    "LimitExceeded",
+    "MalformedHTTP",
+    "MethodNotAllowed",
+    "NoIntrospection",
+    "NotAcceptable",
+    "NotFound",
+    "NotSupported",
+    "OriginNotAllowed",
+    "Overloaded",
+    "ParseFailed",
+    "PayloadTooLarge",
+    "PersistedQueryNotFound",
+    "PersistedQueryNotSupported",
+    "RateLimited",
+    "RequestError",
+    "RequestTooSlow",
+    "ShuttingDown",
+    "SourceError",
+    "SourceMalformed",
+    "SourceRejected",
+    "SourceThrottled",
+    "SourceTimeout",
+    "SourceUnavailable",
+    "StoreUnavailable",
+    "SubscriberTooSlow",
+    "TooExpensive",
+    "TooManyConnections",
+    "TradegraphError",
+    "TrustedDocumentRequired",
+    "Unauthenticated",
+    "UnsupportedMediaType",
+    "ValidationFailed",
+    "WebhookExpired",
+    "WebhookForged",
+    "WebhookMalformed",
+    "WebhookNetworkRefused",
+    "WebhookRefused",
+    "WebhookSourceUnknown",
+    "WebhookUnsigned",
+]

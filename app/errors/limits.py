@@ -1,0 +1,84 @@
+"""Limits, budgets and overload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.errors.base import RequestError
+
+MANY = 1_000_000_000
+"""Counts beyond this are not exact."""
+
+
+class DocumentTooLarge(RequestError):
+    """The document selects more than any answer should hold, once its fragments are put in place."""
+
+    code = "DOCUMENT_TOO_LARGE"
+    default = "The document selects too many fields once its fragments are put in place; ask for less at a time."
+
+
+class LimitExceeded(RequestError):
+    """The request is beyond one of the limits that hold before any work; `name` is the limit's."""
+
+    code = "LIMIT_EXCEEDED"
+
+    def __init__(self, name: str, most: int, actual: int, message: str | None = None) -> None:
+        has = str(actual) if actual < MANY else "far more"
+        super().__init__(message or f"The limit '{name}' is {most}; this request has {has}.")
+        self.name = name
+        self.most = most
+        self.actual = actual
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """The limit, as `limit {name max actual}`."""
+        return {"limit": {"name": self.name, "max": self.most, "actual": min(self.actual, MANY)}}
+
+
+class TooExpensive(LimitExceeded):
+    """The operation would ask more of the backends than this caller's operations may."""
+
+    code = "OPERATION_TOO_EXPENSIVE"
+
+    def __init__(self, name: str, most: int, actual: int) -> None:
+        super().__init__(name, most, actual, f"This operation would need {actual} of '{name}', and {most} are allowed.")
+
+
+class RateLimited(LimitExceeded):
+    """The caller has asked too much in too short a time. `retry_after` is in seconds."""
+
+    code = "RATE_LIMITED"
+    http_status = 429
+
+    def __init__(
+        self, name: str, most: int, actual: int, *, retry_after: int, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(name, most, actual, f"Too much at a time for '{name}'; try again in {retry_after} s.")
+        self.retry_after = retry_after
+        self.headers = {"retry-after": str(retry_after), **(headers or {})}
+
+
+class Overloaded(RequestError):
+    """The gateway runs as many operations as it is to; this one was not begun. `retry_after` is in seconds."""
+
+    code = "OVERLOADED"
+    http_status = 503
+    default = "The gateway has more to do than it can do well; nothing was asked. Try again shortly."
+    retry_after = 1
+
+
+class SubscriberTooSlow(RequestError):
+    """A subscriber takes less than there is. `cursor` is where to resume."""
+
+    code = "SUBSCRIBER_TOO_SLOW"
+    default = "More happens than this stream is read; it was ended. Go on after the cursor, or ask for less."
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__()
+        self.cursor = cursor
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """The cursor."""
+        return {"cursor": self.cursor}

@@ -1,0 +1,115 @@
+"""Errors of a request that its caller can correct."""
+
+from __future__ import annotations
+
+from app.errors.base import RequestError
+
+
+class ParseFailed(RequestError):
+    """The document is not GraphQL."""
+
+    code = "GRAPHQL_PARSE_FAILED"
+
+
+class ValidationFailed(RequestError):
+    """The document asks for what the schema does not have."""
+
+    code = "GRAPHQL_VALIDATION_FAILED"
+
+
+class ShuttingDown(RequestError):
+    """This gateway stops; streams go on with another one. Told by how the stream ends rather than by an answer."""
+
+    code = "SHUTTING_DOWN"
+    default = "This server stops. Connect again and go on after the last cursor."
+
+
+class BadUserInput(RequestError):
+    """A variable or argument is not of the type that the schema gives it."""
+
+    code = "BAD_USER_INPUT"
+
+
+class MethodNotAllowed(RequestError):
+    """Another method than GET or POST, or a GET that would change something."""
+
+    code = "METHOD_NOT_ALLOWED"
+    http_status = 405
+
+
+class NotAcceptable(RequestError):
+    """The Accept header names no media type that GraphQL is answered in."""
+
+    code = "NOT_ACCEPTABLE"
+    http_status = 406
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not declared as JSON in UTF-8."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    http_status = 415
+
+
+class PayloadTooLarge(RequestError):
+    """The body is longer than the gateway reads."""
+
+    code = "PAYLOAD_TOO_LARGE"
+    http_status = 413
+
+
+class NotFound(RequestError):
+    """Nothing is served at that path."""
+
+    code = "NOT_FOUND"
+    http_status = 404
+    default = "There is nothing at this path."
+
+
+class InvalidInput(RequestError):
+    """An argument's value is not acceptable."""
+
+    code = "INVALID_INPUT"
+
+
+class InvalidID(InvalidInput):
+    """An `ID` that this graph never handed out."""
+
+    code = "INVALID_ID"
+    default = "That is not an id of this graph. Pass an `id` exactly as an earlier answer gave it."
+
+
+class InvalidCursor(InvalidInput):
+    """A cursor that this field never handed out."""
+
+    code = "INVALID_CURSOR"
+    default = "That cursor does not belong to this list. Pass a cursor of the same field and arguments, or null."
+
+
+class InvalidPageSize(InvalidInput):
+    """`first` or `last` outside 1 to 100."""
+
+    code = "INVALID_PAGE_SIZE"
+
+
+class Unauthenticated(RequestError):
+    """No valid credential came with the request."""
+
+    code = "UNAUTHENTICATED"
+    http_status = 401
+    default = "Send a valid bearer token in the Authorization header."
+
+
+class Forbidden(RequestError):
+    """The caller is known and may not do this."""
+
+    code = "FORBIDDEN"
+    http_status = 403
+    default = "Your role may not see this."
+
+
+class NoIntrospection(Forbidden):
+    """The caller's roles may not read the schema."""
+
+    code = "INTROSPECTION_FORBIDDEN"
+    default = "Your role may not read the schema; take it from the published `schema.graphql`."

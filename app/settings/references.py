@@ -1,0 +1,35 @@
+"""Checks across tables: every domain and route names a configured source."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from app.errors import ConfigurationError
+from app.settings.root import Settings
+from app.settings.suggestions import did_you_mean
+
+
+def check_sources(settings: Settings) -> None:
+    """Refuse domains and routes that name a source which is not configured."""
+    known = settings.sources.keys()
+    for name, domain in settings.domains.configured().items():
+        for key, source in _named_sources(domain):
+            _check_source(f"domains.{name}.{key}", source, known)
+    for index, route in enumerate(settings.routes):
+        _check_source(f"routes[{index}].source", route.source, known)
+
+
+def _check_source(key: str, source: str, known: Collection[str]) -> None:
+    if source not in known:
+        cure = f"no source of that name under [sources]; {did_you_mean(source, known)}"
+        raise ConfigurationError(key, source, cure)
+
+
+def _named_sources(domain: Any) -> Iterable[tuple[str, str]]:
+    yield "master", domain.master
+    for key in ("enrich", "reservations"):
+        for index, source in enumerate(getattr(domain, key, ())):
+            yield f"{key}[{index}]", source
+    for warehouse, source in getattr(domain, "balances", {}).items():
+        yield f"balances.{warehouse}", source
