@@ -1,4 +1,4 @@
-"""Who may import whom, who may touch the environment, and how long a file may be.
+"""Who may import whom, who may touch the environment, what names and log events look like, how long a file may be.
 
 The layers themselves are contracts of import-linter in pyproject.toml, run here too.
 """
@@ -6,10 +6,13 @@ The layers themselves are contracts of import-linter in pyproject.toml, run here
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +29,8 @@ VENDOR_MAY = {
     "app.auth.principal",
 }
 LONGEST = 500
+LOG_EVENT = re.compile(r"[a-z]+(_[a-z0-9]+)*")
+LOG_METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 VAGUE = {"utils.py", "util.py", "helpers.py", "helper.py", "misc.py", "common_utils.py"}
 
 
@@ -156,3 +161,179 @@ def test_every_module_has_a_telling_name_and_a_docstring():
     assert [name_of(path) for path in FILES if path.name in VAGUE] == []
     texts = [path for path in FILES if path.read_text().strip()]
     assert [name_of(path) for path in texts if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+# Circles
+
+KNOWN_CIRCLES: Sequence[Sequence[str]] = [
+    ["app.execution.plan.complete", "app.execution.plan.engine", "app.execution.plan.execute"],
+    ["app.sources.assembly", "app.sources.wiring"],
+]
+"""Modules that import each other today. The list only gets shorter."""
+
+
+def graph_of(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """The modules that each module imports, by its text: for type checkers and inside functions too."""
+    return {
+        name: {known(module, sources) for module in imports(source)} - {name, ""} for name, source in sources.items()
+    }
+
+
+def known(module: str, sources: Mapping[str, str]) -> str:
+    """The module that `from module import name` loads: `name` where that is a module itself."""
+    return next((one for one in (module, module.rpartition(".")[0]) if one in sources), "")
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Groups of modules each of which imports all others of its group, directly or through others."""
+    reached = {name: reachable(graph, name) for name in graph}
+    groups = {frozenset(other for other in reached[name] if name in reached[other]) for name in graph}
+    return sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+def reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
+
+
+def test_no_modules_import_each_other():
+    found = circles(graph_of({name_of(path): path.read_text() for path in FILES}))
+    assert [circle for circle in found if circle not in KNOWN_CIRCLES] == []
+
+
+def test_circle_guard_sees_imports_for_type_checkers_and_inside_functions():
+    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from app.c import C"
+    late = "def late():\n    from app import a"
+    sources = {"app.a": "from app.b import B", "app.b": typed, "app.c": late, "app.d": "import app.a"}
+    assert circles(graph_of(sources)) == [["app.a", "app.b", "app.c"]]
+
+
+# Names
+
+KNOWN_DOUBLES = {
+    "AddressRow",
+    "Change",
+    "Connection",
+    "Customer",
+    "CustomerFields",
+    "Data",
+    "Edge",
+    "EdgeField",
+    "Event",
+    "Events",
+    "Fault",
+    "Faults",
+    "Fulfillment",
+    "FulfillmentLine",
+    "InvoiceLineRow",
+    "Line",
+    "NamedRow",
+    "Operation",
+    "PageInfo",
+    "PartyRow",
+    "Position",
+    "Row",
+    "Rows",
+    "ShipmentMapping",
+    "SourceCalls",
+    "Subject",
+    "Told",
+    "Variant",
+}
+"""Names of several classes today. The list only gets shorter."""
+
+
+def layer_of(module: str) -> str:
+    """What a class of this module may be of a noun of the business: its GraphQL type, its record, or neither."""
+    if module.startswith("app.schema.") and not module.startswith("app.schema.declare"):
+        return "type"
+    ports = {f"app.sources.{path.stem}" for path in (APP / "sources").glob("*.py")}
+    return "record" if module in ports or module.startswith("app.resolvers.") else module
+
+
+def doubles(classes: Mapping[str, Sequence[str]]) -> set[str]:
+    """Names that several classes have, other than one type and one record of the same noun."""
+    return {
+        name
+        for name, modules in classes.items()
+        if len(modules) > 1 and sorted(map(layer_of, modules)) != ["record", "type"]
+    }
+
+
+def test_no_two_classes_have_one_name():
+    classes: dict[str, list[str]] = defaultdict(list)
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                classes[node.name].append(name_of(path))
+    assert doubles(classes) - KNOWN_DOUBLES == set()
+
+
+def test_guard_of_names_lets_a_type_have_its_records_name_only():
+    assert doubles({
+        "Order": ["app.schema.orders", "app.sources.orders"],
+        "Edge": ["app.schema.base", "app.schema.declare.edges"],
+        "Reader": ["app.http.response", "app.storage.sqlite"],
+        "Item": ["app.schema.items", "app.sources.items", "app.sources.vendure.items"],
+        "Change": ["app.resolvers.changes", "app.sources.changes"],
+        "Only": ["app.server"],
+    }) == {"Edge", "Reader", "Item", "Change"}  # fmt: skip
+
+
+# Log events
+
+
+def log_events(source: str) -> Iterator[str]:
+    """The event of each log call: its text, or its code where it is no literal."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and is_log(node.func.value):
+            if node.func.attr in LOG_METHODS:
+                yield literal(node.args[0])
+            elif node.func.attr == "log":
+                yield literal(node.args[1])
+
+
+def is_log(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Name | ast.Attribute) and (node.id if isinstance(node, ast.Name) else node.attr) == "log"
+    )
+
+
+def literal(node: ast.expr) -> str:
+    value: Any = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, str) else f"({ast.unparse(node)})"
+
+
+def test_log_events_are_ids_in_snake_case():
+    found = {
+        name_of(path): [one for one in log_events(path.read_text()) if not LOG_EVENT.fullmatch(one)] for path in FILES
+    }
+    foreign_logs = ["(record.getMessage())"]  # What libraries log by the standard library's logging.
+    assert {name: those for name, those in found.items() if those} == {"app.telemetry.logs": foreign_logs}
+
+
+def test_guard_of_log_events_sees_prose_and_built_texts():
+    source = 'log.info("worker_ready", pid=1)\nlog.error("a worker ended")\ntelemetry.log.warning(f"{x}_failed")'
+    assert [one for one in log_events(source) if not LOG_EVENT.fullmatch(one)] == ["a worker ended", "(f'{x}_failed')"]
+
+
+# TLS
+
+
+def test_certificates_are_verified_everywhere():
+    unverified = {"CERT_NONE", "_create_unverified_context"}
+    assert {name_of(path) for path in FILES if unverified & words(path)} == set()
+    switched_off = {"verify", "check_hostname", "verify_ssl"}
+    found = {
+        (name_of(path), ast.unparse(node.value))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.keyword) and node.arg in switched_off
+        if not isinstance(node.value, ast.Name | ast.Attribute)
+    }
+    assert found == set()

@@ -109,7 +109,7 @@ class CacheState(ConsolePart):
     types: tuple[CacheReads, ...]
 
 
-class DocumentState(ConsolePart):
+class OperationState(ConsolePart):
     """An operation that ran lately."""
 
     document: str
@@ -146,7 +146,7 @@ class ConsoleState(ConsolePart):
     worker: WorkerState
     sources: tuple[SourceSummary, ...]
     cache: CacheState
-    documents: tuple[DocumentState, ...]
+    documents: tuple[OperationState, ...]
     clients: tuple[ClientState, ...]
     budget_store: str
 
@@ -265,7 +265,7 @@ class ConsoleCollector:
             types=tuple(types),
         )
 
-    def _documents(self) -> Iterator[DocumentState]:
+    def _documents(self) -> Iterator[OperationState]:
         now = self._clock()
         for number, one in enumerate(self._engine.operations()):
             lost = one.lost_lately(now)
@@ -308,8 +308,8 @@ def _calls(
     )
 
 
-def _document(one: OperationStats, lost: list[MissingField], now: float) -> DocumentState:
-    return DocumentState(
+def _document(one: OperationStats, lost: list[MissingField], now: float) -> OperationState:
+    return OperationState(
         document=one.document,
         operation=one.operation,
         kind=one.kind,
