@@ -54,6 +54,7 @@ def issue_demo_token(
     roles: Collection[Role],
     subject: str,
     customers: Collection[str] = (),
+    tenant: str = "default",
     ttl: int = 3600,
     now: float | None = None,
 ) -> str:
@@ -71,6 +72,7 @@ def issue_demo_token(
         "exp": issued + ttl,
         "roles": sorted(role.value for role in roles),
         "customers": sorted(customers),
+        "tenant": tenant,
         "demo": True,
     }
     key = OctKey.import_key(settings.secret.get_secret_value())

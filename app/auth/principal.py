@@ -70,7 +70,8 @@ class Principal:
     `client` is the application that asks (a partner's machine, an app of our own); documents and budgets are bound to
     it. It is the subject where the credential names no other. `expires_at` is when the credential ends, in seconds
     since 1970: an answer that goes on beyond it needs a new one. The same caller with a renewed credential is equal.
-    `restricted` callers see rows of their `customers` only.
+    `restricted` callers see rows of their `customers` only. Data of sources that belong to another `tenant` does not
+    exist for a caller; caches, budgets and shared runs are kept apart by it too.
     """
 
     subject: str
@@ -100,6 +101,10 @@ class Principal:
     def sees(self, customer: str | None) -> bool:
         """Whether rows of this customer exist for the caller. Rows of nobody known exist for the unrestricted only."""
         return not self.restricted or customer in self.customers
+
+    def belongs_to(self, tenant: str | None) -> bool:
+        """Whether data of this tenant exists for the caller. Data of no tenant exists for all, and all for SYSTEM."""
+        return tenant is None or self.tenant == tenant or self is SYSTEM
 
 
 SYSTEM = Principal(subject="system", roles=frozenset({Role.ADMIN}))

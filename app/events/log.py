@@ -66,6 +66,7 @@ class ChangeEvent(Record):
     digest: str | None = None
     deleted: bool = False
     was: str | None = None
+    tenant: str | None = None
 
 
 class LoggedEvent(Record):

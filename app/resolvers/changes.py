@@ -128,6 +128,8 @@ async def _page(
 def _change(entry: LoggedEvent, who: Principal) -> Change | None:
     """An event as a change for the caller; None if it is not for this caller."""
     update = entry.update
+    if not who.belongs_to(update.tenant):
+        return None
     kind = ChangedKind(update.kind.value)
     ended = ChangeOutcome.DELETED if update.deleted else None
     if not (kind is ChangedKind.STOCK or who.sees(update.customer)):

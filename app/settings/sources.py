@@ -31,7 +31,8 @@ class SourceSettings(Section):
 
     A credential may be kept in a file: `api_key_file` is read and becomes `api_key`. `timeout` is for a whole call, its
     repetitions included; `callers` overrides `[callers]` for this source; `poll` how often it is asked for what is new,
-    as `[events]` has it, 0 for never.
+    as `[events]` has it, 0 for never. For callers of another `tenant` than the source's nothing in it exists; without
+    one it serves all tenants.
     """
 
     vendor: str
@@ -46,6 +47,7 @@ class SourceSettings(Section):
     callers: CallerSettings = CallerSettings()
     webhooks: WebhookSettings | None = None
     poll: float | None = Field(default=None, ge=0, le=3600)
+    tenant: str | None = Field(default=None, min_length=1, max_length=256)
 
 
 class Domain(Section):

@@ -60,9 +60,9 @@ def by_hundreds(_: str, keys: int, __: Any) -> int:
 class Source:
     """A connected source. A port it cannot serve is None; `ping` raises a SourceError when it is not well.
 
-    `guard` knows how the calls to it go. `requests` says how many requests a read of so many keys makes on the wire. A
-    source that `coalesces` sends the reads of one moment together, as one request. `brings_shipments` says that its
-    orders come with their shipments.
+    `tenant` is whose data it holds; None for all tenants'. `guard` knows how the calls to it go. `requests` says how
+    many requests a read of so many keys makes on the wire. A source that `coalesces` sends the reads of one moment
+    together, as one request. `brings_shipments` says that its orders come with their shipments.
 
     `shipment_hint_key` is the key by which its hints name shipments. For `settle_seconds` a change may still appear in
     its feed before changes that were already returned. Where the feed is `feed_incomplete`, what is open is fetched
@@ -89,6 +89,7 @@ class Source:
     changes: Changes | None = None
     webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds
+    tenant: str | None = None
     coalesces: bool = False
     brings_shipments: bool = False
     shipment_hint_key: Literal["id", "tracking_number"] = "id"

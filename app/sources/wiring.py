@@ -6,6 +6,7 @@ Nothing here opens a connection before the first read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ def connect(name: str, settings: Any, clock: Clock) -> Source:
             f"sources.{name}.vendor", settings.vendor, f"no such vendor; use one of {', '.join(sorted(VENDORS))}"
         )
     try:
-        return import_module(package).connect(name, settings, clock=clock)
+        return replace(import_module(package).connect(name, settings, clock=clock), tenant=settings.tenant)
     except ValueError:
         # A header refuses it; the value itself may be a secret and is not repeated.
         cure = "holds characters that no HTTP header can carry; look for line ends and letters beyond ASCII"

@@ -1,6 +1,6 @@
 """Compiles the reads of all ports from their descriptors, once at start-up.
 
-    compile_source    one source: metering, the check of its rows, the cache, metrics of age
+    compile_source    one source: metering, the check of its rows, the cache, metrics of age, its tenant
     compose_port      all sources of a port: routing and row scope
     scope_source      one source again, row scoped: for ids of a named source, and for enriching sources
 
@@ -23,6 +23,7 @@ from app.sources.pipeline.age_metrics import OBSERVERS, Observe
 from app.sources.pipeline.key_metering import meter
 from app.sources.pipeline.routing import Routes, route
 from app.sources.pipeline.row_scope import Call, scope_keys, scope_list, scope_rows
+from app.sources.pipeline.tenants import scope_tenant
 from app.sources.ports import Companion, Port, Read, Routing, Shape
 from app.sources.source import PORTS, Source
 
@@ -59,7 +60,7 @@ def compile_source(source: Source, clock: Callable[[], datetime], cache: SourceC
     for port in PORTS.values():
         adapter = getattr(source, port.name)
         if adapter is not None:
-            reads = {name: _compile(port, name, read, adapter, source.name, clock, cache) for name, read in port}
+            reads = {name: _compile(port, name, read, adapter, source, clock, cache) for name, read in port}
             ports[port.name] = CompiledPort(reads)
     return replace(source, **ports)
 
@@ -69,7 +70,7 @@ def _compile(
     name: str,
     read: Read,
     adapter: Any,
-    source: str,
+    source: Source,
     clock: Callable[[], datetime],
     cache: SourceCache | None,
 ) -> Call:
@@ -77,11 +78,13 @@ def _compile(
     if port.metered:
         call = meter(call)
     if read.check is not None:
-        call = _checked(read, call, source)
+        call = _checked(read, call, source.name)
     if cache is not None and read.cache is not None:
         call = cache.through(read.cache, call, read.shape)
     observe = OBSERVERS.get(read.record)
-    return call if observe is None else _observed(read, call, observe, source, clock)
+    if observe is not None:
+        call = _observed(read, call, observe, source.name, clock)
+    return call if source.tenant is None else scope_tenant(source.tenant, call, read.shape)
 
 
 def _checked(read: Read, call: Call, source: str) -> Call:

@@ -1,0 +1,26 @@
+"""Tenants: what a source of one tenant holds is absent for callers of another, like what does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from app.auth.principal import Principal
+from app.sources.pipeline.row_scope import Call
+from app.sources.ports import Shape
+from app.sources.values import Page
+
+
+def scope_tenant(tenant: str, call: Call, shape: Shape) -> Call:
+    """The same read for callers of this tenant; for all others it finds nothing and sends nothing."""
+
+    def scoped(who: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
+        return call(who, *arguments, **options) if who.belongs_to(tenant) else _absent(shape)
+
+    return scoped
+
+
+async def _absent(shape: Shape) -> Any:
+    if shape is Shape.LIST:
+        return Page(total=0)
+    return () if shape is Shape.ALL else {}
