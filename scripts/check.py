@@ -8,12 +8,13 @@ Steps run two at a time; each prints one line, and its output if it fails.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 BIN = Path(sys.executable).parent
+COLUMNS = 120
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 UNREACHABLE = ("ConnectionError", "Max retries", "NameResolution", "ServiceError", "timed out", "403", "407")
 
 
@@ -66,6 +69,34 @@ def shell() -> Outcome:
     )
 
 
+def prose() -> Outcome:
+    """Refuse lines of prose over 120 columns. A line may be longer in a code block, in a table, or where it has no
+    space to break at."""
+    pages = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in PAGES)]
+    found = [
+        f"{page.relative_to(ROOT)}:{number}: {len(line)} columns"
+        for page in pages
+        for number, line in long_lines(page.read_text(encoding="utf-8"))
+    ]
+    return Outcome(not found, "\n".join(found))
+
+
+def long_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a Markdown text that are too long, with their numbers."""
+    fence = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        mark = re.match(r"\s*(```+|~~~+)", line)
+        if mark is not None and (not fence or mark[1].startswith(fence)):
+            fence = "" if fence else mark[1]
+        elif not fence and len(line) > COLUMNS and not is_table(line) and " " in line[:COLUMNS].strip(" -*>#"):
+            yield number, line
+
+
+def is_table(line: str) -> bool:
+    """Whether a line is a row of a table, which Markdown cannot break."""
+    return line.lstrip().startswith("|")
+
+
 def audit() -> Outcome:
     """Known vulnerabilities in the runtime lock, if the advisory service can be reached."""
     options = ["--disable-pip", "--require-hashes", "--progress-spinner=off", "--timeout=5"]
@@ -84,6 +115,7 @@ STEPS: dict[str, Callable[[], Outcome]] = {
     "policy": lambda: run(PYTHON, "-P", "-m", "app.cli", "policy", "matrix", "--check"),
     "contract": lambda: run(PYTHON, "scripts/openapi.py", "--check"),
     "docs": docs,
+    "prose": prose,
     "locks": lambda: run(PYTHON, "scripts/locks.py"),
     "dependencies": lambda: run(BIN / "deptry", "--no-ansi", "."),
     "scan": lambda: run(PYTHON, "scripts/scan.py"),

@@ -17,10 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def script(name: str):
     """A file of scripts/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"scripts_{name}", ROOT / "scripts" / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # Dataclasses look their module up.
     spec.loader.exec_module(module)
     return module
 
@@ -36,14 +37,17 @@ def sh(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def tree() -> list[type[errors.TradegraphError]]:
+    """Every error class."""
+    classes = [errors.TradegraphError]
+    for one in classes:
+        classes += one.__subclasses__()
+    return classes
+
+
 def codes() -> set[str]:
     """The code of every error class."""
-    found, classes = set(), [errors.TradegraphError]
-    while classes:
-        one = classes.pop()
-        found.add(one.code)
-        classes += one.__subclasses__()
-    return found
+    return {one.code for one in tree()}
 
 
 def test_every_error_code_is_documented_with_meaning_cause_and_cure():
@@ -53,6 +57,23 @@ def test_every_error_code_is_documented_with_meaning_cause_and_cure():
     for code, section in sections.items():
         for part in ("**Meaning.**", "**Cause.**", "**Cure.**"):
             assert part in section, f"{code} lacks {part}"
+
+
+def test_documented_http_status_of_an_error_is_the_one_it_has():
+    text = (ROOT / "docs" / "errors.md").read_text()
+    documented = dict(
+        re.findall(r"^## `([A-Z_]+)`\n(?:(?!^## ).)*?HTTP status is (\d{3})", text, re.DOTALL | re.MULTILINE)
+    )
+    statuses = {one.code: str(one.http_status) for one in tree()}
+    assert {code: statuses[code] for code in documented} == documented
+    assert len(documented) > 20
+
+
+def test_long_lines_are_found_in_prose_only():
+    prose, code, table = "word " * 30, "```\n" + "code " * 30 + "\n```", "| " + "cell " * 30 + "|"
+    address = "- <https://example.com/" + "a" * 110 + ">"
+    text = "\n".join([prose, code, table, address, "short", f"> {prose}"])
+    assert [number for number, _ in script("check").long_lines(text)] == [1, 8]
 
 
 def test_locks_fulfil_the_project_file():
