@@ -1,4 +1,4 @@
-"""The audit: who asked what, as it is kept and asked for."""
+"""Records of the audit log, and the interfaces to write and read them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import msgspec
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation, or a request that was refused before it was one. No value of an answer or a variable is in it.
+    """An operation, or a request that was refused before it ran. It holds no value of a response or variable.
 
-    `rows` counts the objects that were read, by type: an object that two selections of a document reach counts in
-    both; None where it was not counted. `forbidden` are the fields, by path, that the caller may not see.
+    `rows` counts the objects read, by type; an object that two selections reach counts twice; None where rows were not
+    counted. `forbidden` are the paths of the refused fields. `at` is in seconds since 1970.
     """
 
     at: float
@@ -37,7 +37,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries are asked for; None does not choose. `since` and `until` are in seconds since 1970."""
+    """A filter of entries; None matches all. `since` (inclusive) and `until` (exclusive) are in seconds since 1970."""
 
     client: str | None = None
     subject: str | None = None
@@ -49,14 +49,14 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NumberedEntry(msgspec.Struct, frozen=True):
-    """An entry, and its number: later ones have higher numbers."""
+    """An entry with its number, which increases."""
 
     number: int
     entry: AuditEntry
 
 
 class AccessSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What one caller did in a time, for an access review."""
+    """One caller's activity in a period, for an access review."""
 
     client: str
     subject: str
@@ -71,28 +71,28 @@ class AccessSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditSink(Protocol):
-    """Where entries are kept."""
+    """Receives entries."""
 
     def record(self, entry: AuditEntry) -> None:
-        """Keep it, soon. Never waits and never fails: what cannot be kept is counted."""
+        """Queue the entry. Never blocks and never raises: entries that cannot be written are counted."""
         ...
 
 
 class AuditPages(Protocol):
-    """Kept entries, a page at a time."""
+    """Reads entries by pages."""
 
     def page(self, query: AuditQuery, most: int, before: int | None = None) -> list[NumberedEntry]:
-        """Some, the latest first; `before` a number, those that are older."""
+        """A page, newest first; with `before`, of entries with lower numbers."""
         ...
 
 
 class AuditReader(AuditPages, Protocol):
-    """Kept entries, to be read."""
+    """Reads entries."""
 
     def entries(self, query: AuditQuery, *, most: int | None = None) -> Iterator[AuditEntry]:
-        """The latest first."""
+        """Newest first."""
         ...
 
     def accesses(self, query: AuditQuery) -> Sequence[AccessSummary]:
-        """One for each caller, in the order of client and subject."""
+        """One summary per caller, ordered by client and subject."""
         ...

@@ -1,4 +1,4 @@
-"""The audit in SQLite: written in batches by a thread of its own, so that no request waits for a disk."""
+"""The audit log in SQLite. A thread writes it in batches, so that no request waits for the disk."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _INSERT = f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' *
 
 
 class SQLiteAuditWriter:
-    """Entries wait in memory, `queue` of them at most, and are written together. A full queue or a disk that fails
-    costs entries: they are counted in `tradegraph_audit_dropped_total` and logged; the next batch tells of a full
-    queue by an entry of its own kind."""
+    """Queues up to `queue` entries in memory and writes them in batches. A full queue or a failing disk drops entries:
+    they are counted in `tradegraph_audit_dropped_total` and logged; after a full queue the next batch holds an entry of
+    kind `dropped`."""
 
     def __init__(self, path: Path, *, queue: int = 10_000, keep_days: int = 400, keep_bytes: int = 2**31) -> None:
         self._database = audit_database(path)
@@ -55,7 +55,7 @@ class SQLiteAuditWriter:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to write. Raises ConfigurationError where nothing can be written."""
+        """Start the writer thread. Raises ConfigurationError where the file cannot be written."""
         connection = _connect(self._database)
         self._thread = threading.Thread(target=self._write_on, args=(connection,), name="audit", daemon=True)
         self._thread.start()
@@ -68,13 +68,13 @@ class SQLiteAuditWriter:
             self._dropped += 1
 
     def flush(self) -> None:
-        """Wait until what was kept is written. For the end, and for tests; blocks."""
+        """Block until the queue is written."""
         with self._written:
             self._wake.set()
             self._written.wait_for(lambda: not self._waiting or self._thread is None, timeout=5)
 
     def stop(self) -> None:
-        """Write what waits, and end."""
+        """Write the queue and stop the thread."""
         self._stopping = True
         self._wake.set()
         if self._thread is not None:
@@ -126,7 +126,7 @@ class SQLiteAuditWriter:
 
 
 class SQLiteAuditReader:
-    """Reads what a trail wrote, also while it writes."""
+    """Reads the log, also while a writer appends to it."""
 
     def __init__(self, path: Path) -> None:
         self._database = audit_database(path)
@@ -191,7 +191,7 @@ class AccessTally:
 
 
 def connect_audit(settings: Settings) -> SQLiteAuditWriter | None:
-    """The trail that settings ask for."""
+    """The configured writer; None where auditing is disabled."""
     audit = settings.audit
     if not audit.enabled:
         return None

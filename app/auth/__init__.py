@@ -1,1 +1,1 @@
-"""Who asks: the principal, and how a credential becomes one."""
+"""Authentication and authorization: credentials, principals, policy."""

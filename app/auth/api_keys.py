@@ -1,6 +1,6 @@
-"""API keys of partners: `tg_<id>_<secret><check>`, 256 random bits, kept as a hash only.
+"""API keys of partners: `tg_<id>_<secret><check>`, 256 random bits, stored as a hash only.
 
-The form lets a leaked key be recognised in a log or a repository, and a mistyped one be refused without looking it up.
+The form makes leaked keys recognisable, and a mistyped key is refused without a lookup.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _FORM = re.compile(rf"tg_([0-9a-z]{{{_ID_LENGTH}}})_([0-9A-Za-z]{{{_SECRET_LENGT
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """An API key as it is kept: all but the key. Times are in seconds since 1970."""
+    """A stored API key, without the key. Times are in seconds since 1970."""
 
     id: str
     digest: str = field(repr=False)
@@ -61,43 +61,40 @@ class KeyRecord:
     last_used_at: float | None = None
 
     def live(self, now: float) -> bool:
-        """Whether the key opens anything."""
+        """Whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class TooManyKeys(TradegraphError):
-    """The client has as many live keys as it may have."""
+    """The client has MAX_LIVE_KEYS live keys."""
 
 
 class KeyStore(Protocol):
-    """Where keys are kept. The generation changes whenever a key is added, revoked or given another end. Every method
-    raises StoreUnavailable where the store cannot be reached."""
+    """Stores keys. The generation changes with every change of a key. All methods raise StoreUnavailable."""
 
     async def generation(self) -> int: ...
 
     async def all(self) -> tuple[int, Sequence[KeyRecord]]:
-        """The generation, and all keys of it, oldest first."""
+        """The generation and all its keys, oldest first."""
         ...
 
     async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
-        """Keep a new key and let others end at a time, in one step. Raises TooManyKeys."""
+        """Store a key and set the expiry of others, in one transaction. Raises TooManyKeys."""
         ...
 
     async def revoke(self, ids: Collection[str], *, now: float) -> int:
-        """How many of these were live until now."""
+        """Revoke keys. Returns how many were live."""
         ...
 
     async def used(self, at: Mapping[str, float]) -> None:
-        """Note when keys were used last."""
+        """Record the last use of keys."""
         ...
 
-    async def close(self) -> None:
-        """Let go of the store."""
-        ...
+    async def close(self) -> None: ...
 
 
 def new_key() -> tuple[str, str]:
-    """A key's id and the key, which is shown to its owner once and kept nowhere."""
+    """A key's id and the key, which is never stored."""
     key_id = "".join(secrets.choice(string.digits + string.ascii_lowercase) for _ in range(_ID_LENGTH))
     secret = "".join(secrets.choice(_DIGITS) for _ in range(_SECRET_LENGTH))
     body = f"{PREFIX}{key_id}_{secret}"
@@ -105,7 +102,7 @@ def new_key() -> tuple[str, str]:
 
 
 def digest_of(key: str) -> str:
-    """What is kept of a key. A fast hash is enough for 256 random bits: there is nothing to guess."""
+    """The stored digest of a key. A fast hash suffices for 256 random bits."""
     return hashlib.sha256(key.encode("ascii")).hexdigest()
 
 
@@ -118,8 +115,8 @@ def _check(body: str) -> str:
 
 
 class APIKeyAuthenticator:
-    """Believes the keys of a store, of which each process keeps a copy for seconds. `timer` measures these seconds;
-    `now` is the time of day that keys end at."""
+    """Verifies API keys against a copy of the store that is refreshed every REFRESH_INTERVAL. `timer` is monotonic,
+    `now` the time of day."""
 
     def __init__(
         self,
@@ -161,7 +158,7 @@ class APIKeyAuthenticator:
         return principal
 
     async def _refresh(self, after: float) -> None:
-        """Ask the store for changes if that was so many seconds ago, one request for all."""
+        """Refresh the copy if it is older than this; concurrent callers share one refresh."""
         if self._timer() - self._refreshed_at >= after:
             async with self._refreshing:
                 if self._timer() - self._refreshed_at >= after:
@@ -201,12 +198,12 @@ class APIKeyAuthenticator:
             self._flushing = None
 
     async def warm(self) -> None:
-        """Read the keys, so that the first caller need not wait for them."""
+        """Load the keys before the first request."""
         with suppress(AuthenticationUnavailable):  # It was logged, and is tried again.
             await self._refresh(REFRESH_INTERVAL)
 
     async def aclose(self) -> None:
-        """Note what was used."""
+        """Flush recorded uses."""
         if self._flushing is not None:
             await self._flushing
         if self._used:

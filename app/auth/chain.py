@@ -1,4 +1,4 @@
-"""All ways to say who one is: the form of a credential tells which of them checks it."""
+"""Authentication by API key or token, by the credential's form."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from app.settings import Settings
 
 
 class CompositeAuthenticator:
-    """API keys and tokens behind one seam; what every transport of the gateway asks. `warm` before, `aclose` after,
-    which closes the store too."""
+    """Authenticates API keys and tokens. Call `warm` at start-up and `aclose` at shutdown, which closes the store
+    too."""
 
     def __init__(self, settings: Settings, store: KeyStore) -> None:
         self._tokens = TokenAuthenticator(settings.auth, demo=settings.demo)
@@ -21,17 +21,17 @@ class CompositeAuthenticator:
         self._keys = APIKeyAuthenticator(store)
 
     async def authenticate(self, authorization: str | None) -> Principal:
-        """The bearer of this credential. Raises Unauthenticated, AuthenticationUnavailable."""
+        """The principal of this credential. Raises Unauthenticated, AuthenticationUnavailable."""
         if bearer(authorization).startswith(PREFIX):
             return await self._keys.authenticate(authorization)
         return await self._tokens.authenticate(authorization)
 
     async def warm(self) -> None:
-        """Read what the first callers will need; what fails is logged and tried again."""
+        """Load keys before the first request; failures are logged and retried."""
         await asyncio.gather(self._tokens.warm(), self._keys.warm())
 
     async def aclose(self) -> None:
-        """Stop reading, and write what is still to be written."""
+        """Stop refreshing, and flush."""
         await self._tokens.aclose()
         await self._keys.aclose()
         await self._store.close()

@@ -1,4 +1,4 @@
-"""What a verified token says about its bearer, in the words of its issuer."""
+"""Maps the claims of a verified token to a principal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ CLIENT_CLAIMS = ("azp", "client_id")
 
 
 def principal_of(claims: Mapping[str, Any], issuer: Issuer) -> Principal:
-    """Who the verified claims speak of: a subject or, for a token that an application got for itself, that
-    application; at least one known role that this issuer may give; accounts that it may name."""
+    """The principal of verified claims: the subject, or the application for its own tokens; at least one known role and
+    only customers that this issuer may grant. Raises Unauthenticated."""
     client = _client(claims, issuer)
     subject = claims.get("sub", client)
     tenant = _claim(claims, issuer.claims.tenant, "default")
@@ -55,7 +55,7 @@ def _is_name(value: object) -> bool:
 
 
 def _customers(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
-    """The accounts; a token that names one beyond its issuer's is refused whole, because somebody should see to it."""
+    """The customers. A token that names one beyond its issuer's is refused as a whole."""
     customers = frozenset(_strings(claims, issuer.claims.customers))
     if len(customers) > MAX_CUSTOMERS:
         raise Unauthenticated(REFUSED, detail=f"{len(customers)} customers")
@@ -74,7 +74,7 @@ def _strings(claims: Mapping[str, Any], name: str) -> Collection[str]:
 
 
 def _claim(claims: Mapping[str, Any], name: str, default: Any) -> Any:
-    """The claim of this name, which may be an address with dots in it; else the place that its dots lead to."""
+    """The claim of this name, which may contain dots (a URL), or else the nested value of its dotted path."""
     if name in claims:
         return claims[name]
     value: Any = claims

@@ -1,7 +1,4 @@
-"""Where a credential stands in a request: an HTTP header, or the first message of a WebSocket.
-
-Both become the same text, the value of an Authorization header, so that every transport asks the same authenticator.
-"""
+"""Extracts credentials from HTTP headers and from a WebSocket's first message, as an Authorization header's value."""
 
 from __future__ import annotations
 
@@ -15,17 +12,17 @@ SEVERAL = "Send one credential, in one Authorization header."
 
 
 class Authenticator(Protocol):
-    """Turns a credential, as `Bearer ...`, into who asks."""
+    """Authenticates a credential, `Bearer ...`."""
 
     async def authenticate(self, authorization: str | None) -> Principal:
-        """The bearer of this credential; None where none was sent. Raises Unauthenticated, or
-        AuthenticationUnavailable where credentials cannot be checked now."""
+        """The principal of this credential; None if none was sent. Raises Unauthenticated, or AuthenticationUnavailable
+        if credentials cannot be verified now."""
         ...
 
 
 def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The credential of an HTTP request, from ASGI's headers: `Authorization`, or `X-API-Key` for an API key. Two of
-    them mean nothing certain: what a proxy has looked at need not be what is read here."""
+    """The credential of an HTTP request: `Authorization`, or `X-API-Key` for an API key. Several are refused: a proxy
+    may have checked another one."""
     found = [(name, value) for name, value in headers if name in {b"authorization", b"x-api-key"}]
     if not found:
         return None
@@ -52,7 +49,7 @@ def from_connection_init(payload: object) -> str | None:
 
 
 def holds_credential(payload: object) -> bool:
-    """Whether there is a credential in a message's payload, right or wrong."""
+    """Whether a payload contains a credential, valid or not."""
     if not isinstance(payload, Mapping):
         return False
     inner = payload.get("headers")
@@ -64,7 +61,7 @@ def _authorizations(payload: Mapping[Any, Any]) -> list[Any]:
 
 
 def bearer(authorization: str | None) -> str:
-    """What stands after `Bearer`."""
+    """The token after `Bearer`."""
     if authorization is None:
         raise Unauthenticated
     scheme, _, credential = authorization.partition(" ")

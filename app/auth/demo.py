@@ -1,4 +1,4 @@
-"""Tokens for demos: a secret in the data folder signs them, and only a gateway in demo mode believes them."""
+"""Demo tokens, signed with a secret in the data folder and accepted in demo mode only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY_FILE = "demo-token.key"
 
 
 def demo_auth(data_dir: Path) -> AuthSettings:
-    """Settings under which the tokens of this data folder are believed; with `demo = true` only."""
+    """Settings that accept the demo tokens of this data folder; with `demo = true` only."""
     return AuthSettings(issuer=ISSUER, audience=AUDIENCE, algorithms=("HS256",), secret=SecretStr(demo_key(data_dir)))
 
 

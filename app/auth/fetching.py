@@ -1,6 +1,6 @@
-"""JSON documents of an identity provider, read over HTTP within bounds of size and time; no redirects, no plain http.
+"""Fetches JSON of an identity provider over verified HTTPS, within limits of size and time; no redirects.
 
-Reads are rare (one for some minutes of keys), so each has a client of its own and leaves no connection behind.
+Fetches are rare, so each uses a client of its own and leaves no connection open.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})")
 
 
 class FetchFailed(Exception):
-    """The document was not to be had; the text says why, for the log."""
+    """The document could not be fetched; the text is for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A document, and for how many seconds its sender says that it holds; None where it does not say."""
+    """A document, and its `max-age` in seconds; None if the response has none."""
 
     content: Any
     max_age: float | None
 
 
 def is_secure(url: str) -> bool:
-    """Whether what comes from this address can be believed: https, or a server on this machine."""
+    """Whether the URL is https or of the loopback interface."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -45,7 +45,7 @@ def is_secure(url: str) -> bool:
 
 
 def is_http_url(url: str) -> bool:
-    """Whether this is an http address without credentials, query or fragment in it."""
+    """Whether this is an http(s) URL without credentials, query or fragment."""
     try:
         parts = urlsplit(url)
         plain = not (parts.username or parts.password or parts.query or parts.fragment) and parts.port != 0
@@ -62,7 +62,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class Fetcher:
-    """Reads JSON. `anywhere` allows plain http to other machines, which only a demo may want."""
+    """Fetches JSON. `anywhere` allows plain http to other machines, for demos."""
 
     def __init__(self, *, anywhere: bool = False, timeout: float = TIMEOUT, max_bytes: int = MAX_BYTES) -> None:
         self._anywhere = anywhere
@@ -71,7 +71,7 @@ class Fetcher:
         self._tls: ssl.SSLContext | None = None
 
     async def read(self, url: str) -> Fetched:
-        """The document at this address. Raises FetchFailed."""
+        """The document at this URL. Raises FetchFailed."""
         if not (is_secure(url) or (self._anywhere and is_http_url(url))):
             raise FetchFailed(f"{url}: is not https")
         if self._tls is None:
@@ -111,7 +111,7 @@ def _parsed(url: str, body: bytes) -> Any:
 
 
 def _max_age(headers: httpx.Headers) -> float | None:
-    """What is left of the time for which the sender lets it be kept."""
+    """The remaining `max-age` in seconds."""
     control = headers.get("cache-control", "").lower()
     if "no-store" in control or "no-cache" in control:
         return 0.0

@@ -1,4 +1,4 @@
-"""The issuers whose tokens are believed, from settings: their keys, and what their tokens may claim."""
+"""Trusted token issuers from settings: their keys, and what their tokens may claim."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Timer = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """One issuer. `roles` are those that it may give, `customers` patterns of account numbers that it may name, and
-    `namespace` keeps its subjects and clients apart from those of others."""
+    """An issuer. `roles` and `customers` (patterns) limit what its tokens may grant; `namespace` prefixes its subjects
+    and clients."""
 
     name: str
     audience: str
@@ -131,7 +131,7 @@ def _address(key: str, url: str, *, demo: bool, otherwise: str = "") -> str:
 
 
 async def _discovered(read: Read, issuer: str) -> tuple[Sequence[Key], float | None]:
-    """The keys at the place that the issuer's discovery document names: OpenID Connect Discovery 1.0, section 4."""
+    """The keys at the `jwks_uri` of the issuer's discovery document (OpenID Connect Discovery 1.0, section 4)."""
     url = f"{issuer.rstrip('/')}{DISCOVERY}"
     content = (await read(url)).content
     if not isinstance(content, dict) or content.get("issuer") != issuer:

@@ -1,4 +1,4 @@
-"""Keys that signatures are verified with: given once, or read from an issuer and kept while they hold."""
+"""Key sets that verify signatures: configured, or fetched from an issuer and cached."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ ReadKeys = Callable[[], Awaitable[tuple[Sequence[Key], float | None]]]
 
 
 class KeySet(Protocol):
-    """Where the keys of one issuer come from."""
+    """The keys of one issuer."""
 
     async def find(self, algorithm: str, key_id: str | None) -> Key | None:
-        """The one key for this algorithm that goes by this id. Raises AuthenticationUnavailable without any keys."""
+        """The key with this id for this algorithm. Raises AuthenticationUnavailable if no key set is available."""
         ...
 
     async def warm(self) -> None:
-        """Read what will be needed; a failure is logged."""
+        """Fetch the keys; failures are logged."""
         ...
 
     async def aclose(self) -> None:
-        """Stop reading."""
+        """Stop fetching."""
         ...
 
 
 class StaticKeySet:
-    """Keys from a file or a setting."""
+    """Configured keys."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
         self._keys = keys
@@ -73,7 +73,7 @@ class StaticKeySet:
 
 
 class RemoteKeySet:
-    """Keys that an issuer publishes. One read at a time; whoever needs it waits for the same one."""
+    """Keys that an issuer publishes. Concurrent callers share one fetch."""
 
     def __init__(self, issuer: str, read: ReadKeys, *, now: Callable[[], float] = time.monotonic) -> None:
         self._issuer = issuer
@@ -108,7 +108,7 @@ class RemoteKeySet:
             await asyncio.wait({self._reading})
 
     async def _wait_for_refresh(self) -> bool:
-        """Wait for a read that runs or may start now; False where it is too early for another."""
+        """Wait for the running fetch, or start one; False during the retry delay."""
         reading = self._start()
         if reading is None:
             return False
@@ -144,7 +144,7 @@ class RemoteKeySet:
 
 
 def select_key(keys: Sequence[Key], algorithm: str, key_id: str | None) -> Key | None:
-    """The one key that fits; None where there is none, or where it is not certain which."""
+    """The one matching key; None if none or several match."""
     kind = _KINDS.get(algorithm[:2])
     fitting = [key for key in keys if kind and isinstance(key, kind) and key.alg in {None, algorithm}]
     if key_id is not None:
@@ -155,7 +155,7 @@ def select_key(keys: Sequence[Key], algorithm: str, key_id: str | None) -> Key |
 
 
 def public_keys(content: Any) -> tuple[list[Key], list[str]]:
-    """The keys of a JWK set that can verify signatures, and why the others were left out. Raises ValueError for what is
+    """The keys of a JWK set that can verify signatures, and the reasons for skipping others. Raises ValueError if it is
     no JWK set."""
     members = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(members, list):

@@ -93,21 +93,20 @@ PURPOSES: Mapping[Scope, str] = {
 
 
 class Rows(StrEnum):
-    """Which rows of a type exist for a caller; `app/sources/pipeline/row_scope.py` drops the others."""
+    """Which rows of a type exist for a caller; `app/sources/pipeline/row_scope.py` removes the others."""
 
     ALL = "ALL"
     ACCOUNTS = "ACCOUNTS"
     APPROVED = "APPROVED"
 
     def reach(self, role: Role) -> RowReach:
-        """The rows that exist for a role."""
         if self is Rows.ACCOUNTS:
             return ROW_REACH[role]
         return RowReach.APPROVED if self is Rows.APPROVED and role in APPROVED_ONLY else RowReach.ALL
 
 
 class Mask(StrEnum):
-    """What is left of a value for those who may see that there is one."""
+    """How a value is masked."""
 
     LAST4 = "LAST4"
     INITIALS = "INITIALS"
@@ -133,10 +132,8 @@ MASKS: Mapping[Mask, MaskFunction] = {Mask.LAST4: last4, Mask.INITIALS: initials
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What holds for one field, put together from what its type and the field itself declare.
-
-    `roles` may see it, of the rows that `rows` says; those outside `whole` see it through the `mask`.
-    """
+    """The effective rule of a field, from its type's declaration and its own. `roles` may see it, in the rows that
+    `rows` selects; roles outside `unmasked_for` see it through `mask`."""
 
     type_name: str
     field_name: str
@@ -147,16 +144,14 @@ class Rule:
     unmasked_for: frozenset[Role] = frozenset(Role)
 
     def mask_for(self, role: Role) -> Mask | None:
-        """The mask through which a role sees it."""
+        """The mask for a role; None if the role sees the value."""
         return None if role in self.unmasked_for else self.mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Permissions:
-    """What a caller may see. Callers with the same rights share one object, and by it their plans.
-
-    `inputs` are the input types that the caller may not ask by.
-    """
+    """What a caller may see. Callers with equal permissions share one object, and so their plans. `inputs` are the
+    input types that the caller may not use."""
 
     granted: frozenset[Key]
     masks: Mapping[Key, Mask] = field(default_factory=dict)
@@ -168,25 +163,23 @@ class Permissions:
         return (type_name, field_name) not in self.granted
 
     def mask(self, type_name: str, field_name: str) -> Mask | None:
-        """The mask through which the field is seen; None where it is seen whole."""
+        """The mask of the field; None if the value is visible."""
         return self.masks.get((type_name, field_name))
 
     def allows_type(self, type_name: str) -> bool:
-        """Whether the caller may see that there are things of this type."""
+        """Whether the caller may see that objects of this type exist."""
         return type_name in self.types
 
 
 class AllPermissions(Permissions):
-    """All may be seen: for the gateway's own tools, never for a caller."""
+    """Everything is visible: for the gateway's own tools, never for a caller."""
 
     __slots__ = ()
 
     def refuses(self, type_name: str, field_name: str) -> bool:
-        """No."""
         return False
 
     def allows_type(self, type_name: str) -> bool:
-        """Yes."""
         return True
 
 
@@ -195,7 +188,7 @@ ALL_PERMISSIONS = AllPermissions(frozenset())
 
 @dataclass(frozen=True, slots=True)
 class PolicyTable:
-    """All rules: of every field, of every type (the one that opens it), and of the input types that are guarded."""
+    """The rules of all fields, types and guarded input types."""
 
     fields: Mapping[Key, Rule]
     types: Mapping[str, Rule]
@@ -204,7 +197,7 @@ class PolicyTable:
     _by_content: dict[object, Permissions] = field(default_factory=dict, compare=False, repr=False)
 
     def permissions(self, roles: frozenset[Role]) -> Permissions:
-        """What a caller with these roles may see. Kept: there are no more than combinations of roles."""
+        """The permissions of a caller with these roles, cached by roles."""
         known = self._by_roles.get(roles)
         if known is None:
             if not roles:
@@ -227,8 +220,8 @@ class PolicyTable:
 
 
 def effective_roles(roles: frozenset[Role], rows: Rows) -> frozenset[Role]:
-    """The roles that count for rows of a kind. A caller who sees the rows of all accounts by one role must not
-    see in them what another role grants for own or assigned accounts only."""
+    """The roles that count for rows of a kind. A role that reaches all accounts must not combine with what another role
+    grants for own or assigned accounts only."""
     if rows is not Rows.ACCOUNTS:
         return roles
     unbound = frozenset(role for role in roles if ROW_REACH[role] is RowReach.ALL)

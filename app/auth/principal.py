@@ -1,4 +1,4 @@
-"""The principal: who asks, in which roles, for which customers."""
+"""The principal: subject, roles, customers, tenant."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class CustomerOwned(Protocol):
-    """What names the customer whose it is."""
+    """A row that names its customer."""
 
     @property
     def customer(self) -> str | None:

@@ -1,6 +1,6 @@
-"""Bearer tokens: a JWT is verified and becomes a principal.
+"""Bearer tokens: verifies a JWT and maps it to a principal.
 
-What is wrong with a refused token goes to the log by its claim or kind; the caller hears one sentence, always the same.
+The reason for a refusal is logged; the caller always gets the same message.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Algorithms(jws.JWSRegistry):
 
 
 class _Verifier:
-    """What the tokens of one issuer must be: `exp`, `iss` and `aud` are required."""
+    """Verifies the tokens of one issuer; `exp`, `iss` and `aud` are required."""
 
     def __init__(self, issuer: Issuer, leeway: int, now: Callable[[], float]) -> None:
         self.issuer = issuer
@@ -70,8 +70,8 @@ class _Verifier:
         return claims
 
     async def _key(self, header: dict[str, Any]) -> Key:
-        """The issuer's key that the header names. What keys the header itself brings along or points to (`jwk`, `jku`,
-        `x5c`, `x5u`) is not looked at: anybody could have written it."""
+        """The issuer's key that the header names. Keys in the header itself (`jwk`, `jku`, `x5c`, `x5u`) are ignored:
+        they are not trusted."""
         algorithm, key_id = header.get("alg"), header.get("kid")
         if algorithm not in self.issuer.algorithms:
             raise UnsupportedAlgorithmError(f"{str(algorithm)[:20]!r} is not allowed")
@@ -84,8 +84,7 @@ class _Verifier:
 
 
 class TokenAuthenticator:
-    """Verifies JWTs by the keys of their issuers. `now` is the time of day that tokens speak of; `timer` measures for
-    how long keys are kept."""
+    """Verifies JWTs by the keys of their issuers. `now` is the time of day, `timer` is monotonic."""
 
     def __init__(
         self,
@@ -118,7 +117,7 @@ class TokenAuthenticator:
         return principal
 
     def _select_verifier(self, token: str) -> tuple[_Verifier, dict[str, Any]]:
-        """Whose token it claims to be, and its header. Nothing of it is believed yet."""
+        """The verifier of the claimed issuer, and the unverified header."""
         parts = token.split(".")
         if len(parts) != 3:
             raise ValueError("is not in three parts")
@@ -132,11 +131,11 @@ class TokenAuthenticator:
         return verifier, header
 
     async def warm(self) -> None:
-        """Read the issuers' keys, so that the first caller need not wait for them."""
+        """Fetch the issuers' keys before the first request."""
         await asyncio.gather(*(verifier.issuer.keys.warm() for verifier in self._verifiers.values()))
 
     async def aclose(self) -> None:
-        """Stop reading keys."""
+        """Stop fetching keys."""
         await asyncio.gather(*(verifier.issuer.keys.aclose() for verifier in self._verifiers.values()))
 
 

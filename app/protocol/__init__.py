@@ -1,1 +1,1 @@
-"""The outermost layer: connections that cannot be held for nothing, hosts, origins, and what every answer carries."""
+"""uvicorn's protocols with limits, and the outermost ASGI middleware: hosts, origins, security headers."""

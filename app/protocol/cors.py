@@ -1,8 +1,8 @@
-"""Who may ask from a browser: the gateway's own pages, and those of the origins that settings name.
+"""CORS: the gateway's own pages and the configured origins may call it from a browser.
 
-A credential is only ever read from the `Authorization` header, or from a WebSocket's first message. No cookie, no
-client certificate and no parameter of an address is one, so that a foreign page has nothing to ride on; CORS is about
-who may read an answer with a token of its own.
+Credentials are only read from the `Authorization` header or from a WebSocket's first message, never from cookies,
+client certificates or URLs. So a foreign page cannot use a visitor's credentials; CORS decides who may read responses
+with a token of its own.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ PREFLIGHT_SECONDS = b"7200"
 
 
 def origin_allowed(headers: Mapping[bytes, bytes], allowed: Collection[bytes]) -> bool:
-    """Whether a request may come from where it says. Browsers always say, programs never: they may.
-
-    `null` is what sandboxed frames and files say: never. A page of the host that is asked is our own; for that to be
-    safe against names that are made to point here, set `allowed_hosts`.
-    """
+    """Whether the request's origin is allowed. A request without `Origin` comes from a program and is allowed; `null`
+    never is. An origin with the request's host is our own; against DNS rebinding set `allowed_hosts`."""
     origin = headers.get(b"origin")
     return origin is None or origin in allowed or _same_origin(origin, headers.get(b"host", b""))
 
@@ -33,7 +30,7 @@ def _same_origin(origin: bytes, host: bytes) -> bool:
 
 
 def preflight_headers(origin: bytes, *, credentials: bool) -> list[tuple[bytes, bytes]]:
-    """The answer to a browser that asks whether it may ask."""
+    """Headers of the response to an allowed preflight."""
     return [
         *cors_headers(origin, credentials=credentials),
         (b"access-control-allow-methods", b"GET, POST"),
@@ -43,7 +40,7 @@ def preflight_headers(origin: bytes, *, credentials: bool) -> list[tuple[bytes, 
 
 
 def cors_headers(origin: bytes, *, credentials: bool) -> list[tuple[bytes, bytes]]:
-    """What lets a page of this origin read the answer."""
+    """Headers by which a page of this origin can read the response."""
     headers = [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", EXPOSED_HEADERS)]
     if credentials:
         headers.append((b"access-control-allow-credentials", b"true"))

@@ -1,9 +1,8 @@
-"""HTTP/1.1 connections that nobody can hold for nothing.
+"""uvicorn's HTTP/1.1 protocol with limits of time and size, against slow clients and request smuggling.
 
-uvicorn waits for ever for a client that says nothing, says it slowly or does not read. This puts limits of time and
-size around its protocol and refuses requests that a proxy in front might read differently. What the parser (llhttp,
-strict) refuses by itself: several or odd lengths, a length beside chunks, folded headers, bare line feeds, odd chunk
-sizes.
+uvicorn waits without limit for a client that is silent, slow or does not read. Requests that a proxy in front might
+parse differently are refused too. The parser (llhttp, strict) itself refuses several or invalid lengths, a length
+beside chunks, folded headers, bare line feeds and invalid chunk sizes.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def limited_http_protocol(limits: ConnectionSettings) -> Any:
 
 
 class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
-    """One connection. `_phase` is what of a request has begun to come and is not complete."""
+    """One connection. `_phase` is the part of a request that has begun and is incomplete."""
 
     transport: Transport
 
@@ -64,7 +63,6 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
     # The transport's side
 
     def connection_made(self, transport: Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Let the client in, and begin to wait for its first request."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.most:
             self._refuse(TooManyConnections)
@@ -72,13 +70,11 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
             self._wait_for(HEADERS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more comes."""
         self._wait_for(None)
         self.stop_watching_reader()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, within the limits."""
         if self._ignore_input:
             return
         self._unparsed += len(data)
@@ -91,18 +87,16 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
             self._wait_for(self._expected_phase())
 
     def pause_writing(self) -> None:
-        """The client does not keep up with its answer."""
         super().pause_writing()
         self.watch_reader()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
         super().resume_writing()
         self.stop_watching_reader()
 
     def shutdown(self) -> None:
-        """Answer one request more at most. A client that learns of the end by its answer loses nothing; one that is
-        cut off while it sends cannot know whether it may send again."""
+        """Serve at most one more request. A client that gets `Connection: close` loses nothing; one that is cut off
+        while it sends cannot know whether to retry."""
         self._draining = True
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(DRAIN, self._close_if_silent)
@@ -110,7 +104,7 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def handle_websocket_upgrade(self) -> None:
-        """From here on the connection is that of another protocol, with limits of its own."""
+        """Hand the connection to the WebSocket protocol, which has limits of its own."""
         self._wait_for(None)
         self.stop_watching_reader()
         self._ignore_input = True
@@ -120,12 +114,11 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
     # The parser's side
 
     def on_message_begin(self) -> None:
-        """A request begins."""
         super().on_message_begin()
         self._phase = HEADERS
 
     def on_headers_complete(self) -> None:
-        """Its headers are there: a look at them before anybody acts on them."""
+        """Check the headers before the application sees them."""
         problem = self._check_headers()
         if problem is not None:
             self._problem = problem
@@ -141,18 +134,15 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Some of its body is there."""
         self._unparsed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """It is complete."""
         self._phase, self._unparsed = None, 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Answered. What still comes of the request is let in for a moment, and what the client has not read yet is
-        kept for a while."""
+        """Drain the rest of the request for a moment, and wait for the client to read the response."""
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self.watch_reader()
@@ -163,11 +153,10 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
             self._read_timer = self.loop.call_later(LINGER, self._close)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, or not as we read it."""
         self._refuse(self._problem)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Another protocol is offered. The request is answered; the parser reads no further on this connection."""
+        """Answer the request without the upgrade; the parser reads no further on this connection."""
         self._wait_for(None)
         self._ignore_input = True
         if self.cycle is not None:
@@ -197,7 +186,7 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
         return MalformedHTTP if len(self.pipeline) >= PIPELINED else None
 
     def _expected_phase(self) -> str | None:
-        """What the client owes us. One that has its answer and talks without asking owes us a request."""
+        """What the client has to send next; after a response, a request."""
         if self._phase is None and (self.cycle is None or self.cycle.response_complete):
             return HEADERS
         return self._phase
@@ -240,7 +229,7 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
             self._write_error(problem)
 
     def _write_error(self, problem: type[EdgeRefusal]) -> None:
-        """Tell, and close once the client has heard: closed with something unread, the answer might be lost."""
+        """Write the error and close once the client has read it: closing with unread input could discard it."""
         self.transport.write(_RESPONSES[problem])
         if problem is TooManyConnections or not self.transport.can_write_eof():
             self._close()

@@ -1,4 +1,4 @@
-"""The address on which the gateway is asked."""
+"""The listening socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BACKLOG = 2048
 
 
 def listen(settings: Settings) -> socket.socket:
-    """Take the configured address before anything else is started."""
+    """Bind the configured address before anything else is started."""
     host, port = settings.server.host, settings.server.port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -1,4 +1,4 @@
-"""What every request passes first: its host, its origin; and what every answer carries."""
+"""The outermost middleware: allowed hosts, origins, and security headers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ MAX_SELECTIONS = 100
 
 
 class SecurityMiddleware:
-    """Plain ASGI around the whole application. Headers are made once, for the four kinds of answers that there are: of
-    http and of https, to the gateway's own callers and, per origin, to pages elsewhere."""
+    """Plain ASGI around the whole application. Headers are built once per scheme and origin."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
@@ -45,7 +44,6 @@ class SecurityMiddleware:
                 self._preflights[origin] = preflight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or refuse it."""
         kind = scope["type"]
         if kind == "lifespan":
             await self._app(scope, receive, send)
@@ -109,7 +107,7 @@ class ServerHeaders:
 
 
 class AddHeaders:
-    """Sends an answer with the headers that it does not have yet."""
+    """Adds the headers that a response does not set."""
 
     __slots__ = ("_extra", "_send", "started")
 
@@ -119,7 +117,6 @@ class AddHeaders:
         self.started = False
 
     async def __call__(self, message: Message) -> None:
-        """Pass a message on."""
         if message["type"] == "http.response.start":
             self.started = True
             given = message.get("headers", ())

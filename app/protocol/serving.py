@@ -16,7 +16,7 @@ from app.settings import Settings, TLSSettings
 
 
 class Server(uvicorn.Server):
-    """uvicorn that says when it answers, and ends streams when it stops."""
+    """uvicorn with a callback when it is ready, and one that ends streams before it stops."""
 
     def __init__(
         self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], Awaitable[None]]
@@ -26,12 +26,11 @@ class Server(uvicorn.Server):
         self._on_stopping = stopping
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop; streams first, which would go on as long as they may."""
+        """End streams first: they would delay the graceful shutdown."""
         await self._on_stopping()
         await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell."""
         await super().startup(sockets)
         if self.started:
             self._on_started()
@@ -47,7 +46,7 @@ def make_server(
     started: Callable[[], None],
     stopping: Callable[[], Awaitable[None]] = no_op,
 ) -> Server:
-    """uvicorn as the gateway runs it, not started yet. Our logs take the place of its own."""
+    """A configured uvicorn server, not started yet. The gateway's logs replace its own."""
     server = settings.server
     context = tls_context(server.tls)
     config = uvicorn.Config(
@@ -73,7 +72,7 @@ def make_server(
 
 
 def tls_context(tls: TLSSettings) -> ssl.SSLContext | None:
-    """What serves https, TLS 1.2 or later; None for http."""
+    """The TLS context, 1.2 or later; None for plain HTTP."""
     if tls.certificate_file is None:
         if tls.key_file is not None:
             raise ConfigurationError("server.tls.key_file", str(tls.key_file), "needs a certificate_file beside it")

@@ -1,4 +1,4 @@
-"""Clients that leave unread what they are sent."""
+"""Slow readers: clients that do not read what they are sent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SLOWEST_READER = 512
 
 
 class SlowReaderWatch:
-    """A part of a connection's protocol: drops a client that takes too little of what waits for it. `loop` and
-    `transport` are the protocol's own."""
+    """Protocol mixin that aborts the connection of a client that reads too slowly. `loop` and `transport` are the
+    protocol's own."""
 
     loop: AbstractEventLoop
     transport: Transport
@@ -20,12 +20,10 @@ class SlowReaderWatch:
     _writing: TimerHandle | None = None
 
     def watch_reader(self) -> None:
-        """Look from now on whether the client takes what waits for it."""
         if self._writing is None:
             self._later(self.transport.get_write_buffer_size())
 
     def stop_watching_reader(self) -> None:
-        """It does."""
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None

@@ -1,6 +1,6 @@
-"""WebSockets that nobody can hold for nothing, and of which thousands can wait.
+"""uvicorn's WebSocket protocol with limits, and with little memory per idle socket.
 
-uvicorn's protocol waits for ever for a client that does not read, and keeps of each what only its handshake needed.
+uvicorn waits without limit for a client that does not read, and keeps each handshake's request.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ def limited_websocket_protocol(limits: ConnectionSettings) -> Any:
 
 
 class ReceiveQueue:
-    """What the client has sent and the application has not taken yet: as much of asyncio.Queue as one reader needs, and
-    a fifth of its size."""
+    """Received messages for one reader: the needed part of asyncio.Queue at a fifth of its size."""
 
     __slots__ = ("_messages", "_reader")
 
@@ -55,12 +54,11 @@ class ReceiveQueue:
         return self._messages.pop(0)
 
     def empty(self) -> bool:
-        """Whether there is none."""
         return not self._messages
 
 
 class WriteEvent:
-    """As much of asyncio.Event as a connection needs; whoever waits has a future, and nobody has a list."""
+    """The needed part of asyncio.Event: a future while someone waits, and no list of waiters."""
 
     __slots__ = ("_turned",)
 
@@ -68,25 +66,20 @@ class WriteEvent:
         self._turned: asyncio.Future[None] | None = None
 
     def set(self) -> None:
-        """Let all go on."""
         turned, self._turned = self._turned, None
         if turned is not None and not turned.done():
             turned.set_result(None)
 
     def clear(self) -> None:
-        """Let all wait."""
         if self._turned is None:
             self._turned = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> None:
-        """Until it is set."""
         while self._turned is not None:
             await asyncio.shield(self._turned)
 
 
 class LimitedWebSocketProtocol(SlowReaderWatch, WebSocketsSansIOProtocol):
-    """One WebSocket."""
-
     transport: Transport
 
     def __init__(self, *arguments: Any, limits: ConnectionSettings, **named: Any) -> None:
@@ -96,27 +89,24 @@ class LimitedWebSocketProtocol(SlowReaderWatch, WebSocketsSansIOProtocol):
         self.writable: Any = WriteEvent()
 
     def pause_writing(self) -> None:
-        """The client does not keep up with what it is sent."""
         super().pause_writing()
         self.watch_reader()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
         super().resume_writing()
         self.stop_watching_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more comes."""
         self.stop_watching_reader()
         super().connection_lost(exc)
 
     def keepalive_timeout(self) -> None:
-        """It did not answer a ping: it may be told why, but nobody waits for it to hear that."""
+        """The client did not answer a ping: abort without waiting for the close handshake."""
         super().keepalive_timeout()
         self.loop.call_later(LINGER, self.transport.abort)
 
     def shutdown(self) -> None:
-        """Say that the gateway goes away, so that the client comes back to another one."""
+        """Close with 1001 (going away), so that the client reconnects elsewhere."""
         if not self.handshake_complete or self.close_sent:
             super().shutdown()
             return
@@ -129,7 +119,7 @@ class LimitedWebSocketProtocol(SlowReaderWatch, WebSocketsSansIOProtocol):
         self.loop.call_later(LINGER, self.transport.abort)
 
     async def send(self, message: Any) -> None:
-        """Send, and keep nothing of the handshake once it is over."""
+        """Send, and release the handshake's request once it is accepted."""
         await super().send(message)
         if message["type"] == "websocket.accept":
             self.request.headers.clear()  # websockets' parser keeps the request as long as the connection.

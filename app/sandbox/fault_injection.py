@@ -1,4 +1,4 @@
-"""What can be made to go wrong in the sandbox: delay, errors and rate limits, by resource; and what it counts."""
+"""Fault injection: delay, errors and rate limits by resource, and counters."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LOG_LENGTH = 5000
 
 
 class FaultRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """How a resource misbehaves. `resource` is a path's noun ("prices"), "batch" for whole batch requests, or "*"
-    for every read that has no knob of its own. `rate_limit` is in reads a second; `seed` decides which reads fail."""
+    """A fault of a resource. `resource` is a path's noun ("prices"), "batch" for whole batch requests, or "*" for every
+    read without a rule. `rate_limit` is in reads per second; `seed` decides which reads fail."""
 
     resource: str = ANY
     delay_ms: float = 0
@@ -28,35 +28,35 @@ class FaultRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is to happen to one read."""
+    """The fault of one read."""
 
     delay: float = 0.0
     error: ErrorKind | Literal["429"] | None = None
 
 
 class FaultInjector:
-    """The knobs that are set. The n-th read of a resource meets the same fate every time."""
+    """The active rules. The n-th read of a resource always has the same outcome."""
 
     def __init__(self) -> None:
         self._rules: dict[str, tuple[FaultRule, random.Random]] = {}
         self._recent: dict[str, deque[float]] = {}
 
     def set(self, rule: FaultRule) -> None:
-        """Turn one; what was set for the resource before is gone."""
+        """Set the rule of a resource, replacing the one before."""
         self._rules[rule.resource] = rule, random.Random(f"{rule.seed}:{rule.resource}")
         self._recent.pop(rule.resource, None)
 
     def clear(self) -> None:
-        """Back to normal."""
+        """Remove all rules."""
         self._rules.clear()
         self._recent.clear()
 
     def all(self) -> list[FaultRule]:
-        """Those that are set, by resource."""
+        """The active rules, by resource."""
         return [rule for _, (rule, _) in sorted(self._rules.items())]
 
     def verdict(self, resource: str) -> Verdict:
-        """What happens to the next read of a resource."""
+        """The fault of the next read of a resource."""
         if not self._rules:
             return Verdict()
         found = self._rules.get(resource) or (self._rules.get(ANY) if resource != "batch" else None)
@@ -93,7 +93,7 @@ class RequestLog:
         self._http += 1
 
     def read(self, entry: Mapping[str, Any]) -> None:
-        """Note a read: by itself or a batch's part."""
+        """Record a read, single or part of a batch."""
         self._log.append(dict(entry))
         self._reads[entry["resource"]] += 1
         if entry.get("fault"):
@@ -108,7 +108,6 @@ class RequestLog:
         return {"requests": self._http, "reads": dict(self._reads), "faults": dict(self._faults)}
 
     def clear(self) -> None:
-        """Forget all."""
         self._log.clear()
         self._http = 0
         self._reads.clear()

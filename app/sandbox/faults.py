@@ -1,4 +1,4 @@
-"""Answers that never come, for the sandbox's knobs."""
+"""Responses that hang or reset the connection, for fault injection."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 class Hang(Response):
-    """Says nothing until the client goes."""
+    """Sends nothing until the client disconnects."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait for the end."""
         await _disconnected(receive)
 
 
 class Reset(Response):
-    """Breaks the connection before a word was said."""
+    """Resets the connection before a response."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Break it."""
         await abort(receive)
 
 

@@ -1,6 +1,6 @@
-"""One of the sandbox's servers: the `rest` contract over a store, with knobs, a request log and counters.
+"""One of the sandbox's servers: the `rest` contract over a store, with fault injection, a request log and counters.
 
-What is made to happen (`happenings.py`) is told by webhooks (`hooks.py`).
+Simulated events (`simulated_events.py`) are sent by webhooks (`webhooks.py`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PARTS = msgspec.json.Decoder(list[contract.Part])
 
 
 class ReadReply(msgspec.Struct):
-    """What a read comes to. `fault` is the planted kind: "hang" and "reset" have no answer at all."""
+    """The reply to a read. `fault` is the injected kind; "hang" and "reset" have no response."""
 
     status: int
     body: bytes
@@ -42,7 +42,7 @@ class ReadReply(msgspec.Struct):
 
 
 class ReadRequest(msgspec.Struct):
-    """A read: by itself, or a part of a batch."""
+    """A read, single or part of a batch."""
 
     path: str
     body: bytes
@@ -77,7 +77,7 @@ class SandboxSystem:
         self._decoders = {path: msgspec.json.Decoder(op.request) for path, op in self.operations.items() if op.request}
 
     async def read(self, read_request: ReadRequest) -> ReadReply:
-        """One read, after what its knob says; noted in the journal."""
+        """One read after fault injection, recorded in the request log."""
         began = time.perf_counter()
         verdict = self.faults.verdict(read_request.resource)
         if verdict.delay:
@@ -159,7 +159,7 @@ async def read(request: Request) -> Response:
 
 
 async def batch(request: Request) -> Response:
-    """Many reads; each answered by a line as soon as it is done."""
+    """A batch of reads, each answered by a line as soon as it is done."""
     system: SandboxSystem = request.app.state.system
     system.request_log.request()
     verdict = system.faults.verdict("batch")
@@ -179,7 +179,8 @@ async def batch(request: Request) -> Response:
 
 
 class BatchResponse(Response):
-    """A batch's answer: newline-delimited JSON. Ends early if the client goes or a part was told to break it."""
+    """A batch's response: newline-delimited JSON. Ends early if the client disconnects or an injected fault breaks
+    it."""
 
     def __init__(self, system: SandboxSystem, parts: list[contract.Part], headers: dict[str, str]) -> None:
         super().__init__(media_type="application/x-ndjson")
@@ -237,7 +238,7 @@ async def _body(request: Request) -> bytes:
 
 
 async def client_disconnected(_request: Request, _error: Exception) -> Response:
-    """What becomes of a request whose client has left before it was read: an answer for nobody."""
+    """The response to a client that disconnected."""
     return Response(status_code=499)
 
 
@@ -250,7 +251,7 @@ async def livez(_: Request) -> Response:
 
 
 async def faults(request: Request) -> Response:
-    """Show, turn or reset the knobs."""
+    """List, set or clear fault rules."""
     system: SandboxSystem = request.app.state.system
     if request.method == "POST":
         try:
@@ -263,7 +264,7 @@ async def faults(request: Request) -> Response:
 
 
 async def webhook(request: Request) -> Response:
-    """Show, set or end the webhook."""
+    """Show, set or remove the webhook."""
     system: SandboxSystem = request.app.state.system
     if request.method == "POST":
         try:
@@ -275,8 +276,8 @@ async def webhook(request: Request) -> Response:
     return Response(_encode(system.webhooks.state()), media_type="application/json")
 
 
-async def append_change(request: Request) -> Response:
-    """Make something happen to a shipment, an order or an item's stock; answers with what it is now."""
+async def simulate(request: Request) -> Response:
+    """Simulate an event of a shipment, an order or an item's stock; returns its new state."""
     simulator: EventSimulator = request.app.state.system.simulator
     noun, key = request.path_params["noun"], request.path_params["key"]
     body = await _body(request) or b"{}"
@@ -300,7 +301,7 @@ async def append_change(request: Request) -> Response:
 
 
 async def requests(request: Request) -> Response:
-    """The newest reads, or forget them."""
+    """The newest reads; DELETE clears them."""
     system: SandboxSystem = request.app.state.system
     if request.method == "DELETE":
         system.request_log.clear()
@@ -310,7 +311,7 @@ async def requests(request: Request) -> Response:
 
 
 async def counters(request: Request) -> Response:
-    """The counters, or start them anew."""
+    """The counters; DELETE resets them."""
     system: SandboxSystem = request.app.state.system
     if request.method == "DELETE":
         system.request_log.clear()
@@ -325,7 +326,6 @@ class RequireBearerToken:
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what carries the token; 401 for the rest."""
         if scope["type"] == "http" and scope["path"] != contract.HEALTH:
             sent = dict(scope["headers"]).get(b"authorization", b"")
             if not hmac.compare_digest(sent, self._expected):
@@ -346,7 +346,7 @@ def create_app(name: str, store: SandboxStore, token: str) -> Starlette:
             *(Route(operation.path, read, methods=[operation.method]) for operation in system.operations.values()),
             Route("/sandbox/faults", faults, methods=["GET", "POST", "DELETE"]),
             Route("/sandbox/webhook", webhook, methods=["GET", "POST", "DELETE"]),
-            Route("/sandbox/{noun:str}/{key:str}", append_change, methods=["POST", "DELETE"]),
+            Route("/sandbox/{noun:str}/{key:str}", simulate, methods=["POST", "DELETE"]),
             Route("/sandbox/requests", requests, methods=["GET", "DELETE"]),
             Route("/sandbox/counters", counters, methods=["GET", "DELETE"]),
         ],

@@ -1,6 +1,6 @@
-"""What happens in the sandbox while it runs: shipments go on, orders move, stock changes; each is a change to be told.
+"""Simulated events: shipments advance, orders and stock change; each is appended to the change feed.
 
-None of it is kept: a sandbox that is started anew has its data as it was built.
+Nothing is persisted: a restarted sandbox has its original data.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LAST = frozenset({"DELIVERED", "RETURN_TO_SENDER"})
 
 
 class UnknownObject(LookupError):
-    """Nothing goes by that key."""
+    """No object has that key."""
 
 
 class ShipmentStep(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -60,7 +60,7 @@ Noun = Literal["shipments", "orders", "stock"]
 
 
 class EventSimulator:
-    """Lets things happen in one system; `tell` is given each change as the feed has it."""
+    """Simulates events of one system; `publish` gets each change in the feed's form."""
 
     def __init__(self, store: SandboxStore, publish: Callable[[int, bytes], None]) -> None:
         self._store = store
@@ -110,7 +110,7 @@ class EventSimulator:
         return self._changed("STOCK", "stock", sku, level, None)
 
     def remove(self, id: str) -> None:
-        """Take a shipment away, as if it had never been."""
+        """Delete a shipment."""
         self._document("shipments.id", id)
         self._store.change("shipments.id", id, None)
         self._append_change("SHIPMENT", id, deleted=True)

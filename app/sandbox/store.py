@@ -1,7 +1,4 @@
-"""Reading one of the sandbox's SQLite files: stored JSON by key, joined to answers as bytes.
-
-What happens while the sandbox runs is kept in memory and laid over what is stored: `happenings.py` makes it.
-"""
+"""Reads one of the sandbox's SQLite files: JSON by key, joined as bytes. Simulated events are an overlay in memory."""
 
 from __future__ import annotations
 
@@ -33,12 +30,11 @@ class SandboxStore:
         self._db.execute("PRAGMA mmap_size = 268435456")
         self._today = today
         self._changed: dict[int, bytes | None] = {}
-        self._append_change: list[tuple[int, str, bytes]] = []
+        self._appended: list[tuple[int, str, bytes]] = []
         self.run = token_hex(4)
         self.day = date.fromisoformat(self._db.execute("SELECT value FROM meta WHERE name = 'day'").fetchone()[0])
 
     def close(self) -> None:
-        """Let the file go."""
         self._db.close()
 
     @property
@@ -78,7 +74,7 @@ class SandboxStore:
 
     def append_change(self, kind: str, body: bytes) -> None:
         """Append to the feed of changes."""
-        self._append_change.append((self.last_change() + 1, kind, body))
+        self._appended.append((self.last_change() + 1, kind, body))
 
     def search(
         self,
@@ -128,7 +124,7 @@ class SandboxStore:
         """(sequence, change) after a sequence number."""
         wanted = set(kinds)
         found = self._db.execute(_CHANGES, (after, _json_list(wanted), limit)).fetchall()
-        found += [(seq, body) for seq, kind, body in self._append_change if seq > after and kind in wanted]
+        found += [(seq, body) for seq, kind, body in self._appended if seq > after and kind in wanted]
         return found[:limit]
 
     def last_stored_change(self) -> int:
@@ -137,7 +133,7 @@ class SandboxStore:
 
     def last_change(self) -> int:
         """The newest change's sequence number."""
-        return self._append_change[-1][0] if self._append_change else self.last_stored_change()
+        return self._appended[-1][0] if self._appended else self.last_stored_change()
 
 
 def _json_list(keys: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Signed webhooks of one of the sandbox's systems: one try for each change, in order; some are lost if so told."""
+"""Signed webhooks of one sandbox system: one attempt per change, in order; losses can be injected."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TIME_LIMIT = 5.0
 
 
 class WebhookTarget(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """Where changes are told. With several `secrets` each webhook is signed with all of them. The next `lose` are never
-    sent, and of the others a share of `loss_rate`, always the same ones for a `seed`; `twice` sends each two times."""
+    """The receiver of webhooks. Each is signed with all `secrets`. The next `lose` are not sent, and of the others a
+    share of `loss_rate`, decided by `seed`; `twice` sends each two times."""
 
     url: str
     secrets: tuple[str, ...]
@@ -31,7 +31,7 @@ class WebhookTarget(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_
 
 
 class DeliveryCounts(msgspec.Struct, rename="camel"):
-    """What became of webhooks."""
+    """Counts of webhooks by outcome."""
 
     accepted: int = 0
     refused: int = 0
@@ -39,37 +39,37 @@ class DeliveryCounts(msgspec.Struct, rename="camel"):
 
 
 class WebhookPublisher:
-    """The webhook of one system, if there is one. Another takes its place, and the counting starts anew."""
+    """The webhook of one system, if one is set. A new one replaces it and resets the counts."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._sender: TargetSender | None = None
 
     async def set(self, target: WebhookTarget) -> None:
-        """Tell changes there from now on."""
+        """Send changes to this target from now on."""
         await self.clear()
         self._sender = TargetSender(self._name, target)
 
     async def clear(self) -> None:
-        """Tell nobody. What waits to be sent is lost."""
+        """Remove the target. Queued webhooks are lost."""
         sender, self._sender = self._sender, None
         if sender is not None:
             await sender.close()
 
     def publish(self, sequence: int, change: bytes) -> None:
-        """Tell a change, as the feed has it."""
+        """Send a change in the feed's form."""
         if self._sender is not None:
             self._sender.publish(sequence, change)
 
     def state(self) -> dict[str, object]:
-        """Where changes are told, and how that went; no secrets."""
+        """The target's URL and counts, without secrets."""
         if self._sender is None:
             return {"url": None}
         return {"url": self._sender.target.url, **msgspec.to_builtins(self._sender.counts)}
 
 
 class TargetSender:
-    """Sends to one address, one after the other."""
+    """Sends to one URL, sequentially."""
 
     def __init__(self, name: str, target: WebhookTarget) -> None:
         parts = urlsplit(target.url)
@@ -92,7 +92,7 @@ class TargetSender:
         self._task = asyncio.create_task(self._run())
 
     def publish(self, sequence: int, change: bytes) -> None:
-        """Send a change, or lose it."""
+        """Queue a change, or drop it."""
         if self._left_to_lose > 0 or self._rng.random() < self.target.loss_rate:
             self._left_to_lose = max(self._left_to_lose - 1, 0)
             self.counts.lost += 1

@@ -1,4 +1,4 @@
-"""Whose tokens are believed: `[auth]`."""
+"""Token issuers: `[auth]`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class IssuerSettings(Section):
 
 
 class AuthSettings(IssuerSettings):
-    """Whose bearer tokens are believed: one issuer, and more under `[[auth.issuers]]`. A shared secret is for demos."""
+    """Trusted issuers: one here, more under `[[auth.issuers]]`. A shared secret is for demos."""
 
     leeway: int = Field(default=30, ge=0, le=60)
     secret: SecretStr | None = None

@@ -1,4 +1,4 @@
-"""What is kept of what was read: `[cache]`."""
+"""Caching: `[cache]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How updates are posted to partners: `[endpoints]`."""
+"""Outbound webhooks: `[endpoints]`."""
 
 from __future__ import annotations
 

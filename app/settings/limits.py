@@ -1,4 +1,4 @@
-"""How much a caller may ask for: `[limits]` and `[budgets]`."""
+"""Limits and budgets of callers: `[limits]` and `[budgets]`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.settings.section import Section
 
 
 class CostLimits(Section):
-    """The most that one operation may ask of the backends, in cost units, requests to one source, and rows."""
+    """Limits of one operation: cost units, requests per source, rows."""
 
     max_cost: int | None = Field(default=None, ge=1)
     max_calls_per_source: int | None = Field(default=None, ge=1)

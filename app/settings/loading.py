@@ -25,7 +25,7 @@ PREFIX = "TRADEGRAPH_"
 
 
 class _Loader(BaseSettings, Settings):  # pyright: ignore[reportIncompatibleVariableOverride] - both are mappings
-    """Lays the environment over the file, which comes in as arguments."""
+    """Overrides the file, passed as arguments, by the environment."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -114,7 +114,7 @@ def _telemetry_with_secret(telemetry: TelemetrySettings, base: Path) -> Telemetr
 
 
 def _issuer_with_keys(key: str, issuer: IssuerSettings, base: Path) -> dict[str, object]:
-    """What changes in an issuer's settings once its files are found: paths start at the settings file."""
+    """An issuer's settings read from files; paths are relative to the settings file."""
     changed: dict[str, object] = {}
     if issuer.public_key_file:
         changed["public_key"] = read_secret(f"{key}.public_key_file", issuer.public_key_file, base)

@@ -1,4 +1,4 @@
-"""What the operators see: `[log]` and `[telemetry]`."""
+"""Logs, metrics and traces: `[log]` and `[telemetry]`."""
 
 from __future__ import annotations
 

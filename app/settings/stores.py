@@ -1,4 +1,4 @@
-"""What the gateway keeps, and where: `[audit]`, `[redis]`, `[api_keys]`, `[documents]`, `[events]`."""
+"""Stores: `[audit]`, `[redis]`, `[api_keys]`, `[documents]`, `[events]`."""
 
 from __future__ import annotations
 

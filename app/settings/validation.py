@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 def check_address(url: str) -> str:
-    """The address without a slash at its end; ValueError where no backend can be at it."""
+    """The URL without a trailing slash. Raises ValueError if it is no base URL of a backend."""
     cure = "should be http:// or https:// with a host and nothing after the path, such as http://127.0.0.1:8069"
     try:
         parts = urlsplit(url)

@@ -18,7 +18,7 @@ SECRET = re.compile("credential|secret|password|token|key")
 
 
 def check_variable_names(prefix: str, environment: Mapping[str, str], known: Collection[str]) -> None:
-    """Refuse a variable that looks like a mistyped setting. Platforms add others by our prefix; those are let be."""
+    """Refuse a variable that looks like a mistyped setting. Other variables with the prefix are ignored."""
     for variable in sorted(environment):
         if not variable.upper().startswith(prefix):
             continue
@@ -32,7 +32,7 @@ def check_variable_names(prefix: str, environment: Mapping[str, str], known: Col
 def first_validation_error(
     error: ValidationError, model: type[BaseModel], environment: Mapping[str, str], prefix: str
 ) -> ConfigurationError:
-    """The first of pydantic's findings, as one message. A value that came by a variable is shown under its name."""
+    """The first validation error as one message. A value from a variable is named after it."""
     fault = error.errors(include_url=False)[0]
     place = fault["loc"]
     variable = _variable_of(place, environment, prefix)
@@ -88,7 +88,7 @@ def _variable_of(place: tuple[int | str, ...], environment: Mapping[str, str], p
 
 
 def _fields_at(model: type[BaseModel], place: tuple[int | str, ...]) -> Collection[str]:
-    """The keys that the table at `place` may have; names of entries and places in lists are stepped over."""
+    """The keys of the table at a location; names of entries and list indices are skipped."""
     current: Any = model
     for part in place:
         fields = getattr(current, "model_fields", {})

@@ -1,4 +1,4 @@
-"""What calls at the same time share: one way to the disk or the server, and one look for news."""
+"""Batching of concurrent calls, and waiting for positions of a log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class BatchQueue(Generic[Item, Result]):
-    """Does what was asked for while it was busy all at once, in the order asked. `most` items go at one time."""
+    """Runs one call at a time and batches the items that arrive meanwhile, in order, `most` at a time."""
 
     def __init__(self, do: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], most: int = 512) -> None:
         self._do = do
@@ -21,7 +21,7 @@ class BatchQueue(Generic[Item, Result]):
         self._task: asyncio.Task[None] | None = None
 
     async def add(self, items: Sequence[Item]) -> Sequence[Result]:
-        """An answer for each item. A caller that goes away takes nothing back."""
+        """A result for each item. Cancelling the caller does not withdraw its items."""
         future: asyncio.Future[Sequence[Result]] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, future))
         if self._task is None:
@@ -67,7 +67,7 @@ def _reject(group: Sequence[tuple[Sequence[Item], asyncio.Future[Sequence[Result
 
 
 class Notifier:
-    """Wakes those who wait until something has come beyond a position. Belongs to one event loop."""
+    """Wakes waiters when a position has been passed. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._position = -1
@@ -75,11 +75,11 @@ class Notifier:
 
     @property
     def position(self) -> int:
-        """The furthest position that was told."""
+        """The highest position notified so far."""
         return self._position
 
     def notify(self, position: int | None = None) -> None:
-        """Something has come; without a position: it may have."""
+        """Wake the waiters: `position` has been reached; without one, something may have changed."""
         if position is not None:
             if position <= self._position:
                 return
@@ -104,13 +104,14 @@ class Notifier:
 
 
 class Claim:
-    """Whether a call was answered to the end: nothing is left of what it was about."""
+    """The result of a claim: `exhausted` if nothing was left to claim."""
 
     exhausted = False
 
 
 class WakeUp:
-    """Wakes those who wait until there may be something to take, unless what calls them was seen by a taking since."""
+    """Wakes waiters when there may be items to claim. A notification counts until a later claim has found nothing
+    left."""
 
     def __init__(self) -> None:
         self._notifier = Notifier()
@@ -119,24 +120,24 @@ class WakeUp:
         self._observed = 0
 
     def notify(self) -> None:
-        """There may be something to take."""
+        """Items may be available."""
         self._count += 1
         self._notifier.notify(self._count)
 
     def observe(self, position: int) -> None:
-        """The newest of what any process has put there; calls if that is another than before."""
+        """Note the newest item of any process, and notify if it has changed."""
         if position != self._observed:
             self._observed = position
             self.notify()
 
     @contextmanager
     def claiming(self) -> Iterator[Claim]:
-        """Around a taking."""
+        """Wraps a claim. Set `exhausted` on the result where fewer items were found than asked for."""
         count, claim = self._count, Claim()
         yield claim
         if claim.exhausted:
             self._claimed = max(self._claimed, count)
 
     async def wait(self, seconds: float) -> None:
-        """Until there may be something; at the latest after so long."""
+        """Wait until items may be available, at most `seconds`."""
         await self._notifier.wait(self._claimed, seconds)

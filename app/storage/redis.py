@@ -1,4 +1,4 @@
-"""The connection to Redis (or Valkey): one server that all gateways share."""
+"""The connection to Redis or Valkey."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ T = TypeVar("T")
 
 
 def connect(settings: RedisSettings, *, timeout: float | None = None) -> Redis:
-    """A client of the configured server; it connects on first use. `timeout` in seconds for each call, if not the
-    configured one. A call is on the way of requests, so it is not tried again: redis-py's own retries would hold one to
-    a server that is gone for some seconds."""
+    """A client of the configured server; it connects on first use. `timeout` overrides the configured seconds per call.
+    Calls are not retried: requests wait for them, and redis-py's retries would take seconds."""
     seconds = settings.timeout if timeout is None else timeout
     if settings.url is None:
         raise ConfigurationError("redis.url", None, "is required where Redis is used, such as redis://127.0.0.1:6379/0")
@@ -56,7 +55,7 @@ def connect(settings: RedisSettings, *, timeout: float | None = None) -> Redis:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """What goes wrong with the server, as our own error."""
+    """Raise errors of the server as StoreUnavailable."""
     try:
         yield
     except (RedisError, OSError) as error:
@@ -64,12 +63,12 @@ def translate_errors() -> Iterator[None]:
 
 
 async def awaited(answer: Any) -> Any:
-    """What a command answers: redis-py types its commands as if they might be synchronous."""
+    """Await a command whose type redis-py leaves open."""
     return await cast("Awaitable[Any]", answer)
 
 
 def decode_all(bodies: Sequence[bytes | None], kind: type[T]) -> list[T]:
-    """What is kept as JSON, without what is gone. Raises StoreUnavailable where it is of another kind."""
+    """Decode JSON values, leaving out None. Raises StoreUnavailable for a value of another type."""
     try:
         return [msgspec.json.decode(body, type=kind) for body in bodies if body is not None]
     except msgspec.MsgspecError as error:

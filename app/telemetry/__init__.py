@@ -1,4 +1,4 @@
-"""What the operators see: the scope of a request, logs, metrics, traces. Lowest layer; importing it does nothing."""
+"""Observability: request scope, logs, metrics, traces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How old what was answered is: the figures by which the business judges its systems. docs/metrics.md defines each."""
+"""Metrics of the age of data that was read. docs/metrics.md defines each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_EVENTS = 50_000
 
 
 class AgeMetrics:
-    """Ages in seconds, by source. Cheap enough for each read: a series is looked up once."""
+    """Ages in seconds, by source. A series is looked up once."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def aged(name: str, text: str) -> Histogram:
@@ -29,15 +29,13 @@ class AgeMetrics:
         self._counted: LRUCache[tuple[str, str, int], bool] = LRUCache(MAX_EVENTS)
 
     def stock_read(self, source: str, seconds: float) -> None:
-        """Note how old the oldest stock level of a read is."""
         self._observe(self.stock, "stock", source, seconds)
 
     def price_read(self, source: str, seconds: float) -> None:
-        """Note how old the oldest price of a read is."""
         self._observe(self.price, "price", source, seconds)
 
     def event_read(self, source: str, shipment: str, sequence: int, seconds: float) -> None:
-        """Note how long a tracking event took to be recorded, when it is read for the first time."""
+        """Observe the delay from a tracking event to its record in the source, once per event."""
         event = source, shipment, sequence
         if event not in self._counted:
             self._counted[event] = True

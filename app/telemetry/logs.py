@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, with the ids of the request and without secrets."""
+"""Structured logs: one JSON object per line, with request ids and without secrets."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def log_request(at: float, running: RequestScope, fields: Mapping[str, Any]) -> 
 
 
 class _StandardLibrary(logging.Handler):
-    """Takes over what uvicorn and others log, so that one form and one rule for secrets holds for all."""
+    """Routes records of the standard library's logging through structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         trouble = {"exc_info": record.exc_info} if record.exc_info else {}
@@ -91,8 +91,8 @@ class _StandardLibrary(logging.Handler):
 def configure_logs(
     *, form: str = "json", level: str = "info", stream: TextIO | None = None, hide: Iterable[str] = ()
 ) -> None:
-    """Decide form (`json` or `console`) and level of all logs of the process; called once, at the start. `hide` are
-    the configured credentials: a backend may repeat them in a complaint."""
+    """Set format (`json` or `console`) and level of all logs of the process, once at start-up. `hide` are the
+    configured credentials, which are redacted wherever they appear."""
     register_secrets(hide)
     out = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -119,7 +119,7 @@ def configure_logs(
 
 
 def report(error: BaseException, **about: Any) -> str:
-    """Log an error with its cause and hand back the error id under which a client may quote it."""
+    """Log an error with its cause. Returns the error id that the client is given."""
     error_id = new_id()
     expected = _is_expected(error)
     log.log(
@@ -136,9 +136,8 @@ def report(error: BaseException, **about: Any) -> str:
 
 
 def without_stack(error: E) -> E:
-    """An error that is kept as the answer of a field or key. One that is expected goes without the stack that it came
-    through: what stands there refers to what keeps the error, and only the garbage collector would find the two. Of
-    those that are not expected `report` tells the stack."""
+    """The error without its traceback, if it is expected: frames would refer to what holds the error, a cycle that only
+    the garbage collector frees. Unexpected errors keep theirs for `report`."""
     cause: Any = error
     while getattr(cause, "original_error", None) is not None:
         cause = cause.original_error

@@ -1,4 +1,4 @@
-"""The metrics of several processes as one text."""
+"""Metrics of several processes in one exposition."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 
 def merge_metrics(texts: Mapping[str, bytes]) -> bytes:
-    """Texts in Prometheus' format by worker as one, in which each sample has the label `worker`. They are not added up:
-    that is for who asks, since of some the sum means nothing."""
+    """Merge expositions by worker; each sample gets the label `worker`. Values are not summed: for some the sum has no
+    meaning."""
     families: dict[str, tuple[list[str], list[str]]] = {}
     for worker, text in texts.items():
         heads: list[str] = []

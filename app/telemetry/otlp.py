@@ -1,4 +1,4 @@
-"""Sends spans to a collector by OTLP. The packages for it are an extra: `tradegraph[otel]`."""
+"""Exports spans by OTLP. Needs the extra `tradegraph[otel]`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ TIMEOUT = 5.0
 
 
 class SpanExport:
-    """Exporting, from `start` to `stop`, in a thread of its own. Spans that the collector does not take in time are
-    lost; an operation never waits for it. Raises ConfigurationError when the extra is not installed."""
+    """Exports spans from `start` to `stop` in a thread. Spans that the collector does not accept in time are lost;
+    operations never wait. Raises ConfigurationError where the extra is not installed."""
 
     def __init__(
         self,
@@ -46,7 +46,6 @@ class SpanExport:
         self._provider: TracerProvider | None = None
 
     def start(self) -> None:
-        """Trace from now on."""
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -63,7 +62,7 @@ class SpanExport:
         set_tracer(self._provider.get_tracer("tradegraph", distribution_version()))
 
     def stop(self) -> None:
-        """Send what is left, and trace no more. Blocks while it sends."""
+        """Flush and stop tracing. Blocks."""
         set_tracer(None)
         if self._provider is not None:
             self._provider.shutdown()

@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' form. docs/metrics.md describes each."""
+"""Prometheus metrics. docs/metrics.md defines each."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from app.telemetry.logs import log
 
 
 class BoundedLabel:
-    """Bounds the distinct values of a label: those after the first `limit` are counted as "other"."""
+    """Bounds the cardinality of a label: values after the first `limit` become "other"."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._seen: set[str] = set()
 
     def __call__(self, value: str) -> tuple[str, bool]:
-        """The value to use, and whether it was met for the first time."""
+        """The label value, and whether it is new."""
         if value in self._seen:
             return value, False
         if len(self._seen) >= self._limit:
@@ -200,7 +200,7 @@ class Metrics:
         GCCollector(registry=registry)
 
     def budget_remaining(self, client: str, share: float) -> None:
-        """Note what is left of a client's budget, as a share of it."""
+        """Record the remaining share of a client's budget."""
         name, _ = self._clients(client[:64])
         self.headroom.labels(name).set(share)
 
@@ -240,11 +240,11 @@ class Metrics:
         series(keys)
 
     def connection_refused(self, reason: str) -> None:
-        """Count a connection that was ended; `reason` is one of our own words."""
+        """Count a connection that was closed by a limit."""
         self.connections_refused.labels(reason).inc()
 
     def unknown_status(self, source: str, field: str, raw: str) -> bool:
-        """Count a value that no mapping knows; tells whether it was met for the first time."""
+        """Count a value without a mapping. Returns whether it is new."""
         known, first = self._statuses(f"{source}\0{field}\0{raw[:40]}")
         self.unknown_statuses.labels(source, field, "other" if known == "other" else raw[:40]).inc()
         return first
@@ -281,23 +281,23 @@ def backend_call(source: str, call: str, outcome: str, seconds: float) -> None:
 
 
 def watch_source(source: str, in_flight: Callable[[], float], waiting: Callable[[], float]) -> None:
-    """Ask these for a source's calls under way and waiting, whenever metrics are read."""
+    """Register callbacks that return a source's calls in flight and queued."""
     metrics().in_flight.labels(source).set_function(in_flight)
     metrics().waiting.labels(source).set_function(waiting)
 
 
 def breaker_state_changed(source: str, kind: str, *, is_open: bool) -> None:
-    """Note whether the calls of a kind to a source are held back."""
+    """Record whether the breaker of a kind of calls is open."""
     metrics().breakers.labels(source, kind).set(is_open)
 
 
 def retried(source: str, call: str, reason: str) -> None:
-    """Count a read that is sent once more: reason is "failed" or "hedged"."""
+    """Count a read that is sent again; `reason` is "failed" or "hedged"."""
     metrics().retries.labels(source, call, reason).inc()
 
 
 def call_shed(source: str, caller: str, reason: str) -> None:
-    """Count a call of a class of callers for which a source had no room."""
+    """Count a call that a source's bulkhead shed."""
     metrics().sheds.labels(source, caller, reason).inc()
 
 
@@ -308,22 +308,21 @@ def cache_read(source: str, read: str, result: str, keys: int) -> None:
 
 
 def cache_unreadable() -> None:
-    """Count an entry of the shared cache that was not what it should be."""
+    """Count an invalid entry of the shared cache."""
     metrics().cache_unreadable.inc()
 
 
 def limit_exceeded(name: str, outcome: str) -> None:
-    """Count a request that is beyond a limit: outcome is "refused" or "measured"."""
+    """Count a request over a limit; `outcome` is "refused" or "measured"."""
     metrics().limits_exceeded.labels(name.partition(".")[0], outcome).inc()
 
 
 def operation_cost(units: int) -> None:
-    """Count an operation by what it is predicted to cost."""
+    """Observe the predicted cost of an operation."""
     metrics().operation_cost.observe(units)
 
 
 def budget_remaining(client: str, share: float) -> None:
-    """Note what is left of a client's budget."""
     metrics().budget_remaining(client, share)
 
 
@@ -334,7 +333,7 @@ def delivery_attempted(client: str, outcome: str, lag: float | None) -> None:
 
 
 def watch_endpoint(endpoint: str, waiting: Callable[[], float] | None) -> None:
-    """Ask this for what waits for an endpoint, whenever metrics are read; None where another worker sees to it."""
+    """Register a callback that returns the deliveries pending for an endpoint; None unregisters it."""
     if waiting is None:
         with suppress(KeyError):
             metrics().deliveries_waiting.remove(endpoint)
@@ -343,11 +342,11 @@ def watch_endpoint(endpoint: str, waiting: Callable[[], float] | None) -> None:
 
 
 def unknown_status(source: str, field: str, raw: str) -> None:
-    """Count a vendor's value that no mapping knows, and log it when it is met for the first time."""
+    """Count a vendor's value without a mapping, and log its first occurrence."""
     if metrics().unknown_status(source, field, raw):
         log.warning("unknown_status", source=source, field=field, raw=raw[:200])
 
 
 def disagreement(field: str, sources: Sequence[str]) -> None:
-    """Count that sources differ on a field."""
+    """Count a conflict between sources."""
     metrics().disagreements.labels(field, ",".join(sorted(sources))).inc()

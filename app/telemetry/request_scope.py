@@ -1,4 +1,4 @@
-"""What belongs to one request: its ids, its deadline, and what was found out on the way."""
+"""The request scope: ids, deadline, and facts for audit, log and trace."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ def new_id() -> str:
 
 @dataclass(slots=True)
 class RequestScope:
-    """What belongs to one operation. `deadline` is of `time.monotonic()`; `calls` are the real backend requests made
-    so far, as (source, call), `keys` how many keys they asked for; `traceparent` and `tracestate` are the caller's, as
-    W3C Trace Context defines them, `span` is ours while tracing is on. The rest is found out on the way, for the audit
-    and the trace: `who` is the principal, `document` a hash, `rows` counts what was read by type; `outcome`, `status`
-    and `code` say how it ended."""
+    """The scope of one operation.
+
+    `deadline` is a time of `time.monotonic()`. `calls` are the backend requests sent so far, as (source, call); `keys`
+    counts the keys that they asked for. `traceparent` and `tracestate` are the caller's headers (W3C Trace Context);
+    `span` is the operation's while tracing is on. Set while it runs, for audit and trace: `who` is the principal,
+    `document` a hash, `rows` a count by type; `outcome`, `status` and `code` say how it ended.
+    """
 
     request_id: str = field(default_factory=new_id)
     correlation_id: str = ""
@@ -55,13 +57,12 @@ scope: ContextVar[RequestScope | None] = ContextVar("tradegraph_scope", default=
 
 
 def current() -> RequestScope:
-    """The scope of the running request; outside of one, an empty scope that nobody else sees."""
+    """The scope of the running request; outside of one, a new empty scope."""
     return scope.get() or RequestScope()
 
 
 class open_scope:  # noqa: N801 - read as a verb; a generator would cost twice as much
-    """Open a scope. Ids that could not be logged or sent on safely are replaced; `timeout` in seconds from now. What is
-    `traced` gets a span while tracing is on."""
+    """Opens a scope. Unsafe ids are replaced; `timeout` is in seconds; `traced` starts a span while tracing is on."""
 
     __slots__ = ("_opened", "_token", "_traced")
 

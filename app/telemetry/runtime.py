@@ -1,4 +1,4 @@
-"""How the process itself is: how late its event loop is, and what it holds open."""
+"""Metrics of the process: event loop lag and open streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INTERVAL = 0.25
 
 
 async def observe_loop_lag(every: float = INTERVAL) -> None:
-    """Measure how much later than asked the event loop comes back, for ever."""
+    """Measure the lag of the event loop until cancelled."""
     lag, loop = metrics().loop_lag, asyncio.get_running_loop()
     while True:
         due = loop.time() + every
@@ -23,7 +23,7 @@ async def observe_loop_lag(every: float = INTERVAL) -> None:
 
 @contextmanager
 def open_stream(transport: str) -> Iterator[None]:
-    """Count a socket or a stream of events as open as long as this lasts."""
+    """Count an open WebSocket or event stream for the duration of the context."""
     gauge = metrics().open_streams.labels(transport)
     gauge.inc()
     try:

@@ -1,4 +1,4 @@
-"""Nothing that looks like a credential gets into a log."""
+"""Redaction of credentials in logs."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _KNOWN: set[str] = set()
 
 
 def register_secrets(credentials: Iterable[str]) -> None:
-    """These are the gateway's own credentials from now on; those too short to be told from words are not looked for."""
+    """Set the gateway's own credentials, which are redacted everywhere; values under 6 characters are ignored."""
     _KNOWN.clear()
     _KNOWN.update(secret for secret in credentials if len(secret) >= 6)
     redact_cached.cache_clear()
 
 
 def redact(text: str) -> str:
-    """The text without what looks like a credential."""
+    """The text with credentials redacted."""
     for known in _KNOWN:
         if known in text:
             text = text.replace(known, _HIDDEN)
@@ -60,7 +60,7 @@ def _names_a_secret(key: str) -> bool:
 
 
 def redact_value(key: str, value: Any, depth: int = 0) -> Any:
-    """What a log may show of a value under this key."""
+    """The value of a log field with credentials redacted."""
     if _names_a_secret(key) and value is not None:
         return _HIDDEN
     if isinstance(value, (bool, int, float)):

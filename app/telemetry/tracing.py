@@ -27,7 +27,7 @@ _tracers: list[Tracer] = []
 
 
 def set_tracer(tracer: Tracer | None) -> None:
-    """Trace with this from now on; with None no more."""
+    """Start tracing, or stop with None."""
     _tracers[:] = [] if tracer is None else [tracer]
 
 
@@ -53,11 +53,11 @@ class OperationSpan:
 
     @property
     def traceparent(self) -> str:
-        """What names this span as the parent of another."""
+        """The `traceparent` header that names this span as parent."""
         return _traceparent(self._span)
 
     def call(self, source: str, call: str, method: str) -> CallSpan:
-        """A span for one real request to a backend, begun now."""
+        """A span for one backend request, started now."""
         about = {"http.request.method": method, "server.address": source, "url.template": call}
         return CallSpan(self._tracer.start_span(f"{method} {call}", self._context, SpanKind.CLIENT, about))
 
@@ -76,12 +76,11 @@ class OperationSpan:
             self._span.set_status(Status(StatusCode.ERROR))
 
     def end(self) -> None:
-        """The operation is over."""
         self._span.end()
 
 
 class CallSpan:
-    """The span of one real request to a backend."""
+    """The span of one backend request."""
 
     __slots__ = ("_span", "status")
 
@@ -92,19 +91,19 @@ class CallSpan:
 
     @property
     def traceparent(self) -> str:
-        """What the backend is told."""
+        """The `traceparent` header for the backend."""
         return _traceparent(self._span)
 
     def set_batch_size(self, reads: int, keys: int) -> None:
-        """Note that the request carries so many reads, which ask for so many keys."""
+        """Record the number of reads and keys of a batch."""
         self._span.set_attributes({"tradegraph.batch.reads": reads, "tradegraph.batch.keys": keys})
 
     def mark_resent(self) -> None:
-        """Note that this request takes the place of one that a closed connection swallowed."""
+        """Record that the request was resent after its connection had closed."""
         self._span.set_attribute("http.request.resend_count", 1)
 
     def end(self, outcome: str) -> None:
-        """The request is over; any outcome but "ok" is an error of that type."""
+        """End the span; any outcome but "ok" is recorded as an error of that type."""
         if self._span.is_recording():
             if self.status is not None:
                 self._span.set_attribute("http.response.status_code", self.status)

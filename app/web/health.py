@@ -1,5 +1,4 @@
-"""Whether the process lives, whether it can serve, and its metrics for those who may read them. Neither backend text
-nor an address is shown."""
+"""Health checks (/livez, /readyz) and /metrics. Responses contain no backend text and no address."""
 
 from __future__ import annotations
 
@@ -29,8 +28,8 @@ NO_STORE = {"cache-control": "no-store"}
 
 @dataclass(slots=True)
 class Readiness:
-    """Asks the sources at most once in `max_age` seconds, however many probes come. `masters` must answer for the
-    gateway to be ready; others may be down, at the cost of their own fields."""
+    """Pings the sources at most once in `max_age` seconds, whatever the number of probes. All `masters` must respond
+    for the gateway to be ready; other sources may be down."""
 
     ping: Ping
     masters: Collection[str]
@@ -70,7 +69,7 @@ class Readiness:
 
 
 def health_routes(readiness: Readiness, text: Callable[[], Awaitable[bytes]], may_read: MayRead) -> list[Route]:
-    """/livez, /readyz and /metrics, whose text is given, for those who may read it."""
+    """/livez, /readyz, and /metrics for callers that `may_read` accepts."""
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers=NO_STORE)

@@ -1,4 +1,4 @@
-"""A source gets what its settings say from all workers together: each has its part of it."""
+"""Limits of sources hold for all workers together; each worker gets its share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from app.settings import Settings, SourceSettings
 
 
 def divide_limits(settings: Settings, workers: int) -> Settings:
-    """The settings of one of so many workers. Raises ConfigurationError for a source that has fewer places than there
-    are workers."""
+    """The settings of one of so many workers. Raises ConfigurationError where a source's `concurrency` is below the
+    number of workers."""
     sources = {name: _part(name, source, workers) for name, source in settings.sources.items()}
     return settings.model_copy(update={"sources": sources})
 

@@ -1,5 +1,4 @@
-"""A worker's place beside others: it says when it answers, ends when nobody supervises it any more, and tells the
-others its metrics, so that whoever is asked for them has those of all."""
+"""A worker's slot: reports readiness, ends with the supervisor, and shares metrics with the other workers."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ METRICS_TIMEOUT = 1.0
 
 @dataclass
 class WorkerSlot:
-    """The place `number`. `control` leads to the supervisor; in `folder` lies a socket of each worker."""
+    """Slot `number`. `control` is the socket to the supervisor; `folder` holds a Unix socket per worker."""
 
     number: int
     control: socket.socket
@@ -34,13 +33,13 @@ class WorkerSlot:
         self._path = self.folder / f"{self.number}-{time.time_ns()}"
 
     def ready(self) -> None:
-        """Say that this worker answers."""
+        """Report to the supervisor that this worker accepts requests."""
         with suppress(OSError):
             self.control.send(READY)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Tell metrics, and watch for the supervisor's end, as long as this lasts."""
+        """Serve this worker's metrics and watch the supervisor for the duration of the context."""
         loop = asyncio.get_running_loop()
         self.control.setblocking(False)
         loop.add_reader(self.control, self._on_supervisor_exit)
@@ -77,7 +76,6 @@ class WorkerSlot:
         return b""
 
     def _on_supervisor_exit(self) -> None:
-        """The supervisor says nothing: what can be read is its end."""
         asyncio.get_running_loop().remove_reader(self.control)
         os.kill(os.getpid(), signal.SIGTERM)
 

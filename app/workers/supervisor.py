@@ -1,8 +1,6 @@
-"""Keeps workers running: one that ends is started anew, and on HUP they are replaced one by one, each only once another
-one answers in its place.
+"""Supervises workers: restarts those that exit and, on HUP, replaces them one by one once the new one is ready.
 
-All workers take connections from one listening socket. So none is lost with the worker that would have taken it, and
-none waits while a worker is replaced.
+All workers accept from one listening socket, so no connection is lost with a worker, and none waits for a restart.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 
 
 class WorkerStartError(Exception):
-    """A worker ended, or hung, before it answered; `code` is what it ended with."""
+    """A worker exited or hung before it was ready; `code` is its exit code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -42,14 +40,14 @@ class WorkerStartError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class WorkerProcess:
-    """A worker that answers. It ends by itself once `control` is closed."""
+    """A ready worker. It exits once `control` is closed."""
 
     process: asyncio.subprocess.Process
     control: socket.socket
 
 
 def supervise(settings: Settings, config: Path | None, listener: socket.socket) -> int:
-    """Run `[server] workers` workers over this listener until TERM or INT; what to exit with."""
+    """Run `[server] workers` workers over this listener until TERM or INT. Returns the exit code."""
     if settings.budgets.store == "memory" or settings.cache.store == "memory":
         log.warning("workers_do_not_share_state", cure="set `store` of [budgets] and [cache] to redis")
     with TemporaryDirectory(prefix="tradegraph-") as folder:
@@ -57,8 +55,6 @@ def supervise(settings: Settings, config: Path | None, listener: socket.socket) 
 
 
 class Supervisor:
-    """All workers of a gateway."""
-
     def __init__(self, settings: Settings, config: Path | None, listener: socket.socket, folder: Path) -> None:
         self._count = settings.server.workers
         self._patience = settings.server.graceful_shutdown + KILL_AFTER
@@ -72,7 +68,7 @@ class Supervisor:
         self._stop_requested: asyncio.Event = asyncio.Event()
 
     async def run(self) -> int:
-        """Until it is told to stop."""
+        """Run until TERM or INT. Returns the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_requested.set)
@@ -103,7 +99,6 @@ class Supervisor:
         await asyncio.gather(*map(self._restart_on_exit, numbers))
 
     async def _restart_on_exit(self, number: int) -> None:
-        """Start a worker anew whenever the one in this place ends by itself."""
         while True:
             worker = self._workers[number]
             code = await worker.process.wait()
@@ -126,7 +121,7 @@ class Supervisor:
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _start(self, number: int) -> WorkerProcess:
-        """A worker that answers. Raises NotStarted."""
+        """Start a worker and wait until it is ready. Raises WorkerStartError."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
@@ -156,7 +151,7 @@ class Supervisor:
             self._replacing = asyncio.create_task(self._replace())
 
     async def _replace(self) -> None:
-        """Put a new worker into each place, with the settings and certificates as they are now."""
+        """Replace each worker; new ones read settings and certificates afresh."""
         for number in range(self._count):
             async with self._turns[number]:
                 before = self._workers.get(number)
@@ -172,7 +167,7 @@ class Supervisor:
         log.info("workers_replaced", workers=self._count)
 
     async def _stop(self, process: asyncio.subprocess.Process) -> int:
-        """End a worker once it has answered what it has begun; what it ended with."""
+        """Stop a worker gracefully, then by force. Returns its exit code."""
         if process.returncode is None:
             _send(process, signal.SIGTERM)
             try:

@@ -85,7 +85,7 @@ class RedisKeys:
         await self._redis.aclose()
 
     async def _change(self, change: Callable[[Records], Records]) -> Records:
-        """Write what `change` makes of the records as they are, and tell it."""
+        """Apply `change` to the current records in an optimistic transaction. Returns the changed ones."""
         with translate_errors():
             for _ in range(TRIES):
                 async with self._redis.pipeline(transaction=True) as pipe:

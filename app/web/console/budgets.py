@@ -1,4 +1,4 @@
-"""What callers have left of their budgets, as this worker was last told."""
+"""Remaining budgets of callers, as this worker last saw them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_CALLERS = 10_000
 
 @dataclass(slots=True)
 class CallerBudget:
-    """One caller's bucket: what was in it at a moment, and how often it did not hold enough."""
+    """One caller's token bucket: its last level, and how often it was too low."""
 
     bucket: TokenBucket
     remaining: int = 0
@@ -24,7 +24,7 @@ class CallerBudget:
     refused: int = 0
 
     def left(self, now: float) -> int:
-        """What is in it now, if nobody took from it elsewhere."""
+        """The level now, if no other worker charged it."""
         return min(int(self.remaining + (now - self.at) * self.bucket.restore_rate), self.bucket.capacity)
 
 
@@ -45,7 +45,7 @@ class ClientUsage:
 
 
 class ObservedBudgets:
-    """Budgets, with notes of what they said."""
+    """Token buckets that record the last level per caller."""
 
     def __init__(self, budgets: TokenBuckets, clock: Callable[[], float] = time.monotonic) -> None:
         self._budgets = budgets
@@ -76,7 +76,7 @@ class ObservedBudgets:
         purse.refused += not level.allowed
 
     def clients(self) -> Iterator[ClientUsage]:
-        """Those who asked, by tenant and client."""
+        """Usage by tenant and client."""
         now = self._clock()
         owners = sorted(((_owner(key), purse) for key, purse in self._purses.items()), key=lambda one: one[0])
         for (tenant, client, people), found in groupby(owners, key=lambda one: one[0]):

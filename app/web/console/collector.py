@@ -1,4 +1,4 @@
-"""What one worker knows of itself, in the form that the console's page reads. Nothing is asked of anybody for it."""
+"""The state of one worker for the console's page, collected without any backend call."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ MAX_ROWS = 40
 
 
 class ConsolePart(msgspec.Struct, kw_only=True, rename="camel"):
-    """A part of the state. Times are in seconds, latencies in milliseconds, counts since the worker's start."""
+    """A part of the state. Times are in seconds, latencies in milliseconds; counts start with the worker."""
 
 
 class WorkerState(ConsolePart):
-    """Who tells: a process, and its `number` where there are several. `running` of `most` operations are under way."""
+    """The worker: its process and, of several, its `number`. `running` of `most` operations are in flight."""
 
     id: str
     number: int | None
@@ -61,7 +61,7 @@ class CallsState(ConsolePart):
 
 
 class ShedState(ConsolePart):
-    """Calls of one class of callers for which a source had no room."""
+    """Calls of one class of callers that a source's bulkhead shed."""
 
     caller: str
     reason: str
@@ -140,7 +140,7 @@ class ClientState(ConsolePart):
 
 
 class ConsoleState(ConsolePart):
-    """All of it."""
+    """The whole state."""
 
     at: datetime
     worker: WorkerState
@@ -152,7 +152,7 @@ class ConsoleState(ConsolePart):
 
 
 class ConsoleCollector:
-    """Tells the state of the process it lives in."""
+    """Collects the state of this process."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class ConsoleCollector:
         self._counted_at = float("-inf")
 
     def state(self) -> ConsoleState:
-        """What is known now."""
+        """The current state."""
         return ConsoleState(
             at=datetime.now(UTC),
             worker=self._worker(),

@@ -1,4 +1,4 @@
-"""What became of the documents that ran lately in this worker: how long they took, what they asked, what they lost."""
+"""Statistics of recent operations of this worker: latency, backend calls, missing fields."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ class OperationStats:
     lost: dict[MissingField, float] = field(default_factory=dict)
 
     def quantile(self, share: float) -> float:
-        """So many of the last runs took no longer, in seconds."""
+        """A quantile of the latency of recent runs, in seconds."""
         ordered = sorted(self.seconds)
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
     def lost_lately(self, now: float) -> list[MissingField]:
-        """What its answers have lacked for a moment."""
+        """The fields missing in recent responses."""
         return sorted((one for one, at in self.lost.items() if now - at < RECENT), key=lambda one: (one.path, one.code))
 
 
 class ObservedEngine:
-    """An engine, with notes of what ran."""
+    """An engine that records statistics of what it runs."""
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
@@ -96,11 +96,10 @@ class ObservedEngine:
         return result
 
     def operations(self) -> list[OperationStats]:
-        """What ran, the slowest of their 99 in 100 first."""
+        """Recent operations, by 99th percentile, slowest first."""
         return sorted(self._operations.values(), key=lambda one: one.quantile(0.99), reverse=True)
 
     def find(self, document: str, operation: str | None) -> OperationStats | None:
-        """An operation that ran."""
         return self._operations.get((document, operation))
 
     def _note(self, operation: Operation, who: Principal, seconds: float, errors: list[GraphQLError] | None) -> None:
