@@ -299,10 +299,10 @@ def test_client_comes_before_roles_and_the_widest_role_counts() -> None:
     book = CallerLimits(
         LimitSettings(
             max_cost=100,
-            roles={"partner": CostLimits(max_cost=50), "csr": CostLimits(max_rows=7)},
+            roles={Role.PARTNER: CostLimits(max_cost=50), Role.CSR: CostLimits(max_rows=7)},
             clients={"acme": CostLimits(max_cost=10)},
         ),
-        BudgetSettings(capacity=500, roles={"partner": Budget(capacity=900)}),
+        BudgetSettings(capacity=500, roles={Role.PARTNER: Budget(capacity=900)}),
     )
 
     def rules(client: str, *roles: Role) -> tuple[int, int, int]:
