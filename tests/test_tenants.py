@@ -9,13 +9,15 @@ import pytest
 
 from app.auth.demo import issue_demo_token
 from app.auth.principal import SYSTEM, Principal, Role
-from app.events.log import ChangeEvent
+from app.events.filters import FanoutEvent
+from app.events.log import ChangeEvent, LoggedEvent
 from app.events.stores import connect_events
+from app.resolvers.updates import AvailabilityChanged, Change, OrderUpdate, ShipmentUpdate
 from app.sandbox import Sandbox
 from app.settings import Settings
 from app.sources.changes import ChangeKind
 from app.sources.node_ids import node_id
-from tests.events import THEN
+from tests.events import THEN, update
 from tests.gateway import AUTH, Graph, gateway
 from tests.intake import SECRET, dock, event
 
@@ -97,6 +99,17 @@ async def test_recorded_changes_carry_the_tenant_of_their_source(sandbox: Sandbo
         assert (await here.post({"events": [event("shp-000026", "t1")]})).status_code == 202
         (entry,) = await here.updates(1)
     assert (entry.update.key, entry.update.tenant) == ("shp-000026", "north")
+
+
+@pytest.mark.parametrize("kind", [OrderUpdate, ShipmentUpdate, AvailabilityChanged])
+def test_subscribers_of_another_tenant_are_not_sent_a_change(kind: type[Change]):
+    north, south = (Principal(subject="a", roles=frozenset({Role.CSR}), tenant=name) for name in ("north", "south"))
+
+    def sent(tenant: str | None) -> list[bool]:
+        logged = LoggedEvent(cursor="c", update=update("1", tenant=tenant))
+        return [kind(FanoutEvent(logged)).concerns(who) for who in (north, south)]
+
+    assert [sent("north"), sent("south"), sent(None)] == [[True, False], [False, True], [True, True]]
 
 
 def test_tenants_compare_exactly_and_the_gateway_itself_belongs_to_all():

@@ -54,7 +54,8 @@ class Change:
 
     def concerns(self, who: Principal) -> bool:
         """Whether the subject is visible to the caller now."""
-        return who.sees(self.entry.update.customer)
+        update = self.entry.update
+        return who.belongs_to(update.tenant) and who.sees(update.customer)
 
 
 class ShipmentUpdate(Change):
@@ -77,8 +78,8 @@ class AvailabilityChanged(Change):
     within = 0.0
 
     def concerns(self, who: Principal) -> bool:
-        """Items are visible to everyone."""
-        return True
+        """Items are visible to everyone in the tenant of the source."""
+        return who.belongs_to(self.entry.update.tenant)
 
 
 @dataclass(frozen=True, slots=True)

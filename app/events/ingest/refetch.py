@@ -61,6 +61,12 @@ class Refetcher:
     async def fetch(self, kind: ChangeKind, name: str, keys: Sequence[str], now: datetime) -> Found:
         """The events that describe subjects as they are now, by the key that hints have; absent subjects are missing.
         One read of a port, however many they are. Raises the source's errors."""
+        found, tenant = await self._fetch(kind, name, keys, now), self._sources[name].tenant
+        if tenant is None:
+            return found
+        return {key: [msgspec.structs.replace(one, tenant=tenant) for one in events] for key, events in found.items()}
+
+    async def _fetch(self, kind: ChangeKind, name: str, keys: Sequence[str], now: datetime) -> Found:
         source = self._sources[name]
         if kind is ChangeKind.SHIPMENT:
             return {key: [of_shipment(row, now)] for key, row in (await _shipments(source, keys)).items()}
