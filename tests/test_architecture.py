@@ -167,7 +167,6 @@ def test_every_module_has_a_telling_name_and_a_docstring():
 
 KNOWN_CIRCLES: Sequence[Sequence[str]] = [
     ["app.execution.plan.complete", "app.execution.plan.engine", "app.execution.plan.execute"],
-    ["app.sources.pipeline.cache.cache", "app.sources.pipeline.cache.change_watch", "app.sources.source"],
 ]
 """Modules that import each other today. The list only gets shorter."""
 
@@ -289,8 +288,11 @@ def test_log_events_are_ids_in_snake_case():
 
 
 def test_guard_of_log_events_sees_prose_and_built_texts():
-    source = 'log.info("worker_ready", pid=1)\nlog.error("worker_exited")\ntelemetry.log.warning(f"{x}_failed")'
-    assert [one for one in log_events(source) if not LOG_EVENT.fullmatch(one)] == ["worker_exited", "(f'{x}_failed')"]
+    source = 'log.info("worker_ready", pid=1)\nlog.error("a worker slept")\ntelemetry.log.warning(f"{x}_failed")'
+    assert [one for one in log_events(source) if not LOG_EVENT.fullmatch(one)] == [
+        "a worker slept",
+        "(f'{x}_failed')",
+    ]
 
 
 # TLS

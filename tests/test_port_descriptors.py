@@ -20,9 +20,10 @@ from app.sources.customers import CUSTOMERS, CreditState, CreditStatus, Customer
 from app.sources.orders import ORDERS, Order, OrderStatus, Totals
 from app.sources.pipeline.compose import compose_port
 from app.sources.pipeline.routing import Routes
+from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.prices import PRICES, ContractPrice, PriceBreak, PriceRequest
-from app.sources.source import PORTS, Source, Sources
+from app.sources.source import Source, Sources
 from app.sources.stock import RESERVATIONS, Reservation
 from app.sources.values import Freshness, Money, Page, PageRequest, PartialRows
 from tests.ports import compiled, composed, scoped

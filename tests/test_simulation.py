@@ -16,9 +16,10 @@ from app.gateway.explain.simulation import NOT_FOUND, SimulatedSource, Unmodelle
 from app.sources.customers import CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.orders import CustomerPoKey, OrderQuery
+from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.prices import PriceRequest
-from app.sources.source import PORTS, by_hundreds
+from app.sources.source import by_hundreds
 from app.sources.values import PageRequest
 
 READS = [(port, name) for port in PORTS.values() for name, _ in port]

@@ -13,16 +13,15 @@ from app.errors import SourceError, TradegraphError
 from app.http.resilience.breaker import BreakerState
 from app.http.resilience.guard import SourceGuard
 from app.http.resilience.state import SourceState
-from app.sources.billing import BILLING, Billing
+from app.sources.billing import Billing
 from app.sources.changes import Changes
-from app.sources.customers import CREDITS, CUSTOMERS, Credit, Customers
-from app.sources.items import CONTENTS, ITEMS, ItemContents, Items
-from app.sources.orders import ORDERS, Orders
-from app.sources.ports import Port
-from app.sources.prices import PRICES, Prices
-from app.sources.shipments import SHIPMENTS, Shipments
-from app.sources.stock import BALANCES, LEVELS, RESERVATIONS, Balances, Reservations, Stock
-from app.sources.warehouses import WAREHOUSES, Warehouses
+from app.sources.customers import Credit, Customers
+from app.sources.items import ItemContents, Items
+from app.sources.orders import Orders
+from app.sources.prices import Prices
+from app.sources.shipments import Shipments
+from app.sources.stock import Balances, Reservations, Stock
+from app.sources.warehouses import Warehouses
 from app.sources.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -30,25 +29,6 @@ if TYPE_CHECKING:
     from app.sources.pipeline.routing import Routes
 
 R = TypeVar("R", bound="CustomerOwned")
-
-PORTS: Mapping[str, Port] = {
-    port.name: port
-    for port in (
-        CUSTOMERS,
-        CREDITS,
-        ITEMS,
-        CONTENTS,
-        WAREHOUSES,
-        LEVELS,
-        RESERVATIONS,
-        BALANCES,
-        PRICES,
-        ORDERS,
-        SHIPMENTS,
-        BILLING,
-    )
-}
-"""The ports that serve reads, by their names in `Source`, `Sources` and `[domains]`."""
 
 
 def by_hundreds(_: str, keys: int, __: Any) -> int:

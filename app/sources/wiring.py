@@ -16,8 +16,9 @@ from app.sources.pipeline.cache.cache import Cache
 from app.sources.pipeline.cache.shared_tier import BACKGROUND_REDIS_TIMEOUT
 from app.sources.pipeline.compose import Unserved, compile_source, compose_port, scope_source
 from app.sources.pipeline.routing import Routes
+from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Routing
-from app.sources.source import PORTS, Source, Sources
+from app.sources.source import Source, Sources
 from app.sources.values import utc_now
 from app.storage.redis import connect as redis
 
@@ -56,7 +57,7 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=longest))
     plain = {name: connect(name, _with_callers(source, settings), clock) for name, source in settings.sources.items()}
     cached = {
-        name: compile_source(source, clock, cache.of(source, settings.sources[name])) for name, source in plain.items()
+        name: compile_source(source, clock, cache.of(name, settings.sources[name])) for name, source in plain.items()
     }
     uncached = {name: compile_source(source, clock) for name, source in plain.items()}
     return assemble(settings, cached, cache, uncached)

@@ -40,9 +40,10 @@ from app.sources.node_ids import node_id
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
 from app.sources.pipeline.compose import compose_port, scope_source
 from app.sources.pipeline.routing import Routes
+from app.sources.port_registry import PORTS
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.shipments import Shipment
-from app.sources.source import PORTS, Sources
+from app.sources.source import Sources
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
 from app.sources.values import Page, PageRequest
 from app.sources.warehouses import Warehouse

@@ -23,9 +23,9 @@ from app.gateway.explain.simulated_records import RECORDS, SIMULATED_AT, Assumpt
 from app.sources.changes import ChangeKind
 from app.sources.items import ItemRelation
 from app.sources.node_ids import node_id
+from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Read, Shape
 from app.sources.shipments import Shipment
-from app.sources.source import PORTS
 from app.sources.stock import Balance, Reservation
 from app.sources.values import Page
 from app.sources.warehouses import Warehouse, WarehouseKind

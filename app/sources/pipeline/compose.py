@@ -24,8 +24,9 @@ from app.sources.pipeline.key_metering import meter
 from app.sources.pipeline.routing import Routes, route
 from app.sources.pipeline.row_scope import Call, scope_keys, scope_list, scope_rows
 from app.sources.pipeline.tenants import scope_tenant
+from app.sources.port_registry import PORTS
 from app.sources.ports import Companion, Port, Read, Routing, Shape
-from app.sources.source import PORTS, Source
+from app.sources.source import Source
 
 if TYPE_CHECKING:
     from app.sources.pipeline.cache.cache import SourceCache

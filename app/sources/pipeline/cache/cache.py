@@ -19,8 +19,8 @@ from app.sources.pipeline.cache.read_through import ReadThroughCache, SharedTier
 from app.sources.pipeline.cache.shared_tier import RedisCacheStore, RedisTier, fingerprint
 from app.sources.pipeline.cache.single_flight import SingleFlight
 from app.sources.pipeline.row_scope import Call
+from app.sources.port_registry import PORTS
 from app.sources.ports import CacheSpec, Shape
-from app.sources.source import PORTS, Source
 from app.storage.redis import Redis
 
 MAX_BACKGROUND_READS = 32
@@ -52,10 +52,10 @@ class Cache:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._contracts = tightened(settings)
 
-    def of(self, source: Source, settings: SourceSettings) -> SourceCache:
+    def of(self, name: str, settings: SourceSettings) -> SourceCache:
         """The cache of one source, connected by these settings."""
-        shared_tier = RedisTier(self._shared, _system(source.name, settings)) if self._shared else None
-        return SourceCache(partial(self._read_through_cache, source.name, shared_tier), self._now)
+        shared_tier = RedisTier(self._shared, _system(name, settings)) if self._shared else None
+        return SourceCache(partial(self._read_through_cache, name, shared_tier), self._now)
 
     def _read_through_cache(
         self, source: str, shared_tier: SharedTier | None, spec: CacheSpec
