@@ -161,8 +161,8 @@ ERP = '[sources.erp]\nvendor = "rest"\nbase_url = "http://a"\n'
 ADDRESS = "should be http:// or https:// with a host and nothing after the path, such as http://127.0.0.1:8069"
 
 SOURCE_KEYS = (
-    "base_url, breaker, callers, concurrency, credentials, limits, max_response_bytes, options, poll, timeout, vendor, "
-    "webhooks"
+    "base_url, breaker, callers, concurrency, credentials, limits, max_response_bytes, options, poll, tenant, "
+    "timeout, vendor, webhooks"
 )
 ALGORITHMS = "'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA', 'Ed25519' or 'HS256'"
 
