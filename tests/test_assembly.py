@@ -13,6 +13,7 @@ from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.errors import ConfigurationError
 from app.sandbox import Sandbox
 from app.server import create_app
+<<<<<<< HEAD
 from app.settings import (
     CacheSettings,
     Domain,
@@ -23,6 +24,9 @@ from app.settings import (
     SourceSettings,
     StockDomain,
 )
+=======
+from app.settings import Domain, DomainSettings, RouteSettings, Settings, SourceSettings, StockDomain
+>>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
 from app.sources.wiring import connect_all
 from tests.gateway import AUTH, CSR, NOON, SELLER, Graph
 from tests.serving import serving
@@ -81,7 +85,7 @@ def test_route_to_an_unknown_source_is_named() -> None:
     wrong = Settings(
         sources={"erp": ERP},
         domains=DomainSettings(customers=Domain(master="erp")),
-        routes=(Route(customers=("CUST-04*",), source="erp2"),),
+        routes=(RouteSettings(customers=("CUST-04*",), source="erp2"),),
     )
     assert message(wrong) == "routes.source = 'erp2': no such source; configured under [sources] are: erp"
 
@@ -106,7 +110,7 @@ async def two_erps(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
         demo=True,
         sources={**sources, "erp2": sources["erp"]},
         domains=SANDBOX_DOMAINS,
-        routes=(Route(customers=("CUST-000*",), source="erp2"),),
+        routes=(RouteSettings(customers=("CUST-000*",), source="erp2"),),
     )
     async with serving(create_app(settings, clock=lambda: NOON)) as url, httpx.AsyncClient(base_url=url) as client:
         yield Graph(client, {})

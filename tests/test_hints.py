@@ -14,7 +14,7 @@ from app.events.ingest import Ingestion
 from app.events.log import EventLog
 from app.events.stores import connect_events
 from app.settings import EventSettings, RedisSettings, Settings, SourceSettings
-from app.sources.changes import Change, ChangeKind
+from app.sources.changes import ChangeKind, FeedChange
 from app.sources.webhooks import hint_from_change
 from app.sources.wiring import connect_all
 from tests.events import THEN, hint, update
@@ -49,8 +49,8 @@ def gaps_found(expected: int) -> Iterator[None]:
     assert count("tradegraph_event_gaps_total", source="parcels") - before == expected
 
 
-def at(second: int, id: str | None = None) -> Change:
-    return Change(kind=ChangeKind.SHIPMENT, key="A", at=THEN + timedelta(seconds=second), id=id)
+def at(second: int, id: str | None = None) -> FeedChange:
+    return FeedChange(kind=ChangeKind.SHIPMENT, key="A", at=THEN + timedelta(seconds=second), id=id)
 
 
 # Changes without an id
@@ -72,7 +72,7 @@ async def test_change_without_an_id_joins_one_that_waits(logs: tuple[EventLog, E
     found = await log.enqueue([hint_from_change("parcels", at(second), THEN) for second in (1, 2, 2)])
     assert list(found) == [True, False, False]
     assert await other.enqueue([hint_from_change("parcels", at(3), THEN)]) == [False]
-    deletion = hint_from_change("parcels", Change(kind=ChangeKind.SHIPMENT, key="A", at=THEN, deleted=True), THEN)
+    deletion = hint_from_change("parcels", FeedChange(kind=ChangeKind.SHIPMENT, key="A", at=THEN, deleted=True), THEN)
     assert await other.enqueue([deletion, hint("1", "A"), hint("2", "B")]) == [True, True, True]
     assert len(await log.claim("w", 10, 30)) == 4
 

@@ -24,7 +24,7 @@ from app.events.log import EventLog, EventPage
 from app.events.stores import connect_events
 from app.sandbox import Sandbox
 from app.settings import CacheSettings, EventSettings, RedisSettings, Settings, SourceSettings
-from app.sources.changes import Change, ChangeHint, ChangeKind, ChangeSet
+from app.sources.changes import ChangeHint, ChangeKind, ChangeSet, FeedChange
 from app.sources.wiring import connect_all
 from tests.events import THEN, update
 from tests.gateway import Graph
@@ -99,7 +99,7 @@ class Feed:
         if cursor in self.forgotten:
             raise InvalidCursor
         if cursor == "c1":
-            return ChangeSet(changes=(Change(kind=ChangeKind.ITEM, key="SKU-1", at=THEN),), cursor="c2")
+            return ChangeSet(changes=(FeedChange(kind=ChangeKind.ITEM, key="SKU-1", at=THEN),), cursor="c2")
         return ChangeSet(cursor="c2" if cursor else "c1")
 
 

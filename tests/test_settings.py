@@ -8,7 +8,7 @@ import pytest
 
 from app.auth.principal import Role
 from app.errors import ConfigurationError
-from app.settings import Route, Settings, load
+from app.settings import RouteSettings, Settings, load
 
 FILE = """
 [server]
@@ -89,7 +89,7 @@ def test_file_is_read_with_its_secrets(file: Path):
     assert settings.domains.stock.balances == {"WH-WEST": "logistics"}
     assert settings.domains.orders is not None
     assert settings.domains.orders.enrich == ("commerce",)
-    assert settings.routes == (Route(customers=("CUST-04*", "CUST-0500"), source="erp2"),)
+    assert settings.routes == (RouteSettings(customers=("CUST-04*", "CUST-0500"), source="erp2"),)
     assert [settings.routes[0].matches(number) for number in ("CUST-0401", "CUST-0500", "CUST-0501")] == [
         True,
         True,

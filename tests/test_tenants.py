@@ -12,7 +12,7 @@ from app.auth.principal import SYSTEM, Principal, Role
 from app.events.filters import FanoutEvent
 from app.events.log import ChangeEvent, LoggedEvent
 from app.events.stores import connect_events
-from app.resolvers.updates import AvailabilityChanged, Change, OrderUpdate, ShipmentUpdate
+from app.resolvers.updates import AvailabilityChanged, OrderUpdate, ShipmentUpdate, SubjectUpdate
 from app.sandbox import Sandbox
 from app.settings import Settings
 from app.sources.changes import ChangeKind
@@ -102,7 +102,7 @@ async def test_recorded_changes_carry_the_tenant_of_their_source(sandbox: Sandbo
 
 
 @pytest.mark.parametrize("kind", [OrderUpdate, ShipmentUpdate, AvailabilityChanged])
-def test_subscribers_of_another_tenant_are_not_sent_a_change(kind: type[Change]):
+def test_subscribers_of_another_tenant_are_not_sent_a_change(kind: type[SubjectUpdate]):
     north, south = (Principal(subject="a", roles=frozenset({Role.CSR}), tenant=name) for name in ("north", "south"))
 
     def sent(tenant: str | None) -> list[bool]:

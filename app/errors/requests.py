@@ -87,7 +87,7 @@ class InvalidCursor(InvalidInput):
 
 
 class InvalidPageSize(InvalidInput):
-    """`first` or `last` outside 1 to 100."""
+    """`first` or `last` is out of range."""
 
     code = "INVALID_PAGE_SIZE"
 

@@ -35,7 +35,7 @@ MIN_INTERVAL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SubjectUpdate:
     """An event of a subject. `shared` caches what was read of it for other subscribers."""
 
     entry: FanoutEvent
@@ -58,19 +58,19 @@ class Change:
         return who.belongs_to(update.tenant) and who.sees(update.customer)
 
 
-class ShipmentUpdate(Change):
+class ShipmentUpdate(SubjectUpdate):
     """A shipment changed."""
 
     __slots__ = ()
 
 
-class OrderUpdate(Change):
+class OrderUpdate(SubjectUpdate):
     """An order changed."""
 
     __slots__ = ()
 
 
-class AvailabilityChanged(Change):
+class AvailabilityChanged(SubjectUpdate):
     """An item's availability may have changed. What is selected of it is read `within` so many seconds: no read that is
     already running is joined."""
 

@@ -17,7 +17,7 @@ from app.settings.roles import Role
 from app.settings.root import Settings, credentials_of
 from app.settings.section import Section
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
-from app.settings.sources import Domain, DomainSettings, Route, SourceSettings, StockDomain, WebhookSettings
+from app.settings.sources import Domain, DomainSettings, RouteSettings, SourceSettings, StockDomain, WebhookSettings
 from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, KeySettings, RedisSettings
 
 __all__ = [
@@ -45,7 +45,7 @@ __all__ = [
     "LogSettings",
     "RedisSettings",
     "Role",
-    "Route",
+    "RouteSettings",
     "Section",
     "ServerSettings",
     "Settings",

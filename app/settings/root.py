@@ -16,7 +16,7 @@ from app.settings.observability import LogSettings, TelemetrySettings
 from app.settings.resilience import CallerSettings
 from app.settings.section import Section
 from app.settings.server import ServerSettings
-from app.settings.sources import DomainSettings, Route, SourceSettings
+from app.settings.sources import DomainSettings, RouteSettings, SourceSettings
 from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, KeySettings, RedisSettings
 
 
@@ -44,7 +44,7 @@ class Settings(Section):
     sources: dict[str, SourceSettings] = {}
     callers: CallerSettings = CallerSettings()
     domains: DomainSettings = DomainSettings()
-    routes: tuple[Route, ...] = ()
+    routes: tuple[RouteSettings, ...] = ()
 
 
 def credentials_of(settings: BaseModel) -> Iterator[str]:

@@ -84,7 +84,7 @@ class DomainSettings(Section):
         return {name: domain for name, domain in found.items() if domain is not None}
 
 
-class Route(Section):
+class RouteSettings(Section):
     """`[[routes]]`: customers that live on another source than their domain's master. `*` stands for any characters."""
 
     customers: tuple[str, ...] = Field(min_length=1)

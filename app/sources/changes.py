@@ -20,7 +20,7 @@ class ChangeKind(StrEnum):
     SHIPMENT = "SHIPMENT"
 
 
-class Change(Record):
+class FeedChange(Record):
     """One change. `key` is the subject's business key (customer number, SKU, order code, shipment id). `id` identifies
     the change, however often and by whichever way it is reported; `sequence` numbers a source's changes without gaps;
     `raw_code` is the source's own word for what happened. A source may have none of these."""
@@ -53,7 +53,7 @@ class ChangeHint(Record):
 class ChangeSet(Record):
     """Changes in the order they were made, and the cursor to go on from; `more` if there are others already."""
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FeedChange, ...] = ()
     cursor: str
     more: bool = False
 

@@ -15,7 +15,7 @@ import msgspec
 
 from app.errors import ConfigurationError, WebhookMalformed
 from app.settings import WebhookSettings
-from app.sources.changes import Change, ChangeHint
+from app.sources.changes import ChangeHint, FeedChange
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Webhooks(Protocol):
         ...
 
 
-def hint_from_change(source: str, change: Change, now: datetime) -> ChangeHint:
+def hint_from_change(source: str, change: FeedChange, now: datetime) -> ChangeHint:
     """A change as a hint. It has the change's own id or none: two changes may agree in kind, key and second."""
     at = change.at if change.at.tzinfo else change.at.replace(tzinfo=UTC)
     return ChangeHint(

@@ -6,7 +6,7 @@ import pytest
 
 from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor
-from app.sources.changes import Change
+from app.sources.changes import FeedChange
 from app.sources.source import Source
 from tests.contract import checks
 from tests.contract.case import Case
@@ -24,7 +24,7 @@ async def test_feed_starts_now_without_changes(case: Case, source: Source):
 async def test_feed_read_in_pages_is_whole(case: Case, source: Source):
     if (cursor := case.changes.earliest) is None:
         return
-    seen: list[Change] = []
+    seen: list[FeedChange] = []
     more = True
     while more:
         part = await source.changes.since(SYSTEM, case.changes.kinds, cursor, limit=100)

@@ -16,7 +16,7 @@ PER_REQUEST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class SourceCalls:
+class PredictedCalls:
     """Requests to one source in one round, the reads they are made for, with how many keys each, and the rows that the
     source hands over."""
 
@@ -31,7 +31,7 @@ class Explanation:
     """Rounds of calls: a round waits for the one before it. `cached` reads are always served from memory, `cacheable`
     reads may be, with the maximum age of their entries in seconds. `cost` counts a request as 10 and a key as 1."""
 
-    rounds: tuple[tuple[SourceCalls, ...], ...]
+    rounds: tuple[tuple[PredictedCalls, ...], ...]
     cached: tuple[str, ...]
     refused: tuple[str, ...]
     cacheable: Mapping[str, int] = field(default_factory=dict)
@@ -118,10 +118,10 @@ def explanation(reads: Sequence[SimulatedRead], coalescing: frozenset[str], refu
     return Explanation(rounds, cached, tuple(refused))
 
 
-def _calls(reads: Sequence[SimulatedRead], coalescing: frozenset[str]) -> Iterable[SourceCalls]:
+def _calls(reads: Sequence[SimulatedRead], coalescing: frozenset[str]) -> Iterable[PredictedCalls]:
     for source in dict.fromkeys(read.source for read in reads):
         own = [read for read in reads if read.source == source]
         requests = 1 if source in coalescing else sum(read.requests for read in own)
-        yield SourceCalls(
+        yield PredictedCalls(
             source, requests, tuple((read.read, read.keys) for read in own), sum(read.rows for read in own)
         )

@@ -13,11 +13,15 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
-from app.sources.changes import Change, ChangeKind, ChangeSet
+from app.sources.changes import ChangeKind, ChangeSet, FeedChange
 from app.sources.karrio.client import KarrioClient
 from app.sources.karrio.shipments import WirePageInfo
+<<<<<<< HEAD
 from app.sources.karrio.webhooks import TrackerSubject
 from app.sources.values import Timestamp
+=======
+from app.sources.karrio.webhooks import WebhookSubject
+>>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
 from app.telemetry import log
 
 TYPES = (
@@ -47,8 +51,13 @@ class FeedEvent(msgspec.Struct, frozen=True):
     """An entry of the log."""
 
     id: str
+<<<<<<< HEAD
     created_at: Timestamp
     data: TrackerSubject | None = None
+=======
+    created_at: datetime
+    data: WebhookSubject | None = None
+>>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
 
 
 class EventEdge(msgspec.Struct, frozen=True):
@@ -155,11 +164,11 @@ class KarrioChanges:
         await self._client.run(ENABLE, variables, into=Updated, call="changes.enable_webhook")
 
 
-def _change(event: FeedEvent) -> Change | None:
+def _change(event: FeedEvent) -> FeedChange | None:
     subject = event.data
     if subject is None or not subject.tracking_number:
         return None
-    return Change(
+    return FeedChange(
         kind=ChangeKind.SHIPMENT,
         key=subject.tracking_number,
         at=event.created_at,

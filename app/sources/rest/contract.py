@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.sources.billing import Invoice, Return
-from app.sources.changes import Change, ChangeKind, ChangeSet
+from app.sources.changes import ChangeKind, ChangeSet, FeedChange
 from app.sources.customers import CreditStatus, Customer, CustomerPart, CustomerQuery
 from app.sources.items import (
     CustomerItemKey,
@@ -179,7 +179,7 @@ class Events(Record):
     """What a system tells by a webhook: changes as the feed has them, in their order. Their `id` is the feed's, so that
     one that comes both ways is known; their `sequence` goes on by one, over all that is told by webhook."""
 
-    events: tuple[Change, ...]
+    events: tuple[FeedChange, ...]
 
 
 class Part(Record):

@@ -16,7 +16,7 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
-from app.sources.changes import Change, ChangeKind, ChangeSet
+from app.sources.changes import ChangeKind, ChangeSet, FeedChange
 from app.sources.tryton.client import Domain, TrytonClient
 from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.reference import CodeRow
@@ -161,7 +161,7 @@ class TrytonChanges:
             stream.model, domain, stream.row, context=context, order=order, limit=limit, call=call
         )
 
-    def _change(self, kind: ChangeKind, row: StampedRow, at: datetime) -> Change | None:
+    def _change(self, kind: ChangeKind, row: StampedRow, at: datetime) -> FeedChange | None:
         if isinstance(row, SoldRow):
             key = self._codes.number(row.id, row.reference, row.number)
         elif isinstance(row, MovedRow):
@@ -170,7 +170,7 @@ class TrytonChanges:
             key = row.code
         else:
             key = str(row.id)
-        return Change(kind=kind, key=key, at=at) if key else None
+        return FeedChange(kind=kind, key=key, at=at) if key else None
 
 
 def _written(positions: dict[str, StreamPosition]) -> str:

@@ -14,8 +14,12 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
+<<<<<<< HEAD
 from app.sources.changes import Change, ChangeKind, ChangeSet
 from app.sources.values import Timestamp
+=======
+from app.sources.changes import ChangeKind, ChangeSet, FeedChange
+>>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
 from app.sources.vendure.client import PAGE, VendureClient
 
 ORDERS = """query ChangedOrders($options: OrderListOptions!) {
@@ -73,7 +77,7 @@ class VendureChanges:
         """See `Changes.since`. Kinds that Vendure cannot tell of are left out."""
         now = self._clock()
         positions = _parse(cursor)
-        changes: list[Change] = []
+        changes: list[FeedChange] = []
         more = False
         for kind in sorted(kinds & DOCUMENTS.keys()):
             if cursor is None or kind not in positions:
@@ -82,7 +86,7 @@ class VendureChanges:
             rows = await self._rows(kind, positions[kind], limit + 1 - len(changes))
             more = more or len(rows) > limit - len(changes)
             rows = rows[: limit - len(changes)]
-            changes += [Change(kind=kind, key=row.key, at=row.at) for row in rows]
+            changes += [FeedChange(kind=kind, key=row.key, at=row.at) for row in rows]
             if rows:
                 positions[kind] = FeedPosition(rows[-1].at, rows[-1].id)
         return ChangeSet(changes=tuple(changes), cursor=_print(positions), more=more)

@@ -46,7 +46,11 @@ class OrdersAnswer(msgspec.Struct, frozen=True):
     orders: OrderList
 
 
+<<<<<<< HEAD
 class SearchedCustomerFields(msgspec.Struct, frozen=True):
+=======
+class OrderCustomerFields(msgspec.Struct, frozen=True):
+>>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
     """Our fields of a customer."""
 
     number: str
@@ -56,7 +60,11 @@ class CustomerOrders(msgspec.Struct, frozen=True, rename="camel"):
     """A person who buys for a customer, with a page of their orders."""
 
     id: str
+<<<<<<< HEAD
     custom_fields: SearchedCustomerFields
+=======
+    custom_fields: OrderCustomerFields
+>>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
     orders: OrderList
 
 
