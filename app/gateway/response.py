@@ -26,7 +26,6 @@ from app.execution.document.cache import PersistedDocument
 from app.execution.engine import RequestRefused
 from app.execution.error_formatting import format_errors, format_request_error
 from app.execution.plan.encoded_result import EncodedResult
-from app.http_status import http_status
 from app.telemetry import log, report
 
 
@@ -134,7 +133,7 @@ def error_response(error: TradegraphError) -> Response:
     formatted = format_request_error(error)
     if not isinstance(error, RequestError):
         formatted["extensions"]["errorId"] = report(error)
-    return Response(http_status(error), {"errors": [formatted]}, headers)
+    return Response(error.http_status, {"errors": [formatted]}, headers)
 
 
 def internal_error_response(error: Exception) -> Response:

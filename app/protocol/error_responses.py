@@ -15,7 +15,6 @@ from app.errors import (
     RequestError,
     TradegraphError,
 )
-from app.http_status import http_status
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -26,8 +25,7 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
-"""On every answer that does not say otherwise by itself. An answer from another origin's page needs CORS anyway, which
-`cross-origin-resource-policy` does not touch."""
+"""Set on every response that has no such header. `cross-origin-resource-policy` does not affect CORS requests."""
 
 
 def error_body(error: TradegraphError, error_id: str | None = None) -> bytes:
@@ -38,7 +36,7 @@ def error_body(error: TradegraphError, error_id: str | None = None) -> bytes:
 
 def error_response(error: TradegraphError, headers: dict[str, str] | None = None) -> Response:
     """A refusal as an answer."""
-    return Response(error_body(error), http_status(error), headers, "application/json")
+    return Response(error_body(error), error.http_status, headers, "application/json")
 
 
 async def routing_error(_: Request, problem: Exception) -> Response:
@@ -54,7 +52,7 @@ async def routing_error(_: Request, problem: Exception) -> Response:
 
 def raw_error_response(error: TradegraphError) -> bytes:
     """A refusal as bytes for a connection that is closed after it."""
-    status, body = http_status(error), error_body(error)
+    status, body = error.http_status, error_body(error)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

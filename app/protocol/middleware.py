@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import HostNotAllowed, OriginNotAllowed, TradegraphError
-from app.http_status import http_status
 from app.protocol.cors import cors_headers, origin_allowed, preflight_headers
 from app.protocol.error_responses import SECURITY_HEADERS, error_body
 from app.settings import ServerSettings
@@ -129,7 +128,7 @@ async def _refuse(scope: Scope, send: Send, error: TradegraphError) -> None:
         # Before a WebSocket is accepted the server makes an HTTP answer of this: 403.
         await send({"type": "websocket.close", "code": 1008, "reason": error.code})
     else:
-        await _respond(send, http_status(error), [JSON], error_body(error))
+        await _respond(send, error.http_status, [JSON], error_body(error))
 
 
 async def _respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
