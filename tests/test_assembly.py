@@ -13,20 +13,16 @@ from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.errors import ConfigurationError
 from app.sandbox import Sandbox
 from app.server import create_app
-<<<<<<< HEAD
 from app.settings import (
     CacheSettings,
     Domain,
     DomainSettings,
     RedisSettings,
-    Route,
+    RouteSettings,
     Settings,
     SourceSettings,
     StockDomain,
 )
-=======
-from app.settings import Domain, DomainSettings, RouteSettings, Settings, SourceSettings, StockDomain
->>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
 from app.sources.wiring import connect_all
 from tests.gateway import AUTH, CSR, NOON, SELLER, Graph
 from tests.serving import serving

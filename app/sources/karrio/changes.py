@@ -16,12 +16,8 @@ from app.errors import InvalidCursor
 from app.sources.changes import ChangeKind, ChangeSet, FeedChange
 from app.sources.karrio.client import KarrioClient
 from app.sources.karrio.shipments import WirePageInfo
-<<<<<<< HEAD
 from app.sources.karrio.webhooks import TrackerSubject
 from app.sources.values import Timestamp
-=======
-from app.sources.karrio.webhooks import WebhookSubject
->>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
 from app.telemetry import log
 
 TYPES = (
@@ -51,13 +47,8 @@ class FeedEvent(msgspec.Struct, frozen=True):
     """An entry of the log."""
 
     id: str
-<<<<<<< HEAD
     created_at: Timestamp
     data: TrackerSubject | None = None
-=======
-    created_at: datetime
-    data: WebhookSubject | None = None
->>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
 
 
 class EventEdge(msgspec.Struct, frozen=True):

@@ -20,11 +20,7 @@ CONCERNS = ("tracker_", "shipment_")
 """How events begin that may change a shipment."""
 
 
-<<<<<<< HEAD
 class TrackerSubject(msgspec.Struct, frozen=True):
-=======
-class WebhookSubject(msgspec.Struct, frozen=True):
->>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
     """A tracker or a shipment."""
 
     tracking_number: str | None = None
@@ -61,11 +57,7 @@ class KarrioWebhooks:
         payload = read_body(body, KarrioWebhookPayload)
         if not payload.event.startswith(CONCERNS):
             return []
-<<<<<<< HEAD
         subject = read_body(bytes(payload.data), TrackerSubject)
-=======
-        subject = read_body(bytes(payload.data), WebhookSubject)
->>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
         if not subject.tracking_number:
             return []
         return [

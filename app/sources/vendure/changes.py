@@ -14,12 +14,8 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
-<<<<<<< HEAD
-from app.sources.changes import Change, ChangeKind, ChangeSet
-from app.sources.values import Timestamp
-=======
 from app.sources.changes import ChangeKind, ChangeSet, FeedChange
->>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
+from app.sources.values import Timestamp
 from app.sources.vendure.client import PAGE, VendureClient
 
 ORDERS = """query ChangedOrders($options: OrderListOptions!) {

@@ -46,11 +46,7 @@ class OrdersAnswer(msgspec.Struct, frozen=True):
     orders: OrderList
 
 
-<<<<<<< HEAD
 class SearchedCustomerFields(msgspec.Struct, frozen=True):
-=======
-class OrderCustomerFields(msgspec.Struct, frozen=True):
->>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
     """Our fields of a customer."""
 
     number: str
@@ -60,11 +56,7 @@ class CustomerOrders(msgspec.Struct, frozen=True, rename="camel"):
     """A person who buys for a customer, with a page of their orders."""
 
     id: str
-<<<<<<< HEAD
     custom_fields: SearchedCustomerFields
-=======
-    custom_fields: OrderCustomerFields
->>>>>>> 76d5a12 (Name each class once; hold modules to no circles)
     orders: OrderList
 
 
