@@ -24,7 +24,7 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
     cause = _cause(error)
     formatted: dict[str, Any] = {"message": error.message}
     if error.locations:
-        formatted["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+        formatted["locations"] = [{"line": at.line, "column": at.column} for at in error.locations]
     if error.path is not None:
         formatted["path"] = error.path
     formatted["extensions"] = extensions = {}

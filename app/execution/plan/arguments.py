@@ -53,12 +53,12 @@ def _without(one: PlanField, variable: set[str]) -> dict[str, Any]:
 def _joined(one: PlanField, known: dict[str, Any], named: dict[str, str]) -> ArgumentReader:
     """Constant arguments, joined with those that are variables, whose values are already coerced."""
     args = one.parent.fields[one.name].args
-    wanted = [(name, variable, isinstance(args[name].type, GraphQLNonNull)) for name, variable in named.items()]
+    parameters = [(name, variable, isinstance(args[name].type, GraphQLNonNull)) for name, variable in named.items()]
     whole = _whole(one)
 
     def read(variables: VariableValues) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for name, variable, never_null in wanted:
+        for name, variable, never_null in parameters:
             if variable not in variables.coerced or (never_null and variables.coerced[variable] is None):
                 return whole(variables)  # A default of the argument, or an error.
             values[name] = variables.coerced[variable]

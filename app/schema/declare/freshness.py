@@ -28,7 +28,7 @@ FRESH = "fresh"
 enum(
     Volatility,
     "Volatility of a kind of data.",
-    REF="Reference data: kept for a while, and read again when its source tells of a change.",
+    REF="Reference data: cached, and read again when its source reports a change.",
     SLOW="Changes rarely.",
     VOL="Volatile: read on each request.",
     FACT="Immutable once written.",

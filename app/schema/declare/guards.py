@@ -53,7 +53,7 @@ def is_guarded(definition: GraphQLField) -> bool:
 
 
 def is_restricted(definition: GraphQLField, type_name: str, field_name: str, permissions: Permissions) -> bool:
-    """Whether these permissions refuse or mask the field, or something that it may be asked by."""
+    """Whether these permissions refuse or mask the field, or one of its input types."""
     return (
         permissions.refuses(type_name, field_name)
         or permissions.mask(type_name, field_name) is not None

@@ -103,11 +103,11 @@ def why(name: str, roles: frozenset[Role], table: PolicyTable, declared: Declara
 
 
 def _declarations(key: Key, declared: Declarations) -> Iterator[str]:
-    for place, one in ((key[0], declared.types[key[0]]), (".".join(key), declared.fields[key])):
-        said = [_audience("requires", one.scope), _audience("whole for", one.unmasked_for)]
-        said += [f"rows {one.rows}" if one.rows else "", f"mask {one.mask}" if one.mask else ""]
-        if any(said):
-            yield f"{place} declares: {'; '.join(filter(None, said))}"
+    for name, one in ((key[0], declared.types[key[0]]), (".".join(key), declared.fields[key])):
+        parts = [_audience("requires", one.scope), _audience("whole for", one.unmasked_for)]
+        parts += [f"rows {one.rows}" if one.rows else "", f"mask {one.mask}" if one.mask else ""]
+        if any(parts):
+            yield f"{name} declares: {'; '.join(filter(None, parts))}"
 
 
 def _audience(word: str, scope: Scope | None) -> str:

@@ -116,7 +116,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     Cursor: strawberry.scalar(
         name="Cursor",
-        description="An opaque place in one stream. Pass it back to the field that gave it, unchanged.",
+        description="An opaque position in one stream. Pass it back to the field that returned it, unchanged.",
         serialize=str,
         parse_value=read_cursor,
     ),
