@@ -27,11 +27,11 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from app.sandbox import Sandbox, start_sandbox
-from app.sandbox.build import SYSTEMS, build, is_built
+from app.sandbox.build import PORTS, SYSTEMS, build, is_built
 from app.sandbox.fault_injection import FaultInjector, FaultRule
 from app.sandbox.pricing import class_terms, in_unit, minimum_in_unit
 from app.sandbox.process import listen
-from app.sandbox.reads import PORTS, stock
+from app.sandbox.reads import stock
 from app.sandbox.store import SandboxStore
 from app.sources.rest import contract
 

@@ -34,6 +34,7 @@ def principal_of(claims: Mapping[str, Any], issuer: Issuer) -> Principal:
         subject=_qualified(subject, issuer),
         roles=roles,
         customers=_customers(claims, issuer),
+        agents=_agents(claims, issuer),
         tenant=tenant,
         client=_qualified(client or subject, issuer),
         expires_at=float(claims["exp"]),
@@ -64,6 +65,16 @@ def _customers(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
         if foreign:
             raise Unauthenticated(REFUSED, detail=f"{issuer.name} may not name customer {min(foreign)[:40]!r}")
     return customers
+
+
+def _agents(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
+    """The numbers of agents. An issuer that is limited to some accounts may name none."""
+    agents = frozenset(_strings(claims, issuer.claims.agents))
+    if len(agents) > MAX_CUSTOMERS:
+        raise Unauthenticated(REFUSED, detail=f"{len(agents)} agents")
+    if agents and "*" not in issuer.customers:
+        raise Unauthenticated(REFUSED, detail=f"{issuer.name} is limited to accounts and may not name agents")
+    return agents
 
 
 def _strings(claims: Mapping[str, Any], name: str) -> Collection[str]:

@@ -54,6 +54,7 @@ def issue_demo_token(
     roles: Collection[Role],
     subject: str,
     customers: Collection[str] = (),
+    agents: Collection[str] = (),
     tenant: str = "default",
     ttl: int = 3600,
     now: float | None = None,
@@ -73,6 +74,7 @@ def issue_demo_token(
         "roles": sorted(role.value for role in roles),
         "customers": sorted(customers),
         "tenant": tenant,
+        "agents": sorted(agents),
         "demo": True,
     }
     key = OctKey.import_key(settings.secret.get_secret_value())

@@ -39,18 +39,20 @@ class Scope(StrEnum):
     INVOICES = "INVOICES"
     INVOICE_TOTALS = "INVOICE_TOTALS"
     RETURNS = "RETURNS"
+    COMMISSIONS = "COMMISSIONS"
     SOURCES = "SOURCES"
     AUDIT = "AUDIT"
 
 
 _OWN = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER})
 """Those whose own business it is: a customer's people and machines."""
+_AGENT = frozenset({Role.AGENT})
 _SERVICE = frozenset({Role.CSR, Role.CSR_LEAD})
 _REP, _FINANCE, _OPERATIONS = frozenset({Role.SALES_REP}), frozenset({Role.FINANCE}), frozenset({Role.OPERATIONS})
 
 AUDIENCES: Mapping[Scope, frozenset[Role]] = {
     Scope.EVERYONE: frozenset(Role),
-    Scope.STAFF: frozenset(Role) - _OWN,
+    Scope.STAFF: frozenset(Role) - _OWN - _AGENT,
     Scope.CUSTOMERS: _OWN | _REP | _SERVICE | _FINANCE,
     Scope.CREDIT_AMOUNTS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.TAX_NUMBERS: _FINANCE,
@@ -65,6 +67,7 @@ AUDIENCES: Mapping[Scope, frozenset[Role]] = {
     Scope.INVOICES: frozenset({Role.BUYER_ADMIN}) | _SERVICE | _FINANCE,
     Scope.INVOICE_TOTALS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.RETURNS: frozenset({Role.BUYER, Role.BUYER_ADMIN}) | _SERVICE | _FINANCE | _OPERATIONS,
+    Scope.COMMISSIONS: _AGENT | _FINANCE,
     Scope.SOURCES: _OPERATIONS | {Role.ADMIN},
     Scope.AUDIT: frozenset({Role.ADMIN}),
 }
@@ -87,6 +90,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.INVOICES: "Invoices and credit memos, whole.",
     Scope.INVOICE_TOTALS: "Sums of invoices and credit memos.",
     Scope.RETURNS: "Returns.",
+    Scope.COMMISSIONS: "Agents and their commission statements.",
     Scope.SOURCES: "How the connected systems are.",
     Scope.AUDIT: "Who asked what.",
 }
@@ -97,12 +101,17 @@ class Rows(StrEnum):
 
     ALL = "ALL"
     ACCOUNTS = "ACCOUNTS"
+    AGENTS = "AGENTS"
     APPROVED = "APPROVED"
 
     def reach(self, role: Role) -> RowReach:
-        if self is Rows.ACCOUNTS:
+        if self in BOUND:
             return ROW_REACH[role]
         return RowReach.APPROVED if self is Rows.APPROVED and role in APPROVED_ONLY else RowReach.ALL
+
+
+BOUND = frozenset({Rows.ACCOUNTS, Rows.AGENTS})
+"""Row rules under which a restricted caller sees the rows of its own accounts or agents only."""
 
 
 class Mask(StrEnum):
@@ -222,7 +231,7 @@ class PolicyTable:
 def effective_roles(roles: frozenset[Role], rows: Rows) -> frozenset[Role]:
     """The roles that count for rows of a kind. A role that reaches all accounts must not combine with what another role
     grants for own or assigned accounts only."""
-    if rows is not Rows.ACCOUNTS:
+    if rows not in BOUND:
         return roles
     unbound = frozenset(role for role in roles if ROW_REACH[role] is RowReach.ALL)
     return unbound or roles

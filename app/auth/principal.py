@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -37,6 +37,7 @@ class RowReach(StrEnum):
     OWN = "own"
     ASSIGNED = "assigned"
     PARTNER = "partner"
+    BELOW = "below"
     APPROVED = "approved"
     ALL = "all"
 
@@ -48,35 +49,39 @@ ROW_REACH: Mapping[Role, RowReach] = {
     Role.CSR: RowReach.ALL,
     Role.CSR_LEAD: RowReach.ALL,
     Role.PARTNER: RowReach.PARTNER,
+    Role.AGENT: RowReach.BELOW,
     Role.FINANCE: RowReach.ALL,
     Role.OPERATIONS: RowReach.ALL,
     Role.ADMIN: RowReach.ALL,
 }
-"""Whose rows of accounts exist for a role: but for ALL, those of the customers that the credential names."""
+"""Whose rows exist for a role: but for ALL, those of the customers that the credential names; for BELOW, those of the
+agents that it names and of all agents below them."""
 
 UNRESTRICTED = frozenset(role for role, reach in ROW_REACH.items() if reach is RowReach.ALL)
 
 STAFF = frozenset({Role.OPERATIONS, Role.ADMIN})
 """Roles who run the gateway: they may see how it does."""
 
-APPROVED_ONLY = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER})
+APPROVED_ONLY = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER, Role.AGENT})
 """Roles for which only approved relations between items exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `customers` are customer numbers: the caller's own or assigned accounts.
+    """Who asks. `customers` are customer numbers: the caller's own or assigned accounts; `agents` are the
+    numbers of the agents that the caller acts for.
 
     `client` is the application that asks (a partner's machine, an app of our own); documents and budgets are bound to
     it. It is the subject where the credential names no other. `expires_at` is when the credential ends, in seconds
     since 1970: an answer that goes on beyond it needs a new one. The same caller with a renewed credential is equal.
-    `restricted` callers see rows of their `customers` only. Data of sources that belong to another `tenant` does not
+    `restricted` callers see rows of their `customers` and `agents` only. Data of sources that belong to another `tenant` does not
     exist for a caller; caches, budgets and shared runs are kept apart by it too.
     """
 
     subject: str
     roles: frozenset[Role]
     customers: frozenset[str] = frozenset()
+    agents: frozenset[str] = frozenset()
     tenant: str = "default"
     client: str = ""
     expires_at: float | None = field(default=None, compare=False)
@@ -105,6 +110,11 @@ class Principal:
     def belongs_to(self, tenant: str | None) -> bool:
         """Whether data of this tenant exists for the caller. Data of no tenant exists for all, and all for SYSTEM."""
         return tenant is None or self.tenant == tenant or self is SYSTEM
+
+    def sees_agent(self, number: str, ancestors: Iterable[str]) -> bool:
+        """Whether rows of this agent exist for the caller: of its own agents and of those below them."""
+        agents = self.agents
+        return not self.restricted or number in agents or any(one in agents for one in ancestors)
 
 
 SYSTEM = Principal(subject="system", roles=frozenset({Role.ADMIN}))

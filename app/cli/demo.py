@@ -22,6 +22,7 @@ from app.auth.principal import UNRESTRICTED, Role
 from app.errors import ConfigurationError
 from app.http.standard_webhooks import generate_secret
 from app.protocol.listener import listen
+from app.sandbox.build import PORTS
 from app.settings import (
     Domain,
     DomainSettings,
@@ -152,8 +153,6 @@ def settings_or_sandbox(config: Path | None) -> Settings:
 def sandbox_sources(urls: Mapping[str, str], token: str, secret: str | None = None) -> dict[str, SourceSettings]:
     """The three servers of the sandbox as sources that speak our own contract, each with the ports it has, and with
     webhooks if there is a secret for them."""
-    from app.sandbox.reads import PORTS
-
     credentials = {"token": SecretStr(token)}
     return {
         name: SourceSettings(
@@ -168,28 +167,32 @@ def sandbox_sources(urls: Mapping[str, str], token: str, secret: str | None = No
     }
 
 
-def _domains(shipments: Domain, stock: StockDomain) -> DomainSettings:
-    erp = Domain(master="erp")
-    return DomainSettings(
-        customers=erp,
-        credit=erp,
-        items=erp,
-        contents=Domain(master="commerce"),
-        warehouses=erp,
-        stock=stock,
-        prices=erp,
-        orders=Domain(master="erp", enrich=("commerce",)),
-        shipments=shipments,
-        billing=erp,
-    )
+def _sandbox_domains() -> DomainSettings:
+    """Each domain's master is the first of the sandbox's systems that serves it."""
+    masters: dict[str, Domain] = {}
+    for system, ports in PORTS.items():
+        for port in ports:
+            if port in DomainSettings.model_fields:
+                masters.setdefault(port, Domain(master=system))
+    return DomainSettings(**masters | {
+        "orders": Domain(master="erp", enrich=("commerce",)),
+        "stock": StockDomain(master="erp", reservations=("commerce",), balances={"WH-WEST": "logistics"}),
+    })  # fmt: skip
 
 
-SANDBOX_DOMAINS = _domains(
-    shipments=Domain(master="logistics"),
-    stock=StockDomain(master="erp", reservations=("commerce",), balances={"WH-WEST": "logistics"}),
-)
-REAL_DOMAINS = _domains(
-    shipments=Domain(master="erp", enrich=("logistics",)), stock=StockDomain(master="erp", reservations=("commerce",))
+SANDBOX_DOMAINS = _sandbox_domains()
+ERP = Domain(master="erp")
+REAL_DOMAINS = DomainSettings(
+    customers=ERP,
+    credit=ERP,
+    items=ERP,
+    contents=Domain(master="commerce"),
+    warehouses=ERP,
+    stock=StockDomain(master="erp", reservations=("commerce",)),
+    prices=ERP,
+    orders=Domain(master="erp", enrich=("commerce",)),
+    shipments=Domain(master="erp", enrich=("logistics",)),
+    billing=ERP,
 )
 
 
@@ -263,6 +266,7 @@ def tokens(settings: Settings, *, ttl: int = 12 * 3600) -> dict[Role, str]:
             roles=[role],
             subject=f"demo-{role.value}",
             customers=_accounts(role, accounts),
+            agents=["AG-01"] if role is Role.AGENT else (),
             ttl=ttl,
         )
         for role in Role
@@ -270,7 +274,7 @@ def tokens(settings: Settings, *, ttl: int = 12 * 3600) -> dict[Role, str]:
 
 
 def _accounts(role: Role, accounts: Sequence[str]) -> Sequence[str]:
-    if role in UNRESTRICTED:
+    if role in UNRESTRICTED or role is Role.AGENT:
         return ()
     return accounts if role is Role.SALES_REP else accounts[:1]
 

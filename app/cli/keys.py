@@ -157,7 +157,7 @@ def _client(name: str) -> str:
 
 
 def _role(name: str) -> Role:
-    bound = [role.value for role in Role if role not in UNRESTRICTED]
+    bound = [role.value for role in Role if role not in UNRESTRICTED and role is not Role.AGENT]
     if name not in bound:
         cure = f"choose from {', '.join(bound)}: an API key opens named accounts only; others sign in"
         raise ConfigurationError("--role", name, cure)

@@ -123,6 +123,9 @@ def token(
     customer: Annotated[
         list[str] | None, typer.Option(help="An account, such as CUST-0001; may be given again.")
     ] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option(help="The number of an agent, such as AG-01; may be given again.")
+    ] = None,
     ttl: Annotated[int, typer.Option(help="Seconds until it expires.", min=1, max=30 * 86400)] = 3600,
     data_dir: DataDir = DATA_DIR,
 ) -> None:
@@ -131,7 +134,14 @@ def token(
 
     roles = sorted(_roles(role))
     auth = demo_auth(data_dir)
-    made = issue_demo_token(auth, roles=roles, subject=subject or f"demo-{role[0]}", customers=customer or (), ttl=ttl)
+    made = issue_demo_token(
+        auth,
+        roles=roles,
+        subject=subject or f"demo-{role[0]}",
+        customers=customer or (),
+        agents=agent or (),
+        ttl=ttl,
+    )
     print(made)
 
 

@@ -22,7 +22,7 @@ def sharing_key(operation: Operation, who: Principal) -> Hashable:
     event's selection reads. The key refers to a token of the document, never to an id that another could get."""
     given = {name: operation.variables.get(name) for name in operation.analysis.event_variables}
     variables = orjson.dumps(given, option=orjson.OPT_SORT_KEYS) if given else b""
-    accounts = who.customers if who.restricted else None
+    accounts = (who.customers, who.agents) if who.restricted else None
     document = operation.annotations.setdefault(_DOCUMENT, object())
     return document, operation.name, variables, who.roles, who.tenant, accounts
 

@@ -14,19 +14,31 @@ from app.sources.node_ids import key_of, parse_node_id
 
 LARGEST_ID_LIST = 100
 
+NodeReader = Callable[[Context, str], Awaitable[Any]]
+
 
 async def _warehouse(ctx: Context, id: str) -> Any:
     return await ctx.loaders.warehouses.one(key_of(id, "Warehouse"))
 
 
-READERS: dict[str, Callable[[Context, str], Awaitable[Any]]] = {
+READERS: dict[str, NodeReader] = {
     "Customer": lambda ctx, id: customers.customer(ctx, CustomerKey(id=id)),
     "Item": lambda ctx, id: items.item(ctx, ItemKey(id=id)),
     "Order": lambda ctx, id: orders.order(ctx, OrderKey(id=id)),
     "Shipment": lambda ctx, id: shipments.shipment(ctx, ShipmentKey(id=id)),
     "Warehouse": _warehouse,
 }
-"""Kind of id -> how such a thing is read."""
+"""Kind of id -> how such a thing is read. Further domains register theirs with `node_reader`."""
+
+
+def node_reader(kind: str) -> Callable[[NodeReader], NodeReader]:
+    """Registers a function as the reader of ids of this kind."""
+
+    def register(read: NodeReader) -> NodeReader:
+        READERS[kind] = read
+        return read
+
+    return register
 
 
 async def node(ctx: Context, id: str) -> Any:

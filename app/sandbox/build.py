@@ -25,6 +25,13 @@ SEED = 20_261_121
 SYSTEMS = ("erp", "commerce", "logistics")
 DEMO = f"SO-{DEMO_ORDER}"
 
+PORTS = {
+    "erp": ("customers", "credit", "items", "warehouses", "stock", "prices", "orders", "billing", "changes"),
+    "commerce": ("contents", "reservations", "orders", "changes"),
+    "logistics": ("shipments", "balances", "changes"),
+}
+"""The ports that each of the three systems serves."""
+
 _TABLES = """
 CREATE TABLE docs (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE keys (kind TEXT NOT NULL, key TEXT NOT NULL, place INTEGER NOT NULL, n INTEGER NOT NULL, tag TEXT,

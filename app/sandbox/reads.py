@@ -315,10 +315,3 @@ READS: dict[str, Read] = {
     contract.RETURNS.path: by_order("returns"),
     contract.CHANGES.path: changes,
 }
-
-PORTS = {
-    "erp": ("customers", "credit", "items", "warehouses", "stock", "prices", "orders", "billing", "changes"),
-    "commerce": ("contents", "reservations", "orders", "changes"),
-    "logistics": ("shipments", "balances", "changes"),
-}
-"""The ports that each of the three systems serves."""

@@ -18,9 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.sandbox.build import PORTS
 from app.sandbox.fault_injection import FaultInjector, FaultRule, RequestLog
 from app.sandbox.faults import Hang, Reset, abort
-from app.sandbox.reads import PORTS, READS, BadCursor, BadRequest, now
+from app.sandbox.reads import READS, BadCursor, BadRequest, now
 from app.sandbox.simulated_events import EventSimulator, ObjectChange, ShipmentStep, UnknownObject
 from app.sandbox.store import SandboxStore
 from app.sandbox.webhooks import WebhookPublisher, WebhookTarget

@@ -71,6 +71,7 @@ enum(
     CSR="Inside customer service.",
     CSR_LEAD="Lead of inside customer service.",
     PARTNER="Machine client of a trading partner.",
+    AGENT="Sales agent, for its own and subordinate agents.",
     FINANCE="Finance.",
     OPERATIONS="Warehouse and logistics staff.",
     ADMIN="Platform administrator.",

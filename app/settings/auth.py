@@ -17,6 +17,7 @@ class ClaimNames(Section):
 
     roles: str = "roles"
     customers: str = "customers"
+    agents: str = "agents"
     tenant: str = "tenant"
     client: str | None = None
 

@@ -14,6 +14,7 @@ class Role(StrEnum):
     CSR = "csr"
     CSR_LEAD = "csr_lead"
     PARTNER = "partner"
+    AGENT = "agent"
     FINANCE = "finance"
     OPERATIONS = "operations"
     ADMIN = "admin"

@@ -93,7 +93,8 @@ class Read:
     `key_customer` and `row_customer` return the customer number that a key or a row belongs to: keys of customers that
     the caller cannot see are not read, their rows are absent. `row_filter` hides further rows. `restrict` narrows the
     query of a LIST to a set of customers. `check(key, row)` says what is wrong with a row, as text for the log; the
-    row is then SOURCE_MALFORMED.
+    row is then SOURCE_MALFORMED. `simulated` returns a plausible row for a `RowRequest` of the cost simulation, which
+    assumes `simulated_rows` of them a key, or as many as the query's `first` says.
     """
 
     record: type
@@ -106,6 +107,8 @@ class Read:
     cache: CacheSpec | None = None
     check: Check | None = None
     companion: Companion | None = None
+    simulated: Callable[[Any], Any] | None = None
+    simulated_rows: int = 1
 
     def __post_init__(self) -> None:
         if self.routing is Routing.CUSTOMER and self.key_customer is None:

@@ -8,8 +8,9 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
+from app.sandbox.build import PORTS
 from app.sandbox.process import DEFAULT_TOKEN
-from app.sandbox.reads import PORTS, change_cursor
+from app.sandbox.reads import change_cursor
 from app.settings import SourceSettings
 from app.sources.billing import ReturnCreditState, ReturnShipmentState
 from app.sources.changes import ChangeKind

@@ -19,8 +19,8 @@ from app.gateway.explain.simulation import UnmodelledRead
 from app.sources.node_ids import node_id, parse_node_id
 
 
-class _AllCustomers(frozenset[str]):
-    """A set of customers that contains every customer: an operation on a foreign customer is not estimated cheaper."""
+class _AllNumbers(frozenset[str]):
+    """A set of customers or agents that contains every number: an operation on a foreign one is not estimated cheaper."""
 
     def __contains__(self, _: object) -> bool:
         return True
@@ -57,12 +57,13 @@ class CostEstimator:
         if operation.kind is OperationType.MUTATION:
             return CostEstimate(Cost(mutation_cost(self._schema, operation), {}, 0))
         costs: dict[Any, Cost] = operation.annotations.setdefault(("costs", operation.name), {})
-        accounts = len(who.customers) if who.restricted else None
+        accounts = (len(who.customers), bool(who.agents)) if who.restricted else None
         key = (who.roles, accounts, variables_shape(operation.variables, self._classify))
         known = costs.get(key)
         if known is not None:
             return CostEstimate(known)
-        any_customer = replace(who, customers=_AllCustomers(who.customers)) if accounts else who
+        numbers = {"customers": _AllNumbers(who.customers), "agents": _AllNumbers(who.agents)}
+        any_customer = replace(who, **{name: own for name, own in numbers.items() if own})
         found, result = await self._explainer.run(operation, any_customer, Assumptions())
         cost = predicted_cost(found, introspects=operation.introspects)
         errors = [error for error in result.errors or () if not isinstance(error.original_error, Forbidden)]

@@ -62,6 +62,10 @@ class RowRequest:
         """The freshness of the row."""
         return Freshness(source=self.source, as_of=SIMULATED_AT)
 
+    def key_of_lines(self, name: str) -> str:
+        """A key that stands for those of all lines of the row."""
+        return WeightedKey(f"{self.id}-{name}", key_weight(self.id) * self.assume.lines)
+
 
 def _customer(row: RowRequest) -> Customer:
     tiers = tuple(Decimal(10**tier) for tier in range(row.assume.tiers))

@@ -64,7 +64,7 @@ class SimulatedSource:
         cached = read.cache is not None and read.cache.always
         count = max(total_weight(keys), 1)
         requests = 0 if cached else self._requests(f"{port.name}.{name}", count, self._assume)
-        if read.record not in RECORDS and read.record not in NOT_FOUND:
+        if read.simulated is None and read.record not in RECORDS and read.record not in NOT_FOUND:
             raise UnmodelledRead(f"{port.name}.{name} reads {read.record.__name__}, which is not simulated")
         rows = self._rows(read, keys, rest, options)
         await self._log.record(
@@ -88,7 +88,9 @@ class SimulatedSource:
         return {key: self._row(read, _id(key), key, options) for key in keys}
 
     def _children(self, read: Read, key: Any, options: Mapping[str, Any]) -> tuple[Any, ...]:
-        many = {Shipment: self._assume.shipments, ItemRelation: self._assume.relations}.get(read.record, 1)
+        many = {Shipment: self._assume.shipments, ItemRelation: self._assume.relations}.get(
+            read.record, getattr(options.get("query"), "first", read.simulated_rows)
+        )
         suffix = {Shipment: "P", ItemRelation: "R"}.get(read.record, read.record.__name__)
         return (self._child(read, key, many, suffix, options),) if many else ()
 
@@ -97,7 +99,8 @@ class SimulatedSource:
 
     def _row(self, read: Read, id_: str, key: Any, options: Mapping[str, Any]) -> Any:
         customer = read.key_customer(key) if read.key_customer is not None and key is not None else None
-        return RECORDS[read.record](
+        simulate = read.simulated or RECORDS[read.record]
+        return simulate(
             RowRequest(
                 self._name,
                 id_,

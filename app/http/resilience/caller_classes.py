@@ -20,6 +20,7 @@ CLASS_OF_ROLE: dict[Role, str] = {
     Role.BUYER: "portal",
     Role.BUYER_ADMIN: "portal",
     Role.PARTNER: "partner",
+    Role.AGENT: "portal",
     Role.OPERATIONS: "rep",
     Role.ADMIN: "rep",
 }

@@ -47,6 +47,11 @@ class Loaders:
     def _read(self, name: Any, port: Callable[..., Any], **options: Any) -> KeyLoader[Any, Any]:
         return self._loader(name, partial(port, self._principal, **options))
 
+    def by_key(self, port: str, read: str, **options: Any) -> KeyLoader[Any, Any]:
+        """The loader of a port's read by keys, one for each set of options."""
+        name = port, read, *sorted(options.items())
+        return self._read(name, getattr(getattr(self._sources, port), read), **options)
+
     # Customers
 
     @property

@@ -18,6 +18,7 @@ from graphql import GraphQLSchema
 from strawberry.directive import DirectiveLocation
 from strawberry.schema_directive import Location
 
+from app.auth.policy import BOUND
 from app.errors import ConfigurationError
 from app.schema.declare.enums import enum
 from app.schema.declare.policy import DEFINITION, Requires, object_types
@@ -101,7 +102,7 @@ def contracts_of(schema: GraphQLSchema) -> Contracts:
             if declared is not None:
                 fields[type_.name, name] = declared
         if found is not None and found.share is Share.PUBLIC and _has_accounts(own):
-            raise ConfigurationError(type_.name, found.share, "has rows of accounts, which cannot be PUBLIC")
+            raise ConfigurationError(type_.name, found.share, "has rows of accounts or agents, which cannot be PUBLIC")
     return Contracts(types, fields)
 
 
@@ -113,4 +114,4 @@ def _declared(directives: Any) -> Contract | None:
 
 
 def _has_accounts(directives: Any) -> bool:
-    return any(isinstance(one, Requires) and getattr(one.rows, "value", None) == "ACCOUNTS" for one in directives or ())
+    return any(isinstance(one, Requires) and one.rows in BOUND for one in directives or ())

@@ -52,7 +52,8 @@ enum(
     ALL="All rows.",
     ACCOUNTS="Of their own accounts for BUYER and BUYER_ADMIN, of the partner's for PARTNER, of assigned ones for "
     "SALES_REP; else all.",
-    APPROVED="Only approved relations for BUYER, BUYER_ADMIN and PARTNER; all for other roles.",
+    AGENTS="Of their own agents and of all agents below them for AGENT; else all.",
+    APPROVED="Only approved relations for BUYER, BUYER_ADMIN, PARTNER and AGENT; all for other roles.",
 )
 enum(
     Mask,

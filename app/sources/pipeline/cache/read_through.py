@@ -116,7 +116,9 @@ class ReadThroughCache:
         limit = min(float(contract.max_age), within)
         found, missing, due, oldest = self._in_memory(scope, dict.fromkeys(keys), limit)
         self._note(wanted, oldest)
-        reader = CacheRead(_as_gateway(who), scope, load, limit, (who.roles, who.customers) if with_volatile else None)
+        reader = CacheRead(
+            _as_gateway(who), scope, load, limit, (who.roles, who.customers, who.agents) if with_volatile else None
+        )
         if due:
             self._background(self._refresh(reader, due))
         if not missing:
@@ -318,7 +320,7 @@ class ReadThroughCache:
         """The scope within which values are shared: of uncached reads, callers with the same rows and permissions."""
         contract = self._spec.contract
         if not contract.max_age:
-            return who.tenant, who.roles, who.customers, field_mask.get()
+            return who.tenant, who.roles, who.customers, who.agents, field_mask.get()
         return "" if contract.share is Share.PUBLIC else who.tenant
 
     def _in_flight_key(self, reader: CacheRead, key: Any) -> Hashable:
