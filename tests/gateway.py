@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -47,9 +47,10 @@ AUTH = AuthSettings(
 )
 
 
-def signed(role: Role, *customers: str) -> dict[str, str]:
+def signed(role: Role, *customers: str, agents: Sequence[str] = ()) -> dict[str, str]:
     """The header that says who asks."""
-    token = issue_demo_token(AUTH, roles=[role], subject=f"a-{role.value}", customers=customers, ttl=86_400)
+    subject = f"a-{role.value}"
+    token = issue_demo_token(AUTH, roles=[role], subject=subject, customers=customers, agents=agents, ttl=86_400)
     return {"authorization": f"Bearer {token}"}
 
 
@@ -139,8 +140,8 @@ async def gateway(
         auth=AUTH,
         demo=True,
         sources=connected,
-        domains=SANDBOX_DOMAINS,
         **{
+            "domains": SANDBOX_DOMAINS,
             "server": ServerSettings(request_timeout=request_timeout),
             "data_dir": Path(folder.name),
             "documents": DocumentSettings(trusted_roles=()),

@@ -11,6 +11,7 @@ ALL = frozenset(Role)
 BUYERS = frozenset({Role.BUYER, Role.BUYER_ADMIN})
 REP, PARTNER, ADMIN = frozenset({Role.SALES_REP}), frozenset({Role.PARTNER}), frozenset({Role.BUYER_ADMIN})
 SERVICE = frozenset({Role.CSR, Role.CSR_LEAD})
+AGENT = frozenset({Role.AGENT})
 FINANCE, OPERATIONS = frozenset({Role.FINANCE}), frozenset({Role.OPERATIONS})
 
 CUSTOMER = BUYERS | REP | SERVICE | FINANCE | PARTNER
@@ -22,6 +23,7 @@ SHIPMENT = BUYERS | PARTNER | REP | SERVICE | OPERATIONS
 INVOICE = ADMIN | FINANCE | SERVICE
 SUMS = INVOICE | REP
 RETURN = BUYERS | SERVICE | OPERATIONS | FINANCE
+COMMISSION = AGENT | FINANCE
 COST = FINANCE | {Role.CSR_LEAD}
 PLATFORM = frozenset({Role.ADMIN})
 OPERATORS = OPERATIONS | {Role.ADMIN}
@@ -90,6 +92,7 @@ REFERENCE: dict[str, Fields] = {
         "auditEvents": PLATFORM,
         "changes": ALL,
         "priceAndAvailability": PRICE,
+        "agent commissionStatement": COMMISSION,
     },
 }
 """Not bound to accounts, but for the fields below."""
@@ -104,6 +107,8 @@ OF_ACCOUNTS = {
     "Query.order",
     "Query.shipment",
     "Query.priceAndAvailability",
+    "Query.agent",
+    "Query.commissionStatement",
     "Subscription.shipmentUpdates",
     "Subscription.orderUpdates",
 }
@@ -183,8 +188,15 @@ ACCOUNTS: dict[str, Fields] = {
     "InvoiceLine": {"lineNumber sku description quantity uom unitPrice total": INVOICE},
     "Return": {"number reason shipmentState creditState creditMemo lines freshness": RETURN},
     "ReturnLine": {"lineNumber sku quantity uom": RETURN},
+    "Agent": {
+        "id number name tier status rawStatus refs freshness parent subAgents statements": COMMISSION,
+    },
+    "CommissionStatement": {
+        "id number periodStart periodEnd state rawStatus base total lines refs freshness agent": COMMISSION,
+    },
+    "CommissionLine": {"orderNumber base rate amount": COMMISSION, "order": FINANCE},
 }
-"""Rows of accounts."""
+"""Rows of accounts or agents."""
 
 MASKED: dict[str, tuple[str, frozenset[Role]]] = {
     "TaxProfile.registrationNumber": ("LAST4", ALL - FINANCE),
@@ -201,6 +213,7 @@ REACH = {
     Role.BUYER_ADMIN: "own",
     Role.PARTNER: "partner",
     Role.SALES_REP: "assigned",
+    Role.AGENT: "below",
     Role.CSR: "all",
     Role.CSR_LEAD: "all",
     Role.FINANCE: "all",
@@ -208,7 +221,12 @@ REACH = {
     Role.ADMIN: "all",
 }
 
-INPUTS = {"AuditFilter": PLATFORM, "CustomerKey": CUSTOMER}
+INPUTS = {
+    "AgentKey": COMMISSION,
+    "AuditFilter": PLATFORM,
+    "CommissionStatementKey": COMMISSION,
+    "CustomerKey": CUSTOMER,
+}
 """What not everybody may ask by."""
 
 Cell = dict[str, str | None] | None
@@ -233,7 +251,7 @@ def _reach(field: str, role: Role) -> str:
     if name in ACCOUNTS or field in OF_ACCOUNTS:
         return REACH[role]
     if name in RELATIONS or field in OF_APPROVED:
-        return "approved" if role in BUYERS | PARTNER else "all"
+        return "approved" if role in BUYERS | PARTNER | AGENT else "all"
     return "all"
 
 

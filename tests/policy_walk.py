@@ -21,6 +21,7 @@ Key = tuple[str, str]
 Way = tuple[Key, ...]
 
 OWN = "CUST-0001"
+OWN_AGENT = "AG-01-01"
 ACCOUNTS = (OWN, "CUST-0010")
 """The accounts of every caller who is bound to some; an order of the second one has an exception."""
 
@@ -45,6 +46,9 @@ ARGUMENTS: dict[Key, str] = {
     ("Query", "shipment"): '(by: {trackingNumber: "1ZSB001000401"})',
     ("Query", "priceAndAvailability"): f'(customer: {KEY}, lines: [{{item: {{sku: "SKU-0001"}}, quantity: "54", '
     'uom: "box"}])',
+    ("Query", "agent"): f'(by: {{number: "{OWN_AGENT}"}})',
+    ("Query", "commissionStatement"): '(by: {number: "CS-01-01-103"})',
+    ("Agent", "statements"): "(first: 2)",
     ("Query", "promise"): '(item: {sku: "SKU-0001"}, quantity: "1")',
     ("Customer", "orders"): "(first: 2)",
     ("Item", "customerPartNumber"): f"(customer: {KEY})",

@@ -26,13 +26,14 @@ from app.sources.wiring import connect_all
 from tests.consumers import VARIABLES
 from tests.gateway import Graph, document, gateway, signed
 from tests.policy_table import CELLS, INPUTS, MASKED, ROLES
-from tests.policy_walk import ACCOUNTS, UNSERVED, Walk, cells_of, walk
+from tests.policy_walk import ACCOUNTS, OWN_AGENT, UNSERVED, Walk, cells_of, walk
 from tests.streams import OURS, first_by_events, first_by_socket, log_of, order_of, shipment_of
 
 SCHEMA = build_schema()
 
 UNREACHED = {
     Role.OPERATIONS: {"OrderConnection", "OrderEdge"},
+    Role.AGENT: {"Address", "Party"},
     Role.ADMIN: {"Address", "Money", "Party"},
 }
 """Parts of things that the role may not see, and orders in the list of a customer."""
@@ -48,7 +49,9 @@ VALUES: dict[str, tuple[str | None, str | None]] = {
 
 NOWHERE: dict[str, str] = dict.fromkeys(("erp", "commerce", "logistics"), "http://127.0.0.1:1")
 SETTINGS = Settings(sources=sandbox_sources(NOWHERE, "none"), domains=SANDBOX_DOMAINS)
-HEADERS = {role: signed(role) if role in UNRESTRICTED else signed(role, *ACCOUNTS) for role in Role}
+HEADERS = {role: signed(role) if role in UNRESTRICTED else signed(role, *ACCOUNTS) for role in Role} | {
+    Role.AGENT: signed(Role.AGENT, agents=[OWN_AGENT])
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,11 @@ async def test_every_field_answers_or_is_refused_as_the_table_says(
 KINDS = {
     "Customer": (node_id("Customer", "CUST-0001"), node_id("Customer", "CUST-9999")),
     "Order": (node_id("Order", "erp", "500040"), node_id("Order", "erp", "999999")),
+    "Agent": (node_id("Agent", "AG-01-01"), node_id("Agent", "AG-99")),
+    "CommissionStatement": (
+        node_id("CommissionStatement", "CS-01-01-103"),
+        node_id("CommissionStatement", "CS-01-01-999"),
+    ),
     "Shipment": (node_id("Shipment", "logistics", "shp-014986"), node_id("Shipment", "logistics", "shp-914986")),
 }
 """An id of something that exists, and one of something that does not, for each type that not everybody may see."""
@@ -163,7 +171,7 @@ async def test_node_of_a_refused_type_is_forbidden_whether_it_exists_or_not(
             codes = {tuple(error["path"]): error["extensions"]["code"] for error in answers[0]["errors"]}
             assert codes == {("node",): "FORBIDDEN", ("nodes", 0): "FORBIDDEN"}
             refused += 1
-    assert refused == 5
+    assert refused == 24
 
 
 PART = '{customerPart: {customer: {number: "CUST-0001"}, number: "C01-0007"}}'

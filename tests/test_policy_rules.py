@@ -38,8 +38,9 @@ from app.sources.source import Sources
 from app.sources.wiring import connect_all
 from tests.gateway import NOON
 from tests.policy_table import CELLS, INPUTS
-from tests.policy_walk import ACCOUNTS, Found, Probe, Walk, cells_of, judge
+from tests.policy_walk import ACCOUNTS, OWN_AGENT, Found, Probe, Walk, cells_of, judge
 
+OWN_AGENTS = frozenset({OWN_AGENT})
 SCHEMA = build_schema()
 DECLARED = collect_declarations(SCHEMA._schema)
 TABLE = policy_of(SCHEMA)
@@ -80,7 +81,7 @@ def test_refusal_that_would_take_its_parent_along_stops_the_start() -> None:
 
 def test_way_into_a_type_for_others_stops_the_start() -> None:
     assert refusal(Scope.COST) == (
-        "Query.thing = 'Thing': leads admin, buyer, buyer_admin, csr, operations, partner, sales_rep to Thing, "
+        "Query.thing = 'Thing': leads admin, agent, buyer, buyer_admin, csr, operations, partner, sales_rep to Thing, "
         "which is not for them; give it a narrower requires="
     )
 
@@ -172,9 +173,9 @@ def test_why_asks_for_a_field(name: str) -> None:
 def test_matrix_holds_every_cell() -> None:
     assert as_json(TABLE) == CELLS
     page = as_markdown(TABLE)
-    assert "| `margin` | - | - | - | - | - | - | all | - | - |" in page
+    assert "| `margin` | - | - | - | - | - | - | - | all | - | - |" in page
     assert "| `registrationNumber` | own, LAST4 | own, LAST4 | assigned, LAST4 |" in page
-    assert "| `CustomerKey` | yes | yes | yes | yes | yes | yes | yes | - | - |" in page
+    assert "| `CustomerKey` | yes | yes | yes | yes | yes | yes | - | yes | - | - |" in page
 
 
 # Mutations
@@ -240,7 +241,7 @@ class InProcess:
     table: PolicyTable
 
     async def ask(self, query: str, role: Role) -> dict[str, Any]:
-        who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
+        who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS), agents=OWN_AGENTS)
         operation = self.engine.prepare(Request(query))
         kept = {"events": SimulatedEventLog({}, Assumptions()), "ledger": SimulatedLedger()}
         context = Context(who, self.table.permissions(who.roles), self.sources, NOON, operation.selection, **kept)
@@ -274,11 +275,14 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
                 behind.append(name)
     record_property("mutants", killed)
     assert killed > 60
-    # These are asked for by a customer, which is refused as well.
+    # These are asked for by a customer or an agent, which is refused as well.
     assert behind == [
         "PRICES + admin",
+        "PRICES + agent",
         "('Item', 'customerPartNumber') for everyone",
         "('Query', 'customer') for everyone",
+        "('Query', 'agent') for everyone",
+        "('Query', 'commissionStatement') for everyone",
     ]
 
 

@@ -97,10 +97,12 @@ def test_every_port_has_its_place_in_a_source_and_in_the_graph() -> None:
 
 @pytest.mark.parametrize(("port", "name", "read"), READS, ids=lambda value: getattr(value, "name", value))
 def test_rows_of_customers_are_scoped(port: Port, name: str, read: Read) -> None:
-    """A record that names its customer cannot be read without row scope."""
+    """A record that names its customer, or the agents above it, cannot be read without row scope."""
     fields = getattr(read.record, "__struct_fields__", ())
     if "customer" in fields or read.record in (Customer, CreditStatus):
         assert read.key_customer is not None or read.row_customer is not None, f"{port.name}.{name}"
+    if "ancestors" in fields:
+        assert read.row_filter is not None, f"{port.name}.{name}"
 
 
 def test_a_read_that_lacks_what_its_route_needs_is_refused() -> None:
@@ -110,7 +112,9 @@ def test_a_read_that_lacks_what_its_route_needs_is_refused() -> None:
         Read(record=Order, routing=Routing.EVERYWHERE)
 
 
-@pytest.mark.parametrize("module", ["orders", "customers", "items", "prices", "stock", "billing", "ports", "values"])
+@pytest.mark.parametrize(
+    "module", ["orders", "customers", "items", "prices", "stock", "billing", "commissions", "ports", "values"]
+)
 def test_importing_a_record_runs_no_composition_root(module: str) -> None:
     heavy = ("app.sources.wiring", "app.sources.source", "app.sources.pipeline", "httpx", "redis")
     code = f"import sys, app.sources.{module}; print([name for name in {heavy!r} if name in sys.modules])"

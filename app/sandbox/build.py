@@ -16,9 +16,10 @@ import msgspec
 from app.sandbox import accounts as customers
 from app.sandbox import catalog, parcels, shop, supply
 from app.sandbox.billing import invoice_rows, return_rows
+from app.sandbox.commissions import agent_rows, statement_rows
 from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales
 
-VERSION = "3"
+VERSION = "4"
 """Raised with every change to the data, so that older files are built anew."""
 
 SEED = 20_261_121
@@ -26,7 +27,18 @@ SYSTEMS = ("erp", "commerce", "logistics")
 DEMO = f"SO-{DEMO_ORDER}"
 
 PORTS = {
-    "erp": ("customers", "credit", "items", "warehouses", "stock", "prices", "orders", "billing", "changes"),
+    "erp": (
+        "customers",
+        "credit",
+        "items",
+        "warehouses",
+        "stock",
+        "prices",
+        "orders",
+        "billing",
+        "commissions",
+        "changes",
+    ),
     "commerce": ("contents", "reservations", "orders", "changes"),
     "logistics": ("shipments", "balances", "changes"),
 }
@@ -99,6 +111,7 @@ def build(folder: Path, day: date) -> None:
     _items(erp, commerce, articles, day)
     _orders(erp, commerce, sold, calendar)
     _customers(erp, buyers, calendar)
+    _commissions(erp, sold, calendar)
     _stock(erp, logistics, levels, calendar)
     _web(commerce, sold, buyers, calendar)
     _shipments(logistics, sold, calendar)
@@ -195,6 +208,15 @@ def _customers(erp: DatasetWriter, buyers: list[customers.Account], calendar: Ca
             erp.keys.append(("parts.sku", pair(account.number, sku), 0, n, None))
         if account.index % 25 == 0:
             erp.change("CUSTOMER", account.number, calendar.at(1, "20:00:00"))
+
+
+def _commissions(erp: DatasetWriter, sold: list[Sale], calendar: Calendar) -> None:
+    agents = agent_rows()
+    for row in agents:
+        parent = [("agents.parent", row["ancestors"][0])] if row["ancestors"] else []
+        erp.add(row, [("agents", row["number"]), *parent])
+    for ordinal, row in enumerate(statement_rows(agents, sold, calendar)):
+        erp.add(row, [("statements", row["number"]), ("statements.agent", row["agent"])], ordinal)
 
 
 def _stock(erp: DatasetWriter, logistics: DatasetWriter, levels: dict[str, dict[str, Any]], calendar: Calendar) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from app.sandbox.build import pair
+from app.sandbox.commissions import selects
 from app.sandbox.quotes import quote
 from app.sandbox.store import SandboxStore
 from app.sources.customers import CustomerPart
@@ -245,6 +246,28 @@ def by_order(kind: str) -> Read:
     return lambda store, request: found(_lists(store.many(kind, request.orders)))
 
 
+def by_number(kind: str) -> Read:
+    """Documents by number."""
+    return lambda store, request: found(_as_of(store.one(kind, request.numbers)))
+
+
+def sub_agents(store: SandboxStore, request: contract.ByNumber) -> bytes:
+    """The agents directly below agents."""
+    return found(_lists(store.many("agents.parent", request.numbers)))
+
+
+def statements_by_agent(store: SandboxStore, request: contract.StatementsSearch) -> bytes:
+    """The newest statements of agents that a query selects."""
+    query = request.query
+    if not 0 <= query.first <= 1000:
+        raise BadRequest("first must be from 0 to 1000")
+    stored = store.many("statements.agent", request.agents)
+    return found(_lists({
+        agent: [body for body in bodies if selects(query, msgspec.json.decode(body))][: query.first]
+        for agent, bodies in stored.items()
+    }))  # fmt: skip
+
+
 def changes(store: SandboxStore, request: contract.ChangesRead) -> bytes:
     """The change feed."""
     if not 1 <= request.limit <= 1000:
@@ -313,5 +336,9 @@ READS: dict[str, Read] = {
     contract.SHIPMENTS_BY_ORDER.path: by_order("shipments.order"),
     contract.INVOICES.path: by_order("invoices"),
     contract.RETURNS.path: by_order("returns"),
+    contract.AGENTS.path: by_number("agents"),
+    contract.SUB_AGENTS.path: sub_agents,
+    contract.STATEMENTS.path: by_number("statements"),
+    contract.STATEMENTS_BY_AGENT.path: statements_by_agent,
     contract.CHANGES.path: changes,
 }

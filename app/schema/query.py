@@ -12,6 +12,7 @@ from strawberry.schema.config import StrawberryConfig
 from app.auth.policy import Rows, Scope
 from app.resolvers import audit as audit_roots
 from app.resolvers import changes as change_roots
+from app.resolvers import commissions as commission_roots
 from app.resolvers import customers as customer_roots
 from app.resolvers import items as item_roots
 from app.resolvers import nodes as node_roots
@@ -27,6 +28,7 @@ from app.schema.audit import AuditEvent, AuditFilter
 from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
 from app.schema.changes import ChangesPage
+from app.schema.commissions import Agent, AgentKey, CommissionStatement, CommissionStatementKey
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
 from app.schema.declare.edges import Argument, root
 from app.schema.declare.freshness import contracts_of, fresh
@@ -155,6 +157,20 @@ class Query:
         description="A shipment; null if it does not exist for the caller.",
         args={"by": Argument(ShipmentKey, "Key of the shipment.")},
         requires=Scope.SHIPMENTS,
+    )
+    agent = root(
+        commission_roots.agent,
+        returns=Agent | None,
+        description="A sales agent; null if it does not exist for the caller.",
+        args={"by": Argument(AgentKey, "Key of the agent.")},
+        requires=Scope.COMMISSIONS,
+    )
+    commission_statement = root(
+        commission_roots.statement,
+        returns=CommissionStatement | None,
+        description="A commission statement; null if it does not exist for the caller.",
+        args={"by": Argument(CommissionStatementKey, "Key of the statement.")},
+        requires=Scope.COMMISSIONS,
     )
     price_and_availability = root(
         pricing_roots.price_and_availability,

@@ -77,6 +77,7 @@ class DomainSettings(Section):
     orders: Domain | None = None
     shipments: Domain | None = None
     billing: Domain | None = None
+    commissions: Domain | None = None
 
     def configured(self) -> Mapping[str, Domain]:
         """The domains that some source serves, by name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.sources.billing import BILLING
+from app.sources.commissions import COMMISSIONS
 from app.sources.customers import CREDITS, CUSTOMERS
 from app.sources.items import CONTENTS, ITEMS
 from app.sources.orders import ORDERS
@@ -29,6 +30,7 @@ PORTS: Mapping[str, Port] = {
         ORDERS,
         SHIPMENTS,
         BILLING,
+        COMMISSIONS,
     )
 }
 """The ports that serve reads, by their names in `Source`, `Sources` and `[domains]`."""

@@ -15,6 +15,7 @@ from app.http.resilience.guard import SourceGuard
 from app.http.resilience.state import SourceState
 from app.sources.billing import Billing
 from app.sources.changes import Changes
+from app.sources.commissions import Commissions
 from app.sources.customers import Credit, Customers
 from app.sources.items import ItemContents, Items
 from app.sources.orders import Orders
@@ -66,6 +67,7 @@ class Source:
     orders: Orders | None = None
     shipments: Shipments | None = None
     billing: Billing | None = None
+    commissions: Commissions | None = None
     changes: Changes | None = None
     webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds
@@ -104,6 +106,7 @@ class Sources:
     orders: Orders
     shipments: Shipments
     billing: Billing
+    commissions: Commissions
     routes: Mapping[str, Routes]
     scoped: Mapping[str, Source]
     order_views: Mapping[str, Orders]

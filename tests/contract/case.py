@@ -185,6 +185,18 @@ class BillingFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CommissionFacts:
+    """Agents (at least 2) with agents below them and statements; `statements` are by number, `below` and `newest` the
+    numbers of the agents directly below and of all statements, newest first."""
+
+    agents: Mapping[str, Expected]
+    below: Mapping[str, tuple[str, ...]]
+    statements: Mapping[str, Expected]
+    newest: Mapping[str, tuple[str, ...]]
+    unknown: str = "AG-99"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChangeFacts:
     """Kinds the feed has; `earliest` is a cursor before which nothing is, if there is one to start from."""
 
@@ -214,6 +226,7 @@ class Case:
     orders: OrderFacts | None = None
     shipments: ShipmentFacts | None = None
     billing: BillingFacts | None = None
+    commissions: CommissionFacts | None = None
     changes: ChangeFacts | None = None
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from app.sandbox.reads import change_cursor
 from app.settings import SourceSettings
 from app.sources.billing import ReturnCreditState, ReturnShipmentState
 from app.sources.changes import ChangeKind
+from app.sources.commissions import AgentStatus, CommissionState
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
 from app.sources.orders import CustomerPoKey, OrderStatus
@@ -28,6 +29,7 @@ from tests.contract.case import (
     BillingFacts,
     Case,
     ChangeFacts,
+    CommissionFacts,
     ContentFacts,
     CreditFacts,
     CustomerFacts,
@@ -283,6 +285,45 @@ ERP = Case(
                 "0.credit_memo": "CM-800047",
                 "0.lines.0.quantity": Decimal(1),
             }
+        },
+    ),
+    commissions=CommissionFacts(
+        agents={
+            "AG-01": {"tier": 1, "ancestors": (), "status": AgentStatus.ACTIVE},
+            "AG-01-01": {"tier": 2, "ancestors": ("AG-01",), "refs.0.system": "erp", "refs.0.id": "a2"},
+            "AG-01-01-05": {
+                "name": "Rep 01-01-05",
+                "tier": 3,
+                "ancestors": ("AG-01-01", "AG-01"),
+                "status": AgentStatus.INACTIVE,
+                "raw_status": "I",
+            },
+        },
+        below={
+            "AG-01": tuple(f"AG-01-{region:02d}" for region in range(1, 5)),
+            "AG-01-01": tuple(f"AG-01-01-{rep:02d}" for rep in range(1, 7)),
+        },
+        statements={
+            "CS-01-01-01-103": {
+                "agent": "AG-01-01-01",
+                "ancestors": ("AG-01-01", "AG-01"),
+                "status": CommissionState.APPROVED,
+                "raw_status": None,
+                "base": usd("3861.08"),
+                "total": usd("193.06"),
+                "lines.#": 4,
+                "lines.0.order_number": "SO-117484",
+                "lines.0.base": usd("1397.92"),
+                "lines.0.rate": Decimal(5),
+                "lines.0.amount": usd("69.90"),
+            },
+            "CS-01-104": {"status": CommissionState.OPEN, "total": usd("605.46"), "lines.#": 67},
+            "CS-01-101": {"status": CommissionState.PAID},
+            "CS-02-04-06-103": {"status": CommissionState.UNKNOWN, "raw_status": "DISPUTED"},
+        },
+        newest={
+            "AG-01": ("CS-01-104", "CS-01-103", "CS-01-102", "CS-01-101"),
+            "AG-01-01": ("CS-01-01-104", "CS-01-01-103", "CS-01-01-102", "CS-01-01-101"),
         },
     ),
     changes=ChangeFacts(

@@ -25,9 +25,12 @@ from graphql import (
 )
 
 from app.sources.node_ids import node_id
-from tests.differential.world import CUSTOMERS, ORDERS, SKUS, TRACKING, WAREHOUSES
+from tests.differential.world import AGENTS, CUSTOMERS, ORDERS, SKUS, TRACKING, WAREHOUSES
 
+STATEMENTS = ("CS-1", "AG-2/0")
 IDS_BY_KIND = {
+    "Agent": [node_id("Agent", key) for key in AGENTS],
+    "CommissionStatement": [node_id("CommissionStatement", key) for key in STATEMENTS],
     "Customer": [node_id("Customer", key) for key in CUSTOMERS],
     "Item": [node_id("Item", key) for key in SKUS],
     "Order": [node_id("Order", source, at) for source in ("erp", "erp2", "shop") for at in "012345"],
@@ -77,7 +80,17 @@ def _line(rng: random.Random) -> dict[str, Any]:
     return line | ({"uom": rng.choice(("EA", "xbx", None))} if rng.random() < 0.5 else {})
 
 
+def _agent(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(({"number": rng.choice((*AGENTS, "GONE", ""))}, {"id": _of("Agent")(rng)}))
+
+
+def _statement(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(({"number": rng.choice((*STATEMENTS, "GONE"))}, {"id": _of("CommissionStatement")(rng)}))
+
+
 OBJECTS: dict[str, Pick] = {
+    "AgentKey": _agent,
+    "CommissionStatementKey": _statement,
     "CustomerKey": _customer,
     "ItemKey": _item,
     "OrderKey": _order,
@@ -101,6 +114,8 @@ NAMED: dict[str, Pick] = {
     "at": lambda rng: rng.choice((None, "2026-11-21", "2026-12-24")),
     "by": lambda rng: rng.choice((None, "2026-12-01", "2020-01-01")),
     "on": lambda rng: rng.choice((None, "2026-12-01")),
+    "state": lambda rng: rng.choice((None, [], ["OPEN", "UNKNOWN"])),
+    "until": lambda rng: rng.choice((None, "2026-12-31", "2026-12-01")),
     "status": lambda rng: rng.choice((None, [], ["PROCESSING", "SHIPPED"])),
     "since": lambda rng: rng.choice((None, "0", "5", "17", "900", "made up")),
     "kinds": lambda rng: rng.choice((None, [], ["STOCK"], ["ORDER", "SHIPMENT"])),
@@ -116,6 +131,8 @@ def draw(rng: random.Random, name: str, type_: GraphQLInputType) -> Any:
         return OBJECTS[bare.name](rng)
     if isinstance(bare, GraphQLList) and name not in NAMED:
         return [draw(rng, name, bare.of_type) for _ in range(rng.randint(0, 4))]
+    if name == "since" and getattr(bare, "name", None) == "Date":
+        return rng.choice((None, "2020-01-01", "2026-12-24"))
     return NAMED[name](rng)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.differential.compare import Bench
 from tests.differential.documents import Dresser, shapes
-from tests.differential.world import BUYER, OPERATIONS, SEES_ALL, World
+from tests.differential.world import AGENT, BUYER, OPERATIONS, SEES_ALL, World
 
 SDL = Path(__file__).resolve().parents[2] / "schema.graphql"
 SHAPES = 15
@@ -52,7 +52,7 @@ async def compare(bench: Bench, seed: int, each: int) -> tuple[int, list[str]]:
         operation = bench.example(example.text, example.variables, thoroughly=number % 10 == 0)
         if operation is None:
             continue
-        world, who = rng.choice(worlds), rng.choice((SEES_ALL, SEES_ALL, BUYER, OPERATIONS))
+        world, who = rng.choice(worlds), rng.choice((SEES_ALL, SEES_ALL, BUYER, OPERATIONS, AGENT))
         ran += 1
         if differences := await bench.compared(operation, world, who):
             place = f"document {number} of seed {seed}, trouble {world.trouble}, {who.subject}"

@@ -34,6 +34,7 @@ from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.sources.billing import Invoice, Return
 from app.sources.changes import ChangeKind
+from app.sources.commissions import Agent, CommissionStatement, StatementQuery
 from app.sources.customers import CreditStatus, Customer, CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
 from app.sources.node_ids import node_id
@@ -55,6 +56,7 @@ CUSTOMERS = ("CUST-1", "CUST-2", "CUST-21", "Ünï 4")
 SKUS = ("A-1", "A-2", "B/3", "ß 4", "C5")
 ORDERS = ("SO-1", "SO-2", "SO-3", "SO-4", "SO-5", "SO-6")
 WAREHOUSES = ("MAIN", "WEST", "3PL")
+AGENTS = ("AG-1", "AG-2", "AG-3", "AG-Ü 4")
 TRACKING = ("T1", "T2", "T3", "T4")
 KEYS: dict[str, Sequence[str]] = {
     "customer": CUSTOMERS,
@@ -66,6 +68,9 @@ KEYS: dict[str, Sequence[str]] = {
     "order": ORDERS,
     "orders": (*ORDERS, "SO-0"),
     "tracking_number": TRACKING,
+    "agent": (*AGENTS, "GONE"),
+    "ancestors": AGENTS,
+    "order_number": (*ORDERS, "SO-0"),
     "gtin": ("0400", "0401"),
     "system": ("erp", "shop"),
     "source": ("erp", "shop", "carrier"),
@@ -90,6 +95,7 @@ FAILURES: tuple[Callable[[], Exception], ...] = (
 POLICY = policy_of(build_schema())
 SEES_ALL = Principal(subject="c", roles=frozenset({Role.CSR, Role.ADMIN}))
 OPERATIONS = Principal(subject="o", roles=frozenset({Role.OPERATIONS}))
+AGENT = Principal(subject="a", roles=frozenset({Role.AGENT}), agents=frozenset({"AG-1", "AG-2"}))
 BUYER = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-1", "CUST-21", "NOBODY"}))
 
 
@@ -342,6 +348,33 @@ class Billing(Port):
         return tuple(self.world.made(kind, (order, at), cls) for at in range(int(order[-1]) % 3))
 
 
+class Commissions(Port):
+    async def agents(self, who: Principal, numbers: Sequence[str]) -> Any:
+        return await self.read("agents", numbers, self._agent, broken=True)
+
+    async def sub_agents(self, who: Principal, numbers: Sequence[str]) -> Any:
+        def of(number: str) -> tuple[Agent, ...]:
+            return tuple(self._agent(key) for key in AGENTS if self.world.chance("below", number, key) < 0.4)
+
+        return await self.read("sub_agents", numbers, of, broken=True)
+
+    async def statements(self, who: Principal, numbers: Sequence[str]) -> Any:
+        return await self.read("statements", numbers, lambda key: self._statement(key, "AG-1"))
+
+    async def statements_of(self, who: Principal, agents: Sequence[str], query: StatementQuery) -> Any:
+        def of(agent: str) -> tuple[CommissionStatement, ...]:
+            rows = [self._statement(f"{agent}/{at}", agent) for at in range(3)]
+            return tuple(row for row in rows if not query.status or row.status in query.status)[: query.first]
+
+        return await self.read("statements_of", agents, of, broken=True)
+
+    def _agent(self, number: str) -> Any:
+        return self.world.made("agent", number, Agent, number=number) if number in AGENTS else None
+
+    def _statement(self, number: str, agent: str) -> CommissionStatement:
+        return self.world.made("statement", number, CommissionStatement, number=number, agent=agent)
+
+
 class Updates:
     """What has changed: shipments and orders of both systems and stock, some of them gone. Cursors are numbers."""
 
@@ -419,6 +452,7 @@ def sources(world: World) -> Sources:
         "balances": {"3PL": Balances(world, "carrier")},
         "shipments": {"erp": Shipments(world, "erp")},
         "billing": {"erp": Billing(world, "erp")},
+        "commissions": {"erp": Commissions(world, "erp")},
     }
     ports = {port: {name: one[port] for name, one in masters.items()} for port in masters["erp"]} | single
     routes = dict.fromkeys(masters["erp"], ROUTES)

@@ -16,6 +16,7 @@ from app.settings import SourceSettings
 from app.sources.rest.billing import RestBilling
 from app.sources.rest.changes import RestChanges
 from app.sources.rest.client import RESTClient
+from app.sources.rest.commissions import RestCommissions
 from app.sources.rest.contract import MAX_KEYS
 from app.sources.rest.customers import RestCredit, RestCustomers
 from app.sources.rest.items import RestContents, RestItems
@@ -47,6 +48,7 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         "orders": RestOrders(client, mapper),
         "shipments": RestShipments(client, mapper),
         "billing": RestBilling(client, mapper),
+        "commissions": RestCommissions(client, mapper),
         "changes": RestChanges(client),
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}

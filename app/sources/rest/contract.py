@@ -15,6 +15,7 @@ import msgspec
 
 from app.sources.billing import Invoice, Return
 from app.sources.changes import ChangeKind, ChangeSet, FeedChange
+from app.sources.commissions import Agent, CommissionStatement, StatementQuery
 from app.sources.customers import CreditStatus, Customer, CustomerPart, CustomerQuery
 from app.sources.items import (
     CustomerItemKey,
@@ -167,6 +168,19 @@ class ByOrder(Record):
     orders: tuple[str, ...]
 
 
+class ByNumber(Record):
+    """A read by number."""
+
+    numbers: tuple[str, ...]
+
+
+class StatementsSearch(Record):
+    """The commission statements of each agent."""
+
+    agents: tuple[str, ...]
+    query: StatementQuery
+
+
 class ChangesRead(Record):
     """Changes of these kinds after a cursor; without one, none, and a cursor to start from."""
 
@@ -241,12 +255,14 @@ ShipmentRow = row(Shipment, _AS_OF, status=str, events=tuple[EventRow, ...])
 OrderRow = row(Order, _AS_OF, status=str, history=tuple[StatusChangeRow, ...], shipments=tuple[ShipmentRow, ...] | None)
 InvoiceRow = row(Invoice, _AS_OF, status=str)
 ReturnRow = row(Return, _AS_OF, shipment_state=str, credit_state=str)
+AgentRow = row(Agent, _ID, _AS_OF, status=str)
+StatementRow = row(CommissionStatement, _ID, _AS_OF, status=str)
 
 ROWS: dict[type, Any] = {
     made.record: made
     for made in (
         CreditRow, CustomerRow, ItemRow, ContentRow, CostRow, WarehouseRow, StockRow, PriceRow, StatusChangeRow,
-        EventRow, ShipmentRow, OrderRow, InvoiceRow, ReturnRow,
+        EventRow, ShipmentRow, OrderRow, InvoiceRow, ReturnRow, AgentRow, StatementRow,
     )
 }  # fmt: skip
 """The wire form of each record that has one of its own."""
@@ -414,13 +430,41 @@ RETURNS = ContractOperation(
     request=ByOrder,
     answer=_found(str, tuple[ReturnRow, ...]),
 )
+AGENTS = ContractOperation(
+    port="commissions",
+    path="/v1/agents/read",
+    summary="Agents by number",
+    request=ByNumber,
+    answer=_found(str, AgentRow),
+)
+SUB_AGENTS = ContractOperation(
+    port="commissions",
+    path="/v1/agents/below",
+    summary="The agents directly below agents, by number",
+    request=ByNumber,
+    answer=_found(str, tuple[AgentRow, ...]),
+)
+STATEMENTS = ContractOperation(
+    port="commissions",
+    path="/v1/commission-statements/read",
+    summary="Commission statements by number",
+    request=ByNumber,
+    answer=_found(str, StatementRow),
+)
+STATEMENTS_BY_AGENT = ContractOperation(
+    port="commissions",
+    path="/v1/commission-statements/by-agent",
+    summary="Commission statements by agent, newest period first",
+    request=StatementsSearch,
+    answer=_found(str, tuple[StatementRow, ...]),
+)
 CHANGES = ContractOperation(port="changes", path="/v1/changes/read", summary="What changed since a cursor",
                     request=ChangesRead, answer=ChangeSet)  # fmt: skip
 
 OPERATIONS = (
     CUSTOMERS, CUSTOMER_SEARCH, CREDIT, ITEMS, ITEM_SEARCH, PART_SKUS, PART_NUMBERS, RELATIONS, COSTS, CONTENTS,
     WAREHOUSES, STOCK, RESERVATIONS, BALANCES, PRICES, ORDERS, ORDERS_BY_PO, ORDERS_BY_CUSTOMER, SHIPMENTS,
-    SHIPMENTS_BY_ORDER, INVOICES, RETURNS, CHANGES,
+    SHIPMENTS_BY_ORDER, INVOICES, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS, STATEMENTS_BY_AGENT, CHANGES,
 )  # fmt: skip
 BATCH = "/v1/batch"
 HEALTH = "/livez"
