@@ -74,17 +74,17 @@ class Principal:
     `client` is the application that asks (a partner's machine, an app of our own); documents and budgets are bound to
     it. It is the subject where the credential names no other. `expires_at` is when the credential ends, in seconds
     since 1970: an answer that goes on beyond it needs a new one. The same caller with a renewed credential is equal.
-    `restricted` callers see rows of their `customers` and `agents` only. Data of sources that belong to another `tenant` does not
-    exist for a caller; caches, budgets and shared runs are kept apart by it too.
+    `restricted` callers see rows of their `customers` and `agents` only. Data of sources that belong to another
+    `tenant` does not exist for a caller; caches, budgets and shared runs are kept apart by it too.
     """
 
     subject: str
     roles: frozenset[Role]
     customers: frozenset[str] = frozenset()
-    agents: frozenset[str] = frozenset()
     tenant: str = "default"
     client: str = ""
     expires_at: float | None = field(default=None, compare=False)
+    agents: frozenset[str] = frozenset()
     restricted: bool = field(init=False, compare=False)
     claims: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 

@@ -20,7 +20,7 @@ from app.sources.node_ids import node_id, parse_node_id
 
 
 class _AllNumbers(frozenset[str]):
-    """A set of customers or agents that contains every number: an operation on a foreign one is not estimated cheaper."""
+    """Customers or agents that contain every number: an operation on a foreign one is not estimated cheaper."""
 
     def __contains__(self, _: object) -> bool:
         return True
