@@ -22,9 +22,9 @@ from app.cli.demo import MOVING  # noqa: E402
 from app.sandbox import Sandbox, start_sandbox  # noqa: E402
 from app.settings import CacheSettings, EventSettings  # noqa: E402
 from app.sources.values import utc_now  # noqa: E402
-from tests.browser import Page, browsing  # noqa: E402
-from tests.consumers import VARIABLES  # noqa: E402
-from tests.gateway import TODAY, Graph, document, gateway, signed  # noqa: E402
+from tests.support.browser import Page, browsing  # noqa: E402
+from tests.support.consumers import VARIABLES  # noqa: E402
+from tests.support.gateway import TODAY, Graph, document, gateway, signed  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 REP = signed(Role.SALES_REP, "CUST-0001")

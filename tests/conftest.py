@@ -21,9 +21,9 @@ from app import sandbox as sandbox_package
 from app import telemetry
 from app.sandbox import Sandbox, start_sandbox
 from app.settings import BudgetSettings
-from tests.gateway import TODAY, Graph, gateway
+from tests.support.gateway import TODAY, Graph, gateway
 from tests.support.locks import exclusively
-from tests.valkey import running_valkey
+from tests.support.valkey import running_valkey
 
 # The same examples each time, however long one of them takes.
 hypothesis.settings.register_profile(

@@ -13,7 +13,7 @@ from app.schema import build_schema
 from app.schema.declare.freshness import contracts_of
 from app.sources.commissions import AGENT, COMMISSION
 from app.sources.node_ids import node_id
-from tests.gateway import Graph, gateway, signed
+from tests.support.gateway import Graph, gateway, signed
 
 FINANCE = signed(Role.FINANCE)
 REGION = signed(Role.AGENT, agents=["AG-01-01"])

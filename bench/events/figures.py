@@ -31,7 +31,7 @@ from bench.events.parcels import Parcels, customer_of, shipment_id
 from bench.events.subscribers import DOCUMENT, UPGRADE, Subscriber, message
 from bench.events.webhooks import Sender, request
 from bench.processes import tree
-from tests.valkey import Valkey
+from tests.support.valkey import Valkey
 
 QUIET = 1.0
 

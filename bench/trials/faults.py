@@ -24,8 +24,8 @@ from redis.exceptions import RedisError
 from bench.trials.judge import judge
 from bench.trials.reads import CUSTOMERS, Read, ask, body_of, headers_of
 from bench.trials.world import DEADLINE, World, world
+from tests.support.valkey import running_valkey
 from tests.upstreams.proxy import FAULTS
-from tests.valkey import running_valkey
 
 AT = "logistics"
 RECOVERED = 5.0

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from app.auth.principal import Role
-from tests.gateway import document, signed
+from tests.support.gateway import document, signed
 
 CUSTOMERS = [f"CUST-{number:04}" for number in range(1, 25)]
 

@@ -28,7 +28,7 @@ from bench.session import session
 from bench.trials.judge import judge
 from bench.trials.reads import Read, ask, body_of, headers_of
 from bench.trials.world import World, world
-from tests.gateway import signed
+from tests.support.gateway import signed
 
 SKU = "SKU-0001"
 AGE = body_of("query Age($sku: String!) { item(by: {sku: $sku}) { sku freshness { asOf cached } } }", {"sku": SKU})

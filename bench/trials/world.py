@@ -13,10 +13,10 @@ import httpx
 
 from app.sandbox import Sandbox, start_sandbox
 from bench.trials.reads import Read, true_reads
-from tests.processes import Running, serve, served
+from tests.support.processes import Running, serve, served
+from tests.support.valkey import running_valkey
 from tests.upstreams.proxy import Proxy, proxy
 from tests.upstreams.redis_proxy import RedisProxy, redis_proxy
-from tests.valkey import running_valkey
 
 Ask = Callable[[httpx.AsyncClient], Awaitable[list[Read]]]
 

@@ -13,7 +13,7 @@ from app.sources.node_ids import node_id
 from tests.attacks.attacker import TRANSPORTS, Attacker
 from tests.attacks.catalog import Attacks, Group
 from tests.attacks.expect import refused
-from tests.test_row_scope import CASES
+from tests.auth.test_row_scope import CASES
 
 attacks = Attacks(Group.AUTHORIZATION)
 

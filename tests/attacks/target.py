@@ -29,7 +29,7 @@ from app.gateway.documents.stores.document_store import DocumentState
 from app.gateway.documents.stores.sqlite_documents import SQLiteDocuments
 from app.sandbox import Sandbox
 from app.settings import Settings
-from tests.stored import keep, stored
+from tests.support.stored import keep, stored
 
 ROOT = Path(__file__).resolve().parents[2]
 ISSUER, AUDIENCE = "https://login.example.com/", "tradegraph"

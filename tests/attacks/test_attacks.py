@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from tests.attacks.attacker import Attacker, Heartbeat
 from tests.attacks.catalog import Attack, Group
 from tests.attacks.every import EVERY
-from tests.serving import serving
+from tests.support.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_WAIT = 0.1

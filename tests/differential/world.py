@@ -49,7 +49,7 @@ from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
 from app.sources.values import Page, PageRequest
 from app.sources.warehouses import Warehouse
 from tests.differential.records import Maker
-from tests.ports import source_of
+from tests.support.ports import source_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CUSTOMERS = ("CUST-1", "CUST-2", "CUST-21", "Ünï 4")

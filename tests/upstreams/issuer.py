@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.serving import serving
+from tests.support.serving import serving
 
 DISCOVERY, KEYS = "/.well-known/openid-configuration", "/keys"
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.serving import serving
+from tests.support.serving import serving
 
 
 @dataclass

@@ -1,0 +1,242 @@
+"""The command line and the demo, as a person runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet, RSAKey
+
+from app.auth.demo import demo_auth
+from app.auth.principal import Principal, Role
+from app.auth.tokens import TokenAuthenticator
+from app.cli.demo import check_tools, started_systems
+from app.errors import ConfigurationError
+from app.sandbox import Sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def start(*arguments: str, cwd: Path) -> asyncio.subprocess.Process:
+    # A runner that was started in the background ignores Ctrl-C, and its children would.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{listen}; import sys; sys.path.insert(0, {str(ROOT)!r}); from app.cli import main; main()"
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-c", program),
+        *arguments,
+        cwd=cwd,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def run(*arguments: str, cwd: Path) -> tuple[int | None, str, str]:
+    process = await start(*arguments, cwd=cwd)
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+@pytest.fixture
+def data_dir(sandbox: Sandbox, tmp_path: Path) -> Path:
+    """A data folder in which the sandbox's data is built already."""
+    (tmp_path / "sandbox").symlink_to(sandbox.data_dir)
+    return tmp_path
+
+
+@asynccontextmanager
+async def running_demo(data_dir: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
+    port = free_port()
+    process = await start("demo", "--port", str(port), "--data-dir", str(data_dir), cwd=data_dir)
+    assert process.stdout is not None
+    said = ""
+    try:
+        while "Ctrl-C stops everything." not in said:
+            line = await asyncio.wait_for(process.stdout.readline(), 30)
+            assert line, (await process.communicate())[1].decode()
+            said += line.decode()
+        yield process, f"http://127.0.0.1:{port}", said
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_demo_serves_what_it_prints_and_leaves_nothing_behind(data_dir: Path, number: int, code: int):
+    async with running_demo(data_dir) as (process, url, said), httpx.AsyncClient() as client:
+        assert (await client.get(f"{url}/readyz")).status_code == 200
+        command = said[said.index("curl -s") : said.index("The same in the browser")]
+        words = shlex.split(command.replace("\\\n", " "))
+        headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+        answer = await client.post(words[2], headers=headers, content=words[words.index("-d") + 1])
+        customer = answer.json()["data"]["customer"]
+        assert "errors" not in answer.json()
+        assert (words[2], customer["number"], len(customer["orders"]["edges"])) == (f"{url}/graphql", "CUST-0001", 5)
+        assert set(re.findall(r"^  ([a-z_]+) +eyJ", said, re.MULTILINE)) == set(Role)
+        page = await client.get(re.search(rf"{url}/ide/", said)[0])  # type: ignore[index]
+        assert page.status_code == 200
+        port = int(re.search(r"127.0.0.1:(\d+)", url)[1])  # type: ignore[index]
+        process.send_signal(number)
+        await asyncio.wait_for(process.wait(), 15)
+    assert process.returncode == code
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+async def test_port_in_use_is_told_before_anything_starts(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, out, err = await run("demo", "--port", str(port), cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"tradegraph: server.port = {port}: cannot listen on 127.0.0.1:{port} (Address already in use); "
+        "stop what does, or choose another port\n"
+    )
+
+
+async def test_token_is_all_that_is_printed_and_is_believed(tmp_path: Path):
+    code, out, err = await run(
+        *("token", "--role", "sales_rep", "--role", "buyer", "--customer", "CUST-0001", "--customer", "CUST-0002"),
+        *("--subject", "ann", "--ttl", "60", "--data-dir", str(tmp_path)),
+        cwd=tmp_path,
+    )
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    who = await TokenAuthenticator(demo_auth(tmp_path), demo=True).authenticate(f"Bearer {out.strip()}")
+    assert who == Principal(
+        subject="ann",
+        roles=frozenset({Role.SALES_REP, Role.BUYER}),
+        customers=frozenset({"CUST-0001", "CUST-0002"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("token", "--role", "wizard"),
+            f"--role = 'wizard': choose from {', '.join(Role)}",
+        ),
+        (("demo", "--backends", "cloud"), "--backends = 'cloud': choose sandbox or real"),
+        (("serve", "--config", "no.toml"), "config = 'no.toml': there is no such file; name another with --config"),
+        (("sources", "ping"), "sources = None: none is configured; name a settings file with --config"),
+        (
+            ("serve", "--config", "vendor.toml"),
+            "sources.erp.vendor = 'sapp': no such vendor; use one of karrio, rest, tryton, vendure",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+async def test_wrong_use_is_one_line_with_the_cure(tmp_path: Path, arguments: tuple[str, ...], message: str):
+    key = ECKey.generate_key("P-256", private=True)
+    (tmp_path / "keys.json").write_text(json.dumps(KeySet([key]).as_dict(private=False)))
+    (tmp_path / "vendor.toml").write_text(
+        '[auth]\nissuer = "a"\naudience = "b"\nalgorithms = ["RS256"]\njwks_file = "keys.json"\n'
+        '[sources.erp]\nvendor = "sapp"\nbase_url = "http://127.0.0.1:1"\n'
+    )
+    assert await run(*arguments, cwd=tmp_path) == (2, "", f"tradegraph: {message}\n")
+
+
+async def test_sources_ping_shows_each_source(sandbox: Sandbox, tmp_path: Path):
+    closed = free_port()
+    (tmp_path / "tradegraph.toml").write_text(
+        f'[sources.erp]\nvendor = "rest"\nbase_url = "{sandbox.erp}"\ncredentials = {{ token = "{sandbox.token}" }}\n'
+        f'[sources.shop]\nvendor = "rest"\nbase_url = "http://127.0.0.1:{closed}"\ncredentials = {{ token = "x" }}\n'
+    )
+    code, out, err = await run("sources", "ping", cwd=tmp_path)
+    assert (code, err) == (1, "")
+    erp, shop = out.splitlines()
+    assert re.fullmatch(r"erp   rest +\d+ ms  ok", erp)
+    assert re.fullmatch(r"shop  rest +\d+ ms  SOURCE_UNAVAILABLE: .+", shop)
+
+
+async def test_schema_check_finds_a_difference(tmp_path: Path):
+    printed = tmp_path / "schema.graphql"
+    assert (await run("schema", "print", "--to", str(printed), cwd=tmp_path))[0] == 0
+    assert await run("schema", "check", str(printed), cwd=tmp_path) == (0, "", "")
+    printed.write_text(printed.read_text().replace("type Query {", "type Query {\n  gone: Int\n", 1))
+    code, out, err = await run("schema", "check", str(printed), cwd=tmp_path)
+    assert code == 1
+    assert "-  gone: Int" in out.splitlines()
+    assert err == "The printed schema is not that of the code. Run: schema print\n"
+
+
+def test_real_systems_are_started_and_stopped_by_their_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    script = tmp_path / "up.sh"
+    script.write_text(
+        'trap "echo stopped >> $2/said; exit 143" TERM\necho "installing into $2" | tee $2/said\n'
+        'echo "password hidden-credentials"\necho "Ctrl-C stops them."\nwhile :; do sleep 0.05; done\n'
+    )
+    with started_systems(script, tmp_path / "data"):
+        assert (tmp_path / "data" / "said").read_text() == f"installing into {tmp_path}/data\n"
+    assert (tmp_path / "data" / "said").read_text().endswith("stopped\n")
+    assert f"installing into {tmp_path}/data\n" in capsys.readouterr().err
+
+
+def test_real_systems_that_do_not_start_stop_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    script = tmp_path / "up.sh"
+    script.write_text("echo 'port 8069 (tryton) is in use' >&2; exit 1\n")
+    with pytest.raises(ConfigurationError) as caught, started_systems(script, tmp_path / "data"):
+        pass
+    assert str(caught.value) == "backends = 'real': did not start; the lines above and their logs say why"
+
+
+def test_missing_tools_of_the_real_systems_are_named_with_their_source():
+    with pytest.raises(ConfigurationError) as caught:
+        check_tools(lambda tool: None if tool in {"node", "curl"} else f"/usr/bin/{tool}")
+    assert str(caught.value) == (
+        "backends = 'real': needs what is not installed: curl (apt install curl); "
+        "node (Node.js 20 or later: https://nodejs.org, or your system's package)"
+    )
+
+
+async def test_serve_runs_a_settings_file(sandbox: Sandbox, tmp_path: Path):
+    """As in production: a key set, JSON logs, no IDE page, no demo token believed."""
+    key = RSAKey.generate_key(2048, {"kid": "k"}, private=True)
+    (tmp_path / "keys.json").write_text(json.dumps(KeySet([key]).as_dict(private=False)))
+    port = free_port()
+    (tmp_path / "tradegraph.toml").write_text(
+        f'[server]\nport = {port}\n[auth]\nissuer = "i"\naudience = "a"\njwks_file = "keys.json"\n'
+        f'[sources.erp]\nvendor = "rest"\nbase_url = "{sandbox.erp}"\ncredentials = {{ token = "{sandbox.token}" }}\n'
+        '[domains]\ncustomers = { master = "erp" }\n'
+    )
+    claims = {"iss": "i", "aud": "a", "sub": "s", "exp": 4_000_000_000, "roles": ["csr"]}
+    token = jwt.encode({"alg": "RS256", "kid": "k"}, claims, key)
+    process = await start("serve", cwd=tmp_path)
+    assert process.stdout is not None
+    try:
+        while True:
+            entry = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+            if entry["event"] == "serving":
+                break
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            answer = await client.post(
+                "/graphql",
+                json={"query": '{ customer(by: {number: "CUST-0001"}) { number } }'},
+                headers={"authorization": f"Bearer {token}"},
+            )
+            assert answer.json() == {"data": {"customer": {"number": "CUST-0001"}}}
+            assert (await client.get("/ide/")).status_code == 404
+            assert (await client.get("/")).status_code == 404
+    finally:
+        process.terminate()
+        out, _ = await process.communicate()
+    entries = [json.loads(line) for line in out.decode().splitlines()]
+    [request] = [entry for entry in entries if entry["event"] == "request"]
+    assert (request["outcome"], request["status"], request["backend_calls"]) == ("ok", 200, 1)
+    assert process.returncode == 143

@@ -1,0 +1,129 @@
+"""What the documentation says is so: its queries, its settings, its metrics, its links."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from graphql import build_schema, parse, validate
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import BaseModel
+
+from app import settings
+from app.sources.wiring import connect_all
+from app.telemetry import Metrics
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+EXAMPLES = sorted((DOCS / "examples").glob("*.toml"))
+QUERY = re.compile(r"^```graphql\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+
+
+def queries() -> list:
+    """Every GraphQL block, by page and place."""
+    return [
+        pytest.param(text, id=f"{page.stem}-{number}")
+        for page in PAGES
+        for number, text in enumerate(QUERY.findall(page.read_text()), 1)
+    ]
+
+
+@pytest.mark.parametrize("text", queries())
+def test_shown_query_is_valid(text: str):
+    schema = build_schema((ROOT / "schema.graphql").read_text())
+    assert validate(schema, parse(text)) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_example_configuration_is_accepted(example: Path, tmp_path: Path):
+    table = tomllib.loads(example.read_text())
+    secrets = [*re.findall(r'_file = "([^"]+)"', example.read_text())]
+    for name in secrets:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a demo secret\n")
+    (tmp_path / "tradegraph.toml").write_text(example.read_text())
+    loaded = settings.load(tmp_path / "tradegraph.toml")
+    assert set(loaded.sources) == set(table["sources"])
+    assert all(not key.endswith("_file") for source in loaded.sources.values() for key in source.credentials)
+    assert set(connect_all(loaded).connected) == set(table["sources"])  # which reads nothing, and checks all options
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    """The settings of a section."""
+    return set(model.model_fields)
+
+
+def test_every_setting_is_described():
+    text = (DOCS / "configuration.md").read_text()
+    sections = [
+        settings.ServerSettings,
+        settings.ConnectionSettings,
+        settings.TLSSettings,
+        settings.AuthSettings,
+        settings.AuditSettings,
+        settings.RedisSettings,
+        settings.CacheSettings,
+        settings.DocumentSettings,
+        settings.LogSettings,
+        settings.TelemetrySettings,
+        settings.SourceSettings,
+        settings.SourceLimits,
+        settings.WebhookSettings,
+        settings.EventSettings,
+        settings.BreakerSettings,
+        settings.CallerSettings,
+    ]
+    assert all(f"[server.{name}]" in text for name in ("connections", "tls"))
+    wanted = set().union(*map(keys, sections), keys(settings.DomainSettings)) | {"engine", "demo", "ide", "data_dir"}
+    wanted -= {"connections", "tls", "limits", "breaker", "callers", "webhooks"}  # which are sections of their own
+    assert {key for key in wanted if f"`{key}`" not in text} == set()
+
+
+def test_every_metric_is_described_with_its_labels():
+    text = (DOCS / "metrics.md").read_text()
+    rows = dict(re.findall(r"^\| `(tradegraph_\w+)` \| ([^|]*) \|", text, re.MULTILINE))
+    described = {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows.items()}
+    registry = Metrics().registry
+    kept = [one for one in registry._collector_to_names if isinstance(one, Counter | Gauge | Histogram)]
+    names = {one: f"{one._name}_total" if isinstance(one, Counter) else one._name for one in kept}
+    assert described == {name: tuple(one._labelnames) for one, name in names.items()}
+    others = {family.name for family in registry.collect() if not family.name.startswith("tradegraph_")}
+    assert set(re.findall(r"`((?:process|python)_\w+)`", text)) == others
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path):
+    missing = [target for target in LINK.findall(page.read_text()) if not (page.parent / target).exists()]
+    assert missing == ([] if page.name != "template.md" else missing)
+
+
+def test_published_contract_is_valid_openapi():
+    OpenAPIV31SpecValidator(yaml.safe_load((DOCS / "openapi.yaml").read_text())).validate()
+
+
+def test_commands_shown_exist():
+    usage = subprocess.run(["sh", ROOT / "run", "help"], capture_output=True, text=True, check=True).stdout
+    known = set(re.findall(r"^  (\w+)", usage, re.MULTILINE))
+    shown = {word for page in PAGES for word in re.findall(r"\./run ([a-z]+)", page.read_text())}
+    assert shown - known - {"help"} == set()
+
+
+def test_built_pages_fetch_nothing_from_elsewhere(tmp_path: Path):
+    subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    fetched = re.compile(r'<(?:(?:script|img|iframe|source)\b[^>]*\bsrc|link\b[^>]*\bhref)="(https?:[^"]+)')
+    pages = sorted(tmp_path.rglob("*.html"))
+    assert len(pages) > 15
+    assert {str(page): hits for page in pages if (hits := fetched.findall(page.read_text()))} == {}

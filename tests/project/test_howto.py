@@ -1,0 +1,90 @@
+"""The two guides show diffs that work: each is applied to a copy of the tree, and what it adds is run.
+
+When the code around a diff has moved, apply it by hand and write it anew: `git diff -U3 > docs/howto/NAME.patch`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).resolve().parents[2]
+HOWTO = ROOT / "docs" / "howto"
+NEEDED = ("app", "tests", "docs", "scripts", "pyproject.toml", "schema.graphql")
+FIVE = {
+    "app/sources/orders.py",
+    "app/sources/vendure/order_records.py",
+    "app/schema/orders.py",
+    "tests/sources/test_vendure.py",
+    "schema.graphql",
+}
+
+
+def run(tree: Path, *command: str) -> str:
+    """What a command in the copy prints; `app` is the copy's."""
+    done = subprocess.run(
+        command,
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree), "PYTEST_ADDOPTS": "-p no:cacheprovider"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what matters, outside of any repository."""
+    skipped = shutil.ignore_patterns("__pycache__", "node_modules", "static")
+    for name in NEEDED:
+        source = ROOT / name
+        shutil.copytree(source, tmp_path / name, ignore=skipped) if source.is_dir() else shutil.copy(source, tmp_path)
+    return tmp_path
+
+
+def touched(patch: Path) -> set[str]:
+    """The files that a patch changes or makes."""
+    return set(re.findall(r"^\+\+\+ b/(.+)$", patch.read_text(), re.MULTILINE))
+
+
+def printed_schema(tree: Path) -> str:
+    """The schema of the copy's code."""
+    return run(tree, sys.executable, "-c", "from app.schema import print_schema; print(print_schema(), end='')")
+
+
+def test_field_takes_five_files_and_appears(tree: Path):
+    patch = HOWTO / "add-a-field.patch"
+    assert touched(patch) == FIVE | {"docs/openapi.yaml"}
+    assert "attention" not in printed_schema(tree)
+    run(tree, "git", "apply", "--check", str(patch))
+    run(tree, "git", "apply", str(patch))
+    assert printed_schema(tree) == (tree / "schema.graphql").read_text()
+    run(tree, sys.executable, "scripts/openapi.py", "--check")
+    order = (tree / "schema.graphql").read_text().partition("\ntype Order implements Node ")[2].partition("\n}")[0]
+    assert '  """Who takes the goods in."""\n  attention: String\n' in order
+    out = run(tree, sys.executable, "-m", "pytest", "-q", "tests/sources/test_vendure.py", "-k", "takes_the_goods_in")
+    assert "1 passed" in out
+
+
+def test_vendor_is_connected_and_its_tests_pass(tree: Path):
+    patch = HOWTO / "add-a-vendor.patch"
+    run(tree, "git", "apply", "--check", str(patch))
+    run(tree, "git", "apply", str(patch))
+    out = run(tree, sys.executable, "-m", "pytest", "-q", "tests/sources/test_shelfwise.py")
+    assert "4 passed" in out
+    layered = run(
+        tree, sys.executable, "-m", "pytest", "-q", "tests/project/test_architecture.py", "-k", "vendor and shelfwise"
+    )
+    assert "1 passed" in layered
+    assert not (ROOT / "app" / "sources" / "shelfwise").exists()

@@ -1,0 +1,99 @@
+"""Every edge of every list costs the same number of backend calls for few rows and for fifty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from graphql import GraphQLObjectType, get_named_type, is_composite_type, is_object_type
+
+from app.schema import build_schema
+from app.schema.declare.edges import EdgeField
+from tests.support.gateway import CSR, CSR_LEAD, SELLER, Graph
+
+pytestmark = pytest.mark.shared_gateway
+
+BUYER = 'customer: {number: "CUST-0001"}'
+ORDERS = 'customer(by: {number: "CUST-0291"}) { orders(first: $n) { nodes { %s } } }'
+LISTS = {
+    "Customer": "customers(first: $n) { nodes { %s } }",
+    "CustomerLocation": "customers(first: $n) { nodes { billTo { %s } } }",
+    "Item": "items(first: $n) { nodes { %s } }",
+    "ItemRelation": "items(first: $n) { nodes { relations { %s } } }",
+    "ContractPrice": f"items(first: $n) {{ nodes {{ contractPrice({BUYER}) {{ %s }} }} }}",
+    "Availability": "items(first: $n) { nodes { availability { %s } } }",
+    "Order": ORDERS,
+    "OrderLine": ORDERS % "lines { %s }",
+    "Shipment": ORDERS % "shipments { %s }",
+}
+"""How fifty rows of a type are reached; `%s` is the edge."""
+
+STREAMED = {"ShipmentUpdate", "OrderUpdate", "AvailabilityChanged"}
+"""What streams yield one by one: `tests/events/test_updates.py` counts their calls."""
+
+NO_LISTS = {"Viewer", "PromisePart", "Freshness", "Change", *STREAMED}
+"""There is one caller, a promise has at most one part for each warehouse and day, an age is read from
+the clock, and `tests/resolvers/test_changes.py` has what changed."""
+
+ARGUMENTS = {
+    ("Customer", "orders"): "(first: 1)",
+    ("Item", "customerPartNumber"): f"({BUYER})",
+    ("Item", "contractPrice"): f"({BUYER})",
+}
+WHO = {
+    ("Item", "cost"): CSR_LEAD,
+    ("Item", "contractPrice"): SELLER,
+    ("ContractPrice", "item"): SELLER,
+    ("OrderLine", "contractPrice"): SELLER,
+}
+"""Who may see what the inside service may not."""
+
+FEW = {("Customer", "parent"): 30}
+"""Rows of the short list, where the first row alone has nothing at the end of the edge; else 1. CUST-0291's latest
+order has shipments and a line that replaces another item."""
+
+
+def edges() -> list[tuple[str, str, bool]]:
+    """Type, field, and whether the field has fields of its own; roots left out."""
+    strawberry_schema = build_schema()
+    graphql = strawberry_schema._schema
+    found: list[tuple[str, str, bool]] = []
+    for name, kind in graphql.type_map.items():
+        definition = strawberry_schema.get_type_by_name(name)
+        if not is_object_type(kind) or definition is None:
+            continue
+        for field in getattr(definition, "fields", ()):
+            if isinstance(field, EdgeField) and not field.is_root:
+                public = strawberry_schema.config.name_converter.get_graphql_name(field)
+                found.append((name, public, is_composite_type(_target(kind, public))))
+    return found
+
+
+def _target(kind: GraphQLObjectType, field: str) -> Any:
+    return get_named_type(kind.fields[field].type)
+
+
+EDGES = [one for one in edges() if one[0] not in NO_LISTS]
+
+
+def test_every_edge_hangs_on_a_list_of_the_table():
+    assert {kind for kind, *_ in EDGES} == set(LISTS)
+    assert len(EDGES) == 32
+
+
+def query(kind: str, field: str, composite: bool) -> str:
+    arguments = ARGUMENTS.get((kind, field), "")
+    selected = f"{field}{arguments} {{ __typename }}" if composite else f"{field}{arguments}"
+    return f"query($n: Int!) {{ {LISTS[kind] % selected} }}"
+
+
+@pytest.mark.parametrize(("kind", "field", "composite"), EDGES, ids=[f"{kind}.{field}" for kind, field, _ in EDGES])
+async def test_edge_costs_the_same_for_few_rows_and_for_fifty(graph: Graph, kind: str, field: str, composite: bool):
+    await graph.data("{ warehouses { code } }")
+    counts: list[dict[str, int]] = []
+    for rows in (FEW.get((kind, field), 1), 50):
+        await graph.forget()
+        await graph.data(query(kind, field, composite), {"n": rows}, who=WHO.get((kind, field), CSR))
+        counts.append(await graph.requests())
+    assert counts[0] == counts[1]
+    assert sum(counts[0].values()) >= 1

@@ -1,0 +1,80 @@
+"""Relay's `node` and `nodes`, for every kind of thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.sources.node_ids import node_id
+from tests.support.gateway import Graph
+
+pytestmark = pytest.mark.shared_gateway
+
+KINDS = {
+    "Customer": (node_id("Customer", "CUST-0001"), "number", "CUST-0001"),
+    "Item": (node_id("Item", "SKU-0001"), "sku", "SKU-0001"),
+    "Order": (node_id("Order", "erp", "500040"), "number", "SO-100040"),
+    "Shipment": (node_id("Shipment", "logistics", "shp-000025"), "trackingNumber", "1ZSB001000401"),
+    "Warehouse": (node_id("Warehouse", "WH-EAST"), "code", "WH-EAST"),
+}
+UNKNOWN = {
+    "Customer": node_id("Customer", "CUST-9999"),
+    "Item": node_id("Item", "SKU-9999"),
+    "Order": node_id("Order", "erp", "999999"),
+    "order of an unknown system": node_id("Order", "nowhere", "500040"),
+    "Shipment": node_id("Shipment", "logistics", "shp-999999"),
+    "Warehouse": node_id("Warehouse", "WH-NONE"),
+}
+IDS = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
+
+
+def test_every_type_that_is_a_node_is_tested():
+    from app.schema import build_schema
+
+    schema = build_schema()._schema
+    node = schema.get_type("Node")
+    assert {kind.name for kind in schema.get_possible_types(node)} == set(KINDS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_node_answers_for_each_kind(graph: Graph, kind: str):
+    id, field, value = KINDS[kind]
+    query = f"query($id: ID!) {{ node(id: $id) {{ __typename id ... on {kind} {{ {field} }} }} }}"
+    assert await graph.data(query, {"id": id}) == {"node": {"__typename": kind, "id": id, field: value}}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+async def test_unknown_thing_is_null(graph: Graph, kind: str):
+    assert await graph.data("query($id: ID!) { node(id: $id) { id } }", {"id": UNKNOWN[kind]}) == {"node": None}
+
+
+async def test_nodes_are_in_the_order_of_the_ids_with_null_for_the_unknown(graph: Graph):
+    known = [id for id, *_ in KINDS.values()]
+    ids = [known[4], UNKNOWN["Item"], *known[:4], UNKNOWN["Order"], known[0]]
+    found = (await graph.data(IDS, {"ids": ids}))["nodes"]
+    assert [node and node["id"] for node in found] == [known[4], None, *known[:4], None, known[0]]
+
+
+async def test_a_hundred_nodes_cost_as_many_calls_as_one(graph: Graph):
+    counts = []
+    for size in (1, 100):
+        await graph.forget()
+        ids = [node_id("Item", f"SKU-{number:04}") for number in range(1, size + 1)]
+        found = (await graph.data(IDS, {"ids": ids}))["nodes"]
+        assert [node["id"] for node in found] == ids
+        counts.append(await graph.requests())
+    assert counts[0] == counts[1] == {"erp": 1, "commerce": 0, "logistics": 0}
+
+
+async def test_no_ids_are_no_nodes(graph: Graph):
+    assert await graph.data(IDS, {"ids": []}) == {"nodes": []}
+
+
+async def test_id_of_an_answer_asks_for_the_same_thing(graph: Graph):
+    """Also for an order that the master does not know: its id names the system it came from."""
+    query = "query($number: String!) { order(by: {number: $number}) { id number } }"
+    for number in ("SO-100040", "SO-300001"):
+        order = (await graph.data(query, {"number": number}))["order"]
+        again = await graph.data(
+            "query($id: ID!) { node(id: $id) { ... on Order { id number } } }", {"id": order["id"]}
+        )
+        assert again["node"] == order

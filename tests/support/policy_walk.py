@@ -1,0 +1,224 @@
+"""Asks for every field as every role, over any transport, and holds the answers to the table in `policy_table`.
+
+A transport is anything with `ask(query, role) -> {"data": ..., "errors": [...]}`: see `Transport`. For every type the
+shortest way from Query is taken on which the role is refused nothing; where there is none, the shortest of all, and
+the refusal must stand where the way is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from graphql import GraphQLSchema, get_named_type, is_composite_type, is_object_type
+
+from app.auth.principal import Role
+from app.schema import build_schema
+from tests.support.policy_table import ROLES, Cell
+
+Key = tuple[str, str]
+Way = tuple[Key, ...]
+
+OWN = "CUST-0001"
+OWN_AGENT = "AG-01-01"
+ACCOUNTS = (OWN, "CUST-0010")
+"""The accounts of every caller who is bound to some; an order of the second one has an exception."""
+
+UNSERVED = {"Subscription", "ShipmentUpdate", "OrderUpdate", "UpdatesLost", "AvailabilityChanged"} | {
+    "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
+}  # fmt: skip
+"""Not reached by a query, or only after something has happened; their cells are compared with the table of the code.
+Streams are walked apart."""
+
+KEY = f'{{number: "{OWN}"}}'
+ARGUMENTS: dict[Key, str] = {
+    ("Query", "customer"): f"(by: {KEY})",
+    ("Query", "auditEvents"): "(first: 2)",
+    ("Query", "changes"): "(first: 2)",
+    ("Query", "customers"): "(first: 2)",
+    ("Query", "item"): '(by: {sku: "SKU-0001"})',
+    ("Query", "items"): "(first: 2)",
+    ("Query", "itemsBySku"): '(skus: ["SKU-0001"])',
+    ("Query", "node"): '(id: "SXRlbTpTS1UtMDAwMQ")',
+    ("Query", "nodes"): '(ids: ["SXRlbTpTS1UtMDAwMQ"])',
+    ("Query", "order"): '(by: {number: "SO-100040"})',
+    ("Query", "shipment"): '(by: {trackingNumber: "1ZSB001000401"})',
+    ("Query", "priceAndAvailability"): f'(customer: {KEY}, lines: [{{item: {{sku: "SKU-0001"}}, quantity: "54", '
+    'uom: "box"}])',
+    ("Query", "agent"): f'(by: {{number: "{OWN_AGENT}"}})',
+    ("Query", "commissionStatement"): '(by: {number: "CS-01-01-103"})',
+    ("Agent", "statements"): "(first: 2)",
+    ("Query", "promise"): '(item: {sku: "SKU-0001"}, quantity: "1")',
+    ("Customer", "orders"): "(first: 2)",
+    ("Item", "customerPartNumber"): f"(customer: {KEY})",
+    ("Item", "contractPrice"): f"(customer: {KEY})",
+}
+"""What has to be given, so that there is something to see."""
+
+ELSEWHERE: dict[str, dict[Key, str]] = {
+    "Hazmat": {("Query", "item"): '(by: {sku: "SKU-0007"})'},
+    "Supply": {("Query", "item"): '(by: {sku: "SKU-0002"})'},
+    "Return": {("Query", "order"): '(by: {number: "SO-116356"})'},
+    "ReturnLine": {("Query", "order"): '(by: {number: "SO-116356"})'},
+    "OrderException": {("Query", "order"): '(by: {number: "SO-115825"})'},
+    "ShipmentIncident": {("Query", "shipment"): '(by: {trackingNumber: "1ZSB001198241"})'},
+}
+"""Other arguments on the way to a type of which the first ones show nothing."""
+
+
+class Transport(Protocol):
+    """A way of asking, as a caller of a role."""
+
+    async def ask(self, query: str, role: Role) -> dict[str, Any]:
+        """The answer: `data` and, where something is wrong, `errors`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """All fields of a type, at the end of a way."""
+
+    type_name: str
+    way: Way
+    fields: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Found:
+    """What a walk has seen: cells, wrong ones, types of which there was nothing to see, and types that the role might
+    see and that no way leads to."""
+
+    cells: dict[str, bool] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    empty: set[str] = field(default_factory=set)
+    unreached: set[str] = field(default_factory=set)
+    values: dict[str, set[Any]] = field(default_factory=dict)
+
+
+class Walk:
+    """The ways through a schema."""
+
+    def __init__(self, schema: GraphQLSchema | None = None) -> None:
+        self.schema = schema or build_schema()._schema
+
+    def fields(self, type_name: str) -> dict[str, Any]:
+        """The fields of a type."""
+        return self.schema.type_map[type_name].fields  # type: ignore[attr-defined]
+
+    def leads(self, key: Key) -> str | None:
+        """The object type that a field leads to."""
+        type_ = get_named_type(self.fields(key[0])[key[1]].type)
+        return type_.name if is_object_type(type_) else None
+
+    def probes(self, role: Role) -> Iterator[Probe]:
+        """One probe for each type."""
+        open_ways, all_ways = self._ways(role), self._ways(None)
+        for name in sorted({key.partition(".")[0] for key in ROLES} - UNSERVED):
+            yield Probe(name, open_ways.get(name, all_ways[name]), tuple(self.fields(name)))
+
+    def _ways(self, role: Role | None) -> dict[str, Way]:
+        ways: dict[str, Way] = {"Query": ()}
+        waiting = ["Query"]
+        for name in waiting:
+            for one in self.fields(name):
+                target = self.leads((name, one))
+                if target and target not in ways and (role is None or role in ROLES[f"{name}.{one}"]):
+                    ways[target] = (*ways[name], (name, one))
+                    waiting.append(target)
+        return ways
+
+    def text(self, probe: Probe) -> str:
+        """The selection of a probe."""
+        selected = " ".join(self._selected(probe.type_name, one) for one in probe.fields)
+        for key in reversed(probe.way):
+            selected = f"{key[1]}{self._given(key, probe.type_name)} {{ {selected} }}"
+        return selected
+
+    def _selected(self, type_name: str, name: str) -> str:
+        composite = is_composite_type(get_named_type(self.fields(type_name)[name].type))
+        return f"{name}{self._given((type_name, name), type_name)}{' { __typename }' if composite else ''}"
+
+    def _given(self, key: Key, target: str) -> str:
+        return ELSEWHERE.get(target, {}).get(key) or ARGUMENTS.get(key, "")
+
+
+async def walk(transport: Transport, role: Role, schema: GraphQLSchema | None = None) -> Found:
+    """Ask for everything as a role; one request for each type."""
+    ways, found = Walk(schema), Found()
+    for probe in ways.probes(role):
+        query = f"{{ {ways.text(probe)} }}"
+        judge(probe, role, query, await transport.ask(query, role), found)
+    return found
+
+
+def judge(probe: Probe, role: Role, query: str, answer: dict[str, Any], found: Found) -> None:
+    """Compare an answer with the table: data, and errors by path, code and place."""
+    expected: set[tuple[Any, ...]] = set()
+    errors = {tuple(error.get("path", ())): error for error in answer.get("errors", ())}
+    parents, closed = _parents(answer.get("data"), probe.way, role)
+    expected |= closed
+    for path, parent in parents:
+        for name in probe.fields:
+            if role not in ROLES[f"{probe.type_name}.{name}"]:
+                expected.add((*path, name))
+            if isinstance(parent, dict) and not isinstance(parent.get(name), (dict, list)):
+                found.values.setdefault(f"{probe.type_name}.{name}", set()).add(parent.get(name))
+    for path, error in errors.items():
+        code = error["extensions"].get("code")
+        if path not in expected or code != "FORBIDDEN" or not _placed(error, path, query):
+            found.wrong.append(f"{role}: {probe.type_name}: {path} {code} {error.get('message')}")
+    found.wrong += [f"{role}: {probe.type_name}: {path} was answered" for path in expected - set(errors)]
+    found.wrong += [f"{role}: {path} is not null" for path in expected if _at(answer.get("data"), path) is not None]
+    for name in probe.fields:
+        key = f"{probe.type_name}.{name}"
+        found.cells[key] = role in ROLES[key]
+        if not parents and not closed:
+            found.empty.add(probe.type_name)
+        if closed and role in ROLES[key] and not parents:
+            found.unreached.add(probe.type_name)
+
+
+def _parents(data: Any, way: Way, role: Role) -> tuple[list[tuple[tuple[Any, ...], Any]], set[tuple[Any, ...]]]:
+    """The objects at the end of a way with their paths, and where the way is closed for the role."""
+    places: list[tuple[tuple[Any, ...], Any]] = [((), data)] if data is not None else []
+    for type_name, name in way:
+        paths = [((*path, name), value.get(name)) for path, value in places]
+        if role not in ROLES[f"{type_name}.{name}"]:
+            return [], {path for path, _ in paths}
+        places = [place for path, value in paths for place in _objects(path, value)]
+    return places, set()
+
+
+def _objects(path: tuple[Any, ...], value: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    if isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _objects((*path, index), one)
+    elif value is not None:
+        yield path, value
+
+
+def _placed(error: dict[str, Any], path: Sequence[Any], query: str) -> bool:
+    """Whether an error's location is where its field stands in the document."""
+    (place,) = error["locations"]
+    return query.splitlines()[place["line"] - 1][place["column"] - 1 :].startswith(str(path[-1]))
+
+
+def _at(data: Any, path: Sequence[Any]) -> Any:
+    for step in path:
+        if data is None:
+            return None
+        data = data[step]
+    return data
+
+
+def cells_of(table: Any) -> dict[str, dict[str, Cell]]:
+    """All cells of a policy table, as the written one has them."""
+    return {
+        ".".join(key): {
+            role.value: {"rows": str(rule.rows.reach(role)), "mask": mask and str(mask)} if role in rule.roles else None
+            for role in Role
+            for mask in (rule.mask_for(role),)
+        }
+        for key, rule in table.fields.items()
+    }
