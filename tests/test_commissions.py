@@ -6,11 +6,16 @@ from typing import Any
 
 import pytest
 
+from app.auth.claims import principal_of
+from app.auth.issuers import Issuer
+from app.auth.key_sets import StaticKeySet
 from app.auth.principal import Role
 from app.cli.demo import SANDBOX_DOMAINS
+from app.errors import Unauthenticated
 from app.sandbox import Sandbox
 from app.schema import build_schema
 from app.schema.declare.freshness import contracts_of
+from app.settings import ClaimNames
 from app.sources.commissions import AGENT, COMMISSION
 from app.sources.node_ids import node_id
 from tests.support.gateway import Graph, gateway, signed
@@ -189,6 +194,24 @@ async def test_without_a_source_commissions_are_not_supported(dated_sandbox: San
         answer = await graph.ask('{ agent(by: {number: "AG-01"}) { number } }', who=FINANCE)
         assert answer["data"] == {"agent": None}
         assert [error["extensions"]["code"] for error in answer["errors"]] == ["NOT_SUPPORTED"]
+
+
+@pytest.mark.parametrize(
+    ("customers", "agents", "accepted"),
+    [(("*",), ["AG-01"], True), (("CUST-1*",), [], True), (("CUST-1*",), ["AG-01"], False), (("*",), "AG-01", False)],
+    ids=["any issuer", "bound, none", "bound to accounts", "no list"],
+)
+def test_agents_come_from_the_token_of_an_issuer_that_may_name_them(
+    customers: tuple[str, ...], agents: Any, accepted: bool
+):
+    issuer = Issuer("https://idp", "api", frozenset({"RS256"}), StaticKeySet([]), ClaimNames(), frozenset(Role),
+                    customers, None)  # fmt: skip
+    claims = {"sub": "a", "exp": 1, "roles": ["agent"], "agents": agents}
+    if accepted:
+        assert principal_of(claims, issuer).agents == frozenset(agents)
+    else:
+        with pytest.raises(Unauthenticated):
+            principal_of(claims, issuer)
 
 
 def test_freshness_contracts_are_declared():

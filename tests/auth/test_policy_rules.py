@@ -276,13 +276,13 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
     record_property("mutants", killed)
     assert killed > 60
     # These are asked for by a customer or an agent, which is refused as well.
-    assert behind == [
-        "PRICES + admin",
-        "PRICES + agent",
+    assert sorted(behind) == [
         "('Item', 'customerPartNumber') for everyone",
-        "('Query', 'customer') for everyone",
         "('Query', 'agent') for everyone",
         "('Query', 'commissionStatement') for everyone",
+        "('Query', 'customer') for everyone",
+        "PRICES + admin",
+        "PRICES + agent",
     ]
 
 
