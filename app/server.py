@@ -200,7 +200,7 @@ async def may_read_metrics(
         return
     who = await authentication.authenticate(authorization)
     if not who.roles & STAFF:
-        raise Forbidden("Only operations and platform staff may read metrics.")
+        raise Forbidden("Metrics require the metrics token or the role operations or admin.")
 
 
 async def process_metrics() -> bytes:

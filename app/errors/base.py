@@ -12,7 +12,7 @@ class TradegraphError(Exception):
 
     code = "INTERNAL"
     http_status = 500
-    default = "The server could not answer this. Quote the error id when you report it."
+    default = "Internal error. Quote the error id when you report it."
 
     def __init__(self, message: str | None = None, *, detail: str | None = None) -> None:
         super().__init__(message or self.default)

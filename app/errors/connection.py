@@ -17,7 +17,7 @@ class HostNotAllowed(EdgeRefusal):
 
     code = "HOST_NOT_ALLOWED"
     http_status = 421
-    default = "This server does not answer for the host that the request names."
+    default = "The Host header is not allowed."
 
 
 class OriginNotAllowed(EdgeRefusal):
@@ -25,7 +25,7 @@ class OriginNotAllowed(EdgeRefusal):
 
     code = "ORIGIN_NOT_ALLOWED"
     http_status = 403
-    default = "Pages of this origin may not ask here."
+    default = "Requests from this origin are not allowed."
 
 
 class MalformedHTTP(EdgeRefusal):
@@ -48,7 +48,7 @@ class RequestTooSlow(EdgeRefusal):
 
     code = "REQUEST_TOO_SLOW"
     http_status = 408
-    default = "The request did not come in time."
+    default = "The request was not received in time."
 
 
 class TooManyConnections(EdgeRefusal):
@@ -56,4 +56,4 @@ class TooManyConnections(EdgeRefusal):
 
     code = "TOO_MANY_CONNECTIONS"
     http_status = 503
-    default = "The server holds as many connections as it may; try again shortly."
+    default = "The connection limit is reached. Retry shortly."

@@ -10,7 +10,7 @@ class TrustedDocumentRequired(RequestError):
 
     code = "TRUSTED_DOCUMENT_REQUIRED"
     http_status = 403
-    default = "This client runs its published documents only: send 'documentId' and no text."
+    default = "This client may run published documents only. Send 'documentId' instead of 'query'."
 
 
 class DocumentNotFound(RequestError):
@@ -18,7 +18,7 @@ class DocumentNotFound(RequestError):
 
     code = "DOCUMENT_NOT_FOUND"
     http_status = 404
-    default = "No document of that id is published for this client."
+    default = "No document with this id is published for this client."
 
 
 class DocumentRetired(RequestError):
@@ -26,14 +26,14 @@ class DocumentRetired(RequestError):
 
     code = "DOCUMENT_RETIRED"
     http_status = 410
-    default = "This document is retired; use the one that came in its place."
+    default = "This document is retired. Use its replacement."
 
 
 class DocumentMismatch(RequestError):
     """A text came with the id or hash of another."""
 
     code = "DOCUMENT_MISMATCH"
-    default = "The text that was sent is not that of the id or hash beside it. Send one of the two."
+    default = "The document text does not match its id or hash. Send only one of the two."
 
 
 class PersistedQueryNotFound(RequestError):

@@ -15,7 +15,7 @@ class DocumentTooLarge(RequestError):
     """The document selects more than any answer should hold, once its fragments are put in place."""
 
     code = "DOCUMENT_TOO_LARGE"
-    default = "The document selects too many fields once its fragments are put in place; ask for less at a time."
+    default = "The document selects too many fields after its fragments are expanded. Select fewer fields."
 
 
 class LimitExceeded(RequestError):
@@ -25,7 +25,7 @@ class LimitExceeded(RequestError):
 
     def __init__(self, name: str, most: int, actual: int, message: str | None = None) -> None:
         has = str(actual) if actual < MANY else "far more"
-        super().__init__(message or f"The limit '{name}' is {most}; this request has {has}.")
+        super().__init__(message or f"Limit '{name}' exceeded: {has}, maximum {most}.")
         self.name = name
         self.most = most
         self.actual = actual
@@ -42,7 +42,7 @@ class TooExpensive(LimitExceeded):
     code = "OPERATION_TOO_EXPENSIVE"
 
     def __init__(self, name: str, most: int, actual: int) -> None:
-        super().__init__(name, most, actual, f"This operation would need {actual} of '{name}', and {most} are allowed.")
+        super().__init__(name, most, actual, f"Operation {name} {actual} exceeds the limit of {most}.")
 
 
 class RateLimited(LimitExceeded):
@@ -54,7 +54,7 @@ class RateLimited(LimitExceeded):
     def __init__(
         self, name: str, most: int, actual: int, *, retry_after: int, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(name, most, actual, f"Too much at a time for '{name}'; try again in {retry_after} s.")
+        super().__init__(name, most, actual, f"Rate limit '{name}' exceeded. Retry in {retry_after} s.")
         self.retry_after = retry_after
         self.headers = {"retry-after": str(retry_after), **(headers or {})}
 
@@ -64,7 +64,7 @@ class Overloaded(RequestError):
 
     code = "OVERLOADED"
     http_status = 503
-    default = "The gateway has more to do than it can do well; nothing was asked. Try again shortly."
+    default = "The gateway is overloaded and did not run this operation. Retry shortly."
     retry_after = 1
 
 
@@ -72,7 +72,7 @@ class SubscriberTooSlow(RequestError):
     """A subscriber takes less than there is. `cursor` is where to resume."""
 
     code = "SUBSCRIBER_TOO_SLOW"
-    default = "More happens than this stream is read; it was ended. Go on after the cursor, or ask for less."
+    default = "The subscriber fell behind and the stream was closed. Resume after `cursor`, or narrow the filter."
 
     def __init__(self, cursor: str) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ class DeadlineExceeded(TradegraphError):
 
     code = "DEADLINE_EXCEEDED"
     http_status = 504
-    default = "The request's time limit ended before this was read. Ask for less, or try again."
+    default = "The request deadline passed before this field was read. Request less data, or retry."
 
 
 class AuthenticationUnavailable(TradegraphError):
@@ -18,7 +18,7 @@ class AuthenticationUnavailable(TradegraphError):
 
     code = "AUTHENTICATION_UNAVAILABLE"
     http_status = 503
-    default = "Credentials cannot be checked at the moment. Keep yours and try again in some seconds."
+    default = "Credentials cannot be verified at the moment. Keep your credential and retry in a few seconds."
 
 
 class StoreUnavailable(TradegraphError):
@@ -26,14 +26,14 @@ class StoreUnavailable(TradegraphError):
 
     code = "STORE_UNAVAILABLE"
     http_status = 503
-    default = "The gateway cannot look this up at the moment; try again shortly."
+    default = "A store of the gateway is unavailable. Retry shortly."
 
 
 class NotSupported(TradegraphError):
     """No configured source can answer this."""
 
     code = "NOT_SUPPORTED"
-    default = "None of the connected systems can answer this."
+    default = "Not available from any connected source."
 
 
 class ConfigurationError(TradegraphError):

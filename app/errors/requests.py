@@ -21,7 +21,7 @@ class ShuttingDown(RequestError):
     """This gateway stops; streams go on with another one. Told by how the stream ends rather than by an answer."""
 
     code = "SHUTTING_DOWN"
-    default = "This server stops. Connect again and go on after the last cursor."
+    default = "The server is shutting down. Reconnect and resume after the last cursor."
 
 
 class BadUserInput(RequestError):
@@ -63,7 +63,7 @@ class NotFound(RequestError):
 
     code = "NOT_FOUND"
     http_status = 404
-    default = "There is nothing at this path."
+    default = "No resource at this path."
 
 
 class InvalidInput(RequestError):
@@ -76,14 +76,14 @@ class InvalidID(InvalidInput):
     """An `ID` that this graph never handed out."""
 
     code = "INVALID_ID"
-    default = "That is not an id of this graph. Pass an `id` exactly as an earlier answer gave it."
+    default = "Invalid id. Pass an `id` exactly as an earlier response returned it."
 
 
 class InvalidCursor(InvalidInput):
     """A cursor that this field never handed out."""
 
     code = "INVALID_CURSOR"
-    default = "That cursor does not belong to this list. Pass a cursor of the same field and arguments, or null."
+    default = "Invalid cursor. Pass a cursor returned by the same field with the same arguments, or null."
 
 
 class InvalidPageSize(InvalidInput):
@@ -105,11 +105,11 @@ class Forbidden(RequestError):
 
     code = "FORBIDDEN"
     http_status = 403
-    default = "Your role may not see this."
+    default = "Your role does not have permission for this field."
 
 
 class NoIntrospection(Forbidden):
     """The caller's roles may not read the schema."""
 
     code = "INTROSPECTION_FORBIDDEN"
-    default = "Your role may not read the schema; take it from the published `schema.graphql`."
+    default = "Your role may not use introspection. Use the published `schema.graphql`."

@@ -14,7 +14,7 @@ class WebhookSourceUnknown(WebhookRefused):
 
     code = "WEBHOOK_SOURCE_UNKNOWN"
     http_status = 404
-    default = "No source of this name sends webhooks here."
+    default = "No source of this name accepts webhooks."
 
 
 class WebhookNetworkRefused(WebhookRefused):
@@ -22,7 +22,7 @@ class WebhookNetworkRefused(WebhookRefused):
 
     code = "WEBHOOK_NETWORK_REFUSED"
     http_status = 403
-    default = "Webhooks of this source are not taken from this address."
+    default = "Webhooks of this source are not accepted from this address."
 
 
 class WebhookUnsigned(WebhookRefused):
@@ -38,7 +38,7 @@ class WebhookForged(WebhookRefused):
 
     code = "WEBHOOK_FORGED"
     http_status = 401
-    default = "The signature or secret does not fit this webhook."
+    default = "The webhook's signature or secret is invalid."
 
 
 class WebhookExpired(WebhookRefused):
@@ -46,11 +46,11 @@ class WebhookExpired(WebhookRefused):
 
     code = "WEBHOOK_EXPIRED"
     http_status = 401
-    default = "The webhook was not signed just now: it is too old, or a clock is wrong."
+    default = "The webhook timestamp is outside the allowed window."
 
 
 class WebhookMalformed(WebhookRefused):
     """The body is no object, or not of the documented shape."""
 
     code = "WEBHOOK_MALFORMED"
-    default = "The body is not what webhooks of this source look like."
+    default = "The webhook body does not match the format of this source."

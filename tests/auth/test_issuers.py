@@ -24,7 +24,7 @@ from tests.upstreams.issuer import DISCOVERY, KEYS, FakeIssuer, issuing, rsa
 
 OLD, NEW, FOREIGN = rsa("old"), rsa("new"), rsa("old")
 REFUSED = "The bearer token was not accepted. Get a new one and send it in the Authorization header."
-UNAVAILABLE = "Credentials cannot be checked at the moment. Keep yours and try again in some seconds."
+UNAVAILABLE = "Credentials cannot be verified at the moment. Keep your credential and retry in a few seconds."
 
 
 class Door(TokenAuthenticator):

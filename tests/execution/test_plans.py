@@ -169,7 +169,9 @@ async def test_refused_field_is_forbidden_and_its_edge_never_asked(name: str) ->
     result = await run(f"{{ rows {{ x: {name} __typename }} }}", ctx)
     path = ["rows", 0, "x"]
     assert ctx.asked == []
-    assert [(one.path, one.message) for one in result.errors] == [(path, "Your role may not see this.")]
+    assert [(one.path, one.message) for one in result.errors] == [
+        (path, "Your role does not have permission for this field.")
+    ]
     assert format_errors(result.errors)[0]["extensions"] == {"code": "FORBIDDEN"}
     # `name` is not nullable: its refusal takes the row along, and the list, and so the whole answer.
     assert result.data == (None if name == "name" else {"rows": [{"x": None, "__typename": "Thing"}]})

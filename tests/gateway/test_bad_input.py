@@ -141,7 +141,7 @@ IDS = {
     "number": "17",
     "order without its own id": sealed("Order:erp"),
 }
-NO_ID = "That is not an id of this graph. Pass an `id` exactly as an earlier answer gave it."
+NO_ID = "Invalid id. Pass an `id` exactly as an earlier response returned it."
 
 
 @pytest.mark.parametrize("kind", IDS)
@@ -196,7 +196,7 @@ async def test_first_is_required(graph: Graph):
     assert "data" not in answer
 
 
-NO_CURSOR = "That cursor does not belong to this list. Pass a cursor of the same field and arguments, or null."
+NO_CURSOR = "Invalid cursor. Pass a cursor returned by the same field with the same arguments, or null."
 
 
 async def cursor_of(graph: Graph, field: str) -> str:

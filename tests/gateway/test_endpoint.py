@@ -17,7 +17,7 @@ from tests.support.serving import serving
 
 JSON = {"content-type": "application/json", "authorization": TOKEN}
 MODERN = {**JSON, "accept": "application/graphql-response+json"}
-INTERNAL = "The server could not answer this. Quote the error id when you report it."
+INTERNAL = "Internal error. Quote the error id when you report it."
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ async def test_wrong_value_of_a_resolver_is_internal_and_not_quoted(client: http
 
 async def test_refusal_has_its_code_and_no_id(client: httpx.AsyncClient):
     response = await ask(client, "{ forbidden }")
-    assert only_error(response)["message"] == "Your role may not see this."
+    assert only_error(response)["message"] == "Your role does not have permission for this field."
     assert only_error(response)["extensions"] == {"code": "FORBIDDEN"}
 
 

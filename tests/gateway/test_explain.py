@@ -136,7 +136,7 @@ async def test_buyers_may_not(graph: Graph) -> None:
     assert response.json() == {
         "errors": [
             {
-                "message": "Only operations and platform staff may ask for `extensions.explain`.",
+                "message": "`extensions.explain` requires the role operations or admin.",
                 "extensions": {"code": "FORBIDDEN"},
             }
         ]

@@ -51,7 +51,13 @@ async def socketed(graph: Graph, who: dict[str, str], query: str, variables: dic
 
 NO_CUSTOMER, NO_ORDER = "There is no such customer.", "There is no such order."
 ASKED: list[Any] = [
-    pytest.param(FINANCE, TEXT, {}, ("FORBIDDEN", "Your role may not see this."), id="a role that sees no shipments"),
+    pytest.param(
+        FINANCE,
+        TEXT,
+        {},
+        ("FORBIDDEN", "Your role does not have permission for this field."),
+        id="a role that sees no shipments",
+    ),
     pytest.param(BUYER, TEXT, {"customer": {"number": "CUST-0002"}}, ("INVALID_INPUT", NO_CUSTOMER), id="foreign"),
     pytest.param(BUYER, TEXT, {"customer": {"number": "CUST-9999"}}, ("INVALID_INPUT", NO_CUSTOMER), id="missing"),
     pytest.param(CSR, TEXT, {"customer": {"number": "CUST-9999"}}, ("INVALID_INPUT", NO_CUSTOMER), id="of nobody"),

@@ -181,7 +181,7 @@ async def test_one_trusted_role_among_others_is_enough():
 async def test_what_is_not_published_for_the_client_is_not_found(here: World, who: str, id_: str):
     response = await here.post(who, documentId=id_)
     assert refused(response) == NOT_FOUND
-    message = "No document of that id is published for this client."
+    message = "No document with this id is published for this client."
     assert response.json()["errors"][0]["message"] == message
     assert refused(await here.get(who, documentId=id_)) == NOT_FOUND
 

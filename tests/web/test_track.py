@@ -163,7 +163,10 @@ async def test_page_is_accessible_and_fits(graph_of_today: Graph, theme: str, wi
 async def test_who_may_not_see_customers_stays_at_the_door(graph_of_today: Graph):
     async with browsing() as page:
         await opened(page, str(graph_of_today.client.base_url).rstrip("/"), who=OPERATIONS)
-        assert await page.until("document.querySelector('#refusal')?.innerText") == "Your role may not see this."
+        assert (
+            await page.until("document.querySelector('#refusal')?.innerText")
+            == "Your role does not have permission for this field."
+        )
         assert await page.run("document.querySelector('#content').hidden") is True
 
 

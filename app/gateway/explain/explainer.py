@@ -66,7 +66,7 @@ class Explainer:
     async def explain_to_staff(self, who: Principal, operation: Operation) -> dict[str, Any]:
         """The explanation for `extensions.explain`. Raises Forbidden for callers who are not staff."""
         if not who.roles & STAFF:
-            raise Forbidden("Only operations and platform staff may ask for `extensions.explain`.")
+            raise Forbidden("`extensions.explain` requires the role operations or admin.")
         return (await self.explain(operation, who, Assumptions())).as_json()
 
     async def run(

@@ -68,7 +68,7 @@ enum(
     locations=[Location.OBJECT, Location.FIELD_DEFINITION, Location.INPUT_OBJECT],
     name="requires",
     description="Who may see a type with all its fields, or one field of it. A field that the caller may not see is "
-    "null, with an error of code FORBIDDEN. An input that the caller may not ask by is refused likewise.",
+    "null, with an error of code FORBIDDEN. An argument that the caller may not use is refused likewise.",
 )
 class Requires:
     """The declaration of a type, a field or an input."""

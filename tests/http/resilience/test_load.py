@@ -53,7 +53,7 @@ async def test_overload_is_refused_early_and_those_accepted_keep_their_pace(date
     assert response.json() == {
         "errors": [
             {
-                "message": "The gateway has more to do than it can do well; nothing was asked. Try again shortly.",
+                "message": "The gateway is overloaded and did not run this operation. Retry shortly.",
                 "extensions": {"code": "OVERLOADED"},
             }
         ]
