@@ -1,4 +1,4 @@
-"""The two guides show diffs that work: each is applied to a copy of the tree, and what it adds is run.
+"""The guides are true: their diffs are applied to a copy of the tree, and what they add is run with its checks.
 
 When the code around a diff has moved, apply it by hand and write it anew: `git diff -U3 > docs/howto/NAME.patch`.
 """
@@ -18,14 +18,16 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 HOWTO = ROOT / "docs" / "howto"
-NEEDED = ("app", "tests", "docs", "scripts", "pyproject.toml", "schema.graphql")
+NEEDED = ("app", "bench", "tests", "docs", "scripts", "pyproject.toml", "schema.graphql")
 FIVE = {
     "app/sources/orders.py",
     "app/sources/vendure/order_records.py",
     "app/schema/orders.py",
     "tests/sources/test_vendure.py",
-    "schema.graphql",
+    "tests/support/policy_table.py",
 }
+PRINTED = {"schema.graphql", "docs/policy-matrix.md", "docs/openapi.yaml"}
+CHECKS = ("lint", "layers", "schema", "policy", "contract")
 
 
 def run(tree: Path, *command: str) -> str:
@@ -65,16 +67,31 @@ def printed_schema(tree: Path) -> str:
 
 def test_field_takes_five_files_and_appears(tree: Path):
     patch = HOWTO / "add-a-field.patch"
-    assert touched(patch) == FIVE | {"docs/openapi.yaml"}
+    assert touched(patch) == FIVE | PRINTED
     assert "attention" not in printed_schema(tree)
     run(tree, "git", "apply", "--check", str(patch))
     run(tree, "git", "apply", str(patch))
     assert printed_schema(tree) == (tree / "schema.graphql").read_text()
     run(tree, sys.executable, "scripts/openapi.py", "--check")
     order = (tree / "schema.graphql").read_text().partition("\ntype Order implements Node ")[2].partition("\n}")[0]
-    assert '  """Who takes the goods in."""\n  attention: String\n' in order
+    assert '  """Name of the person who receives the goods."""\n  attention: String\n' in order
     out = run(tree, sys.executable, "-m", "pytest", "-q", "tests/sources/test_vendure.py", "-k", "takes_the_goods_in")
     assert "1 passed" in out
+
+
+def test_field_leaves_checks_and_policy_tests_green(tree: Path):
+    run(tree, "git", "apply", str(HOWTO / "add-a-field.patch"))
+    run(tree, sys.executable, "scripts/check.py", *CHECKS)
+    policy = ("tests/auth/test_policy_cells.py", "tests/auth/test_policy_rules.py")
+    out = run(tree, sys.executable, "-m", "pytest", "-q", *policy, "-k", "written_by_hand or matrix_holds")
+    assert "2 passed" in out
+
+
+def test_domain_touches_the_files_that_its_guide_lists():
+    guide = (HOWTO / "add-a-domain.md").read_text()
+    listed = set(re.findall(r"^\| \d+ \| `(app/[^`]+)`", guide, re.MULTILINE))
+    naming = {file for file in (ROOT / "app").rglob("*.py") if "commission" in file.read_text().lower()}
+    assert listed == {file.relative_to(ROOT).as_posix() for file in naming}
 
 
 def test_vendor_is_connected_and_its_tests_pass(tree: Path):
