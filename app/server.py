@@ -288,7 +288,6 @@ class Gateway(Starlette):
         self._boundary = SecurityMiddleware(self._inside, server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         await self._boundary(scope, receive, send)
 
     def _inside(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

@@ -61,7 +61,6 @@ class SQLiteAuditWriter:
         self._thread.start()
 
     def record(self, entry: AuditEntry) -> None:
-        """See `Trail.keep`."""
         if len(self._waiting) < self._queue:
             self._waiting.append(entry)
         else:
@@ -132,7 +131,6 @@ class SQLiteAuditReader:
         self._database = audit_database(path)
 
     def entries(self, query: AuditQuery, *, most: int | None = None) -> Iterator[AuditEntry]:
-        """See `Ledger.entries`."""
         where, values = _where(query)
         statement = f"SELECT {', '.join(_COLUMNS)} FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608
         with closing(_connect(self._database)) as connection:
@@ -140,7 +138,6 @@ class SQLiteAuditReader:
                 yield _entry(row)
 
     def page(self, query: AuditQuery, most: int, before: int | None = None) -> list[NumberedEntry]:
-        """See `Ledger.page`."""
         where, values = _where(query)
         older = "" if before is None else f" AND id < {before:d}"
         statement = f"SELECT id, {', '.join(_COLUMNS)} FROM entries WHERE {where}{older} ORDER BY id DESC LIMIT ?"  # noqa: S608
@@ -150,7 +147,6 @@ class SQLiteAuditReader:
             ]
 
     def accesses(self, query: AuditQuery) -> Sequence[AccessSummary]:
-        """See `Ledger.accesses`."""
         found: dict[tuple[str, str, str, tuple[str, ...]], AccessTally] = {}
         for entry in self.entries(query):
             if entry.client:

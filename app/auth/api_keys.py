@@ -158,7 +158,6 @@ class APIKeyAuthenticator:
         return principal
 
     async def _refresh(self, after: float) -> None:
-        """Refresh the copy if it is older than this; concurrent callers share one refresh."""
         if self._timer() - self._refreshed_at >= after:
             async with self._refreshing:
                 if self._timer() - self._refreshed_at >= after:

@@ -56,7 +56,6 @@ def _is_name(value: object) -> bool:
 
 
 def _customers(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
-    """The customers. A token that names one beyond its issuer's is refused as a whole."""
     customers = frozenset(_strings(claims, issuer.claims.customers))
     if len(customers) > MAX_CUSTOMERS:
         raise Unauthenticated(REFUSED, detail=f"{len(customers)} customers")
@@ -68,7 +67,6 @@ def _customers(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
 
 
 def _agents(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
-    """The numbers of agents. An issuer that is limited to some accounts may name none."""
     agents = frozenset(_strings(claims, issuer.claims.agents))
     if len(agents) > MAX_CUSTOMERS:
         raise Unauthenticated(REFUSED, detail=f"{len(agents)} agents")

@@ -111,7 +111,6 @@ def _parsed(url: str, body: bytes) -> Any:
 
 
 def _max_age(headers: httpx.Headers) -> float | None:
-    """The remaining `max-age` in seconds."""
     control = headers.get("cache-control", "").lower()
     if "no-store" in control or "no-cache" in control:
         return 0.0

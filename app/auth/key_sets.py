@@ -108,7 +108,6 @@ class RemoteKeySet:
             await asyncio.wait({self._reading})
 
     async def _wait_for_refresh(self) -> bool:
-        """Wait for the running fetch, or start one; False during the retry delay."""
         reading = self._start()
         if reading is None:
             return False
@@ -190,5 +189,4 @@ def _public_key(member: Any) -> Key:
 
 
 def _bits(number: Any) -> int:
-    """The length of a number as a JWK writes it."""
     return int.from_bytes(urlsafe_b64decode(str(number).encode("ascii"))).bit_length()

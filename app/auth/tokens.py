@@ -117,7 +117,6 @@ class TokenAuthenticator:
         return principal
 
     def _select_verifier(self, token: str) -> tuple[_Verifier, dict[str, Any]]:
-        """The verifier of the claimed issuer, and the unverified header."""
         parts = token.split(".")
         if len(parts) != 3:
             raise ValueError("is not in three parts")

@@ -24,14 +24,12 @@ class ReferenceEngine:
         self._documents = DocumentCache(schema, limits=limits)
 
     def document(self, text: str, *, suggest: bool = False) -> Document:
-        """See `Engine.document`."""
         document = self._documents.get(text, suggest=suggest)
         if isinstance(document, tuple):
             raise RequestRefused(document)
         return document
 
     def prepare(self, request: Request) -> Operation:
-        """See `Engine.prepare`."""
         known = request.known
         document = known.document if known else self.document(request.query, suggest=request.suggests)
         check_variables(request.variables, self._limits)
@@ -46,7 +44,6 @@ class ReferenceEngine:
         )
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
-        """See `Engine.execute`."""
         coerce_variables(self._schema, operation)
         with execution_scope(context):
             result = execute(

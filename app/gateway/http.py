@@ -65,7 +65,6 @@ class GraphQLEndpoint:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         started = time.perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = {SCOPE_HEADERS[name]: headers[name].decode("latin-1") for name in SCOPE_HEADERS.keys() & headers.keys()}
@@ -151,7 +150,6 @@ class GraphQLEndpoint:
 
 
 async def _send(send: Send, request: RequestScope, media_type: str, response: Response, body: bytes | None) -> None:
-    """Send a response; without a body, that the client's copy is still valid."""
     control = response.cache_control
     headers = [
         *RESPONSE_HEADERS[media_type],

@@ -90,7 +90,6 @@ def _names(roles: frozenset[Role]) -> tuple[str, ...]:
 
 
 def _code_of(body: Mapping[str, Any]) -> str | None:
-    """The code of an operation that failed as a whole."""
     errors = body.get("errors")
     return None if not errors or "data" in body else errors[0].get("extensions", _NOTHING).get("code")
 

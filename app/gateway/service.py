@@ -199,7 +199,6 @@ class GraphQLService:
     async def _run_event(
         self, operation: Operation, who: Principal, event: Any, opening: RequestScope, permit: OperationPermit
     ) -> Response:
-        """Run the selection for one event, in a scope and within a time limit of its own."""
         with open_scope(
             request_id=opening.request_id,
             correlation_id=opening.correlation_id,
@@ -255,7 +254,6 @@ class GraphQLService:
 
 
 def _stricter(first: float | None, second: float | None) -> float | None:
-    """The smaller of two limits, where there is one."""
     return min((one for one in (first, second) if one is not None), default=None)
 
 

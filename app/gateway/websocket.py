@@ -76,7 +76,6 @@ class WebSocketEndpoint:
         self._max_unacknowledged = max_unacknowledged
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one socket to its end."""
         socket = WebSocket(scope, receive, send)
         if PROTOCOL not in socket.scope["subprotocols"]:
             await socket.accept()
@@ -172,7 +171,6 @@ class _Connection:
         await self._send({"type": "connection_ack"})
 
     async def _first_frame(self) -> Mapping[str, Any]:
-        """The first frame that is neither `ping` nor `pong`: those may come at any time."""
         while True:
             frame = await self._receive_frame()
             match frame.get("type"):
@@ -316,12 +314,10 @@ class _Connection:
         await self._send_text(orjson.dumps(frame))
 
     async def _send_text(self, text: bytes) -> None:
-        """Send a frame. Whoever does not read is dropped by the connection."""
         await self._socket.send_text(text.decode())
 
 
 def _request_ids(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The ids of a socket's operations: its own request id, and those of its client."""
     named = {b"x-correlation-id": "correlation_id", b"traceparent": "traceparent", b"tracestate": "tracestate"}
     credential = {named[name]: value.decode("latin-1") for name, value in headers if name in named}
     return {"request_id": new_id(), **credential}

@@ -194,7 +194,6 @@ class HTTPClient:
         into: Any,
         send: Callable[[OutgoingRequest, CallAttempt, Any], Awaitable[T]],
     ) -> T:
-        """What `send` returns; a read that failed is retried as far as the guard allows."""
         try:
             with attempt.timeout:
                 while True:
@@ -222,7 +221,6 @@ class HTTPClient:
         return self.guard.retry_delay(attempt.retries, attempt.call_class, request.call, error, remaining)
 
     async def _whole(self, request: OutgoingRequest, attempt: CallAttempt, into: Any) -> Any:
-        """An attempt whose response is read whole, and decoded unless `into` is None."""
         if not self._admitted(attempt):
             await self._wait_for_capacity(attempt)
         try:
@@ -254,7 +252,6 @@ class HTTPClient:
             beside.finish("cancelled")
 
     async def _streamed(self, request: OutgoingRequest, attempt: CallAttempt, _: None) -> tuple[Exchange, Decompressor]:
-        """An attempt whose response has begun. It keeps its slot."""
         if not self._admitted(attempt):
             await self._wait_for_capacity(attempt)
         try:
@@ -333,7 +330,6 @@ class HTTPClient:
         self._attempts.discard(attempt)
 
     def _admitted(self, attempt: CallAttempt) -> bool:
-        """Take a slot if one is free and nobody waits for it."""
         if attempt.retries == 0:
             self.guard.budget.deposit()
         return self.guard.bulkhead.try_acquire()

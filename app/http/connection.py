@@ -271,7 +271,6 @@ class HTTPConnection(asyncio.Protocol):
             exchange.truncated = True
 
     def _read_framing(self, exchange: Exchange) -> bool:
-        """Read how the body is framed and encoded; whether that is acceptable."""
         self._until_end = True
         for name, value in exchange.headers:
             if name == b"content-length":

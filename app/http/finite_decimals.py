@@ -100,7 +100,6 @@ def _all(texts: Iterable[str | None]) -> str | None:
 
 
 def _class_of(info: inspect.Type) -> type:
-    """The class of the values of a type that can hold a Decimal."""
     match info:
         case inspect.Metadata(type=inner):
             return _class_of(inner)

@@ -61,7 +61,6 @@ class ConnectionPool:
         return connection
 
     def opened(self, connection: HTTPConnection) -> None:
-        """See `ConnectionOwner`."""
         self.connections.add(connection)
 
     def release(self, connection: HTTPConnection) -> None:
@@ -93,7 +92,6 @@ class ConnectionPool:
             await asyncio.wait({all_closed}, timeout=_CLOSING_SECONDS)
 
     def _expire(self) -> None:
-        """Close what was idle for too long, and set the timer for the next one."""
         loop = asyncio.get_running_loop()
         self._expiry = None
         while self._idle and self._idle[0].idle_since <= loop.time() - KEEPALIVE_SECONDS:

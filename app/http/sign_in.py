@@ -44,11 +44,9 @@ class StaticCredentials:
         self._headers = {name: printable(value) for name, value in headers.items()}
 
     def headers(self, path: str) -> Mapping[str, str]:
-        """See `SignIn`."""
         return self._headers
 
     def is_unauthorized(self, request: OutgoingRequest, response: HTTPResponse) -> bool:
-        """See `SignIn`."""
         return False
 
     async def authorize(self, send: Send, rejected: Mapping[str, str] | None) -> None:
@@ -78,7 +76,6 @@ class SessionSignIn(ABC):
         """See `SignIn`."""
 
     def headers(self, path: str) -> Mapping[str, str] | None:
-        """See `SignIn`."""
         return self._session
 
     async def authorize(self, send: Send, rejected: Mapping[str, str] | None) -> None:

@@ -116,7 +116,6 @@ class TimeoutQueue:
         return timeout
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Stop the calls whose time is over, and set the timer for the next one."""
         if loop is not self._loop:
             return
         now = loop.time()

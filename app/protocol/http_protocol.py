@@ -186,7 +186,6 @@ class LimitedHTTPProtocol(SlowReaderWatch, HttpToolsProtocol):
         return MalformedHTTP if len(self.pipeline) >= PIPELINED else None
 
     def _expected_phase(self) -> str | None:
-        """What the client has to send next; after a response, a request."""
         if self._phase is None and (self.cycle is None or self.cycle.response_complete):
             return HEADERS
         return self._phase

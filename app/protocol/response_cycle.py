@@ -27,7 +27,6 @@ class ResponseCycle(RequestResponseCycle):
             await super().send(message)
 
     def _defer(self, message: Any) -> bool:
-        """Whether the head of this response waits for its body."""
         if message["type"] != "http.response.start" or not self.keep_alive or self.scope["method"] == "HEAD":
             return False
         headers = [*self.default_headers, *message["headers"]]

@@ -183,7 +183,6 @@ def _elsewhere(
 def _composed(
     level: StockLevel, other: Elsewhere, codes: Sequence[str], at: date, today: date, only: Sequence[str] | None
 ) -> list[Availability]:
-    """Availability in each place, in the order of `codes`."""
     positions = _positions(level, other.balances, codes)
     elsewhere = [one for one in other.reservations if one.order not in level.orders]
     allocated = allocate(positions, elsewhere, today) if elsewhere else {}

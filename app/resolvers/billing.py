@@ -25,7 +25,6 @@ async def returns(rows: Sequence[Order], ctx: Context) -> list[tuple[Return, ...
 
 
 def _of_order(order: Order, found: tuple[R, ...] | None | Exception, ctx: Context) -> tuple[R, ...] | Exception:
-    """Two masters may have given the same number to orders of different customers."""
     if isinstance(found, Exception):
         return found
     return ctx.sources.rows_of_customer("billing", order.customer, found or ())

@@ -93,7 +93,6 @@ async def changes(
 
 
 def _open_kinds(ctx: Context, kinds: Sequence[ChangedKind] | None) -> frozenset[str]:
-    """The requested kinds, by default all that the caller may see. Raises Forbidden."""
     is_open = [kind for kind, type_ in TYPES.items() if ctx.permissions.allows_type(type_)]
     closed = set(kinds or ()) - set(is_open)
     if closed:
@@ -126,7 +125,6 @@ async def _page(
 
 
 def _change(entry: LoggedEvent, who: Principal) -> Change | None:
-    """An event as a change for the caller; None if it is not for this caller."""
     update = entry.update
     if not who.belongs_to(update.tenant):
         return None
@@ -140,7 +138,6 @@ def _change(entry: LoggedEvent, who: Principal) -> Change | None:
 
 
 def _was_seen(update: ChangeEvent, who: Principal) -> bool:
-    """Whether the caller saw it before this event."""
     return update.was is not None and who.sees(update.was)
 
 

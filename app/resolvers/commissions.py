@@ -31,12 +31,10 @@ class NumberKey:
 
 
 async def agent(ctx: Context, by: NumberKey) -> Agent | None:
-    """Root: an agent by key."""
     return await ctx.loaders.by_key("commissions", "agents").one(by.number_of("Agent"))
 
 
 async def statement(ctx: Context, by: NumberKey) -> CommissionStatement | None:
-    """Root: a statement by key."""
     return await ctx.loaders.by_key("commissions", "statements").one(by.number_of("CommissionStatement"))
 
 

@@ -18,7 +18,6 @@ from app.sources.warehouses import Warehouse
 
 
 async def customer(ctx: Context, by: CustomerKey) -> Customer | None:
-    """Root: a customer by key."""
     number = await customer_number(by, ctx)
     return None if number is None else await ctx.loaders.customers.one(number)
 
@@ -33,7 +32,6 @@ class CustomerFilter:
 async def customers(
     ctx: Context, first: int, after: str | None = None, filter: CustomerFilter | None = None
 ) -> Connection[Customer]:
-    """Root: the caller's customers, by number."""
     search = filter.search if filter else None
     scope = ListScope("customers", search)
     page = scope.page(first, after, count=ctx.selects("CustomerConnection", "totalCount"))
@@ -42,7 +40,6 @@ async def customers(
 
 
 async def me(ctx: Context) -> Principal:
-    """Root: who asks."""
     return ctx.principal
 
 

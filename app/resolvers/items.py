@@ -25,7 +25,6 @@ LARGEST_KEY_LIST = 500
 
 
 async def item(ctx: Context, by: ItemKey) -> Item | None:
-    """Root: an item by key."""
     sku = await sku_of(by, ctx)
     return None if sku is None else await ctx.loaders.items.one(sku)
 
@@ -52,7 +51,6 @@ class ItemFilter:
 async def items(
     ctx: Context, first: int, after: str | None = None, filter: ItemFilter | None = None
 ) -> Connection[Item]:
-    """Root: items by SKU."""
     search, category = (filter.search, filter.category) if filter else (None, None)
     scope = ListScope("items", search, category)
     page = scope.page(first, after, count=ctx.selects("ItemConnection", "totalCount"))

@@ -55,7 +55,6 @@ async def order(ctx: Context, by: OrderKey) -> Order | None:
 
 
 async def _by_number(number: str, ctx: Context) -> Order | None:
-    """The master's order; else one that only an enriching source knows so far."""
     found = await ctx.loaders.orders.one(number)
     if found is not None:
         return found
@@ -144,7 +143,6 @@ def _own_status(row: Order) -> SourceStatus:
 
 
 def _goods_status(system: str, shipments: Sequence[Shipment]) -> SourceStatus:
-    """What a logistics system's shipments say about their order."""
     return SourceStatus(
         system=system,
         status=goods_status(shipments),

@@ -98,7 +98,6 @@ async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Seq
 
 
 async def _buyer(key: CustomerKey, ctx: Context) -> Customer | tuple[Outcome, str]:
-    """Who buys; else what that makes of every line."""
     try:
         number = await customer_number(key, ctx)
         buyer = await ctx.loaders.customers.one(number) if number is not None else None
@@ -110,7 +109,6 @@ async def _buyer(key: CustomerKey, ctx: Context) -> Customer | tuple[Outcome, st
 
 
 async def _items(drafts: Sequence[_Draft], ctx: Context) -> list[Item | None | Exception]:
-    """The item of each line; a key that is wrong stands as its error."""
     skus = await each_sku([draft.line.item for draft in drafts], ctx)
     items = await ctx.loaders.items.many(sku if isinstance(sku, str) else None for sku in skus)
     return [sku if isinstance(sku, Exception) else item for sku, item in zip(skus, items, strict=True)]
@@ -128,14 +126,12 @@ def _check_item(draft: _Draft, item: Item | None | Exception) -> None:
 
 
 def _report_unexpected(answers: Iterable[object]) -> None:
-    """Log what failed without a code, once an error: the lines show its outcome only."""
     errors = {id(one): one for one in answers if isinstance(one, Exception) and not isinstance(one, TradegraphError)}
     for error in errors.values():
         report(error)
 
 
 def _public_message(error: Exception) -> str:
-    """A line shows no error id, so its message asks for none."""
     return error.message if isinstance(error, TradegraphError) else "The server could not answer this line."
 
 

@@ -16,7 +16,6 @@ from app.sources.shipments import Eta, Shipment, ShipmentStatus, TrackingEvent
 
 
 async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
-    """Root: a shipment by key."""
     if by.tracking_number is not None:
         return await _by_tracking_number(validate_key(by.tracking_number, "A tracking number"), ctx)
     if by.id is not None:
@@ -57,7 +56,6 @@ async def of_orders(rows: Sequence[Order], ctx: Context) -> list[Sequence[Shipme
 def _of_order(
     order: Order, found: tuple[Shipment, ...] | None | Exception, ctx: Context
 ) -> tuple[Shipment, ...] | None | Exception:
-    """Two masters may have given the same number to orders of different customers."""
     return ctx.sources.rows_of_customer("shipments", order.customer, found) if isinstance(found, tuple) else found
 
 

@@ -10,5 +10,4 @@ from app.sources.source import source_states
 
 
 async def sources(ctx: Context) -> Sequence[SourceState]:
-    """Root: all sources, by name."""
     return source_states(ctx.sources.connected.values())

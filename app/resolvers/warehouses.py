@@ -10,7 +10,6 @@ from app.sources.warehouses import Warehouse
 
 
 async def warehouses(ctx: Context) -> Sequence[Warehouse]:
-    """Root: all warehouses, by code."""
     return await ctx.sources.warehouses.all(ctx.principal)
 
 

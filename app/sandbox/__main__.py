@@ -10,7 +10,6 @@ from app.sandbox.process import DEFAULT_TOKEN, serve
 
 
 def main() -> None:
-    """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m app.sandbox", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="where the data is, or is built once")
     parser.add_argument("--ports", type=int, nargs=3, default=(0, 0, 0), metavar=("ERP", "COMMERCE", "LOGISTICS"))

@@ -67,7 +67,6 @@ class Account:
 
 
 def accounts(rng: random.Random, articles: list[Article], day: date) -> list[Account]:
-    """All customers by number."""
     saleable = [article for article in articles if article.status == "ACTIVE"]
     return [_account(index, rng, articles, saleable, day) for index in range(1, CUSTOMER_COUNT + 1)]
 

@@ -73,11 +73,9 @@ class DatasetWriter:
         return n
 
     def text(self, kind: str, key: str, words: Iterable[str], n: int, tag: str | None = None) -> None:
-        """Make a document findable by words."""
         self.texts.append((kind, key, " ".join(words).lower(), tag, n))
 
     def change(self, kind: str, key: str, at: str) -> None:
-        """Note that something changed."""
         self.changes.append((at, kind, key))
 
     def write(self, path: Path, day: date) -> None:
@@ -191,7 +189,6 @@ def add_order(writer: DatasetWriter, row: dict[str, Any]) -> None:
 
 
 def pair(first: str, second: str) -> str:
-    """Two keys as one."""
     return f"{first}\x1f{second}"
 
 

@@ -245,7 +245,6 @@ def _article(index: int, family: Family, values: tuple[str, ...], rank: float, r
 
 
 def item_row(article: Article) -> dict[str, Any]:
-    """The item as the ERP serves it."""
     family = article.family
     row: dict[str, Any] = {
         "id": f"{20_000 + article.index}",

@@ -47,12 +47,10 @@ class FaultInjector:
         self._recent.pop(rule.resource, None)
 
     def clear(self) -> None:
-        """Remove all rules."""
         self._rules.clear()
         self._recent.clear()
 
     def all(self) -> list[FaultRule]:
-        """The active rules, by resource."""
         return [rule for _, (rule, _) in sorted(self._rules.items())]
 
     def verdict(self, resource: str) -> Verdict:
@@ -89,7 +87,6 @@ class RequestLog:
         self._faults: Counter[str] = Counter()
 
     def request(self) -> None:
-        """Count an HTTP request."""
         self._http += 1
 
     def read(self, entry: Mapping[str, Any]) -> None:
@@ -100,7 +97,6 @@ class RequestLog:
             self._faults[entry["fault"]] += 1
 
     def entries(self, limit: int) -> list[dict[str, Any]]:
-        """The newest reads, oldest of them first."""
         return list(self._log)[-limit:] if limit > 0 else []
 
     def counters(self) -> dict[str, Any]:

@@ -114,7 +114,6 @@ def _events(
 
 
 def _later(at: str, minutes: int) -> str:
-    """When a scan gets from the carrier's van to its system."""
     return (datetime.fromisoformat(at) + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
 
 
@@ -135,7 +134,6 @@ def _packages(lines: list[SaleLine], tracking: str, serial: int) -> list[dict[st
 
 
 def _sscc(serial: int) -> str:
-    """18 digits: extension, company prefix, serial, check digit."""
     body = f"30614141{serial:09d}"
     total = sum(int(digit) * (3 if ordinal % 2 == 0 else 1) for ordinal, digit in enumerate(body))
     return f"{body}{-total % 10}"

@@ -72,7 +72,6 @@ def minimum_in_unit(minimum: int, numerator: int, denominator: int) -> Decimal:
 
 
 def plain(amount: Decimal) -> Decimal:
-    """Without trailing zeros beyond cents."""
     cents = amount.quantize(Decimal("0.01"))
     return cents if cents == amount else amount.normalize()
 
@@ -85,10 +84,8 @@ def amount(ticks: int) -> str:
 
 
 def to_cent(ticks: int) -> int:
-    """Rounded to whole cents, half up."""
     return (ticks + 50) // 100 * 100
 
 
 def money(ticks: int) -> dict[str, str]:
-    """The wire form of an amount."""
     return {"amount": amount(ticks), "currency": "USD"}

@@ -51,11 +51,9 @@ class Sandbox:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Base URL by system."""
         return {"erp": self.erp, "commerce": self.commerce, "logistics": self.logistics}
 
     def stop(self) -> None:
-        """End the process and wait for its end."""
         if self.process.stdin is not None:
             self.process.stdin.close()
         if self.process.poll() is None:

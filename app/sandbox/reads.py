@@ -32,7 +32,6 @@ class BadRequest(ValueError):
 
 
 def now() -> str:
-    """The moment of reading, for `asOf`."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -43,12 +42,10 @@ def with_fields(body: bytes, **fields: str) -> bytes:
 
 
 def found(pairs: Iterable[tuple[object, bytes]]) -> bytes:
-    """An answer by keys."""
     return b"[%s]" % b",".join(b'{"key":%s,"value":%s}' % (_encode(key), value) for key, value in pairs)
 
 
 def _only(**lists: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-    """The one list that was sent; all may be empty."""
     sent = [(name, keys) for name, keys in lists.items() if keys]
     if len(sent) > 1:
         raise BadRequest(f"send one of {', '.join(lists)}")
@@ -82,19 +79,16 @@ def customers(store: SandboxStore, request: contract.CustomersRead) -> bytes:
 
 
 def credit(store: SandboxStore, request: contract.ByCustomer) -> bytes:
-    """Credit by customer number."""
     moment = now()
     rows = store.one("credit", request.customers)
     return found((key, with_fields(body, checkedAt=moment)) for key, body in rows.items())
 
 
 def customer_search(store: SandboxStore, request: Any) -> bytes:
-    """A page of customers."""
     return _search(store, "customers", request.page, words=request.search, keys=request.numbers, tag=None)
 
 
 def item_search(store: SandboxStore, request: Any) -> bytes:
-    """A page of items."""
     return _search(store, "items", request.page, words=request.search, keys=None, tag=request.category)
 
 
@@ -139,20 +133,17 @@ def _opened(cursor: str, kind: str, *types: type) -> list[Any]:
 
 
 def items(store: SandboxStore, request: contract.ItemsRead) -> bytes:
-    """Items by SKU, GTIN or id."""
     name, keys = _only(sku=request.skus, gtin=request.gtins, id=request.ids)
     return found(store.one(f"items.{name}", keys).items())
 
 
 def part_skus(store: SandboxStore, request: contract.PartsRead) -> bytes:
-    """SKUs by the customer's own part number."""
     rows = store.one("parts.number", [pair(key.customer, key.number) for key in request.numbers])
     by_pair = {pair(key.customer, key.number): key for key in request.numbers}
     return found((by_pair[key], _encode(msgspec.json.decode(body)["sku"])) for key, body in rows.items())
 
 
 def part_numbers(store: SandboxStore, request: contract.PartsRead) -> bytes:
-    """The customer's own part numbers by item."""
     rows = store.one("parts.sku", [pair(key.customer, key.sku) for key in request.items])
     by_pair = {pair(key.customer, key.sku): key for key in request.items}
     return found((by_pair[key], _encode(msgspec.json.decode(body)["number"])) for key, body in rows.items())
@@ -164,12 +155,10 @@ def by_sku(kind: str) -> Read:
 
 
 def costs(store: SandboxStore, request: contract.BySku) -> bytes:
-    """Costs by SKU."""
     return found(_as_of(store.one("costs", request.skus)))
 
 
 def warehouses(store: SandboxStore, _: None) -> bytes:
-    """All warehouses."""
     return b"[%s]" % b",".join(store.all("warehouses"))
 
 
@@ -198,12 +187,10 @@ def balances(store: SandboxStore, request: contract.BalancesRead) -> bytes:
 
 
 def prices(store: SandboxStore, request: contract.PricesRead) -> bytes:
-    """The ERP's price for each question."""
     return found((ordinal, _encode(price)) for ordinal, price in quote(store, request.requests, now()))
 
 
 def orders(store: SandboxStore, request: contract.OrdersRead) -> bytes:
-    """Orders by number or id."""
     name, keys = _only(number=request.numbers, id=request.ids)
     return found(_as_of(store.one(f"orders.{name}", keys)))
 
@@ -215,7 +202,6 @@ def orders_by_po(store: SandboxStore, request: contract.OrdersRead) -> bytes:
 
 
 def orders_by_customer(store: SandboxStore, request: contract.OrdersSearch) -> bytes:
-    """A page of each customer's orders."""
     query = request.query
     size = _size(query.page)
     descending = query.sort is OrderSort.ORDERED_AT_DESC
@@ -236,23 +222,19 @@ def orders_by_customer(store: SandboxStore, request: contract.OrdersSearch) -> b
 
 
 def shipments(store: SandboxStore, request: contract.ShipmentsRead) -> bytes:
-    """Shipments by id or tracking number."""
     name, keys = _only(id=request.ids, tracking=request.tracking_numbers)
     return found(_as_of(store.one(f"shipments.{name}", keys)))
 
 
 def by_order(kind: str) -> Read:
-    """Lists of documents by order number."""
     return lambda store, request: found(_lists(store.many(kind, request.orders)))
 
 
 def by_number(kind: str) -> Read:
-    """Documents by number."""
     return lambda store, request: found(_as_of(store.one(kind, request.numbers)))
 
 
 def sub_agents(store: SandboxStore, request: contract.ByNumber) -> bytes:
-    """The agents directly below agents."""
     return found(_lists(store.many("agents.parent", request.numbers)))
 
 
@@ -269,7 +251,6 @@ def statements_by_agent(store: SandboxStore, request: contract.StatementsSearch)
 
 
 def changes(store: SandboxStore, request: contract.ChangesRead) -> bytes:
-    """The change feed."""
     if not 1 <= request.limit <= 1000:
         raise BadRequest("limit must be from 1 to 1000")
     if request.since is None:

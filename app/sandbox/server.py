@@ -57,7 +57,6 @@ class ReadRequest(msgspec.Struct):
 
 
 def problem(status: int, title: str, code: str | None = None) -> ReadReply:
-    """An error as RFC 9457 has it."""
     body = _encode({"type": "about:blank", "title": title, "status": status} | ({"code": code} if code else {}))
     return ReadReply(status, body, "application/problem+json")
 
@@ -153,7 +152,6 @@ def _response(reply: ReadReply) -> Response:
 
 
 async def read(request: Request) -> Response:
-    """A read by itself."""
     system: SandboxSystem = request.app.state.system
     system.request_log.request()
     return _response(await system.read(ReadRequest(request.url.path, await _body(request), dict(request.headers))))
@@ -247,12 +245,10 @@ async def client_disconnected(_request: Request, _error: Exception) -> Response:
 
 
 async def livez(_: Request) -> Response:
-    """Whether the server is up."""
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
 async def faults(request: Request) -> Response:
-    """List, set or clear fault rules."""
     system: SandboxSystem = request.app.state.system
     if request.method == "POST":
         try:
@@ -265,7 +261,6 @@ async def faults(request: Request) -> Response:
 
 
 async def webhook(request: Request) -> Response:
-    """Show, set or remove the webhook."""
     system: SandboxSystem = request.app.state.system
     if request.method == "POST":
         try:
@@ -302,7 +297,6 @@ async def simulate(request: Request) -> Response:
 
 
 async def requests(request: Request) -> Response:
-    """The newest reads; DELETE clears them."""
     system: SandboxSystem = request.app.state.system
     if request.method == "DELETE":
         system.request_log.clear()
@@ -312,7 +306,6 @@ async def requests(request: Request) -> Response:
 
 
 async def counters(request: Request) -> Response:
-    """The counters; DELETE resets them."""
     system: SandboxSystem = request.app.state.system
     if request.method == "DELETE":
         system.request_log.clear()
@@ -338,7 +331,6 @@ class RequireBearerToken:
 
 
 def create_app(name: str, store: SandboxStore, token: str) -> Starlette:
-    """The server of one system."""
     system = SandboxSystem(name, store)
     app = Starlette(
         routes=[

@@ -67,7 +67,6 @@ class EventSimulator:
         self._publish = publish
 
     def advance(self, id: str, step: ShipmentStep) -> bytes:
-        """The shipment after a step."""
         shipment = self._document("shipments.id", id)
         events = [*shipment["events"]]
         if step.withdraw:
@@ -90,7 +89,6 @@ class EventSimulator:
         return self._changed("SHIPMENT", "shipments.id", id, shipment, code)
 
     def move_order(self, number: str, move: ObjectChange) -> bytes:
-        """The order with another status."""
         if move.status is None:
             raise BadRequest("give a status")
         order = self._document("orders.number", number)
@@ -110,7 +108,6 @@ class EventSimulator:
         return self._changed("STOCK", "stock", sku, level, None)
 
     def remove(self, id: str) -> None:
-        """Delete a shipment."""
         self._document("shipments.id", id)
         self._store.change("shipments.id", id, None)
         self._append_change("SHIPMENT", id, deleted=True)

@@ -48,22 +48,18 @@ class SandboxStore:
         return [(key, body) for key, n, stored in found if (body := self._now(n, stored)) is not None]
 
     def _now(self, n: int, stored: bytes) -> bytes | None:
-        """A document as it is now; None if it is gone."""
         return self._changed.get(n, stored) if self._changed else stored
 
     def one(self, kind: str, keys: Iterable[str]) -> dict[str, bytes]:
-        """The last document of each key."""
         return dict(self.rows(kind, keys))
 
     def many(self, kind: str, keys: Iterable[str]) -> dict[str, list[bytes]]:
-        """All documents of each key."""
         found: dict[str, list[bytes]] = {}
         for key, body in self.rows(kind, keys):
             found.setdefault(key, []).append(body)
         return found
 
     def all(self, kind: str) -> list[bytes]:
-        """All documents of a kind, by key."""
         found = self._db.execute(_BY_KIND, (kind,))
         return [body for n, stored in found if (body := self._now(n, stored)) is not None]
 
@@ -73,7 +69,6 @@ class SandboxStore:
             self._changed[n] = body
 
     def append_change(self, kind: str, body: bytes) -> None:
-        """Append to the feed of changes."""
         self._appended.append((self.last_change() + 1, kind, body))
 
     def search(
@@ -116,7 +111,6 @@ class SandboxStore:
         return [(ordinal, n, self._now(n, stored) or stored) for ordinal, n, stored in found]
 
     def page_count(self, kind: str, key: str, *, tags: Sequence[str]) -> int:
-        """How long a key's list is."""
         where, values = _tagged(kind, key, tags)
         return self._db.execute(f"SELECT count(*) FROM keys k WHERE {where}", values).fetchone()[0]
 
@@ -132,7 +126,6 @@ class SandboxStore:
         return self._db.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0]
 
     def last_change(self) -> int:
-        """The newest change's sequence number."""
         return self._appended[-1][0] if self._appended else self.last_stored_change()
 
 

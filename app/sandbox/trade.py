@@ -50,12 +50,10 @@ class SaleLine:
 
     @property
     def open_base(self) -> int:
-        """Base units that are still to be sent."""
         return (self.quantity - self.shipped - self.cancelled) * self.factor
 
     @property
     def total(self) -> int:
-        """The line's value in ticks, to the cent."""
         return to_cent(self.quantity * self.ticks)
 
 
@@ -92,7 +90,6 @@ class Calendar:
         return self._texts[age]
 
     def at(self, age: int, clock: str) -> str:
-        """A moment of that day, UTC."""
         return f"{self._texts[age]}T{clock}Z"
 
 
@@ -110,7 +107,6 @@ def sales(rng: random.Random, accounts: list[Account]) -> list[Sale]:
 
 
 def _buyers(rng: random.Random, accounts: list[Account]) -> list[Account]:
-    """Who placed which order: 5 to 120 each, 64 by the first."""
     counts = [OWN_ORDERS, *[min(MOST, max(FEWEST, round(rng.lognormvariate(3.45, 0.7)))) for _ in accounts[1:]]]
     ordinal = 1
     while (rest := ORDER_COUNT - sum(counts)) != 0:
@@ -233,7 +229,6 @@ def is_returned(sale: Sale) -> bool:
 
 
 def order_row(sale: Sale, calendar: Calendar) -> dict[str, Any]:
-    """The order as the ERP serves it."""
     buyer = sale.account
     net = sale.total
     tax = to_cent(net * 7 // 100) if buyer.row["taxProfile"]["liable"] else 0
@@ -335,6 +330,5 @@ def _history(sale: Sale, calendar: Calendar) -> list[dict[str, Any]]:
 
 
 def _step_at(sale: Sale, ordinal: int, calendar: Calendar) -> str:
-    """When an order came to the step of this place in its history."""
     age = max(0, sale.age - (0, 1, 2, 5)[ordinal])
     return calendar.at(age, sale.clock if ordinal == 0 or age else "04:59:00")

@@ -46,7 +46,6 @@ class WebhookPublisher:
         self._sender: TargetSender | None = None
 
     async def set(self, target: WebhookTarget) -> None:
-        """Send changes to this target from now on."""
         await self.clear()
         self._sender = TargetSender(self._name, target)
 
@@ -57,7 +56,6 @@ class WebhookPublisher:
             await sender.close()
 
     def publish(self, sequence: int, change: bytes) -> None:
-        """Send a change in the feed's form."""
         if self._sender is not None:
             self._sender.publish(sequence, change)
 
@@ -92,7 +90,6 @@ class TargetSender:
         self._task = asyncio.create_task(self._run())
 
     def publish(self, sequence: int, change: bytes) -> None:
-        """Queue a change, or drop it."""
         if self._left_to_lose > 0 or self._rng.random() < self.target.loss_rate:
             self._left_to_lose = max(self._left_to_lose - 1, 0)
             self.counts.lost += 1
@@ -101,7 +98,6 @@ class TargetSender:
             self._waiting.put_nowait((f"msg_{sequence}", b'{"events":[%s]}' % change))
 
     async def close(self) -> None:
-        """Stop."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._http.aclose()

@@ -26,8 +26,6 @@ enum(
 @bound_to(records.AuditRows, requires=Scope.AUDIT)
 @strawberry.type(description="Number of objects read, by type.")
 class AuditRows:
-    """See `records.AuditRows`."""
-
     type: str = field("The type's name.")
     count: int = field("Quantity.")
 
@@ -36,8 +34,6 @@ class AuditRows:
 @strawberry.type(description="An operation, or a request that was refused before it was one. It holds no value of a "
                  "variable or an answer.")  # fmt: skip
 class AuditEvent:
-    """See `records.AuditEvent`."""
-
     at: datetime = field("Time of the response.")
     request_id: str = field("Id of the request, as in the logs.")
     transport: str = field("The transport the operation arrived by.")
@@ -62,8 +58,6 @@ class AuditEvent:
 @reads_as(records.AuditFilter)
 @strawberry.input(description="Filter of the audit events.")
 class AuditFilter:
-    """See `records.AuditFilter`."""
-
     client: str | None = strawberry.field(description="Only entries of this client.", default=None)
     subject: str | None = strawberry.field(description="Only entries of this caller.", default=None)
     code: str | None = strawberry.field(description="Only requests refused with this code.", default=None)

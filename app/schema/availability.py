@@ -35,8 +35,6 @@ enum(
 @bound_to(stock_records.Supply, requires=Scope.EVERYONE)
 @strawberry.type(description="A known future stock change.")
 class Supply:
-    """See `records.Supply`."""
-
     date: date = field("Expected date.")
     delta: Decimal = field("Quantity added (positive) or removed (negative), in base units.")
     kind: SupplyKind = field("Cause of the change.")
@@ -45,8 +43,6 @@ class Supply:
 @bound_to(availability.Breakdown, requires=Scope.STOCK_BREAKDOWN)
 @strawberry.type(description="The quantities that the ATP is composed of, in base units.")
 class AvailabilityBreakdown:
-    """See `availability.Breakdown`."""
-
     on_hand: Decimal = field("On-hand quantity; in a third-party warehouse its own count.")
     reserved: Decimal = field("Reserved for goods being picked.")
     allocated: Decimal = field("Allocated by other channels, not yet known to the system of record.")
@@ -60,8 +56,6 @@ class AvailabilityBreakdown:
 @bound_to(availability.Availability, requires=Scope.EVERYONE, volatility=STOCK)
 @strawberry.type(description="Availability to promise (ATP) of an item in a warehouse at a date.")
 class Availability:
-    """See `availability.Availability`."""
-
     uom: str = field("The base unit all quantities are in.")
     at: date = field("Requested date.")
     atp: Decimal = field(
@@ -79,8 +73,6 @@ class Availability:
 @bound_to(promise.RequestedPart, requires=Scope.EVERYONE)
 @strawberry.type(description="The request.")
 class PromiseRequest:
-    """See `promise.RequestedPart`."""
-
     quantity: Decimal = field("Quantity in `uom`.")
     uom: str = field("The unit's code.")
     date: date | None = field("Latest ship date; null for the earliest possible date.")
@@ -89,8 +81,6 @@ class PromiseRequest:
 @bound_to(promise.ConfirmedPart, requires=Scope.EVERYONE)
 @strawberry.type(description="A quantity that can ship on a date from a warehouse.")
 class PromisePart:
-    """See `promise.ConfirmedPart`."""
-
     quantity: Decimal = field("Quantity in the requested unit.")
     ship_date: date = field("Ship date.")
     warehouse = edge(warehouse_edges.by_code, returns=Warehouse | None, description="The warehouse that ships.")
@@ -100,8 +90,6 @@ class PromisePart:
 @bound_to(promise.Promise, requires=Scope.EVERYONE, volatility=STOCK)
 @strawberry.type(description="An answer to: how much now, how much at a date, when can I have so many?")
 class Promise:
-    """See `promise.Promise`."""
-
     requested: PromiseRequest = field("The request.")
     confirmed: list[PromisePart] = field("Quantities, dates and warehouses that can ship, earliest first.")
     unconfirmed_quantity: Decimal = field("Quantity that no known supply covers, in the requested unit.")

@@ -131,8 +131,6 @@ class Connection(Generic[T]):
 @bound_to(values.Money, requires=Scope.EVERYONE)
 @strawberry.type(description="An exact amount of money.")
 class Money:
-    """See `values.Money`."""
-
     amount: Decimal = field("The amount in units of the currency.")
     currency: str = field("ISO 4217 code.")
 
@@ -140,8 +138,6 @@ class Money:
 @bound_to(values.Ref, requires=Scope.EVERYONE)
 @strawberry.type(description="The identity of a thing in one connected system.")
 class Ref:
-    """See `values.Ref`."""
-
     system: str = field("The system's name in the gateway's configuration.")
     id: str = field("The id in that source system.")
 
@@ -149,8 +145,6 @@ class Ref:
 @bound_to(values.Address, requires=Scope.EVERYONE)
 @strawberry.type(description="A postal address.")
 class Address:
-    """See `values.Address`."""
-
     lines: list[str] = field("Street and further lines, in order.")
     city: str | None = field("City or town.")
     region: str | None = field("State, province or region.")
@@ -161,8 +155,6 @@ class Address:
 @bound_to(values.Party, requires=Scope.EVERYONE)
 @strawberry.type(description="A name and address as printed on a document.")
 class Party:
-    """See `values.Party`."""
-
     name: str = field("The name.")
     address: Address | None = field("The address.")
 
@@ -170,8 +162,6 @@ class Party:
 @bound_to(values.Dimensions, requires=Scope.EVERYONE)
 @strawberry.type(description="Outer dimensions and weight.")
 class Dimensions:
-    """See `values.Dimensions`."""
-
     length: Decimal | None = field("Length in `lengthUnit`.")
     width: Decimal | None = field("Width in `lengthUnit`.")
     height: Decimal | None = field("Height in `lengthUnit`.")
@@ -183,8 +173,6 @@ class Dimensions:
 @bound_to(values.Freshness, requires=Scope.EVERYONE)
 @strawberry.type(description="The source of data and its age.")
 class Freshness:
-    """See `values.Freshness`."""
-
     source: str = field("The system it was read from.")
     as_of: datetime = field("Time at which it was read from that system.")
     age = edge(freshness_edges.age, returns=int, description="Age in seconds at the start of the operation.")
@@ -197,7 +185,5 @@ class Freshness:
 @reads_as(keys.RefKey)
 @strawberry.input(description="Lookup by the id in one source system.")
 class RefInput:
-    """See `keys.RefKey`."""
-
     system: str = strawberry.field(description="The system's name in the gateway's configuration.")
     id: str = strawberry.field(description="The id in that source system.")

@@ -53,8 +53,6 @@ enum(
 @bound_to(records.InvoiceLine, requires=Scope.INVOICES, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A line of an invoice.")
 class InvoiceLine:
-    """See `records.InvoiceLine`."""
-
     line_number: int | None = field("The order line it is for.")
     sku: str | None = field("The item's SKU.")
     description: str | None = field("Text of the line.")
@@ -67,8 +65,6 @@ class InvoiceLine:
 @bound_to(records.Invoice, requires=Scope.INVOICE_TOTALS, rows=Rows.ACCOUNTS, volatility=INVOICE)
 @strawberry.type(description="An invoice or credit memo.")
 class Invoice:
-    """See `records.Invoice`."""
-
     kind: InvoiceKind = field("Invoice or credit memo.")
     number: str | None = field("The number printed on it; null while it is a draft.", requires=Scope.INVOICES)
     status: InvoiceStatus | None = field("Status of the invoice.", requires=Scope.INVOICES)
@@ -91,8 +87,6 @@ class Invoice:
 @bound_to(records.ReturnLine, requires=Scope.RETURNS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A returned order line.")
 class ReturnLine:
-    """See `records.ReturnLine`."""
-
     line_number: int | None = field("The order line.")
     sku: str | None = field("The item's SKU.")
     quantity: Decimal = field("Quantity in `uom`.")
@@ -102,8 +96,6 @@ class ReturnLine:
 @bound_to(records.Return, requires=Scope.RETURNS, rows=Rows.ACCOUNTS, volatility=RETURN)
 @strawberry.type(description="Goods that a customer returns.")
 class Return:
-    """See `records.Return`."""
-
     number: str = field("The return's number.")
     reason: str | None = field("Reason given for the return.")
     shipment_state: ReturnShipmentState = field("The state of the returned goods.")

@@ -45,8 +45,6 @@ enum(
 @bound_to(change_edges.Change, requires=Scope.EVERYONE, rows=Rows.ACCOUNTS, volatility=CALLER)
 @strawberry.type(description="A changed object.")
 class Change:
-    """See `changes.Change`."""
-
     node_id: strawberry.ID = field("Id of the object, for `node`.", name="id")
     kind: ChangedKind | None = field("Kind of the object; null for other objects passed as `holding`.")
     at: datetime = field("When the change was recorded.")
@@ -62,16 +60,12 @@ class Change:
 @strawberry.type(description="Changes are gone before they were read: drop everything that is held, read it all again, "
                  "and go on from the page's cursor.")  # fmt: skip
 class ChangesLost:
-    """See `changes.ChangesLost`."""
-
     reason: LossReason = field("The reason for the loss.")
 
 
 @bound_to(change_edges.ChangesPage, requires=Scope.EVERYONE, rows=Rows.ACCOUNTS, volatility=CALLER)
 @strawberry.type(description="Changes in their order. Keep the cursor once all of them are applied, and not before.")
 class ChangesPage:
-    """See `changes.ChangesPage`."""
-
     changes: list[Change] = field("The changes, each object once.")
     cursor: Cursor = field("Pass it as `since`, or as `after` of a subscription, to continue.")
     has_more: bool = field("Whether more changes are available now.")

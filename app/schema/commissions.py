@@ -37,8 +37,6 @@ enum(
 @bound_to(records.CommissionLine, requires=Scope.COMMISSIONS, rows=Rows.AGENTS)
 @strawberry.type(description="The commission on one order.")
 class CommissionLine:
-    """See `records.CommissionLine`."""
-
     order_number: str = field("Number of the order.")
     base: Money = field("Base amount.")
     rate: Decimal = field("Rate in percent of the base amount.")
@@ -54,8 +52,6 @@ class CommissionLine:
 @bound_to(records.CommissionStatement, requires=Scope.COMMISSIONS, rows=Rows.AGENTS, volatility=COMMISSION)
 @strawberry.type(description="The commission of an agent in a period: figures of the settlement system.")
 class CommissionStatement(Node):
-    """See `records.CommissionStatement`."""
-
     number: str = field("Number of the statement.")
     period_start: date = field("First day of the period.")
     period_end: date = field("Last day of the period.")
@@ -76,8 +72,6 @@ class CommissionStatement(Node):
 @bound_to(records.Agent, requires=Scope.COMMISSIONS, rows=Rows.AGENTS, volatility=AGENT)
 @strawberry.type(description="A sales agent of the distributor.")
 class Agent(Node):
-    """See `records.Agent`."""
-
     number: str = field("Number of the agent.")
     name: str = field("Name of the agent.")
     tier: int = field("Tier of the agent, 1 for agents without a parent.")
@@ -112,8 +106,6 @@ class Agent(Node):
 @reads_as(edges.NumberKey)
 @strawberry.input(description="An agent, by exactly one of these.", one_of=True)
 class AgentKey:
-    """See `NumberKey`."""
-
     id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
     number: str | None = strawberry.field(description="Its number.", default=strawberry.UNSET)
 
@@ -122,7 +114,5 @@ class AgentKey:
 @reads_as(edges.NumberKey)
 @strawberry.input(description="A commission statement, by exactly one of these.", one_of=True)
 class CommissionStatementKey:
-    """See `NumberKey`."""
-
     id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
     number: str | None = strawberry.field(description="Its number.", default=strawberry.UNSET)

@@ -87,8 +87,6 @@ enum(
 @bound_to(records.PaymentTerms, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
 @strawberry.type(description="Payment terms.")
 class PaymentTerms:
-    """See `records.PaymentTerms`."""
-
     code: str = field("The source's code or name for the terms.")
     name: str | None = field("Common name of the terms.")
     net_days: int | None = field("Days from the invoice to the due date; null where the source does not say.")
@@ -99,8 +97,6 @@ class PaymentTerms:
 @bound_to(records.TaxProfile, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
 @strawberry.type(description="Tax profile of a customer.")
 class TaxProfile:
-    """See `records.TaxProfile`."""
-
     area: str | None = field("Tax area of the source.")
     liable: bool = field("Whether the customer is liable for tax.")
     registration_number: str | None = field("Tax registration number.", mask=Mask.LAST4, unmasked_for=Scope.TAX_NUMBERS)
@@ -110,8 +106,6 @@ class TaxProfile:
 @bound_to(records.CustomerLocation, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
 @strawberry.type(description="An address of a customer.")
 class CustomerLocation:
-    """See `records.CustomerLocation`."""
-
     id: strawberry.ID = field("The location's id within its customer.")
     kind: LocationKind = field("Use of the address.")
     name: str = field("Name of the location.")
@@ -130,8 +124,6 @@ class CustomerLocation:
 @bound_to(records.CreditStatus, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CREDIT)
 @strawberry.type(description="Credit status of a customer, read on each request.")
 class CreditStatus:
-    """See `records.CreditStatus`."""
-
     state: CreditState = field("The credit state.")
     limit: Money | None = field("Credit limit; null if none is set.", requires=Scope.CREDIT_AMOUNTS)
     exposure: Money | None = field("Sum of open items and open orders.", requires=Scope.CREDIT_AMOUNTS)
@@ -145,8 +137,6 @@ class CreditStatus:
 @bound_to(records.Customer, requires=Scope.CUSTOMERS, rows=Rows.ACCOUNTS, volatility=CUSTOMER)
 @strawberry.type(description="A company that buys from the distributor.")
 class Customer(Node):
-    """See `records.Customer`."""
-
     number: str = field("The customer number, the same in every system.")
     name: str = field("The company's name.")
     status: CustomerStatus = field("The trading status of the customer.")
@@ -186,8 +176,6 @@ class Customer(Node):
 @bound_to(principal.Principal, requires=Scope.EVERYONE, volatility=CALLER)
 @strawberry.type(description="The caller.")
 class Viewer:
-    """See `principal.Principal`."""
-
     subject: str = field("Subject of the caller's token.")
     role_names: list[Role] = field("Roles of the caller.", name="roles")
     customers = edge(
@@ -202,8 +190,6 @@ class Viewer:
 @reads_as(keys.CustomerKey)
 @strawberry.input(description="A customer, by exactly one of these.", one_of=True)
 class CustomerKey:
-    """See `keys.CustomerKey`."""
-
     id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
     number: str | None = strawberry.field(description="Its customer number.", default=strawberry.UNSET)
     ref: RefInput | None = strawberry.field(
@@ -214,8 +200,6 @@ class CustomerKey:
 @reads_as(PlainFilter)
 @strawberry.input(description="Filter of a customer list.")
 class CustomerFilter:
-    """See `customers.CustomerFilter`."""
-
     search: str | None = strawberry.field(
         description="Part of a number or name, case-insensitive.", default=strawberry.UNSET
     )

@@ -54,8 +54,6 @@ enum(
 @bound_to(records.Uom, requires=Scope.EVERYONE, volatility=ITEM)
 @strawberry.type(description="A unit of an item: one of it is exactly `numerator / denominator` base units.")
 class UomConversion:
-    """See `records.Uom`."""
-
     code: str = field("UN/ECE Recommendation 20 code where there is one, else the source's own.")
     name: str | None = field("Common name of the unit; accepted as input like the code.")
     numerator: int = field("Base units in `denominator` of these units.")
@@ -70,8 +68,6 @@ class UomConversion:
 @bound_to(records.Attribute, requires=Scope.EVERYONE)
 @strawberry.type(description="A technical property of an item.")
 class ItemAttribute:
-    """See `records.Attribute`."""
-
     code: str = field("Code of the property.")
     value: str = field("The value as text.")
     unit: str | None = field("UN/ECE code of the value's unit, if it is a measure.")
@@ -80,8 +76,6 @@ class ItemAttribute:
 @bound_to(records.Media, requires=Scope.EVERYONE)
 @strawberry.type(description="An image or document of an item.")
 class ItemMedia:
-    """See `records.Media`."""
-
     url: str = field("Address of the file.")
     kind: MediaKind = field("The kind of file.")
     alt: str | None = field("Alternative text.")
@@ -90,8 +84,6 @@ class ItemMedia:
 @bound_to(records.Hazmat, requires=Scope.EVERYONE)
 @strawberry.type(description="Dangerous goods data, after the UN Model Regulations.")
 class Hazmat:
-    """See `records.Hazmat`."""
-
     un_number: str = field("UN number.")
     hazard_class: str | None = field("Class or division.")
     packing_group: str | None = field("I, II or III.")
@@ -100,8 +92,6 @@ class Hazmat:
 @bound_to(records.ItemCost, requires=Scope.COST, volatility=COST)
 @strawberry.type(description="Cost of an item, for one base unit.")
 class ItemCost:
-    """See `records.ItemCost`."""
-
     unit_cost: Money | None = field("Cost of one base unit.")
     margin_floor: Decimal | None = field("Minimum margin in percent.")
     freshness: Freshness | None = field("The source of the data and its age.")
@@ -110,8 +100,6 @@ class ItemCost:
 @bound_to(records.ItemRelation, requires=Scope.EVERYONE, rows=Rows.APPROVED, volatility=RELATION)
 @strawberry.type(description="A related item.")
 class ItemRelation:
-    """See `records.ItemRelation`."""
-
     type: RelationType = field("Type of the relation.")
     ratio: Decimal = field("Base units of the related item that replace one base unit of this item.")
     approved: bool = field("Whether it may be delivered as a substitute without asking the customer.")
@@ -126,8 +114,6 @@ class ItemRelation:
 @bound_to(records.Item, requires=Scope.EVERYONE, volatility=ITEM)
 @strawberry.type(description="An article the distributor sells.")
 class Item(Node):
-    """See `records.Item`."""
-
     sku: str = field("Stock keeping unit, the same in every system.")
     name: str = field("Name of the item.")
     status: ItemStatus = field("The sales status of the item.")
@@ -194,8 +180,6 @@ class Item(Node):
 @reads_as(keys.CustomerScopedNumber)
 @strawberry.input(description="An item by a customer's own part number.")
 class CustomerPartKey:
-    """See `keys.CustomerScopedNumber`."""
-
     customer: CustomerKey = strawberry.field(description="The customer that uses the part number.")
     number: str = strawberry.field(description="The part number.")
 
@@ -203,8 +187,6 @@ class CustomerPartKey:
 @reads_as(keys.ItemKey)
 @strawberry.input(description="An item, by exactly one of these.", one_of=True)
 class ItemKey:
-    """See `keys.ItemKey`."""
-
     id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
     sku: str | None = strawberry.field(description="Its SKU.", default=strawberry.UNSET)
     gtin: str | None = strawberry.field(description="Its GTIN.", default=strawberry.UNSET)
@@ -216,8 +198,6 @@ class ItemKey:
 @reads_as(PlainFilter)
 @strawberry.input(description="Filter of an item list.")
 class ItemFilter:
-    """See `items.ItemFilter`."""
-
     search: str | None = strawberry.field(
         description="Part of an SKU, name or manufacturer part number, case-insensitive.", default=strawberry.UNSET
     )

@@ -59,8 +59,6 @@ enum(
 @bound_to(records.Hold, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A hold on an order.")
 class OrderHold:
-    """See `records.Hold`."""
-
     kind: HoldKind = field("Kind of the hold.")
     reason: str = field("Free-text reason for the hold.")
     since: datetime | None = field("Time since when it applies.")
@@ -69,8 +67,6 @@ class OrderHold:
 @bound_to(records.OrderException, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A problem of an order that needs a person.")
 class OrderException:
-    """See `records.OrderException`."""
-
     code: str = field("Description of the problem.")
     message: str = field("Description of the problem.")
     line_number: int | None = field("Number of the order line.")
@@ -80,8 +76,6 @@ class OrderException:
 @bound_to(records.StatusChange, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A status change of an order.")
 class OrderStatusChange:
-    """See `records.StatusChange`."""
-
     system: str = field("The source system that reports it.")
     status: OrderStatus = field("Status after the event.")
     raw_status: str | None = field("The source system's own status value.")
@@ -91,8 +85,6 @@ class OrderStatusChange:
 @bound_to(order_edges.SourceStatus, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="The status of an order in one system.")
 class OrderSourceStatus:
-    """See `orders.SourceStatus`."""
-
     system: str = field("Name of the source system.")
     status: OrderStatus = field("Status in that system.")
     raw_status: str | None = field("The source system's own status value.")
@@ -109,8 +101,6 @@ enum(
 @bound_to(conflict_edges.ConflictSide, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="The value of one system in a conflict.")
 class ConflictSide:
-    """See `conflicts.ConflictSide`."""
-
     system: str = field("Name of the source system.")
     value: str = field("The value.")
     at: datetime | None = field("When the system last changed it.")
@@ -121,8 +111,6 @@ class ConflictSide:
 @bound_to(conflict_edges.OrderConflict, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A field of an order on which systems disagree.")
 class OrderConflict:
-    """See `conflicts.OrderConflict`."""
-
     field_name: str = field("Name of the conflicting field, such as `status`.")
     rule: conflict_edges.ConflictRule = field("The rule that chose one system's value.")
     sides: list[ConflictSide] = field("Status in each system, the system of record first.")
@@ -131,8 +119,6 @@ class OrderConflict:
 @bound_to(records.ScheduleLine, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Requested and confirmed dates of the parts of an order line.")
 class ScheduleLine:
-    """See `records.ScheduleLine`."""
-
     requested_date: date | None = field("Requested date.")
     confirmed_date: date | None = field("Confirmed date; null if not confirmed.")
     quantity: Decimal = field("Quantity in the unit of the line.")
@@ -141,8 +127,6 @@ class ScheduleLine:
 @bound_to(records.Totals, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Totals of an order.")
 class OrderTotals:
-    """See `records.Totals`."""
-
     net: Money | None = field("Net amount of goods.")
     tax: Money | None = field("Tax amount.")
     shipping: Money | None = field("Freight.")
@@ -153,8 +137,6 @@ class OrderTotals:
 @bound_to(records.OrderLine, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
 @strawberry.type(description="A line of an order; quantities are in `uom`.")
 class OrderLine:
-    """See `records.OrderLine`."""
-
     number: int = field("The line's number within its order.")
     description: str | None = field("Text of the line.")
     uom: str = field("The unit's code.")
@@ -194,8 +176,6 @@ class OrderLine:
 @bound_to(records.Order, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
 @strawberry.type(description="An order of a customer, from its system of record.")
 class Order(Node):
-    """See `records.Order`."""
-
     number: str = field("The order number, the same in every system.")
     customer_po: str | None = field("The customer's purchase order number.")
     channel: str | None = field("Channel of the order.")
@@ -255,8 +235,6 @@ class Order(Node):
 @reads_as(keys.CustomerScopedNumber)
 @strawberry.input(description="An order by a customer's own purchase order number.")
 class CustomerPoKey:
-    """See `keys.CustomerScopedNumber`."""
-
     customer: CustomerKey = strawberry.field(description="The customer that issued the purchase order.")
     number: str = strawberry.field(description="The purchase order number.")
 
@@ -264,8 +242,6 @@ class CustomerPoKey:
 @reads_as(keys.OrderKey)
 @strawberry.input(description="An order, by exactly one of these.", one_of=True)
 class OrderKey:
-    """See `keys.OrderKey`."""
-
     id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
     number: str | None = strawberry.field(description="Its number.", default=strawberry.UNSET)
     customer_po: CustomerPoKey | None = strawberry.field(

@@ -45,8 +45,6 @@ enum(
 @bound_to(records.PriceBreak, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A quantity break: the unit price from a minimum quantity on.")
 class PriceBreak:
-    """See `records.PriceBreak`."""
-
     minimum: Decimal = field("Minimum quantity, in the unit of the price.")
     unit_price: Money = field("Price of one unit.")
 
@@ -54,8 +52,6 @@ class PriceBreak:
 @bound_to(records.PriceReason, requires=Scope.PRICES, rows=Rows.ACCOUNTS)
 @strawberry.type(description="The rule, contract or price list that determined a price.")
 class PriceReason:
-    """See `records.PriceReason`."""
-
     rule: str | None = field("The kind of rule that applied.")
     contract: str | None = field("The contract.")
     price_list: str | None = field("The price list.")
@@ -65,8 +61,6 @@ class PriceReason:
 @bound_to(records.ContractPrice, requires=Scope.PRICES, rows=Rows.ACCOUNTS, volatility=PRICE)
 @strawberry.type(description="What a customer pays, as the system of record answers. The graph never computes a price.")
 class ContractPrice:
-    """See `records.ContractPrice`."""
-
     uom: str = field("The unit's code.")
     quantity: Decimal = field("Quantity that the price applies to, in `uom`.")
     unit_price: Money = field("Price of `priceUnit` units.")
@@ -89,8 +83,6 @@ class ContractPrice:
 @bound_to(pricing.PricedLine, requires=Scope.PRICES, rows=Rows.ACCOUNTS, volatility=PRICE)
 @strawberry.type(description="The answer to a line of an order pad; whatever is known is there, whatever the outcome.")
 class PricedLine:
-    """See `pricing.PricedLine`."""
-
     outcome: Outcome = field("Outcome of the line.")
     message: str | None = field("What the caller can do, unless the outcome is OK.")
     item: Item | None = field("The item found.")
@@ -104,8 +96,6 @@ class PricedLine:
 @reads_as(Line)
 @strawberry.input(description="A requested line.")
 class LineInput:
-    """See `pricing.Line`."""
-
     item: ItemKey = strawberry.field(description="Key of the item.")
     quantity: Decimal = strawberry.field(description="Quantity in `uom`.")
     uom: str | None = strawberry.field(

@@ -54,8 +54,6 @@ enum(
 @bound_to(records.Eta, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Expected arrival of a shipment.")
 class ShipmentEta:
-    """See `records.Eta`."""
-
     promised: date | None = field("The date that the distributor promised.")
     carrier: date | None = field("The carrier's current estimate.")
 
@@ -63,8 +61,6 @@ class ShipmentEta:
 @bound_to(records.Incident, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A delivery problem.")
 class ShipmentIncident:
-    """See `records.Incident`."""
-
     party: IncidentParty = field("The responsible party.")
     reason: str = field("Description of the problem.")
 
@@ -72,8 +68,6 @@ class ShipmentIncident:
 @bound_to(records.PackageItem, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A packed part of an order line.")
 class PackageItem:
-    """See `records.PackageItem`."""
-
     line_number: int | None = field("The order line.")
     sku: str | None = field("The item's SKU.")
     quantity: Decimal = field("Quantity in the unit of the line.")
@@ -85,8 +79,6 @@ class PackageItem:
 @bound_to(records.Package, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=EVENT)
 @strawberry.type(description="A package: a parcel or pallet.")
 class Package:
-    """See `records.Package`."""
-
     sscc: str | None = field("GS1 serial shipping container code.")
     tracking_number: str | None = field("The carrier's tracking number.", mask=Mask.LAST4, unmasked_for=Scope.TRACKING)
     dimensions: Dimensions | None = field("Outer dimensions and weight.")
@@ -96,8 +88,6 @@ class Package:
 @bound_to(records.ShipmentLine, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="A shipped part of an order line.")
 class ShipmentLine:
-    """See `records.ShipmentLine`."""
-
     order: str | None = field("The order's number.")
     line_number: int | None = field("The order line.")
     sku: str | None = field("The item's SKU.")
@@ -107,8 +97,6 @@ class ShipmentLine:
 @bound_to(records.TrackingEvent, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=EVENT)
 @strawberry.type(description="A tracking event.")
 class TrackingEvent:
-    """See `records.TrackingEvent`."""
-
     sequence: int = field("Ascends from 1 within the shipment, by event time.")
     at: datetime = field("Time of the event.")
     recorded_at: datetime | None = field("Time at which the source recorded the event.")
@@ -122,8 +110,6 @@ class TrackingEvent:
 @bound_to(records.ProofOfDelivery, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Proof of delivery.")
 class ProofOfDelivery:
-    """See `records.ProofOfDelivery`."""
-
     signed_by: str | None = field("Name of who signed.", mask=Mask.INITIALS, unmasked_for=Scope.SIGNATURES)
     at: datetime | None = field("Time of the event.")
     url: str | None = field("Address of the document.", mask=Mask.HIDDEN, unmasked_for=Scope.SIGNATURES)
@@ -132,8 +118,6 @@ class ProofOfDelivery:
 @bound_to(records.Shipment, requires=Scope.SHIPMENTS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
 @strawberry.type(description="A shipment to a customer.")
 class Shipment(Node):
-    """See `records.Shipment`."""
-
     refs: list[Ref] = field("Its ids in the connected systems.")
     carrier: str | None = field("The carrier.")
     service: str | None = field("The carrier's service.")
@@ -174,8 +158,6 @@ class Shipment(Node):
 @reads_as(keys.ShipmentKey)
 @strawberry.input(description="A shipment, by exactly one of these.", one_of=True)
 class ShipmentKey:
-    """See `keys.ShipmentKey`."""
-
     id: strawberry.ID | None = strawberry.field(description="Its id in the graph.", default=strawberry.UNSET)
     tracking_number: str | None = strawberry.field(description="Its tracking number.", default=strawberry.UNSET)
     ref: RefInput | None = strawberry.field(

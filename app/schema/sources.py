@@ -35,8 +35,6 @@ enum(
 @bound_to(records.CallClassState, requires=Scope.SOURCES)
 @strawberry.type(description="Calls of one kind to a source.")
 class SourceCalls:
-    """See `records.CallClassState`."""
-
     name: str = field("The kind: the noun of the calls' name in metrics.")
     breaker: BreakerState = field("State of the circuit breaker for calls of this kind.")
     latency_p50: int | None = field("Median latency of recent calls in milliseconds.")
@@ -46,8 +44,6 @@ class SourceCalls:
 @bound_to(records.SourceState, requires=Scope.SOURCES, volatility=CALLER)
 @strawberry.type(description="A connected source and its health as seen by this process.")
 class Source:
-    """See `records.SourceState`."""
-
     name: str = field("Its name in the configuration.")
     vendor: str = field("The vendor adapter of the source.")
     health: Health = field("Health of the source, by the results of recent calls.")

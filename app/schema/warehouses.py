@@ -23,8 +23,6 @@ enum(
 @bound_to(records.Warehouse, requires=Scope.EVERYONE, volatility=WAREHOUSE)
 @strawberry.type(description="A warehouse.")
 class Warehouse(Node):
-    """See `records.Warehouse`."""
-
     code: str = field("The warehouse's code, the same in every system.")
     name: str = field("Common name.")
     kind: WarehouseKind | None = field("Owner of the warehouse.", requires=Scope.STAFF)

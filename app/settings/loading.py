@@ -114,7 +114,6 @@ def _telemetry_with_secret(telemetry: TelemetrySettings, base: Path) -> Telemetr
 
 
 def _issuer_with_keys(key: str, issuer: IssuerSettings, base: Path) -> dict[str, object]:
-    """An issuer's settings read from files; paths are relative to the settings file."""
     changed: dict[str, object] = {}
     if issuer.public_key_file:
         changed["public_key"] = read_secret(f"{key}.public_key_file", issuer.public_key_file, base)

@@ -64,7 +64,6 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
 
 
 def _with_callers(source: SourceSettings, settings: Settings) -> SourceSettings:
-    """A source has the classes of `[callers]`, unless it has its own."""
     own = "callers" in source.model_fields_set
     return source if own else source.model_copy(update={"callers": settings.callers})
 

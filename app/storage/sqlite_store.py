@@ -90,7 +90,6 @@ class _Writer:
         self._disconnect()
 
     def _next_group(self) -> tuple[list[_Job], bool]:
-        """The queued jobs, once there is one, and whether more may follow."""
         job, jobs = self._jobs.get(), []
         while job is not None and len(jobs) < MAX_GROUP:
             jobs.append(job)

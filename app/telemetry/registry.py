@@ -30,7 +30,6 @@ class BoundedLabel:
         self._seen: set[str] = set()
 
     def __call__(self, value: str) -> tuple[str, bool]:
-        """The label value, and whether it is new."""
         if value in self._seen:
             return value, False
         if len(self._seen) >= self._limit:

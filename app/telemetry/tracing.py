@@ -119,7 +119,6 @@ def _traceparent(span: Span) -> str:
 
 
 def _parent(traceparent: str | None, tracestate: str | None) -> Context:
-    """The caller's span; without one the root, whatever this thread traces."""
     if traceparent is None:
         return Context()
     _, trace_id, span_id, flags = traceparent.split("-")

@@ -121,7 +121,6 @@ class Supervisor:
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _start(self, number: int) -> WorkerProcess:
-        """Start a worker and wait until it is ready. Raises WorkerStartError."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
@@ -151,7 +150,6 @@ class Supervisor:
             self._replacing = asyncio.create_task(self._replace())
 
     async def _replace(self) -> None:
-        """Replace each worker; new ones read settings and certificates afresh."""
         for number in range(self._count):
             async with self._turns[number]:
                 before = self._workers.get(number)
@@ -167,7 +165,6 @@ class Supervisor:
         log.info("workers_replaced", workers=self._count)
 
     async def _stop(self, process: asyncio.subprocess.Process) -> int:
-        """Stop a worker gracefully, then by force. Returns its exit code."""
         if process.returncode is None:
             _send(process, signal.SIGTERM)
             try:

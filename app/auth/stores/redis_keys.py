@@ -34,12 +34,10 @@ class RedisKeys:
         self._redis = redis
 
     async def generation(self) -> int:
-        """See `KeyStore.generation`."""
         with translate_errors():
             return int(await self._redis.get(GENERATION) or 0)
 
     async def all(self) -> tuple[int, Sequence[KeyRecord]]:
-        """See `KeyStore.all`."""
         with translate_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.get(GENERATION)
@@ -51,8 +49,6 @@ class RedisKeys:
         return int(generation or 0), sorted(records, key=lambda record: (record.created_at, record.id))
 
     async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
-        """See `KeyStore.add`."""
-
         def added(records: Records) -> Records:
             live = [one for one in records.values() if one.client == record.client and one.live(now)]
             if len(live) >= MAX_LIVE_KEYS:
@@ -68,20 +64,16 @@ class RedisKeys:
         await self._change(added)
 
     async def revoke(self, ids: Collection[str], *, now: float) -> int:
-        """See `KeyStore.revoke`."""
-
         def revoked(records: Records) -> Records:
             return {id_: replace(one, revoked_at=now) for id_, one in records.items() if id_ in ids and one.live(now)}
 
         return len(await self._change(revoked))
 
     async def used(self, at: Mapping[str, float]) -> None:
-        """See `KeyStore.used`."""
         with translate_errors():
             await self._redis.zadd(USED, dict[Any, Any](at), gt=True)
 
     async def close(self) -> None:
-        """See `KeyStore.close`."""
         await self._redis.aclose()
 
     async def _change(self, change: Callable[[Records], Records]) -> Records:

@@ -34,30 +34,24 @@ class SQLiteKeys:
         self._store = SQLiteStore(SQLiteDatabase(file, (TABLES,)))
 
     async def generation(self) -> int:
-        """See `KeyStore.generation`."""
         return await self._store.read(_generation) if self._store.exists() else 0
 
     async def all(self) -> tuple[int, Sequence[KeyRecord]]:
-        """See `KeyStore.all`."""
         return await self._store.read(_all) if self._store.exists() else (0, ())
 
     async def add(self, record: KeyRecord, *, now: float, ending: Mapping[str, float] | None = None) -> None:
-        """See `KeyStore.add`."""
         await self._store.write(lambda sql: _add(sql, record, now, ending or {}))
 
     async def revoke(self, ids: Collection[str], *, now: float) -> int:
-        """See `KeyStore.revoke`."""
         if not self._store.exists():
             return 0
         return await self._store.write(lambda sql: _revoke(sql, ids, now))
 
     async def used(self, at: Mapping[str, float]) -> None:
-        """See `KeyStore.used`."""
         if self._store.exists():
             await self._store.write(lambda sql: _used(sql, at))
 
     async def close(self) -> None:
-        """See `KeyStore.close`."""
         await self._store.close()
 
 

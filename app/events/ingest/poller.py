@@ -108,7 +108,6 @@ class Poller:
             return
 
     async def _is_leader(self, woken: bool) -> bool:
-        """Whether this worker polls now. After a gap, the worker that found it does."""
         if woken:
             return await self._events.acquire_lease(f"gap:{self._source.name}", self._worker, WAKE_INTERVAL)
         return await self._events.acquire_lease(f"poll:{self._source.name}", self._worker, self._every + TIME_LIMIT)
@@ -165,7 +164,6 @@ class Poller:
             await self._enqueue(self._source.name, hints)
 
     async def _reconcile(self) -> int:
-        """Have all open subjects fetched again; how many."""
         hints = await open_hints(self._events, self._source, self._clock())
         for start in range(0, len(hints), PAGE):
             await self._enqueue(self._source.name, hints[start : start + PAGE])

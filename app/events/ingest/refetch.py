@@ -77,7 +77,6 @@ class Refetcher:
         return {key: [_of_stock(name, key, row, now)] for key, row in (await self._levels(source, keys)).items()}
 
     async def _levels(self, source: Source, keys: Sequence[str]) -> Mapping[str, Any]:
-        """An item's stock in the source, in whatever form it has."""
         if source.stock is not None:
             return await source.stock.levels(SYSTEM, keys)
         if source.reservations is not None:
@@ -118,7 +117,6 @@ def of_shipment(row: Shipment, now: datetime) -> ChangeEvent:
 
 
 def _of_order(row: Order, ignored: Collection[str], now: datetime) -> ChangeEvent:
-    """An order's event. Shipments that come only with the order are part of it."""
     return ChangeEvent(
         kind=ChangeKind.ORDER,
         source=row.source,

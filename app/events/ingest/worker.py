@@ -124,7 +124,6 @@ class IngestWorker:
             del self._draining[queue]
 
     async def _process(self, queue: QueueKey, leased: Sequence[LeasedHint]) -> None:
-        """Complete or retry hints of one kind and source."""
         name, kind = queue
         about: defaultdict[str, list[LeasedHint]] = defaultdict(list)
         for one in leased:
@@ -152,7 +151,6 @@ class IngestWorker:
         await self._complete([one for hints in about.values() for one in hints], events, "invalidated")
 
     async def _read(self, kind: ChangeKind, name: str, about: Mapping[str, Sequence[LeasedHint]]) -> None:
-        """Fetch and record. Where one subject makes a batch fail, the batch is halved."""
         try:
             found = await self._refetcher.fetch(kind, name, list(about), self._clock())
         except (SourceMalformed, SourceRejected) as error:
@@ -226,7 +224,6 @@ class IngestWorker:
         metrics().events.read.labels(leased[0].hint.source, outcome).inc(len(leased))
 
     async def _retry(self, about: Mapping[str, Sequence[LeasedHint]], error: Exception) -> None:
-        """Postpone, or give up. The cause is an error code; backend text stays in the log."""
         cause = error.code if isinstance(error, TradegraphError) else type(error).__name__
         away = isinstance(error, DeadlineExceeded | StoreUnavailable) or (
             isinstance(error, SourceError) and error.retryable

@@ -24,7 +24,6 @@ class LogPosition:
     position: int
 
     def __str__(self) -> str:
-        """The cursor."""
         body = LAYOUT.pack(self.log, self.position)
         return urlsafe_b64encode(body + CHECK.pack(crc32(body))).decode().rstrip("=")
 

@@ -56,7 +56,6 @@ class RedisEvents:
         self._claims = WakeUp()
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
-        """See `EventLog.enqueue`."""
         arguments = [part for one in hints for part in (*_identity(one), _subject(one) + _json(one))]
         new = [bool(fresh) for fresh in await self._do(scripts.ENQUEUE, *arguments)]
         if any(new):
@@ -64,7 +63,6 @@ class RedisEvents:
         return new
 
     async def wait_hints(self, seconds: float) -> None:
-        """See `EventLog.wait_hints`."""
         self._listen()
         await self._claims.wait(seconds)
 
@@ -80,11 +78,9 @@ class RedisEvents:
             ]
 
     async def renew(self, leased: Sequence[LeasedHint], lease: float) -> None:
-        """See `EventLog.renew`."""
         await self._do(scripts.RENEW, lease, *(part for one in leased for part in (one.number, one.attempts)))
 
     async def record(self, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
-        """See `EventLog.record`."""
         mine = [part for one in leased for part in (one.number, one.attempts)]
         arguments = [part for one in updates for part in (_subject(one), _json(one))]
         log, *positions = await self._do(scripts.RECORD, len(leased), *mine, *arguments)
@@ -95,50 +91,41 @@ class RedisEvents:
         return [_recorded(log, int(at), update) for at, update in zip(positions, updates, strict=True)]
 
     async def postpone(self, leased: LeasedHint, cause: str, seconds: float) -> None:
-        """See `EventLog.postpone`."""
         await self._do(scripts.POSTPONE, leased.number, leased.attempts, seconds, cause)
         self._claims.notify()
 
     async def postponed(self, limit: int = 100) -> Sequence[PostponedHint]:
-        """See `EventLog.postponed`."""
         with _readable():
             return [_postponed(*entry) for entry in await self._do(scripts.POSTPONED, limit)]
 
     async def dead_letter(self, leased: LeasedHint, cause: str) -> None:
-        """See `EventLog.dead_letter`."""
         await self._do(scripts.DEAD_LETTER, leased.number, leased.attempts, cause)
         self._claims.notify()
 
     async def dead_letters(self, limit: int = 100) -> Sequence[DeadHint]:
-        """See `EventLog.dead_letters`."""
         with _readable():
             return [_dead(*entry) for entry in await self._do(scripts.DEAD_LETTERS, limit)]
 
     async def replay(self, numbers: Sequence[str] | None = None) -> int:
-        """See `EventLog.replay`."""
         named = ["all"] if numbers is None else ["named", *(number for number in numbers if number.isdecimal())]
         count = await self._do(scripts.REPLAY, *named)
         self._claims.notify()
         return count
 
     async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
-        """See `EventLog.latest`."""
         body = await self._do(scripts.LATEST, subject_digest(kind, source, key))
         with _readable():
             return None if body is None else msgspec.json.decode(body, type=ChangeEvent)
 
     async def newest(self, limit: int) -> Sequence[LoggedEvent]:
-        """See `EventLog.newest`."""
         log, found = await self._do(scripts.NEWEST, limit)
         return _entries(log, reversed(found))
 
     async def end(self) -> str:
-        """See `EventLog.end`."""
         log, position = await self._do(scripts.END)
         return str(LogPosition(bytes.fromhex(log.decode()), int(position)))
 
     async def read(self, after: str, limit: int = 500) -> EventPage:
-        """See `EventLog.read`."""
         requested = parse_cursor(after)
         log, trimmed_to, why, begin, found = await self._do(
             scripts.READ, requested.log.hex(), requested.position, limit
@@ -150,7 +137,6 @@ class RedisEvents:
         return EventPage(entries=entries, start=str(start), cursor=cursor, lost=lost)
 
     async def wait(self, after: str, seconds: float) -> None:
-        """See `EventLog.wait`."""
         self._listen()
         await self._updates.wait(parse_cursor(after).position, seconds)
 
@@ -159,37 +145,30 @@ class RedisEvents:
         return parse_cursor(second).position > parse_cursor(first).position
 
     async def offset(self, name: str) -> str | None:
-        """See `EventLog.offset`."""
         with translate_errors():
             found = await cast("Any", self._redis.hget(f"{scripts.PREFIX}places", name))
         return None if found is None else found.decode()
 
     async def commit_offset(self, name: str, cursor: str) -> None:
-        """See `EventLog.commit_offset`."""
         with translate_errors():
             await cast("Any", self._redis.hset(f"{scripts.PREFIX}places", name, cursor))
 
     async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
-        """See `EventLog.acquire_lease`."""
         return await self._do(scripts.ACQUIRE_LEASE, name, worker, lease) == 1
 
     async def observe_sequence(self, source: str, numbers: Sequence[int]) -> bool:
-        """See `EventLog.observe_sequence`."""
         return await self._do(scripts.OBSERVE_SEQUENCE, source, *sorted(set(numbers))) == 1
 
     async def reset_sequence(self, source: str) -> None:
-        """See `EventLog.reset_sequence`."""
         await self._do(scripts.RESET_SEQUENCE, source)
 
     async def trim(self) -> int:
-        """See `EventLog.trim`."""
         retention, count = self._retention, 0
         while part := await self._do(scripts.TRIM, retention.seconds, retention.updates, retention.bytes, TRIM_STEP):
             count += part
         return count
 
     async def close(self) -> None:
-        """See `EventLog.close`."""
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.cancel()
@@ -229,7 +208,6 @@ class RedisEvents:
             return await pipe.execute(raise_on_error=False)
 
     def _listen(self) -> None:
-        """Listen for what other processes write."""
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen_forever())
 
@@ -279,7 +257,6 @@ def _subject(one: ChangeHint | ChangeEvent) -> str:
 
 
 def _identity(hint: ChangeHint) -> tuple[str, str]:
-    """The digest of its id, or else its subject and whether it was deleted."""
     if hint.id is None:
         return "", f"{_subject(hint)}{int(hint.deleted)}"
     return digest_of(hint.source, hint.id), ""

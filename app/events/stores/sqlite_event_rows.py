@@ -114,14 +114,12 @@ def enqueue(sql: sqlite3.Connection, hints: Sequence[ChangeHint], now: float) ->
 
 
 def claim(sql: sqlite3.Connection, worker: str, limit: int, lease: float, now: float) -> list[LeasedHint]:
-    """See `EventLog.claim`."""
     given = {"worker": worker, "until": now + lease, "now": now, "most": limit}
     rows = sorted(sql.execute(CLAIM, given).fetchall())
     return [LeasedHint(number=str(number), hint=_hint(body), attempts=attempts) for number, body, attempts in rows]
 
 
 def renew(sql: sqlite3.Connection, leased: Sequence[LeasedHint], lease: float, now: float) -> None:
-    """See `EventLog.renew`."""
     sql.execute(RENEW, (now + lease, now, _json([(int(one.number), one.attempts) for one in leased])))
 
 
@@ -149,13 +147,11 @@ def record(
 
 
 def postpone(sql: sqlite3.Connection, leased: LeasedHint, cause: str, until: float) -> None:
-    """See `EventLog.postpone`."""
     if sql.execute(POSTPONE, (until, int(leased.number), leased.attempts)).rowcount:
         sql.execute(CAUSE, (cause, int(leased.number), leased.attempts))
 
 
 def postponed(sql: sqlite3.Connection, limit: int) -> list[PostponedHint]:
-    """See `EventLog.postponed`."""
     return [
         PostponedHint(number=str(number), hint=_hint(body), attempts=attempts, cause=cause, until=_moment(until))
         for number, body, attempts, cause, until in sql.execute(POSTPONED, (limit,))
@@ -163,14 +159,12 @@ def postponed(sql: sqlite3.Connection, limit: int) -> list[PostponedHint]:
 
 
 def dead_letter(sql: sqlite3.Connection, leased: LeasedHint, cause: str, now: float) -> None:
-    """See `EventLog.dead_letter`."""
     if sql.execute(DEAD_LETTER, (cause, now, int(leased.number), leased.attempts)).rowcount:
         for table in ("notices", "causes"):
             sql.execute(f"DELETE FROM {table} WHERE place = ?", (int(leased.number),))  # noqa: S608
 
 
 def dead_letters(sql: sqlite3.Connection, limit: int) -> list[DeadHint]:
-    """See `EventLog.dead_letters`."""
     rows = sql.execute(
         "SELECT place, body, attempts, cause, at FROM dead ORDER BY at DESC, place DESC LIMIT ?", (limit,)
     )
@@ -189,7 +183,6 @@ def replay(sql: sqlite3.Connection, numbers: Sequence[str] | None) -> int:
 
 
 def acquire_lease(sql: sqlite3.Connection, name: str, worker: str, lease: float, now: float) -> bool:
-    """See `EventLog.acquire_lease`."""
     given = {"name": name, "worker": worker, "until": now + lease, "now": now}
     return sql.execute(ACQUIRE_LEASE, given).rowcount == 1
 
@@ -228,24 +221,20 @@ def stands(sql: sqlite3.Connection, position: int) -> bool:
 
 
 def latest(sql: sqlite3.Connection, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
-    """See `EventLog.latest`."""
     row = sql.execute(LATEST, (subject_digest(kind, source, key),)).fetchone()
     return None if row is None else msgspec.json.decode(row[0], type=ChangeEvent)
 
 
 def offset(sql: sqlite3.Connection, name: str) -> str | None:
-    """See `EventLog.offset`."""
     row = sql.execute("SELECT cursor FROM places WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0]
 
 
 def commit_offset(sql: sqlite3.Connection, name: str, cursor: str) -> None:
-    """See `EventLog.commit_offset`."""
     sql.execute("INSERT OR REPLACE INTO places VALUES (?, ?)", (name, cursor))
 
 
 def observe_sequence(sql: sqlite3.Connection, source: str, numbers: Sequence[int]) -> bool:
-    """See `EventLog.observe_sequence`."""
     tracker = _tracker(sql, source)
     opened = tracker.observe(numbers)
     sql.execute("INSERT OR REPLACE INTO sequences VALUES (?, ?)", (source, _json(tracker)))
@@ -253,7 +242,6 @@ def observe_sequence(sql: sqlite3.Connection, source: str, numbers: Sequence[int
 
 
 def reset_sequence(sql: sqlite3.Connection, source: str) -> None:
-    """See `EventLog.reset_sequence`."""
     tracker = _tracker(sql, source)
     if not tracker.beyond:
         return

@@ -35,27 +35,22 @@ class SQLiteEvents:
         self._notes = BatchQueue(self._note)
 
     async def enqueue(self, hints: Sequence[ChangeHint]) -> Sequence[bool]:
-        """See `EventLog.enqueue`."""
         return await self._notes.add(hints)
 
     async def wait_hints(self, seconds: float) -> None:
-        """See `EventLog.wait_hints`."""
         self._watch()
         await self._claims.wait(seconds)
 
     async def claim(self, worker: str, limit: int, lease: float) -> Sequence[LeasedHint]:
-        """See `EventLog.claim`."""
         with self._claims.claiming() as claim:
             leased = await self._store.write(lambda sql: rows.claim(sql, worker, limit, lease, self._clock()))
             claim.exhausted = len(leased) < limit
         return leased
 
     async def renew(self, leased: Sequence[LeasedHint], lease: float) -> None:
-        """See `EventLog.renew`."""
         await self._store.write(lambda sql: rows.renew(sql, leased, lease, self._clock()))
 
     async def record(self, leased: Sequence[LeasedHint], updates: Sequence[ChangeEvent]) -> Sequence[LoggedEvent]:
-        """See `EventLog.record`."""
         log, positions = await self._store.write(lambda sql: rows.record(sql, leased, updates, self._clock()))
         self._claims.notify()  # What came meanwhile for the same thing is free now.
         if not positions:
@@ -64,48 +59,38 @@ class SQLiteEvents:
         return [_recorded(log, *entry) for entry in zip(positions, updates, strict=True)]
 
     async def postpone(self, leased: LeasedHint, cause: str, seconds: float) -> None:
-        """See `EventLog.postpone`."""
         await self._store.write(lambda sql: rows.postpone(sql, leased, cause, self._clock() + seconds))
         self._claims.notify()
 
     async def postponed(self, limit: int = 100) -> Sequence[PostponedHint]:
-        """See `EventLog.postponed`."""
         return await self._store.read(lambda sql: rows.postponed(sql, limit))
 
     async def dead_letter(self, leased: LeasedHint, cause: str) -> None:
-        """See `EventLog.dead_letter`."""
         await self._store.write(lambda sql: rows.dead_letter(sql, leased, cause, self._clock()))
         self._claims.notify()
 
     async def dead_letters(self, limit: int = 100) -> Sequence[DeadHint]:
-        """See `EventLog.dead_letters`."""
         return await self._store.read(lambda sql: rows.dead_letters(sql, limit))
 
     async def replay(self, numbers: Sequence[str] | None = None) -> int:
-        """See `EventLog.replay`."""
         count = await self._store.write(lambda sql: rows.replay(sql, numbers))
         self._claims.notify()
         return count
 
     async def latest(self, kind: ChangeKind, source: str, key: str) -> ChangeEvent | None:
-        """See `EventLog.latest`."""
         return await self._store.read(lambda sql: rows.latest(sql, kind, source, key))
 
     async def newest(self, limit: int) -> Sequence[LoggedEvent]:
-        """See `EventLog.newest`."""
         return await self._store.read(lambda sql: _newest(sql, limit))
 
     async def end(self) -> str:
-        """See `EventLog.end`."""
         return str(LogPosition(*await self._store.read(rows.head)))
 
     async def read(self, after: str, limit: int = 500) -> EventPage:
-        """See `EventLog.read`."""
         requested = parse_cursor(after)
         return await self._store.read(lambda sql: _page(sql, requested, limit))
 
     async def wait(self, after: str, seconds: float) -> None:
-        """See `EventLog.wait`."""
         self._watch()
         await self._updates.wait(parse_cursor(after).position, seconds)
 
@@ -114,27 +99,21 @@ class SQLiteEvents:
         return parse_cursor(second).position > parse_cursor(first).position
 
     async def offset(self, name: str) -> str | None:
-        """See `EventLog.offset`."""
         return await self._store.read(lambda sql: rows.offset(sql, name))
 
     async def commit_offset(self, name: str, cursor: str) -> None:
-        """See `EventLog.commit_offset`."""
         await self._store.write(lambda sql: rows.commit_offset(sql, name, cursor))
 
     async def acquire_lease(self, name: str, worker: str, lease: float) -> bool:
-        """See `EventLog.acquire_lease`."""
         return await self._store.write(lambda sql: rows.acquire_lease(sql, name, worker, lease, self._clock()))
 
     async def observe_sequence(self, source: str, numbers: Sequence[int]) -> bool:
-        """See `EventLog.observe_sequence`."""
         return await self._store.write(lambda sql: rows.observe_sequence(sql, source, numbers))
 
     async def reset_sequence(self, source: str) -> None:
-        """See `EventLog.reset_sequence`."""
         await self._store.write(lambda sql: rows.reset_sequence(sql, source))
 
     async def trim(self) -> int:
-        """See `EventLog.trim`."""
         now, count = self._clock(), 0
         while part := await self._store.write(lambda sql: rows.trim(sql, self._retention, now)):
             count += part
@@ -142,7 +121,6 @@ class SQLiteEvents:
         return count
 
     async def close(self) -> None:
-        """See `EventLog.close`."""
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             await asyncio.to_thread(watcher.close)
@@ -155,7 +133,6 @@ class SQLiteEvents:
         return new
 
     def _watch(self) -> None:
-        """Watch for what other processes write."""
         if self._watcher is not None:
             return
         loop = asyncio.get_running_loop()

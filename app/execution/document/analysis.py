@@ -231,7 +231,6 @@ class _Walk:
         return self._schema.type_map.get(name)
 
     def _check_directives(self, node: Any, variables: set[str] | None = None) -> None:
-        """Count a node's directives, and check their arguments."""
         used: Iterable[DirectiveNode] = getattr(node, "directives", None) or ()
         if not used:
             return
@@ -242,7 +241,6 @@ class _Walk:
         self._values([argument.value for one in used for argument in one.arguments or ()], variables)
 
     def _values(self, waiting: list[ValueNode], variables: set[str] | None) -> None:
-        """Check the lists within some values, and collect the variables."""
         while waiting:
             value = waiting.pop()
             if isinstance(value, ListValueNode):
@@ -255,7 +253,6 @@ class _Walk:
 
 
 def _only_switches(directives: Iterable[DirectiveNode], switches: set[str]) -> bool:
-    """Whether all directives are `@skip` or `@include`, whose variables are collected."""
     for directive in directives:
         if directive.name.value not in SWITCHES:
             return False

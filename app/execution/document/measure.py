@@ -79,7 +79,6 @@ def measure(sets: list[FieldSet], fragments: Mapping[str, Measure]) -> Measure:
 
 
 def _leaves_first(fragments: Mapping[str, list[FieldSet]]) -> Iterator[str]:
-    """Fragments, each after those that it spreads. Chains can be long: no recursion."""
     spreads = {name: [used for one in sets for used in one.spreads] for name, sets in fragments.items()}
     begun: set[str] = set()
     for top in spreads:

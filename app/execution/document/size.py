@@ -53,7 +53,6 @@ def _merge(
     counts: dict[str, int],
     below: dict[str, list[Expanded]],
 ) -> Iterator[int]:
-    """Count the fields of some sets by response key, and collect their sub-selections."""
     waiting = list(sets)
     spreads: set[str] = set()
     while waiting:

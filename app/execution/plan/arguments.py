@@ -40,7 +40,6 @@ def _whole(one: PlanField) -> ArgumentReader:
 
 
 def _without(one: PlanField, variable: set[str]) -> dict[str, Any]:
-    """The arguments whose values do not depend on variables."""
     field, node = one.parent.fields[one.name], one.nodes[0]
     given = {argument.name.value: argument for argument in node.arguments or ()}
     values: dict[str, Any] = {}

@@ -148,7 +148,6 @@ def _parts(selection: Selection, row: str, values: dict[int, str], inner: Inner,
 
 
 def _value(one: PlanField, row: str, values: dict[int, str], inner: Inner, code: CodeWriter) -> str:
-    """A value within an f-string."""
     if one.is_typename:
         return f'"{one.parent.name}"'
     code.field = one.key
@@ -174,7 +173,6 @@ def _only(level: Level) -> Selection:
 
 
 def _masked(one: PlanField, expression: str, code: CodeWriter) -> str:
-    """The value as this caller sees it: masked only where the permissions require it."""
     if one.mask is None:
         return expression
     name = f"mask_{one.mask.__name__}"
@@ -216,7 +214,6 @@ def _present(type_: GraphQLOutputType, expression: str, level: Level | None, cod
 
 
 def _string(expression: str, code: CodeWriter) -> str:
-    """With JSON's escapes, inline; beyond ASCII see `utf8`."""
     name = code.name()
     return f"({name} if ({name} := text({expression})).isascii() else utf8({name}))"
 
@@ -231,14 +228,12 @@ def _decimal(type_: Any, expression: str, code: CodeWriter) -> str:
 
 
 def _integer(type_: Any, expression: str, code: CodeWriter) -> str:
-    """A number of 32 bits, inline; the scalar refuses any other."""
     name = code.name()
     fits = f"type({name} := {expression}) is int and -2147483648 <= {name} <= 2147483647"
     return f"(str({name}) if {fits} else {code.bind('write', type_, _writer)}({name}))"
 
 
 def _writer(type_: Any) -> Callable[[Any], str]:
-    """The writer of a leaf without a shortcut: the scalar's serialization, then JSON."""
     coerce = type_.coerce_output_value
     return lambda value: _json(coerce(value))
 

@@ -109,7 +109,6 @@ class Compiler:
 
 
 def _nullable(type_: Any) -> Iterator[bool]:
-    """Whether each list around a value, from the outside, and the value are nullable."""
     is_nullable = not isinstance(type_, GraphQLNonNull)
     bare = type_ if is_nullable else type_.of_type
     yield is_nullable

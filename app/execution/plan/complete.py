@@ -123,7 +123,6 @@ def _leaf(type_: Any, value: Any) -> Any:
 
 
 def _located(cause: Exception, one: PlanField, path: Path) -> GraphQLError:
-    """The error with its path, unless it propagated from below and has one."""
     if isinstance(cause, GraphQLError) and cause.path is not None:
         return cause
     return located_error(cause, list(one.nodes), path.as_list())

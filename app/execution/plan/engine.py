@@ -52,15 +52,12 @@ class PlanEngine:
         self._max_plan_fields = max_fields // 20
 
     def document(self, text: str, *, suggest: bool = False) -> Document:
-        """See `Engine.document`."""
         return self._reference.document(text, suggest=suggest)
 
     def prepare(self, request: Request) -> Operation:
-        """See `Engine.prepare`."""
         return self._reference.prepare(request)
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:
-        """See `Engine.execute`."""
         if not operation.analysis.is_compiled:
             return await self._reference.execute(operation, context)
         variables = coerce_variables(self._schema, operation)
@@ -134,7 +131,6 @@ def _generated(tree: Tree, filename: str) -> tuple[str, dict[int, Serializer] | 
 
 
 def _counts(tree: Tree) -> Iterator[tuple[int, str]]:
-    """Selections of objects, except connections, edges and pages."""
     for one in tree.walk():
         for selection in one.level.selections.values() if one.level is not None else ():
             if not selection.type.name.endswith(("Connection", "Edge", "PageInfo")):

@@ -128,7 +128,6 @@ class PlanExecution:
             self._take_rows(selection, (), [])
 
     def _by_selection(self, level: Level, objects: list[Any]) -> Iterable[tuple[Selection, Sequence[Any]]]:
-        """The objects of a level by their concrete types."""
         if level.only is not None:
             return ((level.only, objects),)
         by_type: dict[str, list[Any]] = {name: [] for name in level.selections}
@@ -180,7 +179,6 @@ class PlanExecution:
 
 
 def _attributes(rows: Sequence[Any], name: str) -> list[Any]:
-    """The attribute of every row; the error of a property that fails."""
     try:
         return [getattr(row, name) for row in rows]
     except Exception:  # noqa: BLE001 - each row has its own error
@@ -219,7 +217,6 @@ def _serialize(execution: PlanExecution, serializers: Mapping[int, Serializer], 
 
 
 def _column(execution: PlanExecution, serializers: Mapping[int, Serializer], one: PlanField) -> Sequence[Any]:
-    """The values of a column, objects as their JSON, row by row."""
     level, values = one.level, execution.values[one.index]
     if level is None:
         return values

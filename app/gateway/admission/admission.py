@@ -50,7 +50,6 @@ class AdmissionController:
         return self.limits.of(who).may_introspect
 
     async def admit(self, operation: Operation, who: Principal) -> BudgetedPermit:
-        """See `AdmissionControl.admit`."""
         limits = self.limits.of(who)
         if operation.introspects and not limits.may_introspect:
             raise NoIntrospection
@@ -161,7 +160,6 @@ class BudgetedPermit:
         return CostReport(self._extensions(used, level) if shown else {}, budget_headers(self._limits, level))
 
     async def charge_event(self, scope: RequestScope) -> None:
-        """See `OperationPermit.charge_event`."""
         await self._buckets.adjust(self._key, -actual_cost(len(scope.calls), scope.keys), self._limits.bucket)
 
     def _extensions(self, used: int, level: BucketLevel) -> dict[str, Any]:

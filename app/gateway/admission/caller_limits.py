@@ -74,7 +74,6 @@ class CallerLimits:
 
 
 def _widest(roles: Mapping[Any, Any], held: Iterable[Role], name: str, default: Any) -> Any:
-    """The widest limit of the held roles; a role without a setting has the default."""
     found = [getattr(roles.get(role.value), name, None) for role in held]
     return max((default if one is None else one for one in found), default=default)
 

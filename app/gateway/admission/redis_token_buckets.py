@@ -51,12 +51,10 @@ class RedisTokenBuckets:
         self._retry_at = 0.0
 
     async def charge(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
-        """See `Budgets.charge`."""
         found = await self._run(key, units, bucket, "charge")
         return found or await self._local.charge(key, units, bucket)
 
     async def adjust(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
-        """See `Budgets.adjust`."""
         found = await self._run(key, -units, bucket, "adjust")
         return found or await self._local.adjust(key, units, bucket)
 
@@ -65,7 +63,6 @@ class RedisTokenBuckets:
         await self._redis.aclose()
 
     async def _run(self, key: str, units: int, bucket: TokenBucket, operation: str) -> BucketLevel | None:
-        """The level in Redis; None while it is unavailable."""
         if self._clock() < self._retry_at:
             return None
         name = "tradegraph:budget:" + hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -59,7 +59,6 @@ class MemoryTokenBuckets:
         self._full_at: dict[str, float] = {}
 
     async def charge(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
-        """See `TokenBuckets.charge`."""
         now = self._clock()
         full_at = max(self._full_at.get(key, now), now)
         after = full_at + units / bucket.restore_rate
@@ -70,7 +69,6 @@ class MemoryTokenBuckets:
         return BucketLevel(_remaining(after - now, bucket))
 
     async def adjust(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
-        """See `TokenBuckets.adjust`."""
         now = self._clock()
         after = max(max(self._full_at.get(key, now), now) - units / bucket.restore_rate, now)
         self._set(key, after)

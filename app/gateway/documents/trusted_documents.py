@@ -54,7 +54,6 @@ class TrustedDocuments:
         self._clock = clock
 
     async def find(self, request: Request, who: Principal) -> Request:
-        """See `DocumentResolver.find`."""
         hash_ = persisted_hash(request.extensions)
         if request.document_id is None and hash_ is None:
             return self._text(request, who)

@@ -125,7 +125,6 @@ def _order_lines(row: RowRequest) -> tuple[OrderLine, ...]:
 
 
 def _sku_of(order: str, assume: Assumptions) -> str:
-    """The items of an order's lines, which its invoices and returns name too."""
     return WeightedKey(f"S-{order}", key_weight(order) * assume.lines)
 
 

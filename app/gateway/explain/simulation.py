@@ -119,20 +119,17 @@ class SimulatedSource:
 
 
 def _keys(read: Read, arguments: Sequence[Any]) -> tuple[list[Any], Sequence[Any]]:
-    """The keys of a read, and its other arguments."""
     if read.shape in (Shape.LIST, Shape.ALL):
         return [], arguments
     return list(arguments[0]), arguments[1:]
 
 
 def _page_size(arguments: Sequence[Any], options: Mapping[str, Any]) -> int:
-    """The size of the page that the query of a read asks for."""
     query = options["query"] if "query" in options else arguments[0]
     return query.page.first
 
 
 def _id(key: Any) -> str:
-    """The text that a key names its row by."""
     return key if isinstance(key, str) else getattr(key, "number", None) or key.sku
 
 
@@ -150,11 +147,9 @@ class SimulatedEventLog:
         self._subjects.append((ChangeKind.STOCK, ""))
 
     async def end(self) -> str:
-        """See `EventLog.end`."""
         return "0"
 
     async def read(self, after: str, limit: int = 500) -> EventPage:
-        """See `EventLog.read`."""
         kinds = islice(cycle(self._subjects), limit)
         entries = tuple(LoggedEvent(cursor=str(row), update=self._update(row, *one)) for row, one in enumerate(kinds))
         return EventPage(entries=entries, start=after, cursor=str(limit))
@@ -171,7 +166,6 @@ class SimulatedLedger:
     """An audit log without entries: reading it calls no source."""
 
     def page(self, query: AuditQuery, most: int, before: int | None = None) -> list[NumberedEntry]:
-        """See `Ledger.page`."""
         return []
 
 

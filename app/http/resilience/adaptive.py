@@ -35,7 +35,6 @@ class AdaptiveLimit:
         return int(self.current)
 
     def _learn(self, seconds: float) -> None:
-        """Follow the latency without overload: down at once, up slowly."""
         if self._baseline is None or seconds < self._baseline:
             self._baseline = seconds
         else:

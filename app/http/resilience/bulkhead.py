@@ -170,7 +170,6 @@ class Bulkhead:
         self._serve()
 
     def _record_served(self, now: float) -> None:
-        """Update the mean interval at which slots come free, smoothed over about ten."""
         passed, self._served_at = now - self._served_at, now
         self._interval = passed if self._interval is None else self._interval * 0.9 + passed * 0.1
 

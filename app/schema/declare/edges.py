@@ -116,7 +116,6 @@ class EdgeField(StrawberryField):
 
     @cached_property
     def _parameters(self) -> dict[str, tuple[str, Convert | None]]:
-        """The Python name and the conversion of each argument, by its GraphQL name."""
         return {_graphql_name(one): (one.python_name, _conversion(one.type)) for one in self.arguments}
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -51,11 +51,9 @@ class KarrioClient:
 
     @property
     def guard(self) -> SourceGuard:
-        """The resilience of the system."""
         return self._http.guard
 
     async def aclose(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
     async def ping(self) -> None:
@@ -90,5 +88,4 @@ def sendable(keys: Sequence[str]) -> list[str]:
 
 
 def chunks(keys: Sequence[str], size: int = 100) -> list[Sequence[str]]:
-    """The keys in chunks, one for each call."""
     return [keys[start : start + size] for start in range(0, len(keys), size)]

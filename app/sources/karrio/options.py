@@ -48,7 +48,6 @@ class KarrioOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone of event times."""
         return ZoneInfo(self.event_timezone)
 
 

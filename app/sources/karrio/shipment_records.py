@@ -162,12 +162,10 @@ class KarrioShipmentMapping:
         self._event_statuses = {**EVENT_STATUSES, **options.event_statuses}
 
     def order_of(self, wire: WireShipment) -> str | None:
-        """The order code of a shipment."""
         field = wire.reference if self._options.order_field == "reference" else wire.order_id
         return field or _text(wire.metadata.get(self._options.metadata_order))
 
     def shipment(self, wire: WireShipment, now: datetime) -> Shipment:
-        """The record of a shipment read at `now`."""
         tracker = wire.tracker
         order = self.order_of(wire)
         events = self._events(tracker.events) if tracker else ()
@@ -267,7 +265,6 @@ def _link(tracker: Tracker | None) -> str | None:
 
 
 def _incident(status: ShipmentStatus, events: tuple[TrackingEvent, ...]) -> Incident | None:
-    """What the last event of that status says. Whose fault it was is not in GraphQL."""
     if status not in INCIDENTS:
         return None
     reason = next((event.description for event in reversed(events) if event.status is status), None)

@@ -57,7 +57,6 @@ class WireConnection(msgspec.Struct, frozen=True):
 
     @property
     def shipments(self) -> tuple[WireShipment, ...]:
-        """The shipments themselves."""
         return tuple(edge.node for edge in self.edges)
 
 
@@ -81,7 +80,6 @@ class TrackerConnection(msgspec.Struct, frozen=True):
 
     @property
     def shipments(self) -> tuple[WireShipment, ...]:
-        """The shipments of the trackers."""
         return tuple(edge.node.shipment for edge in self.edges if edge.node.shipment)
 
 

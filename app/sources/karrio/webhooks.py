@@ -49,7 +49,6 @@ class KarrioWebhooks:
             raise WebhookForged
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-        """See `Webhooks.verify`."""
         self.admit(headers, now)
 
     def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:

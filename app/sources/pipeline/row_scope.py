@@ -45,7 +45,6 @@ def filter_rows(read: Read, exists: RowPredicate, found: Mapping[Any, Any]) -> M
 
 
 def _filtered(rows: Any, exists: RowPredicate) -> Any:
-    """None where nothing is left to say."""
     if isinstance(rows, PartialRows):
         return PartialRows(rows=tuple(filter(exists, rows.rows)), failures=rows.failures)
     return tuple(filter(exists, rows)) or None

@@ -66,5 +66,4 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
 
 
 def requests(_: str, keys: int, __: object) -> int:
-    """One request for each chunk of keys."""
     return -(-keys // MAX_KEYS)

@@ -38,7 +38,6 @@ class SlicedResponse(HTTPResponse, frozen=True):
     line: bytes
 
     def decode_with(self, decoder: ResponseDecoder) -> Any:
-        """See `HTTPResponse.decode_with`."""
         try:
             return HTTPResponse.decode_with(self, decoder)
         except SourceMalformed:
@@ -181,7 +180,6 @@ class ReadBatcher:
                     read.future.set_exception(error)
 
     async def _stream(self, reads: Sequence[PendingRead]) -> Exception:
-        """Settle each read by its line; the error of those without one."""
         waiting = {str(index): read for index, read in enumerate(reads)}
         parts = [Part(id=index, method=read.operation.method, path=read.operation.path, body=read.body)
                  for index, read in waiting.items()]  # fmt: skip
@@ -200,7 +198,6 @@ class ReadBatcher:
 
 
 def _read(source: str, line: bytes) -> tuple[str, HTTPResponse]:
-    """A line's part and its response. Raises msgspec.DecodeError, UnicodeDecodeError."""
     head = _USUAL.match(line)
     if head is not None and line.endswith(b"}"):
         return head[1].decode(), SlicedResponse(source, int(head[2]), {}, line[head.end() : -1], line)

@@ -26,7 +26,6 @@ class RestBilling:
         return {key: tuple(self._invoice(row) for row in value) for key, value in rows if value}
 
     async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
-        """Returns by order number, oldest first."""
         rows = await self.client.read_keys(contract.RETURNS, orders, lambda keys: contract.ByOrder(orders=keys))
         return {key: tuple(self._return(row) for row in value) for key, value in rows if value}
 

@@ -19,6 +19,5 @@ class RestChanges:
     async def since(
         self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
     ) -> ChangeSet:
-        """Changes after a cursor."""
         request = contract.ChangesRead(kinds=tuple(sorted(kinds)), since=cursor, limit=limit)
         return await self.client.read(contract.CHANGES, request, cursor=True)

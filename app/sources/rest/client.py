@@ -111,11 +111,9 @@ class RESTClient:
 
     @property
     def guard(self) -> SourceGuard:
-        """The resilience of the system."""
         return self._http.guard
 
     async def aclose(self) -> None:
-        """Close all connections."""
         if self._batcher is not None:
             await self._batcher.aclose()
         await self._http.aclose()
@@ -139,7 +137,6 @@ def _serves(name: str, value: object) -> frozenset[str]:
 
 
 def _call(operation: ContractOperation) -> str:
-    """`/v1/orders/by-customer` is orders.by_customer, `/v1/orders/read` is orders."""
     _, _, noun, *verb = operation.path.replace("-", "_").split("/")
     return noun if verb in ([], ["read"]) else f"{noun}.{verb[0]}"
 
@@ -154,7 +151,6 @@ def _all_plain(keys: Sequence[Any]) -> bool:
 
 
 def _is_valid(key: object) -> bool:
-    """Whether a system may hold the key: not empty, not huge, valid Unicode, no NUL."""
     texts: Iterable[object] = [key] if isinstance(key, str) else msgspec.structs.astuple(key)  # type: ignore[arg-type]
     return all(isinstance(text, str) and 0 < len(text) <= MAX_KEY and _is_clean(text) for text in texts)
 

@@ -21,7 +21,6 @@ class RestCommissions:
     mapper: Mapper
 
     async def agents(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Agent]:
-        """Agents by number."""
         rows = await self.client.read_keys(contract.AGENTS, numbers, lambda keys: contract.ByNumber(numbers=keys))
         return {key: self._agent(row) for key, row in rows}
 
@@ -31,7 +30,6 @@ class RestCommissions:
         return {key: tuple(self._agent(row) for row in value) for key, value in rows if value}
 
     async def statements(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CommissionStatement]:
-        """Statements by number."""
         rows = await self.client.read_keys(contract.STATEMENTS, numbers, lambda keys: contract.ByNumber(numbers=keys))
         return {key: self._statement(row) for key, row in rows}
 

@@ -32,12 +32,10 @@ class RestCustomers:
         return {key: customer(row, self.mapper) for key, row in rows}
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
-        """Customers by the system's own ids."""
         rows = await self.client.read_keys(contract.CUSTOMERS, ids, lambda keys: contract.CustomersRead(ids=keys))
         return {key: customer(row, self.mapper) for key, row in rows}
 
     async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
-        """A page of customers, by number."""
         page = await self.client.read(contract.CUSTOMER_SEARCH, query, cursor=True)
         return self.mapper.fill(Page, page, rows=tuple(customer(row, self.mapper) for row in page.rows))
 
@@ -50,13 +48,11 @@ class RestCredit:
     mapper: Mapper
 
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
-        """Credit by customer number."""
         rows = await self.client.read_keys(contract.CREDIT, numbers, lambda keys: contract.ByCustomer(customers=keys))
         return {key: credit(row, self.mapper) for key, row in rows}
 
 
 def customer(row: Any, mapper: Mapper) -> Customer:
-    """A customer's record."""
     if isinstance(row, Customer):
         return row
     return mapper.fill(

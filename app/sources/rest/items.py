@@ -31,44 +31,36 @@ class RestItems:
     mapper: Mapper
 
     async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
-        """Items by SKU."""
         rows = await self.client.read_keys(contract.ITEMS, skus, lambda keys: contract.ItemsRead(skus=keys))
         return {key: item(row, self.mapper) for key, row in rows}
 
     async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
-        """Items by GTIN."""
         rows = await self.client.read_keys(contract.ITEMS, gtins, lambda keys: contract.ItemsRead(gtins=keys))
         return {key: item(row, self.mapper) for key, row in rows}
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
-        """Items by the system's own ids."""
         rows = await self.client.read_keys(contract.ITEMS, ids, lambda keys: contract.ItemsRead(ids=keys))
         return {key: item(row, self.mapper) for key, row in rows}
 
     async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Mapping[CustomerPartKey, str]:
-        """SKUs by customer part number."""
         return dict(
             await self.client.read_keys(contract.PART_SKUS, keys, lambda chunk: contract.PartsRead(numbers=chunk))
         )
 
     async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Mapping[CustomerItemKey, str]:
-        """Customer part numbers by item."""
         return dict(
             await self.client.read_keys(contract.PART_NUMBERS, keys, lambda chunk: contract.PartsRead(items=chunk))
         )
 
     async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
-        """Relations by SKU, by priority."""
         rows = await self.client.read_keys(contract.RELATIONS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: tuple(sorted(value, key=lambda relation: relation.priority)) for key, value in rows if value}
 
     async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
-        """Costs by SKU."""
         rows = await self.client.read_keys(contract.COSTS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: self.mapper.fill(ItemCost, row, freshness=self.mapper.freshness(row.as_of)) for key, row in rows}
 
     async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
-        """A page of items, by SKU."""
         page = await self.client.read(contract.ITEM_SEARCH, query, cursor=True)
         return self.mapper.fill(Page, page, rows=tuple(item(row, self.mapper) for row in page.rows))
 
@@ -81,13 +73,11 @@ class RestContents:
     mapper: Mapper
 
     async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
-        """Content by SKU."""
         rows = await self.client.read_keys(contract.CONTENTS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: self.mapper.fill(ItemContent, row, refs=self.mapper.refs(row)) for key, row in rows}
 
 
 def item(row: Any, mapper: Mapper) -> Item:
-    """An item's record."""
     if isinstance(row, Item):
         return row
     return mapper.fill(

@@ -42,7 +42,6 @@ class Mapper:
         return self._last
 
     def refs(self, row: Any) -> tuple[Ref, ...]:
-        """The system's own id, where it has one."""
         return (Ref(system=self.source, id=row.id),) if row.id else ()
 
     def status(self, kind: type[E], text: str, field: str) -> E:
@@ -61,7 +60,6 @@ class Mapper:
 
 
 def by_sequence(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
-    """Tracking events in their order."""
     return tuple(sorted(events, key=_sequence))
 
 

@@ -23,12 +23,10 @@ class RestOrders:
     mapper: Mapper
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
-        """Orders by the system's own ids."""
         rows = await self.client.read_keys(contract.ORDERS, ids, lambda keys: contract.OrdersRead(ids=keys))
         return {key: order(row, self.mapper) for key, row in rows}
 
     async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
-        """Orders by order code."""
         rows = await self.client.read_keys(contract.ORDERS, numbers, lambda keys: contract.OrdersRead(numbers=keys))
         return {key: order(row, self.mapper) for key, row in rows}
 
@@ -42,7 +40,6 @@ class RestOrders:
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
-        """A page of orders for each customer."""
         distinct = self.client.valid_keys(customers)
         answers = await together(
             [

@@ -123,7 +123,6 @@ class _Types:
         return {name for name in OPTIONAL_FIELDS.get(record, ()) if (record, name) not in self._mask}
 
     def _record(self, record: Any) -> type:
-        """A subclass of the record in which every field is declared anew."""
         types: dict[str, Any] = {}
         fields: dict[str, Any] = {}
         shown: dict[str, Any] = {}
@@ -154,7 +153,6 @@ class _Types:
         return made
 
     def _makes(self, record: type) -> dict[str, Make]:
-        """What of a record is made of what was decoded, as the whole reading makes it."""
         mapper, read_at = self._mapper, _READ_AT.get(record, "as_of")
         makes: dict[str, Make] = {
             "raw_status": lambda row, raw: "UNKNOWN" if raw is None and row.status == "UNKNOWN" else raw

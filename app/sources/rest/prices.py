@@ -22,13 +22,11 @@ class RestPrices:
     mapper: Mapper
 
     async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
-        """A price for each request that has one."""
         chunks = self.client.chunks(self._askable(requests))
         answers = await together([self._chunk(chunk) for chunk in chunks])
         return {request: price for answer in answers for request, price in answer}
 
     def _askable(self, requests: Sequence[PriceRequest]) -> tuple[PriceRequest, ...]:
-        """The questions that can be asked, each once."""
         distinct = tuple(dict.fromkeys(requests))
         texts = {text for one in distinct for text in (one.customer, one.sku, one.uom) if text}
         valid = {*self.client.valid_keys(texts), None}

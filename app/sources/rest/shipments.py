@@ -21,19 +21,16 @@ class RestShipments:
     mapper: Mapper
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
-        """Shipments by the system's own ids."""
         rows = await self.client.read_keys(contract.SHIPMENTS, ids, lambda keys: contract.ShipmentsRead(ids=keys))
         return {key: shipment(row, self.mapper) for key, row in rows}
 
     async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
-        """Shipments by tracking number."""
         rows = await self.client.read_keys(
             contract.SHIPMENTS, numbers, lambda keys: contract.ShipmentsRead(tracking_numbers=keys)
         )
         return {key: shipment(row, self.mapper) for key, row in rows}
 
     async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
-        """Shipments by order number, oldest first."""
         rows = await self.client.read_keys(
             contract.SHIPMENTS_BY_ORDER, numbers, lambda keys: contract.ByOrder(orders=keys)
         )
@@ -41,7 +38,6 @@ class RestShipments:
 
 
 def shipment(row: Any, mapper: Mapper) -> Shipment:
-    """A shipment's record, events by sequence."""
     if isinstance(row, Shipment):
         return row
     events = [

@@ -22,7 +22,6 @@ class RestStock:
     mapper: Mapper
 
     async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
-        """Levels by SKU."""
         rows = await self.client.read_keys(contract.STOCK, skus, lambda keys: contract.BySku(skus=keys))
         return {key: self._level(row) for key, row in rows}
 
@@ -39,7 +38,6 @@ class RestReservations:
     client: RESTClient
 
     async def reservations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
-        """Reservations by SKU."""
         rows = await self.client.read_keys(contract.RESERVATIONS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: value for key, value in rows if value}
 
@@ -53,7 +51,6 @@ class RestBalances:
     async def balances(
         self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]
     ) -> Mapping[tuple[str, str], Balance]:
-        """Balances by (warehouse, SKU)."""
         codes = self.client.valid_keys(warehouses)
         chunks = self.client.chunks(self.client.valid_keys(skus))
         if not codes:

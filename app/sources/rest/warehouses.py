@@ -19,7 +19,6 @@ class RestWarehouses:
     mapper: Mapper
 
     async def all(self, who: Principal) -> tuple[Warehouse, ...]:
-        """All of them, by code."""
         rows = await self.client.read(contract.WAREHOUSES)
         records = [self.mapper.fill(Warehouse, row, refs=self.mapper.refs(row)) for row in rows]
         return tuple(sorted(records, key=lambda warehouse: warehouse.code))

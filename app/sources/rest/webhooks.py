@@ -22,7 +22,6 @@ class RestWebhooks:
         self._tolerance = settings.tolerance
 
     def admit(self, headers: Mapping[str, str], now: datetime) -> None:
-        """See `Webhooks.admit`."""
         if not all(headers.get(name) for name in (ID, TIMESTAMP, SIGNATURE)):
             raise WebhookUnsigned
         sent = headers[TIMESTAMP]
@@ -32,12 +31,10 @@ class RestWebhooks:
             raise WebhookExpired
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-        """See `Webhooks.verify`."""
         if not verify_signature(headers[SIGNATURE], self._keys, headers[ID], int(headers[TIMESTAMP]), body):
             raise WebhookForged
 
     def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
-        """See `Webhooks.parse`."""
         events = read_body(body, Events).events
         if len(events) > MAX_EVENTS:
             raise WebhookMalformed(f"A webhook may tell at most {MAX_EVENTS} changes.")

@@ -69,11 +69,9 @@ class ChangeStream:
 
     @property
     def name(self) -> str:
-        """What a cursor calls it."""
         return f"{self.kind}.{self.time}"
 
     def at(self, row: StampedRow) -> datetime | None:
-        """The row's time in this stream."""
         stamped = row.template if isinstance(row, VariantRow) and self.time.startswith("template.") else row
         return moment(stamped.write_date if self.time.endswith("write_date") else stamped.create_date)
 
@@ -146,7 +144,6 @@ class TrytonChanges:
         return await self._read(stream, [later], "ASC", limit)
 
     async def _newest(self, stream: ChangeStream) -> tuple[str, StreamPosition]:
-        """Where the stream ends now, by Tryton's own clock."""
         rows = await self._read(stream, [[stream.time, "!=", None]], "DESC", 1)
         at = stream.at(rows[0]) if rows else None
         return stream.name, StreamPosition(at, rows[0].id) if at is not None else StreamPosition(START)

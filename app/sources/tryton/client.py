@@ -59,20 +59,16 @@ class TrytonSignIn(SessionSignIn):
         self._login, self._password = login, password
 
     def headers(self, path: str) -> Mapping[str, str] | None:
-        """See `SignIn`."""
         return self._session if path == self._rpc_path else self._key
 
     def is_unauthorized(self, request: OutgoingRequest, response: HTTPResponse) -> bool:
-        """See `SignIn`."""
         return response.status in (401, 403) and request.path == self._rpc_path
 
     def login(self) -> OutgoingRequest:
-        """See `SessionSignIn`."""
         body = {"id": 0, "method": "common.db.login", "params": [self._login, {"password": self._password}]}
         return OutgoingRequest(method="POST", path=self._rpc_path, json=body, call=SIGN_IN)
 
     def session_headers(self, response: HTTPResponse) -> Mapping[str, str]:
-        """See `SessionSignIn`."""
         if response.status != 200:
             raise error_for_status(self.source, "login", response.status, response.headers, response.body)
         login = response.decode(Login).result
@@ -166,11 +162,9 @@ class TrytonClient:
 
     @property
     def guard(self) -> SourceGuard:
-        """The resilience of the system."""
         return self._http.guard
 
     async def aclose(self) -> None:
-        """Closes the connections."""
         await self._http.aclose()
 
 
@@ -188,7 +182,6 @@ def all_usable(*keys: str) -> bool:
 
 
 def record_ids(keys: Iterable[str]) -> list[int]:
-    """The keys that are record ids, each once."""
     plain = (key for key in dict.fromkeys(keys) if key.isascii() and key.isdigit() and len(key) <= 10)
     return [number for number in map(int, plain) if 0 < number <= LARGEST_ID]
 

@@ -25,17 +25,14 @@ class OrderCodes:
         return text is not None and self._pattern.search(text) is not None
 
     def number(self, id: int, reference: str | None, number: str | None) -> str:
-        """The order's number."""
         if reference is not None and self.is_code(reference):
             return reference
         return number or f"{DRAFT}{id}"
 
     def purchase_order(self, reference: str | None) -> str | None:
-        """The customer's own number."""
         return None if self.is_code(reference) else reference or None
 
     def domain(self, numbers: Iterable[str]) -> Domain:
-        """The sales that may go by these numbers."""
         codes: list[str] = []
         others: list[str] = []
         for number in numbers:

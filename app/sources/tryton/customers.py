@@ -103,7 +103,6 @@ class TrytonCustomers:
         return {customer.number: customer for customer in await self._customers(rows, now)}
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
-        """Customers by party id."""
         now = self._clock()
         rows = await self._rows("id", record_ids(ids), CustomerPartyRow, call="customers.by_id")
         return {customer.refs[0].id: customer for customer in await self._customers(rows, now)}
@@ -129,7 +128,6 @@ class TrytonCustomers:
         )
 
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
-        """Credit by customer number."""
         now = self._clock()
         rows = await self._rows("code", usable(numbers), CreditRow, call="credit")
         currency = await self._reference.currency()

@@ -60,7 +60,6 @@ class TrytonItems:
         self._clock = clock
 
     async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
-        """Items by SKU, those no longer sold too."""
         now = self._clock()
         rows, units = await asyncio.gather(
             self._client.search_keys(
@@ -76,7 +75,6 @@ class TrytonItems:
         return {row.code: item(self._name, row, row.code, units, now) for row in _first_active(rows) if row.code}
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
-        """Items by product id."""
         now = self._clock()
         rows, units = await asyncio.gather(
             self._client.search_keys(
@@ -117,7 +115,6 @@ class TrytonItems:
         who: Principal,
         keys: Sequence[CustomerPartKey],
     ) -> Mapping[CustomerPartKey, str]:
-        """SKUs by customer part number."""
         rows = await self._customer_products([(key.customer, key.number) for key in keys], _coded, "items.by_part")
         found: dict[CustomerPartKey, str] = {}
         for row in rows:
@@ -145,7 +142,6 @@ class TrytonItems:
         return {}
 
     async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
-        """Costs by SKU."""
         now = self._clock()
         rows, currency = await asyncio.gather(
             self._client.search_keys(
@@ -240,7 +236,6 @@ def _skus(row: CustomerProductRow) -> list[str]:
 
 
 def _only_sku(row: CustomerProductRow) -> str | None:
-    """The SKU, unless the customer's word stands for several variants."""
     skus = _skus(row)
     return skus[0] if len(skus) == 1 else None
 

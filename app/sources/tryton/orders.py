@@ -65,7 +65,6 @@ class TrytonOrders:
         self._clock = clock
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
-        """Orders by sale id."""
         orders = await self._orders(record_ids(ids), lambda some: [["id", "in", some]], "orders.by_id")
         return {order.id: order for order in orders}
 
@@ -114,7 +113,6 @@ class TrytonOrders:
             await self._read_on(open_, query, states)
 
     async def _read_on(self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None) -> None:
-        """Reads the next stretch of each list."""
         # A filter that Tryton cannot apply wants more rows than the page has.
         limit = CHUNK_KEYS if query.status else query.page.first + 1
         if len(listings) == 1:
@@ -205,7 +203,6 @@ def _po_domain(pairs: Sequence[tuple[str, str]]) -> Domain:
 
 
 def _states(statuses: Iterable[OrderStatus]) -> list[str] | None:
-    """The sale states that an order of these statuses may be in; None for any."""
     requested = set(statuses)
     if not requested or OrderStatus.UNKNOWN in requested:
         return None
@@ -219,14 +216,12 @@ def _filter(states: Sequence[str] | None) -> Domain:
 
 
 def _order(sort: OrderSort) -> list[tuple[str, str]]:
-    """Sales without a date are the newest."""
     if sort is OrderSort.ORDERED_AT_ASC:
         return [("sale_date", "ASC NULLS LAST"), ("id", "ASC")]
     return [("sale_date", "DESC NULLS FIRST"), ("id", "DESC")]
 
 
 def _beyond(position: Position | None, sort: OrderSort) -> Domain:
-    """The sales that come after a position."""
     if position is None:
         return []
     on, id = position

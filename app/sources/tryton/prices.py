@@ -151,7 +151,6 @@ class TrytonPrices:
         return list(again.values())
 
     def _turn(self, question: Question) -> None:
-        """Turns to the unit and the tiers that the product, now known, is asked with."""
         ratio = _ratio(question)
         question.ask_in, question.scale = (
             (question.base, Fraction(1)) if _multiplied(question) else (question.unit, 1 / ratio)
@@ -207,7 +206,6 @@ class TrytonPrices:
 
 
 def _note(question: Question, tier: Decimal, row: PriceRow, asked: Unit | None, units: Units) -> bool:
-    """Keeps a row's price. False if the question has to be asked in another way."""
     base = units.get(row.default_uom)
     unit = None if base is None else _wanted(question.request, base, units)
     if base is None or unit is None:
@@ -232,7 +230,6 @@ def _note(question: Question, tier: Decimal, row: PriceRow, asked: Unit | None, 
 
 
 def _ratio(question: Question) -> Fraction:
-    """How many base units one of the unit wanted is."""
     if question.unit is None or question.base is None:
         return Fraction(1)
     return question.unit.ratio / question.base.ratio
@@ -251,7 +248,6 @@ def _wanted(request: PriceRequest, base: Unit, units: Units) -> Unit | None:
 
 
 def _answerable(request: PriceRequest, units: Units) -> bool:
-    """Whether the unit is known, and the agreement one of ours."""
     if request.uom is not None and not units.named(request.uom):
         return False
     return request.agreement is None or _agreed(request.agreement)[0] is not None
@@ -277,7 +273,6 @@ def _breaks(question: Question, ratio: Fraction, currency: str) -> tuple[PriceBr
 
 
 def _discount(unit_price: Decimal, list_price: Decimal | None) -> Decimal | None:
-    """Off the list price, in percent; None for a price above it."""
     if not list_price or unit_price > list_price:
         return None
     return ((list_price - unit_price) * HUNDRED / list_price).quantize(CENT)

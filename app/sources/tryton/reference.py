@@ -108,19 +108,15 @@ class Reference:
         self._currencies = TimedValue(self._load_currencies, ttl)
 
     async def units(self) -> Units:
-        """All units of measure."""
         return await self._units.get()
 
     async def locations(self) -> Locations:
-        """All warehouses and locations."""
         return await self._locations.get()
 
     async def currency(self) -> str:
-        """The company's currency."""
         return await self._currency.get()
 
     async def currencies(self) -> Mapping[int, str]:
-        """Currency codes by id."""
         return await self._currencies.get()
 
     async def check(self) -> None:
@@ -155,7 +151,6 @@ class Reference:
 
 
 def _nearest(location: int, parents: Mapping[int, int | None], requested: set[int]) -> int | None:
-    """The closest of the wanted among a location and its ancestors."""
     at: int | None = location
     for _ in range(len(parents)):
         if at is None or at in requested:

@@ -18,7 +18,6 @@ REQUESTS_PER_CHUNK: dict[str, Callable[[int, Any], int]] = {
 
 
 def requests(read: str, keys: int, assume: Any) -> int:
-    """Requests for a read of so many keys."""
     chunks = -(-keys // CHUNK_KEYS)
     if read == "orders.by_customer" and keys > 1:
         return 1 + chunks  # The lists of several customers come as ids first, then as rows.

@@ -117,7 +117,6 @@ class Progress:
         self.schedule: list[ScheduleLine] = []
 
     def add(self, amount: Decimal, shipment: ShipmentRow, move: OutgoingMoveRow, row: SaleRow) -> None:
-        """Counts a move of the shipment."""
         if CANCELLED in {shipment.state, move.state}:
             self.cancelled += amount
             return
@@ -142,7 +141,6 @@ class SaleMapping:
         self._shipments = shipments
 
     def order(self, row: SaleRow, units: Units, now: datetime) -> Order:
-        """The order as a whole."""
         if row.state not in STATUS:
             telemetry.unknown_status(self._name, "sale.state", row.state)
         number = self._codes.number(row.id, row.reference, row.number)

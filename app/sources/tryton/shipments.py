@@ -182,7 +182,6 @@ class TrytonShipmentMapping:
 
 
 def _tracking_number(row: ShipmentRow) -> str | None:
-    """The shipment's own, or that of its only package."""
     if row.shipping_reference:
         return row.shipping_reference
     return row.packages[0].shipping_reference or None if len(row.packages) == 1 else None
@@ -200,7 +199,6 @@ class TrytonShipments:
         self._clock = clock
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
-        """Shipments by id."""
         now = self._clock()
         rows = await self._client.search_keys(
             SHIPMENT, record_ids(ids), lambda some: [["id", "in", some]], ShipmentRow, call="shipments.by_id"
@@ -226,7 +224,6 @@ class TrytonShipments:
         return {number: found[number] for number in requested if number in found}
 
     async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
-        """Shipments by order number, oldest first."""
         now = self._clock()
         requested = usable(numbers)
         rows = await self._client.search_keys(

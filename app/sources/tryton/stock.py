@@ -82,7 +82,6 @@ class TrytonStock:
         self._clock = clock
 
     async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
-        """Levels by SKU, all warehouses."""
         requested = usable(skus)
         if not requested:
             return {}

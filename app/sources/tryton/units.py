@@ -107,7 +107,6 @@ class Units:
         return id in self._by_id
 
     def get(self, id: int | None) -> Unit | None:
-        """The unit with this id."""
         return None if id is None else self._by_id.get(id)
 
     def code(self, id: int | None) -> str:

@@ -16,7 +16,6 @@ class TrytonWarehouses:
         self._reference = reference
 
     async def all(self, who: Principal) -> tuple[Warehouse, ...]:
-        """All of them, by code."""
         locations = await self._reference.locations()
         return tuple(self._warehouse(row) for row in locations.warehouses)
 

@@ -60,17 +60,14 @@ def number(value: Number | None) -> Decimal | None:
 
 
 def day(value: Day | None) -> date | None:
-    """The date."""
     return None if value is None else date(value.year, value.month, value.day)
 
 
 def midnight(value: Day | None) -> datetime | None:
-    """The start of the day in UTC."""
     return None if value is None else datetime(value.year, value.month, value.day, tzinfo=UTC)
 
 
 def moment(value: Moment | None) -> datetime | None:
-    """The timestamp, aware."""
     if value is None:
         return None
     return datetime(

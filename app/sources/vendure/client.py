@@ -61,18 +61,15 @@ class VendureSignIn(SessionSignIn):
         self.forbidden_calls: set[str] = set()
 
     def is_unauthorized(self, request: OutgoingRequest, response: HTTPResponse) -> bool:
-        """See `SignIn`."""
         if request.call in self.forbidden_calls or response.status != 200:
             return False
         return errors_of(response).are_forbidden
 
     def login(self) -> OutgoingRequest:
-        """See `SessionSignIn`."""
         body = {"query": LOGIN, "variables": self._credentials}
         return OutgoingRequest(method="POST", path=self._path, json=body, call=SIGN_IN)
 
     def session_headers(self, response: HTTPResponse) -> Mapping[str, str]:
-        """See `SessionSignIn`."""
         if response.status >= 500:
             raise SourceUnavailable(self.source, detail=f"login answered status {response.status}")
         if response.status == 429:
@@ -119,7 +116,6 @@ class VendureClient:
 
     @property
     def guard(self) -> SourceGuard:
-        """The resilience of the system."""
         return self._http.guard
 
     async def aclose(self) -> None:
@@ -171,5 +167,4 @@ def sendable(keys: Sequence[str]) -> list[str]:
 
 
 def chunks(keys: Sequence[str], size: int = 100) -> list[Sequence[str]]:
-    """The keys in chunks, one for each call."""
     return [keys[start : start + size] for start in range(0, len(keys), size)]

@@ -183,7 +183,6 @@ class WireOrder(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def customer_number(self) -> str | None:
-        """The customer's number in all systems."""
         return self.customer.custom_fields.number if self.customer else None
 
 
@@ -196,7 +195,6 @@ class OrderMapping:
         self._digits = options.money_digits
 
     def order(self, wire: WireOrder, now: datetime) -> Order:
-        """The record of an order read at `now`."""
         freshness = Freshness(source=self._source, as_of=now)
         return Order(
             id=wire.id,
@@ -230,7 +228,6 @@ class OrderMapping:
         )
 
     def money(self, minor: int, currency: str) -> Money:
-        """An exact amount of minor units."""
         digits = _MINOR_DIGITS.get(currency, 2) if self._digits is None else self._digits
         return Money(amount=Decimal(minor).scaleb(-digits), currency=currency)
 
@@ -308,7 +305,6 @@ def _in_order(fulfillments: tuple[Fulfillment, ...]) -> list[Fulfillment]:
 
 
 def _numeric(key: str) -> tuple[int, str]:
-    """Ids are numbers written as text, unless the server was set up with UUIDs."""
     return (int(key), key) if key.isdecimal() else (0, key)
 
 

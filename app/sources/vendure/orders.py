@@ -87,17 +87,14 @@ class VendureOrders:
         self._customer_orders = (CUSTOMER_ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
-        """See `Orders.by_id`."""
         found = await self._found("id", ids, "orders.by_id")
         return self._keyed(ids, {wire.id: wire for wire in found})
 
     async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
-        """See `Orders.by_number`."""
         found = await self._found("code", numbers, "orders.by_number")
         return self._keyed(numbers, {wire.code: wire for wire in found})
 
     async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
-        """See `Orders.by_customer_po`."""
         newest: dict[CustomerPoKey, WireOrder] = {}
         numbers = [key.number for key in keys]
         for wire in await self._found(self._fields.po_number_field, numbers, "orders.by_customer_po", paged=True):

@@ -50,12 +50,10 @@ class VendureWebhooks:
         self._tolerance = settings.tolerance
 
     def admit(self, headers: Mapping[str, str], now: datetime) -> None:
-        """See `Webhooks.admit`."""
         if not headers.get(SIGNATURE):
             raise WebhookUnsigned
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-        """See `Webhooks.verify`."""
         expected = [f"sha256={hmac.digest(secret, body, 'sha256').hex()}".encode() for secret in self._secrets]
         if not matches_secret(headers[SIGNATURE], expected):
             raise WebhookForged

@@ -53,19 +53,16 @@ class ObservedBudgets:
         self._purses: LRUCache[str, CallerBudget] = LRUCache(maxsize=MOST_CALLERS)
 
     async def charge(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
-        """See `TokenBuckets.charge`."""
         level = await self._budgets.charge(key, units, bucket)
         self._note(key, bucket, level)
         return level
 
     async def adjust(self, key: str, units: int, bucket: TokenBucket) -> BucketLevel:
-        """See `TokenBuckets.adjust`."""
         level = await self._budgets.adjust(key, units, bucket)
         self._note(key, bucket, level)
         return level
 
     async def close(self) -> None:
-        """See `TokenBuckets.close`."""
         await self._budgets.close()
 
     def _note(self, key: str, bucket: TokenBucket, level: BucketLevel) -> None:

@@ -325,12 +325,10 @@ def _document(one: OperationStats, lost: list[MissingField], now: float) -> Oper
 
 
 def _mastered(domains: DomainSettings, source: str) -> Iterator[str]:
-    """The kinds of data that this source is the system of record of."""
     yield from (name for name, domain in domains.configured().items() if domain.master == source)
 
 
 def _enriched(domains: DomainSettings, source: str) -> Iterator[str]:
-    """The kinds of data that it adds to."""
     yield from (name for name, domain in domains.configured().items() if source in domain.enrich)
     if domains.stock is not None:
         if source in domains.stock.reservations:

@@ -81,11 +81,9 @@ class ObservedEngine:
         self.clock = clock
 
     def document(self, text: str, *, suggest: bool = False) -> Document:
-        """See `Engine.document`."""
         return self._engine.document(text, suggest=suggest)
 
     def prepare(self, request: Request) -> Operation:
-        """See `Engine.prepare`."""
         return self._engine.prepare(request)
 
     async def execute(self, operation: Operation, context: Any) -> ExecutionResult:

@@ -136,7 +136,6 @@ class DeliveryDispatcher:
             watch_endpoint(id_, None)
 
     def _stop_expired(self) -> None:
-        """Stop workers whose lease has expired."""
         now = asyncio.get_running_loop().time()
         for lease in self._leases.values():
             if lease.until <= now:

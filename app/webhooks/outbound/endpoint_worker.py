@@ -173,7 +173,6 @@ class EndpointWorker:
     # Reading
 
     async def _read_on(self) -> bool:
-        """Accept the next items of the log, if there is room; whether there were some."""
         if not self._has_room():
             return False
         if self._reading is None:
@@ -211,7 +210,6 @@ class EndpointWorker:
     # Trying
 
     def _start(self) -> bool:
-        """Start attempts that are due; whether as many are running as may."""
         now = self._clock()
         if now < self._not_before:
             return False
@@ -223,7 +221,6 @@ class EndpointWorker:
         return len(self._running) >= most
 
     async def _attempt(self, delivery: Delivery) -> SendOutcome | None:
-        """Send it. None if there is nothing to send."""
         body = await self._renderer.render(delivery)
         if body is None:
             return None
@@ -232,7 +229,6 @@ class EndpointWorker:
             return await self._sender.send(self.endpoint.url, signed(self.endpoint, id_, body, self._clock()), body)
 
     def _settle(self, partition: Partition, task: asyncio.Task[SendOutcome | None]) -> None:
-        """Handle the outcome of an attempt."""
         partition.busy = False
         item = partition.items[0]
         try:
@@ -290,7 +286,6 @@ class EndpointWorker:
         log.warning("delivery_dead_lettered", endpoint=self.endpoint.id, cause=cause, attempts=item.delivery.attempts)
 
     def _sweep(self) -> None:
-        """Give up what has waited too long behind others, or for an endpoint that is down."""
         passed = asyncio.get_running_loop().time()
         if passed - self._swept_at < SWEEP:
             return
@@ -311,7 +306,6 @@ class EndpointWorker:
         return delivery.update and (self._clock() - delivery.update.recorded_at).total_seconds()
 
     async def _wait(self, stopped: asyncio.Task[bool], *, full: bool) -> None:
-        """Wait until something has ended, arrived or is due."""
         now, due = self._clock(), None
         if now < self._not_before:
             due = self._not_before

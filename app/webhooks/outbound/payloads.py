@@ -34,7 +34,6 @@ class PayloadRenderer:
         self._lock = asyncio.Lock()
 
     async def matches(self, events: Sequence[ChangeEvent]) -> Sequence[bool]:
-        """See `Renderer.matches`."""
         if not events:
             return ()
         async with self._lock:
@@ -42,7 +41,6 @@ class PayloadRenderer:
         return [feed.filter.matches(_entry(event, "")) for event in events]
 
     async def render(self, delivery: Delivery) -> bytes | None:
-        """See `Renderer.render`."""
         async with self._lock:
             feed, operation = await self._open()
             item = _item(delivery)
@@ -83,19 +81,16 @@ class SingleEventFeed:
     async def subscribe(
         self, filter: EventFilter, after: str | None = None, limit: int | None = None
     ) -> SingleEventFeed:
-        """See `EventFanout.subscribe`."""
         self.filter = filter
         return self
 
     async def next(self) -> FanoutItem:
-        """See `Subscriber.next`."""
         item, self._item = self._item, None
         if item is None:
             raise DisableEndpoint("its document gives no event for an update")
         return item
 
     async def next_batch(self) -> list[FanoutItem]:
-        """See `Subscriber.some`."""
         raise DisableEndpoint("its document waits for hints of stock, which are not delivered")
 
     def close(self) -> None:
@@ -103,7 +98,6 @@ class SingleEventFeed:
 
 
 async def _translate_errors(work: Any) -> Any:
-    """Errors before a response, as RetryLater or DisableEndpoint."""
     try:
         return await work
     except RequestRefused as refused:
@@ -143,7 +137,6 @@ def _entry(update: ChangeEvent, cursor: str) -> FanoutEvent:
 
 
 def _envelope(delivery: Delivery) -> dict[str, Any]:
-    """The type and time that Standard Webhooks requires of a body."""
     if delivery.update is None:
         return {"type": LOST, "timestamp": delivery.first_at}
     kind = delivery.update.kind.lower()

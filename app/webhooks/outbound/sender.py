@@ -173,7 +173,6 @@ def _request(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
-    """Seconds; RFC 9110 allows a number or a date."""
     text = next((value.decode("latin-1").strip() for name, value in headers if name == b"retry-after"), "")
     if text.isascii() and text.isdigit():
         return min(float(text[:9]), LONGEST_WAIT)

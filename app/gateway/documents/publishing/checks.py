@@ -134,7 +134,6 @@ class DocumentChecker:
         return max((one.cost for one in estimates), key=lambda one: one.units)
 
     def _forbidden(self, operation: Operation, who: Principal) -> Iterator[DocumentProblem]:
-        """The selected fields that the client may not see, with their locations."""
         refused = set(refused_of(operation, self._policy, self._policy.permissions(who.roles)))
         roles = ", ".join(sorted(who.roles))
         for field, line, column in fields_of(operation.document, self._schema, without=refused):

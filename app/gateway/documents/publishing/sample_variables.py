@@ -106,7 +106,6 @@ def without_cursors(document: DocumentNode) -> DocumentNode:
 
 
 def _switches(types: Mapping[str, VariableDefinitionNode], document: DocumentNode) -> Iterator[dict[str, bool]]:
-    """Assignments of the boolean variables under which most is selected."""
     uses: dict[str, set[str]] = defaultdict(set)
 
     class Uses(Visitor):

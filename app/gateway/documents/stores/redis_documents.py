@@ -25,19 +25,16 @@ class RedisDocuments:
         self._redis = redis
 
     async def generation(self) -> int:
-        """See `DocumentStore.generation`."""
         with translate_errors():
             return int(await self._redis.get(GENERATION) or 0)
 
     async def find(self, client: str, id: str) -> Sequence[StoredDocument]:
-        """See `DocumentStore.find`."""
         with translate_errors():
             fields = _fields(await awaited(self._redis.hget(_names(client), id)))
             bodies = await awaited(self._redis.hmget(_bodies(client), fields)) if fields else []
         return [one for one in _sorted(bodies) if id in one.ids]
 
     async def all(self, client: str | None = None) -> Sequence[StoredDocument]:
-        """See `DocumentStore.all`."""
         with translate_errors():
             if client is None:
                 clients = [name.decode() for name in await awaited(self._redis.smembers(CLIENTS))]
@@ -47,7 +44,6 @@ class RedisDocuments:
         return _sorted(bodies)
 
     async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
-        """See `DocumentStore.put`."""
         with translate_errors():
             try:
                 async with self._redis.pipeline(transaction=True) as pipe:
@@ -67,7 +63,6 @@ class RedisDocuments:
                 raise StoreChanged from None
 
     async def close(self) -> None:
-        """See `DocumentStore.close`."""
         await self._redis.aclose()
 
     async def _names_with(self, documents: Sequence[StoredDocument]) -> dict[str, dict[str, list[str]]]:

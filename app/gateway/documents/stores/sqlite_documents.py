@@ -34,24 +34,19 @@ class SQLiteDocuments:
         self._store = SQLiteStore(SQLiteDatabase(file, (TABLES,)))
 
     async def generation(self) -> int:
-        """See `DocumentStore.generation`."""
         return await self._store.read(_generation)
 
     async def find(self, client: str, id: str) -> Sequence[StoredDocument]:
-        """See `DocumentStore.find`."""
         return await self._store.read(lambda sql: _read(sql.execute(FIND, (client, id))))
 
     async def all(self, client: str | None = None) -> Sequence[StoredDocument]:
-        """See `DocumentStore.all`."""
         query = "SELECT body FROM documents WHERE ? IN (client, '') ORDER BY client, version, id"
         return await self._store.read(lambda sql: _read(sql.execute(query, (client or "",))))
 
     async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
-        """See `DocumentStore.put`."""
         await self._store.write(lambda sql: _write(sql, documents, since))
 
     async def close(self) -> None:
-        """See `DocumentStore.close`."""
         await self._store.close()
 
 

@@ -139,8 +139,6 @@ class SourceCache:
 
 
 def _all_rows(cache: ReadThroughCache, call: Call) -> Call:
-    """All rows of a read without keys are one entry."""
-
     async def load(who: Principal, _: Sequence[str]) -> Mapping[str, Any]:
         return {"all": await call(who)}
 
@@ -152,8 +150,6 @@ def _all_rows(cache: ReadThroughCache, call: Call) -> Call:
 
 
 def _dated(cache: ReadThroughCache, call: Call, dated: Callable[[Any, Any], Any], now: Callable[[], datetime]) -> Call:
-    """Keys that mean "today" are cached as keys of this day."""
-
     async def cached(who: Principal, keys: Sequence[Any]) -> Mapping[Any, Any]:
         today = now().date()
         by_key = {key: dated(key, today) for key in keys}
@@ -170,7 +166,6 @@ def _dated(cache: ReadThroughCache, call: Call, dated: Callable[[Any, Any], Any]
 
 
 def _system(name: str, settings: SourceSettings) -> str:
-    """What a source is called in the shared cache: by how it is reached, and as whom."""
     credentials = (f"{key}={value.get_secret_value()}" for key, value in sorted(settings.credentials.items()))
     options = repr(sorted(settings.options.items()))
     return f"{name}-{fingerprint([settings.vendor, settings.base_url, options, *credentials])}"

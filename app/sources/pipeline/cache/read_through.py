@@ -158,7 +158,6 @@ class ReadThroughCache:
         return found, missing, due, oldest
 
     async def _through(self, reader: CacheRead, missing: list[Any], *, join: bool = True) -> dict[Any, Any]:
-        """Read missing keys, joining reads in flight."""
         found: dict[Any, Any] = {}
         while missing:
             since = self._memory.clock() - reader.limit if join else math.inf
@@ -183,7 +182,6 @@ class ReadThroughCache:
         return found
 
     async def _fetch_shared(self, reader: CacheRead, keys: list[Any]) -> Mapping[Any, Any]:
-        """Read keys in flight: concurrent callers join."""
         flight_keys = [self._in_flight_key(reader, key) for key in keys]
         in_flight = self._single_flight.start(flight_keys, self._memory.clock())
         try:
@@ -199,7 +197,6 @@ class ReadThroughCache:
             self._single_flight.end(flight_keys, in_flight)
 
     async def _fetch(self, reader: CacheRead, keys: list[Any]) -> Mapping[Any, Any]:
-        """From the shared tier, else from the source."""
         if not self._spec.contract.max_age:
             return await reader.load(reader.who, keys)
         held = await self._shared_tier.get_many(self._spec, reader.scope, keys) if self._shared_tier else {}
@@ -218,7 +215,6 @@ class ReadThroughCache:
         return {key: value for key, value in found.items() if value is not ABSENT}
 
     def _adopt(self, reader: CacheRead, held: Mapping[Any, CacheEntry], keys: Iterable[Any]) -> dict[Any, Any]:
-        """Copy fresh entries of the shared tier to the memory tier."""
         now, found, oldest = self._memory.clock(), {}, None
         for key in keys:
             entry = held.get(key)
@@ -260,7 +256,6 @@ class ReadThroughCache:
     def _entries(
         self, keys: list[Any], answer: Mapping[Any, Any], began: float, as_of: datetime
     ) -> dict[Any, CacheEntry]:
-        """The cacheable entries of an answer."""
         took, spec = self._memory.clock() - began, self._spec
         entries: dict[Any, CacheEntry] = {}
         for key in keys:
@@ -296,7 +291,6 @@ class ReadThroughCache:
         return found
 
     async def _refresh(self, reader: CacheRead, keys: list[Any]) -> None:
-        """Refresh entries in the background."""
         freshness_tracker.set(None)
         with open_scope(timeout=BACKGROUND_TIMEOUT):
             try:
@@ -306,7 +300,6 @@ class ReadThroughCache:
                 log.info("cache_refresh_failed", source=self._source, read=self._spec.name, error=repr(error))
 
     def _as_cached(self, value: Any, as_of: datetime) -> Any:
-        """The value with its freshness label set; values without a label are unchanged."""
         return _with_freshness(value, as_of, source=self._source, cached=True, max_age=self._spec.contract.max_age)
 
     def _as_of(self, read: float) -> datetime:

@@ -108,7 +108,6 @@ class RedisTier:
         self._source = source
 
     async def get_many(self, spec: CacheSpec, scope: str, keys: Sequence[Any]) -> dict[Any, CacheEntry]:
-        """See `SharedTier.get_many`."""
         names = [self._name(spec, scope, key) for key in keys]
         tags = {tag: place for place, tag in enumerate(dict.fromkeys(tag for key in keys for tag in spec.tags(key)))}
 
@@ -169,7 +168,6 @@ class RedisTier:
     def put_later(
         self, spec: CacheSpec, scope: str, entries: Mapping[Any, CacheEntry], keys: Sequence[Any], lifetime: float
     ) -> None:
-        """See `SharedTier.put_later`."""
         self._store.spawn(self._put(spec, scope, entries, keys, lifetime))
 
     async def _put(
@@ -248,7 +246,6 @@ def _changed(tag: str) -> str:
 
 
 def _text(key: Hashable) -> str:
-    """A key as text; long ones, and those of several parts, as a hash of it."""
     if isinstance(key, str) and len(key) <= 100:
         return key
     return "sha256:" + hashlib.sha256(msgspec.json.encode(key)).hexdigest()

@@ -29,18 +29,15 @@ class RedisEndpoints:
         self._redis = redis
 
     async def generation(self) -> int:
-        """See `EndpointStore.generation`."""
         with translate_errors():
             return int(await self._redis.get(GENERATION) or 0)
 
     async def all(self) -> Sequence[Endpoint]:
-        """See `EndpointStore.all`."""
         with translate_errors():
             bodies = await awaited(self._redis.hvals(ENDPOINTS))
         return sorted(decode_all(bodies, Endpoint), key=lambda one: (one.client, one.id))
 
     async def put(self, endpoint: Endpoint, *, since: int) -> None:
-        """See `EndpointStore.put`."""
         with translate_errors():
             try:
                 async with self._redis.pipeline(transaction=True) as pipe:
@@ -55,7 +52,6 @@ class RedisEndpoints:
                 raise StoreChanged from None
 
     async def remove(self, id: str) -> bool:
-        """See `EndpointStore.remove`."""
         with translate_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hdel(ENDPOINTS, id)
@@ -65,7 +61,6 @@ class RedisEndpoints:
         return bool(found)
 
     async def save(self, deliveries: Sequence[Delivery]) -> None:
-        """See `EndpointStore.save`."""
         with translate_errors():
             last = await self._redis.incrby(TURNS, len(deliveries))
             async with self._redis.pipeline(transaction=True) as pipe:
@@ -80,7 +75,6 @@ class RedisEndpoints:
                 await pipe.execute()
 
     async def remove_deliveries(self, endpoint: str, cursors: Sequence[str]) -> None:
-        """See `EndpointStore.remove_deliveries`."""
         if not cursors:
             return
         with translate_errors():
@@ -91,13 +85,11 @@ class RedisEndpoints:
                 await pipe.execute()
 
     async def pending(self, endpoint: str) -> Sequence[Delivery]:
-        """See `EndpointStore.pending`."""
         with translate_errors():
             cursors = await awaited(self._redis.zrange(_waiting(endpoint), 0, -1))
             return await self._deliveries(endpoint, cursors)
 
     async def dead_letters(self, endpoint: str | None = None, limit: int = 100) -> Sequence[Delivery]:
-        """See `EndpointStore.dead_letters`."""
         with translate_errors():
             ids = [endpoint] if endpoint else [name.decode() for name in await awaited(self._redis.hkeys(ENDPOINTS))]
             found: list[Delivery] = []
@@ -107,7 +99,6 @@ class RedisEndpoints:
         return sorted(found, key=lambda one: one.dead_at or one.first_at, reverse=True)[:limit]
 
     async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
-        """See `EndpointStore.replay`."""
         with translate_errors():
             dead = await self._deliveries(endpoint, await awaited(self._redis.zrange(_dead(endpoint), 0, -1)))
             replayed = [reset(one, now) for one in dead if cursors is None or one.cursor in cursors]
@@ -118,7 +109,6 @@ class RedisEndpoints:
         return len(replayed)
 
     async def trim(self, before: datetime) -> int:
-        """See `EndpointStore.trim`."""
         count = 0
         with translate_errors():
             for name in await awaited(self._redis.hkeys(ENDPOINTS)):
@@ -133,7 +123,6 @@ class RedisEndpoints:
         return count
 
     async def close(self) -> None:
-        """See `EndpointStore.close`."""
         await self._redis.aclose()
 
     async def _deliveries(self, endpoint: str, cursors: Sequence[bytes]) -> list[Delivery]:

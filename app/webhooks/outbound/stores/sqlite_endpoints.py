@@ -37,16 +37,12 @@ class SQLiteEndpoints:
         self._store = SQLiteStore(SQLiteDatabase(file, (TABLES,)))
 
     async def generation(self) -> int:
-        """See `EndpointStore.generation`."""
         return await self._store.read(_generation)
 
     async def all(self) -> Sequence[Endpoint]:
-        """See `EndpointStore.all`."""
         return await self._store.read(_endpoints)
 
     async def put(self, endpoint: Endpoint, *, since: int) -> None:
-        """See `EndpointStore.put`."""
-
         def put(sql: sqlite3.Connection) -> None:
             if _generation(sql) != since:
                 raise StoreChanged
@@ -57,8 +53,6 @@ class SQLiteEndpoints:
         await self._store.write(put)
 
     async def remove(self, id: str) -> bool:
-        """See `EndpointStore.remove`."""
-
         def remove(sql: sqlite3.Connection) -> bool:
             found = sql.execute("DELETE FROM endpoints WHERE id = ?", (id,)).rowcount
             sql.execute("DELETE FROM deliveries WHERE endpoint = ?", (id,))
@@ -68,7 +62,6 @@ class SQLiteEndpoints:
         return await self._store.write(remove)
 
     async def save(self, deliveries: Sequence[Delivery]) -> None:
-        """See `EndpointStore.save`."""
         rows = [
             (one.endpoint, one.cursor, one.dead_at and one.dead_at.timestamp(), msgspec.json.encode(one))
             for one in deliveries
@@ -80,8 +73,6 @@ class SQLiteEndpoints:
         await self._store.write(keep)
 
     async def remove_deliveries(self, endpoint: str, cursors: Sequence[str]) -> None:
-        """See `EndpointStore.remove_deliveries`."""
-
         def done(sql: sqlite3.Connection) -> None:
             rows = [(endpoint, cursor) for cursor in cursors]
             sql.executemany("DELETE FROM deliveries WHERE endpoint = ? AND cursor = ?", rows)
@@ -89,12 +80,10 @@ class SQLiteEndpoints:
         await self._store.write(done)
 
     async def pending(self, endpoint: str) -> Sequence[Delivery]:
-        """See `EndpointStore.pending`."""
         query = "SELECT body FROM deliveries WHERE endpoint = ? AND dead_at IS NULL ORDER BY turn"
         return await self._store.read(lambda sql: _read(sql.execute(query, (endpoint,))))
 
     async def dead_letters(self, endpoint: str | None = None, limit: int = 100) -> Sequence[Delivery]:
-        """See `EndpointStore.dead_letters`."""
         query = (
             "SELECT body FROM deliveries WHERE dead_at IS NOT NULL AND ? IN (endpoint, '') "
             "ORDER BY dead_at DESC, turn DESC LIMIT ?"
@@ -102,8 +91,6 @@ class SQLiteEndpoints:
         return await self._store.read(lambda sql: _read(sql.execute(query, (endpoint or "", limit))))
 
     async def replay(self, endpoint: str, cursors: Sequence[str] | None = None, *, now: datetime) -> int:
-        """See `EndpointStore.replay`."""
-
         def replay(sql: sqlite3.Connection) -> int:
             query = "SELECT body FROM deliveries WHERE endpoint = ? AND dead_at IS NOT NULL ORDER BY turn"
             dead = _read(sql.execute(query, (endpoint,)))
@@ -116,15 +103,12 @@ class SQLiteEndpoints:
         return await self._store.write(replay)
 
     async def trim(self, before: datetime) -> int:
-        """See `EndpointStore.trim`."""
-
         def trim(sql: sqlite3.Connection) -> int:
             return sql.execute("DELETE FROM deliveries WHERE dead_at < ?", (before.timestamp(),)).rowcount
 
         return await self._store.write(trim)
 
     async def close(self) -> None:
-        """See `EndpointStore.close`."""
         await self._store.close()
 
 
