@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
@@ -169,7 +169,7 @@ def sandbox_sources(urls: Mapping[str, str], token: str, secret: str | None = No
 
 def _sandbox_domains() -> DomainSettings:
     """Each domain's master is the first of the sandbox's systems that serves it."""
-    masters: dict[str, Domain] = {}
+    masters: dict[str, Any] = {}
     for system, ports in PORTS.items():
         for port in ports:
             if port in DomainSettings.model_fields:
