@@ -17,7 +17,7 @@ from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, field_mask
 from app.sources.orders import Order, OrderStatus
 from app.sources.shipments import Shipment
 from app.sources.values import FieldNotFetched, Freshness, Ref
-from tests.sources.test_rest import ORDER, answering, connected
+from tests.support.rest import ORDER, answering, connected
 from tests.upstreams import serve
 
 MOMENT = "2026-11-20T08:00:00+01:00"
