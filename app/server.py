@@ -55,6 +55,7 @@ from app.protocol.serving import make_server
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.settings import ServerSettings, Settings, TelemetrySettings
+from app.sources.source import Sources
 from app.sources.values import utc_now
 from app.sources.wiring import connect_all
 from app.storage.redis import connect
@@ -157,7 +158,7 @@ def create_app(
                 slot.serving() if slot else nullcontext(),
             ):
                 with move_on_after(WARM_UP_TIMEOUT):
-                    await asyncio.gather(sources.warm(), authentication.warm())
+                    await asyncio.gather(warm_sources(feed, sources), authentication.warm())
                 async with ingestion.running(), run_deliveries(settings, events, feed, service):
                     yield
         finally:
@@ -189,6 +190,12 @@ def create_app(
         lifespan=lifespan,
         exception_handlers={HTTPException: routing_error},
     )
+
+
+async def warm_sources(feed: EventFanout, sources: Sources) -> None:
+    """Warm the sources once the reader of the event log has its position: it drops what was cached before."""
+    await feed.positioned.wait()
+    await sources.warm()
 
 
 async def may_read_metrics(

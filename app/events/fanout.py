@@ -146,6 +146,7 @@ class EventFanout:
         listener: LogListener | None = None,
     ) -> None:
         self._log = events
+        self.positioned = asyncio.Event()  # Set once the position in the log is known and the listener reset.
         self._listener = listener
         self._queue_limit = queue_limit
         self._index: dict[IndexKey, set[Subscriber]] = {}
@@ -272,6 +273,7 @@ class EventFanout:
             self._restart_window(self._cursor)
             if self._listener is not None:
                 self._listener.reset()
+            self.positioned.set()
         page = await self._log.read(self._cursor)
         if self._listener is not None:
             if page.lost is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,37 @@ async def keys(subscriber: Subscriber, count: int) -> list[str]:
 
 async def record(log: EventLog, *updates: ChangeEvent) -> list[str]:
     return [one.cursor for one in await log.record((), updates)]
+
+
+class Resets:
+    """A listener of the log that counts its resets."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def reset(self) -> None:
+        self.count += 1
+
+    def apply(self, events: Iterable[ChangeEvent]) -> None:
+        pass
+
+
+async def test_feed_has_its_position_once_its_listener_was_reset(log: EventLog, monkeypatch: pytest.MonkeyPatch):
+    """The gateway warms its cache then: what was cached before is dropped."""
+    opened, end, resets = asyncio.Event(), log.end, Resets()
+
+    async def late() -> str:
+        await opened.wait()
+        return await end()
+
+    monkeypatch.setattr(log, "end", late)
+    async with fed(log, listener=resets) as feed:
+        await asyncio.sleep(0)
+        assert (feed.positioned.is_set(), resets.count) == (False, 0)
+        opened.set()
+        async with asyncio.timeout(10):
+            await feed.positioned.wait()
+        assert resets.count == 1
 
 
 INTERESTS: list[Any] = [
