@@ -232,7 +232,7 @@ async def test_document_that_no_sample_can_run_is_not_published(tmp_path: Path):
     assert (await cli(tmp_path, "documents", "add", "docs", "--client", "books", "--role", "csr"))[0] == 0
     code, _, err = await cli(tmp_path, "documents", "publish", "--client", "books")
     assert code == 1
-    assert "first must be between 1 and 100, not 101." in err
+    assert "first must be between 0 and 100, not 101." in err
 
 
 async def test_alias_of_another_text_is_refused(tmp_path: Path):
