@@ -14,7 +14,6 @@ from pathlib import Path
 import hypothesis
 import pytest
 import pytest_asyncio
-import structlog
 from redis.asyncio import Redis
 
 from app import sandbox as sandbox_package
@@ -158,4 +157,4 @@ def out() -> Iterator[io.StringIO]:
     yield stream
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
-    structlog.reset_defaults()
+    telemetry.reset_logs()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.telemetry.logs import configure_logs, log, log_request, report, without_stack
+from app.telemetry.logs import configure_logs, log, log_request, report, reset_logs, without_stack
 from app.telemetry.merging import merge_metrics
 from app.telemetry.otlp import SpanExport
 from app.telemetry.registry import (
@@ -67,6 +67,7 @@ __all__ = [
     "remaining",
     "report",
     "request_done",
+    "reset_logs",
     "retried",
     "safe_id",
     "safe_traceparent",

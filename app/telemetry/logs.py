@@ -118,6 +118,12 @@ def configure_logs(
     logging.basicConfig(handlers=[_StandardLibrary()], level=max(number, logging.INFO), force=True)
 
 
+def reset_logs() -> None:
+    """Undo `configure_logs`: request lines go through structlog's defaults again."""
+    _json_output.clear()
+    structlog.reset_defaults()
+
+
 def report(error: BaseException, **about: Any) -> str:
     """Log an error with its cause. Returns the error id that the client is given."""
     error_id = new_id()

@@ -18,7 +18,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 from pydantic import SecretStr
 
 from app.auth.api_keys import KeyRecord, KeyStore, digest_of, new_key
@@ -28,7 +27,7 @@ from app.auth.stores import connect_keys
 from app.errors import Unauthenticated
 from app.server import create_app
 from app.settings import AuthSettings, IssuerSettings, KeySettings, RedisSettings, Settings
-from app.telemetry import configure_logs
+from app.telemetry import configure_logs, reset_logs
 from tests.support.serving import serving
 from tests.upstreams.issuer import FakeIssuer, issuing, rsa
 
@@ -50,7 +49,7 @@ def out() -> Iterator[io.StringIO]:
     yield stream
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
-    structlog.reset_defaults()
+    reset_logs()
 
 
 @dataclass(frozen=True, slots=True)

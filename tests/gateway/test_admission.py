@@ -68,7 +68,7 @@ async def test_pages_within_pages_are_refused_before_anything_is_asked(engines: 
     response = await sent(engines, NESTED, variables={"a": 100, "b": 100})
     assert response.status_code == 400
     assert only_error(response) == {
-        "message": "This operation would need 10100 of 'rows', and 2000 are allowed.",
+        "message": "Operation rows 10100 exceeds the limit of 2000.",
         "extensions": {"code": "OPERATION_TOO_EXPENSIVE", "limit": {"name": "rows", "max": 2000, "actual": 10100}},
     }
     assert sum((await engines.requests()).values()) == 0
