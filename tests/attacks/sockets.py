@@ -26,10 +26,15 @@ def _asking(key: object = "1", **payload: object) -> dict[str, object]:
 
 @attacks.attack("asking before saying who", "an answer without a credential")
 async def _(attacker: Attacker) -> None:
-    for frame, code in ((_asking(), 4401), ({"type": "ping"}, 4400), ({"type": "complete", "id": "1"}, 4400)):
+    for frame, code in ((_asking(), 4401), ({"type": "complete", "id": "1"}, 4400)):
         async with attacker.socket(init=False) as socket:
             await socket.send(json.dumps(frame))
             assert await closing(socket) == code
+    async with attacker.socket(init=False) as socket:
+        await socket.send(json.dumps({"type": "ping", "payload": {"authorization": attacker.credential("admin")}}))
+        assert json.loads(await socket.recv())["type"] == "pong"
+        await socket.send(json.dumps(_asking()))
+        assert await closing(socket) == 4401
 
 
 @attacks.attack("saying who twice", "to become somebody else on the way")
