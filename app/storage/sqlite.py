@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ BUSY_TIMEOUT = 5.0
 """Seconds that another process's write transaction is waited for."""
 
 OWNER_ONLY = 0o600
+
+_CREATION = threading.Lock()
 
 
 class SQLiteDatabase:
@@ -111,7 +114,10 @@ def _statements(script: str) -> Iterator[str]:
 def _create_private(path: Path) -> None:
     """Create the file for its owner alone, and tighten files that an older release left readable by others. SQLite
     gives the write-ahead log and its index the mode of the file."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, OWNER_ONLY))
+    # Closing any descriptor of a file drops all POSIX locks that this process has on it, those of SQLite's connections
+    # included. So an existing file is not opened, and no thread connects before the descriptor of a new one is closed.
+    with _CREATION, suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
     for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         with suppress(FileNotFoundError, PermissionError):  # Only the owner can change the mode.
             if name.stat().st_mode & 0o077:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -27,6 +28,7 @@ from app.storage.sqlite_store import SQLiteStore
 from app.webhooks.outbound.stores import connect_endpoints
 from tests.support.events import update
 
+ROOT = Path(__file__).resolve().parents[2]
 TABLES = "CREATE TABLE IF NOT EXISTS notes (text);"
 SECOND = """
 ALTER TABLE notes ADD COLUMN at REAL;
@@ -56,6 +58,54 @@ async def test_a_file_that_another_process_writes_is_waited_for(tmp_path: Path, 
         await opening
     with closing(sqlite3.connect(file)) as after:
         assert after.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+# Processes
+
+RECORD = """
+import asyncio, sys
+from pathlib import Path
+from app.events.stores import connect_events
+from app.settings import Settings
+from tests.support.events import update
+
+async def main():
+    log = connect_events(Settings(data_dir=Path(sys.argv[1])))
+    await log.record((), [update(key) for key in sys.argv[2:]])
+    print(*[entry.update.key for entry in await log.newest(10)])
+    await log.close()
+
+asyncio.run(main())
+"""
+
+
+async def record_in_another_process(folder: Path, *keys: str) -> list[str]:
+    """Open the log, record, read it and close it, all in a process of its own; the keys that it has read."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RECORD, folder, *keys, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    stdout, _ = await process.communicate()
+    return stdout.decode().split()
+
+
+async def test_processes_that_open_a_file_anew_see_and_wake_each_other(tmp_path: Path):
+    """A process that closes the file deletes its write-ahead log, unless the others hold their locks on the file. They
+    would lose them by opening the file again other than through SQLite."""
+    first, second = (connect_events(Settings(data_dir=tmp_path)) for _ in range(2))
+    try:
+        (recorded,) = await first.record((), [update("A")])
+        assert [entry.update.key for entry in await second.newest(10)] == ["A"]
+        waiting = asyncio.create_task(second.wait(recorded.cursor, 60))
+        assert await record_in_another_process(tmp_path, "B") == ["A", "B"]
+        async with asyncio.timeout(10):
+            await waiting
+        assert [entry.update.key for entry in (await second.read(recorded.cursor)).entries] == ["B"]
+        await first.record((), [update("C")])
+        assert await record_in_another_process(tmp_path) == ["A", "B", "C"]
+        assert [entry.update.key for entry in await second.newest(10)] == ["A", "B", "C"]
+    finally:
+        await first.close()
+        await second.close()
 
 
 # Mode

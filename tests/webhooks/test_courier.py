@@ -314,15 +314,15 @@ async def test_source_that_cannot_be_read_is_not_the_endpoints_fault(office: Off
     assert office.told == [["S1", "PENDING"]]
 
 
-async def test_updates_that_are_gone_are_told(office: Office):
-    await office.events.commit_offset(office.endpoint.reader_name, await cursor_of_another_log(office))
+async def test_updates_that_are_gone_are_told(office: Office, tmp_path: Path):
+    await office.events.commit_offset(office.endpoint.reader_name, await cursor_of_another_log(tmp_path / "other"))
     async with office.courier():
         await office.receiver.until(1)
     assert office.told == [{"lost": "OTHER_LOG"}]
 
 
-async def cursor_of_another_log(office: Office) -> str:
-    other = connect_events(Settings(data_dir=Path(str(office.events._file) + "-other")))  # type: ignore[attr-defined]
+async def cursor_of_another_log(folder: Path) -> str:
+    other = connect_events(Settings(data_dir=folder))
     try:
         return await other.end()
     finally:
