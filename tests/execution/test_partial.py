@@ -39,6 +39,8 @@ GIVEN = {
     "quantity": "5",
     "lines": '[{item: {sku: "SKU-0001"}, quantity: 2, uom: "each"}]',
     "item": '{sku: "SKU-0001"}',
+    "agent": '{number: "AG-01-01"}',
+    "commissionStatement": '{number: "CS-01-01-103"}',
 }
 """What is given for a required argument, by its name."""
 

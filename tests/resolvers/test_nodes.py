@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.auth.principal import Role
 from app.sources.node_ids import node_id
-from tests.support.gateway import Graph
+from tests.support.gateway import CSR, Graph, signed
 
 pytestmark = pytest.mark.shared_gateway
 
@@ -15,6 +16,8 @@ KINDS = {
     "Order": (node_id("Order", "erp", "500040"), "number", "SO-100040"),
     "Shipment": (node_id("Shipment", "logistics", "shp-000025"), "trackingNumber", "1ZSB001000401"),
     "Warehouse": (node_id("Warehouse", "WH-EAST"), "code", "WH-EAST"),
+    "Agent": (node_id("Agent", "AG-01-01"), "number", "AG-01-01"),
+    "CommissionStatement": (node_id("CommissionStatement", "CS-01-01-103"), "number", "CS-01-01-103"),
 }
 UNKNOWN = {
     "Customer": node_id("Customer", "CUST-9999"),
@@ -23,7 +26,13 @@ UNKNOWN = {
     "order of an unknown system": node_id("Order", "nowhere", "500040"),
     "Shipment": node_id("Shipment", "logistics", "shp-999999"),
     "Warehouse": node_id("Warehouse", "WH-NONE"),
+    "Agent": node_id("Agent", "AG-99"),
+    "CommissionStatement": node_id("CommissionStatement", "CS-01-01-999"),
 }
+FINANCE = signed(Role.FINANCE)
+WHO = {"Agent": FINANCE, "CommissionStatement": FINANCE}
+"""Who may see what customer service may not."""
+
 IDS = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
 
 
@@ -39,19 +48,31 @@ def test_every_type_that_is_a_node_is_tested():
 async def test_node_answers_for_each_kind(graph: Graph, kind: str):
     id, field, value = KINDS[kind]
     query = f"query($id: ID!) {{ node(id: $id) {{ __typename id ... on {kind} {{ {field} }} }} }}"
-    assert await graph.data(query, {"id": id}) == {"node": {"__typename": kind, "id": id, field: value}}
+    found = await graph.data(query, {"id": id}, who=WHO.get(kind, CSR))
+    assert found == {"node": {"__typename": kind, "id": id, field: value}}
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
 async def test_unknown_thing_is_null(graph: Graph, kind: str):
-    assert await graph.data("query($id: ID!) { node(id: $id) { id } }", {"id": UNKNOWN[kind]}) == {"node": None}
+    query = "query($id: ID!) { node(id: $id) { id } }"
+    assert await graph.data(query, {"id": UNKNOWN[kind]}, who=WHO.get(kind, CSR)) == {"node": None}
 
 
-async def test_nodes_are_in_the_order_of_the_ids_with_null_for_the_unknown(graph: Graph):
-    known = [id for id, *_ in KINDS.values()]
-    ids = [known[4], UNKNOWN["Item"], *known[:4], UNKNOWN["Order"], known[0]]
-    found = (await graph.data(IDS, {"ids": ids}))["nodes"]
-    assert [node and node["id"] for node in found] == [known[4], None, *known[:4], None, known[0]]
+@pytest.mark.parametrize(
+    ("who", "kinds"),
+    [
+        (CSR, ("Customer", "Item", "Order", "Shipment", "Warehouse")),
+        (FINANCE, ("Agent", "Customer", "Item", "CommissionStatement", "Warehouse")),
+    ],
+    ids=["customer service", "finance"],
+)
+async def test_nodes_are_in_the_order_of_the_ids_with_null_for_the_unknown(
+    graph: Graph, who: dict[str, str], kinds: tuple[str, ...]
+):
+    known = [KINDS[kind][0] for kind in kinds]
+    ids = [known[4], UNKNOWN["Item"], *known[:4], UNKNOWN[kinds[2]], UNKNOWN[kinds[0]], known[0]]
+    found = (await graph.data(IDS, {"ids": ids}, who=who))["nodes"]
+    assert [node and node["id"] for node in found] == [known[4], None, *known[:4], None, None, known[0]]
 
 
 async def test_a_hundred_nodes_cost_as_many_calls_as_one(graph: Graph):
