@@ -166,6 +166,8 @@ async def test_node_of_a_refused_type_is_forbidden_whether_it_exists_or_not(
             if role in ROLES[f"{kind}.id"]:
                 continue
             answers = [await graph.ask(query, {"id": one}, who=HEADERS[role]) for one in ids]
+            for answer in answers:  # What is left of a partner's budget depends on the time since its last request.
+                answer.get("extensions", {}).get("cost", {}).pop("remaining", None)
             assert answers[0] == answers[1]
             assert answers[0]["data"] == {"node": None, "nodes": [None]}
             codes = {tuple(error["path"]): error["extensions"]["code"] for error in answers[0]["errors"]}

@@ -374,6 +374,8 @@ async def test_demo_token_says_that_it_is_one_and_expires(tmp_path: Path):
         "exp": NOW + 60,
         "roles": ["csr"],
         "customers": [],
+        "tenant": "default",
+        "agents": [],
         "demo": True,
     }
     late = TokenAuthenticator(auth, demo=True, now=lambda: NOW + 91)
