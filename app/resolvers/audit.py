@@ -71,17 +71,17 @@ async def audit_events(
     """Root: entries of the audit, the latest first."""
     if ctx.ledger is None:
         raise NotSupported("No audit is kept here.")
-    wanted = _wanted(filter or AuditFilter())
-    scope = ListScope("auditEvents", wanted)
+    query = _audit_query(filter or AuditFilter())
+    scope = ListScope("auditEvents", query)
     page = scope.page(first, after, count=False)
     if page.after is not None and not page.after.isdecimal():
         raise InvalidCursor
     before = None if page.after is None else int(page.after)
-    found = await asyncio.to_thread(ctx.ledger.page, wanted, page.first + 1, before)
+    found = await asyncio.to_thread(ctx.ledger.page, query, page.first + 1, before)
     return scope.connection(_slice(found, page.first, began=before is None))
 
 
-def _wanted(filter: AuditFilter) -> AuditQuery:
+def _audit_query(filter: AuditFilter) -> AuditQuery:
     return AuditQuery(
         client=filter.client,
         subject=filter.subject,

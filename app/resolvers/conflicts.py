@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from app import telemetry
 from app.resolvers.loading.context import Context
-from app.resolvers.orders import Told, statuses, statuses_differ, told_elsewhere
+from app.resolvers.orders import OtherSystemViews, other_system_views, statuses, statuses_differ
 from app.sources.orders import Order
 from app.sources.values import Record
 
@@ -41,26 +41,28 @@ async def of_orders(rows: Sequence[Order], ctx: Context) -> list[list[OrderConfl
     """Edge: on what the systems that know an order differ, counted once for each operation."""
     counted = ctx.selects("Order", "statusBySource")  # which counts a status itself
     return [
-        list(_conflicts(row, told, ctx.now, count_status=not counted)) if isinstance(told, Told) else told
-        for row, told in zip(rows, await told_elsewhere(rows, ctx), strict=True)
+        list(_conflicts(row, others, ctx.now, count_status=not counted))
+        if isinstance(others, OtherSystemViews)
+        else others
+        for row, others in zip(rows, await other_system_views(rows, ctx), strict=True)
     ]
 
 
-def _conflicts(row: Order, told: Told, now: datetime, *, count_status: bool) -> Iterator[OrderConflict]:
-    if statuses_differ(row, told):
-        said = [(one.system, one.status.value, one.at) for one in statuses(row, told)]
-        yield _conflict("status", row, said, now, count=count_status)
-    owners = [(one.source, one.customer, one.updated_at) for one in (row, *told.views) if one.customer is not None]
+def _conflicts(row: Order, others: OtherSystemViews, now: datetime, *, count_status: bool) -> Iterator[OrderConflict]:
+    if statuses_differ(row, others):
+        by_system = [(one.system, one.status.value, one.at) for one in statuses(row, others)]
+        yield _conflict("status", row, by_system, now, count=count_status)
+    owners = [(one.source, one.customer, one.updated_at) for one in (row, *others.views) if one.customer is not None]
     if len({customer for _, customer, _ in owners}) > 1:
         yield _conflict("customer", row, owners, now, count=True)
 
 
 def _conflict(
-    name: str, row: Order, said: Sequence[tuple[str, str, datetime | None]], now: datetime, *, count: bool
+    name: str, row: Order, by_system: Sequence[tuple[str, str, datetime | None]], now: datetime, *, count: bool
 ) -> OrderConflict:
     if count:
-        telemetry.disagreement(f"order.{name}", [system for system, _, _ in said])
-    sides = tuple(_side(system, value, at, now, won=system == row.source) for system, value, at in said)
+        telemetry.disagreement(f"order.{name}", [system for system, _, _ in by_system])
+    sides = tuple(_side(system, value, at, now, won=system == row.source) for system, value, at in by_system)
     return OrderConflict(field_name=name, rule=ConflictRule.SYSTEM_OF_RECORD, sides=sides)
 
 

@@ -87,54 +87,54 @@ async def customer(rows: Sequence[Order | Shipment], ctx: Context) -> list[Custo
     return await ctx.loaders.customers.many([row.customer for row in rows])
 
 
-class Told(Record):
-    """What other systems than its own say about an order: of the whole of it, or of its goods."""
+class OtherSystemViews(Record):
+    """The views of an order in other systems: the whole order, or its shipments."""
 
     views: tuple[Order, ...]
     goods: Mapping[str, tuple[Shipment, ...]]
 
 
-async def told_elsewhere(rows: Sequence[Order], ctx: Context) -> list[Told | Exception]:
-    """What every other system that knows these orders says."""
+async def other_system_views(rows: Sequence[Order], ctx: Context) -> list[OtherSystemViews | Exception]:
+    """The views of these orders in every other system."""
     numbers = [row.number for row in rows]
     views = [ctx.loaders.order_views(name).start(numbers) for name in ctx.sources.order_views]
     moves = [ctx.loaders.shipment_views_by_order(name).start(numbers) for name in ctx.sources.shipment_views]
     found_views = [await read for read in views]
     found_moves = [await read for read in moves]
-    answers: list[Told | Exception] = []
+    answers: list[OtherSystemViews | Exception] = []
     for index in range(len(rows)):
         seen = [view[index] for view in found_views]
-        gone = {name: move[index] for name, move in zip(ctx.sources.shipment_views, found_moves, strict=True)}
+        moved = {name: move[index] for name, move in zip(ctx.sources.shipment_views, found_moves, strict=True)}
         orders = tuple(one for one in seen if isinstance(one, Order))
-        goods = {name: one for name, one in gone.items() if isinstance(one, tuple) and one}
-        answers.append(first_exception(*seen, *gone.values()) or Told(views=orders, goods=goods))
+        goods = {name: one for name, one in moved.items() if isinstance(one, tuple) and one}
+        answers.append(first_exception(*seen, *moved.values()) or OtherSystemViews(views=orders, goods=goods))
     return answers
 
 
 async def status_by_source(rows: Sequence[Order], ctx: Context) -> list[list[SourceStatus] | Exception]:
     """Edge: the status in every system that knows the order, the master first; disagreements are counted."""
     answers: list[list[SourceStatus] | Exception] = []
-    for row, told in zip(rows, await told_elsewhere(rows, ctx), strict=True):
-        if isinstance(told, Exception):
-            answers.append(told)
+    for row, others in zip(rows, await other_system_views(rows, ctx), strict=True):
+        if isinstance(others, Exception):
+            answers.append(others)
             continue
-        said = statuses(row, told)
-        if statuses_differ(row, told):
-            telemetry.disagreement("order.status", [one.system for one in said])
-        answers.append(said)
+        by_system = statuses(row, others)
+        if statuses_differ(row, others):
+            telemetry.disagreement("order.status", [one.system for one in by_system])
+        answers.append(by_system)
     return answers
 
 
-def statuses(row: Order, told: Told) -> list[SourceStatus]:
+def statuses(row: Order, others: OtherSystemViews) -> list[SourceStatus]:
     """The order's status by system, its own first."""
-    orders = {one.source: _own_status(one) for one in (row, *told.views)}
-    return [*orders.values(), *(_goods_status(name, one) for name, one in told.goods.items() if name not in orders)]
+    orders = {one.source: _own_status(one) for one in (row, *others.views)}
+    return [*orders.values(), *(_goods_status(name, one) for name, one in others.goods.items() if name not in orders)]
 
 
-def statuses_differ(row: Order, told: Told) -> bool:
+def statuses_differ(row: Order, others: OtherSystemViews) -> bool:
     """Whether systems differ on the order's status, or on how far its goods are."""
-    orders = [one.status for one in (row, *told.views)]
-    goods = [goods_status(one) for one in told.goods.values()]
+    orders = [one.status for one in (row, *others.views)]
+    goods = [goods_status(one) for one in others.goods.values()]
     return len(set(orders)) > 1 or len({STAGE.get(one) for one in (*orders, *goods)}) > 1
 
 

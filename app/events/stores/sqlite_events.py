@@ -137,13 +137,13 @@ class SQLiteEvents:
             return
         loop = asyncio.get_running_loop()
 
-        def tell(news: tuple[int, int]) -> None:
+        def notify(news: tuple[int, int]) -> None:
             try:
                 loop.call_soon_threadsafe(self._notify, *news)
             except RuntimeError:  # The loop has ended, and nobody waits.
                 return
 
-        self._watcher = SQLiteWatcher(self._database, rows.news, tell, seconds=LOOK)
+        self._watcher = SQLiteWatcher(self._database, rows.news, notify, seconds=LOOK)
 
     def _notify(self, position: int, number: int) -> None:
         self._updates.notify(position)

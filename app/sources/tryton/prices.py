@@ -207,7 +207,7 @@ class TrytonPrices:
 
 def _note(question: Question, tier: Decimal, row: PriceRow, asked: Unit | None, units: Units) -> bool:
     base = units.get(row.default_uom)
-    unit = None if base is None else _wanted(question.request, base, units)
+    unit = None if base is None else _requested_unit(question.request, base, units)
     if base is None or unit is None:
         # The product is not sold in that unit.
         return True
@@ -241,7 +241,7 @@ def _multiplied(question: Question) -> bool:
     return ratio == 1 or (ratio.denominator == 1 and question.terms.currency is None)
 
 
-def _wanted(request: PriceRequest, base: Unit, units: Units) -> Unit | None:
+def _requested_unit(request: PriceRequest, base: Unit, units: Units) -> Unit | None:
     if request.uom is None:
         return base
     return next((unit for unit in units.named(request.uom) if unit.category == base.category), None)

@@ -254,7 +254,7 @@ class EndpointWorker:
             seconds = max(outcome.retry_after or 0.0, wait if self.down else 0.0)
             self._not_before = self._clock() + timedelta(seconds=seconds)
         self._postpone(partition, item, outcome.reason, outcome.retry_after or 0.0)
-        if outcome.is_gone:
+        if outcome.ends_subscription:
             raise DisableEndpoint("it answered 410 Gone")
 
     def _done(self, partition: Partition, item: PendingDelivery) -> None:

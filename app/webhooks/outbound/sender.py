@@ -52,7 +52,7 @@ class SendOutcome:
         return self.status is not None and 200 <= self.status < 300
 
     @property
-    def is_gone(self) -> bool:
+    def ends_subscription(self) -> bool:
         """Whether the receiver answered 410 Gone: it wants no more."""
         return self.status == 410
 

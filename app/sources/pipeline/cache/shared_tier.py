@@ -220,7 +220,7 @@ async def _answered(question: Awaitable[T], timeout: float) -> T:
     """The answer, if it comes in time. A wait through which this worker was busy, or held up, was not the server's
     doing: it waits again."""
     loop, asking = asyncio.get_running_loop(), asyncio.ensure_future(question)
-    asking.add_done_callback(_heard)
+    asking.add_done_callback(_ignore_result)
     last = loop.time() + max(timeout, MAX_WAIT)
     try:
         while True:
@@ -235,7 +235,7 @@ async def _answered(question: Awaitable[T], timeout: float) -> T:
         asking.cancel()
 
 
-def _heard(asking: asyncio.Future[Any]) -> None:
+def _ignore_result(asking: asyncio.Future[Any]) -> None:
     """Whatever became of a question that nobody waits for any more is no fault to tell of."""
     if not asking.cancelled():
         asking.exception()
