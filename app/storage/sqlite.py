@@ -71,7 +71,8 @@ class SQLiteDatabase:
             raise
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        if _version(connection) == len(self._migrations):
+        # A connection that has just changed the journal, or recovers it, keeps readers out for a moment as well.
+        if self._retry_while_busy(connection, "PRAGMA user_version").fetchone()[0] == len(self._migrations):
             return
         with self.transaction(connection):
             version = _version(connection)  # Another process may have migrated meanwhile.
@@ -84,17 +85,15 @@ class SQLiteDatabase:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
 
-    def _retry_while_busy(self, connection: sqlite3.Connection, statement: str) -> None:
+    def _retry_while_busy(self, connection: sqlite3.Connection, statement: str) -> sqlite3.Cursor:
         until = time.monotonic() + self._busy_timeout
         while True:
             try:
-                connection.execute(statement)
+                return connection.execute(statement)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                     raise
                 time.sleep(0.001)
-            else:
-                return
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -119,7 +119,7 @@ def test_unknown_role_is_refused_with_those_there_are(file: Path):
     file.write_text('[documents]\ntrusted_roles = ["csr_boss"]\n')
     assert refusal(file) == (
         "documents.trusted_roles[0] = 'csr_boss': should be 'buyer', 'buyer_admin', 'sales_rep', 'csr', 'csr_lead', "
-        "'partner', 'finance', 'operations' or 'admin'"
+        "'partner', 'agent', 'finance', 'operations' or 'admin'"
     )
 
 
