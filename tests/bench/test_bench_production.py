@@ -175,7 +175,7 @@ def test_document_within_the_limits_runs(server):
 
 LONG = f'{{ customer(by: {{number: "{OWN}"}}) {{ {"number " * 10_000} }} }}'
 BEYOND = {
-    "too deep": (deep(30), {"limit 'depth'", "depth limit"}),
+    "too deep": (deep(30), {"Limit 'depth' exceeded", "depth limit"}),
     "too costly": (costly(20), {"cost"}),
     "too long": (LONG, {"characters", "tokens"}),
 }

@@ -73,6 +73,14 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"first": 1, "status": "SHIPPED"},
         {"first": 1, "status": []},
     ],
+    "Query.agent": [{"by": {"number": "AG-01"}}, {"by": {"id": "x"}}],
+    "Query.commissionStatement": [{"by": {"number": "CS-1"}}, {"by": {"id": "x"}}],
+    "Agent.statements": [
+        {"first": 1},
+        {"first": 2, "state": None},
+        {"first": 2, "state": ["APPROVED", "PAID"]},
+        {"first": 2, "state": "OPEN"},
+    ],
     "Item.customerPartNumber": [{"customer": one} for one in CUSTOMERS],
     "Item.contractPrice": [
         {"customer": CUSTOMERS[0]},
@@ -122,7 +130,7 @@ def literal(value: Any, place: str = "") -> str:
         return "[" + ", ".join(literal(part, place) for part in value) + "]"
     if value is None:
         return "null"
-    return str(value) if isinstance(value, int) or place in {"status", "orderBy", "kinds"} else f'"{value}"'
+    return str(value) if isinstance(value, int) or place in {"status", "state", "orderBy", "kinds"} else f'"{value}"'
 
 
 def strawberrys(edge: EdgeField, values: dict[str, Any]) -> dict[str, Any]:

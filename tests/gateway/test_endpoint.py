@@ -133,7 +133,7 @@ async def test_too_many_tokens_are_refused_before_they_are_parsed(client: httpx.
     response = await ask(client, "{" + " hello" * 300 + "}")
     assert response.status_code == 400
     assert only_error(response) == {
-        "message": "The limit 'tokens' is 200; this request has 201.",
+        "message": "Limit 'tokens' exceeded: 201, maximum 200.",
         "extensions": {"code": "LIMIT_EXCEEDED", "limit": {"name": "tokens", "max": 200, "actual": 201}},
     }
 

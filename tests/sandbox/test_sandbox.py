@@ -244,6 +244,10 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     contract.SHIPMENTS_BY_ORDER.path: ("logistics", {"orders": [f"SO-{n}" for n in range(119_500, 119_999)]}),
     contract.INVOICES.path: ("erp", {"orders": ["SO-100040", "SO-100047"]}),
     contract.RETURNS.path: ("erp", {"orders": ["SO-100047"]}),
+    contract.AGENTS.path: ("erp", {"numbers": ["AG-01", "AG-01-01-01"]}),
+    contract.SUB_AGENTS.path: ("erp", {"numbers": ["AG-01"]}),
+    contract.STATEMENTS.path: ("erp", {"numbers": ["CS-02-04-06-103"]}),
+    contract.STATEMENTS_BY_AGENT.path: ("erp", {"agents": ["AG-01-01-01"], "query": {"first": 5}}),
     contract.CHANGES.path: ("erp", {"kinds": ["ORDER"], "limit": 10}),
 }
 

@@ -6,6 +6,7 @@ They cover the values that clients normally send. Everything else, all errors in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from graphql import (
@@ -53,9 +54,12 @@ class VariableCoercion:
 
     def coerce(self, inputs: dict[str, Any], *, hide_suggestions: bool) -> VariableValues | list[GraphQLError]:
         """The coerced values, or the errors."""
-        values = self._coerced(inputs) if self._is_compiled else None
-        if values is not None:
-            return values
+        if self._is_compiled:
+            # The constructor of an input object may refuse its fields, such as two keys of a `@oneOf` input.
+            with suppress(GraphQLError):
+                values = self._coerced(inputs)
+                if values is not None:
+                    return values
         return get_variable_values(self._schema, self._definitions, inputs, hide_suggestions=hide_suggestions)
 
     def _coerced(self, inputs: Mapping[str, Any]) -> VariableValues | None:
