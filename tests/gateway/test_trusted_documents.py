@@ -392,7 +392,7 @@ class Counting:
 
 
 @dataclass
-class Shelf:
+class DocumentStoreCase:
     """Published documents over a counting store, and the time."""
 
     store: DocumentStore
@@ -406,60 +406,60 @@ class Shelf:
 
 
 @pytest.fixture
-async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
+async def case(tmp_path: Path) -> AsyncIterator[DocumentStoreCase]:
     store = SQLiteDocuments(tmp_path / "documents.sqlite")
     await keep(store, *PUBLISHED)
     counting = Counting(store)
-    made = Shelf(store, counting, PublishedDocuments(counting, small_engine(), monotonic=lambda: made.now))
+    made = DocumentStoreCase(store, counting, PublishedDocuments(counting, small_engine(), monotonic=lambda: made.now))
     yield made
     await made.published.close()
 
 
-async def test_store_is_asked_once_for_an_id_known_or_not(shelf: Shelf):
+async def test_store_is_asked_once_for_an_id_known_or_not(case: DocumentStoreCase):
     for _ in range(100):
-        assert await shelf.text("acme", document_id(HELLO)) == HELLO
-        assert await shelf.text("acme", "nobody") is None
-    assert shelf.counting.asked == ["generation", "acme sha256", "acme nobody"]
+        assert await case.text("acme", document_id(HELLO)) == HELLO
+        assert await case.text("acme", "nobody") is None
+    assert case.counting.asked == ["generation", "acme sha256", "acme nobody"]
 
 
-async def test_change_is_seen_at_the_next_look(shelf: Shelf):
-    assert await shelf.text("acme", document_id(HELLO)) == HELLO
-    assert await shelf.text("acme", document_id(OTHERS)) is None
-    await keep(shelf.store, stored("acme", HELLO, state=DocumentState.DRAFT), stored("acme", OTHERS))
-    assert await shelf.text("acme", document_id(HELLO)) == HELLO
-    shelf.now += CHECK_INTERVAL
-    assert await shelf.text("acme", document_id(HELLO)) is None
-    assert await shelf.text("acme", document_id(OTHERS)) == OTHERS
+async def test_change_is_seen_at_the_next_look(case: DocumentStoreCase):
+    assert await case.text("acme", document_id(HELLO)) == HELLO
+    assert await case.text("acme", document_id(OTHERS)) is None
+    await keep(case.store, stored("acme", HELLO, state=DocumentState.DRAFT), stored("acme", OTHERS))
+    assert await case.text("acme", document_id(HELLO)) == HELLO
+    case.now += CHECK_INTERVAL
+    assert await case.text("acme", document_id(HELLO)) is None
+    assert await case.text("acme", document_id(OTHERS)) == OTHERS
     assert CHECK_INTERVAL <= 5
 
 
-async def test_looks_without_a_change_keep_what_is_known(shelf: Shelf):
-    first = await shelf.published.get("acme", document_id(HELLO))
-    shelf.now += CHECK_INTERVAL
-    assert await shelf.published.get("acme", document_id(HELLO)) is first
-    assert shelf.counting.asked == ["generation", "acme sha256", "generation"]
+async def test_looks_without_a_change_keep_what_is_known(case: DocumentStoreCase):
+    first = await case.published.get("acme", document_id(HELLO))
+    case.now += CHECK_INTERVAL
+    assert await case.published.get("acme", document_id(HELLO)) is first
+    assert case.counting.asked == ["generation", "acme sha256", "generation"]
 
 
-async def test_store_that_is_gone_leaves_what_was_read(shelf: Shelf):
-    assert await shelf.text("acme", document_id(HELLO)) == HELLO
-    shelf.counting.gone = True
-    shelf.now += CHECK_INTERVAL
-    assert await shelf.text("acme", document_id(HELLO)) == HELLO
+async def test_store_that_is_gone_leaves_what_was_read(case: DocumentStoreCase):
+    assert await case.text("acme", document_id(HELLO)) == HELLO
+    case.counting.gone = True
+    case.now += CHECK_INTERVAL
+    assert await case.text("acme", document_id(HELLO)) == HELLO
     with pytest.raises(StoreUnavailable):
-        await shelf.text("acme", document_id(NAMED))
+        await case.text("acme", document_id(NAMED))
 
 
-async def test_text_that_is_not_that_of_its_id_is_not_answered(shelf: Shelf):
-    await keep(shelf.store, stored("acme", OTHERS, id=document_id("{ forged }")))
-    assert await shelf.text("acme", document_id("{ forged }")) is None
+async def test_text_that_is_not_that_of_its_id_is_not_answered(case: DocumentStoreCase):
+    await keep(case.store, stored("acme", OTHERS, id=document_id("{ forged }")))
+    assert await case.text("acme", document_id("{ forged }")) is None
 
 
-async def test_document_is_answered_while_any_version_is_published(shelf: Shelf):
+async def test_document_is_answered_while_any_version_is_published(case: DocumentStoreCase):
     text = "query Versions { hello }"
     old = stored("acme", text, version="1", state=DocumentState.RETIRED, retires=date(2026, 1, 1))
     draft = stored("acme", text, version="3", state=DocumentState.DRAFT)
-    await keep(shelf.store, old, stored("acme", text, version="2"), draft)
-    known = await shelf.published.get("acme", document_id(text))
+    await keep(case.store, old, stored("acme", text, version="2"), draft)
+    known = await case.published.get("acme", document_id(text))
     assert known
     assert known.retires is None
 

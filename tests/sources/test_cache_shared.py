@@ -26,8 +26,8 @@ from app.sources.pipeline.cache.invalidation_bus import InvalidationBus
 from app.sources.pipeline.cache.shared_tier import RedisCacheStore, RedisTier
 from app.sources.ports import CacheSpec
 from app.storage.redis import connect
+from tests.support.cached_reads import ITEMS, Bench, Clock, bench
 from tests.support.gateway import CSR, Graph, gateway
-from tests.support.shelves import ITEMS, Bench, Clock, bench
 from tests.support.valkey import running_valkey
 
 NAME = f"tradegraph:cache:{codec.form(Item)}:erp-1:items::A"
@@ -37,7 +37,7 @@ PATIENT = 5.0
 """The machine that runs the tests has other things to do; only the tests of a Redis that is gone are about time."""
 
 
-class Shelves(RedisTier):
+class SlowRedisTier(RedisTier):
     """Tells when it begins to wait for what another worker reads."""
 
     def __init__(self, store: RedisCacheStore, source: str) -> None:
@@ -58,8 +58,8 @@ class Worker:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.redis = connect(RedisSettings(url=SecretStr(url)), timeout=PATIENT)
         self.store = RedisCacheStore(self.redis, self.spawn, timeout=PATIENT)
-        self.shelves = Shelves(self.store, system)
-        self.bench: Bench = bench(shared_tier=self.shelves)
+        self.tier = SlowRedisTier(self.store, system)
+        self.bench: Bench = bench(shared_tier=self.tier)
         # One clock for both: that of the machine.
         self.bench.memory.clock = time.monotonic
 
@@ -123,7 +123,7 @@ async def test_several_workers_make_one_read(redis_url: str):
         await made[0].bench.backend.entered.wait()
         shared_tier = [asyncio.create_task(one.names("A")) for one in made[1:] for _ in range(50)]
         for one in made[1:]:
-            await one.shelves.waiting.wait()
+            await one.tier.waiting.wait()
         made[0].bench.backend.gate.set()
         assert await asyncio.gather(first, *shared_tier) == [{"A": "A v1"}] * 151
         assert [one.bench.backend.asked for one in made] == [[["A"]], [], [], []]
@@ -135,7 +135,7 @@ async def test_a_worker_that_fails_lets_another_try(two: list[Worker]):
     first = asyncio.create_task(one.names("A"))
     await one.bench.backend.entered.wait()
     second = asyncio.create_task(other.names("A"))
-    await other.shelves.waiting.wait()
+    await other.tier.waiting.wait()
     one.bench.backend.fail()
     one.bench.backend.gate.set()
     with pytest.raises(SourceUnavailable):

@@ -16,10 +16,10 @@ from app.sandbox import Sandbox, start_sandbox
 from tests.support.consumers import VARIABLES
 from tests.support.gateway import BUYER_ADMIN, TODAY, Graph, document, gateway
 
-DEADLINE = 10.0
-LATEST = 2.5
+DEADLINE = 60.0
+LATEST = 20.0
 """Seconds within which a whole answer comes where something fails."""
-PATIENT = 5.0
+PATIENT = 30.0
 """The machine that runs the tests has other things to do; only a backend that is slow is not waited for so long."""
 
 QUERY = """{
@@ -147,7 +147,7 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "wrong types": ({"errorRate": 1, "errorKind": "wrong_types"}, "SOURCE_MALFORMED"),
     "reset": ({"errorRate": 1, "errorKind": "reset"}, "SOURCE_UNAVAILABLE"),
     "hang": ({"errorRate": 1, "errorKind": "hang"}, "SOURCE_TIMEOUT"),
-    "slow": ({"delayMs": 5000}, "SOURCE_TIMEOUT"),
+    "slow": ({"delayMs": 30_000}, "SOURCE_TIMEOUT"),
     "429": ({"rateLimit": 0}, "SOURCE_THROTTLED"),
 }
 """The sandbox's knob for each kind of failure, and the code it becomes."""
@@ -202,7 +202,7 @@ async def test_backends_that_stop_and_come_back(dated_sandbox: Sandbox, tmp_path
 async def test_one_slow_kind_of_data_costs_that_kind_alone(dated_sandbox: Sandbox):
     """The reads of one batch answer one by one: the price that does not come holds nothing else up."""
     async with waiting(dated_sandbox, erp=1.0) as graph:
-        await graph.turn("erp", resource="prices", delayMs=5000)
+        await graph.turn("erp", resource="prices", delayMs=30_000)
         answer = await timely(graph)
     assert answer["data"] == WHOLE | {"item": WHOLE["item"] | {"contractPrice": None}}
     assert faults(answer) == {"item.contractPrice": ("SOURCE_TIMEOUT", "erp")}

@@ -27,6 +27,7 @@ from app.settings import (
     EventSettings,
     ServerSettings,
     Settings,
+    SourceLimits,
     SourceSettings,
 )
 from tests.support.serving import serving
@@ -38,6 +39,8 @@ TODAY = date(2026, 11, 21)
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Where a gateway's files cost no disk, if there is such a place."""
 
+PATIENT: dict[str, Any] = {"max_wait": 30.0}
+"""Limits of a source that a busy machine does not reach; a test of a limit sets its own."""
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 AUTH = AuthSettings(
     issuer=ISSUER,
@@ -124,7 +127,7 @@ class Graph:
 async def gateway(
     sandbox: Sandbox,
     *,
-    request_timeout: float = 10.0,
+    request_timeout: float = 60.0,
     sources: Mapping[str, Mapping[str, Any]] | None = None,
     clock: Callable[[], datetime] = lambda: NOON,
     **changed: Any,
@@ -132,9 +135,13 @@ async def gateway(
     """The gateway on a port of its own, knobs and counters of the sandbox reset. `sources` overrides settings of
     a source by its name, `changed` whole sections. Partners may send any text, unless `documents` says otherwise, and
     every read reaches its backend, unless `cache` does; no feed is polled, unless `events` does."""
-    connected = sandbox_sources(sandbox.urls, sandbox.token)
+    connected = {
+        name: source.model_copy(update={"timeout": 30.0, "limits": SourceLimits(**PATIENT)})
+        for name, source in sandbox_sources(sandbox.urls, sandbox.token).items()
+    }
     for name, changes in (sources or {}).items():
-        connected[name] = SourceSettings(**{**dict(connected[name]), **changes})
+        limits = SourceLimits(**PATIENT | dict(changes.get("limits", {})))
+        connected[name] = SourceSettings(**{**dict(connected[name]), **changes, "limits": limits})
     folder = TemporaryDirectory(prefix="tradegraph-", dir=MEMORY)
     settings = Settings(
         auth=AUTH,

@@ -35,7 +35,7 @@ async def test_sources_tell_how_they_are(graph: Graph):
         "waiting": 0,
         "concurrency": 64,
         "rate": None,
-        "timeout": "5.0",
+        "timeout": "30.0",
     }
     assert kinds["ping"]["breaker"] == "CLOSED"
     assert 0 < kinds["ping"]["latencyP50"] <= kinds["ping"]["latencyP99"]

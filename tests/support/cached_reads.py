@@ -1,4 +1,4 @@
-"""A shelf over a backend that a test holds in its hand, with a clock that it moves."""
+"""A read-through cache over a scripted backend, with a clock that it moves."""
 
 from __future__ import annotations
 
@@ -86,17 +86,17 @@ class Backend:
 
 @dataclass
 class Bench:
-    """A worker: its memory, and a shelf for items."""
+    """A worker: its memory tier and its cache of items."""
 
     clock: Clock
     backend: Backend
     memory: MemoryTier
-    shelf: ReadThroughCache
+    cache: ReadThroughCache
     tasks: list[asyncio.Task[Any]]
 
     async def read(self, *skus: str, who: Principal | None = None) -> dict[str, Any]:
-        """What the shelf answers."""
-        return await self.shelf.read(who or buyer("C1"), skus, self.backend.by_sku)
+        """The rows of the cache."""
+        return await self.cache.read(who or buyer("C1"), skus, self.backend.by_sku)
 
     async def names(self, *skus: str) -> dict[str, str]:
         """What the items are called."""
@@ -119,7 +119,7 @@ def bench(
     def background(work: Coroutine[Any, Any, Any]) -> None:
         tasks.append(asyncio.create_task(work))
 
-    shelf = ReadThroughCache(
+    cache = ReadThroughCache(
         "erp", kind, memory, SingleFlight(), now=clock.now, shared_tier=shared_tier, background=background
     )
-    return Bench(clock, Backend(clock), memory, shelf, tasks)
+    return Bench(clock, Backend(clock), memory, cache, tasks)

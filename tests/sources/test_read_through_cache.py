@@ -1,4 +1,4 @@
-"""What a shelf keeps, what it reads again, and what it answers when its source fails."""
+"""What the read-through cache stores, reads again and answers when its source fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.sources.pipeline.cache.read_through import NEGATIVE_TTL
 from app.sources.stock import LEVELS
 from app.sources.values import Freshness
 from app.telemetry import open_scope
-from tests.support.shelves import ITEMS, NOON, bench, buyer, cache_spec
+from tests.support.cached_reads import ITEMS, NOON, bench, buyer, cache_spec
 
 MAX_AGE, STALE_FOR = ITEMS.contract.max_age, ITEMS.contract.stale_for
 
@@ -179,7 +179,7 @@ async def test_a_failure_in_the_place_of_a_key_is_not_kept():
     async def load(_: Principal, skus: Any) -> Mapping[str, Any]:
         return {**await here.backend.by_sku(_, skus), "B": wrong}
 
-    assert (await here.shelf.read(buyer(), ["A", "B"], load))["B"] is wrong
+    assert (await here.cache.read(buyer(), ["A", "B"], load))["B"] is wrong
     assert await here.names("A", "B") == {"A": "A v1", "B": "B v1"}
     assert here.backend.asked == [["A", "B"], ["B"]]
 
@@ -191,7 +191,7 @@ async def test_what_is_not_an_item_of_that_key_is_not_kept(value: Any):
     async def load(_: Principal, skus: Any) -> Mapping[str, Any]:
         return dict.fromkeys(skus, value)
 
-    assert await here.shelf.read(buyer(), ["A"], load) == {"A": value}
+    assert await here.cache.read(buyer(), ["A"], load) == {"A": value}
     assert await here.names("A") == {"A": "A v1"}
 
 
@@ -204,7 +204,7 @@ async def test_a_partial_record_is_asked_for_whole():
         return await here.backend.by_sku(who, skus)
 
     token = field_mask.set(frozenset())
-    await here.shelf.read(buyer(), ["A"], load)
+    await here.cache.read(buyer(), ["A"], load)
     assert (seen, field_mask.get()) == ([None], frozenset())
     field_mask.reset(token)
 
