@@ -22,6 +22,7 @@ from app.sandbox import Sandbox, start_sandbox
 from app.settings import BudgetSettings
 from tests.support.gateway import TODAY, Graph, gateway
 from tests.support.locks import exclusively
+from tests.support.postgres import Postgres
 from tests.support.valkey import running_valkey
 
 # The same examples each time, however long one of them takes.
@@ -118,6 +119,24 @@ async def redis_url(valkey: str) -> str:
     async with Redis.from_url(valkey) as client:
         await client.flushall()
     return valkey
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL, one for each worker."""
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """The address of a database that holds nothing."""
+    async with postgres.database() as url:
+        yield url
 
 
 @pytest.fixture

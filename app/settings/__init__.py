@@ -18,7 +18,14 @@ from app.settings.root import Settings, credentials_of
 from app.settings.section import Section
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
 from app.settings.sources import Domain, DomainSettings, RouteSettings, SourceSettings, StockDomain, WebhookSettings
-from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, KeySettings, RedisSettings
+from app.settings.stores import (
+    AuditSettings,
+    DocumentSettings,
+    EventSettings,
+    KeySettings,
+    PostgresSettings,
+    RedisSettings,
+)
 
 __all__ = [
     "PREFIX",
@@ -43,6 +50,7 @@ __all__ = [
     "KeySettings",
     "LimitSettings",
     "LogSettings",
+    "PostgresSettings",
     "RedisSettings",
     "Role",
     "RouteSettings",

@@ -18,7 +18,7 @@ from app.settings.root import Settings
 from app.settings.secret_files import read_secret
 from app.settings.server import TLSSettings
 from app.settings.sources import SourceSettings, WebhookSettings
-from app.settings.stores import RedisSettings
+from app.settings.stores import PostgresSettings, RedisSettings
 from app.settings.validation_errors import check_variable_names, first_validation_error, unreadable_variable
 
 PREFIX = "TRADEGRAPH_"
@@ -90,7 +90,8 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
         "sources": sources,
         "server": settings.server.model_copy(update={"tls": _tls_with_files(settings.server.tls, base)}),
         "auth": settings.auth.model_copy(update=auth),
-        "redis": _redis_with_secret(settings.redis, base),
+        "redis": _with_url("redis", settings.redis, base),
+        "postgres": _with_url("postgres", settings.postgres, base),
         "telemetry": _telemetry_with_secret(settings.telemetry, base),
     }
     return Settings(**{**dict(settings), **changed})
@@ -100,10 +101,10 @@ def _tls_with_files(tls: TLSSettings, base: Path) -> TLSSettings:
     return tls.model_copy(update={key: (base / file).resolve() for key, file in dict(tls).items() if file is not None})
 
 
-def _redis_with_secret(redis: RedisSettings, base: Path) -> RedisSettings:
-    if redis.url_file is None:
-        return redis
-    return redis.model_copy(update={"url": SecretStr(read_secret("redis.url_file", redis.url_file, base))})
+def _with_url(key: str, server: RedisSettings | PostgresSettings, base: Path) -> RedisSettings | PostgresSettings:
+    if server.url_file is None:
+        return server
+    return server.model_copy(update={"url": SecretStr(read_secret(f"{key}.url_file", server.url_file, base))})
 
 
 def _telemetry_with_secret(telemetry: TelemetrySettings, base: Path) -> TelemetrySettings:

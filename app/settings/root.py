@@ -17,7 +17,14 @@ from app.settings.resilience import CallerSettings
 from app.settings.section import Section
 from app.settings.server import ServerSettings
 from app.settings.sources import DomainSettings, RouteSettings, SourceSettings
-from app.settings.stores import AuditSettings, DocumentSettings, EventSettings, KeySettings, RedisSettings
+from app.settings.stores import (
+    AuditSettings,
+    DocumentSettings,
+    EventSettings,
+    KeySettings,
+    PostgresSettings,
+    RedisSettings,
+)
 
 
 class Settings(Section):
@@ -31,6 +38,7 @@ class Settings(Section):
     budgets: BudgetSettings = BudgetSettings()
     audit: AuditSettings = AuditSettings()
     redis: RedisSettings = RedisSettings()
+    postgres: PostgresSettings = PostgresSettings()
     cache: CacheSettings = CacheSettings()
     api_keys: KeySettings = KeySettings()
     documents: DocumentSettings = DocumentSettings()

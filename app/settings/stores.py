@@ -1,4 +1,4 @@
-"""Stores: `[audit]`, `[redis]`, `[api_keys]`, `[documents]`, `[events]`."""
+"""Stores: `[audit]`, `[redis]`, `[postgres]`, `[api_keys]`, `[documents]`, `[events]`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ class RedisSettings(Section):
     url: SecretStr | None = None
     url_file: Path | None = None
     timeout: float = Field(default=0.25, ge=0.01, le=10)
+
+
+class PostgresSettings(Section):
+    """A PostgreSQL that gateways share: its address, `postgresql://`. Each store opens up to `connections` of its own.
+    `timeout` is how many seconds a connection is waited for, `command_timeout` how many a statement may take."""
+
+    url: SecretStr | None = None
+    url_file: Path | None = None
+    connections: int = Field(default=8, ge=1, le=1000)
+    timeout: float = Field(default=2.0, ge=0.01, le=60)
+    command_timeout: float = Field(default=10.0, ge=0.1, le=3600)
 
 
 class KeySettings(Section):

@@ -1,1 +1,1 @@
-"""One layer for SQLite and one for Redis, shared by all stores."""
+"""One layer each for SQLite, Redis and PostgreSQL, shared by all stores."""
