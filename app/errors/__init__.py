@@ -37,6 +37,23 @@
     │   ├── DocumentMismatch      DOCUMENT_MISMATCH
     │   ├── PersistedQueryNotFound      PERSISTED_QUERY_NOT_FOUND
     │   ├── PersistedQueryNotSupported  PERSISTED_QUERY_NOT_SUPPORTED
+    │   ├── KeyReused             KEY_REUSED
+    │   ├── VersionConflict       VERSION_CONFLICT
+    │   ├── IntakeBusy            INTAKE_BUSY
+    │   ├── InvalidTransition     INVALID_TRANSITION
+    │   ├── OrderProblem          ORDER_PROBLEM: in payloads, by line
+    │   │   ├── DuplicatePO           DUPLICATE_PO
+    │   │   ├── CustomerUnknown       CUSTOMER_UNKNOWN
+    │   │   ├── CustomerBlocked       CUSTOMER_BLOCKED
+    │   │   ├── ShipToUnknown         SHIP_TO_UNKNOWN
+    │   │   ├── ItemUnknown           ITEM_UNKNOWN
+    │   │   ├── ItemNotOrderable      ITEM_NOT_ORDERABLE
+    │   │   ├── UnitUnknown           UNIT_UNKNOWN
+    │   │   ├── QuantityNotOrderable  QUANTITY_NOT_ORDERABLE
+    │   │   ├── PriceMissing          PRICE_MISSING
+    │   │   ├── CreditExceeded        CREDIT_EXCEEDED
+    │   │   ├── OrderRefused          ORDER_REFUSED
+    │   │   └── PostingFailed         POSTING_FAILED
     │   ├── InvalidInput          INVALID_INPUT
     │   │   ├── InvalidID         INVALID_ID
     │   │   ├── InvalidCursor     INVALID_CURSOR
@@ -83,6 +100,25 @@ from app.errors.documents import (
     PersistedQueryNotFound,
     PersistedQueryNotSupported,
     TrustedDocumentRequired,
+)
+from app.errors.intake import (
+    CreditExceeded,
+    CustomerBlocked,
+    CustomerUnknown,
+    DuplicatePO,
+    IntakeBusy,
+    InvalidTransition,
+    ItemNotOrderable,
+    ItemUnknown,
+    KeyReused,
+    OrderProblem,
+    OrderRefused,
+    PostingFailed,
+    PriceMissing,
+    QuantityNotOrderable,
+    ShipToUnknown,
+    UnitUnknown,
+    VersionConflict,
 )
 from app.errors.limits import (
     DocumentTooLarge,
@@ -139,19 +175,28 @@ __all__ = [
     "AuthenticationUnavailable",
     "BadUserInput",
     "ConfigurationError",
+    "CreditExceeded",
+    "CustomerBlocked",
+    "CustomerUnknown",
     "DeadlineExceeded",
     "DocumentMismatch",
     "DocumentNotFound",
     "DocumentRetired",
     "DocumentTooLarge",
+    "DuplicatePO",
     "EdgeRefusal",
     "Forbidden",
     "HeadersTooLarge",
     "HostNotAllowed",
+    "IntakeBusy",
     "InvalidCursor",
     "InvalidID",
     "InvalidInput",
     "InvalidPageSize",
+    "InvalidTransition",
+    "ItemNotOrderable",
+    "ItemUnknown",
+    "KeyReused",
     "LimitExceeded",
     "MalformedHTTP",
     "MethodNotAllowed",
@@ -159,15 +204,21 @@ __all__ = [
     "NotAcceptable",
     "NotFound",
     "NotSupported",
+    "OrderProblem",
+    "OrderRefused",
     "OriginNotAllowed",
     "Overloaded",
     "ParseFailed",
     "PayloadTooLarge",
     "PersistedQueryNotFound",
     "PersistedQueryNotSupported",
+    "PostingFailed",
+    "PriceMissing",
+    "QuantityNotOrderable",
     "RateLimited",
     "RequestError",
     "RequestTooSlow",
+    "ShipToUnknown",
     "ShuttingDown",
     "SourceError",
     "SourceMalformed",
@@ -182,8 +233,10 @@ __all__ = [
     "TradegraphError",
     "TrustedDocumentRequired",
     "Unauthenticated",
+    "UnitUnknown",
     "UnsupportedMediaType",
     "ValidationFailed",
+    "VersionConflict",
     "WebhookExpired",
     "WebhookForged",
     "WebhookMalformed",

@@ -1,0 +1,136 @@
+"""Orders in: errors of commands and codes of problems that an order may have."""
+
+from __future__ import annotations
+
+from app.errors.base import RequestError
+
+
+class KeyReused(RequestError):
+    """A key stands for another input already."""
+
+    code = "KEY_REUSED"
+    http_status = 422
+    default = "This key was used with another input. Send the same input, or a new key."
+
+
+class VersionConflict(RequestError):
+    """The record was changed after the version that the caller has read."""
+
+    code = "VERSION_CONFLICT"
+    http_status = 409
+    default = "The record has changed. Read it again and decide on its current version."
+
+
+class IntakeBusy(RequestError):
+    """The order is being posted at this moment."""
+
+    code = "INTAKE_BUSY"
+    http_status = 409
+    default = "The order is being posted. Retry in a few seconds."
+
+
+class InvalidTransition(RequestError):
+    """The decision does not apply to the state of the intake."""
+
+    code = "INVALID_TRANSITION"
+    http_status = 409
+
+
+class OrderProblem(RequestError):
+    """What is wrong with an order. Problems are in the payload of a command, with the line that they are about."""
+
+    code = "ORDER_PROBLEM"
+    cure: str | None = None
+
+
+class DuplicatePO(OrderProblem):
+    """Another order of the customer has the same purchase order number."""
+
+    code = "DUPLICATE_PO"
+    default = "The customer has used this purchase order number before."
+    cure = "Release the order if it is another one, or set allowDuplicatePo."
+
+
+class CustomerUnknown(OrderProblem):
+    """There is no such customer."""
+
+    code = "CUSTOMER_UNKNOWN"
+    default = "The customer does not exist."
+
+
+class CustomerBlocked(OrderProblem):
+    """The customer may not order."""
+
+    code = "CUSTOMER_BLOCKED"
+    default = "The customer is not active."
+    cure = "Ask customer service to activate the account."
+
+
+class ShipToUnknown(OrderProblem):
+    """The address is not one of the customer's."""
+
+    code = "SHIP_TO_UNKNOWN"
+    default = "The ship-to location is not one of the customer's."
+    cure = "Use the id of one of the customer's shipTos."
+
+
+class ItemUnknown(OrderProblem):
+    """There is no such item."""
+
+    code = "ITEM_UNKNOWN"
+    default = "The item does not exist."
+
+
+class ItemNotOrderable(OrderProblem):
+    """The item is blocked or discontinued."""
+
+    code = "ITEM_NOT_ORDERABLE"
+    default = "The item cannot be ordered."
+    cure = "Order one of its substitutes."
+
+
+class UnitUnknown(OrderProblem):
+    """The item is not sold in this unit."""
+
+    code = "UNIT_UNKNOWN"
+    default = "The item has no such unit."
+    cure = "Use a code or name of the item's uoms."
+
+
+class QuantityNotOrderable(OrderProblem):
+    """The quantity is below the minimum or not a multiple of the increment."""
+
+    code = "QUANTITY_NOT_ORDERABLE"
+    default = "The quantity is below the minimum or no multiple of the increment of this unit."
+    cure = "See minimum and increment of the item's uoms."
+
+
+class PriceMissing(OrderProblem):
+    """The system of record has no price for the line."""
+
+    code = "PRICE_MISSING"
+    default = "The system of record has no price for this line."
+    cure = "Ask customer service for a price."
+
+
+class CreditExceeded(OrderProblem):
+    """The customer's credit does not allow the order."""
+
+    code = "CREDIT_EXCEEDED"
+    default = "The customer's credit does not allow this order; it is held for a decision."
+
+
+class OrderRefused(OrderProblem):
+    """The system of record refused the order."""
+
+    code = "ORDER_REFUSED"
+    default = "The system of record refused this order."
+    cure = "Correct the order and submit it with a new key."
+
+
+class PostingFailed(OrderProblem):
+    """The order could not be posted, and the gateway has given up."""
+
+    code = "POSTING_FAILED"
+    default = "The order could not be posted to the system of record, and no further attempt is made."
+    cure = "Retry it once the system of record is available, or cancel it."

@@ -1,0 +1,234 @@
+"""The intake record: a submitted order, from its acceptance to the order of the system of record."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from app.errors import OrderProblem
+from app.sources.node_ids import node_id
+from app.sources.values import Money, Record, Timestamp
+
+SUBMIT_ORDER = "submitOrder"
+"""The mutation whose keys these are: a part of the scope of a key."""
+
+
+class IntakeState(StrEnum):
+    """How far an intake is.
+
+    RECEIVED   stored; a check could not be made yet           POSTING    checks passed; waits for the system of record
+    HELD       stored; waits for a decision                     POSTED     the system of record has the order
+    REJECTED   a check or the system of record refused it       FAILED     given up; a person replays or cancels it
+    CANCELLED  cancelled before it was posted
+    """
+
+    RECEIVED = "RECEIVED"
+    HELD = "HELD"
+    POSTING = "POSTING"
+    POSTED = "POSTED"
+    REJECTED = "REJECTED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+QUEUED = frozenset({IntakeState.RECEIVED, IntakeState.POSTING})
+"""States in which an intake is in the queue of the engine."""
+
+
+class Acknowledgement(StrEnum):
+    """The answer to the submitter."""
+
+    ACCEPTED = "ACCEPTED"
+    PENDING = "PENDING"
+    REJECTED = "REJECTED"
+
+
+class CheckKind(StrEnum):
+    """The checks before acceptance."""
+
+    CUSTOMER = "CUSTOMER"
+    SHIP_TO = "SHIP_TO"
+    ITEM = "ITEM"
+    UNIT = "UNIT"
+    PRICE = "PRICE"
+    CREDIT = "CREDIT"
+    AVAILABILITY = "AVAILABILITY"
+
+
+class CheckResult(StrEnum):
+    """The result of a check. UNKNOWN: its source did not answer; the check is repeated."""
+
+    PASSED = "PASSED"
+    WARNED = "WARNED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+
+
+class IntakeCheck(Record):
+    """One check; `line_number` is None for checks of the whole order. `source` is the configured name."""
+
+    kind: CheckKind
+    result: CheckResult
+    message: str | None = None
+    source: str | None = None
+    at: Timestamp
+    line_number: int | None = None
+
+
+class IntakeProblem(Record):
+    """A problem of the order. `code` is of the error registry, `path` names the input field."""
+
+    code: str
+    message: str
+    cure: str | None = None
+    path: tuple[str, ...] | None = None
+    line_number: int | None = None
+
+
+class IntakeLine(Record):
+    """An ordered line. The item was named by one of `sku`, `gtin` and `part_number`; `sku` is set once it is known.
+    `uom` is None for the base unit. `unit_price` is the price of `price_unit` units that the checks found."""
+
+    line_number: int
+    sku: str | None = None
+    gtin: str | None = None
+    part_number: str | None = None
+    quantity: Decimal
+    uom: str | None = None
+    requested_date: date | None = None
+    unit_price: Money | None = None
+    price_unit: Decimal = Decimal(1)
+
+
+class IntakeDecision(Record):
+    """A decision of a person: what was done, by whom, and the reason given."""
+
+    decision: str
+    by: str
+    at: Timestamp
+    note: str | None = None
+
+
+class IntakeContent(Record):
+    """What was ordered, and what was found out about it. `ship_to` is the id of a location of the customer."""
+
+    ship_to: str | None = None
+    requested_date: date | None = None
+    note: str | None = None
+    allow_duplicate_po: bool = False
+    allow_partial: bool = True
+    allow_substitutes: bool = False
+    lines: tuple[IntakeLine, ...]
+    checks: tuple[IntakeCheck, ...] = ()
+    problems: tuple[IntakeProblem, ...] = ()
+    decisions: tuple[IntakeDecision, ...] = ()
+
+
+class OrderIntake(Record):
+    """A submitted order.
+
+    `key` is the submitter's, unique within tenant, client and mutation; `digest` covers the input that it stands for.
+    `version` increases with each change that a reader can see. `target` is the source that takes the order. `sent_at`
+    is when the last request that may have reached the target was sent; `attempts` counts these. `due_at` is the time of
+    the next step of a queued intake, `since` when the state was entered. `owner` holds a claim until `lease_until`.
+    `cause` is the code of the last failure. Times are in seconds since 1970.
+    """
+
+    id: str
+    tenant: str
+    client: str
+    mutation: str = SUBMIT_ORDER
+    key: str
+    digest: str
+    version: int = 1
+    state: IntakeState
+    channel: str
+    received_at: float
+    since: float
+    submitted_by: str
+    customer: str
+    customer_po: str
+    target: str
+    attempts: int = 0
+    sent_at: float | None = None
+    due_at: float
+    owner: str | None = None
+    lease_until: float | None = None
+    order_id: str | None = None
+    order_number: str | None = None
+    cause: str | None = None
+    content: IntakeContent
+
+    @property
+    def node_id(self) -> str:
+        """The id in the graph."""
+        return node_id("OrderIntake", self.id)
+
+    @property
+    def acknowledgement(self) -> Acknowledgement:
+        """The answer to the submitter. A FAILED intake was accepted and still is: a person sees to it."""
+        if self.state in (IntakeState.REJECTED, IntakeState.CANCELLED):
+            return Acknowledgement.REJECTED
+        if self.state in (IntakeState.RECEIVED, IntakeState.HELD):
+            return Acknowledgement.PENDING
+        return Acknowledgement.ACCEPTED
+
+    @property
+    def may_have_been_sent(self) -> bool:
+        """Whether the target may have the order without our knowing."""
+        return self.sent_at is not None and self.order_number is None
+
+
+class IntakeFilter(Record):
+    """A filter of intakes; None matches all. `customers` are the numbers visible to the caller."""
+
+    tenant: str | None = None
+    customers: frozenset[str] | None = None
+    states: frozenset[IntakeState] | None = None
+    customer_po: str | None = None
+    target: str | None = None
+
+
+class QueueDepth(Record):
+    """Intakes of one target in one state: how many, and the time since which the oldest is in it."""
+
+    target: str
+    state: IntakeState
+    count: int
+    oldest: float
+
+
+def po_key(number: str) -> str:
+    """A purchase order number for comparison: case and spaces do not make another number."""
+    return " ".join(unicodedata.normalize("NFKC", number).split()).casefold()
+
+
+def digest_of(customer: str, customer_po: str, content: IntakeContent) -> str:
+    """SHA-256 of the normalised input: decimals by value, lines by number."""
+    lines = sorted(content.lines, key=lambda line: line.line_number)
+    plain = msgspec.structs.replace(content, lines=tuple(map(_normalised, lines)), checks=(), problems=(), decisions=())
+    encoded = msgspec.json.encode([customer, customer_po, plain], order="deterministic")
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def _normalised(line: IntakeLine) -> IntakeLine:
+    quantity = line.quantity.normalize()
+    return msgspec.structs.replace(line, quantity=quantity, unit_price=None, price_unit=Decimal(1))
+
+
+def problem_of(
+    kind: type[OrderProblem], *, path: tuple[str, ...] | None = None, line_number: int | None = None
+) -> IntakeProblem:
+    """A problem with the code and texts of the error registry."""
+    return IntakeProblem(code=kind.code, message=kind.default, cure=kind.cure, path=path, line_number=line_number)
+
+
+def with_problems(intake: OrderIntake, problems: Iterable[IntakeProblem]) -> IntakeContent:
+    """The content with these problems instead of those before."""
+    return msgspec.structs.replace(intake.content, problems=tuple(problems))

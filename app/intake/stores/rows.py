@@ -1,0 +1,156 @@
+"""The table of intakes: its columns, and the statements that both databases share.
+
+Parameters are `$1`, `$2`, ...; NOW stands for the store's clock, COLUMNS for the columns of a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from app.errors import DuplicatePO, IntakeBusy, VersionConflict
+from app.intake.records import (
+    QUEUED,
+    IntakeContent,
+    IntakeFilter,
+    IntakeState,
+    OrderIntake,
+    po_key,
+    problem_of,
+    with_problems,
+)
+
+NAMES = tuple(field.name for field in msgspec.structs.fields(OrderIntake))
+COLUMNS = ", ".join(NAMES)
+PARAMETERS = ", ".join(f"${number + 1}" for number in range(len(NAMES) + 1))
+
+INDEXES = """
+CREATE UNIQUE INDEX IF NOT EXISTS intakes_id ON intakes (id);
+CREATE UNIQUE INDEX IF NOT EXISTS intakes_key ON intakes (tenant, client, mutation, key);
+CREATE INDEX IF NOT EXISTS intakes_po ON intakes (tenant, customer, po_key);
+CREATE INDEX IF NOT EXISTS intakes_customer ON intakes (tenant, customer, position);
+CREATE INDEX IF NOT EXISTS intakes_queue ON intakes (target, position) WHERE state IN ('RECEIVED', 'POSTING');
+CREATE INDEX IF NOT EXISTS intakes_queue_customer ON intakes (tenant, customer, position)
+    WHERE state IN ('RECEIVED', 'POSTING');
+CREATE INDEX IF NOT EXISTS intakes_open ON intakes (state, target, since)
+    WHERE state IN ('RECEIVED', 'POSTING', 'HELD', 'FAILED');
+CREATE INDEX IF NOT EXISTS intakes_unpublished ON intakes (position) WHERE version > published;
+"""
+
+CLAIMABLE = """target = $1 AND state IN ('RECEIVED', 'POSTING') AND due_at <= NOW
+    AND (lease_until IS NULL OR lease_until <= NOW) AND NOT EXISTS (
+        SELECT 1 FROM intakes AS earlier WHERE earlier.state IN ('RECEIVED', 'POSTING')
+        AND earlier.tenant = intakes.tenant AND earlier.customer = intakes.customer
+        AND earlier.position < intakes.position
+    )"""
+INSERT = "INSERT INTO intakes (COLUMNS, po_key) VALUES (PARAMETERS)"
+BEGIN_ATTEMPT = """
+UPDATE intakes SET attempts = attempts + 1, sent_at = NOW, lease_until = NOW + $3, due_at = NOW + $4
+WHERE id = $1 AND owner = $2 AND lease_until > NOW RETURNING COLUMNS
+"""
+UPDATE = """
+UPDATE intakes SET version = $3, state = $4, since = $5, target = $6, attempts = $7, sent_at = $8, due_at = $9,
+    owner = NULL, lease_until = NULL, order_id = $10, order_number = $11, cause = $12, content = $13
+WHERE id = $1 AND coalesce(owner, '') = $2
+"""
+BY_ID = "SELECT COLUMNS FROM intakes WHERE id = $1"
+BY_KEY = "SELECT COLUMNS FROM intakes WHERE tenant = $1 AND client = $2 AND mutation = $3 AND key = $4"
+PO_USED = """
+SELECT 1 FROM intakes WHERE tenant = $1 AND customer = $2 AND po_key = $3 AND received_at > $4
+AND state NOT IN ('REJECTED', 'CANCELLED') LIMIT 1
+"""
+UNPUBLISHED = "SELECT COLUMNS FROM intakes WHERE version > published ORDER BY position LIMIT $1"
+MARK_PUBLISHED = "UPDATE intakes SET published = $2 WHERE id = $1 AND published < $2"
+DEPTHS = """
+SELECT target, state, count(*), min(since) FROM intakes
+WHERE state IN ('RECEIVED', 'POSTING', 'HELD', 'FAILED') GROUP BY state, target ORDER BY target, state
+"""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(IntakeContent).decode
+
+
+def statement(text: str, now: str) -> str:
+    """The text with its placeholders filled in."""
+    for name, part in {"PARAMETERS": PARAMETERS, "COLUMNS": COLUMNS, "CLAIMABLE": CLAIMABLE, "NOW": now}.items():
+        text = text.replace(name, part)
+    return text
+
+
+def record(row: Sequence[Any]) -> OrderIntake:
+    """The record of a row of COLUMNS."""
+    values = dict(zip(NAMES, row, strict=True))
+    return OrderIntake(**{**values, "state": IntakeState(values["state"]), "content": _decode(values["content"])})
+
+
+def insert_values(intake: OrderIntake) -> tuple[Any, ...]:
+    """The values of COLUMNS, then that of `po_key`."""
+    values = [getattr(intake, name) for name in NAMES[:-1]]
+    values[NAMES.index("state")] = intake.state.value
+    return (*values, _encode(intake.content).decode(), po_key(intake.customer_po))
+
+
+def update_values(intake: OrderIntake, owner: str) -> tuple[Any, ...]:
+    """The values of UPDATE."""
+    return (
+        intake.id, owner, intake.version, intake.state.value, intake.since, intake.target, intake.attempts,
+        intake.sent_at, intake.due_at, intake.order_id, intake.order_number, intake.cause,
+        _encode(intake.content).decode(),
+    )  # fmt: skip
+
+
+def next_version(before: OrderIntake, after: OrderIntake, now: float) -> OrderIntake:
+    """`after` with the next version if a reader can see the difference, and the time if the state has changed."""
+    visible = ("state", "order_number", "content", "target")
+    if all(getattr(before, name) == getattr(after, name) for name in visible):
+        return after
+    since = after.since if before.state is after.state else now
+    return msgspec.structs.replace(after, version=before.version + 1, since=since)
+
+
+def held_as_duplicate(intake: OrderIntake) -> OrderIntake:
+    """The intake, held because its purchase order number was used before; one that is refused anyway stays refused."""
+    if intake.state is IntakeState.REJECTED:
+        return intake
+    problem = problem_of(DuplicatePO, path=("input", "customerPo"))
+    problems = (*intake.content.problems, problem)
+    return msgspec.structs.replace(intake, state=IntakeState.HELD, content=with_problems(intake, problems))
+
+
+def is_queued(intake: OrderIntake) -> bool:
+    """Whether the engine has to work on it."""
+    return intake.state in QUEUED
+
+
+def conditions(query: IntakeFilter, before: int | None, within: str) -> tuple[str, list[Any]]:
+    """The WHERE clause of a page and its parameters. `within` tests a column against a list parameter, with `{0}` for
+    the column and `{1}` for the parameter."""
+    tests: list[str] = ["TRUE"]
+    values: list[Any] = []
+
+    def add(test: str, value: Any) -> None:
+        values.append(value)
+        tests.append(test.replace("?", f"${len(values)}"))
+
+    for column in ("tenant", "target"):
+        if getattr(query, column) is not None:
+            add(f"{column} = ?", getattr(query, column))
+    if query.customer_po is not None:
+        add("po_key = ?", po_key(query.customer_po))
+    if query.customers is not None:
+        add(within.format("customer"), sorted(query.customers))
+    if query.states is not None:
+        add(within.format("state"), sorted(query.states))
+    if before is not None:
+        add("position < ?", before)
+    return " AND ".join(tests), values
+
+
+def require_changeable(intake: OrderIntake, version: int | None, now: float) -> None:
+    """Raises VersionConflict for another version, and IntakeBusy while the intake is claimed."""
+    if version is not None and intake.version != version:
+        raise VersionConflict
+    if intake.lease_until is not None and intake.lease_until > now:
+        raise IntakeBusy

@@ -1,0 +1,203 @@
+"""Intakes in an SQLite file, for all gateways of one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.errors import KeyReused
+from app.intake.records import IntakeFilter, IntakeState, OrderIntake, QueueDepth
+from app.intake.store import Change, IntakeKey, IntakePage, Submitted
+from app.intake.stores import rows
+from app.storage.batch_queue import WakeUp
+from app.storage.sqlite import SQLiteDatabase
+from app.storage.sqlite_store import SQLiteStore, SQLiteWatcher
+
+WATCH_INTERVAL = 0.025
+"""Seconds between two checks for writes of other processes."""
+
+TABLE = (
+    """
+CREATE TABLE IF NOT EXISTS intakes (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, tenant TEXT NOT NULL, client TEXT NOT NULL,
+    mutation TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL,
+    channel TEXT NOT NULL, received_at REAL NOT NULL, since REAL NOT NULL, submitted_by TEXT NOT NULL,
+    customer TEXT NOT NULL, customer_po TEXT NOT NULL, target TEXT NOT NULL, attempts INTEGER NOT NULL, sent_at REAL,
+    due_at REAL NOT NULL, owner TEXT, lease_until REAL, order_id TEXT, order_number TEXT, cause TEXT,
+    content TEXT NOT NULL, po_key TEXT NOT NULL, published INTEGER NOT NULL DEFAULT 0
+);
+"""
+    + rows.INDEXES
+)
+
+
+def _sql(text: str) -> str:
+    return rows.statement(text, "$99")
+
+
+CANDIDATES = _sql("SELECT id FROM intakes WHERE CLAIMABLE ORDER BY position LIMIT $2")
+CLAIM = _sql(
+    "UPDATE intakes SET owner = $2, lease_until = $99 + $3 "
+    "WHERE id IN (SELECT value FROM json_each($4)) AND CLAIMABLE RETURNING position, COLUMNS"
+)
+INSERT, BEGIN_ATTEMPT, UPDATE = _sql(rows.INSERT), _sql(rows.BEGIN_ATTEMPT), _sql(rows.UPDATE)
+BY_ID, BY_KEY, UNPUBLISHED = _sql(rows.BY_ID), _sql(rows.BY_KEY), _sql(rows.UNPUBLISHED)
+PAGE = _sql("SELECT position, COLUMNS FROM intakes WHERE ")
+TRIM = """
+DELETE FROM intakes WHERE position IN (
+    SELECT position FROM intakes WHERE received_at < $1 AND state NOT IN ('RECEIVED', 'POSTING')
+    ORDER BY position LIMIT 1000
+)
+"""
+NEWEST = "SELECT coalesce(max(position), 0) FROM intakes WHERE state IN ('RECEIVED', 'POSTING')"
+
+
+def _named(*values: Any, now: float | None = None) -> dict[str, Any]:
+    """Parameters `$1`, `$2`, ...; the time is `$99`."""
+    named = {str(number + 1): value for number, value in enumerate(values)}
+    return named if now is None else {**named, "99": now}
+
+
+class SQLiteIntakes:
+    """The store over one file, for one event loop."""
+
+    def __init__(self, file: Path, *, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock or time.time
+        self._database = SQLiteDatabase(file, (TABLE,))
+        self._store = SQLiteStore(self._database)
+        self._watcher: SQLiteWatcher | None = None
+        self._queue = WakeUp()
+
+    async def submit(self, intake: OrderIntake, *, guard_po: float) -> Submitted:
+        submitted = await self._store.write(lambda sql: _submit(sql, intake, guard_po))
+        if submitted.intake.digest != intake.digest:
+            raise KeyReused
+        if submitted.created and rows.is_queued(submitted.intake):
+            self._queue.notify()
+        return submitted
+
+    async def by_id(self, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
+        def read(sql: sqlite3.Connection) -> Mapping[str, OrderIntake]:
+            found = (sql.execute(BY_ID, _named(id)).fetchone() for id in dict.fromkeys(ids))
+            return {one.id: one for one in (rows.record(row) for row in found if row)}
+
+        return await self._store.read(read)
+
+    async def by_key(self, keys: Sequence[IntakeKey]) -> Mapping[IntakeKey, OrderIntake]:
+        def read(sql: sqlite3.Connection) -> Mapping[IntakeKey, OrderIntake]:
+            found = {key: sql.execute(BY_KEY, _named(*key)).fetchone() for key in keys}
+            return {key: rows.record(row) for key, row in found.items() if row}
+
+        return await self._store.read(read)
+
+    async def page(self, query: IntakeFilter, first: int, before: int | None = None) -> IntakePage:
+        where, values = rows.conditions(query, before, "{0} IN (SELECT value FROM json_each(?))")
+        values = [json.dumps(value) if isinstance(value, list) else value for value in values]
+        text = f"{PAGE}{where} ORDER BY position DESC LIMIT {first + 1:d}"
+        found = await self._store.read(lambda sql: sql.execute(text, _named(*values)).fetchall())
+        return IntakePage([(row[0], rows.record(row[1:])) for row in found[:first]], len(found) > first)
+
+    async def claim(self, target: str, owner: str, limit: int, lease: float) -> Sequence[OrderIntake]:
+        with self._queue.claiming() as claim:
+            now = self._clock()
+            ids = await self._store.read(lambda sql: sql.execute(CANDIDATES, _named(target, limit, now=now)).fetchall())
+            claim.exhausted = len(ids) < limit
+            if not ids:
+                return ()
+            values = _named(target, owner, lease, json.dumps([id for (id,) in ids]), now=now)
+            claimed = await self._store.write(lambda sql: sql.execute(CLAIM, values).fetchall())
+        return [rows.record(row[1:]) for row in sorted(claimed)]
+
+    async def begin_attempt(self, claimed: OrderIntake, lease: float, retry_in: float) -> OrderIntake | None:
+        values = _named(claimed.id, claimed.owner, lease, retry_in, now=self._clock())
+        row = await self._store.write(lambda sql: sql.execute(BEGIN_ATTEMPT, values).fetchone())
+        return rows.record(row) if row else None
+
+    async def complete(self, claimed: OrderIntake, changed: OrderIntake, *, delay: float | None = None) -> bool:
+        now = self._clock()
+        if delay is not None:
+            changed = msgspec.structs.replace(changed, due_at=now + delay)
+        values = rows.update_values(rows.next_version(claimed, changed, now), claimed.owner or "")
+        count = await self._store.write(lambda sql: sql.execute(UPDATE, _named(*values)).rowcount)
+        self._queue.notify()  # The next order of the customer is free.
+        return count == 1
+
+    async def change(self, id: str, version: int | None, change: Change) -> OrderIntake | None:
+        changed = await self._store.write(lambda sql: _change(sql, id, version, change, self._clock()))
+        self._queue.notify()
+        return changed
+
+    async def unpublished(self, limit: int = 500) -> Sequence[OrderIntake]:
+        found = await self._store.read(lambda sql: sql.execute(UNPUBLISHED, _named(limit)).fetchall())
+        return [rows.record(row) for row in found]
+
+    async def mark_published(self, versions: Mapping[str, int]) -> None:
+        values = [_named(*entry) for entry in versions.items()]
+        await self._store.write(lambda sql: sql.executemany(rows.MARK_PUBLISHED, values))
+
+    async def depths(self) -> Sequence[QueueDepth]:
+        found = await self._store.read(lambda sql: sql.execute(rows.DEPTHS).fetchall())
+        return [
+            QueueDepth(target=target, state=IntakeState(state), count=count, oldest=oldest)
+            for target, state, count, oldest in found
+        ]
+
+    async def wait_queue(self, seconds: float) -> None:
+        self._watch()
+        await self._queue.wait(seconds)
+
+    async def trim(self, age: float) -> int:
+        before, count = self._clock() - age, 0
+        while part := await self._store.write(lambda sql: sql.execute(TRIM, _named(before)).rowcount):
+            count += part
+        return count
+
+    async def close(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            await asyncio.to_thread(watcher.close)
+        await self._store.close()
+
+    def _watch(self) -> None:
+        if self._watcher is not None:
+            return
+        loop = asyncio.get_running_loop()
+
+        def notify(newest: int) -> None:
+            with suppress(RuntimeError):  # The loop has ended, and nobody waits.
+                loop.call_soon_threadsafe(self._queue.observe, newest)
+
+        self._watcher = SQLiteWatcher(
+            self._database, lambda sql: sql.execute(NEWEST).fetchone()[0], notify, seconds=WATCH_INTERVAL
+        )
+
+
+def _submit(sql: sqlite3.Connection, intake: OrderIntake, guard_po: float) -> Submitted:
+    key = intake.tenant, intake.client, intake.mutation, intake.key
+    known = sql.execute(BY_KEY, _named(*key)).fetchone()
+    if known:
+        return Submitted(rows.record(known), created=False)
+    po = intake.tenant, intake.customer, rows.po_key(intake.customer_po), intake.received_at - guard_po
+    if not intake.content.allow_duplicate_po and sql.execute(rows.PO_USED, _named(*po)).fetchone():
+        intake = rows.held_as_duplicate(intake)
+    sql.execute(INSERT, _named(*rows.insert_values(intake)))
+    return Submitted(intake, created=True)
+
+
+def _change(sql: sqlite3.Connection, id: str, version: int | None, change: Change, now: float) -> OrderIntake | None:
+    row = sql.execute(BY_ID, _named(id)).fetchone()
+    if row is None:
+        return None
+    before = rows.record(row)
+    rows.require_changeable(before, version, now)
+    after = rows.next_version(before, change(before, now), now)
+    sql.execute(UPDATE, _named(*rows.update_values(after, before.owner or "")))
+    return msgspec.structs.replace(after, owner=None, lease_until=None)
