@@ -9,6 +9,7 @@ from __future__ import annotations
 from app.settings.auth import Algorithm, AuthSettings, ClaimNames, IssuerSettings
 from app.settings.caching import CacheSettings
 from app.settings.endpoints import EndpointSettings
+from app.settings.intake import IntakeSettings
 from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSettings
 from app.settings.loading import PREFIX, load
 from app.settings.observability import LogSettings, TelemetrySettings
@@ -46,6 +47,7 @@ __all__ = [
     "DomainSettings",
     "EndpointSettings",
     "EventSettings",
+    "IntakeSettings",
     "IssuerSettings",
     "KeySettings",
     "LimitSettings",

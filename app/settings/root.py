@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 from app.settings.auth import AuthSettings
 from app.settings.caching import CacheSettings
 from app.settings.endpoints import EndpointSettings
+from app.settings.intake import IntakeSettings
 from app.settings.limits import BudgetSettings, LimitSettings
 from app.settings.observability import LogSettings, TelemetrySettings
 from app.settings.resilience import CallerSettings
@@ -44,6 +45,7 @@ class Settings(Section):
     documents: DocumentSettings = DocumentSettings()
     events: EventSettings = EventSettings()
     endpoints: EndpointSettings = EndpointSettings()
+    intake: IntakeSettings = IntakeSettings()
     engine: Literal["plan", "reference"] = "plan"
     demo: bool = False
     ide: bool = False

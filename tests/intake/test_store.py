@@ -10,12 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from app.errors import IntakeBusy, KeyReused, VersionConflict
 from app.intake.records import QUEUED, IntakeFilter, IntakeState, OrderIntake
 from app.intake.store import IntakeKey, IntakeStore
 from app.intake.stores import connect_intakes
-from app.settings import Settings
+from app.settings import IntakeSettings, PostgresSettings, Settings
 from tests.support.intakes import content, intake
 
 DAY = 86400.0
@@ -40,9 +41,12 @@ class Bench:
         return intake(key, at=self.now, **given)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data")
+    if request.param == "sqlite":
+        return Settings(data_dir=tmp_path / "data")
+    url = SecretStr(request.getfixturevalue("postgres_url"))
+    return Settings(intake=IntakeSettings(store="postgres"), postgres=PostgresSettings(url=url, connections=4))
 
 
 @pytest.fixture

@@ -11,6 +11,10 @@ from app.settings import Settings
 def connect_intakes(settings: Settings, *, clock: Callable[[], float] | None = None) -> IntakeStore:
     """The configured store, by a clock in seconds since 1970 or that of its machine. Nothing is opened before its first
     use."""
+    if settings.intake.store == "postgres":
+        from app.intake.stores.postgres_intakes import PostgresIntakes
+
+        return PostgresIntakes(settings.postgres, clock=clock)
     from app.intake.stores.sqlite_intakes import SQLiteIntakes
 
     return SQLiteIntakes(settings.data_dir / "intake.sqlite", clock=clock)

@@ -21,6 +21,7 @@ from app.intake.records import (
     problem_of,
     with_problems,
 )
+from app.intake.store import Change
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(OrderIntake))
 COLUMNS = ", ".join(NAMES)
@@ -51,9 +52,10 @@ UPDATE intakes SET attempts = attempts + 1, sent_at = NOW, lease_until = NOW + $
 WHERE id = $1 AND owner = $2 AND lease_until > NOW RETURNING COLUMNS
 """
 UPDATE = """
-UPDATE intakes SET version = $3, state = $4, since = $5, target = $6, attempts = $7, sent_at = $8, due_at = $9,
+UPDATE intakes SET version = $3, state = $4, since = $5, target = $6, attempts = $7, sent_at = $8,
+    due_at = coalesce(NOW + CAST($9 AS double precision), due_at),
     owner = NULL, lease_until = NULL, order_id = $10, order_number = $11, cause = $12, content = $13
-WHERE id = $1 AND coalesce(owner, '') = $2
+WHERE id = $1 AND coalesce(owner, '') = $2 RETURNING COLUMNS
 """
 BY_ID = "SELECT COLUMNS FROM intakes WHERE id = $1"
 BY_KEY = "SELECT COLUMNS FROM intakes WHERE tenant = $1 AND client = $2 AND mutation = $3 AND key = $4"
@@ -92,11 +94,11 @@ def insert_values(intake: OrderIntake) -> tuple[Any, ...]:
     return (*values, _encode(intake.content).decode(), po_key(intake.customer_po))
 
 
-def update_values(intake: OrderIntake, owner: str) -> tuple[Any, ...]:
-    """The values of UPDATE."""
+def update_values(intake: OrderIntake, owner: str | None, delay: float | None) -> tuple[Any, ...]:
+    """The values of UPDATE: the intake is due in `delay` seconds, or as before."""
     return (
-        intake.id, owner, intake.version, intake.state.value, intake.since, intake.target, intake.attempts,
-        intake.sent_at, intake.due_at, intake.order_id, intake.order_number, intake.cause,
+        intake.id, owner or "", intake.version, intake.state.value, intake.since, intake.target, intake.attempts,
+        intake.sent_at, delay, intake.order_id, intake.order_number, intake.cause,
         _encode(intake.content).decode(),
     )  # fmt: skip
 
@@ -124,6 +126,17 @@ def is_queued(intake: OrderIntake) -> bool:
     return intake.state in QUEUED
 
 
+def changed(before: OrderIntake, change: Change, version: int | None, now: float) -> tuple[OrderIntake, float | None]:
+    """The intake after a change, and in how many seconds it is due, if it is queued by the change. Raises
+    VersionConflict for another version, and IntakeBusy while the intake is claimed."""
+    if version is not None and before.version != version:
+        raise VersionConflict
+    if before.lease_until is not None and before.lease_until > now:
+        raise IntakeBusy
+    after = next_version(before, change(before, now), now)
+    return after, 0.0 if is_queued(after) and after.state is not before.state else None
+
+
 def conditions(query: IntakeFilter, before: int | None, within: str) -> tuple[str, list[Any]]:
     """The WHERE clause of a page and its parameters. `within` tests a column against a list parameter, with `{0}` for
     the column and `{1}` for the parameter."""
@@ -146,11 +159,3 @@ def conditions(query: IntakeFilter, before: int | None, within: str) -> tuple[st
     if before is not None:
         add("position < ?", before)
     return " AND ".join(tests), values
-
-
-def require_changeable(intake: OrderIntake, version: int | None, now: float) -> None:
-    """Raises VersionConflict for another version, and IntakeBusy while the intake is claimed."""
-    if version is not None and intake.version != version:
-        raise VersionConflict
-    if intake.lease_until is not None and intake.lease_until > now:
-        raise IntakeBusy

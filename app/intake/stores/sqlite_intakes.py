@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from app.errors import KeyReused
 from app.intake.records import IntakeFilter, IntakeState, OrderIntake, QueueDepth
 from app.intake.store import Change, IntakeKey, IntakePage, Submitted
@@ -123,12 +121,11 @@ class SQLiteIntakes:
 
     async def complete(self, claimed: OrderIntake, changed: OrderIntake, *, delay: float | None = None) -> bool:
         now = self._clock()
-        if delay is not None:
-            changed = msgspec.structs.replace(changed, due_at=now + delay)
-        values = rows.update_values(rows.next_version(claimed, changed, now), claimed.owner or "")
-        count = await self._store.write(lambda sql: sql.execute(UPDATE, _named(*values)).rowcount)
+        changed = rows.next_version(claimed, changed, now)
+        values = _named(*rows.update_values(changed, claimed.owner, delay), now=now)
+        row = await self._store.write(lambda sql: sql.execute(UPDATE, values).fetchone())
         self._queue.notify()  # The next order of the customer is free.
-        return count == 1
+        return row is not None
 
     async def change(self, id: str, version: int | None, change: Change) -> OrderIntake | None:
         changed = await self._store.write(lambda sql: _change(sql, id, version, change, self._clock()))
@@ -197,7 +194,6 @@ def _change(sql: sqlite3.Connection, id: str, version: int | None, change: Chang
     if row is None:
         return None
     before = rows.record(row)
-    rows.require_changeable(before, version, now)
-    after = rows.next_version(before, change(before, now), now)
-    sql.execute(UPDATE, _named(*rows.update_values(after, before.owner or "")))
-    return msgspec.structs.replace(after, owner=None, lease_until=None)
+    after, delay = rows.changed(before, change, version, now)
+    row = sql.execute(UPDATE, _named(*rows.update_values(after, before.owner, delay), now=now)).fetchone()
+    return rows.record(row)

@@ -1,0 +1,233 @@
+"""Intakes in PostgreSQL, for gateways of several machines. Leases are by the server's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from app.errors import KeyReused, StoreUnavailable
+from app.intake.records import IntakeFilter, IntakeState, OrderIntake, QueueDepth, po_key
+from app.intake.store import Change, IntakeKey, IntakePage, Submitted
+from app.intake.stores import rows
+from app.settings import PostgresSettings
+from app.storage.batch_queue import BatchQueue, WakeUp
+from app.storage.postgres import Connection, PostgresDatabase
+from app.telemetry import log
+
+CHANNEL = "intake_queue"
+LISTEN_RETRY = 1.0
+"""Seconds until the notifications of other gateways are subscribed to again."""
+
+CLOCK = "extract(epoch FROM statement_timestamp())::float8"
+
+TABLE = (
+    """
+CREATE TABLE intakes (
+    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL, tenant text NOT NULL,
+    client text NOT NULL, mutation text NOT NULL, key text NOT NULL, digest text NOT NULL, version integer NOT NULL,
+    state text NOT NULL, channel text NOT NULL, received_at float8 NOT NULL, since float8 NOT NULL,
+    submitted_by text NOT NULL, customer text NOT NULL, customer_po text NOT NULL, target text NOT NULL,
+    attempts integer NOT NULL, sent_at float8, due_at float8 NOT NULL, owner text, lease_until float8, order_id text,
+    order_number text, cause text, content text NOT NULL, po_key text NOT NULL, published integer NOT NULL DEFAULT 0
+);
+"""
+    + rows.INDEXES
+)
+LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number"
+KNOWN = """
+SELECT COLUMNS FROM intakes WHERE (tenant, client, mutation, key) IN (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+)
+"""
+CLAIM = """
+UPDATE intakes SET owner = $2, lease_until = NOW + $3 WHERE position IN (
+    SELECT position FROM intakes WHERE CLAIMABLE ORDER BY position LIMIT $4 FOR UPDATE SKIP LOCKED
+) RETURNING position, COLUMNS
+"""
+CHANGEABLE = "SELECT NOW, COLUMNS FROM intakes WHERE id = $1 FOR UPDATE"
+BY_IDS = "SELECT COLUMNS FROM intakes WHERE id = ANY($1)"
+TRIM = "DELETE FROM intakes WHERE received_at < NOW - $1 AND state NOT IN ('RECEIVED', 'POSTING')"
+
+
+class PostgresIntakes:
+    """The store over one database, for one event loop."""
+
+    def __init__(self, settings: PostgresSettings, *, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock
+        self._database = PostgresDatabase(settings, "intake", (TABLE,))
+        self._submissions: BatchQueue[tuple[OrderIntake, float], Submitted] = BatchQueue(self._insert, 256)
+        self._queue = WakeUp()
+        self._listener: asyncio.Task[None] | None = None
+        self._statements: dict[str, str] = {}
+
+    async def submit(self, intake: OrderIntake, *, guard_po: float) -> Submitted:
+        (submitted,) = await self._submissions.add([(intake, guard_po)])
+        if submitted.intake.digest != intake.digest:
+            raise KeyReused
+        return submitted
+
+    async def by_id(self, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
+        found = await self._fetch(BY_IDS, list(dict.fromkeys(ids)))
+        return {one.id: one for one in map(rows.record, found)}
+
+    async def by_key(self, keys: Sequence[IntakeKey]) -> Mapping[IntakeKey, OrderIntake]:
+        found = await self._fetch(KNOWN, *_columns(keys)) if keys else []
+        return {_key(one): one for one in map(rows.record, found)}
+
+    async def page(self, query: IntakeFilter, first: int, before: int | None = None) -> IntakePage:
+        where, values = rows.conditions(query, before, "{0} = ANY(?)")
+        text = f"SELECT position, COLUMNS FROM intakes WHERE {where} ORDER BY position DESC LIMIT {first + 1:d}"  # noqa: S608
+        found = await self._fetch(text, *values)
+        return IntakePage([(row[0], rows.record(row[1:])) for row in map(tuple, found[:first])], len(found) > first)
+
+    async def claim(self, target: str, owner: str, limit: int, lease: float) -> Sequence[OrderIntake]:
+        with self._queue.claiming() as claim:
+            found = await self._fetch(CLAIM, target, owner, lease, limit)
+            claim.exhausted = len(found) < limit
+        return [rows.record(row[1:]) for row in sorted(map(tuple, found))]
+
+    async def begin_attempt(self, claimed: OrderIntake, lease: float, retry_in: float) -> OrderIntake | None:
+        found = await self._fetch(rows.BEGIN_ATTEMPT, claimed.id, claimed.owner, lease, retry_in)
+        return rows.record(found[0]) if found else None
+
+    async def complete(self, claimed: OrderIntake, changed: OrderIntake, *, delay: float | None = None) -> bool:
+        changed = rows.next_version(claimed, changed, (self._clock or time.time)())
+        found = await self._fetch(rows.UPDATE, *rows.update_values(changed, claimed.owner, delay))
+        self._queue.notify()  # The next order of the customer is free.
+        return bool(found)
+
+    async def change(self, id: str, version: int | None, change: Change) -> OrderIntake | None:
+        async with self._database.connection() as connection, connection.transaction():
+            row = await connection.fetchrow(self._sql(CHANGEABLE), id)
+            if row is None:
+                return None
+            before = rows.record(tuple(row)[1:])
+            after, delay = rows.changed(before, change, version, row[0])
+            values = rows.update_values(after, before.owner, delay)
+            found = await connection.fetchrow(self._sql(rows.UPDATE), *values)
+            await self._notify(connection)
+        return rows.record(found)
+
+    async def unpublished(self, limit: int = 500) -> Sequence[OrderIntake]:
+        return [rows.record(row) for row in await self._fetch(rows.UNPUBLISHED, limit)]
+
+    async def mark_published(self, versions: Mapping[str, int]) -> None:
+        async with self._database.connection() as connection:
+            await connection.executemany(rows.MARK_PUBLISHED, sorted(versions.items()))
+
+    async def depths(self) -> Sequence[QueueDepth]:
+        return [
+            QueueDepth(target=target, state=IntakeState(state), count=count, oldest=oldest)
+            for target, state, count, oldest in await self._fetch(rows.DEPTHS)
+        ]
+
+    async def wait_queue(self, seconds: float) -> None:
+        if self._listener is None or self._listener.done():
+            self._listener = asyncio.create_task(self._listen())
+        await self._queue.wait(seconds)
+
+    async def trim(self, age: float) -> int:
+        async with self._database.connection() as connection:
+            status = await connection.execute(self._sql(TRIM), age)
+        return int(status.split()[-1])
+
+    async def close(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+        await self._database.close()
+
+    # Statements
+
+    def _sql(self, text: str) -> str:
+        if self._clock is not None:  # A test's clock: another text each time.
+            return rows.statement(text, f"{self._clock()!r}::float8")
+        found = self._statements.get(text)
+        if found is None:
+            found = self._statements[text] = rows.statement(text, CLOCK)
+        return found
+
+    async def _fetch(self, text: str, *values: Any) -> Sequence[Any]:
+        async with self._database.connection() as connection:
+            return await connection.fetch(self._sql(text), *values)
+
+    async def _insert(self, items: Sequence[tuple[OrderIntake, float]]) -> Sequence[Submitted]:
+        """Insert what is new in one transaction. Locks on keys and purchase order numbers, taken in one order, make
+        gateways that submit the same ones wait for each other."""
+        async with self._database.connection() as connection, connection.transaction():
+            await connection.execute(LOCK, sorted({lock for intake, _ in items for lock in _locks(intake)}))
+            found = await connection.fetch(self._sql(KNOWN), *_columns([_key(intake) for intake, _ in items]))
+            known = {_key(one): one for one in map(rows.record, found)}
+            created: list[OrderIntake] = []
+            submitted: list[Submitted] = []
+            for intake, guard_po in items:
+                stored = known.get(_key(intake))
+                if stored is None:
+                    stored = known[_key(intake)] = await self._guarded(connection, intake, guard_po, created)
+                    created.append(stored)
+                    submitted.append(Submitted(stored, created=True))
+                else:
+                    submitted.append(Submitted(stored, created=False))
+            if created:
+                await connection.executemany(self._sql(rows.INSERT), list(map(rows.insert_values, created)))
+                await self._notify(connection)
+        return submitted
+
+    async def _guarded(
+        self, connection: Connection, intake: OrderIntake, guard_po: float, created: Sequence[OrderIntake]
+    ) -> OrderIntake:
+        if intake.content.allow_duplicate_po:
+            return intake
+        number = _po(intake)
+        used = any(_po(one) == number and one.state is not IntakeState.REJECTED for one in created)
+        if not used:
+            used = await connection.fetchval(rows.PO_USED, *number, intake.received_at - guard_po) is not None
+        return rows.held_as_duplicate(intake) if used else intake
+
+    # Notifications
+
+    async def _notify(self, connection: Connection) -> None:
+        self._queue.notify()
+        await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+
+    async def _listen(self) -> None:
+        """Wake the workers of this gateway by the insertions of all."""
+        while True:
+            try:
+                await self._listen_once()
+            except StoreUnavailable as error:
+                log.warning("queue_notifications_lost", detail=error.detail)
+            await asyncio.sleep(LISTEN_RETRY)
+
+    async def _listen_once(self) -> None:
+        lost = asyncio.Event()
+        async with self._database.connection() as connection:
+            connection.add_termination_listener(lambda *_: lost.set())
+            await connection.add_listener(CHANNEL, lambda *_: self._queue.notify())
+            self._queue.notify()
+            await lost.wait()
+
+
+def _key(intake: OrderIntake) -> IntakeKey:
+    return IntakeKey(intake.tenant, intake.client, intake.mutation, intake.key)
+
+
+def _po(intake: OrderIntake) -> tuple[str, str, str]:
+    return intake.tenant, intake.customer, po_key(intake.customer_po)
+
+
+def _columns(keys: Sequence[IntakeKey]) -> list[list[str]]:
+    return [list(column) for column in zip(*keys, strict=True)]
+
+
+def _locks(intake: OrderIntake) -> tuple[int, int]:
+    return _lock("key", *_key(intake)), _lock("po", *_po(intake))
+
+
+def _lock(*parts: str) -> int:
+    digest = blake2b("\0".join(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
