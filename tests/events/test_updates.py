@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,20 +178,22 @@ async def test_shipment_that_moved_to_another_customer_is_read_anew_and_not_show
     assert answer == {"data": {"shipmentUpdates": {"shipment": None}}}
 
 
-async def test_what_is_gone_is_told(graph: Graph) -> None:
-    changed = await shipment_of(graph)
-    async with log_of(graph) as log, socket_of(graph, BUYER) as socket:
-        start = await log.events.end()
-        cursors = await log.record(changed, changed, changed)
-        trimming = connect_events(Settings(data_dir=graph.data_dir, events=EventSettings(keep_updates=1)))
-        assert await trimming.trim() == 2
-        await trimming.close()
+async def test_removed_updates_are_reported_as_lost(dated_sandbox: Sandbox, tmp_path: Path) -> None:
+    """The updates are removed before the gateway starts: a gateway that has read them still has them to send."""
+    async with gateway(dated_sandbox) as graph:
+        changed = await shipment_of(graph)
+    log = connect_events(Settings(data_dir=tmp_path, events=EventSettings(keep_updates=1)))
+    start = await log.end()
+    cursors = [one.cursor for one in await log.record((), (changed, changed, changed))]
+    assert await log.trim() == 2
+    await log.close()
+    async with gateway(dated_sandbox, data_dir=tmp_path) as graph, socket_of(graph, BUYER) as socket:
         await socket.subscribe("1", TEXT, after=start)
         lost = (await socket.next())["data"]["shipmentUpdates"]
-        place = lost.pop("cursor")
+        position = lost.pop("cursor")
         assert lost == {"__typename": "UpdatesLost", "from": start, "to": cursors[2], "reason": "TOO_MANY"}
         assert (await socket.next())["data"]["shipmentUpdates"]["cursor"] == cursors[2]
-        await socket.subscribe("2", CURSORS, after=place)
+        await socket.subscribe("2", CURSORS, after=position)
         assert (await socket.next("2"))["data"]["shipmentUpdates"]["cursor"] == cursors[2]
 
 
