@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,31 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def render(contract: dict[str, Any]) -> str:
     """The whole contract in Markdown."""
-    lines = ["## Endpoints", ""]
-    for path, item in contract["paths"].items():
-        for method in METHODS:
-            if method in item:
-                lines += operation(method, path, item[method], item.get("parameters", []))
+    found = [
+        (method, path, item[method], item.get("parameters", []))
+        for path, item in contract["paths"].items()
+        for method in METHODS
+        if method in item
+    ]
+    lines = ["## Ports and paths", "", *ports(found), "## Endpoints", ""]
+    for method, path, said, shared in found:
+        lines += operation(method, path, said, shared)
     lines += ["## Shapes", ""]
     for name, schema in contract.get("components", {}).get("schemas", {}).items():
         lines += shape(name, schema)
     return "\n".join(lines)
+
+
+def ports(operations: Sequence[tuple[str, str, dict[str, Any], Any]]) -> Iterator[str]:
+    """A table of the paths of each port."""
+    by_port: dict[str, list[str]] = {}
+    for method, path, said, _ in operations:
+        anchor = f"{method}-{path.replace('/', '')}"
+        for port in said.get("tags", ()):
+            by_port.setdefault(port, []).append(f"[`{path}`](#{anchor})")
+    yield from ("| Port | Paths |", "|---|---|")
+    yield from (f"| `{port}` | {', '.join(paths)} |" for port, paths in sorted(by_port.items()))
+    yield ""
 
 
 def operation(method: str, path: str, said: dict[str, Any], shared: list[dict[str, Any]]) -> Iterator[str]:
@@ -50,6 +67,16 @@ def operation(method: str, path: str, said: dict[str, Any], shared: list[dict[st
         text = flat(answer.get("description", "")) or reference(answer)
         yield f"| {status} | {bodies(answer)} | {text} |"
     yield ""
+    yield from example("Example request", said.get("requestBody", {}))
+    yield from example("Example answer", said.get("responses", {}).get("200", {}))
+
+
+def example(title: str, holder: dict[str, Any]) -> Iterator[str]:
+    """The example of a body as JSON."""
+    for described in holder.get("content", {}).values():
+        if "example" in described:
+            text = json.dumps(described["example"], indent=2, ensure_ascii=False)
+            yield from (f"{title}:", "", "```json", text, "```", "")
 
 
 def shape(name: str, schema: dict[str, Any]) -> Iterator[str]:

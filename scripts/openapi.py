@@ -1,24 +1,36 @@
 """Write docs/openapi.yaml, the published form of the `rest` contract, from app/sources/rest/contract.py.
 
-python scripts/openapi.py          write it
-python scripts/openapi.py --check  fail if it is not up to date
+python scripts/openapi.py             write it
+python scripts/openapi.py --examples  write docs/examples/rest-answers.json, the sandbox's answers, first
+python scripts/openapi.py --check     fail if it is not up to date
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "openapi.yaml"
+ANSWERS = ROOT / "docs" / "examples" / "rest-answers.json"
 sys.path.insert(0, str(ROOT))
 
 import msgspec  # noqa: E402
 import yaml  # noqa: E402
 
+from app.sandbox.build import PORTS, SYSTEMS, build  # noqa: E402
+from app.sandbox.reads import READS  # noqa: E402
+from app.sandbox.store import SandboxStore  # noqa: E402
 from app.sources.rest import contract  # noqa: E402
+from app.sources.rest.operation_checks import CHECKS  # noqa: E402
+
+EXAMPLE_DAY = date(2026, 11, 2)
+READ_AT = "2026-11-02T08:30:00.000Z"
 
 DESCRIPTION = """\
 What an in-house system answers so that tradegraph can read it: the contract behind the `rest` vendor.
@@ -26,7 +38,7 @@ What an in-house system answers so that tradegraph can read it: the contract beh
 * Reads are POST with the keys in the body, so that no key is too long or too odd for a URL. They change nothing.
 * At most {keys} keys in one read. A key without anything is left out of the answer; a row is repeated for no one.
 * Amounts and quantities are JSON strings of decimal digits (numbers are read exactly too). Days are ISO 8601 dates,
-  moments ISO 8601 with an offset. Fields that are null may be left out; fields nobody knows are ignored.
+  moments RFC 3339 with an offset. Fields that are null may be left out; fields nobody knows are ignored.
 * Statuses have the values given in their description. Another value is kept, shown as UNKNOWN with what was sent
   beside it, and counted. `rawStatus` is the system's own word.
 * Cursors are the system's own and opaque. A cursor that it did not make is refused with 400 and code {cursor}.
@@ -51,6 +63,8 @@ def document() -> dict[str, Any]:
     found, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schemas = dict(zip(map(repr, kinds), found, strict=True))
     _tell_statuses(components)
+    _describe_times(components)
+    _without_python_names(components)
     names = {name: _plain_name(name) for name in components}
     if len(set(names.values())) != len(names):
         raise ValueError("two schemas of one name")
@@ -58,7 +72,6 @@ def document() -> dict[str, Any]:
         operation.path: {operation.method.lower(): _operation(operation, schemas)} for operation in contract.OPERATIONS
     }
     paths[contract.BATCH] = {"post": _batch(schemas)}
-    paths[contract.HEALTH] = {"get": _health()}
     text = DESCRIPTION.format(keys=contract.MAX_KEYS, parts=contract.MAX_PARTS, cursor=contract.INVALID_CURSOR)
     whole = {
         "openapi": "3.1.0",
@@ -70,22 +83,68 @@ def document() -> dict[str, Any]:
         "webhooks": {"changes": {"post": _told(schemas)}},
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {names[name]: schema for name, schema in sorted(components.items())},
+            "schemas": {names[name]: schema | {"title": names[name]} for name, schema in sorted(components.items())},
         },
     }  # fmt: skip
     return _renamed(whole, names)
 
 
 def _operation(operation: contract.ContractOperation, schemas: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    answer = json.loads(ANSWERS.read_text()).get(operation.path)
+    described: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", operation.path.removeprefix("/v1/")),
         "tags": [operation.port],
         "summary": operation.summary,
-        "responses": {"200": _content("The answer", schemas[repr(operation.answer)]), **_problems(schemas)},
+        "responses": {
+            "200": _content("The answer", schemas[repr(operation.answer)], example=answer),
+            **_problems(schemas),
+        },
     }
     if operation.request:
-        told["requestBody"] = _content("What is read", schemas[repr(operation.request)]) | {"required": True}
-    return told
+        checks = CHECKS.get(operation.path)
+        example = None if checks is None else _compact(msgspec.to_builtins(checks.example), most=None)
+        body = _content("What is read", schemas[repr(operation.request)], example=example)
+        described["requestBody"] = body | {"required": True}
+    return described
+
+
+def write_answers() -> None:
+    """Write what the sandbox answers to the example of each operation, with lists cut to their first element."""
+    answers: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        build(Path(folder), EXAMPLE_DAY)
+        stores = {name: SandboxStore(Path(folder) / f"{name}.db", EXAMPLE_DAY) for name in SYSTEMS}
+        for operation in contract.OPERATIONS:
+            if operation.path in CHECKS:
+                system = next(name for name in SYSTEMS if operation.port in PORTS[name])
+                answer = READS[operation.path](stores[system], CHECKS[operation.path].example)
+                answers[operation.path] = _compact(json.loads(answer), most=1)
+    ANSWERS.write_text(json.dumps(answers, indent=1) + "\n")
+
+
+def _compact(value: Any, *, most: int | None) -> Any:
+    """An example without nulls and empty lists, lists cut to `most` elements, times of reading fixed."""
+    if isinstance(value, dict):
+        return {
+            key: READ_AT if key in {"asOf", "checkedAt", "quotedAt"} else _compact(inner, most=most)
+            for key, inner in value.items()
+            if inner is not None and inner != []
+        }
+    return [_compact(inner, most=most) for inner in value[:most]] if isinstance(value, list) else value
+
+
+def _describe_times(components: dict[str, Any]) -> None:
+    """Say of each moment and day how it is written."""
+    forms = {
+        "date-time": "RFC 3339 with an offset, such as 2026-11-02T08:30:00Z or 2026-11-02T09:30:00+01:00",
+        "date": "A day as YYYY-MM-DD",
+    }
+    for schema in components.values():
+        for field in schema.get("properties", {}).values():
+            kinds = [field, *field.get("anyOf", [])]
+            form = next((forms[kind["format"]] for kind in kinds if kind.get("format") in forms), None)
+            if form is not None:
+                field["description"] = f"{field['description']} {form}" if "description" in field else form
 
 
 def _batch(schemas: dict[str, Any]) -> dict[str, Any]:
@@ -120,19 +179,9 @@ def _told(schemas: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _health() -> dict[str, Any]:
-    answer = _content("The system is well", {"type": "object"})
-    return {
-        "operationId": "livez",
-        "tags": ["health"],
-        "summary": "Health",
-        "security": [],
-        "responses": {"200": answer},
-    }
-
-
-def _content(description: str, schema: Any, media: str = "application/json") -> dict[str, Any]:
-    return {"description": description, "content": {media: {"schema": schema}}}
+def _content(description: str, schema: Any, media: str = "application/json", example: object = None) -> dict[str, Any]:
+    shown = {} if example is None else {"example": example}
+    return {"description": description, "content": {media: {"schema": schema, **shown}}}
 
 
 def _problems(schemas: dict[str, Any]) -> dict[str, Any]:
@@ -150,6 +199,24 @@ def _tell_statuses(components: dict[str, Any]) -> None:
         kind = next(field.type for field in msgspec.structs.fields(record) if field.name == "status")
         status = components[name]["properties"]["status"]
         status["description"] = "One of " + ", ".join(member.value for member in kind)
+
+
+def _without_python_names(schema: Any) -> None:
+    """Write attributes in descriptions as they are on the wire: `netDays` for `net_days`, null for None."""
+    if isinstance(schema, dict):
+        if isinstance(text := schema.get("description"), str):
+            wire = re.sub(r"\b[a-z]+(?:_[a-z]+)+\b", lambda word: _camel(word[0]), text)
+            schema["description"] = re.sub(r"\bNone\b", "null", wire)
+        for inner in schema.values():
+            _without_python_names(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _without_python_names(inner)
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def _plain_name(name: str) -> str:
@@ -194,6 +261,8 @@ def main() -> None:
         if not TARGET.exists() or TARGET.read_text() != text():
             sys.exit("docs/openapi.yaml is not what app/sources/rest/contract.py says: run scripts/openapi.py")
         return
+    if "--examples" in sys.argv:
+        write_answers()
     TARGET.write_text(text())
 
 

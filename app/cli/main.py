@@ -18,6 +18,7 @@ import typer
 
 from app.auth.principal import Principal, Role
 from app.cli.audit import audit
+from app.cli.contract import contract
 from app.cli.documents import check_against_documents, documents
 from app.cli.endpoints import endpoints
 from app.cli.events import events
@@ -49,6 +50,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(documents, name="documents")
 app.add_typer(events, name="events")
 app.add_typer(endpoints, name="endpoints")
+app.add_typer(contract, name="contract")
 
 Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
 DataDir = Annotated[Path, typer.Option(help="Where the demo keeps its data and its key.")]

@@ -30,6 +30,7 @@ from app.sources.rest import contract
 _encode = msgspec.json.Encoder().encode
 _MAX_BODY = 4 * 1024 * 1024
 _LOGGED = 500
+HEALTH = "/livez"
 _PARTS = msgspec.json.Decoder(list[contract.Part])
 
 
@@ -320,7 +321,7 @@ class RequireBearerToken:
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] != contract.HEALTH:
+        if scope["type"] == "http" and scope["path"] != HEALTH:
             sent = dict(scope["headers"]).get(b"authorization", b"")
             if not hmac.compare_digest(sent, self._expected):
                 response = _response(problem(401, "Send the sandbox's bearer token"))
@@ -334,7 +335,7 @@ def create_app(name: str, store: SandboxStore, token: str) -> Starlette:
     system = SandboxSystem(name, store)
     app = Starlette(
         routes=[
-            Route(contract.HEALTH, livez),
+            Route(HEALTH, livez),
             Route(contract.BATCH, batch, methods=["POST"]),
             *(Route(operation.path, read, methods=[operation.method]) for operation in system.operations.values()),
             Route("/sandbox/faults", faults, methods=["GET", "POST", "DELETE"]),

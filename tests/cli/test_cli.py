@@ -157,12 +157,41 @@ async def test_sources_ping_shows_each_source(sandbox: Sandbox, tmp_path: Path):
     (tmp_path / "tradegraph.toml").write_text(
         f'[sources.erp]\nvendor = "rest"\nbase_url = "{sandbox.erp}"\ncredentials = {{ token = "{sandbox.token}" }}\n'
         f'[sources.shop]\nvendor = "rest"\nbase_url = "http://127.0.0.1:{closed}"\ncredentials = {{ token = "x" }}\n'
+        f'[sources.wrong]\nvendor = "rest"\nbase_url = "{sandbox.erp}"\ncredentials = {{ token = "x" }}\n'
     )
     code, out, err = await run("sources", "ping", cwd=tmp_path)
     assert (code, err) == (1, "")
-    erp, shop = out.splitlines()
-    assert re.fullmatch(r"erp   rest +\d+ ms  ok", erp)
-    assert re.fullmatch(r"shop  rest +\d+ ms  SOURCE_UNAVAILABLE: .+", shop)
+    erp, shop, wrong = out.splitlines()
+    assert re.fullmatch(r"erp    rest +\d+ ms  ok", erp)
+    assert re.fullmatch(r"shop   rest +\d+ ms  SOURCE_UNAVAILABLE: .+", shop)
+    assert re.fullmatch(r"wrong  rest +\d+ ms  SOURCE_REJECTED: .*401.*", wrong)
+
+
+async def test_contract_test_reports_by_port(sandbox: Sandbox, tmp_path: Path):
+    command = ("contract", "test", sandbox.logistics, "--token", sandbox.token)
+    keys = ("--key", "order=SO-100040", "--key", "warehouse=WH-WEST", "--key", "sku=SKU-0001")
+    code, out, err = await run(*command, *keys, cwd=tmp_path)
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines() if not line.startswith(" "))
+    assert (code, err) == (0, "")
+    assert lines["customers"] == "missing   not served: leave it out of options.serves"
+    assert lines["shipments"] == "pass      14 of 14 checks passed"
+    assert sandbox.token not in out
+    code, out, err = await run(*command, "--port", "shipments", "--json", cwd=tmp_path)
+    assert (code, err) == (1, "")
+    [shipments, protocol] = json.loads(out)
+    assert (shipments["port"], shipments["outcome"], protocol["outcome"]) == ("shipments", "untested", "pass")
+    assert [check["check"] for check in shipments["checks"] if check["outcome"] == "pass"] == ["example", "example"]
+
+
+async def test_contract_test_refuses_wrong_arguments(tmp_path: Path):
+    for arguments, message in (
+        (("ftp://x",), "URL = 'ftp://x': should be http:// or https://"),
+        (("http://x", "--port", "magic"), "--port = 'magic': choose from customers, credit,"),
+        (("http://x", "--key", "order"), "--key = 'order': should be KIND=KEY, with a kind of customer, sku,"),
+    ):
+        code, out, err = await run("contract", "test", *arguments, "--token", "t", cwd=tmp_path)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"tradegraph: {message}")
 
 
 async def test_schema_check_finds_a_difference(tmp_path: Path):

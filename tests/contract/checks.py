@@ -1,99 +1,64 @@
-"""What every read by keys must do, whatever the port."""
+"""What every read by keys must do, whatever the port: the product's checks, and those of an adapter."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection
+from typing import Any
 
-import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.errors import InvalidCursor, SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
+from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
+from app.sources.conformance import (
+    HOSTILE,
+    KeyedCall,
+    check_cursors,
+    check_hostile_keys,
+    check_pages,
+    check_reads_by_keys,
+    check_total,
+    read_all,
+    stable,
+)
 from app.sources.source import Source
-from app.sources.values import Page, PageRequest
 from tests.contract.case import Case, counted_calls
 from tests.upstreams import serve
 
-K = TypeVar("K")
-Read = Callable[[Sequence[Any]], Awaitable[Mapping[Any, Any]]]
+__all__ = [
+    "HOSTILE",
+    "Read",
+    "Reader",
+    "check_calls_do_not_grow",
+    "check_cursors",
+    "check_hostile_keys",
+    "check_pages",
+    "check_reads_by_keys",
+    "check_total",
+    "check_wrong_answers",
+    "read_all",
+    "stable",
+]
+
+Read = KeyedCall
 Reader = Callable[[Source], Read]
-
-HOSTILE = (
-    "",
-    " ",
-    "../../etc/passwd",
-    "a/b?c=d&e=f#g",
-    "%2e%2e%2f%00",
-    "' OR '1'='1",
-    '"}]} --',
-    "nul\0inside",
-    "\U0001f529",
-    "%",
-    "*",
-    "x" * 10_000,
-)
-"""Texts that are nobody's key."""
-
-
-def stable(value: object) -> object:
-    """A record as plain data without the moments of reading."""
-    return _without_moments(msgspec.to_builtins(_plain(value), str_keys=True))
-
-
-def _plain(value: object) -> object:
-    return {repr(key): inner for key, inner in value.items()} if isinstance(value, Mapping) else value
-
-
-def _without_moments(value: Any) -> Any:
-    if isinstance(value, dict):
-        moments = {"freshness", "asOf", "checkedAt", "quotedAt", "proofId"}
-        return {key: _without_moments(inner) for key, inner in value.items() if key not in moments}
-    if isinstance(value, (list, tuple)):
-        return [_without_moments(inner) for inner in value]
-    return value
-
-
-async def read_all(read: Read, known: Collection[Any]) -> Mapping[Any, Any]:
-    """The rows of keys that the source is known to hold, every one: what a test may loop over."""
-    assert len(known) > 0
-    found = await read(list(known))
-    assert set(found) == set(known)
-    return found
-
-
-async def check_reads_by_keys(read: Read, known: Sequence[Any], unknown: Any) -> None:
-    """Unknown keys are absent, order and repetition do not matter, and nothing is asked for nothing."""
-    found = await read([*known, unknown])
-    assert set(found) == set(known)
-    assert stable(await read([unknown, *reversed(known), *known])) == stable(
-        {key: found[key] for key in reversed(known)}
-    )
-    assert set(await read([known[0]])) == {known[0]}
-    assert await read([unknown]) == {}
-    with counted_calls() as calls:
-        assert await read([]) == {}
-    assert calls == []
 
 
 async def check_calls_do_not_grow(read: Read, known: Collection[Any], few: int = 1) -> None:
-    """As many calls for all keys as for a few."""
+    """As many calls for all keys as for a few, and none for none."""
     keys = list(known)
     await read(keys)  # Sign-in and what is kept of reference data.
     with counted_calls() as one:
         await read(keys[:few])
     with counted_calls() as many:
         await read(keys)
+    with counted_calls() as none:
+        assert await read([]) == {}
     assert len(one) > 0
     assert len(many) == len(one)
-
-
-async def check_hostile_keys(read: Read, key: Any, hostile: Sequence[Any] = HOSTILE) -> None:
-    """Hostile texts are unknown keys and do no harm to their neighbours."""
-    assert set(await read([hostile[0], key, *hostile[1:]])) == {key}
+    assert none == []
 
 
 WRONG_ANSWERS: dict[str, tuple[int, str, bytes, type[SourceError]]] = {
@@ -128,41 +93,3 @@ async def check_wrong_answers(case: Case, reader: Reader, key: Any) -> None:
             assert type(caught.value) is expected, f"{name}: {caught.value!r} {caught.value.detail}"
             assert body.decode() not in caught.value.message
             assert "hunter2" not in caught.value.message
-
-
-Turn = Callable[[PageRequest], Awaitable[Page[Any]]]
-
-
-async def check_pages(turn: Turn, key_of: Callable[[Any], str], *, size: int, most: int = 200) -> list[str]:
-    """All pages of a list together: no row lost, none twice, and a cursor for each. Returns the keys in order."""
-    keys: list[str] = []
-    after: str | None = None
-    for _ in range(most // size + 2):
-        page = await turn(PageRequest(first=size, after=after))
-        assert len(page.rows) == len(page.cursors) <= size
-        assert page.has_previous is (after is not None)
-        keys += [key_of(row) for row in page.rows]
-        if not page.has_next:
-            break
-        assert len(page.rows) == size
-        after = page.cursors[-1]
-    else:
-        raise AssertionError("the list does not end")
-    assert len(keys) == len(set(keys))
-    return keys
-
-
-async def check_cursors(turn: Turn) -> None:
-    """A cursor from the middle goes on after its row; one that the source did not make is refused."""
-    whole = await turn(PageRequest(first=3))
-    rest = await turn(PageRequest(first=2, after=whole.cursors[0]))
-    assert stable(list(rest.rows)) == stable(list(whole.rows[1:]))
-    for garbage in ("garbage", "", "-1", "\U0001f529", "e30", "x" * 5000, "WyJ4Il0"):
-        with pytest.raises(InvalidCursor):
-            await turn(PageRequest(first=2, after=garbage))
-
-
-async def check_total(turn: Turn, total: int | None) -> None:
-    """The total is told when asked for, and only then."""
-    assert (await turn(PageRequest(first=1, count=True))).total == total
-    assert (await turn(PageRequest(first=1))).total in {None, total}

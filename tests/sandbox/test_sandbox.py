@@ -218,7 +218,7 @@ def test_servers_have_all_published_paths_between_them(published: dict[str, Any]
     served = {
         operation.path for operation in contract.OPERATIONS for ports in PORTS.values() if operation.port in ports
     }
-    assert served | {contract.BATCH, contract.HEALTH} == set(published["paths"])
+    assert served | {contract.BATCH} == set(published["paths"])
 
 
 REQUESTS: dict[str, tuple[str, Any]] = {

@@ -25,6 +25,7 @@ from app.errors import (
     SourceUnavailable,
 )
 from app.sandbox import Sandbox
+from app.sandbox.build import PORTS
 from app.settings import SourceSettings
 from app.sources.rest import connect
 from app.sources.rest.contract import BATCH, MAX_KEYS
@@ -321,6 +322,32 @@ async def test_wrong_token_is_a_refusal(sandbox: Sandbox):
         await source.items.by_sku(SYSTEM, ["SKU-0001"])
     await source.aclose()
     assert caught.value.status == 401
+
+
+@pytest.mark.parametrize("port", PORTS["erp"])
+async def test_ping_is_a_read_with_the_token(sandbox: Sandbox, port: str):
+    for token, status in ((sandbox.token, None), ("wrong", 401)):
+        options = {"serves": [port]}
+        source = connect("erp", settings_of(sandbox.erp, token, options))
+        if status is None:
+            await source.ping()
+        else:
+            with pytest.raises(SourceRejected) as caught:
+                await source.ping()
+            assert caught.value.status == status
+        await source.aclose()
+
+
+async def test_ping_of_a_system_without_the_port_fails(sandbox: Sandbox):
+    source = connect("erp", settings_of(sandbox.erp, sandbox.token, {"serves": ["contents"]}))
+    with pytest.raises(SourceRejected) as caught:
+        await source.ping()
+    await source.aclose()
+    assert caught.value.status == 404
+
+
+def settings_of(url: str, token: str, options: dict[str, Any]) -> SourceSettings:
+    return SourceSettings(vendor="rest", base_url=url, credentials={"token": SecretStr(token)}, options=options)
 
 
 async def test_health_tells_when_the_system_is_gone(erp: Source):

@@ -9,6 +9,7 @@ of them if not given). Credential: `token`, a bearer token.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -33,8 +34,14 @@ from app.sources.values import utc_now
 
 def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
     """One system as a source; no I/O. Raises ConfigurationError for wrong options."""
-    mapper = Mapper(name, clock)
-    client = RESTClient(name, settings, mapper)
+    client = RESTClient(name, settings, Mapper(name, clock))
+    webhooks = RestWebhooks(name, settings.webhooks) if settings.webhooks else None
+    return replace(source_of(client), webhooks=webhooks)
+
+
+def source_of(client: RESTClient) -> Source:
+    """The ports of the contract over a client."""
+    mapper = client.mapper
     ports: dict[str, Any] = {
         "customers": RestCustomers(client, mapper),
         "credit": RestCredit(client, mapper),
@@ -53,14 +60,13 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}
     return Source(
-        name=name,
+        name=client.name,
         vendor="rest",
         ping=client.ping,
         aclose=client.aclose,
         guard=client.guard,
         requests=requests,
         coalesces=client.coalesces,
-        webhooks=RestWebhooks(name, settings.webhooks) if settings.webhooks else None,
         **served,
     )
 

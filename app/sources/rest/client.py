@@ -22,15 +22,16 @@ from app.http.sign_in import StaticCredentials
 from app.settings import SourceSettings
 from app.sources.rest.batch import ReadBatcher
 from app.sources.rest.contract import (
-    HEALTH,
     INVALID_CURSOR,
     MAX_KEY,
     MAX_KEYS,
+    OPERATIONS,
     PORTS,
     ContractOperation,
     Problem,
 )
 from app.sources.rest.mapping import Mapper
+from app.sources.rest.operation_checks import CHECKS
 from app.sources.rest.partial import PartialDecoders
 from app.sources.values import together
 
@@ -56,6 +57,7 @@ class RESTClient:
         if not isinstance(batch, bool):
             raise ConfigurationError(f"sources.{name}.options.batch", batch, "use true or false")
         self.name = name
+        self.mapper = mapper
         self.serves = _serves(name, settings.options.get("serves"))
         credentials = StaticCredentials({"Authorization": f"Bearer {token.get_secret_value()}"})
         self._http = HTTPClient(name, settings, sign_in=credentials)
@@ -106,8 +108,12 @@ class RESTClient:
         return self._batcher is not None
 
     async def ping(self) -> None:
-        """Check the system's health. Raises SourceError."""
-        await self._http.request("GET", HEALTH, call="ping")
+        """Read the example of the first operation that the system serves: checks its address, the token and that the
+        answer can be read. Raises SourceError."""
+        operation = next(one for one in OPERATIONS if one.port in self.serves and one.path in CHECKS)
+        example = CHECKS[operation.path].example
+        response = await self._http.request(operation.method, operation.path, json=example, call="ping")
+        response.decode(operation.answer)
 
     @property
     def guard(self) -> SourceGuard:

@@ -467,5 +467,4 @@ OPERATIONS = (
     SHIPMENTS_BY_ORDER, INVOICES, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS, STATEMENTS_BY_AGENT, CHANGES,
 )  # fmt: skip
 BATCH = "/v1/batch"
-HEALTH = "/livez"
 PORTS = tuple(dict.fromkeys(operation.port for operation in OPERATIONS))

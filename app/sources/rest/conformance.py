@@ -1,0 +1,395 @@
+"""Conformance of somebody's system with the `rest` contract: every port read as the gateway reads it.
+
+Keys are found in what the system's lists answer; where it has none, some must be given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import msgspec
+from pydantic import SecretStr
+
+from app.auth.principal import SYSTEM
+from app.errors import InvalidCursor, SourceRejected, TradegraphError
+from app.http.client import HTTPResponse
+from app.settings import BreakerSettings, SourceLimits, SourceSettings
+from app.sources.changes import ChangeKind
+from app.sources.conformance import (
+    HOSTILE,
+    WRONG_CURSORS,
+    KeyedCall,
+    Nonconformance,
+    check_cursors,
+    check_hostile_keys,
+    check_pages,
+    check_reads_by_keys,
+    read_all,
+    require,
+    require_keys,
+    stable,
+)
+from app.sources.pipeline.compose import compile_source
+from app.sources.rest import contract, source_of
+from app.sources.rest.client import RESTClient
+from app.sources.rest.mapping import Mapper
+from app.sources.rest.operation_checks import CHECKS, FeedCheck, KeyedCheck, PagedCheck, WholeCheck
+from app.sources.rest.sample_keys import KeyKind, SampleKeys
+from app.sources.source import Source
+from app.sources.values import PageRequest, utc_now
+
+PROTOCOL = "protocol"
+"""What is checked of the system as a whole, named beside its ports."""
+
+EXAMPLE = "example"
+"""The check that reads an operation's example request; its keys need not exist."""
+
+FEW = 4
+"""Known keys in one check."""
+
+NOT_SERVED = frozenset({404, 405, 501})
+UNKNOWN = "tradegraph-no-such-key"
+UNREADABLE = b'{"keys": ['
+Request = tuple[str, str, bytes | None]
+"""Method, path and body."""
+
+_OPERATIONS = {operation.path: operation for operation in contract.OPERATIONS}
+
+
+class Outcome(StrEnum):
+    """What came of a check, or of all checks of a port."""
+
+    FAIL = "fail"
+    PASS = "pass"  # noqa: S105 - not a password
+    MISSING = "missing"
+    UNTESTED = "untested"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A check of one operation. `request` is the last request that was sent, where the check failed."""
+
+    port: str
+    operation: str
+    check: str
+    outcome: Outcome
+    detail: str | None = None
+    request: Request | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortResult:
+    """All checks of a port. It is missing if the system serves none of its operations, and fails if it lacks some; it
+    is untested while no row of it was read."""
+
+    port: str
+    checks: tuple[CheckResult, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the checks of the port amount to."""
+        outcomes = {check.outcome for check in self.checks}
+        served = any(check.outcome is Outcome.PASS for check in self.checks)
+        if Outcome.FAIL in outcomes or (served and Outcome.MISSING in outcomes and self.port != PROTOCOL):
+            return Outcome.FAIL
+        if any(check.outcome is Outcome.PASS and check.check != EXAMPLE for check in self.checks):
+            return Outcome.PASS
+        return Outcome.UNTESTED if served else Outcome.MISSING
+
+
+class RecordingClient(RESTClient):
+    """A client that remembers the last request."""
+
+    last: tuple[contract.ContractOperation, object] | None = None
+
+    async def _send(self, operation: contract.ContractOperation, body: object) -> HTTPResponse:
+        self.last = operation, body
+        return await super()._send(operation, body)
+
+    async def send_unreadable(self, operation: contract.ContractOperation) -> int:
+        """The status of the answer to a body that is no JSON."""
+        headers = {"Content-Type": "application/json"}
+        response = await self._http.request(
+            "POST", operation.path, content=UNREADABLE, headers=headers, call="unreadable", accept={400, 422, 500}
+        )
+        return response.status
+
+
+async def run_conformance(
+    url: str, token: str, ports: Collection[str], given: Iterable[tuple[KeyKind, str]] = ()
+) -> list[PortResult]:
+    """Check the ports of the system at `url`, and what is the same for all of them; `given` are keys that it holds."""
+
+    @asynccontextmanager
+    async def connected(*, token: str = token, batch: bool = False) -> AsyncIterator[RecordingClient]:
+        settings = SourceSettings(
+            vendor="rest",
+            base_url=url,
+            timeout=30,
+            credentials={"token": SecretStr(token)},
+            options={"batch": batch},
+            limits=SourceLimits(retries=0),
+            breaker=BreakerSettings(enabled=False),
+        )
+        client = RecordingClient("backend", settings, Mapper("backend", utc_now))
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+    async with connected() as client:
+        run = ConformanceRun(compile_source(source_of(client), utc_now), client, SampleKeys())
+        for kind, key in given:
+            run.samples.add(kind, key)
+        for port in ports:
+            await run.check_port(port)
+        await run.check_protocol(connected)
+    by_port = [*ports, PROTOCOL]
+    checks = {port: tuple(result for result in run.results if result.port == port) for port in by_port}
+    return [PortResult(port, found) for port, found in checks.items() if found]
+
+
+@dataclass(slots=True)
+class ConformanceRun:
+    """One run over the ports of a system. `results` grow while it goes on."""
+
+    source: Source
+    client: RecordingClient
+    samples: SampleKeys
+    results: list[CheckResult] = field(default_factory=list)
+
+    async def check_port(self, port: str) -> None:
+        """Run the checks of a port's operations."""
+        for path, checks in CHECKS.items():
+            operation = _OPERATIONS[path]
+            if operation.port != port:
+                continue
+            if await self._attempt(operation, EXAMPLE, partial(self.client.read, operation, checks.example)):
+                for check in checks.checks:
+                    await self._check(operation, check)
+
+    async def _check(self, operation: contract.ContractOperation, check: Any) -> None:
+        if isinstance(check, KeyedCheck):
+            await self._keyed(operation, check)
+        elif isinstance(check, PagedCheck):
+            await self._paged(operation, check)
+        elif isinstance(check, WholeCheck):
+            await self._attempt(operation, "all rows", partial(self._whole, check))
+        elif isinstance(check, FeedCheck):
+            await self._feed(operation)
+
+    async def _keyed(self, operation: contract.ContractOperation, check: KeyedCheck) -> None:
+        kind, samples = check.kind, self.samples.of(check.kind)
+        if not samples:
+            self._untested(operation, f"no {kind.name} is known; name one with --key")
+            return
+        call = self._learning(_raising(check.call(self.source)))
+        found: dict[Any, Any] = {}
+
+        async def known() -> None:
+            wanted = samples[:FEW] if check.complete else samples
+            found.update(await (read_all if check.complete else _read)(call, wanted))
+            _check_identity(check, found)
+
+        if not await self._attempt(operation, f"rows by {kind.name}", known):
+            return
+        keys = list(found)[:FEW]
+        if not keys:
+            self._untested(operation, f"none of {len(samples)} known keys has a row; name one with --key")
+            return
+        unknown = kind.with_text(keys[0], UNKNOWN)
+        hostile = [kind.with_text(keys[0], text) for text in HOSTILE]
+        many = [*(kind.with_text(keys[0], f"{UNKNOWN}-{n}") for n in range(contract.MAX_KEYS - 1)), keys[0]]
+
+        async def full() -> None:
+            require_keys(await call(many), [keys[0]], f"a read of {contract.MAX_KEYS} keys, one of them known")
+
+        by = f" by {kind.name}"
+        await self._attempt(operation, f"unknown keys{by}", lambda: check_reads_by_keys(call, keys, unknown))
+        await self._attempt(operation, f"hostile keys{by}", lambda: check_hostile_keys(call, keys[0], hostile))
+        await self._attempt(operation, f"{contract.MAX_KEYS} keys{by}", full)
+
+    async def _paged(self, operation: contract.ContractOperation, check: PagedCheck) -> None:
+        arguments: list[Any] = []
+        if check.kind is not None:
+            samples = self.samples.of(check.kind)
+            if not samples:
+                self._untested(operation, f"no {check.kind.name} is known; name one with --key")
+                return
+            arguments = samples[:1]
+
+        async def call(page: PageRequest) -> Any:
+            answer = await check.call(self.source, page, *arguments)
+            self.samples.learn(answer)
+            return answer
+
+        rows: list[Any] = []
+
+        async def first() -> None:
+            rows.extend((await call(PageRequest(first=50))).rows)
+
+        if not await self._attempt(operation, "first page", first):
+            return
+        if len(rows) < 3:
+            self._untested(operation, f"the list has {len(rows)} rows; paging needs 3")
+            return
+
+        async def pages() -> None:
+            small = await _first_keys(call, check, size=2, pages=3)
+            require(small == [check.key_of(row) for row in rows][: len(small)], "pages of 2 are not the page of 50")
+
+        await self._attempt(operation, "pages", pages)
+        await self._attempt(operation, "cursors", lambda: check_cursors(call))
+        if len(rows) < 50:
+            await self._attempt(operation, "whole list", lambda: check_pages(call, check.key_of, size=20))
+
+    async def _whole(self, check: WholeCheck) -> None:
+        rows = await check.call(self.source)
+        self.samples.learn(rows)
+        keys = [check.key_of(row) for row in rows]
+        require(len(keys) > 0, "there are no rows")
+        require(len(set(keys)) == len(keys), "a key is repeated")
+
+    async def _feed(self, operation: contract.ContractOperation) -> None:
+        changes, kinds = self.source.changes, frozenset(ChangeKind)
+
+        async def start() -> None:
+            page = await changes.since(SYSTEM, kinds, None)  # pyright: ignore[reportOptionalMemberAccess]
+            require(not page.changes and not page.more, "a read without a cursor has changes; it starts now, with none")
+            await changes.since(SYSTEM, kinds, page.cursor)  # pyright: ignore[reportOptionalMemberAccess]
+
+        async def wrong_cursors() -> None:
+            for cursor in (text for text in WRONG_CURSORS if text):
+                try:
+                    await changes.since(SYSTEM, kinds, cursor)  # pyright: ignore[reportOptionalMemberAccess]
+                except InvalidCursor:
+                    continue
+                raise Nonconformance(f"the cursor {cursor!r:.40}, which the source did not make, is accepted")
+
+        if await self._attempt(operation, "start", start):
+            await self._attempt(operation, "cursors", wrong_cursors)
+
+    async def check_protocol(self, other: Callable[..., AbstractAsyncContextManager[RecordingClient]]) -> None:
+        """Check what is the same for all operations, by one that passed; `other` connects with other settings."""
+        passed = {result.operation for result in self.results if result.outcome is Outcome.PASS}
+        operation = next((one for one in contract.OPERATIONS if one.path in passed and one.request), None)
+        if operation is None:
+            return
+        example = CHECKS[operation.path].example
+        sent = operation.method, operation.path, msgspec.json.encode(example)
+
+        async def wrong_token() -> None:
+            async with other(token="no-such-token") as client:  # noqa: S106 - it is meant to be wrong
+                try:
+                    await client.read(operation, example)
+                except SourceRejected as error:
+                    require(error.status in {401, 403}, f"a wrong token is answered {error.status}, not 401")
+                else:
+                    raise Nonconformance("a wrong token is accepted")
+
+        async def unreadable() -> None:
+            status = await self.client.send_unreadable(operation)
+            require(status == 400, f"a body that is no JSON is answered {status}, not 400")
+
+        async def batch() -> None:
+            async with other(batch=True) as client:
+                await _same_in_batch(client, operation, example, await self.client.read(operation, example))
+
+        await self._attempt(operation, "token", wrong_token, port=PROTOCOL, request=sent)
+        await self._attempt(operation, "unreadable body", unreadable, port=PROTOCOL, request=(*sent[:2], UNREADABLE))
+        parts = [contract.Part(id=str(n), path=operation.path, body=example) for n in range(2)]
+        batch_request = "POST", contract.BATCH, msgspec.json.encode(parts)
+        await self._attempt(operation, "batch", batch, port=PROTOCOL, request=batch_request)
+
+    def _learning(self, call: KeyedCall) -> KeyedCall:
+        async def learning(wanted: Sequence[Any]) -> Mapping[Any, Any]:
+            found = await call(wanted)
+            self.samples.learn(found)
+            return found
+
+        return learning
+
+    def _untested(self, operation: contract.ContractOperation, detail: str) -> None:
+        self.results.append(CheckResult(operation.port, operation.path, "rows", Outcome.UNTESTED, detail))
+
+    async def _attempt(
+        self,
+        operation: contract.ContractOperation,
+        name: str,
+        check: Callable[[], Awaitable[Any]],
+        *,
+        port: str | None = None,
+        request: Request | None = None,
+    ) -> bool:
+        """Run a check and record its outcome, with `request`, else the last one, unless it passed. Returns whether."""
+        outcome, detail = await _outcome(check)
+        sent = None if outcome is Outcome.PASS else request or self._request()
+        self.results.append(CheckResult(port or operation.port, operation.path, name, outcome, detail, sent))
+        return outcome is Outcome.PASS
+
+    def _request(self) -> Request | None:
+        if self.client.last is None:
+            return None
+        operation, body = self.client.last
+        return operation.method, operation.path, None if body is None else msgspec.json.encode(body)
+
+
+async def _outcome(check: Callable[[], Awaitable[Any]]) -> tuple[Outcome, str | None]:
+    try:
+        await check()
+    except Nonconformance as problem:
+        return Outcome.FAIL, str(problem)
+    except SourceRejected as error:
+        missing = error.status in NOT_SERVED
+        return (Outcome.MISSING if missing else Outcome.FAIL), error.detail or error.message
+    except TradegraphError as error:
+        return Outcome.FAIL, error.detail or error.message
+    return Outcome.PASS, None
+
+
+async def _read(call: KeyedCall, wanted: Sequence[Any]) -> Mapping[Any, Any]:
+    return await call(wanted)
+
+
+def _raising(call: KeyedCall) -> KeyedCall:
+    """The read, raising the first row that the gateway would refuse."""
+
+    async def raising(wanted: Sequence[Any]) -> Mapping[Any, Any]:
+        found = await call(wanted)
+        for row in found.values():
+            if isinstance(row, Exception):
+                raise row
+        return found
+
+    return raising
+
+
+def _check_identity(check: KeyedCheck, found: Mapping[Any, Any]) -> None:
+    if check.identity is not None:
+        for key, row in found.items():
+            named = check.identity(row)
+            require(named == key, f"the row of {key!r:.80} is that of {named!r:.80}")
+
+
+async def _first_keys(call: Any, check: PagedCheck, *, size: int, pages: int) -> list[str]:
+    keys: list[str] = []
+    after: str | None = None
+    for _ in range(pages):
+        page = await call(PageRequest(first=size, after=after))
+        keys += [check.key_of(row) for row in page.rows]
+        if not page.has_next:
+            break
+        require(len(page.cursors) == len(page.rows), f"{len(page.rows)} rows have {len(page.cursors)} cursors")
+        after = page.cursors[-1]
+    return keys
+
+
+async def _same_in_batch(client: RESTClient, operation: contract.ContractOperation, example: Any, alone: Any) -> None:
+    for answer in await asyncio.gather(*(client.read(operation, example) for _ in range(2))):
+        require(stable(answer) == stable(alone), "a read in a batch answers otherwise than the read alone")

@@ -1,0 +1,264 @@
+"""What the conformance tests of `./run contract test` read of each operation, with an example request.
+
+An operation of the contract has an entry here: the example stands in docs/openapi.yaml with the sandbox's answer, and
+is what a health check reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from app.auth.principal import SYSTEM
+from app.sources.changes import ChangeKind
+from app.sources.commissions import StatementQuery
+from app.sources.conformance import KeyedCall
+from app.sources.customers import CustomerPart, CustomerQuery
+from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
+from app.sources.orders import CustomerPoKey, OrderQuery
+from app.sources.rest import contract
+from app.sources.rest import sample_keys as keys
+from app.sources.rest.sample_keys import KeyKind
+from app.sources.source import Source
+from app.sources.values import Page, PageRequest
+
+CallOf = Callable[[Source], KeyedCall]
+"""The read of a source as a function of keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedCheck:
+    """A read by keys of a kind. `complete` says that every known key has a row; without, that some may have none."""
+
+    kind: KeyKind
+    call: CallOf
+    complete: bool = True
+    identity: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PagedCheck:
+    """A list in pages, or one for each key of a kind."""
+
+    call: Callable[..., Awaitable[Page[Any]]]
+    key_of: Callable[[Any], str]
+    kind: KeyKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeCheck:
+    """A read of all rows."""
+
+    call: Callable[[Source], Awaitable[Sequence[Any]]]
+    key_of: Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCheck:
+    """The change feed."""
+
+
+Check = KeyedCheck | PagedCheck | WholeCheck | FeedCheck
+
+
+@dataclass(frozen=True, slots=True)
+class OperationChecks:
+    """An example request of an operation, answered by the sandbox, and the checks that read it."""
+
+    example: Any
+    checks: tuple[Check, ...]
+
+
+def by_keys(port: str, read: str, *arguments: Any) -> CallOf:
+    """The read of a port by keys, with its further arguments."""
+
+    def call(source: Source) -> KeyedCall:
+        method = getattr(getattr(source, port), read)
+        return lambda wanted: method(SYSTEM, wanted, *arguments)
+
+    return call
+
+
+def by_query(port: str, make: Callable[[PageRequest], Any]) -> Callable[..., Awaitable[Page[Any]]]:
+    """The search of a port, by page."""
+    return lambda source, page: getattr(source, port).search(SYSTEM, make(page))
+
+
+async def _part_numbers(source: Source, wanted: Sequence[Any]) -> Mapping[Any, CustomerPartKey]:
+    """Part numbers as keys of a customer's part numbers."""
+    found = await source.items.part_numbers(SYSTEM, wanted)  # pyright: ignore[reportOptionalMemberAccess]
+    return {
+        key: number if isinstance(number, Exception) else CustomerPartKey(customer=key.customer, number=number)
+        for key, number in found.items()
+    }
+
+
+async def _orders_of_customers(source: Source, wanted: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
+    query = OrderQuery(page=PageRequest(first=3))
+    found = await source.orders.by_customer(SYSTEM, wanted, query)  # pyright: ignore[reportOptionalMemberAccess]
+    return {customer: page.rows for customer, page in found.items() if page.rows}
+
+
+async def _orders_page(source: Source, page: PageRequest, customer: str) -> Page[Any]:
+    query = OrderQuery(page=page)
+    found = await source.orders.by_customer(SYSTEM, [customer], query)  # pyright: ignore[reportOptionalMemberAccess]
+    return found.get(customer, Page())
+
+
+async def _balances(source: Source, wanted: Sequence[tuple[str, str]]) -> Mapping[Any, Any]:
+    warehouses, skus = (list(dict.fromkeys(part)) for part in zip(*wanted, strict=True)) if wanted else ([], [])
+    found = await source.balances.balances(SYSTEM, warehouses, skus)  # pyright: ignore[reportOptionalMemberAccess]
+    return {key: row for key, row in found.items() if key in set(wanted)}
+
+
+async def _warehouses(source: Source) -> Sequence[Any]:
+    return await source.warehouses.all(SYSTEM)  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def _code(row: Any) -> str:
+    return row.code
+
+
+def _number(row: Any) -> str:
+    return row.number
+
+
+def _sku(row: Any) -> str:
+    return row.sku
+
+
+_ONE_PAGE = PageRequest(first=1, count=True)
+
+CHECKS: Mapping[str, OperationChecks] = {
+    contract.CUSTOMER_SEARCH.path: OperationChecks(
+        CustomerQuery(page=_ONE_PAGE, search="granite"),
+        (PagedCheck(by_query("customers", lambda page: CustomerQuery(page=page)), _number),),
+    ),
+    contract.CUSTOMERS.path: OperationChecks(
+        contract.CustomersRead(numbers=("CUST-0001",), include=(CustomerPart.CREDIT,)),
+        (
+            KeyedCheck(keys.CUSTOMER, by_keys("customers", "by_number"), identity=_number),
+            KeyedCheck(keys.CUSTOMER_ID, by_keys("customers", "by_id")),
+        ),
+    ),
+    contract.CREDIT.path: OperationChecks(
+        contract.ByCustomer(customers=("CUST-0001",)),
+        (KeyedCheck(keys.CUSTOMER, by_keys("credit", "status"), complete=False),),
+    ),
+    contract.ITEM_SEARCH.path: OperationChecks(
+        ItemQuery(page=_ONE_PAGE, search="wedge anchor"),
+        (PagedCheck(by_query("items", lambda page: ItemQuery(page=page)), _sku),),
+    ),
+    contract.ITEMS.path: OperationChecks(
+        contract.ItemsRead(skus=("SKU-0001",)),
+        (
+            KeyedCheck(keys.ITEM, by_keys("items", "by_sku"), identity=_sku),
+            KeyedCheck(keys.GTIN, by_keys("items", "by_gtin"), identity=lambda item: item.gtin),
+            KeyedCheck(keys.ITEM_ID, by_keys("items", "by_id")),
+        ),
+    ),
+    contract.PART_NUMBERS.path: OperationChecks(
+        contract.PartsRead(items=(CustomerItemKey(customer="CUST-0001", sku="SKU-0007"),)),
+        (KeyedCheck(keys.PART_ITEM, lambda source: partial(_part_numbers, source), complete=False),),
+    ),
+    contract.PART_SKUS.path: OperationChecks(
+        contract.PartsRead(numbers=(CustomerPartKey(customer="CUST-0001", number="C01-0007"),)),
+        (KeyedCheck(keys.PART, by_keys("items", "by_customer_part")),),
+    ),
+    contract.RELATIONS.path: OperationChecks(
+        contract.BySku(skus=("SKU-0001",)),
+        (KeyedCheck(keys.ITEM, by_keys("items", "relations"), complete=False),),
+    ),
+    contract.COSTS.path: OperationChecks(
+        contract.BySku(skus=("SKU-0001",)),
+        (KeyedCheck(keys.ITEM, by_keys("items", "costs"), complete=False, identity=_sku),),
+    ),
+    contract.CONTENTS.path: OperationChecks(
+        contract.BySku(skus=("SKU-0001",)),
+        (KeyedCheck(keys.ITEM, by_keys("contents", "contents"), complete=False, identity=_sku),),
+    ),
+    contract.WAREHOUSES.path: OperationChecks(None, (WholeCheck(_warehouses, _code),)),
+    contract.STOCK.path: OperationChecks(
+        contract.BySku(skus=("SKU-0001",)),
+        (KeyedCheck(keys.ITEM, by_keys("stock", "levels"), complete=False, identity=_sku),),
+    ),
+    contract.RESERVATIONS.path: OperationChecks(
+        contract.BySku(skus=("SKU-0001",)),
+        (KeyedCheck(keys.ITEM, by_keys("reservations", "reservations"), complete=False),),
+    ),
+    contract.BALANCES.path: OperationChecks(
+        contract.BalancesRead(warehouses=("WH-WEST",), skus=("SKU-0001",)),
+        (KeyedCheck(keys.BALANCE, lambda source: partial(_balances, source), complete=False),),
+    ),
+    contract.PRICES.path: OperationChecks(
+        contract.PricesRead(
+            requests=(contract.PriceQuestion(customer="CUST-0001", sku="SKU-0001", quantity=Decimal(12), uom="XBX"),)
+        ),
+        (KeyedCheck(keys.PRICE, by_keys("prices", "quote"), complete=False),),
+    ),
+    contract.ORDERS_BY_CUSTOMER.path: OperationChecks(
+        contract.OrdersSearch(customers=("CUST-0001",), query=OrderQuery(page=_ONE_PAGE)),
+        (
+            KeyedCheck(keys.CUSTOMER, lambda source: partial(_orders_of_customers, source), complete=False),
+            PagedCheck(_orders_page, lambda order: order.id, keys.CUSTOMER),
+        ),
+    ),
+    contract.ORDERS.path: OperationChecks(
+        contract.OrdersRead(numbers=("SO-100040",)),
+        (
+            KeyedCheck(keys.ORDER, by_keys("orders", "by_number"), complete=False, identity=_number),
+            KeyedCheck(keys.ORDER_ID, by_keys("orders", "by_id")),
+        ),
+    ),
+    contract.ORDERS_BY_PO.path: OperationChecks(
+        contract.OrdersRead(purchase_orders=(CustomerPoKey(customer="CUST-0001", number="PO-0001-00040"),)),
+        (KeyedCheck(keys.PURCHASE_ORDER, by_keys("orders", "by_customer_po")),),
+    ),
+    contract.SHIPMENTS_BY_ORDER.path: OperationChecks(
+        contract.ByOrder(orders=("SO-100040",)),
+        (KeyedCheck(keys.ORDER, by_keys("shipments", "by_order"), complete=False),),
+    ),
+    contract.SHIPMENTS.path: OperationChecks(
+        contract.ShipmentsRead(tracking_numbers=("1ZSB001000401",)),
+        (
+            KeyedCheck(keys.SHIPMENT, by_keys("shipments", "by_id"), identity=lambda shipment: shipment.id),
+            KeyedCheck(
+                keys.TRACKING,
+                by_keys("shipments", "by_tracking_number"),
+                identity=lambda shipment: shipment.tracking_number,
+            ),
+        ),
+    ),
+    contract.INVOICES.path: OperationChecks(
+        contract.ByOrder(orders=("SO-100040",)),
+        (KeyedCheck(keys.ORDER, by_keys("billing", "invoices"), complete=False),),
+    ),
+    contract.RETURNS.path: OperationChecks(
+        contract.ByOrder(orders=("SO-100047",)),
+        (KeyedCheck(keys.ORDER, by_keys("billing", "returns"), complete=False),),
+    ),
+    contract.AGENTS.path: OperationChecks(
+        contract.ByNumber(numbers=("AG-01",)),
+        (KeyedCheck(keys.AGENT, by_keys("commissions", "agents"), identity=_number),),
+    ),
+    contract.SUB_AGENTS.path: OperationChecks(
+        contract.ByNumber(numbers=("AG-01",)),
+        (KeyedCheck(keys.AGENT, by_keys("commissions", "sub_agents"), complete=False),),
+    ),
+    contract.STATEMENTS_BY_AGENT.path: OperationChecks(
+        contract.StatementsSearch(agents=("AG-01-01-01",), query=StatementQuery(first=1, since=date(2026, 1, 1))),
+        (KeyedCheck(keys.AGENT, by_keys("commissions", "statements_of", StatementQuery(first=3)), complete=False),),
+    ),
+    contract.STATEMENTS.path: OperationChecks(
+        contract.ByNumber(numbers=("CS-02-04-06-103",)),
+        (KeyedCheck(keys.STATEMENT, by_keys("commissions", "statements"), identity=_number),),
+    ),
+    contract.CHANGES.path: OperationChecks(
+        contract.ChangesRead(kinds=(ChangeKind.CUSTOMER, ChangeKind.ORDER), limit=10), (FeedCheck(),)
+    ),
+}
+"""By the operation's path, in an order in which each finds keys for those after it."""
