@@ -88,7 +88,7 @@ def by_query(port: str, make: Callable[[PageRequest], Any]) -> Callable[..., Awa
     return lambda source, page: getattr(source, port).search(SYSTEM, make(page))
 
 
-async def _part_numbers(source: Source, wanted: Sequence[Any]) -> Mapping[Any, CustomerPartKey]:
+async def _part_numbers(source: Source, wanted: Sequence[Any]) -> Mapping[Any, Any]:
     """Part numbers as keys of a customer's part numbers."""
     found = await source.items.part_numbers(SYSTEM, wanted)  # pyright: ignore[reportOptionalMemberAccess]
     return {

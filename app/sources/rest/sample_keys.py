@@ -16,6 +16,7 @@ from app.sources.items import CustomerItemKey, CustomerPartKey, Item
 from app.sources.orders import CustomerPoKey, Order
 from app.sources.prices import PriceRequest
 from app.sources.shipments import Shipment
+from app.sources.values import Page
 from app.sources.warehouses import Warehouse
 
 MAX_SAMPLES = 40
@@ -120,5 +121,5 @@ class SampleKeys:
         elif isinstance(value, Sequence) and not isinstance(value, str):
             for inner in value:
                 self.learn(inner)
-        elif hasattr(value, "rows"):
+        elif isinstance(value, Page):
             self.learn(value.rows)
