@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 
 from app.audit.records import AccessSummary, AuditEntry, AuditQuery, NumberedEntry
@@ -29,6 +30,8 @@ TRIM_INTERVAL = 600.0
 
 _COLUMNS = AuditEntry.__struct_fields__
 _JSON = frozenset({"forbidden", "rows", "variables"})
+_JSON_POSITIONS = tuple(map(_COLUMNS.index, _JSON))
+_ROLES = _COLUMNS.index("roles")
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, {", ".join(_COLUMNS)});
 CREATE INDEX IF NOT EXISTS entries_by_time ON entries (at);
@@ -221,14 +224,11 @@ def _count_dropped(count: int, why: str) -> None:
 
 
 def _row(entry: AuditEntry) -> list[Any]:
-    row: list[Any] = []
-    for name in _COLUMNS:
-        value = getattr(entry, name)
-        if name == "roles":
-            value = ",".join(value)
-        elif name in _JSON:
-            value = orjson.dumps(value).decode() if value else None
-        row.append(value)
+    row = list(msgspec.structs.astuple(entry))
+    row[_ROLES] = ",".join(row[_ROLES])
+    for position in _JSON_POSITIONS:
+        value = row[position]
+        row[position] = orjson.dumps(value).decode() if value else None
     return row
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from app.sources.freshness_contracts import FreshnessTracker, SourceFreshness
@@ -16,8 +17,11 @@ def oldest_by_source(
 ) -> dict[str, SourceFreshness]:
     """The oldest datum of each source: cached data names the time of its read, called sources were read at
     `started_at`."""
-    found = {source: SourceFreshness(started_at) for source in dict.fromkeys(source for source, _ in calls)}
-    return dict(sorted({**found, **reading.seen}.items()))
+    found = dict(reading.seen)
+    for source, _ in calls:
+        if source not in found:
+            found[source] = SourceFreshness(started_at)
+    return found if len(found) < 2 else dict(sorted(found.items()))
 
 
 def describe_freshness(found: Mapping[str, SourceFreshness], now: datetime) -> list[dict[str, Any]]:
@@ -37,7 +41,7 @@ def describe_freshness(found: Mapping[str, SourceFreshness], now: datetime) -> l
 
 def freshness_header(found: Mapping[str, SourceFreshness], now: datetime) -> str:
     """The header, a structured field list (RFC 9651): `erp;age=12;cached, logistics;age=0`."""
-    return ", ".join(f"{_token(source)};age={age_seconds(seen, now)}{_flags(seen)}" for source, seen in found.items())
+    return ", ".join([f"{_token(source)};age={age_seconds(seen, now)}{_flags(seen)}" for source, seen in found.items()])
 
 
 def is_degraded(found: Mapping[str, SourceFreshness]) -> bool:
@@ -56,6 +60,7 @@ def age_seconds(seen: SourceFreshness, now: datetime) -> int:
     return max(int((now - seen.as_of).total_seconds()), 0)
 
 
+@lru_cache(1_000)
 def _token(source: str) -> str:
     return source if source[:1].isalpha() and source.replace("-", "").replace("_", "").isalnum() else f'"{source}"'
 

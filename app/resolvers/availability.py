@@ -118,6 +118,12 @@ async def of_items(
     return await of_skus([row.sku for row in rows], ctx, at, warehouses)
 
 
+def prefetch(ctx: Context, skus: Sequence[str], **_: object) -> None:
+    """Start the reads of items' availability that need only the SKUs."""
+    ctx.loaders.levels.prefetch(*skus)
+    ctx.loaders.reservations.prefetch(*skus)
+
+
 async def of_lines(
     rows: Sequence[OrderLine], ctx: Context, at: date | None = None
 ) -> list[list[Availability] | None | Exception]:

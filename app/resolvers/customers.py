@@ -95,23 +95,24 @@ def prefetch_customer(ctx: Context, customer: CustomerKey, **_: object) -> None:
             ctx.loaders.customers.prefetch(validate_key(customer.number, "A customer number"))
 
 
-def number_from_args(by: CustomerKey) -> str | None:
+def number_from_args(by: CustomerKey) -> tuple[str, ...]:
     """The number of the customer that a key means, where the key says it."""
-    return by.number
+    return () if by.number is None else (by.number,)
 
 
 def prefetch_orders(
     ctx: Context,
-    number: str,
+    numbers: Sequence[str],
     first: int,
     after: str | None = None,
     order_by: OrderSort = OrderSort.ORDERED_AT_DESC,
     status: Sequence[OrderStatus] | None = None,
 ) -> None:
-    """Start the read of a customer's orders beside that of the customer. What is wrong with it, `orders` will say."""
+    """Start the reads of customers' orders beside those of the customers. What is wrong with one, `orders` will say."""
     with suppress(InvalidInput):
-        _, query = _order_list(validate_key(number, "A customer number"), ctx, first, after, order_by, status)
-        ctx.loaders.orders_by_customer(query).prefetch(number)
+        for number in numbers:
+            _, query = _order_list(validate_key(number, "A customer number"), ctx, first, after, order_by, status)
+            ctx.loaders.orders_by_customer(query).prefetch(number)
 
 
 def _order_list(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,13 +32,29 @@ async def item(ctx: Context, by: ItemKey) -> Item | None:
 
 async def items_by_sku(ctx: Context, skus: Sequence[str]) -> Sequence[Item | None]:
     """Root: items in the order of the SKUs, None for the unknown."""
-    if len(skus) > LARGEST_KEY_LIST:
-        raise InvalidInput(f"skus may hold at most {LARGEST_KEY_LIST} SKUs, not {len(skus)}.")
-    found = await ctx.loaders.items.many(validate_key(sku, "An SKU") for sku in skus)
+    found = await ctx.loaders.items.many(_valid_skus(skus))
     for one in found:
         if isinstance(one, Exception):
             raise one
     return [one for one in found if not isinstance(one, Exception)]
+
+
+def _valid_skus(skus: Sequence[str]) -> list[str]:
+    if len(skus) > LARGEST_KEY_LIST:
+        raise InvalidInput(f"skus may hold at most {LARGEST_KEY_LIST} SKUs, not {len(skus)}.")
+    return [validate_key(sku, "An SKU") for sku in skus]
+
+
+def skus_from_args(skus: Sequence[str]) -> Sequence[str]:
+    """The keys of `items_by_sku`; none if it refuses one."""
+    with suppress(InvalidInput):
+        return _valid_skus(skus)
+    return ()
+
+
+def sku_from_args(by: ItemKey) -> Sequence[str]:
+    """The key of `item`, where it is an SKU."""
+    return () if by.sku is None else skus_from_args((by.sku,))
 
 
 @dataclass(frozen=True, slots=True)

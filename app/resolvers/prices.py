@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 
@@ -25,10 +26,29 @@ def uom_of(item: Item, text: str) -> Uom | None:
 
 
 def request(
-    customer: Customer, sku: str, quantity: Decimal, uom: str | None = None, on: date | None = None
+    ctx: Context, customer: Customer, sku: str, quantity: Decimal, uom: str | None = None, on: date | None = None
 ) -> PriceRequest:
-    """A price question for a customer, with the agreement its source named."""
-    return PriceRequest(customer.number, sku, quantity, uom, on, customer.agreement)
+    """A price question for a customer, with the agreement its source named if prices depend on it."""
+    agreement = customer.agreement if ctx.sources.prices_by_agreement else None
+    return PriceRequest(customer.number, sku, quantity, uom, on, agreement)
+
+
+def prefetch(
+    ctx: Context,
+    skus: Sequence[str],
+    customer: CustomerKey,
+    quantity: Decimal = ONE,
+    uom: str | None = None,
+    on: date | None = None,
+) -> None:
+    """Start the read of a customer's prices beside those of the customer and the items, unless it needs one of them: a
+    unit is known by its item, an agreement by its customer. What is wrong with it, `of_items` will say."""
+    if customer.number is None or uom is not None or ctx.sources.prices_by_agreement:
+        return
+    with suppress(InvalidInput):
+        keys.quantity(quantity)
+        number = keys.validate_key(customer.number, "A customer number")
+        ctx.loaders.prices.prefetch(*[PriceRequest(number, sku, quantity, on=on) for sku in skus])
 
 
 async def of_items(
@@ -47,7 +67,7 @@ async def of_items(
         return [None] * len(rows)
     units = [_unit(row, uom) for row in rows]
     asked = [
-        None if isinstance(unit, Exception) else request(buyer, row.sku, quantity, unit, on)
+        None if isinstance(unit, Exception) else request(ctx, buyer, row.sku, quantity, unit, on)
         for row, unit in zip(rows, units, strict=True)
     ]
     found = await ctx.loaders.prices.many(asked)
@@ -71,7 +91,7 @@ async def of_lines(rows: Sequence[OrderLine], ctx: Context) -> list[ContractPric
     """Edge: what each line's item costs the order's customer today, at the line's quantity and unit."""
     buyers = await ctx.loaders.customers.many([row.customer for row in rows])
     asked = [
-        request(buyer, row.sku, row.quantity, row.uom)
+        request(ctx, buyer, row.sku, row.quantity, row.uom)
         if row.sku is not None and isinstance(buyer, Customer) and row.quantity > 0
         else None
         for row, buyer in zip(rows, buyers, strict=True)

@@ -84,7 +84,7 @@ async def price_and_availability(ctx: Context, customer: CustomerKey, lines: Seq
         _check_unit(draft)
     skus = [draft.item.sku for draft in drafts if draft.item]
     relations_read = ctx.loaders.relations.start(skus)
-    prices_read = ctx.loaders.prices.start([_request(draft, buyer) for draft in drafts])
+    prices_read = ctx.loaders.prices.start([_request(ctx, draft, buyer) for draft in drafts])
     stock = dict(zip(skus, await availability.of_skus(skus, ctx), strict=True)) if skus else {}
     relations = dict(zip(skus, await relations_read, strict=True))
     prices = await prices_read
@@ -160,10 +160,10 @@ def _wrong_quantity(quantity: Decimal, unit: Uom | None) -> str | None:
     return None
 
 
-def _request(draft: _Draft, buyer: Customer | tuple[Outcome, str]) -> PriceRequest | None:
+def _request(ctx: Context, draft: _Draft, buyer: Customer | tuple[Outcome, str]) -> PriceRequest | None:
     if draft.outcome is not None or not isinstance(buyer, Customer) or draft.item is None:
         return None
-    return request(buyer, draft.item.sku, draft.line.quantity, draft.uom)
+    return request(ctx, buyer, draft.item.sku, draft.line.quantity, draft.uom)
 
 
 def _answer(

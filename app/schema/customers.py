@@ -169,7 +169,7 @@ class Customer(Node):
             "order_by": Argument(OrderSort, "The order of the list.", OrderSort.ORDERED_AT_DESC),
             "status": Argument(list[OrderStatus] | None, "Only orders in one of these statuses."),
         },
-        prefetch_by_key=customer_edges.prefetch_orders,
+        prefetch_by_keys=customer_edges.prefetch_orders,
     )
 
 

@@ -163,6 +163,7 @@ class Item(Node):
             "uom": Argument(str | None, "Code or name of the unit; the base unit by default."),
             "on": Argument(date | None, "For an order on this day; today by default."),
         },
+        prefetch_by_keys=price_edges.prefetch,
         prefetch=customer_edges.prefetch_customer,
         requires=Scope.PRICES,
     )
@@ -174,6 +175,7 @@ class Item(Node):
             "at": Argument(date | None, "Date of the availability; today by default."),
             "warehouses": Argument(list[str] | None, "Only in these warehouses, by code."),
         },
+        prefetch_by_keys=availability_edges.prefetch,
     )
 
 

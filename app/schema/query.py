@@ -76,7 +76,7 @@ class Query:
         returns=Customer | None,
         description="A customer; null if it does not exist for the caller.",
         args={"by": Argument(CustomerKey, "Key of the customer.")},
-        key_from_args=customer_roots.number_from_args,
+        keys_from_args=customer_roots.number_from_args,
         requires=Scope.CUSTOMERS,
     )
     customers = root(
@@ -91,6 +91,7 @@ class Query:
         returns=Item | None,
         description="An item; null if there is none.",
         args={"by": Argument(ItemKey, "Key of the item.")},
+        keys_from_args=item_roots.sku_from_args,
         requires=Scope.EVERYONE,
     )
     items_by_sku = root(
@@ -98,6 +99,7 @@ class Query:
         returns=list[Item | None] | None,
         description="Items in the order of the SKUs; null for unknown ones.",
         args={"skus": Argument(list[str], "At most 500 SKUs.")},
+        keys_from_args=item_roots.skus_from_args,
         requires=Scope.EVERYONE,
     )
     items = root(

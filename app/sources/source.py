@@ -43,7 +43,8 @@ class Source:
 
     `tenant` is whose data it holds; None for all tenants'. `guard` knows how the calls to it go. `requests` says how
     many requests a read of so many keys makes on the wire. A source that `coalesces` sends the reads of one moment
-    together, as one request. `brings_shipments` says that its orders come with their shipments.
+    together, as one request. `prices_by_agreement` says that its prices depend on the agreement that a customer's record
+    names, `brings_shipments` that its orders come with their shipments.
 
     `shipment_hint_key` is the key by which its hints name shipments. For `settle_seconds` a change may still appear in
     its feed before changes that were already returned. Where the feed is `feed_incomplete`, what is open is fetched
@@ -73,6 +74,7 @@ class Source:
     requests: Callable[[str, int, Any], int] = by_hundreds
     tenant: str | None = None
     coalesces: bool = False
+    prices_by_agreement: bool = False
     brings_shipments: bool = False
     shipment_hint_key: Literal["id", "tracking_number"] = "id"
     settle_seconds: float = 0.0
@@ -131,6 +133,12 @@ class Sources:
             return rows
         master = routes.source_of(customer)
         return tuple(row for row in rows if routes.source_of(row.customer) == master)
+
+    @property
+    def prices_by_agreement(self) -> bool:
+        """Whether price requests need the customer's agreement."""
+        routes = self.routes.get("prices")
+        return routes is not None and any(self.connected[name].prices_by_agreement for name in routes.sources)
 
     async def ping(self) -> dict[str, TradegraphError | None]:
         """Each source by name with what is wrong with it, or None."""

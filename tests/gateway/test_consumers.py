@@ -23,7 +23,7 @@ SDL = Path(__file__).resolve().parents[2] / "schema.graphql"
 CALLS = {
     "sales_view": {"erp": 4, "commerce": 1, "logistics": 2},
     "price_and_availability": {"erp": 5, "commerce": 1, "logistics": 1},
-    "item_list": {"erp": 3, "commerce": 1, "logistics": 1},
+    "item_list": {"erp": 2, "commerce": 1, "logistics": 1},
     "customer_card": {"erp": 1, "commerce": 0, "logistics": 0},
     "order_tracking": {"erp": 3, "commerce": 1, "logistics": 1},
     "promise": {"erp": 3, "commerce": 1, "logistics": 1},
@@ -115,6 +115,15 @@ async def test_order_pad_of_one_line_and_of_fifty_costs_the_same(graph: Graph):
         query = document("price_and_availability")
         counts.append(await counted(graph, query, {"customer": {"number": "CUST-0001"}, "lines": lines}))
     assert counts[0] == counts[1] == {"erp": 3, "commerce": 1, "logistics": 1}
+
+
+async def test_item_list_of_one_item_and_of_fifty_costs_the_same(graph: Graph):
+    await graph.data("{ warehouses { code } }")
+    counts = []
+    for size in (1, 50):
+        skus = [f"SKU-{number:04}" for number in range(1, size + 1)]
+        counts.append(await counted(graph, document("item_list"), VARIABLES["item_list"] | {"skus": skus}))
+    assert counts[0] == counts[1] == {"erp": 1, "commerce": 1, "logistics": 1}
 
 
 async def answer(graph: Graph, name: str, **changes: object) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,10 +43,15 @@ MORE = {
 }
 
 
-async def predicted(query: str, variables: dict[str, Any], *, lines: int = 5, role: Role = Role.SALES_REP) -> Any:
+async def predicted(
+    query: str, variables: dict[str, Any], *, lines: int = 5, role: Role = Role.SALES_REP, by_agreement: bool = False
+) -> Any:
     schema = build_schema()
     engine = PlanEngine(schema._schema)
     sources = connect_all(SETTINGS)
+    if by_agreement:
+        erp = replace(sources.connected["erp"], prices_by_agreement=True)
+        sources = replace(sources, connected={**sources.connected, "erp": erp})
     who = Principal(subject="x", roles=frozenset({role}), customers=ACCOUNTS)
     operation = engine.prepare(Request(query, None, variables))
     try:
@@ -94,6 +100,25 @@ async def test_batches_grow_with_the_arguments_and_requests_do_not() -> None:
     keys = [dict(read for call in one.rounds[1] for read in call.reads) for one in (small, large)]
     assert [sizes["items.by_sku"] for sizes in keys] == [6, 250]
     assert [sizes["shipments.by_order"] for sizes in keys] == [2, 50]
+
+
+PRICES = (
+    "{ itemsBySku(skus: $skus) { sku contractPrice(customer: $customer, uom: $uom) { uom } availability { atp } } }"
+)
+
+
+@pytest.mark.parametrize(
+    ("uom", "by_agreement", "round_of_prices"), [(None, False, 0), ("box", False, 1), (None, True, 1)]
+)
+async def test_prices_and_stock_are_read_beside_the_items_where_their_keys_suffice(
+    uom: str | None, by_agreement: bool, round_of_prices: int
+) -> None:
+    query = f"query ($skus: [String!]!, $customer: CustomerKey!, $uom: String) {PRICES}"
+    variables = VARIABLES["item_list"] | {"uom": uom}
+    found = await predicted(query, variables, by_agreement=by_agreement)
+    rounds = [{read for call in calls for read, _ in call.reads} for calls in found.rounds]
+    assert rounds[0] >= {"items.by_sku", "customers.by_number", "stock.levels", "reservations.reservations"}
+    assert [number for number, reads in enumerate(rounds) if "prices.quote" in reads] == [round_of_prices]
 
 
 @pytest.mark.parametrize("field", ["returns", "invoices"])

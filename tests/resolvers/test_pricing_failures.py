@@ -56,6 +56,7 @@ class Adapter:
 async def test_unexpected_failure_of_a_line_names_no_error_id_and_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     erp = {"erp": Adapter()}
     sources: Any = SimpleNamespace(
+        prices_by_agreement=False,
         customers=composed(CUSTOMERS, erp),
         items=composed(ITEMS, erp),
         prices=composed(PRICES, erp),

@@ -61,23 +61,23 @@ class PlanExecution:
         if isinstance(arguments, Exception):
             self._fail(one, 1, arguments)
             return
-        if edge.key_from_args is not None and one.level is not None and one.level.only is not None:
-            self._prefetch_by_key(one.level.only, edge.key_from_args(**arguments))
+        if edge.keys_from_args is not None and one.level is not None and one.level.only is not None:
+            self._prefetch_by_keys(one.level.only, edge.keys_from_args(**arguments))
         try:
             answer = await edge.function(self.ctx, **arguments)
         except Exception as error:  # noqa: BLE001 - whatever failed is the field's answer
             answer = without_stack(error)
         await self._answered(one, (answer,))
 
-    def _prefetch_by_key(self, selection: Selection, key: Any) -> None:
-        """Start the reads that need only the object's key, concurrently with the object's own."""
-        if key is None:
+    def _prefetch_by_keys(self, selection: Selection, keys: Sequence[str]) -> None:
+        """Start the reads that need only the objects' keys, concurrently with the objects' own."""
+        if not keys:
             return
         for one in selection.columns:
-            if one.edge is not None and one.edge.prefetch_by_key is not None and not one.forbidden:
+            if one.edge is not None and one.edge.prefetch_by_keys is not None and not one.forbidden:
                 arguments = self._arguments_of(one)
                 if not isinstance(arguments, Exception):
-                    one.edge.prefetch_by_key(self.ctx, key, **arguments)
+                    one.edge.prefetch_by_keys(self.ctx, keys, **arguments)
 
     async def _field(self, one: PlanField, rows: Sequence[Any]) -> None:
         await self._answered(one, await self._edge(one, rows))

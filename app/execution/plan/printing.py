@@ -40,8 +40,8 @@ def _line(one: PlanField, selection: Selection) -> str:
     if one.edge.is_root:
         return f"{text}  # {function}, once"
     notes = [f"{function}, once for all {selection.type.name} rows"]
-    if one.edge.prefetch_by_key is not None:
-        notes.append("started beside them where their key is known")
+    if one.edge.prefetch_by_keys is not None:
+        notes.append("started beside them where their keys are known")
     if one.edge.prefetch is not None:
         notes.append("its customer is read with the operation")
     return f"{text}  # {'; '.join(notes)}"

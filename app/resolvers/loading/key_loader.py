@@ -51,9 +51,9 @@ class KeyLoader(Generic[K, V]):
             raise value
         return value
 
-    def prefetch(self, key: K) -> None:
-        """Start the read of a key that will be needed."""
-        self._request((key,))
+    def prefetch(self, *keys: K) -> None:
+        """Start the read of keys that will be needed."""
+        self._request(keys)
 
     def start(self, keys: Iterable[K | None]) -> Awaitable[list[V | None | Exception]]:
         """Like `many`, but the read starts before the result is awaited."""

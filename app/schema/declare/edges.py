@@ -51,8 +51,8 @@ class EdgeField(StrawberryField):
         args: Mapping[str, Argument],
         is_root: bool,
         name: str | None = None,
-        prefetch_by_key: Callable[..., None] | None = None,
-        key_from_args: Callable[..., Any] | None = None,
+        prefetch_by_keys: Callable[..., None] | None = None,
+        keys_from_args: Callable[..., Sequence[str]] | None = None,
         prefetch: Callable[..., None] | None = None,
         deprecation_reason: str | None = None,
         directives: Sequence[object] = (),
@@ -66,8 +66,8 @@ class EdgeField(StrawberryField):
         )
         self.function = function
         self.is_root = is_root
-        self.prefetch_by_key = prefetch_by_key
-        self.key_from_args = key_from_args
+        self.prefetch_by_keys = prefetch_by_keys
+        self.keys_from_args = keys_from_args
         self.prefetch = prefetch
         self._declared = (returns, args, name)
         self.arguments = [
@@ -90,8 +90,8 @@ class EdgeField(StrawberryField):
             args=args,
             is_root=self.is_root,
             name=name,
-            prefetch_by_key=self.prefetch_by_key,
-            key_from_args=self.key_from_args,
+            prefetch_by_keys=self.prefetch_by_keys,
+            keys_from_args=self.keys_from_args,
             prefetch=self.prefetch,
             deprecation_reason=self.deprecation_reason,
             directives=self.directives,
@@ -143,7 +143,7 @@ def edge(
     description: str,
     args: Mapping[str, Argument] | None = None,
     name: str | None = None,
-    prefetch_by_key: Callable[..., None] | None = None,
+    prefetch_by_keys: Callable[..., None] | None = None,
     prefetch: Callable[..., None] | None = None,
     requires: Scope | None = None,
     rows: Rows | None = None,
@@ -152,7 +152,7 @@ def edge(
     """A field resolved by `function(parents, ctx, **args)` with a sequence as long as `parents`.
 
     An element that is an exception is an error of that parent's field alone. Two functions may start reads before the
-    parents are there: `prefetch_by_key(ctx, key, **args)` once a parent's key is known, `prefetch(ctx, **args)` at the
+    parents are there: `prefetch_by_keys(ctx, keys, **args)` once their keys are known, `prefetch(ctx, **args)` at the
     start of the operation. `requires` narrows the type's audience; `rows` scopes a field whose arguments name an
     account; `volatility` overrides the type's freshness contract.
     """
@@ -164,7 +164,7 @@ def edge(
         args=declared,
         is_root=False,
         name=name,
-        prefetch_by_key=prefetch_by_key,
+        prefetch_by_keys=prefetch_by_keys,
         prefetch=prefetch,
         directives=[*declaration(requires, rows), *volatility_of(volatility)],
     )
@@ -176,12 +176,12 @@ def root(
     returns: Any,
     description: str,
     args: Mapping[str, Argument] | None = None,
-    key_from_args: Callable[..., Any] | None = None,
+    keys_from_args: Callable[..., Sequence[str]] | None = None,
     requires: Scope | None = None,
 ) -> Any:
     """A root field resolved by `function(ctx, **args)`. Each declares its audience: root types have none.
 
-    `key_from_args(**args)` returns the key of the result where the arguments contain it, so that edges below can be
+    `keys_from_args(**args)` returns the keys of the result that the arguments contain, so that edges below can be
     prefetched.
     """
     declared = args or {}
@@ -191,7 +191,7 @@ def root(
         description=description,
         args=declared,
         is_root=True,
-        key_from_args=key_from_args,
+        keys_from_args=keys_from_args,
         directives=declaration(requires),
     )
 

@@ -60,5 +60,6 @@ def connect(
         changes=TrytonChanges(client, codes, options.customer_code_like),
         settle_seconds=10.0,
         requests=requests,
+        prices_by_agreement=True,
         brings_shipments=True,
     )
