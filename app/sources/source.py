@@ -43,8 +43,8 @@ class Source:
 
     `tenant` is whose data it holds; None for all tenants'. `guard` knows how the calls to it go. `requests` says how
     many requests a read of so many keys makes on the wire. A source that `coalesces` sends the reads of one moment
-    together, as one request. `prices_by_agreement` says that its prices depend on the agreement that a customer's record
-    names, `brings_shipments` that its orders come with their shipments.
+    together, as one request. `prices_by_agreement` says that its prices depend on the agreement that a customer's
+    record names, `brings_shipments` that its orders come with their shipments.
 
     `shipment_hint_key` is the key by which its hints name shipments. For `settle_seconds` a change may still appear in
     its feed before changes that were already returned. Where the feed is `feed_incomplete`, what is open is fetched
