@@ -40,6 +40,7 @@ class Scope(StrEnum):
     INVOICE_TOTALS = "INVOICE_TOTALS"
     RETURNS = "RETURNS"
     COMMISSIONS = "COMMISSIONS"
+    RECEIVABLES = "RECEIVABLES"
     SOURCES = "SOURCES"
     AUDIT = "AUDIT"
 
@@ -68,6 +69,7 @@ AUDIENCES: Mapping[Scope, frozenset[Role]] = {
     Scope.INVOICE_TOTALS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.RETURNS: frozenset({Role.BUYER, Role.BUYER_ADMIN}) | _SERVICE | _FINANCE | _OPERATIONS,
     Scope.COMMISSIONS: _AGENT | _FINANCE,
+    Scope.RECEIVABLES: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.SOURCES: _OPERATIONS | {Role.ADMIN},
     Scope.AUDIT: frozenset({Role.ADMIN}),
 }
@@ -90,6 +92,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.INVOICES: "Invoices and credit memos, whole.",
     Scope.INVOICE_TOTALS: "Sums of invoices and credit memos.",
     Scope.RETURNS: "Returns.",
+    Scope.RECEIVABLES: "Receivables: balance, ageing, open items, statements, payments.",
     Scope.COMMISSIONS: "Agents and their commission statements.",
     Scope.SOURCES: "How the connected systems are.",
     Scope.AUDIT: "Who asked what.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,6 +11,8 @@ from app.sandbox.catalog import Article, gtin13
 from app.sandbox.pricing import PriceTerms, class_terms, contract_breaks, money, to_cent
 
 CUSTOMER_COUNT = 500
+LATE_PAYER = 20
+"""One account in so many pays late, CUST-0012 first."""
 
 _FIRST = ("Alder", "Boltmaster", "Cascade", "Delta", "Eastgate", "Fairview", "Granite", "Harbor", "Ironwood", "Juniper",
           "Keystone", "Lakeside", "Meridian", "Northfield", "Orchard", "Prairie", "Quarry", "Ridgeline", "Summit",
@@ -45,6 +47,15 @@ WAREHOUSES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """An invoice or memo of an account, posted `age` days before the build day; settled `settled` days before it."""
+
+    document: dict[str, Any]
+    age: int
+    settled: int | None
+
+
 @dataclass(slots=True)
 class Account:
     """A customer while data is made: the row without credit, the items it buys again and again, and its contract."""
@@ -59,6 +70,12 @@ class Account:
     open_ticks: int = 0
     overdue_ticks: int = 0
     ordered_ticks: int = 0
+    postings: list[Posting] = field(default_factory=list)
+
+    @property
+    def pays_late(self) -> bool:
+        """Whether the account pays four months after the due date."""
+        return self.index % LATE_PAYER == 12
 
     def terms(self, article: Article) -> PriceTerms:
         """The prices that the ERP applies for this account."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.sandbox.accounts import Posting
 from app.sandbox.pricing import money, to_cent
 from app.sandbox.trade import OPEN, Calendar, Sale, is_returned
 
@@ -25,7 +26,8 @@ def invoice_rows(sale: Sale, calendar: Calendar) -> list[dict[str, Any]]:
              if line.shipped]  # fmt: skip
     net = sum(to_cent(line.shipped * (line.ticks + (line.ticks // 50 if mismatch else 0))) for line in sale.lines)
     total = to_cent(net * _TAXED // 100) if buyer.row["taxProfile"]["liable"] else net
-    paid = invoiced > net_days + 10 * (buyer.index % 4)
+    late = 120 if buyer.pays_late else 10 * (buyer.index % 4)
+    paid = invoiced > net_days + late
     if not paid:
         buyer.open_ticks += total
         buyer.overdue_ticks += total if invoiced > net_days else 0
@@ -37,7 +39,10 @@ def invoice_rows(sale: Sale, calendar: Calendar) -> list[dict[str, Any]]:
         "tax": money(total - net), "total": money(total), "open": money(0 if paid else total),
         "priceMatches": not mismatch, "lines": lines,
     }  # fmt: skip
+    buyer.postings.append(Posting(invoice, invoiced, invoiced - net_days - late if paid else None))
     memo = _memo(sale, calendar)
+    if memo:
+        buyer.postings.append(Posting(memo, sale.age - 20, sale.age - 20))
     return [invoice, memo] if memo else [invoice]
 
 

@@ -17,9 +17,10 @@ from app.sandbox import accounts as customers
 from app.sandbox import catalog, parcels, shop, supply
 from app.sandbox.billing import invoice_rows, return_rows
 from app.sandbox.commissions import agent_rows, statement_rows
+from app.sandbox.receivables import ledger_rows, open_item_rows, summary_row
 from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales
 
-VERSION = "4"
+VERSION = "5"
 """Raised with every change to the data, so that older files are built anew."""
 
 SEED = 20_261_121
@@ -37,6 +38,7 @@ PORTS = {
         "orders",
         "billing",
         "commissions",
+        "receivables",
         "changes",
     ),
     "commerce": ("contents", "reservations", "orders", "changes"),
@@ -110,6 +112,7 @@ def build(folder: Path, day: date) -> None:
     _orders(erp, commerce, sold, calendar)
     _customers(erp, buyers, calendar)
     _commissions(erp, sold, calendar)
+    _receivables(erp, buyers, calendar)
     _stock(erp, logistics, levels, calendar)
     _web(commerce, sold, buyers, calendar)
     _shipments(logistics, sold, calendar)
@@ -214,6 +217,16 @@ def _commissions(erp: DatasetWriter, sold: list[Sale], calendar: Calendar) -> No
         erp.add(row, [("agents", row["number"]), *parent])
     for ordinal, row in enumerate(statement_rows(agents, sold, calendar)):
         erp.add(row, [("statements", row["number"]), ("statements.agent", row["agent"])], ordinal)
+
+
+def _receivables(erp: DatasetWriter, buyers: list[customers.Account], calendar: Calendar) -> None:
+    for account in buyers:
+        erp.add(summary_row(account, calendar), [("receivables", account.number)])
+        erp.add(ledger_rows(account, calendar), [("ledger", account.number)])
+        for ordinal, row in enumerate(open_item_rows(account, calendar)):
+            n = erp.add(row, [])
+            tag = "OVERDUE" if row["daysOverdue"] else None
+            erp.keys.append(("open_items", account.number, ordinal, n, tag))
 
 
 def _stock(erp: DatasetWriter, logistics: DatasetWriter, levels: dict[str, dict[str, Any]], calendar: Calendar) -> None:

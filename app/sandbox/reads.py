@@ -13,6 +13,7 @@ import msgspec
 from app.sandbox.build import pair
 from app.sandbox.commissions import selects
 from app.sandbox.quotes import quote
+from app.sandbox.receivables import statement
 from app.sandbox.store import SandboxStore
 from app.sources.customers import CustomerPart
 from app.sources.orders import OrderSort
@@ -250,6 +251,33 @@ def statements_by_agent(store: SandboxStore, request: contract.StatementsSearch)
     }))  # fmt: skip
 
 
+def open_items(store: SandboxStore, request: contract.OpenItemsSearch) -> bytes:
+    """A page of the open items of each customer."""
+    page, size, moment = request.query.page, _size(request.query.page), now()
+    tags = ["OVERDUE"] if request.query.overdue else []
+    kind = f"openItems.{request.query.overdue}"
+    after = None if page.after is None else _opened(page.after, kind, int, int)
+    answers: list[tuple[str, bytes]] = []
+    for customer in store.one("receivables", request.customers):
+        rows = store.page("open_items", customer, tags=tags, descending=False,
+                          after=None if after is None else (after[0], after[1]), limit=size + 1)  # fmt: skip
+        total = store.page_count("open_items", customer, tags=tags) if page.count else None
+        bodies = [with_fields(body, asOf=moment) for *_, body in rows]
+        answers.append((customer, _window(bodies, [_sealed(kind, at, n) for at, n, _ in rows], page, total)))
+    return found(answers)
+
+
+def account_statements(store: SandboxStore, request: contract.AccountStatementsRead) -> bytes:
+    period = request.period
+    if period.since > period.until:
+        raise BadRequest("since must not be after until")
+    rows = store.one("ledger", request.customers)
+    return found(_as_of({
+        customer: _encode(statement(customer, msgspec.json.decode(body), period.since, period.until))
+        for customer, body in rows.items()
+    }))  # fmt: skip
+
+
 def changes(store: SandboxStore, request: contract.ChangesRead) -> bytes:
     if not 1 <= request.limit <= 1000:
         raise BadRequest("limit must be from 1 to 1000")
@@ -321,5 +349,8 @@ READS: dict[str, Read] = {
     contract.SUB_AGENTS.path: sub_agents,
     contract.STATEMENTS.path: by_number("statements"),
     contract.STATEMENTS_BY_AGENT.path: statements_by_agent,
+    contract.RECEIVABLES.path: lambda store, request: found(_as_of(store.one("receivables", request.customers))),
+    contract.OPEN_ITEMS.path: open_items,
+    contract.ACCOUNT_STATEMENTS.path: account_statements,
     contract.CHANGES.path: changes,
 }

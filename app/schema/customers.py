@@ -12,6 +12,7 @@ from app.auth import principal
 from app.auth.policy import Mask, Rows, Scope
 from app.auth.principal import Role
 from app.resolvers import customers as customer_edges
+from app.resolvers import receivables as receivable_edges
 from app.resolvers.customers import CustomerFilter as PlainFilter
 from app.resolvers.loading import keys
 from app.schema.base import (
@@ -31,6 +32,7 @@ from app.schema.base import (
 )
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
+from app.schema.receivables import Receivables
 from app.sources import customers as records
 from app.sources.customers import CreditState, CustomerStatus, LocationKind
 from app.sources.freshness_contracts import CALLER, CREDIT, CUSTOMER
@@ -170,6 +172,12 @@ class Customer(Node):
             "status": Argument(list[OrderStatus] | None, "Only orders in one of these statuses."),
         },
         prefetch_by_keys=customer_edges.prefetch_orders,
+    )
+    receivables = edge(
+        receivable_edges.receivables,
+        returns=Receivables | None,
+        description="Balance, ageing and last payment of the customer, as its ERP reports them.",
+        requires=Scope.RECEIVABLES,
     )
 
 

@@ -78,6 +78,7 @@ class DomainSettings(Section):
     shipments: Domain | None = None
     billing: Domain | None = None
     commissions: Domain | None = None
+    receivables: Domain | None = None
 
     def configured(self) -> Mapping[str, Domain]:
         """The domains that some source serves, by name."""

@@ -11,6 +11,7 @@ from app.sources.items import CONTENTS, ITEMS
 from app.sources.orders import ORDERS
 from app.sources.ports import Port
 from app.sources.prices import PRICES
+from app.sources.receivables import RECEIVABLES
 from app.sources.shipments import SHIPMENTS
 from app.sources.stock import BALANCES, LEVELS, RESERVATIONS
 from app.sources.warehouses import WAREHOUSES
@@ -31,6 +32,7 @@ PORTS: Mapping[str, Port] = {
         SHIPMENTS,
         BILLING,
         COMMISSIONS,
+        RECEIVABLES,
     )
 }
 """The ports that serve reads, by their names in `Source`, `Sources` and `[domains]`."""

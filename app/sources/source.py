@@ -20,6 +20,7 @@ from app.sources.customers import Credit, Customers
 from app.sources.items import ItemContents, Items
 from app.sources.orders import Orders
 from app.sources.prices import Prices
+from app.sources.receivables import Receivables
 from app.sources.shipments import Shipments
 from app.sources.stock import Balances, Reservations, Stock
 from app.sources.warehouses import Warehouses
@@ -69,6 +70,7 @@ class Source:
     shipments: Shipments | None = None
     billing: Billing | None = None
     commissions: Commissions | None = None
+    receivables: Receivables | None = None
     changes: Changes | None = None
     webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds
@@ -109,6 +111,7 @@ class Sources:
     shipments: Shipments
     billing: Billing
     commissions: Commissions
+    receivables: Receivables
     routes: Mapping[str, Routes]
     scoped: Mapping[str, Source]
     order_views: Mapping[str, Orders]

@@ -197,6 +197,22 @@ class CommissionFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReceivablesFacts:
+    """Customers with figures (at least 2). `open_items` are the numbers of all items of customers, in order, at least
+    4 of the first; `item` is its first one, and the first `overdue` are past due. `statements` are by customer, for the
+    days `since` to `until` before the day on which items are aged."""
+
+    summaries: Mapping[str, Expected]
+    open_items: Mapping[str, tuple[str, ...]]
+    item: Expected
+    overdue: int
+    statements: Mapping[str, Expected]
+    since: int
+    until: int
+    unknown: str = "CUST-9999"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChangeFacts:
     """Kinds the feed has; `earliest` is a cursor before which nothing is, if there is one to start from."""
 
@@ -227,6 +243,7 @@ class Case:
     shipments: ShipmentFacts | None = None
     billing: BillingFacts | None = None
     commissions: CommissionFacts | None = None
+    receivables: ReceivablesFacts | None = None
     changes: ChangeFacts | None = None
 
     def __repr__(self) -> str:

@@ -115,11 +115,11 @@ NAMED: dict[str, Pick] = {
     "by": lambda rng: rng.choice((None, "2026-12-01", "2020-01-01")),
     "on": lambda rng: rng.choice((None, "2026-12-01")),
     "state": lambda rng: rng.choice((None, [], ["OPEN", "UNKNOWN"])),
-    "until": lambda rng: rng.choice((None, "2026-12-31", "2026-12-01")),
     "status": lambda rng: rng.choice((None, [], ["PROCESSING", "SHIPPED"])),
     "since": lambda rng: rng.choice((None, "0", "5", "17", "900", "made up")),
     "kinds": lambda rng: rng.choice((None, [], ["STOCK"], ["ORDER", "SHIPMENT"])),
     "holding": lambda rng: rng.choice((None, [], [rng.choice(IDS), rng.choice(IDS)], [rng.choice(WRONG_IDS)])),
+    "overdue": lambda rng: rng.choice((True, False)),
     "orderBy": lambda rng: rng.choice(("ORDERED_AT_DESC", "ORDERED_AT_ASC")),
 }
 
@@ -131,8 +131,9 @@ def draw(rng: random.Random, name: str, type_: GraphQLInputType) -> Any:
         return OBJECTS[bare.name](rng)
     if isinstance(bare, GraphQLList) and name not in NAMED:
         return [draw(rng, name, bare.of_type) for _ in range(rng.randint(0, 4))]
-    if name == "since" and getattr(bare, "name", None) == "Date":
-        return rng.choice((None, "2020-01-01", "2026-12-24"))
+    if name in {"since", "until"} and getattr(bare, "name", None) == "Date":
+        days = ("2020-01-01", "2026-12-01", "2026-12-24")
+        return rng.choice(days) if bare is not type_ else rng.choice((None, *days))
     return NAMED[name](rng)
 
 

@@ -43,6 +43,13 @@ from app.sources.pipeline.compose import compose_port, scope_source
 from app.sources.pipeline.routing import Routes
 from app.sources.port_registry import PORTS
 from app.sources.prices import ContractPrice, PriceRequest
+from app.sources.receivables import (
+    AccountStatement,
+    OpenItem,
+    OpenItemQuery,
+    ReceivablesSummary,
+    StatementPeriod,
+)
 from app.sources.shipments import Shipment
 from app.sources.source import Sources
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
@@ -375,6 +382,28 @@ class Commissions(Port):
         return self.world.made("statement", number, CommissionStatement, number=number, agent=agent)
 
 
+class Receivables(Port):
+    async def summary(self, who: Principal, customers: Sequence[str]) -> Any:
+        def of(customer: str) -> ReceivablesSummary:
+            return self.world.made("receivables", customer, ReceivablesSummary, customer=customer)
+
+        return await self.read("summary", customers, of, broken=True)
+
+    async def open_items(self, who: Principal, customers: Sequence[str], query: OpenItemQuery) -> Any:
+        def of(customer: str) -> Page[OpenItem]:
+            keys = [(customer, at) for at in range(4)]
+            rows = [self.world.made("open item", key, OpenItem, customer=customer) for key in keys]
+            return self.page([row for row in rows if row.days_overdue or not query.overdue], query.page)
+
+        return await self.read("open_items", customers, of, broken=True)
+
+    async def statements(self, who: Principal, customers: Sequence[str], period: StatementPeriod) -> Any:
+        def of(customer: str) -> AccountStatement:
+            return self.world.made("statement", (customer, period), AccountStatement, customer=customer)
+
+        return await self.read("statements", customers, of, broken=True)
+
+
 class Updates:
     """What has changed: shipments and orders of both systems and stock, some of them gone. Cursors are numbers."""
 
@@ -475,7 +504,8 @@ def sources(world: World) -> Sources:
 
 def _masters_port(world: World, name: str) -> dict[str, Any]:
     """The ports of a system that is master of some customers."""
-    kinds = {"customers": Customers, "credit": Credit, "prices": Prices, "orders": Orders}
+    kinds = {"customers": Customers, "credit": Credit, "prices": Prices, "orders": Orders,
+             "receivables": Receivables}  # fmt: skip
     return {port: kind(world, name) for port, kind in kinds.items()}
 
 

@@ -41,6 +41,8 @@ GIVEN = {
     "item": '{sku: "SKU-0001"}',
     "agent": '{number: "AG-01-01"}',
     "commissionStatement": '{number: "CS-01-01-103"}',
+    "since": '"2026-11-01"',
+    "until": '"2026-11-15"',
 }
 """What is given for a required argument, by its name."""
 

@@ -19,6 +19,7 @@ BUYER = 'customer: {number: "CUST-0001"}'
 ORDERS = 'customer(by: {number: "CUST-0291"}) { orders(first: $n) { nodes { %s } } }'
 LISTS = {
     "Customer": "customers(first: $n) { nodes { %s } }",
+    "Receivables": "customers(first: $n) { nodes { receivables { %s } } }",
     "CustomerLocation": "customers(first: $n) { nodes { billTo { %s } } }",
     "Item": "items(first: $n) { nodes { %s } }",
     "ItemRelation": "items(first: $n) { nodes { relations { %s } } }",
@@ -52,6 +53,8 @@ the clock, and `tests/resolvers/test_changes.py` has what changed."""
 
 ARGUMENTS = {
     ("Customer", "orders"): "(first: 1)",
+    ("Receivables", "openItems"): "(first: 1)",
+    ("Receivables", "statement"): '(since: "2026-11-01", until: "2026-11-15")',
     ("Item", "customerPartNumber"): f"({BUYER})",
     ("Item", "contractPrice"): f"({BUYER})",
     ("Agent", "statements"): "(first: 4)",
@@ -100,7 +103,7 @@ EDGES = [one for one in edges() if one[0] not in NO_LISTS]
 
 def test_every_edge_hangs_on_a_list_of_the_table():
     assert {kind for kind, *_ in EDGES} == set(LISTS)
-    assert len(EDGES) == 37
+    assert len(EDGES) == 40
 
 
 def query(kind: str, field: str, composite: bool) -> str:

@@ -248,6 +248,12 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     contract.SUB_AGENTS.path: ("erp", {"numbers": ["AG-01"]}),
     contract.STATEMENTS.path: ("erp", {"numbers": ["CS-02-04-06-103"]}),
     contract.STATEMENTS_BY_AGENT.path: ("erp", {"agents": ["AG-01-01-01"], "query": {"first": 5}}),
+    contract.RECEIVABLES.path: ("erp", {"customers": ["CUST-0001", "CUST-0012"]}),
+    contract.OPEN_ITEMS.path: ("erp", {"customers": ["CUST-0012"], "query": {"page": {"first": 100}}}),
+    contract.ACCOUNT_STATEMENTS.path: (
+        "erp",
+        {"customers": ["CUST-0012"], "period": {"since": "2026-01-01", "until": "2026-12-31"}},
+    ),
     contract.CHANGES.path: ("erp", {"kinds": ["ORDER"], "limit": 10}),
 }
 

@@ -23,6 +23,7 @@ SHIPMENT = BUYERS | PARTNER | REP | SERVICE | OPERATIONS
 INVOICE = ADMIN | FINANCE | SERVICE
 SUMS = INVOICE | REP
 RETURN = BUYERS | SERVICE | OPERATIONS | FINANCE
+RECEIVABLE = ADMIN | REP | SERVICE | FINANCE
 COMMISSION = AGENT | FINANCE
 COST = FINANCE | {Role.CSR_LEAD}
 PLATFORM = frozenset({Role.ADMIN})
@@ -136,6 +137,7 @@ ACCOUNTS: dict[str, Fields] = {
         "id number name status class salesRep currency paymentTerms taxProfile billTo shipTos refs": CUSTOMER,
         "freshness": CUSTOMER,
         "parent creditStatus orders": CUSTOMER,
+        "receivables": RECEIVABLE,
     },
     "CustomerConnection": {"edges nodes pageInfo totalCount": CUSTOMER},
     "CustomerEdge": {"cursor node": CUSTOMER},
@@ -194,6 +196,19 @@ ACCOUNTS: dict[str, Fields] = {
     "CommissionStatement": {
         "id number periodStart periodEnd state rawStatus base total lines refs freshness agent": COMMISSION,
     },
+    "Receivables": {
+        "balance overdue unapplied agedOn ageing lastPayment freshness openItems statement": RECEIVABLE,
+    },
+    "AgeingBucket": {"period amount items": RECEIVABLE},
+    "CustomerPayment": {"number paidOn amount method": RECEIVABLE},
+    "OpenItem": {
+        "id kind number orderNumbers customerPo issuedOn due amount open daysOverdue period disputed": RECEIVABLE,
+        "refs freshness": RECEIVABLE,
+    },
+    "OpenItemConnection": {"edges nodes pageInfo totalCount": RECEIVABLE},
+    "OpenItemEdge": {"cursor node": RECEIVABLE},
+    "AccountStatement": {"since until opening closing entries freshness": RECEIVABLE},
+    "AccountStatementEntry": {"on kind number description amount balance": RECEIVABLE},
     "CommissionLine": {"orderNumber base rate amount": COMMISSION, "order": FINANCE},
 }
 """Rows of accounts or agents."""

@@ -49,6 +49,8 @@ ARGUMENTS: dict[Key, str] = {
     ("Query", "agent"): f'(by: {{number: "{OWN_AGENT}"}})',
     ("Query", "commissionStatement"): '(by: {number: "CS-01-01-103"})',
     ("Agent", "statements"): "(first: 2)",
+    ("Receivables", "openItems"): "(first: 2)",
+    ("Receivables", "statement"): '(since: "2026-01-01", until: "2026-12-31")',
     ("Query", "promise"): '(item: {sku: "SKU-0001"}, quantity: "1")',
     ("Customer", "orders"): "(first: 2)",
     ("Item", "customerPartNumber"): f"(customer: {KEY})",

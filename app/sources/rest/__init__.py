@@ -24,6 +24,7 @@ from app.sources.rest.items import RestContents, RestItems
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.orders import RestOrders
 from app.sources.rest.prices import RestPrices
+from app.sources.rest.receivables import RestReceivables
 from app.sources.rest.shipments import RestShipments
 from app.sources.rest.stock import RestBalances, RestReservations, RestStock
 from app.sources.rest.warehouses import RestWarehouses
@@ -56,6 +57,7 @@ def source_of(client: RESTClient) -> Source:
         "shipments": RestShipments(client, mapper),
         "billing": RestBilling(client, mapper),
         "commissions": RestCommissions(client, mapper),
+        "receivables": RestReceivables(client, mapper),
         "changes": RestChanges(client),
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}

@@ -28,6 +28,15 @@ from app.sources.items import (
 )
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, StatusChange
 from app.sources.prices import ContractPrice
+from app.sources.receivables import (
+    AccountStatement,
+    AgeingBucket,
+    OpenItem,
+    OpenItemQuery,
+    ReceivablesSummary,
+    StatementEntry,
+    StatementPeriod,
+)
 from app.sources.shipments import Shipment, TrackingEvent
 from app.sources.stock import Balance, Reservation, StockLevel
 from app.sources.values import Record, Timestamp
@@ -181,6 +190,20 @@ class StatementsSearch(Record):
     query: StatementQuery
 
 
+class OpenItemsSearch(Record):
+    """A page of the open items of each customer."""
+
+    customers: tuple[str, ...]
+    query: OpenItemQuery
+
+
+class AccountStatementsRead(Record):
+    """The account statement of each customer between two days."""
+
+    customers: tuple[str, ...]
+    period: StatementPeriod
+
+
 class ChangesRead(Record):
     """Changes of these kinds after a cursor; without one, none, and a cursor to start from."""
 
@@ -257,12 +280,18 @@ InvoiceRow = row(Invoice, _AS_OF, status=str)
 ReturnRow = row(Return, _AS_OF, shipment_state=str, credit_state=str)
 AgentRow = row(Agent, _ID, _AS_OF, status=str)
 StatementRow = row(CommissionStatement, _ID, _AS_OF, status=str)
+BucketRow = row(AgeingBucket, period=str)
+ReceivablesRow = row(ReceivablesSummary, _AS_OF, ageing=tuple[BucketRow, ...])
+OpenItemRow = row(OpenItem, _AS_OF, kind=str, period=str | None)
+EntryRow = row(StatementEntry, kind=str)
+AccountStatementRow = row(AccountStatement, _AS_OF, entries=tuple[EntryRow, ...])
 
 ROWS: dict[type, Any] = {
     made.record: made
     for made in (
         CreditRow, CustomerRow, ItemRow, ContentRow, CostRow, WarehouseRow, StockRow, PriceRow, StatusChangeRow,
-        EventRow, ShipmentRow, OrderRow, InvoiceRow, ReturnRow, AgentRow, StatementRow,
+        EventRow, ShipmentRow, OrderRow, InvoiceRow, ReturnRow, AgentRow, StatementRow, BucketRow, ReceivablesRow,
+        OpenItemRow, EntryRow, AccountStatementRow,
     )
 }  # fmt: skip
 """The wire form of each record that has one of its own."""
@@ -458,13 +487,35 @@ STATEMENTS_BY_AGENT = ContractOperation(
     request=StatementsSearch,
     answer=_found(str, tuple[StatementRow, ...]),
 )
+RECEIVABLES = ContractOperation(
+    port="receivables",
+    path="/v1/receivables/read",
+    summary="Balance, ageing and last payment by customer number",
+    request=ByCustomer,
+    answer=_found(str, ReceivablesRow),
+)
+OPEN_ITEMS = ContractOperation(
+    port="receivables",
+    path="/v1/open-items/by-customer",
+    summary="A page of each customer's open items, oldest due date first",
+    request=OpenItemsSearch,
+    answer=_found(str, Window[OpenItemRow]),
+)
+ACCOUNT_STATEMENTS = ContractOperation(
+    port="receivables",
+    path="/v1/account-statements/read",
+    summary="Account statements by customer number, between two days",
+    request=AccountStatementsRead,
+    answer=_found(str, AccountStatementRow),
+)
 CHANGES = ContractOperation(port="changes", path="/v1/changes/read", summary="What changed since a cursor",
                     request=ChangesRead, answer=ChangeSet)  # fmt: skip
 
 OPERATIONS = (
     CUSTOMERS, CUSTOMER_SEARCH, CREDIT, ITEMS, ITEM_SEARCH, PART_SKUS, PART_NUMBERS, RELATIONS, COSTS, CONTENTS,
     WAREHOUSES, STOCK, RESERVATIONS, BALANCES, PRICES, ORDERS, ORDERS_BY_PO, ORDERS_BY_CUSTOMER, SHIPMENTS,
-    SHIPMENTS_BY_ORDER, INVOICES, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS, STATEMENTS_BY_AGENT, CHANGES,
+    SHIPMENTS_BY_ORDER, INVOICES, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS, STATEMENTS_BY_AGENT, RECEIVABLES,
+    OPEN_ITEMS, ACCOUNT_STATEMENTS, CHANGES,
 )  # fmt: skip
 BATCH = "/v1/batch"
 PORTS = tuple(dict.fromkeys(operation.port for operation in OPERATIONS))

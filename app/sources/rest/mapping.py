@@ -28,7 +28,7 @@ class Mapper:
         self._said = datetime.min.replace(tzinfo=UTC)
         self._last = Freshness(source=source, as_of=self._said)
 
-    def fill(self, kind: type[R], row: Any, **given: Any) -> R:
+    def fill(self, kind: type[R], row: Any, /, **given: Any) -> R:
         """A record of the row's values under the names that both have, and the given ones."""
         return _maker(kind, type(row), tuple(given))(kind, row, given)
 
