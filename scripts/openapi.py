@@ -26,7 +26,7 @@ import yaml  # noqa: E402
 from app.sandbox.build import PORTS, SYSTEMS, build  # noqa: E402
 from app.sandbox.reads import READS  # noqa: E402
 from app.sandbox.store import SandboxStore  # noqa: E402
-from app.sources.rest import contract  # noqa: E402
+from app.sources.rest import contract, contract_rows  # noqa: E402
 from app.sources.rest.operation_checks import CHECKS  # noqa: E402
 
 EXAMPLE_DAY = date(2026, 11, 2)
@@ -46,13 +46,13 @@ What an in-house system answers so that tradegraph can read it: the contract beh
 * A system serves the paths of the ports it has (`options.serves` in the gateway's settings) and no others.
 """
 STATUSES = {
-    "CustomerRow": contract.Customer,
-    "ItemRow": contract.Item,
-    "OrderRow": contract.Order,
-    "StatusChangeRow": contract.StatusChange,
-    "ShipmentRow": contract.Shipment,
-    "TrackingEventRow": contract.TrackingEvent,
-    "InvoiceRow": contract.Invoice,
+    "CustomerRow": contract_rows.CustomerRow.record,
+    "ItemRow": contract_rows.ItemRow.record,
+    "OrderRow": contract_rows.OrderRow.record,
+    "StatusChangeRow": contract_rows.StatusChangeRow.record,
+    "ShipmentRow": contract_rows.ShipmentRow.record,
+    "TrackingEventRow": contract_rows.EventRow.record,
+    "InvoiceRow": contract_rows.InvoiceRow.record,
 }
 
 

@@ -9,7 +9,7 @@ from app.sources.receivables import OpenItemQuery, StatementPeriod
 from app.sources.source import Source
 from app.sources.values import Page, PageRequest
 from tests.contract import checks
-from tests.contract.case import Case, ReceivablesFacts, assert_exact, counted_calls
+from tests.contract.case import Case, assert_exact, counted_calls
 
 PORT = "receivables"
 ALL = OpenItemQuery(page=PageRequest(first=100, count=True))
@@ -23,14 +23,16 @@ def open_items(source: Source) -> checks.Read:
     return lambda keys: source.receivables.open_items(SYSTEM, keys, ALL)
 
 
-async def period_of(facts: ReceivablesFacts, source: Source) -> StatementPeriod:
+async def period_of(case: Case, source: Source) -> StatementPeriod:
     """The days of the facts, before the day on which the source ages items."""
-    aged_on = (await summary(source)(list(facts.summaries)[:1])).popitem()[1].aged_on
+    facts = case.receivables
+    known = next(iter(facts.summaries))
+    aged_on = (await summary(source)([known]))[known].aged_on
     return StatementPeriod(since=aged_on - timedelta(days=facts.since), until=aged_on - timedelta(days=facts.until))
 
 
-async def statements(facts: ReceivablesFacts, source: Source) -> checks.Read:
-    period = await period_of(facts, source)
+async def statements(case: Case, source: Source) -> checks.Read:
+    period = await period_of(case, source)
     return lambda keys: source.receivables.statements(SYSTEM, keys, period)
 
 
@@ -38,13 +40,13 @@ async def test_figures_are_read_by_customer(case: Case, source: Source):
     facts = case.receivables
     await checks.check_reads_by_keys(summary(source), list(facts.summaries), facts.unknown)
     await checks.check_reads_by_keys(open_items(source), list(facts.open_items), facts.unknown)
-    await checks.check_reads_by_keys(await statements(facts, source), list(facts.statements), facts.unknown)
+    await checks.check_reads_by_keys(await statements(case, source), list(facts.statements), facts.unknown)
 
 
 async def test_calls_do_not_grow_with_customers_or_rows(case: Case, source: Source):
     facts = case.receivables
     await checks.check_calls_do_not_grow(summary(source), list(facts.summaries))
-    await checks.check_calls_do_not_grow(await statements(facts, source), list(facts.statements))
+    await checks.check_calls_do_not_grow(await statements(case, source), list(facts.statements))
     counts = set()
     for first in (1, 50):
         with counted_calls() as calls:
@@ -56,13 +58,13 @@ async def test_calls_do_not_grow_with_customers_or_rows(case: Case, source: Sour
 
 async def test_hostile_keys_are_unknown(case: Case, source: Source):
     facts = case.receivables
-    reads = (summary(source), open_items(source), await statements(facts, source))
+    reads = (summary(source), open_items(source), await statements(case, source))
     for read in reads:
         await checks.check_hostile_keys(read, next(iter(facts.statements)))
 
 
 async def test_wrong_answers_are_our_errors(case: Case, source: Source):
-    period = await period_of(case.receivables, source)
+    period = await period_of(case, source)
     known = next(iter(case.receivables.summaries))
     for reader in (summary, open_items, lambda one: lambda keys: one.receivables.statements(SYSTEM, keys, period)):
         await checks.check_wrong_answers(case, reader, known)
@@ -108,8 +110,8 @@ async def test_pages_are_the_whole_list(case: Case, source: Source):
 
 async def test_statements_have_their_values(case: Case, source: Source):
     facts = case.receivables
-    period = await period_of(facts, source)
-    found = await checks.read_all(await statements(facts, source), facts.statements)
+    period = await period_of(case, source)
+    found = await checks.read_all(await statements(case, source), facts.statements)
     for number, expected in facts.statements.items():
         statement = found[number]
         assert_exact(statement, expected)

@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from app.sources.node_ids import node_id
-from tests.differential.world import AGENTS, CUSTOMERS, ORDERS, SKUS, TRACKING, WAREHOUSES
+from tests.differential.keys import AGENTS, CUSTOMERS, ORDERS, SKUS, TRACKING, WAREHOUSES
 
 STATEMENTS = ("CS-1", "AG-2/0")
 IDS_BY_KIND = {

@@ -8,13 +8,11 @@ import asyncio
 import random
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from app.audit.records import AuditEntry, AuditQuery, NumberedEntry
 from app.auth.policy import ALL_PERMISSIONS
 from app.auth.principal import Principal, Role
 from app.errors import (
@@ -29,15 +27,12 @@ from app.errors import (
     SourceTimeout,
     SourceUnavailable,
 )
-from app.events.log import ChangeEvent, EventPage, LoggedEvent, LossReason
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.sources.billing import Invoice, Return
-from app.sources.changes import ChangeKind
 from app.sources.commissions import Agent, CommissionStatement, StatementQuery
 from app.sources.customers import CreditStatus, Customer, CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
-from app.sources.node_ids import node_id
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
 from app.sources.pipeline.compose import compose_port, scope_source
 from app.sources.pipeline.routing import Routes
@@ -55,37 +50,11 @@ from app.sources.source import Sources
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
 from app.sources.values import Page, PageRequest
 from app.sources.warehouses import Warehouse
+from tests.differential.keys import AGENTS, CUSTOMERS, KEYS, NOW, ORDERS, SKUS, WAREHOUSES
+from tests.differential.logs import Ledger, Updates
 from tests.differential.records import Maker
 from tests.support.ports import source_of
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-CUSTOMERS = ("CUST-1", "CUST-2", "CUST-21", "Ünï 4")
-SKUS = ("A-1", "A-2", "B/3", "ß 4", "C5")
-ORDERS = ("SO-1", "SO-2", "SO-3", "SO-4", "SO-5", "SO-6")
-WAREHOUSES = ("MAIN", "WEST", "3PL")
-AGENTS = ("AG-1", "AG-2", "AG-3", "AG-Ü 4")
-TRACKING = ("T1", "T2", "T3", "T4")
-KEYS: dict[str, Sequence[str]] = {
-    "customer": CUSTOMERS,
-    "parent": (*CUSTOMERS, "NOBODY"),
-    "sku": (*SKUS, "GONE"),
-    "requested_sku": SKUS,
-    "warehouse": (*WAREHOUSES, "GONE"),
-    "default_warehouse": WAREHOUSES,
-    "order": ORDERS,
-    "orders": (*ORDERS, "SO-0"),
-    "tracking_number": TRACKING,
-    "agent": (*AGENTS, "GONE"),
-    "ancestors": AGENTS,
-    "order_number": (*ORDERS, "SO-0"),
-    "gtin": ("0400", "0401"),
-    "system": ("erp", "shop"),
-    "source": ("erp", "shop", "carrier"),
-    "currency": ("USD", "EUR"),
-    "uom": ("EA", "XBX", "nope"),
-    "base_uom": ("EA",),
-    "code": ("EA", "XBX", "MTR"),
-}
 ROUTES = Routes("erp", (("CUST-2*", "erp2"),))
 FAILURES: tuple[Callable[[], Exception], ...] = (
     lambda: SourceUnavailable("erp", detail="the backend said: secret"),
@@ -402,65 +371,6 @@ class Receivables(Port):
             return self.world.made("statement", (customer, period), AccountStatement, customer=customer)
 
         return await self.read("statements", customers, of, broken=True)
-
-
-class Updates:
-    """What has changed: shipments and orders of both systems and stock, some of them gone. Cursors are numbers."""
-
-    def __init__(self) -> None:
-        things = [(ChangeKind.SHIPMENT, "Shipment", source, at) for source in ("erp", "carrier") for at in "0123"]
-        things += [(ChangeKind.ORDER, "Order", source, at) for source in ("erp", "erp2") for at in "0123"]
-        made = [
-            (kind, source, at, node_id(type_, source, at), CUSTOMERS[int(at)]) for kind, type_, source, at in things
-        ]
-        made += [(ChangeKind.STOCK, "erp", sku, node_id("Item", sku), None) for sku in (*SKUS, "GONE")]
-        self._entries = tuple(
-            LoggedEvent(
-                cursor=str(number),
-                update=ChangeEvent(
-                    kind=kind,
-                    source=source,
-                    key=key,
-                    node_id=id,
-                    recorded_at=NOW,
-                    customer=customer,
-                    was="CUST-1" if number % 5 == 0 else None,
-                    deleted=number % 7 == 0,
-                ),
-            )
-            for number, (kind, source, key, id, customer) in enumerate(made, 1)
-        )
-
-    async def end(self) -> str:
-        return str(len(self._entries))
-
-    async def read(self, after: str, limit: int = 500) -> EventPage:
-        if not after.isdecimal():
-            raise InvalidCursor
-        if int(after) > len(self._entries):
-            return EventPage(
-                entries=self._entries[:limit], start=after, cursor=await self.end(), lost=LossReason.OTHER_LOG
-            )
-        found = self._entries[int(after) :][:limit]
-        return EventPage(entries=found, start=after, cursor=found[-1].cursor if found else after)
-
-
-class Ledger:
-    """Who asked what, three times."""
-
-    def page(self, query: AuditQuery, most: int, before: int | None = None) -> list[NumberedEntry]:
-        entries = [
-            AuditEntry(
-                at=NOW.timestamp() + at,
-                request_id=f"r{at}",
-                client="app",
-                subject="b",
-                rows={"Item": at} if at else None,
-            )
-            for at in range(3)
-        ]
-        numbered = [NumberedEntry(at + 1, entry) for at, entry in enumerate(entries)]
-        return [one for one in reversed(numbered) if before is None or one.number < before][:most]
 
 
 def sources(world: World) -> Sources:

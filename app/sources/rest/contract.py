@@ -13,34 +13,41 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from app.sources.billing import Invoice, Return
 from app.sources.changes import ChangeKind, ChangeSet, FeedChange
-from app.sources.commissions import Agent, CommissionStatement, StatementQuery
-from app.sources.customers import CreditStatus, Customer, CustomerPart, CustomerQuery
+from app.sources.commissions import StatementQuery
+from app.sources.customers import CustomerPart, CustomerQuery
 from app.sources.items import (
     CustomerItemKey,
     CustomerPartKey,
-    Item,
-    ItemContent,
-    ItemCost,
     ItemQuery,
     ItemRelation,
 )
-from app.sources.orders import CustomerPoKey, Order, OrderQuery, StatusChange
-from app.sources.prices import ContractPrice
+from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.receivables import (
-    AccountStatement,
-    AgeingBucket,
-    OpenItem,
     OpenItemQuery,
-    ReceivablesSummary,
-    StatementEntry,
     StatementPeriod,
 )
-from app.sources.shipments import Shipment, TrackingEvent
-from app.sources.stock import Balance, Reservation, StockLevel
-from app.sources.values import Record, Timestamp
-from app.sources.warehouses import Warehouse
+from app.sources.rest.contract_rows import (
+    AccountStatementRow,
+    AgentRow,
+    ContentRow,
+    CostRow,
+    CreditRow,
+    CustomerRow,
+    InvoiceRow,
+    ItemRow,
+    OpenItemRow,
+    OrderRow,
+    PriceRow,
+    ReceivablesRow,
+    ReturnRow,
+    ShipmentRow,
+    StatementRow,
+    StockRow,
+    WarehouseRow,
+)
+from app.sources.stock import Balance, Reservation
+from app.sources.values import Record
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -234,67 +241,6 @@ class PartAnswer(Record):
     id: str
     status: int
     body: msgspec.Raw
-
-
-# Rows
-
-
-def row(record: type[msgspec.Struct], *extra: tuple[str, Any], **retyped: Any) -> Any:
-    """The wire form of a record: without what the gateway adds, with `extra` optional fields, some of other types."""
-    known = {"source", "system", "refs", "freshness", "authority"}
-    fields: list[Any] = []
-    for field in msgspec.structs.fields(record):
-        if field.name in known:
-            continue
-        kind = retyped.get(field.name, field.type)
-        if field.default_factory is not msgspec.NODEFAULT:
-            fields.append((field.name, kind, msgspec.field(default_factory=field.default_factory)))
-        elif field.default is not msgspec.NODEFAULT:
-            fields.append((field.name, kind, field.default))
-        else:
-            fields.append((field.name, kind))
-    have = {name for name, *_ in fields}
-    fields += [(name, kind | None, None) for name, kind in extra if name not in have]
-    return msgspec.defstruct(
-        f"{record.__name__}Row", fields, frozen=True, kw_only=True, rename="camel",
-        namespace={"__doc__": record.__doc__, "record": record},
-    )  # fmt: skip
-
-
-_ID = ("id", str)
-_AS_OF = ("as_of", Timestamp)
-
-CreditRow = row(CreditStatus, _AS_OF, checked_at=Timestamp | None)
-CustomerRow = row(Customer, _ID, _AS_OF, status=str, credit=CreditRow | None)
-ItemRow = row(Item, _ID, _AS_OF, status=str)
-ContentRow = row(ItemContent, _ID)
-CostRow = row(ItemCost, _AS_OF)
-WarehouseRow = row(Warehouse, _ID)
-StockRow = row(StockLevel, _AS_OF)
-PriceRow = row(ContractPrice, _AS_OF)
-StatusChangeRow = row(StatusChange, status=str)
-EventRow = row(TrackingEvent, status=str)
-ShipmentRow = row(Shipment, _AS_OF, status=str, events=tuple[EventRow, ...])
-OrderRow = row(Order, _AS_OF, status=str, history=tuple[StatusChangeRow, ...], shipments=tuple[ShipmentRow, ...] | None)
-InvoiceRow = row(Invoice, _AS_OF, status=str)
-ReturnRow = row(Return, _AS_OF, shipment_state=str, credit_state=str)
-AgentRow = row(Agent, _ID, _AS_OF, status=str)
-StatementRow = row(CommissionStatement, _ID, _AS_OF, status=str)
-BucketRow = row(AgeingBucket, period=str)
-ReceivablesRow = row(ReceivablesSummary, _AS_OF, ageing=tuple[BucketRow, ...])
-OpenItemRow = row(OpenItem, _AS_OF, kind=str, period=str | None)
-EntryRow = row(StatementEntry, kind=str)
-AccountStatementRow = row(AccountStatement, _AS_OF, entries=tuple[EntryRow, ...])
-
-ROWS: dict[type, Any] = {
-    made.record: made
-    for made in (
-        CreditRow, CustomerRow, ItemRow, ContentRow, CostRow, WarehouseRow, StockRow, PriceRow, StatusChangeRow,
-        EventRow, ShipmentRow, OrderRow, InvoiceRow, ReturnRow, AgentRow, StatementRow, BucketRow, ReceivablesRow,
-        OpenItemRow, EntryRow, AccountStatementRow,
-    )
-}  # fmt: skip
-"""The wire form of each record that has one of its own."""
 
 
 class ContractOperation(Record):

@@ -20,6 +20,7 @@ from app.sources.conformance import KeyedCall
 from app.sources.customers import CustomerPart, CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.orders import CustomerPoKey, OrderQuery
+from app.sources.receivables import OpenItemQuery, StatementPeriod
 from app.sources.rest import contract
 from app.sources.rest import sample_keys as keys
 from app.sources.rest.sample_keys import KeyKind
@@ -109,6 +110,18 @@ async def _orders_page(source: Source, page: PageRequest, customer: str) -> Page
     return found.get(customer, Page())
 
 
+async def _open_items(source: Source, wanted: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
+    query = OpenItemQuery(page=PageRequest(first=3))
+    found = await source.receivables.open_items(SYSTEM, wanted, query)  # pyright: ignore[reportOptionalMemberAccess]
+    return {customer: page.rows for customer, page in found.items() if page.rows}
+
+
+async def _open_items_page(source: Source, page: PageRequest, customer: str) -> Page[Any]:
+    query = OpenItemQuery(page=page)
+    found = await source.receivables.open_items(SYSTEM, [customer], query)  # pyright: ignore[reportOptionalMemberAccess]
+    return found.get(customer, Page())
+
+
 async def _balances(source: Source, wanted: Sequence[tuple[str, str]]) -> Mapping[Any, Any]:
     warehouses, skus = (list(dict.fromkeys(part)) for part in zip(*wanted, strict=True)) if wanted else ([], [])
     found = await source.balances.balances(SYSTEM, warehouses, skus)  # pyright: ignore[reportOptionalMemberAccess]
@@ -131,7 +144,12 @@ def _sku(row: Any) -> str:
     return row.sku
 
 
+def _customer(row: Any) -> str:
+    return row.customer
+
+
 _ONE_PAGE = PageRequest(first=1, count=True)
+_PERIOD = StatementPeriod(since=date(2026, 11, 1), until=date(2026, 11, 15))
 
 CHECKS: Mapping[str, OperationChecks] = {
     contract.CUSTOMER_SEARCH.path: OperationChecks(
@@ -256,6 +274,21 @@ CHECKS: Mapping[str, OperationChecks] = {
     contract.STATEMENTS.path: OperationChecks(
         contract.ByNumber(numbers=("CS-02-04-06-103",)),
         (KeyedCheck(keys.STATEMENT, by_keys("commissions", "statements"), identity=_number),),
+    ),
+    contract.RECEIVABLES.path: OperationChecks(
+        contract.ByCustomer(customers=("CUST-0012",)),
+        (KeyedCheck(keys.CUSTOMER, by_keys("receivables", "summary"), complete=False, identity=_customer),),
+    ),
+    contract.OPEN_ITEMS.path: OperationChecks(
+        contract.OpenItemsSearch(customers=("CUST-0012",), query=OpenItemQuery(page=_ONE_PAGE, overdue=True)),
+        (
+            KeyedCheck(keys.CUSTOMER, lambda source: partial(_open_items, source), complete=False),
+            PagedCheck(_open_items_page, lambda item: item.id, keys.CUSTOMER),
+        ),
+    ),
+    contract.ACCOUNT_STATEMENTS.path: OperationChecks(
+        contract.AccountStatementsRead(customers=("CUST-0012",), period=_PERIOD),
+        (KeyedCheck(keys.CUSTOMER, by_keys("receivables", "statements", _PERIOD), complete=False, identity=_customer),),
     ),
     contract.CHANGES.path: OperationChecks(
         contract.ChangesRead(kinds=(ChangeKind.CUSTOMER, ChangeKind.ORDER), limit=10), (FeedCheck(),)

@@ -22,7 +22,8 @@ from app.http.response import ResponseDecoder
 from app.sources.customers import CreditStatus
 from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, field_mask
 from app.sources.prices import ContractPrice
-from app.sources.rest.contract import ROWS, ContractOperation
+from app.sources.rest.contract import ContractOperation
+from app.sources.rest.contract_rows import ROWS
 from app.sources.rest.mapping import Mapper, by_sequence
 from app.sources.shipments import Shipment, TrackingEvent
 from app.sources.values import RecordType, Unfetched
