@@ -29,7 +29,10 @@ def demo_auth(data_dir: Path) -> AuthSettings:
 def demo_key(data_dir: Path) -> str:
     """The folder's secret, made on first use and readable by its owner alone."""
     file = data_dir / KEY_FILE
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError("data_dir", str(data_dir), f"cannot be made ({error.strerror})") from None
     # Written aside and linked into place: two processes that start at once agree on one key, and none reads half of it.
     if not file.exists():
         draft = data_dir / f".{KEY_FILE}.{secrets.token_hex(4)}"

@@ -17,6 +17,7 @@ import orjson
 import typer
 
 from app.cli.stores import run_with, settings_of
+from app.cli.tables import print_table
 from app.errors import ConfigurationError
 from app.settings import Settings
 
@@ -56,8 +57,8 @@ def audit_list(
         client=client, subject=subject, operation=operation, code=code, refused=refused,
         since=_when("--since", since), until=_when("--until", until),
     )  # fmt: skip
-    for entry in _reader(config, data_dir).entries(query, most=most):
-        print(_line(msgspec.structs.asdict(entry)))
+    entries = _reader(config, data_dir).entries(query, most=most)
+    print_table([_HEAD, *(_row(msgspec.structs.asdict(entry)) for entry in entries)])
 
 
 @audit.command("export")
@@ -162,15 +163,17 @@ def _moment(at: float | None) -> str:
     return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
-def _line(entry: Mapping[str, Any]) -> str:
+_HEAD = ("AT", "STATUS", "CALLER", "OPERATION", "TIME", "ROWS", "CODES")
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
     if entry["kind"] == "dropped":
-        return f"{_moment(entry['at'])}  {entry['cost']:.0f} entries were dropped here"
+        return _moment(entry["at"]), "", "", f"{entry['cost']:.0f} entries were dropped here", "", "", ""
     who = entry["client"] if entry["client"] == entry["subject"] else f"{entry['client']}/{entry['subject']}"
     rows = " ".join(f"{name}:{count}" for name, count in (entry["rows"] or {}).items())
     trouble = " ".join(filter(None, [entry["code"], *(f"-{path}" for path in entry["forbidden"])]))
     what = f"{entry['kind'] or '?'} {entry['operation'] or (entry['document'] or '')[:15] or '-'}"
-    parts = (_moment(entry["at"]), str(entry["status"]), who or "(nobody)", what, f"{entry['milliseconds']} ms")
-    return "  ".join(filter(None, (*parts, rows, trouble)))
+    return _moment(entry["at"]), entry["status"], who or "(nobody)", what, f"{entry['milliseconds']} ms", rows, trouble
 
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

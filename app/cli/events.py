@@ -42,7 +42,10 @@ def list_events(
         page = await log.read(after, most)
         return page.lost, [_plain(one) for one in page.entries]
 
-    lost, entries = _with_log(config, data_dir, found)
+    try:
+        lost, entries = _with_log(config, data_dir, found)
+    except InvalidCursor:
+        raise ConfigurationError("--after", after, "is no cursor of an event log") from None
     if json:
         _print_json({"lost": lost, "updates": entries})
         return
@@ -112,10 +115,7 @@ def _with_log(config: Path | None, data_dir: Path | None, work: Callable[[EventL
     """Do something with the configured log."""
     from app.events.stores import connect_events
 
-    try:
-        return run_with(connect_events, settings_of(config, data_dir, demo=True), "events", work)
-    except InvalidCursor:
-        raise ConfigurationError("--after", None, "is no cursor of an event log") from None
+    return run_with(connect_events, settings_of(config, data_dir, demo=True), "events", work)
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn, TypeVar
@@ -72,6 +73,41 @@ def demo(
 
 
 @app.command()
+def init(
+    vendor: Annotated[
+        list[str] | None, typer.Option(help="A vendor, or NAME=VENDOR to name the source; may be repeated.")
+    ] = None,
+    url: Annotated[list[str] | None, typer.Option(help="NAME=URL: the address of a source; may be repeated.")] = None,
+    ports: Annotated[
+        list[str] | None, typer.Option(help="NAME=PORT,PORT: the ports of a source, if not all; may be repeated.")
+    ] = None,
+    issuer: Annotated[
+        str | None, typer.Option(help="The issuer of tokens. Default: those of `token` are accepted, for a trial.")
+    ] = None,
+    audience: Annotated[str, typer.Option(help="The audience of tokens.")] = "tradegraph",
+    output: Annotated[Path, typer.Option(help="The file to write; - is standard output.")] = Path("tradegraph.toml"),
+) -> None:
+    """Write a commented configuration for chosen vendors, and check it."""
+    from app.cli.init import choose, configuration, write_configuration
+    from app.sources.wiring import VENDORS
+
+    if not vendor:
+        raise ConfigurationError("--vendor", None, f"name one or more of {', '.join(VENDORS)}, such as --vendor rest")
+    sources = choose(vendor, _by_name("--url", url), _by_name("--ports", ports))
+    if str(output) == "-":
+        sys.stdout.write(configuration(sources, issuer=issuer, audience=audience))
+    else:
+        print(write_configuration(sources, output, issuer=issuer, audience=audience))
+
+
+def _by_name(option: str, given: list[str] | None) -> dict[str, str]:
+    found = dict(text.partition("=")[::2] for text in given or ())
+    if wrong := next((name for name, value in found.items() if not value), None):
+        raise ConfigurationError(option, wrong, "should be NAME=VALUE, with the name of a source")
+    return found
+
+
+@app.command()
 def serve(config: Config = None) -> None:
     """Serve the configured graph."""
     from app.telemetry import log
@@ -110,10 +146,13 @@ def worker(
 
 def _settings_of_server(config: Path | None) -> Settings:
     """The settings, with logs as they say."""
-    from app.settings import credentials_of, load
+    from app.settings import config_file, credentials_of, load
     from app.telemetry import configure_logs
 
     settings = load(config)
+    if config_file(config) is None and not settings.sources:
+        cure = "there is no tradegraph.toml here: write one with ./run init, or name another file with --config"
+        raise ConfigurationError("config", None, f"{cure}. To try the gateway without one: ./run demo")
     configure_logs(form=settings.log.format, level=settings.log.level, stream=sys.stdout, hide=credentials_of(settings))
     return settings
 
@@ -132,9 +171,12 @@ def token(
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Print a bearer token for a demo gateway over the same data folder. Other gateways do not believe it."""
-    from app.auth.demo import demo_auth, issue_demo_token
+    from app.auth.demo import KEY_FILE, demo_auth, issue_demo_token
 
     roles = sorted(_roles(role))
+    if not (data_dir / KEY_FILE).is_file():
+        cure = "no demo gateway keeps its key there; start the demo first, or name its folder with --data-dir"
+        raise ConfigurationError("--data-dir", str(data_dir), cure)
     auth = demo_auth(data_dir)
     made = issue_demo_token(
         auth,
@@ -157,7 +199,7 @@ def plan(
     from app.execution.plan.printing import format_plan
     from app.gateway.explain.explainer import plan_of
 
-    made = _print_refusals(lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
+    made = _print_refusals(file, lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
     if made is None:
         print("This operation is not compiled: graphql-core runs it field by field.", file=sys.stderr)
         raise typer.Exit(1)
@@ -184,7 +226,7 @@ def explain(
     given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)
     settings = settings_or_sandbox(config)
     found = _print_refusals(
-        lambda: explain_document(settings, _text(file), given, who, operation=operation, assume=assume)
+        file, lambda: explain_document(settings, _text(file), given, who, operation=operation, assume=assume)
     )
     if json:
         print(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2).decode())
@@ -211,16 +253,16 @@ def _roles(names: list[str]) -> frozenset[Role]:
     return frozenset(known[name] for name in names)
 
 
-def _print_refusals(work: Callable[[], T]) -> T:
-    """Run something that may refuse its document, and tell why, with the place."""
+def _print_refusals(file: Path, work: Callable[[], T]) -> T:
+    """Run something that may refuse the document in a file, and print each error with its position."""
     from app.execution.engine import RequestRefused
 
     try:
         return work()
     except RequestRefused as refused:
         for error in refused.errors:
-            places = ", ".join(f"{place.line}:{place.column}" for place in error.locations or ())
-            print(f"{places or 'document'}: {error.message}", file=sys.stderr)
+            places = [f"{file}:{place.line}:{place.column}" for place in error.locations or ()]
+            print(f"{places[0] if places else file}: {error.message}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 
@@ -326,17 +368,20 @@ def sources_ping(config: Config = None) -> None:
     settings = load(config)
     if not settings.sources:
         raise ConfigurationError("sources", None, "none is configured; name a settings file with --config")
-    found = asyncio.run(_ping(settings))
+    found, unknown = asyncio.run(_ping(settings))
     width = max(map(len, found))
     for name, (error, seconds) in sorted(found.items()):
         state = "ok" if error is None else f"{error.code}: {error.detail or error.message}"
         print(f"{name:<{width}}  {settings.sources[name].vendor:<8}  {seconds * 1000:6.0f} ms  {state}")
-    if any(error for error, _ in found.values()):
+    for code in unknown:
+        print(f"domains.stock.balances.{code}: no warehouse has this code", file=sys.stderr)
+    if unknown or any(error for error, _ in found.values()):
         raise typer.Exit(1)
 
 
-async def _ping(settings: Settings) -> dict[str, tuple[TradegraphError | None, float]]:
-    """What is wrong with each source, and how long it took to say so. The operator may see a backend's own words."""
+async def _ping(settings: Settings) -> tuple[dict[str, tuple[TradegraphError | None, float]], list[str]]:
+    """What is wrong with each source, and how long it took to say so; and the codes in `domains.stock.balances` that no
+    warehouse has. The operator may see a backend's own words."""
     from app.sources.wiring import connect_all
 
     connected = connect_all(settings)
@@ -351,7 +396,10 @@ async def _ping(settings: Settings) -> dict[str, tuple[TradegraphError | None, f
 
     try:
         names = list(connected.connected)
-        return dict(zip(names, await asyncio.gather(*map(timed, names)), strict=True))
+        found = dict(zip(names, await asyncio.gather(*map(timed, names)), strict=True))
+        with suppress(TradegraphError):
+            return found, await connected.unknown_warehouses()
+        return found, []
     finally:
         await connected.close()
 
@@ -365,10 +413,10 @@ def _stop_on_term() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def main() -> None:
+def main(program: str = "tradegraph") -> None:
     """Run a command. A wrong setting is one line on standard error and exit code 2."""
     try:
-        app(standalone_mode=True)
+        app(prog_name=program, standalone_mode=True)
     except ConfigurationError as error:
         print(f"tradegraph: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -11,7 +11,7 @@ from app.settings.caching import CacheSettings
 from app.settings.endpoints import EndpointSettings
 from app.settings.intake import IntakeSettings
 from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSettings
-from app.settings.loading import PREFIX, load
+from app.settings.loading import PREFIX, config_file, load, settings_of_table
 from app.settings.observability import LogSettings, TelemetrySettings
 from app.settings.resilience import BreakerSettings, CallerClass, CallerSettings, SourceLimits
 from app.settings.roles import Role
@@ -65,6 +65,8 @@ __all__ = [
     "TLSSettings",
     "TelemetrySettings",
     "WebhookSettings",
+    "config_file",
     "credentials_of",
     "load",
+    "settings_of_table",
 ]

@@ -52,9 +52,20 @@ def load(path: Path | None = None) -> Settings:
 
     Raises ConfigurationError for the first thing that is wrong, with the key, the value and the cure.
     """
+    file = config_file(path)
+    return settings_of_table({} if file is None else _read(file), Path() if file is None else file.parent)
+
+
+def config_file(path: Path | None = None) -> Path | None:
+    """The file that `load` reads, which may not exist if it is named; None if there is none to read."""
     named = path or (Path(os.environ[f"{PREFIX}CONFIG"]) if os.environ.get(f"{PREFIX}CONFIG") else None)
-    file = named or Path("tradegraph.toml")
-    table = _read(file) if named or file.is_file() else {}
+    default = Path("tradegraph.toml")
+    return named or (default if default.is_file() else None)
+
+
+def settings_of_table(table: dict[str, Any], base: Path) -> Settings:
+    """The settings of a table as the file holds it, overridden by the environment; relative paths start at `base`.
+    Raises ConfigurationError for the first thing that is wrong."""
     check_variable_names(PREFIX, os.environ, tuple(Settings.model_fields))
     try:
         settings = _Loader(**table)
@@ -63,7 +74,7 @@ def load(path: Path | None = None) -> Settings:
     except SettingsError as error:
         raise unreadable_variable(str(error), os.environ, PREFIX) from None
     check_sources(settings)
-    return _with_secrets(settings, file.parent)
+    return _with_secrets(settings, base)
 
 
 def _read(file: Path) -> dict[str, Any]:

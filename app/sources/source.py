@@ -25,6 +25,7 @@ from app.sources.shipments import Shipments
 from app.sources.stock import Balances, Reservations, Stock
 from app.sources.warehouses import Warehouses
 from app.sources.webhooks import Webhooks
+from app.telemetry import log
 
 if TYPE_CHECKING:
     from app.sources.pipeline.cache.cache import Cache
@@ -170,7 +171,13 @@ class Sources:
         """Sign in and read reference data, so that no request waits for it. Failures are left to later reads."""
         await self.ping()
         with suppress(TradegraphError):
-            await self.warehouses.all(SYSTEM)
+            for code in await self.unknown_warehouses():
+                log.error("balances_of_unknown_warehouse", setting=f"domains.stock.balances.{code}")
+
+    async def unknown_warehouses(self) -> list[str]:
+        """The codes in `domains.stock.balances` that no warehouse has. Raises SourceError."""
+        known = {warehouse.code for warehouse in await self.warehouses.all(SYSTEM)}
+        return sorted(self.third_party - known)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -33,6 +33,9 @@ VENDORS = {
 }
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
 
+ENRICHED = ("orders", "shipments")
+"""The domains in which other sources are shown beside the master."""
+
 Clock = Callable[[], datetime]
 
 
@@ -76,6 +79,7 @@ def assemble(
 ) -> Sources:
     """The ports of the graph; every mistake in `[domains]` and `[[routes]]` is a ConfigurationError."""
     by = _Assembly(settings, connected)
+    by.check_enrichment()
     routes = {name: found for name, port in PORTS.items() if (found := by.routes(port)) is not None}
     ports: dict[str, Any] = {name: by.composed(port, routes) for name, port in PORTS.items()}
     scoped: dict[str, Any] = {name: scope_source(source) for name, source in connected.items()}
@@ -115,13 +119,19 @@ class _Assembly:
             raise ConfigurationError(key, name, cure)
         return found
 
+    def check_enrichment(self) -> None:
+        """Refuse `enrich` where nothing reads it, and sources in it that do not serve the domain."""
+        for name, domain in self._settings.domains.configured().items():
+            for source in domain.enrich:
+                self.port(f"domains.{name}.enrich", source, name)
+            if domain.enrich and name not in ENRICHED:
+                cure = f"no source adds to {name}, only to {' and '.join(ENRICHED)}; delete `enrich`"
+                raise ConfigurationError(f"domains.{name}.enrich", ", ".join(domain.enrich), cure)
+
     def enriching(self, domain: str) -> tuple[str, ...]:
         """The sources that add to a domain."""
         found = getattr(self._settings.domains, domain)
-        names = found.enrich if found else ()
-        for name in names:
-            self.port(f"domains.{domain}.enrich", name, domain)
-        return names
+        return found.enrich if found else ()
 
     def routes(self, port: Port) -> Routes | None:
         """Routes of a port that has a domain of its own; None where it is not configured.

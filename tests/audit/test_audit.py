@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -271,10 +272,14 @@ def folder(tmp_path: Path) -> Path:
 def test_list_shows_one_line_for_each(folder: Path):
     shown = command("list", "--data-dir", folder, "--client", "edi-1")
     lines = shown.stdout.splitlines()
-    assert (shown.returncode, shown.stderr, len(lines)) == (0, "", 2)
-    assert lines[0].endswith("429  edi-1  query Stock  0.0 ms  Item:2  RATE_LIMITED")
-    refused = command("list", "--data-dir", folder, "--refused").stdout.splitlines()
+    assert (shown.returncode, shown.stderr, len(lines)) == (0, "", 3)
+    columns = [re.split(r"  +", line) for line in lines]
+    assert columns[0] == ["AT", "STATUS", "CALLER", "OPERATION", "TIME", "ROWS", "CODES"]
+    assert columns[1][1:] == ["429", "edi-1", "query Stock", "0.0 ms", "Item:2", "RATE_LIMITED"]
+    refused = command("list", "--data-dir", folder, "--refused").stdout.splitlines()[1:]
     assert [line.split("  ")[-1] for line in refused] == ["-order.margin", "RATE_LIMITED"]
+    none = command("list", "--data-dir", folder, "--client", "nobody")
+    assert (none.stdout.split(), none.stderr) == (columns[0], "(none)\n")
 
 
 def test_export_is_json_by_line_or_csv(folder: Path):

@@ -18,7 +18,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
-from app.auth.demo import demo_auth
+from app.auth.demo import demo_auth, demo_key
 from app.auth.principal import Principal, Role
 from app.auth.tokens import TokenAuthenticator
 from app.cli.demo import check_tools, started_systems
@@ -110,7 +110,50 @@ async def test_port_in_use_is_told_before_anything_starts(tmp_path: Path):
     )
 
 
+async def test_token_of_a_folder_without_a_key_is_refused(tmp_path: Path):
+    code, out, err = await run("token", "--role", "csr", "--data-dir", "elsewhere", cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err == (
+        "tradegraph: --data-dir = 'elsewhere': no demo gateway keeps its key there; start the demo first, or name its "
+        "folder with --data-dir\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_folder_that_cannot_be_made_is_one_line(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    code, out, err = await run("demo", "--port", "0", "--data-dir", "file/x", cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err == "tradegraph: data_dir = 'file/x': cannot be made (Not a directory)\n"
+
+
+@pytest.mark.parametrize("command", ["plan", "explain"])
+async def test_refused_document_is_told_in_full_with_positions(tmp_path: Path, command: str):
+    (tmp_path / "a.graphql").write_text(
+        '{\n  customer(by: {number: "C"}) { nam }\n  items(frist: 1) { totalCount }\n}\n'
+    )
+    code, out, err = await run(command, "a.graphql", cwd=tmp_path)
+    assert (code, out) == (1, "")
+    assert err.splitlines() == [
+        "a.graphql:2:33: Cannot query field 'nam' on type 'Customer'. Did you mean 'name'?",
+        "a.graphql:3:9: Unknown argument 'frist' on field 'Query.items'. Did you mean 'first'?",
+    ]
+
+
+@pytest.mark.parametrize("command", ["bench", "check", "lock", "docs", "contract"])
+async def test_help_describes_the_command_and_runs_nothing(command: str, tmp_path: Path):
+    before = {path: path.stat().st_mtime_ns for path in (ROOT / "docs" / "openapi.yaml", ROOT / "requirements.lock")}
+    process = await asyncio.create_subprocess_exec(
+        ROOT / "run", command, "--help", cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert f"Usage: ./run {command} [" in out.decode()
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
 async def test_token_is_all_that_is_printed_and_is_believed(tmp_path: Path):
+    demo_key(tmp_path)
     code, out, err = await run(
         *("token", "--role", "sales_rep", "--role", "buyer", "--customer", "CUST-0001", "--customer", "CUST-0002"),
         *("--subject", "ann", "--ttl", "60", "--data-dir", str(tmp_path)),
@@ -165,6 +208,16 @@ async def test_sources_ping_shows_each_source(sandbox: Sandbox, tmp_path: Path):
     assert re.fullmatch(r"erp    rest +\d+ ms  ok", erp)
     assert re.fullmatch(r"shop   rest +\d+ ms  SOURCE_UNAVAILABLE: .+", shop)
     assert re.fullmatch(r"wrong  rest +\d+ ms  SOURCE_REJECTED: .*401.*", wrong)
+
+
+async def test_sources_ping_names_warehouses_that_do_not_exist(sandbox: Sandbox, tmp_path: Path):
+    (tmp_path / "tradegraph.toml").write_text(
+        f'[sources.erp]\nvendor = "rest"\nbase_url = "{sandbox.erp}"\ncredentials = {{ token = "{sandbox.token}" }}\n'
+        '[domains]\nwarehouses = { master = "erp" }\n'
+        'stock = { master = "erp", balances = { WH-WEST = "erp", WH-WST = "erp" } }\n'
+    )
+    code, _, err = await run("sources", "ping", cwd=tmp_path)
+    assert (code, err) == (1, "domains.stock.balances.WH-WST: no warehouse has this code\n")
 
 
 async def test_contract_test_reports_by_port(sandbox: Sandbox, tmp_path: Path):

@@ -94,7 +94,7 @@ def test_cursor_of_another_log_is_told(events: Events, tmp_path: Path):
 
 
 def test_garbage_for_a_cursor_is_refused(events: Events):
-    with pytest.raises(ConfigurationError, match="is no cursor of an event log"):
+    with pytest.raises(ConfigurationError, match="--after = 'garbage': is no cursor of an event log"):
         events("list", "--after", "garbage")
 
 

@@ -77,6 +77,17 @@ def test_enriching_reserving_and_balancing_sources_are_checked_as_well() -> None
     )
 
 
+def test_enrichment_that_nothing_reads_is_refused() -> None:
+    domains = DomainSettings(customers=Domain(master="erp", enrich=("erp",)))
+    assert message(Settings(sources={"erp": ERP}, domains=domains)) == (
+        "domains.customers.enrich = 'erp': no source adds to customers, only to orders and shipments; delete `enrich`"
+    )
+    domains = DomainSettings(items=Domain(master="erp", enrich=("logistics",)))
+    assert message(Settings(sources={"erp": ERP, "logistics": LOGISTICS}, domains=domains)) == (
+        "domains.items.enrich = 'logistics': vendor 'karrio' does not serve items; configured sources that do: erp"
+    )
+
+
 def test_route_to_an_unknown_source_is_named() -> None:
     wrong = Settings(
         sources={"erp": ERP},

@@ -36,7 +36,7 @@ def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) 
     Only the variables of `@skip` and `@include` matter; a missing one counts as true.
     """
     engine = PlanEngine(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
-    return engine.plan_for(engine.prepare(Request(document, operation, dict(variables))))
+    return engine.plan_for(engine.prepare(Request(document, operation, dict(variables), suggests=True)))
 
 
 def refused_of(operation: Operation, policy: PolicyTable, permissions: Permissions) -> list[str]:
@@ -113,7 +113,7 @@ def explain_document(
     """Explain a document for the command line, without a connection."""
     schema = build_schema()
     engine = PlanEngine(schema._schema)  # noqa: SLF001 - no other way to graphql-core's
-    prepared = engine.prepare(Request(document, operation, dict(variables)))
+    prepared = engine.prepare(Request(document, operation, dict(variables), suggests=True))
 
     async def run() -> Explanation:
         sources = connect_all(settings)
