@@ -101,7 +101,9 @@ def init(
 
 
 def _by_name(option: str, given: list[str] | None) -> dict[str, str]:
-    found = dict(text.partition("=")[::2] for text in given or ())
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, _, found[name] = text.partition("=")
     if wrong := next((name for name, value in found.items() if not value), None):
         raise ConfigurationError(option, wrong, "should be NAME=VALUE, with the name of a source")
     return found
