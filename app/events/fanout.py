@@ -250,6 +250,11 @@ class EventFanout:
         await self._next_read()  # The shared reader is not there yet.
         return (), cursor
 
+    async def caught_up(self, cursor: str) -> None:
+        """Wait until the shared reader has read up to a cursor. Raises StoreUnavailable."""
+        while self._cursor is None or await self._log.follows(self._cursor, cursor):
+            await self._next_read()
+
     # Reading
 
     async def _read_forever(self) -> None:

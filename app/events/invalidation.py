@@ -10,17 +10,18 @@ from app.auth.principal import SYSTEM
 from app.errors import TradegraphError
 from app.events.background import background
 from app.events.log import ChangeEvent
-from app.sources.changes import ChangeKind
+from app.sources.changes import EVERY_KEY, ChangeKind
 from app.sources.customers import customer_tags
 from app.sources.items import item_tags
 from app.sources.pipeline.cache.entries import ALL_ENTRIES
 from app.sources.source import Source, Sources
 
 CACHED_KINDS = frozenset({ChangeKind.CUSTOMER, ChangeKind.ITEM, ChangeKind.PRICE})
-"""Kinds whose changes invalidate cache entries and are published to nobody."""
+"""Kinds whose changes invalidate cache entries."""
 
-EVERY_KEY = "*"
-"""The key of a hint that all subjects of its kind may have changed."""
+ANNOUNCED_KINDS = CACHED_KINDS | {ChangeKind.CREDIT}
+"""Kinds whose subjects are not fetched again: their events say that a subject may have changed. `changes` returns them,
+streams do not."""
 
 PRELOADED = 200
 """Changed rows that are read again at once; others are read on demand."""

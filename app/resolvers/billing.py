@@ -7,9 +7,16 @@ from typing import TypeVar
 
 from app.resolvers.loading.context import Context
 from app.sources.billing import Invoice, Return
+from app.sources.node_ids import source_key_of
 from app.sources.orders import Order
 
 R = TypeVar("R", Invoice, Return)
+
+
+async def invoice(ctx: Context, id: str) -> Invoice | None:
+    """Root: the invoice with this id."""
+    system, own = source_key_of(id, "Invoice")
+    return await ctx.loaders.invoices_of(system).one(own)
 
 
 async def invoices(rows: Sequence[Order], ctx: Context) -> list[tuple[Invoice, ...] | Exception]:

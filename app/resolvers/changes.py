@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from app.auth.principal import Principal
 from app.errors import Forbidden, InvalidInput, InvalidPageSize, NotSupported
-from app.events.log import ChangeEvent, EventReader, LoggedEvent, LossReason
+from app.events.log import ChangeEvent, EventReader, LossReason
 from app.resolvers import nodes
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.paging import MAX_PAGE_SIZE
-from app.sources.node_ids import key_of, parse_node_id
+from app.sources.changes import EVERY_KEY, ChangeKind
+from app.sources.node_ids import parse_node_id
 
 SCAN = 500
 MOST_SCANNED = 10_000
 """Updates of the log that one page looks through: of a busy log, few may be a caller's."""
-
-
-class ChangedKind(StrEnum):
-    """The kinds of which the log has events."""
-
-    SHIPMENT = "SHIPMENT"
-    ORDER = "ORDER"
-    STOCK = "STOCK"
 
 
 class ChangeOutcome(StrEnum):
@@ -38,11 +31,29 @@ class ChangeOutcome(StrEnum):
     REVOKED = "REVOKED"
 
 
-TYPES = {ChangedKind.SHIPMENT: "Shipment", ChangedKind.ORDER: "Order", ChangedKind.STOCK: "Item"}
-"""The type of what changed, which has to be open to whoever is told."""
+TYPES = {
+    ChangeKind.SHIPMENT: "Shipment",
+    ChangeKind.ORDER: "Order",
+    ChangeKind.INVOICE: "Invoice",
+    ChangeKind.STOCK: "Item",
+    ChangeKind.ITEM: "Item",
+    ChangeKind.CUSTOMER: "Customer",
+    ChangeKind.CREDIT: "CreditStatus",
+    ChangeKind.PRICE: "ContractPrice",
+}
+"""The type of which a caller must be allowed to see objects to learn of changes of a kind."""
 
-KINDS = {"Shipment": ChangedKind.SHIPMENT, "Order": ChangedKind.ORDER}
-"""What of things that a caller holds changes as such."""
+SUBJECTS = {
+    "Shipment": ChangeKind.SHIPMENT,
+    "Order": ChangeKind.ORDER,
+    "Invoice": ChangeKind.INVOICE,
+    "Item": ChangeKind.ITEM,
+    "Customer": ChangeKind.CUSTOMER,
+}
+"""The kind of an object by its type."""
+
+UNOWNED_KINDS = frozenset({ChangeKind.STOCK, ChangeKind.ITEM})
+"""Kinds whose subjects belong to no customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,7 @@ class Change:
     """A changed subject, or one that the caller may no longer see; nothing of its content. `ended` is an outcome that
     is known without a read."""
 
-    kind: ChangedKind | None
+    kind: ChangeKind | None
     node_id: str
     at: datetime
     ended: ChangeOutcome | None = None
@@ -65,11 +76,12 @@ class ChangesLost:
 
 @dataclass(frozen=True, slots=True)
 class ChangesPage:
-    """Changes in order, and the cursor to go on from."""
+    """Changes in order, and the cursor to go on from. Of the kinds in `resync` every object may have changed."""
 
     changes: tuple[Change, ...]
     cursor: str
     has_more: bool
+    resync: tuple[ChangeKind, ...] = ()
     lost: ChangesLost | None = None
 
 
@@ -77,7 +89,7 @@ async def changes(
     ctx: Context,
     first: int,
     since: str | None = None,
-    kinds: Sequence[ChangedKind] | None = None,
+    kinds: Sequence[ChangeKind] | None = None,
     holding: Sequence[str] | None = None,
 ) -> ChangesPage:
     """Root: a page of changes. Several changes of one subject in a page are one, the last."""
@@ -89,52 +101,55 @@ async def changes(
     revoked = await _revoked(ctx, holding or ())
     if since is None:
         return ChangesPage(revoked, await ctx.events.end(), has_more=False)
-    return await _page(ctx.events, ctx.principal, open_kinds, since, first, revoked)
+    found = await _page(ctx.events, ctx.principal, open_kinds, since, first)
+    if ctx.feed is not None:
+        await ctx.feed.caught_up(found.cursor)  # Until then, cached records may be older than their changes.
+    return replace(found, changes=(*revoked, *found.changes))
 
 
-def _open_kinds(ctx: Context, kinds: Sequence[ChangedKind] | None) -> frozenset[str]:
+def _open_kinds(ctx: Context, kinds: Sequence[ChangeKind] | None) -> frozenset[ChangeKind]:
     is_open = [kind for kind, type_ in TYPES.items() if ctx.permissions.allows_type(type_)]
     closed = set(kinds or ()) - set(is_open)
     if closed:
         raise Forbidden(f"Your role may not see changes of {', '.join(sorted(closed))}.")
-    return frozenset(kind.value for kind in (is_open if kinds is None else kinds))
+    return frozenset(is_open if kinds is None else kinds)
 
 
-async def _page(
-    log: EventReader, who: Principal, kinds: frozenset[str], since: str, first: int, revoked: tuple[Change, ...]
-) -> ChangesPage:
+async def _page(log: EventReader, who: Principal, kinds: frozenset[ChangeKind], since: str, first: int) -> ChangesPage:
     cursor, scanned = since, 0
-    found: dict[str, Change] = {}
+    found: dict[tuple[ChangeKind | None, str], Change] = {}
+    resync: set[ChangeKind] = set()
     while True:
         page = await log.read(cursor, SCAN)
         if page.lost is not None:
             # The copy is to be made anew. What changes while it is, comes after this cursor.
-            return ChangesPage(revoked, await log.end(), has_more=False, lost=ChangesLost(page.lost))
+            return ChangesPage((), await log.end(), has_more=False, lost=ChangesLost(page.lost))
         for entry in page.entries:
-            change = _change(entry, who) if entry.update.kind in kinds else None
-            if change is not None and change.node_id not in found and len(found) == first:
-                return ChangesPage((*revoked, *found.values()), cursor, has_more=True)
+            update = entry.update
+            is_open = update.kind in kinds and who.belongs_to(update.tenant)
+            change = _change(update, who) if is_open and update.key != EVERY_KEY else None
+            subject = change and (change.kind, change.node_id)
+            if change is not None and subject not in found and len(found) == first:
+                return ChangesPage(tuple(found.values()), cursor, has_more=True, resync=tuple(sorted(resync)))
             cursor = entry.cursor
-            if change is not None:
-                found.pop(change.node_id, None)
-                found[change.node_id] = change
+            if change is not None and subject is not None:
+                found.pop(subject, None)
+                found[subject] = change
+            elif is_open and update.key == EVERY_KEY:
+                resync.add(update.kind)
         scanned += len(page.entries)
         if len(page.entries) < SCAN or scanned >= MOST_SCANNED:
             has_more = len(page.entries) == SCAN
-            return ChangesPage((*revoked, *found.values()), page.cursor, has_more=has_more)
+            return ChangesPage(tuple(found.values()), page.cursor, has_more=has_more, resync=tuple(sorted(resync)))
 
 
-def _change(entry: LoggedEvent, who: Principal) -> Change | None:
-    update = entry.update
-    if not who.belongs_to(update.tenant):
-        return None
-    kind = ChangedKind(update.kind.value)
+def _change(update: ChangeEvent, who: Principal) -> Change | None:
     ended = ChangeOutcome.DELETED if update.deleted else None
-    if not (kind is ChangedKind.STOCK or who.sees(update.customer)):
+    if not (update.kind in UNOWNED_KINDS or who.sees(update.customer)):
         if not _was_seen(update, who):
             return None
         ended = ChangeOutcome.REVOKED
-    return Change(kind, update.node_id, update.recorded_at, ended)
+    return Change(update.kind, update.node_id, update.recorded_at, ended)
 
 
 def _was_seen(update: ChangeEvent, who: Principal) -> bool:
@@ -149,7 +164,7 @@ async def _revoked(ctx: Context, holding: Sequence[str]) -> tuple[Change, ...]:
         parse_node_id(id)
     found = await nodes.nodes(ctx, holding)
     revoked_ids = [id for id, one in zip(holding, found, strict=True) if one is None or isinstance(one, Forbidden)]
-    return tuple(Change(KINDS.get(parse_node_id(id)[0]), id, ctx.now, ChangeOutcome.REVOKED) for id in revoked_ids)
+    return tuple(Change(SUBJECTS.get(parse_node_id(id)[0]), id, ctx.now, ChangeOutcome.REVOKED) for id in revoked_ids)
 
 
 async def subjects(rows: Sequence[Change], ctx: Context) -> list[Any]:
@@ -158,8 +173,6 @@ async def subjects(rows: Sequence[Change], ctx: Context) -> list[Any]:
     async def subject(row: Change) -> Any:
         if row.ended is not None:
             return None
-        if row.kind is ChangedKind.STOCK:
-            return await ctx.loaders.items.one(key_of(row.node_id, "Item"))
         return await nodes.node(ctx, row.node_id)
 
     return await asyncio.gather(*map(subject, rows), return_exceptions=True)

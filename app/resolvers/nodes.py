@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from app.errors import Forbidden, InvalidID, InvalidInput
-from app.resolvers import customers, items, orders, shipments
+from app.resolvers import billing, customers, items, orders, shipments
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey
 from app.sources.node_ids import key_of, parse_node_id
@@ -26,6 +26,7 @@ READERS: dict[str, NodeReader] = {
     "Item": lambda ctx, id: items.item(ctx, ItemKey(id=id)),
     "Order": lambda ctx, id: orders.order(ctx, OrderKey(id=id)),
     "Shipment": lambda ctx, id: shipments.shipment(ctx, ShipmentKey(id=id)),
+    "Invoice": billing.invoice,
     "Warehouse": _warehouse,
 }
 """Kind of id -> how such a thing is read. Further domains register theirs with `node_reader`."""

@@ -172,7 +172,9 @@ def _orders(erp: DatasetWriter, commerce: DatasetWriter, sold: list[Sale], calen
         if sale.age <= 30:
             erp.change("ORDER", sale.number, row["updatedAt"])
         for ordinal, invoice in enumerate(invoice_rows(sale, calendar)):
-            erp.add(invoice, [("invoices", sale.number)], ordinal)
+            erp.add(invoice, [("invoices", sale.number), ("invoices.id", invoice["id"])], ordinal)
+            if sale.age <= 30:
+                erp.change("INVOICE", invoice["id"], row["updatedAt"])
         for returned in return_rows(sale):
             erp.add(returned, [("returns", sale.number)])
         if shop.known(sale):
@@ -206,6 +208,8 @@ def _customers(erp: DatasetWriter, buyers: list[customers.Account], calendar: Ca
         for number, sku in customers.part_numbers(account):
             n = erp.add({"number": number, "sku": sku}, [("parts.number", pair(account.number, number))])
             erp.keys.append(("parts.sku", pair(account.number, sku), 0, n, None))
+        if account.index % 20 == 0:
+            erp.change("CREDIT", account.number, calendar.at(0, "04:00:00"))
         if account.index % 25 == 0:
             erp.change("CUSTOMER", account.number, calendar.at(1, "20:00:00"))
 

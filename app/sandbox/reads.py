@@ -235,6 +235,10 @@ def by_number(kind: str) -> Read:
     return lambda store, request: found(_as_of(store.one(kind, request.numbers)))
 
 
+def invoices_by_id(store: SandboxStore, request: contract.ByInvoice) -> bytes:
+    return found(_as_of(store.one("invoices.id", request.ids)))
+
+
 def sub_agents(store: SandboxStore, request: contract.ByNumber) -> bytes:
     return found(_lists(store.many("agents.parent", request.numbers)))
 
@@ -344,6 +348,7 @@ READS: dict[str, Read] = {
     contract.SHIPMENTS.path: shipments,
     contract.SHIPMENTS_BY_ORDER.path: by_order("shipments.order"),
     contract.INVOICES.path: by_order("invoices"),
+    contract.INVOICES_BY_ID.path: invoices_by_id,
     contract.RETURNS.path: by_order("returns"),
     contract.AGENTS.path: by_number("agents"),
     contract.SUB_AGENTS.path: sub_agents,

@@ -284,12 +284,8 @@ async def simulate(request: Request) -> Response:
             return Response(status_code=204)
         if noun == "shipments":
             row = simulator.advance(key, msgspec.json.decode(body, type=ShipmentStep))
-        elif noun == "orders":
-            row = simulator.move_order(key, msgspec.json.decode(body, type=ObjectChange))
-        elif noun == "stock":
-            row = simulator.move_stock(key, msgspec.json.decode(body, type=ObjectChange))
         else:
-            raise UnknownObject
+            row = simulator.change(noun, key, msgspec.json.decode(body, type=ObjectChange))
     except UnknownObject:
         return _response(problem(404, "There is no such thing here"))
     except (BadRequest, msgspec.DecodeError) as error:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from app.sandbox.parcels import TEXT
 from app.sandbox.reads import BadRequest, change_json
 from app.sandbox.store import SandboxStore
+from app.sources.changes import EVERY_KEY
 
 _encode = msgspec.json.Encoder().encode
 
@@ -49,14 +50,14 @@ class ShipmentStep(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
 
 
 class ObjectChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """A change of an order's status, or of an item's stock in a warehouse by `delta`."""
+    """A change of the status of an order, invoice or customer, of a customer's name or sales rep, of a credit state (as
+    `status`), or of an item's stock in a warehouse by `delta`."""
 
     status: str | None = None
+    name: str | None = None
+    sales_rep: str | None = None
     warehouse: str | None = None
     delta: Decimal | None = None
-
-
-Noun = Literal["shipments", "orders", "stock"]
 
 
 class EventSimulator:
@@ -88,12 +89,58 @@ class EventSimulator:
             shipment.pop("proofOfDelivery", None)
         return self._changed("SHIPMENT", "shipments.id", id, shipment, code)
 
+    def change(self, noun: str, key: str, change: ObjectChange) -> bytes:
+        """Change an object that is no shipment; its new state."""
+        changes: dict[str, Callable[[str, ObjectChange], bytes]] = {
+            "orders": self.move_order,
+            "stock": self.move_stock,
+            "customers": self.change_customer,
+            "items": self.change_item,
+            "credit": self.change_credit,
+            "invoices": self.change_invoice,
+            "prices": lambda key, _: self.announce_prices(key),
+        }
+        if noun not in changes:
+            raise UnknownObject
+        return changes[noun](key, change)
+
     def move_order(self, number: str, move: ObjectChange) -> bytes:
         if move.status is None:
             raise BadRequest("give a status")
         order = self._document("orders.number", number)
         order |= {"status": move.status, "updatedAt": _now()}
         return self._changed("ORDER", "orders.number", number, order, move.status)
+
+    def change_customer(self, number: str, change: ObjectChange) -> bytes:
+        customer = self._document("customers.number", number)
+        customer |= {
+            name: value
+            for name, value in (("status", change.status), ("name", change.name), ("salesRep", change.sales_rep))
+            if value is not None
+        }
+        return self._changed("CUSTOMER", "customers.number", number, customer, None)
+
+    def change_item(self, sku: str, change: ObjectChange) -> bytes:
+        item = self._document("items.sku", sku)
+        item |= {"name": change.name or item["name"], "status": change.status or item["status"]}
+        return self._changed("ITEM", "items.sku", sku, item, None)
+
+    def change_credit(self, number: str, change: ObjectChange) -> bytes:
+        credit = self._document("credit", number)
+        credit |= {"state": change.status or credit["state"]}
+        return self._changed("CREDIT", "credit", number, credit, None)
+
+    def change_invoice(self, id: str, change: ObjectChange) -> bytes:
+        invoice = self._document("invoices.id", id)
+        invoice |= {"status": change.status or invoice["status"]}
+        return self._changed("INVOICE", "invoices.id", id, invoice, None)
+
+    def announce_prices(self, number: str) -> bytes:
+        """The prices of a customer, or of all for `*`, may no longer be valid."""
+        if number != EVERY_KEY:
+            self._document("customers.number", number)
+        self._append_change("PRICE", number)
+        return b"{}"
 
     def move_stock(self, sku: str, move: ObjectChange) -> bytes:
         """The levels of an item, with more or less of it in a warehouse."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 import strawberry
 
 from app.auth.policy import Rows, Scope
-from app.schema.base import Freshness, Money, Ref, bound_to, field
+from app.schema.base import Freshness, Money, Node, Ref, bound_to, field
 from app.schema.declare.enums import enum
 from app.sources import billing as records
 from app.sources.billing import InvoiceKind, InvoiceStatus, ReturnCreditState, ReturnShipmentState
@@ -64,7 +64,7 @@ class InvoiceLine:
 
 @bound_to(records.Invoice, requires=Scope.INVOICE_TOTALS, rows=Rows.ACCOUNTS, volatility=INVOICE)
 @strawberry.type(description="An invoice or credit memo.")
-class Invoice:
+class Invoice(Node):
     kind: InvoiceKind = field("Invoice or credit memo.")
     number: str | None = field("The number printed on it; null while it is a draft.", requires=Scope.INVOICES)
     status: InvoiceStatus | None = field("Status of the invoice.", requires=Scope.INVOICES)

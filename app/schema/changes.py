@@ -9,20 +9,25 @@ import strawberry
 from app.auth.policy import Rows, Scope
 from app.events.log import LossReason
 from app.resolvers import changes as change_edges
-from app.resolvers.changes import ChangedKind, ChangeOutcome
+from app.resolvers.changes import ChangeOutcome
 from app.schema.base import Node, bound_to, field
 from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
 from app.schema.declare.scalars import Cursor
+from app.sources.changes import ChangeKind
 from app.sources.freshness_contracts import CALLER
 
 enum(
-    ChangedKind,
+    ChangeKind,
     "Kind of the changed object.",
-    name="ChangeKind",
-    SHIPMENT="A shipment.",
+    CUSTOMER="A customer's master data.",
+    ITEM="An item's master data or content.",
+    STOCK="The stock of an item; the node is the item.",
+    PRICE="The contract prices of a customer may no longer be valid; the node is the customer.",
+    CREDIT="The credit of a customer; the node is the customer.",
     ORDER="An order.",
-    STOCK="The stock of an item.",
+    SHIPMENT="A shipment.",
+    INVOICE="An invoice or credit memo.",
 )
 enum(
     LossReason,
@@ -46,7 +51,7 @@ enum(
 @strawberry.type(description="A changed object.")
 class Change:
     node_id: strawberry.ID = field("Id of the object, for `node`.", name="id")
-    kind: ChangedKind | None = field("Kind of the object; null for other objects passed as `holding`.")
+    kind: ChangeKind | None = field("Kind of the change; null for other objects passed as `holding`.")
     at: datetime = field("When the change was recorded.")
     outcome = edge(change_edges.outcomes, returns=ChangeOutcome, description="Outcome of the change for the caller.")
     node = edge(
@@ -66,7 +71,11 @@ class ChangesLost:
 @bound_to(change_edges.ChangesPage, requires=Scope.EVERYONE, rows=Rows.ACCOUNTS, volatility=CALLER)
 @strawberry.type(description="Changes in their order. Keep the cursor once all of them are applied, and not before.")
 class ChangesPage:
-    changes: list[Change] = field("The changes, each object once.")
+    changes: list[Change] = field("The changes, each object of a kind once.")
     cursor: Cursor = field("Pass it as `since`, or as `after` of a subscription, to continue.")
     has_more: bool = field("Whether more changes are available now.")
+    resync: list[ChangeKind] = field(
+        "Kinds of which every object may have changed, because a source restarted its change feed: download their "
+        "objects again."
+    )
     lost: ChangesLost | None = field("Set if changes were removed from the log before they were read.")

@@ -23,7 +23,6 @@ from app.resolvers import shipments as shipment_roots
 from app.resolvers import sources as source_roots
 from app.resolvers import updates
 from app.resolvers import warehouses as warehouse_roots
-from app.resolvers.changes import ChangedKind
 from app.schema.audit import AuditEvent, AuditFilter
 from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
@@ -50,6 +49,7 @@ from app.schema.updates import (
     UpdatesLost,
 )
 from app.schema.warehouses import Warehouse
+from app.sources.changes import ChangeKind
 
 
 @strawberry.type(description="The queries.")
@@ -137,7 +137,7 @@ class Query:
             "since": Argument(
                 Cursor | None, "Return changes after this cursor; null returns the current cursor and no changes."
             ),
-            "kinds": Argument(list[ChangedKind] | None, "Only these kinds; by default all that the caller may see."),
+            "kinds": Argument(list[ChangeKind] | None, "Only these kinds; by default all that the caller may see."),
             "holding": Argument(
                 list[strawberry.ID] | None,
                 "Ids of things that the caller holds, at most 100; those which do not exist for it any more are told "

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from app.auth.principal import Principal
+from app.sources.node_ids import node_id
 from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.values import Freshness, Money, Record, Ref
 
@@ -44,8 +45,8 @@ class InvoiceLine(Record):
 
 
 class Invoice(Record):
-    """An invoice or credit memo. `open` is what remains to be paid. `price_matches` says whether its unit prices
-    are those of the order; None where that cannot be told."""
+    """An invoice or credit memo. `id` is the source's own. `open` is what remains to be paid. `price_matches` says
+    whether its unit prices are those of the order; None where that cannot be told."""
 
     id: str
     source: str
@@ -65,6 +66,11 @@ class Invoice(Record):
     lines: tuple[InvoiceLine, ...] = ()
     refs: tuple[Ref, ...] = ()
     freshness: Freshness
+
+    @property
+    def node_id(self) -> str:
+        """The id in the graph."""
+        return node_id("Invoice", self.source, self.id)
 
 
 class ReturnShipmentState(StrEnum):
@@ -115,6 +121,10 @@ class Return(Record):
 class Billing(Protocol):
     """Invoices and returns of a source."""
 
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
+        """Invoices and credit memos by the source's own ids; unknown ones are absent."""
+        ...
+
     async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number, oldest first; absent where there are none."""
         ...
@@ -130,6 +140,7 @@ BILLING = Port(
     "billing",
     Billing,
     {
+        "by_id": Read(record=Invoice, routing=Routing.SYSTEM, row_customer=_customer),
         "invoices": Read(record=Invoice, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
         "returns": Read(record=Return, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
     },

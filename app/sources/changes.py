@@ -10,20 +10,27 @@ from app.sources.values import Record, Timestamp
 
 
 class ChangeKind(StrEnum):
-    """The kind of subject that changed."""
+    """The kind of subject that changed. A PRICE change says that prices of a customer may no longer be valid."""
 
     CUSTOMER = "CUSTOMER"
     ITEM = "ITEM"
     STOCK = "STOCK"
     PRICE = "PRICE"
+    CREDIT = "CREDIT"
     ORDER = "ORDER"
     SHIPMENT = "SHIPMENT"
+    INVOICE = "INVOICE"
+
+
+EVERY_KEY = "*"
+"""The key of a change after which all subjects of its kind may have changed."""
 
 
 class FeedChange(Record):
-    """One change. `key` is the subject's business key (customer number, SKU, order code, shipment id). `id` identifies
-    the change, however often and by whichever way it is reported; `sequence` numbers a source's changes without gaps;
-    `raw_code` is the source's own word for what happened. A source may have none of these."""
+    """One change. `key` is the subject's business key: SKU, order code, shipment or invoice id; the customer number for
+    customers, prices and credit; `*` for reference data, prices and credit where all of a kind may have changed. `id`
+    identifies the change, however often and by whichever way it is reported; `sequence` numbers a source's changes
+    without gaps; `raw_code` is the source's own word for what happened. A source may have none of these."""
 
     kind: ChangeKind
     key: str

@@ -395,7 +395,9 @@ ERP = Case(
         },
     ),
     changes=ChangeFacts(
-        kinds=frozenset({ChangeKind.ORDER, ChangeKind.ITEM, ChangeKind.STOCK}), earliest=change_cursor(0), minimum=1500
+        kinds=frozenset({ChangeKind.ORDER, ChangeKind.ITEM, ChangeKind.STOCK, ChangeKind.CREDIT, ChangeKind.INVOICE}),
+        earliest=change_cursor(0),
+        minimum=1500,
     ),
 )
 

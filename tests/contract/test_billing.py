@@ -34,6 +34,29 @@ async def test_wrong_answers_are_our_errors(case: Case):
     await checks.check_wrong_answers(case, invoices, case.billing.invoiced[0])
 
 
+def by_id(source: Source) -> checks.Read:
+    return lambda keys: source.billing.by_id(SYSTEM, keys)
+
+
+async def ids(case: Case, source: Source) -> list[str]:
+    """The ids of known invoices."""
+    found = await checks.read_all(invoices(source), case.billing.invoiced)
+    return [row.id for rows in found.values() for row in rows]
+
+
+async def test_invoices_are_read_by_id(case: Case, source: Source):
+    known = await ids(case, source)
+    await checks.check_reads_by_keys(by_id(source), known, "99999999")
+    await checks.check_calls_do_not_grow(by_id(source), known)
+    await checks.check_hostile_keys(by_id(source), known[0])
+
+
+async def test_invoice_by_id_is_that_of_its_order(case: Case, source: Source):
+    found = await checks.read_all(invoices(source), case.billing.invoiced)
+    expected = {row.id: row for rows in found.values() for row in rows}
+    assert checks.stable(await by_id(source)(list(expected))) == checks.stable(expected)
+
+
 async def test_invoices_have_their_values(case: Case, source: Source):
     found = await source.billing.invoices(SYSTEM, list(case.billing.invoices))
     for number, expected in case.billing.invoices.items():

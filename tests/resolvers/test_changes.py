@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from app.auth.principal import Role
-from app.events.log import ChangeEvent, EventLog
+from app.events.log import ChangeEvent
 from app.events.stores import connect_events
 from app.sandbox import Sandbox
 from app.settings import Settings
@@ -18,6 +17,7 @@ from app.sources.node_ids import node_id
 from tests.gateway.test_explain import counted, predicted
 from tests.support.events import THEN
 from tests.support.gateway import BUYER, CSR, OTHER_BUYER, Graph, gateway, signed
+from tests.support.logged import record
 
 CHANGES = """query Changes($since: Cursor, $kinds: [ChangeKind!], $first: Int!, $holding: [ID!]) {
   changes(since: $since, kinds: $kinds, first: $first, holding: $holding) {
@@ -32,22 +32,6 @@ MINE, THEIRS = "CUST-0001", "CUST-0002"
 async def graph(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
     async with gateway(dated_sandbox) as running:
         yield running
-
-
-@asynccontextmanager
-async def log_of(graph: Graph) -> AsyncIterator[EventLog]:
-    """The gateway's own log, over another connection."""
-    log = connect_events(Settings(data_dir=graph.data_dir))
-    try:
-        yield log
-    finally:
-        await log.close()
-
-
-async def record(graph: Graph, *updates: ChangeEvent) -> list[str]:
-    """Things change; the cursors."""
-    async with log_of(graph) as log:
-        return [one.cursor for one in await log.record((), updates)]
 
 
 async def page(graph: Graph, who: dict[str, str] = CSR, **variables: Any) -> Any:
@@ -164,7 +148,7 @@ async def test_held_things_of_a_lost_account_are_revoked(graph: Graph):
     found = await page(graph, BUYER, holding=holding)
     assert [(one["id"], one["kind"], one["outcome"], one["node"]) for one in found["changes"]] == [
         (theirs, "SHIPMENT", "REVOKED", None),
-        (node_id("Customer", THEIRS), None, "REVOKED", None),
+        (node_id("Customer", THEIRS), "CUSTOMER", "REVOKED", None),
     ]
     answer = await graph.ask(CHANGES, {"first": 1, "holding": ["x"]}, who=BUYER)
     assert answer["errors"][0]["extensions"]["code"] == "INVALID_ID"

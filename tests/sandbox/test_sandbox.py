@@ -215,9 +215,7 @@ def test_published_contract_is_valid_and_up_to_date(published: dict[str, Any]):
 
 
 def test_servers_have_all_published_paths_between_them(published: dict[str, Any]):
-    served = {
-        operation.path for operation in contract.OPERATIONS for ports in PORTS.values() if operation.port in ports
-    }
+    served = {one.path for one in contract.OPERATIONS for ports in PORTS.values() if one.port in ports}
     assert served | {contract.BATCH} == set(published["paths"])
 
 
@@ -243,6 +241,7 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     contract.SHIPMENTS.path: ("logistics", {"trackingNumbers": ["1ZSB001000401"]}),
     contract.SHIPMENTS_BY_ORDER.path: ("logistics", {"orders": [f"SO-{n}" for n in range(119_500, 119_999)]}),
     contract.INVOICES.path: ("erp", {"orders": ["SO-100040", "SO-100047"]}),
+    contract.INVOICES_BY_ID.path: ("erp", {"ids": ["700040", "750047"]}),
     contract.RETURNS.path: ("erp", {"orders": ["SO-100047"]}),
     contract.AGENTS.path: ("erp", {"numbers": ["AG-01", "AG-01-01-01"]}),
     contract.SUB_AGENTS.path: ("erp", {"numbers": ["AG-01"]}),

@@ -19,12 +19,12 @@ from app.errors import InvalidCursor, StoreUnavailable
 from app.events.fanout import EventFanout
 from app.events.filters import EventFilter, FanoutGap
 from app.events.ingest.poller import Poller
-from app.events.invalidation import EVERY_KEY, CacheInvalidator
+from app.events.invalidation import CacheInvalidator
 from app.events.log import EventLog, EventPage
 from app.events.stores import connect_events
 from app.sandbox import Sandbox
 from app.settings import CacheSettings, EventSettings, RedisSettings, Settings, SourceSettings
-from app.sources.changes import ChangeHint, ChangeKind, ChangeSet, FeedChange
+from app.sources.changes import EVERY_KEY, ChangeHint, ChangeKind, ChangeSet, FeedChange
 from app.sources.wiring import connect_all
 from tests.support.events import THEN, update
 from tests.support.gateway import Graph
@@ -34,7 +34,7 @@ from tests.support.valkey import running_valkey
 SECRET = "whsec_" + base64.b64encode(b"the ERP of the tests signs with this").decode()
 WEBHOOKS = {"erp": {"webhooks": {"secrets": [SECRET]}}}
 ITEM = '{ item(by: {sku: "SKU-0001"}) { name freshness { cached } } }'
-CACHED = {ChangeKind.CUSTOMER, ChangeKind.ITEM, ChangeKind.PRICE}
+ANNOUNCED = {ChangeKind.CUSTOMER, ChangeKind.ITEM, ChangeKind.PRICE, ChangeKind.CREDIT}
 
 
 async def item_reads(graph: Graph, expected: int) -> None:
@@ -110,14 +110,13 @@ class Polled:
     log: EventLog
     feed: Feed = field(default_factory=Feed)
     hints: list[ChangeHint] = field(default_factory=list)
-    caching: bool = True
 
     async def poll(self) -> None:
         """Once."""
         settings = SourceSettings(vendor="rest", base_url="http://127.0.0.1:1", credentials={"token": SecretStr("t")})
         sources = connect_all(Settings(sources={"erp": settings}))
         source = replace(sources.connected["erp"], changes=self.feed)
-        poller = Poller(source, 60, 300, self.log, self._enqueue, "w", lambda: THEN, caching=self.caching)
+        poller = Poller(source, 60, 300, self.log, self._enqueue, "w", lambda: THEN)
         await poller.poll()
         await sources.close()
 
@@ -142,21 +141,21 @@ async def test_one_poll_asks_for_all_kinds(polled: Polled):
     assert polled.feed.requests == [(frozenset(ChangeKind), None)]
 
 
-async def test_first_poll_ends_all_that_is_cached_of_its_kinds(polled: Polled):
+async def test_first_poll_announces_all_of_its_kinds(polled: Polled):
     await polled.poll()
-    assert polled.found() == {(kind, EVERY_KEY) for kind in CACHED}
+    assert polled.found() == {(kind, EVERY_KEY) for kind in ANNOUNCED}
     await polled.poll()
     assert polled.found() == {(ChangeKind.ITEM, "SKU-1")}
     await polled.poll()
     assert polled.found() == set()
 
 
-async def test_forgotten_cursor_ends_all_that_is_cached_of_its_kinds(polled: Polled):
+async def test_forgotten_cursor_announces_all_of_its_kinds(polled: Polled):
     await polled.poll()
     polled.found()
     polled.feed.forgotten = frozenset({"c1"})
     await polled.poll()
-    assert polled.found() == {(kind, EVERY_KEY) for kind in CACHED}
+    assert polled.found() == {(kind, EVERY_KEY) for kind in ANNOUNCED}
 
 
 async def test_log_that_does_not_answer_is_not_a_feed_without_a_cursor(polled: Polled):
@@ -173,13 +172,6 @@ class Unavailable:
 
     async def offset(self, name: str) -> str | None:
         raise StoreUnavailable
-
-
-async def test_without_a_cache_only_published_kinds_are_polled(polled: Polled):
-    polled.caching = False
-    await polled.poll()
-    assert polled.feed.requests == [(frozenset(ChangeKind) - CACHED, None)]
-    assert polled.found() == set()
 
 
 # The log

@@ -121,7 +121,7 @@ OF_APPROVED = {"Item.relations"}
 
 ACCOUNTS: dict[str, Fields] = {
     "Change": {"id kind at outcome node": ALL},
-    "ChangesPage": {"changes cursor hasMore lost": ALL},
+    "ChangesPage": {"changes cursor hasMore resync lost": ALL},
     "ContractPrice": {
         "uom quantity unitPrice priceUnit net currency listPrice discountPercent breaks reason": PRICE,
         "validFrom validTo authority quotedAt proofId freshness item": PRICE,
@@ -184,7 +184,7 @@ ACCOUNTS: dict[str, Fields] = {
     "UpdatesLost": {"cursor from to reason": ORDER},
     "TrackingEvent": {"sequence at recordedAt status location description rawCode source": SHIPMENT},
     "Invoice": {
-        "kind net tax total freshness": SUMS,
+        "id kind net tax total freshness": SUMS,
         "number status rawStatus orderNumbers invoicedOn due open priceMatches lines refs": INVOICE,
     },
     "InvoiceLine": {"lineNumber sku description quantity uom unitPrice total": INVOICE},

@@ -33,7 +33,6 @@ class Ingestion:
                 self.poll_received,
                 worker,
                 clock,
-                caching=settings.cache.enabled,
             )
             for name, source in sources.connected.items()
             if (every := interval(settings, name)) and source.changes is not None

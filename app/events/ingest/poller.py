@@ -15,9 +15,8 @@ from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor, TradegraphError
 from app.events.background import background
 from app.events.ingest.reconcile import open_hints
-from app.events.invalidation import EVERY_KEY
 from app.events.log import EventLog
-from app.sources.changes import ChangeHint, ChangeKind, Changes
+from app.sources.changes import EVERY_KEY, ChangeHint, ChangeKind, Changes
 from app.sources.source import Source
 from app.sources.webhooks import hint_from_change
 from app.telemetry import log, metrics
@@ -31,23 +30,25 @@ Enqueue = Callable[[str, Sequence[ChangeHint]], Awaitable[int]]
 
 
 def published_kinds(source: Source) -> frozenset[ChangeKind]:
-    """The kinds of a source that subscribers may follow."""
+    """The kinds of a source whose subjects are fetched again."""
     kinds = {
         ChangeKind.SHIPMENT: source.shipments is not None,
         ChangeKind.ORDER: source.orders is not None,
+        ChangeKind.INVOICE: source.billing is not None,
         ChangeKind.STOCK: any((source.stock, source.reservations, source.balances)),
     }
     return frozenset(kind for kind, is_published in kinds.items() if is_published)
 
 
-def cached_kinds(source: Source) -> frozenset[ChangeKind]:
-    """The kinds of a source whose rows are cached."""
+def announced_kinds(source: Source) -> frozenset[ChangeKind]:
+    """The kinds of a source whose changes are announced, see `ANNOUNCED_KINDS`."""
     kinds = {
         ChangeKind.CUSTOMER: source.customers is not None,
         ChangeKind.ITEM: source.items is not None or source.contents is not None,
         ChangeKind.PRICE: source.prices is not None,
+        ChangeKind.CREDIT: source.credit is not None,
     }
-    return frozenset(kind for kind, is_cached in kinds.items() if is_cached)
+    return frozenset(kind for kind, is_announced in kinds.items() if is_announced)
 
 
 class Poller:
@@ -62,12 +63,10 @@ class Poller:
         enqueue: Enqueue,
         worker: str,
         clock: Callable[[], datetime],
-        *,
-        caching: bool,
     ) -> None:
         self._source = source
-        self._cached = cached_kinds(source) if caching else frozenset()
-        self._kinds = published_kinds(source) | self._cached
+        self._announced = announced_kinds(source)
+        self._kinds = published_kinds(source) | self._announced
         self._every = every
         self._reread = reread
         self._reread_at = time.monotonic()
@@ -119,7 +118,7 @@ class Poller:
         more = True
         cursor = await self._events.offset(self._offset_name)
         if cursor is None:
-            await self._invalidate_cached_kinds()
+            await self._announce_all()
         while more:
             try:
                 found = await changes.since(SYSTEM, self._kinds, cursor, PAGE)
@@ -147,18 +146,18 @@ class Poller:
     async def _restart(self, changes: Changes) -> None:
         """The source refuses the cursor, so changes may have been missed: fetch all open subjects again."""
         found = await changes.since(SYSTEM, self._kinds, None, PAGE)
-        await self._invalidate_cached_kinds()
+        await self._announce_all()
         metrics().events.relisted.labels(self._source.name).inc()
         log.warning("feed_lost", source=self._source.name, refetched=await self._reconcile())
         self._trail.clear()
         await self._commit_offset(None, found.cursor)
 
-    async def _invalidate_cached_kinds(self) -> None:
-        """Invalidate all cached kinds of this source: changes before the new cursor are unknown."""
+    async def _announce_all(self) -> None:
+        """Announce all subjects of this source: changes before the new cursor are unknown."""
         now = self._clock()
         hints = [
             ChangeHint(source=self._source.name, kind=kind, key=EVERY_KEY, received_at=now)
-            for kind in sorted(self._cached)
+            for kind in sorted(self._announced)
         ]
         if hints:
             await self._enqueue(self._source.name, hints)

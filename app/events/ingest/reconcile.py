@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from app.events.invalidation import CACHED_KINDS
+from app.events.invalidation import ANNOUNCED_KINDS
 from app.events.log import ChangeEvent, EventLog
 from app.events.stores.cursors import BEGINNING
 from app.sources.changes import ChangeHint, ChangeKind
@@ -34,7 +34,7 @@ async def open_hints(events: EventLog, source: Source, now: datetime) -> list[Ch
 
 
 def _is_published_by(update: ChangeEvent, source: Source) -> bool:
-    return update.source == source.name and update.kind not in CACHED_KINDS
+    return update.source == source.name and update.kind not in ANNOUNCED_KINDS
 
 
 def _is_final(update: ChangeEvent) -> bool:

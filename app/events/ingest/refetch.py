@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from app.auth.principal import SYSTEM
-from app.events.invalidation import CACHED_KINDS, invalidation_tag
+from app.events.invalidation import ANNOUNCED_KINDS, CACHED_KINDS, invalidation_tag
 from app.events.log import ChangeEvent
 from app.settings import Settings
-from app.sources.changes import ChangeKind
+from app.sources.billing import Invoice
+from app.sources.changes import EVERY_KEY, ChangeKind
 from app.sources.node_ids import node_id
 from app.sources.orders import Order
 from app.sources.shipments import Shipment
@@ -38,17 +39,31 @@ class Refetcher:
         stock = settings.domains.stock
         self._balance_sources: Mapping[str, str] = stock.balances if stock else {}
 
-    def caches(self, kind: ChangeKind) -> bool:
-        """Whether a change of this kind invalidates cache entries."""
-        return self._caching and kind in CACHED_KINDS
+    def announces(self, kind: ChangeKind, name: str) -> bool:
+        """Whether changes of this kind are announced without a fetch."""
+        return kind in ANNOUNCED_KINDS and name in self._sources
 
     async def invalidate_shared(self, kind: ChangeKind, keys: Collection[str]) -> None:
         """End entries of the shared cache. Raises StoreUnavailable."""
-        if self._cache is not None:
+        if self._caching and self._cache is not None and kind in CACHED_KINDS:
             await self._cache.invalidate_shared({invalidation_tag(kind, key) for key in keys})
 
+    def announcement(self, kind: ChangeKind, name: str, key: str, now: datetime, *, deleted: bool) -> ChangeEvent:
+        """The event that a subject may have changed. For `EVERY_KEY` it names none."""
+        subject = "Item" if kind is ChangeKind.ITEM else "Customer"
+        return ChangeEvent(
+            kind=kind,
+            source=name,
+            key=key,
+            node_id="" if key == EVERY_KEY else node_id(subject, key),
+            recorded_at=now,
+            customer=key if subject == "Customer" and key != EVERY_KEY else None,
+            deleted=deleted,
+            tenant=self._sources[name].tenant,
+        )
+
     def publishes(self, kind: ChangeKind, name: str) -> bool:
-        """Whether subscribers may follow this kind of this source."""
+        """Whether the subjects of this kind and source are fetched again."""
         source = self._sources.get(name)
         if source is None:
             return False
@@ -56,6 +71,8 @@ class Refetcher:
             return source.shipments is not None
         if kind is ChangeKind.ORDER:
             return source.orders is not None
+        if kind is ChangeKind.INVOICE:
+            return source.billing is not None
         return kind is ChangeKind.STOCK and any((source.stock, source.reservations, source.balances))
 
     async def fetch(self, kind: ChangeKind, name: str, keys: Sequence[str], now: datetime) -> Found:
@@ -74,6 +91,9 @@ class Refetcher:
             orders = await source.orders.by_number(SYSTEM, keys)
             ignored = IGNORED_FIELDS if source.shipments is None else IGNORED_FIELDS | {"shipments"}
             return {key: [_of_order(row, ignored, now)] for key, row in orders.items()}
+        if kind is ChangeKind.INVOICE and source.billing is not None:
+            invoices = await source.billing.by_id(SYSTEM, keys)
+            return {key: [_of_invoice(row, now)] for key, row in invoices.items()}
         return {key: [_of_stock(name, key, row, now)] for key, row in (await self._levels(source, keys)).items()}
 
     async def _levels(self, source: Source, keys: Sequence[str]) -> Mapping[str, Any]:
@@ -129,6 +149,21 @@ def _of_order(row: Order, ignored: Collection[str], now: datetime) -> ChangeEven
         status=row.status,
         raw_code=row.raw_status,
         digest=content_digest(row, ignored),
+    )
+
+
+def _of_invoice(row: Invoice, now: datetime) -> ChangeEvent:
+    return ChangeEvent(
+        kind=ChangeKind.INVOICE,
+        source=row.source,
+        key=row.id,
+        node_id=row.node_id,
+        recorded_at=now,
+        customer=row.customer,
+        orders=row.orders,
+        status=row.status,
+        raw_code=row.raw_status,
+        digest=content_digest(row, IGNORED_FIELDS),
     )
 
 

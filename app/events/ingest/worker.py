@@ -131,23 +131,24 @@ class IngestWorker:
         with background(TIME_LIMIT):
             if self._refetcher.publishes(kind, name):
                 await self._read(kind, name, about)
-            elif self._refetcher.caches(kind):
-                await self._invalidate(kind, name, about)
+            elif self._refetcher.announces(kind, name):
+                await self._announce(kind, name, about)
             else:
                 await self._complete(leased, [], "ignored")
 
-    async def _invalidate(self, kind: ChangeKind, name: str, about: Mapping[str, Sequence[LeasedHint]]) -> None:
-        """End cache entries in the shared cache, then in all workers by the log. Neither is lost: if the shared cache
-        does not acknowledge it, the hints are retried."""
+    async def _announce(self, kind: ChangeKind, name: str, about: Mapping[str, Sequence[LeasedHint]]) -> None:
+        """End cache entries in the shared cache, then in all workers by the log, from which apps synchronize. Neither
+        is lost: if the shared cache does not acknowledge it, the hints are retried."""
         try:
             await self._refetcher.invalidate_shared(kind, about)
         except StoreUnavailable as error:
             await self._retry(about, error)
             return
-        now, events = self._clock(), []
-        for key, hints in about.items():
-            deleted = any(one.hint.deleted for one in hints)
-            events.append(ChangeEvent(kind=kind, source=name, key=key, node_id="", recorded_at=now, deleted=deleted))
+        now = self._clock()
+        events = [
+            self._refetcher.announcement(kind, name, key, now, deleted=any(one.hint.deleted for one in hints))
+            for key, hints in about.items()
+        ]
         await self._complete([one for hints in about.values() for one in hints], events, "invalidated")
 
     async def _read(self, kind: ChangeKind, name: str, about: Mapping[str, Sequence[LeasedHint]]) -> None:

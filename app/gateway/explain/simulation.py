@@ -137,6 +137,16 @@ def _page(row: Any) -> Page[Any]:
     return Page(rows=(row,), cursors=("0",), has_next=True)
 
 
+SHARED_KEYS = {
+    ChangeKind.STOCK: "Item",
+    ChangeKind.ITEM: "Item",
+    ChangeKind.CUSTOMER: "Customer",
+    ChangeKind.CREDIT: "Customer",
+    ChangeKind.PRICE: "Customer",
+}
+"""The type of the subject of a kind whose key all sources share."""
+
+
 class SimulatedEventLog:
     """An event log in which everything changes: subjects of each kind and source in turn."""
 
@@ -144,7 +154,8 @@ class SimulatedEventLog:
         self._customer = assume.customer
         self._subjects = [(ChangeKind.SHIPMENT, name) for name, one in connected.items() if one.shipments is not None]
         self._subjects += [(ChangeKind.ORDER, name) for name, one in connected.items() if one.orders is not None]
-        self._subjects.append((ChangeKind.STOCK, ""))
+        self._subjects += [(ChangeKind.INVOICE, name) for name, one in connected.items() if one.billing is not None]
+        self._subjects += [(kind, "") for kind in SHARED_KEYS]
 
     async def end(self) -> str:
         return "0"
@@ -156,7 +167,8 @@ class SimulatedEventLog:
 
     def _update(self, row: int, kind: ChangeKind, source: str) -> ChangeEvent:
         key = f"K{row}"
-        id = node_id("Item", key) if kind is ChangeKind.STOCK else node_id(kind.title(), source, key)
+        shared = SHARED_KEYS.get(kind)
+        id = node_id(shared, key) if shared else node_id(kind.title(), source, key)
         return ChangeEvent(
             kind=kind, source=source, key=key, node_id=id, recorded_at=SIMULATED_AT, customer=self._customer
         )

@@ -198,6 +198,10 @@ class Loaders:
         """Invoices by order number."""
         return self._read("invoices", self._sources.billing.invoices)
 
+    def invoices_of(self, system: str) -> KeyLoader[str, Invoice]:
+        """Invoices by the ids of one system."""
+        return self._read(("invoices", system), self._sources.by_ref("billing", system))
+
     @property
     def returns(self) -> KeyLoader[str, tuple[Return, ...]]:
         """Returns by order number."""

@@ -20,6 +20,11 @@ class RestBilling:
     client: RESTClient
     mapper: Mapper
 
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
+        """Invoices and credit memos by id."""
+        rows = await self.client.read_keys(contract.INVOICES_BY_ID, ids, lambda keys: contract.ByInvoice(ids=keys))
+        return {key: self._invoice(row) for key, row in rows}
+
     async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number, oldest first."""
         rows = await self.client.read_keys(contract.INVOICES, orders, lambda keys: contract.ByOrder(orders=keys))

@@ -190,6 +190,12 @@ class ByNumber(Record):
     numbers: tuple[str, ...]
 
 
+class ByInvoice(Record):
+    """A read by invoice id."""
+
+    ids: tuple[str, ...]
+
+
 class StatementsSearch(Record):
     """The commission statements of each agent."""
 
@@ -398,6 +404,13 @@ INVOICES = ContractOperation(
     request=ByOrder,
     answer=_found(str, tuple[InvoiceRow, ...]),
 )
+INVOICES_BY_ID = ContractOperation(
+    port="billing",
+    path="/v1/invoices/by-id",
+    summary="Invoices by id",
+    request=ByInvoice,
+    answer=_found(str, InvoiceRow),
+)
 RETURNS = ContractOperation(
     port="billing",
     path="/v1/returns/read",
@@ -460,8 +473,8 @@ CHANGES = ContractOperation(port="changes", path="/v1/changes/read", summary="Wh
 OPERATIONS = (
     CUSTOMERS, CUSTOMER_SEARCH, CREDIT, ITEMS, ITEM_SEARCH, PART_SKUS, PART_NUMBERS, RELATIONS, COSTS, CONTENTS,
     WAREHOUSES, STOCK, RESERVATIONS, BALANCES, PRICES, ORDERS, ORDERS_BY_PO, ORDERS_BY_CUSTOMER, SHIPMENTS,
-    SHIPMENTS_BY_ORDER, INVOICES, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS, STATEMENTS_BY_AGENT, RECEIVABLES,
-    OPEN_ITEMS, ACCOUNT_STATEMENTS, CHANGES,
+    SHIPMENTS_BY_ORDER, INVOICES, INVOICES_BY_ID, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS, STATEMENTS_BY_AGENT,
+    RECEIVABLES, OPEN_ITEMS, ACCOUNT_STATEMENTS, CHANGES,
 )  # fmt: skip
 BATCH = "/v1/batch"
 PORTS = tuple(dict.fromkeys(operation.port for operation in OPERATIONS))

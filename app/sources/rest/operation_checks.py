@@ -255,6 +255,10 @@ CHECKS: Mapping[str, OperationChecks] = {
         contract.ByOrder(orders=("SO-100040",)),
         (KeyedCheck(keys.ORDER, by_keys("billing", "invoices"), complete=False),),
     ),
+    contract.INVOICES_BY_ID.path: OperationChecks(
+        contract.ByInvoice(ids=("700040",)),
+        (KeyedCheck(keys.INVOICE_ID, by_keys("billing", "by_id"), identity=lambda invoice: invoice.id),),
+    ),
     contract.RETURNS.path: OperationChecks(
         contract.ByOrder(orders=("SO-100047",)),
         (KeyedCheck(keys.ORDER, by_keys("billing", "returns"), complete=False),),

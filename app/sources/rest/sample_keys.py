@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from app.sources.billing import Invoice
 from app.sources.commissions import Agent, CommissionStatement
 from app.sources.customers import Customer
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item
@@ -48,6 +49,7 @@ PRICE = KeyKind("price request", "sku")
 ORDER, ORDER_ID, PURCHASE_ORDER = KeyKind("order"), KeyKind("order id"), KeyKind("purchase order", "number")
 SHIPMENT, TRACKING = KeyKind("shipment"), KeyKind("tracking number")
 AGENT, STATEMENT = KeyKind("agent"), KeyKind("statement")
+INVOICE_ID = KeyKind("invoice id")
 
 GIVEN = (CUSTOMER, ITEM, WAREHOUSE, ORDER, SHIPMENT, TRACKING, AGENT, STATEMENT)
 """The kinds that a person may name, for systems whose lists are empty or missing."""
@@ -78,6 +80,7 @@ KEYS_IN: Mapping[type, Callable[[Any], Iterator[tuple[KeyKind, Any]]]] = {
     Warehouse: lambda row: iter([(WAREHOUSE, row.code)]),
     Order: _order,
     Shipment: _shipment,
+    Invoice: lambda row: iter([(INVOICE_ID, row.id)]),
     Agent: lambda row: iter([(AGENT, row.number)]),
     CommissionStatement: lambda row: iter([(STATEMENT, row.number), (AGENT, row.agent)]),
     CustomerPartKey: lambda key: iter([(PART, key)]),

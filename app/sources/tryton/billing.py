@@ -16,6 +16,8 @@ from app.sources.tryton.units import Units
 from app.sources.tryton.wire import Day, Number, Row, day, quantity
 from app.sources.values import Freshness, Money, Ref
 
+MAX_ID = 2**31 - 1
+
 STATUS: Mapping[str, InvoiceStatus] = {
     "draft": InvoiceStatus.DRAFT,
     "validated": InvoiceStatus.DRAFT,
@@ -93,6 +95,26 @@ class TrytonBilling:
         self._reference = reference
         self._codes = codes
         self._clock = clock
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
+        """Invoices of sales by id."""
+        now = self._clock()
+        requested = {int(id) for id in usable(ids) if id.isascii() and id.isdecimal() and len(id) <= len(str(MAX_ID))}
+        requested = {id for id in requested if id <= MAX_ID}
+        if not requested:
+            return {}
+        sales = await self._client.search(
+            "sale.sale", [["invoices", "in", sorted(requested)]], InvoicedSaleRow, call="invoices.by_id"
+        )
+        units = await self._reference.units()
+        return {
+            str(invoice.id): self._invoice(
+                invoice, sale, self._codes.number(sale.id, sale.reference, sale.number), units, now
+            )
+            for sale in sales
+            for invoice in sale.invoices
+            if invoice.id in requested
+        }
 
     async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number."""

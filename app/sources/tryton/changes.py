@@ -86,6 +86,8 @@ STREAMS = (
     ChangeStream(ChangeKind.ORDER, "sale.sale", SoldRow, "write_date"),
     ChangeStream(ChangeKind.SHIPMENT, "stock.shipment.out", StampedRow, "create_date"),
     ChangeStream(ChangeKind.SHIPMENT, "stock.shipment.out", StampedRow, "write_date"),
+    ChangeStream(ChangeKind.INVOICE, "account.invoice", StampedRow, "create_date"),
+    ChangeStream(ChangeKind.INVOICE, "account.invoice", StampedRow, "write_date"),
     ChangeStream(ChangeKind.STOCK, "stock.move", MovedRow, "create_date"),
     ChangeStream(ChangeKind.STOCK, "stock.move", MovedRow, "write_date"),
 )
@@ -99,7 +101,7 @@ class StreamPosition(msgspec.Struct, frozen=True):
 
 
 class TrytonChanges:
-    """Changed customers, items, orders, shipments and stock, in the order of time."""
+    """Changed customers, items, orders, shipments, invoices and stock, in the order of time."""
 
     def __init__(self, client: TrytonClient, codes: OrderCodes, like: str) -> None:
         self._client = client
@@ -151,6 +153,8 @@ class TrytonChanges:
     async def _read(self, stream: ChangeStream, domain: Domain, direction: str, limit: int) -> list[StampedRow]:
         if stream.kind is ChangeKind.CUSTOMER:
             domain = [*domain, ["code", "like", self._like]]
+        if stream.kind is ChangeKind.INVOICE:
+            domain = [*domain, ["type", "=", "out"]]
         order = [(stream.time, direction), ("id", direction)]
         context = {"active_test": False}
         call = f"changes.{stream.kind.lower()}"
