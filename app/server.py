@@ -48,6 +48,7 @@ from app.gateway.http_caching import cache_policies
 from app.gateway.request_audit import RequestAuditor
 from app.gateway.service import GraphQLService
 from app.gateway.websocket import WebSocketEndpoint
+from app.protocol.compression import CompressionMiddleware
 from app.protocol.error_responses import routing_error
 from app.protocol.listener import listen
 from app.protocol.middleware import SecurityMiddleware
@@ -292,7 +293,8 @@ class Gateway(Starlette):
         self.end_streams = end_streams
         self._endpoint = endpoint
         self._sockets = sockets
-        self._boundary = SecurityMiddleware(self._inside, server)
+        inside = CompressionMiddleware(self._inside) if server.compression else self._inside
+        self._boundary = SecurityMiddleware(inside, server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._boundary(scope, receive, send)
