@@ -14,6 +14,7 @@
     │   ├── BadUserInput          BAD_USER_INPUT
     │   ├── MethodNotAllowed      METHOD_NOT_ALLOWED
     │   ├── NotAcceptable         NOT_ACCEPTABLE
+    │   ├── InvalidTimeout        INVALID_TIMEOUT
     │   ├── UnsupportedMediaType  UNSUPPORTED_MEDIA_TYPE
     │   ├── PayloadTooLarge       PAYLOAD_TOO_LARGE
     │   ├── NotFound              NOT_FOUND
@@ -142,6 +143,7 @@ from app.errors.requests import (
     InvalidID,
     InvalidInput,
     InvalidPageSize,
+    InvalidTimeout,
     MethodNotAllowed,
     NoIntrospection,
     NotAcceptable,
@@ -193,6 +195,7 @@ __all__ = [
     "InvalidID",
     "InvalidInput",
     "InvalidPageSize",
+    "InvalidTimeout",
     "InvalidTransition",
     "ItemNotOrderable",
     "ItemUnknown",

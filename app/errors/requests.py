@@ -44,6 +44,12 @@ class NotAcceptable(RequestError):
     http_status = 406
 
 
+class InvalidTimeout(RequestError):
+    """The timeout that a client asks for is no number of seconds within the gateway's bound."""
+
+    code = "INVALID_TIMEOUT"
+
+
 class UnsupportedMediaType(RequestError):
     """The body is not declared as JSON in UTF-8."""
 

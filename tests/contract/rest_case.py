@@ -52,6 +52,7 @@ def connect_to(system: str, url: str, **options: object) -> Source:
     settings = SourceSettings(
         vendor="rest",
         base_url=url,
+        timeout=30,
         credentials={"token": SecretStr(DEFAULT_TOKEN)},
         options={"serves": list(PORTS[system]), **options},
     )
