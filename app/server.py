@@ -85,7 +85,7 @@ def create_app(
 ) -> Gateway:
     """The gateway for these settings, in its slot if it is one of several workers. Connects to nothing yet; raises
     ConfigurationError for what cannot work."""
-    schema = build_schema()
+    schema = build_schema(settings)
     policy = policy_of(schema)
     authentication = CompositeAuthenticator(settings, connect_keys(settings))
     sources = connect_all(settings, clock)

@@ -16,9 +16,10 @@ class CompositeAuthenticator:
     too."""
 
     def __init__(self, settings: Settings, store: KeyStore) -> None:
-        self._tokens = TokenAuthenticator(settings.auth, demo=settings.demo)
+        roles = settings.policy.known_roles
+        self._tokens = TokenAuthenticator(settings.auth, demo=settings.demo, roles=roles)
         self._store = store
-        self._keys = APIKeyAuthenticator(store)
+        self._keys = APIKeyAuthenticator(store, roles=roles)
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """The principal of this credential. Raises Unauthenticated, AuthenticationUnavailable."""

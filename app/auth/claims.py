@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from app.auth.issuers import Issuer
-from app.auth.principal import Principal, Role
+from app.auth.principal import Principal
 from app.errors import Unauthenticated
 
 MAX_CUSTOMERS = 1000
@@ -26,8 +26,8 @@ def principal_of(claims: Mapping[str, Any], issuer: Issuer) -> Principal:
     tenant = _claim(claims, issuer.claims.tenant, "default")
     if not _is_name(subject) or not _is_name(client or subject) or not _is_name(tenant):
         raise Unauthenticated(REFUSED, detail="sub, client or tenant is not a name")
-    known = {role.value for role in issuer.roles}
-    roles = frozenset(Role(name) for name in _strings(claims, issuer.claims.roles) if name in known)
+    known = {role.value: role for role in issuer.roles}
+    roles = frozenset(known[name] for name in _strings(claims, issuer.claims.roles) if name in known)
     if not roles:
         raise Unauthenticated(NO_ROLE, detail="no known role")
     return Principal(

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
-from app.settings.roles import Role
+from app.settings.roles import AnyRole, CustomRole, Role, RowReach
 
 __all__ = [
-    "APPROVED_ONLY",
     "ROW_REACH",
     "STAFF",
     "SYSTEM",
     "UNRESTRICTED",
+    "AnyRole",
+    "CustomRole",
     "CustomerOwned",
     "Principal",
     "Role",
     "RowReach",
+    "is_external",
+    "row_reach",
 ]
 
 
@@ -29,17 +31,6 @@ class CustomerOwned(Protocol):
     def customer(self) -> str | None:
         """The customer's number, if one is known."""
         ...
-
-
-class RowReach(StrEnum):
-    """The rows that exist for a caller."""
-
-    OWN = "own"
-    ASSIGNED = "assigned"
-    PARTNER = "partner"
-    BELOW = "below"
-    APPROVED = "approved"
-    ALL = "all"
 
 
 ROW_REACH: Mapping[Role, RowReach] = {
@@ -62,8 +53,18 @@ UNRESTRICTED = frozenset(role for role, reach in ROW_REACH.items() if reach is R
 STAFF = frozenset({Role.OPERATIONS, Role.ADMIN})
 """Roles who run the gateway: they may see how it does."""
 
-APPROVED_ONLY = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER, Role.AGENT})
-"""Roles for which only approved relations between items exist."""
+EXTERNAL = frozenset({RowReach.OWN, RowReach.PARTNER, RowReach.BELOW})
+"""The reach of roles of customers, partners and agents: everybody but the distributor's own people."""
+
+
+def row_reach(role: AnyRole) -> RowReach:
+    """The rows that exist for a role."""
+    return role.reach if isinstance(role, CustomRole) else ROW_REACH[role]
+
+
+def is_external(role: AnyRole) -> bool:
+    """Whether the role is for customers, partners or agents; only approved relations between items exist for them."""
+    return row_reach(role) in EXTERNAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +75,31 @@ class Principal:
     `client` is the application that asks (a partner's machine, an app of our own); documents and budgets are bound to
     it. It is the subject where the credential names no other. `expires_at` is when the credential ends, in seconds
     since 1970: an answer that goes on beyond it needs a new one. The same caller with a renewed credential is equal.
-    `restricted` callers see rows of their `customers` and `agents` only. Data of sources that belong to another
+    `restricted` callers see rows of their `customers` and `agents` only, and with `approved_only` only approved
+    relations between items. Data of sources that belong to another
     `tenant` does not exist for a caller; caches, budgets and shared runs are kept apart by it too.
     """
 
     subject: str
-    roles: frozenset[Role]
+    roles: frozenset[AnyRole]
     customers: frozenset[str] = frozenset()
     tenant: str = "default"
     client: str = ""
     expires_at: float | None = field(default=None, compare=False)
     agents: frozenset[str] = frozenset()
     restricted: bool = field(init=False, compare=False)
+    approved_only: bool = field(init=False, compare=False)
     claims: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "restricted", not self.roles & UNRESTRICTED)  # asked for every row
+        # Asked for every row.
+        object.__setattr__(self, "restricted", RowReach.ALL not in map(row_reach, self.roles))
+        object.__setattr__(self, "approved_only", all(map(is_external, self.roles)))
         if not self.client:
             object.__setattr__(self, "client", self.subject)
 
     @property
-    def approved_only(self) -> bool:
-        """Whether only approved relations between items exist for this caller."""
-        return self.roles <= APPROVED_ONLY
-
-    @property
-    def role_names(self) -> tuple[Role, ...]:
+    def role_names(self) -> tuple[AnyRole, ...]:
         """The roles, in a fixed order."""
         return tuple(sorted(self.roles))
 

@@ -53,7 +53,8 @@ def add(
     from app.gateway.documents.publishing.manifests import UnreadableManifest, read_documents
     from app.gateway.documents.publishing.publisher import DocumentOwner
 
-    owner = DocumentOwner(_client(client), app_version or "", contact, roles_of(role))
+    roles = tuple(one.value for one in roles_of(role, settings_of(config, data_dir, demo=True)))
+    owner = DocumentOwner(_client(client), app_version or "", contact, roles)
     try:
         found = read_documents(paths)
     except UnreadableManifest as error:
@@ -150,12 +151,13 @@ def check_against_documents(old: Path | None, config: Path | None, data_dir: Pat
     )
     from app.gateway.documents.publishing.publisher import is_served
 
-    new, today = schema.build_schema()._schema, _day(None)  # noqa: SLF001 - no other way to graphql-core's
+    settings, today = settings_of(config, data_dir, demo=True), _day(None)
+    new = schema.build_schema(settings)._schema  # noqa: SLF001 - no other way to graphql-core's
     try:
         before = build_schema(old.read_text(encoding="utf-8"), assume_valid=True) if old else None
     except (OSError, UnicodeDecodeError, GraphQLError) as error:
         raise ConfigurationError("--from", str(old), f"is no schema that can be read ({error})") from None
-    kept = run_with_store(settings_of(config, data_dir, demo=True), lambda store: store.all())
+    kept = run_with_store(settings, lambda store: store.all())
     answered = [one for one in kept if is_served(one, today)]
     lines: list[str] = []
     for broken in broken_documents(answered, new, before):

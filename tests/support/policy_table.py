@@ -16,7 +16,7 @@ FINANCE, OPERATIONS = frozenset({Role.FINANCE}), frozenset({Role.OPERATIONS})
 
 CUSTOMER = BUYERS | REP | SERVICE | FINANCE | PARTNER
 AMOUNTS = ADMIN | REP | SERVICE | FINANCE
-PRICE = BUYERS | PARTNER | REP
+PRICE = BUYERS | PARTNER | REP | SERVICE | FINANCE
 BREAKDOWN = REP | SERVICE | OPERATIONS
 ORDER = BUYERS | PARTNER | REP | SERVICE | OPERATIONS | FINANCE
 SHIPMENT = BUYERS | PARTNER | REP | SERVICE | OPERATIONS
@@ -261,7 +261,7 @@ ROLES = _roles()
 """Every field, and who may see it."""
 
 
-def _reach(field: str, role: Role) -> str:
+def reach(field: str, role: Role) -> str:
     name = field.partition(".")[0]
     if name in ACCOUNTS or field in OF_ACCOUNTS:
         return REACH[role]
@@ -277,8 +277,7 @@ def _mask(field: str, role: Role) -> str | None:
 
 CELLS: dict[str, dict[str, Cell]] = {
     field: {
-        role.value: {"rows": _reach(field, role), "mask": _mask(field, role)} if role in roles else None
-        for role in Role
+        role.value: {"rows": reach(field, role), "mask": _mask(field, role)} if role in roles else None for role in Role
     }
     for field, roles in ROLES.items()
 }

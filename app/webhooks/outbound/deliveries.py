@@ -26,12 +26,12 @@ async def run_deliveries(
     if not settings.endpoints.enabled:
         yield
         return
-    store = connect_endpoints(settings)
+    store, roles = connect_endpoints(settings), settings.policy.known_roles
     dispatcher = DeliveryDispatcher(
         events,
         fanout,
         store,
-        lambda endpoint: PayloadRenderer(endpoint, service),
+        lambda endpoint: PayloadRenderer(endpoint, service, roles),
         WebhookSender(settings.endpoints),
         settings.endpoints,
         worker=secrets.token_hex(8),

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from app.auth.principal import AnyRole
 from app.errors import RequestError, TradegraphError
 from app.events.filters import EventFilter, FanoutEvent, FanoutGap, FanoutItem, Subject
 from app.events.log import ChangeEvent, EventPage, LoggedEvent, LossReason
@@ -26,8 +27,8 @@ LOST = "updates.lost"
 class PayloadRenderer:
     """The payloads of one endpoint. Its document's stream defines the filter and makes the events."""
 
-    def __init__(self, endpoint: Endpoint, service: GraphQLService) -> None:
-        self._who = endpoint.principal
+    def __init__(self, endpoint: Endpoint, service: GraphQLService, roles: Mapping[str, AnyRole]) -> None:
+        self._who = endpoint.principal(roles)
         self._request = Request(document_id=endpoint.document, variables=dict(endpoint.variables))
         self._service = service
         self._feed: SingleEventFeed | None = None
