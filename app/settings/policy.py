@@ -58,4 +58,5 @@ class PolicySettings(Section):
     @property
     def known_roles(self) -> Mapping[str, AnyRole]:
         """Every role of the deployment by its name: those of the gateway first."""
-        return BUILT_IN_ROLES | {name: CustomRole(name, RowReach(one.reach)) for name, one in self.roles.items()}
+        own = {name: CustomRole(name, RowReach(one.reach)) for name, one in self.roles.items()}
+        return {**BUILT_IN_ROLES, **own}
