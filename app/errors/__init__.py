@@ -58,7 +58,9 @@
     │   ├── InvalidInput          INVALID_INPUT
     │   │   ├── InvalidID         INVALID_ID
     │   │   ├── InvalidCursor     INVALID_CURSOR
-    │   │   └── InvalidPageSize   INVALID_PAGE_SIZE
+    │   │   ├── InvalidPageSize   INVALID_PAGE_SIZE
+    │   │   └── FilterNotSupported       FILTER_NOT_SUPPORTED
+    │   │       └── SortNotSupported     SORT_NOT_SUPPORTED
     │   ├── Unauthenticated       UNAUTHENTICATED
     │   └── Forbidden             FORBIDDEN
     │       └── NoIntrospection   INTROSPECTION_FORBIDDEN
@@ -138,6 +140,7 @@ from app.errors.platform import (
 )
 from app.errors.requests import (
     BadUserInput,
+    FilterNotSupported,
     Forbidden,
     InvalidCursor,
     InvalidID,
@@ -151,6 +154,7 @@ from app.errors.requests import (
     ParseFailed,
     PayloadTooLarge,
     ShuttingDown,
+    SortNotSupported,
     Unauthenticated,
     UnsupportedMediaType,
     ValidationFailed,
@@ -187,6 +191,7 @@ __all__ = [
     "DocumentTooLarge",
     "DuplicatePO",
     "EdgeRefusal",
+    "FilterNotSupported",
     "Forbidden",
     "HeadersTooLarge",
     "HostNotAllowed",
@@ -223,6 +228,7 @@ __all__ = [
     "RequestTooSlow",
     "ShipToUnknown",
     "ShuttingDown",
+    "SortNotSupported",
     "SourceError",
     "SourceMalformed",
     "SourceRejected",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from app.errors.base import RequestError
 
 
@@ -96,6 +99,33 @@ class InvalidPageSize(InvalidInput):
     """`first` or `last` is out of range."""
 
     code = "INVALID_PAGE_SIZE"
+
+
+class FilterNotSupported(InvalidInput):
+    """The source of a list cannot answer these filters. `unsupported` and `supported` are names of arguments."""
+
+    code = "FILTER_NOT_SUPPORTED"
+    extension = "filters"
+
+    def __init__(self, source: str, unsupported: Sequence[str] = (), supported: Sequence[str] = ()) -> None:
+        names = f": {', '.join(unsupported)}" if unsupported else ""
+        able = f" It can answer: {', '.join(supported)}." if supported else ""
+        super().__init__(f"The source '{source}' cannot answer these {self.extension}{names}.{able}")
+        self.source = source
+        self.unsupported = tuple(unsupported)
+        self.supported = tuple(supported)
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """The unsupported and the supported filters."""
+        return {self.extension: {"unsupported": list(self.unsupported), "supported": list(self.supported)}}
+
+
+class SortNotSupported(FilterNotSupported):
+    """The source of a list cannot sort it so."""
+
+    code = "SORT_NOT_SUPPORTED"
+    extension = "sorts"
 
 
 class Unauthenticated(RequestError):

@@ -17,10 +17,11 @@ from app.sandbox import accounts as customers
 from app.sandbox import catalog, parcels, shop, supply
 from app.sandbox.billing import invoice_rows, return_rows
 from app.sandbox.commissions import agent_rows, statement_rows
+from app.sandbox.lists import LISTS, table_sql
 from app.sandbox.receivables import ledger_rows, open_item_rows, summary_row
-from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales
+from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales, ship_to_of
 
-VERSION = "5"
+VERSION = "6"
 """Raised with every change to the data, so that older files are built anew."""
 
 SEED = 20_261_121
@@ -65,6 +66,7 @@ class DatasetWriter:
         self.keys: list[tuple[str, str, int, int, str | None]] = []
         self.texts: list[tuple[str, str, str, str | None, int]] = []
         self.changes: list[tuple[str, str, str]] = []
+        self.lists: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in LISTS}
         self._encode = msgspec.json.Encoder().encode
 
     def add(self, row: object, keys: Iterable[tuple[str, str]], ordinal: int = 0) -> int:
@@ -77,6 +79,10 @@ class DatasetWriter:
     def text(self, kind: str, key: str, words: Iterable[str], n: int, tag: str | None = None) -> None:
         self.texts.append((kind, key, " ".join(words).lower(), tag, n))
 
+    def add_to_list(self, kind: str, n: int, row: dict[str, Any], **facts: Any) -> None:
+        """Keep a document in a list; `facts` are those that it does not say itself."""
+        self.lists[kind].append(LISTS[kind].row(n, row, **facts))
+
     def change(self, kind: str, key: str, at: str) -> None:
         self.changes.append((at, kind, key))
 
@@ -85,12 +91,15 @@ class DatasetWriter:
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         partial.unlink(missing_ok=True)
         db = sqlite3.connect(partial)
-        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _TABLES)
+        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _TABLES + table_sql())
         with db:
             db.executemany("INSERT INTO docs VALUES (?, ?)", self.docs)
             self.keys.sort(key=lambda row: row[:4])
             db.executemany("INSERT INTO keys VALUES (?, ?, ?, ?, ?)", self.keys)
             db.executemany("INSERT INTO texts VALUES (?, ?, ?, ?, ?)", self.texts)
+            for kind, rows in self.lists.items():
+                values = ", ".join("?" for _ in range(len(LISTS[kind].columns) + 1))
+                db.executemany(f"INSERT INTO list_{kind} VALUES ({values})", rows)
             db.executemany("INSERT INTO changes VALUES (?, ?, ?)", [
                 (seq, kind, self._encode({"kind": kind, "key": key, "at": at}))
                 for seq, (at, kind, key) in enumerate(sorted(self.changes), 1)])  # fmt: skip
@@ -168,7 +177,7 @@ def _items(erp: DatasetWriter, commerce: DatasetWriter, articles: list[catalog.A
 def _orders(erp: DatasetWriter, commerce: DatasetWriter, sold: list[Sale], calendar: Calendar) -> None:
     for sale in sold:
         row = order_row(sale, calendar)
-        add_order(erp, row)
+        add_order(erp, row, ship_to_of(sale)["id"])
         if sale.age <= 30:
             erp.change("ORDER", sale.number, row["updatedAt"])
         for ordinal, invoice in enumerate(invoice_rows(sale, calendar)):
@@ -183,14 +192,13 @@ def _orders(erp: DatasetWriter, commerce: DatasetWriter, sold: list[Sale], calen
                 commerce.change("ORDER", sale.number, row["updatedAt"])
 
 
-def add_order(writer: DatasetWriter, row: dict[str, Any]) -> None:
-    """An order with its four ways to be found; those of a customer ordered by when they were placed."""
+def add_order(writer: DatasetWriter, row: dict[str, Any], ship_to: str | None = None) -> None:
+    """An order with its keys and its place in lists. `ship_to` is the id of the location."""
     minute = int(datetime.fromisoformat(row["orderedAt"]).timestamp()) // 60
     found = [("orders.number", row["number"]), ("orders.id", row["id"])]
     if "customerPo" in row:
         found.append(("orders.po", pair(row["customer"], row["customerPo"])))
-    n = writer.add(row, found, minute)
-    writer.keys.append(("orders.customer", row["customer"], minute, n, row["status"]))
+    writer.add_to_list("orders", writer.add(row, found, minute), row, ship_to=ship_to)
 
 
 def pair(first: str, second: str) -> str:

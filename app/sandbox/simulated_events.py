@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from app.sandbox.lists import is_open
 from app.sandbox.parcels import TEXT
 from app.sandbox.reads import BadRequest, change_json
 from app.sandbox.store import SandboxStore
@@ -109,6 +110,7 @@ class EventSimulator:
             raise BadRequest("give a status")
         order = self._document("orders.number", number)
         order |= {"status": move.status, "updatedAt": _now()}
+        self._store.relist("orders", "orders.number", number, status=move.status, open=is_open(move.status))
         return self._changed("ORDER", "orders.number", number, order, move.status)
 
     def change_customer(self, number: str, change: ObjectChange) -> bytes:

@@ -38,7 +38,7 @@ from app.schema.declare.policy import POLICY, build_policy_table, check, collect
 from app.schema.declare.scalars import SCALARS, Cursor
 from app.schema.declare.streams import stream
 from app.schema.items import Item, ItemFilter, ItemKey
-from app.schema.orders import Order, OrderKey
+from app.schema.orders import Order, OrderFilter, OrderKey
 from app.schema.prices import LineInput, PricedLine
 from app.schema.shipments import Shipment, ShipmentKey
 from app.schema.sources import Source
@@ -53,6 +53,9 @@ from app.schema.updates import (
 from app.schema.warehouses import Warehouse
 from app.settings import PolicySettings
 from app.sources.changes import ChangeKind
+from app.sources.orders import OrderSort
+
+CUSTOMERS = Argument(list[CustomerKey] | None, "Only rows of these customers, 1 to 500; by default of all.")
 
 
 @strawberry.type(description="The queries.")
@@ -154,6 +157,19 @@ class Query:
         returns=Order | None,
         description="An order; null if it does not exist for the caller.",
         args={"by": Argument(OrderKey, "Key of the order.")},
+        requires=Scope.ORDERS,
+    )
+    orders = root(
+        order_roots.orders,
+        returns=Connection[Order] | None,
+        description="Orders of the caller's customers, from the system of record.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(OrderSort, "The order of the list.", OrderSort.ORDERED_AT_DESC),
+            "customers": CUSTOMERS,
+            "filter": Argument(OrderFilter | None, "Filter of the orders."),
+        },
         requires=Scope.ORDERS,
     )
     shipment = root(

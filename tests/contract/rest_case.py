@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -17,7 +19,8 @@ from app.sources.changes import ChangeKind
 from app.sources.commissions import AgentStatus, CommissionState
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
-from app.sources.orders import CustomerPoKey, OrderStatus
+from app.sources.lists import DateRange
+from app.sources.orders import CustomerPoKey, HoldKind, OrderStatus
 from app.sources.prices import Certainty, PriceRequest
 from app.sources.receivables import AgeingPeriod, ReceivableKind
 from app.sources.rest import connect
@@ -41,6 +44,7 @@ from tests.contract.case import (
     PriceFacts,
     ReceivablesFacts,
     ReservationFacts,
+    Selection,
     ShipmentFacts,
     StockFacts,
     WarehouseFacts,
@@ -86,6 +90,19 @@ def usd(amount: str) -> Money:
 def asked(sku: str, quantity: str, uom: str | None = None) -> PriceRequest:
     """A price question of CUST-0001."""
     return PriceRequest(customer="CUST-0001", sku=sku, quantity=Decimal(quantity), uom=uom)
+
+
+TODAY = datetime.now(UTC).date()
+
+
+def days_ago(since: int, until: int) -> DateRange:
+    """Days before the day that the sandbox's data is made for."""
+    return DateRange(since=TODAY - timedelta(days=since), until=TODAY - timedelta(days=until))
+
+
+def listed(total: int, *first: str, **filters: Any) -> Selection:
+    """Rows of a list today; those of CUST-0002 are not all of them."""
+    return Selection(filters=filters, as_of=TODAY, total=total, first=first, restrict=("CUST-0002",))
 
 
 ERP = Case(
@@ -265,6 +282,19 @@ ERP = Case(
             "SO-100047": {"status": OrderStatus.DELIVERED, "lines.0.returned_quantity": Decimal(1)},
         },
         purchase_orders={CustomerPoKey(customer="CUST-0001", number="PO-0001-00040"): "SO-100040"},
+        lists=(
+            listed(299, "SO-119996", "SO-119958", open=True),
+            listed(60, "SO-119689", "SO-119703", late=True),
+            listed(8, "SO-119955", "SO-119913", status=(OrderStatus.DRAFT, OrderStatus.QUOTED)),
+            listed(40, "SO-119961", "SO-119975", hold=(HoldKind.CREDIT,)),
+            listed(12, "SO-100040", "SO-119238", item="SKU-0001"),
+            listed(1, "SO-100040", customer_po="PO-0001-00040"),
+            listed(31, "SO-119992", "SO-119910", ship_to="1001-1", warehouse="WH-CENTRAL"),
+            listed(7615, "SO-119958", "SO-119991", text="hex bolt"),
+            listed(95, "SO-119073", "SO-119085", ordered=days_ago(20, 19)),
+            listed(95, "SO-118834", "SO-118832", requested=days_ago(20, 19)),
+            listed(84, "SO-118834", "SO-118832", promised=days_ago(20, 19)),
+        ),
     ),
     billing=BillingFacts(
         invoiced=("SO-100040", "SO-100047"),
@@ -402,10 +432,17 @@ ERP = Case(
     ),
 )
 
+WEB_LISTS = {
+    "orders": {
+        "filters": ["customers", "status", "customerPo", "text"],
+        "sorts": ["ORDERED_AT_DESC", "ORDERED_AT_ASC"],
+    }
+}
+
 COMMERCE = Case(
     name="rest-commerce",
-    open=opener("commerce"),
-    connect_to=connector("commerce"),
+    open=opener("commerce", lists=WEB_LISTS),
+    connect_to=connector("commerce", lists=WEB_LISTS),
     contents=ContentFacts(
         known=("SKU-0001", "SKU-0002", "SKU-5001"),
         unknown="SKU-0050",
@@ -435,6 +472,11 @@ COMMERCE = Case(
             "SO-300001": {"customer": "CUST-0001", "status": OrderStatus.CONFIRMED, "terms": None},
         },
         purchase_orders={CustomerPoKey(customer="CUST-0001", number="WEB-0001"): "SO-300001"},
+        lists=(
+            listed(0, status=(OrderStatus.DRAFT,)),
+            listed(1, "SO-300001", customer_po="WEB-0001"),
+            listed(1, "SO-300001", text="so-300001"),
+        ),
     ),
     changes=ChangeFacts(kinds=frozenset({ChangeKind.ORDER}), earliest=change_cursor(0), minimum=400),
 )

@@ -87,7 +87,7 @@ REFERENCE: dict[str, Fields] = {
     "Query": {
         "me node nodes item itemsBySku items warehouses promise": ALL,
         "customer customers": CUSTOMER,
-        "order": ORDER,
+        "order orders": ORDER,
         "shipment": SHIPMENT,
         "sources": OPERATORS,
         "auditEvents": PLATFORM,
@@ -106,6 +106,7 @@ OF_ACCOUNTS = {
     "Query.customer",
     "Query.customers",
     "Query.order",
+    "Query.orders",
     "Query.shipment",
     "Query.priceAndAvailability",
     "Query.agent",
@@ -146,6 +147,7 @@ ACCOUNTS: dict[str, Fields] = {
     "TaxProfile": {"area liable registrationNumber exemptions": CUSTOMER},
     "Order": {
         "id number customerPo channel status rawStatus orderedAt updatedAt billTo shipTo currency total totals": ORDER,
+        "requestedOn promisedOn": ORDER,
         "lines holds exceptions history freshness refs statusBySource conflicts warehouse": ORDER,
         "terms customer": CUSTOMER,
         "shipments": SHIPMENT,

@@ -45,6 +45,7 @@ ARGUMENTS: dict[Key, str] = {
     ("Query", "itemsBySku"): '(skus: ["SKU-0001"])',
     ("Query", "node"): '(id: "SXRlbTpTS1UtMDAwMQ")',
     ("Query", "nodes"): '(ids: ["SXRlbTpTS1UtMDAwMQ"])',
+    ("Query", "orders"): "(first: 2)",
     ("Query", "order"): '(by: {number: "SO-100040"})',
     ("Query", "shipment"): '(by: {trackingNumber: "1ZSB001000401"})',
     ("Query", "priceAndAvailability"): f'(customer: {KEY}, lines: [{{item: {{sku: "SKU-0001"}}, quantity: "54", '

@@ -3,7 +3,8 @@
 It may tell what is new by webhooks; their secrets are `whsec_` and base64.
 
 Options: `batch` (true: reads asked for together travel as one request), `serves` (the ports that this system has; all
-of them if not given). Credential: `token`, a bearer token.
+of them if not given), `lists` (the filters and sorts that it can answer; all if not given). Credential: `token`, a
+bearer token.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def source_of(client: RESTClient) -> Source:
         aclose=client.aclose,
         guard=client.guard,
         requests=requests,
+        lists=client.lists,
         coalesces=client.coalesces,
         **served,
     )

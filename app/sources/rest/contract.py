@@ -67,6 +67,12 @@ MAX_EVENTS = 1000
 INVALID_CURSOR = "INVALID_CURSOR"
 """The problem's `code` for a cursor that the system did not make."""
 
+FILTER_NOT_SUPPORTED = "FILTER_NOT_SUPPORTED"
+"""The problem's `code` for a filter that the system cannot answer; it must not be ignored."""
+
+SORT_NOT_SUPPORTED = "SORT_NOT_SUPPORTED"
+"""The problem's `code` for a sort that the system cannot answer."""
+
 
 class Found(Record, Generic[K, V]):
     """What was found for one key of a read. Keys without anything are left out of the answer."""
@@ -383,6 +389,13 @@ ORDERS_BY_CUSTOMER = ContractOperation(
     request=OrdersSearch,
     answer=_found(str, Window[OrderRow]),
 )
+ORDER_SEARCH = ContractOperation(
+    port="orders",
+    path="/v1/orders/search",
+    summary="A page of the orders of the named customers, or of all",
+    request=OrderQuery,
+    answer=Window[OrderRow],
+)
 SHIPMENTS = ContractOperation(
     port="shipments",
     path="/v1/shipments/read",
@@ -472,9 +485,9 @@ CHANGES = ContractOperation(port="changes", path="/v1/changes/read", summary="Wh
 
 OPERATIONS = (
     CUSTOMERS, CUSTOMER_SEARCH, CREDIT, ITEMS, ITEM_SEARCH, PART_SKUS, PART_NUMBERS, RELATIONS, COSTS, CONTENTS,
-    WAREHOUSES, STOCK, RESERVATIONS, BALANCES, PRICES, ORDERS, ORDERS_BY_PO, ORDERS_BY_CUSTOMER, SHIPMENTS,
-    SHIPMENTS_BY_ORDER, INVOICES, INVOICES_BY_ID, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS, STATEMENTS_BY_AGENT,
-    RECEIVABLES, OPEN_ITEMS, ACCOUNT_STATEMENTS, CHANGES,
+    WAREHOUSES, STOCK, RESERVATIONS, BALANCES, PRICES, ORDERS, ORDERS_BY_PO, ORDERS_BY_CUSTOMER, ORDER_SEARCH,
+    SHIPMENTS, SHIPMENTS_BY_ORDER, INVOICES, INVOICES_BY_ID, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS,
+    STATEMENTS_BY_AGENT, RECEIVABLES, OPEN_ITEMS, ACCOUNT_STATEMENTS, CHANGES,
 )  # fmt: skip
 BATCH = "/v1/batch"
 PORTS = tuple(dict.fromkeys(operation.port for operation in OPERATIONS))
