@@ -121,8 +121,8 @@ def order_list(
     scope = ListScope("orders", sort, named, selected)
     page = scope.page(first, after, count=ctx.selects("OrderConnection", "totalCount"))
     own = {name: value for name, value in named.items() if name in OrderQuery.__struct_fields__}
-    as_of = ctx.today if selection.late is not None else None
-    return scope, OrderQuery(page=page, sort=sort, as_of=as_of, **selected, **own)
+    today = ctx.today if selection.late is not None else None
+    return scope, OrderQuery(page=page, sort=sort, today=today, **selected, **own)
 
 
 async def orders(

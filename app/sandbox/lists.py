@@ -108,7 +108,7 @@ def of_customers(customers: Sequence[str] | None) -> list[Condition]:
 
 def order_conditions(query: OrderQuery, today: date) -> list[Condition]:
     """The conditions of a query of orders."""
-    day = (query.as_of or today).isoformat()
+    day = (query.today or today).isoformat()
     return [
         *of_customers(query.customers),
         *one_of("status", query.status),

@@ -97,6 +97,26 @@ class SandboxStore:
         where, values = _conditions(kind, words, keys, tag)
         return self._db.execute(f"SELECT count(*) FROM texts t WHERE {where}", values).fetchone()[0]
 
+    def page(
+        self, kind: str, key: str, *, tags: Sequence[str], descending: bool, after: tuple[int, int] | None, limit: int
+    ) -> list[tuple[int, int, bytes]]:  # fmt: skip
+        """The next (place, n, document) of a key's list."""
+        where, values = _tagged(kind, key, tags)
+        if after is not None:
+            where += f" AND (k.place, k.n) {'<' if descending else '>'} (?, ?)"
+            values = [*values, *after]
+        way = "DESC" if descending else "ASC"
+        query = (
+            f"SELECT k.place, k.n, d.body FROM keys k JOIN docs d ON d.n = k.n WHERE {where}"
+            f" ORDER BY k.place {way}, k.n {way} LIMIT ?"
+        )
+        found = self._db.execute(query, [*values, limit]).fetchall()
+        return [(ordinal, n, self._now(n, stored) or stored) for ordinal, n, stored in found]
+
+    def page_count(self, kind: str, key: str, *, tags: Sequence[str]) -> int:
+        where, values = _tagged(kind, key, tags)
+        return self._db.execute(f"SELECT count(*) FROM keys k WHERE {where}", values).fetchone()[0]
+
     def listed(
         self,
         kind: str,
@@ -168,3 +188,9 @@ def _conditions(
 def _all(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
     where = " AND ".join(clause for clause, _ in conditions) or "1"
     return where, [value for _, values in conditions for value in values]
+
+
+def _tagged(kind: str, key: str, tags: Sequence[str]) -> tuple[str, list[str | int]]:
+    if not tags:
+        return "k.kind = ? AND k.key = ?", [kind, key]
+    return "k.kind = ? AND k.key = ? AND k.tag IN (SELECT value FROM json_each(?))", [kind, key, _json_list(tags)]

@@ -28,19 +28,19 @@ class ListQuery(Record):
     """A page of a list. A filter that is None or empty selects all rows; of several all have to fit.
 
     `customers` are the customer numbers whose rows are listed, of which there may be thousands: the caller's accounts,
-    or some of them. `text` is part of a number or name, case-insensitive. `as_of` is the day that late, open and past
+    or some of them. `text` is part of a number or name, case-insensitive. `today` is the day that late, open and past
     due are evaluated for, by the source.
     """
 
     page: PageRequest
     customers: tuple[str, ...] | None = None
     text: str | None = None
-    as_of: date | None = None
+    today: date | None = None
 
 
 Q = TypeVar("Q", bound=ListQuery)
 
-_NO_FILTERS = frozenset({"page", "sort", "as_of"})
+_NO_FILTERS = frozenset({"page", "sort", "today"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

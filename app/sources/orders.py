@@ -170,7 +170,7 @@ class Order(Record):
 class OrderQuery(ListQuery):
     """A page of orders. `ship_to` is the id of a customer's location, `item` an SKU of one of its lines, `warehouse` a
     code. `hold` keeps orders with a hold of one of these kinds. An order is `open` from its confirmation until it is
-    shipped in full or cancelled; it is `late` if it is open and its promised date is before `as_of`. `text` is part of
+    shipped in full or cancelled; it is `late` if it is open and its promised date is before `today`. `text` is part of
     the order number, the purchase order number, the ship-to name, or a line's SKU or text."""
 
     sort: OrderSort = OrderSort.ORDERED_AT_DESC

@@ -153,7 +153,7 @@ class Selection:
     of the first ones in the default sort. `restrict` are customers that have some of the rows or none, but not all."""
 
     filters: Mapping[str, Any]
-    as_of: date
+    today: date
     total: int
     first: tuple[str, ...] = ()
     restrict: tuple[str, ...] = ("CUST-0001",)

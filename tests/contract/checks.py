@@ -112,7 +112,7 @@ async def check_lists(
         for first in (1, 50):
             page = PageRequest(first=first, count=True)
             with counted_calls() as made:
-                found = await search(SYSTEM, query(page=page, as_of=one.as_of, **one.filters))
+                found = await search(SYSTEM, query(page=page, today=one.today, **one.filters))
             calls.add(len(made))
             keys = tuple(map(key, found.rows))
             assert keys[: len(one.first)] == one.first[:first], one.filters
@@ -120,7 +120,7 @@ async def check_lists(
             assert len(found.rows) == min(first, one.total)
         assert len(calls) == 1, one.filters
         page = PageRequest(first=100, count=True)
-        some = await search(SYSTEM, query(page=page, as_of=one.as_of, customers=one.restrict, **one.filters))
+        some = await search(SYSTEM, query(page=page, today=one.today, customers=one.restrict, **one.filters))
         assert {row.customer for row in some.rows} <= set(one.restrict)
         assert (some.total or len(some.rows)) < one.total or one.total == 0
     assert tried == able.filters

@@ -102,7 +102,7 @@ def days_ago(since: int, until: int) -> DateRange:
 
 def listed(total: int, *first: str, **filters: Any) -> Selection:
     """Rows of a list today; those of CUST-0002 are not all of them."""
-    return Selection(filters=filters, as_of=TODAY, total=total, first=first, restrict=("CUST-0002",))
+    return Selection(filters=filters, today=TODAY, total=total, first=first, restrict=("CUST-0002",))
 
 
 ERP = Case(

@@ -225,6 +225,10 @@ CHECKS: Mapping[str, OperationChecks] = {
             PagedCheck(_orders_page, lambda order: order.id, keys.CUSTOMER),
         ),
     ),
+    contract.ORDER_SEARCH.path: OperationChecks(
+        OrderQuery(page=_ONE_PAGE, customers=("CUST-0001",), text="hex bolt", today=date(2026, 11, 21), late=False),
+        (PagedCheck(by_query("orders", lambda page: OrderQuery(page=page)), lambda order: order.id),),
+    ),
     contract.ORDERS.path: OperationChecks(
         contract.OrdersRead(numbers=("SO-100040",)),
         (
