@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from app.auth.principal import Principal
 from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, customer_number, sku_of, validate_key
+from app.resolvers.loading.keys import CustomerKey, customer_number, one_or_capitals, sku_of, validate_key
 from app.resolvers.loading.paging import Connection, ListScope
 from app.resolvers.orders import OrderFilter, order_list
 from app.sources.customers import CreditStatus, Customer, CustomerLocation, CustomerQuery
@@ -20,7 +20,7 @@ from app.sources.warehouses import Warehouse
 
 async def customer(ctx: Context, by: CustomerKey) -> Customer | None:
     number = await customer_number(by, ctx)
-    return None if number is None else await ctx.loaders.customers.one(number)
+    return None if number is None else await one_or_capitals(ctx.loaders.customers.one, number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from app import telemetry
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.filters import customer_numbers, valid_code, valid_range, valid_text
 from app.resolvers.loading.key_loader import first_exception, gather_in_order
-from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, customer_number, sku_of, validate_key
+from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, customer_number, one_or_capitals, sku_of, validate_key
 from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.customers import Customer
 from app.sources.freshness_contracts import note_incomplete
@@ -46,7 +46,8 @@ async def order(ctx: Context, by: OrderKey) -> Order | None:
         system, own = source_key_of(by.id, "Order")
         return await ctx.loaders.orders_of(system).one(own)
     if by.number is not None:
-        return await _by_number(validate_key(by.number, "An order number"), ctx)
+        number = validate_key(by.number, "An order number")
+        return await one_or_capitals(lambda key: _by_number(key, ctx), number)
     if by.ref is not None:
         return await _by_ref(by.ref.system, validate_key(by.ref.id, "A ref's id"), ctx)
     if by.customer_po is None:

@@ -218,7 +218,9 @@ async def test_used_up_budget_is_429_with_the_time_to_wait(dated_sandbox: Sandbo
             assert 10 <= int(response.headers["retry-after"]) <= 16
             assert response.headers["ratelimit-policy"] == '"budget";q=25;w=50;qu="cost"'
             extensions = only_error(response)["extensions"]
-            assert (extensions["code"], extensions["limit"]["name"]) == ("RATE_LIMITED", "budget")
+            limit = extensions["limit"]
+            assert (extensions["code"], limit["name"], limit["max"]) == ("RATE_LIMITED", "budget", 25)
+            assert 0 <= limit["remaining"] < limit["actual"] <= 25
         assert (await sent(graph, ONE, signed(Role.ADMIN))).status_code == 200
 
 

@@ -73,7 +73,7 @@ REFERENCE: dict[str, Fields] = {
     "Item": {
         "id sku name status gtin manufacturerPart category baseUom uoms hazmat dimensions refs description": ALL,
         "freshness": ALL,
-        "attributes media relations availability": ALL,
+        "attributes media relations availability totalAtp": ALL,
         "customerPartNumber": CUSTOMER,
         "cost": COST,
         "contractPrice": PRICE,
