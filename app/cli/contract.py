@@ -14,8 +14,8 @@ from app.errors import ConfigurationError
 from app.settings.validation import check_address
 
 if TYPE_CHECKING:
-    from app.sources.rest.conformance import CheckResult, PortResult
     from app.sources.rest.sample_keys import KeyKind
+    from app.sources.rest_conformance import CheckResult, PortResult
 
 contract = typer.Typer(help="The REST contract for in-house systems.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def check_backend(
     """Read every port of a system as the gateway does, and print what passes, fails or is missing.
 
     Exits with 1 if a check fails, or if a port named by --port is not served or could not be tested."""
-    from app.sources.rest.conformance import Outcome, run_conformance
+    from app.sources.rest_conformance import Outcome, run_conformance
     from app.telemetry import configure_logs
 
     configure_logs(form="console", level="critical")

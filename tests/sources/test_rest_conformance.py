@@ -20,8 +20,8 @@ from app.sandbox import Sandbox
 from app.sandbox.build import PORTS
 from app.sources.rest import contract
 from app.sources.rest import sample_keys as keys
-from app.sources.rest.conformance import PROTOCOL, CheckResult, Outcome, PortResult, run_conformance
 from app.sources.rest.operation_checks import CHECKS
+from app.sources.rest_conformance import PROTOCOL, CheckResult, Outcome, PortResult, run_conformance
 from tests.upstreams import serve
 
 GIVEN = {
