@@ -11,7 +11,15 @@ from app import telemetry
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.filters import customer_numbers, valid_code, valid_range, valid_text
 from app.resolvers.loading.key_loader import first_exception, gather_in_order
-from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, customer_number, one_or_capitals, sku_of, validate_key
+from app.resolvers.loading.keys import (
+    CustomerKey,
+    ItemKey,
+    OrderKey,
+    customer_number,
+    one_or_capitals,
+    sku_of,
+    validate_key,
+)
 from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.customers import Customer
 from app.sources.freshness_contracts import note_incomplete
