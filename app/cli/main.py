@@ -24,7 +24,7 @@ from app.cli.documents import check_against_documents, documents
 from app.cli.endpoints import endpoints
 from app.cli.events import events
 from app.cli.keys import keys
-from app.cli.stores import json_object, roles_of
+from app.cli.stores import json_object
 from app.errors import ConfigurationError, TradegraphError
 from app.settings import Settings
 
@@ -54,9 +54,6 @@ app.add_typer(endpoints, name="endpoints")
 app.add_typer(contract, name="contract")
 
 Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
-Deployment = Annotated[
-    Path | None, typer.Option("--config", help="The settings file of a deployment; without, the gateway as it comes.")
-]
 DataDir = Annotated[Path, typer.Option(help="Where the demo keeps its data and its key.")]
 
 
@@ -174,13 +171,11 @@ def token(
     ] = None,
     ttl: Annotated[int, typer.Option(help="Seconds until it expires.", min=1, max=30 * 86400)] = 3600,
     data_dir: DataDir = DATA_DIR,
-    config: Config = None,
 ) -> None:
     """Print a bearer token for a demo gateway over the same data folder. Other gateways do not believe it."""
     from app.auth.demo import KEY_FILE, demo_auth, issue_demo_token
-    from app.settings import load
 
-    roles = sorted(roles_of(role, load(config)))
+    roles = sorted(_roles(role))
     if not (data_dir / KEY_FILE).is_file():
         cure = "no demo gateway keeps its key there; start the demo first, or name its folder with --data-dir"
         raise ConfigurationError("--data-dir", str(data_dir), cure)
@@ -201,15 +196,12 @@ def plan(
     file: Annotated[Path, typer.Argument(help="A GraphQL document.")],
     operation: Annotated[str | None, typer.Option(help="The operation, where the document has several.")] = None,
     variables: Annotated[str, typer.Option(help="JSON; only `@skip` and `@include` need them.")] = "{}",
-    config: Config = None,
 ) -> None:
     """Print the plan that a document is compiled to."""
-    from app.cli.demo import settings_or_sandbox
     from app.execution.plan.printing import format_plan
     from app.gateway.explain.explainer import plan_of
 
-    settings, given = settings_or_sandbox(config), json_object(variables, '{"orders": 20}')
-    made = _print_refusals(file, lambda: plan_of(settings, _text(file), operation, given))
+    made = _print_refusals(file, lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
     if made is None:
         print("This operation is not compiled: graphql-core runs it field by field.", file=sys.stderr)
         raise typer.Exit(1)
@@ -232,9 +224,9 @@ def explain(
     from app.gateway.explain.explainer import admission_verdict, explain_document
     from app.gateway.explain.simulated_records import Assumptions
 
-    settings = settings_or_sandbox(config)
-    who = Principal("explain", frozenset(roles_of(role or ["csr"], settings)), frozenset(customer or ()))
+    who = _principal(role or ["csr"], customer or [])
     given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)
+    settings = settings_or_sandbox(config)
     found = _print_refusals(
         file, lambda: explain_document(settings, _text(file), given, who, operation=operation, assume=assume)
     )
@@ -249,6 +241,18 @@ def _text(file: Path) -> str:
     if not file.is_file():
         raise ConfigurationError("file", str(file), "there is no such file; name a GraphQL document")
     return file.read_text(encoding="utf-8")
+
+
+def _principal(roles: list[str], customers: list[str]) -> Principal:
+    return Principal(subject="explain", roles=_roles(roles), customers=frozenset(customers))
+
+
+def _roles(names: list[str]) -> frozenset[Role]:
+    known = {role.value: role for role in Role}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigurationError("--role", unknown[0], f"choose from {', '.join(Role)}")
+    return frozenset(known[name] for name in names)
 
 
 def _print_refusals(file: Path, work: Callable[[], T]) -> T:
@@ -266,18 +270,15 @@ def _print_refusals(file: Path, work: Callable[[], T]) -> T:
 
 @schema.command("print")
 def schema_print(
-    to: Annotated[Path | None, typer.Option(help="The file to write; - is standard output.")] = None,
-    config: Deployment = None,
+    to: Annotated[Path, typer.Option(help="The file to write; - is standard output.")] = ROOT / "schema.graphql",
 ) -> None:
-    """Write the schema as the code has it to `schema.graphql`, or that of a deployment to standard output."""
+    """Write the schema as the code has it."""
     from app.schema import print_schema
 
-    to = to or (ROOT / "schema.graphql" if config is None else Path("-"))
-    text = print_schema(_deployment(config))
     if str(to) == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(print_schema())
         return
-    to.write_text(text, encoding="utf-8")
+    to.write_text(print_schema(), encoding="utf-8")
     print(f"written: {to}", file=sys.stderr)
 
 
@@ -310,13 +311,6 @@ def schema_check(
     _same(file, print_schema(), "The printed schema is not that of the code. Run: schema print")
 
 
-def _deployment(config: Path | None) -> Settings:
-    """The settings of a deployment; without a file those of the gateway as it comes, whatever is configured here."""
-    from app.settings import load
-
-    return Settings() if config is None else load(config)
-
-
 def _same(file: Path, code: str, otherwise: str) -> None:
     """Fail and show the difference, unless a file holds what the code says."""
     printed = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -334,20 +328,17 @@ def policy_matrix(
     json: Annotated[bool, typer.Option("--json", help="Every cell, as JSON.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Compare the page with the code.")] = False,
     to: Annotated[Path, typer.Option(help="The page.")] = ROOT / "docs" / "policy-matrix.md",
-    config: Deployment = None,
 ) -> None:
     """Print who sees which field: roles by fields, with rows and masks."""
     from app.schema import build_schema, policy_of
     from app.schema.declare.policy_matrix import as_json, as_markdown, as_text
 
-    table = policy_of(build_schema(_deployment(config)))
+    table = policy_of(build_schema())
     if check:
         _same(to, as_markdown(table), "The matrix is not that of the code. Look at what has changed, then run: "
               "policy matrix --markdown")  # fmt: skip
     elif json:
         print(orjson.dumps(as_json(table), option=orjson.OPT_INDENT_2).decode())
-    elif markdown and config is not None:
-        print(as_markdown(table), end="")
     elif markdown:
         to.write_text(as_markdown(table), encoding="utf-8")
         print(f"written: {to}", file=sys.stderr)
@@ -359,17 +350,14 @@ def policy_matrix(
 def policy_why(
     field: Annotated[str, typer.Argument(help="A field, such as Order.margin or CreditStatus.limit.")],
     role: Annotated[list[str], typer.Option(help="The caller's role; may be given again.")],
-    config: Deployment = None,
 ) -> None:
     """Tell what a role gets of a field, and which declarations say so."""
-    from app.schema import build_schema, policy_of
-    from app.schema.declare.policy import collect_declarations
+    from app.schema import build_schema
+    from app.schema.declare.policy import build_policy_table, collect_declarations
     from app.schema.declare.policy_matrix import why
 
-    settings = _deployment(config)
-    built = build_schema(settings)
-    declared = collect_declarations(built._schema)  # noqa: SLF001 - no other way to graphql-core's
-    print(why(field, frozenset(roles_of(role, settings)), policy_of(built), declared))
+    declared = collect_declarations(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
+    print(why(field, _roles(role), build_policy_table(declared), declared))
 
 
 @sources.command("ping")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.sources.accounts import ACCOUNTS
 from app.sources.billing import BILLING
 from app.sources.commissions import COMMISSIONS
 from app.sources.customers import CREDITS, CUSTOMERS
@@ -33,6 +34,7 @@ PORTS: Mapping[str, Port] = {
         BILLING,
         COMMISSIONS,
         RECEIVABLES,
+        ACCOUNTS,
     )
 }
 """The ports that serve reads, by their names in `Source`, `Sources` and `[domains]`."""

@@ -109,9 +109,8 @@ def budget_exceeded(cost: Cost, limits: EffectiveLimits, level: BucketLevel) -> 
     """The error of a charge that the bucket does not hold."""
     return RateLimited(
         "budget",
-        limits.bucket.capacity,
+        level.remaining,
         cost.units,
-        remaining=level.remaining,
         retry_after=max(math.ceil(level.retry_after), 1),
         headers=budget_headers(limits, level),
     )
