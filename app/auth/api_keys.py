@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.auth.credentials import bearer
-from app.auth.principal import Principal, Role
+from app.auth.principal import AnyRole, Principal
 from app.errors import AuthenticationUnavailable, StoreUnavailable, TradegraphError, Unauthenticated
+from app.settings.roles import BUILT_IN_ROLES
 from app.telemetry import log
 
 PREFIX = "tg_"
@@ -52,7 +53,7 @@ class KeyRecord:
     id: str
     digest: str = field(repr=False)
     client: str
-    role: Role
+    role: str
     customers: frozenset[str]
     created_at: float
     tenant: str = "default"
@@ -115,17 +116,19 @@ def _check(body: str) -> str:
 
 
 class APIKeyAuthenticator:
-    """Verifies API keys against a copy of the store that is refreshed every REFRESH_INTERVAL. `timer` is monotonic,
-    `now` the time of day."""
+    """Verifies API keys against a copy of the store that is refreshed every REFRESH_INTERVAL. `roles` are those of the
+    deployment by name; `timer` is monotonic, `now` the time of day."""
 
     def __init__(
         self,
         store: KeyStore,
         *,
+        roles: Mapping[str, AnyRole] = BUILT_IN_ROLES,
         now: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._roles = roles
         self._now = now
         self._timer = timer
         self._refreshing = asyncio.Lock()
@@ -154,6 +157,9 @@ class APIKeyAuthenticator:
         if not record.live(now):
             ended = "revoked" if record.revoked_at is not None else "expired"
             raise Unauthenticated(REFUSED, detail=f"API key {record.id} of {record.client} is {ended}")
+        if not principal.roles or not principal.restricted:
+            detail = f"role {record.role} of API key {record.id} is unknown, or sees the rows of all accounts"
+            raise Unauthenticated(REFUSED, detail=detail)
         self._used[record.id] = now
         return principal
 
@@ -179,7 +185,19 @@ class APIKeyAuthenticator:
         if await self._store.generation() == self._generation:
             return
         self._generation, records = await self._store.all()
-        self._known = {record.id: (record, _principal(record)) for record in records}
+        self._known = {record.id: (record, self._principal(record)) for record in records}
+
+    def _principal(self, record: KeyRecord) -> Principal:
+        role = self._roles.get(record.role)
+        return Principal(
+            subject=record.client,
+            roles=frozenset() if role is None else frozenset({role}),
+            customers=record.customers,
+            tenant=record.tenant,
+            client=record.client,
+            expires_at=record.expires_at,
+            claims={"api_key": record.id},
+        )
 
     def _flush_soon(self) -> None:
         if self._used and self._flushing is None and self._timer() - self._flushed_at >= USAGE_FLUSH_INTERVAL:
@@ -207,16 +225,3 @@ class APIKeyAuthenticator:
             await self._flushing
         if self._used:
             await self._flush_uses()
-
-
-def _principal(record: KeyRecord) -> Principal:
-    return Principal(
-        subject=record.client,
-        roles=frozenset({record.role}),
-        customers=record.customers,
-        tenant=record.tenant,
-        client=record.client,
-        salesperson=record.client,
-        expires_at=record.expires_at,
-        claims={"api_key": record.id},
-    )

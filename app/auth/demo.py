@@ -12,7 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from pydantic import SecretStr
 
-from app.auth.principal import Role
+from app.auth.principal import AnyRole
 from app.errors import ConfigurationError
 from app.settings import AuthSettings
 
@@ -54,7 +54,7 @@ def demo_key(data_dir: Path) -> str:
 def issue_demo_token(
     settings: AuthSettings,
     *,
-    roles: Collection[Role],
+    roles: Collection[AnyRole],
     subject: str,
     customers: Collection[str] = (),
     agents: Collection[str] = (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from joserfc.jwk import Key, OctKey, import_key
 
 from app.auth.fetching import Fetched, Fetcher, FetchFailed, is_http_url, is_secure
 from app.auth.key_sets import KeySet, RemoteKeySet, StaticKeySet, public_keys
-from app.auth.principal import UNRESTRICTED, Role
+from app.auth.principal import AnyRole, RowReach, row_reach
 from app.errors import ConfigurationError
 from app.settings import AuthSettings, ClaimNames, IssuerSettings
+from app.settings.roles import BUILT_IN_ROLES
 from app.telemetry import log
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -35,15 +36,21 @@ class Issuer:
     algorithms: frozenset[str]
     keys: KeySet
     claims: ClaimNames
-    roles: frozenset[Role]
+    roles: frozenset[AnyRole]
     customers: tuple[str, ...]
     namespace: str | None
 
 
 def trusted_issuers(
-    settings: AuthSettings, *, demo: bool, fetcher: Fetcher | None = None, timer: Timer = time.monotonic
+    settings: AuthSettings,
+    *,
+    demo: bool,
+    roles: Mapping[str, AnyRole] = BUILT_IN_ROLES,
+    fetcher: Fetcher | None = None,
+    timer: Timer = time.monotonic,
 ) -> dict[str, Issuer]:
-    """The configured issuers by the `iss` of their tokens. Raises ConfigurationError."""
+    """The configured issuers by the `iss` of their tokens; `roles` are those of the deployment. Raises
+    ConfigurationError."""
     read = (fetcher or Fetcher(anywhere=demo)).read
     entries: list[tuple[str, IssuerSettings]] = []
     if settings.issuer is not None or not settings.issuers:
@@ -51,14 +58,16 @@ def trusted_issuers(
     entries += [(f"auth.issuers[{index}]", entry) for index, entry in enumerate(settings.issuers)]
     found: dict[str, Issuer] = {}
     for key, entry in entries:
-        issuer = _issuer(key, entry, demo=demo, read=read, timer=timer)
+        issuer = _issuer(key, entry, _roles(key, entry, roles), demo=demo, read=read, timer=timer)
         if issuer.name in found:
             raise ConfigurationError(f"{key}.issuer", issuer.name, "is configured twice; keep one entry for it")
         found[issuer.name] = issuer
     return found
 
 
-def _issuer(key: str, settings: IssuerSettings, *, demo: bool, read: Read, timer: Timer) -> Issuer:
+def _issuer(
+    key: str, settings: IssuerSettings, roles: frozenset[AnyRole], *, demo: bool, read: Read, timer: Timer
+) -> Issuer:
     name = _required(key, "issuer", settings.issuer)
     return Issuer(
         name=name,
@@ -66,7 +75,7 @@ def _issuer(key: str, settings: IssuerSettings, *, demo: bool, read: Read, timer
         algorithms=_algorithms(key, settings, demo=demo),
         keys=_keys(key, name, settings, demo=demo, read=read, timer=timer),
         claims=settings.claims,
-        roles=_roles(key, settings),
+        roles=roles,
         customers=settings.customers,
         namespace=settings.namespace,
     )
@@ -87,17 +96,18 @@ def _algorithms(key: str, settings: IssuerSettings, *, demo: bool) -> frozenset[
     return frozenset(settings.algorithms)
 
 
-def _roles(key: str, settings: IssuerSettings) -> frozenset[Role]:
+def _roles(key: str, settings: IssuerSettings, known: Mapping[str, AnyRole]) -> frozenset[AnyRole]:
     bound = "*" not in settings.customers
+    unrestricted = frozenset(role for role in known.values() if row_reach(role) is RowReach.ALL)
     if settings.roles is None:
-        return frozenset(Role) - UNRESTRICTED if bound else frozenset(Role)
-    unknown = [name for name in settings.roles if name not in set(Role)]
+        return frozenset(known.values()) - unrestricted if bound else frozenset(known.values())
+    unknown = [name for name in settings.roles if name not in known]
     if unknown:
-        raise ConfigurationError(f"{key}.roles", unknown[0], f"choose from {', '.join(Role)}")
-    roles = frozenset(map(Role, settings.roles))
-    if bound and roles & UNRESTRICTED:
+        raise ConfigurationError(f"{key}.roles", unknown[0], f"choose from {', '.join(known)}")
+    roles = frozenset(known[name] for name in settings.roles)
+    if bound and roles & unrestricted:
         cure = "sees every customer, so that `customers` would limit nothing; leave the role or `customers` out"
-        raise ConfigurationError(f"{key}.roles", min(roles & UNRESTRICTED).value, cure)
+        raise ConfigurationError(f"{key}.roles", min(roles & unrestricted).value, cure)
     return roles
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.auth.principal import APPROVED_ONLY, ROW_REACH, Role, RowReach
+from app.auth.principal import AnyRole, Role, RowReach, is_external, row_reach
 from app.errors import Forbidden
 
 Key = tuple[str, str]
@@ -51,13 +51,16 @@ _AGENT = frozenset({Role.AGENT})
 _SERVICE = frozenset({Role.CSR, Role.CSR_LEAD})
 _REP, _FINANCE, _OPERATIONS = frozenset({Role.SALES_REP}), frozenset({Role.FINANCE}), frozenset({Role.OPERATIONS})
 
-AUDIENCES: Mapping[Scope, frozenset[Role]] = {
+Audiences = Mapping[Scope, frozenset[AnyRole]]
+"""The roles that belong to each scope of a deployment."""
+
+AUDIENCES: Audiences = {
     Scope.EVERYONE: frozenset(Role),
     Scope.STAFF: frozenset(Role) - _OWN - _AGENT,
     Scope.CUSTOMERS: _OWN | _REP | _SERVICE | _FINANCE,
     Scope.CREDIT_AMOUNTS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.TAX_NUMBERS: _FINANCE,
-    Scope.PRICES: _OWN | _REP,
+    Scope.PRICES: _OWN | _REP | _SERVICE | _FINANCE,
     Scope.COST: _FINANCE | {Role.CSR_LEAD},
     Scope.STOCK_BREAKDOWN: _REP | _SERVICE | _OPERATIONS,
     Scope.ORDERS: _OWN | _REP | _SERVICE | _FINANCE | _OPERATIONS,
@@ -74,6 +77,12 @@ AUDIENCES: Mapping[Scope, frozenset[Role]] = {
     Scope.AUDIT: frozenset({Role.ADMIN}),
 }
 """Who belongs to a scope. Widening one here shows in `schema.graphql` and in docs/policy-matrix.md."""
+
+INTERNAL = frozenset({Scope.STAFF, Scope.COST, Scope.MARGIN, Scope.SOURCES, Scope.AUDIT})
+"""Scopes that no configuration may open to customers, partners or agents."""
+
+UNBOUND = frozenset({Scope.SOURCES, Scope.AUDIT})
+"""Scopes of data about all callers and sources, in which no row belongs to an account: for roles that see all rows."""
 
 PURPOSES: Mapping[Scope, str] = {
     Scope.EVERYONE: "Whoever has a role.",
@@ -107,10 +116,10 @@ class Rows(StrEnum):
     AGENTS = "AGENTS"
     APPROVED = "APPROVED"
 
-    def reach(self, role: Role) -> RowReach:
+    def reach(self, role: AnyRole) -> RowReach:
         if self in BOUND:
-            return ROW_REACH[role]
-        return RowReach.APPROVED if self is Rows.APPROVED and role in APPROVED_ONLY else RowReach.ALL
+            return row_reach(role)
+        return RowReach.APPROVED if self is Rows.APPROVED and is_external(role) else RowReach.ALL
 
 
 BOUND = frozenset({Rows.ACCOUNTS, Rows.AGENTS})
@@ -150,12 +159,12 @@ class Rule:
     type_name: str
     field_name: str
     scopes: tuple[Scope, ...]
-    roles: frozenset[Role]
+    roles: frozenset[AnyRole]
     rows: Rows = Rows.ALL
     mask: Mask | None = None
-    unmasked_for: frozenset[Role] = frozenset(Role)
+    unmasked_for: frozenset[AnyRole] = frozenset()
 
-    def mask_for(self, role: Role) -> Mask | None:
+    def mask_for(self, role: AnyRole) -> Mask | None:
         """The mask for a role; None if the role sees the value."""
         return None if role in self.unmasked_for else self.mask
 
@@ -200,15 +209,21 @@ ALL_PERMISSIONS = AllPermissions(frozenset())
 
 @dataclass(frozen=True, slots=True)
 class PolicyTable:
-    """The rules of all fields, types and guarded input types."""
+    """The rules of all fields, types and guarded input types of a deployment, and its audiences."""
 
     fields: Mapping[Key, Rule]
     types: Mapping[str, Rule]
-    inputs: Mapping[str, frozenset[Role]] = field(default_factory=dict)
-    _by_roles: dict[frozenset[Role], Permissions] = field(default_factory=dict, compare=False, repr=False)
+    inputs: Mapping[str, frozenset[AnyRole]] = field(default_factory=dict)
+    audiences: Audiences = field(default_factory=lambda: AUDIENCES)
+    _by_roles: dict[frozenset[AnyRole], Permissions] = field(default_factory=dict, compare=False, repr=False)
     _by_content: dict[object, Permissions] = field(default_factory=dict, compare=False, repr=False)
 
-    def permissions(self, roles: frozenset[Role]) -> Permissions:
+    @property
+    def roles(self) -> tuple[AnyRole, ...]:
+        """Every role: those of the gateway in their order, then those of the deployment by name."""
+        return ordered(self.audiences[Scope.EVERYONE])
+
+    def permissions(self, roles: frozenset[AnyRole]) -> Permissions:
         """The permissions of a caller with these roles, cached by roles."""
         known = self._by_roles.get(roles)
         if known is None:
@@ -218,7 +233,7 @@ class PolicyTable:
             known = self._by_roles[roles] = self._by_content.setdefault(_content(made), made)
         return known
 
-    def _permissions(self, roles: frozenset[Role]) -> Permissions:
+    def _permissions(self, roles: frozenset[AnyRole]) -> Permissions:
         granted = {key: rule for key, rule in self.fields.items() if rule.roles & effective_roles(roles, rule.rows)}
         masks = {
             key: rule.mask
@@ -231,12 +246,17 @@ class PolicyTable:
         return Permissions(frozenset(granted), masks, types, inputs)
 
 
-def effective_roles(roles: frozenset[Role], rows: Rows) -> frozenset[Role]:
+def ordered(roles: frozenset[AnyRole]) -> tuple[AnyRole, ...]:
+    """The gateway's own roles in their order, then those of the deployment by name."""
+    return (*(role for role in Role if role in roles), *sorted(role for role in roles if not isinstance(role, Role)))
+
+
+def effective_roles(roles: frozenset[AnyRole], rows: Rows) -> frozenset[AnyRole]:
     """The roles that count for rows of a kind. A role that reaches all accounts must not combine with what another role
     grants for own or assigned accounts only."""
     if rows not in BOUND:
         return roles
-    unbound = frozenset(role for role in roles if ROW_REACH[role] is RowReach.ALL)
+    unbound = frozenset(role for role in roles if row_reach(role) is RowReach.ALL)
     return unbound or roles
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-from app.settings.roles import Role
+from app.settings.roles import AnyRole, CustomRole, Role, RowReach
 
 __all__ = [
-    "APPROVED_ONLY",
     "ROW_REACH",
     "STAFF",
     "SYSTEM",
     "UNRESTRICTED",
+    "AnyRole",
+    "CustomRole",
     "CustomerOwned",
     "Principal",
     "Role",
     "RowReach",
+    "is_external",
+    "row_reach",
 ]
 
 
@@ -30,17 +31,6 @@ class CustomerOwned(Protocol):
     def customer(self) -> str | None:
         """The customer's number, if one is known."""
         ...
-
-
-class RowReach(StrEnum):
-    """The rows that exist for a caller."""
-
-    OWN = "own"
-    ASSIGNED = "assigned"
-    PARTNER = "partner"
-    BELOW = "below"
-    APPROVED = "approved"
-    ALL = "all"
 
 
 ROW_REACH: Mapping[Role, RowReach] = {
@@ -63,40 +53,18 @@ UNRESTRICTED = frozenset(role for role, reach in ROW_REACH.items() if reach is R
 STAFF = frozenset({Role.OPERATIONS, Role.ADMIN})
 """Roles who run the gateway: they may see how it does."""
 
-APPROVED_ONLY = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER, Role.AGENT})
-"""Roles for which only approved relations between items exist."""
+EXTERNAL = frozenset({RowReach.OWN, RowReach.PARTNER, RowReach.BELOW})
+"""The reach of roles of customers, partners and agents: everybody but the distributor's own people."""
 
 
-class AssignedAccounts:
-    """The customers that a source assigns to a salesperson: one object for all its callers, updated in place. They are
-    fresh until `fresh_until` and may be used until `usable_until`, of a monotonic clock; `as_of` is when they were
-    read."""
+def row_reach(role: AnyRole) -> RowReach:
+    """The rows that exist for a role."""
+    return role.reach if isinstance(role, CustomRole) else ROW_REACH[role]
 
-    __slots__ = ("_within", "as_of", "customers", "fresh_until", "source", "usable_until")
 
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.customers: frozenset[str] = frozenset()
-        self.as_of: datetime | None = None
-        self.fresh_until = self.usable_until = 0.0
-        self._within: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
-
-    def update(self, customers: frozenset[str], fresh_until: float, stale_for: float, as_of: datetime) -> None:
-        """Set the accounts that were read at `as_of`."""
-        if customers != self.customers:
-            self.customers = customers
-            self._within = (frozenset(), frozenset())
-        self.fresh_until, self.usable_until, self.as_of = fresh_until, fresh_until + stale_for, as_of
-
-    def within(self, named: frozenset[str]) -> frozenset[str]:
-        """Those of the accounts that are named, too."""
-        if self._within[0] is not named:
-            self._within = (named, self.customers & named)
-        return self._within[1]
-
-    def is_stale(self, now: float) -> bool:
-        """Whether they must be read again before they are believed."""
-        return now >= self.fresh_until
+def is_external(role: AnyRole) -> bool:
+    """Whether the role is for customers, partners or agents; only approved relations between items exist for them."""
+    return row_reach(role) in EXTERNAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,41 +75,31 @@ class Principal:
     `client` is the application that asks (a partner's machine, an app of our own); documents and budgets are bound to
     it. It is the subject where the credential names no other. `expires_at` is when the credential ends, in seconds
     since 1970: an answer that goes on beyond it needs a new one. The same caller with a renewed credential is equal.
-    A source assigns accounts to the caller's `salesperson` number; `accounts` are those that it does, where `customers`
-    come of them (`app/auth/accounts.py`). `restricted` callers see rows of their `customers` and `agents` only. Data of
-    sources that belong to another `tenant` does not exist for a caller; caches, budgets and shared runs are kept apart
-    by it too.
+    `restricted` callers see rows of their `customers` and `agents` only, and with `approved_only` only approved
+    relations between items. Data of sources that belong to another
+    `tenant` does not exist for a caller; caches, budgets and shared runs are kept apart by it too.
     """
 
     subject: str
-    roles: frozenset[Role]
+    roles: frozenset[AnyRole]
     customers: frozenset[str] = frozenset()
     tenant: str = "default"
     client: str = ""
     expires_at: float | None = field(default=None, compare=False)
     agents: frozenset[str] = frozenset()
-    salesperson: str = field(default="", compare=False)
-    accounts: AssignedAccounts | None = field(default=None, compare=False, repr=False)
     restricted: bool = field(init=False, compare=False)
+    approved_only: bool = field(init=False, compare=False)
     claims: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "restricted", not self.roles & UNRESTRICTED)  # asked for every row
+        # Asked for every row.
+        object.__setattr__(self, "restricted", RowReach.ALL not in map(row_reach, self.roles))
+        object.__setattr__(self, "approved_only", all(map(is_external, self.roles)))
         if not self.client:
             object.__setattr__(self, "client", self.subject)
 
     @property
-    def approved_only(self) -> bool:
-        """Whether only approved relations between items exist for this caller."""
-        return self.roles <= APPROVED_ONLY
-
-    @property
-    def has_assigned_accounts(self) -> bool:
-        """Whether a role of this caller reaches the accounts that are assigned to it, and none all of them."""
-        return self.restricted and any(ROW_REACH[role] is RowReach.ASSIGNED for role in self.roles)
-
-    @property
-    def role_names(self) -> tuple[Role, ...]:
+    def role_names(self) -> tuple[AnyRole, ...]:
         """The roles, in a fixed order."""
         return tuple(sorted(self.roles))
 

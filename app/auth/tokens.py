@@ -9,7 +9,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cachetools import LRUCache
@@ -22,9 +22,10 @@ from app.auth.claims import REFUSED, principal_of
 from app.auth.credentials import bearer
 from app.auth.fetching import Fetcher
 from app.auth.issuers import Issuer, trusted_issuers
-from app.auth.principal import Principal
-from app.errors import CredentialTooLarge, Unauthenticated
+from app.auth.principal import AnyRole, Principal
+from app.errors import Unauthenticated
 from app.settings import AuthSettings
+from app.settings.roles import BUILT_IN_ROLES
 
 MAX_TOKEN_BYTES = 8 * 1024
 MAX_KEY_ID = 256
@@ -84,18 +85,20 @@ class _Verifier:
 
 
 class TokenAuthenticator:
-    """Verifies JWTs by the keys of their issuers. `now` is the time of day, `timer` is monotonic."""
+    """Verifies JWTs by the keys of their issuers. `roles` are those of the deployment by name, `now` is the time of
+    day, `timer` is monotonic."""
 
     def __init__(
         self,
         settings: AuthSettings,
         *,
         demo: bool = False,
+        roles: Mapping[str, AnyRole] = BUILT_IN_ROLES,
         now: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
         fetcher: Fetcher | None = None,
     ) -> None:
-        issuers = trusted_issuers(settings, demo=demo, fetcher=fetcher, timer=timer)
+        issuers = trusted_issuers(settings, demo=demo, roles=roles, fetcher=fetcher, timer=timer)
         self._verifiers = {name: _Verifier(issuer, settings.leeway, now) for name, issuer in issuers.items()}
         self._now = now
         self._known: LRUCache[str, tuple[Principal, float]] = LRUCache(maxsize=CACHE_SIZE)
@@ -104,7 +107,7 @@ class TokenAuthenticator:
         """Verify `Bearer <JWT>`."""
         token = bearer(authorization)
         if len(token) > MAX_TOKEN_BYTES:
-            raise CredentialTooLarge
+            raise Unauthenticated(REFUSED, detail="longer than 8 kB")
         known = self._known.get(token)
         if known is not None and self._now() < known[1]:
             return known[0]

@@ -120,7 +120,7 @@ def _keys(settings: Settings, client: str | None) -> list[Mapping[str, Any]]:
             "kind": "key",
             "client": record.client,
             "tenant": record.tenant,
-            "roles": (record.role.value,),
+            "roles": (record.role,),
             "customers": tuple(sorted(record.customers)),
             "last_at": record.last_used_at,
             "key": record.id,

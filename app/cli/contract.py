@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -14,8 +13,7 @@ from app.errors import ConfigurationError
 from app.settings.validation import check_address
 
 if TYPE_CHECKING:
-    from app.sources.rest.conformance import CheckResult, PortResult
-    from app.sources.rest.sample_keys import KeyKind
+    from app.sources.wiring import ConformanceCheck, PortConformance
 
 contract = typer.Typer(help="The REST contract for in-house systems.", no_args_is_help=True)
 
@@ -36,19 +34,19 @@ def check_backend(
     """Read every port of a system as the gateway does, and print what passes, fails or is missing.
 
     Exits with 1 if a check fails, or if a port named by --port is not served or could not be tested."""
-    from app.sources.rest.conformance import Outcome, run_conformance
+    from app.sources.wiring import check_conformance
     from app.telemetry import configure_logs
 
     configure_logs(form="console", level="critical")
-    address, ports = _address(url), _ports(port)
-    results = asyncio.run(run_conformance(address, token, ports, _keys(key or ())))
+    address = _address(url)
+    results = check_conformance(address, token, port, key or ())
     if json:
         print(orjson.dumps([_as_json(address, one) for one in results], option=orjson.OPT_INDENT_2).decode())
     else:
         print("\n".join(line for one in results for line in _lines(address, one)))
-    unproved = {one.port for one in results if one.outcome in {Outcome.MISSING, Outcome.UNTESTED}}
-    nothing = not any(one.outcome is Outcome.PASS for one in results)
-    if nothing or any(one.outcome is Outcome.FAIL for one in results) or unproved & set(port or ()):
+    outcomes = {one.port: one.outcome.value for one in results}
+    unproved = {name for name, outcome in outcomes.items() if outcome in {"missing", "untested"}}
+    if "pass" not in outcomes.values() or "fail" in outcomes.values() or unproved & set(port or ()):
         raise typer.Exit(1)
 
 
@@ -59,29 +57,7 @@ def _address(url: str) -> str:
         raise ConfigurationError("URL", url, str(error)) from None
 
 
-def _ports(names: Sequence[str] | None) -> tuple[str, ...]:
-    from app.sources.rest.contract import PORTS
-
-    for name in names or ():
-        if name not in PORTS:
-            raise ConfigurationError("--port", name, f"choose from {', '.join(PORTS)}")
-    return tuple(port for port in PORTS if names is None or port in names)
-
-
-def _keys(given: Iterable[str]) -> list[tuple[KeyKind, str]]:
-    from app.sources.rest.sample_keys import GIVEN
-
-    kinds = {kind.name: kind for kind in GIVEN}
-    found = []
-    for text in given:
-        name, separator, key = text.partition("=")
-        if name not in kinds or not separator or not key:
-            raise ConfigurationError("--key", text, f"should be KIND=KEY, with a kind of {', '.join(kinds)}")
-        found.append((kinds[name], key))
-    return found
-
-
-def _lines(address: str, result: PortResult) -> Iterable[str]:
+def _lines(address: str, result: PortConformance) -> Iterable[str]:
     """A line for the port, and one with its request for each check that did not pass."""
     passed = sum(check.outcome == "pass" for check in result.checks)
     head = f"{result.port:<14}{result.outcome.value:<10}"
@@ -96,7 +72,7 @@ def _lines(address: str, result: PortResult) -> Iterable[str]:
                 yield f"      {repeat}"
 
 
-def _cure(check: CheckResult) -> str:
+def _cure(check: ConformanceCheck) -> str:
     if check.outcome != "missing":
         return check.detail or ""
     if check.check == "batch":
@@ -104,7 +80,7 @@ def _cure(check: CheckResult) -> str:
     return f"not served, and other operations of {check.port} are"
 
 
-def curl(address: str, check: CheckResult) -> str | None:
+def curl(address: str, check: ConformanceCheck) -> str | None:
     """The command that repeats a check's request; the token is read from $TOKEN."""
     if check.request is None:
         return None
@@ -116,7 +92,7 @@ def curl(address: str, check: CheckResult) -> str | None:
     return f"{command} -H 'Content-Type: application/json' --data-raw {shlex.quote(body.decode())}"
 
 
-def _as_json(address: str, result: PortResult) -> dict[str, Any]:
+def _as_json(address: str, result: PortConformance) -> dict[str, Any]:
     checks = [
         {
             "operation": check.operation,

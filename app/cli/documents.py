@@ -53,7 +53,8 @@ def add(
     from app.gateway.documents.publishing.manifests import UnreadableManifest, read_documents
     from app.gateway.documents.publishing.publisher import DocumentOwner
 
-    owner = DocumentOwner(_client(client), app_version or "", contact, roles_of(role))
+    roles = tuple(one.value for one in roles_of(role, settings_of(config, data_dir, demo=True)))
+    owner = DocumentOwner(_client(client), app_version or "", contact, roles)
     try:
         found = read_documents(paths)
     except UnreadableManifest as error:
@@ -77,6 +78,7 @@ def publish(
         config,
         data_dir,
         lambda shelf: shelf.publish(lambda one: selector(one) and (bool(ids) or one.state == "draft"), client),
+        "Nothing was published. Publish others by --id, or remove a draft: ./run documents remove",
     )
     _require_any(passed, client, ids, "no drafts; add some: ./run documents add")
     for one in passed:
@@ -100,6 +102,25 @@ def retire(
     _require_any(retired, client, ids, "nothing published of that version; see ./run documents list")
     for one in retired:
         print(f"retired from {day}: {one.id}  {one.name}")
+
+
+@documents.command()
+def remove(
+    client: Client,
+    ids: IDs = None,
+    app_version: Version = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Remove drafts, named by id or by version. Published documents are retired instead."""
+    if not ids and app_version is None:
+        raise ConfigurationError("documents remove", client, "name drafts by --id, or --app-version")
+    removed = _with_publisher(
+        config, data_dir, lambda publisher: publisher.remove_drafts(_selector(ids, app_version), client)
+    )
+    _require_any(removed, client, ids, "no drafts of that version; see ./run documents list", "no such draft as")
+    for one in removed:
+        print(f"removed: {one.id}  {one.name}")
 
 
 @documents.command("list")
@@ -150,12 +171,13 @@ def check_against_documents(old: Path | None, config: Path | None, data_dir: Pat
     )
     from app.gateway.documents.publishing.publisher import is_served
 
-    new, today = schema.build_schema()._schema, _day(None)  # noqa: SLF001 - no other way to graphql-core's
+    settings, today = settings_of(config, data_dir, demo=True), _day(None)
+    new = schema.build_schema(settings)._schema  # noqa: SLF001 - no other way to graphql-core's
     try:
         before = build_schema(old.read_text(encoding="utf-8"), assume_valid=True) if old else None
     except (OSError, UnicodeDecodeError, GraphQLError) as error:
         raise ConfigurationError("--from", str(old), f"is no schema that can be read ({error})") from None
-    kept = run_with_store(settings_of(config, data_dir, demo=True), lambda store: store.all())
+    kept = run_with_store(settings, lambda store: store.all())
     answered = [one for one in kept if is_served(one, today)]
     lines: list[str] = []
     for broken in broken_documents(answered, new, before):
@@ -191,7 +213,10 @@ def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable
         ) from None
 
 
-def _with_publisher(config: Path | None, data_dir: Path | None, work: Callable[[DocumentPublisher], Awaitable[T]]) -> T:
+def _with_publisher(
+    config: Path | None, data_dir: Path | None, work: Callable[[DocumentPublisher], Awaitable[T]], cure: str = ""
+) -> T:
+    """Change documents. A refusal is printed, with the cure."""
     from app.gateway.documents.publishing.checks import DocumentChecker
     from app.gateway.documents.publishing.publisher import DocumentPublisher, PublishingRefused
     from app.sources.values import utc_now
@@ -205,7 +230,7 @@ def _with_publisher(config: Path | None, data_dir: Path | None, work: Callable[[
     try:
         return run_with_store(settings, run)
     except PublishingRefused as refused:
-        raise _failed(str(refused)) from None
+        raise _failed("\n".join(filter(None, (str(refused), cure)))) from None
 
 
 def _selector(ids: list[str] | None, version: str | None) -> Callable[[StoredDocument], bool]:
@@ -216,12 +241,14 @@ def _selector(ids: list[str] | None, version: str | None) -> Callable[[StoredDoc
     return lambda one: named(one) and version in {None, one.version}
 
 
-def _require_any(found: list[StoredDocument], client: str, ids: list[str] | None, otherwise: str) -> None:
+def _require_any(
+    found: list[StoredDocument], client: str, ids: list[str] | None, otherwise: str, absent: str = "no such document as"
+) -> None:
     if not found:
         raise ConfigurationError(
             "--client",
             client,
-            f"has no such document as {ids[0]}; see ./run documents list" if ids else f"has {otherwise}",
+            f"has {absent} {ids[0]}; see ./run documents list" if ids else f"has {otherwise}",
         )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import orjson
 import typer
 
-from app.auth.principal import UNRESTRICTED, Role
+from app.auth.principal import RowReach, row_reach
 from app.cli.stores import json_object, roles_of, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
@@ -55,10 +55,11 @@ def add(
     from app.webhooks.outbound.endpoints import Endpoint, Secret
     from app.webhooks.outbound.signing import generate_secret
 
-    settings, roles = settings_of(config, data_dir), roles_of(role)
+    settings = settings_of(config, data_dir)
+    roles = roles_of(role, settings)
     if not CLIENT.fullmatch(client):
         raise ConfigurationError("--client", client[:80], "must be the client that its credentials name")
-    if not customers and not any(Role(name) in UNRESTRICTED for name in roles):
+    if not customers and RowReach.ALL not in map(row_reach, roles):
         raise ConfigurationError("--customer", None, "name the accounts that it is told of, such as CUST-0001")
     made = Endpoint(
         id=f"ep_{secrets.token_hex(6)}",
@@ -66,7 +67,7 @@ def add(
         url=url,
         document=_id(document),
         variables=json_object(variables, '{"customer": {"number": "CUST-0001"}}'),
-        roles=roles,
+        roles=tuple(one.value for one in roles),
         customers=tuple(sorted(set(customers or ()))),
         secrets=(Secret(value=generate_secret()),),
         created=utc_now(),
@@ -219,6 +220,7 @@ def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
 async def _check(settings: Settings, endpoint: Endpoint) -> None:
     """Refuse what could not be delivered."""
     from app.gateway.documents.stores import connect_documents
+    from app.schema import build_schema
     from app.webhooks.outbound.egress import AddressRefused
     from app.webhooks.outbound.sender import WebhookSender
     from app.webhooks.outbound.validation import document_fault
@@ -234,7 +236,8 @@ async def _check(settings: Settings, endpoint: Endpoint) -> None:
         raise ConfigurationError("documents", settings.documents.store, f"cannot be read: {error.detail}") from None
     finally:
         await documents.close()
-    fault = document_fault(versions, endpoint.variables, endpoint.created.date())
+    core = build_schema(settings)._schema  # noqa: SLF001 - no other way to graphql-core's
+    fault = document_fault(core, versions, endpoint.variables, endpoint.created.date())
     if fault is not None:
         raise ConfigurationError("--document", endpoint.document, fault)
 

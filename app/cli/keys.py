@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from app.auth.principal import UNRESTRICTED, Role
+from app.auth.principal import Role, RowReach, row_reach
 from app.cli.stores import run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError
@@ -47,19 +47,19 @@ def create(
     """Make a key and print it, once; only its hash is kept."""
     from app.auth.api_keys import KeyRecord, digest_of, new_key
 
-    now = time.time()
+    now, settings = time.time(), settings_of(config, data_dir)
     key_id, key = new_key()
     record = KeyRecord(
         id=key_id,
         digest=digest_of(key),
         client=_client(client),
-        role=_role(role),
+        role=_role(role, settings),
         customers=_customers(customers),
         created_at=now,
         tenant=tenant,
         expires_at=None if days is None else now + days * DAY,
     )
-    _add(settings_of(config, data_dir), record, now, {})
+    _add(settings, record, now, {})
     _show(record, key)
 
 
@@ -156,12 +156,13 @@ def _client(name: str) -> str:
     return name
 
 
-def _role(name: str) -> Role:
-    bound = [role.value for role in Role if role not in UNRESTRICTED and role is not Role.AGENT]
+def _role(name: str, settings: Settings) -> str:
+    reaches = {role: row_reach(one) for role, one in settings.policy.known_roles.items()}
+    bound = [role for role, reach in reaches.items() if reach not in {RowReach.ALL, RowReach.BELOW}]
     if name not in bound:
         cure = f"choose from {', '.join(bound)}: an API key opens named accounts only; others sign in"
         raise ConfigurationError("--role", name, cure)
-    return Role(name)
+    return name
 
 
 def _customers(numbers: Sequence[str]) -> frozenset[str]:
@@ -184,7 +185,7 @@ def _row(record: KeyRecord, now: float) -> tuple[str, ...]:
     return (
         record.id,
         record.client,
-        record.role.value,
+        record.role,
         ",".join(sorted(record.customers)),
         state,
         _day(record.created_at),

@@ -24,7 +24,7 @@ from app.cli.documents import check_against_documents, documents
 from app.cli.endpoints import endpoints
 from app.cli.events import events
 from app.cli.keys import keys
-from app.cli.stores import json_object
+from app.cli.stores import json_object, roles_of
 from app.errors import ConfigurationError, TradegraphError
 from app.settings import Settings
 
@@ -54,6 +54,9 @@ app.add_typer(endpoints, name="endpoints")
 app.add_typer(contract, name="contract")
 
 Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
+Deployment = Annotated[
+    Path | None, typer.Option("--config", help="The settings file of a deployment; without, the gateway as it comes.")
+]
 DataDir = Annotated[Path, typer.Option(help="Where the demo keeps its data and its key.")]
 
 
@@ -171,11 +174,13 @@ def token(
     ] = None,
     ttl: Annotated[int, typer.Option(help="Seconds until it expires.", min=1, max=30 * 86400)] = 3600,
     data_dir: DataDir = DATA_DIR,
+    config: Config = None,
 ) -> None:
     """Print a bearer token for a demo gateway over the same data folder. Other gateways do not believe it."""
     from app.auth.demo import KEY_FILE, demo_auth, issue_demo_token
+    from app.settings import load
 
-    roles = sorted(_roles(role))
+    roles = sorted(roles_of(role, load(config)))
     if not (data_dir / KEY_FILE).is_file():
         cure = "no demo gateway keeps its key there; start the demo first, or name its folder with --data-dir"
         raise ConfigurationError("--data-dir", str(data_dir), cure)
@@ -196,12 +201,15 @@ def plan(
     file: Annotated[Path, typer.Argument(help="A GraphQL document.")],
     operation: Annotated[str | None, typer.Option(help="The operation, where the document has several.")] = None,
     variables: Annotated[str, typer.Option(help="JSON; only `@skip` and `@include` need them.")] = "{}",
+    config: Config = None,
 ) -> None:
     """Print the plan that a document is compiled to."""
+    from app.cli.demo import settings_or_sandbox
     from app.execution.plan.printing import format_plan
     from app.gateway.explain.explainer import plan_of
 
-    made = _print_refusals(file, lambda: plan_of(_text(file), operation, json_object(variables, '{"orders": 20}')))
+    settings, given = settings_or_sandbox(config), json_object(variables, '{"orders": 20}')
+    made = _print_refusals(file, lambda: plan_of(settings, _text(file), operation, given))
     if made is None:
         print("This operation is not compiled: graphql-core runs it field by field.", file=sys.stderr)
         raise typer.Exit(1)
@@ -224,9 +232,9 @@ def explain(
     from app.gateway.explain.explainer import admission_verdict, explain_document
     from app.gateway.explain.simulated_records import Assumptions
 
-    who = _principal(role or ["csr"], customer or [])
-    given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)
     settings = settings_or_sandbox(config)
+    who = Principal("explain", frozenset(roles_of(role or ["csr"], settings)), frozenset(customer or ()))
+    given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)
     found = _print_refusals(
         file, lambda: explain_document(settings, _text(file), given, who, operation=operation, assume=assume)
     )
@@ -241,18 +249,6 @@ def _text(file: Path) -> str:
     if not file.is_file():
         raise ConfigurationError("file", str(file), "there is no such file; name a GraphQL document")
     return file.read_text(encoding="utf-8")
-
-
-def _principal(roles: list[str], customers: list[str]) -> Principal:
-    return Principal(subject="explain", roles=_roles(roles), customers=frozenset(customers))
-
-
-def _roles(names: list[str]) -> frozenset[Role]:
-    known = {role.value: role for role in Role}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ConfigurationError("--role", unknown[0], f"choose from {', '.join(Role)}")
-    return frozenset(known[name] for name in names)
 
 
 def _print_refusals(file: Path, work: Callable[[], T]) -> T:
@@ -270,15 +266,18 @@ def _print_refusals(file: Path, work: Callable[[], T]) -> T:
 
 @schema.command("print")
 def schema_print(
-    to: Annotated[Path, typer.Option(help="The file to write; - is standard output.")] = ROOT / "schema.graphql",
+    to: Annotated[Path | None, typer.Option(help="The file to write; - is standard output.")] = None,
+    config: Deployment = None,
 ) -> None:
-    """Write the schema as the code has it."""
+    """Write the schema as the code has it to `schema.graphql`, or that of a deployment to standard output."""
     from app.schema import print_schema
 
+    to = to or (ROOT / "schema.graphql" if config is None else Path("-"))
+    text = print_schema(_deployment(config))
     if str(to) == "-":
-        sys.stdout.write(print_schema())
+        sys.stdout.write(text)
         return
-    to.write_text(print_schema(), encoding="utf-8")
+    to.write_text(text, encoding="utf-8")
     print(f"written: {to}", file=sys.stderr)
 
 
@@ -311,6 +310,13 @@ def schema_check(
     _same(file, print_schema(), "The printed schema is not that of the code. Run: schema print")
 
 
+def _deployment(config: Path | None) -> Settings:
+    """The settings of a deployment; without a file those of the gateway as it comes, whatever is configured here."""
+    from app.settings import load
+
+    return Settings() if config is None else load(config)
+
+
 def _same(file: Path, code: str, otherwise: str) -> None:
     """Fail and show the difference, unless a file holds what the code says."""
     printed = file.read_text(encoding="utf-8") if file.is_file() else ""
@@ -328,17 +334,20 @@ def policy_matrix(
     json: Annotated[bool, typer.Option("--json", help="Every cell, as JSON.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Compare the page with the code.")] = False,
     to: Annotated[Path, typer.Option(help="The page.")] = ROOT / "docs" / "policy-matrix.md",
+    config: Deployment = None,
 ) -> None:
     """Print who sees which field: roles by fields, with rows and masks."""
     from app.schema import build_schema, policy_of
     from app.schema.declare.policy_matrix import as_json, as_markdown, as_text
 
-    table = policy_of(build_schema())
+    table = policy_of(build_schema(_deployment(config)))
     if check:
         _same(to, as_markdown(table), "The matrix is not that of the code. Look at what has changed, then run: "
               "policy matrix --markdown")  # fmt: skip
     elif json:
         print(orjson.dumps(as_json(table), option=orjson.OPT_INDENT_2).decode())
+    elif markdown and config is not None:
+        print(as_markdown(table), end="")
     elif markdown:
         to.write_text(as_markdown(table), encoding="utf-8")
         print(f"written: {to}", file=sys.stderr)
@@ -350,14 +359,17 @@ def policy_matrix(
 def policy_why(
     field: Annotated[str, typer.Argument(help="A field, such as Order.margin or CreditStatus.limit.")],
     role: Annotated[list[str], typer.Option(help="The caller's role; may be given again.")],
+    config: Deployment = None,
 ) -> None:
     """Tell what a role gets of a field, and which declarations say so."""
-    from app.schema import build_schema
-    from app.schema.declare.policy import build_policy_table, collect_declarations
+    from app.schema import build_schema, policy_of
+    from app.schema.declare.policy import collect_declarations
     from app.schema.declare.policy_matrix import why
 
-    declared = collect_declarations(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
-    print(why(field, _roles(role), build_policy_table(declared), declared))
+    settings = _deployment(config)
+    built = build_schema(settings)
+    declared = collect_declarations(built._schema)  # noqa: SLF001 - no other way to graphql-core's
+    print(why(field, frozenset(roles_of(role, settings)), policy_of(built), declared))
 
 
 @sources.command("ping")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
 
-from app.auth.principal import Role
+from app.auth.principal import AnyRole, Role
 from app.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -68,9 +68,10 @@ def json_object(text: str, example: str) -> dict[str, Any]:
     return read
 
 
-def roles_of(names: Sequence[str] | None) -> tuple[str, ...]:
+def roles_of(names: Sequence[str] | None, settings: Settings) -> tuple[AnyRole, ...]:
     """What `--role` names; a partner's without it. Raises ConfigurationError."""
-    unknown = next((name for name in names or () if name not in set(Role)), None)
+    known = settings.policy.known_roles
+    unknown = next((name for name in names or () if name not in known), None)
     if unknown is not None:
-        raise ConfigurationError("--role", unknown, f"choose from {', '.join(Role)}")
-    return tuple(names or (Role.PARTNER.value,))
+        raise ConfigurationError("--role", unknown, f"choose from {', '.join(known)}")
+    return tuple(known[name] for name in names or (Role.PARTNER.value,))

@@ -14,6 +14,7 @@
     │   ├── BadUserInput          BAD_USER_INPUT
     │   ├── MethodNotAllowed      METHOD_NOT_ALLOWED
     │   ├── NotAcceptable         NOT_ACCEPTABLE
+    │   ├── InvalidTimeout        INVALID_TIMEOUT
     │   ├── UnsupportedMediaType  UNSUPPORTED_MEDIA_TYPE
     │   ├── PayloadTooLarge       PAYLOAD_TOO_LARGE
     │   ├── NotFound              NOT_FOUND
@@ -57,12 +58,12 @@
     │   ├── InvalidInput          INVALID_INPUT
     │   │   ├── InvalidID         INVALID_ID
     │   │   ├── InvalidCursor     INVALID_CURSOR
-    │   │   └── InvalidPageSize   INVALID_PAGE_SIZE
+    │   │   ├── InvalidPageSize   INVALID_PAGE_SIZE
+    │   │   └── FilterNotSupported       FILTER_NOT_SUPPORTED
+    │   │       └── SortNotSupported     SORT_NOT_SUPPORTED
     │   ├── Unauthenticated       UNAUTHENTICATED
-    │   │   └── CredentialTooLarge   CREDENTIAL_TOO_LARGE
     │   └── Forbidden             FORBIDDEN
-    │       ├── NoIntrospection   INTROSPECTION_FORBIDDEN
-    │       └── TooManyAccounts   TOO_MANY_ACCOUNTS
+    │       └── NoIntrospection   INTROSPECTION_FORBIDDEN
     ├── SourceError               a backend did not answer as it must
     │   ├── SourceUnavailable     SOURCE_UNAVAILABLE
     │   ├── SourceTimeout         SOURCE_TIMEOUT
@@ -71,7 +72,6 @@
     │   └── SourceMalformed       SOURCE_MALFORMED
     ├── DeadlineExceeded          DEADLINE_EXCEEDED
     ├── AuthenticationUnavailable AUTHENTICATION_UNAVAILABLE
-    ├── AccountsUnavailable       ACCOUNTS_UNAVAILABLE
     ├── StoreUnavailable          STORE_UNAVAILABLE
     ├── NotSupported              NOT_SUPPORTED
     └── ConfigurationError        stops the start; never reaches a client
@@ -132,7 +132,6 @@ from app.errors.limits import (
     TooExpensive,
 )
 from app.errors.platform import (
-    AccountsUnavailable,
     AuthenticationUnavailable,
     ConfigurationError,
     DeadlineExceeded,
@@ -141,12 +140,13 @@ from app.errors.platform import (
 )
 from app.errors.requests import (
     BadUserInput,
-    CredentialTooLarge,
+    FilterNotSupported,
     Forbidden,
     InvalidCursor,
     InvalidID,
     InvalidInput,
     InvalidPageSize,
+    InvalidTimeout,
     MethodNotAllowed,
     NoIntrospection,
     NotAcceptable,
@@ -154,7 +154,7 @@ from app.errors.requests import (
     ParseFailed,
     PayloadTooLarge,
     ShuttingDown,
-    TooManyAccounts,
+    SortNotSupported,
     Unauthenticated,
     UnsupportedMediaType,
     ValidationFailed,
@@ -178,11 +178,9 @@ from app.errors.webhooks import (
 )
 
 __all__ = [
-    "AccountsUnavailable",
     "AuthenticationUnavailable",
     "BadUserInput",
     "ConfigurationError",
-    "CredentialTooLarge",
     "CreditExceeded",
     "CustomerBlocked",
     "CustomerUnknown",
@@ -193,6 +191,7 @@ __all__ = [
     "DocumentTooLarge",
     "DuplicatePO",
     "EdgeRefusal",
+    "FilterNotSupported",
     "Forbidden",
     "HeadersTooLarge",
     "HostNotAllowed",
@@ -201,6 +200,7 @@ __all__ = [
     "InvalidID",
     "InvalidInput",
     "InvalidPageSize",
+    "InvalidTimeout",
     "InvalidTransition",
     "ItemNotOrderable",
     "ItemUnknown",
@@ -228,6 +228,7 @@ __all__ = [
     "RequestTooSlow",
     "ShipToUnknown",
     "ShuttingDown",
+    "SortNotSupported",
     "SourceError",
     "SourceMalformed",
     "SourceRejected",
@@ -237,7 +238,6 @@ __all__ = [
     "StoreUnavailable",
     "SubscriberTooSlow",
     "TooExpensive",
-    "TooManyAccounts",
     "TooManyConnections",
     "TradegraphError",
     "TrustedDocumentRequired",

@@ -46,17 +46,32 @@ class TooExpensive(LimitExceeded):
 
 
 class RateLimited(LimitExceeded):
-    """The caller has asked too much in too short a time. `retry_after` is in seconds."""
+    """The caller has asked too much in too short a time. `retry_after` is in seconds, `remaining` what is left of the
+    maximum."""
 
     code = "RATE_LIMITED"
     http_status = 429
 
     def __init__(
-        self, name: str, most: int, actual: int, *, retry_after: int, headers: Mapping[str, str] | None = None
+        self,
+        name: str,
+        most: int,
+        actual: int,
+        *,
+        retry_after: int,
+        remaining: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(name, most, actual, f"Rate limit '{name}' exceeded. Retry in {retry_after} s.")
         self.retry_after = retry_after
+        self.remaining = remaining
         self.headers = {"retry-after": str(retry_after), **(headers or {})}
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """The limit, as `limit {name max actual remaining}`."""
+        limit = super().extensions["limit"]
+        return {"limit": limit if self.remaining is None else {**limit, "remaining": self.remaining}}
 
 
 class Overloaded(RequestError):

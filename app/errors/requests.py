@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from app.errors.base import RequestError
 
 
@@ -42,6 +45,12 @@ class NotAcceptable(RequestError):
 
     code = "NOT_ACCEPTABLE"
     http_status = 406
+
+
+class InvalidTimeout(RequestError):
+    """The timeout that a client asks for is no number of seconds within the gateway's bound."""
+
+    code = "INVALID_TIMEOUT"
 
 
 class UnsupportedMediaType(RequestError):
@@ -92,6 +101,33 @@ class InvalidPageSize(InvalidInput):
     code = "INVALID_PAGE_SIZE"
 
 
+class FilterNotSupported(InvalidInput):
+    """The source of a list cannot answer these filters. `unsupported` and `supported` are names of arguments."""
+
+    code = "FILTER_NOT_SUPPORTED"
+    extension = "filters"
+
+    def __init__(self, source: str, unsupported: Sequence[str] = (), supported: Sequence[str] = ()) -> None:
+        names = f": {', '.join(unsupported)}" if unsupported else ""
+        able = f" It can answer: {', '.join(supported)}." if supported else ""
+        super().__init__(f"The source '{source}' cannot answer these {self.extension}{names}.{able}")
+        self.source = source
+        self.unsupported = tuple(unsupported)
+        self.supported = tuple(supported)
+
+    @property
+    def extensions(self) -> Mapping[str, Any]:
+        """The unsupported and the supported filters."""
+        return {self.extension: {"unsupported": list(self.unsupported), "supported": list(self.supported)}}
+
+
+class SortNotSupported(FilterNotSupported):
+    """The source of a list cannot sort it so."""
+
+    code = "SORT_NOT_SUPPORTED"
+    extension = "sorts"
+
+
 class Unauthenticated(RequestError):
     """No valid credential came with the request."""
 
@@ -100,26 +136,12 @@ class Unauthenticated(RequestError):
     default = "Send a valid bearer token in the Authorization header."
 
 
-class CredentialTooLarge(Unauthenticated):
-    """The bearer token is longer than the gateway reads."""
-
-    code = "CREDENTIAL_TOO_LARGE"
-    default = "The bearer token is longer than 8 kB. Get one that names fewer accounts, or have the ERP assign them."
-
-
 class Forbidden(RequestError):
     """The caller is known and may not do this."""
 
     code = "FORBIDDEN"
     http_status = 403
     default = "Your role does not have permission for this field."
-
-
-class TooManyAccounts(Forbidden):
-    """The credential names, or the source assigns, more accounts than the gateway accepts."""
-
-    code = "TOO_MANY_ACCOUNTS"
-    default = "Too many accounts."
 
 
 class NoIntrospection(Forbidden):

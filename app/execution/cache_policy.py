@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.auth.policy import PolicyTable, Rows
-from app.auth.principal import Role
+from app.auth.policy import PolicyTable, Rows, Scope
 from app.execution.plan.engine import Plan
 from app.execution.plan.tree import PlanField, Selection
 from app.schema.declare.freshness import Contracts
@@ -39,7 +38,7 @@ class _Tightest:
         self.max_age: int | None = None
         self.public = True
         self._contracts = contracts
-        self._policy = policy
+        self._policy, self._everyone = policy, policy.audiences[Scope.EVERYONE]
         self._lived = max_age
 
     def add(self, selection: Selection, within: Contract | None) -> None:
@@ -59,4 +58,4 @@ class _Tightest:
 
     def _is_for_all(self, one: PlanField) -> bool:
         rule = self._policy.fields.get((one.parent.name, one.name))
-        return rule is not None and rule.roles == frozenset(Role) and rule.rows is Rows.ALL and rule.mask is None
+        return rule is not None and rule.roles == self._everyone and rule.rows is Rows.ALL and rule.mask is None

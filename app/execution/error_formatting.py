@@ -36,7 +36,7 @@ def format_error(error: GraphQLError, ids: dict[int, str] | None = None) -> dict
         return formatted
     public = cause if isinstance(cause, TradegraphError) else TradegraphError()
     formatted["message"] = public.message
-    extensions["code"] = public.code
+    extensions |= {"code": public.code, **public.extensions}
     if isinstance(public, SourceError):
         extensions["source"] = public.source
         if public.retry_after is not None:

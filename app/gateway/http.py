@@ -20,9 +20,9 @@ from app.gateway.encoding import encode_response
 from app.gateway.http_caching import cache_control, entity_tag, if_none_match
 from app.gateway.media_types import EVENTS, LEGACY, RESPONSE, SINGLE, Accepted, negotiate
 from app.gateway.request_audit import RequestAuditor, finish_request
-from app.gateway.request_parsing import read_request
+from app.gateway.request_parsing import parse_timeout, read_request
 from app.gateway.response import Response, ResponseStream, error_response, internal_error_response, single
-from app.gateway.service import GraphQLService
+from app.gateway.service import DEADLINE_GRACE, GraphQLService
 from app.gateway.sse import send_events
 from app.telemetry import RequestScope, open_scope, open_stream
 
@@ -37,6 +37,9 @@ RESPONSE_HEADERS = {
     for media_type in (LEGACY, RESPONSE, EVENTS)
 }
 """Headers of every response, by its media type; the middleware adds those of the server."""
+
+TIMEOUT_HEADER = b"tradegraph-timeout"
+"""The header by which a client limits the time of its request, in seconds."""
 
 NO_STORE = (b"cache-control", b"no-store")
 SCOPE_HEADERS = {
@@ -101,17 +104,21 @@ class GraphQLEndpoint:
         method = scope["method"]
         if method not in {"GET", "POST"}:
             raise MethodNotAllowed("Send GraphQL by POST, or a query by GET.")
+        timeout = self._service.timeout
+        if TIMEOUT_HEADER in headers:
+            timeout = parse_timeout(headers[TIMEOUT_HEADER], timeout)
+            opened.deadline = time.monotonic() + timeout
         credential = from_headers(scope["headers"])
         who = opened.who = await self._authenticator.authenticate(credential)
         try:
             reading = read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)
-            request = await guard_suspension(reading, Deadline(self._service.timeout))
+            request = await guard_suspension(reading, Deadline(timeout))
         except TimeoutError:
             raise DeadlineExceeded("The body was not complete within the request's time limit.") from None
         if LAST_EVENT_ID in headers:
             request = replace(request, resume=headers[LAST_EVENT_ID].decode("latin-1"))
         caller = Caller(who, authenticate=partial(self._authenticator.authenticate, credential))
-        guard = DisconnectWatcher(receive, self._service.deadline)
+        guard = DisconnectWatcher(receive, timeout + DEADLINE_GRACE)
         response = await self._service.respond(request, caller, read_only=method == "GET", guard=guard)
         if method == "GET" and request.names_document and isinstance(response, Response) and response.outcome == "ok":
             response.cache_control = cache_control(

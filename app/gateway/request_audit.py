@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.audit.records import AuditEntry
-from app.auth.principal import Principal, Role
+from app.auth.principal import AnyRole, Principal
 from app.gateway.response import Response
 from app.settings import AuditSettings
 from app.telemetry import RequestScope, log_request, request_done
@@ -85,7 +85,7 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 @lru_cache(maxsize=1000)
-def _names(roles: frozenset[Role]) -> tuple[str, ...]:
+def _names(roles: frozenset[AnyRole]) -> tuple[str, ...]:
     return tuple(sorted(role.value for role in roles))
 
 

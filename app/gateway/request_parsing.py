@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,11 +10,12 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive
 
-from app.errors import MethodNotAllowed, PayloadTooLarge, RequestError, UnsupportedMediaType
+from app.errors import InvalidTimeout, MethodNotAllowed, PayloadTooLarge, RequestError, UnsupportedMediaType
 from app.execution.engine import Request
 from app.gateway.disconnect import ClientDisconnected
 from app.gateway.media_types import check_body_type
 
+_SECONDS = re.compile(rb"[0-9]{1,6}(\.[0-9]{1,6})?")
 PARAMETERS = ("documentId", "query", "operationName", "variables", "extensions")
 
 
@@ -32,6 +34,14 @@ async def read_request(
         raise UnsupportedMediaType("Send the body as it is: no Content-Encoding is accepted.")
     body = await read_body(_text_of(headers.get(b"content-length")), receive, max_body_bytes)
     return parse_request(_json(body, "The body"))
+
+
+def parse_timeout(text: bytes, most: float) -> float:
+    """The seconds of a `Tradegraph-Timeout` header, at most `most`. Raises InvalidTimeout."""
+    seconds = float(text) if _SECONDS.fullmatch(text) else 0.0
+    if not 0 < seconds <= most:
+        raise InvalidTimeout(f"Tradegraph-Timeout must be a number of seconds above 0 and at most {most:g}, like 0.8.")
+    return seconds
 
 
 def _text_of(value: bytes | None) -> str | None:

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 
 ALLOWED_HEADERS = (
     b"accept, apollo-require-preflight, apollographql-client-name, apollographql-client-version, authorization, "
-    b"content-type, last-event-id, traceparent, tracestate, x-correlation-id, x-request-id, x-requested-with"
+    b"content-type, last-event-id, traceparent, tracestate, tradegraph-timeout, x-correlation-id, x-request-id, "
+    b"x-requested-with"
 )
 EXPOSED_HEADERS = b"etag, ratelimit, ratelimit-policy, retry-after, x-correlation-id, x-request-id"
 PREFLIGHT_SECONDS = b"7200"

@@ -35,6 +35,8 @@ class SecurityMiddleware:
                 common.append((b"strict-transport-security", b"max-age=%d" % settings.strict_transport))
             if self._origins:
                 common.append((b"vary", b"Origin"))
+            if settings.compression:
+                common.append((b"vary", b"Accept-Encoding"))
             self._headers[secure, None] = ServerHeaders(common)
             for origin in self._origins:
                 cors = cors_headers(origin, credentials=settings.allow_credentials)

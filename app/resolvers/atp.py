@@ -97,9 +97,10 @@ class Take:
 
 
 def promise(
-    places: Sequence[tuple[str, Projection]], quantity: Decimal, by: date | None = None
+    places: Sequence[tuple[str, Projection]], quantity: Decimal, by: date | None = None, step: Decimal | None = None
 ) -> tuple[list[Take], Decimal]:
-    """The earliest confirmation of `quantity` over several places, and what stays unconfirmed by `by`.
+    """The earliest confirmation of `quantity` over several places, in multiples of `step`, and what stays unconfirmed
+    by `by`.
 
     Each day confirms as much as all places together can; a place that can serve the whole rest of a day's part alone
     is preferred over a split, then the place that can give most, then the order of `places`.
@@ -113,6 +114,8 @@ def promise(
         free = {name: _reached(steps, day) - taken[name] for name, steps in rises.items()}
         for name in _preferred(free, rest):
             part = min(free[name], rest)
+            if step is not None:
+                part -= part % step
             if part > 0:
                 takes.append(Take(day, name, part))
                 taken[name] += part

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from app.errors import InvalidInput
 from app.resolvers.atp import NOTHING, Projection, available
 from app.resolvers.loading.context import Context
 from app.sources.freshness_contracts import note_incomplete
@@ -118,6 +119,15 @@ async def of_items(
     return await of_skus([row.sku for row in rows], ctx, at, warehouses)
 
 
+async def totals_of_items(
+    rows: Sequence[Item], ctx: Context, at: date | None = None, warehouses: Sequence[str] | None = None
+) -> list[Decimal | None | Exception]:
+    """Edge: what can be promised of items over all warehouses, or those named; None where the stock's master has no
+    record."""
+    found = await of_items(rows, ctx, at, warehouses)
+    return [one if isinstance(one, Exception) else sum(part.atp for part in one) if one else None for one in found]
+
+
 def prefetch(ctx: Context, skus: Sequence[str], **_: object) -> None:
     """Start the reads of items' availability that need only the SKUs."""
     ctx.loaders.levels.prefetch(*skus)
@@ -137,11 +147,13 @@ async def of_skus(
     skus: Sequence[str], ctx: Context, at: date | None = None, only: Sequence[str] | None = None
 ) -> list[list[Availability] | Exception]:
     """Availability by SKU; an empty list for an SKU that the stock's master does not know."""
+    if at is not None and at < ctx.today:
+        raise InvalidInput(f"at must not lie in the past: {at} is before {ctx.today}.")
     places = await ctx.sources.warehouses.all(ctx.principal)
     third_party = [one.code for one in places if one.kind is WarehouseKind.THIRD_PARTY]
     levels, others = await _read(skus, [code for code in third_party if code in ctx.sources.third_party], ctx)
     codes = [place.code for place in places]
-    day = max(at or ctx.today, ctx.today)
+    day = at or ctx.today
     return [
         _composed(level, other, codes, day, ctx.today, only)
         if isinstance(level, StockLevel)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.auth.principal import Principal
 from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, customer_number, validate_key
+from app.resolvers.loading.keys import CustomerKey, customer_number, one_or_capitals, sku_of, validate_key
 from app.resolvers.loading.paging import Connection, ListScope
+from app.resolvers.orders import OrderFilter, order_list
 from app.sources.customers import CreditStatus, Customer, CustomerLocation, CustomerQuery
-from app.sources.orders import Order, OrderQuery, OrderSort, OrderStatus
+from app.sources.orders import Order, OrderSort, OrderStatus
 from app.sources.warehouses import Warehouse
 
 
 async def customer(ctx: Context, by: CustomerKey) -> Customer | None:
     number = await customer_number(by, ctx)
-    return None if number is None else await ctx.loaders.customers.one(number)
+    return None if number is None else await one_or_capitals(ctx.loaders.customers.one, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,16 @@ async def orders(
     after: str | None = None,
     order_by: OrderSort = OrderSort.ORDERED_AT_DESC,
     status: Sequence[OrderStatus] | None = None,
+    filter: OrderFilter | None = None,
 ) -> list[Connection[Order] | Exception]:
     """A page of each customer's orders."""
+    selection = _selection(status, filter)
+    item = None if selection.item is None else await sku_of(selection.item, ctx)
 
     async def page_of(row: Customer) -> Connection[Order]:
-        scope, query = _order_list(row.number, ctx, first, after, order_by, status)
+        scope, query = order_list(ctx, first, after, order_by, selection, customer=row.number, item=item)
+        if selection.item is not None and item is None:
+            return scope.connection(None)
         return scope.connection(await ctx.loaders.orders_by_customer(query).one(row.number))
 
     return await asyncio.gather(*(page_of(row) for row in rows), return_exceptions=True)  # type: ignore[return-value]
@@ -107,23 +113,23 @@ def prefetch_orders(
     after: str | None = None,
     order_by: OrderSort = OrderSort.ORDERED_AT_DESC,
     status: Sequence[OrderStatus] | None = None,
+    filter: OrderFilter | None = None,
 ) -> None:
     """Start the reads of customers' orders beside those of the customers. What is wrong with one, `orders` will say."""
     with suppress(InvalidInput):
+        selection = _selection(status, filter)
+        if selection.item is not None and selection.item.sku is None:
+            return  # Its SKU has to be read first.
+        item = None if selection.item is None else validate_key(selection.item.sku or "", "An SKU")
         for number in numbers:
-            _, query = _order_list(validate_key(number, "A customer number"), ctx, first, after, order_by, status)
+            validate_key(number, "A customer number")
+            _, query = order_list(ctx, first, after, order_by, selection, customer=number, item=item)
             ctx.loaders.orders_by_customer(query).prefetch(number)
 
 
-def _order_list(
-    number: str,
-    ctx: Context,
-    first: int,
-    after: str | None,
-    order_by: OrderSort,
-    status: Sequence[OrderStatus] | None,
-) -> tuple[ListScope, OrderQuery]:
-    wanted = tuple(status or ())
-    scope = ListScope("orders", number, order_by, wanted)
-    page = scope.page(first, after, count=ctx.selects("OrderConnection", "totalCount"))
-    return scope, OrderQuery(page=page, sort=order_by, status=wanted)
+def _selection(status: Sequence[OrderStatus] | None, filter: OrderFilter | None) -> OrderFilter:
+    """The filter of a list whose `status` may be an argument of its own. Raises InvalidInput if both are given."""
+    selection = filter or OrderFilter()
+    if status and selection.status:
+        raise InvalidInput("Give status or filter.status, not both.")
+    return replace(selection, status=tuple(status)) if status else selection

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, sku_of, validate_key
+from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, one_or_capitals, sku_of, validate_key
 from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.items import (
     Attribute,
@@ -27,7 +27,7 @@ LARGEST_KEY_LIST = 500
 
 async def item(ctx: Context, by: ItemKey) -> Item | None:
     sku = await sku_of(by, ctx)
-    return None if sku is None else await ctx.loaders.items.one(sku)
+    return None if sku is None else await one_or_capitals(ctx.loaders.items.one, sku)
 
 
 async def items_by_sku(ctx: Context, skus: Sequence[str]) -> Sequence[Item | None]:

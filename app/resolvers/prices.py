@@ -87,6 +87,17 @@ def wrong_unit(item: Item, text: str) -> InvalidInput:
     return InvalidInput(f"{item.sku} has no unit {text[:40]!r}; it has {known or item.base_uom}.")
 
 
+def wrong_quantity(quantity: Decimal, unit: Uom | None) -> str | None:
+    """Why nobody can order this quantity of a unit; None if it can be ordered."""
+    if not Decimal(0) < quantity <= Decimal(10**12):
+        return "The quantity must be greater than 0 and at most 10^12."
+    if unit and unit.minimum is not None and quantity < unit.minimum:
+        return f"The smallest quantity is {unit.minimum} {unit.name or unit.code}."
+    if unit and unit.increment and quantity % unit.increment:
+        return f"The quantity must be a multiple of {unit.increment} {unit.name or unit.code}."
+    return None
+
+
 async def of_lines(rows: Sequence[OrderLine], ctx: Context) -> list[ContractPrice | None | Exception]:
     """Edge: what each line's item costs the order's customer today, at the line's quantity and unit."""
     buyers = await ctx.loaders.customers.many([row.customer for row in rows])

@@ -12,10 +12,10 @@ from app.errors import InvalidInput, SourceError, TradegraphError
 from app.resolvers import availability
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, each_sku
-from app.resolvers.prices import request, uom_of, wrong_unit
+from app.resolvers.prices import request, uom_of, wrong_quantity, wrong_unit
 from app.sources.customers import Customer
 from app.sources.freshness_contracts import note_incomplete
-from app.sources.items import Item, ItemRelation, ItemStatus, RelationType, Uom
+from app.sources.items import Item, ItemRelation, ItemStatus, RelationType
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.values import Record
 from app.telemetry import report
@@ -144,20 +144,10 @@ def _check_unit(draft: _Draft) -> None:
     if line.uom and unit is None and line.uom.casefold() != item.base_uom.casefold():
         draft.uom = None
         draft.refuse(Outcome.INVALID, wrong_unit(item, line.uom).message)
-    elif wrong := _wrong_quantity(line.quantity, unit):
+    elif wrong := wrong_quantity(line.quantity, unit):
         draft.refuse(Outcome.INVALID, wrong)
     else:
         draft.base_quantity = line.quantity * (unit.numerator if unit else 1) / (unit.denominator if unit else 1)
-
-
-def _wrong_quantity(quantity: Decimal, unit: Uom | None) -> str | None:
-    if not Decimal(0) < quantity <= Decimal(10**12):
-        return "The quantity must be greater than 0 and at most 10^12."
-    if unit and unit.minimum is not None and quantity < unit.minimum:
-        return f"The smallest quantity is {unit.minimum} {unit.name or unit.code}."
-    if unit and unit.increment and quantity % unit.increment:
-        return f"The quantity must be a multiple of {unit.increment} {unit.name or unit.code}."
-    return None
 
 
 def _request(ctx: Context, draft: _Draft, buyer: Customer | tuple[Outcome, str]) -> PriceRequest | None:

@@ -11,7 +11,7 @@ from app.resolvers import atp, availability
 from app.resolvers.loading import keys
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import ItemKey, sku_of
-from app.resolvers.prices import uom_of, wrong_unit
+from app.resolvers.prices import uom_of, wrong_quantity, wrong_unit
 from app.sources.items import Item, Uom
 from app.sources.values import Freshness, Record
 
@@ -61,6 +61,8 @@ async def promise(
     if found is None:
         return None
     unit = uom_of(found, uom or found.base_uom) or _base_only(found, uom)
+    if wrong := wrong_quantity(quantity, unit):
+        raise InvalidInput(wrong)
     if by is not None and by < ctx.today:
         raise InvalidInput(f"by must not lie in the past: {by} is before {ctx.today}.")
     (stock,) = await availability.of_skus([found.sku], ctx, only=warehouses)
@@ -79,7 +81,8 @@ def _promise(
     item: Item, unit: Uom, quantity: Decimal, by: date | None, stock: Sequence[availability.Availability]
 ) -> Promise:
     needed = quantity * unit.numerator / unit.denominator
-    takes, rest = atp.promise([(one.warehouse, one.projection) for one in stock], needed, by)
+    step = None if unit.increment is None else unit.increment * unit.numerator / unit.denominator
+    takes, rest = atp.promise([(one.warehouse, one.projection) for one in stock], needed, by, step or None)
     confirmed = tuple(
         ConfirmedPart(quantity=_in_unit(take.quantity, unit), ship_date=take.day, warehouse=take.place, sku=item.sku)
         for take in takes

@@ -9,7 +9,7 @@ import msgspec
 from app.errors import InvalidPageSize
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import gather_in_order
-from app.resolvers.loading.keys import ShipmentKey, validate_key
+from app.resolvers.loading.keys import ShipmentKey, one_or_capitals, validate_key
 from app.sources.node_ids import source_key_of
 from app.sources.orders import Order
 from app.sources.shipments import Eta, Shipment, ShipmentStatus, TrackingEvent
@@ -17,7 +17,8 @@ from app.sources.shipments import Eta, Shipment, ShipmentStatus, TrackingEvent
 
 async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
     if by.tracking_number is not None:
-        return await _by_tracking_number(validate_key(by.tracking_number, "A tracking number"), ctx)
+        tracking_number = validate_key(by.tracking_number, "A tracking number")
+        return await one_or_capitals(lambda key: _by_tracking_number(key, ctx), tracking_number)
     if by.id is not None:
         system, own = source_key_of(by.id, "Shipment")
     elif by.ref is not None:

@@ -17,8 +17,9 @@ from app.sandbox import accounts as customers
 from app.sandbox import catalog, parcels, shop, supply
 from app.sandbox.billing import invoice_rows, return_rows
 from app.sandbox.commissions import agent_rows, statement_rows
+from app.sandbox.lists import LISTS, table_sql
 from app.sandbox.receivables import ledger_rows, open_item_rows, summary_row
-from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales
+from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales, ship_to_of
 
 VERSION = "6"
 """Raised with every change to the data, so that older files are built anew."""
@@ -39,7 +40,6 @@ PORTS = {
         "billing",
         "commissions",
         "receivables",
-        "accounts",
         "changes",
     ),
     "commerce": ("contents", "reservations", "orders", "changes"),
@@ -66,6 +66,7 @@ class DatasetWriter:
         self.keys: list[tuple[str, str, int, int, str | None]] = []
         self.texts: list[tuple[str, str, str, str | None, int]] = []
         self.changes: list[tuple[str, str, str]] = []
+        self.lists: dict[str, list[tuple[Any, ...]]] = {kind: [] for kind in LISTS}
         self._encode = msgspec.json.Encoder().encode
 
     def add(self, row: object, keys: Iterable[tuple[str, str]], ordinal: int = 0) -> int:
@@ -78,33 +79,37 @@ class DatasetWriter:
     def text(self, kind: str, key: str, words: Iterable[str], n: int, tag: str | None = None) -> None:
         self.texts.append((kind, key, " ".join(words).lower(), tag, n))
 
+    def add_to_list(self, kind: str, n: int, row: dict[str, Any], **facts: Any) -> None:
+        """Keep a document in a list; `facts` are those that it does not say itself."""
+        self.lists[kind].append(LISTS[kind].row(n, row, **facts))
+
     def change(self, kind: str, key: str, at: str) -> None:
         self.changes.append((at, kind, key))
 
-    def write(self, path: Path, day: date, *, large: bool = False) -> None:
+    def write(self, path: Path, day: date) -> None:
         """Write the file beside its place and move it there, so that a broken build leaves nothing."""
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         partial.unlink(missing_ok=True)
         db = sqlite3.connect(partial)
-        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _TABLES)
+        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _TABLES + table_sql())
         with db:
             db.executemany("INSERT INTO docs VALUES (?, ?)", self.docs)
             self.keys.sort(key=lambda row: row[:4])
             db.executemany("INSERT INTO keys VALUES (?, ?, ?, ?, ?)", self.keys)
             db.executemany("INSERT INTO texts VALUES (?, ?, ?, ?, ?)", self.texts)
+            for kind, rows in self.lists.items():
+                values = ", ".join("?" for _ in range(len(LISTS[kind].columns) + 1))
+                db.executemany(f"INSERT INTO list_{kind} VALUES ({values})", rows)
             db.executemany("INSERT INTO changes VALUES (?, ?, ?)", [
                 (seq, kind, self._encode({"kind": kind, "key": key, "at": at}))
                 for seq, (at, kind, key) in enumerate(sorted(self.changes), 1)])  # fmt: skip
-            db.executemany(
-                "INSERT INTO meta VALUES (?, ?)", [("version", _version(large=large)), ("day", day.isoformat())]
-            )
+            db.executemany("INSERT INTO meta VALUES (?, ?)", [("version", VERSION), ("day", day.isoformat())])
         db.close()
         partial.replace(path)
 
 
-def build(folder: Path, day: date, *, large: bool = False) -> None:
-    """Write erp.db, commerce.db and logistics.db for a build day. A `large` one has two sales reps more, of 800 and of
-    5,000 customers."""
+def build(folder: Path, day: date) -> None:
+    """Write erp.db, commerce.db and logistics.db for a build day."""
     folder.mkdir(parents=True, exist_ok=True)
     calendar = Calendar(day)
     articles = catalog.articles(random.Random(SEED))
@@ -114,23 +119,18 @@ def build(folder: Path, day: date, *, large: bool = False) -> None:
     erp, commerce, logistics = DatasetWriter(), DatasetWriter(), DatasetWriter()
     _items(erp, commerce, articles, day)
     _orders(erp, commerce, sold, calendar)
-    books = customers.large_books(random.Random(SEED + 6)) if large else []
-    _customers(erp, [*buyers, *books], calendar)
+    _customers(erp, buyers, calendar)
     _commissions(erp, sold, calendar)
     _receivables(erp, buyers, calendar)
     _stock(erp, logistics, levels, calendar)
     _web(commerce, sold, buyers, calendar)
     _shipments(logistics, sold, calendar)
     for name, writer in zip(SYSTEMS, (erp, commerce, logistics), strict=True):
-        writer.write(folder / f"{name}.db", day, large=large)
+        writer.write(folder / f"{name}.db", day)
 
 
-def _version(*, large: bool) -> str:
-    return f"{VERSION}-large" if large else VERSION
-
-
-def is_built(folder: Path, *, large: bool = False) -> bool:
-    """Whether all three files are there, whole, of this version and size."""
+def is_built(folder: Path) -> bool:
+    """Whether all three files are there, whole and of this version."""
     for name in SYSTEMS:
         path = folder / f"{name}.db"
         if not path.exists():
@@ -142,7 +142,7 @@ def is_built(folder: Path, *, large: bool = False) -> bool:
             row = None
         finally:
             db.close()
-        if row != (_version(large=large),):
+        if row != (VERSION,):
             return False
     return True
 
@@ -177,7 +177,7 @@ def _items(erp: DatasetWriter, commerce: DatasetWriter, articles: list[catalog.A
 def _orders(erp: DatasetWriter, commerce: DatasetWriter, sold: list[Sale], calendar: Calendar) -> None:
     for sale in sold:
         row = order_row(sale, calendar)
-        add_order(erp, row)
+        add_order(erp, row, ship_to_of(sale)["id"])
         if sale.age <= 30:
             erp.change("ORDER", sale.number, row["updatedAt"])
         for ordinal, invoice in enumerate(invoice_rows(sale, calendar)):
@@ -192,14 +192,13 @@ def _orders(erp: DatasetWriter, commerce: DatasetWriter, sold: list[Sale], calen
                 commerce.change("ORDER", sale.number, row["updatedAt"])
 
 
-def add_order(writer: DatasetWriter, row: dict[str, Any]) -> None:
-    """An order with its four ways to be found; those of a customer ordered by when they were placed."""
+def add_order(writer: DatasetWriter, row: dict[str, Any], ship_to: str | None = None) -> None:
+    """An order with its keys and its place in lists. `ship_to` is the id of the location."""
     minute = int(datetime.fromisoformat(row["orderedAt"]).timestamp()) // 60
     found = [("orders.number", row["number"]), ("orders.id", row["id"])]
     if "customerPo" in row:
         found.append(("orders.po", pair(row["customer"], row["customerPo"])))
-    n = writer.add(row, found, minute)
-    writer.keys.append(("orders.customer", row["customer"], minute, n, row["status"]))
+    writer.add_to_list("orders", writer.add(row, found, minute), row, ship_to=ship_to)
 
 
 def pair(first: str, second: str) -> str:
@@ -207,7 +206,6 @@ def pair(first: str, second: str) -> str:
 
 
 def _customers(erp: DatasetWriter, buyers: list[customers.Account], calendar: Calendar) -> None:
-    assigned: dict[str, list[str]] = {}
     for account in buyers:
         n = erp.add(account.row, [("customers.number", account.number), ("customers.id", account.row["id"])])
         erp.text("customers", account.number, (account.number, account.row["name"]), n)
@@ -218,13 +216,10 @@ def _customers(erp: DatasetWriter, buyers: list[customers.Account], calendar: Ca
         for number, sku in customers.part_numbers(account):
             n = erp.add({"number": number, "sku": sku}, [("parts.number", pair(account.number, number))])
             erp.keys.append(("parts.sku", pair(account.number, sku), 0, n, None))
-        assigned.setdefault(account.row["salesRep"], []).append(account.number)
         if account.index % 20 == 0:
             erp.change("CREDIT", account.number, calendar.at(0, "04:00:00"))
         if account.index % 25 == 0:
             erp.change("CUSTOMER", account.number, calendar.at(1, "20:00:00"))
-    for rep, numbers in assigned.items():
-        erp.add({"salesperson": rep, "customers": numbers}, [("accounts", rep)])
 
 
 def _commissions(erp: DatasetWriter, sold: list[Sale], calendar: Calendar) -> None:

@@ -5,6 +5,7 @@ Whole numbers until the end: ticks are ten-thousandths of the currency unit, a b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_UP, Decimal
 from fractions import Fraction
@@ -69,6 +70,15 @@ def minimum_in_unit(minimum: int, numerator: int, denominator: int) -> Decimal:
     """A break's base quantity counted in the unit, rounded up to four places where it does not divide."""
     exact = Decimal(minimum * denominator) / numerator
     return exact.quantize(CENT_OF_CENT, ROUND_UP).normalize() + 0
+
+
+def breaks_in_unit(breaks: Sequence[tuple[int, int]], numerator: int, denominator: int) -> list[tuple[Decimal, int]]:
+    """Minimum in the unit and ticks of each break. One unit is the least that is sold: of the breaks up to it the last
+    one counts, from 1 on."""
+    counted: dict[Decimal, int] = {}
+    for minimum, ticks in breaks:
+        counted[max(Decimal(1), minimum_in_unit(minimum, numerator, denominator))] = ticks
+    return list(counted.items())
 
 
 def plain(amount: Decimal) -> Decimal:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from app.sandbox.build import pair
-from app.sandbox.pricing import PriceTerms, class_terms, in_unit, minimum_in_unit
+from app.sandbox.pricing import PriceTerms, breaks_in_unit, class_terms, in_unit
 from app.sandbox.store import SandboxStore
 from app.sources.rest.contract import PriceQuestion
 
@@ -70,9 +70,8 @@ def _price(question: PriceQuestion, item: PricedItem, unit: str, terms: PriceTer
         "listPrice": _money(list_price),
         "discountPercent": (100 * (list_price - unit_price) / list_price).quantize(Decimal("0.01")),
         "breaks": [
-            {"minimum": minimum_in_unit(minimum, numerator, denominator),
-             "unitPrice": _money(in_unit(ticks, numerator, denominator))}
-            for minimum, ticks in terms.breaks
+            {"minimum": minimum, "unitPrice": _money(in_unit(ticks, numerator, denominator))}
+            for minimum, ticks in breaks_in_unit(terms.breaks, numerator, denominator)
         ],
         "reason": {"rule": terms.rule, "contract": terms.contract, "priceList": terms.price_list, "certainty": "KNOWN"},
         "validFrom": terms.valid_from,

@@ -12,11 +12,11 @@ import msgspec
 
 from app.sandbox.build import pair
 from app.sandbox.commissions import selects
+from app.sandbox.lists import LISTS, equals
 from app.sandbox.quotes import quote
 from app.sandbox.receivables import statement
 from app.sandbox.store import SandboxStore
 from app.sources.customers import CustomerPart
-from app.sources.orders import OrderSort
 from app.sources.rest import contract
 
 Read = Callable[[SandboxStore, Any], bytes]
@@ -203,23 +203,33 @@ def orders_by_po(store: SandboxStore, request: contract.OrdersRead) -> bytes:
 
 
 def orders_by_customer(store: SandboxStore, request: contract.OrdersSearch) -> bytes:
-    query = request.query
-    size = _size(query.page)
-    descending = query.sort is OrderSort.ORDERED_AT_DESC
-    kind = f"orders.{query.sort.value}"
-    after = None if query.page.after is None else _opened(query.page.after, kind, int, int)
-    tags = [status.value for status in query.status]
+    customers = dict.fromkeys(request.customers)
+    pages = ((one, _listed(store, "orders", request.query, one)) for one in customers)
+    return found((customer, page) for customer, page in pages if page is not None)
+
+
+def search(kind: str) -> Read:
+    """A page of a list over all customers, or over those that its query names."""
+    return lambda store, query: _listed(store, kind, query) or _window([], [], query.page, 0)
+
+
+def _listed(store: SandboxStore, kind: str, query: Any, customer: str | None = None) -> bytes | None:
+    """A page of a list, of one customer if it is named; None if there is nothing."""
+    page, size = query.page, _size(query.page)
+    table = LISTS[kind]
+    conditions = [*table.conditions(query, store.today), *equals("customer", customer)]
+    cursor = f"{kind}.{query.sort.value}"
+    after = None
+    if page.after is not None:
+        value, n = _opened(page.after, cursor, str, int)
+        after = value, n
+    rows = store.listed(kind, conditions, table.sort(query.sort.value), after, size + 1)
+    total = store.list_count(kind, conditions) if page.count else None
+    if not rows and not total:
+        return None
     moment = now()
-    answers: list[tuple[str, bytes]] = []
-    for customer in dict.fromkeys(request.customers):
-        rows = store.page("orders.customer", customer, tags=tags, descending=descending,
-                          after=None if after is None else (after[0], after[1]), limit=size + 1)  # fmt: skip
-        total = store.page_count("orders.customer", customer, tags=tags) if query.page.count else None
-        if rows or total:
-            bodies = [with_fields(body, asOf=moment) for *_, body in rows]
-            cursors = [_sealed(kind, ordinal, n) for ordinal, n, _ in rows]
-            answers.append((customer, _window(bodies, cursors, query.page, total)))
-    return found(answers)
+    bodies = [with_fields(body, asOf=moment) for *_, body in rows]
+    return _window(bodies, [_sealed(cursor, value, n) for value, n, _ in rows], page, total)
 
 
 def shipments(store: SandboxStore, request: contract.ShipmentsRead) -> bytes:
@@ -237,10 +247,6 @@ def by_number(kind: str) -> Read:
 
 def invoices_by_id(store: SandboxStore, request: contract.ByInvoice) -> bytes:
     return found(_as_of(store.one("invoices.id", request.ids)))
-
-
-def accounts(store: SandboxStore, request: contract.AccountsRead) -> bytes:
-    return found(_as_of(store.one("accounts", request.salespeople)))
 
 
 def sub_agents(store: SandboxStore, request: contract.ByNumber) -> bytes:
@@ -349,6 +355,7 @@ READS: dict[str, Read] = {
     contract.ORDERS.path: orders,
     contract.ORDERS_BY_PO.path: orders_by_po,
     contract.ORDERS_BY_CUSTOMER.path: orders_by_customer,
+    contract.ORDER_SEARCH.path: search("orders"),
     contract.SHIPMENTS.path: shipments,
     contract.SHIPMENTS_BY_ORDER.path: by_order("shipments.order"),
     contract.INVOICES.path: by_order("invoices"),
@@ -361,6 +368,5 @@ READS: dict[str, Read] = {
     contract.RECEIVABLES.path: lambda store, request: found(_as_of(store.one("receivables", request.customers))),
     contract.OPEN_ITEMS.path: open_items,
     contract.ACCOUNT_STATEMENTS.path: account_statements,
-    contract.ACCOUNTS.path: accounts,
     contract.CHANGES.path: changes,
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from app.sandbox.lists import is_open
 from app.sandbox.parcels import TEXT
 from app.sandbox.reads import BadRequest, change_json
 from app.sandbox.store import SandboxStore
@@ -109,25 +110,17 @@ class EventSimulator:
             raise BadRequest("give a status")
         order = self._document("orders.number", number)
         order |= {"status": move.status, "updatedAt": _now()}
+        self._store.relist("orders", "orders.number", number, status=move.status, open=is_open(move.status))
         return self._changed("ORDER", "orders.number", number, order, move.status)
 
     def change_customer(self, number: str, change: ObjectChange) -> bytes:
         customer = self._document("customers.number", number)
-        if change.sales_rep is not None:
-            self._assign(number, customer["salesRep"], change.sales_rep)
         customer |= {
             name: value
             for name, value in (("status", change.status), ("name", change.name), ("salesRep", change.sales_rep))
             if value is not None
         }
         return self._changed("CUSTOMER", "customers.number", number, customer, None)
-
-    def _assign(self, number: str, old: str, new: str) -> None:
-        """Move a customer from one sales rep to another."""
-        for rep in {old, new}:
-            row = self._document("accounts", rep)
-            kept = {*row["customers"], number} if rep == new else {*row["customers"]} - {number}
-            self._store.change("accounts", rep, _encode({**row, "customers": sorted(kept)}))
 
     def change_item(self, sku: str, change: ObjectChange) -> bytes:
         item = self._document("items.sku", sku)

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import msgspec
+
+from app.sandbox.lists import Condition
 
 _encode = msgspec.json.Encoder().encode
 
@@ -114,6 +117,41 @@ class SandboxStore:
         where, values = _tagged(kind, key, tags)
         return self._db.execute(f"SELECT count(*) FROM keys k WHERE {where}", values).fetchone()[0]
 
+    def listed(
+        self,
+        kind: str,
+        conditions: Sequence[Condition],
+        sort: tuple[str, str],
+        after: tuple[str, int] | None,
+        limit: int,
+    ) -> list[tuple[str, int, bytes]]:
+        """The next (sort value, n, document) of a list."""
+        value, direction = sort
+        if after is not None:
+            conditions = [*conditions, (f"({value}, n) {'<' if direction == 'DESC' else '>'} (?, ?)", after)]
+        where, values = _all(conditions)
+        query = (
+            f"SELECT l.value, l.n, d.body FROM (SELECT {value} AS value, n FROM list_{kind} WHERE {where}"
+            f" ORDER BY 1 {direction}, 2 {direction} LIMIT ?) l JOIN docs d ON d.n = l.n"
+            f" ORDER BY 1 {direction}, 2 {direction}"
+        )
+        found = self._db.execute(query, [*values, limit]).fetchall()
+        return [(at, n, self._now(n, stored) or stored) for at, n, stored in found]
+
+    def list_count(self, kind: str, conditions: Sequence[Condition]) -> int:
+        """How many documents are in a list."""
+        where, values = _all(conditions)
+        return self._db.execute(f"SELECT count(*) FROM list_{kind} WHERE {where}", values).fetchone()[0]
+
+    def relist(self, kind: str, stored: str, key: str, **columns: str | int) -> None:
+        """From now on the lists know the document of a key with these columns; the file itself is not changed."""
+        exists = self._db.execute("SELECT 1 FROM sqlite_temp_master WHERE name = ?", (f"list_{kind}",)).fetchone()
+        if exists is None:
+            self._db.execute(f"CREATE TEMP TABLE list_{kind} AS SELECT * FROM main.list_{kind}")
+        changed = ", ".join(f"{name} = ?" for name in columns)
+        for _, n, _ in self._db.execute(_BY_KEYS, (stored, _json_list([key]))).fetchall():
+            self._db.execute(f"UPDATE temp.list_{kind} SET {changed} WHERE n = ?", [*columns.values(), n])
+
     def changes(self, kinds: Iterable[str], after: int, limit: int) -> list[tuple[int, bytes]]:
         """(sequence, change) after a sequence number."""
         wanted = set(kinds)
@@ -145,6 +183,11 @@ def _conditions(
     if tag is not None:
         where, values = f"{where} AND t.tag = ?", [*values, tag]
     return where, values
+
+
+def _all(conditions: Sequence[Condition]) -> tuple[str, list[Any]]:
+    where = " AND ".join(clause for clause, _ in conditions) or "1"
+    return where, [value for _, values in conditions for value in values]
 
 
 def _tagged(kind: str, key: str, tags: Sequence[str]) -> tuple[str, list[str | int]]:

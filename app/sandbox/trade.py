@@ -228,11 +228,18 @@ def is_returned(sale: Sale) -> bool:
     return sale.index % 47 == 0 and sale.status == "DELIVERED"
 
 
+def ship_to_of(sale: Sale) -> dict[str, Any]:
+    """The location that an order is shipped to."""
+    locations = sale.account.row["shipTos"]
+    return locations[sale.index % len(locations)]
+
+
 def order_row(sale: Sale, calendar: Calendar) -> dict[str, Any]:
     buyer = sale.account
     net = sale.total
     tax = to_cent(net * 7 // 100) if buyer.row["taxProfile"]["liable"] else 0
-    ship_to = buyer.row["shipTos"][sale.index % len(buyer.row["shipTos"])]
+    ship_to = ship_to_of(sale)
+    lines = [_line_row(line, sale, calendar) for line in sale.lines]
     updated = max(0, sale.age - (0 if sale.status in ("DRAFT", "QUOTED", "CONFIRMED") else 2))
     return {
         "id": f"{500_000 + sale.index}",
@@ -252,11 +259,22 @@ def order_row(sale: Sale, calendar: Calendar) -> dict[str, Any]:
         "totals": {"net": money(net), "tax": money(tax), "total": money(net + tax),
                    "margin": money(net - to_cent(sum((line.quantity - line.cancelled) * line.factor * line.article.cost
                                                      for line in sale.lines)))},
-        "lines": [_line_row(line, sale, calendar) for line in sale.lines],
+        "lines": lines,
+        **_dates(lines, sale),
         "holds": _holds(sale, calendar),
         "exceptions": _exceptions(sale, calendar),
         "history": _history(sale, calendar),
     }  # fmt: skip
+
+
+def _dates(lines: list[dict[str, Any]], sale: Sale) -> dict[str, str]:
+    """The earliest requested and promised dates of the lines; of what waits, where a part has shipped."""
+    parts = [line["scheduleLines"][-1] for line in lines]
+    if sale.status.startswith("PARTIALLY"):
+        parts = [line["scheduleLines"][-1] for line in lines if line["backorderedQuantity"] != "0"] or parts
+    names = {"requestedOn": "requestedDate", "promisedOn": "confirmedDate"}
+    days = {name: [part[key] for part in parts if key in part] for name, key in names.items()}
+    return {name: min(some) for name, some in days.items() if some}
 
 
 def _line_row(line: SaleLine, sale: Sale, calendar: Calendar) -> dict[str, Any]:
@@ -295,7 +313,9 @@ def _schedule(line: SaleLine, sale: Sale, calendar: Calendar, backordered: int) 
         return [
             {"requestedDate": requested, "confirmedDate": requested, "quantity": str(line.quantity - line.cancelled)}
         ]
-    rows = [{"requestedDate": requested, "confirmedDate": calendar.ago(-9), "quantity": str(backordered)}]
+    # Every third backorder is behind its promised date, the others are promised for later.
+    promised = calendar.ago(1 + sale.index % 5) if sale.index % 3 == 0 and sale.age > 6 else calendar.ago(-9)
+    rows = [{"requestedDate": requested, "confirmedDate": promised, "quantity": str(backordered)}]
     if line.shipped:
         rows.insert(0, {"requestedDate": requested, "confirmedDate": requested, "quantity": str(line.shipped)})
     return rows

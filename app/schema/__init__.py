@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import strawberry
 
     from app.auth.policy import PolicyTable
+    from app.settings import Settings
 
 
-@cache
-def build_schema() -> strawberry.Schema:
-    """The schema of the graph, built once a process."""
+def build_schema(settings: Settings | None = None) -> strawberry.Schema:
+    """The schema of a deployment, built once a process; without settings that of the gateway as it comes. Raises
+    ConfigurationError for a policy that would open a hole."""
+    return _built("{}" if settings is None else settings.policy.model_dump_json(exclude_defaults=True))
+
+
+@lru_cache(maxsize=16)
+def _built(policy: str) -> strawberry.Schema:
     from app.schema.query import schema
+    from app.settings import PolicySettings
 
-    return schema()
+    return schema(PolicySettings.model_validate_json(policy))
 
 
-@cache
 def policy_of(schema: strawberry.Schema) -> PolicyTable:
     """Who may see what of it."""
-    from app.schema.declare.policy import build_policy_table, collect_declarations
+    from app.schema.declare.policy import POLICY
 
-    return build_policy_table(collect_declarations(schema._schema))  # noqa: SLF001 - no other way to graphql-core's
+    return schema._schema.extensions[POLICY]  # noqa: SLF001 - no other way to graphql-core's
 
 
-def print_schema() -> str:
-    """The SDL as it is committed in `schema.graphql`."""
-    return build_schema().as_str() + "\n"
+def print_schema(settings: Settings | None = None) -> str:
+    """The SDL of a deployment; that of the gateway as it comes is committed in `schema.graphql`."""
+    return build_schema(settings).as_str() + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
@@ -15,7 +15,7 @@ from app.resolvers.loading import keys, paging
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.freshness import volatility as volatility_of
 from app.schema.declare.policy import declaration
-from app.sources import values
+from app.sources import lists, values
 from app.sources.freshness_contracts import Contract
 
 T = TypeVar("T")
@@ -180,6 +180,13 @@ class Freshness:
     degraded: bool = field("Whether it is incomplete or older than its contract allows, as `reason` says.")
     max_age: int | None = field("Maximum age by the freshness contract in seconds, if the data was cached.")
     reason: str | None = field("Reason why data is missing or stale.")
+
+
+@reads_as(lists.DateRange)
+@strawberry.input(description="A range of days, both included; times are compared by their day in UTC.")
+class DateRange:
+    since: date | None = strawberry.field(description="First day; null for no limit.", default=strawberry.UNSET)
+    until: date | None = strawberry.field(description="Last day; null for no limit.", default=strawberry.UNSET)
 
 
 @reads_as(keys.RefKey)

@@ -39,6 +39,7 @@ from app.sources.freshness_contracts import CALLER, CREDIT, CUSTOMER
 from app.sources.orders import OrderSort, OrderStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
+OrderFilter = Annotated["OrderFilter", strawberry.lazy("app.schema.orders")]
 Warehouse = Annotated["Warehouse", strawberry.lazy("app.schema.warehouses")]
 
 enum(
@@ -83,6 +84,10 @@ enum(
     "Sort order of an order list.",
     ORDERED_AT_DESC="Newest first.",
     ORDERED_AT_ASC="Oldest first.",
+    REQUESTED_ON_ASC="Earliest requested date first; orders without one last.",
+    REQUESTED_ON_DESC="Latest requested date first; orders without one first.",
+    PROMISED_ON_ASC="Earliest promised date first; orders without one last.",
+    PROMISED_ON_DESC="Latest promised date first; orders without one first.",
 )
 
 
@@ -170,6 +175,7 @@ class Customer(Node):
             "after": AFTER,
             "order_by": Argument(OrderSort, "The order of the list.", OrderSort.ORDERED_AT_DESC),
             "status": Argument(list[OrderStatus] | None, "Only orders in one of these statuses."),
+            "filter": Argument(OrderFilter | None, "Filter of the orders."),  # type: ignore[operator]
         },
         prefetch_by_keys=customer_edges.prefetch_orders,
     )

@@ -20,7 +20,7 @@ from app.schema.customers import CustomerKey
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
 from app.sources import items as records
-from app.sources.freshness_contracts import CONTENT, COST, ITEM, PART_NUMBER, RELATION
+from app.sources.freshness_contracts import CONTENT, COST, ITEM, PART_NUMBER, RELATION, STOCK
 from app.sources.items import ItemStatus, MediaKind, RelationType
 
 Availability = Annotated["Availability", strawberry.lazy("app.schema.availability")]
@@ -176,6 +176,18 @@ class Item(Node):
             "warehouses": Argument(list[str] | None, "Only in these warehouses, by code."),
         },
         prefetch_by_keys=availability_edges.prefetch,
+    )
+    total_atp = edge(
+        availability_edges.totals_of_items,
+        returns=Decimal | None,
+        description="Available to promise over all warehouses, or those named, in the base unit; null if the system of "
+        "record keeps no stock of it.",
+        args={
+            "at": Argument(date | None, "Date of the availability; today by default."),
+            "warehouses": Argument(list[str] | None, "Only over these warehouses, by code."),
+        },
+        prefetch_by_keys=availability_edges.prefetch,
+        volatility=STOCK,
     )
 
 

@@ -18,12 +18,12 @@ from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
 from app.resolvers.loading import keys
 from app.schema.availability import Availability
-from app.schema.base import Freshness, Money, Node, Party, Ref, RefInput, bound_to, field, reads_as
+from app.schema.base import DateRange, Freshness, Money, Node, Party, Ref, RefInput, bound_to, field, reads_as
 from app.schema.billing import Invoice, Return
 from app.schema.customers import Customer, CustomerKey, PaymentTerms
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
-from app.schema.items import Item
+from app.schema.items import Item, ItemKey
 from app.schema.prices import ContractPrice
 from app.schema.shipments import Shipment
 from app.schema.warehouses import Warehouse
@@ -183,6 +183,8 @@ class Order(Node):
     raw_status: str | None = field("The source system's own status value.")
     ordered_at: datetime | None = field("Time at which the order was placed.")
     updated_at: datetime | None = field("When the system last changed it.")
+    requested_on: date | None = field("Requested date: the earliest of what has not shipped.")
+    promised_on: date | None = field("Promised date: the earliest of what has not shipped.")
     bill_to: Party | None = field("Bill-to address.")
     ship_to: Party | None = field("Ship-to address.")
     terms: PaymentTerms | None = field("Payment terms of the order.", requires=Scope.CUSTOMERS)
@@ -229,6 +231,48 @@ class Order(Node):
         returns=list[Return] | None,
         description="Returns of the order.",
         requires=Scope.RETURNS,
+    )
+
+
+@reads_as(order_edges.OrderFilter)
+@strawberry.input(
+    description="Filter of an order list; of several fields all have to fit. A filter that the source cannot answer is "
+    "refused with FILTER_NOT_SUPPORTED."
+)
+class OrderFilter:
+    status: list[OrderStatus] | None = strawberry.field(
+        description="Only orders in one of these statuses; all if empty.", default=strawberry.UNSET
+    )
+    ordered: DateRange | None = strawberry.field(description="Day of the order.", default=strawberry.UNSET)
+    requested: DateRange | None = strawberry.field(
+        description="Requested date, as in `requestedOn`.", default=strawberry.UNSET
+    )
+    promised: DateRange | None = strawberry.field(
+        description="Promised date, as in `promisedOn`.", default=strawberry.UNSET
+    )
+    customer_po: str | None = strawberry.field(
+        description="The customer's purchase order number.", default=strawberry.UNSET
+    )
+    ship_to: str | None = strawberry.field(
+        description="Id of the ship-to location of the customer.", default=strawberry.UNSET
+    )
+    item: ItemKey | None = strawberry.field(description="Only orders of this item.", default=strawberry.UNSET)
+    warehouse: str | None = strawberry.field(description="Code of the warehouse.", default=strawberry.UNSET)
+    hold: list[HoldKind] | None = strawberry.field(
+        description="Only orders with a hold of one of these kinds; all if empty.", default=strawberry.UNSET
+    )
+    late: bool | None = strawberry.field(
+        description="Whether the promised date is before today and the order is open, as the source evaluates it.",
+        default=strawberry.UNSET,
+    )
+    open: bool | None = strawberry.field(
+        description="Whether the order is confirmed and not shipped in full, as the source evaluates it.",
+        default=strawberry.UNSET,
+    )
+    text: str | None = strawberry.field(
+        description="Words of the order number, the purchase order number, the ship-to name, or a line's SKU or text, "
+        "case-insensitive; at most 100 characters.",
+        default=strawberry.UNSET,
     )
 
 

@@ -10,6 +10,7 @@ from graphql import GraphQLInputObjectType
 from strawberry.schema.config import StrawberryConfig
 
 from app.auth.policy import Rows, Scope
+from app.auth.policy_configuration import configured_audiences
 from app.resolvers import audit as audit_roots
 from app.resolvers import changes as change_roots
 from app.resolvers import commissions as commission_roots
@@ -29,14 +30,15 @@ from app.schema.base import AFTER, FIRST, Connection, Node
 from app.schema.changes import ChangesPage
 from app.schema.commissions import Agent, AgentKey, CommissionStatement, CommissionStatementKey
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
+from app.schema.declare.deployment import apply_policy
 from app.schema.declare.edges import Argument, root
 from app.schema.declare.freshness import contracts_of, fresh
 from app.schema.declare.guards import guard
-from app.schema.declare.policy import build_policy_table, check, collect_declarations, inherit_page_policies
+from app.schema.declare.policy import POLICY, build_policy_table, check, collect_declarations, inherit_page_policies
 from app.schema.declare.scalars import SCALARS, Cursor
 from app.schema.declare.streams import stream
 from app.schema.items import Item, ItemFilter, ItemKey
-from app.schema.orders import Order, OrderKey
+from app.schema.orders import Order, OrderFilter, OrderKey
 from app.schema.prices import LineInput, PricedLine
 from app.schema.shipments import Shipment, ShipmentKey
 from app.schema.sources import Source
@@ -49,7 +51,11 @@ from app.schema.updates import (
     UpdatesLost,
 )
 from app.schema.warehouses import Warehouse
+from app.settings import PolicySettings
 from app.sources.changes import ChangeKind
+from app.sources.orders import OrderSort
+
+CUSTOMERS = Argument(list[CustomerKey] | None, "Only rows of these customers, 1 to 500; by default of all.")
 
 
 @strawberry.type(description="The queries.")
@@ -153,6 +159,19 @@ class Query:
         args={"by": Argument(OrderKey, "Key of the order.")},
         requires=Scope.ORDERS,
     )
+    orders = root(
+        order_roots.orders,
+        returns=Connection[Order] | None,
+        description="Orders of the caller's customers, from the system of record.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(OrderSort, "The order of the list.", OrderSort.ORDERED_AT_DESC),
+            "customers": CUSTOMERS,
+            "filter": Argument(OrderFilter | None, "Filter of the orders."),
+        },
+        requires=Scope.ORDERS,
+    )
     shipment = root(
         shipment_roots.shipment,
         returns=Shipment | None,
@@ -242,8 +261,9 @@ class Subscription:
     )
 
 
-def schema() -> strawberry.Schema:
-    """The schema, put together."""
+def schema(policy: PolicySettings) -> strawberry.Schema:
+    """The schema of a deployment, put together; its policy table is in the extensions of graphql-core's schema."""
+    audiences = configured_audiences(policy)
     made = strawberry.Schema(
         query=Query,
         subscription=Subscription,
@@ -257,8 +277,9 @@ def schema() -> strawberry.Schema:
             kind.is_one_of = bool(getattr(made.get_type_by_name(name), "is_one_of", False))
     core = made._schema  # noqa: SLF001
     inherit_page_policies(core)
-    table = build_policy_table(collect_declarations(core))
-    check(core, table)
+    apply_policy(core, policy, audiences)
+    table = core.extensions[POLICY] = build_policy_table(collect_declarations(core), audiences)
+    check(core, table, policy)
     contracts_of(core)
     guard(core, table)
     return made

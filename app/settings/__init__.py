@@ -13,6 +13,7 @@ from app.settings.intake import IntakeSettings
 from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSettings
 from app.settings.loading import PREFIX, config_file, load, settings_of_table
 from app.settings.observability import LogSettings, TelemetrySettings
+from app.settings.policy import MaskSettings, PolicySettings, RoleSettings, ScopeSettings
 from app.settings.resilience import BreakerSettings, CallerClass, CallerSettings, SourceLimits
 from app.settings.roles import Role
 from app.settings.root import Settings, credentials_of
@@ -52,10 +53,14 @@ __all__ = [
     "KeySettings",
     "LimitSettings",
     "LogSettings",
+    "MaskSettings",
+    "PolicySettings",
     "PostgresSettings",
     "RedisSettings",
     "Role",
+    "RoleSettings",
     "RouteSettings",
+    "ScopeSettings",
     "Section",
     "ServerSettings",
     "Settings",

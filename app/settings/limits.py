@@ -32,11 +32,11 @@ class LimitSettings(Section):
     max_directives_per_place: int = Field(default=5, ge=0, le=100)
     max_list_items: int = Field(default=1_000, ge=1, le=10_000)
     max_introspection_depth: int = Field(default=1, ge=1, le=5)
-    introspection: tuple[Role, ...] = (Role.CSR, Role.OPERATIONS, Role.ADMIN)
+    introspection: tuple[str, ...] = (Role.CSR, Role.CSR_LEAD, Role.OPERATIONS, Role.ADMIN)
     max_cost: int = Field(default=5_000, ge=1)
     max_calls_per_source: int = Field(default=200, ge=1)
     max_rows: int = Field(default=20_000, ge=1)
-    roles: dict[Role, CostLimits] = {}
+    roles: dict[str, CostLimits] = {}
     clients: dict[str, CostLimits] = {}
 
 
@@ -58,13 +58,13 @@ class BudgetSettings(Section):
 
     mode: Literal["enforce", "measure"] = "enforce"
     store: Literal["memory", "redis"] = "memory"
-    show: tuple[Role, ...] = (Role.PARTNER,)
+    show: tuple[str, ...] = (Role.PARTNER,)
     capacity: int = Field(default=200_000, ge=1)
     restore_rate: float = Field(default=20_000, gt=0)
     max_concurrent: int = Field(default=500, ge=1)
     max_connections: int = Field(default=50, ge=1)
     max_subscriptions: int = Field(default=200, ge=1)
-    roles: dict[Role, Budget] = {
+    roles: dict[str, Budget] = {
         Role.PARTNER: Budget(
             capacity=10_000, restore_rate=500, max_concurrent=20, max_connections=10, max_subscriptions=50
         )

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.errors import ConfigurationError
 from app.settings.auth import IssuerSettings
 from app.settings.observability import TelemetrySettings
-from app.settings.references import check_sources
+from app.settings.references import check_roles, check_sources
 from app.settings.root import Settings
 from app.settings.secret_files import read_secret
 from app.settings.server import TLSSettings
@@ -74,6 +74,7 @@ def settings_of_table(table: dict[str, Any], base: Path) -> Settings:
     except SettingsError as error:
         raise unreadable_variable(str(error), os.environ, PREFIX) from None
     check_sources(settings)
+    check_roles(settings)
     return _with_secrets(settings, base)
 
 

@@ -1,4 +1,4 @@
-"""Checks across tables: every domain and route names a configured source."""
+"""Checks across tables: every domain and route names a configured source, every list of roles known ones."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ def check_sources(settings: Settings) -> None:
             _check_source(f"domains.{name}.{key}", source, known)
     for index, route in enumerate(settings.routes):
         _check_source(f"routes[{index}].source", route.source, known)
+
+
+def check_roles(settings: Settings) -> None:
+    """Refuse lists of roles that name one which the deployment does not have."""
+    limits, budgets, known = settings.limits, settings.budgets, settings.policy.known_roles
+    named: dict[str, Iterable[str]] = {
+        "limits.introspection": limits.introspection,
+        "limits.roles": limits.roles,
+        "budgets.show": budgets.show,
+        "budgets.roles": budgets.roles,
+        "documents.trusted_roles": settings.documents.trusted_roles,
+    }
+    for key, names in named.items():
+        for name in names:
+            if name not in known:
+                raise ConfigurationError(key, name, f"is no role; {did_you_mean(name, known)}")
 
 
 def _check_source(key: str, source: str, known: Collection[str]) -> None:

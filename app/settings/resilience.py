@@ -21,6 +21,14 @@ def _complete(given: dict[CallerClass, int]) -> dict[CallerClass, int]:
     return WEIGHTS | given
 
 
+FEED_TIMEOUT = 10.0
+"""Seconds of a call that reads a source's feed of changes."""
+
+
+def _with_feed(given: dict[str, float]) -> dict[str, float]:
+    return {"changes": FEED_TIMEOUT} | given
+
+
 class CallerSettings(Section):
     """`[callers]`: whose calls go first when a source has no room for all. `weights` are the shares of the classes;
     `clients` puts clients into one by patterns, in which `*` stands for any characters, the first that fits. The
@@ -33,7 +41,8 @@ class CallerSettings(Section):
 class SourceLimits(Section):
     """`[sources.NAME.limits]`. `rate` calls a second, `burst` at a stroke after a rest; `queue` calls may wait for one
     of the source's `concurrency` places, each no longer than `max_wait`. `timeouts` are by kind of call, such as
-    `prices`. `retries` of a read at most, all together `retry_share` of the calls; 0 repeats nothing.
+    `prices`; that of a feed, `changes`, is longer, because nobody waits for it. `retries` of a read at most, all
+    together `retry_share` of the calls; 0 repeats nothing.
 
     Off unless asked for: `hedge` names kinds of reads that are sent a second time when the first is late; `adaptive`
     finds out how many calls at once the source bears."""
@@ -42,7 +51,7 @@ class SourceLimits(Section):
     burst: int = Field(default=10, ge=1)
     queue: int = Field(default=1000, ge=1)
     max_wait: Seconds = 2.0
-    timeouts: dict[str, Seconds] = {}
+    timeouts: Annotated[dict[str, Seconds], AfterValidator(_with_feed)] = {"changes": FEED_TIMEOUT}
     retries: int = Field(default=2, ge=0, le=5)
     retry_share: float = Field(default=0.1, ge=0, le=1)
     hedge: tuple[str, ...] = ()
@@ -51,13 +60,16 @@ class SourceLimits(Section):
 
 class BreakerSettings(Section):
     """`[sources.NAME.breaker]`, one for each kind of call. It opens when of at least `min_calls` within `window` the
-    share `failure_rate` failed or took longer than `slow_after`; for `open_for` at first, doubling up to `open_most`.
-    A probe that takes longer than `probe_timeout` has failed."""
+    share `failure_rate` failed or took longer than `slow_after`, or when `timeouts` of the last `timeouts_of` calls
+    timed out; for `open_for` at first, doubling up to `open_most`. A probe that takes longer than `probe_timeout` has
+    failed."""
 
     enabled: bool = True
     window: Seconds = 10.0
     min_calls: int = Field(default=10, ge=1)
     failure_rate: float = Field(default=0.5, gt=0, le=1)
+    timeouts: int = Field(default=3, ge=1, le=100)
+    timeouts_of: int = Field(default=5, ge=1, le=100)
     slow_after: Seconds | None = None
     open_for: Seconds = 0.5
     open_most: Seconds = 2.0

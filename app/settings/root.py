@@ -14,6 +14,7 @@ from app.settings.endpoints import EndpointSettings
 from app.settings.intake import IntakeSettings
 from app.settings.limits import BudgetSettings, LimitSettings
 from app.settings.observability import LogSettings, TelemetrySettings
+from app.settings.policy import PolicySettings
 from app.settings.resilience import CallerSettings
 from app.settings.section import Section
 from app.settings.server import ServerSettings
@@ -33,6 +34,7 @@ class Settings(Section):
 
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
+    policy: PolicySettings = PolicySettings()
     log: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     limits: LimitSettings = LimitSettings()

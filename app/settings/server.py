@@ -38,8 +38,9 @@ class ServerSettings(Section):
     `graceful_shutdown` the wait for open ones, `max_in_flight` how many run at once in a worker.
 
     `allowed_hosts` are names that a `Host` header may have, any if empty; `allowed_origins` pages of other hosts that
-    a browser may ask from; `trusted_proxies` addresses or networks whose `X-Forwarded-*` are believed;
-    `strict_transport` for how many seconds browsers are to insist on https once they came by it.
+    a browser may ask from; `trusted_proxies` addresses or networks whose `X-Forwarded-*` are believed; `compression`
+    compresses responses for clients that accept it; `strict_transport` for how many seconds browsers are to insist on
+    https once they came by it.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +55,7 @@ class ServerSettings(Section):
     allowed_origins: tuple[Annotated[str, AfterValidator(check_origin)], ...] = ()
     allow_credentials: bool = False
     trusted_proxies: tuple[Annotated[str, AfterValidator(check_network)], ...] = ()
+    compression: bool = True
     strict_transport: int = Field(default=31_536_000, ge=0)
     connections: ConnectionSettings = ConnectionSettings()
     tls: TLSSettings = TLSSettings()

@@ -30,14 +30,14 @@ class SourceSettings(Section):
     """One backend: `[sources.NAME]`. `options` are the vendor's own, key mapping included, checked by its adapter.
 
     A credential may be kept in a file: `api_key_file` is read and becomes `api_key`. `timeout` is for a whole call, its
-    repetitions included; `callers` overrides `[callers]` for this source; `poll` how often it is asked for what is new,
-    as `[events]` has it, 0 for never. For callers of another `tenant` than the source's nothing in it exists; without
-    one it serves all tenants.
+    repetitions included; by default the latency that a person bears. `callers` overrides `[callers]` for this source;
+    `poll` how often it is asked for what is new, as `[events]` has it, 0 for never. For callers of another `tenant`
+    than the source's nothing in it exists; without one it serves all tenants.
     """
 
     vendor: str
     base_url: Annotated[str, AfterValidator(check_address)]
-    timeout: float = Field(default=5.0, gt=0, le=120)
+    timeout: float = Field(default=1.5, gt=0, le=120)
     concurrency: int = Field(default=16, ge=1, le=1000)
     max_response_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     credentials: dict[str, SecretStr] = {}
@@ -79,7 +79,6 @@ class DomainSettings(Section):
     billing: Domain | None = None
     commissions: Domain | None = None
     receivables: Domain | None = None
-    accounts: Domain | None = None
 
     def configured(self) -> Mapping[str, Domain]:
         """The domains that some source serves, by name."""

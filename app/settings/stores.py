@@ -55,7 +55,7 @@ class DocumentSettings(Section):
     are named by patterns, in which `*` stands for any characters."""
 
     store: Literal["sqlite", "redis"] = "sqlite"
-    trusted_roles: tuple[Role, ...] = (Role.PARTNER,)
+    trusted_roles: tuple[str, ...] = (Role.PARTNER,)
     trusted_clients: tuple[str, ...] = ()
     registering_clients: tuple[str, ...] = ()
 

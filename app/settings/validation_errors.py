@@ -34,7 +34,9 @@ def first_validation_error(
 ) -> ConfigurationError:
     """The first validation error as one message. A value from a variable is named after it."""
     fault = error.errors(include_url=False)[0]
-    place = fault["loc"]
+    place, value = fault["loc"], fault["input"]
+    if place and place[-1] == "[key]":  # Of a table whose names are chosen by the deployment.
+        place, value = place[:-1], place[-2]
     variable = _variable_of(place, environment, prefix)
     key = variable or _dotted(place)
     if fault["type"] == "extra_forbidden":
@@ -45,7 +47,7 @@ def first_validation_error(
     if fault["type"] == "missing":
         return ConfigurationError(key, None, "is required and missing")
     text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return ConfigurationError(key, _shown(place, fault["input"]), text)
+    return ConfigurationError(key, _shown(place, value), text)
 
 
 def unreadable_variable(message: str, environment: Mapping[str, str], prefix: str) -> ConfigurationError:

@@ -35,7 +35,7 @@ OPTIONAL_FIELDS: dict[type, frozenset[str]] = {
     ContractPrice: _names("list_price discount_percent breaks reason valid_from valid_to proof_id freshness"),
     StockPosition: _names("sku in_transfer"),
     Order: _names(
-        "customer_po channel raw_status ordered_at updated_at bill_to ship_to terms totals lines holds exceptions "
+        "customer_po channel raw_status updated_at bill_to ship_to terms totals lines holds exceptions "
         "history refs freshness"
     ),
     Totals: _names("net tax shipping margin"),

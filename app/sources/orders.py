@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -11,10 +11,11 @@ from typing import Protocol
 
 from app.auth.principal import Principal
 from app.sources.customers import PaymentTerms
+from app.sources.lists import DateRange, ListQuery, restrict, sort_rank
 from app.sources.node_ids import node_id
 from app.sources.ports import Port, Read, Routing, Shape, same
 from app.sources.shipments import Shipment
-from app.sources.values import Freshness, Money, Page, PageRequest, Party, Record, Ref, Timestamp
+from app.sources.values import Freshness, Money, Page, Party, Record, Ref, Timestamp
 
 
 class OrderStatus(StrEnum):
@@ -37,6 +38,10 @@ class OrderSort(StrEnum):
 
     ORDERED_AT_DESC = "ORDERED_AT_DESC"
     ORDERED_AT_ASC = "ORDERED_AT_ASC"
+    REQUESTED_ON_ASC = "REQUESTED_ON_ASC"
+    REQUESTED_ON_DESC = "REQUESTED_ON_DESC"
+    PROMISED_ON_ASC = "PROMISED_ON_ASC"
+    PROMISED_ON_DESC = "PROMISED_ON_DESC"
 
 
 class HoldKind(StrEnum):
@@ -121,7 +126,8 @@ class OrderLine(Record):
 
 class Order(Record):
     """A customer's order as one source knows it. `id` is the source's own, `number` the order code that all systems
-    share. `shipments` are those that the same source keeps with the order, None where it keeps them apart; another
+    share. `requested_on` and `promised_on` are the source's dates for what has not shipped, the earliest of several
+    lines. `shipments` are those that the same source keeps with the order, None where it keeps them apart; another
     source may keep more."""
 
     id: str
@@ -135,6 +141,8 @@ class Order(Record):
     raw_status: str | None = None
     ordered_at: Timestamp | None = None
     updated_at: Timestamp | None = None
+    requested_on: date | None = None
+    promised_on: date | None = None
     warehouse: str | None = None
     bill_to: Party | None = None
     ship_to: Party | None = None
@@ -159,12 +167,24 @@ class Order(Record):
         return self.totals.total
 
 
-class OrderQuery(Record):
-    """A page of orders of each customer named. `status` keeps those in one of these statuses."""
+class OrderQuery(ListQuery):
+    """A page of orders. `ship_to` is the id of a customer's location, `item` an SKU of one of its lines, `warehouse` a
+    code. `hold` keeps orders with a hold of one of these kinds. An order is `open` from its confirmation until it is
+    shipped in full or cancelled; it is `late` if it is open and its promised date is before `today`. `text` is part of
+    the order number, the purchase order number, the ship-to name, or a line's SKU or text."""
 
-    page: PageRequest
     sort: OrderSort = OrderSort.ORDERED_AT_DESC
     status: tuple[OrderStatus, ...] = ()
+    ordered: DateRange | None = None
+    requested: DateRange | None = None
+    promised: DateRange | None = None
+    customer_po: str | None = None
+    ship_to: str | None = None
+    item: str | None = None
+    warehouse: str | None = None
+    hold: tuple[HoldKind, ...] = ()
+    late: bool | None = None
+    open: bool | None = None
 
 
 class CustomerPoKey(Record):
@@ -196,15 +216,44 @@ class Orders(Protocol):
         ...
 
 
+class OrderSearch(Orders, Protocol):
+    """Orders of a source that can list them over all customers."""
+
+    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+        """A page of orders of `query.customers`, of all customers if it is None."""
+        ...
+
+
 _customer = attrgetter("customer")
+
+_SORTED_BY = {"ORDERED_AT": "ordered_at", "REQUESTED_ON": "requested_on", "PROMISED_ON": "promised_on"}
+
+
+def order_sort_key(query: OrderQuery) -> Callable[[Order], float]:
+    """The key by which the orders of a query are sorted."""
+    name, _, direction = query.sort.rpartition("_")
+    attribute, descending = _SORTED_BY[name], direction == "DESC"
+    return lambda row: sort_rank(getattr(row, attribute), descending=descending)
+
 
 ORDERS = Port(
     "orders",
-    Orders,
+    OrderSearch,
     {
         "by_id": Read(record=Order, routing=Routing.SYSTEM, row_customer=_customer),
         "by_number": Read(record=Order, routing=Routing.EVERYWHERE, row_customer=_customer),
         "by_customer_po": Read(record=Order, routing=Routing.CUSTOMER, key_customer=_customer, row_customer=_customer),
-        "by_customer": Read(record=Order, shape=Shape.PAGE, routing=Routing.CUSTOMER, key_customer=same),
+        "by_customer": Read(
+            record=Order, shape=Shape.PAGE, routing=Routing.CUSTOMER, key_customer=same, query=OrderQuery
+        ),
+        "search": Read(
+            record=Order,
+            shape=Shape.LIST,
+            row_customer=_customer,
+            restrict=restrict,
+            query=OrderQuery,
+            sort_key=order_sort_key,
+            optional=True,
+        ),
     },
 )

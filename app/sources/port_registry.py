@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.sources.accounts import ACCOUNTS
 from app.sources.billing import BILLING
 from app.sources.commissions import COMMISSIONS
 from app.sources.customers import CREDITS, CUSTOMERS
@@ -34,7 +33,6 @@ PORTS: Mapping[str, Port] = {
         BILLING,
         COMMISSIONS,
         RECEIVABLES,
-        ACCOUNTS,
     )
 }
 """The ports that serve reads, by their names in `Source`, `Sources` and `[domains]`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from app.auth.principal import SYSTEM, CustomerOwned
@@ -13,13 +13,13 @@ from app.errors import SourceError, TradegraphError
 from app.http.resilience.breaker import BreakerState
 from app.http.resilience.guard import SourceGuard
 from app.http.resilience.state import SourceState
-from app.sources.accounts import Accounts
 from app.sources.billing import Billing
 from app.sources.changes import Changes
 from app.sources.commissions import Commissions
 from app.sources.customers import Credit, Customers
 from app.sources.items import ItemContents, Items
-from app.sources.orders import Orders
+from app.sources.lists import ListCapability
+from app.sources.orders import Orders, OrderSearch
 from app.sources.prices import Prices
 from app.sources.receivables import Receivables
 from app.sources.shipments import Shipments
@@ -48,6 +48,7 @@ class Source:
     many requests a read of so many keys makes on the wire. A source that `coalesces` sends the reads of one moment
     together, as one request. `prices_by_agreement` says that its prices depend on the agreement that a customer's
     record names, `brings_shipments` that its orders come with their shipments.
+    `lists` says of each list, such as `orders.search`, which filters and sorts it can answer.
 
     `shipment_hint_key` is the key by which its hints name shipments. For `settle_seconds` a change may still appear in
     its feed before changes that were already returned. Where the feed is `feed_incomplete`, what is open is fetched
@@ -73,7 +74,6 @@ class Source:
     billing: Billing | None = None
     commissions: Commissions | None = None
     receivables: Receivables | None = None
-    accounts: Accounts | None = None
     changes: Changes | None = None
     webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds
@@ -81,6 +81,7 @@ class Source:
     coalesces: bool = False
     prices_by_agreement: bool = False
     brings_shipments: bool = False
+    lists: Mapping[str, ListCapability] = field(default_factory=dict)
     shipment_hint_key: Literal["id", "tracking_number"] = "id"
     settle_seconds: float = 0.0
     feed_incomplete: bool = False
@@ -110,12 +111,11 @@ class Sources:
     reservations: Reservations
     balances: Balances
     prices: Prices
-    orders: Orders
+    orders: OrderSearch
     shipments: Shipments
     billing: Billing
     commissions: Commissions
     receivables: Receivables
-    accounts: Accounts
     routes: Mapping[str, Routes]
     scoped: Mapping[str, Source]
     order_views: Mapping[str, Orders]

@@ -5,7 +5,8 @@ Nothing here opens a connection before the first read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
@@ -24,6 +25,7 @@ from app.storage.redis import connect as redis
 
 if TYPE_CHECKING:
     from app.settings import Settings, SourceSettings
+    from app.sources.rest.conformance import PortConformance
 
 VENDORS = {
     "rest": "app.sources.rest",
@@ -52,6 +54,24 @@ def connect(name: str, settings: Any, clock: Clock) -> Source:
         # A header refuses it; the value itself may be a secret and is not repeated.
         cure = "holds characters that no HTTP header can carry; look for line ends and letters beyond ASCII"
         raise ConfigurationError(f"sources.{name}.credentials", "[hidden]", cure) from None
+
+
+def check_conformance(
+    url: str, token: str, ports: Collection[str] | None, keys: Collection[str]
+) -> list[PortConformance]:
+    """How a system at an address conforms to the `rest` contract: the ports named, or all, with known keys as KIND=KEY.
+    Raises ConfigurationError for names that there are not."""
+    from app.sources.rest.conformance import keys_named, ports_named, run_conformance
+
+    return asyncio.run(
+        run_conformance(
+            url,
+            token,
+            ports_named(ports),
+            keys_named(keys),
+            compile_reads=lambda source: compile_source(source, utc_now),
+        )
+    )
 
 
 def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:

@@ -86,6 +86,7 @@ max_subscriptions = 2
 SOURCE = """[sources.{name}]
 vendor = "rest"
 base_url = "{url}"
+timeout = 30
 credentials = {{ token = "{token}" }}
 concurrency = 64
 options = {{ serves = {ports} }}

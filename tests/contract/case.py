@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import date
+from typing import Any, Protocol
 
 from app import telemetry
 from app.sources.changes import ChangeKind
@@ -147,6 +148,18 @@ class PriceFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Filters of a list, by attribute of its query, for a day; `total` is the number of rows, and `first` are the keys
+    of the first ones in the default sort. `restrict` are customers that have some of the rows or none, but not all."""
+
+    filters: Mapping[str, Any]
+    today: date
+    total: int
+    first: tuple[str, ...] = ()
+    restrict: tuple[str, ...] = ("CUST-0001",)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderFacts:
     """At least 3 known order codes. `customers` (at least 2) have orders; the first has at least 2, and `count` is
     how many in all (give it where there are less than 5); `total` says whether the source counts when asked."""
@@ -158,6 +171,8 @@ class OrderFacts:
     unknown: str = "SO-999999"
     exact: Mapping[str, Expected] = field(default_factory=dict)
     purchase_orders: Mapping[CustomerPoKey, str] = field(default_factory=dict)
+    lists: tuple[Selection, ...] = ()
+    """Lists over all customers, where the source has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,14 +228,6 @@ class ReceivablesFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountFacts:
-    """Salespeople (at least 2) with a customer that is assigned to each."""
-
-    assigned: Mapping[str, str]
-    unknown: str = "rep-99"
-
-
-@dataclass(frozen=True, kw_only=True)
 class ChangeFacts:
     """Kinds the feed has; `earliest` is a cursor before which nothing is, if there is one to start from."""
 
@@ -252,7 +259,6 @@ class Case:
     billing: BillingFacts | None = None
     commissions: CommissionFacts | None = None
     receivables: ReceivablesFacts | None = None
-    accounts: AccountFacts | None = None
     changes: ChangeFacts | None = None
 
     def __repr__(self) -> str:

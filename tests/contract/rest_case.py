@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -17,7 +19,8 @@ from app.sources.changes import ChangeKind
 from app.sources.commissions import AgentStatus, CommissionState
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
-from app.sources.orders import CustomerPoKey, OrderStatus
+from app.sources.lists import DateRange
+from app.sources.orders import CustomerPoKey, HoldKind, OrderStatus
 from app.sources.prices import Certainty, PriceRequest
 from app.sources.receivables import AgeingPeriod, ReceivableKind
 from app.sources.rest import connect
@@ -26,7 +29,6 @@ from app.sources.source import Source
 from app.sources.values import Money
 from app.sources.warehouses import WarehouseKind
 from tests.contract.case import (
-    AccountFacts,
     BalanceFacts,
     BillingFacts,
     Case,
@@ -42,6 +44,7 @@ from tests.contract.case import (
     PriceFacts,
     ReceivablesFacts,
     ReservationFacts,
+    Selection,
     ShipmentFacts,
     StockFacts,
     WarehouseFacts,
@@ -53,6 +56,7 @@ def connect_to(system: str, url: str, **options: object) -> Source:
     settings = SourceSettings(
         vendor="rest",
         base_url=url,
+        timeout=30,
         credentials={"token": SecretStr(DEFAULT_TOKEN)},
         options={"serves": list(PORTS[system]), **options},
     )
@@ -86,6 +90,19 @@ def usd(amount: str) -> Money:
 def asked(sku: str, quantity: str, uom: str | None = None) -> PriceRequest:
     """A price question of CUST-0001."""
     return PriceRequest(customer="CUST-0001", sku=sku, quantity=Decimal(quantity), uom=uom)
+
+
+TODAY = datetime.now(UTC).date()
+
+
+def days_ago(since: int, until: int) -> DateRange:
+    """Days before the day that the sandbox's data is made for."""
+    return DateRange(since=TODAY - timedelta(days=since), until=TODAY - timedelta(days=until))
+
+
+def listed(total: int, *first: str, **filters: Any) -> Selection:
+    """Rows of a list today; those of CUST-0002 are not all of them."""
+    return Selection(filters=filters, today=TODAY, total=total, first=first, restrict=("CUST-0002",))
 
 
 ERP = Case(
@@ -211,11 +228,11 @@ ERP = Case(
                 "unit_price": usd("4.99"),
                 "list_price": usd("9.98"),
                 "discount_percent": Decimal("50.00"),
-                "breaks.#": 3,
-                "breaks.0.minimum": Decimal("0.01"),
-                "breaks.0.unit_price": usd("5.98"),
-                "breaks.2.minimum": Decimal(10),
-                "breaks.2.unit_price": usd("4.99"),
+                "breaks.#": 2,
+                "breaks.0.minimum": Decimal(1),
+                "breaks.0.unit_price": usd("5.48"),
+                "breaks.1.minimum": Decimal(10),
+                "breaks.1.unit_price": usd("4.99"),
                 "reason.rule": "CONTRACT",
                 "reason.contract": "K-0001",
                 "reason.certainty": Certainty.KNOWN,
@@ -265,6 +282,19 @@ ERP = Case(
             "SO-100047": {"status": OrderStatus.DELIVERED, "lines.0.returned_quantity": Decimal(1)},
         },
         purchase_orders={CustomerPoKey(customer="CUST-0001", number="PO-0001-00040"): "SO-100040"},
+        lists=(
+            listed(299, "SO-119996", "SO-119958", open=True),
+            listed(60, "SO-119689", "SO-119703", late=True),
+            listed(8, "SO-119955", "SO-119913", status=(OrderStatus.DRAFT, OrderStatus.QUOTED)),
+            listed(40, "SO-119961", "SO-119975", hold=(HoldKind.CREDIT,)),
+            listed(12, "SO-100040", "SO-119238", item="SKU-0001"),
+            listed(1, "SO-100040", customer_po="PO-0001-00040"),
+            listed(31, "SO-119992", "SO-119910", ship_to="1001-1", warehouse="WH-CENTRAL"),
+            listed(7615, "SO-119958", "SO-119991", text="hex bolt"),
+            listed(95, "SO-119073", "SO-119085", ordered=days_ago(20, 19)),
+            listed(95, "SO-118834", "SO-118832", requested=days_ago(20, 19)),
+            listed(84, "SO-118834", "SO-118832", promised=days_ago(20, 19)),
+        ),
     ),
     billing=BillingFacts(
         invoiced=("SO-100040", "SO-100047"),
@@ -395,7 +425,6 @@ ERP = Case(
             "CUST-0001": {"opening": usd("9261.45"), "closing": usd("6423.81"), "entries.#": 2},
         },
     ),
-    accounts=AccountFacts(assigned={"rep-01": "CUST-0001", "rep-02": "CUST-0002", "rep-12": "CUST-0012"}),
     changes=ChangeFacts(
         kinds=frozenset({ChangeKind.ORDER, ChangeKind.ITEM, ChangeKind.STOCK, ChangeKind.CREDIT, ChangeKind.INVOICE}),
         earliest=change_cursor(0),
@@ -403,10 +432,17 @@ ERP = Case(
     ),
 )
 
+WEB_LISTS = {
+    "orders": {
+        "filters": ["customers", "status", "customerPo", "text"],
+        "sorts": ["ORDERED_AT_DESC", "ORDERED_AT_ASC"],
+    }
+}
+
 COMMERCE = Case(
     name="rest-commerce",
-    open=opener("commerce"),
-    connect_to=connector("commerce"),
+    open=opener("commerce", lists=WEB_LISTS),
+    connect_to=connector("commerce", lists=WEB_LISTS),
     contents=ContentFacts(
         known=("SKU-0001", "SKU-0002", "SKU-5001"),
         unknown="SKU-0050",
@@ -436,6 +472,11 @@ COMMERCE = Case(
             "SO-300001": {"customer": "CUST-0001", "status": OrderStatus.CONFIRMED, "terms": None},
         },
         purchase_orders={CustomerPoKey(customer="CUST-0001", number="WEB-0001"): "SO-300001"},
+        lists=(
+            listed(0, status=(OrderStatus.DRAFT,)),
+            listed(1, "SO-300001", customer_po="WEB-0001"),
+            listed(1, "SO-300001", text="so-300001"),
+        ),
     ),
     changes=ChangeFacts(kinds=frozenset({ChangeKind.ORDER}), earliest=change_cursor(0), minimum=400),
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import cast
 
 from app.auth.principal import SYSTEM
-from app.sources.orders import CustomerPoKey, OrderQuery, OrderSort
+from app.sources.orders import CustomerPoKey, OrderQuery, OrderSearch, OrderSort, order_sort_key
 from app.sources.source import Source
 from app.sources.values import Page, PageRequest
 from tests.contract import checks
@@ -97,7 +98,7 @@ async def test_pages_are_the_whole_list_both_ways(case: Case, source: Source):
     customer = case.orders.customers[0]
     size = 1 if (case.orders.count or 100) <= 4 else 4
     lists = {}
-    for sort in OrderSort:
+    for sort in map(OrderSort, sorted(source.lists["orders.by_customer"].sorts)):
 
         async def turn(page: PageRequest, sort: OrderSort = sort) -> Page:
             found = await source.orders.by_customer(SYSTEM, [customer], OrderQuery(page=page, sort=sort))
@@ -138,3 +139,28 @@ async def test_hostile_customers_have_no_orders(case: Case, source: Source):
     known = [*case.orders.customers, "CUST-9999"]
     found = await source.orders.by_customer(SYSTEM, known, OrderQuery(page=PageRequest(first=3)))
     assert {key for key, page in found.items() if page.rows} == set(case.orders.customers)
+
+
+async def test_lists_are_those_of_the_source(case: Case, source: Source):
+    if "orders.search" not in source.lists:
+        assert (hasattr(source.orders, "search"), case.orders.lists) == (False, ())
+        return
+    assert len(case.orders.lists) > 0
+    await checks.check_lists(source, "orders.search", case.orders.lists, OrderQuery, lambda row: row.number)
+
+
+async def test_pages_of_a_list_are_the_whole_list_in_every_sort(case: Case, source: Source):
+    able = source.lists.get("orders.search")
+    orders = cast("OrderSearch", source.orders)
+    for sort in map(OrderSort, sorted(able.sorts if able else ())):
+
+        async def turn(page: PageRequest, sort: OrderSort = sort) -> Page:
+            query = OrderQuery(page=page, sort=sort, customers=case.orders.customers[:1])
+            return await orders.search(SYSTEM, query)
+
+        found = await checks.check_pages(turn, lambda row: row.id, size=20)
+        await checks.check_cursors(turn)
+        rows = (await turn(PageRequest(first=len(found)))).rows
+        assert list(map(order_sort_key(OrderQuery(page=PageRequest(first=1), sort=sort)), rows)) == sorted(
+            map(order_sort_key(OrderQuery(page=PageRequest(first=1), sort=sort)), rows)
+        )

@@ -88,6 +88,24 @@ def _statement(rng: random.Random) -> dict[str, Any]:
     return rng.choice(({"number": rng.choice((*STATEMENTS, "GONE"))}, {"id": _of("CommissionStatement")(rng)}))
 
 
+def _range(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(
+        ({}, {"since": "2026-11-01"}, {"until": "2026-11-21"}, {"since": "2026-11-21", "until": "2026-11-01"})
+    )
+
+
+def _order_filter(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(
+        (
+            {},
+            {"status": ["PROCESSING", "SHIPPED"], "late": True},
+            {"status": None, "hold": ["CREDIT"], "text": rng.choice(("SO", None, "x" * 101))},
+            {"item": _item(rng), "open": rng.choice((True, False, None))},
+            {"ordered": _range(rng), "requested": _range(rng), "warehouse": "MAIN"},
+        )
+    )
+
+
 OBJECTS: dict[str, Pick] = {
     "AgentKey": _agent,
     "CommissionStatementKey": _statement,
@@ -97,6 +115,8 @@ OBJECTS: dict[str, Pick] = {
     "ShipmentKey": _shipment,
     "LineInput": _line,
     "RefInput": _ref,
+    "DateRange": _range,
+    "OrderFilter": _order_filter,
     "CustomerFilter": lambda rng: {"search": rng.choice(("", "CUST", "2", None))} if rng.random() < 0.8 else {},
     "AuditFilter": lambda rng: rng.choice(({}, {"client": "app"}, {"code": None, "since": "2026-11-20T00:00:00Z"})),
     "ItemFilter": lambda rng: {"search": rng.choice(("", "A", "zz")), "category": None},

@@ -105,7 +105,7 @@ async def karrio(events: Log) -> AsyncIterator[GraphQLUpstream]:
 
 def karrio_settings(upstream: GraphQLUpstream, **more: Any) -> SourceSettings:
     credentials = {"api_key": SecretStr("key_of_the_tests")}
-    return SourceSettings(vendor="karrio", base_url=upstream.url, credentials=credentials, **more)
+    return SourceSettings(vendor="karrio", base_url=upstream.url, timeout=30, credentials=credentials, **more)
 
 
 @pytest.fixture

@@ -33,6 +33,15 @@ LINES: list[Any] = [
     [{"item": ITEMS[1], "quantity": "3", "uom": "EA"}],
     {"item": ITEMS[2], "quantity": "3"},
 ]
+RANGES: list[Any] = [{}, {"since": "2026-11-01"}, {"since": None, "until": "2026-11-30"}]
+ORDER_FILTERS: list[Any] = [
+    {},
+    {"status": "SHIPPED", "hold": ["CREDIT"], "late": True, "open": False, "text": "bolt"},
+    {"status": None, "hold": [], "late": None, "text": None, "item": None, "ordered": None},
+    *({"item": one} for one in ITEMS),
+    *({"ordered": one, "requested": one, "promised": one} for one in RANGES),
+    {"customerPo": "PO", "shipTo": "1", "warehouse": "MAIN"},
+]
 CASES: dict[str, list[dict[str, Any]]] = {
     "Query.node": [{"id": "x"}, {"id": 5}],
     "Query.nodes": [{"ids": []}, {"ids": ["a", 2]}, {"ids": "one"}],
@@ -72,6 +81,14 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"first": 1, "status": ["SHIPPED", "UNKNOWN"]},
         {"first": 1, "status": "SHIPPED"},
         {"first": 1, "status": []},
+        *({"first": 1, "filter": one} for one in ORDER_FILTERS),
+    ],
+    "Query.orders": [
+        {"first": 1},
+        {"first": 1, "after": None, "orderBy": "PROMISED_ON_ASC", "customers": None, "filter": None},
+        {"first": 1, "customers": CUSTOMERS},
+        {"first": 1, "customers": CUSTOMERS[0]},
+        *({"first": 1, "filter": one} for one in ORDER_FILTERS),
     ],
     "Query.agent": [{"by": {"number": "AG-01"}}, {"by": {"id": "x"}}],
     "Query.commissionStatement": [{"by": {"number": "CS-1"}}, {"by": {"id": "x"}}],
@@ -122,6 +139,9 @@ def given(place: str, values: dict[str, Any]) -> tuple[str, FieldNode, VariableV
     return text, node, variables
 
 
+ENUMS = {"status", "state", "orderBy", "kinds", "hold"}
+
+
 def literal(value: Any, place: str = "") -> str:
     """JSON as GraphQL writes it; a text in capitals is an enum's value where one can stand."""
     if isinstance(value, dict):
@@ -130,7 +150,9 @@ def literal(value: Any, place: str = "") -> str:
         return "[" + ", ".join(literal(part, place) for part in value) + "]"
     if value is None:
         return "null"
-    return str(value) if isinstance(value, int) or place in {"status", "state", "orderBy", "kinds"} else f'"{value}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) or place in ENUMS else f'"{value}"'
 
 
 def strawberrys(edge: EdgeField, values: dict[str, Any]) -> dict[str, Any]:

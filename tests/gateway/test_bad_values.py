@@ -57,7 +57,7 @@ async def test_key_written_into_the_document_is_exactly_one_thing(graph: Graph, 
 
 
 DECIMALS: dict[str, object] = {
-    "float": 1.5,
+    "float of 16 digits": 0.1234567890123456,
     "huge float": 1e300,
     "NaN": "NaN",
     "infinity": "Infinity",
@@ -86,16 +86,37 @@ async def test_quantity_that_is_no_exact_decimal_is_refused(graph: Graph, value:
     assert await code_of(graph, query, {"q": value}) == "BAD_USER_INPUT"
 
 
-@pytest.mark.parametrize("literal", ["1.5", "1e3", '"NaN"', "true", "{}", "null"])
+@pytest.mark.parametrize("literal", ["0.1234567890123456", "1e30", '"NaN"', "true", "{}", "null"])
 async def test_quantity_in_the_document_is_held_to_the_same_rule(graph: Graph, literal: str):
     query = f'{{ promise(item: {{sku: "SKU-0001"}}, quantity: {literal}) {{ reason }} }}'
     assert await code_of(graph, query, {}) == "GRAPHQL_VALIDATION_FAILED"
 
 
-@pytest.mark.parametrize(("value", "echoed"), [(3, "3"), ("3", "3"), ("+3", "3"), ("3.50", "3.50"), ("007", "7")])
-async def test_exact_quantity_is_taken_as_string_or_integer(graph: Graph, value: object, echoed: str):
-    query = 'query($q: Decimal!) { promise(item: {sku: "SKU-0001"}, quantity: $q) { requested { quantity } } }'
-    assert await graph.data(query, {"q": value}) == {"promise": {"requested": {"quantity": echoed}}}
+@pytest.mark.parametrize(
+    ("value", "echoed"),
+    [
+        (3, "3"),
+        ("3", "3"),
+        ("+3", "3"),
+        ("3.50", "3.50"),
+        ("007", "7"),
+        (1.5, "1.5"),
+        (0.1, "0.1"),
+        (999999999999.25, "999999999999.25"),
+    ],
+)
+async def test_exact_quantity_is_taken_as_string_or_number(graph: Graph, value: object, echoed: str):
+    query = """query($q: Decimal!) { item(by: {sku: "SKU-0001"}) {
+      contractPrice(customer: {number: "CUST-0001"}, quantity: $q) { quantity } } }"""
+    answer = await graph.data(query, {"q": value}, who=SELLER)
+    assert answer == {"item": {"contractPrice": {"quantity": echoed}}}
+
+
+async def test_wrong_value_in_a_document_has_its_argument_and_location(graph: Graph):
+    query = '{ item(by: {sku: "SKU-0001"}) {\n  availability(at: "soon") { atp } } }'
+    (error,) = (await graph.ask(query))["errors"]
+    assert error["message"].startswith("Argument 'at': Expected value of type 'Date'")
+    assert error["locations"] == [{"line": 2, "column": 20}]
 
 
 @pytest.mark.parametrize("quantity", ["0", "-1", "-0.000000000000001", "99999999999999999999", 0, -7])

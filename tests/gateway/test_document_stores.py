@@ -131,6 +131,20 @@ async def test_of_writers_at_once_each_wins_or_is_told(connect: Connect):
     assert len(await stores[0].all()) == 1
 
 
+async def test_removed_document_is_unknown_and_its_name_free(connect: Connect):
+    one, other = connect(), connect()
+    await keep(one, stored("acme", A, aliases=("old",)), stored("acme", B))
+    since = await one.generation()
+    await one.remove([stored("acme", A)], since=since)
+    assert [kept.text for kept in await other.all()] == [B]
+    assert (await other.find("acme", "old"), await other.find("acme", document_id(A))) == ([], [])
+    assert await other.generation() == since + 1
+    with pytest.raises(StoreChanged):
+        await other.remove([stored("acme", B)], since=since)
+    await keep(one, stored("acme", A, aliases=("old",)))
+    assert len(await other.find("acme", "old")) == 1
+
+
 async def test_failed_writing_leaves_the_store_usable(connect: Connect):
     store = connect()
     with pytest.raises(StoreChanged):

@@ -179,10 +179,27 @@ async def test_field_beyond_the_clients_rights_keeps_all_from_being_published(tm
     code, out, err = await cli(tmp_path, "documents", "publish", "--client", "acme")
     assert (code, out) == (1, "")
     id_ = document_id((tmp_path / "docs/b.graphql").read_text())[:19]
-    assert err == f"acme B ({id_}):4:14: OrderTotals.margin is not for partner; leave it out\n"
+    assert err == (
+        f"acme B ({id_}):4:14: OrderTotals.margin is not for partner; leave it out\n"
+        "Nothing was published. Publish others by --id, or remove a draft: ./run documents remove\n"
+    )
     assert {one["state"] for one in await kept(tmp_path)} == {"draft"}
     assert (await cli(tmp_path, "documents", "add", "docs", "--client", "books", "--role", "finance"))[0] == 0
     assert (await cli(tmp_path, "documents", "publish", "--client", "books"))[0] == 0
+
+
+async def test_removed_draft_no_longer_keeps_others_from_being_published(tmp_path: Path):
+    file(tmp_path, "docs/a.graphql", GOOD)
+    bad = file(tmp_path, "docs/b.graphql", 'query B { order(by: {number: "SO-1"}) { totals { margin { amount } } } }')
+    assert (await cli(tmp_path, "documents", "add", "docs", "--client", "acme"))[0] == 0
+    assert (await cli(tmp_path, "documents", "publish", "--client", "acme"))[0] == 1
+    id_ = document_id(bad.read_text())
+    done = await cli(tmp_path, "documents", "remove", "--client", "acme", "--id", id_[:19])
+    assert done == (0, f"removed: {id_}  B\n", "")
+    assert (await cli(tmp_path, "documents", "publish", "--client", "acme"))[0] == 0
+    code, _, err = await cli(tmp_path, "documents", "remove", "--client", "acme", "--id", document_id(GOOD))
+    assert (code, "has no such draft as" in err) == (2, True)
+    assert [one["state"] for one in await kept(tmp_path)] == ["published"]
 
 
 async def test_document_beyond_the_clients_cost_is_not_published(tmp_path: Path):

@@ -30,7 +30,11 @@ KEYS: dict[str, Any] = {
     "orders.by_customer_po": CustomerPoKey(customer="C1", number="PO1"),
     "prices.quote": PriceRequest(customer="C1", sku="S1", quantity=Decimal(1), uom="EA"),
 }
-QUERIES = {"customers.search": CustomerQuery(page=PAGE), "items.search": ItemQuery(page=PAGE)}
+QUERIES = {
+    "customers.search": CustomerQuery(page=PAGE),
+    "items.search": ItemQuery(page=PAGE),
+    "orders.search": OrderQuery(page=PAGE),
+}
 
 
 async def read(port: Port, name: str, log: ReadLog) -> Any:

@@ -263,6 +263,30 @@ async def test_nginx_passes_events_on_as_they_happen(proxied):
 
 
 @needs_nginx
+async def test_nginx_speaks_http_2_and_1_1(proxied):
+    secure, _, file = proxied
+    for offered, chosen in ((["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1")):
+        context = trusting(file)
+        context.set_alpn_protocols(offered)
+        _, writer = await asyncio.open_connection("127.0.0.1", secure, ssl=context, server_hostname="api.example.com")
+        assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == chosen
+        writer.close()
+
+
+@needs_nginx
+@pytest.mark.parametrize(
+    ("accept", "padding", "coding"),
+    [("gzip", 2000, "gzip"), ("gzip", 0, None), ("identity", 2000, None), ("", 2000, None)],
+)
+async def test_nginx_compresses_what_the_gateway_did_not(proxied, accept: str, padding: int, coding: str | None):
+    async with client_of(proxied) as client:
+        headers = {"accept-encoding": accept, "x-padding": "x" * padding}
+        response = await client.get("/graphql", headers=headers, **NAMED)
+    assert response.headers.get("content-encoding") == coding
+    assert response.json()["headers"]["x-padding"] == "x" * padding
+
+
+@needs_nginx
 async def test_nginx_passes_websockets_on(proxied):
     secure, _, file = proxied
     async with websockets.connect(

@@ -98,9 +98,45 @@ async def test_receipt_counts_from_its_day_on(graph: Graph):
     }
 
 
-async def test_past_day_is_today(graph: Graph):
-    row = (await stock(graph, "SKU-0001", at="2020-01-01"))["WH-CENTRAL"]
-    assert (row["at"], row["atp"]) == ("2026-11-21", "4020")
+async def test_past_day_is_refused(graph: Graph):
+    answer = await graph.ask(STOCK, {"sku": "SKU-0001", "at": "2026-11-20"})
+    (error,) = answer["errors"]
+    assert error["message"] == "at must not lie in the past: 2026-11-20 is before 2026-11-21."
+    assert error["extensions"] == {"code": "INVALID_INPUT"}
+    assert (await stock(graph, "SKU-0001", at="2026-11-21"))["WH-CENTRAL"]["at"] == "2026-11-21"
+
+
+TOTALS = """
+query($skus: [String!]!, $only: [String!]) { itemsBySku(skus: $skus) {
+  sku totalAtp(warehouses: $only) availability(warehouses: $only) { atp }
+} }
+"""
+
+
+async def test_total_is_the_sum_over_warehouses(graph: Graph):
+    skus = ["SKU-0001", "SKU-0002", "SKU-0004"]
+    for only in (None, ["WH-CENTRAL", "WH-EAST"]):
+        found = (await graph.data(TOTALS, {"skus": skus, "only": only}))["itemsBySku"]
+        sums = {row["sku"]: sum(int(part["atp"]) for part in row["availability"]) for row in found}
+        assert {row["sku"]: int(row["totalAtp"]) for row in found} == sums
+        assert min(sums.values()) > 0
+    nowhere = (await graph.data(TOTALS, {"skus": skus[:1], "only": ["WH-NONE"]}))["itemsBySku"]
+    assert nowhere == [{"sku": "SKU-0001", "totalAtp": None, "availability": []}]
+
+
+async def test_keys_are_found_in_capitals_too(graph: Graph):
+    query = """{
+      item(by: {sku: "sku-0001"}) { sku } customer(by: {number: "cust-0001"}) { number }
+      order(by: {number: "so-100040"}) { number } shipment(by: {trackingNumber: "1zsb001000401"}) { trackingNumber }
+      none: item(by: {sku: "sku-none"}) { sku }
+    }"""
+    assert await graph.data(query) == {
+        "item": {"sku": "SKU-0001"},
+        "customer": {"number": "CUST-0001"},
+        "order": {"number": "SO-100040"},
+        "shipment": {"trackingNumber": "1ZSB001000401"},
+        "none": None,
+    }
 
 
 async def test_transfer_leaves_one_warehouse_for_another(graph: Graph):

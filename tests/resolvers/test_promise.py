@@ -67,16 +67,13 @@ async def test_when_all_of_it(graph: Graph):
     assert (found["reason"], found["unconfirmedQuantity"], found["requested"]["date"]) == ("CONFIRMED", "0", None)
 
 
-async def test_promise_in_boxes_is_exact(graph: Graph):
-    found = await promise(graph, "SKU-0001", "53.65", uom="box")
-    assert parts(found) == [
-        ("40.2", "2026-11-21", "WH-CENTRAL"),
-        ("12.59", "2026-11-21", "WH-WEST"),
-        ("0.86", "2026-11-21", "WH-EAST"),
-    ]
-    assert found["requested"] == {"quantity": "53.65", "uom": "XBX", "date": None}
-    more = await promise(graph, "SKU-0001", "53.66", uom="XBX")
-    assert more["unconfirmedQuantity"] == "0.01"
+async def test_promise_in_boxes_is_in_whole_boxes(graph: Graph):
+    """4020, 1259 and 86 pieces are 40, 12 and no whole boxes."""
+    found = await promise(graph, "SKU-0001", "52", uom="box")
+    assert parts(found) == [("40", "2026-11-21", "WH-CENTRAL"), ("12", "2026-11-21", "WH-WEST")]
+    assert found["requested"] == {"quantity": "52", "uom": "XBX", "date": None}
+    more = await promise(graph, "SKU-0001", "53", uom="XBX")
+    assert (parts(more), more["unconfirmedQuantity"], more["reason"]) == (parts(found), "1", "NOT_ENOUGH_SUPPLY")
 
 
 async def test_item_that_does_not_exist_has_no_promise(graph: Graph):
@@ -94,6 +91,8 @@ async def test_no_warehouse_is_no_stock_record(graph: Graph):
         ({"quantity": "0"}, "quantity must be greater than 0 and at most 10^12."),
         ({"quantity": "-1"}, "quantity must be greater than 0 and at most 10^12."),
         ({"quantity": "1000000000000.1"}, "quantity must be greater than 0 and at most 10^12."),
+        ({"quantity": "1.5"}, "The quantity must be a multiple of 1 each."),
+        ({"quantity": "0.5", "uom": "box"}, "The smallest quantity is 1 box."),
         ({"by": "2026-11-20"}, "by must not lie in the past: 2026-11-20 is before 2026-11-21."),
         ({"uom": "barrel"}, "SKU-0001 has no unit 'barrel'; it has EA (each), XBX (box), XCS (case)."),
     ],

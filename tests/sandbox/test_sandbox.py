@@ -238,6 +238,7 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     contract.ORDERS.path: ("erp", {"numbers": [f"SO-{n}" for n in range(100_001, 100_400)]}),
     contract.ORDERS_BY_PO.path: ("erp", {"purchaseOrders": [{"customer": "CUST-0001", "number": "PO-0001-00040"}]}),
     contract.ORDERS_BY_CUSTOMER.path: ("erp", {"customers": ["CUST-0001"], "query": {"page": {"first": 100}}}),
+    contract.ORDER_SEARCH.path: ("erp", {"page": {"first": 100, "count": True}, "late": True, "today": "2026-11-21"}),
     contract.SHIPMENTS.path: ("logistics", {"trackingNumbers": ["1ZSB001000401"]}),
     contract.SHIPMENTS_BY_ORDER.path: ("logistics", {"orders": [f"SO-{n}" for n in range(119_500, 119_999)]}),
     contract.INVOICES.path: ("erp", {"orders": ["SO-100040", "SO-100047"]}),
@@ -253,7 +254,6 @@ REQUESTS: dict[str, tuple[str, Any]] = {
         "erp",
         {"customers": ["CUST-0012"], "period": {"since": "2026-01-01", "until": "2026-12-31"}},
     ),
-    contract.ACCOUNTS.path: ("erp", {"salespeople": ["rep-01"]}),
     contract.CHANGES.path: ("erp", {"kinds": ["ORDER"], "limit": 10}),
 }
 

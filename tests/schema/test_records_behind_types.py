@@ -20,6 +20,7 @@ from graphql import (
     is_object_type,
 )
 
+from app.auth.principal import AnyRole, Role
 from app.schema import build_schema
 from app.sources.values import Page
 
@@ -69,6 +70,8 @@ def promised(record: Any, name: str) -> Any:
 
 def keeps(annotation: Any, type_: Any) -> bool:
     """Whether every value of the annotation is one that the GraphQL type can be written from as it is."""
+    if annotation == AnyRole:
+        return keeps(Role, type_)  # A role of a deployment has its name as `_value_`, like a member.
     parts = typing.get_args(annotation)
     if typing.get_origin(annotation) is typing.Annotated:
         return keeps(parts[0], type_)

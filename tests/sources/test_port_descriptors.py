@@ -78,9 +78,7 @@ def an_invoice(id: str, customer: str) -> Invoice:
 @pytest.mark.parametrize("port", PORTS.values(), ids=PORTS)
 def test_every_read_of_a_port_is_described(port: Port) -> None:
     methods = {
-        name: inspect.signature(found)
-        for name, found in vars(port.protocol).items()
-        if inspect.iscoroutinefunction(found)
+        name: inspect.signature(found) for name, found in inspect.getmembers(port.protocol, inspect.iscoroutinefunction)
     }
     assert set(port.reads) == set(methods)
     for name, read in port:

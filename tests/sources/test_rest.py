@@ -347,7 +347,8 @@ async def test_ping_of_a_system_without_the_port_fails(sandbox: Sandbox):
 
 
 def settings_of(url: str, token: str, options: dict[str, Any]) -> SourceSettings:
-    return SourceSettings(vendor="rest", base_url=url, credentials={"token": SecretStr(token)}, options=options)
+    credentials = {"token": SecretStr(token)}
+    return SourceSettings(vendor="rest", base_url=url, timeout=30, credentials=credentials, options=options)
 
 
 async def test_health_tells_when_the_system_is_gone(erp: Source):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,10 +18,18 @@ from starlette.routing import Route
 from app.cli.contract import curl
 from app.sandbox import Sandbox
 from app.sandbox.build import PORTS
+from app.sources.pipeline.compose import compile_source
 from app.sources.rest import contract
 from app.sources.rest import sample_keys as keys
-from app.sources.rest.conformance import PROTOCOL, CheckResult, Outcome, PortResult, run_conformance
+from app.sources.rest.conformance import (
+    PROTOCOL,
+    Conformance,
+    ConformanceCheck,
+    PortConformance,
+    run_conformance,
+)
 from app.sources.rest.operation_checks import CHECKS
+from app.sources.values import utc_now
 from tests.upstreams import serve
 
 GIVEN = {
@@ -34,6 +42,12 @@ Edit = Callable[[str, Any, Any], Any]
 """(path, request, answer) -> the answer that is sent instead."""
 
 
+async def conformance(url: str, ports: Sequence[str], given: Any = ()) -> list[PortConformance]:
+    return await run_conformance(
+        url, "sandbox", ports, given, compile_reads=lambda source: compile_source(source, utc_now)
+    )
+
+
 def test_every_operation_has_checks():
     assert set(CHECKS) == {operation.path for operation in contract.OPERATIONS}
 
@@ -41,11 +55,11 @@ def test_every_operation_has_checks():
 async def test_sandbox_passes_with_every_operation(sandbox: Sandbox):
     passed: set[str] = set()
     for system, url in sandbox.urls.items():
-        results = await run_conformance(url, sandbox.token, contract.PORTS, GIVEN[system])
-        expected = {port: Outcome.PASS if port in PORTS[system] else Outcome.MISSING for port in contract.PORTS}
-        assert {one.port: one.outcome for one in results} == {**expected, PROTOCOL: Outcome.PASS}
-        checks = [check for one in results for check in one.checks if check.outcome is not Outcome.MISSING]
-        assert {check.outcome for check in checks} == {Outcome.PASS}
+        results = await conformance(url, contract.PORTS, GIVEN[system])
+        expected = {port: Conformance.PASS if port in PORTS[system] else Conformance.MISSING for port in contract.PORTS}
+        assert {one.port: one.outcome for one in results} == {**expected, PROTOCOL: Conformance.PASS}
+        checks = [check for one in results for check in one.checks if check.outcome is not Conformance.MISSING]
+        assert {check.outcome for check in checks} == {Conformance.PASS}
         passed |= {check.operation for check in checks}
     assert passed == set(CHECKS)
 
@@ -133,10 +147,10 @@ BROKEN = {
 }  # fmt: skip
 
 
-async def failing(url: str, port: str, given: Any = ()) -> tuple[PortResult, list[CheckResult]]:
-    results = await run_conformance(url, "sandbox", contract.PORTS, given)
+async def failing(url: str, port: str, given: Any = ()) -> tuple[PortConformance, list[ConformanceCheck]]:
+    results = await conformance(url, contract.PORTS, given)
     result = next(one for one in results if one.port == port)
-    return result, [check for check in result.checks if check.outcome in {Outcome.FAIL, Outcome.MISSING}]
+    return result, [check for check in result.checks if check.outcome in {Conformance.FAIL, Conformance.MISSING}]
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -144,7 +158,7 @@ async def test_broken_read_is_found(sandbox: Sandbox, name: str):
     operation, edit, check, detail = BROKEN[name]
     async with broken(sandbox.erp, sandbox.token, edit) as url:
         result, failed = await failing(url, operation.port)
-    assert result.outcome is Outcome.FAIL
+    assert result.outcome is Conformance.FAIL
     assert (failed[0].operation, failed[0].check) == (operation.path, check)
     assert detail in (failed[0].detail or "")
 
@@ -171,7 +185,7 @@ async def test_open_server_and_lenient_parser_fail_the_protocol(sandbox: Sandbox
 
     async with broken(sandbox.erp, sandbox.token, guess) as url:
         result, failed = await failing(url, PROTOCOL)
-    assert result.outcome is Outcome.FAIL
+    assert result.outcome is Conformance.FAIL
     assert [(check.check, check.detail) for check in failed] == [
         ("token", "a wrong token is accepted"),
         ("unreadable body", "a body that is no JSON is answered 200, not 400"),
@@ -183,6 +197,6 @@ async def test_system_without_batch_must_switch_it_off(sandbox: Sandbox):
     async with broken(sandbox.erp, sandbox.token, absent) as url:
         _, failed = await failing(url, PROTOCOL)
     [batch] = [check for check in failed if check.check == "batch"]
-    assert batch.outcome is Outcome.MISSING
+    assert batch.outcome is Conformance.MISSING
     assert batch.request is not None
     assert batch.request[:2] == ("POST", "/v1/batch")

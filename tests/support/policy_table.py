@@ -16,7 +16,7 @@ FINANCE, OPERATIONS = frozenset({Role.FINANCE}), frozenset({Role.OPERATIONS})
 
 CUSTOMER = BUYERS | REP | SERVICE | FINANCE | PARTNER
 AMOUNTS = ADMIN | REP | SERVICE | FINANCE
-PRICE = BUYERS | PARTNER | REP
+PRICE = BUYERS | PARTNER | REP | SERVICE | FINANCE
 BREAKDOWN = REP | SERVICE | OPERATIONS
 ORDER = BUYERS | PARTNER | REP | SERVICE | OPERATIONS | FINANCE
 SHIPMENT = BUYERS | PARTNER | REP | SERVICE | OPERATIONS
@@ -73,7 +73,7 @@ REFERENCE: dict[str, Fields] = {
     "Item": {
         "id sku name status gtin manufacturerPart category baseUom uoms hazmat dimensions refs description": ALL,
         "freshness": ALL,
-        "attributes media relations availability": ALL,
+        "attributes media relations availability totalAtp": ALL,
         "customerPartNumber": CUSTOMER,
         "cost": COST,
         "contractPrice": PRICE,
@@ -87,7 +87,7 @@ REFERENCE: dict[str, Fields] = {
     "Query": {
         "me node nodes item itemsBySku items warehouses promise": ALL,
         "customer customers": CUSTOMER,
-        "order": ORDER,
+        "order orders": ORDER,
         "shipment": SHIPMENT,
         "sources": OPERATORS,
         "auditEvents": PLATFORM,
@@ -106,6 +106,7 @@ OF_ACCOUNTS = {
     "Query.customer",
     "Query.customers",
     "Query.order",
+    "Query.orders",
     "Query.shipment",
     "Query.priceAndAvailability",
     "Query.agent",
@@ -146,6 +147,7 @@ ACCOUNTS: dict[str, Fields] = {
     "TaxProfile": {"area liable registrationNumber exemptions": CUSTOMER},
     "Order": {
         "id number customerPo channel status rawStatus orderedAt updatedAt billTo shipTo currency total totals": ORDER,
+        "requestedOn promisedOn": ORDER,
         "lines holds exceptions history freshness refs statusBySource conflicts warehouse": ORDER,
         "terms customer": CUSTOMER,
         "shipments": SHIPMENT,
@@ -261,7 +263,7 @@ ROLES = _roles()
 """Every field, and who may see it."""
 
 
-def _reach(field: str, role: Role) -> str:
+def reach(field: str, role: Role) -> str:
     name = field.partition(".")[0]
     if name in ACCOUNTS or field in OF_ACCOUNTS:
         return REACH[role]
@@ -277,8 +279,7 @@ def _mask(field: str, role: Role) -> str | None:
 
 CELLS: dict[str, dict[str, Cell]] = {
     field: {
-        role.value: {"rows": _reach(field, role), "mask": _mask(field, role)} if role in roles else None
-        for role in Role
+        role.value: {"rows": reach(field, role), "mask": _mask(field, role)} if role in roles else None for role in Role
     }
     for field, roles in ROLES.items()
 }

@@ -38,7 +38,8 @@ def served(
     sources: dict[str, Any] = {}
     for name, source in sandbox_sources({**sandbox.urls, **(urls or {})}, sandbox.token).items():
         given = source.model_dump(mode="json", exclude_unset=True)
-        sources[name] = given | {"credentials": {"token": sandbox.token}} | dict(overlay or {})
+        own = {"credentials": {"token": sandbox.token}, "timeout": 30}
+        sources[name] = given | own | dict(overlay or {})
     assert AUTH.secret is not None
     settings: dict[str, Any] = {
         "server": {"port": port, "graceful_shutdown": 10} | dict(sections.pop("server", {})),

@@ -21,7 +21,7 @@ from app.sources.source import Source
 
 def connected(url: str, name: str = "erp", **options: object) -> Source:
     credentials = {"token": SecretStr("sandbox")}
-    settings = SourceSettings(vendor="rest", base_url=url, credentials=credentials, options=options)
+    settings = SourceSettings(vendor="rest", base_url=url, timeout=30, credentials=credentials, options=options)
     return connect(name, settings, clock=lambda: datetime(2026, 11, 21, tzinfo=UTC))
 
 

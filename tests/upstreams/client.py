@@ -14,7 +14,7 @@ from app.settings import SourceSettings
 @asynccontextmanager
 async def connected(url: str, *, tls=None, sign_in=None, headers=None, **settings) -> AsyncIterator[HTTPClient]:
     """A client of the source "erp" at `url`."""
-    given = SourceSettings.model_validate({"vendor": "x", "base_url": url} | settings)
+    given = SourceSettings.model_validate({"vendor": "x", "base_url": url, "timeout": 30} | settings)
     client = HTTPClient("erp", given, tls=tls, sign_in=sign_in, headers=headers)
     try:
         yield client

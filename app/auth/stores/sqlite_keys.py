@@ -9,7 +9,6 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 from app.auth.api_keys import MAX_LIVE_KEYS, KeyRecord, TooManyKeys
-from app.auth.principal import Role
 from app.storage.sqlite import SQLiteDatabase
 from app.storage.sqlite_store import SQLiteStore
 
@@ -67,14 +66,12 @@ def _all(sql: sqlite3.Connection) -> tuple[int, Sequence[KeyRecord]]:
 
 def _record(row: Sequence[object]) -> KeyRecord:
     values = dict(zip(_COLUMNS, row, strict=True))
-    values["role"] = Role(str(values["role"]))
     values["customers"] = frozenset(json.loads(str(values["customers"])))
     return KeyRecord(**values)  # type: ignore[arg-type]
 
 
 def _add(sql: sqlite3.Connection, record: KeyRecord, now: float, ending: Mapping[str, float]) -> None:
     values = dict(zip(_COLUMNS, astuple(record), strict=True))
-    values["role"] = record.role.value
     values["customers"] = json.dumps(sorted(record.customers))
     question = f"SELECT count(*) FROM api_keys WHERE client = :client AND {_LIVE}"  # noqa: S608
     if sql.execute(question, {"client": record.client, "now": now}).fetchone()[0] >= MAX_LIVE_KEYS:

@@ -8,13 +8,18 @@ from datetime import date
 
 from cachetools import LRUCache
 from graphql import (
+    ArgumentNode,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    ValueNode,
+    VariableNode,
+    Visitor,
     parse,
     specified_rules,
     validate,
+    visit,
 )
 
 from app.errors import DocumentTooLarge, LimitExceeded, ParseFailed, ValidationFailed
@@ -73,7 +78,7 @@ class DocumentCache:
         if errors and not suggest:
             return (with_code(GraphQLError(INVALID_DOCUMENT), ValidationFailed.code),)
         if errors:
-            return tuple(with_code(error, ValidationFailed.code) for error in errors)
+            return tuple(with_code(_with_argument(node, error), ValidationFailed.code) for error in errors)
         document = Document(node, operations)
         if len(text) <= self._longest:
             self._documents[text] = document
@@ -87,6 +92,36 @@ class DocumentCache:
             if "Document contains more than" in error.message:
                 raise LimitExceeded("tokens", most, most + 1) from None
             raise
+
+
+class _Arguments(Visitor):
+    """Collects the arguments of fields and directives."""
+
+    def __init__(self, found: list[ArgumentNode]) -> None:
+        super().__init__()
+        self._found = found
+
+    def enter_argument(self, node: ArgumentNode, *_: object) -> None:
+        self._found.append(node)
+
+
+def _holds(argument: ArgumentNode, value: ValueNode) -> bool:
+    """Whether a value stands within an argument of the same document."""
+    outer, inner = argument.value.loc, value.loc
+    return outer is not None and inner is not None and outer.start <= inner.start and inner.end <= outer.end
+
+
+def _with_argument(document: DocumentNode, error: GraphQLError) -> GraphQLError:
+    """The same error; one of a value names the argument that holds it."""
+    value = error.nodes[0] if error.nodes else None
+    if not isinstance(value, ValueNode) or isinstance(value, VariableNode):
+        return error
+    arguments: list[ArgumentNode] = []
+    visit(document, _Arguments(arguments))
+    argument = next((one.name.value for one in arguments if _holds(one, value)), None)
+    if argument is None:
+        return error
+    return GraphQLError(f"Argument '{argument}': {error.message}", error.nodes, original_error=error.original_error)
 
 
 def with_code(error: GraphQLError, code: str) -> GraphQLError:

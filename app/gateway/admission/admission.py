@@ -109,8 +109,9 @@ def budget_exceeded(cost: Cost, limits: EffectiveLimits, level: BucketLevel) -> 
     """The error of a charge that the bucket does not hold."""
     return RateLimited(
         "budget",
-        level.remaining,
+        limits.bucket.capacity,
         cost.units,
+        remaining=level.remaining,
         retry_after=max(math.ceil(level.retry_after), 1),
         headers=budget_headers(limits, level),
     )

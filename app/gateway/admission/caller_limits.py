@@ -9,7 +9,7 @@ from typing import Any
 
 from cachetools import LRUCache
 
-from app.auth.principal import Principal, Role
+from app.auth.principal import AnyRole, Principal, Role
 from app.gateway.admission.token_buckets import TokenBucket
 from app.settings import BudgetSettings, LimitSettings
 
@@ -40,10 +40,10 @@ class CallerLimits:
     def __init__(self, limits: LimitSettings, budgets: BudgetSettings, *, demo: bool = False) -> None:
         self._limits = limits
         self._budgets = budgets
-        open_schema = demo and "introspection" not in limits.model_fields_set
-        self._introspecting_roles = frozenset(Role) if open_schema else frozenset(map(Role, limits.introspection))
-        self._cost_roles = frozenset(map(Role, budgets.show))
-        self._cache: LRUCache[tuple[str, frozenset[Role]], EffectiveLimits] = LRUCache(maxsize=MAX_CALLERS)
+        self._open_schema = demo and "introspection" not in limits.model_fields_set
+        self._introspecting_roles = frozenset(limits.introspection)
+        self._cost_roles = frozenset(budgets.show)
+        self._cache: LRUCache[tuple[str, frozenset[AnyRole]], EffectiveLimits] = LRUCache(maxsize=MAX_CALLERS)
 
     def of(self, who: Principal) -> EffectiveLimits:
         """The limits of a caller."""
@@ -67,13 +67,13 @@ class CallerLimits:
             max_concurrent=setting(self._budgets, "max_concurrent"),
             max_connections=setting(self._budgets, "max_connections"),
             max_subscriptions=setting(self._budgets, "max_subscriptions"),
-            may_introspect=bool(who.roles & self._introspecting_roles),
-            shows_cost=bool(who.roles & self._cost_roles),
+            may_introspect=self._open_schema or not who.roles.isdisjoint(self._introspecting_roles),
+            shows_cost=not who.roles.isdisjoint(self._cost_roles),
             policy=f'"budget";q={bucket.capacity};w={math.ceil(bucket.fill_time)};qu="cost"',
         )
 
 
-def _widest(roles: Mapping[Any, Any], held: Iterable[Role], name: str, default: Any) -> Any:
+def _widest(roles: Mapping[Any, Any], held: Iterable[AnyRole], name: str, default: Any) -> Any:
     found = [getattr(roles.get(role.value), name, None) for role in held]
     return max((default if one is None else one for one in found), default=default)
 

@@ -30,12 +30,12 @@ from app.sources.values import utc_now
 from app.sources.wiring import connect_all
 
 
-def plan_of(document: str, operation: str | None, variables: Mapping[str, Any]) -> Plan | None:
+def plan_of(settings: Settings, document: str, operation: str | None, variables: Mapping[str, Any]) -> Plan | None:
     """The plan of an operation; None where graphql-core runs it. Raises RequestRefused for what is not valid.
 
     Only the variables of `@skip` and `@include` matter; a missing one counts as true.
     """
-    engine = PlanEngine(build_schema()._schema)  # noqa: SLF001 - no other way to graphql-core's
+    engine = PlanEngine(build_schema(settings)._schema)  # noqa: SLF001 - no other way to graphql-core's
     return engine.plan_for(engine.prepare(Request(document, operation, dict(variables), suggests=True)))
 
 
@@ -111,7 +111,7 @@ def explain_document(
     assume: Assumptions = Assumptions(),  # noqa: B008 - frozen
 ) -> Explanation:
     """Explain a document for the command line, without a connection."""
-    schema = build_schema()
+    schema = build_schema(settings)
     engine = PlanEngine(schema._schema)  # noqa: SLF001 - no other way to graphql-core's
     prepared = engine.prepare(Request(document, operation, dict(variables), suggests=True))
 

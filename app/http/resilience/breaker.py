@@ -1,6 +1,7 @@
 """A circuit breaker.
 
-closed      every call is permitted; once enough of those within the window failed, the breaker opens
+closed      every call is permitted; once enough of those within the window failed, or several of the last ones timed
+            out, the breaker opens
 open        no call is permitted, for a time that doubles up to `open_most`
 half-open   one call is permitted, the probe: its success closes the breaker, its failure opens it again
 """
@@ -37,6 +38,7 @@ class Breaker:
         "_counts",
         "_open_until",
         "_probe_in_flight",
+        "_recent_timeouts",
         "_settings",
         "_times_opened",
         "_window_start",
@@ -49,6 +51,7 @@ class Breaker:
         self._counts = [0, 0, 0, 0]
         self._window_start = clock()
         self._consecutive_failures = 0
+        self._recent_timeouts = 0  # The last calls, one bit each: whether it timed out.
         self._open_until: float | None = None
         self._times_opened = 0
         self._probe_in_flight = False
@@ -87,21 +90,23 @@ class Breaker:
     def record_success(self, *, probe: bool) -> None:
         if probe:
             self._open_until, self._times_opened, self._probe_in_flight = None, 0, False
-            self._counts, self._consecutive_failures = [0, 0, 0, 0], 0
+            self._counts, self._consecutive_failures, self._recent_timeouts = [0, 0, 0, 0], 0, 0
         elif self._open_until is None:
             self._count(failed=False)
 
-    def record_failure(self, *, probe: bool, retry_after: float | None = None) -> None:
+    def record_failure(self, *, probe: bool, timed_out: bool = False, retry_after: float | None = None) -> None:
         """`retry_after` are the seconds that the source named."""
         if probe:
             self._trip(retry_after)
         elif self._open_until is None and self._settings.enabled:
-            self._count(failed=True)
+            self._count(failed=True, timed_out=timed_out)
             calls, failures = self._counts[0] + self._counts[2], self._counts[1] + self._counts[3]
             least = self._settings.min_calls
             # A source that goes down at once need not outweigh its good time before.
-            if self._consecutive_failures >= least or (
-                calls >= least and failures >= calls * self._settings.failure_rate
+            if (
+                self._consecutive_failures >= least
+                or (calls >= least and failures >= calls * self._settings.failure_rate)
+                or (timed_out and self._recent_timeouts.bit_count() >= self._settings.timeouts)
             ):
                 self._trip(retry_after)
 
@@ -110,7 +115,7 @@ class Breaker:
         if probe:
             self._probe_in_flight = False
 
-    def _count(self, *, failed: bool) -> None:
+    def _count(self, *, failed: bool, timed_out: bool = False) -> None:
         counts, now = self._counts, self._clock()
         if now - self._window_start >= self._settings.window / 2:
             recent = now - self._window_start < self._settings.window
@@ -119,6 +124,7 @@ class Breaker:
         counts[0] += 1
         counts[1] += failed
         self._consecutive_failures = self._consecutive_failures + 1 if failed else 0
+        self._recent_timeouts = (self._recent_timeouts << 1 | timed_out) & ((1 << self._settings.timeouts_of) - 1)
 
     def _trip(self, retry_after: float | None) -> None:
         pause = min(self._settings.open_for * 2**self._times_opened, self._settings.open_most)

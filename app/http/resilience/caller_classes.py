@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
-from app.auth.principal import Principal, Role
+from app.auth.principal import AnyRole, CustomRole, Principal, Role, is_external
 
 if TYPE_CHECKING:
     from app.settings import CallerSettings
@@ -36,7 +36,7 @@ class CallerClassifier:
     def __init__(self, settings: CallerSettings) -> None:
         self.weights: dict[str, int] = {**settings.weights}
         self._clients = tuple(settings.clients.items())
-        self._known: LRUCache[tuple[str, frozenset[Role]], str] = LRUCache(maxsize=10_000)
+        self._known: LRUCache[tuple[str, frozenset[AnyRole]], str] = LRUCache(maxsize=10_000)
 
     def classify(self, who: object) -> str:
         """The class of the operation's principal; INTERNAL without one."""
@@ -52,5 +52,11 @@ class CallerClassifier:
         for pattern, named in self._clients:
             if fnmatchcase(who.client, pattern):
                 return named
-        classes = {CLASS_OF_ROLE[role] for role in who.roles} or {"sync"}
+        classes = {_class_of(role) for role in who.roles} or {"sync"}
         return max(classes, key=lambda one: self.weights[one])
+
+
+def _class_of(role: AnyRole) -> str:
+    if isinstance(role, CustomRole):
+        return "portal" if is_external(role) else "rep"
+    return CLASS_OF_ROLE[role]

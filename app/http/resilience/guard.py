@@ -72,7 +72,8 @@ class CallClass:
             return
         before = self.breaker.state
         if self._failed(outcome, seconds):
-            self.breaker.record_failure(probe=probe, retry_after=retry_after)
+            timed_out = outcome == "timeout"
+            self.breaker.record_failure(probe=probe, timed_out=timed_out, retry_after=retry_after)
         elif outcome in ANSWERED:
             self.breaker.record_success(probe=probe)
         else:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeVar
 
 from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
 from app.sources.items import CustomerPartKey
 from app.sources.node_ids import key_of
+
+R = TypeVar("R")
 
 MAX_KEY_LENGTH = 256
 
@@ -82,6 +85,13 @@ def quantity(value: object, what: str = "quantity") -> None:
     """Raise InvalidInput for a quantity that is not greater than 0 or exceeds 10^12."""
     if not isinstance(value, Decimal) or not Decimal(0) < value <= Decimal(10**12):
         raise InvalidInput(f"{what} must be greater than 0 and at most 10^12.")
+
+
+async def one_or_capitals(read: Callable[[str], Awaitable[R | None]], key: str) -> R | None:
+    """The row of a key as it is given; if there is none, of the key in capitals. Sources compare keys exactly."""
+    found = await read(key)
+    capitals = key.upper()
+    return found if found is not None or capitals == key else await read(capitals)
 
 
 async def customer_number(key: CustomerKey, ctx: Context) -> str | None:

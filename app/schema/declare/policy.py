@@ -28,32 +28,39 @@ from graphql import (
 from strawberry.schema_directive import Location
 from strawberry.types.lazy_type import LazyType
 
-from app.auth.policy import AUDIENCES, PURPOSES, Key, Mask, PolicyTable, Rows, Rule, Scope
-from app.auth.principal import Role
+from app.auth.policy import AUDIENCES, PURPOSES, Audiences, Key, Mask, PolicyTable, Rows, Rule, Scope, ordered
+from app.auth.policy_configuration import granting_key
+from app.auth.principal import AnyRole
 from app.errors import ConfigurationError
 from app.schema.declare.enums import enum
+from app.settings import PolicySettings
 
 DEFINITION = "strawberry-definition"
+POLICY = "policy"
+"""Where a schema carries its policy table, in its extensions."""
 
 
-def roles_of_scope(scope: Scope) -> str:
-    """The roles of a scope, comma-separated."""
-    return ", ".join(role.name for role in Role if role in AUDIENCES[scope])
+def describe_scope(scope: Scope, audiences: Audiences = AUDIENCES) -> str:
+    """The purpose of a scope and its roles."""
+    return f"{PURPOSES[scope]} For {', '.join(map(str.upper, ordered(audiences[scope])))}."
 
 
 enum(
     Scope,
     "A scope: a named set of roles that may see a type or field.",
-    **{scope.name: f"{PURPOSES[scope]} For {roles_of_scope(scope)}." for scope in Scope},
+    **{scope.name: describe_scope(scope) for scope in Scope},
 )
+ROW_DESCRIPTIONS = {
+    "ACCOUNTS": "Of their own accounts for BUYER and BUYER_ADMIN, of the partner's for PARTNER, of assigned ones for "
+    "SALES_REP; else all.",
+    "AGENTS": "Of their own agents and of all agents below them for AGENT; else all.",
+    "APPROVED": "Only approved relations for BUYER, BUYER_ADMIN, PARTNER and AGENT; all for other roles.",
+}
 enum(
     Rows,
     "Row scope: rows outside it are absent, like rows that do not exist.",
     ALL="All rows.",
-    ACCOUNTS="Of their own accounts for BUYER and BUYER_ADMIN, of the partner's for PARTNER, of assigned ones for "
-    "SALES_REP; else all.",
-    AGENTS="Of their own agents and of all agents below them for AGENT; else all.",
-    APPROVED="Only approved relations for BUYER, BUYER_ADMIN, PARTNER and AGENT; all for other roles.",
+    **ROW_DESCRIPTIONS,
 )
 enum(
     Mask,
@@ -113,11 +120,11 @@ def collect_declarations(schema: GraphQLSchema) -> Declarations:
     fields: dict[Key, PolicyDeclaration] = {}
     leads: dict[Key, str] = {}
     for type_ in object_types(schema):
-        types[type_.name] = _declared(type_.extensions[DEFINITION].directives)
+        types[type_.name] = declared_in(type_.extensions[DEFINITION].directives)
         for name, one in type_.fields.items():
-            fields[type_.name, name] = _declared(one.extensions[DEFINITION].directives)
+            fields[type_.name, name] = declared_in(one.extensions[DEFINITION].directives)
             leads[type_.name, name] = get_named_type(one.type).name
-    inputs = {type_.name: _declared(type_.extensions[DEFINITION].directives) for type_ in _input_types(schema)}
+    inputs = {type_.name: declared_in(type_.extensions[DEFINITION].directives) for type_ in _input_types(schema)}
     return Declarations(types, fields, {name: one for name, one in inputs.items() if one.scope}, leads)
 
 
@@ -143,7 +150,8 @@ def inherit_page_policies(schema: GraphQLSchema) -> None:
             definition.directives = resolved.__strawberry_definition__.directives
 
 
-def _declared(directives: Any) -> PolicyDeclaration:
+def declared_in(directives: Any) -> PolicyDeclaration:
+    """What the directives of a type or field declare."""
     stated = [one for one in directives or () if isinstance(one, Requires)]
     if not stated:
         return PolicyDeclaration()
@@ -151,7 +159,7 @@ def _declared(directives: Any) -> PolicyDeclaration:
     return PolicyDeclaration(*(None if value is strawberry.UNSET else value for value in values))
 
 
-def build_policy_table(declared: Declarations, audiences: Mapping[Scope, frozenset[Role]] = AUDIENCES) -> PolicyTable:
+def build_policy_table(declared: Declarations, audiences: Audiences = AUDIENCES) -> PolicyTable:
     """The rules of a schema's declarations. Raises ConfigurationError for a field without any."""
     fields = {key: _rule(key, declared, audiences) for key in declared.fields}
     types = {
@@ -160,16 +168,16 @@ def build_policy_table(declared: Declarations, audiences: Mapping[Scope, frozens
         if one.scope is not None
     }
     inputs = {name: audiences[one.scope] for name, one in declared.inputs.items() if one.scope is not None}
-    return PolicyTable(fields, types, inputs)
+    return PolicyTable(fields, types, inputs, audiences)
 
 
-def _rule(key: Key, declared: Declarations, audiences: Mapping[Scope, frozenset[Role]]) -> Rule:
+def _rule(key: Key, declared: Declarations, audiences: Audiences) -> Rule:
     own, of_type = declared.fields[key], declared.types[key[0]]
     scopes = tuple(scope for scope in (of_type.scope, own.scope) if scope is not None)
     if not scopes:
         raise ConfigurationError(".".join(key), None, "declares no policy; say who may see it with requires=")
     roles = frozenset.intersection(*(audiences[scope] for scope in scopes))
-    unmasked_for = frozenset(Role) if own.mask is None or own.unmasked_for is None else audiences[own.unmasked_for]
+    unmasked_for = audiences[own.unmasked_for or Scope.EVERYONE]
     return Rule(*key, scopes, roles, own.rows or _rows(declared.leads[key], of_type, declared), own.mask, unmasked_for)
 
 
@@ -178,27 +186,51 @@ def _rows(leads_to: str, of_type: PolicyDeclaration, declared: Declarations) -> 
     return Rows.ACCOUNTS if Rows.ACCOUNTS in (below, of_type.rows) else below or of_type.rows or Rows.ALL
 
 
-def check(schema: GraphQLSchema, table: PolicyTable) -> None:
+def check(schema: GraphQLSchema, table: PolicyTable, settings: PolicySettings = PolicySettings()) -> None:  # noqa: B008 - frozen
     """Raise ConfigurationError for rules that cannot hold: a refusal that would make the parent null, a field with a
-    wider audience than the type that it leads to, a mask on a value that is no nullable String."""
+    wider audience than the type that it leads to, a mask on a value that is no nullable String. It names the key of
+    `[policy]` that is responsible, or else the field that declares too much."""
     for type_ in object_types(schema):
         for name, one in type_.fields.items():
-            cure = _wrong(type_, name, one, table)
+            _check_audience(type_, name, one, table, settings)
+            cure = _wrong_mask(one, table.fields[type_.name, name])
             if cure is not None:
-                raise ConfigurationError(f"{type_.name}.{name}", str(one.type), cure)
+                field = f"{type_.name}.{name}"
+                key = f'policy.masks."{field}"' if field in settings.masks else field
+                raise ConfigurationError(key, str(one.type), cure)
 
 
-def _wrong(type_: GraphQLObjectType, name: str, one: GraphQLField, table: PolicyTable) -> str | None:
+def _check_audience(
+    type_: GraphQLObjectType, name: str, one: GraphQLField, table: PolicyTable, settings: PolicySettings
+) -> None:
     rule, opened = table.fields[type_.name, name], table.types.get(type_.name)
-    is_root = opened is None
-    narrower = not is_root and rule.roles != opened.roles
-    if narrower and isinstance(one.type, GraphQLNonNull):
-        return "is not for all who may see its type, so its refusal would take its parent along; make it nullable"
     below = table.types.get(get_named_type(one.type).name)
     if below is not None and not rule.roles <= below.roles:
-        more = ", ".join(sorted(rule.roles - below.roles))
-        return f"leads {more} to {below.type_name}, which is not for them; give it a narrower requires="
-    return _wrong_mask(one, rule)
+        more = rule.roles - below.roles
+        _check_configured(rule, ordered(more)[0], below, table, settings)
+        cure = (
+            f"leads {', '.join(sorted(more))} to {below.type_name}, which is not for them; give it a narrower requires="
+        )
+        raise ConfigurationError(f"{type_.name}.{name}", str(one.type), cure)
+    if opened is not None and rule.roles != opened.roles and isinstance(one.type, GraphQLNonNull):
+        _check_configured(opened, ordered(opened.roles - rule.roles)[0], rule, table, settings)
+        cure = "is not for all who may see its type, so its refusal would take its parent along; make it nullable"
+        raise ConfigurationError(f"{type_.name}.{name}", str(one.type), cure)
+
+
+def _check_configured(
+    granted: Rule, role: AnyRole, lacking: Rule, table: PolicyTable, settings: PolicySettings
+) -> None:
+    """Raise for a role that `[policy]` grants one rule, or denies the other that comes with it."""
+    at = granted if granted.field_name else lacking
+    field = f"{at.type_name}.{at.field_name}"
+    missing = next(scope for scope in lacking.scopes if role not in table.audiences[scope])
+    for scope in (missing, *granted.scopes):
+        if (role in AUDIENCES[scope]) != (role in table.audiences[scope]):
+            key, value = granting_key(settings, role, scope)
+            has = ", ".join(dict.fromkeys(granted.scopes))
+            cure = f"would open a hole: with {has} {field} leads {role} to what requires {missing}; "
+            raise ConfigurationError(key, value, f"{cure}give {role} {missing} too, or take {has} from it")
 
 
 def _wrong_mask(one: GraphQLField, rule: Rule) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from app.auth.policy import Key, PolicyTable, Rule, Scope, effective_roles
-from app.auth.principal import Role
+from app.auth.policy import Audiences, Key, PolicyTable, Rule, Scope, effective_roles, ordered
+from app.auth.principal import AnyRole
 from app.errors import ConfigurationError
-from app.schema.declare.policy import Declarations, roles_of_scope
+from app.schema.declare.policy import Declarations
 
 DENIED = "-"
 HEAD = """\
@@ -23,7 +23,7 @@ relations, or `all`; `-` is null with `FORBIDDEN`. A word in capitals is the mas
 """
 
 
-def cell(rule: Rule, role: Role) -> str:
+def cell(rule: Rule, role: AnyRole) -> str:
     if role not in rule.roles:
         return DENIED
     mask = rule.mask_for(role)
@@ -32,36 +32,38 @@ def cell(rule: Rule, role: Role) -> str:
 
 def as_json(table: PolicyTable) -> dict[str, dict[str, Any]]:
     """Every cell by field and role: null, or rows and mask."""
-    return {".".join(key): {role.value: _granted(rule, role) for role in Role} for key, rule in _sorted(table)}
+    return {".".join(key): {role.value: _granted(rule, role) for role in table.roles} for key, rule in _sorted(table)}
 
 
-def _granted(rule: Rule, role: Role) -> dict[str, str | None] | None:
+def _granted(rule: Rule, role: AnyRole) -> dict[str, str | None] | None:
     return {"rows": rule.rows.reach(role), "mask": rule.mask_for(role)} if role in rule.roles else None
 
 
 def as_markdown(table: PolicyTable) -> str:
     """A page: a table for each type, its fields grouped by who sees them; then what a caller may ask by."""
     lines = [HEAD]
-    columns = " | ".join(role.value for role in Role)
+    columns, rule_line = " | ".join(role.value for role in table.roles), "|---" * (len(table.roles) + 1) + "|"
     for name, groups in grouped(table):
-        lines += [f"## {name}", "", f"| field | {columns} |", "|---" * (len(Role) + 1) + "|"]
+        lines += [f"## {name}", "", f"| field | {columns} |", rule_line]
         lines += [
             f"| {', '.join(f'`{field}`' for field in fields)} | {' | '.join(cells)} |" for cells, fields in groups
         ]
         lines.append("")
-    lines += ["## Inputs that not everybody may ask by", "", f"| input | {columns} |", "|---" * (len(Role) + 1) + "|"]
+    lines += ["## Inputs that not everybody may ask by", "", f"| input | {columns} |", rule_line]
     for name, roles in sorted(table.inputs.items()):
-        lines.append(f"| `{name}` | {' | '.join('yes' if role in roles else DENIED for role in Role)} |")
+        lines.append(f"| `{name}` | {' | '.join('yes' if role in roles else DENIED for role in table.roles)} |")
     return "\n".join([*lines, ""])
 
 
 def as_text(table: PolicyTable) -> str:
     """For a terminal: one line a field."""
-    names = [".".join(key) for key, _ in _sorted(table)]
+    roles, names = table.roles, [".".join(key) for key, _ in _sorted(table)]
     wide = max(map(len, names))
-    widths = [max(len(role.value), 9) for role in Role]
-    rows = [("", [role.value for role in Role])]
-    rows += [(name, [cell(rule, role) for role in Role]) for name, (_, rule) in zip(names, _sorted(table), strict=True)]
+    widths = [max(len(role.value), 9) for role in roles]
+    rows = [("", [role.value for role in roles])]
+    rows += [
+        (name, [cell(rule, role) for role in roles]) for name, (_, rule) in zip(names, _sorted(table), strict=True)
+    ]
     return "\n".join(_line(name, cells, wide, widths) for name, cells in rows)
 
 
@@ -75,7 +77,7 @@ def grouped(table: PolicyTable) -> Iterator[tuple[str, list[tuple[tuple[str, ...
         groups: dict[tuple[str, ...], list[str]] = {}
         for (type_name, field), rule in table.fields.items():
             if type_name == name:
-                groups.setdefault(tuple(cell(rule, role) for role in Role), []).append(field)
+                groups.setdefault(tuple(cell(rule, role) for role in table.roles), []).append(field)
         yield name, list(groups.items())
 
 
@@ -83,13 +85,13 @@ def _sorted(table: PolicyTable) -> list[tuple[Key, Rule]]:
     return sorted(table.fields.items(), key=lambda item: item[0][0])
 
 
-def why(name: str, roles: frozenset[Role], table: PolicyTable, declared: Declarations) -> str:
+def why(name: str, roles: frozenset[AnyRole], table: PolicyTable, declared: Declarations) -> str:
     """The declarations that grant or deny a field to some roles."""
     key = found(name, declared)
     rule, asking = table.fields[key], ", ".join(sorted(roles))
     lines = [] if ".".join(key) == name else [f"{name} is {'.'.join(key)}."]
-    lines += _declarations(key, declared)
-    lines.append(f"so it is for: {', '.join(role.value for role in Role if role in rule.roles)}")
+    lines += _declarations(key, declared, table.audiences)
+    lines.append(f"so it is for: {', '.join(role.value for role in ordered(rule.roles))}")
     counted = effective_roles(roles, rule.rows)
     if counted != roles:
         lines.append(f"of {asking} only {', '.join(sorted(counted))} count: they see the rows of all accounts")
@@ -102,16 +104,16 @@ def why(name: str, roles: frozenset[Role], table: PolicyTable, declared: Declara
     return "\n".join([*lines, f"{asking}: seen, of rows: {reach}; {f'through the mask {mask}' if mask else 'whole'}"])
 
 
-def _declarations(key: Key, declared: Declarations) -> Iterator[str]:
+def _declarations(key: Key, declared: Declarations, audiences: Audiences) -> Iterator[str]:
     for name, one in ((key[0], declared.types[key[0]]), (".".join(key), declared.fields[key])):
-        parts = [_audience("requires", one.scope), _audience("whole for", one.unmasked_for)]
+        parts = [_audience("requires", one.scope, audiences), _audience("whole for", one.unmasked_for, audiences)]
         parts += [f"rows {one.rows}" if one.rows else "", f"mask {one.mask}" if one.mask else ""]
         if any(parts):
             yield f"{name} declares: {'; '.join(filter(None, parts))}"
 
 
-def _audience(word: str, scope: Scope | None) -> str:
-    return f"{word} {scope} ({roles_of_scope(scope).lower()})" if scope else ""
+def _audience(word: str, scope: Scope | None, audiences: Audiences) -> str:
+    return f"{word} {scope} ({', '.join(role.value for role in ordered(audiences[scope]))})" if scope else ""
 
 
 def found(name: str, declared: Declarations) -> Key:

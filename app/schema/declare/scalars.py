@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any, NewType
 
 import strawberry
-from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
 from app.errors import SourceMalformed
@@ -17,6 +16,9 @@ Cursor = NewType("Cursor", str)
 """A position in a stream."""
 
 MAX_DIGITS = 60
+
+FLOAT_DIGITS = 15
+"""Decimal digits that a float keeps."""
 
 _DECIMAL = re.compile(r"[+-]?\d{1,20}(\.\d{1,15})?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -35,12 +37,14 @@ def write_decimal(value: Decimal) -> str:
 
 
 def read_decimal(value: Any) -> Decimal:
-    """A string of digits or an integer; a JSON number with a fraction is refused because it is not exact."""
+    """A string of digits, an integer, or a JSON number of at most 15 digits, which a float holds exactly as written."""
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
+    if isinstance(value, float):
+        value = repr(value) if len(Decimal(repr(value)).as_tuple().digits) <= FLOAT_DIGITS else None
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         return Decimal(value)
-    raise GraphQLError('A Decimal is a string such as "12.50", at most 20 digits before and 15 after the point.')
+    raise ValueError('A Decimal is a string such as "12.50", at most 20 digits before and 15 after the point.')
 
 
 def read_date(value: Any) -> date:
@@ -50,7 +54,7 @@ def read_date(value: Any) -> date:
             return date.fromisoformat(value)
     except ValueError:
         pass
-    raise GraphQLError('A Date is a string such as "2026-12-01".')
+    raise ValueError('A Date is a string such as "2026-12-01".')
 
 
 def write_datetime(value: datetime) -> str:
@@ -65,14 +69,14 @@ def read_datetime(value: Any) -> datetime:
             return read
     except ValueError:
         pass
-    raise GraphQLError('A DateTime is a string with an offset, such as "2026-12-01T08:00:00Z".')
+    raise ValueError('A DateTime is a string with an offset, such as "2026-12-01T08:00:00Z".')
 
 
 def read_duration(value: Any) -> timedelta:
     """ISO 8601 in days, hours, minutes and seconds; years and months are not always as long."""
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise GraphQLError('A Duration is a string such as "PT5S" or "PT1M30S", in days, hours, minutes and seconds.')
+        raise ValueError('A Duration is a string such as "PT5S" or "PT1M30S", in days, hours, minutes and seconds.')
     return timedelta(**{unit: float(number) for unit, number in found.groupdict().items() if number is not None})
 
 
@@ -85,14 +89,14 @@ def read_cursor(value: Any) -> Cursor:
     """Any string; the stream interprets it."""
     if isinstance(value, str):
         return Cursor(value)
-    raise GraphQLError("A Cursor is a string, as an earlier answer gave it.")
+    raise ValueError("A Cursor is a string, as an earlier answer gave it.")
 
 
 SCALARS: dict[object, ScalarDefinition] = {
     Decimal: strawberry.scalar(
         name="Decimal",
-        description='An exact decimal number, as a string: `"12.50"`. Integers are taken as well; JSON numbers with '
-        "a fraction are not, because they are not exact.",
+        description='An exact decimal number, as a string: `"12.50"`. As an input, a number of at most 15 digits is '
+        "accepted as well.",
         serialize=write_decimal,
         parse_value=read_decimal,
     ),

@@ -19,8 +19,10 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import NotSupported, SourceMalformed
+from app.sources.lists import ListCapability
 from app.sources.pipeline.age_metrics import OBSERVERS, Observe
 from app.sources.pipeline.key_metering import meter
+from app.sources.pipeline.list_queries import check_queries, unsupported_read
 from app.sources.pipeline.routing import Routes, route
 from app.sources.pipeline.row_scope import Call, scope_keys, scope_list, scope_rows
 from app.sources.pipeline.tenants import scope_tenant
@@ -75,7 +77,11 @@ def _compile(
     clock: Callable[[], datetime],
     cache: SourceCache | None,
 ) -> Call:
-    call: Call = getattr(adapter, name)
+    call: Call | None = getattr(adapter, name, None) if read.optional else getattr(adapter, name)
+    if call is None:
+        return unsupported_read(f"{port.name}.{name}", source.name)
+    if read.query is not None:
+        call = check_queries(call, source.lists.get(f"{port.name}.{name}", ListCapability()), source.name)
     if port.metered:
         call = meter(call)
     if read.check is not None:

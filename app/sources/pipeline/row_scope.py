@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from app.auth.principal import Principal
+from app.errors import SourceMalformed
 from app.sources.ports import Read, RowPredicate, Shape
 from app.sources.values import Page, PartialRows
 from app.telemetry import without_stack
@@ -88,15 +89,26 @@ def scope_keys(read: Read, call: Call) -> Call:
 
 
 def scope_list(read: Read, call: Call) -> Call:
-    """The same list, of the caller's customers only."""
+    """The same list, of the caller's customers only. A page with a row of another customer is refused whole: its source
+    has ignored the restriction, so its count is wrong too."""
     restrict = read.restrict
     if restrict is None:
         return call
 
+    async def restricted(who: Principal, query: Any) -> Page[Any]:
+        own = restrict(query, who.customers) if who.customers else None
+        if own is None:
+            return Page(total=0)
+        page = await call(who, own)
+        exists = row_predicate(read, who)
+        foreign = None if exists is None else next((row for row in page.rows if not exists(row)), None)
+        if foreign is not None:
+            source = foreign.freshness.source if foreign.freshness else ""
+            raise SourceMalformed(source, detail="rows outside the customers that the list was restricted to")
+        return page
+
     def scoped(who: Principal, query: Any) -> Awaitable[Any]:
-        if not who.restricted:
-            return call(who, query)
-        return call(who, restrict(query, who.customers)) if who.customers else _empty_page()
+        return restricted(who, query) if who.restricted else call(who, query)
 
     return scoped
 
@@ -112,7 +124,3 @@ async def _isolated(call: Awaitable[Mapping[Any, Any]], own: list[Any]) -> Mappi
 
 async def _nothing() -> Mapping[Any, Any]:
     return {}
-
-
-async def _empty_page() -> Page[Any]:
-    return Page(total=0)

@@ -3,7 +3,8 @@
 It may tell what is new by webhooks; their secrets are `whsec_` and base64.
 
 Options: `batch` (true: reads asked for together travel as one request), `serves` (the ports that this system has; all
-of them if not given). Credential: `token`, a bearer token.
+of them if not given), `lists` (the filters and sorts that it can answer; all if not given). Credential: `token`, a
+bearer token.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from datetime import datetime
 from typing import Any
 
 from app.settings import SourceSettings
-from app.sources.rest.accounts import RestAccounts
 from app.sources.rest.billing import RestBilling
 from app.sources.rest.changes import RestChanges
 from app.sources.rest.client import RESTClient
@@ -59,7 +59,6 @@ def source_of(client: RESTClient) -> Source:
         "billing": RestBilling(client, mapper),
         "commissions": RestCommissions(client, mapper),
         "receivables": RestReceivables(client, mapper),
-        "accounts": RestAccounts(client),
         "changes": RestChanges(client),
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}
@@ -70,6 +69,7 @@ def source_of(client: RESTClient) -> Source:
         aclose=client.aclose,
         guard=client.guard,
         requests=requests,
+        lists=client.lists,
         coalesces=client.coalesces,
         **served,
     )

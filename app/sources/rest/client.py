@@ -10,7 +10,9 @@ import msgspec
 
 from app.errors import (
     ConfigurationError,
+    FilterNotSupported,
     InvalidCursor,
+    SortNotSupported,
     SourceMalformed,
     SourceRejected,
     SourceThrottled,
@@ -21,12 +23,15 @@ from app.http.resilience.guard import SourceGuard
 from app.http.sign_in import StaticCredentials
 from app.settings import SourceSettings
 from app.sources.rest.batch import ReadBatcher
+from app.sources.rest.capabilities import list_capabilities
 from app.sources.rest.contract import (
+    FILTER_NOT_SUPPORTED,
     INVALID_CURSOR,
     MAX_KEY,
     MAX_KEYS,
     OPERATIONS,
     PORTS,
+    SORT_NOT_SUPPORTED,
     ContractOperation,
     Problem,
 )
@@ -37,7 +42,8 @@ from app.sources.values import together
 
 K = TypeVar("K")
 
-_OPTIONS = {"batch", "serves"}
+_OPTIONS = {"batch", "serves", "lists"}
+_REFUSALS = {FILTER_NOT_SUPPORTED: FilterNotSupported, SORT_NOT_SUPPORTED: SortNotSupported}
 
 
 class RESTClient:
@@ -59,6 +65,7 @@ class RESTClient:
         self.name = name
         self.mapper = mapper
         self.serves = _serves(name, settings.options.get("serves"))
+        self.lists = list_capabilities(name, settings.options.get("lists"), self.serves)
         credentials = StaticCredentials({"Authorization": f"Bearer {token.get_secret_value()}"})
         self._http = HTTPClient(name, settings, sign_in=credentials)
         self._batcher = ReadBatcher(self._http, self._send, _call) if batch else None
@@ -177,8 +184,11 @@ def _error(response: HTTPResponse, call: str, *, cursor: bool) -> Exception:
         return SourceThrottled(response.source, detail=detail)
     if response.status >= 500:
         return SourceUnavailable(response.source, detail=detail)
-    if cursor and response.status == 400 and _code(response) == INVALID_CURSOR:
+    code = _code(response) if response.status == 400 else None
+    if cursor and code == INVALID_CURSOR:
         return InvalidCursor(detail=detail)
+    if code in _REFUSALS:
+        return _REFUSALS[code](response.source)
     return SourceRejected(response.source, status=response.status, detail=detail)
 
 

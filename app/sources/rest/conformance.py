@@ -17,7 +17,7 @@ import msgspec
 from pydantic import SecretStr
 
 from app.auth.principal import SYSTEM
-from app.errors import InvalidCursor, SourceRejected, TradegraphError
+from app.errors import ConfigurationError, InvalidCursor, SourceRejected, TradegraphError
 from app.http.client import HTTPResponse
 from app.settings import BreakerSettings, SourceLimits, SourceSettings
 from app.sources.changes import ChangeKind
@@ -35,12 +35,11 @@ from app.sources.conformance import (
     require_keys,
     stable,
 )
-from app.sources.pipeline.compose import compile_source
 from app.sources.rest import contract, source_of
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.operation_checks import CHECKS, FeedCheck, KeyedCheck, PagedCheck, WholeCheck
-from app.sources.rest.sample_keys import KeyKind, SampleKeys
+from app.sources.rest.sample_keys import GIVEN, KeyKind, SampleKeys
 from app.sources.source import Source
 from app.sources.values import PageRequest, utc_now
 
@@ -62,7 +61,7 @@ Request = tuple[str, str, bytes | None]
 _OPERATIONS = {operation.path: operation for operation in contract.OPERATIONS}
 
 
-class Outcome(StrEnum):
+class Conformance(StrEnum):
     """What came of a check, or of all checks of a port."""
 
     FAIL = "fail"
@@ -72,35 +71,35 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class ConformanceCheck:
     """A check of one operation. `request` is the last request that was sent, where the check failed."""
 
     port: str
     operation: str
     check: str
-    outcome: Outcome
+    outcome: Conformance
     detail: str | None = None
     request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PortResult:
+class PortConformance:
     """All checks of a port. It is missing if the system serves none of its operations, and fails if it lacks some; it
     is untested while no row of it was read."""
 
     port: str
-    checks: tuple[CheckResult, ...]
+    checks: tuple[ConformanceCheck, ...]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Conformance:
         """What the checks of the port amount to."""
         outcomes = {check.outcome for check in self.checks}
-        served = any(check.outcome is Outcome.PASS for check in self.checks)
-        if Outcome.FAIL in outcomes or (served and Outcome.MISSING in outcomes and self.port != PROTOCOL):
-            return Outcome.FAIL
-        if any(check.outcome is Outcome.PASS and check.check != EXAMPLE for check in self.checks):
-            return Outcome.PASS
-        return Outcome.UNTESTED if served else Outcome.MISSING
+        served = any(check.outcome is Conformance.PASS for check in self.checks)
+        if Conformance.FAIL in outcomes or (served and Conformance.MISSING in outcomes and self.port != PROTOCOL):
+            return Conformance.FAIL
+        if any(check.outcome is Conformance.PASS and check.check != EXAMPLE for check in self.checks):
+            return Conformance.PASS
+        return Conformance.UNTESTED if served else Conformance.MISSING
 
 
 class RecordingClient(RESTClient):
@@ -122,9 +121,15 @@ class RecordingClient(RESTClient):
 
 
 async def run_conformance(
-    url: str, token: str, ports: Collection[str], given: Iterable[tuple[KeyKind, str]] = ()
-) -> list[PortResult]:
-    """Check the ports of the system at `url`, and what is the same for all of them; `given` are keys that it holds."""
+    url: str,
+    token: str,
+    ports: Collection[str],
+    given: Iterable[tuple[KeyKind, str]] = (),
+    *,
+    compile_reads: Callable[[Source], Source],
+) -> list[PortConformance]:
+    """Check the ports of the system at `url`, and what is the same for all of them; `given` are keys that it holds.
+    `compile_reads` adds the gateway's checks of rows to a source."""
 
     @asynccontextmanager
     async def connected(*, token: str = token, batch: bool = False) -> AsyncIterator[RecordingClient]:
@@ -144,7 +149,7 @@ async def run_conformance(
             await client.aclose()
 
     async with connected() as client:
-        run = ConformanceRun(compile_source(source_of(client), utc_now), client, SampleKeys())
+        run = ConformanceRun(compile_reads(source_of(client)), client, SampleKeys())
         for kind, key in given:
             run.samples.add(kind, key)
         for port in ports:
@@ -152,7 +157,27 @@ async def run_conformance(
         await run.check_protocol(connected)
     by_port = [*ports, PROTOCOL]
     checks = {port: tuple(result for result in run.results if result.port == port) for port in by_port}
-    return [PortResult(port, found) for port, found in checks.items() if found]
+    return [PortConformance(port, found) for port, found in checks.items() if found]
+
+
+def ports_named(names: Collection[str] | None) -> tuple[str, ...]:
+    """The ports of these names, in the contract's order; all of them for None. Raises ConfigurationError."""
+    for name in names or ():
+        if name not in contract.PORTS:
+            raise ConfigurationError("--port", name, f"choose from {', '.join(contract.PORTS)}")
+    return tuple(port for port in contract.PORTS if names is None or port in names)
+
+
+def keys_named(given: Iterable[str]) -> list[tuple[KeyKind, str]]:
+    """Keys written as KIND=KEY. Raises ConfigurationError."""
+    kinds = {kind.name: kind for kind in GIVEN}
+    found = []
+    for text in given:
+        name, _, key = text.partition("=")
+        if name not in kinds or not key:
+            raise ConfigurationError("--key", text, f"should be KIND=KEY, with a kind of {', '.join(kinds)}")
+        found.append((kinds[name], key))
+    return found
 
 
 @dataclass(slots=True)
@@ -162,7 +187,7 @@ class ConformanceRun:
     source: Source
     client: RecordingClient
     samples: SampleKeys
-    results: list[CheckResult] = field(default_factory=list)
+    results: list[ConformanceCheck] = field(default_factory=list)
 
     async def check_port(self, port: str) -> None:
         """Run the checks of a port's operations."""
@@ -277,7 +302,7 @@ class ConformanceRun:
 
     async def check_protocol(self, other: Callable[..., AbstractAsyncContextManager[RecordingClient]]) -> None:
         """Check what is the same for all operations, by one that passed; `other` connects with other settings."""
-        passed = {result.operation for result in self.results if result.outcome is Outcome.PASS}
+        passed = {result.operation for result in self.results if result.outcome is Conformance.PASS}
         operation = next((one for one in contract.OPERATIONS if one.path in passed and one.request), None)
         if operation is None:
             return
@@ -316,7 +341,7 @@ class ConformanceRun:
         return learning
 
     def _untested(self, operation: contract.ContractOperation, detail: str) -> None:
-        self.results.append(CheckResult(operation.port, operation.path, "rows", Outcome.UNTESTED, detail))
+        self.results.append(ConformanceCheck(operation.port, operation.path, "rows", Conformance.UNTESTED, detail))
 
     async def _attempt(
         self,
@@ -329,9 +354,9 @@ class ConformanceRun:
     ) -> bool:
         """Run a check and record its outcome, with `request`, else the last one, unless it passed. Returns whether."""
         outcome, detail = await _outcome(check)
-        sent = None if outcome is Outcome.PASS else request or self._request()
-        self.results.append(CheckResult(port or operation.port, operation.path, name, outcome, detail, sent))
-        return outcome is Outcome.PASS
+        sent = None if outcome is Conformance.PASS else request or self._request()
+        self.results.append(ConformanceCheck(port or operation.port, operation.path, name, outcome, detail, sent))
+        return outcome is Conformance.PASS
 
     def _request(self) -> Request | None:
         if self.client.last is None:
@@ -340,17 +365,17 @@ class ConformanceRun:
         return operation.method, operation.path, None if body is None else msgspec.json.encode(body)
 
 
-async def _outcome(check: Callable[[], Awaitable[Any]]) -> tuple[Outcome, str | None]:
+async def _outcome(check: Callable[[], Awaitable[Any]]) -> tuple[Conformance, str | None]:
     try:
         await check()
     except Nonconformance as problem:
-        return Outcome.FAIL, str(problem)
+        return Conformance.FAIL, str(problem)
     except SourceRejected as error:
         missing = error.status in NOT_SERVED
-        return (Outcome.MISSING if missing else Outcome.FAIL), error.detail or error.message
+        return (Conformance.MISSING if missing else Conformance.FAIL), error.detail or error.message
     except TradegraphError as error:
-        return Outcome.FAIL, error.detail or error.message
-    return Outcome.PASS, None
+        return Conformance.FAIL, error.detail or error.message
+    return Conformance.PASS, None
 
 
 async def _read(call: KeyedCall, wanted: Sequence[Any]) -> Mapping[Any, Any]:

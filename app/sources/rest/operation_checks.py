@@ -225,6 +225,10 @@ CHECKS: Mapping[str, OperationChecks] = {
             PagedCheck(_orders_page, lambda order: order.id, keys.CUSTOMER),
         ),
     ),
+    contract.ORDER_SEARCH.path: OperationChecks(
+        OrderQuery(page=_ONE_PAGE, customers=("CUST-0001",), text="hex bolt", today=date(2026, 11, 21), late=False),
+        (PagedCheck(by_query("orders", lambda page: OrderQuery(page=page)), lambda order: order.id),),
+    ),
     contract.ORDERS.path: OperationChecks(
         contract.OrdersRead(numbers=("SO-100040",)),
         (
@@ -293,10 +297,6 @@ CHECKS: Mapping[str, OperationChecks] = {
     contract.ACCOUNT_STATEMENTS.path: OperationChecks(
         contract.AccountStatementsRead(customers=("CUST-0012",), period=_PERIOD),
         (KeyedCheck(keys.CUSTOMER, by_keys("receivables", "statements", _PERIOD), complete=False, identity=_customer),),
-    ),
-    contract.ACCOUNTS.path: OperationChecks(
-        contract.AccountsRead(salespeople=("rep-01",)),
-        (KeyedCheck(keys.SALESPERSON, by_keys("accounts", "assigned"), identity=lambda row: row.salesperson),),
     ),
     contract.CHANGES.path: OperationChecks(
         contract.ChangesRead(kinds=(ChangeKind.CUSTOMER, ChangeKind.ORDER), limit=10), (FeedCheck(),)

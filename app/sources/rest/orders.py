@@ -51,6 +51,9 @@ class RestOrders:
         )
         return {row.key: self._page(row.value) for answer in answers for row in answer if row.key in distinct}
 
+    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+        return self._page(await self.client.read(contract.ORDER_SEARCH, query, cursor=True))
+
     def _page(self, page: Any) -> Page[Order]:
         return self.mapper.fill(Page, page, rows=tuple(order(row, self.mapper) for row in page.rows))
 

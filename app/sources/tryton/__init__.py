@@ -18,7 +18,7 @@ from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.customers import TrytonCustomers
 from app.sources.tryton.items import TrytonItems
 from app.sources.tryton.options import Options
-from app.sources.tryton.orders import TrytonOrders
+from app.sources.tryton.orders import ORDER_LISTS, TrytonOrders
 from app.sources.tryton.prices import TrytonPrices
 from app.sources.tryton.reference import Reference
 from app.sources.tryton.requests import requests
@@ -62,4 +62,5 @@ def connect(
         requests=requests,
         prices_by_agreement=True,
         brings_shipments=True,
+        lists={"orders.by_customer": ORDER_LISTS},
     )

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor
+from app.sources.lists import ListCapability
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
 from app.sources.tryton.client import CHUNK_KEYS, Domain, TrytonClient, all_usable, record_ids, usable
 from app.sources.tryton.codes import OrderCodes
@@ -20,6 +21,10 @@ from app.sources.values import Page, PageRequest
 SALE = "sale.sale"
 IDS_PER_CALL = 2000
 """Rows of nothing but ids, dates and customers."""
+
+ORDER_LISTS = ListCapability(
+    filters=frozenset({"status"}), sorts=frozenset({OrderSort.ORDERED_AT_DESC, OrderSort.ORDERED_AT_ASC})
+)
 
 Position = tuple[date | None, int]
 """Where in its customer's list an order is."""

@@ -12,7 +12,7 @@ from app.sources.vendure.changes import VendureChanges
 from app.sources.vendure.client import VendureClient
 from app.sources.vendure.items import VendureContents
 from app.sources.vendure.options import read_options
-from app.sources.vendure.orders import VendureOrders
+from app.sources.vendure.orders import ORDER_LISTS, VendureOrders
 from app.sources.vendure.reservations import VendureReservations
 from app.sources.vendure.webhooks import VendureWebhooks
 
@@ -36,6 +36,7 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         feed_incomplete=True,  # An order that is shipped or delivered keeps its time of change.
         requests=requests,
         brings_shipments=True,
+        lists={"orders.by_customer": ORDER_LISTS},
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor, NotSupported
+from app.sources.lists import ListCapability
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
 from app.sources.values import Page
 from app.sources.vendure.client import PAGE, VendureClient, chunks, sendable
@@ -29,6 +30,9 @@ CUSTOMER_ORDERS = """query CustomerOrders($customers: CustomerListOptions!, $ord
 }
 """
 
+ORDER_LISTS = ListCapability(
+    filters=frozenset({"status"}), sorts=frozenset({OrderSort.ORDERED_AT_DESC, OrderSort.ORDERED_AT_ASC})
+)
 _NEWEST_FIRST = {"orderPlacedAt": "DESC", "id": "DESC"}
 _OLDEST_FIRST = {"orderPlacedAt": "ASC", "id": "ASC"}
 

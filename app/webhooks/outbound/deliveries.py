@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from app.auth.accounts import AccountDirectory
 from app.events.fanout import EventFanout
 from app.events.log import EventLog
 from app.gateway.service import GraphQLService
@@ -21,22 +20,18 @@ from app.webhooks.outbound.stores import connect_endpoints
 
 @asynccontextmanager
 async def run_deliveries(
-    settings: Settings,
-    events: EventLog,
-    fanout: EventFanout,
-    service: GraphQLService,
-    accounts: AccountDirectory | None = None,
+    settings: Settings, events: EventLog, fanout: EventFanout, service: GraphQLService
 ) -> AsyncIterator[None]:
     """Deliver to endpoints for as long as this lasts."""
     if not settings.endpoints.enabled:
         yield
         return
-    store = connect_endpoints(settings)
+    store, roles = connect_endpoints(settings), settings.policy.known_roles
     dispatcher = DeliveryDispatcher(
         events,
         fanout,
         store,
-        lambda endpoint: PayloadRenderer(endpoint, service, accounts),
+        lambda endpoint: PayloadRenderer(endpoint, service, roles),
         WebhookSender(settings.endpoints),
         settings.endpoints,
         worker=secrets.token_hex(8),

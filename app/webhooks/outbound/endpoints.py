@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.auth.principal import Principal, Role
+from app.auth.principal import AnyRole, Principal, Role
 from app.events.log import ChangeEvent
 
 MOST_SECRETS = 2
@@ -55,16 +55,14 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     created: datetime
 
-    @property
-    def principal(self) -> Principal:
-        """The principal that its payloads are rendered for."""
+    def principal(self, roles: Mapping[str, AnyRole]) -> Principal:
+        """The principal that its payloads are rendered for; a role that the deployment does not have grants nothing."""
         return Principal(
             subject=self.client,
-            roles=frozenset(map(Role, self.roles)),
+            roles=frozenset(roles[name] for name in self.roles if name in roles),
             customers=frozenset(self.customers),
             tenant=self.tenant,
             client=self.client,
-            salesperson=self.client,
         )
 
     @property

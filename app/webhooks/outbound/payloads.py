@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.auth.accounts import AccountDirectory
+from app.auth.principal import AnyRole
 from app.errors import RequestError, TradegraphError
 from app.events.filters import EventFilter, FanoutEvent, FanoutGap, FanoutItem, Subject
 from app.events.log import ChangeEvent, EventPage, LoggedEvent, LossReason
@@ -25,12 +25,10 @@ LOST = "updates.lost"
 
 
 class PayloadRenderer:
-    """The payloads of one endpoint. Its document's stream defines the filter and makes the events. Accounts that a
-    source assigns to the endpoint's client are looked up each time."""
+    """The payloads of one endpoint. Its document's stream defines the filter and makes the events."""
 
-    def __init__(self, endpoint: Endpoint, service: GraphQLService, accounts: AccountDirectory | None = None) -> None:
-        self._who = self._named = endpoint.principal
-        self._accounts = accounts
+    def __init__(self, endpoint: Endpoint, service: GraphQLService, roles: Mapping[str, AnyRole]) -> None:
+        self._who = endpoint.principal(roles)
         self._request = Request(document_id=endpoint.document, variables=dict(endpoint.variables))
         self._service = service
         self._feed: SingleEventFeed | None = None
@@ -56,8 +54,6 @@ class PayloadRenderer:
 
     async def _open(self) -> tuple[SingleEventFeed, Operation]:
         """The stream, and the operation as it may run now: a document can be retired at any time."""
-        if self._accounts is not None:
-            self._who = await _translate_errors(self._accounts.resolve(self._named))
         operation = await _translate_errors(self._service.subscription(self._request, self._who))
         feed = self._feed = self._feed or await _translate_errors(self._start_stream(operation))
         return feed, operation

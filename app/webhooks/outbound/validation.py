@@ -6,25 +6,25 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from graphql import FieldNode, OperationType
+from graphql import FieldNode, GraphQLSchema, OperationType
 from graphql.execution.values import get_variable_values
 
 from app.execution.engine import Request, RequestRefused
 from app.execution.plan.engine import PlanEngine
 from app.gateway.documents.published import latest_version
 from app.gateway.documents.stores.document_store import StoredDocument
-from app.schema import build_schema
 
 DELIVERABLE_STREAMS = frozenset({"shipmentUpdates", "orderUpdates"})
 """The streams of which each event is kept; hints of stock are not."""
 
 
-def document_fault(versions: Sequence[StoredDocument], variables: Mapping[str, Any], today: date) -> str | None:
+def document_fault(
+    schema: GraphQLSchema, versions: Sequence[StoredDocument], variables: Mapping[str, Any], today: date
+) -> str | None:
     """Why a document, in the versions that its client has published, cannot be delivered by; None if it can."""
     document = latest_version(versions)
     if document is None or (document.retires is not None and document.retires <= today):
         return "is not published for this client; see ./run documents list"
-    schema = build_schema()._schema  # noqa: SLF001 - no other way to graphql-core's
     try:
         operation = PlanEngine(schema).prepare(Request(document.text, None, dict(variables)))
     except RequestRefused as refused:

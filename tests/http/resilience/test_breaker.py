@@ -46,6 +46,41 @@ def test_failures_in_succession_open_it_whatever_was_before(clock: Clock):
     assert breaker.state is BreakerState.OPEN
 
 
+@pytest.mark.parametrize(
+    ("calls", "state"),
+    [
+        ("ttt", BreakerState.OPEN),
+        ("tokotokot", BreakerState.CLOSED),
+        ("totot", BreakerState.OPEN),
+        ("ttokkt", BreakerState.CLOSED),
+        ("fff", BreakerState.CLOSED),
+        ("tft", BreakerState.CLOSED),
+        ("tfft", BreakerState.OPEN),
+    ],
+)
+def test_three_timeouts_of_the_last_five_calls_open_it(clock: Clock, calls: str, state: BreakerState):
+    """`t` times out, `f` fails otherwise, others succeed; four failures in succession open it in any case."""
+    breaker = make(clock, min_calls=4, failure_rate=1)
+    for call in calls:
+        if call in "tf":
+            breaker.record_failure(probe=False, timed_out=call == "t")
+        else:
+            breaker.record_success(probe=False)
+    assert breaker.state is state
+
+
+def test_timeouts_before_a_success_of_the_probe_do_not_count(clock: Clock):
+    breaker = make(clock)
+    for _ in range(3):
+        breaker.record_failure(probe=False, timed_out=True)
+    clock.now += 0.5
+    assert breaker.acquire()
+    breaker.record_success(probe=True)
+    for _ in range(2):
+        breaker.record_failure(probe=False, timed_out=True)
+    assert breaker.state is BreakerState.CLOSED
+
+
 def test_few_calls_say_nothing(clock: Clock):
     breaker = make(clock)
     fail(breaker, 3)

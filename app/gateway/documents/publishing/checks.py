@@ -22,7 +22,7 @@ from graphql import (
     visit,
 )
 
-from app.auth.principal import Principal, Role
+from app.auth.principal import Principal
 from app.errors import RequestError, TooExpensive
 from app.execution.engine import Operation, Request, RequestRefused
 from app.execution.plan.engine import PlanEngine
@@ -66,9 +66,10 @@ class DocumentChecker:
     """Checks documents as a server with these settings would run them; calls no source."""
 
     def __init__(self, settings: Settings) -> None:
-        schema = build_schema()
+        schema = build_schema(settings)
         self._schema = schema._schema  # noqa: SLF001 - no other way to graphql-core's
         self._policy = policy_of(schema)
+        self._roles = settings.policy.known_roles
         self._engine = PlanEngine(self._schema)
         self._sources = connect_all(settings)
         self._ids = sample_ids(self._schema, settings.sources)
@@ -97,9 +98,12 @@ class DocumentChecker:
         result = self.valid(document.text)
         if result.problems:
             return result
-        who = Principal(
-            document.client, frozenset(map(Role, document.roles)), frozenset({SAMPLE_TEXT}), client=document.client
-        )
+        unknown = [name for name in document.roles if name not in self._roles]
+        if unknown:
+            problem = DocumentProblem(f"{unknown[0]} is no role of this deployment; add the document with another")
+            return DocumentCheck(result.operations, None, (problem,))
+        roles = frozenset(self._roles[name] for name in document.roles)
+        who = Principal(document.client, roles, frozenset({SAMPLE_TEXT}), client=document.client)
         costs: list[int] = []
         problems: list[DocumentProblem] = []
         tree = self._engine.document(document.text).node

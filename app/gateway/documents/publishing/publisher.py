@@ -43,7 +43,7 @@ class PublishingRefused(Exception):
 
 
 class DocumentPublisher:
-    """Adds, publishes and retires documents of a store. Each change is stored whole or not at all."""
+    """Adds, publishes, retires and removes documents of a store. Each change is stored whole or not at all."""
 
     def __init__(self, store: DocumentStore, checker: DocumentChecker, now: Callable[[], datetime]) -> None:
         self._store = store
@@ -96,6 +96,13 @@ class DocumentPublisher:
             raise PublishingRefused(problems)
         await self._store.put(passed, since=since)
         return passed
+
+    async def remove_drafts(self, selected: Callable[[StoredDocument], bool], client: str) -> list[StoredDocument]:
+        """Remove the selected drafts of a client. What was published is retired instead, so that it stays known."""
+        since = await self._store.generation()
+        drafts = [one for one in await self._store.all(client) if selected(one) and one.state is DocumentState.DRAFT]
+        await self._store.remove(drafts, since=since)
+        return drafts
 
     async def retire(self, selected: Callable[[StoredDocument], bool], client: str, day: date) -> list[StoredDocument]:
         """Retire the selected documents of a client from a day on; until then responses announce that day."""

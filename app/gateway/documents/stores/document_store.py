@@ -80,6 +80,10 @@ class DocumentStore(Protocol):
         `generation` is not `since` any more."""
         ...
 
+    async def remove(self, documents: Sequence[StoredDocument], *, since: int) -> None:
+        """Remove these, all or none. Raises StoreChanged if `generation` is not `since` any more."""
+        ...
+
     async def close(self) -> None:
         """Close files and connections."""
         ...

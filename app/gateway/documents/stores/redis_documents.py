@@ -62,6 +62,22 @@ class RedisDocuments:
             except WatchError:
                 raise StoreChanged from None
 
+    async def remove(self, documents: Sequence[StoredDocument], *, since: int) -> None:
+        """Remove these. The index may still lead to them; `find` skips what is absent."""
+        with translate_errors():
+            try:
+                async with self._redis.pipeline(transaction=True) as pipe:
+                    await pipe.watch(GENERATION)
+                    if int(await pipe.get(GENERATION) or 0) != since:
+                        raise StoreChanged
+                    pipe.multi()
+                    for one in documents:
+                        pipe.hdel(_bodies(one.client), _field(one))
+                    pipe.incr(GENERATION)
+                    await pipe.execute()
+            except WatchError:
+                raise StoreChanged from None
+
     async def close(self) -> None:
         await self._redis.aclose()
 

@@ -46,6 +46,9 @@ class SQLiteDocuments:
     async def put(self, documents: Sequence[StoredDocument], *, since: int) -> None:
         await self._store.write(lambda sql: _write(sql, documents, since))
 
+    async def remove(self, documents: Sequence[StoredDocument], *, since: int) -> None:
+        await self._store.write(lambda sql: _remove(sql, documents, since))
+
     async def close(self) -> None:
         await self._store.close()
 
@@ -67,4 +70,14 @@ def _write(sql: sqlite3.Connection, documents: Sequence[StoredDocument], since: 
         sql.execute("DELETE FROM names WHERE client = ? AND version = ? AND id = ?", key)
         names = [(one.client, name, one.version, one.id) for name in dict.fromkeys(one.ids)]
         sql.executemany("INSERT INTO names VALUES (?, ?, ?, ?)", names)
+    sql.execute("UPDATE generation SET number = number + 1")
+
+
+def _remove(sql: sqlite3.Connection, documents: Sequence[StoredDocument], since: int) -> None:
+    if _generation(sql) != since:
+        raise StoreChanged
+    for one in documents:
+        for table in ("documents", "names"):
+            key = (one.client, one.version, one.id)
+            sql.execute(f"DELETE FROM {table} WHERE client = ? AND version = ? AND id = ?", key)  # noqa: S608 - two names
     sql.execute("UPDATE generation SET number = number + 1")

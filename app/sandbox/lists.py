@@ -1,0 +1,161 @@
+"""The sandbox's lists: a table of the filterable columns of each kind, and the SQL of a query over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from app.sources.lists import DateRange
+from app.sources.orders import OrderQuery
+
+Row = dict[str, Any]
+Condition = tuple[str, Sequence[Any]]
+
+_OPEN = frozenset({"CONFIRMED", "PROCESSING", "PARTIALLY_SHIPPED", "PARTIALLY_DELIVERED"})
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class ListTable:
+    """A list: its columns by name, each made of a document and its further facts, the conditions of a query, and its
+    sorts by their prefix."""
+
+    columns: Mapping[str, Callable[[Row, Row], Any]]
+    conditions: Callable[[Any, date], list[Condition]]
+    sorts: Mapping[str, str]
+
+    def row(self, n: int, document: Row, **facts: Any) -> tuple[Any, ...]:
+        """The row of a document in the table."""
+        return (n, *(make(document, facts) for make in self.columns.values()))
+
+    def sort(self, value: str) -> tuple[str, str]:
+        """The SQL expression and direction of a sort; rows without a value are the newest."""
+        name, _, direction = value.rpartition("_")
+        return f"coalesce({self.sorts[name]}, '~')", direction
+
+
+def _of(name: str) -> Callable[[Row, Row], Any]:
+    return lambda document, _: document.get(name)
+
+
+def _fact(name: str) -> Callable[[Row, Row], Any]:
+    return lambda _, facts: facts.get(name)
+
+
+def joined(values: Iterable[str | None]) -> str:
+    """Several values in one column: each between separators, so that one can be found whole."""
+    return _SEPARATOR + "".join(f"{value}{_SEPARATOR}" for value in values if value)
+
+
+def is_open(status: str) -> int:
+    """Whether an order with this status is confirmed and has not shipped in full."""
+    return int(status in _OPEN)
+
+
+def _words(*values: str | None) -> str:
+    return " ".join(value for value in values if value).lower()
+
+
+def _order_words(order: Row, _: Row) -> str:
+    lines = (part for line in order["lines"] for part in (line.get("sku"), line.get("description")))
+    return _words(order["number"], order.get("customerPo"), (order.get("shipTo") or {}).get("name"), *lines)
+
+
+def one_of(column: str, values: Sequence[str] | None) -> list[Condition]:
+    """The column has one of the values; nothing is asked for None or no values."""
+    return [(f"{column} IN (SELECT value FROM json_each(?))", [_json(values)])] if values else []
+
+
+def equals(column: str, value: Any) -> list[Condition]:
+    return [] if value is None else [(f"{column} = ?", [value])]
+
+
+def within(column: str, days: DateRange | None) -> list[Condition]:
+    """The day of the column is within a range."""
+    if days is None:
+        return []
+    day = f"substr({column}, 1, 10)"
+    ends = ((">=", days.since), ("<=", days.until))
+    return [(f"{day} {way} ?", [end.isoformat()]) for way, end in ends if end is not None]
+
+
+def holds(column: str, values: Sequence[str]) -> list[Condition]:
+    """A column of several values has one of these."""
+    if not values:
+        return []
+    clauses = " OR ".join(f"instr({column}, ?) > 0" for _ in values)
+    return [(f"({clauses})", [joined([value]) for value in values])]
+
+
+def has_words(column: str, text: str | None) -> list[Condition]:
+    """The column has each word of a text."""
+    return [(f"instr({column}, ?) > 0", [word]) for word in (text or "").lower().split()]
+
+
+def is_true(expression: str, value: bool | None, *values: Any) -> list[Condition]:
+    """The expression is true or false, as asked."""
+    return [] if value is None else [(expression if value else f"NOT ifnull({expression}, 0)", values)]
+
+
+def of_customers(customers: Sequence[str] | None) -> list[Condition]:
+    """The rows of these customers; all for None, none for no customer."""
+    return [] if customers is None else one_of("customer", customers) or [("0", ())]
+
+
+def order_conditions(query: OrderQuery, today: date) -> list[Condition]:
+    """The conditions of a query of orders."""
+    day = (query.today or today).isoformat()
+    return [
+        *of_customers(query.customers),
+        *one_of("status", query.status),
+        *within("ordered", query.ordered),
+        *within("requested", query.requested),
+        *within("promised", query.promised),
+        *equals("po", query.customer_po),
+        *equals("ship_to", query.ship_to),
+        *equals("warehouse", query.warehouse),
+        *holds("skus", [query.item] if query.item else []),
+        *holds("holds", query.hold),
+        *is_true("(open AND promised < ?)", query.late, day),
+        *is_true("open", query.open),
+        *has_words("words", query.text),
+    ]
+
+
+def _json(values: Iterable[str]) -> str:
+    return msgspec.json.encode([value for value in values if "\0" not in value]).decode()
+
+
+LISTS: Mapping[str, ListTable] = {
+    "orders": ListTable(
+        columns={
+            "customer": _of("customer"),
+            "status": _of("status"),
+            "ordered": _of("orderedAt"),
+            "requested": _of("requestedOn"),
+            "promised": _of("promisedOn"),
+            "po": _of("customerPo"),
+            "ship_to": _fact("ship_to"),
+            "warehouse": _of("warehouse"),
+            "holds": lambda order, _: joined(hold["kind"] for hold in order.get("holds", ())),
+            "skus": lambda order, _: joined(line.get("sku") for line in order["lines"]),
+            "open": lambda order, _: is_open(order["status"]),
+            "words": _order_words,
+        },
+        conditions=order_conditions,
+        sorts={"ORDERED_AT": "ordered", "REQUESTED_ON": "requested", "PROMISED_ON": "promised"},
+    ),
+}
+
+
+def table_sql() -> str:
+    """The statements that make the tables."""
+    return "".join(
+        f"CREATE TABLE list_{kind} (n INTEGER PRIMARY KEY, {', '.join(table.columns)});"
+        f"CREATE INDEX list_{kind}_customer ON list_{kind} (customer);"
+        for kind, table in LISTS.items()
+    )

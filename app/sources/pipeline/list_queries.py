@@ -1,0 +1,52 @@
+"""Queries of lists: a filter or sort that the source does not declare is refused before the source is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from app.auth.principal import Principal
+from app.errors import FilterNotSupported, NotSupported, SortNotSupported
+from app.sources.lists import ListCapability, ListQuery
+from app.sources.pipeline.row_scope import Call
+
+
+def check_queries(call: Call, capability: ListCapability, source: str) -> Call:
+    """The same list, of queries that the source can answer. Raises FilterNotSupported, SortNotSupported."""
+
+    async def checked(who: Principal, *arguments: Any, **options: Any) -> Any:
+        if "query" in options:
+            query = options["query"] = _checked(options["query"], capability, source)
+            return await call(who, *arguments, **options)
+        *rest, query = arguments
+        return await call(who, *rest, _checked(query, capability, source), **options)
+
+    return checked
+
+
+def unsupported_read(read: str, source: str) -> Call:
+    """Stands for a read that the source does not have: it raises NotSupported."""
+
+    async def refuse(*_: Any, **__: Any) -> Mapping[Any, Any]:
+        raise NotSupported(f"The source '{source}' does not support {read}.")
+
+    return refuse
+
+
+def _checked(query: Any, capability: ListCapability, source: str) -> ListQuery:
+    unsupported = capability.unsupported_filters(query)
+    if unsupported:
+        names = {field.name: field.encode_name for field in msgspec.structs.fields(query)}
+        able = sorted(_describe(names[one], capability.values.get(one)) for one in capability.filters)
+        raise FilterNotSupported(source, sorted(names[one] for one in unsupported), able)
+    if query.sort not in capability.sorts:
+        raise SortNotSupported(source, [query.sort], sorted(capability.sorts))
+    if query.page.count and not capability.totals:
+        return msgspec.structs.replace(query, page=msgspec.structs.replace(query.page, count=False))
+    return query
+
+
+def _describe(name: str, values: frozenset[str] | None) -> str:
+    return name if values is None else f"{name} ({', '.join(sorted(values))})"
