@@ -41,6 +41,7 @@ class Scope(StrEnum):
     RETURNS = "RETURNS"
     COMMISSIONS = "COMMISSIONS"
     RECEIVABLES = "RECEIVABLES"
+    CONTACT_DETAILS = "CONTACT_DETAILS"
     SOURCES = "SOURCES"
     AUDIT = "AUDIT"
 
@@ -72,6 +73,7 @@ AUDIENCES: Audiences = {
     Scope.INVOICE_TOTALS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.RETURNS: frozenset({Role.BUYER, Role.BUYER_ADMIN}) | _SERVICE | _FINANCE | _OPERATIONS,
     Scope.COMMISSIONS: _AGENT | _FINANCE,
+    Scope.CONTACT_DETAILS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.RECEIVABLES: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.SOURCES: _OPERATIONS | {Role.ADMIN},
     Scope.AUDIT: frozenset({Role.ADMIN}),
@@ -101,6 +103,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.INVOICES: "Invoices and credit memos, whole.",
     Scope.INVOICE_TOTALS: "Sums of invoices and credit memos.",
     Scope.RETURNS: "Returns.",
+    Scope.CONTACT_DETAILS: "Whole phone numbers and email addresses of contacts.",
     Scope.RECEIVABLES: "Receivables: balance, ageing, open items, statements, payments.",
     Scope.COMMISSIONS: "Agents and their commission statements.",
     Scope.SOURCES: "How the connected systems are.",

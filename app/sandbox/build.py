@@ -17,11 +17,13 @@ from app.sandbox import accounts as customers
 from app.sandbox import catalog, parcels, shop, supply
 from app.sandbox.billing import invoice_rows, return_rows
 from app.sandbox.commissions import agent_rows, statement_rows
+from app.sandbox.contacts import contact_rows
 from app.sandbox.lists import LISTS, table_sql
+from app.sandbox.purchases import bought, guide_rows, history_rows
 from app.sandbox.receivables import ledger_rows, open_item_rows, summary_row
 from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales, ship_to_of
 
-VERSION = "6"
+VERSION = "7"
 """Raised with every change to the data, so that older files are built anew."""
 
 SEED = 20_261_121
@@ -40,6 +42,8 @@ PORTS = {
         "billing",
         "commissions",
         "receivables",
+        "contacts",
+        "purchases",
         "changes",
     ),
     "commerce": ("contents", "reservations", "orders", "changes"),
@@ -122,6 +126,7 @@ def build(folder: Path, day: date) -> None:
     _customers(erp, buyers, calendar)
     _commissions(erp, sold, calendar)
     _receivables(erp, buyers, calendar)
+    _purchases(erp, buyers, sold, calendar)
     _stock(erp, logistics, levels, calendar)
     _web(commerce, sold, buyers, calendar)
     _shipments(logistics, sold, calendar)
@@ -239,6 +244,17 @@ def _receivables(erp: DatasetWriter, buyers: list[customers.Account], calendar: 
             n = erp.add(row, [])
             tag = "OVERDUE" if row["daysOverdue"] else None
             erp.keys.append(("open_items", account.number, ordinal, n, tag))
+
+
+def _purchases(erp: DatasetWriter, buyers: list[customers.Account], sold: list[Sale], calendar: Calendar) -> None:
+    lines = bought(sold)
+    for row in history_rows(lines, calendar):
+        erp.add(row, [("purchases", pair(row["customer"], row["sku"]))])
+    for account in buyers:
+        for ordinal, row in enumerate(guide_rows(account, lines, calendar)):
+            erp.add(row, [("guide", account.number)], ordinal)
+        for ordinal, row in enumerate(contact_rows(account)):
+            erp.add(row, [("contacts", account.number)], ordinal)
 
 
 def _stock(erp: DatasetWriter, logistics: DatasetWriter, levels: dict[str, dict[str, Any]], calendar: Calendar) -> None:

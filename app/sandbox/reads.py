@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.sandbox.quotes import quote
 from app.sandbox.receivables import statement
 from app.sandbox.store import SandboxStore
 from app.sources.customers import CustomerPart
-from app.sources.rest import contract
+from app.sources.rest import account_operations, contract
 
 Read = Callable[[SandboxStore, Any], bytes]
 
@@ -265,23 +265,21 @@ def statements_by_agent(store: SandboxStore, request: contract.StatementsSearch)
     }))  # fmt: skip
 
 
-def open_items(store: SandboxStore, request: contract.OpenItemsSearch) -> bytes:
+def receivables(store: SandboxStore, request: account_operations.ByCustomer) -> bytes:
+    return found(_as_of(store.one("receivables", request.customers)))
+
+
+def contacts(store: SandboxStore, request: account_operations.ByCustomer) -> bytes:
+    return found(_lists(store.many("contacts", request.customers)))
+
+
+def open_items(store: SandboxStore, request: account_operations.OpenItemsSearch) -> bytes:
     """A page of the open items of each customer."""
-    page, size, moment = request.query.page, _size(request.query.page), now()
     tags = ["OVERDUE"] if request.query.overdue else []
-    kind = f"openItems.{request.query.overdue}"
-    after = None if page.after is None else _opened(page.after, kind, int, int)
-    answers: list[tuple[str, bytes]] = []
-    for customer in store.one("receivables", request.customers):
-        rows = store.page("open_items", customer, tags=tags, descending=False,
-                          after=None if after is None else (after[0], after[1]), limit=size + 1)  # fmt: skip
-        total = store.page_count("open_items", customer, tags=tags) if page.count else None
-        bodies = [with_fields(body, asOf=moment) for *_, body in rows]
-        answers.append((customer, _window(bodies, [_sealed(kind, at, n) for at, n, _ in rows], page, total)))
-    return found(answers)
+    return _pages(store, "open_items", request.customers, request.query.page, tags)
 
 
-def account_statements(store: SandboxStore, request: contract.AccountStatementsRead) -> bytes:
+def account_statements(store: SandboxStore, request: account_operations.AccountStatementsRead) -> bytes:
     period = request.period
     if period.since > period.until:
         raise BadRequest("since must not be after until")
@@ -290,6 +288,30 @@ def account_statements(store: SandboxStore, request: contract.AccountStatementsR
         customer: _encode(statement(customer, msgspec.json.decode(body), period.since, period.until))
         for customer, body in rows.items()
     }))  # fmt: skip
+
+
+def purchase_history(store: SandboxStore, request: account_operations.PurchaseHistoryRead) -> bytes:
+    by_pair = {pair(key.customer, key.sku): key for key in request.items}
+    return found((by_pair[key], body) for key, body in _as_of(store.one("purchases", by_pair)))
+
+
+def order_guides(store: SandboxStore, request: account_operations.OrderGuidesSearch) -> bytes:
+    """A page of the order guide of each customer."""
+    return _pages(store, "guide", request.customers, request.query.page, ())
+
+
+def _pages(store: SandboxStore, kind: str, customers: Iterable[str], page: Any, tags: Sequence[str]) -> bytes:
+    """A page of the rows of each customer, in their order."""
+    size, moment, name = _size(page), now(), f"{kind}.{'.'.join(tags)}"
+    after = None if page.after is None else _opened(page.after, name, int, int)
+    answers: list[tuple[str, bytes]] = []
+    for customer in store.one("customers.number", customers):
+        rows = store.page(kind, customer, tags=tags, descending=False,
+                          after=None if after is None else (after[0], after[1]), limit=size + 1)  # fmt: skip
+        total = store.page_count(kind, customer, tags=tags) if page.count else None
+        bodies = [with_fields(body, asOf=moment) for *_, body in rows]
+        answers.append((customer, _window(bodies, [_sealed(name, at, n) for at, n, _ in rows], page, total)))
+    return found(answers)
 
 
 def changes(store: SandboxStore, request: contract.ChangesRead) -> bytes:
@@ -365,8 +387,13 @@ READS: dict[str, Read] = {
     contract.SUB_AGENTS.path: sub_agents,
     contract.STATEMENTS.path: by_number("statements"),
     contract.STATEMENTS_BY_AGENT.path: statements_by_agent,
-    contract.RECEIVABLES.path: lambda store, request: found(_as_of(store.one("receivables", request.customers))),
-    contract.OPEN_ITEMS.path: open_items,
-    contract.ACCOUNT_STATEMENTS.path: account_statements,
+    account_operations.RECEIVABLES.path: lambda store, request: found(
+        _as_of(store.one("receivables", request.customers))
+    ),
+    account_operations.OPEN_ITEMS.path: open_items,
+    account_operations.ACCOUNT_STATEMENTS.path: account_statements,
+    account_operations.CONTACTS.path: contacts,
+    account_operations.PURCHASE_HISTORY.path: purchase_history,
+    account_operations.ORDER_GUIDES.path: order_guides,
     contract.CHANGES.path: changes,
 }

@@ -11,7 +11,9 @@ import strawberry
 from app.auth import principal
 from app.auth.policy import Mask, Rows, Scope
 from app.auth.principal import Role
+from app.resolvers import contacts as contact_edges
 from app.resolvers import customers as customer_edges
+from app.resolvers import purchases as purchase_edges
 from app.resolvers import receivables as receivable_edges
 from app.resolvers.customers import CustomerFilter as PlainFilter
 from app.resolvers.loading import keys
@@ -30,8 +32,10 @@ from app.schema.base import (
     open_to,
     reads_as,
 )
+from app.schema.contacts import Contact
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
+from app.schema.purchases import OrderGuideItem, PurchaseHistory
 from app.schema.receivables import Receivables
 from app.sources import customers as records
 from app.sources.customers import CreditState, CustomerStatus, LocationKind
@@ -184,6 +188,23 @@ class Customer(Node):
         returns=Receivables | None,
         description="Balance, ageing and last payment of the customer, as its ERP reports them.",
         requires=Scope.RECEIVABLES,
+    )
+    contacts = edge(
+        contact_edges.contacts,
+        returns=list[Contact] | None,
+        description="Contacts of the customer, primary ones first.",
+    )
+    purchase_history = edge(
+        purchase_edges.of_customer,
+        returns=list[PurchaseHistory] | None,
+        description="How the customer has bought items, in the order of the SKUs; items never bought are left out.",
+        args={"skus": Argument(list[str], "SKUs, at most 100.")},
+    )
+    order_guide = edge(
+        purchase_edges.order_guide,
+        returns=Connection[OrderGuideItem] | None,
+        description="Items that the customer orders regularly, in the source's order.",
+        args={"first": FIRST, "after": AFTER},
     )
 
 

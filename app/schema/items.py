@@ -13,12 +13,14 @@ from app.resolvers import availability as availability_edges
 from app.resolvers import customers as customer_edges
 from app.resolvers import items as item_edges
 from app.resolvers import prices as price_edges
+from app.resolvers import purchases as purchase_edges
 from app.resolvers.items import ItemFilter as PlainFilter
 from app.resolvers.loading import keys
 from app.schema.base import Dimensions, Freshness, Money, Node, Ref, bound_to, field, reads_as
 from app.schema.customers import CustomerKey
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
+from app.schema.purchases import PurchaseHistory
 from app.sources import items as records
 from app.sources.freshness_contracts import CONTENT, COST, ITEM, PART_NUMBER, RELATION, STOCK
 from app.sources.items import ItemStatus, MediaKind, RelationType
@@ -151,6 +153,13 @@ class Item(Node):
         requires=Scope.CUSTOMERS,
         rows=Rows.ACCOUNTS,
         volatility=PART_NUMBER,
+    )
+    purchase_history = edge(
+        purchase_edges.of_item,
+        returns=PurchaseHistory | None,
+        description="How a customer has bought the item; null if it never has.",
+        args={"customer": Argument(CustomerKey, "The customer.")},
+        requires=Scope.CUSTOMERS,
     )
     cost = edge(item_edges.cost, returns=ItemCost | None, description="Cost of the item.", requires=Scope.COST)
     contract_price = edge(

@@ -79,6 +79,8 @@ class DomainSettings(Section):
     billing: Domain | None = None
     commissions: Domain | None = None
     receivables: Domain | None = None
+    contacts: Domain | None = None
+    purchases: Domain | None = None
 
     def configured(self) -> Mapping[str, Domain]:
         """The domains that some source serves, by name."""

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 from app.sources.billing import BILLING
 from app.sources.commissions import COMMISSIONS
+from app.sources.contacts import CONTACTS
 from app.sources.customers import CREDITS, CUSTOMERS
 from app.sources.items import CONTENTS, ITEMS
 from app.sources.orders import ORDERS
 from app.sources.ports import Port
 from app.sources.prices import PRICES
+from app.sources.purchases import PURCHASES
 from app.sources.receivables import RECEIVABLES
 from app.sources.shipments import SHIPMENTS
 from app.sources.stock import BALANCES, LEVELS, RESERVATIONS
@@ -33,6 +35,8 @@ PORTS: Mapping[str, Port] = {
         BILLING,
         COMMISSIONS,
         RECEIVABLES,
+        CONTACTS,
+        PURCHASES,
     )
 }
 """The ports that serve reads, by their names in `Source`, `Sources` and `[domains]`."""

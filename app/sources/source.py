@@ -16,11 +16,13 @@ from app.http.resilience.state import SourceState
 from app.sources.billing import Billing
 from app.sources.changes import Changes
 from app.sources.commissions import Commissions
+from app.sources.contacts import Contacts
 from app.sources.customers import Credit, Customers
 from app.sources.items import ItemContents, Items
 from app.sources.lists import ListCapability
 from app.sources.orders import Orders, OrderSearch
 from app.sources.prices import Prices
+from app.sources.purchases import Purchases
 from app.sources.receivables import Receivables
 from app.sources.shipments import Shipments
 from app.sources.stock import Balances, Reservations, Stock
@@ -74,6 +76,8 @@ class Source:
     billing: Billing | None = None
     commissions: Commissions | None = None
     receivables: Receivables | None = None
+    contacts: Contacts | None = None
+    purchases: Purchases | None = None
     changes: Changes | None = None
     webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds
@@ -116,6 +120,8 @@ class Sources:
     billing: Billing
     commissions: Commissions
     receivables: Receivables
+    contacts: Contacts
+    purchases: Purchases
     routes: Mapping[str, Routes]
     scoped: Mapping[str, Source]
     order_views: Mapping[str, Orders]

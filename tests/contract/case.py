@@ -228,6 +228,25 @@ class ReceivablesFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContactFacts:
+    """Customers with contacts (at least 2); `exact` are on the customer's tuple (`"0.name"`)."""
+
+    exact: Mapping[str, Expected]
+    unknown: str = "CUST-9999"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurchaseFacts:
+    """Items that customers have bought (at least 2), and the SKUs of whole order guides (at least 4 of the first), with
+    the first row of each."""
+
+    histories: Mapping[CustomerItemKey, Expected]
+    guides: Mapping[str, tuple[str, ...]]
+    guide_rows: Mapping[str, Expected]
+    unknown: CustomerItemKey
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChangeFacts:
     """Kinds the feed has; `earliest` is a cursor before which nothing is, if there is one to start from."""
 
@@ -259,6 +278,8 @@ class Case:
     billing: BillingFacts | None = None
     commissions: CommissionFacts | None = None
     receivables: ReceivablesFacts | None = None
+    contacts: ContactFacts | None = None
+    purchases: PurchaseFacts | None = None
     changes: ChangeFacts | None = None
 
     def __repr__(self) -> str:

@@ -22,11 +22,9 @@ from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
 from app.sources.lists import DateRange
 from app.sources.orders import CustomerPoKey, HoldKind, OrderStatus
 from app.sources.prices import Certainty, PriceRequest
-from app.sources.receivables import AgeingPeriod, ReceivableKind
 from app.sources.rest import connect
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
-from app.sources.values import Money
 from app.sources.warehouses import WarehouseKind
 from tests.contract.case import (
     BalanceFacts,
@@ -42,13 +40,13 @@ from tests.contract.case import (
     ListFacts,
     OrderFacts,
     PriceFacts,
-    ReceivablesFacts,
     ReservationFacts,
     Selection,
     ShipmentFacts,
     StockFacts,
     WarehouseFacts,
 )
+from tests.contract.rest_accounts import CONTACTS, PURCHASES, RECEIVABLES, usd
 
 
 def connect_to(system: str, url: str, **options: object) -> Source:
@@ -80,11 +78,6 @@ def opener(system: str, **options: object) -> Callable[[Environment], AbstractAs
 def connector(system: str, **options: object) -> Callable[[str], Source]:
     """Connects one system's adapter to any address."""
     return lambda url: connect_to(system, url, **options)
-
-
-def usd(amount: str) -> Money:
-    """An amount in dollars."""
-    return Money(amount=Decimal(amount), currency="USD")
 
 
 def asked(sku: str, quantity: str, uom: str | None = None) -> PriceRequest:
@@ -359,72 +352,9 @@ ERP = Case(
             "AG-01-01": ("CS-01-01-104", "CS-01-01-103", "CS-01-01-102", "CS-01-01-101"),
         },
     ),
-    receivables=ReceivablesFacts(
-        summaries={
-            "CUST-0012": {
-                "balance": usd("9670.32"),
-                "overdue": usd("6580.75"),
-                "unapplied": usd("500.00"),
-                "ageing.#": 5,
-                "ageing.0.period": AgeingPeriod.CURRENT,
-                "ageing.0.amount": usd("3089.57"),
-                "ageing.1.amount": usd("1425.02"),
-                "ageing.2.amount": usd("52.22"),
-                "ageing.3.period": AgeingPeriod.DAYS_61_90,
-                "ageing.3.amount": usd("5103.51"),
-                "ageing.3.items": 3,
-                "ageing.4.amount": usd("0.00"),
-                "last_payment.number": "PAY-A0012",
-                "last_payment.amount": usd("500.00"),
-                "last_payment.method": "CHECK",
-            },
-            "CUST-0001": {"balance": usd("15013.31"), "overdue": usd("0.00"), "ageing.0.items": 5},
-        },
-        open_items={
-            "CUST-0012": (
-                "INV-814385",
-                "INV-814407",
-                "INV-815080",
-                "INV-816359",
-                "INV-817823",
-                "INV-818493",
-                "INV-819054",
-                "INV-819870",
-                "PAY-A0012",
-            ),
-            "CUST-0001": ("INV-818776", "INV-818795", "INV-819238", "INV-800040", "INV-819824"),
-        },
-        item={
-            "id": "714385",
-            "kind": ReceivableKind.INVOICE,
-            "orders": ("SO-114385",),
-            "amount": usd("919.59"),
-            "open": usd("919.59"),
-            "days_overdue": 86,
-            "period": AgeingPeriod.DAYS_61_90,
-            "disputed": True,
-            "refs.0.id": "714385",
-        },
-        overdue=5,
-        since=20,
-        until=6,
-        statements={
-            "CUST-0012": {
-                "opening": usd("7836.99"),
-                "closing": usd("6710.27"),
-                "entries.#": 3,
-                "entries.0.kind": ReceivableKind.INVOICE,
-                "entries.0.number": "INV-819054",
-                "entries.0.amount": usd("463.40"),
-                "entries.0.balance": usd("8300.39"),
-                "entries.1.kind": ReceivableKind.PAYMENT,
-                "entries.1.amount": usd("-1090.12"),
-                "entries.2.description": "Payment on account",
-                "entries.2.balance": usd("6710.27"),
-            },
-            "CUST-0001": {"opening": usd("9261.45"), "closing": usd("6423.81"), "entries.#": 2},
-        },
-    ),
+    receivables=RECEIVABLES,
+    contacts=CONTACTS,
+    purchases=PURCHASES,
     changes=ChangeFacts(
         kinds=frozenset({ChangeKind.ORDER, ChangeKind.ITEM, ChangeKind.STOCK, ChangeKind.CREDIT, ChangeKind.INVOICE}),
         earliest=change_cursor(0),

@@ -31,6 +31,7 @@ from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
 from app.sources.billing import Invoice, Return
 from app.sources.commissions import Agent, CommissionStatement, StatementQuery
+from app.sources.contacts import Contact
 from app.sources.customers import CreditStatus, Customer, CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
@@ -38,6 +39,7 @@ from app.sources.pipeline.compose import compose_port, scope_source
 from app.sources.pipeline.routing import Routes
 from app.sources.port_registry import PORTS
 from app.sources.prices import ContractPrice, PriceRequest
+from app.sources.purchases import OrderGuideItem, OrderGuideQuery, PurchaseHistory
 from app.sources.receivables import (
     AccountStatement,
     OpenItem,
@@ -378,6 +380,33 @@ class Receivables(Port):
         return await self.read("statements", customers, of, broken=True)
 
 
+class Contacts(Port):
+    async def by_customer(self, who: Principal, customers: Sequence[str]) -> Any:
+        def of(customer: str) -> tuple[Contact, ...]:
+            keys = [(customer, at) for at in range(len(customer) % 4)]
+            return tuple(self.world.made("contact", key, Contact, customer=customer) for key in keys)
+
+        return await self.read("by_customer", customers, of, broken=True)
+
+
+class Purchases(Port):
+    async def history(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Any:
+        def of(key: CustomerItemKey) -> PurchaseHistory | None:
+            bought = self.world.chance("bought", key.customer, key.sku) < 0.7
+            given = {"customer": key.customer, "sku": key.sku}
+            return self.world.made("history", (key.customer, key.sku), PurchaseHistory, **given) if bought else None
+
+        return await self.read("history", keys, of, broken=True)
+
+    async def order_guide(self, who: Principal, customers: Sequence[str], query: OrderGuideQuery) -> Any:
+        def of(customer: str) -> Page[OrderGuideItem]:
+            keys = [(customer, at) for at in range(3)]
+            rows = [self.world.made("guide", key, OrderGuideItem, customer=customer) for key in keys]
+            return self.page(rows, query.page)
+
+        return await self.read("order_guide", customers, of, broken=True)
+
+
 def sources(world: World) -> Sources:
     """The ports of a world, routed and scoped as a gateway's are. Two systems are master, each for some customers."""
     masters = {name: _masters_port(world, name) for name in ("erp", "erp2")}
@@ -420,7 +449,7 @@ def sources(world: World) -> Sources:
 def _masters_port(world: World, name: str) -> dict[str, Any]:
     """The ports of a system that is master of some customers."""
     kinds = {"customers": Customers, "credit": Credit, "prices": Prices, "orders": Orders,
-             "receivables": Receivables}  # fmt: skip
+             "receivables": Receivables, "contacts": Contacts, "purchases": Purchases}  # fmt: skip
     return {port: kind(world, name) for port, kind in kinds.items()}
 
 

@@ -26,6 +26,7 @@ READS = [(port, name) for port in PORTS.values() for name, _ in port]
 PAGE = PageRequest(first=7)
 KEYS: dict[str, Any] = {
     "items.by_customer_part": CustomerPartKey(customer="C1", number="P1"),
+    "purchases.history": CustomerItemKey(customer="C1", sku="S1"),
     "items.part_numbers": CustomerItemKey(customer="C1", sku="S1"),
     "orders.by_customer_po": CustomerPoKey(customer="C1", number="PO1"),
     "prices.quote": PriceRequest(customer="C1", sku="S1", quantity=Decimal(1), uom="EA"),
@@ -62,7 +63,9 @@ async def test_every_read_of_every_port_is_simulated(port: Port, name: str):
     rows = await read(port, name, log)
     descriptor = port.reads[name]
     expected = {Shape.PAGE: 7, Shape.LIST: 7, Shape.ALL: 3}.get(descriptor.shape, 1)
-    expected = {"items.relations": 2, "commissions.sub_agents": 5}.get(f"{port.name}.{name}", expected)
+    expected = {"items.relations": 2, "commissions.sub_agents": 5, "contacts.by_customer": 5}.get(
+        f"{port.name}.{name}", expected
+    )
     assert count_rows(rows) == (0 if descriptor.record in NOT_FOUND else expected)
     (recorded,) = log.reads
     assert (recorded.source, recorded.read, recorded.keys) == ("erp", f"{port.name}.{name}", 1)

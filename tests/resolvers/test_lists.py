@@ -17,9 +17,13 @@ pytestmark = pytest.mark.shared_gateway
 
 BUYER = 'customer: {number: "CUST-0001"}'
 ORDERS = 'customer(by: {number: "CUST-0291"}) { orders(first: $n) { nodes { %s } } }'
+GUIDE = 'customer(by: {number: "CUST-0019"}) { orderGuide(first: $n) { nodes { %s } } }'
 LISTS = {
     "Customer": "customers(first: $n) { nodes { %s } }",
     "Receivables": "customers(first: $n) { nodes { receivables { %s } } }",
+    "PurchaseHistory": 'customers(first: $n) { nodes { purchaseHistory(skus: ["SKU-0001"]) { %s } } }',
+    "OrderGuideItem": GUIDE,
+    "Purchase": GUIDE % "purchaseHistory { last { %s } }",
     "CustomerLocation": "customers(first: $n) { nodes { billTo { %s } } }",
     "Item": "items(first: $n) { nodes { %s } }",
     "ItemRelation": "items(first: $n) { nodes { relations { %s } } }",
@@ -55,6 +59,9 @@ ARGUMENTS = {
     ("Customer", "orders"): "(first: 1)",
     ("Receivables", "openItems"): "(first: 1)",
     ("Receivables", "statement"): '(since: "2026-11-01", until: "2026-11-15")',
+    ("Customer", "orderGuide"): "(first: 1)",
+    ("Customer", "purchaseHistory"): '(skus: ["SKU-0001", "SKU-0002"])',
+    ("Item", "purchaseHistory"): f"({BUYER})",
     ("Item", "customerPartNumber"): f"({BUYER})",
     ("Item", "contractPrice"): f"({BUYER})",
     ("Agent", "statements"): "(first: 4)",
@@ -103,7 +110,7 @@ EDGES = [one for one in edges() if one[0] not in NO_LISTS]
 
 def test_every_edge_hangs_on_a_list_of_the_table():
     assert {kind for kind, *_ in EDGES} == set(LISTS)
-    assert len(EDGES) == 40
+    assert len(EDGES) == 48
 
 
 def query(kind: str, field: str, composite: bool) -> str:

@@ -33,7 +33,7 @@ from app.sandbox.pricing import class_terms, in_unit, minimum_in_unit
 from app.sandbox.process import listen
 from app.sandbox.reads import stock
 from app.sandbox.store import SandboxStore
-from app.sources.rest import contract
+from app.sources.rest import account_operations, contract
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADERS = {"Authorization": "Bearer sandbox"}
@@ -198,9 +198,6 @@ def test_break_applies_from_its_minimum_on():
     ]  # fmt: skip
 
 
-# The contract
-
-
 @pytest.fixture(scope="module")
 def published() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
@@ -219,6 +216,7 @@ def test_servers_have_all_published_paths_between_them(published: dict[str, Any]
     assert served | {contract.BATCH} == set(published["paths"])
 
 
+YEAR, FIRST_PAGE = {"since": "2026-01-01", "until": "2026-12-31"}, {"page": {"first": 100}}
 REQUESTS: dict[str, tuple[str, Any]] = {
     contract.CUSTOMERS.path: ("erp", {"numbers": ["CUST-0001"], "include": ["CREDIT"]}),
     contract.CUSTOMER_SEARCH.path: ("erp", {"page": {"first": 3, "count": True}, "search": "granite"}),
@@ -237,7 +235,7 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     contract.PRICES.path: ("erp", {"requests": [{"customer": "CUST-0001", "sku": "SKU-0001", "quantity": "1"}]}),
     contract.ORDERS.path: ("erp", {"numbers": [f"SO-{n}" for n in range(100_001, 100_400)]}),
     contract.ORDERS_BY_PO.path: ("erp", {"purchaseOrders": [{"customer": "CUST-0001", "number": "PO-0001-00040"}]}),
-    contract.ORDERS_BY_CUSTOMER.path: ("erp", {"customers": ["CUST-0001"], "query": {"page": {"first": 100}}}),
+    contract.ORDERS_BY_CUSTOMER.path: ("erp", {"customers": ["CUST-0001"], "query": FIRST_PAGE}),
     contract.ORDER_SEARCH.path: ("erp", {"page": {"first": 100, "count": True}, "late": True, "today": "2026-11-21"}),
     contract.SHIPMENTS.path: ("logistics", {"trackingNumbers": ["1ZSB001000401"]}),
     contract.SHIPMENTS_BY_ORDER.path: ("logistics", {"orders": [f"SO-{n}" for n in range(119_500, 119_999)]}),
@@ -248,12 +246,12 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     contract.SUB_AGENTS.path: ("erp", {"numbers": ["AG-01"]}),
     contract.STATEMENTS.path: ("erp", {"numbers": ["CS-02-04-06-103"]}),
     contract.STATEMENTS_BY_AGENT.path: ("erp", {"agents": ["AG-01-01-01"], "query": {"first": 5}}),
-    contract.RECEIVABLES.path: ("erp", {"customers": ["CUST-0001", "CUST-0012"]}),
-    contract.OPEN_ITEMS.path: ("erp", {"customers": ["CUST-0012"], "query": {"page": {"first": 100}}}),
-    contract.ACCOUNT_STATEMENTS.path: (
-        "erp",
-        {"customers": ["CUST-0012"], "period": {"since": "2026-01-01", "until": "2026-12-31"}},
-    ),
+    account_operations.RECEIVABLES.path: ("erp", {"customers": ["CUST-0001", "CUST-0012"]}),
+    account_operations.OPEN_ITEMS.path: ("erp", {"customers": ["CUST-0012"], "query": FIRST_PAGE}),
+    account_operations.ACCOUNT_STATEMENTS.path: ("erp", {"customers": ["CUST-0012"], "period": YEAR}),
+    account_operations.CONTACTS.path: ("erp", {"customers": ["CUST-0001", "CUST-0012"]}),
+    account_operations.PURCHASE_HISTORY.path: ("erp", {"items": [{"customer": "CUST-0001", "sku": "SKU-0007"}]}),
+    account_operations.ORDER_GUIDES.path: ("erp", {"customers": ["CUST-0018"], "query": FIRST_PAGE}),
     contract.CHANGES.path: ("erp", {"kinds": ["ORDER"], "limit": 10}),
 }
 

@@ -112,7 +112,20 @@ def test_a_read_that_lacks_what_its_route_needs_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["orders", "customers", "items", "prices", "stock", "billing", "commissions", "receivables", "ports", "values"],
+    [
+        "orders",
+        "customers",
+        "items",
+        "prices",
+        "stock",
+        "billing",
+        "commissions",
+        "receivables",
+        "contacts",
+        "purchases",
+        "ports",
+        "values",
+    ],
 )
 def test_importing_a_record_runs_no_composition_root(module: str) -> None:
     heavy = ("app.sources.wiring", "app.sources.source", "app.sources.pipeline", "httpx", "redis")

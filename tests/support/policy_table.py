@@ -74,7 +74,7 @@ REFERENCE: dict[str, Fields] = {
         "id sku name status gtin manufacturerPart category baseUom uoms hazmat dimensions refs description": ALL,
         "freshness": ALL,
         "attributes media relations availability totalAtp": ALL,
-        "customerPartNumber": CUSTOMER,
+        "customerPartNumber purchaseHistory": CUSTOMER,
         "cost": COST,
         "contractPrice": PRICE,
     },
@@ -101,6 +101,7 @@ REFERENCE: dict[str, Fields] = {
 OF_ACCOUNTS = {
     "Query.changes",
     "Item.customerPartNumber",
+    "Item.purchaseHistory",
     "Item.contractPrice",
     "Viewer.customers",
     "Query.customer",
@@ -139,6 +140,7 @@ ACCOUNTS: dict[str, Fields] = {
         "freshness": CUSTOMER,
         "parent creditStatus orders": CUSTOMER,
         "receivables": RECEIVABLE,
+        "contacts purchaseHistory orderGuide": CUSTOMER,
     },
     "CustomerConnection": {"edges nodes pageInfo totalCount": CUSTOMER},
     "CustomerEdge": {"cursor node": CUSTOMER},
@@ -211,12 +213,25 @@ ACCOUNTS: dict[str, Fields] = {
     "OpenItemEdge": {"cursor node": RECEIVABLE},
     "AccountStatement": {"since until opening closing entries freshness": RECEIVABLE},
     "AccountStatementEntry": {"on kind number description amount balance": RECEIVABLE},
+    "Contact": {
+        "id name role rawRole phone mobile email isPrimary locationId refs freshness": CUSTOMER,
+    },
+    "PurchaseHistory": {"sku times since last freshness item": ORDER},
+    "Purchase": {"orderNumber lineNumber orderedOn quantity uom unitPrice order": ORDER},
+    "OrderGuideItem": {
+        "sku basis section quantity uom times lastOrderedOn freshness item purchaseHistory": ORDER,
+    },
+    "OrderGuideItemConnection": {"edges nodes pageInfo totalCount": ORDER},
+    "OrderGuideItemEdge": {"cursor node": ORDER},
     "CommissionLine": {"orderNumber base rate amount": COMMISSION, "order": FINANCE},
 }
 """Rows of accounts or agents."""
 
 MASKED: dict[str, tuple[str, frozenset[Role]]] = {
     "TaxProfile.registrationNumber": ("LAST4", ALL - FINANCE),
+    "Contact.phone": ("LAST4", CUSTOMER - AMOUNTS),
+    "Contact.mobile": ("LAST4", CUSTOMER - AMOUNTS),
+    "Contact.email": ("HIDDEN", CUSTOMER - AMOUNTS),
     "Shipment.trackingNumber": ("LAST4", OPERATIONS),
     "Shipment.trackingUrl": ("HIDDEN", OPERATIONS),
     "Package.trackingNumber": ("LAST4", OPERATIONS),

@@ -19,12 +19,14 @@ from app.sources.rest.billing import RestBilling
 from app.sources.rest.changes import RestChanges
 from app.sources.rest.client import RESTClient
 from app.sources.rest.commissions import RestCommissions
+from app.sources.rest.contacts import RestContacts
 from app.sources.rest.contract import MAX_KEYS
 from app.sources.rest.customers import RestCredit, RestCustomers
 from app.sources.rest.items import RestContents, RestItems
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.orders import RestOrders
 from app.sources.rest.prices import RestPrices
+from app.sources.rest.purchases import RestPurchases
 from app.sources.rest.receivables import RestReceivables
 from app.sources.rest.shipments import RestShipments
 from app.sources.rest.stock import RestBalances, RestReservations, RestStock
@@ -59,6 +61,8 @@ def source_of(client: RESTClient) -> Source:
         "billing": RestBilling(client, mapper),
         "commissions": RestCommissions(client, mapper),
         "receivables": RestReceivables(client, mapper),
+        "contacts": RestContacts(client, mapper),
+        "purchases": RestPurchases(client, mapper),
         "changes": RestChanges(client),
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -23,34 +23,29 @@ from app.sources.items import (
     ItemRelation,
 )
 from app.sources.orders import CustomerPoKey, OrderQuery
-from app.sources.receivables import (
-    OpenItemQuery,
-    StatementPeriod,
-)
+from app.sources.rest import account_operations
+from app.sources.rest.account_operations import ByCustomer
 from app.sources.rest.contract_rows import (
-    AccountStatementRow,
     AgentRow,
     ContentRow,
+    ContractOperation,
     CostRow,
     CreditRow,
     CustomerRow,
     InvoiceRow,
     ItemRow,
-    OpenItemRow,
     OrderRow,
     PriceRow,
-    ReceivablesRow,
     ReturnRow,
     ShipmentRow,
     StatementRow,
     StockRow,
     WarehouseRow,
+    Window,
+    found,
 )
 from app.sources.stock import Balance, Reservation
 from app.sources.values import Record
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 MAX_KEYS = 500
 """Keys in one read; a longer list is asked for in several."""
@@ -72,23 +67,6 @@ FILTER_NOT_SUPPORTED = "FILTER_NOT_SUPPORTED"
 
 SORT_NOT_SUPPORTED = "SORT_NOT_SUPPORTED"
 """The problem's `code` for a sort that the system cannot answer."""
-
-
-class Found(Record, Generic[K, V]):
-    """What was found for one key of a read. Keys without anything are left out of the answer."""
-
-    key: K
-    value: V
-
-
-class Window(Record, Generic[V]):
-    """A page of a list: a cursor for each row."""
-
-    rows: tuple[V, ...] = ()
-    cursors: tuple[str, ...] = ()
-    has_next: bool = False
-    has_previous: bool = False
-    total: int | None = None
 
 
 class Problem(Record):
@@ -123,12 +101,6 @@ class BySku(Record):
     """A read by SKU."""
 
     skus: tuple[str, ...]
-
-
-class ByCustomer(Record):
-    """A read by customer number."""
-
-    customers: tuple[str, ...]
 
 
 class PartsRead(Record):
@@ -209,20 +181,6 @@ class StatementsSearch(Record):
     query: StatementQuery
 
 
-class OpenItemsSearch(Record):
-    """A page of the open items of each customer."""
-
-    customers: tuple[str, ...]
-    query: OpenItemQuery
-
-
-class AccountStatementsRead(Record):
-    """The account statement of each customer between two days."""
-
-    customers: tuple[str, ...]
-    period: StatementPeriod
-
-
 class ChangesRead(Record):
     """Changes of these kinds after a cursor; without one, none, and a cursor to start from."""
 
@@ -255,27 +213,12 @@ class PartAnswer(Record):
     body: msgspec.Raw
 
 
-class ContractOperation(Record):
-    """A read of the contract: its path, what is sent, what is answered, and the port it is for."""
-
-    port: str
-    path: str
-    summary: str
-    request: Any
-    answer: Any
-    method: str = "POST"
-
-
-def _found(key: Any, value: Any) -> Any:
-    return list[Found[key, value]]
-
-
 CUSTOMERS = ContractOperation(
     port="customers",
     path="/v1/customers/read",
     summary="Customers by number or id",
     request=CustomersRead,
-    answer=_found(str, CustomerRow),
+    answer=found(str, CustomerRow),
 )
 CUSTOMER_SEARCH = ContractOperation(
     port="customers",
@@ -289,14 +232,14 @@ CREDIT = ContractOperation(
     path="/v1/credit/read",
     summary="Credit by customer number",
     request=ByCustomer,
-    answer=_found(str, CreditRow),
+    answer=found(str, CreditRow),
 )
 ITEMS = ContractOperation(
     port="items",
     path="/v1/items/read",
     summary="Items by SKU, GTIN or id",
     request=ItemsRead,
-    answer=_found(str, ItemRow),
+    answer=found(str, ItemRow),
 )
 ITEM_SEARCH = ContractOperation(
     port="items", path="/v1/items/search", summary="A page of items, by SKU", request=ItemQuery, answer=Window[ItemRow]
@@ -306,31 +249,31 @@ PART_SKUS = ContractOperation(
     path="/v1/customer-parts/skus",
     summary="SKUs by customer part number",
     request=PartsRead,
-    answer=_found(CustomerPartKey, str),
+    answer=found(CustomerPartKey, str),
 )
 PART_NUMBERS = ContractOperation(
     port="items",
     path="/v1/customer-parts/numbers",
     summary="Customer part numbers by item",
     request=PartsRead,
-    answer=_found(CustomerItemKey, str),
+    answer=found(CustomerItemKey, str),
 )
 RELATIONS = ContractOperation(
     port="items",
     path="/v1/relations/read",
     summary="Related items by SKU, by priority",
     request=BySku,
-    answer=_found(str, tuple[ItemRelation, ...]),
+    answer=found(str, tuple[ItemRelation, ...]),
 )
 COSTS = ContractOperation(
-    port="items", path="/v1/costs/read", summary="Costs by SKU", request=BySku, answer=_found(str, CostRow)
+    port="items", path="/v1/costs/read", summary="Costs by SKU", request=BySku, answer=found(str, CostRow)
 )
 CONTENTS = ContractOperation(
     port="contents",
     path="/v1/contents/read",
     summary="Text and media by SKU",
     request=BySku,
-    answer=_found(str, ContentRow),
+    answer=found(str, ContentRow),
 )
 WAREHOUSES = ContractOperation(
     port="warehouses",
@@ -345,14 +288,14 @@ STOCK = ContractOperation(
     path="/v1/stock/read",
     summary="Stock and supply by SKU, all warehouses",
     request=BySku,
-    answer=_found(str, StockRow),
+    answer=found(str, StockRow),
 )
 RESERVATIONS = ContractOperation(
     port="reservations",
     path="/v1/reservations/read",
     summary="Open reservations by SKU",
     request=BySku,
-    answer=_found(str, tuple[Reservation, ...]),
+    answer=found(str, tuple[Reservation, ...]),
 )
 BALANCES = ContractOperation(
     port="balances",
@@ -366,28 +309,28 @@ PRICES = ContractOperation(
     path="/v1/prices/quote",
     summary="Prices for questions",
     request=PricesRead,
-    answer=_found(int, PriceRow),
+    answer=found(int, PriceRow),
 )
 ORDERS = ContractOperation(
     port="orders",
     path="/v1/orders/read",
     summary="Orders by number or id",
     request=OrdersRead,
-    answer=_found(str, OrderRow),
+    answer=found(str, OrderRow),
 )
 ORDERS_BY_PO = ContractOperation(
     port="orders",
     path="/v1/orders/by-purchase-order",
     request=OrdersRead,
     summary="Orders by the customer's purchase order number, the newest",
-    answer=_found(CustomerPoKey, OrderRow),
+    answer=found(CustomerPoKey, OrderRow),
 )
 ORDERS_BY_CUSTOMER = ContractOperation(
     port="orders",
     path="/v1/orders/by-customer",
     summary="A page of each customer's orders",
     request=OrdersSearch,
-    answer=_found(str, Window[OrderRow]),
+    answer=found(str, Window[OrderRow]),
 )
 ORDER_SEARCH = ContractOperation(
     port="orders",
@@ -401,84 +344,63 @@ SHIPMENTS = ContractOperation(
     path="/v1/shipments/read",
     summary="Shipments by id or tracking number",
     request=ShipmentsRead,
-    answer=_found(str, ShipmentRow),
+    answer=found(str, ShipmentRow),
 )
 SHIPMENTS_BY_ORDER = ContractOperation(
     port="shipments",
     path="/v1/shipments/by-order",
     request=ByOrder,
     summary="Shipments by order, oldest first",
-    answer=_found(str, tuple[ShipmentRow, ...]),
+    answer=found(str, tuple[ShipmentRow, ...]),
 )
 INVOICES = ContractOperation(
     port="billing",
     path="/v1/invoices/read",
     summary="Invoices by order, oldest first",
     request=ByOrder,
-    answer=_found(str, tuple[InvoiceRow, ...]),
+    answer=found(str, tuple[InvoiceRow, ...]),
 )
 INVOICES_BY_ID = ContractOperation(
     port="billing",
     path="/v1/invoices/by-id",
     summary="Invoices by id",
     request=ByInvoice,
-    answer=_found(str, InvoiceRow),
+    answer=found(str, InvoiceRow),
 )
 RETURNS = ContractOperation(
     port="billing",
     path="/v1/returns/read",
     summary="Returns by order, oldest first",
     request=ByOrder,
-    answer=_found(str, tuple[ReturnRow, ...]),
+    answer=found(str, tuple[ReturnRow, ...]),
 )
 AGENTS = ContractOperation(
     port="commissions",
     path="/v1/agents/read",
     summary="Agents by number",
     request=ByNumber,
-    answer=_found(str, AgentRow),
+    answer=found(str, AgentRow),
 )
 SUB_AGENTS = ContractOperation(
     port="commissions",
     path="/v1/agents/below",
     summary="The agents directly below agents, by number",
     request=ByNumber,
-    answer=_found(str, tuple[AgentRow, ...]),
+    answer=found(str, tuple[AgentRow, ...]),
 )
 STATEMENTS = ContractOperation(
     port="commissions",
     path="/v1/commission-statements/read",
     summary="Commission statements by number",
     request=ByNumber,
-    answer=_found(str, StatementRow),
+    answer=found(str, StatementRow),
 )
 STATEMENTS_BY_AGENT = ContractOperation(
     port="commissions",
     path="/v1/commission-statements/by-agent",
     summary="Commission statements by agent, newest period first",
     request=StatementsSearch,
-    answer=_found(str, tuple[StatementRow, ...]),
-)
-RECEIVABLES = ContractOperation(
-    port="receivables",
-    path="/v1/receivables/read",
-    summary="Balance, ageing and last payment by customer number",
-    request=ByCustomer,
-    answer=_found(str, ReceivablesRow),
-)
-OPEN_ITEMS = ContractOperation(
-    port="receivables",
-    path="/v1/open-items/by-customer",
-    summary="A page of each customer's open items, oldest due date first",
-    request=OpenItemsSearch,
-    answer=_found(str, Window[OpenItemRow]),
-)
-ACCOUNT_STATEMENTS = ContractOperation(
-    port="receivables",
-    path="/v1/account-statements/read",
-    summary="Account statements by customer number, between two days",
-    request=AccountStatementsRead,
-    answer=_found(str, AccountStatementRow),
+    answer=found(str, tuple[StatementRow, ...]),
 )
 CHANGES = ContractOperation(port="changes", path="/v1/changes/read", summary="What changed since a cursor",
                     request=ChangesRead, answer=ChangeSet)  # fmt: skip
@@ -487,7 +409,7 @@ OPERATIONS = (
     CUSTOMERS, CUSTOMER_SEARCH, CREDIT, ITEMS, ITEM_SEARCH, PART_SKUS, PART_NUMBERS, RELATIONS, COSTS, CONTENTS,
     WAREHOUSES, STOCK, RESERVATIONS, BALANCES, PRICES, ORDERS, ORDERS_BY_PO, ORDERS_BY_CUSTOMER, ORDER_SEARCH,
     SHIPMENTS, SHIPMENTS_BY_ORDER, INVOICES, INVOICES_BY_ID, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS,
-    STATEMENTS_BY_AGENT, RECEIVABLES, OPEN_ITEMS, ACCOUNT_STATEMENTS, CHANGES,
+    STATEMENTS_BY_AGENT, *account_operations.OPERATIONS, CHANGES,
 )  # fmt: skip
 BATCH = "/v1/batch"
 PORTS = tuple(dict.fromkeys(operation.port for operation in OPERATIONS))

@@ -1,13 +1,14 @@
-"""Rows of the `rest` contract: the wire form of records, without what only the gateway knows."""
+"""Operations and rows of the `rest` contract. A row is a record on the wire, without what only the gateway knows."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from app.sources.billing import Invoice, Return
 from app.sources.commissions import Agent, CommissionStatement
+from app.sources.contacts import Contact
 from app.sources.customers import CreditStatus, Customer
 from app.sources.items import (
     Item,
@@ -16,6 +17,7 @@ from app.sources.items import (
 )
 from app.sources.orders import Order, StatusChange
 from app.sources.prices import ContractPrice
+from app.sources.purchases import OrderGuideItem, PurchaseHistory
 from app.sources.receivables import (
     AccountStatement,
     AgeingBucket,
@@ -25,8 +27,43 @@ from app.sources.receivables import (
 )
 from app.sources.shipments import Shipment, TrackingEvent
 from app.sources.stock import StockLevel
-from app.sources.values import Timestamp
+from app.sources.values import Record, Timestamp
 from app.sources.warehouses import Warehouse
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Found(Record, Generic[K, V]):
+    """What was found for one key of a read. Keys without anything are left out of the answer."""
+
+    key: K
+    value: V
+
+
+class Window(Record, Generic[V]):
+    """A page of a list: a cursor for each row."""
+
+    rows: tuple[V, ...] = ()
+    cursors: tuple[str, ...] = ()
+    has_next: bool = False
+    has_previous: bool = False
+    total: int | None = None
+
+
+class ContractOperation(Record):
+    """A read of the contract: its path, what is sent, what is answered, and the port it is for."""
+
+    port: str
+    path: str
+    summary: str
+    request: Any
+    answer: Any
+    method: str = "POST"
+
+
+def found(key: Any, value: Any) -> Any:
+    return list[Found[key, value]]
 
 
 def row(record: type[msgspec.Struct], *extra: tuple[str, Any], **retyped: Any) -> Any:
@@ -74,6 +111,9 @@ BucketRow = row(AgeingBucket, period=str)
 ReceivablesRow = row(ReceivablesSummary, _AS_OF, ageing=tuple[BucketRow, ...])
 OpenItemRow = row(OpenItem, _AS_OF, kind=str, period=str | None)
 EntryRow = row(StatementEntry, kind=str)
+ContactRow = row(Contact, _AS_OF, role=str | None)
+PurchaseHistoryRow = row(PurchaseHistory, _AS_OF)
+OrderGuideRow = row(OrderGuideItem, _AS_OF, basis=str)
 AccountStatementRow = row(AccountStatement, _AS_OF, entries=tuple[EntryRow, ...])
 
 ROWS: dict[type, Any] = {
@@ -81,7 +121,7 @@ ROWS: dict[type, Any] = {
     for made in (
         CreditRow, CustomerRow, ItemRow, ContentRow, CostRow, WarehouseRow, StockRow, PriceRow, StatusChangeRow,
         EventRow, ShipmentRow, OrderRow, InvoiceRow, ReturnRow, AgentRow, StatementRow, BucketRow, ReceivablesRow,
-        OpenItemRow, EntryRow, AccountStatementRow,
+        OpenItemRow, EntryRow, AccountStatementRow, ContactRow, PurchaseHistoryRow, OrderGuideRow,
     )
 }  # fmt: skip
 """The wire form of each record that has one of its own."""

@@ -20,8 +20,9 @@ from app.sources.conformance import KeyedCall
 from app.sources.customers import CustomerPart, CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.orders import CustomerPoKey, OrderQuery
+from app.sources.purchases import OrderGuideQuery
 from app.sources.receivables import OpenItemQuery, StatementPeriod
-from app.sources.rest import contract
+from app.sources.rest import account_operations, contract
 from app.sources.rest import sample_keys as keys
 from app.sources.rest.sample_keys import KeyKind
 from app.sources.source import Source
@@ -119,6 +120,18 @@ async def _open_items(source: Source, wanted: Sequence[str]) -> Mapping[str, tup
 async def _open_items_page(source: Source, page: PageRequest, customer: str) -> Page[Any]:
     query = OpenItemQuery(page=page)
     found = await source.receivables.open_items(SYSTEM, [customer], query)  # pyright: ignore[reportOptionalMemberAccess]
+    return found.get(customer, Page())
+
+
+async def _order_guides(source: Source, wanted: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
+    query = OrderGuideQuery(page=PageRequest(first=3))
+    found = await source.purchases.order_guide(SYSTEM, wanted, query)  # pyright: ignore[reportOptionalMemberAccess]
+    return {customer: page.rows for customer, page in found.items() if page.rows}
+
+
+async def _order_guide_page(source: Source, page: PageRequest, customer: str) -> Page[Any]:
+    query = OrderGuideQuery(page=page)
+    found = await source.purchases.order_guide(SYSTEM, [customer], query)  # pyright: ignore[reportOptionalMemberAccess]
     return found.get(customer, Page())
 
 
@@ -283,20 +296,35 @@ CHECKS: Mapping[str, OperationChecks] = {
         contract.ByNumber(numbers=("CS-02-04-06-103",)),
         (KeyedCheck(keys.STATEMENT, by_keys("commissions", "statements"), identity=_number),),
     ),
-    contract.RECEIVABLES.path: OperationChecks(
+    account_operations.RECEIVABLES.path: OperationChecks(
         contract.ByCustomer(customers=("CUST-0012",)),
         (KeyedCheck(keys.CUSTOMER, by_keys("receivables", "summary"), complete=False, identity=_customer),),
     ),
-    contract.OPEN_ITEMS.path: OperationChecks(
-        contract.OpenItemsSearch(customers=("CUST-0012",), query=OpenItemQuery(page=_ONE_PAGE, overdue=True)),
+    account_operations.OPEN_ITEMS.path: OperationChecks(
+        account_operations.OpenItemsSearch(customers=("CUST-0012",), query=OpenItemQuery(page=_ONE_PAGE, overdue=True)),
         (
             KeyedCheck(keys.CUSTOMER, lambda source: partial(_open_items, source), complete=False),
             PagedCheck(_open_items_page, lambda item: item.id, keys.CUSTOMER),
         ),
     ),
-    contract.ACCOUNT_STATEMENTS.path: OperationChecks(
-        contract.AccountStatementsRead(customers=("CUST-0012",), period=_PERIOD),
+    account_operations.ACCOUNT_STATEMENTS.path: OperationChecks(
+        account_operations.AccountStatementsRead(customers=("CUST-0012",), period=_PERIOD),
         (KeyedCheck(keys.CUSTOMER, by_keys("receivables", "statements", _PERIOD), complete=False, identity=_customer),),
+    ),
+    account_operations.CONTACTS.path: OperationChecks(
+        contract.ByCustomer(customers=("CUST-0012",)),
+        (KeyedCheck(keys.CUSTOMER, by_keys("contacts", "by_customer"), complete=False),),
+    ),
+    account_operations.PURCHASE_HISTORY.path: OperationChecks(
+        account_operations.PurchaseHistoryRead(items=(CustomerItemKey(customer="CUST-0001", sku="SKU-0007"),)),
+        (KeyedCheck(keys.PART_ITEM, by_keys("purchases", "history"), complete=False),),
+    ),
+    account_operations.ORDER_GUIDES.path: OperationChecks(
+        account_operations.OrderGuidesSearch(customers=("CUST-0001",), query=OrderGuideQuery(page=_ONE_PAGE)),
+        (
+            KeyedCheck(keys.CUSTOMER, lambda source: partial(_order_guides, source), complete=False),
+            PagedCheck(_order_guide_page, _sku, keys.CUSTOMER),
+        ),
     ),
     contract.CHANGES.path: OperationChecks(
         contract.ChangesRead(kinds=(ChangeKind.CUSTOMER, ChangeKind.ORDER), limit=10), (FeedCheck(),)

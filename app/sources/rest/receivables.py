@@ -18,7 +18,7 @@ from app.sources.receivables import (
     StatementEntry,
     StatementPeriod,
 )
-from app.sources.rest import contract
+from app.sources.rest import account_operations
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.values import Page, together
@@ -33,7 +33,7 @@ class RestReceivables:
 
     async def summary(self, who: Principal, customers: Sequence[str]) -> Mapping[str, ReceivablesSummary]:
         rows = await self.client.read_keys(
-            contract.RECEIVABLES, customers, lambda keys: contract.ByCustomer(customers=keys)
+            account_operations.RECEIVABLES, customers, lambda keys: account_operations.ByCustomer(customers=keys)
         )
         return {key: self._summary(row) for key, row in rows}
 
@@ -44,8 +44,8 @@ class RestReceivables:
         answers = await together(
             [
                 self.client.read(
-                    contract.OPEN_ITEMS,
-                    contract.OpenItemsSearch(customers=chunk, query=query),
+                    account_operations.OPEN_ITEMS,
+                    account_operations.OpenItemsSearch(customers=chunk, query=query),
                     cursor=True,
                     keys=len(chunk),
                 )
@@ -59,9 +59,9 @@ class RestReceivables:
     ) -> Mapping[str, AccountStatement]:
         """The account statement of each customer."""
         rows = await self.client.read_keys(
-            contract.ACCOUNT_STATEMENTS,
+            account_operations.ACCOUNT_STATEMENTS,
             customers,
-            lambda keys: contract.AccountStatementsRead(customers=keys, period=period),
+            lambda keys: account_operations.AccountStatementsRead(customers=keys, period=period),
         )
         return {key: self._statement(row) for key, row in rows}
 
