@@ -30,7 +30,7 @@ async def of_customer(
     for at in range(len(rows)):
         own = found[at * len(wanted) : (at + 1) * len(wanted)]
         wrong = next((one for one in own if isinstance(one, Exception)), None)
-        answers.append(wrong or [one for one in own if one is not None])
+        answers.append(wrong or [one for one in own if isinstance(one, PurchaseHistory)])
     return answers
 
 

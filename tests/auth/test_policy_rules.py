@@ -279,6 +279,7 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
     assert sorted(behind) == [
         "('Item', 'contractPrice') for everyone",
         "('Item', 'customerPartNumber') for everyone",
+        "('Item', 'purchaseHistory') for everyone",
         "('Query', 'agent') for everyone",
         "('Query', 'commissionStatement') for everyone",
         "('Query', 'customer') for everyone",
