@@ -33,8 +33,6 @@ SCHEMA = build_schema()
 
 UNREACHED = {
     Role.OPERATIONS: {
-        "OrderConnection",
-        "OrderEdge",
         "OrderGuideItem",
         "OrderGuideItemConnection",
         "OrderGuideItemEdge",
