@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -24,16 +25,20 @@ from app.http.standard_webhooks import generate_secret
 from app.protocol.listener import listen
 from app.sandbox.build import PORTS
 from app.settings import (
+    AuthSettings,
     Domain,
     DomainSettings,
-    LogSettings,
     ServerSettings,
     Settings,
     SourceSettings,
     StockDomain,
     WebhookSettings,
     load,
+    settings_of_table,
 )
+
+CONFIG_FILE = "demo.toml"
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 Backends = Literal["sandbox", "real"]
 
@@ -99,24 +104,65 @@ def demo(port: int, data_dir: Path, backends: Backends) -> None:
     auth = demo_auth(data_dir)
     here = f"http://127.0.0.1:{listener.getsockname()[1]}/webhooks"
     with running(backends, data_dir, here) as (sources, domains):
-        settings = Settings(
-            server=ServerSettings(port=listener.getsockname()[1], graceful_shutdown=2),
-            auth=auth,
-            log=LogSettings(format="console"),
-            demo=True,
-            ide=True,
-            data_dir=data_dir,
-            sources=dict(sources),
-            domains=domains,
-        )
-        _serve(settings, listener)
+        settings = demo_settings(listener.getsockname()[1], auth, data_dir, sources, domains)
+        with _published(settings):
+            _serve(settings, listener)
+
+
+def demo_settings(
+    port: int,
+    auth: AuthSettings,
+    data_dir: Path,
+    sources: Mapping[str, SourceSettings],
+    domains: DomainSettings,
+) -> Settings:
+    """The demo's settings, overridden by the environment. Webhooks may be posted to this machine."""
+    return settings_of_table(
+        {
+            "server": {"port": port, "graceful_shutdown": 2},
+            "auth": auth,
+            "log": {"format": "console"},
+            "endpoints": {"allowed_networks": LOOPBACK},
+            "demo": True,
+            "ide": True,
+            "data_dir": data_dir,
+            "sources": dict(sources),
+            "domains": domains,
+        },
+        Path(),
+    )
+
+
+@contextmanager
+def _published(settings: Settings) -> Iterator[None]:
+    """While the demo runs, its data folder has a file with its sources and the networks of webhooks out, for commands
+    such as `sources ping` and `endpoints add`."""
+    file = settings.data_dir / CONFIG_FILE
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        networks = json.dumps(settings.endpoints.allowed_networks)
+        out.write(f"[endpoints]\nallowed_networks = {networks}\n\n")
+        out.write("".join(_source_table(name, source) for name, source in settings.sources.items()))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _source_table(name: str, source: SourceSettings) -> str:
+    credentials = {key: secret.get_secret_value() for key, secret in source.credentials.items()}
+    options = {key: value for key, value in source.options.items() if key == "serves"}
+    lines = [f"[sources.{name}]", f'vendor = "{source.vendor}"', f'base_url = "{source.base_url}"']
+    for title, table in (("credentials", credentials), ("options", options)):
+        lines += [f"[sources.{name}.{title}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n\n"
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
     from app.server import run
     from app.telemetry import configure_logs
 
-    configure_logs(form=settings.log.format, level="warning")
+    configure_logs(form=settings.log.format, level=settings.log.level)
     run(settings, started=lambda: print(welcome(settings), flush=True), listener=listener)
 
 
@@ -307,6 +353,7 @@ def welcome(settings: Settings) -> str:
         f"  {address}/console/#token={issued[Role.OPERATIONS]}",
         "",
         *_next_step(settings),
+        *_backends(settings),
         f"Health: {address}/readyz   Metrics, for operations: {address}/metrics",
         "This is a demo: its tokens are believed by nobody else. Ctrl-C stops everything.",
     ]
@@ -324,6 +371,23 @@ def _next_step(settings: Settings) -> list[str]:
         f"Let a shipment of order {MOVING_ORDER} go on, and look at it there:",
         "",
         f"  curl -s -X POST -H '{bearer}' {carrier.base_url}/sandbox/shipments/{MOVING}",
+        "",
+    ]
+
+
+def _backends(settings: Settings) -> list[str]:
+    """The sandbox's addresses, and how to inject a fault; the real systems have none."""
+    token = settings.sources["erp"].credentials.get("token")
+    if token is None:
+        return []
+    bearer = f"Authorization: Bearer {token.get_secret_value()}"
+    address = settings.sources["erp"].base_url
+    return [
+        "The backends of the demo, and how to let one fail (docs/sandbox.md):",
+        "",
+        *(f"  {name:<12} {source.base_url}" for name, source in settings.sources.items()),
+        f'  curl -s -H \'{bearer}\' {address}/sandbox/faults -d \'{{"resource": "prices", "errorRate": 1}}\'',
+        f"  curl -s -H '{bearer}' {address}/sandbox/faults -X DELETE",
         "",
     ]
 

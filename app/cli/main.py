@@ -24,7 +24,7 @@ from app.cli.documents import check_against_documents, documents
 from app.cli.endpoints import endpoints
 from app.cli.events import events
 from app.cli.keys import keys
-from app.cli.stores import json_object, roles_of
+from app.cli.stores import json_object, roles_of, settings_of
 from app.errors import ConfigurationError, TradegraphError
 from app.settings import Settings
 
@@ -375,13 +375,13 @@ def policy_why(
 @sources.command("ping")
 def sources_ping(config: Config = None) -> None:
     """Ask each configured source how it is; fails if one is not well."""
-    from app.settings import load
     from app.telemetry import configure_logs
 
     configure_logs(form="console", level="error")
-    settings = load(config)
+    settings = settings_of(config, None)
     if not settings.sources:
-        raise ConfigurationError("sources", None, "none is configured; name a settings file with --config")
+        cure = "none is configured, and no demo runs here; name a settings file with --config"
+        raise ConfigurationError("sources", None, cure)
     found, unknown = asyncio.run(_ping(settings))
     width = max(map(len, found))
     for name, (error, seconds) in sorted(found.items()):

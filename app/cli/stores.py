@@ -30,11 +30,17 @@ T = TypeVar("T")
 
 
 def settings_of(config: Path | None, data_dir: Path | None, *, demo: bool = False) -> Settings:
-    """The settings, with another data folder where one is named; with `demo` the demo's where there are none."""
-    from app.cli.demo import settings_or_sandbox
+    """The settings, with another data folder where one is named. Without configured sources they are those of the demo
+    that runs over the folder; with `demo`, else those of the sandbox."""
+    from app.cli.demo import CONFIG_FILE, settings_or_sandbox
     from app.settings import load
 
-    settings = settings_or_sandbox(config) if demo else load(config)
+    settings = load(config)
+    running_demo = (data_dir or settings.data_dir) / CONFIG_FILE
+    if not settings.sources and running_demo.is_file():
+        settings = load(running_demo)
+    elif demo:
+        settings = settings_or_sandbox(config)
     return settings if data_dir is None else settings.model_copy(update={"data_dir": data_dir})
 
 

@@ -21,9 +21,10 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from app.auth.demo import demo_auth, demo_key
 from app.auth.principal import Principal, Role
 from app.auth.tokens import TokenAuthenticator
-from app.cli.demo import check_tools, started_systems
+from app.cli.demo import check_tools, demo_settings, started_systems
 from app.errors import ConfigurationError
 from app.sandbox import Sandbox
+from app.settings import DomainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,9 +61,11 @@ def data_dir(sandbox: Sandbox, tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def running_demo(data_dir: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
+async def running_demo(
+    data_dir: Path, cwd: Path | None = None
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
     port = free_port()
-    process = await start("demo", "--port", str(port), "--data-dir", str(data_dir), cwd=data_dir)
+    process = await start("demo", "--port", str(port), "--data-dir", str(data_dir), cwd=cwd or data_dir)
     assert process.stdout is not None
     said = ""
     try:
@@ -97,6 +100,45 @@ async def test_demo_serves_what_it_prints_and_leaves_nothing_behind(data_dir: Pa
     assert process.returncode == code
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+async def test_demo_shows_its_backends_refusals_and_webhooks_out(data_dir: Path):
+    """In the folder in which the demo runs, its sources can be pinged; a refused token is in its log; a fault is
+    injected by the command that it prints."""
+    folder = data_dir / ".tradegraph"
+    folder.mkdir()
+    (folder / "sandbox").symlink_to(data_dir / "sandbox")
+    async with running_demo(folder, cwd=data_dir) as (process, url, said), httpx.AsyncClient() as client:
+        code, out, err = await run("sources", "ping", cwd=data_dir)
+        assert (code, err) == (0, "")
+        assert re.findall(r"^(\w+) .* ok$", out, re.MULTILINE) == ["commerce", "erp", "logistics"]
+        refused = await client.post(f"{url}/graphql", json={"query": "{ a }"}, headers={"authorization": "Bearer x"})
+        assert refused.status_code == 401
+        erp = re.search(r"^  erp +(http\S+)$", said, re.MULTILINE)[1]  # type: ignore[index]
+        fault = shlex.split(re.search(r"^  (curl .*errorRate.*)$", said, re.MULTILINE)[1])  # type: ignore[index]
+        assert fault[fault.index("-H") + 2] == f"{erp}/sandbox/faults"
+        headers = dict([fault[fault.index("-H") + 1].split(": ", 1)])
+        set_ = await client.post(f"{erp}/sandbox/faults", content=fault[-1], headers=headers)
+        assert [rule["resource"] for rule in set_.json()] == ["prices"]
+        options = ("--client", "edi-1", "--data-dir", str(folder))
+        endpoint = ("endpoints", "add", "http://127.0.0.1:9/hook", "--document", "none", "--customer", "CUST-0001")
+        _, _, unknown = await run(*endpoint, *options, cwd=data_dir)
+        assert "--document" in unknown  # The address is accepted.
+        process.send_signal(signal.SIGINT)
+        _, logged = await asyncio.wait_for(process.communicate(), 15)
+    assert re.search(r"request .*status=401", logged.decode())
+    assert not (folder / "demo.toml").exists()
+
+
+def test_demo_may_post_to_this_machine_unless_the_environment_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    settings = demo_settings(1, demo_auth(tmp_path), tmp_path, {}, DomainSettings())
+    assert settings.endpoints.allowed_networks == ("127.0.0.0/8", "::1/128")
+    assert (settings.server.port, settings.demo, settings.auth.issuer) == (1, True, "tradegraph-demo")
+    monkeypatch.setenv("TRADEGRAPH_ENDPOINTS__ALLOWED_NETWORKS", '["10.0.0.0/8"]')
+    settings = demo_settings(1, demo_auth(tmp_path), tmp_path, {}, DomainSettings())
+    assert settings.endpoints.allowed_networks == ("10.0.0.0/8",)
 
 
 async def test_port_in_use_is_told_before_anything_starts(tmp_path: Path):
@@ -177,7 +219,10 @@ async def test_token_is_all_that_is_printed_and_is_believed(tmp_path: Path):
         ),
         (("demo", "--backends", "cloud"), "--backends = 'cloud': choose sandbox or real"),
         (("serve", "--config", "no.toml"), "config = 'no.toml': there is no such file; name another with --config"),
-        (("sources", "ping"), "sources = None: none is configured; name a settings file with --config"),
+        (
+            ("sources", "ping"),
+            "sources = None: none is configured, and no demo runs here; name a settings file with --config",
+        ),
         (
             ("serve", "--config", "vendor.toml"),
             "sources.erp.vendor = 'sapp': no such vendor; use one of karrio, rest, tryton, vendure",
