@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import lru_cache
 
 from app.errors import InvalidID
 
@@ -16,6 +17,7 @@ LONGEST = 700
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
+@lru_cache(20_000)
 def node_id(kind: str, *key: str) -> str:
     """The id of a thing: `node_id("Order", "erp", "190")`."""
     raw = binascii.b2a_base64(":".join((kind, *key)).encode(), newline=False)

@@ -102,8 +102,9 @@ class Sources:
     """The ports of the graph, one per domain, routed and row scoped.
 
     `routes` are the masters of each configured domain. `scoped` are the connected sources with row-scoped ports, for
-    ids of a named source. `order_views` and `shipment_views` are the ports of enriching sources. `third_party` are the
-    codes of warehouses whose balances have a source of their own. `uncached` are the connected sources past the cache.
+    ids of a named source. `order_views` and `shipment_views` are the ports of enriching sources. `prices_by_agreement`
+    says that a price request needs the customer's agreement. `third_party` are the codes of warehouses whose balances
+    have a source of their own. `uncached` are the connected sources past the cache.
     """
 
     customers: Customers
@@ -128,6 +129,7 @@ class Sources:
     shipment_views: Mapping[str, Shipments]
     changes: Mapping[str, Changes]
     has_contents: bool
+    prices_by_agreement: bool
     third_party: frozenset[str]
     connected: Mapping[str, Source]
     uncached: Mapping[str, Source]
@@ -146,12 +148,6 @@ class Sources:
             return rows
         master = routes.source_of(customer)
         return tuple(row for row in rows if routes.source_of(row.customer) == master)
-
-    @property
-    def prices_by_agreement(self) -> bool:
-        """Whether price requests need the customer's agreement."""
-        routes = self.routes.get("prices")
-        return routes is not None and any(self.connected[name].prices_by_agreement for name in routes.sources)
 
     async def ping(self) -> dict[str, TradegraphError | None]:
         """Each source by name with what is wrong with it, or None."""

@@ -111,6 +111,8 @@ def assemble(
         shipment_views={name: scoped[name].shipments for name in by.enriching("shipments")},
         changes={name: source.changes for name, source in connected.items() if source.changes is not None},
         has_contents="contents" in routes,
+        prices_by_agreement="prices" in routes
+        and any(connected[name].prices_by_agreement for name in routes["prices"].sources),
         third_party=frozenset(settings.domains.stock.balances if settings.domains.stock else ()),
         connected=connected,
         uncached=connected if uncached is None else uncached,

@@ -440,6 +440,7 @@ def sources(world: World) -> Sources:
         shipment_views={"carrier": scoped["carrier"].shipments},
         changes={},
         has_contents=True,
+        prices_by_agreement=False,
         third_party=frozenset({"3PL"}),
         connected={},
         uncached={},

@@ -51,7 +51,7 @@ async def predicted(
     sources = connect_all(SETTINGS)
     if by_agreement:
         erp = replace(sources.connected["erp"], prices_by_agreement=True)
-        sources = replace(sources, connected={**sources.connected, "erp": erp})
+        sources = replace(sources, connected={**sources.connected, "erp": erp}, prices_by_agreement=True)
     who = Principal(subject="x", roles=frozenset({role}), customers=ACCOUNTS)
     operation = engine.prepare(Request(query, None, variables))
     try:

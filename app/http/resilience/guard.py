@@ -34,6 +34,10 @@ FAILED = frozenset({"unavailable", "timeout", "throttled"})
 SLOW_FACTOR = 3.0
 """A call that the request's deadline cut short counts as failed if it had this many times the 95th percentile."""
 
+ASSUMED_P95 = 0.1
+"""The 95th percentile in seconds while too few calls were answered to know it: a source that has hung since the gateway
+started is held too, if no client waits for its timeout."""
+
 
 class CallClass:
     """A class of calls: its breaker, its latencies, and its timeout."""
@@ -95,7 +99,7 @@ class CallClass:
 
     def _failed(self, outcome: str, seconds: float) -> bool:
         if outcome == "deadline":
-            return seconds > min(SLOW_FACTOR * (self.latencies.p95 or self.slow_after), self.slow_after)
+            return seconds > min(SLOW_FACTOR * (self.latencies.p95 or ASSUMED_P95), self.slow_after)
         return outcome in FAILED or (seconds >= self.slow_after and outcome in ANSWERED)
 
 

@@ -209,6 +209,26 @@ async def test_calls_cut_short_by_short_deadlines_open_it_only_if_they_had_time(
             await client.get("/ok", into=dict, call="cut")
 
 
+async def test_source_that_hangs_from_the_start_is_held_though_no_client_waits_for_its_timeout(upstream: Faulty):
+    async with connected(upstream.url, timeout=30, breaker=LASTING | {"min_calls": 4}) as client:
+        for _ in range(4):
+            with telemetry.open_scope(timeout=0.35), pytest.raises(DeadlineExceeded):
+                await client.get("/hang", into=dict, call="cold")
+        with telemetry.open_scope(timeout=20), pytest.raises(SourceUnavailable):
+            await client.get("/ok", into=dict, call="cold")
+
+
+async def test_calls_with_hardly_any_time_say_nothing_of_a_source_that_is_not_known_yet(upstream: Faulty):
+    async with connected(upstream.url, timeout=30, breaker=LASTING | {"min_calls": 4}) as client:
+        call_class = client.guard.call_class("hasty")
+        for _ in range(8):
+            call_class.record("deadline", 0.29, probe=False, retry_after=None)
+        assert call_class.breaker.is_closed
+        for _ in range(4):
+            call_class.record("deadline", 0.31, probe=False, retry_after=None)
+        assert not call_class.breaker.is_closed
+
+
 # Time and room
 
 
