@@ -20,14 +20,17 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.audit.store import FILE, SQLiteAuditReader, connect_audit, require_writable
+from app.auth.accounts import AccountDirectory, AccountSource
 from app.auth.chain import CompositeAuthenticator
 from app.auth.credentials import bearer
 from app.auth.principal import STAFF, Principal
 from app.auth.stores import connect_keys
-from app.errors import Forbidden
-from app.events.fanout import EventFanout
+from app.errors import ConfigurationError, Forbidden
+from app.events.assignments import AssignmentInvalidator, AssignmentRecorder, assigned_accounts
+from app.events.fanout import EventFanout, LogListener
 from app.events.ingest import Ingestion
 from app.events.invalidation import CacheInvalidator
+from app.events.log import EventLog
 from app.events.retention import run_retention
 from app.events.stores import connect_events
 from app.execution.document.limits import DocumentLimits
@@ -87,11 +90,11 @@ def create_app(
     ConfigurationError for what cannot work."""
     schema = build_schema(settings)
     policy = policy_of(schema)
-    authentication = CompositeAuthenticator(settings, connect_keys(settings))
-    sources = connect_all(settings, clock)
-    events = connect_events(settings)
+    sources, events = connect_all(settings, clock), connect_events(settings)
+    accounts = make_accounts(settings, sources, events, clock)
+    authentication = CompositeAuthenticator(settings, connect_keys(settings), accounts)
     ledger = SQLiteAuditReader(settings.data_dir / FILE) if settings.audit.enabled else None
-    feed = EventFanout(events, listener=CacheInvalidator(sources))
+    feed = EventFanout(events, listeners=log_listeners(sources, accounts))
 
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(
@@ -160,7 +163,7 @@ def create_app(
             ):
                 with move_on_after(WARM_UP_TIMEOUT):
                     await asyncio.gather(warm_sources(feed, sources), authentication.warm())
-                async with ingestion.running(), run_deliveries(settings, events, feed, service):
+                async with ingestion.running(), run_deliveries(settings, events, feed, service, accounts):
                     yield
         finally:
             for opened_here in (sources, documents, events, buckets):
@@ -197,6 +200,27 @@ async def warm_sources(feed: EventFanout, sources: Sources) -> None:
     """Warm the sources once the reader of the event log has its position: it drops what was cached before."""
     await feed.positioned.wait()
     await sources.warm()
+
+
+def make_accounts(
+    settings: Settings, sources: Sources, events: EventLog, clock: Callable[[], datetime]
+) -> AccountDirectory | None:
+    """The directory of assigned accounts; None if credentials name all accounts. Raises ConfigurationError."""
+    if settings.auth.accounts == "token":
+        return None
+    domain = settings.domains.accounts
+    if domain is None:
+        cure = "needs [domains.accounts] with the `master` that assigns accounts; or use 'token'"
+        raise ConfigurationError("auth.accounts", settings.auth.accounts, cure)
+    recorder = AssignmentRecorder(events, domain.master, clock)
+    read = partial(assigned_accounts, sources.accounts)
+    return AccountDirectory(settings.auth, AccountSource(domain.master, read, recorder.observe))
+
+
+def log_listeners(sources: Sources, accounts: AccountDirectory | None) -> list[LogListener]:
+    """What this worker does about the events of the log before its subscribers get them."""
+    cache = CacheInvalidator(sources)
+    return [cache] if accounts is None else [cache, AssignmentInvalidator(accounts.expire)]
 
 
 async def may_read_metrics(

@@ -195,6 +195,7 @@ class APIKeyAuthenticator:
             customers=record.customers,
             tenant=record.tenant,
             client=record.client,
+            salesperson=record.client,
             expires_at=record.expires_at,
             claims={"api_key": record.id},
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.auth.issuers import Issuer
 from app.auth.principal import Principal
-from app.errors import Unauthenticated
+from app.errors import TooManyAccounts, Unauthenticated
 
 MAX_CUSTOMERS = 1000
 REFUSED = "The bearer token was not accepted. Get a new one and send it in the Authorization header."
@@ -26,6 +26,7 @@ def principal_of(claims: Mapping[str, Any], issuer: Issuer) -> Principal:
     tenant = _claim(claims, issuer.claims.tenant, "default")
     if not _is_name(subject) or not _is_name(client or subject) or not _is_name(tenant):
         raise Unauthenticated(REFUSED, detail="sub, client or tenant is not a name")
+    salesperson = _salesperson(claims, issuer, subject)
     known = {role.value: role for role in issuer.roles}
     roles = frozenset(known[name] for name in _strings(claims, issuer.claims.roles) if name in known)
     if not roles:
@@ -35,10 +36,23 @@ def principal_of(claims: Mapping[str, Any], issuer: Issuer) -> Principal:
         roles=roles,
         customers=_customers(claims, issuer),
         agents=_agents(claims, issuer),
+        salesperson=salesperson,
         tenant=tenant,
         client=_qualified(client or subject, issuer),
         expires_at=float(claims["exp"]),
     )
+
+
+def _salesperson(claims: Mapping[str, Any], issuer: Issuer, subject: str) -> str:
+    """The number by which a source assigns accounts. An issuer that is limited to accounts names them itself."""
+    if "*" not in issuer.customers:
+        return ""
+    if issuer.claims.salesperson is None:
+        return _qualified(subject, issuer)
+    salesperson = _claim(claims, issuer.claims.salesperson, "")
+    if salesperson != "" and not _is_name(salesperson):
+        raise Unauthenticated(REFUSED, detail="the salesperson is not a name")
+    return salesperson
 
 
 def _client(claims: Mapping[str, Any], issuer: Issuer) -> Any:
@@ -58,7 +72,7 @@ def _is_name(value: object) -> bool:
 def _customers(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
     customers = frozenset(_strings(claims, issuer.claims.customers))
     if len(customers) > MAX_CUSTOMERS:
-        raise Unauthenticated(REFUSED, detail=f"{len(customers)} customers")
+        raise TooManyAccounts(f"The bearer token names {len(customers)} customers; at most {MAX_CUSTOMERS} are read.")
     if "*" not in issuer.customers:
         foreign = [one for one in customers if not any(fnmatchcase(one, pattern) for pattern in issuer.customers)]
         if foreign:
@@ -69,7 +83,7 @@ def _customers(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
 def _agents(claims: Mapping[str, Any], issuer: Issuer) -> frozenset[str]:
     agents = frozenset(_strings(claims, issuer.claims.agents))
     if len(agents) > MAX_CUSTOMERS:
-        raise Unauthenticated(REFUSED, detail=f"{len(agents)} agents")
+        raise TooManyAccounts(f"The bearer token names {len(agents)} agents; at most {MAX_CUSTOMERS} are read.")
     if agents and "*" not in issuer.customers:
         raise Unauthenticated(REFUSED, detail=f"{issuer.name} is limited to accounts and may not name agents")
     return agents

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from app.settings.roles import AnyRole, CustomRole, Role, RowReach
@@ -67,6 +68,38 @@ def is_external(role: AnyRole) -> bool:
     return row_reach(role) in EXTERNAL
 
 
+class AssignedAccounts:
+    """The customers that a source assigns to a salesperson: one object for all its callers, updated in place. They are
+    fresh until `fresh_until` and may be used until `usable_until`, of a monotonic clock; `as_of` is when they were
+    read."""
+
+    __slots__ = ("_within", "as_of", "customers", "fresh_until", "source", "usable_until")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.customers: frozenset[str] = frozenset()
+        self.as_of: datetime | None = None
+        self.fresh_until = self.usable_until = 0.0
+        self._within: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+
+    def update(self, customers: frozenset[str], fresh_until: float, stale_for: float, as_of: datetime) -> None:
+        """Set the accounts that were read at `as_of`."""
+        if customers != self.customers:
+            self.customers = customers
+            self._within = (frozenset(), frozenset())
+        self.fresh_until, self.usable_until, self.as_of = fresh_until, fresh_until + stale_for, as_of
+
+    def within(self, named: frozenset[str]) -> frozenset[str]:
+        """Those of the accounts that are named, too."""
+        if self._within[0] is not named:
+            self._within = (named, self.customers & named)
+        return self._within[1]
+
+    def is_stale(self, now: float) -> bool:
+        """Whether they must be read again before they are believed."""
+        return now >= self.fresh_until
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who asks. `customers` are customer numbers: the caller's own or assigned accounts; `agents` are the
@@ -75,9 +108,10 @@ class Principal:
     `client` is the application that asks (a partner's machine, an app of our own); documents and budgets are bound to
     it. It is the subject where the credential names no other. `expires_at` is when the credential ends, in seconds
     since 1970: an answer that goes on beyond it needs a new one. The same caller with a renewed credential is equal.
-    `restricted` callers see rows of their `customers` and `agents` only, and with `approved_only` only approved
-    relations between items. Data of sources that belong to another
-    `tenant` does not exist for a caller; caches, budgets and shared runs are kept apart by it too.
+    A source assigns accounts to the caller's `salesperson` number; `accounts` are those that it does, where `customers`
+    come of them (`app/auth/accounts.py`). `restricted` callers see rows of their `customers` and `agents` only, and
+    with `approved_only` only approved relations between items. Data of sources that belong to another `tenant` does not
+    exist for a caller; caches, budgets and shared runs are kept apart by it too.
     """
 
     subject: str
@@ -87,6 +121,8 @@ class Principal:
     client: str = ""
     expires_at: float | None = field(default=None, compare=False)
     agents: frozenset[str] = frozenset()
+    salesperson: str = field(default="", compare=False)
+    accounts: AssignedAccounts | None = field(default=None, compare=False, repr=False)
     restricted: bool = field(init=False, compare=False)
     approved_only: bool = field(init=False, compare=False)
     claims: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -97,6 +133,11 @@ class Principal:
         object.__setattr__(self, "approved_only", all(map(is_external, self.roles)))
         if not self.client:
             object.__setattr__(self, "client", self.subject)
+
+    @property
+    def has_assigned_accounts(self) -> bool:
+        """Whether a role of this caller reaches the accounts that are assigned to it, and none all of them."""
+        return self.restricted and RowReach.ASSIGNED in map(row_reach, self.roles)
 
     @property
     def role_names(self) -> tuple[AnyRole, ...]:

@@ -23,7 +23,7 @@ from app.auth.credentials import bearer
 from app.auth.fetching import Fetcher
 from app.auth.issuers import Issuer, trusted_issuers
 from app.auth.principal import AnyRole, Principal
-from app.errors import Unauthenticated
+from app.errors import CredentialTooLarge, Unauthenticated
 from app.settings import AuthSettings
 from app.settings.roles import BUILT_IN_ROLES
 
@@ -107,7 +107,7 @@ class TokenAuthenticator:
         """Verify `Bearer <JWT>`."""
         token = bearer(authorization)
         if len(token) > MAX_TOKEN_BYTES:
-            raise Unauthenticated(REFUSED, detail="longer than 8 kB")
+            raise CredentialTooLarge
         known = self._known.get(token)
         if known is not None and self._now() < known[1]:
             return known[0]

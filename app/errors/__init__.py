@@ -62,8 +62,10 @@
     │   │   └── FilterNotSupported       FILTER_NOT_SUPPORTED
     │   │       └── SortNotSupported     SORT_NOT_SUPPORTED
     │   ├── Unauthenticated       UNAUTHENTICATED
+    │   │   └── CredentialTooLarge   CREDENTIAL_TOO_LARGE
     │   └── Forbidden             FORBIDDEN
-    │       └── NoIntrospection   INTROSPECTION_FORBIDDEN
+    │       ├── NoIntrospection   INTROSPECTION_FORBIDDEN
+    │       └── TooManyAccounts   TOO_MANY_ACCOUNTS
     ├── SourceError               a backend did not answer as it must
     │   ├── SourceUnavailable     SOURCE_UNAVAILABLE
     │   ├── SourceTimeout         SOURCE_TIMEOUT
@@ -72,6 +74,7 @@
     │   └── SourceMalformed       SOURCE_MALFORMED
     ├── DeadlineExceeded          DEADLINE_EXCEEDED
     ├── AuthenticationUnavailable AUTHENTICATION_UNAVAILABLE
+    ├── AccountsUnavailable       ACCOUNTS_UNAVAILABLE
     ├── StoreUnavailable          STORE_UNAVAILABLE
     ├── NotSupported              NOT_SUPPORTED
     └── ConfigurationError        stops the start; never reaches a client
@@ -132,6 +135,7 @@ from app.errors.limits import (
     TooExpensive,
 )
 from app.errors.platform import (
+    AccountsUnavailable,
     AuthenticationUnavailable,
     ConfigurationError,
     DeadlineExceeded,
@@ -140,6 +144,7 @@ from app.errors.platform import (
 )
 from app.errors.requests import (
     BadUserInput,
+    CredentialTooLarge,
     FilterNotSupported,
     Forbidden,
     InvalidCursor,
@@ -155,6 +160,7 @@ from app.errors.requests import (
     PayloadTooLarge,
     ShuttingDown,
     SortNotSupported,
+    TooManyAccounts,
     Unauthenticated,
     UnsupportedMediaType,
     ValidationFailed,
@@ -178,9 +184,11 @@ from app.errors.webhooks import (
 )
 
 __all__ = [
+    "AccountsUnavailable",
     "AuthenticationUnavailable",
     "BadUserInput",
     "ConfigurationError",
+    "CredentialTooLarge",
     "CreditExceeded",
     "CustomerBlocked",
     "CustomerUnknown",
@@ -238,6 +246,7 @@ __all__ = [
     "StoreUnavailable",
     "SubscriberTooSlow",
     "TooExpensive",
+    "TooManyAccounts",
     "TooManyConnections",
     "TradegraphError",
     "TrustedDocumentRequired",

@@ -21,6 +21,14 @@ class AuthenticationUnavailable(TradegraphError):
     default = "Credentials cannot be verified at the moment. Keep your credential and retry in a few seconds."
 
 
+class AccountsUnavailable(TradegraphError):
+    """The source that assigns accounts does not answer: the caller's rows are unknown, so none are returned."""
+
+    code = "ACCOUNTS_UNAVAILABLE"
+    http_status = 503
+    default = "The system that assigns your accounts does not answer. Keep your credential and retry in a few seconds."
+
+
 class StoreUnavailable(TradegraphError):
     """What the gateway itself keeps cannot be read or written at the moment."""
 

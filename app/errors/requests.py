@@ -136,12 +136,26 @@ class Unauthenticated(RequestError):
     default = "Send a valid bearer token in the Authorization header."
 
 
+class CredentialTooLarge(Unauthenticated):
+    """The bearer token is longer than the gateway reads."""
+
+    code = "CREDENTIAL_TOO_LARGE"
+    default = "The bearer token is longer than 8 kB. Get one that names fewer accounts, or have the ERP assign them."
+
+
 class Forbidden(RequestError):
     """The caller is known and may not do this."""
 
     code = "FORBIDDEN"
     http_status = 403
     default = "Your role does not have permission for this field."
+
+
+class TooManyAccounts(Forbidden):
+    """The credential names, or the source assigns, more accounts than the gateway accepts."""
+
+    code = "TOO_MANY_ACCOUNTS"
+    default = "Too many accounts."
 
 
 class NoIntrospection(Forbidden):

@@ -143,11 +143,11 @@ class EventFanout:
         *,
         window: int = WINDOW,
         queue_limit: int = QUEUE_LIMIT,
-        listener: LogListener | None = None,
+        listeners: Sequence[LogListener] = (),
     ) -> None:
         self._log = events
         self.positioned = asyncio.Event()  # Set once the position in the log is known and the listener reset.
-        self._listener = listener
+        self._listeners = tuple(listeners)
         self._queue_limit = queue_limit
         self._index: dict[IndexKey, set[Subscriber]] = {}
         self._window_size = window
@@ -276,14 +276,14 @@ class EventFanout:
         if self._cursor is None:
             self._cursor = await self._log.end()
             self._restart_window(self._cursor)
-            if self._listener is not None:
-                self._listener.reset()
+            for listener in self._listeners:
+                listener.reset()
             self.positioned.set()
         page = await self._log.read(self._cursor)
-        if self._listener is not None:
+        for listener in self._listeners:
             if page.lost is not None:
-                self._listener.reset()
-            self._listener.apply(logged.update for logged in page.entries)
+                listener.reset()
+            listener.apply([logged.update for logged in page.entries])
         if page.lost is not None:
             self._restart_window(page.start)
             gap = FanoutGap(self._cursor, page, page.lost)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
+from app.auth.principal import AssignedAccounts
 from app.events.log import ChangeEvent, EventPage, LoggedEvent, LossReason
 from app.sources.changes import ChangeKind
 
@@ -49,9 +51,10 @@ FanoutItem = FanoutEvent | FanoutGap
 
 class EventFilter:
     """Events of one kind, about one of these customers, one of these orders and one of these subjects, by their
-    `subject_keys`. None matches any."""
+    `subject_keys`. None matches any. `accounts` that change while a subscriber waits are looked up for each event; an
+    event matches while they are stale, so that the subscriber's caller is authorized again."""
 
-    __slots__ = ("customers", "kind", "orders", "subjects")
+    __slots__ = ("accounts", "customers", "kind", "orders", "subjects")
 
     def __init__(
         self,
@@ -60,8 +63,10 @@ class EventFilter:
         customers: frozenset[str] | None = None,
         orders: frozenset[str] | None = None,
         subjects: frozenset[str] | None = None,
+        accounts: AssignedAccounts | None = None,
     ) -> None:
         self.kind = kind
+        self.accounts = accounts
         self.customers = customers
         self.orders = orders
         self.subjects = subjects
@@ -74,9 +79,14 @@ class EventFilter:
         return (
             event.kind is self.kind
             and (self.customers is None or event.customer in self.customers)
+            and (self.accounts is None or self._is_assigned(self.accounts, event.customer))
             and (self.orders is None or not self.orders.isdisjoint(event.orders))
             and (self.subjects is None or not self.subjects.isdisjoint(subject_keys(event)))
         )
+
+    @staticmethod
+    def _is_assigned(accounts: AssignedAccounts, customer: str | None) -> bool:
+        return customer in accounts.customers or accounts.is_stale(time.monotonic())
 
     def index_keys(self) -> Iterator[IndexKey]:
         """The keys to index a subscriber by: the narrowest set that the filter names."""

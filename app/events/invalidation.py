@@ -51,7 +51,7 @@ class CacheInvalidator:
 
     def apply(self, events: Iterable[ChangeEvent]) -> None:
         """Drop what these events made stale, and read some of it again in the background."""
-        changed = [event for event in events if event.kind in CACHED_KINDS]
+        changed = [event for event in events if event.kind in CACHED_KINDS and event.assigned_to is None]
         if self._cache is None or not changed:
             return
         self._cache.evict({invalidation_tag(event.kind, event.key) for event in changed})

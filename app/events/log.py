@@ -50,7 +50,8 @@ class ChangeEvent(Record):
     """A subject changed. `key` is its key in the source, `node_id` its id in the graph. Subscribers filter by
     `customer`, `orders` and `tracking_number`. `status` and `raw_code` are its state after the change. `digest` covers
     everything that subscribers can see of it: the same digest is no change. `was` is its former customer, if it moved
-    to another one. `tenant` is that of its source; None is visible to all tenants."""
+    to another one. `tenant` is that of its source; None is visible to all tenants. `assigned_to` is the salesperson to
+    whom the customer was assigned, or from whom it was taken: only their `changes` return such an event."""
 
     kind: ChangeKind
     source: str
@@ -67,6 +68,7 @@ class ChangeEvent(Record):
     deleted: bool = False
     was: str | None = None
     tenant: str | None = None
+    assigned_to: str | None = None
 
 
 class LoggedEvent(Record):

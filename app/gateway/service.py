@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -48,11 +49,13 @@ from app.gateway.response import (
 from app.gateway.shared_execution import run_shared, sharing_key
 from app.sources.freshness_contracts import FreshnessTracker, SourceFreshness, freshness_tracker
 from app.sources.values import utc_now
-from app.telemetry import RequestScope, current, limit_exceeded, open_scope
+from app.telemetry import RequestScope, account_read, current, limit_exceeded, open_scope
 
 DEADLINE_GRACE = 1.0
 """Seconds beyond the time limit: backend calls keep the limit by themselves, so that a response holds what was read in
 time. The deadline ends code that does not."""
+
+STALE_ACCOUNTS = "Your accounts could not be read; those read earlier were used."
 
 CACHED_TEXT = 4096
 """Characters of the longest document whose hash is cached."""
@@ -138,6 +141,7 @@ class GraphQLService:
             return ResponseStream(self._stream(operation, caller, permit))
         cost, started_at = CostReport(), self._clock()
         tracker = FreshnessTracker(within(operation))
+        note_stale_accounts(who, tracker)
         token = freshness_tracker.set(tracker)
         try:
             result = await self._engine.execute(operation, self._make_context(who, operation))
@@ -251,6 +255,14 @@ class GraphQLService:
 
     async def _explained(self, who: Principal, operation: Operation) -> dict[str, Any] | None:
         return None if self._explain is None else await self._explain(who, operation)
+
+
+def note_stale_accounts(who: Principal, tracker: FreshnessTracker) -> None:
+    """Label the response if the caller's accounts are older than they should be, because their source fails."""
+    accounts = who.accounts
+    if accounts is not None and accounts.as_of is not None and accounts.is_stale(time.monotonic()):
+        tracker.note(accounts.source, accounts.as_of, reason=STALE_ACCOUNTS)
+        account_read(accounts.source, "stale")
 
 
 def _stricter(first: float | None, second: float | None) -> float | None:

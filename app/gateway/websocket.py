@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from app.auth.credentials import Authenticator, from_connection_init, from_headers, holds_credential
 from app.auth.principal import Principal
-from app.errors import RateLimited, RequestError, ShuttingDown, TradegraphError, Unauthenticated
+from app.errors import Forbidden, RateLimited, RequestError, ShuttingDown, TradegraphError, Unauthenticated
 from app.gateway.admission.concurrency import ConcurrencyLimiter, Lease
 from app.gateway.callers import Caller
 from app.gateway.encoding import encode_response
@@ -197,7 +197,7 @@ class _Connection:
             credential = from_connection_init(payload) or from_headers(self._socket.scope["headers"])
             authenticate = partial(self._authenticator.authenticate, credential)
             return Caller(await authenticate(), authenticate=authenticate)
-        except Unauthenticated as error:
+        except (Unauthenticated, Forbidden) as error:
             log.info("request_refused", code=error.code, detail=error.detail)
             raise CloseConnection(4403, "Forbidden") from None
         except TradegraphError:

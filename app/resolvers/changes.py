@@ -29,6 +29,7 @@ class ChangeOutcome(StrEnum):
     UPSERTED = "UPSERTED"
     DELETED = "DELETED"
     REVOKED = "REVOKED"
+    GRANTED = "GRANTED"
 
 
 TYPES = {
@@ -59,7 +60,7 @@ UNOWNED_KINDS = frozenset({ChangeKind.STOCK, ChangeKind.ITEM})
 @dataclass(frozen=True, slots=True)
 class Change:
     """A changed subject, or one that the caller may no longer see; nothing of its content. `ended` is an outcome that
-    is known without a read."""
+    is known without a read; only a granted subject still has content."""
 
     kind: ChangeKind | None
     node_id: str
@@ -117,7 +118,7 @@ def _open_kinds(ctx: Context, kinds: Sequence[ChangeKind] | None) -> frozenset[C
 
 async def _page(log: EventReader, who: Principal, kinds: frozenset[ChangeKind], since: str, first: int) -> ChangesPage:
     cursor, scanned = since, 0
-    found: dict[tuple[ChangeKind | None, str], Change] = {}
+    found: dict[tuple[str, str, bool], Change] = {}
     resync: set[ChangeKind] = set()
     while True:
         page = await log.read(cursor, SCAN)
@@ -128,11 +129,11 @@ async def _page(log: EventReader, who: Principal, kinds: frozenset[ChangeKind], 
             update = entry.update
             is_open = update.kind in kinds and who.belongs_to(update.tenant)
             change = _change(update, who) if is_open and update.key != EVERY_KEY else None
-            subject = change and (change.kind, change.node_id)
+            subject = update.kind, update.node_id, update.assigned_to is None
             if change is not None and subject not in found and len(found) == first:
                 return ChangesPage(tuple(found.values()), cursor, has_more=True, resync=tuple(sorted(resync)))
             cursor = entry.cursor
-            if change is not None and subject is not None:
+            if change is not None:
                 found.pop(subject, None)
                 found[subject] = change
             elif is_open and update.key == EVERY_KEY:
@@ -144,6 +145,11 @@ async def _page(log: EventReader, who: Principal, kinds: frozenset[ChangeKind], 
 
 
 def _change(update: ChangeEvent, who: Principal) -> Change | None:
+    if update.assigned_to is not None:
+        if who.accounts is None or update.assigned_to != who.salesperson:
+            return None
+        outcome = ChangeOutcome.GRANTED if who.sees(update.customer) else ChangeOutcome.REVOKED
+        return Change(update.kind, update.node_id, update.recorded_at, outcome)
     ended = ChangeOutcome.DELETED if update.deleted else None
     if not (update.kind in UNOWNED_KINDS or who.sees(update.customer)):
         if not _was_seen(update, who):
@@ -171,7 +177,7 @@ async def subjects(rows: Sequence[Change], ctx: Context) -> list[Any]:
     """Edge: the changed subjects as they are now; None if they no longer exist for the caller."""
 
     async def subject(row: Change) -> Any:
-        if row.ended is not None:
+        if row.ended not in (None, ChangeOutcome.GRANTED):
             return None
         return await nodes.node(ctx, row.node_id)
 

@@ -105,6 +105,7 @@ async def shipment_updates(
         customers=await _customers(customer, ctx),
         orders=await _orders(order, ctx),
         subjects=await _shipments(shipments, ctx),
+        accounts=None if customer else ctx.principal.accounts,
     )
     subscriber = await _feed(ctx).subscribe(filter, after)
     del ctx, filter  # A subscriber that waits holds nothing that it does not need.
@@ -120,7 +121,12 @@ async def order_updates(
     ctx: Context, customer: CustomerKey | None = None, order: OrderKey | None = None, after: str | None = None
 ) -> AsyncGenerator[OrderUpdate | UpdatesLost, None]:
     """Changed orders that match all arguments."""
-    filter = EventFilter(ChangeKind.ORDER, customers=await _customers(customer, ctx), orders=await _orders(order, ctx))
+    filter = EventFilter(
+        ChangeKind.ORDER,
+        customers=await _customers(customer, ctx),
+        orders=await _orders(order, ctx),
+        accounts=None if customer else ctx.principal.accounts,
+    )
     subscriber = await _feed(ctx).subscribe(filter, after)
     del ctx, filter
     try:
@@ -160,10 +166,11 @@ def _feed(ctx: Context) -> EventFanout:
 
 
 async def _customers(key: CustomerKey | None, ctx: Context) -> frozenset[str] | None:
-    """The customers to follow: the one that is named, else all accounts of a caller that is bound to some."""
+    """The customers to follow: the one that is named, else all accounts of a caller that is bound to some, unless they
+    may change while it follows them."""
     who = ctx.principal
     if key is None:
-        return who.customers if who.restricted else None
+        return who.customers if who.restricted and who.accounts is None else None
     number = await customer_number(key, ctx)
     if number is None or not await _exists(number, ctx):
         raise InvalidInput("There is no such customer.")

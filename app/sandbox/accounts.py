@@ -13,6 +13,8 @@ from app.sandbox.pricing import PriceTerms, class_terms, contract_breaks, money,
 CUSTOMER_COUNT = 500
 LATE_PAYER = 20
 """One account in so many pays late, CUST-0012 first."""
+LARGE_BOOKS = {"rep-13": 800, "rep-14": 5000}
+"""Further customers of a large sandbox by their sales rep; they have no orders."""
 
 _FIRST = ("Alder", "Boltmaster", "Cascade", "Delta", "Eastgate", "Fairview", "Granite", "Harbor", "Ironwood", "Juniper",
           "Keystone", "Lakeside", "Meridian", "Northfield", "Orchard", "Prairie", "Quarry", "Ridgeline", "Summit",
@@ -86,6 +88,17 @@ class Account:
 def accounts(rng: random.Random, articles: list[Article], day: date) -> list[Account]:
     saleable = [article for article in articles if article.status == "ACTIVE"]
     return [_account(index, rng, articles, saleable, day) for index in range(1, CUSTOMER_COUNT + 1)]
+
+
+def large_books(rng: random.Random) -> list[Account]:
+    """The customers of two sales reps with many accounts."""
+    reps = [rep for rep, count in LARGE_BOOKS.items() for _ in range(count)]
+    found: list[Account] = []
+    for index, rep in enumerate(reps, CUSTOMER_COUNT + 1):
+        number, customer_class = f"CUST-{index:04d}", rng.choice("ABC")
+        row = _customer_row(index, number, customer_class, None, rng) | {"salesRep": rep}
+        found.append(Account(index, number, row, customer_class, [], None, {}))
+    return found
 
 
 def _account(

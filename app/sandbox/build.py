@@ -44,6 +44,7 @@ PORTS = {
         "receivables",
         "contacts",
         "purchases",
+        "accounts",
         "changes",
     ),
     "commerce": ("contents", "reservations", "orders", "changes"),
@@ -90,7 +91,7 @@ class DatasetWriter:
     def change(self, kind: str, key: str, at: str) -> None:
         self.changes.append((at, kind, key))
 
-    def write(self, path: Path, day: date) -> None:
+    def write(self, path: Path, day: date, *, large: bool = False) -> None:
         """Write the file beside its place and move it there, so that a broken build leaves nothing."""
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         partial.unlink(missing_ok=True)
@@ -107,13 +108,16 @@ class DatasetWriter:
             db.executemany("INSERT INTO changes VALUES (?, ?, ?)", [
                 (seq, kind, self._encode({"kind": kind, "key": key, "at": at}))
                 for seq, (at, kind, key) in enumerate(sorted(self.changes), 1)])  # fmt: skip
-            db.executemany("INSERT INTO meta VALUES (?, ?)", [("version", VERSION), ("day", day.isoformat())])
+            db.executemany(
+                "INSERT INTO meta VALUES (?, ?)", [("version", _version(large=large)), ("day", day.isoformat())]
+            )
         db.close()
         partial.replace(path)
 
 
-def build(folder: Path, day: date) -> None:
-    """Write erp.db, commerce.db and logistics.db for a build day."""
+def build(folder: Path, day: date, *, large: bool = False) -> None:
+    """Write erp.db, commerce.db and logistics.db for a build day. A `large` one has two sales reps more, of 800 and of
+    5,000 customers."""
     folder.mkdir(parents=True, exist_ok=True)
     calendar = Calendar(day)
     articles = catalog.articles(random.Random(SEED))
@@ -123,7 +127,8 @@ def build(folder: Path, day: date) -> None:
     erp, commerce, logistics = DatasetWriter(), DatasetWriter(), DatasetWriter()
     _items(erp, commerce, articles, day)
     _orders(erp, commerce, sold, calendar)
-    _customers(erp, buyers, calendar)
+    books = customers.large_books(random.Random(SEED + 6)) if large else []
+    _customers(erp, [*buyers, *books], calendar)
     _commissions(erp, sold, calendar)
     _receivables(erp, buyers, calendar)
     _purchases(erp, buyers, sold, calendar)
@@ -131,11 +136,15 @@ def build(folder: Path, day: date) -> None:
     _web(commerce, sold, buyers, calendar)
     _shipments(logistics, sold, calendar)
     for name, writer in zip(SYSTEMS, (erp, commerce, logistics), strict=True):
-        writer.write(folder / f"{name}.db", day)
+        writer.write(folder / f"{name}.db", day, large=large)
 
 
-def is_built(folder: Path) -> bool:
-    """Whether all three files are there, whole and of this version."""
+def _version(*, large: bool) -> str:
+    return f"{VERSION}-large" if large else VERSION
+
+
+def is_built(folder: Path, *, large: bool = False) -> bool:
+    """Whether all three files are there, whole, of this version and size."""
     for name in SYSTEMS:
         path = folder / f"{name}.db"
         if not path.exists():
@@ -147,7 +156,7 @@ def is_built(folder: Path) -> bool:
             row = None
         finally:
             db.close()
-        if row != (VERSION,):
+        if row != (_version(large=large),):
             return False
     return True
 
@@ -211,6 +220,7 @@ def pair(first: str, second: str) -> str:
 
 
 def _customers(erp: DatasetWriter, buyers: list[customers.Account], calendar: Calendar) -> None:
+    assigned: dict[str, list[str]] = {}
     for account in buyers:
         n = erp.add(account.row, [("customers.number", account.number), ("customers.id", account.row["id"])])
         erp.text("customers", account.number, (account.number, account.row["name"]), n)
@@ -221,10 +231,13 @@ def _customers(erp: DatasetWriter, buyers: list[customers.Account], calendar: Ca
         for number, sku in customers.part_numbers(account):
             n = erp.add({"number": number, "sku": sku}, [("parts.number", pair(account.number, number))])
             erp.keys.append(("parts.sku", pair(account.number, sku), 0, n, None))
+        assigned.setdefault(account.row["salesRep"], []).append(account.number)
         if account.index % 20 == 0:
             erp.change("CREDIT", account.number, calendar.at(0, "04:00:00"))
         if account.index % 25 == 0:
             erp.change("CUSTOMER", account.number, calendar.at(1, "20:00:00"))
+    for rep, numbers in assigned.items():
+        erp.add({"salesperson": rep, "customers": numbers}, [("accounts", rep)])
 
 
 def _commissions(erp: DatasetWriter, sold: list[Sale], calendar: Calendar) -> None:

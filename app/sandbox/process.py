@@ -80,13 +80,14 @@ def start_sandbox(
     token: str = DEFAULT_TOKEN,
     today: date | None = None,
     webhook: tuple[str, str] | None = None,
+    large: bool = False,
 ) -> Sandbox:
     """Start the three servers in a process of their own and wait until they answer; port 0 takes a free one.
     `tell` is an address below which each system's webhooks are taken, and their secret. The process ends with
     `stop()`, or with the calling process whatever happens to that."""
     command = [sys.executable, "-m", "app.sandbox", "--data-dir", str(data_dir), "--token", token, "--with-parent",
                "--ports", *map(str, ports), *(["--today", today.isoformat()] if today else []),
-               *(["--webhook", *webhook] if webhook else [])]  # fmt: skip
+               *(["--webhook", *webhook] if webhook else []), *(["--large"] if large else [])]  # fmt: skip
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
     )
@@ -107,12 +108,13 @@ def serve(
     today: date | None,
     with_parent: bool,
     webhook: tuple[str, str] | None = None,
+    large: bool = False,
 ) -> None:
     """Build the data if it is not there, serve until a signal (or the parent's end), and say so when ready."""
     sockets = [listen(port) for port in ports]
-    if not is_built(data_dir):
+    if not is_built(data_dir, large=large):
         gc.disable()  # Hundreds of thousands of small objects, none of them in cycles: half the time would go there.
-        build(data_dir, today or datetime.now(UTC).date())
+        build(data_dir, today or datetime.now(UTC).date(), large=large)
         gc.enable()
     stores = [SandboxStore(data_dir / f"{name}.db", today) for name in SYSTEMS]
     try:

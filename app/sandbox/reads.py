@@ -249,6 +249,10 @@ def invoices_by_id(store: SandboxStore, request: contract.ByInvoice) -> bytes:
     return found(_as_of(store.one("invoices.id", request.ids)))
 
 
+def accounts(store: SandboxStore, request: account_operations.AccountsRead) -> bytes:
+    return found(_as_of(store.one("accounts", request.salespeople)))
+
+
 def sub_agents(store: SandboxStore, request: contract.ByNumber) -> bytes:
     return found(_lists(store.many("agents.parent", request.numbers)))
 
@@ -395,5 +399,6 @@ READS: dict[str, Read] = {
     account_operations.CONTACTS.path: contacts,
     account_operations.PURCHASE_HISTORY.path: purchase_history,
     account_operations.ORDER_GUIDES.path: order_guides,
+    account_operations.ACCOUNTS.path: accounts,
     contract.CHANGES.path: changes,
 }

@@ -115,12 +115,21 @@ class EventSimulator:
 
     def change_customer(self, number: str, change: ObjectChange) -> bytes:
         customer = self._document("customers.number", number)
+        if change.sales_rep is not None:
+            self._assign(number, customer["salesRep"], change.sales_rep)
         customer |= {
             name: value
             for name, value in (("status", change.status), ("name", change.name), ("salesRep", change.sales_rep))
             if value is not None
         }
         return self._changed("CUSTOMER", "customers.number", number, customer, None)
+
+    def _assign(self, number: str, old: str, new: str) -> None:
+        """Move a customer from one sales rep to another."""
+        for rep in {old, new}:
+            row = self._document("accounts", rep)
+            kept = {*row["customers"], number} if rep == new else {*row["customers"]} - {number}
+            self._store.change("accounts", rep, _encode({**row, "customers": sorted(kept)}))
 
     def change_item(self, sku: str, change: ObjectChange) -> bytes:
         item = self._document("items.sku", sku)

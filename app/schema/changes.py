@@ -44,6 +44,7 @@ enum(
     UPSERTED="Created or changed: replace the stored copy.",
     DELETED="Deleted: delete the stored copy.",
     REVOKED="The caller has lost access: delete the stored copy and its dependent objects.",
+    GRANTED="The customer was assigned to the caller: download its objects.",
 )
 
 

@@ -18,6 +18,7 @@ class ClaimNames(Section):
     roles: str = "roles"
     customers: str = "customers"
     agents: str = "agents"
+    salesperson: str | None = None
     tenant: str = "tenant"
     client: str | None = None
 
@@ -40,8 +41,16 @@ class IssuerSettings(Section):
 
 
 class AuthSettings(IssuerSettings):
-    """Trusted issuers: one here, more under `[[auth.issuers]]`. A shared secret is for demos."""
+    """Trusted issuers: one here, more under `[[auth.issuers]]`. A shared secret is for demos.
 
+    `accounts` says where the accounts of roles with assigned accounts come from: the credential ("token"), the source
+    of `[domains.accounts]` ("source"), or what both agree on ("both"). Assignments count for `accounts_max_age` seconds
+    and, while the source fails, for `accounts_stale_for` more."""
+
+    accounts: Literal["token", "source", "both"] = "token"
+    accounts_max_age: float = Field(default=30.0, gt=0, le=60)
+    accounts_stale_for: float = Field(default=300.0, ge=0, le=3600)
+    max_accounts: int = Field(default=10_000, ge=1, le=100_000)
     leeway: int = Field(default=30, ge=0, le=60)
     secret: SecretStr | None = None
     secret_file: Path | None = None

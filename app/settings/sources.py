@@ -81,6 +81,7 @@ class DomainSettings(Section):
     receivables: Domain | None = None
     contacts: Domain | None = None
     purchases: Domain | None = None
+    accounts: Domain | None = None
 
     def configured(self) -> Mapping[str, Domain]:
         """The domains that some source serves, by name."""

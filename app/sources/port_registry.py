@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from app.sources.accounts import ACCOUNTS
 from app.sources.billing import BILLING
 from app.sources.commissions import COMMISSIONS
 from app.sources.contacts import CONTACTS
@@ -37,6 +38,7 @@ PORTS: Mapping[str, Port] = {
         RECEIVABLES,
         CONTACTS,
         PURCHASES,
+        ACCOUNTS,
     )
 }
 """The ports that serve reads, by their names in `Source`, `Sources` and `[domains]`."""

@@ -13,6 +13,7 @@ from app.errors import SourceError, TradegraphError
 from app.http.resilience.breaker import BreakerState
 from app.http.resilience.guard import SourceGuard
 from app.http.resilience.state import SourceState
+from app.sources.accounts import Accounts
 from app.sources.billing import Billing
 from app.sources.changes import Changes
 from app.sources.commissions import Commissions
@@ -78,6 +79,7 @@ class Source:
     receivables: Receivables | None = None
     contacts: Contacts | None = None
     purchases: Purchases | None = None
+    accounts: Accounts | None = None
     changes: Changes | None = None
     webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds
@@ -123,6 +125,7 @@ class Sources:
     receivables: Receivables
     contacts: Contacts
     purchases: Purchases
+    accounts: Accounts
     routes: Mapping[str, Routes]
     scoped: Mapping[str, Source]
     order_views: Mapping[str, Orders]

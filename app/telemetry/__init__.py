@@ -7,6 +7,7 @@ from app.telemetry.merging import merge_metrics
 from app.telemetry.otlp import SpanExport
 from app.telemetry.registry import (
     Metrics,
+    account_read,
     backend_call,
     breaker_state_changed,
     budget_remaining,
@@ -43,6 +44,7 @@ __all__ = [
     "Metrics",
     "RequestScope",
     "SpanExport",
+    "account_read",
     "backend_call",
     "breaker_state_changed",
     "budget_remaining",

@@ -160,6 +160,12 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self.accounts = Counter(
+            "tradegraph_account_reads_total",
+            "Reads of a salesperson's assigned accounts: read, changed, failed, or stale (served while reads fail).",
+            ["source", "outcome"],
+            registry=self.registry,
+        )
         self.disagreements = Counter(
             "tradegraph_disagreements_total",
             "Data on which two sources differ.",
@@ -344,6 +350,11 @@ def unknown_status(source: str, field: str, raw: str) -> None:
     """Count a vendor's value without a mapping, and log its first occurrence."""
     if metrics().unknown_status(source, field, raw):
         log.warning("unknown_status", source=source, field=field, raw=raw[:200])
+
+
+def account_read(source: str, outcome: str, count: int = 1) -> None:
+    """Count salespeople whose accounts were read of a source: read, failed, stale or changed."""
+    metrics().accounts.labels(source, outcome).inc(count)
 
 
 def disagreement(field: str, sources: Sequence[str]) -> None:

@@ -247,6 +247,14 @@ class PurchaseFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccountFacts:
+    """Salespeople (at least 2) with a customer that is assigned to each."""
+
+    assigned: Mapping[str, str]
+    unknown: str = "rep-99"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChangeFacts:
     """Kinds the feed has; `earliest` is a cursor before which nothing is, if there is one to start from."""
 
@@ -280,6 +288,7 @@ class Case:
     receivables: ReceivablesFacts | None = None
     contacts: ContactFacts | None = None
     purchases: PurchaseFacts | None = None
+    accounts: AccountFacts | None = None
     changes: ChangeFacts | None = None
 
     def __repr__(self) -> str:

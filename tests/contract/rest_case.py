@@ -27,6 +27,7 @@ from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
 from app.sources.warehouses import WarehouseKind
 from tests.contract.case import (
+    AccountFacts,
     BalanceFacts,
     BillingFacts,
     Case,
@@ -355,6 +356,7 @@ ERP = Case(
     receivables=RECEIVABLES,
     contacts=CONTACTS,
     purchases=PURCHASES,
+    accounts=AccountFacts(assigned={"rep-01": "CUST-0001", "rep-02": "CUST-0002", "rep-12": "CUST-0012"}),
     changes=ChangeFacts(
         kinds=frozenset({ChangeKind.ORDER, ChangeKind.ITEM, ChangeKind.STOCK, ChangeKind.CREDIT, ChangeKind.INVOICE}),
         earliest=change_cursor(0),

@@ -70,7 +70,7 @@ async def test_feed_has_its_position_once_its_listener_was_reset(log: EventLog, 
         return await end()
 
     monkeypatch.setattr(log, "end", late)
-    async with fed(log, listener=resets) as feed:
+    async with fed(log, listeners=[resets]) as feed:
         await asyncio.sleep(0)
         assert (feed.positioned.is_set(), resets.count) == (False, 0)
         opened.set()

@@ -17,7 +17,7 @@ from app.sources.node_ids import node_id
 from tests.gateway.test_explain import counted, predicted
 from tests.support.events import THEN
 from tests.support.gateway import BUYER, CSR, OTHER_BUYER, Graph, gateway, signed
-from tests.support.logged import record
+from tests.support.streams import record
 
 CHANGES = """query Changes($since: Cursor, $kinds: [ChangeKind!], $first: Int!, $holding: [ID!]) {
   changes(since: $since, kinds: $kinds, first: $first, holding: $holding) {

@@ -17,7 +17,7 @@ from app.sources.node_ids import node_id
 from tests.support.events import THEN
 from tests.support.gateway import BUYER, BUYER_ADMIN, TODAY, Graph, gateway, signed
 from tests.support.intake import dock
-from tests.support.logged import record
+from tests.support.streams import record
 
 MINE, THEIRS = "CUST-0001", "CUST-0002"
 CUSTOMER, THEIR_CUSTOMER = node_id("Customer", MINE), node_id("Customer", THEIRS)

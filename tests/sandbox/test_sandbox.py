@@ -252,6 +252,7 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     account_operations.CONTACTS.path: ("erp", {"customers": ["CUST-0001", "CUST-0012"]}),
     account_operations.PURCHASE_HISTORY.path: ("erp", {"items": [{"customer": "CUST-0001", "sku": "SKU-0007"}]}),
     account_operations.ORDER_GUIDES.path: ("erp", {"customers": ["CUST-0018"], "query": FIRST_PAGE}),
+    account_operations.ACCOUNTS.path: ("erp", {"salespeople": ["rep-01"]}),
     contract.CHANGES.path: ("erp", {"kinds": ["ORDER"], "limit": 10}),
 }
 
@@ -263,8 +264,7 @@ def test_answer_is_of_the_published_shape(
     system, body = REQUESTS[operation.path]
     said = published["paths"][operation.path][operation.method.lower()]
     answer = httpx.request(operation.method, sandbox.urls[system] + operation.path, json=body, headers=HEADERS)
-    assert answer.status_code == 200
-    value = answer.json()
+    value = answer.raise_for_status().json()
     assert value not in ([], {}, None)
     shape = said["responses"]["200"]["content"]["application/json"]["schema"]
     assert faults(value, shape, published["components"]["schemas"]) == []

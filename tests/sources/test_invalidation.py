@@ -222,7 +222,7 @@ async def short(tmp_path: Path) -> AsyncIterator[Gate]:
 async def test_worker_drops_what_the_log_names_and_everything_where_it_missed_some(short: Gate):
     memory = Memory()
     invalidator = CacheInvalidator(Behind(memory))  # type: ignore[arg-type]
-    fanout = EventFanout(short, listener=invalidator)  # type: ignore[arg-type]
+    fanout = EventFanout(short, listeners=[invalidator])  # type: ignore[arg-type]
     changes = [
         update("SKU-1", kind=ChangeKind.ITEM),
         update("CUST-1", kind=ChangeKind.CUSTOMER),

@@ -144,10 +144,10 @@ async def gateway(
         connected[name] = SourceSettings(**{**dict(connected[name]), **changes, "limits": limits})
     folder = TemporaryDirectory(prefix="tradegraph-", dir=MEMORY)
     settings = Settings(
-        auth=AUTH,
         demo=True,
         sources=connected,
         **{
+            "auth": AUTH,
             "domains": SANDBOX_DOMAINS,
             "server": ServerSettings(request_timeout=request_timeout),
             "data_dir": Path(folder.name),

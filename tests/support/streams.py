@@ -44,6 +44,12 @@ class Log:
         return [one.cursor for one in await self.events.record((), updates)]
 
 
+async def record(graph: Graph, *updates: ChangeEvent) -> list[str]:
+    """Record updates in the log of a running gateway; their cursors."""
+    async with log_of(graph) as log:
+        return await log.record(*updates)
+
+
 OURS, OTHERS = "1ZSB001000401", "1ZSB001156861"
 """Tracking numbers of the sandbox's shipments: one of CUST-0001, one of CUST-0002."""
 

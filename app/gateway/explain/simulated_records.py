@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from app.gateway.explain.read_log import WeightedKey, key_weight
+from app.sources.accounts import AccountAssignment
 from app.sources.billing import (
     Invoice,
     InvoiceLine,
@@ -178,6 +179,7 @@ RECORDS: Mapping[type, Callable[[RowRequest], Any]] = {
     str: lambda row: row.id,
     Customer: _customer,
     CreditStatus: _credit,
+    AccountAssignment: lambda row: AccountAssignment(salesperson=row.id),
     Item: _item,
     ItemContent: lambda row: ItemContent(sku=row.id),
     ItemCost: lambda row: ItemCost(sku=row.id),

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from app.settings import SourceSettings
+from app.sources.rest.accounts import RestAccounts
 from app.sources.rest.billing import RestBilling
 from app.sources.rest.changes import RestChanges
 from app.sources.rest.client import RESTClient
@@ -63,6 +64,7 @@ def source_of(client: RESTClient) -> Source:
         "receivables": RestReceivables(client, mapper),
         "contacts": RestContacts(client, mapper),
         "purchases": RestPurchases(client, mapper),
+        "accounts": RestAccounts(client),
         "changes": RestChanges(client),
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}

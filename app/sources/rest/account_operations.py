@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.sources.accounts import AccountAssignment
 from app.sources.items import CustomerItemKey
 from app.sources.purchases import OrderGuideQuery
 from app.sources.receivables import OpenItemQuery, StatementPeriod
@@ -52,6 +53,12 @@ class OrderGuidesSearch(Record):
     query: OrderGuideQuery
 
 
+class AccountsRead(Record):
+    """A read by salesperson."""
+
+    salespeople: tuple[str, ...]
+
+
 RECEIVABLES = ContractOperation(
     port="receivables",
     path="/v1/receivables/read",
@@ -95,4 +102,12 @@ ORDER_GUIDES = ContractOperation(
     answer=found(str, Window[OrderGuideRow]),
 )
 
-OPERATIONS = (RECEIVABLES, OPEN_ITEMS, ACCOUNT_STATEMENTS, CONTACTS, PURCHASE_HISTORY, ORDER_GUIDES)
+ACCOUNTS = ContractOperation(
+    port="accounts",
+    path="/v1/accounts/read",
+    summary="The customers assigned to salespeople, by person, team or branch",
+    request=AccountsRead,
+    answer=found(str, AccountAssignment),
+)
+
+OPERATIONS = (RECEIVABLES, OPEN_ITEMS, ACCOUNT_STATEMENTS, CONTACTS, PURCHASE_HISTORY, ORDER_GUIDES, ACCOUNTS)

@@ -326,6 +326,10 @@ CHECKS: Mapping[str, OperationChecks] = {
             PagedCheck(_order_guide_page, _sku, keys.CUSTOMER),
         ),
     ),
+    account_operations.ACCOUNTS.path: OperationChecks(
+        account_operations.AccountsRead(salespeople=("rep-01",)),
+        (KeyedCheck(keys.SALESPERSON, by_keys("accounts", "assigned"), identity=lambda row: row.salesperson),),
+    ),
     contract.CHANGES.path: OperationChecks(
         contract.ChangesRead(kinds=(ChangeKind.CUSTOMER, ChangeKind.ORDER), limit=10), (FeedCheck(),)
     ),

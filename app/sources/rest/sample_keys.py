@@ -49,15 +49,21 @@ PRICE = KeyKind("price request", "sku")
 ORDER, ORDER_ID, PURCHASE_ORDER = KeyKind("order"), KeyKind("order id"), KeyKind("purchase order", "number")
 SHIPMENT, TRACKING = KeyKind("shipment"), KeyKind("tracking number")
 AGENT, STATEMENT = KeyKind("agent"), KeyKind("statement")
-INVOICE_ID = KeyKind("invoice id")
+INVOICE_ID, SALESPERSON = KeyKind("invoice id"), KeyKind("salesperson")
 
-GIVEN = (CUSTOMER, ITEM, WAREHOUSE, ORDER, SHIPMENT, TRACKING, AGENT, STATEMENT)
+GIVEN = (CUSTOMER, ITEM, WAREHOUSE, ORDER, SHIPMENT, TRACKING, AGENT, STATEMENT, SALESPERSON)
 """The kinds that a person may name, for systems whose lists are empty or missing."""
 
 
 def _with_ids(row: Any, kind: KeyKind, key: str, id_kind: KeyKind) -> Iterator[tuple[KeyKind, Any]]:
     yield kind, key
     yield from ((id_kind, ref.id) for ref in row.refs)
+
+
+def _customer(row: Customer) -> Iterator[tuple[KeyKind, Any]]:
+    yield from _with_ids(row, CUSTOMER, row.number, CUSTOMER_ID)
+    if row.sales_rep:
+        yield SALESPERSON, row.sales_rep
 
 
 def _order(row: Order) -> Iterator[tuple[KeyKind, Any]]:
@@ -75,7 +81,7 @@ def _shipment(row: Shipment) -> Iterator[tuple[KeyKind, Any]]:
 
 
 KEYS_IN: Mapping[type, Callable[[Any], Iterator[tuple[KeyKind, Any]]]] = {
-    Customer: lambda row: _with_ids(row, CUSTOMER, row.number, CUSTOMER_ID),
+    Customer: _customer,
     Item: lambda row: iter([*_with_ids(row, ITEM, row.sku, ITEM_ID), *([(GTIN, row.gtin)] if row.gtin else [])]),
     Warehouse: lambda row: iter([(WAREHOUSE, row.code)]),
     Order: _order,

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from app.auth.accounts import AccountDirectory
 from app.events.fanout import EventFanout
 from app.events.log import EventLog
 from app.gateway.service import GraphQLService
@@ -20,7 +21,11 @@ from app.webhooks.outbound.stores import connect_endpoints
 
 @asynccontextmanager
 async def run_deliveries(
-    settings: Settings, events: EventLog, fanout: EventFanout, service: GraphQLService
+    settings: Settings,
+    events: EventLog,
+    fanout: EventFanout,
+    service: GraphQLService,
+    accounts: AccountDirectory | None = None,
 ) -> AsyncIterator[None]:
     """Deliver to endpoints for as long as this lasts."""
     if not settings.endpoints.enabled:
@@ -31,7 +36,7 @@ async def run_deliveries(
         events,
         fanout,
         store,
-        lambda endpoint: PayloadRenderer(endpoint, service, roles),
+        lambda endpoint: PayloadRenderer(endpoint, service, roles, accounts),
         WebhookSender(settings.endpoints),
         settings.endpoints,
         worker=secrets.token_hex(8),

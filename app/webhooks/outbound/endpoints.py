@@ -63,6 +63,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
             customers=frozenset(self.customers),
             tenant=self.tenant,
             client=self.client,
+            salesperson=self.client,
         )
 
     @property

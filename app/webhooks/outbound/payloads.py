@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from app.auth.accounts import AccountDirectory
 from app.auth.principal import AnyRole
 from app.errors import RequestError, TradegraphError
 from app.events.filters import EventFilter, FanoutEvent, FanoutGap, FanoutItem, Subject
@@ -25,10 +26,18 @@ LOST = "updates.lost"
 
 
 class PayloadRenderer:
-    """The payloads of one endpoint. Its document's stream defines the filter and makes the events."""
+    """The payloads of one endpoint. Its document's stream defines the filter and makes the events. Accounts that a
+    source assigns to the endpoint's client are looked up each time."""
 
-    def __init__(self, endpoint: Endpoint, service: GraphQLService, roles: Mapping[str, AnyRole]) -> None:
-        self._who = endpoint.principal(roles)
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        service: GraphQLService,
+        roles: Mapping[str, AnyRole],
+        accounts: AccountDirectory | None = None,
+    ) -> None:
+        self._who = self._named = endpoint.principal(roles)
+        self._accounts = accounts
         self._request = Request(document_id=endpoint.document, variables=dict(endpoint.variables))
         self._service = service
         self._feed: SingleEventFeed | None = None
@@ -54,6 +63,8 @@ class PayloadRenderer:
 
     async def _open(self) -> tuple[SingleEventFeed, Operation]:
         """The stream, and the operation as it may run now: a document can be retired at any time."""
+        if self._accounts is not None:
+            self._who = await _translate_errors(self._accounts.resolve(self._named))
         operation = await _translate_errors(self._service.subscription(self._request, self._who))
         feed = self._feed = self._feed or await _translate_errors(self._start_stream(operation))
         return feed, operation
