@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
 import sys
@@ -14,10 +15,15 @@ from graphql import build_schema, parse, validate
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from app import settings
 from app.sources.wiring import connect_all
 from app.telemetry import Metrics
+from tests.support.browser import browsing
+from tests.upstreams import serve
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -116,14 +122,51 @@ def test_commands_shown_exist():
     assert shown - known - {"help"} == set()
 
 
-def test_built_pages_fetch_nothing_from_elsewhere(tmp_path: Path):
-    subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation, built."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+def test_built_pages_have_no_raw_markers(site: Path):
+    """Snippets and the contract are in the pages, not the markers that stand for them."""
+    raw = re.compile(r"-{1,2}8<-|<!-- ?contract|\{[#:]|\[TOC\]")
+    texts = {page.relative_to(site): _text_of(page.read_text()) for page in site.rglob("*.html")}
+    assert {str(page): found for page, text in texts.items() if (found := raw.findall(text))} == {}
+    assert 'vendor = "vendure"' in texts[Path("configuration.html")]
+    assert "Example answer" in texts[Path("rest-contract.html")]
+    for page in ("add-a-field", "add-a-vendor"):
+        assert "diff --git" in texts[Path(f"howto/{page}.html")]
+
+
+def _text_of(page: str) -> str:
+    """The text of a page's article."""
+    article = page.partition("<article")[2].partition("</article>")[0]
+    comments = "".join(re.findall(r"<!--.*?-->", article, re.DOTALL))
+    return html.unescape(re.sub(r"<[^>]*>", "", article)) + comments
+
+
+async def test_pages_fit_a_phone_and_the_matrix_a_laptop(site: Path):
+    server = Starlette(routes=[Mount("/", StaticFiles(directory=site))])
+    widest = "[...document.querySelectorAll('.md-typeset__scrollwrap')].map(e => e.scrollWidth - e.clientWidth)"
+    async with serve(server) as url, browsing() as page:
+        await page.resize(390, 844)
+        for name in ("configuration", "policy-matrix", "rest-contract", "howto/add-a-vendor"):
+            await page.open(f"{url}/{name}.html")
+            await page.until("document.querySelector('article code')")
+            assert await page.run("document.documentElement.scrollWidth <= innerWidth"), name
+            assert await page.run("getComputedStyle(document.querySelector('article code')).wordBreak") == "normal"
+        await page.resize(1280, 900)
+        await page.open(f"{url}/policy-matrix.html")
+        await page.until("document.querySelector('.md-typeset__scrollwrap')")
+        assert await page.run(f"Math.max(...{widest})") <= 0
+
+
+def test_built_pages_fetch_nothing_from_elsewhere(site: Path):
     fetched = re.compile(r'<(?:(?:script|img|iframe|source)\b[^>]*\bsrc|link\b[^>]*\bhref)="(https?:[^"]+)')
-    pages = sorted(tmp_path.rglob("*.html"))
+    pages = sorted(site.rglob("*.html"))
     assert len(pages) > 15
     assert {str(page): hits for page in pages if (hits := fetched.findall(page.read_text()))} == {}

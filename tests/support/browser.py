@@ -107,6 +107,12 @@ class Page:
         """Go to an address."""
         await self.call("Page.navigate", url=url)
 
+    async def resize(self, width: int, height: int) -> None:
+        """Give the page a window of this size, in CSS pixels."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
     async def type(self, text: str) -> None:
         """Put text where the cursor is, as a keyboard would."""
         await self.call("Input.insertText", text=text)
