@@ -106,6 +106,7 @@ def join(row: Shipment, others: Sequence[Shipment]) -> Shipment:
             warehouse=row.warehouse or other.warehouse,
             customer=row.customer or other.customer,
             orders=row.orders or other.orders,
+            custom=row.custom or other.custom,
             freshness=min((row.freshness, other.freshness), key=lambda one: one.as_of),
         )
     return row

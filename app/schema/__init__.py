@@ -14,16 +14,21 @@ if TYPE_CHECKING:
 
 def build_schema(settings: Settings | None = None) -> strawberry.Schema:
     """The schema of a deployment, built once a process; without settings that of the gateway as it comes. Raises
-    ConfigurationError for a policy that would open a hole."""
-    return _built("{}" if settings is None else settings.policy.model_dump_json(exclude_defaults=True))
+    ConfigurationError for a policy that would open a hole, and for fields that cannot be."""
+    if settings is None:
+        return _built("{}", ())
+    fields = tuple(one.model_dump_json() for one in settings.fields)
+    return _built(settings.policy.model_dump_json(exclude_defaults=True), fields)
 
 
 @lru_cache(maxsize=16)
-def _built(policy: str) -> strawberry.Schema:
+def _built(policy: str, fields: tuple[str, ...]) -> strawberry.Schema:
     from app.schema.query import schema
-    from app.settings import PolicySettings
+    from app.settings import FieldSettings, PolicySettings
 
-    return schema(PolicySettings.model_validate_json(policy))
+    return schema(
+        PolicySettings.model_validate_json(policy), [FieldSettings.model_validate_json(one) for one in fields]
+    )
 
 
 def policy_of(schema: strawberry.Schema) -> PolicyTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -30,6 +31,7 @@ from app.schema.base import AFTER, FIRST, Connection, Node
 from app.schema.changes import ChangesPage
 from app.schema.commissions import Agent, AgentKey, CommissionStatement, CommissionStatementKey
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
+from app.schema.declare.custom_fields import add_fields
 from app.schema.declare.deployment import apply_policy
 from app.schema.declare.edges import Argument, root
 from app.schema.declare.freshness import contracts_of, fresh
@@ -51,7 +53,7 @@ from app.schema.updates import (
     UpdatesLost,
 )
 from app.schema.warehouses import Warehouse
-from app.settings import PolicySettings
+from app.settings import FieldSettings, PolicySettings
 from app.sources.changes import ChangeKind
 from app.sources.orders import OrderSort
 
@@ -261,7 +263,7 @@ class Subscription:
     )
 
 
-def schema(policy: PolicySettings) -> strawberry.Schema:
+def schema(policy: PolicySettings, fields: Sequence[FieldSettings]) -> strawberry.Schema:
     """The schema of a deployment, put together; its policy table is in the extensions of graphql-core's schema."""
     audiences = configured_audiences(policy)
     made = strawberry.Schema(
@@ -277,6 +279,7 @@ def schema(policy: PolicySettings) -> strawberry.Schema:
             kind.is_one_of = bool(getattr(made.get_type_by_name(name), "is_one_of", False))
     core = made._schema  # noqa: SLF001
     inherit_page_policies(core)
+    add_fields(core, fields)
     apply_policy(core, policy, audiences)
     table = core.extensions[POLICY] = build_policy_table(collect_declarations(core), audiences)
     check(core, table, policy)

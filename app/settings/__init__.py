@@ -9,6 +9,7 @@ from __future__ import annotations
 from app.settings.auth import Algorithm, AuthSettings, ClaimNames, IssuerSettings
 from app.settings.caching import CacheSettings
 from app.settings.endpoints import EndpointSettings
+from app.settings.fields import FieldSettings
 from app.settings.intake import IntakeSettings
 from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSettings
 from app.settings.loading import PREFIX, config_file, load, settings_of_table
@@ -48,6 +49,7 @@ __all__ = [
     "DomainSettings",
     "EndpointSettings",
     "EventSettings",
+    "FieldSettings",
     "IntakeSettings",
     "IssuerSettings",
     "KeySettings",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 from app.settings.auth import AuthSettings
 from app.settings.caching import CacheSettings
 from app.settings.endpoints import EndpointSettings
+from app.settings.fields import FieldSettings
 from app.settings.intake import IntakeSettings
 from app.settings.limits import BudgetSettings, LimitSettings
 from app.settings.observability import LogSettings, TelemetrySettings
@@ -57,6 +58,7 @@ class Settings(Section):
     callers: CallerSettings = CallerSettings()
     domains: DomainSettings = DomainSettings()
     routes: tuple[RouteSettings, ...] = ()
+    fields: tuple[FieldSettings, ...] = ()
 
 
 def credentials_of(settings: BaseModel) -> Iterator[str]:

@@ -14,7 +14,7 @@ from app.auth.principal import Principal
 from app.sources.freshness_contracts import CREDIT, CUSTOMER
 from app.sources.node_ids import node_id
 from app.sources.ports import CacheSpec, Companion, Port, Read, Routing, Shape, same
-from app.sources.values import Address, Freshness, Money, Page, PageRequest, Record, Ref, Timestamp
+from app.sources.values import Address, CustomValues, Freshness, Money, Page, PageRequest, Record, Ref, Timestamp
 
 
 class CustomerStatus(StrEnum):
@@ -121,6 +121,7 @@ class Customer(Record):
     agreement: PriceAgreement | None = None
     credit: CreditStatus | None = None
     freshness: Freshness | None = None
+    custom: CustomValues | None = None
 
     @property
     def node_id(self) -> str:

@@ -13,7 +13,7 @@ from app.sources.customers import customer_tags
 from app.sources.freshness_contracts import CONTENT, ITEM, PART_NUMBER, RELATION
 from app.sources.node_ids import node_id
 from app.sources.ports import CacheSpec, Port, Read, Routing, RowPredicate, Shape
-from app.sources.values import Dimensions, Freshness, Money, Page, PageRequest, Record, Ref
+from app.sources.values import CustomValues, Dimensions, Freshness, Money, Page, PageRequest, Record, Ref
 
 
 class ItemStatus(StrEnum):
@@ -104,6 +104,7 @@ class Item(Record):
     dimensions: Dimensions | None = None
     refs: tuple[Ref, ...] = ()
     freshness: Freshness | None = None
+    custom: CustomValues | None = None
 
     @property
     def node_id(self) -> str:

@@ -15,7 +15,7 @@ from app.sources.lists import DateRange, ListQuery, restrict, sort_rank
 from app.sources.node_ids import node_id
 from app.sources.ports import Port, Read, Routing, Shape, same
 from app.sources.shipments import Shipment
-from app.sources.values import Freshness, Money, Page, Party, Record, Ref, Timestamp
+from app.sources.values import CustomValues, Freshness, Money, Page, Party, Record, Ref, Timestamp
 
 
 class OrderStatus(StrEnum):
@@ -155,6 +155,7 @@ class Order(Record):
     history: tuple[StatusChange, ...] = ()
     shipments: tuple[Shipment, ...] | None = None
     freshness: Freshness
+    custom: CustomValues | None = None
 
     @property
     def node_id(self) -> str:

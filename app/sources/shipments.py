@@ -12,7 +12,7 @@ from typing import Protocol
 from app.auth.principal import Principal
 from app.sources.node_ids import node_id
 from app.sources.ports import Port, Read, Routing, Shape
-from app.sources.values import Dimensions, Freshness, Record, Ref, Timestamp
+from app.sources.values import CustomValues, Dimensions, Freshness, Record, Ref, Timestamp
 
 
 class ShipmentStatus(StrEnum):
@@ -136,6 +136,7 @@ class Shipment(Record):
     proof_of_delivery: ProofOfDelivery | None = None
     updated_at: Timestamp | None = None
     freshness: Freshness
+    custom: CustomValues | None = None
 
     @property
     def node_id(self) -> str:

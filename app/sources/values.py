@@ -44,6 +44,14 @@ class Record(msgspec.Struct, metaclass=RecordType, frozen=True, rename="camel", 
     """
 
 
+class CustomValues(Record):
+    """Values of a deployment's own fields of a row, by field, and the fields whose value is of another type."""
+
+    source: str
+    values: dict[str, Any] = {}
+    malformed: tuple[str, ...] = ()
+
+
 class FieldNotFetched(Exception):
     """An attribute outside `field_mask` was read: declare it in `app/resolvers/loading/field_dependencies.py`."""
 

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from app.errors import ConfigurationError
+from app.sources.custom_fields import NO_FIELDS, SourceFields, fields_of_sources
 from app.sources.pipeline.cache.cache import Cache
 from app.sources.pipeline.cache.shared_tier import BACKGROUND_REDIS_TIMEOUT
 from app.sources.pipeline.compose import Unserved, compile_source, compose_port, scope_source
@@ -41,15 +42,16 @@ ENRICHED = ("orders", "shipments")
 Clock = Callable[[], datetime]
 
 
-def connect(name: str, settings: Any, clock: Clock) -> Source:
-    """Connects one source by its vendor's adapter; does no I/O."""
+def connect(name: str, settings: Any, clock: Clock, fields: SourceFields = NO_FIELDS) -> Source:
+    """Connects one source, with the deployment's own fields, by its vendor's adapter; does no I/O."""
     package = VENDORS.get(settings.vendor)
     if package is None:
         raise ConfigurationError(
             f"sources.{name}.vendor", settings.vendor, f"no such vendor; use one of {', '.join(sorted(VENDORS))}"
         )
     try:
-        return replace(import_module(package).connect(name, settings, clock=clock), tenant=settings.tenant)
+        custom = {"fields": fields} if fields.types else {}
+        return replace(import_module(package).connect(name, settings, clock=clock, **custom), tenant=settings.tenant)
     except ValueError:
         # A header refuses it; the value itself may be a secret and is not repeated.
         cure = "holds characters that no HTTP header can carry; look for line ends and letters beyond ASCII"
@@ -78,9 +80,14 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     """All configured sources, wired."""
     longest = max(settings.cache.redis_timeout, BACKGROUND_REDIS_TIMEOUT)
     cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=longest))
-    plain = {name: connect(name, _with_callers(source, settings), clock) for name, source in settings.sources.items()}
+    fields = fields_of_sources(settings)
+    plain = {
+        name: connect(name, _with_callers(source, settings), clock, fields.get(name, NO_FIELDS))
+        for name, source in settings.sources.items()
+    }
     cached = {
-        name: compile_source(source, clock, cache.of(name, settings.sources[name])) for name, source in plain.items()
+        name: compile_source(source, clock, cache.of(name, settings.sources[name], fields.get(name, NO_FIELDS)))
+        for name, source in plain.items()
     }
     uncached = {name: compile_source(source, clock) for name, source in plain.items()}
     return assemble(settings, cached, cache, uncached)

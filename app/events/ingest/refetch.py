@@ -187,5 +187,7 @@ def content_digest(row: Any, without: Collection[str]) -> str:
 
 def _without(plain_value: Any, without: Collection[str]) -> Any:
     if isinstance(plain_value, dict):
-        return {name: _without(value, without) for name, value in plain_value.items() if name not in without}
+        # A deployment without fields of its own has the digests that it had before there were any.
+        left = {name: value for name, value in plain_value.items() if name != "custom" or value is not None}
+        return {name: _without(value, without) for name, value in left.items() if name not in without}
     return [_without(one, without) for one in plain_value] if isinstance(plain_value, list | tuple) else plain_value

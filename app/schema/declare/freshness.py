@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import GraphQLObjectType, GraphQLSchema
 from strawberry.directive import DirectiveLocation
 from strawberry.schema_directive import Location
 
@@ -94,7 +94,7 @@ def contracts_of(schema: GraphQLSchema) -> Contracts:
     fields: dict[tuple[str, str], Contract] = {}
     for type_ in object_types(schema):
         own = type_.extensions[DEFINITION].directives
-        found = _declared(own)
+        found = declared_contract(type_)
         if found is not None:
             types[type_.name] = found
         for name, one in type_.fields.items():
@@ -104,6 +104,11 @@ def contracts_of(schema: GraphQLSchema) -> Contracts:
         if found is not None and found.share is Share.PUBLIC and _has_accounts(own):
             raise ConfigurationError(type_.name, found.share, "has rows of accounts or agents, which cannot be PUBLIC")
     return Contracts(types, fields)
+
+
+def declared_contract(type_: GraphQLObjectType) -> Contract | None:
+    """The contract that a type declares."""
+    return _declared(type_.extensions[DEFINITION].directives)
 
 
 def _declared(directives: Any) -> Contract | None:

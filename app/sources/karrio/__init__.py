@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.karrio.changes import KarrioChanges
 from app.sources.karrio.client import KarrioClient
 from app.sources.karrio.options import read_options
@@ -15,7 +16,13 @@ from app.sources.source import Source
 from app.sources.values import utc_now
 
 
-def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
+def connect(
+    name: str,
+    settings: SourceSettings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    fields: SourceFields = NO_FIELDS,
+) -> Source:
     """Connect a Karrio server. Credentials: `api_key`. The secrets of webhooks are those that Karrio shows for
     them."""
     options = read_options(name, settings)
@@ -26,7 +33,7 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         ping=client.ping,
         aclose=client.aclose,
         guard=client.guard,
-        shipments=KarrioShipments(client, options, clock),
+        shipments=KarrioShipments(client, options, clock, fields),
         changes=KarrioChanges(client, options.webhook_url),
         webhooks=KarrioWebhooks(name, settings.webhooks) if settings.webhooks else None,
         shipment_hint_key="tracking_number",

@@ -9,6 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from app import telemetry
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.karrio.options import EVENT_STATUSES, KarrioOptions
 from app.sources.shipments import (
     Eta,
@@ -155,8 +156,9 @@ class WireShipment(msgspec.Struct, frozen=True):
 class KarrioShipmentMapping:
     """Turns shipments of one Karrio server into records."""
 
-    def __init__(self, source: str, options: KarrioOptions) -> None:
+    def __init__(self, source: str, options: KarrioOptions, fields: SourceFields = NO_FIELDS) -> None:
         self._source = source
+        self._fields = fields
         self._options = options
         self._zone = options.zone
         self._event_statuses = {**EVENT_STATUSES, **options.event_statuses}
@@ -193,6 +195,7 @@ class KarrioShipmentMapping:
             proof_of_delivery=_proof(tracker, status, events),
             updated_at=max(wire.updated_at, tracker.updated_at) if tracker else wire.updated_at,
             freshness=Freshness(source=self._source, as_of=now),
+            custom=self._fields.read("Shipment", wire.metadata.get),
         )
 
     def _status(self, wire: WireShipment) -> ShipmentStatus:

@@ -17,6 +17,7 @@ import msgspec
 
 from app import telemetry
 from app.auth.principal import Principal
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.karrio.client import KarrioClient, chunks, sendable
 from app.sources.karrio.options import KarrioOptions
 from app.sources.karrio.shipment_records import SHIPMENT_PARTS, KarrioShipmentMapping, WireShipment
@@ -99,11 +100,17 @@ def _document(field: str, kind: str, count: int) -> str:
 class KarrioShipments:
     """Shipments from Karrio. What was archived there does not exist any more."""
 
-    def __init__(self, client: KarrioClient, options: KarrioOptions, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        client: KarrioClient,
+        options: KarrioOptions,
+        clock: Callable[[], datetime],
+        fields: SourceFields = NO_FIELDS,
+    ) -> None:
         self._client = client
         self._clock = clock
         self._order_field = options.order_field
-        self._mapping = KarrioShipmentMapping(client.name, options)
+        self._mapping = KarrioShipmentMapping(client.name, options, fields)
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_id`; a hundred in a call."""

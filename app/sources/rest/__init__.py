@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from app.settings import SourceSettings
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.rest.accounts import RestAccounts
 from app.sources.rest.billing import RestBilling
 from app.sources.rest.changes import RestChanges
@@ -37,9 +38,15 @@ from app.sources.source import Source
 from app.sources.values import utc_now
 
 
-def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
+def connect(
+    name: str,
+    settings: SourceSettings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    fields: SourceFields = NO_FIELDS,
+) -> Source:
     """One system as a source; no I/O. Raises ConfigurationError for wrong options."""
-    client = RESTClient(name, settings, Mapper(name, clock))
+    client = RESTClient(name, settings, Mapper(name, clock), fields)
     webhooks = RestWebhooks(name, settings.webhooks) if settings.webhooks else None
     return replace(source_of(client), webhooks=webhooks)
 

@@ -22,6 +22,7 @@ from app.http.client import HTTPClient, HTTPResponse
 from app.http.resilience.guard import SourceGuard
 from app.http.sign_in import StaticCredentials
 from app.settings import SourceSettings
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.rest.batch import ReadBatcher
 from app.sources.rest.capabilities import list_capabilities
 from app.sources.rest.contract import (
@@ -35,6 +36,7 @@ from app.sources.rest.contract import (
     ContractOperation,
     Problem,
 )
+from app.sources.rest.extended_rows import ExtendedRows
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.operation_checks import CHECKS
 from app.sources.rest.partial import PartialDecoders
@@ -49,7 +51,7 @@ _REFUSALS = {FILTER_NOT_SUPPORTED: FilterNotSupported, SORT_NOT_SUPPORTED: SortN
 class RESTClient:
     """The connection to one system that speaks the contract."""
 
-    def __init__(self, name: str, settings: SourceSettings, mapper: Mapper) -> None:
+    def __init__(self, name: str, settings: SourceSettings, mapper: Mapper, fields: SourceFields = NO_FIELDS) -> None:
         unknown = set(settings.options) - _OPTIONS
         if unknown:
             key = min(unknown)
@@ -69,7 +71,8 @@ class RESTClient:
         credentials = StaticCredentials({"Authorization": f"Bearer {token.get_secret_value()}"})
         self._http = HTTPClient(name, settings, sign_in=credentials)
         self._batcher = ReadBatcher(self._http, self._send, _call) if batch else None
-        self._partial = PartialDecoders(mapper)
+        self._rows = ExtendedRows(fields)
+        self._partial = PartialDecoders(mapper, self._rows)
 
     async def read(
         self, operation: ContractOperation, body: object = None, *, cursor: bool = False, keys: int = 1
@@ -86,7 +89,7 @@ class RESTClient:
         if partial is not None:
             with suppress(SourceMalformed):  # The whole decoding says what is wrong, or tolerates it.
                 return response.decode_with(partial)
-        return response.decode(operation.answer)
+        return response.decode(self._rows.of(operation.answer))
 
     async def read_keys(
         self, operation: ContractOperation, keys: Sequence[K], body: Callable[[tuple[K, ...]], object]

@@ -68,7 +68,7 @@ def found(key: Any, value: Any) -> Any:
 
 def row(record: type[msgspec.Struct], *extra: tuple[str, Any], **retyped: Any) -> Any:
     """The wire form of a record: without what the gateway adds, with `extra` optional fields, some of other types."""
-    known = {"source", "system", "refs", "freshness", "authority"}
+    known = {"source", "system", "refs", "freshness", "authority", "custom"}
     fields: list[Any] = []
     for field in msgspec.structs.fields(record):
         if field.name in known:

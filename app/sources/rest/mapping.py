@@ -70,6 +70,7 @@ _sequence = attrgetter("sequence")
 def _maker(kind: type, row: type, given: tuple[str, ...]) -> Callable[[Any, Any, Any], Any]:
     """A function that calls `kind` with the fields both have: written out, because thousands of rows go through it."""
     have = {field.name for field in msgspec.structs.fields(row)} - set(given)
+    have |= {"custom"} & set(vars(row))  # Of an extended row.
     names = (field.name for field in msgspec.structs.fields(kind) if field.name in have)
     values = "".join(f"{name}=row.{name}, " for name in names)
     made: dict[str, Any] = {}

@@ -24,6 +24,7 @@ from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask, field_mask
 from app.sources.prices import ContractPrice
 from app.sources.rest.contract import ContractOperation
 from app.sources.rest.contract_rows import ROWS
+from app.sources.rest.extended_rows import ExtendedRows, default_of
 from app.sources.rest.mapping import Mapper, by_sequence
 from app.sources.shipments import Shipment, TrackingEvent
 from app.sources.values import RecordType, Unfetched
@@ -43,8 +44,9 @@ class PartialDecoders:
     """The readers of one source. A reader is made when the same is asked for the second time: most documents that are
     sent once are never sent again, and it costs more to make one than to read some rows whole."""
 
-    def __init__(self, mapper: Mapper) -> None:
+    def __init__(self, mapper: Mapper, rows: ExtendedRows) -> None:
         self._mapper = mapper
+        self._rows = rows
         self._slots = lru_cache(READERS)(_DecoderSlot)
 
     def of(self, operation: ContractOperation) -> ResponseDecoder | None:
@@ -54,7 +56,7 @@ class PartialDecoders:
             return None
         slot = self._slots(operation.path, mask)
         if not slot.made and slot.requested_once:
-            types = _Types(self._mapper, mask)
+            types = _Types(self._mapper, mask, self._rows)
             kind = types.of(operation.answer)
             slot.reader = ResponseDecoder(kind) if types.spares else None
             slot.made = True
@@ -89,21 +91,16 @@ class Computed:
         return made
 
 
-def _default(field: msgspec.structs.FieldInfo) -> Any:
-    if field.default_factory is not msgspec.NODEFAULT:
-        return msgspec.field(default_factory=field.default_factory)
-    return msgspec.field() if field.default is msgspec.NODEFAULT else msgspec.field(default=field.default)
-
-
 _fields_of = cache(msgspec.structs.fields)
 
 
 class _Types:
     """The types of one answer. `spares` says whether anything in it is left out."""
 
-    def __init__(self, mapper: Mapper, mask: FieldMask) -> None:
+    def __init__(self, mapper: Mapper, mask: FieldMask, rows: ExtendedRows) -> None:
         self.spares = False
         self._mapper = mapper
+        self._rows = rows
         self._mask = mask
         self._made: dict[type, type] = {}
 
@@ -135,17 +132,19 @@ class _Types:
                 shown[name] = Unfetched(record, name)
             elif name in makes:
                 shown[name] = Computed(record, name, makes[name])
-            if name in spare or (row is not None and name in _MADE_OF):
+            if name in spare or name == "custom" or (row is not None and name in _MADE_OF):
                 types[name], fields[name] = None, msgspec.field(default=None, name=f"({name})")
             elif row is not None and name in _SOURCE:
                 source = self._mapper.source
                 types[name], fields[name] = Literal[source], msgspec.field(default=source, name=f"({name})")
             else:
                 types[name] = self.of(list[TrackingEvent] if name == "events" else field.type)
-                fields[name] = _default(field)
+                fields[name] = default_of(field)
             extra = _MADE_OF.get(name)
             if extra is not None and row is not None and name not in spare and extra not in record.__struct_fields__:
                 types[extra], fields[extra] = row.__annotations__[extra], None
+        for name, (kind, default) in self._rows.wire_fields(record).items():
+            types[name], fields[name] = kind, default
         made: Any = RecordType(
             record.__name__, (record,), {"__annotations__": types, "__module__": record.__module__, **fields}
         )
@@ -161,6 +160,8 @@ class _Types:
         if record in ROWS:
             makes["refs"] = lambda row, made: mapper.refs(row) if made is None else made
             makes["freshness"] = lambda row, made: made or mapper.freshness(row.as_of or getattr(row, read_at))
+        if self._rows.fields.of(record.__name__):
+            makes["custom"] = lambda row, made: made or self._rows.values(record, row)
         if record is TrackingEvent:
             makes["raw_code"] = lambda _, raw: raw or None
         if record is Shipment:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.source import Source
 from app.sources.tryton.billing import TrytonBilling
 from app.sources.tryton.changes import TrytonChanges
@@ -34,10 +35,11 @@ def connect(
     settings: SourceSettings,
     *,
     clock: Callable[[], datetime] = utc_now,
+    fields: SourceFields = NO_FIELDS,
 ) -> Source:
     """A Source over one Tryton database; does no I/O. Raises ConfigurationError for wrong options or credentials."""
     options = Options.of(name, settings)
-    client = TrytonClient(name, settings, options)
+    client = TrytonClient(name, settings, options, fields)
     reference = Reference(client, options.company, options.reference_ttl)
     codes = OrderCodes(options.order_code_pattern)
     shipments = TrytonShipmentMapping(name, codes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,8 +18,9 @@ from app.http.request import OutgoingRequest
 from app.http.resilience.guard import SourceGuard
 from app.http.sign_in import SessionSignIn
 from app.settings import SourceSettings
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.tryton.options import Options
-from app.sources.tryton.wire import Row, fields_of
+from app.sources.tryton.wire import Row, extended, fields_of
 
 R = TypeVar("R", bound=Row)
 
@@ -87,8 +89,10 @@ class TrytonClient:
         name: str,
         settings: SourceSettings,
         options: Options,
+        fields: SourceFields = NO_FIELDS,
     ) -> None:
         self.source = name
+        self._extended = cache(partial(extended, fields=fields)) if fields.types else _unchanged
         self._root = f"/{options.database}"
         self._company = options.company
         sign_in = TrytonSignIn(
@@ -112,6 +116,7 @@ class TrytonClient:
         limit: int | None = None,
     ) -> list[R]:
         """The records that match, with the fields of `row`. Prices, limits and costs are null without a company."""
+        row = self._extended(row)
         params = [("d", _encoded(domain)), *(("f", field) for field in fields_of(row))]
         if order:
             params.append(("o", _encoded(order)))
@@ -166,6 +171,10 @@ class TrytonClient:
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+
+def _unchanged(row: type[R]) -> type[R]:
+    return row
 
 
 def usable(keys: Iterable[str]) -> list[str]:

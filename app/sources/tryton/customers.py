@@ -47,6 +47,8 @@ class PriceListRow(Row, kw_only=True):
 class CustomerPartyRow(Row, kw_only=True):
     """`party.party`."""
 
+    shows = "Customer"
+
     code: str | None = None
     name: str | None = None
     active: Flag = True
@@ -194,6 +196,7 @@ class TrytonCustomers:
             agreement=_agreement(row, company_currency),
             credit=self._credit(row, company_currency, now) if isinstance(row, PartyCreditRow) else None,
             freshness=Freshness(source=self._name, as_of=now),
+            custom=row.custom,
         )
 
     def _credit(self, row: CreditRow | PartyCreditRow, currency: str, now: datetime) -> CreditStatus:

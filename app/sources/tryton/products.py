@@ -27,6 +27,8 @@ class IdentifierRow(Row, kw_only=True):
 class ProductRow(Row, kw_only=True):
     """`product.product`."""
 
+    shows = "Item"
+
     code: str | None = None
     name: str
     active: Flag = True
@@ -61,6 +63,7 @@ def item(source: str, row: ProductRow, sku: str, units: Units, now: datetime) ->
         dimensions=_dimensions(row, units),
         refs=(Ref(system=source, id=str(row.id)),),
         freshness=Freshness(source=source, as_of=now),
+        custom=row.custom,
     )
 
 

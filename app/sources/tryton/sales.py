@@ -85,6 +85,8 @@ class SaleLineRow(Row, kw_only=True):
 class SaleRow(Row, kw_only=True):
     """`sale.sale`."""
 
+    shows = "Order"
+
     number: str | None = None
     reference: str | None = None
     state: str
@@ -173,6 +175,7 @@ class SaleMapping:
                 self._shipments.shipment(one, now) for one in sorted(row.shipments, key=lambda one: one.id)
             ),
             freshness=Freshness(source=self._name, as_of=now),
+            custom=row.custom,
         )
 
     def _lines(

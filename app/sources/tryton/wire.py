@@ -11,15 +11,26 @@ import typing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
+
+from app.sources.custom_fields import SourceField, SourceFields
+from app.sources.values import CustomValues
 
 
 class Row(msgspec.Struct, kw_only=True):
     """A record of Tryton; every record carries its id. What a user may not read is left out by Tryton."""
 
+    shows: ClassVar[str] = ""
+    """The GraphQL type that is made of the row, where it may have fields of a deployment's own."""
+
     id: int
+
+    @property
+    def custom(self) -> CustomValues | None:
+        """The values of those fields; see `extended`."""
+        return None
 
 
 class Number(msgspec.Struct, tag_field="__class__", tag="Decimal"):
@@ -99,6 +110,37 @@ def tagged_moment(value: datetime) -> dict[str, object]:
         "second": at.second,
         "microsecond": at.microsecond,
     }
+
+
+def extended(row: type[Any], fields: SourceFields) -> type[Any]:
+    """The row type with the deployment's own fields of its GraphQL type."""
+    own = fields.of(row.shows)
+    if not own:
+        return row
+
+    def custom(one: Any) -> CustomValues:
+        return fields.of_values([(each, _plain(each, getattr(one, f"custom_{n}"))) for n, each in enumerate(own)])
+
+    added = [
+        (f"custom_{n}", msgspec.Raw, msgspec.field(default=msgspec.Raw(), name=one.key)) for n, one in enumerate(own)
+    ]
+    return msgspec.defstruct(row.__name__, added, bases=(row,), kw_only=True, namespace={"custom": property(custom)})
+
+
+def _plain(one: SourceField, raw: msgspec.Raw) -> Any:
+    """A value of Tryton's tagged JSON as a plain one."""
+    text = bytes(raw)
+    if one.type is bool and text in (b"0", b"1"):
+        return text == b"1"
+    if not text.startswith(b"{"):
+        return raw
+    try:
+        value = msgspec.json.decode(text, type=Number | Day | Moment)
+    except msgspec.MsgspecError:
+        return raw
+    if isinstance(value, Number):
+        return value.decimal
+    return day(value) if isinstance(value, Day) else moment(value)
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.source import Source
 from app.sources.values import utc_now
 from app.sources.vendure.changes import VendureChanges
@@ -17,7 +18,13 @@ from app.sources.vendure.reservations import VendureReservations
 from app.sources.vendure.webhooks import VendureWebhooks
 
 
-def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now) -> Source:
+def connect(
+    name: str,
+    settings: SourceSettings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    fields: SourceFields = NO_FIELDS,
+) -> Source:
     """Connect a Vendure server. Credentials: `username` and `password` of an administrator."""
     options = read_options(name, settings)
     client = VendureClient(name, settings, options)
@@ -29,7 +36,7 @@ def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime
         guard=client.guard,
         contents=VendureContents(client, options),
         reservations=VendureReservations(client),
-        orders=VendureOrders(client, options, clock),
+        orders=VendureOrders(client, options, clock, fields),
         changes=VendureChanges(client, clock),
         webhooks=VendureWebhooks(name, settings.webhooks) if settings.webhooks else None,
         settle_seconds=10.0,

@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from app import telemetry
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.orders import Hold, HoldKind, Order, OrderLine, OrderStatus, StatusChange, Totals
 from app.sources.shipments import Shipment, ShipmentLine, ShipmentStatus
 from app.sources.values import Address, Freshness, Money, Party, Ref, Timestamp
@@ -174,6 +175,7 @@ class WireOrder(msgspec.Struct, frozen=True, rename="camel"):
     history: History
     order_placed_at: Timestamp | None = None
     custom_fields: OrderFields = OrderFields()
+    own_fields: Mapping[str, msgspec.Raw] = {}
     channels: tuple[Channel, ...] = ()
     customer: WireCustomer | None = None
     shipping_address: OrderAddress | None = None
@@ -189,8 +191,9 @@ class WireOrder(msgspec.Struct, frozen=True, rename="camel"):
 class OrderMapping:
     """Turns orders of one Vendure server into records."""
 
-    def __init__(self, source: str, options: VendureOptions) -> None:
+    def __init__(self, source: str, options: VendureOptions, fields: SourceFields = NO_FIELDS) -> None:
         self._source = source
+        self._fields = fields
         self._uom = options.uom
         self._digits = options.money_digits
 
@@ -225,6 +228,7 @@ class OrderMapping:
             ),
             shipments=tuple(self._shipment(wire, sent, freshness) for sent in _in_order(wire.fulfillments or ())),
             freshness=freshness,
+            custom=self._fields.read("Order", wire.own_fields.get),
         )
 
     def money(self, minor: int, currency: str) -> Money:

@@ -10,6 +10,7 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import InvalidCursor, NotSupported
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.lists import ListCapability
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
 from app.sources.values import Page
@@ -81,12 +82,22 @@ class VendureOrders:
     """Orders from Vendure. Open carts are found by code and id, but are in no customer's list: Vendure leaves out
     what has not been placed."""
 
-    def __init__(self, client: VendureClient, options: VendureOptions, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        client: VendureClient,
+        options: VendureOptions,
+        clock: Callable[[], datetime],
+        fields: SourceFields = NO_FIELDS,
+    ) -> None:
         self._client = client
         self._clock = clock
-        self._mapping = OrderMapping(client.name, options)
+        self._mapping = OrderMapping(client.name, options, fields)
         self._fields = options
-        parts = ORDER_PARTS.replace("PO_NUMBER", options.po_number_field)
+        own = " ".join(dict.fromkeys(one.key for one in fields.of("Order")))
+        parts = (
+            ORDER_PARTS.replace(" channels", f" ownFields: customFields {{ {own} }} channels") if own else ORDER_PARTS
+        )
+        parts = parts.replace("PO_NUMBER", options.po_number_field)
         self._orders = (ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
         self._customer_orders = (CUSTOMER_ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
 

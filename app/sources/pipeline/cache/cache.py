@@ -12,6 +12,7 @@ from typing import Any
 from app.auth.principal import Principal
 from app.errors import ConfigurationError, StoreUnavailable
 from app.settings import CacheSettings, SourceSettings
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.freshness_contracts import PRICE, Contract
 from app.sources.pipeline.cache.invalidation_bus import InvalidationBus
 from app.sources.pipeline.cache.memory import MemoryTier
@@ -52,9 +53,9 @@ class Cache:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._contracts = tightened(settings)
 
-    def of(self, name: str, settings: SourceSettings) -> SourceCache:
-        """The cache of one source, connected by these settings."""
-        shared_tier = RedisTier(self._shared, _system(name, settings)) if self._shared else None
+    def of(self, name: str, settings: SourceSettings, fields: SourceFields = NO_FIELDS) -> SourceCache:
+        """The cache of one source, connected by these settings; its rows have these fields of the deployment."""
+        shared_tier = RedisTier(self._shared, _system(name, settings, fields)) if self._shared else None
         return SourceCache(partial(self._read_through_cache, name, shared_tier), self._now)
 
     def _read_through_cache(
@@ -165,10 +166,11 @@ def _dated(cache: ReadThroughCache, call: Call, dated: Callable[[Any, Any], Any]
     return cached
 
 
-def _system(name: str, settings: SourceSettings) -> str:
+def _system(name: str, settings: SourceSettings, fields: SourceFields) -> str:
     credentials = (f"{key}={value.get_secret_value()}" for key, value in sorted(settings.credentials.items()))
     options = repr(sorted(settings.options.items()))
-    return f"{name}-{fingerprint([settings.vendor, settings.base_url, options, *credentials])}"
+    custom = [repr(sorted(fields.types.items()))] if fields.types else []
+    return f"{name}-{fingerprint([settings.vendor, settings.base_url, options, *custom, *credentials])}"
 
 
 def ages_here(settings: CacheSettings) -> Mapping[Contract, int]:
