@@ -6,7 +6,7 @@ A value that is missing is no value; one of another type is named in `CustomValu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -47,11 +47,13 @@ KEYS: Mapping[str, tuple[str, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceField:
-    """A field of the graph, the key by which a source has it, and the type that its values must have."""
+    """A field of the graph, the key by which a source has it, and the type that its values must have. `place` is where
+    the settings say so."""
 
     name: str
     key: str
     type: Any
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,13 @@ class SourceFields:
 NO_FIELDS = SourceFields()
 
 
+def check_keys(fields: Iterable[SourceField], known: Collection[str], cure: str) -> None:
+    """Refuse a field whose key is one of those that its source's rows have anyway."""
+    for one in fields:
+        if one.key in known:
+            raise ConfigurationError(one.place, one.key, cure)
+
+
 def python_type(settings: FieldSettings) -> Any:
     """The type that values of a field must have."""
     scalar = SCALARS[settings.scalar]
@@ -113,8 +122,10 @@ def fields_of_sources(settings: Settings) -> Mapping[str, SourceFields]:
     for index, one in enumerate(settings.fields):
         for source, key in one.sources.items():
             _check(f"fields[{index}].sources", source, key, one, settings)
-            made = SourceField(one.name, key, python_type(one))
-            types.setdefault(source, {}).setdefault(one.type, []).append(made)
+            made = SourceField(one.name, key, python_type(one), f"fields[{index}].sources.{source}")
+            known = types.setdefault(source, {}).setdefault(one.type, [])
+            check_keys([made], {other.key for other in known}, "is the key of another field; keep one of them")
+            known.append(made)
     return {
         source: SourceFields(source, {name: tuple(fields) for name, fields in by_type.items()})
         for source, by_type in types.items()

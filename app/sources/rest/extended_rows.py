@@ -9,16 +9,21 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from app.sources.custom_fields import SourceFields
+from app.sources.custom_fields import SourceFields, check_keys
 from app.sources.rest.contract_rows import ROWS
 
 
 class ExtendedRows:
-    """The types that answers of one source are decoded as, with its fields."""
+    """The types that answers of one source are decoded as, with its fields. Raises ConfigurationError for a key that
+    rows have anyway."""
 
     def __init__(self, fields: SourceFields) -> None:
         self.fields = fields
         self._made: dict[Any, Any] = {}
+        for record, row in ROWS.items():
+            known = {one.encode_name for one in (*msgspec.structs.fields(row), *msgspec.structs.fields(record))}
+            cure = "is a key of the contract already; name one of the system's own"
+            check_keys(fields.of(record.__name__), known, cure)
 
     def of(self, kind: Any) -> Any:
         """A type with its rows extended; itself where none of them has fields."""

@@ -16,17 +16,19 @@ from app.sources.tryton.billing import TrytonBilling
 from app.sources.tryton.changes import TrytonChanges
 from app.sources.tryton.client import TrytonClient
 from app.sources.tryton.codes import OrderCodes
-from app.sources.tryton.customers import TrytonCustomers
+from app.sources.tryton.customers import PartyCreditRow, TrytonCustomers
 from app.sources.tryton.items import TrytonItems
 from app.sources.tryton.options import Options
 from app.sources.tryton.orders import ORDER_LISTS, TrytonOrders
 from app.sources.tryton.prices import TrytonPrices
+from app.sources.tryton.products import ProductRow
 from app.sources.tryton.reference import Reference
 from app.sources.tryton.requests import requests
-from app.sources.tryton.sales import SaleMapping
+from app.sources.tryton.sales import SaleMapping, SaleRow
 from app.sources.tryton.shipments import TrytonShipmentMapping, TrytonShipments
 from app.sources.tryton.stock import TrytonStock
 from app.sources.tryton.warehouses import TrytonWarehouses
+from app.sources.tryton.wire import extended
 from app.sources.values import utc_now
 
 
@@ -39,6 +41,8 @@ def connect(
 ) -> Source:
     """A Source over one Tryton database; does no I/O. Raises ConfigurationError for wrong options or credentials."""
     options = Options.of(name, settings)
+    for row in (PartyCreditRow, ProductRow, SaleRow):
+        extended(row, fields)  # What cannot be read stops the start.
     client = TrytonClient(name, settings, options, fields)
     reference = Reference(client, options.company, options.reference_ttl)
     codes = OrderCodes(options.order_code_pattern)

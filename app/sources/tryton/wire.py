@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from app.sources.custom_fields import SourceField, SourceFields
+from app.sources.custom_fields import SourceField, SourceFields, check_keys
 from app.sources.values import CustomValues
 
 
@@ -113,10 +113,13 @@ def tagged_moment(value: datetime) -> dict[str, object]:
 
 
 def extended(row: type[Any], fields: SourceFields) -> type[Any]:
-    """The row type with the deployment's own fields of its GraphQL type."""
+    """The row type with the deployment's own fields of its GraphQL type. Raises ConfigurationError for a field that the
+    row has anyway."""
     own = fields.of(row.shows)
     if not own:
         return row
+    known = {one.encode_name for one in msgspec.structs.fields(row)}
+    check_keys(own, known, "is read by the gateway already; name one of the database's own")
 
     def custom(one: Any) -> CustomValues:
         return fields.of_values([(each, _plain(each, getattr(one, f"custom_{n}"))) for n, each in enumerate(own)])
