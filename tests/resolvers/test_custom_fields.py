@@ -226,8 +226,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "volatility": (
         {"volatility": "VOL"},
         (
-            "fields[0].volatility = 'VOL': the value is read with its Customer, which is REF and up to 300 s old; leave "
-            "it out"
+            "fields[0].volatility = 'VOL': the value is read with its Customer, which is REF and up to 300 s old; "
+            "leave it out"
         ),
     ),
 }
