@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from app.auth.policy import Scope
 from app.auth.principal import AnyRole, Role
 from app.schema import build_schema, policy_of
+from app.schema.declare.policy import collect_declarations
 from app.settings import MaskSettings, PolicySettings, RoleSettings, ScopeSettings
 from tests.support.policy_table import ACCOUNTS, CELLS, OF_ACCOUNTS, Cell, reach
 
@@ -18,6 +19,8 @@ Cells = dict[str, dict[str, Cell]]
 SCOPES: Mapping[str, frozenset[Scope]] = {
     ".".join(key): frozenset(rule.scopes) for key, rule in policy_of(build_schema()).fields.items()
 }
+
+DECLARED = {".".join(key): one for key, one in collect_declarations(build_schema()._schema).fields.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,9 @@ def _like(role: str, other: str) -> Callable[[Cells], None]:
 def _with_scopes(role: str, scopes: set[Scope], rows: Callable[[str], str]) -> Callable[[Cells], None]:
     def change(cells: Cells) -> None:
         for name, row in cells.items():
-            row[role] = {"rows": rows(name), "mask": None} if SCOPES[name] <= scopes else None
+            declared = DECLARED[name]
+            mask = None if declared.mask is None or declared.unmasked_for in scopes else declared.mask.value
+            row[role] = {"rows": rows(name), "mask": mask} if SCOPES[name] <= scopes else None
 
     return change
 
@@ -137,7 +142,6 @@ BRANCHES = Deployment(
             {Scope.EVERYONE, Scope.STAFF, Scope.CUSTOMERS, Scope.ORDERS, Scope.PRICES, Scope.STOCK_BREAKDOWN},
             lambda _: "all",
         ),
-        _mask("TaxProfile.registrationNumber", "LAST4", "showroom"),
     ),
     frozenset({"branch_manager", "showroom"}),
 )
@@ -167,12 +171,6 @@ NARROW = Deployment(
             {Scope.EVERYONE, Scope.CUSTOMERS, Scope.ORDERS, Scope.SHIPMENTS},
             lambda name: _reach_of(name, "own"),
         ),
-        _mask("TaxProfile.registrationNumber", "LAST4", "site_buyer"),
-        _mask("Shipment.trackingNumber", "LAST4", "site_buyer"),
-        _mask("Shipment.trackingUrl", "HIDDEN", "site_buyer"),
-        _mask("Package.trackingNumber", "LAST4", "site_buyer"),
-        _mask("ProofOfDelivery.signedBy", "INITIALS", "site_buyer"),
-        _mask("ProofOfDelivery.url", "HIDDEN", "site_buyer"),
     ),
     frozenset({"site_buyer"}),
 )
