@@ -6,8 +6,8 @@ import asyncio
 import gc
 import hmac
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -51,6 +51,11 @@ from app.gateway.http_caching import cache_policies
 from app.gateway.request_audit import RequestAuditor
 from app.gateway.service import GraphQLService
 from app.gateway.websocket import WebSocketEndpoint
+from app.intake.checks import OrderChecker
+from app.intake.commands import IntakeCommands
+from app.intake.engine import PostingEngine
+from app.intake.store import IntakeStore
+from app.intake.stores import connect_intakes
 from app.protocol.compression import CompressionMiddleware
 from app.protocol.error_responses import routing_error
 from app.protocol.listener import listen
@@ -88,12 +93,12 @@ def create_app(
 ) -> Gateway:
     """The gateway for these settings, in its slot if it is one of several workers. Connects to nothing yet; raises
     ConfigurationError for what cannot work."""
-    schema = build_schema(settings)
-    policy = policy_of(schema)
+    policy = policy_of(schema := build_schema(settings))
     sources, events = connect_all(settings, clock), connect_events(settings)
     accounts = make_accounts(settings, sources, events, clock)
     authentication = CompositeAuthenticator(settings, connect_keys(settings), accounts)
     ledger = SQLiteAuditReader(settings.data_dir / FILE) if settings.audit.enabled else None
+    intakes, commands, posting = connect_intake(settings, sources, clock)
     feed = EventFanout(events, listeners=log_listeners(sources, accounts))
 
     def make_context(who: Principal, operation: Operation) -> Context:
@@ -106,6 +111,7 @@ def create_app(
             feed=feed,
             events=events,
             ledger=ledger,
+            intake=commands,
         )
 
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
@@ -163,10 +169,10 @@ def create_app(
             ):
                 with move_on_after(WARM_UP_TIMEOUT):
                     await asyncio.gather(warm_sources(feed, sources), authentication.warm())
-                async with ingestion.running(), run_deliveries(settings, events, feed, service, accounts):
+                async with ingestion.running(), run_deliveries(settings, events, feed, service, accounts), posting:
                     yield
         finally:
-            for opened_here in (sources, documents, events, buckets):
+            for opened_here in (sources, documents, events, buckets, *intakes):
                 await opened_here.close()
             await authentication.aclose()
             if trail is not None:
@@ -194,6 +200,18 @@ def create_app(
         lifespan=lifespan,
         exception_handlers={HTTPException: routing_error},
     )
+
+
+def connect_intake(
+    settings: Settings, sources: Sources, clock: Callable[[], datetime]
+) -> tuple[Sequence[IntakeStore], IntakeCommands | None, AbstractAsyncContextManager[None]]:
+    """The store of intakes, its commands and its engine; nothing where no source takes orders."""
+    targets = sources.order_targets
+    if targets is None:
+        return (), None, nullcontext()
+    store = connect_intakes(settings)
+    engine = PostingEngine(store, targets, OrderChecker(sources, settings.intake, clock), settings.intake, clock)
+    return (store,), IntakeCommands(store, sources, settings.intake, clock), engine.running()
 
 
 async def warm_sources(feed: EventFanout, sources: Sources) -> None:

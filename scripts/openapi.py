@@ -26,7 +26,7 @@ import yaml  # noqa: E402
 from app.sandbox.build import PORTS, SYSTEMS, build  # noqa: E402
 from app.sandbox.reads import READS  # noqa: E402
 from app.sandbox.store import SandboxStore  # noqa: E402
-from app.sources.rest import contract, contract_rows  # noqa: E402
+from app.sources.rest import contract, contract_orders, contract_rows  # noqa: E402
 from app.sources.rest.operation_checks import CHECKS  # noqa: E402
 
 EXAMPLE_DAY = date(2026, 11, 2)
@@ -36,6 +36,9 @@ DESCRIPTION = """\
 What an in-house system answers so that tradegraph can read it: the contract behind the `rest` vendor.
 
 * Reads are POST with the keys in the body, so that no key is too long or too odd for a URL. They change nothing.
+* Paths below `/v1/order-submissions` take orders. The gateway gives each order a `key` that is stored with it. A create
+  with a known key answers with the order that exists: it is sent again whenever its answer was lost. A rule of the
+  business refuses with 409 or 422. Writes are never part of a batch.
 * At most {keys} keys in one read. A key without anything is left out of the answer; a row is repeated for no one.
 * Amounts and quantities are JSON strings of decimal digits (numbers are read exactly too). Days are ISO 8601 dates,
   moments RFC 3339 with an offset. Fields that are null may be left out; fields nobody knows are ignored.
@@ -55,11 +58,28 @@ STATUSES = {
     "InvoiceRow": contract_rows.InvoiceRow.record,
 }
 
+ORDER = {
+    "key": "7b3e1f6a-1", "customer": "CUST-0001", "customerPo": "4711", "channel": "API", "shipTo": "S-1",
+    "requestedDate": "2026-12-01", "allowPartial": True, "allowSubstitutes": False,
+    "lines": [{"number": 1, "sku": "SKU-0001", "quantity": "12", "uom": "EA",
+               "unitPrice": {"amount": "4.20", "currency": "USD"}, "priceUnit": "1"}],
+}  # fmt: skip
+CREATED = {"id": "500123", "number": "SO-100123"}
+WRITE_EXAMPLES: dict[str, tuple[Any, Any]] = {
+    contract_orders.CREATE_ORDER.path: (ORDER, CREATED),
+    contract_orders.FIND_ORDERS.path: ({"keys": ["7b3e1f6a-1"]}, [{"key": "7b3e1f6a-1", "value": [CREATED]}]),
+    contract_orders.SIMULATE_ORDER.path: (
+        ORDER, [{"number": 1, "unitPrice": {"amount": "4.20", "currency": "USD"}, "priceUnit": "1", "available": "80"}],
+    ),
+    contract_orders.CANCEL_ORDER.path: ({"id": "500123", "reason": "ordered twice"}, {"id": "500123"}),
+}  # fmt: skip
+"""The request and the answer of operations that write, or read what was written."""
+
 
 def document() -> dict[str, Any]:
     """The OpenAPI document."""
     kinds = [kind for operation in contract.OPERATIONS for kind in (operation.request, operation.answer) if kind]
-    kinds += [contract.Problem, list[contract.Part], contract.PartAnswer, contract.Events]
+    kinds += [contract.Problem, contract_orders.Refusal, list[contract.Part], contract.PartAnswer, contract.Events]
     found, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schemas = dict(zip(map(repr, kinds), found, strict=True))
     _tell_statuses(components)
@@ -91,6 +111,8 @@ def document() -> dict[str, Any]:
 
 def _operation(operation: contract.ContractOperation, schemas: dict[str, Any]) -> dict[str, Any]:
     answer = json.loads(ANSWERS.read_text()).get(operation.path)
+    if operation.path in WRITE_EXAMPLES:
+        answer = WRITE_EXAMPLES[operation.path][1]
     described: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", operation.path.removeprefix("/v1/")),
         "tags": [operation.port],
@@ -100,10 +122,18 @@ def _operation(operation: contract.ContractOperation, schemas: dict[str, Any]) -
             **_problems(schemas),
         },
     }
+    if operation.write:
+        refused = _content(
+            "A rule of the business refuses", schemas[repr(contract_orders.Refusal)], "application/problem+json"
+        )
+        described["responses"] |= {"409": refused, "422": refused}
     if operation.request:
         checks = CHECKS.get(operation.path)
         example = None if checks is None else _compact(msgspec.to_builtins(checks.example), most=None)
-        body = _content("What is read", schemas[repr(operation.request)], example=example)
+        if operation.path in WRITE_EXAMPLES:
+            example = WRITE_EXAMPLES[operation.path][0]
+        description = "What is written" if operation.write else "What is read"
+        body = _content(description, schemas[repr(operation.request)], example=example)
         described["requestBody"] = body | {"required": True}
     return described
 

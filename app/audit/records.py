@@ -12,7 +12,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An operation, or a request that was refused before it ran. It holds no value of a response or variable.
 
     `rows` counts the objects read, by type; an object that two selections reach counts twice; None where rows were not
-    counted. `forbidden` are the paths of the refused fields. `at` is in seconds since 1970.
+    counted. `commands` are what a mutation did: event, key, intake and its state. `forbidden` are the paths of the
+    refused fields. `at` is in seconds since 1970.
     """
 
     at: float
@@ -31,6 +32,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     forbidden: tuple[str, ...] = ()
     rows: Mapping[str, int] | None = None
     variables: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
     cost: float | None = None
     backend_calls: int = 0
     milliseconds: float = 0.0

@@ -29,14 +29,19 @@ TRIM_INTERVAL = 600.0
 """Seconds between two looks for what is too old or too much."""
 
 _COLUMNS = AuditEntry.__struct_fields__
-_JSON = frozenset({"forbidden", "rows", "variables"})
+_LATER = ("commands",)
+"""Columns that later versions of the schema have added."""
+
+_FIRST = tuple(name for name in _COLUMNS if name not in _LATER)
+_JSON = frozenset({"commands", "forbidden", "rows", "variables"})
 _JSON_POSITIONS = tuple(map(_COLUMNS.index, _JSON))
 _ROLES = _COLUMNS.index("roles")
 _TABLES = f"""
-CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, {", ".join(_COLUMNS)});
+CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, {", ".join(_FIRST)});
 CREATE INDEX IF NOT EXISTS entries_by_time ON entries (at);
 CREATE INDEX IF NOT EXISTS entries_by_caller ON entries (client, subject, at);
 """
+_COMMANDS = "ALTER TABLE entries ADD COLUMN commands;"
 _INSERT = f"INSERT INTO entries ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 
 
@@ -202,7 +207,7 @@ def connect_audit(settings: Settings) -> SQLiteAuditWriter | None:
 
 def audit_database(path: Path) -> SQLiteDatabase:
     """The file of the audit trail. A power failure may cost the entries of the last seconds."""
-    return SQLiteDatabase(path, (_TABLES,), synchronous="NORMAL")
+    return SQLiteDatabase(path, (_TABLES, _COMMANDS), synchronous="NORMAL")
 
 
 def require_writable(path: Path) -> None:
@@ -237,7 +242,7 @@ def _entry(row: Sequence[Any]) -> AuditEntry:
     values["roles"] = tuple(filter(None, (values["roles"] or "").split(",")))
     for name in _JSON:
         values[name] = orjson.loads(values[name]) if values[name] else None
-    for name in ("forbidden", "variables"):
+    for name in ("commands", "forbidden", "variables"):
         values[name] = tuple(values[name] or ())
     return AuditEntry(**values)
 

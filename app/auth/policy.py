@@ -32,6 +32,8 @@ class Scope(StrEnum):
     COST = "COST"
     STOCK_BREAKDOWN = "STOCK_BREAKDOWN"
     ORDERS = "ORDERS"
+    ORDERS_WRITE = "ORDERS_WRITE"
+    INTAKE_ADMIN = "INTAKE_ADMIN"
     MARGIN = "MARGIN"
     SHIPMENTS = "SHIPMENTS"
     TRACKING = "TRACKING"
@@ -65,6 +67,8 @@ AUDIENCES: Audiences = {
     Scope.COST: _FINANCE | {Role.CSR_LEAD},
     Scope.STOCK_BREAKDOWN: _REP | _SERVICE | _OPERATIONS,
     Scope.ORDERS: _OWN | _REP | _SERVICE | _FINANCE | _OPERATIONS,
+    Scope.ORDERS_WRITE: _OWN | _REP | _SERVICE,
+    Scope.INTAKE_ADMIN: _SERVICE | _OPERATIONS,
     Scope.MARGIN: _FINANCE,
     Scope.SHIPMENTS: _OWN | _REP | _SERVICE | _OPERATIONS,
     Scope.TRACKING: _OWN | _REP | _SERVICE,
@@ -96,6 +100,8 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.COST: "Cost of an item.",
     Scope.STOCK_BREAKDOWN: "The quantities that an ATP is composed of.",
     Scope.ORDERS: "Orders and their lines.",
+    Scope.ORDERS_WRITE: "Submitting and cancelling orders.",
+    Scope.INTAKE_ADMIN: "Retrying orders that were given up, and releasing held ones.",
     Scope.MARGIN: "Margin of the distributor.",
     Scope.SHIPMENTS: "Shipments, packages and events.",
     Scope.TRACKING: "Whole tracking numbers, and the carrier's page.",

@@ -28,6 +28,7 @@ from app.settings import (
     AuthSettings,
     Domain,
     DomainSettings,
+    OrderDomain,
     ServerSettings,
     Settings,
     SourceSettings,
@@ -221,7 +222,7 @@ def _sandbox_domains() -> DomainSettings:
             if port in DomainSettings.model_fields:
                 masters.setdefault(port, Domain(master=system))
     return DomainSettings(**masters | {
-        "orders": Domain(master="erp", enrich=("commerce",)),
+        "orders": OrderDomain(master="erp", enrich=("commerce",), write="erp"),
         "stock": StockDomain(master="erp", reservations=("commerce",), balances={"WH-WEST": "logistics"}),
     })  # fmt: skip
 
@@ -236,7 +237,7 @@ REAL_DOMAINS = DomainSettings(
     warehouses=ERP,
     stock=StockDomain(master="erp", reservations=("commerce",)),
     prices=ERP,
-    orders=Domain(master="erp", enrich=("commerce",)),
+    orders=OrderDomain(master="erp", enrich=("commerce",)),
     shipments=Domain(master="erp", enrich=("logistics",)),
     billing=ERP,
 )

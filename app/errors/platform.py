@@ -6,9 +6,11 @@ from app.errors.base import TradegraphError
 
 
 class DeadlineExceeded(TradegraphError):
-    """The request's own time limit ended before this part was read."""
+    """The request's own time limit ended before this part was read. `sent` is False if no byte of a request to a source
+    was sent."""
 
     code = "DEADLINE_EXCEEDED"
+    sent = True
     http_status = 504
     default = "The request deadline passed before this field was read. Request less data, or retry."
 

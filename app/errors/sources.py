@@ -7,11 +7,12 @@ from app.errors.base import TradegraphError
 
 class SourceError(TradegraphError):
     """A backend did not answer as it must. `source` is the configured name, never an address; `retry_after` is in how
-    many seconds it may, if that is known."""
+    many seconds it may, if that is known. `sent` is False if no byte of the request was sent."""
 
     code = "SOURCE_ERROR"
     says = "did not answer as expected"
     retryable = False
+    sent = True
 
     def __init__(self, source: str, *, retry_after: float | None = None, detail: str | None = None) -> None:
         super().__init__(f"The source '{source}' {self.says}.", detail=detail)

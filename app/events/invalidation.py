@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from app.auth.principal import SYSTEM
 from app.errors import TradegraphError
-from app.events.background import background
 from app.events.log import ChangeEvent
+from app.http.background import background
 from app.sources.changes import EVERY_KEY, ChangeKind
 from app.sources.customers import customer_tags
 from app.sources.items import item_tags

@@ -51,6 +51,7 @@ class RequestAuditor:
             forbidden=tuple(sorted(set(_forbidden(errors)))[:MAX_FORBIDDEN]) if errors else (),
             rows=scope.rows,
             variables=scope.variables if self._with_variables else (),
+            commands=tuple(scope.commands),
             cost=cost,
             backend_calls=len(scope.calls),
             milliseconds=milliseconds,

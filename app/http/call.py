@@ -16,7 +16,7 @@ SIGN_IN = "sign_in"
 class CallAttempt:
     """A call under way. Each request that it sends is counted once, under its own outcome."""
 
-    __slots__ = ("_span", "_started", "call", "call_class", "permit", "retries", "source", "timeout")
+    __slots__ = ("_span", "_started", "call", "call_class", "permit", "retries", "sent", "source", "timeout")
 
     def __init__(self, source: str, call: str, call_class: CallClass, timeout: CallTimeout) -> None:
         self.source = source
@@ -26,6 +26,8 @@ class CallAttempt:
         self.permit: BreakerPermit | None = None
         """Given by the breaker; None before, and again before a retry."""
         self.retries = 0
+        self.sent = False
+        """Whether a byte of its request may have been sent."""
         self._started = 0.0
         self._span: CallSpan | None = None
 

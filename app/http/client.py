@@ -290,7 +290,7 @@ class HTTPClient:
     def _failed(self, attempt: CallAttempt, error: BaseException) -> BaseException:
         """Record the failure of an attempt, and translate it; a cancellation by others stays what it is."""
         if isinstance(error, CallStopped):
-            return self._stopped(attempt)
+            return _with_sent(self._stopped(attempt), attempt)
         if isinstance(error, asyncio.CancelledError):
             attempt.finish("cancelled")
             return error
@@ -299,7 +299,7 @@ class HTTPClient:
         else:
             ours = translate(self.source, error)
         attempt.finish(outcome_of(ours), ours.retry_after if isinstance(ours, SourceError) else None)
-        return ours
+        return _with_sent(ours, attempt)
 
     def _stopped(self, attempt: CallAttempt) -> Exception:
         timeout, call = attempt.timeout, attempt.call
@@ -342,3 +342,9 @@ class HTTPClient:
         attempt.timeout.admitted = True
         if permit.probe:
             attempt.timeout.shorten(self.guard.probe_timeout)
+
+
+def _with_sent(error: BaseException, attempt: CallAttempt) -> Any:
+    if isinstance(error, SourceError | DeadlineExceeded):
+        error.sent = attempt.sent
+    return error

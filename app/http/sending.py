@@ -15,6 +15,7 @@ from app.http.pool import ConnectionPool
 from app.http.request import MAX_TARGET, OutgoingRequest, RequestBuilder
 from app.http.response import Headers, HTTPResponse
 from app.http.sign_in import SignIn
+from app.http.timeouts import CallStopped
 
 
 class RequestSender:
@@ -120,6 +121,9 @@ class RequestSender:
             attempt.request_sent()
             if connection is None:
                 connection, repeatable = await self.pool.connect(), False
+            if not request.safe and attempt.timeout.remaining <= 0:  # The process was stopped meanwhile.
+                raise CallStopped
+            attempt.sent = True
             exchange = Exchange(self._limit, accept=request.accept, no_body=request.method == "HEAD", streamed=streamed)
             try:
                 await exchange.send(connection, data if body is None else data + body)

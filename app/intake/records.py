@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -61,7 +61,7 @@ class CheckKind(StrEnum):
     AVAILABILITY = "AVAILABILITY"
 
 
-class CheckResult(StrEnum):
+class IntakeCheckResult(StrEnum):
     """The result of a check. UNKNOWN: its source did not answer; the check is repeated."""
 
     PASSED = "PASSED"
@@ -74,7 +74,7 @@ class IntakeCheck(Record):
     """One check; `line_number` is None for checks of the whole order. `source` is the configured name."""
 
     kind: CheckKind
-    result: CheckResult
+    result: IntakeCheckResult
     message: str | None = None
     source: str | None = None
     at: Timestamp
@@ -104,6 +104,11 @@ class IntakeLine(Record):
     requested_date: date | None = None
     unit_price: Money | None = None
     price_unit: Decimal = Decimal(1)
+
+    @property
+    def quoted(self) -> Money | None:
+        """The price that the checks found."""
+        return self.unit_price
 
 
 class IntakeDecision(Record):
@@ -149,7 +154,7 @@ class OrderIntake(Record):
     version: int = 1
     state: IntakeState
     channel: str
-    received_at: float
+    received: float
     since: float
     submitted_by: str
     customer: str
@@ -169,6 +174,51 @@ class OrderIntake(Record):
     def node_id(self) -> str:
         """The id in the graph."""
         return node_id("OrderIntake", self.id)
+
+    @property
+    def received_at(self) -> datetime:
+        """When it was submitted."""
+        return datetime.fromtimestamp(self.received, UTC)
+
+    @property
+    def next_attempt_at(self) -> datetime | None:
+        """When the next attempt is due; None if none is planned, or it is due from the beginning."""
+        return datetime.fromtimestamp(self.due_at, UTC) if self.state in QUEUED and self.due_at else None
+
+    @property
+    def requested_date(self) -> date | None:
+        """The requested date of the order."""
+        return self.content.requested_date
+
+    @property
+    def ship_to(self) -> str | None:
+        """The id of the ship-to location."""
+        return self.content.ship_to
+
+    @property
+    def note(self) -> str | None:
+        """The submitter's note."""
+        return self.content.note
+
+    @property
+    def lines(self) -> tuple[IntakeLine, ...]:
+        """The lines."""
+        return self.content.lines
+
+    @property
+    def checks(self) -> tuple[IntakeCheck, ...]:
+        """The checks before acceptance."""
+        return self.content.checks
+
+    @property
+    def problems(self) -> tuple[IntakeProblem, ...]:
+        """The problems of the order."""
+        return self.content.problems
+
+    @property
+    def decisions(self) -> tuple[IntakeDecision, ...]:
+        """Decisions of persons, oldest first."""
+        return self.content.decisions
 
     @property
     def acknowledgement(self) -> Acknowledgement:

@@ -60,6 +60,7 @@ class AuditEvent(Record):
     code: str | None
     forbidden: tuple[str, ...]
     rows: tuple[AuditRows, ...]
+    commands: tuple[str, ...]
     cost: Decimal | None
     backend_calls: int
     milliseconds: int
@@ -118,6 +119,7 @@ def _event(entry: AuditEntry) -> AuditEvent:
         code=entry.code,
         forbidden=entry.forbidden,
         rows=tuple(AuditRows(type=name, count=count) for name, count in (entry.rows or {}).items()),
+        commands=entry.commands,
         cost=None if entry.cost is None else Decimal(str(entry.cost)),
         backend_calls=entry.backend_calls,
         milliseconds=round(entry.milliseconds),

@@ -45,6 +45,7 @@ PORTS = {
         "contacts",
         "purchases",
         "accounts",
+        "order_writer",
         "changes",
     ),
     "commerce": ("contents", "reservations", "orders", "changes"),

@@ -10,14 +10,19 @@ from typing import Any, Literal
 
 import msgspec
 
-ErrorKind = Literal["500", "html", "truncated", "wrong_types", "hang", "reset"]
+ErrorKind = Literal["500", "html", "truncated", "wrong_types", "hang", "reset", "refuse", "hold"]
+
+BEFORE_WRITE = frozenset({"429", "500", "refuse", "hold"})
+"""Faults that keep a write from being done; after the others it is done, and its response is lost."""
+
 ANY = "*"
 LOG_LENGTH = 5000
 
 
 class FaultRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """A fault of a resource. `resource` is a path's noun ("prices"), "batch" for whole batch requests, or "*" for every
-    read without a rule. `rate_limit` is in reads per second; `seed` decides which reads fail."""
+    read without a rule. `rate_limit` is in reads per second; `seed` decides which reads fail. "refuse" and "hold"
+    answer as a rule of the business does. With `ignore_keys` a second create of a key makes a second order."""
 
     resource: str = ANY
     delay_ms: float = 0
@@ -25,6 +30,7 @@ class FaultRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     error_kind: ErrorKind = "500"
     rate_limit: float | None = None
     seed: int = 0
+    ignore_keys: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -52,6 +58,11 @@ class FaultInjector:
 
     def all(self) -> list[FaultRule]:
         return [rule for _, (rule, _) in sorted(self._rules.items())]
+
+    def ignores_keys(self, resource: str) -> bool:
+        """Whether creates of a resource ignore their keys."""
+        found = self._rules.get(resource)
+        return found is not None and found[0].ignore_keys
 
     def verdict(self, resource: str) -> Verdict:
         """The fault of the next read of a resource."""

@@ -19,13 +19,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.sandbox.build import PORTS
-from app.sandbox.fault_injection import FaultInjector, FaultRule, RequestLog
+from app.sandbox.fault_injection import BEFORE_WRITE, FaultInjector, FaultRule, RequestLog
 from app.sandbox.faults import Hang, Reset, abort
+from app.sandbox.order_entry import OrderEntry, RefusedOrder
 from app.sandbox.reads import READS, BadCursor, BadRequest, now
 from app.sandbox.simulated_events import EventSimulator, ObjectChange, ShipmentStep, UnknownObject
 from app.sandbox.store import SandboxStore
 from app.sandbox.webhooks import WebhookPublisher, WebhookTarget
-from app.sources.rest import contract
+from app.sources.rest import contract, contract_orders
 
 _encode = msgspec.json.Encoder().encode
 _MAX_BODY = 4 * 1024 * 1024
@@ -71,6 +72,7 @@ class SandboxSystem:
         self.faults = FaultInjector()
         self.webhooks = WebhookPublisher(name)
         self.simulator = EventSimulator(store, self.webhooks.publish)
+        self.orders = OrderEntry(store, self.simulator.order_changed)
         self.request_log = RequestLog()
         self.operations = {
             operation.path: operation for operation in contract.OPERATIONS if operation.port in PORTS[name]
@@ -83,7 +85,11 @@ class SandboxSystem:
         verdict = self.faults.verdict(read_request.resource)
         if verdict.delay:
             await asyncio.sleep(verdict.delay)
-        reply = self._answer(read_request.path, read_request.body)
+        operation = self.operations.get(read_request.path)
+        if operation is not None and operation.write and verdict.error in BEFORE_WRITE:
+            reply = ReadReply(0, b"")
+        else:
+            reply = self._answer(read_request.path, read_request.body)
         if verdict.error:
             reply = _inject(verdict.error, reply)
         self._record(read_request, reply, time.perf_counter() - began)
@@ -113,11 +119,24 @@ class SandboxSystem:
             request = decoder.decode(body) if decoder else None
             if max(map(len, _lists(request)), default=0) > contract.MAX_KEYS:
                 return problem(413, f"more than {contract.MAX_KEYS} keys")
+            if self.operations[path].port == "order_writer":
+                return ReadReply(200, self._order_submission(path, request))
             return ReadReply(200, READS[path](self.store, request))
+        except RefusedOrder as refused:
+            return ReadReply(422, _encode(refused.refusal), "application/problem+json")
         except BadCursor:
             return problem(400, "That cursor is not of this list", contract.INVALID_CURSOR)
         except (BadRequest, msgspec.DecodeError, UnicodeError) as error:
             return problem(400, str(error), "BAD_REQUEST")
+
+    def _order_submission(self, path: str, request: Any) -> bytes:
+        if path == contract_orders.CREATE_ORDER.path:
+            return self.orders.create(request, unique_keys=not self.faults.ignores_keys("order-submissions"))
+        if path == contract_orders.FIND_ORDERS.path:
+            return self.orders.find(request.keys)
+        if path == contract_orders.SIMULATE_ORDER.path:
+            return self.orders.simulate(request)
+        return self.orders.cancel(request)
 
 
 def _lists(request: Any) -> list[tuple[Any, ...]]:
@@ -131,6 +150,9 @@ def _inject(kind: str, right: ReadReply) -> ReadReply:
         reply = problem(429, "Too many requests")
     elif kind == "500":
         reply = problem(500, "The sandbox was told to fail")
+    elif kind in ("refuse", "hold"):
+        refusal = contract_orders.Refusal(title="The order is refused", status=422, code="RULE", held=kind == "hold")
+        reply = ReadReply(422, _encode(refusal), "application/problem+json")
     elif kind == "html":
         reply = ReadReply(200, b"<!doctype html><title>Maintenance</title><p>Back soon.", "text/html")
     elif kind == "truncated":
@@ -213,6 +235,10 @@ class BatchResponse(Response):
         await send({"type": "http.response.body", "body": b""})
 
     async def _part(self, part: contract.Part) -> tuple[bytes, str | None]:
+        operation = self._system.operations.get(part.path)
+        if operation is not None and operation.write:
+            reply = problem(400, "a batch takes reads only", "BAD_REQUEST")
+            return b'{"id":%s,"status":%d,"body":%s}\n' % (_encode(part.id), reply.status, reply.body), None
         body = b"" if part.body is None else _encode(part.body)
         reply = await self._system.read(ReadRequest(part.path, body, self._sent_headers, part.id))
         if reply.fault == "hang":
@@ -259,6 +285,17 @@ async def faults(request: Request) -> Response:
     elif request.method == "DELETE":
         system.faults.clear()
     return Response(_encode(system.faults.all()), media_type="application/json")
+
+
+async def submitted_orders(request: Request) -> Response:
+    """How many orders were created, and the keys that have more than one; DELETE removes them."""
+    system: SandboxSystem = request.app.state.system
+    if request.method == "DELETE":
+        system.orders.clear()
+    counts = system.orders.counts()
+    if "list" in request.query_params:
+        counts["created"] = system.orders.created
+    return Response(_encode(counts), media_type="application/json")
 
 
 async def webhook(request: Request) -> Response:
@@ -335,6 +372,7 @@ def create_app(name: str, store: SandboxStore, token: str) -> Starlette:
             Route(contract.BATCH, batch, methods=["POST"]),
             *(Route(operation.path, read, methods=[operation.method]) for operation in system.operations.values()),
             Route("/sandbox/faults", faults, methods=["GET", "POST", "DELETE"]),
+            Route("/sandbox/submitted-orders", submitted_orders, methods=["GET", "DELETE"]),
             Route("/sandbox/webhook", webhook, methods=["GET", "POST", "DELETE"]),
             Route("/sandbox/{noun:str}/{key:str}", simulate, methods=["POST", "DELETE"]),
             Route("/sandbox/requests", requests, methods=["GET", "DELETE"]),

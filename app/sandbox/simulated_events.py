@@ -165,6 +165,10 @@ class EventSimulator:
         position["onHand"] = str(Decimal(position["onHand"]) + move.delta)
         return self._changed("STOCK", "stock", sku, level, None)
 
+    def order_changed(self, number: str) -> None:
+        """Append a change of an order that is stored already."""
+        self._append_change("ORDER", number)
+
     def remove(self, id: str) -> None:
         self._document("shipments.id", id)
         self._store.change("shipments.id", id, None)

@@ -15,12 +15,20 @@ from app.sandbox.lists import Condition
 
 _encode = msgspec.json.Encoder().encode
 
+_FIRST_ADDED = 1_000_000_000
+"""Numbers of documents that were added are beyond those of the file."""
+
 _BY_KEYS = """
 SELECT k.key, k.n, d.body FROM keys k JOIN docs d ON d.n = k.n
 WHERE k.kind = ? AND k.key IN (SELECT value FROM json_each(?)) ORDER BY k.key, k.place, k.n
 """
 _CHANGES = """
 SELECT seq, body FROM changes WHERE seq > ? AND kind IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?
+"""
+_ADDED_TABLES = """
+CREATE TEMP TABLE added_keys (kind TEXT, key TEXT, place INTEGER, n INTEGER, tag TEXT);
+CREATE INDEX temp.added_keys_by ON added_keys (kind, key);
+CREATE TEMP TABLE added_docs (n INTEGER PRIMARY KEY, body BLOB);
 """
 _BY_KIND = "SELECT k.n, d.body FROM keys k JOIN docs d ON d.n = k.n WHERE k.kind = ? ORDER BY k.key"
 
@@ -33,6 +41,9 @@ class SandboxStore:
         self._db.execute("PRAGMA mmap_size = 268435456")
         self._today = today
         self._changed: dict[int, bytes | None] = {}
+        self._added = 0
+        self._db.execute("PRAGMA temp_store = MEMORY")
+        self._db.executescript(_ADDED_TABLES)
         self._appended: list[tuple[int, str, bytes]] = []
         self.run = token_hex(4)
         self.day = date.fromisoformat(self._db.execute("SELECT value FROM meta WHERE name = 'day'").fetchone()[0])
@@ -47,8 +58,33 @@ class SandboxStore:
 
     def rows(self, kind: str, keys: Iterable[str]) -> list[tuple[str, bytes]]:
         """(key, document) of all keys, by key and place."""
-        found = self._db.execute(_BY_KEYS, (kind, _json_list(keys))).fetchall()
+        found = self._select(_BY_KEYS, (kind, _json_list(keys)))
         return [(key, body) for key, n, stored in found if (body := self._now(n, stored)) is not None]
+
+    def add(self, row: object, keys: Iterable[tuple[str, str]]) -> int:
+        """Add a document while the store is open, under (kind, key) pairs; its number."""
+        self._added += 1
+        n = _FIRST_ADDED + self._added
+        self._db.execute("INSERT INTO added_docs VALUES (?, ?)", (n, _encode(row)))
+        entries = [(kind, key, 0, n, None) for kind, key in keys]
+        self._db.executemany("INSERT INTO added_keys VALUES (?, ?, ?, ?, ?)", entries)
+        return n
+
+    def clear_added(self) -> None:
+        """Remove the documents that were added."""
+        self._db.execute("DELETE FROM added_keys")
+        self._db.execute("DELETE FROM added_docs")
+        own = "SELECT name FROM sqlite_temp_master WHERE type = 'table' AND name LIKE 'list%'"
+        for (name,) in self._db.execute(own).fetchall():
+            self._db.execute(f"DELETE FROM temp.{name} WHERE n > ?", (_FIRST_ADDED,))
+
+    def _select(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """The rows of a query over the file, then those of documents that were added."""
+        found = self._db.execute(query, values).fetchall()
+        if self._added:
+            added = query.replace("FROM keys", "FROM added_keys").replace("JOIN docs", "JOIN added_docs")
+            found += self._db.execute(added, values).fetchall()
+        return found
 
     def _now(self, n: int, stored: bytes) -> bytes | None:
         return self._changed.get(n, stored) if self._changed else stored
@@ -68,7 +104,7 @@ class SandboxStore:
 
     def change(self, kind: str, key: str, body: bytes | None) -> None:
         """From now on the document of a key, by whichever key it is read, is this; None takes it away."""
-        for _, n, _ in self._db.execute(_BY_KEYS, (kind, _json_list([key]))):
+        for _, n, _ in self._select(_BY_KEYS, (kind, _json_list([key]))):
             self._changed[n] = body
 
     def append_change(self, kind: str, body: bytes) -> None:
@@ -131,8 +167,10 @@ class SandboxStore:
             conditions = [*conditions, (f"({value}, n) {'<' if direction == 'DESC' else '>'} (?, ?)", after)]
         where, values = _all(conditions)
         query = (
-            f"SELECT l.value, l.n, d.body FROM (SELECT {value} AS value, n FROM list_{kind} WHERE {where}"
-            f" ORDER BY 1 {direction}, 2 {direction} LIMIT ?) l JOIN docs d ON d.n = l.n"
+            "SELECT l.value, l.n, coalesce(d.body, a.body)"
+            f" FROM (SELECT {value} AS value, n FROM list_{kind} WHERE {where}"
+            f" ORDER BY 1 {direction}, 2 {direction} LIMIT ?) l LEFT JOIN docs d ON d.n = l.n"
+            " LEFT JOIN added_docs a ON a.n = l.n"
             f" ORDER BY 1 {direction}, 2 {direction}"
         )
         found = self._db.execute(query, [*values, limit]).fetchall()
@@ -145,12 +183,22 @@ class SandboxStore:
 
     def relist(self, kind: str, stored: str, key: str, **columns: str | int) -> None:
         """From now on the lists know the document of a key with these columns; the file itself is not changed."""
+        self._own_list(kind)
+        changed = ", ".join(f"{name} = ?" for name in columns)
+        for _, n, _ in self._select(_BY_KEYS, (stored, _json_list([key]))):
+            self._db.execute(f"UPDATE temp.list_{kind} SET {changed} WHERE n = ?", [*columns.values(), n])
+
+    def add_to_list(self, kind: str, row: Sequence[object]) -> None:
+        """Add the row of a document that was added to a list."""
+        self._own_list(kind)
+        self._db.execute(f"INSERT INTO temp.list_{kind} VALUES ({', '.join('?' * len(row))})", row)
+
+    def _own_list(self, kind: str) -> None:
+        """Copy the table of a list, so that it can be changed."""
         exists = self._db.execute("SELECT 1 FROM sqlite_temp_master WHERE name = ?", (f"list_{kind}",)).fetchone()
         if exists is None:
             self._db.execute(f"CREATE TEMP TABLE list_{kind} AS SELECT * FROM main.list_{kind}")
-        changed = ", ".join(f"{name} = ?" for name in columns)
-        for _, n, _ in self._db.execute(_BY_KEYS, (stored, _json_list([key]))).fetchall():
-            self._db.execute(f"UPDATE temp.list_{kind} SET {changed} WHERE n = ?", [*columns.values(), n])
+            self._db.execute(f"CREATE INDEX temp.list_{kind}_by ON list_{kind} (customer)")
 
     def changes(self, kinds: Iterable[str], after: int, limit: int) -> list[tuple[int, bytes]]:
         """(sequence, change) after a sequence number."""

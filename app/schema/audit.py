@@ -49,6 +49,7 @@ class AuditEvent:
     code: str | None = field("Error code of a refused request.")
     forbidden: list[str] = field("Fields, by path, that the caller may not see.")
     rows: list[AuditRows] = field("Number of objects read, by type.")
+    commands: list[str] = field("What a mutation did: event, key, id and state of the intake.")
     cost: Decimal | None = field("Cost of the operation in cost units.")
     backend_calls: int = field("Requests to backends.")
     milliseconds: int = field("Duration.")

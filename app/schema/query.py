@@ -16,6 +16,7 @@ from app.resolvers import audit as audit_roots
 from app.resolvers import changes as change_roots
 from app.resolvers import commissions as commission_roots
 from app.resolvers import customers as customer_roots
+from app.resolvers import intake as intake_roots
 from app.resolvers import items as item_roots
 from app.resolvers import nodes as node_roots
 from app.resolvers import orders as order_roots
@@ -39,7 +40,9 @@ from app.schema.declare.guards import guard
 from app.schema.declare.policy import POLICY, build_policy_table, check, collect_declarations, inherit_page_policies
 from app.schema.declare.scalars import SCALARS, Cursor
 from app.schema.declare.streams import stream
+from app.schema.intake import OrderIntake, OrderIntakeFilter, OrderIntakeKey
 from app.schema.items import Item, ItemFilter, ItemKey
+from app.schema.mutation import Mutation
 from app.schema.orders import Order, OrderFilter, OrderKey
 from app.schema.prices import LineInput, PricedLine
 from app.schema.shipments import Shipment, ShipmentKey
@@ -205,6 +208,20 @@ class Query:
         },
         requires=Scope.PRICES,
     )
+    order_intake = root(
+        intake_roots.order_intake,
+        returns=OrderIntake | None,
+        description="A submitted order; null if it does not exist for the caller.",
+        args={"by": Argument(OrderIntakeKey, "Key of the intake.")},
+        requires=Scope.ORDERS,
+    )
+    order_intakes = root(
+        intake_roots.order_intakes,
+        returns=Connection[OrderIntake] | None,
+        description="Submitted orders that exist for the caller, newest first.",
+        args={"first": FIRST, "after": AFTER, "filter": Argument(OrderIntakeFilter | None, "Filter of the intakes.")},
+        requires=Scope.ORDERS,
+    )
     promise = root(
         promise_roots.promise,
         returns=Promise | None,
@@ -268,6 +285,7 @@ def schema(policy: PolicySettings, fields: Sequence[FieldSettings]) -> strawberr
     audiences = configured_audiences(policy)
     made = strawberry.Schema(
         query=Query,
+        mutation=Mutation,
         subscription=Subscription,
         types=[ShipmentUpdate, OrderUpdate, UpdatesLost],
         directives=[fresh],

@@ -20,7 +20,15 @@ from app.settings.roles import Role
 from app.settings.root import Settings, credentials_of
 from app.settings.section import Section
 from app.settings.server import ConnectionSettings, ServerSettings, TLSSettings
-from app.settings.sources import Domain, DomainSettings, RouteSettings, SourceSettings, StockDomain, WebhookSettings
+from app.settings.sources import (
+    Domain,
+    DomainSettings,
+    OrderDomain,
+    RouteSettings,
+    SourceSettings,
+    StockDomain,
+    WebhookSettings,
+)
 from app.settings.stores import (
     AuditSettings,
     DocumentSettings,
@@ -56,6 +64,7 @@ __all__ = [
     "LimitSettings",
     "LogSettings",
     "MaskSettings",
+    "OrderDomain",
     "PolicySettings",
     "PostgresSettings",
     "RedisSettings",

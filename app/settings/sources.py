@@ -64,6 +64,13 @@ class StockDomain(Domain):
     balances: dict[str, str] = {}
 
 
+class OrderDomain(Domain):
+    """Orders: also the source that takes new ones, and for orders of a channel another one."""
+
+    write: str | None = None
+    write_channels: dict[str, str] = {}
+
+
 class DomainSettings(Section):
     """`[domains]`. What is left out is answered by no source: its fields are null with NOT_SUPPORTED."""
 
@@ -74,7 +81,7 @@ class DomainSettings(Section):
     warehouses: Domain | None = None
     stock: StockDomain | None = None
     prices: Domain | None = None
-    orders: Domain | None = None
+    orders: OrderDomain | None = None
     shipments: Domain | None = None
     billing: Domain | None = None
     commissions: Domain | None = None

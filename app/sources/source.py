@@ -21,6 +21,7 @@ from app.sources.contacts import Contacts
 from app.sources.customers import Credit, Customers
 from app.sources.items import ItemContents, Items
 from app.sources.lists import ListCapability
+from app.sources.order_writer import OrderWriter
 from app.sources.orders import Orders, OrderSearch
 from app.sources.prices import Prices
 from app.sources.purchases import Purchases
@@ -33,6 +34,7 @@ from app.telemetry import log
 
 if TYPE_CHECKING:
     from app.sources.pipeline.cache.cache import Cache
+    from app.sources.pipeline.order_targets import OrderTargets
     from app.sources.pipeline.routing import Routes
 
 R = TypeVar("R", bound="CustomerOwned")
@@ -80,6 +82,7 @@ class Source:
     contacts: Contacts | None = None
     purchases: Purchases | None = None
     accounts: Accounts | None = None
+    order_writer: OrderWriter | None = None
     changes: Changes | None = None
     webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds
@@ -106,7 +109,8 @@ class Sources:
     `routes` are the masters of each configured domain. `scoped` are the connected sources with row-scoped ports, for
     ids of a named source. `order_views` and `shipment_views` are the ports of enriching sources. `prices_by_agreement`
     says that a price request needs the customer's agreement. `third_party` are the codes of warehouses whose balances
-    have a source of their own. `uncached` are the connected sources past the cache.
+    have a source of their own. `order_targets` are the sources that take orders, if any does. `uncached` are the
+    connected sources past the cache.
     """
 
     customers: Customers
@@ -134,6 +138,7 @@ class Sources:
     has_contents: bool
     prices_by_agreement: bool
     third_party: frozenset[str]
+    order_targets: OrderTargets | None
     connected: Mapping[str, Source]
     uncached: Mapping[str, Source]
     cache: Cache | None = None

@@ -17,6 +17,7 @@ from app.sources.custom_fields import NO_FIELDS, SourceFields, fields_of_sources
 from app.sources.pipeline.cache.cache import Cache
 from app.sources.pipeline.cache.shared_tier import BACKGROUND_REDIS_TIMEOUT
 from app.sources.pipeline.compose import Unserved, compile_source, compose_port, scope_source
+from app.sources.pipeline.order_targets import OrderTargets
 from app.sources.pipeline.routing import Routes
 from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Routing
@@ -27,6 +28,7 @@ from app.storage.redis import connect as redis
 if TYPE_CHECKING:
     from app.settings import Settings, SourceSettings
     from app.sources.rest.conformance import PortConformance
+
 
 VENDORS = {
     "rest": "app.sources.rest",
@@ -118,6 +120,7 @@ def assemble(
         shipment_views={name: scoped[name].shipments for name in by.enriching("shipments")},
         changes={name: source.changes for name, source in connected.items() if source.changes is not None},
         has_contents="contents" in routes,
+        order_targets=by.order_targets(),
         prices_by_agreement="prices" in routes
         and any(connected[name].prices_by_agreement for name in routes["prices"].sources),
         third_party=frozenset(settings.domains.stock.balances if settings.domains.stock else ()),
@@ -172,6 +175,19 @@ class _Assembly:
             return None
         moved = port.is_routed_by_customer and master == self._master("customers")
         return Routes(master, self._rules if moved else ())
+
+    def order_targets(self) -> OrderTargets | None:
+        """The sources that take orders. A route that moves customers to another master moves their orders too, if that
+        source can take them."""
+        orders = self._settings.domains.orders
+        if orders is None or orders.write is None:
+            return None
+        rules = self._rules if orders.write == self._master("customers") else ()
+        routes = Routes(orders.write, rules)
+        named = dict.fromkeys(routes.sources, "routes.source") | {orders.write: "domains.orders.write"}
+        named |= {name: f"domains.orders.write_channels.{channel}" for channel, name in orders.write_channels.items()}
+        writers = {name: self.port(key, name, "order_writer") for name, key in named.items()}
+        return OrderTargets(routes, orders.write_channels, writers)
 
     def composed(self, port: Port, routes: Mapping[str, Routes]) -> Any:
         """The port over the sources that are configured for it."""

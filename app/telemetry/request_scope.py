@@ -48,6 +48,7 @@ class RequestScope:
     outcome: str | None = None
     status: int | None = None
     code: str | None = None
+    commands: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.correlation_id = self.correlation_id or self.request_id

@@ -1,4 +1,4 @@
-"""`./run trial soak | faults | crossing | sharing`: the gateway while things go wrong, and what its workers share."""
+"""`./run trial soak|faults|crossing|sharing|orders`: the gateway while things go wrong, and what workers share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
@@ -33,6 +36,14 @@ def arguments() -> argparse.Namespace:
     sharing = trials.add_parser("sharing", help="one call for all, changes heard of, hits and calls, throughput")
     sharing.add_argument("--rounds", type=int, default=100, help="changes")
     sharing.add_argument("--views", type=int, default=1000, help="sales views")
+    orders = trials.add_parser("orders", help="none lost, none twice: workers killed, answers lost, the target away")
+    orders.add_argument("--only", nargs="+", default=[], choices=["killed", "zombie", "away"])
+    orders.add_argument("--store", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
+    orders.add_argument("--orders", type=int, default=2000)
+    orders.add_argument("--kills", type=int, default=20)
+    orders.add_argument("--lost", type=float, default=0.1, help="share of answers that are lost")
+    orders.add_argument("--queued", type=int, default=20_000, help="orders while the target is away")
+    orders.add_argument("--away", type=float, default=600, help="seconds that the target is away")
     return parser.parse_args()
 
 
@@ -51,6 +62,45 @@ async def _soak(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     figures = (await soak(given.minutes, given.rate, given.workers, given.seed)).as_json()
     return figures, as_text(figures)
+
+
+async def _orders(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from bench.trials import orders
+
+    found = []
+    with TemporaryDirectory(prefix="tradegraph-sandbox-") as folder:
+        for store in given.store:
+            with postgres_server() if store == "postgres" else nullcontext() as url:
+                found += await _accounts(given, store, url, Path(folder))
+    return orders.as_json(found), orders.as_text(found)
+
+
+async def _accounts(given: argparse.Namespace, store: Any, url: str | None, folder: Path) -> list[Any]:
+    from bench.trials import orders
+
+    found, only = [], given.only or ["killed", "zombie", "away"]
+    if "killed" in only:
+        found.append(
+            await orders.killed(store, url, folder, orders=given.orders, kills=given.kills, lost=given.lost, every=2.0)
+        )
+    if "zombie" in only:
+        found.append(await orders.zombies(store, url, folder, orders=given.orders // 4, rounds=5))
+    if "away" in only:
+        found.append(await orders.away(store, url, folder, orders=given.queued, seconds=given.away))
+    return found
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The address of a PostgreSQL of the trial's own."""
+    from tests.support.postgres import Postgres
+
+    server = Postgres()
+    try:
+        server.start()
+        yield server.url
+    finally:
+        server.stop()
 
 
 async def _faults(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -80,7 +130,7 @@ async def _sharing(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return figures, as_text(figures)
 
 
-TRIALS = {"soak": _soak, "faults": _faults, "crossing": _crossing, "sharing": _sharing}
+TRIALS = {"orders": _orders, "soak": _soak, "faults": _faults, "crossing": _crossing, "sharing": _sharing}
 
 
 if __name__ == "__main__":

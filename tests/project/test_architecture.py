@@ -214,7 +214,8 @@ def layer_of(module: str) -> str:
     if module.startswith("app.schema.") and not module.startswith("app.schema.declare"):
         return "type"
     ports = {f"app.sources.{path.stem}" for path in (APP / "sources").glob("*.py")}
-    return "record" if module in ports or module.startswith("app.resolvers.") else module
+    is_record = module in ports or module == "app.intake.records" or module.startswith("app.resolvers.")
+    return "record" if is_record else module
 
 
 def doubles(classes: Mapping[str, Sequence[str]]) -> set[str]:

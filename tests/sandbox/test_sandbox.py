@@ -257,11 +257,38 @@ REQUESTS: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("operation", contract.OPERATIONS, ids=lambda operation: operation.path)
+READ_OPERATIONS = [operation for operation in contract.OPERATIONS if operation not in contract.ORDER_OPERATIONS]
+
+
+@pytest.mark.parametrize("operation", READ_OPERATIONS, ids=lambda operation: operation.path)
 def test_answer_is_of_the_published_shape(
     sandbox: Sandbox, published: dict[str, Any], operation: contract.ContractOperation
 ):
     system, body = REQUESTS[operation.path]
+    check_shape(sandbox, published, operation, system, body)
+
+
+def test_answers_to_orders_are_of_the_published_shape(sandbox: Sandbox, published: dict[str, Any]):
+    create, find, simulate, cancel = contract.ORDER_OPERATIONS
+    order = {
+        "key": "shape", "customer": "CUST-0003", "customerPo": "shape", "channel": "API",
+        "lines": [{"number": 1, "sku": "SKU-0001", "quantity": "12"}],
+    }  # fmt: skip
+    try:
+        check_shape(sandbox, published, simulate, "erp", order)
+        created = check_shape(sandbox, published, create, "erp", order)
+        assert check_shape(sandbox, published, find, "erp", {"keys": ["shape"]}) == [
+            {"key": "shape", "value": [created]}
+        ]
+        check_shape(sandbox, published, cancel, "erp", {"id": created["id"], "reason": "a test"})
+    finally:
+        httpx.delete(f"{sandbox.urls['erp']}/sandbox/submitted-orders", headers=HEADERS)
+
+
+def check_shape(
+    sandbox: Sandbox, published: dict[str, Any], operation: contract.ContractOperation, system: str, body: Any
+) -> Any:
+    """The answer of an operation; it and the request are of the published shape."""
     said = published["paths"][operation.path][operation.method.lower()]
     answer = httpx.request(operation.method, sandbox.urls[system] + operation.path, json=body, headers=HEADERS)
     value = answer.raise_for_status().json()
@@ -271,6 +298,7 @@ def test_answer_is_of_the_published_shape(
     if body is not None:
         asked = said["requestBody"]["content"]["application/json"]["schema"]
         assert faults(body, asked, published["components"]["schemas"]) == []
+    return value
 
 
 def faults(value: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ from app.sources.values import Page
 
 SCHEMA = build_schema()._schema
 DEFINITION = "strawberry-definition"
-NO_RECORD = {"Query", "Subscription"}
+NO_RECORD = {"Query", "Mutation", "Subscription"}
 """The roots."""
 
 SCALARS = {

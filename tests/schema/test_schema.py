@@ -100,9 +100,9 @@ EDGES = [
 ]
 
 
-def test_roots_are_the_fields_of_query_and_no_others():
+def test_roots_are_the_fields_of_query_and_mutation_and_no_others():
     assert {name for name, field in EDGES if field.is_root} == {
-        name for name, _ in fields() if name.startswith("Query.")
+        name for name, _ in fields() if name.startswith(("Query.", "Mutation."))
     }
 
 

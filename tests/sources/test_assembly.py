@@ -17,6 +17,7 @@ from app.settings import (
     CacheSettings,
     Domain,
     DomainSettings,
+    OrderDomain,
     RedisSettings,
     RouteSettings,
     Settings,
@@ -67,7 +68,7 @@ def test_source_that_cannot_serve_a_domain_is_named_with_those_that_can() -> Non
 
 def test_enriching_reserving_and_balancing_sources_are_checked_as_well() -> None:
     sources = {"erp": ERP, "logistics": LOGISTICS}
-    orders = DomainSettings(orders=Domain(master="erp", enrich=("logistics",)))
+    orders = DomainSettings(orders=OrderDomain(master="erp", enrich=("logistics",)))
     assert message(Settings(sources=sources, domains=orders)).startswith("domains.orders.enrich = 'logistics'")
     reserving = DomainSettings(stock=StockDomain(master="erp", reservations=("shop",)))
     assert message(Settings(sources=sources, domains=reserving)).startswith("domains.stock.reservations = 'shop'")

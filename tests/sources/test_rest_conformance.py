@@ -48,8 +48,9 @@ async def conformance(url: str, ports: Sequence[str], given: Any = ()) -> list[P
     )
 
 
-def test_every_operation_has_checks():
-    assert set(CHECKS) == {operation.path for operation in contract.OPERATIONS}
+def test_every_operation_that_reads_has_checks():
+    orders_in = "order_writer"  # Its checks would create orders: tests/intake/test_rest_writer.py has them.
+    assert set(CHECKS) == {operation.path for operation in contract.OPERATIONS if operation.port != orders_in}
 
 
 async def test_sandbox_passes_with_every_operation(sandbox: Sandbox):

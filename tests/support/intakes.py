@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -16,9 +17,12 @@ def content(quantity: str = "2", **given: Any) -> IntakeContent:
     return IntakeContent(**{"lines": (IntakeLine(line_number=1, sku="SKU-1", quantity=Decimal(quantity)),), **given})
 
 
-def intake(key: str = "", *, at: float = 0.0, state: IntakeState = IntakeState.POSTING, **given: Any) -> OrderIntake:
+def intake(
+    key: str = "", *, at: float | None = None, state: IntakeState = IntakeState.POSTING, **given: Any
+) -> OrderIntake:
     """An intake that is due at once, with an id of its own."""
     number = next(_numbers)
+    at = time.time() if at is None else at
     key = key or f"key-{number}"
     customer, po = given.get("customer", "C-1"), given.pop("customer_po", f"PO-{key}")
     ordered = given.pop("content", None) or content()
@@ -31,7 +35,7 @@ def intake(key: str = "", *, at: float = 0.0, state: IntakeState = IntakeState.P
             "digest": digest_of(customer, po, ordered),
             "state": state,
             "channel": "API",
-            "received_at": at,
+            "received": at,
             "since": at,
             "submitted_by": "anna",
             "customer": customer,

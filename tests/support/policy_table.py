@@ -20,6 +20,7 @@ PRICE = BUYERS | PARTNER | REP | SERVICE | FINANCE
 BREAKDOWN = REP | SERVICE | OPERATIONS
 ORDER = BUYERS | PARTNER | REP | SERVICE | OPERATIONS | FINANCE
 SHIPMENT = BUYERS | PARTNER | REP | SERVICE | OPERATIONS
+ORDERING = BUYERS | PARTNER | REP | SERVICE
 INVOICE = ADMIN | FINANCE | SERVICE
 SUMS = INVOICE | REP
 RETURN = BUYERS | SERVICE | OPERATIONS | FINANCE
@@ -57,7 +58,7 @@ PARTS: dict[str, str] = {
 REFERENCE: dict[str, Fields] = {
     "AuditEvent": {
         "at requestId transport client subject tenant roles document operation kind status outcome code": PLATFORM,
-        "forbidden rows cost backendCalls milliseconds": PLATFORM,
+        "forbidden rows commands cost backendCalls milliseconds": PLATFORM,
     },
     "AuditEventConnection": {"edges nodes pageInfo totalCount": PLATFORM},
     "AuditEventEdge": {"cursor node": PLATFORM},
@@ -84,10 +85,11 @@ REFERENCE: dict[str, Fields] = {
     "Subscription": {"shipmentUpdates": SHIPMENT, "orderUpdates": ORDER, "availabilityChanged": ALL},
     "Viewer": {"subject roles": ALL, "customers": CUSTOMER},
     "Warehouse": {"id code name region refs": ALL, "kind": STAFF},
+    "Mutation": {"submitOrder decideIntake": ORDERING, "retryIntake": SERVICE | OPERATIONS},
     "Query": {
         "me node nodes item itemsBySku items warehouses promise": ALL,
         "customer customers": CUSTOMER,
-        "order orders": ORDER,
+        "order orders orderIntake orderIntakes": ORDER,
         "shipment": SHIPMENT,
         "sources": OPERATORS,
         "auditEvents": PLATFORM,
@@ -108,6 +110,11 @@ OF_ACCOUNTS = {
     "Query.customers",
     "Query.order",
     "Query.orders",
+    "Query.orderIntake",
+    "Query.orderIntakes",
+    "Mutation.submitOrder",
+    "Mutation.decideIntake",
+    "Mutation.retryIntake",
     "Query.shipment",
     "Query.priceAndAvailability",
     "Query.agent",
@@ -170,6 +177,18 @@ ACCOUNTS: dict[str, Fields] = {
     "ConflictSide": {"system value at age won": ORDER},
     "OrderSourceStatus": {"system status rawStatus at": ORDER},
     "OrderStatusChange": {"system status rawStatus at": ORDER},
+    "OrderIntake": {
+        "id key version channel receivedAt submittedBy customerPo requestedDate shipTo note acknowledgement": ORDER,
+        "state checks problems decisions attempts nextAttemptAt orderNumber lines order": ORDER,
+        "customer": CUSTOMER,
+    },
+    "OrderIntakeConnection": {"edges nodes pageInfo totalCount": ORDER},
+    "OrderIntakeEdge": {"cursor node": ORDER},
+    "OrderIntakePayload": {"intake problems": ORDER},
+    "IntakeCheck": {"kind result message source at lineNumber": ORDER},
+    "IntakeDecision": {"decision by at note": ORDER},
+    "IntakeLine": {"lineNumber quantity uom requestedDate quoted priceUnit item": ORDER},
+    "Problem": {"code message cure path lineNumber": ORDER},
     "OrderTotals": {"net tax shipping total": ORDER, "margin": FINANCE},
     "ScheduleLine": {"requestedDate confirmedDate quantity": ORDER},
     "Package": {"sscc trackingNumber dimensions items": SHIPMENT},
@@ -258,6 +277,12 @@ INPUTS = {
     "AuditFilter": PLATFORM,
     "CommissionStatementKey": COMMISSION,
     "CustomerKey": CUSTOMER,
+    "DecideInput": ORDERING,
+    "OrderIntakeFilter": ORDER,
+    "OrderIntakeKey": ORDER,
+    "OrderLineInput": ORDERING,
+    "RetryInput": SERVICE | OPERATIONS,
+    "SubmitOrderInput": ORDERING,
 }
 """What not everybody may ask by."""
 

@@ -30,6 +30,8 @@ ACCOUNTS = (OWN, "CUST-0010")
 
 UNSERVED = {"Subscription", "ShipmentUpdate", "OrderUpdate", "UpdatesLost", "AvailabilityChanged"} | {
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
+    "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "IntakeCheck", "IntakeDecision", "IntakeLine",
+    "Problem",
 }  # fmt: skip
 """Not reached by a query, or only after something has happened; their cells are compared with the table of the code.
 Streams are walked apart."""
@@ -58,6 +60,8 @@ ARGUMENTS: dict[Key, str] = {
     ("Customer", "purchaseHistory"): '(skus: ["SKU-0001", "SKU-0007"])',
     ("Item", "purchaseHistory"): f"(customer: {KEY})",
     ("Receivables", "statement"): '(since: "2026-01-01", until: "2026-12-31")',
+    ("Query", "orderIntake"): '(by: {key: "unknown"})',
+    ("Query", "orderIntakes"): "(first: 2)",
     ("Query", "promise"): '(item: {sku: "SKU-0001"}, quantity: "1")',
     ("Customer", "orders"): "(first: 2)",
     ("Item", "customerPartNumber"): f"(customer: {KEY})",

@@ -13,9 +13,9 @@ from datetime import datetime
 
 from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor, TradegraphError
-from app.events.background import background
 from app.events.ingest.reconcile import open_hints
 from app.events.log import EventLog
+from app.http.background import background
 from app.sources.changes import EVERY_KEY, ChangeHint, ChangeKind, Changes
 from app.sources.source import Source
 from app.sources.webhooks import hint_from_change

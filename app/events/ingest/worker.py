@@ -16,9 +16,9 @@ from datetime import datetime
 import msgspec
 
 from app.errors import DeadlineExceeded, SourceError, SourceMalformed, SourceRejected, StoreUnavailable, TradegraphError
-from app.events.background import background
 from app.events.ingest.refetch import Found, Refetcher
 from app.events.log import ChangeEvent, EventLog, LeasedHint
+from app.http.background import background
 from app.settings import EventSettings
 from app.sources.changes import ChangeKind
 from app.telemetry import log, metrics

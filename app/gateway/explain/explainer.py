@@ -19,6 +19,7 @@ from app.gateway.admission.caller_limits import CallerLimits
 from app.gateway.admission.cost import predicted_cost
 from app.gateway.explain.explain import Explanation, explain
 from app.gateway.explain.read_log import ReadLog
+from app.gateway.explain.simulated_intakes import SimulatedIntakes
 from app.gateway.explain.simulated_records import Assumptions
 from app.gateway.explain.simulation import SimulatedEventLog, SimulatedLedger, simulate_sources
 from app.resolvers.loading.context import Context
@@ -81,6 +82,7 @@ class Explainer:
         context = Context(
             who, permissions, model, utc_now(), operation.selection,
             events=SimulatedEventLog(self._sources.connected, assume), ledger=SimulatedLedger(),
+            intake=SimulatedIntakes(self._sources, assume),
         )  # fmt: skip
         run = self._engine.execute(operation, context)
         return await explain(run, log, self._coalescing, refused_of(operation, self._policy, permissions))

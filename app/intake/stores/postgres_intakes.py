@@ -28,7 +28,7 @@ TABLE = (
 CREATE TABLE intakes (
     position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text NOT NULL, tenant text NOT NULL,
     client text NOT NULL, mutation text NOT NULL, key text NOT NULL, digest text NOT NULL, version integer NOT NULL,
-    state text NOT NULL, channel text NOT NULL, received_at float8 NOT NULL, since float8 NOT NULL,
+    state text NOT NULL, channel text NOT NULL, received float8 NOT NULL, since float8 NOT NULL,
     submitted_by text NOT NULL, customer text NOT NULL, customer_po text NOT NULL, target text NOT NULL,
     attempts integer NOT NULL, sent_at float8, due_at float8 NOT NULL, owner text, lease_until float8, order_id text,
     order_number text, cause text, content text NOT NULL, po_key text NOT NULL, published integer NOT NULL DEFAULT 0
@@ -49,7 +49,7 @@ UPDATE intakes SET owner = $2, lease_until = NOW + $3 WHERE position IN (
 """
 CHANGEABLE = "SELECT NOW, COLUMNS FROM intakes WHERE id = $1 FOR UPDATE"
 BY_IDS = "SELECT COLUMNS FROM intakes WHERE id = ANY($1)"
-TRIM = "DELETE FROM intakes WHERE received_at < NOW - $1 AND state NOT IN ('RECEIVED', 'POSTING')"
+TRIM = "DELETE FROM intakes WHERE received < NOW - $1 AND state NOT IN ('RECEIVED', 'POSTING')"
 
 
 class PostgresIntakes:
@@ -185,7 +185,7 @@ class PostgresIntakes:
         number = _po(intake)
         used = any(_po(one) == number and one.state is not IntakeState.REJECTED for one in created)
         if not used:
-            used = await connection.fetchval(rows.PO_USED, *number, intake.received_at - guard_po) is not None
+            used = await connection.fetchval(rows.PO_USED, *number, intake.received - guard_po) is not None
         return rows.held_as_duplicate(intake) if used else intake
 
     # Notifications

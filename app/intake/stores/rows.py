@@ -60,7 +60,7 @@ WHERE id = $1 AND coalesce(owner, '') = $2 RETURNING COLUMNS
 BY_ID = "SELECT COLUMNS FROM intakes WHERE id = $1"
 BY_KEY = "SELECT COLUMNS FROM intakes WHERE tenant = $1 AND client = $2 AND mutation = $3 AND key = $4"
 PO_USED = """
-SELECT 1 FROM intakes WHERE tenant = $1 AND customer = $2 AND po_key = $3 AND received_at > $4
+SELECT 1 FROM intakes WHERE tenant = $1 AND customer = $2 AND po_key = $3 AND received > $4
 AND state NOT IN ('REJECTED', 'CANCELLED') LIMIT 1
 """
 UNPUBLISHED = "SELECT COLUMNS FROM intakes WHERE version > published ORDER BY position LIMIT $1"

@@ -27,7 +27,7 @@ TABLE = (
 CREATE TABLE IF NOT EXISTS intakes (
     position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, tenant TEXT NOT NULL, client TEXT NOT NULL,
     mutation TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL,
-    channel TEXT NOT NULL, received_at REAL NOT NULL, since REAL NOT NULL, submitted_by TEXT NOT NULL,
+    channel TEXT NOT NULL, received REAL NOT NULL, since REAL NOT NULL, submitted_by TEXT NOT NULL,
     customer TEXT NOT NULL, customer_po TEXT NOT NULL, target TEXT NOT NULL, attempts INTEGER NOT NULL, sent_at REAL,
     due_at REAL NOT NULL, owner TEXT, lease_until REAL, order_id TEXT, order_number TEXT, cause TEXT,
     content TEXT NOT NULL, po_key TEXT NOT NULL, published INTEGER NOT NULL DEFAULT 0
@@ -51,7 +51,7 @@ BY_ID, BY_KEY, UNPUBLISHED = _sql(rows.BY_ID), _sql(rows.BY_KEY), _sql(rows.UNPU
 PAGE = _sql("SELECT position, COLUMNS FROM intakes WHERE ")
 TRIM = """
 DELETE FROM intakes WHERE position IN (
-    SELECT position FROM intakes WHERE received_at < $1 AND state NOT IN ('RECEIVED', 'POSTING')
+    SELECT position FROM intakes WHERE received < $1 AND state NOT IN ('RECEIVED', 'POSTING')
     ORDER BY position LIMIT 1000
 )
 """
@@ -182,7 +182,7 @@ def _submit(sql: sqlite3.Connection, intake: OrderIntake, guard_po: float) -> Su
     known = sql.execute(BY_KEY, _named(*key)).fetchone()
     if known:
         return Submitted(rows.record(known), created=False)
-    po = intake.tenant, intake.customer, rows.po_key(intake.customer_po), intake.received_at - guard_po
+    po = intake.tenant, intake.customer, rows.po_key(intake.customer_po), intake.received - guard_po
     if not intake.content.allow_duplicate_po and sql.execute(rows.PO_USED, _named(*po)).fetchone():
         intake = rows.held_as_duplicate(intake)
     sql.execute(INSERT, _named(*rows.insert_values(intake)))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.audit.records import AuditPages
     from app.events.fanout import EventFanout
     from app.events.log import EventReader
+    from app.intake.commands import IntakeCommands
     from app.sources.source import Sources
 
 
@@ -28,7 +29,7 @@ class Context:
     `permissions` are the caller's, from the policy table. `selection` names, per GraphQL type, every field that the
     operation selects anywhere; it lets a port include in one call what would otherwise cost a second one. `edges` holds
     the level loader of each edge and arguments. `event` is the event whose selection runs. `feed` fans out events to
-    streams; `events` is the event log and `ledger` the audit log.
+    streams; `events` is the event log, `ledger` the audit log and `intake` the commands of order intake.
     """
 
     principal: Principal
@@ -41,6 +42,7 @@ class Context:
     events: EventReader | None = None
     ledger: AuditPages | None = None
     feed: EventFanout | None = None
+    intake: IntakeCommands | None = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -56,8 +56,10 @@ class EdgeField(StrawberryField):
         prefetch: Callable[..., None] | None = None,
         deprecation_reason: str | None = None,
         directives: Sequence[object] = (),
+        cost: int | None = None,
     ) -> None:
         super().__init__(
+            metadata={} if cost is None else {"cost": cost},
             graphql_name=name,
             type_annotation=StrawberryAnnotation.from_annotation(returns),
             description=description,
@@ -95,6 +97,7 @@ class EdgeField(StrawberryField):
             prefetch=self.prefetch,
             deprecation_reason=self.deprecation_reason,
             directives=self.directives,
+            cost=self.metadata.get("cost"),
         )
         copied.python_name = self.python_name
         copied.type_annotation = self.type_annotation
@@ -178,11 +181,12 @@ def root(
     args: Mapping[str, Argument] | None = None,
     keys_from_args: Callable[..., Sequence[str]] | None = None,
     requires: Scope | None = None,
+    cost: int | None = None,
 ) -> Any:
     """A root field resolved by `function(ctx, **args)`. Each declares its audience: root types have none.
 
     `keys_from_args(**args)` returns the keys of the result that the arguments contain, so that edges below can be
-    prefetched.
+    prefetched. `cost` is the price of a mutation in cost units.
     """
     declared = args or {}
     return EdgeField(
@@ -193,6 +197,7 @@ def root(
         is_root=True,
         keys_from_args=keys_from_args,
         directives=declaration(requires),
+        cost=cost,
     )
 
 

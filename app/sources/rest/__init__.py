@@ -3,7 +3,9 @@
 It may tell what is new by webhooks; their secrets are `whsec_` and base64.
 
 Options: `batch` (true: reads asked for together travel as one request), `serves` (the ports that this system has; all
-of them if not given), `lists` (the filters and sorts that it can answer; all if not given). Credential: `token`, a
+of them if not given), `lists` (the filters and sorts that it can answer; all if not given), `unique_order_keys` (true:
+the system makes one order of a key), `max_order_seconds` (after which it has created an order or never does; three
+times the time limit of a write if not given). Credential: `token`, a
 bearer token.
 """
 
@@ -26,6 +28,7 @@ from app.sources.rest.contract import MAX_KEYS
 from app.sources.rest.customers import RestCredit, RestCustomers
 from app.sources.rest.items import RestContents, RestItems
 from app.sources.rest.mapping import Mapper
+from app.sources.rest.order_writer import RestOrderWriter
 from app.sources.rest.orders import RestOrders
 from app.sources.rest.prices import RestPrices
 from app.sources.rest.purchases import RestPurchases
@@ -73,6 +76,7 @@ def source_of(client: RESTClient) -> Source:
         "purchases": RestPurchases(client, mapper),
         "accounts": RestAccounts(client),
         "changes": RestChanges(client),
+        "order_writer": RestOrderWriter(client, client.unique_order_keys, client.max_order_seconds),
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}
     return Source(

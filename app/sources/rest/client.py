@@ -36,6 +36,7 @@ from app.sources.rest.contract import (
     ContractOperation,
     Problem,
 )
+from app.sources.rest.contract_orders import ORDER_SUBMISSIONS, Refusal
 from app.sources.rest.extended_rows import ExtendedRows
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.operation_checks import CHECKS
@@ -44,7 +45,7 @@ from app.sources.values import together
 
 K = TypeVar("K")
 
-_OPTIONS = {"batch", "serves", "lists"}
+_OPTIONS = {"batch", "lists", "max_order_seconds", "serves", "unique_order_keys"}
 _REFUSALS = {FILTER_NOT_SUPPORTED: FilterNotSupported, SORT_NOT_SUPPORTED: SortNotSupported}
 
 
@@ -66,6 +67,8 @@ class RESTClient:
             raise ConfigurationError(f"sources.{name}.options.batch", batch, "use true or false")
         self.name = name
         self.mapper = mapper
+        self.unique_order_keys = settings.options.get("unique_order_keys", True) is True
+        self.max_order_seconds = _seconds(name, settings)
         self.serves = _serves(name, settings.options.get("serves"))
         self.lists = list_capabilities(name, settings.options.get("lists"), self.serves)
         credentials = StaticCredentials({"Authorization": f"Bearer {token.get_secret_value()}"})
@@ -100,6 +103,20 @@ class RESTClient:
         chunks = await together([self.read(operation, body(chunk), keys=len(chunk)) for chunk in self.chunks(valid)])
         requested = set(valid)
         return [(row.key, row.value) for rows in chunks for row in rows if row.key in requested]
+
+    async def write(self, operation: ContractOperation, body: object) -> Any:
+        """Send a write once, by itself, and return the decoded response; a Refusal where a rule of the business refuses
+        it. Raises SourceError."""
+        call = _call(operation)
+        response = await self._http.request(
+            operation.method, operation.path, json=body, call=call, safe=False, accept={409, 422}
+        )
+        if response.status < 300:
+            return response.decode(operation.answer)
+        try:
+            return response.decode(Refusal)
+        except SourceMalformed:
+            return Refusal(title=f"{call} answered {response.status}")
 
     @staticmethod
     def valid_keys(keys: Iterable[K]) -> tuple[K, ...]:
@@ -150,6 +167,16 @@ def _serves(name: str, value: object) -> frozenset[str]:
         if port not in PORTS:
             raise ConfigurationError(key, port, f"no such port; use some of {', '.join(PORTS)}")
     return frozenset(value)
+
+
+def _seconds(name: str, settings: SourceSettings) -> float:
+    """Seconds after which the system has created an order or never does."""
+    limit = settings.limits.timeouts.get(ORDER_SUBMISSIONS, settings.timeout)
+    value = settings.options.get("max_order_seconds", 3 * limit)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not limit <= value <= 3600:
+        cure = f"give seconds, from the time limit of a write ({limit:g}) to 3600"
+        raise ConfigurationError(f"sources.{name}.options.max_order_seconds", value, cure)
+    return float(value)
 
 
 def _call(operation: ContractOperation) -> str:

@@ -52,7 +52,8 @@ class Window(Record, Generic[V]):
 
 
 class ContractOperation(Record):
-    """A read of the contract: its path, what is sent, what is answered, and the port it is for."""
+    """A read of the contract: its path, what is sent, what is answered, and the port it is for. A `write` changes
+    something: it is never part of a batch, and never sent twice."""
 
     port: str
     path: str
@@ -60,6 +61,7 @@ class ContractOperation(Record):
     request: Any
     answer: Any
     method: str = "POST"
+    write: bool = False
 
 
 def found(key: Any, value: Any) -> Any:

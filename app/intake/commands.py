@@ -1,0 +1,196 @@
+"""The commands of order intake: submit, decide, retry, and the reads beside them, for one caller at a time.
+
+Rows of other tenants, and of customers that the caller may not see, do not exist for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+from app.auth.principal import Principal
+from app.errors import InvalidInput, InvalidTransition, KeyReused, NotSupported
+from app.intake.checks import OrderChecker
+from app.intake.records import (
+    SUBMIT_ORDER,
+    IntakeContent,
+    IntakeDecision,
+    IntakeFilter,
+    IntakeState,
+    OrderIntake,
+    digest_of,
+    with_problems,
+)
+from app.intake.store import IntakeKey, IntakePage, IntakeStore
+from app.settings import IntakeSettings
+from app.sources.source import Sources
+from app.telemetry import current, log, metrics, new_id
+
+DAY = 86_400.0
+
+
+class Decision(StrEnum):
+    """What a person decides on an intake."""
+
+    RELEASE = "RELEASE"
+    REJECT = "REJECT"
+    CANCEL = "CANCEL"
+    RETRY = "RETRY"
+
+
+_RESULTS: Mapping[Decision, tuple[frozenset[IntakeState], IntakeState]] = {
+    Decision.RELEASE: (frozenset({IntakeState.HELD}), IntakeState.POSTING),
+    Decision.REJECT: (frozenset({IntakeState.HELD, IntakeState.RECEIVED}), IntakeState.REJECTED),
+    Decision.CANCEL: (
+        frozenset({IntakeState.HELD, IntakeState.RECEIVED, IntakeState.POSTING, IntakeState.FAILED}),
+        IntakeState.CANCELLED,
+    ),
+    Decision.RETRY: (frozenset({IntakeState.FAILED}), IntakeState.POSTING),
+}
+"""The states that a decision applies to, and the state that it leads to."""
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it was submitted. `customer` is the customer's number."""
+
+    key: str
+    customer: str
+    customer_po: str
+    content: IntakeContent
+    channel: str = "API"
+
+
+class IntakeCommands:
+    """Commands over one store. `clock` is the time of day."""
+
+    def __init__(
+        self, store: IntakeStore, sources: Sources, settings: IntakeSettings, clock: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._sources = sources
+        self._settings = settings
+        self._clock = clock
+        self._checker = OrderChecker(sources, settings, clock)
+        self.max_lines = settings.max_lines
+
+    async def submit(self, who: Principal, given: Submission) -> OrderIntake:
+        """The intake of this key: checked and stored now, or as it is if the key is known with the same input. Raises
+        KeyReused for another input, InvalidInput, NotSupported, StoreUnavailable."""
+        self._require_visible(who, given.customer)
+        digest = digest_of(given.customer, given.customer_po, given.content)
+        key = IntakeKey(who.tenant, who.client, SUBMIT_ORDER, given.key)
+        known = (await self._store.by_key([key])).get(key)
+        if known is not None:
+            return self._replayed(who, known, digest)
+        target = self._target_of(who, given)
+        now = self._clock().timestamp()
+        intake = OrderIntake(
+            id=new_id(),
+            tenant=who.tenant,
+            client=who.client,
+            key=given.key,
+            digest=digest,
+            state=IntakeState.RECEIVED,
+            channel=given.channel,
+            received=now,
+            since=now,
+            submitted_by=who.subject,
+            customer=given.customer,
+            customer_po=given.customer_po,
+            target=target,
+            due_at=0.0,
+            content=given.content,
+        )
+        checked = await self._checker.check(who, intake)
+        submitted = await self._store.submit(checked, guard_po=self._settings.duplicate_po_days * DAY)
+        if not submitted.created:
+            return self._replayed(who, submitted.intake, digest)
+        stored = submitted.intake
+        metrics().intake.submitted.labels(stored.channel, stored.acknowledgement.value).inc()
+        self._audit(who, stored, "order_submitted")
+        return stored
+
+    async def decide(
+        self, who: Principal, id: str, version: int | None, decision: Decision, note: str | None = None
+    ) -> OrderIntake | None:
+        """Apply a decision to the version that the caller has read; None if there is no such intake for it. Raises
+        InvalidTransition, VersionConflict, IntakeBusy."""
+        if id not in await self.by_id(who, [id]):
+            return None
+
+        def apply(intake: OrderIntake, now: float) -> OrderIntake:
+            return _decided(intake, decision, who.subject, note, datetime.fromtimestamp(now, UTC))
+
+        changed = await self._store.change(id, version, apply)
+        if changed is not None:
+            self._audit(who, changed, "intake_decided", decision=decision.value)
+        return changed
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
+        """Intakes by id, those that exist for the caller."""
+        found = await self._store.by_id(ids)
+        return {id: one for id, one in found.items() if _exists(who, one)}
+
+    async def by_key(self, who: Principal, key: str) -> OrderIntake | None:
+        """The intake of a key of the caller's own client."""
+        scoped = IntakeKey(who.tenant, who.client, SUBMIT_ORDER, key)
+        found = (await self._store.by_key([scoped])).get(scoped)
+        return found if found is not None and _exists(who, found) else None
+
+    async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
+        """A page of intakes that exist for the caller, newest first."""
+        customers = query.customers
+        if who.restricted:
+            customers = who.customers if customers is None else customers & who.customers
+        return await self._store.page(
+            msgspec.structs.replace(query, tenant=who.tenant, customers=customers), first, before
+        )
+
+    def _require_visible(self, who: Principal, customer: str) -> None:
+        if not who.sees(customer):
+            raise InvalidInput("There is no such customer.")
+
+    def _target_of(self, who: Principal, given: Submission) -> str:
+        targets = self._sources.order_targets
+        if targets is None:
+            raise NotSupported("None of the connected systems takes orders.")
+        target = targets.target_of(given.customer, given.channel)
+        if not who.belongs_to(self._sources.connected[target].tenant):
+            raise NotSupported("None of the connected systems takes orders.")
+        return target
+
+    def _replayed(self, who: Principal, known: OrderIntake, digest: str) -> OrderIntake:
+        if known.digest != digest or not _exists(who, known):
+            raise KeyReused
+        metrics().intake.submitted.labels(known.channel, "replayed").inc()
+        self._audit(who, known, "order_submission_replayed")
+        return known
+
+    @staticmethod
+    def _audit(who: Principal, intake: OrderIntake, event: str, **fields: str) -> None:
+        """Who did what, with which key, and what came of it: in the log, and as the request's audit entry."""
+        current().commands.append(f"{event} {intake.key} {intake.id} {intake.state.value}")
+        log.info(
+            "intake_command", command=event, intake=intake.id, key=intake.key, client=who.client, subject=who.subject,
+            tenant=who.tenant, customer=intake.customer, state=intake.state.value, version=intake.version, **fields,
+        )  # fmt: skip
+
+
+def _exists(who: Principal, intake: OrderIntake) -> bool:
+    return who.tenant == intake.tenant and who.sees(intake.customer)
+
+
+def _decided(intake: OrderIntake, decision: Decision, by: str, note: str | None, at: datetime) -> OrderIntake:
+    states, result = _RESULTS[decision]
+    if intake.state not in states:
+        raise InvalidTransition(f"{decision.value} does not apply to an order that is {intake.state.value}.")
+    if result in (IntakeState.CANCELLED, IntakeState.REJECTED) and intake.may_have_been_sent:
+        raise InvalidTransition("The system of record may have this order already. Retry it; then cancel it there.")
+    problems = intake.content.problems if result is not IntakeState.POSTING else ()
+    decisions = (*intake.content.decisions, IntakeDecision(decision=decision.value, by=by, at=at, note=note))
+    content = msgspec.structs.replace(with_problems(intake, problems), decisions=decisions)
+    attempts = 0 if decision is Decision.RETRY else intake.attempts
+    return msgspec.structs.replace(intake, state=result, attempts=attempts, content=content)

@@ -1,0 +1,332 @@
+"""Orders in: commands, and the intakes that they made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from app.errors import (
+    Forbidden,
+    IntakeBusy,
+    InvalidCursor,
+    InvalidInput,
+    InvalidTransition,
+    KeyReused,
+    NotSupported,
+    TradegraphError,
+    VersionConflict,
+)
+from app.intake.commands import Decision, IntakeCommands, Submission
+from app.intake.records import IntakeContent, IntakeFilter, IntakeLine, IntakeProblem, IntakeState, OrderIntake
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, validate_key
+from app.resolvers.loading.paging import Connection, ListScope
+from app.resolvers.nodes import node_reader
+from app.sources.customers import Customer
+from app.sources.node_ids import key_of
+from app.sources.orders import Order
+from app.sources.values import Page, Record
+
+MAX_KEY = 128
+MAX_PO = 64
+MAX_NOTE = 1000
+MAX_QUANTITY = Decimal(10**12)
+PROBLEMS = (IntakeBusy, InvalidInput, InvalidTransition, KeyReused, VersionConflict)
+"""Errors of a command that its payload has as problems; all others fail the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLineInput:
+    """A line as it was submitted."""
+
+    line_number: int
+    item: ItemKey
+    quantity: Decimal
+    uom: str | None = None
+    requested_date: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOrderInput:
+    """An order as it was submitted."""
+
+    key: str
+    customer: CustomerKey
+    customer_po: str
+    lines: Sequence[OrderLineInput]
+    ship_to: str | None = None
+    requested_date: date | None = None
+    allow_duplicate_po: bool = False
+    allow_partial: bool = True
+    allow_substitutes: bool = False
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecideInput:
+    """A decision on the version of an intake that the caller has read."""
+
+    id: str
+    version: int
+    decision: Decision
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryInput:
+    """A retry of an intake that was given up."""
+
+    id: str
+    version: int
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntakeKey:
+    """Exactly one is set."""
+
+    id: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntakeFilter:
+    """Which intakes a list shows."""
+
+    customer: CustomerKey | None = None
+    states: Sequence[IntakeState] | None = None
+    customer_po: str | None = None
+
+
+class OrderIntakePayload(Record):
+    """The outcome of a command: the intake, if there is one, and the problems."""
+
+    intake: OrderIntake | None = None
+    problems: tuple[IntakeProblem, ...] = ()
+
+
+class InvalidOrder(Exception):
+    """An order that cannot be stored: its problems, by input field."""
+
+    def __init__(self, problems: Sequence[IntakeProblem]) -> None:
+        super().__init__(problems)
+        self.problems = tuple(problems)
+
+
+@dataclass(slots=True)
+class _Problems:
+    found: list[IntakeProblem] = field(default_factory=list)
+
+    def add(self, message: str, *path: str, line: int | None = None, code: str = InvalidInput.code) -> None:
+        self.found.append(IntakeProblem(code=code, message=message, path=("input", *path), line_number=line))
+
+
+# Commands
+
+
+async def submit_order(ctx: Context, input: SubmitOrderInput) -> OrderIntakePayload:
+    """Root: submit an order, once for each key."""
+    try:
+        submission = await _submission(input, ctx)
+        intake = await _commands(ctx).submit(ctx.principal, submission)
+    except InvalidOrder as invalid:
+        return OrderIntakePayload(problems=invalid.problems)
+    except PROBLEMS as error:
+        path = ("input", "key") if isinstance(error, KeyReused) else ("input",)
+        return OrderIntakePayload(problems=(_problem(error, path),))
+    return OrderIntakePayload(intake=intake, problems=intake.problems)
+
+
+async def decide_intake(ctx: Context, input: DecideInput) -> OrderIntakePayload:
+    """Root: decide on an intake. To cancel is for all who may order; the rest is for those who may also retry."""
+    if input.decision is not Decision.CANCEL and ctx.permissions.refuses("Mutation", "retryIntake"):
+        raise Forbidden("Your role may only cancel orders.")
+    return await _decide(ctx, input.id, input.version, input.decision, input.note)
+
+
+async def retry_intake(ctx: Context, input: RetryInput) -> OrderIntakePayload:
+    """Root: post an intake again that was given up."""
+    return await _decide(ctx, input.id, input.version, Decision.RETRY, input.note)
+
+
+async def _decide(ctx: Context, id: str, version: int, decision: Decision, note: str | None) -> OrderIntakePayload:
+    problems = _Problems()
+    _check_text(problems, note, MAX_NOTE, "note")
+    if problems.found:
+        return OrderIntakePayload(problems=tuple(problems.found))
+    commands, own = _commands(ctx), key_of(id, "OrderIntake")
+    try:
+        changed = await commands.decide(ctx.principal, own, version, decision, note)
+    except PROBLEMS as error:
+        current = (await commands.by_id(ctx.principal, [own])).get(own)
+        return OrderIntakePayload(intake=current, problems=(_problem(error, ("input",)),))
+    if changed is None:
+        return OrderIntakePayload(problems=(_problem(InvalidInput("There is no such intake."), ("input", "id")),))
+    return OrderIntakePayload(intake=changed, problems=changed.problems)
+
+
+def _problem(error: TradegraphError, path: tuple[str, ...]) -> IntakeProblem:
+    return IntakeProblem(code=error.code, message=error.message, path=path)
+
+
+def _commands(ctx: Context) -> IntakeCommands:
+    if ctx.intake is None:
+        raise NotSupported("Orders are not taken here.")
+    return ctx.intake
+
+
+# Input
+
+
+async def _submission(input: SubmitOrderInput, ctx: Context) -> Submission:
+    problems = _Problems()
+    if not 0 < len(input.key) <= MAX_KEY or not all("!" <= character <= "~" for character in input.key):
+        problems.add(f"key must have 1 to {MAX_KEY} visible ASCII characters, without spaces.", "key")
+    if not input.customer_po.strip():
+        problems.add("customerPo must not be empty.", "customerPo")
+    _check_text(problems, input.customer_po, MAX_PO, "customerPo")
+    _check_text(problems, input.note, MAX_NOTE, "note")
+    _check_text(problems, input.ship_to, MAX_KEY, "shipTo")
+    lines = _lines(problems, input, ctx)
+    try:
+        customer = await customer_number(input.customer, ctx)
+    except InvalidInput as error:
+        customer = None
+        problems.add(error.message, "customer")
+    if customer is None and not problems.found:
+        problems.add("There is no such customer.", "customer")
+    if problems.found or customer is None:
+        raise InvalidOrder(problems.found)
+    content = IntakeContent(
+        ship_to=input.ship_to,
+        requested_date=input.requested_date,
+        note=input.note,
+        allow_duplicate_po=input.allow_duplicate_po,
+        allow_partial=input.allow_partial,
+        allow_substitutes=input.allow_substitutes,
+        lines=lines,
+    )
+    return Submission(key=input.key, customer=customer, customer_po=input.customer_po.strip(), content=content)
+
+
+def _lines(problems: _Problems, input: SubmitOrderInput, ctx: Context) -> tuple[IntakeLine, ...]:
+    most = _commands(ctx).max_lines
+    if not 1 <= len(input.lines) <= most:
+        problems.add(f"An order has 1 to {most} lines, not {len(input.lines)}.", "lines")
+        return ()
+    seen: set[int] = set()
+    lines: list[IntakeLine] = []
+    for line in input.lines:
+        if line.line_number in seen or not 1 <= line.line_number <= 999_999:
+            problems.add("lineNumber must be unique, from 1 to 999999.", "lines", line=line.line_number)
+        seen.add(line.line_number)
+        if not 0 < line.quantity <= MAX_QUANTITY:
+            problems.add("quantity must be greater than 0 and at most 10^12.", "lines", line=line.line_number)
+        if line.uom is not None:
+            _check_text(problems, line.uom, 32, "lines", line=line.line_number)
+        try:
+            named = _item(line.item, input.customer)
+        except InvalidInput as error:
+            problems.add(error.message, "lines", line=line.line_number)
+            continue
+        lines.append(
+            IntakeLine(
+                line_number=line.line_number,
+                quantity=line.quantity,
+                uom=line.uom,
+                requested_date=line.requested_date,
+                **named,
+            )
+        )
+    return tuple(lines)
+
+
+def _item(key: ItemKey, customer: CustomerKey) -> Mapping[str, Any]:
+    """How a line names its item. Nothing is looked up: the item's source may be away."""
+    if key.id is not None:
+        return {"sku": key_of(key.id, "Item")}
+    if key.sku is not None:
+        return {"sku": validate_key(key.sku, "An SKU")}
+    if key.gtin is not None:
+        return {"gtin": validate_key(key.gtin, "A GTIN")}
+    if key.customer_part is None:
+        raise InvalidInput("Name the item by exactly one of id, sku, gtin and customerPart.")
+    if key.customer_part.customer != customer:
+        raise InvalidInput("A customer part number must be of the customer who orders, named in the same way.")
+    return {"part_number": validate_key(key.customer_part.number, "A customer part number")}
+
+
+def _check_text(problems: _Problems, text: str | None, most: int, *path: str, line: int | None = None) -> None:
+    if text is None:
+        return
+    if len(text) > most:
+        problems.add(f"{path[-1]} may have at most {most} characters.", *path, line=line)
+    if not text.replace("\n", " ").isprintable():
+        problems.add(f"{path[-1]} must not contain control characters.", *path, line=line)
+
+
+# Reads
+
+
+async def order_intake(ctx: Context, by: OrderIntakeKey) -> OrderIntake | None:
+    """Root: an intake by id, or by a key of the caller's own client."""
+    if by.id is not None:
+        own = key_of(by.id, "OrderIntake")
+        return (await _commands(ctx).by_id(ctx.principal, [own])).get(own)
+    return await _commands(ctx).by_key(ctx.principal, validate_key(by.key or "", "A key"))
+
+
+@node_reader("OrderIntake")
+async def _intake_node(ctx: Context, id: str) -> OrderIntake | None:
+    return await order_intake(ctx, OrderIntakeKey(id=id))
+
+
+async def order_intakes(
+    ctx: Context, first: int, after: str | None = None, filter: OrderIntakeFilter | None = None
+) -> Connection[OrderIntake]:
+    """Root: intakes that exist for the caller, newest first."""
+    filter = filter or OrderIntakeFilter()
+    scope = ListScope("orderIntakes", filter)
+    page = scope.page(first, after, count=False)
+    if page.after is not None and not page.after.isdecimal():
+        raise InvalidCursor
+    query = IntakeFilter(states=None if filter.states is None else frozenset(filter.states))
+    if filter.customer_po is not None:
+        number = validate_key(filter.customer_po, "A purchase order number")
+        query = msgspec.structs.replace(query, customer_po=number)
+    if filter.customer is not None:
+        customer = await customer_number(filter.customer, ctx)
+        query = msgspec.structs.replace(query, customers=frozenset({customer} if customer else ()))
+    before = None if page.after is None else int(page.after)
+    found = await _commands(ctx).page(ctx.principal, query, page.first, before)
+    rows = Page(
+        rows=tuple(one for _, one in found.rows),
+        cursors=tuple(str(position) for position, _ in found.rows),
+        has_next=found.has_next,
+        has_previous=before is not None,
+    )
+    return scope.connection(rows)
+
+
+async def customer(rows: Sequence[OrderIntake], ctx: Context) -> list[Customer | None | Exception]:
+    """Edge: whose order it is."""
+    return await ctx.loaders.customers.many([row.customer for row in rows])
+
+
+async def order(rows: Sequence[OrderIntake], ctx: Context) -> list[Order | None | Exception]:
+    """Edge: the orders in the systems of record, read by their own ids there."""
+    targets = dict.fromkeys(row.target for row in rows if row.order_id is not None)
+
+    async def orders_of(target: str) -> list[Order | None | Exception]:
+        ids = [row.order_id if row.target == target else None for row in rows]
+        return await ctx.loaders.orders_of(target).many(ids)
+
+    found = await asyncio.gather(*(orders_of(target) for target in targets))
+    by_target = dict(zip(targets, found, strict=True))
+    return [by_target[row.target][at] if row.order_id is not None else None for at, row in enumerate(rows)]

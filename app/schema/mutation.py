@@ -1,0 +1,44 @@
+"""The commands. Each root field validates, writes one durable record and returns it with its problems."""
+
+from __future__ import annotations
+
+import strawberry
+
+from app.auth.policy import Scope
+from app.resolvers import intake as intake_roots
+from app.schema.declare.edges import Argument, root
+from app.schema.intake import DecideInput, OrderIntakePayload, RetryInput, SubmitOrderInput
+
+SUBMIT_COST, DECIDE_COST = 50, 10
+"""Cost units that commands are charged before they run: the checks of an order read several sources."""
+
+
+@strawberry.type(description="The mutations.")
+class Mutation:
+    """Root fields; each is a function of the context and its input, run one after the other."""
+
+    submit_order = root(
+        intake_roots.submit_order,
+        returns=OrderIntakePayload | None,
+        description="Submit an order. It is stored before the response, and posted to the system of record once for "
+        "each key.",
+        args={"input": Argument(SubmitOrderInput, "The order.")},
+        requires=Scope.ORDERS_WRITE,
+        cost=SUBMIT_COST,
+    )
+    decide_intake = root(
+        intake_roots.decide_intake,
+        returns=OrderIntakePayload | None,
+        description="Release, reject or cancel an order that is not posted. Buyers, partners and reps may cancel.",
+        args={"input": Argument(DecideInput, "The decision.")},
+        requires=Scope.ORDERS_WRITE,
+        cost=DECIDE_COST,
+    )
+    retry_intake = root(
+        intake_roots.retry_intake,
+        returns=OrderIntakePayload | None,
+        description="Post an order again that was given up. The system of record is searched for it first.",
+        args={"input": Argument(RetryInput, "The intake.")},
+        requires=Scope.INTAKE_ADMIN,
+        cost=DECIDE_COST,
+    )
