@@ -64,7 +64,7 @@ class CompressedResponse:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = dict(message["headers"])
+            headers = dict(message.get("headers", ()))
             if not _is_compressible(message["status"], headers):
                 await self._send(message)
             elif _media_type(headers) == EVENTS:
