@@ -70,14 +70,17 @@ from app.sources.wiring import connect_all
 from app.storage.redis import connect
 from app.telemetry import SpanExport, metrics_text, observe_loop_lag
 from app.web.console.budgets import ObservedBudgets
-from app.web.console.collector import ConsoleCollector
+from app.web.console.collector import ConsoleCollector, EndpointSummary
 from app.web.console.operation_stats import ObservedEngine
 from app.web.console.routes import console_routes
+from app.web.console.timeline import Timeline
 from app.web.health import Readiness, health_routes
 from app.web.ide import ide_routes
 from app.web.pages import page_routes
 from app.webhooks import inbound_webhooks, webhook_route
 from app.webhooks.outbound.deliveries import run_deliveries
+from app.webhooks.outbound.endpoints import EndpointStore
+from app.webhooks.outbound.stores import connect_endpoints
 from app.workers.limits_per_worker import divide_limits
 from app.workers.slot import WorkerSlot
 
@@ -141,7 +144,7 @@ def create_app(
         clock=clock,
         cache_policy=cache_policies(settings, core, plans, policy),
     )
-    trail, export = connect_audit(settings), make_export(settings.telemetry)
+    trail, export, timeline = connect_audit(settings), make_export(settings.telemetry), Timeline(sources)
     auditor = RequestAuditor(settings.audit, trail.record) if trail else None
     endpoint = GraphQLEndpoint(service, authentication, max_body_bytes=settings.server.max_body_bytes, auditor=auditor)
     sockets = WebSocketEndpoint(
@@ -152,7 +155,18 @@ def create_app(
         max_unacknowledged=settings.server.connections.max_unacknowledged,
     )
 
-    ingestion = Ingestion(settings, sources, events, clock)
+    ingestion, partner_endpoints = Ingestion(settings, sources, events, clock), connect_endpoints(settings)
+    observer = ConsoleCollector(
+        settings,
+        sources,
+        service,
+        watched,
+        buckets,
+        timeline,
+        events,
+        partial(summarize_endpoints, partner_endpoints),
+        slot.number if slot else None,
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -162,6 +176,7 @@ def create_app(
             async with (
                 export_spans(export),
                 monitor_event_loop(),
+                timeline.running(),
                 run_retention(events),
                 feed.running(),
                 sources.running(),
@@ -172,13 +187,12 @@ def create_app(
                 async with ingestion.running(), run_deliveries(settings, events, feed, service, accounts), posting:
                     yield
         finally:
-            for opened_here in (sources, documents, events, buckets, *intakes):
+            for opened_here in (sources, documents, events, buckets, partner_endpoints, *intakes):
                 await opened_here.close()
             await authentication.aclose()
             if trail is not None:
                 await asyncio.to_thread(trail.stop)
 
-    observer = ConsoleCollector(settings, sources, service, watched, buckets, slot.number if slot else None)
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
         webhook_route(inbound_webhooks(settings, sources), ingestion.webhook_received, clock),
@@ -212,6 +226,21 @@ def connect_intake(
     store = connect_intakes(settings)
     engine = PostingEngine(store, targets, OrderChecker(sources, settings.intake, clock), settings.intake, clock)
     return (store,), IntakeCommands(store, sources, settings.intake, clock), engine.running()
+
+
+async def summarize_endpoints(store: EndpointStore) -> list[EndpointSummary]:
+    """Partners' endpoints with what waits for them and what was given up."""
+    return [
+        EndpointSummary(
+            id=one.id,
+            client=one.client,
+            state=one.state.value,
+            waiting=len(await store.pending(one.id)),
+            dead=len(await store.dead_letters(one.id)),
+            reason=one.reason,
+        )
+        for one in await store.all()
+    ]
 
 
 async def warm_sources(feed: EventFanout, sources: Sources) -> None:

@@ -1,22 +1,25 @@
-"""The state of one worker for the console's page, collected without any backend call."""
+"""The state of one worker for the console's page, collected without any call to a source."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from app.errors import StoreUnavailable
+from app.events.log import EventLog
 from app.gateway.service import GraphQLService
 from app.http.resilience.state import CallClassState, SourceState
 from app.sources.source import Sources, source_states
 from app.telemetry import metrics, new_id, series
 from app.web.console.budgets import ObservedBudgets
 from app.web.console.operation_stats import MissingField, ObservedEngine, OperationStats
+from app.web.console.timeline import EventTimeline, OperationTimeline, SourceTimeline, Timeline
 
 if TYPE_CHECKING:
     from app.settings import DomainSettings, Settings
@@ -84,6 +87,7 @@ class SourceSummary(ConsolePart):
     retries: int
     kinds: tuple[CallsState, ...]
     sheds: tuple[ShedState, ...]
+    timeline: SourceTimeline
 
 
 class CacheReads(ConsolePart):
@@ -139,12 +143,36 @@ class ClientState(ConsolePart):
     seconds_ago: float
 
 
+class EndpointSummary(ConsolePart):
+    """An endpoint of a partner: deliveries that wait and that were given up."""
+
+    id: str
+    client: str
+    state: str
+    waiting: int
+    dead: int
+    reason: str | None
+
+
+class EventsState(ConsolePart):
+    """The event log: hints that were given up and that are postponed, 100 at most; and all endpoints, worst first.
+    `timeline` is of this worker. `error` says that a store cannot be read."""
+
+    dead_letters: int
+    postponed: int
+    endpoints: tuple[EndpointSummary, ...]
+    timeline: EventTimeline
+    error: str | None = None
+
+
 class ConsoleState(ConsolePart):
     """The whole state."""
 
     at: datetime
     worker: WorkerState
+    operations: OperationTimeline
     sources: tuple[SourceSummary, ...]
+    events: EventsState
     cache: CacheState
     documents: tuple[OperationState, ...]
     clients: tuple[ClientState, ...]
@@ -161,6 +189,9 @@ class ConsoleCollector:
         service: GraphQLService,
         engine: ObservedEngine,
         budgets: ObservedBudgets,
+        timeline: Timeline,
+        events: EventLog,
+        endpoints: Callable[[], Awaitable[Sequence[EndpointSummary]]],
         number: int | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -170,19 +201,28 @@ class ConsoleCollector:
         self._service = service
         self._engine = engine
         self._budgets = budgets
+        self._timeline = timeline
+        self._events = events
+        self._endpoints = endpoints
         self._clock = clock
         self._number = number
         self._id = new_id()[:8]
         self._started_at = datetime.now(UTC)
         self._sizes: Counter[tuple[str, str]] = Counter()
         self._counted_at = float("-inf")
+        self._event_counts: tuple[int, int, tuple[EndpointSummary, ...]] = (0, 0, ())
+        self._event_error: str | None = None
+        self._events_read_at = float("-inf")
 
-    def state(self) -> ConsoleState:
+    async def state(self) -> ConsoleState:
         """The current state."""
+        self._timeline.sample()
         return ConsoleState(
             at=datetime.now(UTC),
             worker=self._worker(),
+            operations=self._timeline.operations(),
             sources=tuple(self._sources_state()),
+            events=await self._events_state(),
             cache=self._cache(),
             documents=tuple(self._documents()),
             clients=tuple(self._clients()),
@@ -234,7 +274,26 @@ class ConsoleCollector:
                 retries=retries.get(key, 0),
                 kinds=tuple(_calls(one, kind, sent, failed, held) for kind in one.kinds),
                 sheds=tuple(shed for source, shed in sheds if source == key),
+                timeline=self._timeline.source(key),
             )
+
+    async def _events_state(self) -> EventsState:
+        if self._clock() - self._events_read_at > SIZES_TTL:
+            self._events_read_at = self._clock()
+            try:
+                dead, postponed = await self._events.dead_letters(100), await self._events.postponed(100)
+                found = sorted(await self._endpoints(), key=lambda one: (-one.dead, -one.waiting, one.client))
+                self._event_counts, self._event_error = (len(dead), len(postponed), tuple(found)), None
+            except StoreUnavailable as error:
+                self._event_error = error.message
+        dead_letters, postponed_hints, endpoints = self._event_counts
+        return EventsState(
+            dead_letters=dead_letters,
+            postponed=postponed_hints,
+            endpoints=endpoints,
+            timeline=self._timeline.events(),
+            error=self._event_error,
+        )
 
     def _cache(self) -> CacheState:
         cache, settings = self._sources.cache, self._settings.cache

@@ -34,7 +34,7 @@ def console_routes(
     """/console/ and what it asks: /console/state, and /console/plan of one operation."""
 
     async def state(_: Request) -> Any:
-        return observer.state()
+        return await observer.state()
 
     async def plan(request: Request) -> Any:
         asked = request.query_params

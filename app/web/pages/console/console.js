@@ -6,11 +6,13 @@ import { showNow } from './degraded.js';
 import { Documents } from './documents.js';
 import { ago, badge, h, number, plural, replace, sign } from './dom.js';
 import { bearerOf, storedToken, storeToken, wireSignIn } from './session.js';
+import { showEvents } from './events.js';
 import { showSources } from './sources.js';
 import { wireTheme } from './theme.js';
 
 const EVERY = 2000;
 const FORGOTTEN = 30_000;
+const RECENT = 5;
 const $ = (id) => document.getElementById(id);
 
 const workers = new Map(); // by id: { state, before, heard }
@@ -74,6 +76,7 @@ function show() {
   showTiles(state, before);
   showNow($('now'), state);
   showSources($('sources'), state);
+  showEvents($('events'), state);
   documents.show(state);
   showCache($('cache'), state.cache);
   showClients($('clients'), state);
@@ -126,7 +129,8 @@ function tile(name, value, unit, note) {
 function showTiles(state, before) {
   const ill = state.sources.filter((one) => one.health !== 'OK');
   const perSecond = rate(state, before, (one) => total(one.worker.requests));
-  const { ok = 0, partial = 0, failed = 0 } = state.worker.requests;
+  // Of the last minutes: counts since the start would hide an outage for hours.
+  const [ok, partial, failed] = ['ok', 'partial', 'failed'].map((name) => state.operations[name].slice(-RECENT).reduce((sum, one) => sum + one, 0));
   const answered = ok + partial + failed;
   const sum = (name) => state.cache.types.reduce((all, one) => all + one[name], 0);
   const read = sum('hits') + sum('shared') + sum('misses');
@@ -136,7 +140,7 @@ function showTiles(state, before) {
   replace($('tiles'),
     tile('Sources', `${state.sources.length - ill.length} of ${state.sources.length}`, 'well', ill.length ? badge('bad', `${ill.map((one) => one.name).join(', ')}`) : badge('good', 'all calls are sent')),
     tile('Operations', perSecond === null ? '–' : perSecond.toFixed(1), 'a second', `${state.worker.running} of ${number.format(state.worker.most)} under way · ${plural(streams, 'stream')}`),
-    tile('Answered', answered ? `${(100 * (ok + partial) / answered).toFixed(1)} %` : '–', 'of operations', `${number.format(partial)} in part, ${number.format(failed)} failed of ${number.format(answered)}`),
+    tile('Answered in full', answered ? `${(100 * ok / answered).toFixed(1)} %` : '–', `in ${RECENT} minutes`, partial + failed ? badge(ok / answered < 0.95 ? 'bad' : 'warn', `${number.format(partial)} in part, ${number.format(failed)} failed of ${number.format(answered)}`) : `${number.format(answered)} operations, none in part or failed`),
     tile('Cache', read ? `${(100 * (read - sum('misses')) / read).toFixed(1)} %` : '–', 'of keys kept', refused ? badge('warn', `${plural(refused, 'budget refusal')}`) : `lowest budget ${Math.round(100 * lowest)} %`));
 }
 

@@ -9,6 +9,13 @@ const SHOWN = 12;
 const key = (one) => JSON.stringify([one.document, one.operation]);
 const milliseconds = (value) => `${number.format(value < 10 ? value : Math.round(value))} ms`;
 
+// Documents of one name are told apart by the first of their hash.
+function titles(documents) {
+  const counts = new Map();
+  for (const one of documents) counts.set(called(one), (counts.get(called(one)) ?? 0) + 1);
+  return (one) => (counts.get(called(one)) > 1 ? `${called(one)} ${one.document.replace('sha256:', '').slice(0, 6)}` : called(one));
+}
+
 export class Documents {
   constructor(list, plan, ask) {
     this.list = list;
@@ -28,6 +35,7 @@ export class Documents {
   show(state) {
     this.state = state;
     const documents = state.documents.slice(0, SHOWN);
+    this.title = titles(documents);
     if (documents.length === 0) {
       replace(this.list, h('p', { class: 'empty' }, 'No document has run in this worker yet.'));
       replace(this.plan);
@@ -58,7 +66,7 @@ export class Documents {
         this.chosen = key(one);
         this.show(this.state);
       },
-    }, called(one));
+    }, this.title(one));
   }
 
   async draw(mark) {

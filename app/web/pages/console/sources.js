@@ -1,5 +1,6 @@
 // A card for each source: how it is, and its calls by kind.
 
+import { chart, milliseconds, perMinute, plain } from './charts.js';
 import { badge, h, number, replace } from './dom.js';
 import { table } from './table.js';
 
@@ -17,16 +18,16 @@ const BREAKER = {
 
 // Reads that travel together have a breaker for the request and one for each kind of read in it.
 const name = (kind) => (kind.startsWith('batch:') ? `↳ ${kind.slice(6)}` : kind);
-const milliseconds = (value) => (value === null ? '–' : `${number.format(value)} ms`);
+const latency = (value) => (value === null ? '–' : milliseconds(value));
 const count = (of) => (kind) => (kind.kind.startsWith('batch:') && !of(kind) ? '–' : number.format(of(kind)));
 
 const COLUMNS = [
   ['Calls', (kind) => h('code', {}, name(kind.kind))],
-  ['Breaker', (kind) => BREAKER[kind.breaker](kind)],
+  ['Breaker', (kind) => (kind.unsent ? badge('bad', 'batch open') : BREAKER[kind.breaker](kind))],
   ['Failed', count((kind) => kind.failed), true, (kind) => kind.failed > 0],
   ['Held', count((kind) => kind.held), true, (kind) => kind.held > 0],
-  ['p50', (kind) => milliseconds(kind.latencyP50), true],
-  ['p99', (kind) => milliseconds(kind.latencyP99), true],
+  ['p50', (kind) => latency(kind.latencyP50), true],
+  ['p99', (kind) => latency(kind.latencyP99), true],
   ['Sent', count((kind) => kind.calls), true],
 ];
 
@@ -41,8 +42,11 @@ export function showSources(container, state) {
 // Calls that go alone, then those that travel together. Kinds of the latter that never travelled say nothing yet.
 function ordered(kinds) {
   const together = (kind) => kind.kind.startsWith('batch');
-  const said = kinds.filter((kind) => !kind.kind.startsWith('batch:') || kind.latencyP50 !== null || kind.breaker !== 'CLOSED' || kind.held > 0);
-  return [...said.filter((kind) => !together(kind)), ...said.filter(together)];
+  // A read cannot be sent while the requests that carry it are held back.
+  const batch = kinds.find((kind) => kind.kind === 'batch');
+  const unsent = (kind) => kind.kind.startsWith('batch:') && batch !== undefined && batch.breaker !== 'CLOSED' && kind.breaker === 'CLOSED';
+  const said = kinds.filter((kind) => !kind.kind.startsWith('batch:') || kind.latencyP50 !== null || kind.breaker !== 'CLOSED' || kind.held > 0 || unsent(kind));
+  return [...said.filter((kind) => !together(kind)), ...said.filter(together)].map((kind) => ({ ...kind, unsent: unsent(kind) }));
 }
 
 function card(source) {
@@ -52,8 +56,13 @@ function card(source) {
     h('header', {}, h('h3', {}, source.name), h('span', { class: 'soft small' }, source.vendor), badge(kind, word)),
     h('p', { class: 'soft small' }, serves.join(' · ') || 'serves nothing by itself'),
     source.kinds.length
-      ? table(`calls-${source.name}`, `Calls to ${source.name} by kind`, COLUMNS, ordered(source.kinds), (one) => ({ 'data-kind': one.kind, 'data-breaker': one.breaker }))
+      ? table(`calls-${source.name}`, `Calls to ${source.name} by kind`, COLUMNS, ordered(source.kinds), (one) => ({ 'data-kind': one.kind, 'data-breaker': one.breaker, 'data-unsent': one.unsent }))
       : h('p', { class: 'empty' }, 'Not called yet.'),
+    h('div', { class: 'charts', role: 'group', 'aria-label': `The last hour of ${source.name}` },
+      chart('Rate', source.timeline.calls, perMinute),
+      chart('Errors', source.timeline.failed, perMinute, 'bad'),
+      chart('p99', source.timeline.p99, milliseconds),
+      chart('Queue', source.timeline.queue, plain)),
     h('dl', { class: 'facts' },
       fact('Under way', `${source.inFlight} of ${source.concurrency}`),
       fact('Waiting', source.waiting),
