@@ -63,6 +63,7 @@ from app.protocol.middleware import SecurityMiddleware
 from app.protocol.serving import make_server
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
+from app.search.service import SearchService
 from app.settings import ServerSettings, Settings, TelemetrySettings
 from app.sources.source import Sources
 from app.sources.values import utc_now
@@ -97,8 +98,13 @@ def create_app(
     """The gateway for these settings, in its slot if it is one of several workers. Connects to nothing yet; raises
     ConfigurationError for what cannot work."""
     policy = policy_of(schema := build_schema(settings))
-    sources, events = connect_all(settings, clock), connect_events(settings)
-    accounts = make_accounts(settings, sources, events, clock)
+    search = SearchService(settings, connect_all(settings, clock), events := connect_events(settings), clock)
+    sources, timeline = search.sources, Timeline(search.sources)
+    trail, export, accounts = (
+        connect_audit(settings),
+        make_export(settings.telemetry),
+        make_accounts(settings, sources, events, clock),
+    )
     authentication = CompositeAuthenticator(settings, connect_keys(settings), accounts)
     ledger = SQLiteAuditReader(settings.data_dir / FILE) if settings.audit.enabled else None
     intakes, commands, posting = connect_intake(settings, sources, clock)
@@ -144,7 +150,6 @@ def create_app(
         clock=clock,
         cache_policy=cache_policies(settings, core, plans, policy),
     )
-    trail, export, timeline = connect_audit(settings), make_export(settings.telemetry), Timeline(sources)
     auditor = RequestAuditor(settings.audit, trail.record) if trail else None
     endpoint = GraphQLEndpoint(service, authentication, max_body_bytes=settings.server.max_body_bytes, auditor=auditor)
     sockets = WebSocketEndpoint(
@@ -184,7 +189,12 @@ def create_app(
             ):
                 with move_on_after(WARM_UP_TIMEOUT):
                     await asyncio.gather(warm_sources(feed, sources), authentication.warm())
-                async with ingestion.running(), run_deliveries(settings, events, feed, service, accounts), posting:
+                async with (
+                    ingestion.running(),
+                    search.running(),
+                    run_deliveries(settings, events, feed, service, accounts),
+                    posting,
+                ):
                     yield
         finally:
             for opened_here in (sources, documents, events, buckets, partner_endpoints, *intakes):

@@ -215,11 +215,11 @@ def sandbox_sources(urls: Mapping[str, str], token: str, secret: str | None = No
 
 
 def _sandbox_domains() -> DomainSettings:
-    """Each domain's master is the first of the sandbox's systems that serves it."""
+    """Each domain's master is the first of the sandbox's systems that serves it. Searches use the gateway's index."""
     masters: dict[str, Any] = {}
     for system, ports in PORTS.items():
         for port in ports:
-            if port in DomainSettings.model_fields:
+            if port in DomainSettings.model_fields and port != "search":
                 masters.setdefault(port, Domain(master=system))
     return DomainSettings(**masters | {
         "orders": OrderDomain(master="erp", enrich=("commerce",), write="erp"),

@@ -76,6 +76,7 @@
     ├── AuthenticationUnavailable AUTHENTICATION_UNAVAILABLE
     ├── AccountsUnavailable       ACCOUNTS_UNAVAILABLE
     ├── StoreUnavailable          STORE_UNAVAILABLE
+    ├── SearchIndexNotReady       SEARCH_INDEX_NOT_READY
     ├── NotSupported              NOT_SUPPORTED
     └── ConfigurationError        stops the start; never reaches a client
 
@@ -140,6 +141,7 @@ from app.errors.platform import (
     ConfigurationError,
     DeadlineExceeded,
     NotSupported,
+    SearchIndexNotReady,
     StoreUnavailable,
 )
 from app.errors.requests import (
@@ -234,6 +236,7 @@ __all__ = [
     "RateLimited",
     "RequestError",
     "RequestTooSlow",
+    "SearchIndexNotReady",
     "ShipToUnknown",
     "ShuttingDown",
     "SortNotSupported",

@@ -39,6 +39,14 @@ class StoreUnavailable(TradegraphError):
     default = "A store of the gateway is unavailable. Retry shortly."
 
 
+class SearchIndexNotReady(TradegraphError):
+    """The search index has not been built for the first time yet."""
+
+    code = "SEARCH_INDEX_NOT_READY"
+    http_status = 503
+    default = "The search index is being built. Retry in a minute, or list items without facets."
+
+
 class NotSupported(TradegraphError):
     """No configured source can answer this."""
 

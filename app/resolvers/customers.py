@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from app.auth.principal import Principal
-from app.errors import InvalidInput
+from app.errors import InvalidInput, NotSupported, SearchIndexNotReady
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, customer_number, one_or_capitals, sku_of, validate_key
-from app.resolvers.loading.paging import Connection, ListScope
+from app.resolvers.loading.paging import Connection, ListScope, rows_of_keys
 from app.resolvers.orders import OrderFilter, order_list
 from app.sources.customers import CreditStatus, Customer, CustomerLocation, CustomerQuery
 from app.sources.orders import Order, OrderSort, OrderStatus
@@ -36,8 +36,14 @@ async def customers(
     search = filter.search if filter else None
     scope = ListScope("customers", search)
     page = scope.page(first, after, count=ctx.selects("CustomerConnection", "totalCount"))
-    search = validate_key(search, "A search") if search else None
-    return scope.connection(await ctx.sources.customers.search(ctx.principal, CustomerQuery(page=page, search=search)))
+    query = CustomerQuery(page=page, search=validate_key(search, "A search") if search else None)
+    if query.search is None:
+        return scope.connection(await ctx.sources.customers.search(ctx.principal, query))
+    try:
+        found = await ctx.sources.search.customers(ctx.principal, query)
+    except (NotSupported, SearchIndexNotReady):
+        return scope.connection(await ctx.sources.customers.search(ctx.principal, query))
+    return scope.connection(await rows_of_keys(found, ctx.loaders.customers))
 
 
 async def me(ctx: Context) -> Principal:

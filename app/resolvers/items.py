@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from app.errors import InvalidInput
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, one_or_capitals, sku_of, validate_key
-from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.items import (
     Attribute,
     CustomerItemKey,
     Item,
     ItemContent,
     ItemCost,
-    ItemQuery,
     ItemRelation,
     Media,
 )
@@ -55,28 +52,6 @@ def skus_from_args(skus: Sequence[str]) -> Sequence[str]:
 def sku_from_args(by: ItemKey) -> Sequence[str]:
     """The key of `item`, where it is an SKU."""
     return () if by.sku is None else skus_from_args((by.sku,))
-
-
-@dataclass(frozen=True, slots=True)
-class ItemFilter:
-    """Which items a list shows."""
-
-    search: str | None = None
-    category: str | None = None
-
-
-async def items(
-    ctx: Context, first: int, after: str | None = None, filter: ItemFilter | None = None
-) -> Connection[Item]:
-    search, category = (filter.search, filter.category) if filter else (None, None)
-    scope = ListScope("items", search, category)
-    page = scope.page(first, after, count=ctx.selects("ItemConnection", "totalCount"))
-    query = ItemQuery(
-        page=page,
-        search=validate_key(search, "A search") if search else None,
-        category=validate_key(category, "A category") if category else None,
-    )
-    return scope.connection(await ctx.sources.items.search(ctx.principal, query))
 
 
 async def by_sku(rows: Sequence[Any], ctx: Context) -> list[Item | None | Exception]:

@@ -149,6 +149,8 @@ def _customer_row(
         "agreement": {"id": contract, "name": f"Contract {contract}"} if contract
                      else {"id": f"CLASS-{customer_class}", "name": f"Class {customer_class} on the price list"},
     }  # fmt: skip
+    if index % 10 == 4:
+        row["assortments"] = []
     if index > 20 and index % 10 == 0:
         row["parent"] = f"CUST-{index // 10:04d}"
     return row

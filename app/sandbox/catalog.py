@@ -12,6 +12,9 @@ from app.sandbox.pricing import money
 
 ITEM_COUNT = 5000
 
+CHEMICALS = "CHEM"
+"""The assortment that chemicals belong to; all other items are in all assortments."""
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -258,6 +261,8 @@ def item_row(article: Article) -> dict[str, Any]:
         "category": family.category,
         "attributes": [_attribute(*attribute) for attribute in article.attributes],
     }
+    if family.category.startswith("Chemicals/"):
+        row["assortments"] = [CHEMICALS]
     if family.un_number:
         row["hazmat"] = {"unNumber": family.un_number, "hazardClass": "3" if family.code == "SO" else "9",
                          "packingGroup": "III"}  # fmt: skip

@@ -15,9 +15,11 @@ from app.sandbox.commissions import selects
 from app.sandbox.lists import LISTS, equals
 from app.sandbox.quotes import quote
 from app.sandbox.receivables import statement
+from app.sandbox.search import categories, facets, matching_items
 from app.sandbox.store import SandboxStore
-from app.sources.customers import CustomerPart
+from app.sources.customers import CustomerPart, CustomerQuery
 from app.sources.rest import account_operations, contract
+from app.sources.search import ItemSearchQuery, SearchPage
 
 Read = Callable[[SandboxStore, Any], bytes]
 
@@ -362,6 +364,30 @@ def _parse_cursor(store: SandboxStore, cursor: str) -> int:
     return sequence
 
 
+def search_items(store: SandboxStore, request: ItemSearchQuery) -> bytes:
+    """A page of SKUs with its counts."""
+    rows = matching_items(store, request)
+    start = 0 if request.page.after is None else _opened(request.page.after, "search", int)[0]
+    page = rows[start : start + _size(request.page)]
+    return _encode(
+        SearchPage(
+            rows=tuple(row["sku"] for row in page),
+            cursors=tuple(_sealed("search", start + ordinal) for ordinal in range(1, len(page) + 1)),
+            has_next=len(rows) > start + len(page),
+            has_previous=request.page.after is not None,
+            total=len(rows) if request.page.count else None,
+            facets=tuple(facets(rows, request.facets)),
+            categories=tuple(categories(rows)) if request.categories else (),
+        )
+    )
+
+
+def search_customers(store: SandboxStore, request: CustomerQuery) -> bytes:
+    """A page of customer numbers."""
+    page = msgspec.json.decode(customer_search(store, request))
+    return _encode(page | {"rows": [row["number"] for row in page["rows"]]})
+
+
 READS: dict[str, Read] = {
     contract.CUSTOMERS.path: customers,
     contract.CUSTOMER_SEARCH.path: customer_search,
@@ -400,5 +426,7 @@ READS: dict[str, Read] = {
     account_operations.PURCHASE_HISTORY.path: purchase_history,
     account_operations.ORDER_GUIDES.path: order_guides,
     account_operations.ACCOUNTS.path: accounts,
+    contract.SEARCH_ITEMS.path: search_items,
+    contract.SEARCH_CUSTOMERS.path: search_customers,
     contract.CHANGES.path: changes,
 }

@@ -11,17 +11,18 @@ import strawberry
 from app.auth.policy import Rows, Scope
 from app.resolvers import availability as availability_edges
 from app.resolvers import customers as customer_edges
+from app.resolvers import item_search
 from app.resolvers import items as item_edges
 from app.resolvers import prices as price_edges
 from app.resolvers import purchases as purchase_edges
-from app.resolvers.items import ItemFilter as PlainFilter
 from app.resolvers.loading import keys
-from app.schema.base import Dimensions, Freshness, Money, Node, Ref, bound_to, field, reads_as
+from app.schema.base import Connection, Dimensions, Freshness, Money, Node, Ref, bound_to, field, reads_as
 from app.schema.customers import CustomerKey
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
 from app.schema.purchases import PurchaseHistory
 from app.sources import items as records
+from app.sources import search as search_records
 from app.sources.freshness_contracts import CONTENT, COST, ITEM, PART_NUMBER, RELATION, STOCK
 from app.sources.items import ItemStatus, MediaKind, RelationType
 
@@ -218,10 +219,80 @@ class ItemKey:
     )
 
 
-@reads_as(PlainFilter)
-@strawberry.input(description="Filter of an item list.")
+@bound_to(search_records.ItemFacetValue, requires=Scope.EVERYONE)
+@strawberry.type(description="A value of an attribute among the items of a list.")
+class ItemFacetValue:
+    value: str = field("The value as text.")
+    unit: str | None = field("UN/ECE code of the value's unit, if it is a measure.")
+    count: int = field("Items of the list that have it.")
+
+
+@bound_to(search_records.ItemFacet, requires=Scope.EVERYONE)
+@strawberry.type(description="An attribute of the items of a list, with the counts of its values.")
+class ItemFacet:
+    code: str = field("Code of the attribute.")
+    values: list[ItemFacetValue] = field(
+        "Its most common values, at most 30. A filter by this attribute does not narrow them, so that others can be "
+        "added."
+    )
+
+
+@bound_to(item_search.ItemCategory, requires=Scope.EVERYONE)
+@strawberry.type(description="A category of the items of a list.")
+class ItemCategory:
+    path: str = field("Path of the category, for the filter `category`.")
+    name: str = field("Last part of the path.")
+    count: int = field("Items of the list in this category and below. A filter by category does not narrow it.")
+    children: list[Annotated[ItemCategory, strawberry.lazy("app.schema.items")]] = field(
+        "The categories directly below it, by path."
+    )
+
+
+@bound_to(item_search.ItemConnection, requires=Scope.EVERYONE, volatility=ITEM)
+@strawberry.type(description="A page of items, with the counts of the whole list.")
+class ItemConnection(Connection[Item]):
+    facets: list[ItemFacet] = field(
+        "Counts of attribute values: of the attributes that the argument `facets` names, else of the most common ones."
+    )
+    categories: list[ItemCategory] = field("The tree of categories with the number of items in each.")
+    freshness: Freshness | None = field(
+        "The time up to which changes are in the search index; null where the source itself was asked."
+    )
+
+
+@reads_as(item_search.ItemAttributeFilter)
+@strawberry.input(description="Items whose attribute has one of these values.")
+class ItemAttributeFilter:
+    code: str = strawberry.field(description="Code of the attribute, such as brand.")
+    values: list[str] = strawberry.field(description="Any of these values, at most 20.")
+    unit: str | None = strawberry.field(
+        description="UN/ECE code of the values' unit; any unit by default.", default=strawberry.UNSET
+    )
+
+
+@reads_as(item_search.ItemFilter)
+@strawberry.input(description="Filter of an item list; all conditions have to hold.")
 class ItemFilter:
     search: str | None = strawberry.field(
-        description="Part of an SKU, name or manufacturer part number, case-insensitive.", default=strawberry.UNSET
+        description="Words, parts of words, SKUs, GTINs and part numbers as people type them, 1 to 256 characters, at "
+        "most 32 words. One typo a word is forgiven. The best match comes first.",
+        default=strawberry.UNSET,
     )
-    category: str | None = strawberry.field(description="Only this category.", default=strawberry.UNSET)
+    category: str | None = strawberry.field(
+        description="Only this category and those below it.", default=strawberry.UNSET
+    )
+    attributes: list[ItemAttributeFilter] | None = strawberry.field(
+        description="Only items with these attributes, at most 20.", default=strawberry.UNSET
+    )
+    in_stock: bool | None = strawberry.field(
+        description="Only items that some warehouse has on hand, as last indexed.", default=strawberry.UNSET
+    )
+    warehouses: list[str] | None = strawberry.field(
+        description="Only items that one of these warehouses has on hand, by code, at most 20.",
+        default=strawberry.UNSET,
+    )
+    customer: CustomerKey | None = strawberry.field(
+        description="Only the assortment of this customer, whose part numbers are searched too; a buyer's own by "
+        "default.",
+        default=strawberry.UNSET,
+    )

@@ -17,6 +17,7 @@ from app.resolvers import changes as change_roots
 from app.resolvers import commissions as commission_roots
 from app.resolvers import customers as customer_roots
 from app.resolvers import intake as intake_roots
+from app.resolvers import item_search, updates
 from app.resolvers import items as item_roots
 from app.resolvers import nodes as node_roots
 from app.resolvers import orders as order_roots
@@ -24,7 +25,6 @@ from app.resolvers import pricing as pricing_roots
 from app.resolvers import promise as promise_roots
 from app.resolvers import shipments as shipment_roots
 from app.resolvers import sources as source_roots
-from app.resolvers import updates
 from app.resolvers import warehouses as warehouse_roots
 from app.schema.audit import AuditEvent, AuditFilter
 from app.schema.availability import Promise
@@ -41,7 +41,7 @@ from app.schema.declare.policy import POLICY, build_policy_table, check, collect
 from app.schema.declare.scalars import SCALARS, Cursor
 from app.schema.declare.streams import stream
 from app.schema.intake import OrderIntake, OrderIntakeFilter, OrderIntakeKey
-from app.schema.items import Item, ItemFilter, ItemKey
+from app.schema.items import Item, ItemConnection, ItemFilter, ItemKey
 from app.schema.mutation import Mutation
 from app.schema.orders import Order, OrderFilter, OrderKey
 from app.schema.prices import LineInput, PricedLine
@@ -114,10 +114,18 @@ class Query:
         requires=Scope.EVERYONE,
     )
     items = root(
-        item_roots.items,
-        returns=Connection[Item] | None,
-        description="Items, by SKU.",
-        args={"first": FIRST, "after": AFTER, "filter": Argument(ItemFilter | None, "Filter of the items.")},
+        item_search.items,
+        returns=ItemConnection | None,
+        description="Items: with a search the best matches first, else by SKU. Buyers and partners see the assortments "
+        "of their customers.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "filter": Argument(ItemFilter | None, "Filter of the items."),
+            "facets": Argument(
+                list[str] | None, "Codes of the attributes to count, at most 20; the most common ones by default."
+            ),
+        },
         requires=Scope.EVERYONE,
     )
     warehouses = root(

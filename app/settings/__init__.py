@@ -36,6 +36,7 @@ from app.settings.stores import (
     KeySettings,
     PostgresSettings,
     RedisSettings,
+    SearchSettings,
 )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "RoleSettings",
     "RouteSettings",
     "ScopeSettings",
+    "SearchSettings",
     "Section",
     "ServerSettings",
     "Settings",

@@ -27,6 +27,7 @@ from app.settings.stores import (
     KeySettings,
     PostgresSettings,
     RedisSettings,
+    SearchSettings,
 )
 
 
@@ -43,6 +44,7 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     redis: RedisSettings = RedisSettings()
     postgres: PostgresSettings = PostgresSettings()
+    search: SearchSettings = SearchSettings()
     cache: CacheSettings = CacheSettings()
     api_keys: KeySettings = KeySettings()
     documents: DocumentSettings = DocumentSettings()

@@ -89,6 +89,7 @@ class DomainSettings(Section):
     contacts: Domain | None = None
     purchases: Domain | None = None
     accounts: Domain | None = None
+    search: Domain | None = None
 
     def configured(self) -> Mapping[str, Domain]:
         """The domains that some source serves, by name."""

@@ -44,6 +44,19 @@ class PostgresSettings(Section):
     command_timeout: float = Field(default=10.0, ge=0.1, le=3600)
 
 
+class SearchSettings(Section):
+    """The search index over items and customers: in files under `data_dir`, or in PostgreSQL, which several machines
+    share. Changes are indexed every `refresh` seconds, and the whole index is built anew every `rebuild` seconds.
+    `page` rows are read at a time for that. `memory_megabytes` of it are held in memory by each worker."""
+
+    enabled: bool = True
+    store: Literal["sqlite", "postgres"] = "sqlite"
+    refresh: float = Field(default=2.0, gt=0, le=3600)
+    rebuild: float = Field(default=86_400.0, ge=60)
+    page: int = Field(default=500, ge=1, le=1000)
+    memory_megabytes: int = Field(default=48, ge=1, le=4096)
+
+
 class KeySettings(Section):
     """API keys of partners: in `api-keys.sqlite` under `data_dir`, or in Redis."""
 

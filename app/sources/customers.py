@@ -104,7 +104,8 @@ class CreditStatus(Record):
 
 
 class Customer(Record):
-    """A company that buys. `number` is its key in every system."""
+    """A company that buys. `number` is its key in every system. `assortments` are the codes of the assortments that it
+    may buy from; None for the whole range."""
 
     number: str
     name: str
@@ -119,6 +120,7 @@ class Customer(Record):
     ship_tos: tuple[CustomerLocation, ...] = ()
     refs: tuple[Ref, ...] = ()
     agreement: PriceAgreement | None = None
+    assortments: tuple[str, ...] | None = None
     credit: CreditStatus | None = None
     freshness: Freshness | None = None
     custom: CustomValues | None = None

@@ -87,7 +87,8 @@ class Hazmat(Record):
 
 
 class Item(Record):
-    """An article. `sku` is its key in every system."""
+    """An article. `sku` is its key in every system. `assortments` are the codes of those that it belongs to; an item
+    without any is in all."""
 
     sku: str
     name: str
@@ -102,6 +103,7 @@ class Item(Record):
     media: tuple[Media, ...] = ()
     hazmat: Hazmat | None = None
     dimensions: Dimensions | None = None
+    assortments: tuple[str, ...] = ()
     refs: tuple[Ref, ...] = ()
     freshness: Freshness | None = None
     custom: CustomValues | None = None

@@ -15,6 +15,7 @@ from app.sources.ports import Port
 from app.sources.prices import PRICES
 from app.sources.purchases import PURCHASES
 from app.sources.receivables import RECEIVABLES
+from app.sources.search import SEARCH
 from app.sources.shipments import SHIPMENTS
 from app.sources.stock import BALANCES, LEVELS, RESERVATIONS
 from app.sources.warehouses import WAREHOUSES
@@ -39,6 +40,7 @@ PORTS: Mapping[str, Port] = {
         CONTACTS,
         PURCHASES,
         ACCOUNTS,
+        SEARCH,
     )
 }
 """The ports that serve reads, by their names in `Source`, `Sources` and `[domains]`."""

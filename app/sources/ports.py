@@ -16,6 +16,7 @@ from typing import Any
 from app.auth.principal import Principal
 from app.sources.freshness_contracts import Contract
 from app.sources.lists import ListQuery, SortKey
+from app.sources.values import Page
 
 RowPredicate = Callable[[Any], bool]
 RowFilter = Callable[[Principal], RowPredicate | None]
@@ -93,8 +94,9 @@ class Read:
 
     `key_customer` and `row_customer` return the customer number that a key or a row belongs to: keys of customers that
     the caller cannot see are not read, their rows are absent. `row_filter` hides further rows. `restrict` narrows the
-    query of a LIST to a set of customers, None if nothing is left. `query` is the type of the read's query, whose
-    filters and sorts the source declares in `Source.lists`; `sort_key` orders the rows of several sources. A source
+    query of a LIST to a set of customers, None if nothing is left; `page` is the type of its page. `query` is the type
+    of the read's query, whose filters and sorts the source declares in `Source.lists`; `sort_key` orders the rows of
+    several sources. A source
     need not have an `optional` read: it is then NOT_SUPPORTED. `check(key, row)` says what is wrong with a row, as
     text for the log; the row is then SOURCE_MALFORMED. `simulated` returns a plausible row for a `RowRequest` of the
     cost simulation, which assumes `simulated_rows` of them a key, or as many as the query's `first` says.
@@ -113,6 +115,7 @@ class Read:
     cache: CacheSpec | None = None
     check: Check | None = None
     companion: Companion | None = None
+    page: type[Page[Any]] = Page
     simulated: Callable[[Any], Any] | None = None
     simulated_rows: int = 1
 

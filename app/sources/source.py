@@ -26,6 +26,7 @@ from app.sources.orders import Orders, OrderSearch
 from app.sources.prices import Prices
 from app.sources.purchases import Purchases
 from app.sources.receivables import Receivables
+from app.sources.search import Search
 from app.sources.shipments import Shipments
 from app.sources.stock import Balances, Reservations, Stock
 from app.sources.warehouses import Warehouses
@@ -83,6 +84,7 @@ class Source:
     purchases: Purchases | None = None
     accounts: Accounts | None = None
     order_writer: OrderWriter | None = None
+    search: Search | None = None
     changes: Changes | None = None
     webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds
@@ -110,7 +112,8 @@ class Sources:
     ids of a named source. `order_views` and `shipment_views` are the ports of enriching sources. `prices_by_agreement`
     says that a price request needs the customer's agreement. `third_party` are the codes of warehouses whose balances
     have a source of their own. `order_targets` are the sources that take orders, if any does. `uncached` are the
-    connected sources past the cache.
+    connected sources past the cache. `indexed` says that `search` is the gateway's own index,
+    which calls no source.
     """
 
     customers: Customers
@@ -130,6 +133,7 @@ class Sources:
     contacts: Contacts
     purchases: Purchases
     accounts: Accounts
+    search: Search
     routes: Mapping[str, Routes]
     scoped: Mapping[str, Source]
     order_views: Mapping[str, Orders]
@@ -142,6 +146,7 @@ class Sources:
     connected: Mapping[str, Source]
     uncached: Mapping[str, Source]
     cache: Cache | None = None
+    indexed: bool = False
 
     def by_ref(self, port: str, system: str) -> Callable[..., Awaitable[Mapping[str, Any]]]:
         """The read of a port by the ids of one system; it finds nothing for an unknown system."""

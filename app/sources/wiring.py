@@ -21,6 +21,7 @@ from app.sources.pipeline.order_targets import OrderTargets
 from app.sources.pipeline.routing import Routes
 from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Routing
+from app.sources.search import SEARCH, Search
 from app.sources.source import Source, Sources
 from app.sources.values import utc_now
 from app.storage.redis import connect as redis
@@ -93,6 +94,26 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     }
     uncached = {name: compile_source(source, clock) for name, source in plain.items()}
     return assemble(settings, cached, cache, uncached)
+
+
+def with_index(sources: Sources, index: Search, clock: Clock = utc_now) -> Sources:
+    """The sources with the gateway's own search index, where no source has a search that is configured. What is
+    indexed of a source of one tenant is found by its callers only."""
+    tenants = {sources.connected[name].tenant for name in _indexed_sources(sources)}
+    source = Source(
+        name="search", vendor="search", ping=_nothing, aclose=_nothing, search=index, requests=lambda *_: 0,
+        tenant=tenants.pop() if len(tenants) == 1 else None,
+    )  # fmt: skip
+    compiled = compile_source(source, clock)
+    return replace(sources, search=compose_port(SEARCH, {}, {source.name: compiled.search}), indexed=True)
+
+
+def _indexed_sources(sources: Sources) -> set[str]:
+    return {name for port in ("items", "customers") if port in sources.routes for name in sources.routes[port].sources}
+
+
+async def _nothing() -> None:
+    return None
 
 
 def _with_callers(source: SourceSettings, settings: Settings) -> SourceSettings:

@@ -21,6 +21,7 @@ from app.telemetry.age_metrics import AgeMetrics
 from app.telemetry.event_metrics import EventMetrics
 from app.telemetry.intake_metrics import IntakeMetrics
 from app.telemetry.logs import log
+from app.telemetry.search_metrics import SearchMetrics
 
 
 class BoundedLabel:
@@ -176,6 +177,7 @@ class Metrics:
         self.ages = AgeMetrics(registry)
         self.events = EventMetrics(registry)
         self.intake = IntakeMetrics(registry)
+        self.search = SearchMetrics(registry)
         self.deliveries = Counter(
             "tradegraph_deliveries_total",
             "Attempts to post an update to an endpoint, by what became of them.",

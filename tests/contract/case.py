@@ -265,6 +265,20 @@ class ChangeFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchFacts:
+    """A `text` finds these `skus` in this order, with `values` of the attribute `facet` and `categories`; what
+    `assorted` finds is of an assortment. `customer` is a number and a text that finds it."""
+
+    text: str
+    skus: tuple[str, ...]
+    facet: str
+    values: Mapping[str, int]
+    categories: Mapping[str, int]
+    assorted: str
+    customer: tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """One adapter against one system. `open` yields a connected source (cassette, sandbox or the real one);
     `connect_to` makes the same adapter for any address, for upstreams that answer wrongly."""
@@ -289,6 +303,7 @@ class Case:
     contacts: ContactFacts | None = None
     purchases: PurchaseFacts | None = None
     accounts: AccountFacts | None = None
+    search: SearchFacts | None = None
     changes: ChangeFacts | None = None
 
     def __repr__(self) -> str:

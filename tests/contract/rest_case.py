@@ -42,6 +42,7 @@ from tests.contract.case import (
     OrderFacts,
     PriceFacts,
     ReservationFacts,
+    SearchFacts,
     Selection,
     ShipmentFacts,
     StockFacts,
@@ -313,6 +314,15 @@ ERP = Case(
                 "0.lines.0.quantity": Decimal(1),
             }
         },
+    ),
+    search=SearchFacts(
+        text="coupling bronze economy",
+        skus=("SKU-3528", "SKU-3691", "SKU-4957"),
+        facet="size",
+        values={"1-1/2": 1, "2": 1, "1/8": 1},
+        categories={"Fittings": 3, "Fittings/Couplings": 3},
+        assorted="white spirit",
+        customer=("CUST-0001", "cust-0001"),
     ),
     commissions=CommissionFacts(
         agents={

@@ -139,6 +139,7 @@ NAMED: dict[str, Pick] = {
     "since": lambda rng: rng.choice((None, "0", "5", "17", "900", "made up")),
     "kinds": lambda rng: rng.choice((None, [], ["STOCK"], ["ORDER", "SHIPMENT"])),
     "holding": lambda rng: rng.choice((None, [], [rng.choice(IDS), rng.choice(IDS)], [rng.choice(WRONG_IDS)])),
+    "facets": lambda rng: rng.choice((None, ["size"], [""])),
     "overdue": lambda rng: rng.choice((True, False)),
     "orderBy": lambda rng: rng.choice(("ORDERED_AT_DESC", "ORDERED_AT_ASC")),
 }

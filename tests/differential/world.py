@@ -47,6 +47,7 @@ from app.sources.receivables import (
     ReceivablesSummary,
     StatementPeriod,
 )
+from app.sources.search import CategoryCount, ItemFacet, ItemFacetValue, ItemSearchQuery, SearchPage
 from app.sources.shipments import Shipment
 from app.sources.source import Sources
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
@@ -225,6 +226,35 @@ class Items(Port):
     async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
         await self.world.asked("erp.Items.search", [query])
         return self.page([row for row in self.world.items if (query.search or "") in row.sku], query.page)
+
+
+class Search(Port):
+    async def items(self, who: Principal, query: ItemSearchQuery) -> SearchPage:
+        await self.world.asked("erp.Search.items", [query])
+        found = self.page([row for row in self.world.items if (query.text or "") in row.sku], query.page)
+        facet = ItemFacet(code="size", values=(ItemFacetValue(value="1/2", unit="INH", count=2),))
+        return SearchPage(
+            rows=tuple(row.sku for row in found.rows),
+            cursors=found.cursors,
+            has_next=found.has_next,
+            has_previous=found.has_previous,
+            total=found.total,
+            facets=(facet, ItemFacet(code="colour")),
+            categories=(CategoryCount(path="A", count=3), CategoryCount(path="A/B", count=1)),
+            as_of=NOW,
+        )
+
+    async def customers(self, who: Principal, query: CustomerQuery) -> SearchPage:
+        await self.world.asked("erp.Search.customers", [query])
+        rows = [row for row in self.world.customers if query.numbers is None or row.number in query.numbers]
+        found = self.page([row for row in rows if (query.search or "") in row.number], query.page)
+        return SearchPage(
+            rows=tuple(row.number for row in found.rows),
+            cursors=found.cursors,
+            has_next=found.has_next,
+            has_previous=found.has_previous,
+            total=found.total,
+        )
 
 
 class Contents(Port):
@@ -426,6 +456,7 @@ def sources(world: World) -> Sources:
         "shipments": {"erp": Shipments(world, "erp")},
         "billing": {"erp": Billing(world, "erp")},
         "commissions": {"erp": Commissions(world, "erp")},
+        "search": {"erp": Search(world, "erp")},
     }
     ports = {port: {name: one[port] for name, one in masters.items()} for port in masters["erp"]} | single
     routes = dict.fromkeys(masters["erp"], ROUTES)

@@ -72,7 +72,7 @@ OWN = {"auditEvents", "changes"}
 async def sources(request: pytest.FixtureRequest, dated_sandbox: Sandbox) -> AsyncIterator[Sources]:
     """The sandbox's systems, once with a second one that tells of the same shipments."""
     connected = sandbox_sources(dated_sandbox.urls, dated_sandbox.token)
-    domains = SANDBOX_DOMAINS
+    domains = SANDBOX_DOMAINS.model_copy(update={"search": Domain(master="erp")})
     if request.param:
         connected["carrier"] = connected["logistics"]
         domains = domains.model_copy(update={"shipments": Domain(master="logistics", enrich=("carrier",))})

@@ -25,6 +25,7 @@ from app.settings import (
     CacheSettings,
     DocumentSettings,
     EventSettings,
+    SearchSettings,
     ServerSettings,
     Settings,
     SourceLimits,
@@ -134,7 +135,8 @@ async def gateway(
 ) -> AsyncIterator[Graph]:
     """The gateway on a port of its own, knobs and counters of the sandbox reset. `sources` overrides settings of
     a source by its name, `changed` whole sections. Partners may send any text, unless `documents` says otherwise, and
-    every read reaches its backend, unless `cache` does; no feed is polled, unless `events` does."""
+    every read reaches its backend, unless `cache` does; no feed is polled, unless `events` does; nothing is indexed,
+    unless `search` does."""
     connected = {
         name: source.model_copy(update={"timeout": 30.0, "limits": SourceLimits(**PATIENT)})
         for name, source in sandbox_sources(sandbox.urls, sandbox.token).items()
@@ -154,6 +156,7 @@ async def gateway(
             "documents": DocumentSettings(trusted_roles=()),
             "cache": CacheSettings(enabled=False),
             "events": EventSettings(poll=0, poll_webhooks=0),
+            "search": SearchSettings(enabled=False),
             **changed,
         },
     )

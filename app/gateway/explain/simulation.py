@@ -25,6 +25,7 @@ from app.sources.items import ItemRelation
 from app.sources.node_ids import node_id
 from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Read, Shape
+from app.sources.search import SEARCH
 from app.sources.shipments import Shipment
 from app.sources.stock import Balance, Reservation
 from app.sources.values import Page
@@ -79,10 +80,10 @@ class SimulatedSource:
             return self._warehouses()
         if read.shape is Shape.LIST:
             weight = _page_size(rest, options)
-            return _page(self._row(read, WeightedKey(read.record.__name__, weight), None, options))
+            return _page(read, self._row(read, WeightedKey(read.record.__name__, weight), None, options))
         if read.shape is Shape.PAGE:
             weight = _page_size(rest, options)
-            return {key: _page(self._child(read, key, weight, "O", options)) for key in keys}
+            return {key: _page(read, self._child(read, key, weight, "O", options)) for key in keys}
         if read.shape is Shape.ROWS:
             return {key: self._children(read, key, options) for key in keys}
         return {key: self._row(read, _id(key), key, options) for key in keys}
@@ -133,8 +134,8 @@ def _id(key: Any) -> str:
     return key if isinstance(key, str) else getattr(key, "number", None) or key.sku
 
 
-def _page(row: Any) -> Page[Any]:
-    return Page(rows=(row,), cursors=("0",), has_next=True)
+def _page(read: Read, row: Any) -> Page[Any]:
+    return read.page(rows=(row,), cursors=("0",), has_next=True)
 
 
 SHARED_KEYS = {
@@ -183,7 +184,7 @@ class SimulatedLedger:
 
 def simulate_sources(settings: Settings, real: Sources, log: ReadLog, assume: Assumptions) -> Sources:
     """The configured sources, simulated: the same domains, masters and routes, and each vendor's requests of a read."""
-    from app.sources.wiring import assemble
+    from app.sources.wiring import assemble, with_index
 
     connected = {}
     for name, source in real.connected.items():
@@ -192,4 +193,7 @@ def simulate_sources(settings: Settings, real: Sources, log: ReadLog, assume: As
         simulated.third_party = tuple(sorted(real.third_party))
         ports = {port.name: simulated.port(port) for port in PORTS.values() if getattr(source, port.name) is not None}
         connected[name] = replace(source, **ports)
-    return assemble(settings, connected)
+    sources = assemble(settings, connected)
+    if not real.indexed:
+        return sources
+    return with_index(sources, SimulatedSource("search", log, assume, lambda *_: 0).port(SEARCH))

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.errors import InvalidCursor, InvalidPageSize
+from app.resolvers.loading.key_loader import KeyLoader
 from app.sources.values import Page, PageRequest, Record
 
 T = TypeVar("T")
@@ -63,6 +64,23 @@ class ListScope:
         if self._is_empty:
             found = Page(has_next=bool(found.rows), has_previous=found.has_previous, total=found.total)
         return Connection(found=found, scope=self)
+
+
+async def rows_of_keys(found: Page[str], loader: KeyLoader[str, T]) -> Page[T]:
+    """The rows of a page of keys. Those that are gone since they were indexed are left out."""
+    pairs: list[tuple[T, str]] = []
+    for row, cursor in zip(await loader.many(found.rows), found.cursors, strict=True):
+        if isinstance(row, Exception):
+            raise row
+        if row is not None:
+            pairs.append((row, cursor))
+    return Page(
+        rows=tuple(row for row, _ in pairs),
+        cursors=tuple(cursor for _, cursor in pairs),
+        has_next=found.has_next,
+        has_previous=found.has_previous,
+        total=found.total,
+    )
 
 
 class PageInfo(Record, Generic[T]):

@@ -91,7 +91,7 @@ def _compile(
     observe = OBSERVERS.get(read.record)
     if observe is not None:
         call = _observed(read, call, observe, source.name, clock)
-    return call if source.tenant is None else scope_tenant(source.tenant, call, read.shape)
+    return call if source.tenant is None else scope_tenant(source.tenant, call, read)
 
 
 def _checked(read: Read, call: Call, source: str) -> Call:

@@ -98,7 +98,7 @@ def scope_list(read: Read, call: Call) -> Call:
     async def restricted(who: Principal, query: Any) -> Page[Any]:
         own = restrict(query, who.customers) if who.customers else None
         if own is None:
-            return Page(total=0)
+            return read.page(total=0)
         page = await call(who, own)
         exists = row_predicate(read, who)
         foreign = None if exists is None else next((row for row in page.rows if not exists(row)), None)

@@ -7,20 +7,19 @@ from typing import Any
 
 from app.auth.principal import Principal
 from app.sources.pipeline.row_scope import Call
-from app.sources.ports import Shape
-from app.sources.values import Page
+from app.sources.ports import Read, Shape
 
 
-def scope_tenant(tenant: str, call: Call, shape: Shape) -> Call:
+def scope_tenant(tenant: str, call: Call, read: Read) -> Call:
     """The same read for callers of this tenant; for all others it finds nothing and sends nothing."""
 
     def scoped(who: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
-        return call(who, *arguments, **options) if who.belongs_to(tenant) else _absent(shape)
+        return call(who, *arguments, **options) if who.belongs_to(tenant) else _absent(read)
 
     return scoped
 
 
-async def _absent(shape: Shape) -> Any:
-    if shape is Shape.LIST:
-        return Page(total=0)
-    return () if shape is Shape.ALL else {}
+async def _absent(read: Read) -> Any:
+    if read.shape is Shape.LIST:
+        return read.page(total=0)
+    return () if read.shape is Shape.ALL else {}

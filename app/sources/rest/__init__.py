@@ -33,6 +33,7 @@ from app.sources.rest.orders import RestOrders
 from app.sources.rest.prices import RestPrices
 from app.sources.rest.purchases import RestPurchases
 from app.sources.rest.receivables import RestReceivables
+from app.sources.rest.search import RestSearch
 from app.sources.rest.shipments import RestShipments
 from app.sources.rest.stock import RestBalances, RestReservations, RestStock
 from app.sources.rest.warehouses import RestWarehouses
@@ -75,6 +76,7 @@ def source_of(client: RESTClient) -> Source:
         "contacts": RestContacts(client, mapper),
         "purchases": RestPurchases(client, mapper),
         "accounts": RestAccounts(client),
+        "search": RestSearch(client),
         "changes": RestChanges(client),
         "order_writer": RestOrderWriter(client, client.unique_order_keys, client.max_order_seconds),
     }

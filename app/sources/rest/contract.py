@@ -45,6 +45,7 @@ from app.sources.rest.contract_rows import (
     Window,
     found,
 )
+from app.sources.search import ItemSearchQuery, SearchPage
 from app.sources.stock import Balance, Reservation
 from app.sources.values import Record
 
@@ -403,6 +404,14 @@ STATEMENTS_BY_AGENT = ContractOperation(
     request=StatementsSearch,
     answer=found(str, tuple[StatementRow, ...]),
 )
+SEARCH_ITEMS = ContractOperation(
+    port="search", path="/v1/search/items", summary="A page of SKUs, best match first",
+    request=ItemSearchQuery, answer=SearchPage,
+)  # fmt: skip
+SEARCH_CUSTOMERS = ContractOperation(
+    port="search", path="/v1/search/customers", summary="A page of customer numbers, best match first",
+    request=CustomerQuery, answer=SearchPage,
+)  # fmt: skip
 CHANGES = ContractOperation(port="changes", path="/v1/changes/read", summary="What changed since a cursor",
                     request=ChangesRead, answer=ChangeSet)  # fmt: skip
 
@@ -410,7 +419,8 @@ OPERATIONS = (
     CUSTOMERS, CUSTOMER_SEARCH, CREDIT, ITEMS, ITEM_SEARCH, PART_SKUS, PART_NUMBERS, RELATIONS, COSTS, CONTENTS,
     WAREHOUSES, STOCK, RESERVATIONS, BALANCES, PRICES, ORDERS, ORDERS_BY_PO, ORDERS_BY_CUSTOMER, ORDER_SEARCH,
     SHIPMENTS, SHIPMENTS_BY_ORDER, INVOICES, INVOICES_BY_ID, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS,
-    STATEMENTS_BY_AGENT, *account_operations.OPERATIONS, *ORDER_OPERATIONS, CHANGES,
+    STATEMENTS_BY_AGENT, *account_operations.OPERATIONS, *ORDER_OPERATIONS, SEARCH_ITEMS, SEARCH_CUSTOMERS,
+    CHANGES,
 )  # fmt: skip
 BATCH = "/v1/batch"
 PORTS = tuple(dict.fromkeys(operation.port for operation in OPERATIONS))

@@ -25,6 +25,7 @@ from app.sources.receivables import OpenItemQuery, StatementPeriod
 from app.sources.rest import account_operations, contract
 from app.sources.rest import sample_keys as keys
 from app.sources.rest.sample_keys import KeyKind
+from app.sources.search import ItemSearchQuery
 from app.sources.source import Source
 from app.sources.values import Page, PageRequest
 
@@ -329,6 +330,14 @@ CHECKS: Mapping[str, OperationChecks] = {
     account_operations.ACCOUNTS.path: OperationChecks(
         account_operations.AccountsRead(salespeople=("rep-01",)),
         (KeyedCheck(keys.SALESPERSON, by_keys("accounts", "assigned"), identity=lambda row: row.salesperson),),
+    ),
+    contract.SEARCH_ITEMS.path: OperationChecks(
+        ItemSearchQuery(page=_ONE_PAGE, text="wedge anchor", facets=("material", "thread"), categories=True),
+        (PagedCheck(lambda source, page: source.search.items(SYSTEM, ItemSearchQuery(page=page)), str),),
+    ),
+    contract.SEARCH_CUSTOMERS.path: OperationChecks(
+        CustomerQuery(page=_ONE_PAGE, search="granite"),
+        (PagedCheck(lambda source, page: source.search.customers(SYSTEM, CustomerQuery(page=page)), str),),
     ),
     contract.CHANGES.path: OperationChecks(
         contract.ChangesRead(kinds=(ChangeKind.CUSTOMER, ChangeKind.ORDER), limit=10), (FeedCheck(),)

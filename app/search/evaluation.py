@@ -1,0 +1,222 @@
+"""A query over one state of an index: rows, total, facets, categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+import msgspec
+
+from app.errors import InvalidCursor
+from app.search.bitmaps import members
+from app.search.documents import (
+    EVERY_ASSORTMENT,
+    FACET_CODE,
+    IN_STOCK,
+    LIVE,
+    SEPARATOR,
+    assortment_term,
+    category_term,
+    facet_prefix,
+    warehouse_term,
+)
+from app.search.matching import Level, QueryPart, coded, parse, rank, terms_of, union
+from app.search.stores.store import Snapshot
+from app.sources.customers import CustomerQuery
+from app.sources.search import CategoryCount, ItemFacet, ItemFacetValue, ItemSearchQuery, SearchPage
+from app.sources.values import PageRequest
+
+MOST_FACETS = 6
+"""Attributes that are counted where a query names none."""
+
+MOST_VALUES = 30
+"""Values of an attribute that are returned: the most common ones."""
+
+COUNTED_TERMS = 100
+"""Values of an attribute, or categories, that are counted in a large result: the most frequent of the whole index."""
+
+SMALL = 250
+"""Documents up to which a result is counted document by document, and all values are."""
+
+CATEGORY = "\0category"
+"""The name of the category's own filter beside those of attributes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Conditions of a query as terms: of each group a document has at least one. Groups of `own` are those of a facet's
+    or the category's own filter, which do not narrow its counts."""
+
+    groups: tuple[tuple[str, ...], ...]
+    own: Mapping[str, tuple[str, ...]]
+
+    def terms(self) -> list[str]:
+        """All terms."""
+        return [term for group in (*self.groups, *self.own.values()) for term in group]
+
+    def base(self, sets: Mapping[str, int], without: str | None = None) -> int:
+        """The documents that meet all conditions, or all but one filter."""
+        documents = sets.get(LIVE, 0)
+        for group in (*self.groups, *(group for name, group in self.own.items() if name != without)):
+            documents &= _any(group, sets)
+        return documents
+
+    def widest(self, sets: Mapping[str, int]) -> int:
+        """The documents that meet the conditions that are no facet's own filter."""
+        return Conditions(self.groups, {}).base(sets)
+
+
+def _any(terms: Sequence[str], sets: Mapping[str, int]) -> int:
+    documents = 0
+    for term in terms:
+        documents |= sets.get(term, 0)
+    return documents
+
+
+async def search_items(query: ItemSearchQuery, snapshot: Snapshot) -> SearchPage:
+    """A page of SKUs."""
+    conditions = await _conditions(query, snapshot)
+    parts = await parse(query.text, snapshot) if query.text else []
+    sets = await snapshot.bitmaps([LIVE, *conditions.terms(), *terms_of(parts)])
+    wide = conditions.widest(sets)
+    ranked = await snapshot.compute(partial(_rank, query.text, parts, sets, wide))
+    named = (await snapshot.documents_of(query.keys) if query.keys else 0) | await coded(query.text, snapshot)
+    named &= wide
+    if named:
+        ranked = [(0, named), *((penalty + 1, documents & ~named) for penalty, documents in ranked)]
+    matched = union(ranked)
+    base = conditions.base(sets) if conditions.own else wide
+    page = await _page(query.page, [(penalty, documents & base) for penalty, documents in ranked], snapshot)
+    found = matched & base
+    counts = Counts(found, snapshot)
+    names = query.facets
+    if names is None:
+        names = await _common_facets(counts, conditions)
+    facets: list[ItemFacet] = []
+    for name in names:
+        own = Counts(matched & conditions.base(sets, name), snapshot) if name in conditions.own else counts
+        facets.append(_facet(name, await own.of(f"f:{name}{SEPARATOR}")))
+    categories: tuple[CategoryCount, ...] = ()
+    if query.categories:
+        own = Counts(matched & conditions.base(sets, CATEGORY), snapshot) if CATEGORY in conditions.own else counts
+        categories = _categories(await own.of("c:"))
+    return msgspec.structs.replace(
+        page,
+        total=found.bit_count() if query.page.count else None,
+        facets=tuple(one for one in facets if one.values),
+        categories=categories,
+        as_of=snapshot.state.checked_at,
+    )
+
+
+class Counts:
+    """How many documents of a set have each term."""
+
+    def __init__(self, documents: int, snapshot: Snapshot) -> None:
+        self._documents = documents
+        self._snapshot = snapshot
+        self._counted: Mapping[str, int] | None = None
+
+    async def of(self, prefix: str) -> list[tuple[str, int]]:
+        """Terms that begin with a prefix, the most common first."""
+        if self._documents.bit_count() <= SMALL:
+            if self._counted is None:
+                self._counted = await self._snapshot.counts(list(members(self._documents)))
+            counts = [one for one in self._counted.items() if one[0].startswith(prefix)]
+        else:
+            sets = await self._snapshot.bitmaps((await self._snapshot.terms(prefix))[:COUNTED_TERMS])
+            counts = await self._snapshot.compute(partial(_count, sets, self._documents))
+        return sorted(counts, key=lambda one: (-one[1], one[0]))
+
+
+def _count(sets: Mapping[str, int], documents: int) -> list[tuple[str, int]]:
+    return [(term, count) for term, some in sets.items() if (count := (some & documents).bit_count())]
+
+
+async def search_customers(query: CustomerQuery, snapshot: Snapshot) -> SearchPage:
+    """A page of customer numbers, of the caller's own where the query names them."""
+    parts = await parse(query.search, snapshot) if query.search else []
+    sets = await snapshot.bitmaps([LIVE, *terms_of(parts)])
+    base = sets.get(LIVE, 0)
+    if query.numbers is not None:
+        base &= await snapshot.documents_of(query.numbers)
+    ranked = await snapshot.compute(partial(_rank, query.search, parts, sets, base))
+    named = await coded(query.search, snapshot) & base
+    if named:
+        ranked = [(0, named), *((penalty + 1, documents & ~named) for penalty, documents in ranked)]
+    page = await _page(query.page, ranked, snapshot)
+    total = union(ranked).bit_count() if query.page.count else None
+    return msgspec.structs.replace(page, total=total, as_of=snapshot.state.checked_at)
+
+
+def _rank(text: str | None, parts: Sequence[QueryPart], sets: Mapping[str, int], base: int) -> list[Level]:
+    """All documents without a text; none for a text without a word."""
+    if not text:
+        return [(0, base)] if base else []
+    return rank(parts, sets, base) if parts and base else []
+
+
+async def _conditions(query: ItemSearchQuery, snapshot: Snapshot) -> Conditions:
+    groups: list[tuple[str, ...]] = []
+    if query.assortments is not None:
+        groups.append(tuple(map(assortment_term, (EVERY_ASSORTMENT, *query.assortments))))
+    if query.warehouses:
+        groups.append(tuple(map(warehouse_term, query.warehouses)))
+    elif query.in_stock:
+        groups.append((IN_STOCK,))
+    own: dict[str, tuple[str, ...]] = {} if query.category is None else {CATEGORY: (category_term(query.category),)}
+    for one in query.attributes:
+        units = [f"{facet_prefix(one.code, value)}{one.unit or ''}" for value in one.values]
+        if one.unit is None:
+            units = [term for prefix in units for term in await snapshot.terms(prefix)]
+        own[one.code] = (*own.get(one.code, ()), *units)
+    return Conditions(tuple(groups), own)
+
+
+async def _page(request: PageRequest, ranked: Sequence[Level], snapshot: Snapshot) -> SearchPage:
+    """The documents after a cursor, which names a penalty and a key: so it is good for the next index too."""
+    after = None if request.after is None else _read_cursor(request.after)
+    start = -1 if after is None else await snapshot.number_of(after[1])
+    found: list[tuple[int, int]] = []
+    for penalty, documents in ranked:
+        if after is None or penalty >= after[0]:
+            beyond = start if after is not None and penalty == after[0] else -1
+            found += [(penalty, one) for one in islice(members(documents, beyond), request.first + 1 - len(found))]
+        if len(found) > request.first:
+            break
+    rows = found[: request.first]
+    keys = await snapshot.keys([number for _, number in rows])
+    return SearchPage(
+        rows=tuple(keys),
+        cursors=tuple(f"{penalty}:{key}" for (penalty, _), key in zip(rows, keys, strict=True)),
+        has_next=len(found) > len(rows),
+        has_previous=request.after is not None,
+    )
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    penalty, separator, key = cursor.partition(":")
+    if not separator or not penalty.isdecimal() or len(penalty) > 4:
+        raise InvalidCursor
+    return int(penalty), key
+
+
+async def _common_facets(counts: Counts, conditions: Conditions) -> list[str]:
+    """The attributes that most of the documents have, those that are filtered by first."""
+    common = [term.removeprefix(FACET_CODE) for term, _ in await counts.of(FACET_CODE)]
+    filtered = [name for name in conditions.own if name != CATEGORY]
+    return list(dict.fromkeys((*filtered, *common)))[: max(MOST_FACETS, len(filtered))]
+
+
+def _facet(code: str, counts: Sequence[tuple[str, int]]) -> ItemFacet:
+    values = []
+    for term, count in counts[:MOST_VALUES]:
+        _, value, unit = term.split(SEPARATOR)
+        values.append(ItemFacetValue(value=value, unit=unit or None, count=count))
+    return ItemFacet(code=code, values=tuple(values))
+
+
+def _categories(counts: Sequence[tuple[str, int]]) -> tuple[CategoryCount, ...]:
+    return tuple(CategoryCount(path=term[2:], count=count) for term, count in sorted(counts))

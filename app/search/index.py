@@ -1,0 +1,39 @@
+"""The search port over the gateway's own index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from app.auth.principal import Principal
+from app.errors import SearchIndexNotReady
+from app.search.evaluation import search_customers, search_items
+from app.search.stores.store import IndexStore, Snapshot
+from app.sources.customers import CustomerQuery
+from app.sources.search import ItemSearchQuery, SearchPage
+from app.telemetry import metrics
+
+
+class SearchIndex:
+    """Searches the indexes of items and customers. Raises SearchIndexNotReady until the first one is built, and
+    StoreUnavailable."""
+
+    def __init__(self, items: IndexStore, customers: IndexStore) -> None:
+        self._items = items
+        self._customers = customers
+
+    async def items(self, who: Principal, query: ItemSearchQuery) -> SearchPage:
+        return await _timed("items", self._items, partial(search_items, query))
+
+    async def customers(self, who: Principal, query: CustomerQuery) -> SearchPage:
+        return await _timed("customers", self._customers, partial(search_customers, query))
+
+
+async def _timed(name: str, store: IndexStore, search: Callable[[Snapshot], Awaitable[SearchPage]]) -> SearchPage:
+    start = time.perf_counter()
+    page = await store.read(search)
+    if page is None:
+        raise SearchIndexNotReady
+    metrics().search.seconds.labels(name).observe(time.perf_counter() - start)
+    return page

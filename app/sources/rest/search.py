@@ -1,0 +1,24 @@
+"""A system's own search over the `rest` contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.auth.principal import Principal
+from app.sources.customers import CustomerQuery
+from app.sources.rest import contract
+from app.sources.rest.client import RESTClient
+from app.sources.search import ItemSearchQuery, SearchPage
+
+
+@dataclass(frozen=True, slots=True)
+class RestSearch:
+    """The search port."""
+
+    client: RESTClient
+
+    async def items(self, who: Principal, query: ItemSearchQuery) -> SearchPage:
+        return await self.client.read(contract.SEARCH_ITEMS, query, cursor=True)
+
+    async def customers(self, who: Principal, query: CustomerQuery) -> SearchPage:
+        return await self.client.read(contract.SEARCH_CUSTOMERS, query, cursor=True)
