@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TypeVar
 
 from app.auth.principal import SYSTEM
-from app.events.background import background
+from app.http.background import background
 from app.search.documents import IndexDocument, customer_document, item_document
 from app.sources.changes import ChangeKind
 from app.sources.contacts import Contact

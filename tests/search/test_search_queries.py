@@ -102,7 +102,7 @@ async def test_filters_select_and_count(graph: Graph):
     assert set(facets) == {"material", "brand"}
     assert (found["totalCount"], facets["brand"]) == (47, {"Norpipe": 46})  # One has no content, so no brand.
     assert facets["material"]["brass"] == found["totalCount"] < sum(facets["material"].values())
-    here = await graph.data('{ items(first: 1, filter: {category: "Valves", warehouses: ["WH-EST"]}) { totalCount } }')
+    here = await graph.data('{ items(first: 1, filter: {category: "Valves", warehouses: ["WH-WEST"]}) { totalCount } }')
     everywhere = await graph.data('{ items(first: 1, filter: {category: "Valves", inStock: true}) { totalCount } }')
     assert 0 < here["items"]["totalCount"] < everywhere["items"]["totalCount"]
 
