@@ -19,7 +19,7 @@ from app.sources.source import Source, Sources
 CACHED_KINDS = frozenset({ChangeKind.CUSTOMER, ChangeKind.ITEM, ChangeKind.PRICE})
 """Kinds whose changes invalidate cache entries."""
 
-ANNOUNCED_KINDS = CACHED_KINDS | {ChangeKind.CREDIT}
+ANNOUNCED_KINDS = CACHED_KINDS | {ChangeKind.CREDIT, ChangeKind.CONTACT}
 """Kinds whose subjects are not fetched again: their events say that a subject may have changed. `changes` returns them,
 streams do not."""
 

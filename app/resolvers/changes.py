@@ -41,6 +41,7 @@ TYPES = {
     ChangeKind.CUSTOMER: "Customer",
     ChangeKind.CREDIT: "CreditStatus",
     ChangeKind.PRICE: "ContractPrice",
+    ChangeKind.CONTACT: "Contact",
 }
 """The type of which a caller must be allowed to see objects to learn of changes of a kind."""
 

@@ -9,6 +9,7 @@ import strawberry
 from app.auth.policy import Rows, Scope
 from app.events.log import LossReason
 from app.resolvers import changes as change_edges
+from app.resolvers import snapshot as snapshot_edges
 from app.resolvers.changes import ChangeOutcome
 from app.schema.base import Node, bound_to, field
 from app.schema.declare.edges import edge
@@ -25,6 +26,7 @@ enum(
     STOCK="The stock of an item; the node is the item.",
     PRICE="The contract prices of a customer may no longer be valid; the node is the customer.",
     CREDIT="The credit of a customer; the node is the customer.",
+    CONTACT="The contacts of a customer; the node is the customer.",
     ORDER="An order.",
     SHIPMENT="A shipment.",
     INVOICE="An invoice or credit memo.",
@@ -80,3 +82,12 @@ class ChangesPage:
         "objects again."
     )
     lost: ChangesLost | None = field("Set if changes were removed from the log before they were read.")
+
+
+@bound_to(snapshot_edges.SnapshotPage, requires=Scope.EVERYONE, rows=Rows.ACCOUNTS, volatility=CALLER)
+@strawberry.type(description="Objects of one kind, in a stable order. Keep the cursor once the page is stored.")
+class SnapshotPage:
+    nodes = edge(snapshot_edges.nodes, returns=list[Node] | None, description="The objects.")
+    cursor: Cursor = field("Pass it as `after` to get the next page.")
+    has_more: bool = field("Whether pages follow; a page may be empty and have others after it.")
+    since: Cursor = field("Pass it to `changes` as `since` once no page follows: what changed during the download.")

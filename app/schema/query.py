@@ -24,12 +24,13 @@ from app.resolvers import orders as order_roots
 from app.resolvers import pricing as pricing_roots
 from app.resolvers import promise as promise_roots
 from app.resolvers import shipments as shipment_roots
+from app.resolvers import snapshot as snapshot_roots
 from app.resolvers import sources as source_roots
 from app.resolvers import warehouses as warehouse_roots
 from app.schema.audit import AuditEvent, AuditFilter
 from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
-from app.schema.changes import ChangesPage
+from app.schema.changes import ChangesPage, SnapshotPage
 from app.schema.commissions import Agent, AgentKey, CommissionStatement, CommissionStatementKey
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
 from app.schema.declare.custom_fields import add_fields
@@ -146,6 +147,25 @@ class Query:
         description="Audit events, newest first.",
         args={"first": FIRST, "after": AFTER, "filter": Argument(AuditFilter | None, "Filter of the entries.")},
         requires=Scope.AUDIT,
+    )
+    snapshot = root(
+        snapshot_roots.snapshot,
+        returns=SnapshotPage | None,
+        description="All objects that the caller may see, kind after kind: the first download of an app that then "
+        "follows `changes`.",
+        args={
+            "first": Argument(int, "Maximum number of objects, 1 to 500."),
+            "after": Argument(
+                Cursor | None, "Continue after this cursor of a download with the same arguments; null begins one."
+            ),
+            "kinds": Argument(
+                list[ChangeKind] | None, "Only these kinds; by default all that can be listed and the caller may see."
+            ),
+            "customers": Argument(
+                list[CustomerKey] | None, "Only objects of these customers, at most 500: those that were granted."
+            ),
+        },
+        requires=Scope.EVERYONE,
     )
     changes = root(
         change_roots.changes,

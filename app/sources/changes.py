@@ -17,6 +17,7 @@ class ChangeKind(StrEnum):
     STOCK = "STOCK"
     PRICE = "PRICE"
     CREDIT = "CREDIT"
+    CONTACT = "CONTACT"
     ORDER = "ORDER"
     SHIPMENT = "SHIPMENT"
     INVOICE = "INVOICE"
@@ -28,9 +29,10 @@ EVERY_KEY = "*"
 
 class FeedChange(Record):
     """One change. `key` is the subject's business key: SKU, order code, shipment or invoice id; the customer number for
-    customers, prices and credit; `*` for reference data, prices and credit where all of a kind may have changed. `id`
-    identifies the change, however often and by whichever way it is reported; `sequence` numbers a source's changes
-    without gaps; `raw_code` is the source's own word for what happened. A source may have none of these."""
+    customers, prices, credit and contacts; `*` for reference data, prices, credit and contacts where all of a kind may
+    have changed. `id` identifies the change, however often and by whichever way it is reported; `sequence` numbers a
+    source's changes without gaps; `raw_code` is the source's own word for what happened. A source may have none of
+    these."""
 
     kind: ChangeKind
     key: str

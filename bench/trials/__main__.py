@@ -1,4 +1,5 @@
-"""`./run trial soak|faults|crossing|sharing|orders`: the gateway while things go wrong, and what workers share."""
+"""`./run trial soak|faults|crossing|sharing|orders|sync`: the gateway while things go wrong, what workers share, and the
+first download of an app."""
 
 from __future__ import annotations
 
@@ -44,6 +45,8 @@ def arguments() -> argparse.Namespace:
     orders.add_argument("--lost", type=float, default=0.1, help="share of answers that are lost")
     orders.add_argument("--queued", type=int, default=20_000, help="orders while the target is away")
     orders.add_argument("--away", type=float, default=600, help="seconds that the target is away")
+    sync = trials.add_parser("sync", help="first download of an app, killed and resumed")
+    sync.add_argument("--kills", type=int, default=10, help="times that the app is killed")
     return parser.parse_args()
 
 
@@ -130,7 +133,21 @@ async def _sharing(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return figures, as_text(figures)
 
 
-TRIALS = {"orders": _orders, "soak": _soak, "faults": _faults, "crossing": _crossing, "sharing": _sharing}
+async def _sync(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from bench.trials.sync import as_text, sync
+
+    figures = await sync(given.kills)
+    return figures, as_text(figures)
+
+
+TRIALS = {
+    "orders": _orders,
+    "soak": _soak,
+    "faults": _faults,
+    "crossing": _crossing,
+    "sharing": _sharing,
+    "sync": _sync,
+}
 
 
 if __name__ == "__main__":

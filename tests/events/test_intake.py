@@ -142,7 +142,7 @@ async def test_orders_and_stock_are_told_too(moving: Sandbox):
                 await asyncio.sleep(0.01)
         (await erp.post("/sandbox/orders/SO-100050", json={"status": "CANCELLED"})).raise_for_status()
         (await erp.post("/sandbox/stock/SKU-0007", json={"delta": "-1"})).raise_for_status()
-        first_polls = 5  # Four kinds of the ERP and items of the shop may have changed before them.
+        first_polls = 6  # Five kinds of the ERP and items of the shop may have changed before them.
         found = [one for one in await docked.updates(first_polls + 2) if one.update.key != EVERY_KEY]
         assert sorted(keys(found)) == [("ORDER", "SO-100050", "CANCELLED"), ("STOCK", "SKU-0007", None)]
         by_kind = {one.update.kind: one.update for one in found}

@@ -66,7 +66,7 @@ async def test_each_kind_of_a_customer_is_a_change_of_its_own(graph: Graph):
     start = await end(graph)
     await record(
         graph,
-        *(of_customer(kind) for kind in (ChangeKind.CUSTOMER, ChangeKind.PRICE, ChangeKind.CREDIT)),
+        *(of_customer(kind) for kind in (ChangeKind.CUSTOMER, ChangeKind.PRICE, ChangeKind.CREDIT, ChangeKind.CONTACT)),
         change(ChangeKind.ITEM, "SKU-0001", ITEM),
         change(ChangeKind.STOCK, "SKU-0001", ITEM),
     )
@@ -75,6 +75,7 @@ async def test_each_kind_of_a_customer_is_a_change_of_its_own(graph: Graph):
         ("CUSTOMER", "UPSERTED", "Customer", CUSTOMER),
         ("PRICE", "UPSERTED", "Customer", CUSTOMER),
         ("CREDIT", "UPSERTED", "Customer", CUSTOMER),
+        ("CONTACT", "UPSERTED", "Customer", CUSTOMER),
         ("ITEM", "UPSERTED", "Item", ITEM),
         ("STOCK", "UPSERTED", "Item", ITEM),
     ]
@@ -152,7 +153,7 @@ async def test_changes_of_a_feed_reach_an_app_as_they_are_now(moving: Sandbox):
         async with asyncio.timeout(15):
             while await docked.log.offset("source:erp") is None:
                 await asyncio.sleep(0.01)
-        announced = await docked.updates(5)  # By the first polls: four kinds of the ERP, items of the shop.
+        announced = await docked.updates(6)  # By the first polls: five kinds of the ERP, items of the shop.
         assert {one.update.key for one in announced} == {EVERY_KEY}
         start = await docked.log.end()
         cached = "query ($by: CustomerKey!) { customer(by: $by) { name } }"

@@ -34,7 +34,7 @@ from tests.support.valkey import running_valkey
 SECRET = "whsec_" + base64.b64encode(b"the ERP of the tests signs with this").decode()
 WEBHOOKS = {"erp": {"webhooks": {"secrets": [SECRET]}}}
 ITEM = '{ item(by: {sku: "SKU-0001"}) { name freshness { cached } } }'
-ANNOUNCED = {ChangeKind.CUSTOMER, ChangeKind.ITEM, ChangeKind.PRICE, ChangeKind.CREDIT}
+ANNOUNCED = {ChangeKind.CUSTOMER, ChangeKind.ITEM, ChangeKind.PRICE, ChangeKind.CREDIT, ChangeKind.CONTACT}
 
 
 async def item_reads(graph: Graph, expected: int) -> None:

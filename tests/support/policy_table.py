@@ -96,7 +96,7 @@ REFERENCE: dict[str, Fields] = {
         "shipment": SHIPMENT,
         "sources": OPERATORS,
         "auditEvents": PLATFORM,
-        "changes": ALL,
+        "changes snapshot": ALL,
         "priceAndAvailability": PRICE,
         "agent commissionStatement": COMMISSION,
     },
@@ -133,6 +133,7 @@ OF_APPROVED = {"Item.relations"}
 
 ACCOUNTS: dict[str, Fields] = {
     "Change": {"id kind at outcome node": ALL},
+    "SnapshotPage": {"nodes cursor hasMore since": ALL},
     "ChangesPage": {"changes cursor hasMore resync lost": ALL},
     "ContractPrice": {
         "uom quantity unitPrice priceUnit net currency listPrice discountPercent breaks reason": PRICE,

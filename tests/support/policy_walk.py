@@ -41,6 +41,7 @@ ARGUMENTS: dict[Key, str] = {
     ("Query", "customer"): f"(by: {KEY})",
     ("Query", "auditEvents"): "(first: 2)",
     ("Query", "changes"): "(first: 2)",
+    ("Query", "snapshot"): "(first: 2)",
     ("Query", "customers"): "(first: 2)",
     ("Query", "item"): '(by: {sku: "SKU-0001"})',
     ("Query", "items"): "(first: 2)",

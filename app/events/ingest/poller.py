@@ -47,6 +47,7 @@ def announced_kinds(source: Source) -> frozenset[ChangeKind]:
         ChangeKind.ITEM: source.items is not None or source.contents is not None,
         ChangeKind.PRICE: source.prices is not None,
         ChangeKind.CREDIT: source.credit is not None,
+        ChangeKind.CONTACT: source.contacts is not None,
     }
     return frozenset(kind for kind, is_announced in kinds.items() if is_announced)
 

@@ -144,6 +144,7 @@ SHARED_KEYS = {
     ChangeKind.CUSTOMER: "Customer",
     ChangeKind.CREDIT: "Customer",
     ChangeKind.PRICE: "Customer",
+    ChangeKind.CONTACT: "Customer",
 }
 """The type of the subject of a kind whose key all sources share."""
 
