@@ -105,6 +105,7 @@ REFERENCE: dict[str, Fields] = {
 
 OF_ACCOUNTS = {
     "Query.changes",
+    "Query.snapshot",
     "Item.customerPartNumber",
     "Item.purchaseHistory",
     "Item.contractPrice",
