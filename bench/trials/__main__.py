@@ -1,5 +1,5 @@
-"""`./run trial soak|faults|crossing|sharing|orders|sync`: the gateway while things go wrong, what workers share, and the
-first download of an app."""
+"""`./run trial soak|faults|crossing|sharing|orders|sync`: the gateway while things go wrong, what workers share, and a
+first download."""
 
 from __future__ import annotations
 
