@@ -23,6 +23,7 @@ from app.audit.store import FILE, SQLiteAuditReader, connect_audit, require_writ
 from app.auth.accounts import AccountDirectory, AccountSource
 from app.auth.chain import CompositeAuthenticator
 from app.auth.credentials import bearer
+from app.auth.link_signing import LinkSigner
 from app.auth.principal import STAFF, Principal
 from app.auth.stores import connect_keys
 from app.errors import ConfigurationError, Forbidden
@@ -45,6 +46,7 @@ from app.gateway.admission.redis_token_buckets import BUDGET_TIMEOUT, RedisToken
 from app.gateway.admission.token_buckets import MemoryTokenBuckets, TokenBuckets
 from app.gateway.documents.stores import connect_documents
 from app.gateway.documents.trusted_documents import TrustedDocuments
+from app.gateway.downloads import DownloadEndpoint, download_route
 from app.gateway.explain.explainer import Explainer
 from app.gateway.http import GraphQLEndpoint
 from app.gateway.http_caching import cache_policies
@@ -108,7 +110,7 @@ def create_app(
     authentication = CompositeAuthenticator(settings, connect_keys(settings), accounts)
     ledger = SQLiteAuditReader(settings.data_dir / FILE) if settings.audit.enabled else None
     intakes, commands, posting = connect_intake(settings, sources, clock)
-    feed = EventFanout(events, listeners=log_listeners(sources, accounts))
+    feed, signer = EventFanout(events, listeners=log_listeners(sources, accounts)), make_link_signer(settings)
 
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(
@@ -121,6 +123,7 @@ def create_app(
             events=events,
             ledger=ledger,
             intake=commands,
+            link_signer=signer,
         )
 
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's
@@ -205,6 +208,18 @@ def create_app(
 
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
+        download_route(
+            DownloadEndpoint(
+                settings.downloads,
+                signer,
+                authentication,
+                admission,
+                lambda who: policy.permissions(who.roles),
+                sources.connected,
+                clock,
+                auditor,
+            )
+        ),
         webhook_route(inbound_webhooks(settings, sources), ingestion.webhook_received, clock),
         *health_routes(
             Readiness(sources.ping, master_sources(settings), sources.held),
@@ -302,6 +317,12 @@ def make_token_buckets(settings: Settings) -> TokenBuckets:
     if settings.budgets.store == "memory":
         return MemoryTokenBuckets()
     return RedisTokenBuckets(connect(settings.redis, timeout=BUDGET_TIMEOUT))
+
+
+def make_link_signer(settings: Settings) -> LinkSigner | None:
+    """The signer of links to documents, if a secret is configured."""
+    secrets = [secret.get_secret_value().encode() for secret in settings.downloads.secrets]
+    return LinkSigner(secrets, settings.downloads.lifetime) if secrets else None
 
 
 def make_export(telemetry: TelemetrySettings) -> SpanExport | None:

@@ -26,7 +26,8 @@ import yaml  # noqa: E402
 from app.sandbox.build import PORTS, SYSTEMS, build  # noqa: E402
 from app.sandbox.reads import READS  # noqa: E402
 from app.sandbox.store import SandboxStore  # noqa: E402
-from app.sources.rest import contract, contract_orders, contract_rows  # noqa: E402
+from app.sources.downloads import DocumentKind  # noqa: E402
+from app.sources.rest import account_operations, contract, contract_orders, contract_rows  # noqa: E402
 from app.sources.rest.operation_checks import CHECKS  # noqa: E402
 
 EXAMPLE_DAY = date(2026, 11, 2)
@@ -80,6 +81,7 @@ def document() -> dict[str, Any]:
     """The OpenAPI document."""
     kinds = [kind for operation in contract.OPERATIONS for kind in (operation.request, operation.answer) if kind]
     kinds += [contract.Problem, contract_orders.Refusal, list[contract.Part], contract.PartAnswer, contract.Events]
+    kinds.append(account_operations.DocumentRead)
     found, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schemas = dict(zip(map(repr, kinds), found, strict=True))
     _tell_statuses(components)
@@ -92,6 +94,7 @@ def document() -> dict[str, Any]:
         operation.path: {operation.method.lower(): _operation(operation, schemas)} for operation in contract.OPERATIONS
     }
     paths[contract.BATCH] = {"post": _batch(schemas)}
+    paths[account_operations.DOCUMENTS] = {"post": _document(schemas)}
     text = DESCRIPTION.format(keys=contract.MAX_KEYS, parts=contract.MAX_PARTS, cursor=contract.INVALID_CURSOR)
     whole = {
         "openapi": "3.1.0",
@@ -185,6 +188,24 @@ def _batch(schemas: dict[str, Any]) -> dict[str, Any]:
         "summary": "Many reads in one request; one line for each, as it is done",
         "requestBody": _content("The reads", schemas[repr(list[contract.Part])]) | {"required": True},
         "responses": {"200": {"description": "A JSON object a line", "content": lines}, **_problems(schemas)},
+    }
+
+
+def _document(schemas: dict[str, Any]) -> dict[str, Any]:
+    kind = {"type": "string", "enum": [one.value for one in DocumentKind]}
+    example = {"id": "700040", "customer": "CUST-0001"}
+    body = _content("The document", schemas[repr(account_operations.DocumentRead)], example=example)
+    return {
+        "operationId": "documents_read",
+        "tags": [account_operations.DOWNLOADS],
+        "summary": "A document of a customer as PDF; 404 if there is none, or if it is another customer's",
+        "parameters": [{"name": "kind", "in": "path", "required": True, "schema": kind}],
+        "requestBody": body | {"required": True},
+        "responses": {
+            "200": _content("The document", {"type": "string", "format": "binary"}, "application/pdf"),
+            "404": _content("No such document", schemas[repr(contract.Problem)], "application/problem+json"),
+            **_problems(schemas),
+        },
     }
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
+from secrets import token_urlsafe
 from typing import Any, Literal
 
 from pydantic import SecretStr
@@ -129,6 +130,7 @@ def demo_settings(
             "data_dir": data_dir,
             "sources": dict(sources),
             "domains": domains,
+            "downloads": {"secrets": (token_urlsafe(48),)},
         },
         Path(),
     )

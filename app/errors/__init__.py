@@ -61,6 +61,10 @@
     │   │   ├── InvalidPageSize   INVALID_PAGE_SIZE
     │   │   └── FilterNotSupported       FILTER_NOT_SUPPORTED
     │   │       └── SortNotSupported     SORT_NOT_SUPPORTED
+    │   ├── DownloadLinkInvalid   DOWNLOAD_LINK_INVALID
+    │   ├── DownloadLinkExpired   DOWNLOAD_LINK_EXPIRED
+    │   ├── DownloadLinkForeign   DOWNLOAD_LINK_FOREIGN
+    │   ├── DownloadNotFound      DOWNLOAD_NOT_FOUND
     │   ├── Unauthenticated       UNAUTHENTICATED
     │   │   └── CredentialTooLarge   CREDENTIAL_TOO_LARGE
     │   └── Forbidden             FORBIDDEN
@@ -71,7 +75,9 @@
     │   ├── SourceTimeout         SOURCE_TIMEOUT
     │   ├── SourceThrottled       SOURCE_THROTTLED
     │   ├── SourceRejected        SOURCE_REJECTED
-    │   └── SourceMalformed       SOURCE_MALFORMED
+    │   ├── SourceMalformed       SOURCE_MALFORMED
+    │   ├── DownloadTooLarge      DOWNLOAD_TOO_LARGE
+    │   └── DownloadNotPDF        DOWNLOAD_NOT_PDF
     ├── DeadlineExceeded          DEADLINE_EXCEEDED
     ├── AuthenticationUnavailable AUTHENTICATION_UNAVAILABLE
     ├── AccountsUnavailable       ACCOUNTS_UNAVAILABLE
@@ -107,6 +113,14 @@ from app.errors.documents import (
     PersistedQueryNotFound,
     PersistedQueryNotSupported,
     TrustedDocumentRequired,
+)
+from app.errors.downloads import (
+    DownloadLinkExpired,
+    DownloadLinkForeign,
+    DownloadLinkInvalid,
+    DownloadNotFound,
+    DownloadNotPDF,
+    DownloadTooLarge,
 )
 from app.errors.intake import (
     CreditExceeded,
@@ -199,6 +213,12 @@ __all__ = [
     "DocumentNotFound",
     "DocumentRetired",
     "DocumentTooLarge",
+    "DownloadLinkExpired",
+    "DownloadLinkForeign",
+    "DownloadLinkInvalid",
+    "DownloadNotFound",
+    "DownloadNotPDF",
+    "DownloadTooLarge",
     "DuplicatePO",
     "EdgeRefusal",
     "FilterNotSupported",

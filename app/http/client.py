@@ -167,6 +167,26 @@ class HTTPClient:
         finally:
             self._end(attempt)
 
+    @asynccontextmanager
+    async def stream_body(
+        self, method: str, path: str, *, json: object | None = None, accept: str, call: str
+    ) -> AsyncIterator[tuple[Mapping[str, str], AsyncIterator[bytes]]]:
+        """Send a request and yield the headers of its response, names in lower case, with its body in chunks. The time
+        limit is that of each chunk: the reader may be slow. Leaving the context gives up the rest."""
+        request = OutgoingRequest(method=method, path=path, json=json, headers={"Accept": accept}, call=call)
+        attempt = self._begin(call)
+        try:
+            exchange, decompressor = await self._repeated(request, attempt, None, self._streamed)
+            try:
+                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in exchange.headers}
+                yield headers, self._chunks(attempt, exchange, decompressor)
+            finally:
+                self.guard.bulkhead.release()
+                attempt.finish("cancelled")  # Unless the stream was read to its end.
+                exchange.abandon()
+        finally:
+            self._end(attempt)
+
     async def aclose(self) -> None:
         """Stop the calls under way and close all connections."""
         self._closed = True
@@ -274,6 +294,32 @@ class HTTPClient:
                 for line in split_lines(chunks, decompressor, splitter):
                     yield line
                 if not chunks:
+                    attempt.finish("ok")
+                    return
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            ours = self._failed(attempt, error)
+            if ours is not error:
+                raise ours from error
+            del ours  # Its stack refers to this frame.
+            raise
+
+    async def _chunks(
+        self, attempt: CallAttempt, exchange: Exchange, decompressor: Decompressor
+    ) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                attempt.timeout.close()
+                attempt.timeout = self.guard.start_timeout(attempt.call_class, attempt.call)
+                attempt.timeout.admitted = True
+                with attempt.timeout:
+                    chunks = await exchange.read()
+                for chunk in chunks:
+                    for piece in decompressor.feed(chunk):
+                        yield piece
+                if not chunks:
+                    decompressor.end()
                     attempt.finish("ok")
                     return
         except GeneratorExit:

@@ -47,10 +47,11 @@ PORTS = {
         "purchases",
         "accounts",
         "order_writer",
+        "downloads",
         "changes",
     ),
     "commerce": ("contents", "reservations", "orders", "changes"),
-    "logistics": ("shipments", "balances", "changes"),
+    "logistics": ("shipments", "balances", "downloads", "changes"),
 }
 """The ports that each of the three systems serves."""
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.sandbox.build import PORTS
+from app.sandbox.documents import document
 from app.sandbox.fault_injection import BEFORE_WRITE, FaultInjector, FaultRule, RequestLog
 from app.sandbox.faults import Hang, Reset, abort
 from app.sandbox.order_entry import OrderEntry, RefusedOrder
@@ -26,12 +27,15 @@ from app.sandbox.reads import READS, BadCursor, BadRequest, now
 from app.sandbox.simulated_events import EventSimulator, ObjectChange, ShipmentStep, UnknownObject
 from app.sandbox.store import SandboxStore
 from app.sandbox.webhooks import WebhookPublisher, WebhookTarget
+from app.sources.downloads import PDF
 from app.sources.rest import contract, contract_orders
+from app.sources.rest.account_operations import DOCUMENTS, DOWNLOADS, DocumentRead
 
 _encode = msgspec.json.Encoder().encode
 _MAX_BODY = 4 * 1024 * 1024
 _LOGGED = 500
 HEALTH = "/livez"
+_DOCUMENT = msgspec.json.Decoder(DocumentRead)
 _PARTS = msgspec.json.Decoder(list[contract.Part])
 
 
@@ -178,6 +182,18 @@ async def read(request: Request) -> Response:
     system: SandboxSystem = request.app.state.system
     system.request_log.request()
     return _response(await system.read(ReadRequest(request.url.path, await _body(request), dict(request.headers))))
+
+
+async def documents(request: Request) -> Response:
+    """An invoice or a proof of delivery as PDF."""
+    system: SandboxSystem = request.app.state.system
+    system.request_log.request()
+    try:
+        wanted = _DOCUMENT.decode(await _body(request))
+    except msgspec.DecodeError as error:
+        return _response(problem(400, str(error), "BAD_REQUEST"))
+    made = document(system.store, request.path_params["kind"], wanted.id, wanted.customer)
+    return _response(problem(404, "No such document")) if made is None else Response(made, media_type=PDF)
 
 
 async def batch(request: Request) -> Response:
@@ -370,6 +386,7 @@ def create_app(name: str, store: SandboxStore, token: str) -> Starlette:
         routes=[
             Route(HEALTH, livez),
             Route(contract.BATCH, batch, methods=["POST"]),
+            *([Route(DOCUMENTS, documents, methods=["POST"])] if DOWNLOADS in PORTS[name] else []),
             *(Route(operation.path, read, methods=[operation.method]) for operation in system.operations.values()),
             Route("/sandbox/faults", faults, methods=["GET", "POST", "DELETE"]),
             Route("/sandbox/submitted-orders", submitted_orders, methods=["GET", "DELETE"]),

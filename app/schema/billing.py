@@ -8,8 +8,11 @@ from decimal import Decimal
 import strawberry
 
 from app.auth.policy import Rows, Scope
+from app.resolvers import downloads as download_edges
 from app.schema.base import Freshness, Money, Node, Ref, bound_to, field
+from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
+from app.schema.downloads import DocumentLink
 from app.sources import billing as records
 from app.sources.billing import InvoiceKind, InvoiceStatus, ReturnCreditState, ReturnShipmentState
 from app.sources.freshness_contracts import INVOICE, RETURN
@@ -81,6 +84,12 @@ class Invoice(Node):
     )
     lines: list[InvoiceLine] | None = field("The lines.", requires=Scope.INVOICES)
     refs: list[Ref] | None = field("Its ids in the connected systems.", requires=Scope.INVOICES)
+    document = edge(
+        download_edges.of_invoices,
+        returns=DocumentLink | None,
+        description="A link to the invoice as PDF; null for drafts.",
+        requires=Scope.INVOICES,
+    )
     freshness: Freshness = field("The source of the data and its age.")
 
 

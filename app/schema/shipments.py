@@ -9,6 +9,7 @@ from typing import Annotated
 import strawberry
 
 from app.auth.policy import Mask, Rows, Scope
+from app.resolvers import downloads as download_edges
 from app.resolvers import orders as order_edges
 from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
@@ -17,6 +18,7 @@ from app.schema.base import Dimensions, Freshness, Node, Ref, RefInput, bound_to
 from app.schema.customers import Customer
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
+from app.schema.downloads import DocumentLink
 from app.schema.warehouses import Warehouse
 from app.sources import shipments as records
 from app.sources.freshness_contracts import EVENT, SHIPMENT
@@ -133,6 +135,12 @@ class Shipment(Node):
     packages: list[Package] = field("Packages of the shipment.")
     asn: str | None = field("Number of the advance ship notice (ASN).")
     proof_of_delivery: ProofOfDelivery | None = field("Proof of delivery, if the carrier reports one.")
+    proof_of_delivery_document = edge(
+        download_edges.of_proofs,
+        returns=DocumentLink | None,
+        description="A link to the proof of delivery as PDF; null if the source reports none.",
+        requires=Scope.SIGNATURES,
+    )
     orders: list[str] = field("Numbers of the orders that it ships.", name="orderNumbers")
     freshness: Freshness = field("The source of the data and its age.")
     order = edge(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from app.settings.auth import Algorithm, AuthSettings, ClaimNames, IssuerSettings
 from app.settings.caching import CacheSettings
+from app.settings.downloads import DownloadSettings
 from app.settings.endpoints import EndpointSettings
 from app.settings.fields import FieldSettings
 from app.settings.intake import IntakeSettings
@@ -56,6 +57,7 @@ __all__ = [
     "DocumentSettings",
     "Domain",
     "DomainSettings",
+    "DownloadSettings",
     "EndpointSettings",
     "EventSettings",
     "FieldSettings",

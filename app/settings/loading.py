@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.errors import ConfigurationError
 from app.settings.auth import IssuerSettings
+from app.settings.downloads import DownloadSettings
 from app.settings.observability import TelemetrySettings
 from app.settings.references import check_roles, check_sources
 from app.settings.root import Settings
@@ -105,6 +106,7 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
         "redis": _with_url("redis", settings.redis, base),
         "postgres": _with_url("postgres", settings.postgres, base),
         "telemetry": _telemetry_with_secret(settings.telemetry, base),
+        "downloads": _downloads_with_secrets(settings.downloads, base),
     }
     return Settings(**{**dict(settings), **changed})
 
@@ -155,3 +157,9 @@ def _webhooks_with_secrets(name: str, source: SourceSettings, base: Path) -> Web
     key = f"sources.{name}.webhooks.secret_files"
     kept = (SecretStr(read_secret(f"{key}[{n}]", file, base)) for n, file in enumerate(webhooks.secret_files))
     return webhooks.model_copy(update={"secrets": (*webhooks.secrets, *kept)})
+
+
+def _downloads_with_secrets(downloads: DownloadSettings, base: Path) -> DownloadSettings:
+    key = "downloads.secret_files"
+    kept = [SecretStr(read_secret(f"{key}[{n}]", file, base)) for n, file in enumerate(downloads.secret_files)]
+    return downloads.model_copy(update={"secrets": (*downloads.secrets, *kept)})

@@ -10,6 +10,7 @@ from pydantic import BaseModel, SecretStr
 
 from app.settings.auth import AuthSettings
 from app.settings.caching import CacheSettings
+from app.settings.downloads import DownloadSettings
 from app.settings.endpoints import EndpointSettings
 from app.settings.fields import FieldSettings
 from app.settings.intake import IntakeSettings
@@ -50,6 +51,7 @@ class Settings(Section):
     documents: DocumentSettings = DocumentSettings()
     events: EventSettings = EventSettings()
     endpoints: EndpointSettings = EndpointSettings()
+    downloads: DownloadSettings = DownloadSettings()
     intake: IntakeSettings = IntakeSettings()
     engine: Literal["plan", "reference"] = "plan"
     demo: bool = False

@@ -19,6 +19,7 @@ from app.sources.changes import Changes
 from app.sources.commissions import Commissions
 from app.sources.contacts import Contacts
 from app.sources.customers import Credit, Customers
+from app.sources.downloads import Downloads
 from app.sources.items import ItemContents, Items
 from app.sources.lists import ListCapability
 from app.sources.order_writer import OrderWriter
@@ -85,6 +86,7 @@ class Source:
     accounts: Accounts | None = None
     order_writer: OrderWriter | None = None
     search: Search | None = None
+    downloads: Downloads | None = None
     changes: Changes | None = None
     webhooks: Webhooks | None = None
     requests: Callable[[str, int, Any], int] = by_hundreds

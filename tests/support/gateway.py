@@ -24,6 +24,7 @@ from app.settings import (
     AuthSettings,
     CacheSettings,
     DocumentSettings,
+    DownloadSettings,
     EventSettings,
     SearchSettings,
     ServerSettings,
@@ -43,6 +44,7 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 PATIENT: dict[str, Any] = {"max_wait": 30.0}
 """Limits of a source that a busy machine does not reach; a test of a limit sets its own."""
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+DOWNLOADS = DownloadSettings(secrets=(SecretStr("a secret for the links of the tests, long enough"),))
 AUTH = AuthSettings(
     issuer=ISSUER,
     audience=AUDIENCE,
@@ -151,6 +153,7 @@ async def gateway(
         **{
             "auth": AUTH,
             "domains": SANDBOX_DOMAINS,
+            "downloads": DOWNLOADS,
             "server": ServerSettings(request_timeout=request_timeout),
             "data_dir": Path(folder.name),
             "documents": DocumentSettings(trusted_roles=()),

@@ -203,7 +203,9 @@ ACCOUNTS: dict[str, Fields] = {
         "id refs carrier service trackingNumber trackingUrl shippedAt eta status rawStatus cancelled": SHIPMENT,
         "incident lines packages asn proofOfDelivery orderNumbers freshness order warehouse events": SHIPMENT,
         "customer": SHIPMENT - OPERATIONS,
+        "proofOfDeliveryDocument": SHIPMENT - REP - OPERATIONS,
     },
+    "DocumentLink": {"url fileName mediaType expiresAt": ALL},
     "ShipmentEta": {"promised carrier": SHIPMENT},
     "ShipmentIncident": {"party reason": SHIPMENT},
     "ShipmentLine": {"order lineNumber sku quantity": SHIPMENT},
@@ -214,6 +216,7 @@ ACCOUNTS: dict[str, Fields] = {
     "Invoice": {
         "id kind net tax total freshness": SUMS,
         "number status rawStatus orderNumbers invoicedOn due open priceMatches lines refs": INVOICE,
+        "document": INVOICE,
     },
     "InvoiceLine": {"lineNumber sku description quantity uom unitPrice total": INVOICE},
     "Return": {"number reason shipmentState creditState creditMemo lines freshness": RETURN},

@@ -72,6 +72,20 @@ class AdmissionController:
             raise
         return BudgetedPermit(self._buckets, operation, limits, cost, key, lease, charged=level.allowed, who=who)
 
+    async def admit_download(self, who: Principal, units: int) -> Lease:
+        """Charge a download to the caller's budget and count it as an operation; raises RateLimited."""
+        limits, key = self.limits.of(who), caller_key(who)
+        lease = self._acquire(self.concurrent, key, limits.max_concurrent)
+        try:
+            level = await self._buckets.charge(key, units, limits.bucket)
+            if not level.allowed:
+                exceeded = budget_exceeded(Cost(units, {}, 0), limits, level)
+                self._enforce(exceeded, enforce=self._enforce_budgets)
+        except BaseException:
+            lease.release()
+            raise
+        return lease
+
     def connect(self, who: Principal) -> Lease:
         """Count a long connection against the caller's limit; raises RateLimited."""
         return self._acquire(self.connections, caller_key(who), self.limits.of(who).max_connections)

@@ -16,6 +16,7 @@ from app.sources.field_mask import field_mask
 
 if TYPE_CHECKING:
     from app.audit.records import AuditPages
+    from app.auth.link_signing import LinkSigner
     from app.events.fanout import EventFanout
     from app.events.log import EventReader
     from app.intake.commands import IntakeCommands
@@ -30,6 +31,7 @@ class Context:
     operation selects anywhere; it lets a port include in one call what would otherwise cost a second one. `edges` holds
     the level loader of each edge and arguments. `event` is the event whose selection runs. `feed` fans out events to
     streams; `events` is the event log, `ledger` the audit log and `intake` the commands of order intake.
+    `link_signer` signs links to documents.
     """
 
     principal: Principal
@@ -43,6 +45,7 @@ class Context:
     ledger: AuditPages | None = None
     feed: EventFanout | None = None
     intake: IntakeCommands | None = None
+    link_signer: LinkSigner | None = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("Order", "statusBySource"): ((Order, "raw_status"), (Order, "updated_at")),
     ("Order", "total"): ((Order, "totals"),),
     ("OrderLine", "requestedItem"): ((OrderLine, "requested_sku"),),
+    ("Shipment", "proofOfDeliveryDocument"): ((Shipment, "proof_of_delivery"),),
     ("Query", "priceAndAvailability"): ((Item, "uoms"),),
     ("Query", "promise"): ((Item, "uoms"),),
 }

@@ -26,6 +26,7 @@ from app.sources.rest.commissions import RestCommissions
 from app.sources.rest.contacts import RestContacts
 from app.sources.rest.contract import MAX_KEYS
 from app.sources.rest.customers import RestCredit, RestCustomers
+from app.sources.rest.downloads import RestDownloads
 from app.sources.rest.items import RestContents, RestItems
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.order_writer import RestOrderWriter
@@ -77,6 +78,7 @@ def source_of(client: RESTClient) -> Source:
         "purchases": RestPurchases(client, mapper),
         "accounts": RestAccounts(client),
         "search": RestSearch(client),
+        "downloads": RestDownloads(client),
         "changes": RestChanges(client),
         "order_writer": RestOrderWriter(client, client.unique_order_keys, client.max_order_seconds),
     }

@@ -110,4 +110,17 @@ ACCOUNTS = ContractOperation(
     answer=found(str, AccountAssignment),
 )
 
+DOWNLOADS = "downloads"
+"""The port of documents as PDF: `/v1/documents/KIND/read` answers a DocumentRead with the document."""
+
+DOCUMENTS = "/v1/documents/{kind}/read"
+
+
+class DocumentRead(Record):
+    """A document by its id, of this customer."""
+
+    id: str
+    customer: str
+
+
 OPERATIONS = (RECEIVABLES, OPEN_ITEMS, ACCOUNT_STATEMENTS, CONTACTS, PURCHASE_HISTORY, ORDER_GUIDES, ACCOUNTS)

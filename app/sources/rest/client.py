@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -141,6 +141,12 @@ class RESTClient:
         example = CHECKS[operation.path].example
         response = await self._http.request(operation.method, operation.path, json=example, call="ping")
         response.decode(operation.answer)
+
+    def stream(
+        self, path: str, body: object, *, accept: str, call: str
+    ) -> AbstractAsyncContextManager[tuple[Mapping[str, str], AsyncIterator[bytes]]]:
+        """A response as it comes; see `HTTPClient.stream_body`."""
+        return self._http.stream_body("POST", path, json=body, accept=accept, call=call)
 
     @property
     def guard(self) -> SourceGuard:

@@ -423,4 +423,4 @@ OPERATIONS = (
     CHANGES,
 )  # fmt: skip
 BATCH = "/v1/batch"
-PORTS = tuple(dict.fromkeys(operation.port for operation in OPERATIONS))
+PORTS = (*dict.fromkeys(operation.port for operation in OPERATIONS), account_operations.DOWNLOADS)
