@@ -53,6 +53,27 @@ async def test_query_is_typed_sent_and_answered_in_the_browser(gateway: str, tmp
 
 @pytest.mark.browser
 @pytest.mark.timeout(120)
+async def test_editor_and_response_are_below_each_other_on_a_phone(gateway: str):
+    box = "JSON.parse(JSON.stringify(document.querySelector('%s').getBoundingClientRect()))"
+    async with browsing() as page:
+        await page.resize(390, 844)
+        await page.open(f"{gateway}/ide/#token=ann")
+        await page.until("!!document.querySelector('.graphiql-query-editor .view-lines')")
+        await page.until("!!document.querySelector('.graphiql-response')")
+        assert await page.run("document.documentElement.scrollWidth") <= 390
+        editors, response = [await page.run(box % name) for name in (".graphiql-editors", ".graphiql-response")]
+        assert min(editors["width"], response["width"]) >= 320
+        assert min(editors["height"], response["height"]) >= 400
+        assert editors["bottom"] <= response["top"] + 1
+        await page.run("document.querySelector('[aria-label=\"Show Documentation Explorer\"]').click()")
+        await page.until("!!document.querySelector('.graphiql-doc-explorer')")
+        explorer = await page.run(box % ".graphiql-doc-explorer")
+        assert explorer["width"] >= 300
+        assert await page.run("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(120)
 async def test_schema_is_read_anew_when_a_token_is_put_in(gateway: str):
     async with browsing() as page:
         await page.open(f"{gateway}/ide/")

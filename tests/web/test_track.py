@@ -153,9 +153,30 @@ async def test_page_is_accessible_and_fits(graph_of_today: Graph, theme: str, wi
         await opened(page, str(graph_of_today.client.base_url).rstrip("/"))
         await page.until(LIVE)
         await page.until("document.querySelectorAll('.timeline li').length > 0")
+        await page.until("document.querySelectorAll('.contents tbody tr').length > 0")
         assert await page.run("document.documentElement.scrollWidth") <= width
         assert await barriers(page) == []
         assert page.problems == []
+
+
+CONTENTS = """{ order(by: {number: "SO-100040"}) {
+  lines { number description uom } shipments { id lines { lineNumber sku quantity } } } }"""
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(120)
+async def test_page_shows_what_is_in_the_parcel(graph_of_today: Graph):
+    order = (await graph_of_today.data(CONTENTS, who=BUYER))["order"]
+    parcel = order["shipments"][0]
+    lines = {line["number"]: line for line in order["lines"]}
+    parts = [(part["sku"], part["quantity"], lines[part["lineNumber"]]) for part in parcel["lines"]]
+    expected = [[sku, line["description"], f"{quantity} {line['uom']}"] for sku, quantity, line in parts]
+    assert len(expected) > 0
+    async with browsing() as page:
+        await opened(page, str(graph_of_today.client.base_url).rstrip("/"), parcel["id"])
+        await page.until("document.querySelector('.contents tbody tr')")
+        rows = "[...document.querySelectorAll('.contents tbody tr')]"
+        assert await page.run(f"{rows}.map((row) => [...row.cells].map((one) => one.innerText))") == expected
 
 
 @pytest.mark.browser

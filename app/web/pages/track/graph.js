@@ -12,6 +12,8 @@ const SHIPMENT = `
     incident { party reason }
     warehouse { name }
     proofOfDelivery { signedBy at }
+    lines { order lineNumber sku quantity }
+    packages { sscc trackingNumber items { lineNumber sku quantity lot serial } }
     freshness { source asOf cached degraded reason }
     events { sequence at recordedAt status location description source }
   }`;
@@ -20,7 +22,9 @@ const WHO = 'query TrackWho { me { subject customers { number name } } }';
 const SOME = 'query TrackCustomers { customers(first: 20) { edges { node { number name } } } }';
 const NOW = 'query TrackNow { changes(first: 1) { cursor } }';
 const SHIPMENTS = `query TrackShipments($customer: CustomerKey!) {
-  customer(by: $customer) { number name orders(first: 20) { edges { node { number shipments { ...Shipment } } } } }
+  customer(by: $customer) { number name orders(first: 20) { edges { node {
+    number lines { number description uom } shipments { ...Shipment }
+  } } } }
 } ${SHIPMENT}`;
 const UPDATES = `subscription TrackUpdates($customer: CustomerKey, $after: Cursor) {
   shipmentUpdates(customer: $customer, after: $after) {
@@ -68,7 +72,8 @@ export async function shipmentsOf(token, number) {
   const { data, errors } = await ask(token, SHIPMENTS, { customer: { number } });
   if (data.customer === null && errors) throw new Refused(errors[0], 503);
   const orders = data.customer?.orders?.edges.map((edge) => edge.node) ?? [];
-  return { shipments: orders.flatMap((order) => order.shipments ?? []), partial: Boolean(errors) };
+  const lines = orders.flatMap((order) => (order.lines ?? []).map((line) => [`${order.number} ${line.number}`, line]));
+  return { shipments: orders.flatMap((order) => order.shipments ?? []), lines: new Map(lines), partial: Boolean(errors) };
 }
 
 // Follows a customer's shipments after a place, over any number of connections: each goes on where the last one was.

@@ -11,7 +11,8 @@ export function statusBadge(shipment) {
   return badge(kind, words);
 }
 
-export function detail(shipment, fresh) {
+// `lines` are the lines of the customer's orders, by order and number.
+export function detail(shipment, fresh, lines = new Map()) {
   const [kind, words] = shipment.cancelled ? ['bad', 'Called off'] : STATUS[shipment.status] ?? STATUS.UNKNOWN;
   return h('article', { class: 'card shipment', 'aria-labelledby': 'status', 'data-status': shipment.status },
     h('header', {},
@@ -21,6 +22,7 @@ export function detail(shipment, fresh) {
     trouble(shipment, kind),
     steps(shipment),
     facts(shipment),
+    contents(shipment, lines),
     h('section', { 'aria-labelledby': 'events-title' }, h('h3', { id: 'events-title' }, 'What happened'), timeline(shipment, fresh)),
     asOf(shipment));
 }
@@ -68,6 +70,29 @@ function facts(shipment) {
     ['Left', shipment.shippedAt && at(shipment.shippedAt)],
     ['Signed by', proof?.signedBy],
   ].filter(([, value]) => value).map(([term, value]) => h('div', {}, h('dt', {}, term), h('dd', {}, value))));
+}
+
+function contents(shipment, lines) {
+  const rows = shipment.lines.map((part) => row(part, lines.get(`${part.order} ${part.lineNumber}`)));
+  if (rows.length === 0) return null;
+  const packages = shipment.packages.length > 1 ? ` in ${shipment.packages.length} packages` : '';
+  return h('section', { 'aria-labelledby': 'contents-title' }, h('h3', { id: 'contents-title' }, `What is in it${packages}`),
+    h('table', { class: 'contents' },
+      h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Item'), h('th', { scope: 'col' }, 'Description'), h('th', { scope: 'col', class: 'right' }, 'Quantity'))),
+      h('tbody', {}, rows)),
+    shipment.packages.length > 1 && h('ul', { class: 'packages' }, shipment.packages.map(parcel)));
+}
+
+function row(part, line) {
+  return h('tr', { 'data-sku': part.sku },
+    h('td', { class: 'mono' }, part.sku ?? '–'),
+    h('td', {}, line?.description ?? '–'),
+    h('td', { class: 'right' }, `${part.quantity}${line?.uom ? ` ${line.uom}` : ''}`));
+}
+
+function parcel(one, index) {
+  const items = one.items.map((item) => [`${item.sku ?? 'item'} × ${item.quantity}`, item.lot && `lot ${item.lot}`, item.serial && `serial ${item.serial}`].filter(Boolean).join(', '));
+  return h('li', {}, h('strong', {}, one.trackingNumber ?? one.sscc ?? `Package ${index + 1}`), items.length ? `: ${items.join('; ')}` : '');
 }
 
 function timeline(shipment, fresh) {

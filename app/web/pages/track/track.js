@@ -91,7 +91,8 @@ async function follow(number) {
 
 async function readAll() {
   const began = Date.now();
-  const { shipments, partial } = await shipmentsOf(view.token, view.customer);
+  const { shipments, lines, partial } = await shipmentsOf(view.token, view.customer);
+  view.lines = lines;
   // What an update brought meanwhile is newer than what was read.
   const newer = [...view.shipments].filter(([id]) => view.taken.get(id) >= began);
   view.shipments = new Map([...shipments.map((one) => [one.id, one]), ...newer]);
@@ -164,7 +165,7 @@ function show() {
     },
   }, h('span', { class: 'number mono' }, one.trackingNumber ?? 'no tracking number'), statusBadge(one), h('span', { class: 'order' }, `${one.orderNumbers.join(', ')} · ${one.carrier ?? ''}`)))));
   replace($('detail'), chosen
-    ? detail(chosen, view.fresh.get(chosen.id) ?? new Set())
+    ? detail(chosen, view.fresh.get(chosen.id) ?? new Set(), view.lines)
     : h('p', { class: 'card empty' }, 'There are no shipments of the last 20 orders.'));
   showLive();
 }
