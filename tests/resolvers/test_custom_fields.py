@@ -24,6 +24,7 @@ from tests.auth.test_policy_configuration import header
 from tests.support.deployments import BRANCHES
 from tests.support.gateway import Graph, gateway, signed
 from tests.support.policy_walk import cells_of
+from tests.support.streams import first_by_events, first_by_socket, log_of, order_of
 from tests.upstreams.decorated import decorated
 from tests.upstreams.graphql import graphql_upstream
 
@@ -150,6 +151,24 @@ async def test_cached_rows_keep_their_fields(dated_sandbox: Sandbox) -> None:
         again = await graph.data(query, who=signed(Role.FINANCE))
         assert (await graph.requests())["erp"] == 0
     assert first == again == {"item": {"shelfLifeDays": 365, "landedCost": "3.1400"}}
+
+
+@pytest.mark.parametrize("transport", [first_by_events, first_by_socket])
+async def test_streams_and_changes_have_the_fields(dated_sandbox: Sandbox, transport: Any) -> None:
+    selected = "... on OrderUpdate { order { number certificates } }"
+    query = f"subscription($after: Cursor) {{ orderUpdates(after: $after) {{ __typename {selected} }} }}"
+    changes = (
+        "query($since: Cursor) { changes(since: $since, first: 5, kinds: [ORDER]) "
+        "{ changes { node { ... on Order { number certificates } } } } }"
+    )
+    expected = {"number": "SO-100040", "certificates": ["3.1", "RoHS"]}
+    async with deployment(dated_sandbox) as graph, log_of(graph) as log:
+        start = await log.events.end()
+        await log.record(await order_of(graph))
+        streamed = await transport(graph, log, header(MANAGER), query, start)
+        listed = await graph.data(changes, {"since": start}, who=header(MANAGER))
+    assert streamed["data"]["orderUpdates"]["order"] == expected
+    assert [one["node"] for one in listed["changes"]["changes"]] == [expected]
 
 
 def settings(**changed: Any) -> Settings:
