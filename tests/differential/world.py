@@ -35,7 +35,7 @@ from app.sources.contacts import Contact
 from app.sources.customers import CreditStatus, Customer, CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemQuery, ItemRelation
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery
-from app.sources.pipeline.compose import compose_port, scope_source
+from app.sources.pipeline.compose import Unserved, compose_port, scope_source
 from app.sources.pipeline.routing import Routes
 from app.sources.port_registry import PORTS
 from app.sources.prices import ContractPrice, PriceRequest
@@ -465,6 +465,8 @@ def sources(world: World) -> Sources:
     scoped: dict[str, Any] = {name: scope_source(source) for name, source in connected.items()}
     return Sources(
         **composed,
+        accounts=Unserved("accounts"),
+        order_targets=None,
         routes=routes,
         scoped=scoped,
         order_views={"shop": scoped["shop"].orders},
