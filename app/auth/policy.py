@@ -84,7 +84,7 @@ AUDIENCES: Audiences = {
 }
 """Who belongs to a scope. Widening one here shows in `schema.graphql` and in docs/policy-matrix.md."""
 
-INTERNAL = frozenset({Scope.STAFF, Scope.COST, Scope.MARGIN, Scope.SOURCES, Scope.AUDIT})
+INTERNAL = frozenset({Scope.STAFF, Scope.COST, Scope.MARGIN, Scope.INTAKE_ADMIN, Scope.SOURCES, Scope.AUDIT})
 """Scopes that no configuration may open to customers, partners or agents."""
 
 UNBOUND = frozenset({Scope.SOURCES, Scope.AUDIT})

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from app.auth.principal import SYSTEM
 from app.errors import ConfigurationError
 from app.events.ingest.refetch import content_digest
-from app.settings import Domain, DomainSettings, FieldSettings, Settings, SourceSettings
+from app.settings import DomainSettings, FieldSettings, Settings, SourceSettings
 from app.sources.custom_fields import SourceFields, fields_of_sources
 from app.sources.field_mask import field_mask
 from app.sources.karrio.options import read_options
@@ -88,11 +88,13 @@ def own(*fields: FieldSettings, source: str = "erp") -> SourceFields:
         "logistics": SourceSettings(vendor="karrio", base_url="http://127.0.0.1:1"),
         "tryton": SourceSettings(vendor="tryton", base_url="http://127.0.0.1:1"),
     }
-    domains = DomainSettings(
-        customers=Domain(master="erp"),
-        items=Domain(master="tryton" if source == "tryton" else "erp"),
-        orders=Domain(master="erp", enrich=("commerce",)),
-        shipments=Domain(master="erp", enrich=("logistics",)),
+    domains = DomainSettings.model_validate(
+        {
+            "customers": {"master": "erp"},
+            "items": {"master": "tryton" if source == "tryton" else "erp"},
+            "orders": {"master": "erp", "enrich": ["commerce"]},
+            "shipments": {"master": "erp", "enrich": ["logistics"]},
+        }
     )
     return fields_of_sources(Settings(sources=sources, domains=domains, fields=fields))[source]
 

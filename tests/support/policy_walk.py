@@ -15,6 +15,7 @@ from graphql import GraphQLSchema, get_named_type, is_composite_type, is_object_
 
 from app.auth.principal import AnyRole
 from app.schema import build_schema
+from app.settings import LimitSettings
 from tests.support.policy_table import ROLES, Cell
 
 Key = tuple[str, str]
@@ -27,6 +28,8 @@ OWN = "CUST-0001"
 OWN_AGENT = "AG-01-01"
 ACCOUNTS = (OWN, "CUST-0010")
 """The accounts of every caller who is bound to some; an order of the second one has an exception."""
+
+MAX_ROOTS = LimitSettings().max_root_fields
 
 UNSERVED = {"Subscription", "ShipmentUpdate", "OrderUpdate", "UpdatesLost", "AvailabilityChanged"} | {
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
@@ -127,10 +130,12 @@ class Walk:
         return type_.name if is_object_type(type_) else None
 
     def probes(self, role: AnyRole) -> Iterator[Probe]:
-        """One probe for each type."""
+        """One probe for each type; several of the roots, of which a document may have so many."""
         open_ways, all_ways = self._ways(role), self._ways(None)
         for name in sorted({key.partition(".")[0] for key in self.granted} - UNSERVED):
-            yield Probe(name, open_ways.get(name, all_ways[name]), tuple(self.fields(name)))
+            fields, way = tuple(self.fields(name)), open_ways.get(name, all_ways[name])
+            for start in range(0, len(fields), MAX_ROOTS if not way else len(fields)):
+                yield Probe(name, way, fields[start : start + MAX_ROOTS] if not way else fields)
 
     def _ways(self, role: AnyRole | None) -> dict[str, Way]:
         ways: dict[str, Way] = {"Query": ()}
