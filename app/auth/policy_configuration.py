@@ -62,7 +62,7 @@ def _scopes_of_role(name: str, role: RoleSettings, found: Mapping[Scope, Collect
 
 def _check_holes(settings: PolicySettings, found: Mapping[Scope, Collection[AnyRole]]) -> None:
     """Refuse scopes that are not for everybody's rows, or not for other companies."""
-    for scope in sorted(INTERNAL | UNBOUND):
+    for scope in (one for one in Scope if one in INTERNAL | UNBOUND):
         for role in sorted(found[scope]):
             if scope in INTERNAL and is_external(role):
                 cure = f"{scope} is for the distributor's own people, and {role} is for a customer, partner or agent"
