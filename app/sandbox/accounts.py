@@ -42,11 +42,25 @@ _TERMS = (
     {"code": "NET60", "name": "Net 60 days", "netDays": 60},
 )
 
-WAREHOUSES = (
-    {"id": "2", "code": "WH-CENTRAL", "name": "Columbus distribution center", "kind": "OWN", "region": "US-Midwest"},
-    {"id": "1", "code": "WH-EAST", "name": "Newark distribution center", "kind": "OWN", "region": "US-East"},
-    {"id": "3", "code": "WH-WEST", "name": "Reno (Basin 3PL)", "kind": "THIRD_PARTY", "region": "US-West"},
-)
+_WORKDAYS = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY"]
+
+
+def _cut_offs(zone: str, parcel: str, freight: str) -> list[dict[str, Any]]:
+    return [{"time": parcel, "timeZone": zone, "days": _WORKDAYS, "service": "Parcel"},
+            {"time": freight, "timeZone": zone, "days": _WORKDAYS, "service": "Freight"}]  # fmt: skip
+
+
+WAREHOUSES: tuple[dict[str, Any], ...] = (
+    {"id": "2", "code": "WH-CENTRAL", "name": "Columbus distribution center", "kind": "OWN", "region": "US-Midwest",
+     "cutOffs": _cut_offs("America/New_York", "16:30", "13:00"),
+     "deliveryDays": [{"area": "Columbus", "postalCodes": ["430", "431", "432"], "days": _WORKDAYS},
+                      {"area": "Indianapolis", "postalCodes": ["460", "461", "462"], "days": ["TUESDAY", "THURSDAY"]}]},
+    {"id": "1", "code": "WH-EAST", "name": "Newark distribution center", "kind": "OWN", "region": "US-East",
+     "cutOffs": _cut_offs("America/New_York", "17:00", "14:00"),
+     "deliveryDays": [{"area": "Newark", "postalCodes": ["070", "071", "072", "073"], "days": _WORKDAYS}]},
+    {"id": "3", "code": "WH-WEST", "name": "Reno (Basin 3PL)", "kind": "THIRD_PARTY", "region": "US-West",
+     "cutOffs": _cut_offs("America/Los_Angeles", "15:00", "12:00")},
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

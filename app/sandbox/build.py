@@ -23,7 +23,7 @@ from app.sandbox.purchases import bought, guide_rows, history_rows
 from app.sandbox.receivables import ledger_rows, open_item_rows, summary_row
 from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales, ship_to_of
 
-VERSION = "13"
+VERSION = "14"
 """Raised with every change to the data, so that older files are built anew."""
 
 SEED = 20_261_121

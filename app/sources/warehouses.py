@@ -20,6 +20,36 @@ class WarehouseKind(StrEnum):
     SUPPLIER = "SUPPLIER"
 
 
+class Weekday(StrEnum):
+    """A day of the week."""
+
+    MONDAY = "MONDAY"
+    TUESDAY = "TUESDAY"
+    WEDNESDAY = "WEDNESDAY"
+    THURSDAY = "THURSDAY"
+    FRIDAY = "FRIDAY"
+    SATURDAY = "SATURDAY"
+    SUNDAY = "SUNDAY"
+
+
+class CutOff(Record):
+    """Until when an order ships on the same day. `time` is HH:MM in `time_zone`, an IANA name; `service` is the
+    carrier's, None for all."""
+
+    time: str
+    time_zone: str
+    days: tuple[Weekday, ...] = ()
+    service: str | None = None
+
+
+class DeliveryDays(Record):
+    """The days on which a warehouse delivers to an area, given by the beginnings of its postal codes."""
+
+    area: str
+    days: tuple[Weekday, ...]
+    postal_codes: tuple[str, ...] = ()
+
+
 class Warehouse(Record):
     """A place goods ship from. `code` is its key in every system."""
 
@@ -27,6 +57,8 @@ class Warehouse(Record):
     name: str
     kind: WarehouseKind = WarehouseKind.OWN
     region: str | None = None
+    cut_offs: tuple[CutOff, ...] = ()
+    delivery_days: tuple[DeliveryDays, ...] = ()
     refs: tuple[Ref, ...] = ()
 
     @property

@@ -25,7 +25,7 @@ from app.sources.prices import Certainty, PriceRequest
 from app.sources.rest import connect
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
-from app.sources.warehouses import WarehouseKind
+from app.sources.warehouses import WarehouseKind, Weekday
 from tests.contract.case import (
     AccountFacts,
     BalanceFacts,
@@ -193,9 +193,26 @@ ERP = Case(
     ),
     warehouses=WarehouseFacts(
         exact={
-            "WH-CENTRAL": {"name": "Columbus distribution center", "kind": WarehouseKind.OWN, "region": "US-Midwest"},
+            "WH-CENTRAL": {
+                "name": "Columbus distribution center",
+                "kind": WarehouseKind.OWN,
+                "region": "US-Midwest",
+                "cut_offs.#": 2,
+                "cut_offs.0.time": "16:30",
+                "cut_offs.0.time_zone": "America/New_York",
+                "cut_offs.0.service": "Parcel",
+                "cut_offs.1.days.0": Weekday.MONDAY,
+                "delivery_days.1.area": "Indianapolis",
+                "delivery_days.1.postal_codes": ("460", "461", "462"),
+                "delivery_days.1.days": (Weekday.TUESDAY, Weekday.THURSDAY),
+            },
             "WH-EAST": {"name": "Newark distribution center", "kind": WarehouseKind.OWN, "refs.0.id": "1"},
-            "WH-WEST": {"name": "Reno (Basin 3PL)", "kind": WarehouseKind.THIRD_PARTY, "region": "US-West"},
+            "WH-WEST": {
+                "delivery_days": (),
+                "name": "Reno (Basin 3PL)",
+                "kind": WarehouseKind.THIRD_PARTY,
+                "region": "US-West",
+            },
         }
     ),
     stock=StockFacts(

@@ -36,6 +36,8 @@ Fields = dict[str, frozenset[Role]]
 PARTS: dict[str, str] = {
     "ChangesLost": "reason",
     "Address": "lines city region postalCode country",
+    "CutOff": "time timeZone days service",
+    "DeliveryDays": "area days postalCodes",
     "Dimensions": "length width height lengthUnit weight weightUnit",
     "Freshness": "source asOf age cached degraded maxAge reason",
     "Hazmat": "unNumber hazardClass packingGroup",
@@ -87,7 +89,7 @@ REFERENCE: dict[str, Fields] = {
     "SourceCalls": {"name breaker latencyP50 latencyP99": OPERATORS},
     "Subscription": {"shipmentUpdates": SHIPMENT, "orderUpdates": ORDER, "availabilityChanged": ALL},
     "Viewer": {"subject roles": ALL, "customers": CUSTOMER},
-    "Warehouse": {"id code name region refs": ALL, "kind": STAFF},
+    "Warehouse": {"id code name region cutOffs deliveryDays refs": ALL, "kind": STAFF},
     "Mutation": {"submitOrder decideIntake": ORDERING, "retryIntake": SERVICE | OPERATIONS},
     "Query": {
         "me node nodes item itemsBySku items warehouses promise": ALL,
