@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument("--today", type=date.fromisoformat, help="the day it is (for tests); else the real one")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
     parser.add_argument("--webhook", nargs=2, metavar=("URL", "SECRET"), help="send webhooks to URL/erp and so on")
-    parser.add_argument("--large", action="store_true", help="two sales reps more, with 800 and 5,000 customers")
+    parser.add_argument(
+        "--large", action="store_true", help="40,000 items, and two sales reps more, with 800 and 5,000 customers"
+    )
     options = parser.parse_args()
     serve(
         options.data_dir,

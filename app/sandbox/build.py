@@ -120,15 +120,17 @@ class DatasetWriter:
 
 def build(folder: Path, day: date, *, large: bool = False) -> None:
     """Write erp.db, commerce.db and logistics.db for a build day. A `large` one has two sales reps more, of 800 and of
-    5,000 customers."""
+    5,000 customers, and 40,000 items."""
     folder.mkdir(parents=True, exist_ok=True)
     calendar = Calendar(day)
     articles = catalog.articles(random.Random(SEED))
     buyers = customers.accounts(random.Random(SEED + 1), articles, day)
     sold = sales(random.Random(SEED + 2), buyers)
     levels = supply.stock_rows(articles, sold, calendar, random.Random(SEED + 3))
+    further = catalog.further_articles(random.Random(SEED + 7)) if large else []
+    levels |= supply.stock_rows(further, [], calendar, random.Random(SEED + 8))
     erp, commerce, logistics = DatasetWriter(), DatasetWriter(), DatasetWriter()
-    _items(erp, commerce, articles, day)
+    _items(erp, commerce, articles, further, day)
     _orders(erp, commerce, sold, calendar)
     books = customers.large_books(random.Random(SEED + 6)) if large else []
     _customers(erp, [*buyers, *books], calendar)
@@ -164,10 +166,16 @@ def is_built(folder: Path, *, large: bool = False) -> bool:
     return True
 
 
-def _items(erp: DatasetWriter, commerce: DatasetWriter, articles: list[catalog.Article], day: date) -> None:
+def _items(
+    erp: DatasetWriter,
+    commerce: DatasetWriter,
+    articles: list[catalog.Article],
+    further: list[catalog.Article],
+    day: date,
+) -> None:
     at = f"{day.isoformat()}T03:00:00Z"
     relations = catalog.relation_rows(articles, random.Random(SEED + 4))
-    for article in articles:
+    for article in (*articles, *further):
         row = catalog.item_row(article)
         n = erp.add(row, [("items.sku", article.sku), ("items.gtin", article.gtin), ("items.id", row["id"])])
         erp.text("items", article.sku, (article.sku, article.name, article.part), n, article.family.category)

@@ -12,6 +12,9 @@ from app.sandbox.pricing import money
 
 ITEM_COUNT = 5000
 
+FURTHER, FIRST_FURTHER = 35_000, 10_001
+"""Items that only a large sandbox has, and the number of the first."""
+
 CHEMICALS = "CHEM"
 """The assortment that chemicals belong to; all other items are in all assortments."""
 
@@ -211,6 +214,18 @@ def articles(rng: random.Random) -> list[Article]:
     if len(chosen) < ITEM_COUNT:
         chosen += [(family, values, rank) for family, values, rank in _second_brand(chosen, ITEM_COUNT - len(chosen))]
     return [_article(index, *shape, rng) for index, shape in enumerate(chosen, 1)]
+
+
+def further_articles(rng: random.Random) -> list[Article]:
+    """The items of a large sandbox beyond those of every sandbox: SKU-10001 to SKU-45000, in series of each shape."""
+    shapes = list(_shapes())
+    made: list[Article] = []
+    for number in range(FURTHER):
+        family, values, rank = shapes[number % len(shapes)]
+        article = _article(FIRST_FURTHER + number, family, values, rank, rng)
+        article.name = f"{article.name}, series {number // len(shapes) + 2}"
+        made.append(article)
+    return made
 
 
 def _shapes() -> Iterator[tuple[Family, tuple[str, ...], float]]:

@@ -110,12 +110,13 @@ def read_frame(stream: BinaryIO) -> bytes | None:
     return content if len(content) == size else None
 
 
-def run(stream: BinaryIO) -> int:
-    """Build an index from frames; the exit status of the process."""
+def run(stream: BinaryIO, *, nice: int = 10) -> int:
+    """Build an index from frames; the exit status of the process. What serves comes first: `nice` is added to the
+    process's niceness."""
     first = read_frame(stream)
     if first is None:
         return 1
-    os.nice(10)  # What serves comes first.
+    os.nice(nice)
     builder = IndexBuilder(open_bulk(msgspec.msgpack.decode(first, type=Build)))
     while frame := read_frame(stream):
         builder.add(msgspec.msgpack.decode(frame, type=list[IndexDocument]))

@@ -1,5 +1,5 @@
-"""`./run trial soak|faults|crossing|sharing|orders|sync`: the gateway while things go wrong, what workers share, and a
-first download."""
+"""`./run trial soak|faults|crossing|sharing|orders|sync|search`: the gateway while things go wrong, what workers share,
+a first download, and the search index."""
 
 from __future__ import annotations
 
@@ -47,6 +47,12 @@ def arguments() -> argparse.Namespace:
     orders.add_argument("--away", type=float, default=600, help="seconds that the target is away")
     sync = trials.add_parser("sync", help="first download of an app, killed and resumed")
     sync.add_argument("--kills", type=int, default=10, help="times that the app is killed")
+    search = trials.add_parser("search", help="build and search an index of a whole catalogue")
+    search.add_argument("--items", type=int, default=200_000)
+    search.add_argument("--searches", type=int, default=4000)
+    search.add_argument("--workers", type=int, default=2)
+    search.add_argument("--in-flight", type=int, default=20)
+    search.add_argument("--store", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
     return parser.parse_args()
 
 
@@ -106,6 +112,21 @@ def postgres_server() -> Iterator[str]:
         server.stop()
 
 
+async def _search(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from bench.trials import search
+
+    rows = []
+    for store in given.store:
+        with (
+            TemporaryDirectory(prefix="tradegraph-search-") as folder,
+            postgres_server() if store == "postgres" else nullcontext() as url,
+        ):
+            rows.append(
+                await search.measure(store, url or folder, given.items, given.searches, given.workers, given.in_flight)
+            )
+    return {"kept": all(map(search.kept, rows)), "stores": rows}, search.as_text(rows)
+
+
 async def _faults(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from bench.trials.faults import as_json, as_table, faults
 
@@ -142,6 +163,7 @@ async def _sync(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 TRIALS = {
     "orders": _orders,
+    "search": _search,
     "soak": _soak,
     "faults": _faults,
     "crossing": _crossing,
