@@ -143,6 +143,11 @@ class BuildProcess:
         await child._send(msgspec.msgpack.encode(build))
         return child
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     async def add(self, documents: Sequence[IndexDocument]) -> None:
         """Send documents; waits while the child is behind."""
         if documents:

@@ -34,11 +34,14 @@ MOST_FACETS = 6
 MOST_VALUES = 30
 """Values of an attribute that are returned: the most common ones."""
 
-COUNTED_TERMS = 100
-"""Values of an attribute, or categories, that are counted in a large result: the most frequent of the whole index."""
+COUNTED_TERMS = 40
+"""Values of an attribute that are counted in a large result: the most frequent of the whole index."""
 
 SMALL = 250
 """Documents up to which a result is counted document by document, and all values are."""
+
+CATEGORIES = category_term("")
+"""The prefix of the terms of categories."""
 
 CATEGORY = "\0category"
 """The name of the category's own filter beside those of attributes."""
@@ -101,7 +104,7 @@ async def search_items(query: ItemSearchQuery, snapshot: Snapshot) -> SearchPage
     categories: tuple[CategoryCount, ...] = ()
     if query.categories:
         own = Counts(matched & conditions.base(sets, CATEGORY), snapshot) if CATEGORY in conditions.own else counts
-        categories = _categories(await own.of("c:"))
+        categories = _categories(await own.categories())
     return msgspec.structs.replace(
         page,
         total=found.bit_count() if query.page.count else None,
@@ -118,6 +121,23 @@ class Counts:
         self._documents = documents
         self._snapshot = snapshot
         self._counted: Mapping[str, int] | None = None
+
+    async def categories(self) -> list[tuple[str, int]]:
+        """Categories with their counts. Those below a category without documents are not looked at."""
+        if self._documents.bit_count() <= SMALL:
+            return await self.of(CATEGORIES)
+        found: list[tuple[str, int]] = []
+        left = await self._snapshot.terms(CATEGORIES)
+        above, depth = {""}, 0
+        while left and above:
+            level = [
+                term for term in left if term.count("/") == depth and (not depth or term.rpartition("/")[0] in above)
+            ]
+            counts = await self._snapshot.compute(partial(_count, await self._snapshot.bitmaps(level), self._documents))
+            left = [term for term in left if term.count("/") > depth]
+            above, depth = {term for term, _ in counts}, depth + 1
+            found += counts
+        return found
 
     async def of(self, prefix: str) -> list[tuple[str, int]]:
         """Terms that begin with a prefix, the most common first."""

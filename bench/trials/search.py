@@ -100,7 +100,7 @@ def open_store(place: str) -> IndexStore:
 
 async def build(place: str, items: int) -> dict[str, float]:
     """Build an index; seconds from the first document to the swap, without those that making documents took."""
-    store, making, batch, batches = open_store(place), 0.0, [], []
+    store, batch, batches = open_store(place), [], []
     start = time.perf_counter()
     for document in documents(items):
         batch.append(document)
@@ -111,6 +111,7 @@ async def build(place: str, items: int) -> dict[str, float]:
     start = time.perf_counter()
     target = await store.begin_build()
     process = await BuildProcess.start(target)
+    peak = asyncio.create_task(peak_megabytes(process.pid))
     for some in batches:
         await process.add(some)
     await process.finish(BuildEnd(cursor="0", started_at=datetime.now(UTC)))
@@ -124,9 +125,28 @@ async def build(place: str, items: int) -> dict[str, float]:
         "made_in": round(making, 1),
         "seconds": round(seconds, 1),
         "processor_seconds": round(child.ru_utime + child.ru_stime, 1),
-        "megabytes": round(child.ru_maxrss / 1024),
+        "megabytes": round(await peak),
         "disk_megabytes": round((state.bytes if state else 0) / 1024 / 1024),
     }
+
+
+def megabytes(process: int | str) -> float:
+    """The peak of a process's memory. getrusage's would be that of the process it was forked from."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0) / 1024
+
+
+async def peak_megabytes(process: int) -> float:
+    """The last peak that a process had before its end."""
+    peak = 0.0
+    while True:
+        try:
+            peak = max(peak, megabytes(process))
+        except FileNotFoundError:
+            return peak
+        if not peak:
+            return peak
+        await asyncio.sleep(0.1)
 
 
 def searches(place: str, seed: int, number: int, in_flight: int) -> dict[str, Any]:
@@ -170,7 +190,7 @@ async def _searches(place: str, seed: int, number: int, in_flight: int) -> dict[
         "lags": lags,
         "seconds": seconds,
         "processor": processor,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "megabytes": megabytes("self"),
     }
 
 

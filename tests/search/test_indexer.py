@@ -169,7 +169,7 @@ async def main():
         process = await BuildProcess.start(await store.begin_build())
         for number in range(100):
             await process.add([IndexDocument(key=f"N{number}", name="half built")])
-        print(leading, process._process.pid, flush=True)
+        print(leading, process.pid, flush=True)
         await asyncio.Event().wait()
 
 asyncio.run(main())
