@@ -242,6 +242,7 @@ REAL_DOMAINS = DomainSettings(
     orders=OrderDomain(master="erp", enrich=("commerce",)),
     shipments=Domain(master="erp", enrich=("logistics",)),
     billing=ERP,
+    receivables=ERP,
 )
 
 

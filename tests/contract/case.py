@@ -215,15 +215,16 @@ class CommissionFacts:
 class ReceivablesFacts:
     """Customers with figures (at least 2). `open_items` are the numbers of all items of customers, in order, at least
     4 of the first; `item` is its first one, and the first `overdue` are past due. `statements` are by customer, for the
-    days `since` to `until` before the day on which items are aged."""
+    days `since` to `until` before the day on which items are aged. Without open items or statements, those reads raise
+    NotSupported."""
 
     summaries: Mapping[str, Expected]
-    open_items: Mapping[str, tuple[str, ...]]
-    item: Expected
-    overdue: int
-    statements: Mapping[str, Expected]
-    since: int
-    until: int
+    open_items: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    item: Expected = field(default_factory=dict)
+    overdue: int = 0
+    statements: Mapping[str, Expected] = field(default_factory=dict)
+    since: int = 0
+    until: int = 0
     unknown: str = "CUST-9999"
 
 

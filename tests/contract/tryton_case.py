@@ -17,6 +17,7 @@ from app.sources.customers import CreditState, CustomerPart, CustomerStatus, Loc
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
 from app.sources.orders import CustomerPoKey, OrderStatus
 from app.sources.prices import Certainty, PriceRequest
+from app.sources.receivables import AgeingPeriod
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
 from app.sources.tryton import connect, utc_now
@@ -33,6 +34,7 @@ from tests.contract.case import (
     ListFacts,
     OrderFacts,
     PriceFacts,
+    ReceivablesFacts,
     ShipmentFacts,
     StockFacts,
     WarehouseFacts,
@@ -327,6 +329,21 @@ CASES = (
                     "0.lines.0.line_number": 1,
                     "0.lines.0.sku": "SKU-0018",
                 }
+            },
+        ),
+        receivables=ReceivablesFacts(
+            summaries={
+                "CUST-0001": {
+                    "balance": usd("3223.39"),
+                    "overdue": None,
+                    "last_payment": None,
+                    "ageing.#": 5,
+                    "ageing.0.period": AgeingPeriod.CURRENT,
+                    "ageing.0.amount": usd("3223.39"),
+                    "ageing.1.amount": usd("0"),
+                    "ageing.4.period": AgeingPeriod.OVER_90,
+                },
+                "CUST-0002": {"balance": usd("22467.16"), "ageing.0.amount": usd("22467.16")},
             },
         ),
         changes=ChangeFacts(kinds=frozenset({ChangeKind.CUSTOMER}), earliest=_everything(), minimum=50),

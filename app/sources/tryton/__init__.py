@@ -22,6 +22,7 @@ from app.sources.tryton.options import Options
 from app.sources.tryton.orders import ORDER_LISTS, TrytonOrders
 from app.sources.tryton.prices import TrytonPrices
 from app.sources.tryton.products import ProductRow
+from app.sources.tryton.receivables import TrytonReceivables
 from app.sources.tryton.reference import Reference
 from app.sources.tryton.requests import requests
 from app.sources.tryton.sales import SaleMapping, SaleRow
@@ -62,6 +63,7 @@ def connect(
         prices=TrytonPrices(name, client, reference, options.max_tiers, clock),
         orders=TrytonOrders(client, reference, SaleMapping(name, codes, shipments), codes, clock),
         shipments=TrytonShipments(client, shipments, codes, clock),
+        receivables=TrytonReceivables(name, client, options.customer_code_like, clock),
         billing=TrytonBilling(name, client, reference, codes, clock),
         changes=TrytonChanges(client, codes, options.customer_code_like),
         settle_seconds=10.0,

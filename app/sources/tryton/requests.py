@@ -12,6 +12,10 @@ REQUESTS_PER_CHUNK: dict[str, Callable[[int, Any], int]] = {
     "stock.levels": lambda chunks, assume: chunks * (assume.warehouses + 1),
     # Tryton takes the quantity from the context of a call: one call for each quantity at which prices may change.
     "prices.quote": lambda chunks, assume: chunks * assume.tiers,
+    # Tryton ages by three terms at a time.
+    "receivables.summary": lambda chunks, _assume: chunks * 2,
+    "receivables.open_items": lambda _chunks, _assume: 0,
+    "receivables.statements": lambda _chunks, _assume: 0,
     # Tryton has none; nothing is asked.
     "items.relations": lambda _chunks, _assume: 0,
 }
