@@ -26,7 +26,7 @@ from app.sources.wiring import connect_all
 from tests.support.consumers import VARIABLES
 from tests.support.gateway import Graph, document, gateway, signed
 from tests.support.policy_table import CELLS, INPUTS, MASKED, ROLES
-from tests.support.policy_walk import ACCOUNTS, OWN_AGENT, UNSERVED, Walk, cells_of, walk
+from tests.support.policy_walk import ACCOUNTS, DOMAINS, OWN_AGENT, UNSERVED, Walk, cells_of, walk
 from tests.support.streams import OURS, first_by_events, first_by_socket, log_of, order_of, shipment_of
 
 SCHEMA = build_schema()
@@ -135,7 +135,7 @@ def test_table_of_the_code_is_the_one_written_by_hand() -> None:
 async def test_every_field_answers_or_is_refused_as_the_table_says(
     dated_sandbox: Sandbox, engine: Literal["plan", "reference"], transport: str, record_property: Any
 ) -> None:
-    async with gateway(dated_sandbox, engine=engine) as graph:
+    async with gateway(dated_sandbox, engine=engine, domains=DOMAINS) as graph:
         asked = TRANSPORTS[transport](graph)
         walks = dict(zip(Role, await asyncio.gather(*(walk(asked, role) for role in Role)), strict=True))
     assert [wrong for found in walks.values() for wrong in found.wrong] == []

@@ -17,7 +17,7 @@ from app.settings import PolicySettings, Settings, load
 from tests.support.deployments import BRANCHES, DEPLOYMENTS, NARROW
 from tests.support.gateway import AUTH, Graph, gateway
 from tests.support.policy_table import CELLS
-from tests.support.policy_walk import ACCOUNTS, OWN_AGENT, UNSERVED, cells_of, walk
+from tests.support.policy_walk import ACCOUNTS, DOMAINS, OWN_AGENT, UNSERVED, cells_of, walk
 
 ENGINES = ["plan", "reference"]
 
@@ -66,7 +66,7 @@ async def test_deployment_answers_or_refuses_every_field_by_its_cells(
 ) -> None:
     deployment = DEPLOYMENTS[name]
     schema = build_schema(Settings(policy=deployment.policy))._schema
-    async with gateway(dated_sandbox, engine=engine, policy=deployment.policy) as graph:
+    async with gateway(dated_sandbox, engine=engine, policy=deployment.policy, domains=DOMAINS) as graph:
         asked = Asked(graph)
         found = await asyncio.gather(*(walk(asked, role, schema, deployment.granted) for role in deployment.roles))
     assert [wrong for one in found for wrong in one.wrong] == []

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from graphql import GraphQLSchema, get_named_type, is_composite_type, is_object_type
 
 from app.auth.principal import AnyRole
+from app.cli.demo import SANDBOX_DOMAINS
 from app.schema import build_schema
-from app.settings import LimitSettings
+from app.settings import Domain, LimitSettings
 from tests.support.policy_table import ROLES, Cell
 
 Key = tuple[str, str]
@@ -28,6 +29,9 @@ OWN = "CUST-0001"
 OWN_AGENT = "AG-01-01"
 ACCOUNTS = (OWN, "CUST-0010")
 """The accounts of every caller who is bound to some; an order of the second one has an exception."""
+
+DOMAINS = SANDBOX_DOMAINS.model_copy(update={"search": Domain(master="erp")})
+"""Those of a gateway that is walked: items are searched by their source, so that there are facets and categories."""
 
 MAX_ROOTS = LimitSettings().max_root_fields
 
