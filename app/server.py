@@ -163,7 +163,10 @@ def create_app(
         max_unacknowledged=settings.server.connections.max_unacknowledged,
     )
 
-    ingestion, partner_endpoints = Ingestion(settings, sources, events, clock), connect_endpoints(settings)
+    partner_endpoints, ingestion = (
+        connect_endpoints(settings),
+        Ingestion(settings, sources, events, clock, *intakes),
+    )
     observer = ConsoleCollector(
         settings,
         sources,

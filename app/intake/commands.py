@@ -122,7 +122,7 @@ class IntakeCommands:
             return None
 
         def apply(intake: OrderIntake, now: float) -> OrderIntake:
-            return _decided(intake, decision, who.subject, note, datetime.fromtimestamp(now, UTC))
+            return decided(intake, decision, who.subject, note, datetime.fromtimestamp(now, UTC))
 
         changed = await self._store.change(id, version, apply)
         if changed is not None:
@@ -183,7 +183,8 @@ def _exists(who: Principal, intake: OrderIntake) -> bool:
     return who.tenant == intake.tenant and who.sees(intake.customer)
 
 
-def _decided(intake: OrderIntake, decision: Decision, by: str, note: str | None, at: datetime) -> OrderIntake:
+def decided(intake: OrderIntake, decision: Decision, by: str, note: str | None, at: datetime) -> OrderIntake:
+    """The intake after a decision. Raises InvalidTransition."""
     states, result = _RESULTS[decision]
     if intake.state not in states:
         raise InvalidTransition(f"{decision.value} does not apply to an order that is {intake.state.value}.")

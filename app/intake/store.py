@@ -86,6 +86,11 @@ class IntakeStore(Protocol):
         """Intakes of which a version was not handed to the event log yet, oldest first."""
         ...
 
+    async def wait_changes(self, seconds: float) -> None:
+        """Return as soon as there may be a version that the last `unpublished` did not see, written by this process;
+        after `seconds` at the latest."""
+        ...
+
     async def mark_published(self, versions: Mapping[str, int]) -> None:
         """Versions that the event log has, by id."""
         ...

@@ -36,6 +36,7 @@ TYPES = {
     ChangeKind.SHIPMENT: "Shipment",
     ChangeKind.ORDER: "Order",
     ChangeKind.INVOICE: "Invoice",
+    ChangeKind.INTAKE: "OrderIntake",
     ChangeKind.STOCK: "Item",
     ChangeKind.ITEM: "Item",
     ChangeKind.CUSTOMER: "Customer",
@@ -49,6 +50,7 @@ SUBJECTS = {
     "Shipment": ChangeKind.SHIPMENT,
     "Order": ChangeKind.ORDER,
     "Invoice": ChangeKind.INVOICE,
+    "OrderIntake": ChangeKind.INTAKE,
     "Item": ChangeKind.ITEM,
     "Customer": ChangeKind.CUSTOMER,
 }

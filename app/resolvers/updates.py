@@ -16,6 +16,7 @@ from app.errors import InvalidInput, NotSupported
 from app.events.fanout import EventFanout
 from app.events.filters import EventFilter, FanoutEvent, FanoutGap, subject_key
 from app.events.log import LossReason
+from app.intake.records import OrderIntake
 from app.resolvers import items as item_roots
 from app.resolvers import orders as order_roots
 from app.resolvers import shipments as shipment_roots
@@ -66,6 +67,12 @@ class ShipmentUpdate(SubjectUpdate):
 
 class OrderUpdate(SubjectUpdate):
     """An order changed."""
+
+    __slots__ = ()
+
+
+class IntakeUpdate(SubjectUpdate):
+    """An order intake changed."""
 
     __slots__ = ()
 
@@ -133,6 +140,29 @@ async def order_updates(
         while True:
             item = await subscriber.next()
             yield _lost(item) if isinstance(item, FanoutGap) else OrderUpdate(item)
+    finally:
+        subscriber.close()
+
+
+async def intake_updates(
+    ctx: Context, customer: CustomerKey | None = None, intakes: Sequence[str] | None = None, after: str | None = None
+) -> AsyncGenerator[IntakeUpdate | UpdatesLost, None]:
+    """Changed order intakes that match all arguments."""
+    if intakes is not None:
+        _check_count(intakes, "intakes")
+        for id in intakes:
+            key_of(id, "OrderIntake")
+    filter = EventFilter(
+        ChangeKind.INTAKE,
+        customers=await _customers(customer, ctx),
+        subjects=None if intakes is None else frozenset(intakes),
+    )
+    subscriber = await _feed(ctx).subscribe(filter, after)
+    del ctx, filter
+    try:
+        while True:
+            item = await subscriber.next()
+            yield _lost(item) if isinstance(item, FanoutGap) else IntakeUpdate(item)
     finally:
         subscriber.close()
 
@@ -231,6 +261,13 @@ async def orders(rows: Sequence[OrderUpdate], ctx: Context) -> list[Order | None
     """Edge: the orders of events, as they are now."""
     reads = (order_roots.order(ctx, OrderKey(id=row.entry.update.node_id)) for row in rows)
     return await asyncio.gather(*reads, return_exceptions=True)  # type: ignore[return-value]
+
+
+async def intakes(rows: Sequence[IntakeUpdate], ctx: Context) -> list[OrderIntake | None]:
+    """Edge: the intakes of events, as they are now."""
+    keys = [key_of(row.entry.update.node_id, "OrderIntake") for row in rows]
+    found = {} if ctx.intake is None else await ctx.intake.by_id(ctx.principal, keys)
+    return [found.get(key) for key in keys]
 
 
 async def items(rows: Sequence[AvailabilityChanged], ctx: Context) -> list[ItemRecord | None | Exception]:

@@ -30,6 +30,7 @@ enum(
     ORDER="An order.",
     SHIPMENT="A shipment.",
     INVOICE="An invoice or credit memo.",
+    INTAKE="A submitted order.",
 )
 enum(
     LossReason,

@@ -50,6 +50,8 @@ from app.schema.shipments import Shipment, ShipmentKey
 from app.schema.sources import Source
 from app.schema.updates import (
     AvailabilityChanged,
+    IntakeStreamEvent,
+    IntakeUpdate,
     OrderStreamEvent,
     OrderUpdate,
     ShipmentStreamEvent,
@@ -298,6 +300,18 @@ class Subscription:
         requires=Scope.ORDERS,
         rows=Rows.ACCOUNTS,
     )
+    intake_updates = stream(
+        updates.intake_updates,
+        returns=IntakeStreamEvent,
+        description="Changes of submitted orders: of one customer, named ones, or all that the caller may see.",
+        args={
+            "customer": Argument(CustomerKey | None, "Only updates of this customer."),
+            "intakes": Argument(list[strawberry.ID] | None, "Only these intakes, by id, at most 100."),
+            "after": SINCE,
+        },
+        requires=Scope.ORDERS,
+        rows=Rows.ACCOUNTS,
+    )
     availability_changed = stream(
         updates.availability_changed,
         returns=AvailabilityChanged,
@@ -315,7 +329,7 @@ def schema(policy: PolicySettings, fields: Sequence[FieldSettings]) -> strawberr
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[ShipmentUpdate, OrderUpdate, UpdatesLost],
+        types=[ShipmentUpdate, OrderUpdate, IntakeUpdate, UpdatesLost],
         directives=[fresh],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

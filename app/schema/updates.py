@@ -12,6 +12,7 @@ from app.resolvers import updates
 from app.schema.base import bound_to, field
 from app.schema.declare.edges import edge
 from app.schema.declare.scalars import Cursor
+from app.schema.intake import OrderIntake
 from app.schema.items import Item
 from app.schema.orders import Order
 from app.schema.shipments import Shipment
@@ -27,6 +28,13 @@ class ShipmentStreamEvent:
 
 @strawberry.interface(description="An event of `orderUpdates`.")
 class OrderStreamEvent:
+    """An event of the stream, with the place to resume from."""
+
+    cursor: Cursor = field("Resume after this event by passing it as `after`.")
+
+
+@strawberry.interface(description="An event of `intakeUpdates`.")
+class IntakeStreamEvent:
     """An event of the stream, with the place to resume from."""
 
     cursor: Cursor = field("Resume after this event by passing it as `after`.")
@@ -58,9 +66,22 @@ class OrderUpdate(OrderStreamEvent):
     )
 
 
+@bound_to(updates.IntakeUpdate, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
+@strawberry.type(description="An order intake changed.")
+class IntakeUpdate(IntakeStreamEvent):
+    """A change, read again and authorized again when it is sent."""
+
+    at: datetime = field("When the change was recorded.")
+    intake = edge(
+        updates.intakes,
+        returns=OrderIntake | None,
+        description="The intake as it is now; null if it does not exist any more for the caller.",
+    )
+
+
 @bound_to(updates.UpdatesLost, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
 @strawberry.type(description="Events between two cursors are no longer in the log; query the objects again.")
-class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent):
+class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent, IntakeStreamEvent):
     """A gap that is told, never hidden."""
 
     from_: Cursor = field("The requested cursor.", name="from")

@@ -21,6 +21,7 @@ class ChangeKind(StrEnum):
     ORDER = "ORDER"
     SHIPMENT = "SHIPMENT"
     INVOICE = "INVOICE"
+    INTAKE = "INTAKE"
 
 
 EVERY_KEY = "*"

@@ -20,7 +20,7 @@ async def main(settings: Settings) -> None:
     checker = OrderChecker(sources, settings.intake, utc_now)
     store = connect_intakes(settings)
     async with PostingEngine(store, sources.order_targets, checker, settings.intake, utc_now).running():
-        print("ready", flush=True)
+        print("ready", file=sys.stderr, flush=True)
         await asyncio.Event().wait()
 
 

@@ -82,13 +82,14 @@ class Workers:
         """A new worker, once it claims orders."""
         command = [sys.executable, "-P", "-m", "bench.trials.order_worker", str(self._file)]
         process = await asyncio.to_thread(
-            subprocess.Popen, command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT,
+            subprocess.Popen, command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT,
             env={**os.environ, "PYTHONPATH": ROOT},
         )  # fmt: skip
-        assert process.stdout is not None  # noqa: S101
-        if await asyncio.to_thread(process.stdout.readline) != b"ready\n":
+        assert process.stderr is not None  # noqa: S101
+        with process.stderr as pipe:
+            line = await asyncio.to_thread(pipe.readline)
+        if line != b"ready\n":
             raise RuntimeError("a worker did not start")
-        asyncio.get_running_loop().run_in_executor(None, process.stdout.read)  # Its log.
         self._running.append(process)
         return process
 

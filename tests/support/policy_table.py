@@ -87,7 +87,7 @@ REFERENCE: dict[str, Fields] = {
     "ItemCost": {"unitCost marginFloor freshness": COST},
     "Source": {"name vendor health kinds inFlight waiting concurrency rate timeout": OPERATORS},
     "SourceCalls": {"name breaker latencyP50 latencyP99": OPERATORS},
-    "Subscription": {"shipmentUpdates": SHIPMENT, "orderUpdates": ORDER, "availabilityChanged": ALL},
+    "Subscription": {"shipmentUpdates": SHIPMENT, "orderUpdates intakeUpdates": ORDER, "availabilityChanged": ALL},
     "Viewer": {"subject roles": ALL, "customers": CUSTOMER},
     "Warehouse": {"id code name region cutOffs deliveryDays refs": ALL, "kind": STAFF},
     "Mutation": {"submitOrder decideIntake": ORDERING, "retryIntake": SERVICE | OPERATIONS},
@@ -127,6 +127,7 @@ OF_ACCOUNTS = {
     "Query.commissionStatement",
     "Subscription.shipmentUpdates",
     "Subscription.orderUpdates",
+    "Subscription.intakeUpdates",
 }
 
 RELATIONS: dict[str, Fields] = {"ItemRelation": {"type ratio approved priority item": ALL}}
@@ -213,6 +214,7 @@ ACCOUNTS: dict[str, Fields] = {
     "ShipmentLine": {"order lineNumber sku quantity": SHIPMENT},
     "ShipmentUpdate": {"cursor at shipment": SHIPMENT},
     "OrderUpdate": {"cursor at order": ORDER},
+    "IntakeUpdate": {"cursor at intake": ORDER},
     "UpdatesLost": {"cursor from to reason": ORDER},
     "TrackingEvent": {"sequence at recordedAt status location description rawCode source": SHIPMENT},
     "Invoice": {

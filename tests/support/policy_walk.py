@@ -35,7 +35,7 @@ DOMAINS = SANDBOX_DOMAINS.model_copy(update={"search": Domain(master="erp")})
 
 MAX_ROOTS = LimitSettings().max_root_fields
 
-UNSERVED = {"Subscription", "ShipmentUpdate", "OrderUpdate", "UpdatesLost", "AvailabilityChanged"} | {
+UNSERVED = {"Subscription", "ShipmentUpdate", "OrderUpdate", "IntakeUpdate", "UpdatesLost", "AvailabilityChanged"} | {
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
     "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "IntakeCheck", "IntakeDecision", "IntakeLine",
     "Problem",

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from app.events.ingest.intake_relay import IntakeRelay
 from app.events.ingest.poller import Poller
 from app.events.ingest.refetch import Refetcher
 from app.events.ingest.worker import IngestWorker
 from app.events.log import EventLog
+from app.intake.store import IntakeStore
 from app.settings import Settings
 from app.sources.changes import ChangeHint
 from app.sources.source import Sources
@@ -20,10 +22,18 @@ from app.telemetry import log, metrics, new_id
 class Ingestion:
     """Ingestion of one gateway worker, active while `running` lasts."""
 
-    def __init__(self, settings: Settings, sources: Sources, events: EventLog, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sources: Sources,
+        events: EventLog,
+        clock: Callable[[], datetime],
+        intakes: IntakeStore | None = None,
+    ) -> None:
         worker = new_id()
         self._events = events
-        self._reader = IngestWorker(events, Refetcher(sources, settings), settings.events, worker, clock)
+        self._relay = None if intakes is None else IntakeRelay(intakes, events, clock)
+        self._reader = IngestWorker(events, Refetcher(sources, settings, intakes), settings.events, worker, clock)
         self._pollers = {
             name: Poller(
                 source,
@@ -43,6 +53,7 @@ class Ingestion:
         """Ingest and poll for as long as this lasts."""
         tasks = [asyncio.create_task(self._reader.run()), asyncio.create_task(self._reader.renew_leases())]
         tasks += [asyncio.create_task(poller.run()) for poller in self._pollers.values()]
+        tasks += [asyncio.create_task(self._relay.run())] if self._relay is not None else []
         try:
             yield
         finally:

@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from app.auth.principal import SYSTEM
+from app.events.ingest.intake_relay import INTAKE_SOURCE, of_intake
 from app.events.invalidation import ANNOUNCED_KINDS, CACHED_KINDS, invalidation_tag
 from app.events.log import ChangeEvent
+from app.intake.store import IntakeStore
 from app.settings import Settings
 from app.sources.billing import Invoice
 from app.sources.changes import EVERY_KEY, ChangeKind
@@ -32,7 +34,8 @@ Found = Mapping[str, Sequence[ChangeEvent]]
 class Refetcher:
     """Fetches subjects from the connected sources."""
 
-    def __init__(self, sources: Sources, settings: Settings) -> None:
+    def __init__(self, sources: Sources, settings: Settings, intakes: IntakeStore | None = None) -> None:
+        self._intakes = intakes
         self._sources = sources.uncached
         self._cache = sources.cache
         self._caching = settings.cache.enabled
@@ -64,6 +67,8 @@ class Refetcher:
 
     def publishes(self, kind: ChangeKind, name: str) -> bool:
         """Whether the subjects of this kind and source are fetched again."""
+        if kind is ChangeKind.INTAKE:
+            return self._intakes is not None and name == INTAKE_SOURCE
         source = self._sources.get(name)
         if source is None:
             return False
@@ -78,6 +83,8 @@ class Refetcher:
     async def fetch(self, kind: ChangeKind, name: str, keys: Sequence[str], now: datetime) -> Found:
         """The events that describe subjects as they are now, by the key that hints have; absent subjects are missing.
         One read of a port, however many they are. Raises the source's errors."""
+        if kind is ChangeKind.INTAKE and self._intakes is not None:
+            return {key: [of_intake(one, now)] for key, one in (await self._intakes.by_id(keys)).items()}
         found, tenant = await self._fetch(kind, name, keys, now), self._sources[name].tenant
         if tenant is None:
             return found

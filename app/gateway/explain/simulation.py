@@ -158,6 +158,7 @@ class SimulatedEventLog:
         self._subjects += [(ChangeKind.ORDER, name) for name, one in connected.items() if one.orders is not None]
         self._subjects += [(ChangeKind.INVOICE, name) for name, one in connected.items() if one.billing is not None]
         self._subjects += [(kind, "") for kind in SHARED_KEYS]
+        self._subjects.append((ChangeKind.INTAKE, ""))
 
     async def end(self) -> str:
         return "0"
@@ -170,6 +171,8 @@ class SimulatedEventLog:
     def _update(self, row: int, kind: ChangeKind, source: str) -> ChangeEvent:
         key = f"K{row}"
         shared = SHARED_KEYS.get(kind)
+        if kind is ChangeKind.INTAKE:
+            shared = "OrderIntake"
         id = node_id(shared, key) if shared else node_id(kind.title(), source, key)
         return ChangeEvent(
             kind=kind, source=source, key=key, node_id=id, recorded_at=SIMULATED_AT, customer=self._customer

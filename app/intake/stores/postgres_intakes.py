@@ -60,6 +60,7 @@ class PostgresIntakes:
         self._database = PostgresDatabase(settings, "intake", (TABLE,))
         self._submissions: BatchQueue[tuple[OrderIntake, float], Submitted] = BatchQueue(self._insert, 256)
         self._queue = WakeUp()
+        self._changes = WakeUp()
         self._listener: asyncio.Task[None] | None = None
         self._statements: dict[str, str] = {}
 
@@ -67,6 +68,8 @@ class PostgresIntakes:
         (submitted,) = await self._submissions.add([(intake, guard_po)])
         if submitted.intake.digest != intake.digest:
             raise KeyReused
+        self._queue.notify()
+        self._changes.notify()
         return submitted
 
     async def by_id(self, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
@@ -97,6 +100,7 @@ class PostgresIntakes:
         changed = rows.next_version(claimed, changed, (self._clock or time.time)())
         found = await self._fetch(rows.UPDATE, *rows.update_values(changed, claimed.owner, delay))
         self._queue.notify()  # The next order of the customer is free.
+        self._changes.notify()
         return bool(found)
 
     async def change(self, id: str, version: int | None, change: Change) -> OrderIntake | None:
@@ -109,10 +113,18 @@ class PostgresIntakes:
             values = rows.update_values(after, before.owner, delay)
             found = await connection.fetchrow(self._sql(rows.UPDATE), *values)
             await self._notify(connection)
+        self._queue.notify()
+        self._changes.notify()
         return rows.record(found)
 
     async def unpublished(self, limit: int = 500) -> Sequence[OrderIntake]:
-        return [rows.record(row) for row in await self._fetch(rows.UNPUBLISHED, limit)]
+        with self._changes.claiming() as claim:
+            found = await self._fetch(rows.UNPUBLISHED, limit)
+            claim.exhausted = len(found) < limit
+        return [rows.record(row) for row in found]
+
+    async def wait_changes(self, seconds: float) -> None:
+        await self._changes.wait(seconds)
 
     async def mark_published(self, versions: Mapping[str, int]) -> None:
         async with self._database.connection() as connection:
@@ -190,8 +202,8 @@ class PostgresIntakes:
 
     # Notifications
 
-    async def _notify(self, connection: Connection) -> None:
-        self._queue.notify()
+    @staticmethod
+    async def _notify(connection: Connection) -> None:
         await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
 
     async def _listen(self) -> None:

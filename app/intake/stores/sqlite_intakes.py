@@ -73,13 +73,15 @@ class SQLiteIntakes:
         self._store = SQLiteStore(self._database)
         self._watcher: SQLiteWatcher | None = None
         self._queue = WakeUp()
+        self._changes = WakeUp()
 
     async def submit(self, intake: OrderIntake, *, guard_po: float) -> Submitted:
         submitted = await self._store.write(lambda sql: _submit(sql, intake, guard_po))
         if submitted.intake.digest != intake.digest:
             raise KeyReused
-        if submitted.created and rows.is_queued(submitted.intake):
+        if submitted.created:
             self._queue.notify()
+            self._changes.notify()
         return submitted
 
     async def by_id(self, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
@@ -125,16 +127,23 @@ class SQLiteIntakes:
         values = _named(*rows.update_values(changed, claimed.owner, delay), now=now)
         row = await self._store.write(lambda sql: sql.execute(UPDATE, values).fetchone())
         self._queue.notify()  # The next order of the customer is free.
+        self._changes.notify()
         return row is not None
 
     async def change(self, id: str, version: int | None, change: Change) -> OrderIntake | None:
         changed = await self._store.write(lambda sql: _change(sql, id, version, change, self._clock()))
         self._queue.notify()
+        self._changes.notify()
         return changed
 
     async def unpublished(self, limit: int = 500) -> Sequence[OrderIntake]:
-        found = await self._store.read(lambda sql: sql.execute(UNPUBLISHED, _named(limit)).fetchall())
+        with self._changes.claiming() as claim:
+            found = await self._store.read(lambda sql: sql.execute(UNPUBLISHED, _named(limit)).fetchall())
+            claim.exhausted = len(found) < limit
         return [rows.record(row) for row in found]
+
+    async def wait_changes(self, seconds: float) -> None:
+        await self._changes.wait(seconds)
 
     async def mark_published(self, versions: Mapping[str, int]) -> None:
         values = [_named(*entry) for entry in versions.items()]
