@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
 import pytest
 
 from app.sandbox import Sandbox
 from bench.trials.orders import away, killed, zombies
 
+STORES = pytest.mark.parametrize("store", ["sqlite", "postgres"])
 
+
+@asynccontextmanager
+async def database(request: pytest.FixtureRequest, store: str) -> AsyncIterator[Any]:
+    """The address of an empty database, for a store that needs one."""
+    if store == "sqlite":
+        yield None
+        return
+    async with request.getfixturevalue("postgres").database() as url:
+        yield url
+
+
+@STORES
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("store", ["sqlite", "postgres"])
 async def test_killed_workers_and_lost_answers_cost_and_double_no_order(
-    request: pytest.FixtureRequest, sandbox: Sandbox, store: str
+    request: pytest.FixtureRequest, sandbox: Sandbox, store: Any
 ):
-    url = request.getfixturevalue("postgres_url") if store == "postgres" else None
-    found = await killed(store, url, sandbox.data_dir, orders=60, kills=2, lost=0.1, every=0.5)  # type: ignore[arg-type]
+    async with database(request, store) as url:
+        found = await killed(store, url, sandbox.data_dir, orders=60, kills=2, lost=0.1, every=0.5)
     assert (found.posted, found.in_target, found.lost, found.doubled, found.out_of_order) == (60, 60, 0, 0, 0)
     assert found.kept
 
 
+@STORES
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("store", ["sqlite", "postgres"])
-async def test_long_account(request: pytest.FixtureRequest, sandbox: Sandbox, store: str):
-    url = request.getfixturevalue("postgres_url") if store == "postgres" else None
-    accounts = [
-        await killed(store, url, sandbox.data_dir, orders=2000, kills=20, lost=0.1, every=2.0),  # type: ignore[arg-type]
-        await zombies(store, url, sandbox.data_dir, orders=300, rounds=5),  # type: ignore[arg-type]
-        await away(store, url, sandbox.data_dir, orders=20_000, seconds=30),  # type: ignore[arg-type]
-    ]
+async def test_long_account(request: pytest.FixtureRequest, sandbox: Sandbox, store: Any):
+    accounts = []
+    async with database(request, store) as url:
+        accounts.append(await killed(store, url, sandbox.data_dir, orders=2000, kills=20, lost=0.1, every=2.0))
+    async with database(request, store) as url:
+        accounts.append(await zombies(store, url, sandbox.data_dir, orders=300, rounds=5))
+    async with database(request, store) as url:
+        accounts.append(await away(store, url, sandbox.data_dir, orders=20_000, seconds=30))
     assert [(one.trial, one.lost, one.doubled, one.out_of_order) for one in accounts] == [
         ("killed", 0, 0, 0), ("zombie", 0, 0, 0), ("away", 0, 0, 0),
     ]  # fmt: skip
