@@ -7,6 +7,7 @@ python scripts/openapi.py --check     fail if it is not up to date
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -24,7 +25,7 @@ import msgspec  # noqa: E402
 import yaml  # noqa: E402
 
 from app.sandbox.build import PORTS, SYSTEMS, build  # noqa: E402
-from app.sandbox.reads import READS  # noqa: E402
+from app.sandbox.server import ReadRequest, SandboxSystem  # noqa: E402
 from app.sandbox.store import SandboxStore  # noqa: E402
 from app.sources.downloads import DocumentKind  # noqa: E402
 from app.sources.rest import account_operations, contract, contract_orders, contract_rows  # noqa: E402
@@ -58,23 +59,6 @@ STATUSES = {
     "TrackingEventRow": contract_rows.EventRow.record,
     "InvoiceRow": contract_rows.InvoiceRow.record,
 }
-
-ORDER = {
-    "key": "7b3e1f6a-1", "customer": "CUST-0001", "customerPo": "4711", "channel": "API", "shipTo": "S-1",
-    "requestedDate": "2026-12-01", "allowPartial": True, "allowSubstitutes": False,
-    "lines": [{"number": 1, "sku": "SKU-0001", "quantity": "12", "uom": "EA",
-               "unitPrice": {"amount": "4.20", "currency": "USD"}, "priceUnit": "1"}],
-}  # fmt: skip
-CREATED = {"id": "500123", "number": "SO-100123"}
-WRITE_EXAMPLES: dict[str, tuple[Any, Any]] = {
-    contract_orders.CREATE_ORDER.path: (ORDER, CREATED),
-    contract_orders.FIND_ORDERS.path: ({"keys": ["7b3e1f6a-1"]}, [{"key": "7b3e1f6a-1", "value": [CREATED]}]),
-    contract_orders.SIMULATE_ORDER.path: (
-        ORDER, [{"number": 1, "unitPrice": {"amount": "4.20", "currency": "USD"}, "priceUnit": "1", "available": "80"}],
-    ),
-    contract_orders.CANCEL_ORDER.path: ({"id": "500123", "reason": "ordered twice"}, {"id": "500123"}),
-}  # fmt: skip
-"""The request and the answer of operations that write, or read what was written."""
 
 
 def document() -> dict[str, Any]:
@@ -114,8 +98,6 @@ def document() -> dict[str, Any]:
 
 def _operation(operation: contract.ContractOperation, schemas: dict[str, Any]) -> dict[str, Any]:
     answer = json.loads(ANSWERS.read_text()).get(operation.path)
-    if operation.path in WRITE_EXAMPLES:
-        answer = WRITE_EXAMPLES[operation.path][1]
     described: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", operation.path.removeprefix("/v1/")),
         "tags": [operation.port],
@@ -131,10 +113,7 @@ def _operation(operation: contract.ContractOperation, schemas: dict[str, Any]) -
         )
         described["responses"] |= {"409": refused, "422": refused}
     if operation.request:
-        checks = CHECKS.get(operation.path)
-        example = None if checks is None else _compact(msgspec.to_builtins(checks.example), most=None)
-        if operation.path in WRITE_EXAMPLES:
-            example = WRITE_EXAMPLES[operation.path][0]
+        example = _compact(msgspec.to_builtins(CHECKS[operation.path].example), most=None)
         description = "What is written" if operation.write else "What is read"
         body = _content(description, schemas[repr(operation.request)], example=example)
         described["requestBody"] = body | {"required": True}
@@ -147,11 +126,14 @@ def write_answers() -> None:
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder), EXAMPLE_DAY)
         stores = {name: SandboxStore(Path(folder) / f"{name}.db", EXAMPLE_DAY) for name in SYSTEMS}
+        systems = {name: SandboxSystem(name, store) for name, store in stores.items()}
         for operation in contract.OPERATIONS:
-            if operation.path in CHECKS:
-                system = next(name for name in SYSTEMS if operation.port in PORTS[name])
-                answer = READS[operation.path](stores[system], CHECKS[operation.path].example)
-                answers[operation.path] = _compact(json.loads(answer), most=1)
+            system = next(systems[name] for name in SYSTEMS if operation.port in PORTS[name])
+            body = msgspec.json.encode(CHECKS[operation.path].example)
+            reply = asyncio.run(system.read(ReadRequest(operation.path, body, {})))
+            if reply.status != 200:
+                raise ValueError(f"{operation.path} answers {reply.status}: {reply.body.decode()}")
+            answers[operation.path] = _compact(json.loads(reply.body), most=1)
     ANSWERS.write_text(json.dumps(answers, indent=1) + "\n")
 
 

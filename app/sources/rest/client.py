@@ -135,9 +135,9 @@ class RESTClient:
         return self._batcher is not None
 
     async def ping(self) -> None:
-        """Read the example of the first operation that the system serves: checks its address, the token and that the
-        answer can be read. Raises SourceError."""
-        operation = next(one for one in OPERATIONS if one.port in self.serves and one.path in CHECKS)
+        """Read the example of the first operation that the system serves and that writes nothing: checks its address,
+        the token and that the answer can be read. Raises SourceError."""
+        operation = next(one for one in OPERATIONS if one.port in self.serves and one.path in CHECKS and not one.write)
         example = CHECKS[operation.path].example
         response = await self._http.request(operation.method, operation.path, json=example, call="ping")
         response.decode(operation.answer)

@@ -38,7 +38,7 @@ from app.sources.conformance import (
 from app.sources.rest import contract, source_of
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
-from app.sources.rest.operation_checks import CHECKS, FeedCheck, KeyedCheck, PagedCheck, WholeCheck
+from app.sources.rest.operation_checks import CHECKS, AbsentCheck, FeedCheck, KeyedCheck, PagedCheck, WholeCheck
 from app.sources.rest.sample_keys import GIVEN, KeyKind, SampleKeys
 from app.sources.source import Source
 from app.sources.values import PageRequest, utc_now
@@ -161,11 +161,13 @@ async def run_conformance(
 
 
 def ports_named(names: Collection[str] | None) -> tuple[str, ...]:
-    """The ports of these names, in the contract's order; all of them for None. Raises ConfigurationError."""
+    """The ports of these names, in the contract's order; for None all that have operations. Raises ConfigurationError
+    for others."""
+    tested = tuple(dict.fromkeys(operation.port for operation in contract.OPERATIONS))
     for name in names or ():
-        if name not in contract.PORTS:
-            raise ConfigurationError("--port", name, f"choose from {', '.join(contract.PORTS)}")
-    return tuple(port for port in contract.PORTS if names is None or port in names)
+        if name not in tested:
+            raise ConfigurationError("--port", name, f"choose from {', '.join(tested)}")
+    return tuple(port for port in tested if names is None or port in names)
 
 
 def keys_named(given: Iterable[str]) -> list[tuple[KeyKind, str]]:
@@ -195,12 +197,17 @@ class ConformanceRun:
             operation = _OPERATIONS[path]
             if operation.port != port:
                 continue
+            if operation.write:
+                self._untested(operation, "it may change something, so it is not sent")
+                continue
             if await self._attempt(operation, EXAMPLE, partial(self.client.read, operation, checks.example)):
                 for check in checks.checks:
                     await self._check(operation, check)
 
     async def _check(self, operation: contract.ContractOperation, check: Any) -> None:
-        if isinstance(check, KeyedCheck):
+        if isinstance(check, AbsentCheck):
+            await self._attempt(operation, "unknown keys", partial(_check_absent, check.call(self.source)))
+        elif isinstance(check, KeyedCheck):
             await self._keyed(operation, check)
         elif isinstance(check, PagedCheck):
             await self._paged(operation, check)
@@ -380,6 +387,10 @@ async def _outcome(check: Callable[[], Awaitable[Any]]) -> tuple[Conformance, st
 
 async def _read(call: KeyedCall, wanted: Sequence[Any]) -> Mapping[Any, Any]:
     return await call(wanted)
+
+
+async def _check_absent(call: KeyedCall) -> None:
+    require_keys(await call([UNKNOWN]), [], "a read of an unknown key")
 
 
 def _raising(call: KeyedCall) -> KeyedCall:

@@ -19,10 +19,11 @@ from app.sources.commissions import StatementQuery
 from app.sources.conformance import KeyedCall
 from app.sources.customers import CustomerPart, CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
+from app.sources.order_writer import NewOrder, NewOrderLine
 from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.purchases import OrderGuideQuery
 from app.sources.receivables import OpenItemQuery, StatementPeriod
-from app.sources.rest import account_operations, contract
+from app.sources.rest import account_operations, contract, contract_orders
 from app.sources.rest import sample_keys as keys
 from app.sources.rest.sample_keys import KeyKind
 from app.sources.search import ItemSearchQuery
@@ -65,12 +66,21 @@ class FeedCheck:
     """The change feed."""
 
 
-Check = KeyedCheck | PagedCheck | WholeCheck | FeedCheck
+@dataclass(frozen=True, slots=True)
+class AbsentCheck:
+    """A read by keys of which none is known: an unknown one has no row."""
+
+    call: CallOf
+
+
+Check = AbsentCheck | KeyedCheck | PagedCheck | WholeCheck | FeedCheck
 
 
 @dataclass(frozen=True, slots=True)
 class OperationChecks:
-    """An example request of an operation, answered by the sandbox, and the checks that read it."""
+    """An example request of an operation, answered by the sandbox, and the checks that read it.
+
+    An operation that writes has no checks, and its example is never sent to the system that is tested."""
 
     example: Any
     checks: tuple[Check, ...]
@@ -164,6 +174,14 @@ def _customer(row: Any) -> str:
 
 _ONE_PAGE = PageRequest(first=1, count=True)
 _PERIOD = StatementPeriod(since=date(2026, 11, 1), until=date(2026, 11, 15))
+
+_ORDER = NewOrder(
+    key="po-2026-0001",
+    customer="CUST-0001",
+    customer_po="PO-2026-0001",
+    channel="EDI",
+    lines=(NewOrderLine(number=1, sku="SKU-0001", quantity=Decimal(12), uom="XBX"),),
+)
 
 CHECKS: Mapping[str, OperationChecks] = {
     contract.CUSTOMER_SEARCH.path: OperationChecks(
@@ -338,6 +356,14 @@ CHECKS: Mapping[str, OperationChecks] = {
     contract.SEARCH_CUSTOMERS.path: OperationChecks(
         CustomerQuery(page=_ONE_PAGE, search="granite"),
         (PagedCheck(lambda source, page: source.search.customers(SYSTEM, CustomerQuery(page=page)), str),),
+    ),
+    contract_orders.CREATE_ORDER.path: OperationChecks(_ORDER, ()),
+    contract_orders.FIND_ORDERS.path: OperationChecks(
+        contract_orders.OrderKeysRead(keys=(_ORDER.key,)), (AbsentCheck(by_keys("order_writer", "find")),)
+    ),
+    contract_orders.SIMULATE_ORDER.path: OperationChecks(_ORDER, ()),
+    contract_orders.CANCEL_ORDER.path: OperationChecks(
+        contract_orders.OrderCancellation(id="n900001", reason="Ordered twice"), ()
     ),
     contract.CHANGES.path: OperationChecks(
         contract.ChangesRead(kinds=(ChangeKind.CUSTOMER, ChangeKind.ORDER), limit=10), (FeedCheck(),)
