@@ -84,6 +84,7 @@ class PostgresBulk:
         self._loop = asyncio.new_event_loop()
         self._schema = build.target
         self._sql = self._run(asyncpg.connect(build.options["url"]))
+        self._run(self._sql.execute("SET synchronous_commit = off; SET maintenance_work_mem = '128MB'"))
         self._run(self._sql.execute(f"CREATE SCHEMA {self._schema}"))
         self._run(self._sql.execute(TABLES.format(schema=self._schema)))
 

@@ -176,7 +176,6 @@ class _FileReader:
                 raise FileNotFoundError(path)
             self._connection = SQLiteDatabase(path, MIGRATIONS, synchronous="NORMAL").connect()
             self._connection.execute("PRAGMA cache_size = -8192")
-            self._connection.execute("PRAGMA mmap_size = 268435456")
             self._path = path
         self._connection.execute("BEGIN")
         try:
