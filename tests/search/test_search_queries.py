@@ -206,7 +206,7 @@ async def test_customers_are_found_by_number_name_city_and_postcode_within_the_c
     contact = (await graph.data(contacts, who=REP))["customer"]["contacts"][0]
     for text in (contact["name"], contact["phone"], contact["email"]):
         assert await numbers(text) == ["CUST-0003"], text
-        assert await numbers(text, BUYER) == []
+        assert "CUST-0003" not in await numbers(text, BUYER)
     typo = address["city"][0] + address["city"][2:]
     assert "CUST-0003" in await numbers(typo)
 

@@ -50,6 +50,7 @@ def served(
             "secret": AUTH.secret.get_secret_value(),
         },
         "sources": sources,
+        "search": {"enabled": False},
         **sections,
     }
     return os.environ | {
