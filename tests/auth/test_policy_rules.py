@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import strawberry
 
+from app.auth.link_signing import LinkSigner
 from app.auth.policy import AUDIENCES, Audiences, Mask, Permissions, PolicyTable, Rows, Scope, initials, last4
 from app.auth.principal import Principal, Role
-from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
+from app.cli.demo import sandbox_sources
 from app.errors import ConfigurationError, Forbidden
 from app.execution.engine import Engine, Request
 from app.execution.error_formatting import format_errors
 from app.execution.plan.engine import PlanEngine
 from app.execution.reference import ReferenceEngine
+from app.gateway.explain.simulated_intakes import SimulatedIntakes
 from app.gateway.explain.simulated_records import Assumptions
 from app.gateway.explain.simulation import SimulatedEventLog, SimulatedLedger
 from app.resolvers.loading.context import Context
@@ -38,7 +40,7 @@ from app.sources.source import Sources
 from app.sources.wiring import connect_all
 from tests.support.gateway import NOON
 from tests.support.policy_table import CELLS, INPUTS
-from tests.support.policy_walk import ACCOUNTS, OWN_AGENT, Found, Probe, Walk, cells_of, judge
+from tests.support.policy_walk import ACCOUNTS, DOMAINS, OWN_AGENT, Found, Probe, Walk, cells_of, judge
 
 OWN_AGENTS = frozenset({OWN_AGENT})
 SCHEMA = build_schema()
@@ -243,7 +245,12 @@ class InProcess:
     async def ask(self, query: str, role: Role) -> dict[str, Any]:
         who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS), agents=OWN_AGENTS)
         operation = self.engine.prepare(Request(query))
-        kept = {"events": SimulatedEventLog({}, Assumptions()), "ledger": SimulatedLedger()}
+        kept = {
+            "events": SimulatedEventLog({}, Assumptions()),
+            "ledger": SimulatedLedger(),
+            "link_signer": LinkSigner([b"a secret of the tests, 32 bytes!"], 60),
+            "intake": SimulatedIntakes(self.sources, Assumptions()),
+        }
         context = Context(who, self.table.permissions(who.roles), self.sources, NOON, operation.selection, **kept)
         result = await self.engine.execute(operation, context)
         return {"data": result.data, "errors": format_errors(result.errors or ())}
@@ -251,7 +258,7 @@ class InProcess:
 
 @asynccontextmanager
 async def sources_of(sandbox: Sandbox) -> AsyncIterator[Sources]:
-    settings = Settings(sources=sandbox_sources(sandbox.urls, sandbox.token), domains=SANDBOX_DOMAINS)
+    settings = Settings(sources=sandbox_sources(sandbox.urls, sandbox.token), domains=DOMAINS)
     sources = connect_all(settings, lambda: NOON)
     try:
         yield sources
@@ -275,7 +282,7 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
                 behind.append(name)
     record_property("mutants", killed)
     assert killed > 60
-    # These are asked for by a customer or an agent, which is refused as well.
+    # These are asked for by a customer, an agent or an intake, which is refused as well.
     assert sorted(behind) == [
         "('Item', 'contractPrice') for everyone",
         "('Item', 'customerPartNumber') for everyone",
@@ -283,6 +290,7 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
         "('Query', 'agent') for everyone",
         "('Query', 'commissionStatement') for everyone",
         "('Query', 'customer') for everyone",
+        "('Query', 'orderIntake') for everyone",
         "('Query', 'priceAndAvailability') for everyone",
         "PRICES + admin",
         "PRICES + agent",
