@@ -30,6 +30,9 @@ from app.sources.source import Sources
 from app.telemetry import current, log, metrics, new_id
 
 DAY = 86_400.0
+MAX_OPEN = 5000
+OPEN_STATES = frozenset({IntakeState.RECEIVED, IntakeState.HELD, IntakeState.POSTING, IntakeState.FAILED})
+"""States of an intake that may still become an order."""
 
 
 class Decision(StrEnum):
@@ -139,6 +142,27 @@ class IntakeCommands:
         scoped = IntakeKey(who.tenant, who.client, SUBMIT_ORDER, key)
         found = (await self._store.by_key([scoped])).get(scoped)
         return found if found is not None and _exists(who, found) else None
+
+    async def by_order(
+        self, who: Principal, orders: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], OrderIntake]:
+        """The intakes that became orders, by source and the order's id there."""
+        by_source: dict[str, list[str]] = {}
+        for source, id in orders:
+            by_source.setdefault(source, []).append(id)
+        found: dict[tuple[str, str], OrderIntake] = {}
+        for source, ids in by_source.items():
+            intakes = await self._store.by_order(source, list(dict.fromkeys(ids)))
+            found |= {(source, id): one for id, one in intakes.items() if _exists(who, one)}
+        return found
+
+    async def open_of(self, who: Principal, customers: Sequence[str]) -> Mapping[str, Sequence[OrderIntake]]:
+        """Intakes of customers that are not orders yet, newest first; of all customers together at most MAX_OPEN."""
+        query = IntakeFilter(customers=frozenset(customers), states=OPEN_STATES)
+        found: dict[str, list[OrderIntake]] = {}
+        for _, one in (await self.page(who, query, MAX_OPEN, None)).rows:
+            found.setdefault(one.customer, []).append(one)
+        return found
 
     async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         """A page of intakes that exist for the caller, newest first."""

@@ -58,6 +58,10 @@ class IntakeStore(Protocol):
         """Intakes by key; unknown keys are absent."""
         ...
 
+    async def by_order(self, target: str, order_ids: Sequence[str]) -> Mapping[str, OrderIntake]:
+        """Posted intakes by the id of their order in the target; orders that came another way are absent."""
+        ...
+
     async def page(self, query: IntakeFilter, first: int, before: int | None = None) -> IntakePage:
         """A page, newest first; with `before`, of intakes inserted before that position."""
         ...

@@ -16,6 +16,7 @@ from app.errors import (
     IntakeBusy,
     InvalidCursor,
     InvalidInput,
+    InvalidPageSize,
     InvalidTransition,
     KeyReused,
     NotSupported,
@@ -26,7 +27,7 @@ from app.intake.commands import Decision, IntakeCommands, Submission
 from app.intake.records import IntakeContent, IntakeFilter, IntakeLine, IntakeProblem, IntakeState, OrderIntake
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, validate_key
-from app.resolvers.loading.paging import Connection, ListScope
+from app.resolvers.loading.paging import MAX_PAGE_SIZE, Connection, ListScope
 from app.resolvers.nodes import node_reader
 from app.sources.customers import Customer
 from app.sources.node_ids import key_of
@@ -312,6 +313,26 @@ async def order_intakes(
         has_previous=before is not None,
     )
     return scope.connection(rows)
+
+
+async def of_orders(rows: Sequence[Order], ctx: Context) -> list[OrderIntake | None]:
+    """Edge: the intakes that became these orders, in one read of the store."""
+    if ctx.intake is None:
+        return [None] * len(rows)
+    found = await ctx.intake.by_order(ctx.principal, [(row.source, row.id) for row in rows])
+    return [found.get((row.source, row.id)) for row in rows]
+
+
+async def open_of_customers(
+    rows: Sequence[Customer], ctx: Context, first: int
+) -> list[Sequence[OrderIntake] | Exception]:
+    """Edge: the customers' orders that the system of record does not have yet, in one read of the store."""
+    if not 0 <= first <= MAX_PAGE_SIZE:
+        raise InvalidPageSize(f"first must be between 0 and {MAX_PAGE_SIZE}, not {first}.")
+    if ctx.intake is None:
+        return [()] * len(rows)
+    found = await ctx.intake.open_of(ctx.principal, [row.number for row in rows])
+    return [tuple(found.get(row.number, ())[:first]) for row in rows]
 
 
 async def customer(rows: Sequence[OrderIntake], ctx: Context) -> list[Customer | None | Exception]:

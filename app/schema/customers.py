@@ -13,6 +13,7 @@ from app.auth.policy import Mask, Rows, Scope
 from app.auth.principal import Role
 from app.resolvers import contacts as contact_edges
 from app.resolvers import customers as customer_edges
+from app.resolvers import intake as intake_edges
 from app.resolvers import purchases as purchase_edges
 from app.resolvers import receivables as receivable_edges
 from app.resolvers.customers import CustomerFilter as PlainFilter
@@ -43,6 +44,7 @@ from app.sources.freshness_contracts import CALLER, CREDIT, CUSTOMER
 from app.sources.orders import OrderSort, OrderStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
+OrderIntake = Annotated["OrderIntake", strawberry.lazy("app.schema.intake")]
 OrderFilter = Annotated["OrderFilter", strawberry.lazy("app.schema.orders")]
 Warehouse = Annotated["Warehouse", strawberry.lazy("app.schema.warehouses")]
 
@@ -182,6 +184,13 @@ class Customer(Node):
             "filter": Argument(OrderFilter | None, "Filter of the orders."),  # type: ignore[operator]
         },
         prefetch_by_keys=customer_edges.prefetch_orders,
+    )
+    open_intakes = edge(
+        intake_edges.open_of_customers,
+        returns=list[OrderIntake] | None,  # type: ignore[valid-type]
+        description="Submitted orders that the system of record does not have yet, newest first; the others are in "
+        "`orders`, with their `intake`.",
+        args={"first": FIRST},
     )
     receivables = edge(
         receivable_edges.receivables,

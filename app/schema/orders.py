@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Annotated
 
 import strawberry
 
@@ -11,6 +12,7 @@ from app.auth.policy import Rows, Scope
 from app.resolvers import availability as availability_edges
 from app.resolvers import billing as billing_edges
 from app.resolvers import conflicts as conflict_edges
+from app.resolvers import intake as intake_edges
 from app.resolvers import items as item_edges
 from app.resolvers import orders as order_edges
 from app.resolvers import prices as price_edges
@@ -30,6 +32,8 @@ from app.schema.warehouses import Warehouse
 from app.sources import orders as records
 from app.sources.freshness_contracts import ORDER
 from app.sources.orders import HoldKind, OrderStatus
+
+OrderIntake = Annotated["OrderIntake", strawberry.lazy("app.schema.intake")]
 
 enum(
     OrderStatus,
@@ -219,6 +223,11 @@ class Order(Node):
         returns=list[Shipment] | None,
         description="Shipments of the order, from all systems.",
         requires=Scope.SHIPMENTS,
+    )
+    intake = edge(
+        intake_edges.of_orders,
+        returns=OrderIntake | None,  # type: ignore[operator]
+        description="The submission that the order came of; null for orders that came another way.",
     )
     invoices = edge(
         billing_edges.invoices,

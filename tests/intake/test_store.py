@@ -294,6 +294,17 @@ async def test_completion_ends_the_claim_and_makes_a_version(store: IntakeStore,
     assert (stored.owner, stored.lease_until, stored.since) == (None, None, bench.now)
 
 
+async def test_posted_intake_is_found_by_its_order(store: IntakeStore, bench: Bench):
+    first, second, other = await add(
+        store, bench.intake(customer="a"), bench.intake(customer="b"), bench.intake(customer="c", target="other")
+    )
+    for target in ("erp", "other"):
+        for claimed in await store.claim(target, f"w-{target}", 10, LEASE):
+            await store.complete(claimed, posted(claimed, claimed.key))
+    found = await store.by_order("erp", [f"id-{first.key}", f"id-{other.key}", "unknown", f"id-{second.key}"])
+    assert {id: one.id for id, one in found.items()} == {f"id-{one.key}": one.id for one in (first, second)}
+
+
 async def test_postponement_is_no_new_version(store: IntakeStore, bench: Bench):
     await add(store, bench.intake("k"))
     claimed = await only(store)

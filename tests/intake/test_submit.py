@@ -330,3 +330,41 @@ async def test_customer_part_number_of_another_customer_is_a_problem(ordering: G
     part = {"customerPart": {"customer": {"number": "CUST-0002"}, "number": "P-1"}}
     payload = await submit(ordering, order(lines=[{"lineNumber": 1, "item": part, "quantity": "1"}]))
     assert [one["lineNumber"] for one in payload["problems"]] == [1]
+
+
+# Beside the orders of the system of record
+
+
+BESIDE = """query { customer(by: {number: "CUST-0001"}) {
+    openIntakes(first: 10) { key state } orders(first: 2) { nodes { number intake { key submittedBy } } } } }"""
+
+
+async def test_submitted_order_is_beside_the_orders_until_it_is_one_of_them(ordering: Graph):
+    await ordering.turn("erp", resource="order-submissions", rateLimit=0)
+    intake = (await submit(ordering, order()))["intake"]
+    before = (await ordering.data(BESIDE, who=BUYER))["customer"]
+    assert before["openIntakes"] == [{"key": "key-1", "state": "POSTING"}]
+    assert [one["intake"] for one in before["orders"]["nodes"]] == [None, None]
+    await ordering.repair()
+    posted = await settled(ordering, intake["id"], "POSTED")
+    after = (await ordering.data(BESIDE, who=BUYER))["customer"]
+    assert after["openIntakes"] == []
+    assert after["orders"]["nodes"][0] == {
+        "number": posted["orderNumber"], "intake": {"key": "key-1", "submittedBy": "a-buyer"},
+    }  # fmt: skip
+
+
+async def test_open_intakes_of_many_customers_cost_no_backend_call(ordering: Graph):
+    await ordering.turn("erp", resource="order-submissions", rateLimit=0)
+    for number in range(1, 4):
+        await submit(ordering, order(f"k-{number}", customer={"number": f"CUST-{number:04d}"}), who=CSR)
+    text = "query ($n: Int!) { customers(first: $n) { nodes { number openIntakes(first: 5) { key } } } }"
+    costs = []
+    for count in (1, 50):
+        await ordering.forget()
+        found = await ordering.data(text, {"n": count}, who=CSR)
+        reads = (await ordering.backends["erp"].get("/sandbox/counters")).json()["reads"]
+        costs.append({name: calls for name, calls in reads.items() if name != "order-submissions"})
+    nodes = {one["number"]: one["openIntakes"] for one in found["customers"]["nodes"]}
+    assert [nodes[f"CUST-{number:04d}"] for number in range(1, 5)] == [[{"key": f"k-{n}"}] for n in (1, 2, 3)] + [[]]
+    assert costs[0] == costs[1] == {"customers": 1}

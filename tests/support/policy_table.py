@@ -153,7 +153,7 @@ ACCOUNTS: dict[str, Fields] = {
     "Customer": {
         "id number name status class salesRep currency paymentTerms taxProfile billTo shipTos refs": CUSTOMER,
         "freshness": CUSTOMER,
-        "parent creditStatus orders": CUSTOMER,
+        "parent creditStatus orders openIntakes": CUSTOMER,
         "receivables": RECEIVABLE,
         "contacts purchaseHistory orderGuide": CUSTOMER,
     },
@@ -165,7 +165,7 @@ ACCOUNTS: dict[str, Fields] = {
     "Order": {
         "id number customerPo channel status rawStatus orderedAt updatedAt billTo shipTo currency total totals": ORDER,
         "requestedOn promisedOn": ORDER,
-        "lines holds exceptions history freshness refs statusBySource conflicts warehouse": ORDER,
+        "intake lines holds exceptions history freshness refs statusBySource conflicts warehouse": ORDER,
         "terms customer": CUSTOMER,
         "shipments": SHIPMENT,
         "invoices": SUMS,

@@ -72,6 +72,7 @@ ARGUMENTS: dict[Key, str] = {
     ("Query", "orderIntakes"): "(first: 2)",
     ("Query", "promise"): '(item: {sku: "SKU-0001"}, quantity: "1")',
     ("Customer", "orders"): "(first: 2)",
+    ("Customer", "openIntakes"): "(first: 2)",
     ("Item", "customerPartNumber"): f"(customer: {KEY})",
     ("Item", "contractPrice"): f"(customer: {KEY})",
 }

@@ -28,6 +28,14 @@ class SimulatedIntakes(IntakeCommands):
     async def by_key(self, who: Principal, key: str) -> OrderIntake | None:
         return self._intake(key)
 
+    async def by_order(
+        self, who: Principal, orders: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], OrderIntake]:
+        return {(source, id): self._intake(id) for source, id in orders}
+
+    async def open_of(self, who: Principal, customers: Sequence[str]) -> Mapping[str, Sequence[OrderIntake]]:
+        return {number: [self._intake(f"{number}-open")] for number in customers}
+
     async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         return IntakePage([(0, self._intake(WeightedKey("I0", first)))], has_next=True)
 

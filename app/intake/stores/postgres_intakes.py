@@ -49,6 +49,7 @@ UPDATE intakes SET owner = $2, lease_until = NOW + $3 WHERE position IN (
 """
 CHANGEABLE = "SELECT NOW, COLUMNS FROM intakes WHERE id = $1 FOR UPDATE"
 BY_IDS = "SELECT COLUMNS FROM intakes WHERE id = ANY($1)"
+BY_ORDER = "SELECT COLUMNS FROM intakes WHERE target = $1 AND order_id = ANY($2) AND order_id IS NOT NULL"
 TRIM = "DELETE FROM intakes WHERE received < NOW - $1 AND state NOT IN ('RECEIVED', 'POSTING')"
 
 
@@ -57,7 +58,7 @@ class PostgresIntakes:
 
     def __init__(self, settings: PostgresSettings, *, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock
-        self._database = PostgresDatabase(settings, "intake", (TABLE,))
+        self._database = PostgresDatabase(settings, "intake", (TABLE, rows.ORDER_INDEX))
         self._submissions: BatchQueue[tuple[OrderIntake, float], Submitted] = BatchQueue(self._insert, 256)
         self._queue = WakeUp()
         self._changes = WakeUp()
@@ -79,6 +80,10 @@ class PostgresIntakes:
     async def by_key(self, keys: Sequence[IntakeKey]) -> Mapping[IntakeKey, OrderIntake]:
         found = await self._fetch(KNOWN, *_columns(keys)) if keys else []
         return {_key(one): one for one in map(rows.record, found)}
+
+    async def by_order(self, target: str, order_ids: Sequence[str]) -> Mapping[str, OrderIntake]:
+        found = await self._fetch(BY_ORDER, target, list(order_ids))
+        return {one.order_id: one for one in map(rows.record, found) if one.order_id is not None}
 
     async def page(self, query: IntakeFilter, first: int, before: int | None = None) -> IntakePage:
         where, values = rows.conditions(query, before, "{0} = ANY(?)")

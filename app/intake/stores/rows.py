@@ -40,6 +40,7 @@ CREATE INDEX IF NOT EXISTS intakes_open ON intakes (state, target, since)
 CREATE INDEX IF NOT EXISTS intakes_unpublished ON intakes (position) WHERE version > published;
 """
 
+ORDER_INDEX = "CREATE INDEX IF NOT EXISTS intakes_order ON intakes (target, order_id) WHERE order_id IS NOT NULL;"
 CLAIMABLE = """target = $1 AND state IN ('RECEIVED', 'POSTING') AND due_at <= NOW
     AND (lease_until IS NULL OR lease_until <= NOW) AND NOT EXISTS (
         SELECT 1 FROM intakes AS earlier WHERE earlier.state IN ('RECEIVED', 'POSTING')

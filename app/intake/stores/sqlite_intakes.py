@@ -48,6 +48,10 @@ CLAIM = _sql(
 )
 INSERT, BEGIN_ATTEMPT, UPDATE = _sql(rows.INSERT), _sql(rows.BEGIN_ATTEMPT), _sql(rows.UPDATE)
 BY_ID, BY_KEY, UNPUBLISHED = _sql(rows.BY_ID), _sql(rows.BY_KEY), _sql(rows.UNPUBLISHED)
+BY_ORDER = _sql(
+    "SELECT COLUMNS FROM intakes WHERE target = $1 AND order_id IN (SELECT value FROM json_each($2)) "
+    "AND order_id IS NOT NULL"
+)
 PAGE = _sql("SELECT position, COLUMNS FROM intakes WHERE ")
 TRIM = """
 DELETE FROM intakes WHERE position IN (
@@ -69,7 +73,7 @@ class SQLiteIntakes:
 
     def __init__(self, file: Path, *, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock or time.time
-        self._database = SQLiteDatabase(file, (TABLE,))
+        self._database = SQLiteDatabase(file, (TABLE, rows.ORDER_INDEX))
         self._store = SQLiteStore(self._database)
         self._watcher: SQLiteWatcher | None = None
         self._queue = WakeUp()
@@ -97,6 +101,11 @@ class SQLiteIntakes:
             return {key: rows.record(row) for key, row in found.items() if row}
 
         return await self._store.read(read)
+
+    async def by_order(self, target: str, order_ids: Sequence[str]) -> Mapping[str, OrderIntake]:
+        values = _named(target, json.dumps(list(order_ids)))
+        found = await self._store.read(lambda sql: sql.execute(BY_ORDER, values).fetchall())
+        return {one.order_id: one for one in map(rows.record, found) if one.order_id is not None}
 
     async def page(self, query: IntakeFilter, first: int, before: int | None = None) -> IntakePage:
         where, values = rows.conditions(query, before, "{0} IN (SELECT value FROM json_each(?))")
