@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from app.resolvers.loading.context import Context
-from app.sources.billing import Invoice, Return
+from app.resolvers.loading.keys import CustomerKey, ItemKey
+from app.resolvers.loading.lists import RowList
+from app.resolvers.loading.paging import Connection
+from app.sources.billing import (
+    Invoice,
+    InvoiceKind,
+    InvoiceQuery,
+    InvoiceSort,
+    InvoiceStatus,
+    Return,
+    ReturnCreditState,
+    ReturnQuery,
+    ReturnShipmentState,
+    ReturnSort,
+)
+from app.sources.customers import Customer
+from app.sources.lists import DateRange
 from app.sources.node_ids import source_key_of
 from app.sources.orders import Order
 
@@ -17,6 +34,89 @@ async def invoice(ctx: Context, id: str) -> Invoice | None:
     """Root: the invoice with this id."""
     system, own = source_key_of(id, "Invoice")
     return await ctx.loaders.invoices_of(system).one(own)
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceFilter:
+    """Which invoices a list shows; see `InvoiceQuery`."""
+
+    status: Sequence[InvoiceStatus] | None = None
+    kind: InvoiceKind | None = None
+    invoiced: DateRange | None = None
+    due: DateRange | None = None
+    item: ItemKey | None = None
+    past_due: bool | None = None
+    open: bool | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnFilter:
+    """Which returns a list shows; see `ReturnQuery`."""
+
+    shipment_state: Sequence[ReturnShipmentState] | None = None
+    credit_state: Sequence[ReturnCreditState] | None = None
+    requested: DateRange | None = None
+    item: ItemKey | None = None
+    open: bool | None = None
+    text: str | None = None
+
+
+INVOICE_LIST = RowList("billing", InvoiceQuery, "InvoiceConnection", "invoices_by_customer", "search_invoices")
+RETURN_LIST = RowList("billing", ReturnQuery, "ReturnConnection", "returns_by_customer", "search_returns")
+
+
+async def invoice_list(
+    ctx: Context,
+    first: int,
+    after: str | None = None,
+    order_by: InvoiceSort = InvoiceSort.INVOICED_ON_DESC,
+    customers: Sequence[CustomerKey] | None = None,
+    filter: InvoiceFilter | None = None,
+) -> Connection[Invoice]:
+    """Root: invoices and credit memos of the caller's customers, or of some of them."""
+    return await INVOICE_LIST.over_customers(ctx, first, after, order_by, filter or InvoiceFilter(), customers)
+
+
+async def return_list(
+    ctx: Context,
+    first: int,
+    after: str | None = None,
+    order_by: ReturnSort = ReturnSort.REQUESTED_ON_DESC,
+    customers: Sequence[CustomerKey] | None = None,
+    filter: ReturnFilter | None = None,
+) -> Connection[Return]:
+    """Root: returns of the caller's customers, or of some of them."""
+    return await RETURN_LIST.over_customers(ctx, first, after, order_by, filter or ReturnFilter(), customers)
+
+
+async def invoices_of_customers(
+    rows: Sequence[Customer],
+    ctx: Context,
+    first: int,
+    after: str | None = None,
+    order_by: InvoiceSort = InvoiceSort.INVOICED_ON_DESC,
+    filter: InvoiceFilter | None = None,
+) -> list[Connection[Invoice] | Exception]:
+    """Edge: a page of each customer's invoices and credit memos."""
+    return await INVOICE_LIST.of_customers(rows, ctx, first, after, order_by, filter or InvoiceFilter())
+
+
+async def returns_of_customers(
+    rows: Sequence[Customer],
+    ctx: Context,
+    first: int,
+    after: str | None = None,
+    order_by: ReturnSort = ReturnSort.REQUESTED_ON_DESC,
+    filter: ReturnFilter | None = None,
+) -> list[Connection[Return] | Exception]:
+    """Edge: a page of each customer's returns."""
+    return await RETURN_LIST.of_customers(rows, ctx, first, after, order_by, filter or ReturnFilter())
+
+
+async def customer(rows: Sequence[Invoice | Return], ctx: Context) -> list[Customer | None | Exception]:
+    """Edge: whose invoice or return it is."""
+    return await ctx.loaders.customers.many([row.customer for row in rows])
 
 
 async def invoices(rows: Sequence[Order], ctx: Context) -> list[tuple[Invoice, ...] | Exception]:

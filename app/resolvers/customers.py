@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from app.auth.principal import Principal
 from app.errors import InvalidInput, NotSupported, SearchIndexNotReady
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.keys import CustomerKey, customer_number, one_or_capitals, sku_of, validate_key
-from app.resolvers.loading.paging import Connection, ListScope, rows_of_keys
-from app.resolvers.orders import OrderFilter, order_list
+from app.resolvers.loading.keys import CustomerKey, customer_number, one_or_capitals, validate_key
+from app.resolvers.loading.paging import Connection, ListScope, page_of_rows, rows_of_keys
+from app.resolvers.orders import ORDER_LIST, OrderFilter
 from app.sources.customers import CreditStatus, Customer, CustomerLocation, CustomerQuery
 from app.sources.orders import Order, OrderSort, OrderStatus
 from app.sources.warehouses import Warehouse
@@ -61,6 +61,27 @@ async def own_customers(callers: Sequence[Principal], ctx: Context) -> list[list
     return answers
 
 
+async def own_customers_page(
+    callers: Sequence[Principal], ctx: Context, first: int, after: str | None = None
+) -> list[Connection[Customer] | Exception]:
+    """A page of the customers that a caller is bound to, by number; empty for those who see all."""
+    scope = ListScope("own customers")
+    page = scope.page(first, after, count=ctx.selects("CustomerConnection", "totalCount"))
+    query = CustomerQuery(page=page)
+
+    async def page_of(caller: Principal) -> Connection[Customer]:
+        return scope.connection(await ctx.sources.customers.search(caller, query) if caller.restricted else None)
+
+    return await asyncio.gather(*map(page_of, callers), return_exceptions=True)  # type: ignore[return-value]
+
+
+async def ship_tos_page(
+    rows: Sequence[Customer], _: Context, first: int, after: str | None = None
+) -> list[Connection[CustomerLocation]]:
+    """A page of each customer's ship-to locations."""
+    return [page_of_rows(ListScope("shipTos", row.number), row.ship_tos, first, after) for row in rows]
+
+
 async def credit_status(rows: Sequence[Customer], ctx: Context) -> list[CreditStatus | None | Exception]:
     """Credit that came along with the customer, else read now."""
     missing = [row.number for row in rows if row.credit is None]
@@ -88,16 +109,7 @@ async def orders(
     filter: OrderFilter | None = None,
 ) -> list[Connection[Order] | Exception]:
     """A page of each customer's orders."""
-    selection = _selection(status, filter)
-    item = None if selection.item is None else await sku_of(selection.item, ctx)
-
-    async def page_of(row: Customer) -> Connection[Order]:
-        scope, query = order_list(ctx, first, after, order_by, selection, customer=row.number, item=item)
-        if selection.item is not None and item is None:
-            return scope.connection(None)
-        return scope.connection(await ctx.loaders.orders_by_customer(query).one(row.number))
-
-    return await asyncio.gather(*(page_of(row) for row in rows), return_exceptions=True)  # type: ignore[return-value]
+    return await ORDER_LIST.of_customers(rows, ctx, first, after, order_by, _selection(status, filter))
 
 
 def prefetch_customer(ctx: Context, customer: CustomerKey, **_: object) -> None:
@@ -123,14 +135,7 @@ def prefetch_orders(
 ) -> None:
     """Start the reads of customers' orders beside those of the customers. What is wrong with one, `orders` will say."""
     with suppress(InvalidInput):
-        selection = _selection(status, filter)
-        if selection.item is not None and selection.item.sku is None:
-            return  # Its SKU has to be read first.
-        item = None if selection.item is None else validate_key(selection.item.sku or "", "An SKU")
-        for number in numbers:
-            validate_key(number, "A customer number")
-            _, query = order_list(ctx, first, after, order_by, selection, customer=number, item=item)
-            ctx.loaders.orders_by_customer(query).prefetch(number)
+        ORDER_LIST.prefetch(ctx, numbers, first, after, order_by, _selection(status, filter))
 
 
 def _selection(status: Sequence[OrderStatus] | None, filter: OrderFilter | None) -> OrderFilter:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from app import telemetry
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.filters import customer_numbers, valid_code, valid_range, valid_text
 from app.resolvers.loading.key_loader import first_exception, gather_in_order
 from app.resolvers.loading.keys import (
     CustomerKey,
@@ -17,15 +15,15 @@ from app.resolvers.loading.keys import (
     OrderKey,
     customer_number,
     one_or_capitals,
-    sku_of,
     validate_key,
 )
-from app.resolvers.loading.paging import Connection, ListScope
+from app.resolvers.loading.lists import RowList
+from app.resolvers.loading.paging import Connection, ListScope, page_of_rows
 from app.sources.customers import Customer
 from app.sources.freshness_contracts import note_incomplete
 from app.sources.lists import DateRange
 from app.sources.node_ids import source_key_of
-from app.sources.orders import CustomerPoKey, HoldKind, Order, OrderQuery, OrderSort, OrderStatus
+from app.sources.orders import CustomerPoKey, HoldKind, Order, OrderLine, OrderQuery, OrderSort, OrderStatus
 from app.sources.shipments import Shipment, ShipmentStatus
 from app.sources.values import Record, Ref
 
@@ -109,29 +107,7 @@ class OrderFilter:
     text: str | None = None
 
 
-def order_list(
-    ctx: Context, first: int, after: str | None, sort: OrderSort, selection: OrderFilter, **named: Any
-) -> tuple[ListScope, OrderQuery]:
-    """A list of orders and the query of one of its pages; `named` are its customers, and its item by SKU. Raises
-    InvalidInput."""
-    selected = {
-        "status": tuple(selection.status or ()),
-        "ordered": valid_range(selection.ordered, "ordered"),
-        "requested": valid_range(selection.requested, "requested"),
-        "promised": valid_range(selection.promised, "promised"),
-        "customer_po": valid_code(selection.customer_po, "customerPo"),
-        "ship_to": valid_code(selection.ship_to, "shipTo"),
-        "warehouse": valid_code(selection.warehouse, "warehouse"),
-        "hold": tuple(selection.hold or ()),
-        "late": selection.late,
-        "open": selection.open,
-        "text": valid_text(selection.text),
-    }
-    scope = ListScope("orders", sort, named, selected)
-    page = scope.page(first, after, count=ctx.selects("OrderConnection", "totalCount"))
-    own = {name: value for name, value in named.items() if name in OrderQuery.__struct_fields__}
-    today = ctx.today if selection.late is not None else None
-    return scope, OrderQuery(page=page, sort=sort, today=today, **selected, **own)
+ORDER_LIST = RowList("orders", OrderQuery, "OrderConnection")
 
 
 async def orders(
@@ -143,13 +119,14 @@ async def orders(
     filter: OrderFilter | None = None,
 ) -> Connection[Order]:
     """Root: orders of the caller's customers, or of some of them."""
-    selection = filter or OrderFilter()
-    numbers = await customer_numbers(customers, ctx)
-    item = None if selection.item is None else await sku_of(selection.item, ctx)
-    scope, query = order_list(ctx, first, after, order_by, selection, customers=numbers, item=item)
-    if numbers == () or (selection.item is not None and item is None):
-        return scope.connection(None)
-    return scope.connection(await ctx.sources.orders.search(ctx.principal, query))
+    return await ORDER_LIST.over_customers(ctx, first, after, order_by, filter or OrderFilter(), customers)
+
+
+async def lines_page(
+    rows: Sequence[Order], _: Context, first: int, after: str | None = None
+) -> list[Connection[OrderLine]]:
+    """Edge: a page of each order's lines."""
+    return [page_of_rows(ListScope("lines", row.node_id), row.lines, first, after) for row in rows]
 
 
 async def by_order_number(rows: Sequence[Shipment], ctx: Context) -> list[Order | None | Exception]:

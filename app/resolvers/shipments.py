@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from app.errors import InvalidPageSize
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import gather_in_order
-from app.resolvers.loading.keys import ShipmentKey, one_or_capitals, validate_key
+from app.resolvers.loading.keys import CustomerKey, ItemKey, ShipmentKey, one_or_capitals, validate_key
+from app.resolvers.loading.lists import RowList
+from app.resolvers.loading.paging import Connection, ListScope, page_of_rows
+from app.sources.customers import Customer
+from app.sources.lists import DateRange
 from app.sources.node_ids import source_key_of
 from app.sources.orders import Order
-from app.sources.shipments import Eta, Shipment, ShipmentStatus, TrackingEvent
+from app.sources.shipments import Eta, Shipment, ShipmentQuery, ShipmentSort, ShipmentStatus, TrackingEvent
 
 
 async def shipment(ctx: Context, by: ShipmentKey) -> Shipment | None:
@@ -38,6 +43,47 @@ async def _by_tracking_number(number: str, ctx: Context) -> Shipment | None:
     return join(rows[0], rows[1:]) if rows else None
 
 
+@dataclass(frozen=True, slots=True)
+class ShipmentFilter:
+    """Which shipments a list shows; see `ShipmentQuery`."""
+
+    status: Sequence[ShipmentStatus] | None = None
+    shipped: DateRange | None = None
+    promised: DateRange | None = None
+    item: ItemKey | None = None
+    warehouse: str | None = None
+    late: bool | None = None
+    open: bool | None = None
+    text: str | None = None
+
+
+SHIPMENT_LIST = RowList("shipments", ShipmentQuery, "ShipmentConnection")
+
+
+async def shipments(
+    ctx: Context,
+    first: int,
+    after: str | None = None,
+    order_by: ShipmentSort = ShipmentSort.SHIPPED_AT_DESC,
+    customers: Sequence[CustomerKey] | None = None,
+    filter: ShipmentFilter | None = None,
+) -> Connection[Shipment]:
+    """Root: shipments of the caller's customers, or of some of them, as the master knows them."""
+    return await SHIPMENT_LIST.over_customers(ctx, first, after, order_by, filter or ShipmentFilter(), customers)
+
+
+async def of_customers(
+    rows: Sequence[Customer],
+    ctx: Context,
+    first: int,
+    after: str | None = None,
+    order_by: ShipmentSort = ShipmentSort.SHIPPED_AT_DESC,
+    filter: ShipmentFilter | None = None,
+) -> list[Connection[Shipment] | Exception]:
+    """Edge: a page of each customer's shipments, as the master knows them."""
+    return await SHIPMENT_LIST.of_customers(rows, ctx, first, after, order_by, filter or ShipmentFilter())
+
+
 async def of_orders(rows: Sequence[Order], ctx: Context) -> list[Sequence[Shipment] | Exception]:
     """Edge: the shipments of orders, over all systems."""
     numbers = [row.number for row in rows]
@@ -52,6 +98,17 @@ async def of_orders(rows: Sequence[Order], ctx: Context) -> list[Sequence[Shipme
     if not views:
         return [one if one is not None else () for one in mine]
     return [_joined(one or (), [view[index] for view in views]) for index, one in enumerate(mine)]
+
+
+async def page_of_orders(
+    rows: Sequence[Order], ctx: Context, first: int, after: str | None = None
+) -> list[Connection[Shipment] | Exception]:
+    """Edge: a page of each order's shipments, over all systems."""
+    found = await of_orders(rows, ctx)
+    return [
+        one if isinstance(one, Exception) else page_of_rows(ListScope("shipments", row.node_id), one, first, after)
+        for row, one in zip(rows, found, strict=True)
+    ]
 
 
 def _of_order(

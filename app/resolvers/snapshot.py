@@ -17,8 +17,8 @@ from app.errors import Forbidden, InvalidCursor, InvalidInput, InvalidPageSize, 
 from app.resolvers import shipments as shipment_roots
 from app.resolvers.changes import TYPES
 from app.resolvers.loading.context import Context
-from app.resolvers.loading.filters import customer_numbers
 from app.resolvers.loading.keys import CustomerKey, ShipmentKey
+from app.resolvers.loading.lists import customer_numbers
 from app.resolvers.loading.paging import ListScope
 from app.sources.changes import ChangeKind
 from app.sources.customers import Customer, CustomerQuery

@@ -71,14 +71,15 @@ def _memo(sale: Sale, calendar: Calendar) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def return_rows(sale: Sale) -> list[dict[str, Any]]:
+def return_rows(sale: Sale, calendar: Calendar) -> list[dict[str, Any]]:
     """A return of one unit of the first line, for some delivered orders."""
     if not is_returned(sale):
         return []
     line = sale.lines[0]
     row: dict[str, Any] = {
         "id": f"{900_000 + sale.index}", "number": f"RMA-{sale.index:05d}", "customer": sale.account.number,
-        "order": sale.number, "reason": ("Wrong item", "Damaged", "Not needed")[sale.index % 3],
+        "order": sale.number, "requestedOn": calendar.ago(max(0, sale.age - 9)),
+        "reason": ("Wrong item", "Damaged", "Not needed")[sale.index % 3],
         "shipmentState": "RECEIVED" if _credited(sale) else "IN_TRANSIT",
         "creditState": "CREDITED" if _credited(sale) else "PENDING",
         "lines": [{"lineNumber": line.number, "sku": line.article.sku, "quantity": "1", "uom": line.uom}],

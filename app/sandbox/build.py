@@ -206,11 +206,12 @@ def _orders(erp: DatasetWriter, commerce: DatasetWriter, sold: list[Sale], calen
         if sale.age <= 30:
             erp.change("ORDER", sale.number, row["updatedAt"])
         for ordinal, invoice in enumerate(invoice_rows(sale, calendar)):
-            erp.add(invoice, [("invoices", sale.number), ("invoices.id", invoice["id"])], ordinal)
+            n = erp.add(invoice, [("invoices", sale.number), ("invoices.id", invoice["id"])], ordinal)
+            erp.add_to_list("invoices", n, invoice)
             if sale.age <= 30:
                 erp.change("INVOICE", invoice["id"], row["updatedAt"])
-        for returned in return_rows(sale):
-            erp.add(returned, [("returns", sale.number)])
+        for returned in return_rows(sale, calendar):
+            erp.add_to_list("returns", erp.add(returned, [("returns", sale.number)]), returned)
         if shop.known(sale):
             add_order(commerce, shop.web_order(row, sale, DEMO))
             if sale.age <= 30:
@@ -314,12 +315,13 @@ def _shipments(logistics: DatasetWriter, sold: list[Sale], calendar: Calendar) -
     serial = 1
     for sale in sold:
         for ordinal, row in enumerate(parcels.shipment_rows(sale, calendar, rng, serial)):
-            logistics.add(
+            n = logistics.add(
                 row,
                 [("shipments.id", row["id"]), ("shipments.tracking", row["trackingNumber"]),
                  ("shipments.order", sale.number)],
                 ordinal,
             )  # fmt: skip
+            logistics.add_to_list("shipments", n, row)
             if sale.age <= 30:
                 logistics.change("SHIPMENT", row["id"], row["updatedAt"])
             serial += 1

@@ -9,13 +9,16 @@ from typing import Any
 
 import msgspec
 
+from app.sources.billing import InvoiceQuery, ReturnQuery
 from app.sources.lists import DateRange
 from app.sources.orders import OrderQuery
+from app.sources.shipments import ShipmentQuery
 
 Row = dict[str, Any]
 Condition = tuple[str, Sequence[Any]]
 
 _OPEN = frozenset({"CONFIRMED", "PROCESSING", "PARTIALLY_SHIPPED", "PARTIALLY_DELIVERED"})
+_ARRIVED = frozenset({"DELIVERED", "RETURN_TO_SENDER"})
 _SEPARATOR = "\x1f"
 
 
@@ -130,6 +133,64 @@ def _json(values: Iterable[str]) -> str:
     return msgspec.json.encode([value for value in values if "\0" not in value]).decode()
 
 
+def shipment_conditions(query: ShipmentQuery, today: date) -> list[Condition]:
+    """The conditions of a query of shipments. A tracking number has to be given whole."""
+    day = (query.today or today).isoformat()
+    words = has_words("words", query.text)
+    if words:
+        clause = " AND ".join(one for one, _ in words)
+        words = [(f"(tracking = ? OR ({clause}))", [query.text, *(value for _, values in words for value in values)])]
+    return [
+        *of_customers(query.customers),
+        *one_of("status", query.status),
+        *within("shipped", query.shipped),
+        *within("promised", query.promised),
+        *equals("warehouse", query.warehouse),
+        *holds("skus", [query.item] if query.item else []),
+        *is_true("(open AND promised < ?)", query.late, day),
+        *is_true("open", query.open),
+        *words,
+    ]
+
+
+def invoice_conditions(query: InvoiceQuery, today: date) -> list[Condition]:
+    """The conditions of a query of invoices."""
+    day = (query.today or today).isoformat()
+    return [
+        *of_customers(query.customers),
+        *one_of("status", query.status),
+        *equals("kind", query.kind),
+        *within("invoiced", query.invoiced),
+        *within("due", query.due),
+        *holds("skus", [query.item] if query.item else []),
+        *is_true("(open AND due < ?)", query.past_due, day),
+        *is_true("open", query.open),
+        *has_words("words", query.text),
+    ]
+
+
+def return_conditions(query: ReturnQuery, _: date) -> list[Condition]:
+    """The conditions of a query of returns."""
+    return [
+        *of_customers(query.customers),
+        *one_of("shipment_state", query.shipment_state),
+        *one_of("credit_state", query.credit_state),
+        *within("requested", query.requested),
+        *holds("skus", [query.item] if query.item else []),
+        *is_true("open", query.open),
+        *has_words("words", query.text),
+    ]
+
+
+def is_on_its_way(status: str, *, cancelled: bool = False) -> int:
+    """Whether a shipment with this status has not arrived."""
+    return int(status not in _ARRIVED and not cancelled)
+
+
+def _skus(document: Row, _: Row) -> str:
+    return joined(line.get("sku") for line in document["lines"])
+
+
 LISTS: Mapping[str, ListTable] = {
     "orders": ListTable(
         columns={
@@ -142,12 +203,54 @@ LISTS: Mapping[str, ListTable] = {
             "ship_to": _fact("ship_to"),
             "warehouse": _of("warehouse"),
             "holds": lambda order, _: joined(hold["kind"] for hold in order.get("holds", ())),
-            "skus": lambda order, _: joined(line.get("sku") for line in order["lines"]),
+            "skus": _skus,
             "open": lambda order, _: is_open(order["status"]),
             "words": _order_words,
         },
         conditions=order_conditions,
         sorts={"ORDERED_AT": "ordered", "REQUESTED_ON": "requested", "PROMISED_ON": "promised"},
+    ),
+    "shipments": ListTable(
+        columns={
+            "customer": _of("customer"),
+            "status": _of("status"),
+            "shipped": _of("shippedAt"),
+            "promised": lambda shipment, _: shipment["eta"]["promised"],
+            "warehouse": _of("warehouse"),
+            "tracking": _of("trackingNumber"),
+            "skus": _skus,
+            "open": lambda shipment, _: is_on_its_way(shipment["status"], cancelled="cancelled" in shipment),
+            "words": lambda shipment, _: _words(*shipment["orders"], shipment["asn"]),
+        },
+        conditions=shipment_conditions,
+        sorts={"SHIPPED_AT": "shipped", "PROMISED_ON": "promised"},
+    ),
+    "invoices": ListTable(
+        columns={
+            "customer": _of("customer"),
+            "status": _of("status"),
+            "kind": _of("kind"),
+            "invoiced": _of("invoicedOn"),
+            "due": _of("due"),
+            "skus": _skus,
+            "open": lambda invoice, _: int(float(invoice["open"]["amount"]) != 0),
+            "words": lambda invoice, _: _words(invoice["number"], *invoice["orders"]),
+        },
+        conditions=invoice_conditions,
+        sorts={"INVOICED_ON": "invoiced", "DUE_ON": "due"},
+    ),
+    "returns": ListTable(
+        columns={
+            "customer": _of("customer"),
+            "shipment_state": _of("shipmentState"),
+            "credit_state": _of("creditState"),
+            "requested": _of("requestedOn"),
+            "skus": _skus,
+            "open": lambda returned, _: int(returned["creditState"] == "PENDING"),
+            "words": lambda returned, _: _words(returned["number"], returned["order"], returned["reason"]),
+        },
+        conditions=return_conditions,
+        sorts={"REQUESTED_ON": "requested"},
     ),
 }
 

@@ -18,7 +18,7 @@ from app.sandbox.receivables import statement
 from app.sandbox.search import categories, facets, matching_items
 from app.sandbox.store import SandboxStore
 from app.sources.customers import CustomerPart, CustomerQuery
-from app.sources.rest import account_operations, contract
+from app.sources.rest import account_operations, contract, list_operations
 from app.sources.search import ItemSearchQuery, SearchPage
 
 Read = Callable[[SandboxStore, Any], bytes]
@@ -204,10 +204,14 @@ def orders_by_po(store: SandboxStore, request: contract.OrdersRead) -> bytes:
     return found((by_pair[key], body) for key, body in _as_of(store.one("orders.po", by_pair)))
 
 
-def orders_by_customer(store: SandboxStore, request: contract.OrdersSearch) -> bytes:
-    customers = dict.fromkeys(request.customers)
-    pages = ((one, _listed(store, "orders", request.query, one)) for one in customers)
-    return found((customer, page) for customer, page in pages if page is not None)
+def pages(kind: str) -> Read:
+    """A page of a list for each customer."""
+
+    def read(store: SandboxStore, request: Any) -> bytes:
+        found_pages = ((one, _listed(store, kind, request.query, one)) for one in dict.fromkeys(request.customers))
+        return found((customer, page) for customer, page in found_pages if page is not None)
+
+    return read
 
 
 def search(kind: str) -> Read:
@@ -406,7 +410,13 @@ READS: dict[str, Read] = {
     contract.PRICES.path: prices,
     contract.ORDERS.path: orders,
     contract.ORDERS_BY_PO.path: orders_by_po,
-    contract.ORDERS_BY_CUSTOMER.path: orders_by_customer,
+    contract.ORDERS_BY_CUSTOMER.path: pages("orders"),
+    list_operations.SHIPMENTS_BY_CUSTOMER.path: pages("shipments"),
+    list_operations.SHIPMENT_SEARCH.path: search("shipments"),
+    list_operations.INVOICES_BY_CUSTOMER.path: pages("invoices"),
+    list_operations.INVOICE_SEARCH.path: search("invoices"),
+    list_operations.RETURNS_BY_CUSTOMER.path: pages("returns"),
+    list_operations.RETURN_SEARCH.path: search("returns"),
     contract.ORDER_SEARCH.path: search("orders"),
     contract.SHIPMENTS.path: shipments,
     contract.SHIPMENTS_BY_ORDER.path: by_order("shipments.order"),

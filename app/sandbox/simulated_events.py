@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from app.sandbox.lists import is_open
+from app.sandbox.lists import is_on_its_way, is_open
 from app.sandbox.parcels import TEXT
 from app.sandbox.reads import BadRequest, change_json
 from app.sandbox.store import SandboxStore
@@ -88,6 +88,8 @@ class EventSimulator:
             shipment["proofOfDelivery"] = {"signedBy": "Receiving", "at": newest["at"]}
         else:
             shipment.pop("proofOfDelivery", None)
+        status = newest["status"]
+        self._store.relist("shipments", "shipments.id", id, status=status, open=is_on_its_way(status))
         return self._changed("SHIPMENT", "shipments.id", id, shipment, code)
 
     def change(self, noun: str, key: str, change: ObjectChange) -> bytes:

@@ -4,19 +4,45 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Annotated
 
 import strawberry
 
 from app.auth.policy import Rows, Scope
+from app.resolvers import billing as edges
 from app.resolvers import downloads as download_edges
-from app.schema.base import Freshness, Money, Node, Ref, bound_to, field
+from app.schema.base import DateRange, Freshness, Money, Node, Ref, bound_to, field, open_to, reads_as
 from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
 from app.schema.downloads import DocumentLink
+from app.schema.items import ItemKey
 from app.sources import billing as records
-from app.sources.billing import InvoiceKind, InvoiceStatus, ReturnCreditState, ReturnShipmentState
+from app.sources.billing import (
+    InvoiceKind,
+    InvoiceSort,
+    InvoiceStatus,
+    ReturnCreditState,
+    ReturnShipmentState,
+    ReturnSort,
+)
 from app.sources.freshness_contracts import INVOICE, RETURN
 
+Customer = Annotated["Customer", strawberry.lazy("app.schema.customers")]
+
+enum(
+    InvoiceSort,
+    "Sort order of an invoice list.",
+    INVOICED_ON_DESC="Newest first.",
+    INVOICED_ON_ASC="Oldest first.",
+    DUE_ON_ASC="Earliest due date first; invoices without one last.",
+    DUE_ON_DESC="Latest due date first; invoices without one first.",
+)
+enum(
+    ReturnSort,
+    "Sort order of a return list.",
+    REQUESTED_ON_DESC="Newest first.",
+    REQUESTED_ON_ASC="Oldest first.",
+)
 enum(
     InvoiceKind,
     "Invoice or credit memo.",
@@ -91,6 +117,12 @@ class Invoice(Node):
         requires=Scope.INVOICES,
     )
     freshness: Freshness = field("The source of the data and its age.")
+    customer = edge(
+        edges.customer,
+        returns=Customer | None,  # type: ignore[operator]
+        description="The customer that is invoiced.",
+        requires=Scope.CUSTOMERS,
+    )
 
 
 @bound_to(records.ReturnLine, requires=Scope.RETURNS, rows=Rows.ACCOUNTS)
@@ -106,9 +138,71 @@ class ReturnLine:
 @strawberry.type(description="Goods that a customer returns.")
 class Return:
     number: str = field("The return's number.")
+    order: str | None = field("Number of the returned order.", name="orderNumber")
+    requested_on: date | None = field("Day of the request.")
     reason: str | None = field("Reason given for the return.")
     shipment_state: ReturnShipmentState = field("The state of the returned goods.")
     credit_state: ReturnCreditState = field("Whether the return has been credited.")
     credit_memo: str | None = field("Number of the credit memo.")
     lines: list[ReturnLine] = field("Returned lines.")
     freshness: Freshness = field("The source of the data and its age.")
+    customer = edge(
+        edges.customer,
+        returns=Customer | None,  # type: ignore[operator]
+        description="The customer that returns the goods.",
+        requires=Scope.CUSTOMERS,
+    )
+
+
+@open_to(Scope.INVOICES)
+@reads_as(edges.InvoiceFilter)
+@strawberry.input(
+    description="Filter of an invoice list; of several fields all have to fit. A filter that the source cannot answer "
+    "is refused with FILTER_NOT_SUPPORTED."
+)
+class InvoiceFilter:
+    status: list[InvoiceStatus] | None = strawberry.field(
+        description="Only invoices in one of these statuses; all if empty.", default=strawberry.UNSET
+    )
+    kind: InvoiceKind | None = strawberry.field(
+        description="Only invoices, or only credit memos.", default=strawberry.UNSET
+    )
+    invoiced: DateRange | None = strawberry.field(description="Invoice date.", default=strawberry.UNSET)
+    due: DateRange | None = strawberry.field(description="Due date.", default=strawberry.UNSET)
+    item: ItemKey | None = strawberry.field(description="Only invoices of this item.", default=strawberry.UNSET)
+    past_due: bool | None = strawberry.field(
+        description="Whether the due date is before today and an amount is open, as the source evaluates it.",
+        default=strawberry.UNSET,
+    )
+    open: bool | None = strawberry.field(
+        description="Whether an amount is open, as the source evaluates it.", default=strawberry.UNSET
+    )
+    text: str | None = strawberry.field(
+        description="Words of the invoice number or an order number; at most 100 characters.",
+        default=strawberry.UNSET,
+    )
+
+
+@open_to(Scope.RETURNS)
+@reads_as(edges.ReturnFilter)
+@strawberry.input(
+    description="Filter of a return list; of several fields all have to fit. A filter that the source cannot answer is "
+    "refused with FILTER_NOT_SUPPORTED."
+)
+class ReturnFilter:
+    shipment_state: list[ReturnShipmentState] | None = strawberry.field(
+        description="Only returns whose goods are in one of these states; all if empty.", default=strawberry.UNSET
+    )
+    credit_state: list[ReturnCreditState] | None = strawberry.field(
+        description="Only returns whose credit is in one of these states; all if empty.", default=strawberry.UNSET
+    )
+    requested: DateRange | None = strawberry.field(description="Day of the request.", default=strawberry.UNSET)
+    item: ItemKey | None = strawberry.field(description="Only returns of this item.", default=strawberry.UNSET)
+    open: bool | None = strawberry.field(
+        description="Whether the return is neither credited nor refused, as the source evaluates it.",
+        default=strawberry.UNSET,
+    )
+    text: str | None = strawberry.field(
+        description="Words of the return's number, the order number or the reason; at most 100 characters.",
+        default=strawberry.UNSET,
+    )

@@ -11,11 +11,14 @@ import strawberry
 from app.auth import principal
 from app.auth.policy import Mask, Rows, Scope
 from app.auth.principal import Role
+from app.resolvers import billing as billing_edges
 from app.resolvers import contacts as contact_edges
 from app.resolvers import customers as customer_edges
 from app.resolvers import intake as intake_edges
 from app.resolvers import purchases as purchase_edges
 from app.resolvers import receivables as receivable_edges
+from app.resolvers import shipments as shipment_edges
+from app.resolvers import workbench as workbench_edges
 from app.resolvers.customers import CustomerFilter as PlainFilter
 from app.resolvers.loading import keys
 from app.schema.base import (
@@ -38,14 +41,23 @@ from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
 from app.schema.purchases import OrderGuideItem, PurchaseHistory
 from app.schema.receivables import Receivables
+from app.schema.workbench import Workbench
 from app.sources import customers as records
+from app.sources.billing import InvoiceSort, ReturnSort
 from app.sources.customers import CreditState, CustomerStatus, LocationKind
 from app.sources.freshness_contracts import CALLER, CREDIT, CUSTOMER
 from app.sources.orders import OrderSort, OrderStatus
+from app.sources.shipments import ShipmentSort
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
 OrderIntake = Annotated["OrderIntake", strawberry.lazy("app.schema.intake")]
 OrderFilter = Annotated["OrderFilter", strawberry.lazy("app.schema.orders")]
+Invoice = Annotated["Invoice", strawberry.lazy("app.schema.billing")]
+InvoiceFilter = Annotated["InvoiceFilter", strawberry.lazy("app.schema.billing")]
+Return = Annotated["Return", strawberry.lazy("app.schema.billing")]
+ReturnFilter = Annotated["ReturnFilter", strawberry.lazy("app.schema.billing")]
+Shipment = Annotated["Shipment", strawberry.lazy("app.schema.shipments")]
+ShipmentFilter = Annotated["ShipmentFilter", strawberry.lazy("app.schema.shipments")]
 Warehouse = Annotated["Warehouse", strawberry.lazy("app.schema.warehouses")]
 
 enum(
@@ -162,6 +174,12 @@ class Customer(Node):
     ship_tos: list[CustomerLocation] = field("Ship-to locations.")
     refs: list[Ref] = field("Its ids in the connected systems.")
     freshness: Freshness | None = field("The source of the data and its age.")
+    ship_tos_connection = edge(
+        customer_edges.ship_tos_page,
+        returns=Connection[CustomerLocation],
+        description="Ship-to locations, in pages.",
+        args={"first": FIRST, "after": AFTER},
+    )
     parent = edge(
         customer_edges.parent,
         returns=Annotated["Customer", strawberry.lazy("app.schema.customers")] | None,  # type: ignore[operator]
@@ -191,6 +209,42 @@ class Customer(Node):
         description="Submitted orders that the system of record does not have yet, newest first; the others are in "
         "`orders`, with their `intake`.",
         args={"first": FIRST},
+    )
+    shipments = edge(
+        shipment_edges.of_customers,
+        returns=Connection[Shipment] | None,  # type: ignore[valid-type]
+        description="Shipments to the customer, from the system of record.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(ShipmentSort, "The order of the list.", ShipmentSort.SHIPPED_AT_DESC),
+            "filter": Argument(ShipmentFilter | None, "Filter of the shipments."),  # type: ignore[operator]
+        },
+        requires=Scope.SHIPMENTS,
+    )
+    invoices = edge(
+        billing_edges.invoices_of_customers,
+        returns=Connection[Invoice] | None,  # type: ignore[valid-type]
+        description="Invoices and credit memos of the customer.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(InvoiceSort, "The order of the list.", InvoiceSort.INVOICED_ON_DESC),
+            "filter": Argument(InvoiceFilter | None, "Filter of the invoices."),  # type: ignore[operator]
+        },
+        requires=Scope.INVOICES,
+    )
+    returns = edge(
+        billing_edges.returns_of_customers,
+        returns=Connection[Return] | None,  # type: ignore[valid-type]
+        description="Returns of the customer.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(ReturnSort, "The order of the list.", ReturnSort.REQUESTED_ON_DESC),
+            "filter": Argument(ReturnFilter | None, "Filter of the returns."),  # type: ignore[operator]
+        },
+        requires=Scope.RETURNS,
     )
     receivables = edge(
         receivable_edges.receivables,
@@ -227,6 +281,18 @@ class Viewer:
         returns=list[Customer] | None,
         description="The accounts the caller is bound to; empty for those who see all customers.",
         requires=Scope.CUSTOMERS,
+    )
+    customers_connection = edge(
+        customer_edges.own_customers_page,
+        returns=Connection[Customer] | None,
+        description="The accounts the caller is bound to, by number, in pages; empty for those who see all customers.",
+        args={"first": FIRST, "after": AFTER},
+        requires=Scope.CUSTOMERS,
+    )
+    workbench = edge(
+        workbench_edges.workbench,
+        returns=Workbench,
+        description="What needs attention among the customers that the caller sees.",
     )
 
 

@@ -20,7 +20,21 @@ from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
 from app.resolvers.loading import keys
 from app.schema.availability import Availability
-from app.schema.base import DateRange, Freshness, Money, Node, Party, Ref, RefInput, bound_to, field, reads_as
+from app.schema.base import (
+    AFTER,
+    FIRST,
+    Connection,
+    DateRange,
+    Freshness,
+    Money,
+    Node,
+    Party,
+    Ref,
+    RefInput,
+    bound_to,
+    field,
+    reads_as,
+)
 from app.schema.billing import Invoice, Return
 from app.schema.customers import Customer, CustomerKey, PaymentTerms
 from app.schema.declare.edges import Argument, edge
@@ -211,6 +225,12 @@ class Order(Node):
         returns=list[OrderConflict] | None,
         description="On what the systems that know it differ, and whose word is taken; empty if they agree.",
     )
+    lines_connection = edge(
+        order_edges.lines_page,
+        returns=Connection[OrderLine],
+        description="The lines, in pages.",
+        args={"first": FIRST, "after": AFTER},
+    )
     customer = edge(
         order_edges.customer,
         returns=Customer | None,
@@ -228,6 +248,13 @@ class Order(Node):
         intake_edges.of_orders,
         returns=OrderIntake | None,  # type: ignore[operator]
         description="The submission that the order came of; null for orders that came another way.",
+    )
+    shipments_connection = edge(
+        shipment_edges.page_of_orders,
+        returns=Connection[Shipment] | None,
+        description="Shipments of the order, from all systems, in pages.",
+        args={"first": FIRST, "after": AFTER},
+        requires=Scope.SHIPMENTS,
     )
     invoices = edge(
         billing_edges.invoices,

@@ -13,6 +13,7 @@ from strawberry.schema.config import StrawberryConfig
 from app.auth.policy import Rows, Scope
 from app.auth.policy_configuration import configured_audiences
 from app.resolvers import audit as audit_roots
+from app.resolvers import billing as billing_roots
 from app.resolvers import changes as change_roots
 from app.resolvers import commissions as commission_roots
 from app.resolvers import customers as customer_roots
@@ -30,6 +31,7 @@ from app.resolvers import warehouses as warehouse_roots
 from app.schema.audit import AuditEvent, AuditFilter
 from app.schema.availability import Promise
 from app.schema.base import AFTER, FIRST, Connection, Node
+from app.schema.billing import Invoice, InvoiceFilter, Return, ReturnFilter
 from app.schema.changes import ChangesPage, SnapshotPage
 from app.schema.commissions import Agent, AgentKey, CommissionStatement, CommissionStatementKey
 from app.schema.customers import Customer, CustomerFilter, CustomerKey, Viewer
@@ -46,7 +48,7 @@ from app.schema.items import Item, ItemConnection, ItemFilter, ItemKey
 from app.schema.mutation import Mutation
 from app.schema.orders import Order, OrderFilter, OrderKey
 from app.schema.prices import LineInput, PricedLine
-from app.schema.shipments import Shipment, ShipmentKey
+from app.schema.shipments import Shipment, ShipmentFilter, ShipmentKey
 from app.schema.sources import Source
 from app.schema.updates import (
     AvailabilityChanged,
@@ -60,8 +62,10 @@ from app.schema.updates import (
 )
 from app.schema.warehouses import Warehouse
 from app.settings import FieldSettings, PolicySettings
+from app.sources.billing import InvoiceSort, ReturnSort
 from app.sources.changes import ChangeKind
 from app.sources.orders import OrderSort
+from app.sources.shipments import ShipmentSort
 
 CUSTOMERS = Argument(list[CustomerKey] | None, "Only rows of these customers, 1 to 500; by default of all.")
 
@@ -213,6 +217,45 @@ class Query:
         description="A shipment; null if it does not exist for the caller.",
         args={"by": Argument(ShipmentKey, "Key of the shipment.")},
         requires=Scope.SHIPMENTS,
+    )
+    shipments = root(
+        shipment_roots.shipments,
+        returns=Connection[Shipment] | None,
+        description="Shipments to the caller's customers, from the system of record.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(ShipmentSort, "The order of the list.", ShipmentSort.SHIPPED_AT_DESC),
+            "customers": CUSTOMERS,
+            "filter": Argument(ShipmentFilter | None, "Filter of the shipments."),
+        },
+        requires=Scope.SHIPMENTS,
+    )
+    invoices = root(
+        billing_roots.invoice_list,
+        returns=Connection[Invoice] | None,
+        description="Invoices and credit memos of the caller's customers.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(InvoiceSort, "The order of the list.", InvoiceSort.INVOICED_ON_DESC),
+            "customers": CUSTOMERS,
+            "filter": Argument(InvoiceFilter | None, "Filter of the invoices."),
+        },
+        requires=Scope.INVOICES,
+    )
+    returns = root(
+        billing_roots.return_list,
+        returns=Connection[Return] | None,
+        description="Returns of the caller's customers.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(ReturnSort, "The order of the list.", ReturnSort.REQUESTED_ON_DESC),
+            "customers": CUSTOMERS,
+            "filter": Argument(ReturnFilter | None, "Filter of the returns."),
+        },
+        requires=Scope.RETURNS,
     )
     agent = root(
         commission_roots.agent,

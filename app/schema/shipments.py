@@ -14,15 +14,16 @@ from app.resolvers import orders as order_edges
 from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
 from app.resolvers.loading import keys
-from app.schema.base import Dimensions, Freshness, Node, Ref, RefInput, bound_to, field, reads_as
+from app.schema.base import DateRange, Dimensions, Freshness, Node, Ref, RefInput, bound_to, field, reads_as
 from app.schema.customers import Customer
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
 from app.schema.downloads import DocumentLink
+from app.schema.items import ItemKey
 from app.schema.warehouses import Warehouse
 from app.sources import shipments as records
 from app.sources.freshness_contracts import EVENT, SHIPMENT
-from app.sources.shipments import IncidentParty, ShipmentStatus
+from app.sources.shipments import IncidentParty, ShipmentSort, ShipmentStatus
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
 
@@ -160,6 +161,43 @@ class Shipment(Node):
         returns=list[TrackingEvent],
         description="Tracking events, oldest first.",
         args={"last": Argument(int | None, "Only the last N events, 1 to 1000.")},
+    )
+
+
+enum(
+    ShipmentSort,
+    "Sort order of a shipment list.",
+    SHIPPED_AT_DESC="Latest shipped first; shipments that have not left first.",
+    SHIPPED_AT_ASC="Earliest shipped first; shipments that have not left last.",
+    PROMISED_ON_ASC="Earliest promised arrival first; shipments without one last.",
+    PROMISED_ON_DESC="Latest promised arrival first; shipments without one first.",
+)
+
+
+@reads_as(shipment_edges.ShipmentFilter)
+@strawberry.input(
+    description="Filter of a shipment list; of several fields all have to fit. A filter that the source cannot answer "
+    "is refused with FILTER_NOT_SUPPORTED."
+)
+class ShipmentFilter:
+    status: list[ShipmentStatus] | None = strawberry.field(
+        description="Only shipments in one of these statuses; all if empty.", default=strawberry.UNSET
+    )
+    shipped: DateRange | None = strawberry.field(description="Day of shipping.", default=strawberry.UNSET)
+    promised: DateRange | None = strawberry.field(description="Promised arrival.", default=strawberry.UNSET)
+    item: ItemKey | None = strawberry.field(description="Only shipments of this item.", default=strawberry.UNSET)
+    warehouse: str | None = strawberry.field(description="Code of the warehouse.", default=strawberry.UNSET)
+    late: bool | None = strawberry.field(
+        description="Whether the promised arrival is before today and the shipment open, as the source evaluates it.",
+        default=strawberry.UNSET,
+    )
+    open: bool | None = strawberry.field(
+        description="Whether the shipment is neither delivered, returned nor cancelled, as the source evaluates it.",
+        default=strawberry.UNSET,
+    )
+    text: str | None = strawberry.field(
+        description="Words of an order number or the ASN, or a whole tracking number; at most 100 characters.",
+        default=strawberry.UNSET,
     )
 
 

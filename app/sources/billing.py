@@ -10,9 +10,10 @@ from operator import attrgetter
 from typing import Protocol
 
 from app.auth.principal import Principal
+from app.sources.lists import DateRange, ListQuery, sort_by
 from app.sources.node_ids import node_id
-from app.sources.ports import Port, Read, Routing, Shape
-from app.sources.values import Freshness, Money, Record, Ref
+from app.sources.ports import Port, Read, Routing, Shape, list_reads
+from app.sources.values import Freshness, Money, Page, Record, Ref
 
 
 class InvoiceKind(StrEnum):
@@ -110,12 +111,56 @@ class Return(Record):
     number: str
     customer: str | None = None
     order: str | None = None
+    requested_on: date | None = None
     reason: str | None = None
     shipment_state: ReturnShipmentState
     credit_state: ReturnCreditState
     credit_memo: str | None = None
     lines: tuple[ReturnLine, ...] = ()
     freshness: Freshness
+
+
+class InvoiceSort(StrEnum):
+    """How a list of invoices is ordered; ties by the source's own id."""
+
+    INVOICED_ON_DESC = "INVOICED_ON_DESC"
+    INVOICED_ON_ASC = "INVOICED_ON_ASC"
+    DUE_ON_ASC = "DUE_ON_ASC"
+    DUE_ON_DESC = "DUE_ON_DESC"
+
+
+class InvoiceQuery(ListQuery):
+    """A page of invoices and credit memos. `item` is an SKU of one of the lines. An invoice is `open` while an amount
+    of it is open; it is `past_due` if it is open and was due before `today`. `text` is part of its number or an order
+    number."""
+
+    sort: InvoiceSort = InvoiceSort.INVOICED_ON_DESC
+    status: tuple[InvoiceStatus, ...] = ()
+    kind: InvoiceKind | None = None
+    invoiced: DateRange | None = None
+    due: DateRange | None = None
+    item: str | None = None
+    past_due: bool | None = None
+    open: bool | None = None
+
+
+class ReturnSort(StrEnum):
+    """How a list of returns is ordered; ties by the source's own id."""
+
+    REQUESTED_ON_DESC = "REQUESTED_ON_DESC"
+    REQUESTED_ON_ASC = "REQUESTED_ON_ASC"
+
+
+class ReturnQuery(ListQuery):
+    """A page of returns. `item` is an SKU of one of the lines. A return is `open` until it is credited or refused.
+    `text` is part of its number, the order number or the reason."""
+
+    sort: ReturnSort = ReturnSort.REQUESTED_ON_DESC
+    shipment_state: tuple[ReturnShipmentState, ...] = ()
+    credit_state: tuple[ReturnCreditState, ...] = ()
+    requested: DateRange | None = None
+    item: str | None = None
+    open: bool | None = None
 
 
 class Billing(Protocol):
@@ -134,14 +179,43 @@ class Billing(Protocol):
         ...
 
 
+class BillingSearch(Billing, Protocol):
+    """Invoices and returns of a source that can list them. The number of calls does not grow with the customers."""
+
+    async def invoices_by_customer(
+        self, who: Principal, customers: Sequence[str], query: InvoiceQuery
+    ) -> Mapping[str, Page[Invoice]]:
+        """A page of invoices and credit memos for each customer number."""
+        ...
+
+    async def search_invoices(self, who: Principal, query: InvoiceQuery) -> Page[Invoice]:
+        """A page of invoices and credit memos of `query.customers`, of all customers if it is None."""
+        ...
+
+    async def returns_by_customer(
+        self, who: Principal, customers: Sequence[str], query: ReturnQuery
+    ) -> Mapping[str, Page[Return]]:
+        """A page of returns for each customer number."""
+        ...
+
+    async def search_returns(self, who: Principal, query: ReturnQuery) -> Page[Return]:
+        """A page of returns of `query.customers`, of all customers if it is None."""
+        ...
+
+
 _customer = attrgetter("customer")
+
+invoice_sort_key = sort_by(INVOICED_ON="invoiced_on", DUE_ON="due")
+return_sort_key = sort_by(REQUESTED_ON="requested_on")
 
 BILLING = Port(
     "billing",
-    Billing,
+    BillingSearch,
     {
         "by_id": Read(record=Invoice, routing=Routing.SYSTEM, row_customer=_customer),
         "invoices": Read(record=Invoice, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
         "returns": Read(record=Return, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
+        **list_reads(Invoice, InvoiceQuery, invoice_sort_key, "invoices_by_customer", "search_invoices"),
+        **list_reads(Return, ReturnQuery, return_sort_key, "returns_by_customer", "search_returns"),
     },
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -84,6 +85,10 @@ def restrict(query: Q, customers: frozenset[str]) -> Q | None:
     return msgspec.structs.replace(query, customers=tuple(sorted(own))) if own else None
 
 
+SortKey = Callable[[Any], Callable[[Any], Any]]
+"""Returns for a query the key by which its rows are ordered."""
+
+
 def sort_rank(value: date | datetime | None, *, descending: bool) -> float:
     """The rank of a row by a day or time. Rows without one are the last if ascending, the first if descending."""
     if value is None:
@@ -93,5 +98,12 @@ def sort_rank(value: date | datetime | None, *, descending: bool) -> float:
     return -rank if descending else rank
 
 
-SortKey = Callable[[Any], Callable[[Any], Any]]
-"""Returns for a query the key by which its rows are ordered."""
+def sort_by(**attributes: str) -> SortKey:
+    """The sort key of queries whose sorts are named after attributes, with a direction: `ORDERED_AT_DESC`."""
+
+    def key_of(query: Any) -> Callable[[Any], Any]:
+        name, _, direction = query.sort.rpartition("_")
+        read, descending = attrgetter(attributes[name]), direction == "DESC"
+        return lambda row: sort_rank(read(row), descending=descending)
+
+    return key_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -11,9 +11,9 @@ from typing import Protocol
 
 from app.auth.principal import Principal
 from app.sources.customers import PaymentTerms
-from app.sources.lists import DateRange, ListQuery, restrict, sort_rank
+from app.sources.lists import DateRange, ListQuery, sort_by
 from app.sources.node_ids import node_id
-from app.sources.ports import Port, Read, Routing, Shape, same
+from app.sources.ports import Port, Read, Routing, list_reads
 from app.sources.shipments import Shipment
 from app.sources.values import CustomValues, Freshness, Money, Page, Party, Record, Ref, Timestamp
 
@@ -227,15 +227,7 @@ class OrderSearch(Orders, Protocol):
 
 _customer = attrgetter("customer")
 
-_SORTED_BY = {"ORDERED_AT": "ordered_at", "REQUESTED_ON": "requested_on", "PROMISED_ON": "promised_on"}
-
-
-def order_sort_key(query: OrderQuery) -> Callable[[Order], float]:
-    """The key by which the orders of a query are sorted."""
-    name, _, direction = query.sort.rpartition("_")
-    attribute, descending = _SORTED_BY[name], direction == "DESC"
-    return lambda row: sort_rank(getattr(row, attribute), descending=descending)
-
+order_sort_key = sort_by(ORDERED_AT="ordered_at", REQUESTED_ON="requested_on", PROMISED_ON="promised_on")
 
 ORDERS = Port(
     "orders",
@@ -244,17 +236,6 @@ ORDERS = Port(
         "by_id": Read(record=Order, routing=Routing.SYSTEM, row_customer=_customer),
         "by_number": Read(record=Order, routing=Routing.EVERYWHERE, row_customer=_customer),
         "by_customer_po": Read(record=Order, routing=Routing.CUSTOMER, key_customer=_customer, row_customer=_customer),
-        "by_customer": Read(
-            record=Order, shape=Shape.PAGE, routing=Routing.CUSTOMER, key_customer=same, query=OrderQuery
-        ),
-        "search": Read(
-            record=Order,
-            shape=Shape.LIST,
-            row_customer=_customer,
-            restrict=restrict,
-            query=OrderQuery,
-            sort_key=order_sort_key,
-            optional=True,
-        ),
+        **list_reads(Order, OrderQuery, order_sort_key),
     },
 )

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 from app.auth.principal import Principal
 from app.sources.freshness_contracts import Contract
-from app.sources.lists import ListQuery, SortKey
+from app.sources.lists import ListQuery, SortKey, restrict
 from app.sources.values import Page
 
 RowPredicate = Callable[[Any], bool]
@@ -149,6 +150,26 @@ class Port:
     def is_routed_by_customer(self) -> bool:
         """Whether customers' routes decide which source answers, for any of its reads."""
         return any(read.is_routed_by_customer for read in self.reads.values())
+
+
+def list_reads(
+    record: type, query: type[ListQuery], sort_key: SortKey, by_customer: str = "by_customer", search: str = "search"
+) -> dict[str, Read]:
+    """The two reads of a list of customers' rows: a page for each customer, and a page over all customers."""
+    return {
+        by_customer: Read(
+            record=record, shape=Shape.PAGE, routing=Routing.CUSTOMER, key_customer=same, query=query, optional=True
+        ),
+        search: Read(
+            record=record,
+            shape=Shape.LIST,
+            row_customer=attrgetter("customer"),
+            restrict=restrict,
+            query=query,
+            sort_key=sort_key,
+            optional=True,
+        ),
+    }
 
 
 def same(key: Any) -> Any:

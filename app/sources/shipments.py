@@ -10,9 +10,10 @@ from operator import attrgetter
 from typing import Protocol
 
 from app.auth.principal import Principal
+from app.sources.lists import DateRange, ListQuery, sort_by
 from app.sources.node_ids import node_id
-from app.sources.ports import Port, Read, Routing, Shape
-from app.sources.values import CustomValues, Dimensions, Freshness, Record, Ref, Timestamp
+from app.sources.ports import Port, Read, Routing, Shape, list_reads
+from app.sources.values import CustomValues, Dimensions, Freshness, Page, Record, Ref, Timestamp
 
 
 class ShipmentStatus(StrEnum):
@@ -143,6 +144,35 @@ class Shipment(Record):
         """The id in the graph."""
         return node_id("Shipment", self.source, self.id)
 
+    @property
+    def promised_on(self) -> date | None:
+        """The promised arrival."""
+        return self.eta.promised if self.eta else None
+
+
+class ShipmentSort(StrEnum):
+    """How a list of shipments is ordered; ties by the source's own id."""
+
+    SHIPPED_AT_DESC = "SHIPPED_AT_DESC"
+    SHIPPED_AT_ASC = "SHIPPED_AT_ASC"
+    PROMISED_ON_ASC = "PROMISED_ON_ASC"
+    PROMISED_ON_DESC = "PROMISED_ON_DESC"
+
+
+class ShipmentQuery(ListQuery):
+    """A page of shipments. `promised` is the promised arrival, `item` an SKU of one of the lines. A shipment is `open`
+    until it is delivered, returned or cancelled; it is `late` if it is open and its promised arrival is before `today`.
+    `text` is part of an order number or the ASN, or a whole tracking number."""
+
+    sort: ShipmentSort = ShipmentSort.SHIPPED_AT_DESC
+    status: tuple[ShipmentStatus, ...] = ()
+    shipped: DateRange | None = None
+    promised: DateRange | None = None
+    item: str | None = None
+    warehouse: str | None = None
+    late: bool | None = None
+    open: bool | None = None
+
 
 class Shipments(Protocol):
     """Shipments of a source. Unknown keys are absent from the mappings; events ascend by sequence."""
@@ -160,14 +190,31 @@ class Shipments(Protocol):
         ...
 
 
+class ShipmentSearch(Shipments, Protocol):
+    """Shipments of a source that can list them."""
+
+    async def by_customer(
+        self, who: Principal, customers: Sequence[str], query: ShipmentQuery
+    ) -> Mapping[str, Page[Shipment]]:
+        """A page of shipments for each customer number; the number of calls does not grow with the customers."""
+        ...
+
+    async def search(self, who: Principal, query: ShipmentQuery) -> Page[Shipment]:
+        """A page of shipments of `query.customers`, of all customers if it is None."""
+        ...
+
+
 _customer = attrgetter("customer")
+
+shipment_sort_key = sort_by(SHIPPED_AT="shipped_at", PROMISED_ON="promised_on")
 
 SHIPMENTS = Port(
     "shipments",
-    Shipments,
+    ShipmentSearch,
     {
         "by_id": Read(record=Shipment, routing=Routing.SYSTEM, row_customer=_customer),
         "by_tracking_number": Read(record=Shipment, routing=Routing.EVERYWHERE, row_customer=_customer),
         "by_order": Read(record=Shipment, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
+        **list_reads(Shipment, ShipmentQuery, shipment_sort_key),
     },
 )

@@ -14,7 +14,7 @@ from app.http.resilience.breaker import BreakerState
 from app.http.resilience.guard import SourceGuard
 from app.http.resilience.state import SourceState
 from app.sources.accounts import Accounts
-from app.sources.billing import Billing
+from app.sources.billing import Billing, BillingSearch
 from app.sources.changes import Changes
 from app.sources.commissions import Commissions
 from app.sources.contacts import Contacts
@@ -28,7 +28,7 @@ from app.sources.prices import Prices
 from app.sources.purchases import Purchases
 from app.sources.receivables import Receivables
 from app.sources.search import Search
-from app.sources.shipments import Shipments
+from app.sources.shipments import Shipments, ShipmentSearch
 from app.sources.stock import Balances, Reservations, Stock
 from app.sources.warehouses import Warehouses
 from app.sources.webhooks import Webhooks
@@ -128,8 +128,8 @@ class Sources:
     balances: Balances
     prices: Prices
     orders: OrderSearch
-    shipments: Shipments
-    billing: Billing
+    shipments: ShipmentSearch
+    billing: BillingSearch
     commissions: Commissions
     receivables: Receivables
     contacts: Contacts

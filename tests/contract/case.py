@@ -187,6 +187,8 @@ class ShipmentFacts:
     unknown: str = "1ZUNKNOWN"
     exact: Mapping[str, Expected] = field(default_factory=dict)
     """By tracking number."""
+    lists: tuple[Selection, ...] = ()
+    """Lists over all customers by id, where the source has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +199,9 @@ class BillingFacts:
     unknown: str = "SO-999999"
     invoices: Mapping[str, Expected] = field(default_factory=dict)
     returns: Mapping[str, Expected] = field(default_factory=dict)
+    invoice_lists: tuple[Selection, ...] = ()
+    return_lists: tuple[Selection, ...] = ()
+    """Lists over all customers by number, where the source has them."""
 
 
 @dataclass(frozen=True, kw_only=True)

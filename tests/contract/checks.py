@@ -24,8 +24,9 @@ from app.sources.conformance import (
     read_all,
     stable,
 )
+from app.sources.lists import SortKey
 from app.sources.source import Source
-from app.sources.values import PageRequest
+from app.sources.values import Page, PageRequest
 from tests.contract.case import Case, Selection, counted_calls
 from tests.upstreams import serve
 
@@ -124,3 +125,25 @@ async def check_lists(
         assert {row.customer for row in some.rows} <= set(one.restrict)
         assert (some.total or len(some.rows)) < one.total or one.total == 0
     assert tried == able.filters
+
+
+async def check_listed_pages(
+    source: Source, reads: tuple[str, str], query: type[Any], sort_key: SortKey, customers: Sequence[str]
+) -> None:
+    """In every sort that the source declares, the pages of a list are the whole list, in order, and the pages by
+    customer are the rows of that customer; a cursor of the source is refused if it is malformed."""
+    by_customer, search = (getattr(getattr(source, read.partition(".")[0]), read.partition(".")[2]) for read in reads)
+    for sort in sorted(source.lists[reads[1]].sorts):
+
+        async def turn(page: PageRequest, sort: Any = sort) -> Page[Any]:
+            return await search(SYSTEM, query(page=page, sort=sort, customers=tuple(customers)))
+
+        keys = await check_pages(turn, lambda row: row.id, size=20, most=1000)
+        await check_cursors(turn)
+        whole = query(page=PageRequest(first=len(keys)), sort=sort)
+        pages = await by_customer(SYSTEM, list(customers), whole)
+        assert sorted(row.id for page in pages.values() for row in page.rows) == sorted(keys)
+        for number, page in pages.items():
+            ranks = [sort_key(whole)(row) for row in page.rows]
+            assert ranks == sorted(ranks)
+            assert {row.customer for row in page.rows} == {number}

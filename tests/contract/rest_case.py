@@ -14,7 +14,7 @@ from app.sandbox.build import PORTS
 from app.sandbox.process import DEFAULT_TOKEN
 from app.sandbox.reads import change_cursor
 from app.settings import SourceSettings
-from app.sources.billing import ReturnCreditState, ReturnShipmentState
+from app.sources.billing import InvoiceKind, InvoiceStatus, ReturnCreditState, ReturnShipmentState
 from app.sources.changes import ChangeKind
 from app.sources.commissions import AgentStatus, CommissionState
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind
@@ -331,6 +331,22 @@ ERP = Case(
                 "0.lines.0.quantity": Decimal(1),
             }
         },
+        invoice_lists=(
+            listed(2808, open=True),
+            listed(975, past_due=True),
+            listed(378, kind=InvoiceKind.CREDIT_MEMO),
+            listed(113, status=(InvoiceStatus.POSTED,), invoiced=days_ago(3, 0)),
+            listed(105, due=days_ago(2, 1)),
+            listed(12, item="SKU-0001"),
+            listed(1, "INV-800040", text="inv-800040 so-100040"),
+        ),
+        return_lists=(
+            listed(22, open=True),
+            listed(378, credit_state=(ReturnCreditState.CREDITED,), shipment_state=(ReturnShipmentState.RECEIVED,)),
+            listed(21, requested=days_ago(20, 0)),
+            listed(3, item="SKU-3574"),
+            listed(134, text="damaged"),
+        ),
     ),
     search=SearchFacts(
         text="coupling bronze economy",
@@ -472,6 +488,15 @@ LOGISTICS = Case(
             "1ZSB001000402": {"status": ShipmentStatus.IN_TRANSIT, "events.#": 4, "proof_of_delivery": None},
             "1ZSB001196441": {"status": ShipmentStatus.UNKNOWN, "raw_status": "CI"},
         },
+        lists=(
+            listed(236, open=True),
+            listed(122, late=True),
+            listed(3, status=(ShipmentStatus.DELIVERY_DELAYED,)),
+            listed(30, shipped=days_ago(1, 0)),
+            listed(15, promised=days_ago(-3, -9)),
+            listed(7, item="SKU-0001", warehouse="WH-CENTRAL"),
+            listed(2, text="so-100040"),
+        ),
     ),
     balances=BalanceFacts(
         warehouse="WH-WEST",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from app.auth.principal import SYSTEM
+from app.sources.billing import InvoiceQuery, ReturnQuery, invoice_sort_key, return_sort_key
 from app.sources.source import Source
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact
@@ -73,3 +76,21 @@ async def test_returns_have_their_values(case: Case, source: Source):
     assert set(found) == set(case.billing.returns)
     for number, expected in case.billing.returns.items():
         assert_exact(found[number], expected)
+
+
+LISTS = {
+    "billing.search_invoices": ("invoice_lists", "billing.invoices_by_customer", InvoiceQuery, invoice_sort_key),
+    "billing.search_returns": ("return_lists", "billing.returns_by_customer", ReturnQuery, return_sort_key),
+}
+
+
+@pytest.mark.parametrize("read", LISTS)
+async def test_lists_are_those_of_the_source(case: Case, source: Source, read: str):
+    name, by_customer, query, sort_key = LISTS[read]
+    facts = getattr(case.billing, name)
+    if read not in source.lists:
+        assert (hasattr(source.billing, read.partition(".")[2]), facts) == (False, ())
+        return
+    assert len(facts) > 0
+    await checks.check_lists(source, read, facts, query, lambda row: row.number)
+    await checks.check_listed_pages(source, (by_customer, read), query, sort_key, ("CUST-0001", "CUST-0002"))

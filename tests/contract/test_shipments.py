@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from app.auth.principal import SYSTEM
+from app.sources.shipments import ShipmentQuery, shipment_sort_key
 from app.sources.source import Source
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact
@@ -82,3 +83,13 @@ async def test_events_ascend_from_one(case: Case, source: Source):
         assert [event.at for event in row.events] == sorted(event.at for event in row.events)
         assert {event.at.utcoffset() for event in row.events} <= {timedelta(0)}
         assert {event.source for event in row.events} <= {source.name}
+
+
+async def test_lists_are_those_of_the_source(case: Case, source: Source):
+    if "shipments.search" not in source.lists:
+        assert (hasattr(source.shipments, "search"), case.shipments.lists) == (False, ())
+        return
+    assert len(case.shipments.lists) > 0
+    await checks.check_lists(source, "shipments.search", case.shipments.lists, ShipmentQuery, lambda row: row.id)
+    reads = ("shipments.by_customer", "shipments.search")
+    await checks.check_listed_pages(source, reads, ShipmentQuery, shipment_sort_key, ("CUST-0001", "CUST-0002"))

@@ -29,7 +29,7 @@ from app.errors import (
 )
 from app.resolvers.loading.context import Context
 from app.schema import build_schema, policy_of
-from app.sources.billing import Invoice, Return
+from app.sources.billing import Invoice, InvoiceQuery, Return, ReturnQuery
 from app.sources.commissions import Agent, CommissionStatement, StatementQuery
 from app.sources.contacts import Contact
 from app.sources.customers import CreditStatus, Customer, CustomerQuery
@@ -48,7 +48,7 @@ from app.sources.receivables import (
     StatementPeriod,
 )
 from app.sources.search import CategoryCount, ItemFacet, ItemFacetValue, ItemSearchQuery, SearchPage
-from app.sources.shipments import Shipment
+from app.sources.shipments import Shipment, ShipmentQuery
 from app.sources.source import Sources
 from app.sources.stock import Balance, Reservation, StockLevel, StockPosition
 from app.sources.values import Page, PageRequest
@@ -349,6 +349,17 @@ class Shipments(Port):
             "by_order", numbers, lambda key: tuple(row for row in self.rows if key in row.orders) or None
         )
 
+    async def by_customer(self, who: Principal, customers: Sequence[str], query: ShipmentQuery) -> Any:
+        def of(customer: str) -> Page[Shipment]:
+            return self.page([row for row in self.rows if row.customer == customer], query.page)
+
+        return await self.read("by_customer", customers, of, broken=True)
+
+    async def search(self, who: Principal, query: ShipmentQuery) -> Page[Shipment]:
+        await self.world.asked(f"{self.source}.Shipments.search", [query])
+        rows = [row for row in self.rows if query.customers is None or row.customer in query.customers]
+        return self.page(rows, query.page)
+
 
 class Billing(Port):
     async def invoices(self, who: Principal, orders: Sequence[str]) -> Any:
@@ -359,6 +370,32 @@ class Billing(Port):
 
     def _rows(self, kind: str, order: str, cls: Any) -> Any:
         return tuple(self.world.made(kind, (order, at), cls) for at in range(int(order[-1]) % 3))
+
+    async def invoices_by_customer(self, who: Principal, customers: Sequence[str], query: InvoiceQuery) -> Any:
+        return await self._pages("invoice", customers, Invoice, query.page)
+
+    async def returns_by_customer(self, who: Principal, customers: Sequence[str], query: ReturnQuery) -> Any:
+        return await self._pages("return", customers, Return, query.page)
+
+    async def search_invoices(self, who: Principal, query: InvoiceQuery) -> Page[Invoice]:
+        return await self._listed("invoice", Invoice, query)
+
+    async def search_returns(self, who: Principal, query: ReturnQuery) -> Page[Return]:
+        return await self._listed("return", Return, query)
+
+    async def _pages(self, kind: str, customers: Sequence[str], cls: Any, page: PageRequest) -> Any:
+        def of(customer: str) -> Page[Any]:
+            return self.page([row for row in self._all(kind, cls) if row.customer == customer], page)
+
+        return await self.read(f"{kind}s_by_customer", customers, of, broken=True)
+
+    async def _listed(self, kind: str, cls: Any, query: Any) -> Page[Any]:
+        await self.world.asked(f"{self.source}.Billing.{kind}s", [query])
+        rows = [row for row in self._all(kind, cls) if query.customers is None or row.customer in query.customers]
+        return self.page(rows, query.page)
+
+    def _all(self, kind: str, cls: Any) -> list[Any]:
+        return [row for order in ORDERS for row in self._rows(kind, order, cls)]
 
 
 class Commissions(Port):

@@ -42,6 +42,19 @@ ORDER_FILTERS: list[Any] = [
     *({"ordered": one, "requested": one, "promised": one} for one in RANGES),
     {"customerPo": "PO", "shipTo": "1", "warehouse": "MAIN"},
 ]
+PAGES: list[Any] = [{"first": 1}, {"first": 2, "after": None}]
+SHIPMENT_FILTERS: list[Any] = [
+    {"status": "DELIVERED", "late": True, "warehouse": "MAIN"},
+    {"shipped": RANGES[1], "promised": None, "item": ITEMS[0], "text": "x"},
+]
+INVOICE_FILTERS: list[Any] = [
+    {"status": ["POSTED"], "kind": "INVOICE", "pastDue": True},
+    {"invoiced": RANGES[1], "due": RANGES[2], "item": ITEMS[1], "open": None},
+]
+RETURN_FILTERS: list[Any] = [
+    {"shipmentState": "RECEIVED", "creditState": ["NONE", "PENDING"], "open": True},
+    {"requested": RANGES[1], "item": ITEMS[2], "text": None},
+]
 CASES: dict[str, list[dict[str, Any]]] = {
     "Query.node": [{"id": "x"}, {"id": 5}],
     "Query.nodes": [{"ids": []}, {"ids": ["a", 2]}, {"ids": "one"}],
@@ -83,6 +96,19 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"first": 1, "status": []},
         *({"first": 1, "filter": one} for one in ORDER_FILTERS),
     ],
+    "Viewer.customersConnection": PAGES,
+    "Customer.shipTosConnection": PAGES,
+    "Order.linesConnection": PAGES,
+    "Order.shipmentsConnection": PAGES,
+    "Workbench.lateOrders": PAGES,
+    "Workbench.pastDueInvoices": PAGES,
+    "Workbench.heldOrders": [*PAGES, {"first": 1, "hold": ["CREDIT"]}, {"first": 1, "hold": "CREDIT"}],
+    "Query.shipments": [*PAGES, *({"first": 1, "filter": one} for one in SHIPMENT_FILTERS)],
+    "Customer.shipments": [*PAGES, *({"first": 1, "filter": one} for one in SHIPMENT_FILTERS)],
+    "Query.invoices": [*PAGES, *({"first": 1, "filter": one} for one in INVOICE_FILTERS)],
+    "Customer.invoices": [*PAGES, *({"first": 1, "filter": one} for one in INVOICE_FILTERS)],
+    "Query.returns": [*PAGES, *({"first": 1, "filter": one} for one in RETURN_FILTERS)],
+    "Customer.returns": [*PAGES, *({"first": 1, "filter": one} for one in RETURN_FILTERS)],
     "Query.orders": [
         {"first": 1},
         {"first": 1, "after": None, "orderBy": "PROMISED_ON_ASC", "customers": None, "filter": None},
@@ -139,7 +165,7 @@ def given(place: str, values: dict[str, Any]) -> tuple[str, FieldNode, VariableV
     return text, node, variables
 
 
-ENUMS = {"status", "state", "orderBy", "kinds", "hold"}
+ENUMS = {"status", "state", "orderBy", "kinds", "hold", "kind", "shipmentState", "creditState"}
 
 
 def literal(value: Any, place: str = "") -> str:

@@ -13,12 +13,14 @@ from app.auth.principal import SYSTEM
 from app.gateway.explain.read_log import ReadLog, count_rows
 from app.gateway.explain.simulated_records import Assumptions
 from app.gateway.explain.simulation import NOT_FOUND, SimulatedSource, UnmodelledRead
+from app.sources.billing import InvoiceQuery, ReturnQuery
 from app.sources.customers import CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.prices import PriceRequest
+from app.sources.shipments import ShipmentQuery
 from app.sources.source import by_hundreds
 from app.sources.values import PageRequest
 
@@ -34,7 +36,14 @@ KEYS: dict[str, Any] = {
 QUERIES = {
     "customers.search": CustomerQuery(page=PAGE),
     "items.search": ItemQuery(page=PAGE),
+    "orders.by_customer": OrderQuery(page=PAGE),
     "orders.search": OrderQuery(page=PAGE),
+    "shipments.by_customer": ShipmentQuery(page=PAGE),
+    "shipments.search": ShipmentQuery(page=PAGE),
+    "billing.invoices_by_customer": InvoiceQuery(page=PAGE),
+    "billing.search_invoices": InvoiceQuery(page=PAGE),
+    "billing.returns_by_customer": ReturnQuery(page=PAGE),
+    "billing.search_returns": ReturnQuery(page=PAGE),
 }
 
 
@@ -48,7 +57,7 @@ async def read(port: Port, name: str, log: ReadLog) -> Any:
     elif descriptor.shape is Shape.ALL:
         arguments = ()
     elif descriptor.shape is Shape.PAGE:
-        arguments = ([key], OrderQuery(page=PAGE))
+        arguments = ([key], QUERIES.get(label, OrderQuery(page=PAGE)))
     elif descriptor.routing is Routing.WAREHOUSE:
         arguments = (["W1"], ["S1"])
     simulated = SimulatedSource("erp", log, Assumptions(), by_hundreds).port(port)

@@ -20,6 +20,7 @@ ORDERS = 'customer(by: {number: "CUST-0291"}) { orders(first: $n) { nodes { %s }
 GUIDE = 'customer(by: {number: "CUST-0019"}) { orderGuide(first: $n) { nodes { %s } } }'
 LISTS = {
     "Customer": "customers(first: $n) { nodes { %s } }",
+    "Return": "returns(first: $n) { nodes { %s } }",
     "Receivables": "customers(first: $n) { nodes { receivables { %s } } }",
     "PurchaseHistory": 'customers(first: $n) { nodes { purchaseHistory(skus: ["SKU-0001"]) { %s } } }',
     "OrderGuideItem": GUIDE,
@@ -52,12 +53,18 @@ IDS = {
 STREAMED = {"ShipmentUpdate", "OrderUpdate", "AvailabilityChanged"}
 """What streams yield one by one: `tests/events/test_updates.py` counts their calls."""
 
-NO_LISTS = {"Viewer", "PromisePart", "Freshness", "Change", *STREAMED}
+NO_LISTS = {"Viewer", "Workbench", "PromisePart", "Freshness", "Change", *STREAMED}
 """There is one caller, a promise has at most one part for each warehouse and day, an age is read from
 the clock, and `tests/resolvers/test_changes.py` has what changed."""
 
 ARGUMENTS = {
     ("Customer", "orders"): "(first: 1)",
+    ("Customer", "shipments"): "(first: 1)",
+    ("Customer", "invoices"): "(first: 1)",
+    ("Customer", "returns"): "(first: 1)",
+    ("Customer", "shipTosConnection"): "(first: 1)",
+    ("Order", "linesConnection"): "(first: 1)",
+    ("Order", "shipmentsConnection"): "(first: 1)",
     ("Receivables", "openItems"): "(first: 1)",
     ("Receivables", "statement"): '(since: "2026-11-01", until: "2026-11-15")',
     ("Customer", "orderGuide"): "(first: 1)",
@@ -111,7 +118,7 @@ EDGES = [one for one in edges() if one[0] not in NO_LISTS]
 
 def test_every_edge_hangs_on_a_list_of_the_table():
     assert {kind for kind, *_ in EDGES} == set(LISTS)
-    assert len(EDGES) == 51
+    assert len(EDGES) == 59
 
 
 def query(kind: str, field: str, composite: bool) -> str:

@@ -33,7 +33,7 @@ from app.sandbox.pricing import class_terms, in_unit, minimum_in_unit
 from app.sandbox.process import listen
 from app.sandbox.reads import stock
 from app.sandbox.store import SandboxStore
-from app.sources.rest import account_operations, contract
+from app.sources.rest import account_operations, contract, list_operations
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADERS = {"Authorization": "Bearer sandbox"}
@@ -237,6 +237,15 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     contract.ORDERS_BY_PO.path: ("erp", {"purchaseOrders": [{"customer": "CUST-0001", "number": "PO-0001-00040"}]}),
     contract.ORDERS_BY_CUSTOMER.path: ("erp", {"customers": ["CUST-0001"], "query": FIRST_PAGE}),
     contract.ORDER_SEARCH.path: ("erp", {"page": {"first": 100, "count": True}, "late": True, "today": "2026-11-21"}),
+    list_operations.SHIPMENTS_BY_CUSTOMER.path: (
+        "logistics",
+        {"customers": ["CUST-0001"], "query": {"page": {"first": 9}}},
+    ),
+    list_operations.SHIPMENT_SEARCH.path: ("logistics", {"page": {"first": 9, "count": True}, "open": True}),
+    list_operations.INVOICES_BY_CUSTOMER.path: ("erp", {"customers": ["CUST-0001"], "query": {"page": {"first": 9}}}),
+    list_operations.INVOICE_SEARCH.path: ("erp", {"page": {"first": 9, "count": True}, "open": True}),
+    list_operations.RETURNS_BY_CUSTOMER.path: ("erp", {"customers": ["CUST-0001"], "query": {"page": {"first": 9}}}),
+    list_operations.RETURN_SEARCH.path: ("erp", {"page": {"first": 9, "count": True}, "open": False}),
     contract.SHIPMENTS.path: ("logistics", {"trackingNumbers": ["1ZSB001000401"]}),
     contract.SHIPMENTS_BY_ORDER.path: ("logistics", {"orders": [f"SO-{n}" for n in range(119_500, 119_999)]}),
     contract.INVOICES.path: ("erp", {"orders": ["SO-100040", "SO-100047"]}),

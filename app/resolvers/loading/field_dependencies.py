@@ -25,8 +25,10 @@ GRAPHQL_TYPE_NAMES: Mapping[type, str] = {Totals: "OrderTotals"}
 FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("Availability", "breakdown"): ((StockPosition, "in_transfer"),),
     ("Customer", "class"): ((Customer, "customer_class"),),
+    ("Customer", "shipTosConnection"): ((Customer, "ship_tos"),),
     ("Item", "contractPrice"): ((Item, "uoms"),),
     ("Order", "conflicts"): ((Order, "raw_status"), (Order, "updated_at")),
+    ("Order", "linesConnection"): ((Order, "lines"),),
     ("Order", "statusBySource"): ((Order, "raw_status"), (Order, "updated_at")),
     ("Order", "total"): ((Order, "totals"),),
     ("OrderLine", "requestedItem"): ((OrderLine, "requested_sku"),),

@@ -11,11 +11,11 @@ from app.resolvers.loading.key_loader import Fetch, KeyLoader
 from app.sources.billing import Invoice, Return
 from app.sources.customers import CreditStatus, Customer, CustomerPart
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemRelation
-from app.sources.orders import CustomerPoKey, Order, OrderQuery
+from app.sources.orders import CustomerPoKey, Order
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.shipments import Shipment
 from app.sources.stock import Balance, Reservation, StockLevel
-from app.sources.values import Page, PartialRows
+from app.sources.values import PartialRows
 from app.sources.warehouses import Warehouse
 
 if TYPE_CHECKING:
@@ -165,10 +165,6 @@ class Loaders:
     def orders_by_po(self) -> KeyLoader[CustomerPoKey, Order]:
         """Orders by the customer's purchase order number."""
         return self._read("orders_by_po", self._sources.orders.by_customer_po)
-
-    def orders_by_customer(self, query: OrderQuery) -> KeyLoader[str, Page[Order]]:
-        """A page of orders by customer number."""
-        return self._read(("orders_by_customer", query), self._sources.orders.by_customer, query=query)
 
     @property
     def shipments_by_order(self) -> KeyLoader[str, tuple[Shipment, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -81,6 +82,24 @@ async def rows_of_keys(found: Page[str], loader: KeyLoader[str, T]) -> Page[T]:
         has_previous=found.has_previous,
         total=found.total,
     )
+
+
+def page_of_rows(scope: ListScope, rows: Sequence[Any], first: int, after: str | None) -> Connection[Any]:
+    """A page of rows that were read whole, with their number; a cursor is the number of rows up to it."""
+    request = scope.page(first, after, count=True)
+    start = _offset(request.after)
+    shown = tuple(rows[start : start + request.first])
+    cursors = tuple(str(start + at) for at in range(1, len(shown) + 1))
+    more = start + len(shown) < len(rows)
+    return scope.connection(Page(rows=shown, cursors=cursors, has_next=more, has_previous=start > 0, total=len(rows)))
+
+
+def _offset(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 10):
+        raise InvalidCursor
+    return int(cursor)
 
 
 class PageInfo(Record, Generic[T]):

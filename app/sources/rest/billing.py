@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
-from app.sources.billing import Invoice, InvoiceStatus, Return, ReturnCreditState, ReturnShipmentState
-from app.sources.rest import contract
+from app.sources.billing import (
+    Invoice,
+    InvoiceQuery,
+    InvoiceStatus,
+    Return,
+    ReturnCreditState,
+    ReturnQuery,
+    ReturnShipmentState,
+)
+from app.sources.rest import contract, list_operations
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
+from app.sources.values import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,22 @@ class RestBilling:
     async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
         rows = await self.client.read_keys(contract.RETURNS, orders, lambda keys: contract.ByOrder(orders=keys))
         return {key: tuple(self._return(row) for row in value) for key, value in rows if value}
+
+    async def invoices_by_customer(
+        self, who: Principal, customers: Sequence[str], query: InvoiceQuery
+    ) -> Mapping[str, Page[Invoice]]:
+        return await self.client.read_pages(list_operations.INVOICES_BY_CUSTOMER, customers, query, self._invoice)
+
+    async def search_invoices(self, who: Principal, query: InvoiceQuery) -> Page[Invoice]:
+        return await self.client.read_page(list_operations.INVOICE_SEARCH, query, self._invoice)
+
+    async def returns_by_customer(
+        self, who: Principal, customers: Sequence[str], query: ReturnQuery
+    ) -> Mapping[str, Page[Return]]:
+        return await self.client.read_pages(list_operations.RETURNS_BY_CUSTOMER, customers, query, self._return)
+
+    async def search_returns(self, who: Principal, query: ReturnQuery) -> Page[Return]:
+        return await self.client.read_page(list_operations.RETURN_SEARCH, query, self._return)
 
     def _invoice(self, row: Any) -> Invoice:
         return self.mapper.fill(

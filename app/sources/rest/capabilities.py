@@ -15,11 +15,16 @@ from typing import Any
 import msgspec
 
 from app.errors import ConfigurationError
+from app.sources.billing import InvoiceQuery, InvoiceSort, ReturnQuery, ReturnSort
 from app.sources.lists import ListCapability, everything
 from app.sources.orders import OrderQuery, OrderSort
+from app.sources.shipments import ShipmentQuery, ShipmentSort
 
 LISTS: Mapping[str, tuple[type[Any], type[Any], tuple[str, ...]]] = {
     "orders": (OrderQuery, OrderSort, ("orders.by_customer", "orders.search")),
+    "shipments": (ShipmentQuery, ShipmentSort, ("shipments.by_customer", "shipments.search")),
+    "invoices": (InvoiceQuery, InvoiceSort, ("billing.invoices_by_customer", "billing.search_invoices")),
+    "returns": (ReturnQuery, ReturnSort, ("billing.returns_by_customer", "billing.search_returns")),
 }
 """The name in `options.lists` -> query, sorts, and the reads that take them."""
 

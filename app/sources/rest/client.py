@@ -41,7 +41,7 @@ from app.sources.rest.extended_rows import ExtendedRows
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.operation_checks import CHECKS
 from app.sources.rest.partial import PartialDecoders
-from app.sources.values import together
+from app.sources.values import Page, together
 
 K = TypeVar("K")
 
@@ -117,6 +117,22 @@ class RESTClient:
             return response.decode(Refusal)
         except SourceMalformed:
             return Refusal(title=f"{call} answered {response.status}")
+
+    async def read_page(self, operation: ContractOperation, query: object, make: Callable[[Any], Any]) -> Page[Any]:
+        """A page of a list; `make` makes a record of a row."""
+        return self._page(await self.read(operation, query, cursor=True), make)
+
+    async def read_pages(
+        self, operation: ContractOperation, customers: Iterable[str], query: Any, make: Callable[[Any], Any]
+    ) -> dict[str, Page[Any]]:
+        """A page for each customer, in chunks of MAX_KEYS. Pages of other customers are ignored."""
+        distinct = self.valid_keys(customers)
+        bodies = [operation.request(customers=chunk, query=query) for chunk in self.chunks(distinct)]
+        answers = await together([self.read(operation, body, cursor=True) for body in bodies])
+        return {row.key: self._page(row.value, make) for answer in answers for row in answer if row.key in distinct}
+
+    def _page(self, page: Any, make: Callable[[Any], Any]) -> Page[Any]:
+        return self.mapper.fill(Page, page, rows=tuple(map(make, page.rows)))
 
     @staticmethod
     def valid_keys(keys: Iterable[K]) -> tuple[K, ...]:

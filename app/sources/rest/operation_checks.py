@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from app.auth.principal import SYSTEM
+from app.sources.billing import InvoiceQuery, ReturnQuery
 from app.sources.changes import ChangeKind
 from app.sources.commissions import StatementQuery
 from app.sources.conformance import KeyedCall
@@ -23,10 +24,11 @@ from app.sources.order_writer import NewOrder, NewOrderLine
 from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.purchases import OrderGuideQuery
 from app.sources.receivables import OpenItemQuery, StatementPeriod
-from app.sources.rest import account_operations, contract, contract_orders
+from app.sources.rest import account_operations, contract, contract_orders, list_operations
 from app.sources.rest import sample_keys as keys
 from app.sources.rest.sample_keys import KeyKind
 from app.sources.search import ItemSearchQuery
+from app.sources.shipments import ShipmentQuery
 from app.sources.source import Source
 from app.sources.values import Page, PageRequest
 
@@ -96,9 +98,11 @@ def by_keys(port: str, read: str, *arguments: Any) -> CallOf:
     return call
 
 
-def by_query(port: str, make: Callable[[PageRequest], Any]) -> Callable[..., Awaitable[Page[Any]]]:
+def by_query(
+    port: str, make: Callable[[PageRequest], Any], read: str = "search"
+) -> Callable[..., Awaitable[Page[Any]]]:
     """The search of a port, by page."""
-    return lambda source, page: getattr(source, port).search(SYSTEM, make(page))
+    return lambda source, page: getattr(getattr(source, port), read)(SYSTEM, make(page))
 
 
 async def _part_numbers(source: Source, wanted: Sequence[Any]) -> Mapping[Any, Any]:
@@ -110,28 +114,21 @@ async def _part_numbers(source: Source, wanted: Sequence[Any]) -> Mapping[Any, A
     }
 
 
-async def _orders_of_customers(source: Source, wanted: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
-    query = OrderQuery(page=PageRequest(first=3))
-    found = await source.orders.by_customer(SYSTEM, wanted, query)  # pyright: ignore[reportOptionalMemberAccess]
-    return {customer: page.rows for customer, page in found.items() if page.rows}
+def by_customer(port: str, read: str, query: Callable[..., Any], key_of: Callable[[Any], str]) -> tuple[Check, ...]:
+    """The checks of a list that has a page for each customer."""
 
+    def rows(source: Source) -> KeyedCall:
+        async def call(wanted: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
+            found = await getattr(getattr(source, port), read)(SYSTEM, wanted, query(page=PageRequest(first=3)))
+            return {customer: page.rows for customer, page in found.items() if page.rows}
 
-async def _orders_page(source: Source, page: PageRequest, customer: str) -> Page[Any]:
-    query = OrderQuery(page=page)
-    found = await source.orders.by_customer(SYSTEM, [customer], query)  # pyright: ignore[reportOptionalMemberAccess]
-    return found.get(customer, Page())
+        return call
 
+    async def page_of(source: Source, page: PageRequest, customer: str) -> Page[Any]:
+        found = await getattr(getattr(source, port), read)(SYSTEM, [customer], query(page=page))
+        return found.get(customer, Page())
 
-async def _open_items(source: Source, wanted: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
-    query = OpenItemQuery(page=PageRequest(first=3))
-    found = await source.receivables.open_items(SYSTEM, wanted, query)  # pyright: ignore[reportOptionalMemberAccess]
-    return {customer: page.rows for customer, page in found.items() if page.rows}
-
-
-async def _open_items_page(source: Source, page: PageRequest, customer: str) -> Page[Any]:
-    query = OpenItemQuery(page=page)
-    found = await source.receivables.open_items(SYSTEM, [customer], query)  # pyright: ignore[reportOptionalMemberAccess]
-    return found.get(customer, Page())
+    return KeyedCheck(keys.CUSTOMER, rows, complete=False), PagedCheck(page_of, key_of, keys.CUSTOMER)
 
 
 async def _order_guides(source: Source, wanted: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
@@ -158,6 +155,10 @@ async def _warehouses(source: Source) -> Sequence[Any]:
 
 def _code(row: Any) -> str:
     return row.code
+
+
+def _id(row: Any) -> str:
+    return row.id
 
 
 def _number(row: Any) -> str:
@@ -252,14 +253,11 @@ CHECKS: Mapping[str, OperationChecks] = {
     ),
     contract.ORDERS_BY_CUSTOMER.path: OperationChecks(
         contract.OrdersSearch(customers=("CUST-0001",), query=OrderQuery(page=_ONE_PAGE)),
-        (
-            KeyedCheck(keys.CUSTOMER, lambda source: partial(_orders_of_customers, source), complete=False),
-            PagedCheck(_orders_page, lambda order: order.id, keys.CUSTOMER),
-        ),
+        by_customer("orders", "by_customer", OrderQuery, _id),
     ),
     contract.ORDER_SEARCH.path: OperationChecks(
         OrderQuery(page=_ONE_PAGE, customers=("CUST-0001",), text="hex bolt", today=date(2026, 11, 21), late=False),
-        (PagedCheck(by_query("orders", lambda page: OrderQuery(page=page)), lambda order: order.id),),
+        (PagedCheck(by_query("orders", lambda page: OrderQuery(page=page)), _id),),
     ),
     contract.ORDERS.path: OperationChecks(
         contract.OrdersRead(numbers=("SO-100040",)),
@@ -299,6 +297,30 @@ CHECKS: Mapping[str, OperationChecks] = {
         contract.ByOrder(orders=("SO-100047",)),
         (KeyedCheck(keys.ORDER, by_keys("billing", "returns"), complete=False),),
     ),
+    list_operations.SHIPMENTS_BY_CUSTOMER.path: OperationChecks(
+        list_operations.ShipmentsSearch(customers=("CUST-0001",), query=ShipmentQuery(page=_ONE_PAGE)),
+        by_customer("shipments", "by_customer", ShipmentQuery, _id),
+    ),
+    list_operations.SHIPMENT_SEARCH.path: OperationChecks(
+        ShipmentQuery(page=_ONE_PAGE, customers=("CUST-0001",), text="so-100040"),
+        (PagedCheck(by_query("shipments", lambda page: ShipmentQuery(page=page)), _id),),
+    ),
+    list_operations.INVOICES_BY_CUSTOMER.path: OperationChecks(
+        list_operations.InvoicesSearch(customers=("CUST-0001",), query=InvoiceQuery(page=_ONE_PAGE)),
+        by_customer("billing", "invoices_by_customer", InvoiceQuery, _id),
+    ),
+    list_operations.INVOICE_SEARCH.path: OperationChecks(
+        InvoiceQuery(page=_ONE_PAGE, customers=("CUST-0001",), open=True),
+        (PagedCheck(by_query("billing", lambda page: InvoiceQuery(page=page), "search_invoices"), _id),),
+    ),
+    list_operations.RETURNS_BY_CUSTOMER.path: OperationChecks(
+        list_operations.ReturnsSearch(customers=("CUST-0001",), query=ReturnQuery(page=_ONE_PAGE)),
+        by_customer("billing", "returns_by_customer", ReturnQuery, _id),
+    ),
+    list_operations.RETURN_SEARCH.path: OperationChecks(
+        ReturnQuery(page=_ONE_PAGE, customers=("CUST-0001",), text="damaged"),
+        (PagedCheck(by_query("billing", lambda page: ReturnQuery(page=page), "search_returns"), _id),),
+    ),
     contract.AGENTS.path: OperationChecks(
         contract.ByNumber(numbers=("AG-01",)),
         (KeyedCheck(keys.AGENT, by_keys("commissions", "agents"), identity=_number),),
@@ -321,10 +343,7 @@ CHECKS: Mapping[str, OperationChecks] = {
     ),
     account_operations.OPEN_ITEMS.path: OperationChecks(
         account_operations.OpenItemsSearch(customers=("CUST-0012",), query=OpenItemQuery(page=_ONE_PAGE, overdue=True)),
-        (
-            KeyedCheck(keys.CUSTOMER, lambda source: partial(_open_items, source), complete=False),
-            PagedCheck(_open_items_page, lambda item: item.id, keys.CUSTOMER),
-        ),
+        by_customer("receivables", "open_items", OpenItemQuery, _id),
     ),
     account_operations.ACCOUNT_STATEMENTS.path: OperationChecks(
         account_operations.AccountStatementsRead(customers=("CUST-0012",), period=_PERIOD),

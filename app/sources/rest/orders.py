@@ -12,7 +12,7 @@ from app.sources.rest import contract
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.shipments import shipment
-from app.sources.values import Page, together
+from app.sources.values import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +40,13 @@ class RestOrders:
     async def by_customer(
         self, who: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
-        distinct = self.client.valid_keys(customers)
-        answers = await together(
-            [
-                self.client.read(
-                    contract.ORDERS_BY_CUSTOMER, contract.OrdersSearch(customers=chunk, query=query), cursor=True
-                )
-                for chunk in self.client.chunks(distinct)
-            ]
-        )
-        return {row.key: self._page(row.value) for answer in answers for row in answer if row.key in distinct}
+        return await self.client.read_pages(contract.ORDERS_BY_CUSTOMER, customers, query, self._order)
 
     async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
-        return self._page(await self.client.read(contract.ORDER_SEARCH, query, cursor=True))
+        return await self.client.read_page(contract.ORDER_SEARCH, query, self._order)
 
-    def _page(self, page: Any) -> Page[Order]:
-        return self.mapper.fill(Page, page, rows=tuple(order(row, self.mapper) for row in page.rows))
+    def _order(self, row: Any) -> Order:
+        return order(row, self.mapper)
 
 
 def order(row: Any, mapper: Mapper) -> Order:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.auth.principal import Principal
-from app.sources.rest import contract
+from app.sources.rest import contract, list_operations
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper, by_sequence
-from app.sources.shipments import Shipment, ShipmentStatus, TrackingEvent
+from app.sources.shipments import Shipment, ShipmentQuery, ShipmentStatus, TrackingEvent
+from app.sources.values import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,17 @@ class RestShipments:
             contract.SHIPMENTS_BY_ORDER, numbers, lambda keys: contract.ByOrder(orders=keys)
         )
         return {key: tuple(shipment(row, self.mapper) for row in value) for key, value in rows if value}
+
+    async def by_customer(
+        self, who: Principal, customers: Sequence[str], query: ShipmentQuery
+    ) -> Mapping[str, Page[Shipment]]:
+        return await self.client.read_pages(list_operations.SHIPMENTS_BY_CUSTOMER, customers, query, self._shipment)
+
+    async def search(self, who: Principal, query: ShipmentQuery) -> Page[Shipment]:
+        return await self.client.read_page(list_operations.SHIPMENT_SEARCH, query, self._shipment)
+
+    def _shipment(self, row: Any) -> Shipment:
+        return shipment(row, self.mapper)
 
 
 def shipment(row: Any, mapper: Mapper) -> Shipment:
