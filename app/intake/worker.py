@@ -5,7 +5,7 @@
                        note the attempt    ──> lease lost: another worker has it
                        request within the lease ──> POSTED, HELD, REJECTED, or again later
 
-The lease is the deadline of the request: the HTTP client sends no byte of it later. See decision 0021.
+The lease is the deadline of the request: the HTTP client sends no byte of it later. See decision 0019.
 """
 
 from __future__ import annotations
