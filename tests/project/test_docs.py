@@ -30,21 +30,32 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 EXAMPLES = sorted((DOCS / "examples").glob("*.toml"))
 QUERY = re.compile(r"^```graphql\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FIELDS = re.compile(r"^```toml\n(\[\[fields\]\]\n.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
 def queries() -> list:
     """Every GraphQL block, by page and place."""
     return [
-        pytest.param(text, id=f"{page.stem}-{number}")
+        pytest.param(page, text, id=f"{page.stem}-{number}")
         for page in PAGES
         for number, text in enumerate(QUERY.findall(page.read_text()), 1)
     ]
 
 
-@pytest.mark.parametrize("text", queries())
-def test_shown_query_is_valid(text: str):
-    schema = build_schema((ROOT / "schema.graphql").read_text())
+def configured_fields(page: Path) -> str:
+    """The fields that a page's configuration adds to the graph, as SDL."""
+    tables = [tomllib.loads(text) for text in FIELDS.findall(page.read_text())]
+    return "".join(
+        f"\nextend type {field['type']} {{ {field['name']}: {field['scalar']} }}"
+        for table in tables
+        for field in table["fields"]
+    )
+
+
+@pytest.mark.parametrize(("page", "text"), queries())
+def test_shown_query_is_valid(page: Path, text: str):
+    schema = build_schema((ROOT / "schema.graphql").read_text() + configured_fields(page))
     assert validate(schema, parse(text)) == []
 
 
