@@ -56,6 +56,7 @@ from app.gateway.websocket import WebSocketEndpoint
 from app.intake.checks import OrderChecker
 from app.intake.commands import IntakeCommands
 from app.intake.engine import PostingEngine
+from app.intake.price_proofs import make_price_proofs
 from app.intake.store import IntakeStore
 from app.intake.stores import connect_intakes
 from app.protocol.compression import CompressionMiddleware
@@ -110,7 +111,11 @@ def create_app(
     authentication = CompositeAuthenticator(settings, connect_keys(settings), accounts)
     ledger = SQLiteAuditReader(settings.data_dir / FILE) if settings.audit.enabled else None
     intakes, commands, posting = connect_intake(settings, sources, clock)
-    feed, signer = EventFanout(events, listeners=log_listeners(sources, accounts)), make_link_signer(settings)
+    feed, signer, proofs = (
+        EventFanout(events, listeners=log_listeners(sources, accounts)),
+        make_link_signer(settings),
+        make_price_proofs(settings),
+    )
 
     def make_context(who: Principal, operation: Operation) -> Context:
         return Context(
@@ -124,6 +129,7 @@ def create_app(
             ledger=ledger,
             intake=commands,
             link_signer=signer,
+            price_proofs=proofs,
         )
 
     core, limits = schema._schema, document_limits(settings)  # noqa: SLF001 - no other way to graphql-core's

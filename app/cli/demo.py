@@ -38,6 +38,7 @@ from app.settings import (
     load,
     settings_of_table,
 )
+from app.settings.proofs import DEMO_KEY
 
 CONFIG_FILE = "demo.toml"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -131,6 +132,7 @@ def demo_settings(
             "sources": dict(sources),
             "domains": domains,
             "downloads": {"secrets": (token_urlsafe(48),)},
+            "intake": {"proofs": {"keys": {DEMO_KEY: token_urlsafe(48)}}},
         },
         Path(),
     )

@@ -52,6 +52,11 @@
     │   │   ├── UnitUnknown           UNIT_UNKNOWN
     │   │   ├── QuantityNotOrderable  QUANTITY_NOT_ORDERABLE
     │   │   ├── PriceMissing          PRICE_MISSING
+    │   │   ├── PriceProofInvalid     PRICE_PROOF_INVALID
+    │   │   ├── PriceProofExpired     PRICE_PROOF_EXPIRED
+    │   │   ├── PriceProofForeign     PRICE_PROOF_FOREIGN
+    │   │   ├── PriceProofMismatch    PRICE_PROOF_MISMATCH
+    │   │   ├── PriceChanged          PRICE_CHANGED
     │   │   ├── CreditExceeded        CREDIT_EXCEEDED
     │   │   ├── OrderRefused          ORDER_REFUSED
     │   │   └── PostingFailed         POSTING_FAILED
@@ -135,7 +140,12 @@ from app.errors.intake import (
     OrderProblem,
     OrderRefused,
     PostingFailed,
+    PriceChanged,
     PriceMissing,
+    PriceProofExpired,
+    PriceProofForeign,
+    PriceProofInvalid,
+    PriceProofMismatch,
     QuantityNotOrderable,
     ShipToUnknown,
     UnitUnknown,
@@ -251,7 +261,12 @@ __all__ = [
     "PersistedQueryNotFound",
     "PersistedQueryNotSupported",
     "PostingFailed",
+    "PriceChanged",
     "PriceMissing",
+    "PriceProofExpired",
+    "PriceProofForeign",
+    "PriceProofInvalid",
+    "PriceProofMismatch",
     "QuantityNotOrderable",
     "RateLimited",
     "RequestError",

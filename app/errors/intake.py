@@ -113,6 +113,46 @@ class PriceMissing(OrderProblem):
     cure = "Ask customer service for a price."
 
 
+class PriceProofInvalid(OrderProblem):
+    """The proof is not one that this gateway made, or it was changed."""
+
+    code = "PRICE_PROOF_INVALID"
+    default = "The price proof is not valid."
+    cure = "Use the proof of a contractPrice as it was returned, or none."
+
+
+class PriceProofExpired(OrderProblem):
+    """The proof is too old, or its price has ended."""
+
+    code = "PRICE_PROOF_EXPIRED"
+    default = "The price proof has expired."
+    cure = "Read the contractPrice again and use its proof."
+
+
+class PriceProofForeign(OrderProblem):
+    """The proof is of another customer."""
+
+    code = "PRICE_PROOF_FOREIGN"
+    default = "The price proof is of another customer."
+    cure = "Read the contractPrice of the customer who orders."
+
+
+class PriceProofMismatch(OrderProblem):
+    """The proof is of another item, unit or quantity break."""
+
+    code = "PRICE_PROOF_MISMATCH"
+    default = "The price proof is of another item, unit or quantity break than the line."
+    cure = "Read the contractPrice of the item in the unit and quantity that is ordered."
+
+
+class PriceChanged(OrderProblem):
+    """The system of record has another price than was quoted."""
+
+    code = "PRICE_CHANGED"
+    default = "The price has changed since it was quoted."
+    cure = "Order at the current price with a new key, or have the order released if it is held."
+
+
 class CreditExceeded(OrderProblem):
     """The customer's credit does not allow the order."""
 

@@ -23,12 +23,18 @@ from app.errors import (
     ItemUnknown,
     NotSupported,
     OrderProblem,
+    PriceChanged,
     PriceMissing,
+    PriceProofExpired,
+    PriceProofForeign,
+    PriceProofInvalid,
+    PriceProofMismatch,
     QuantityNotOrderable,
     ShipToUnknown,
     TradegraphError,
     UnitUnknown,
 )
+from app.intake.price_proofs import PriceProofs, ProvenPrice
 from app.intake.records import (
     CheckKind,
     IntakeCheck,
@@ -39,16 +45,17 @@ from app.intake.records import (
     OrderIntake,
     problem_of,
 )
-from app.settings import IntakeSettings
+from app.settings import IntakeSettings, PriceChangePolicy
 from app.sources.customers import CreditState, Customer, CustomerStatus
 from app.sources.field_mask import field_mask
 from app.sources.items import CustomerPartKey, Item, ItemStatus, Uom
-from app.sources.prices import ContractPrice, PriceRequest
+from app.sources.prices import ContractPrice, PriceComparison, PriceRequest
 from app.sources.source import Sources
 from app.sources.stock import StockLevel
+from app.telemetry import metrics
 
 NOT_ORDERABLE = frozenset({ItemStatus.BLOCKED, ItemStatus.DISCONTINUED})
-HELD_BY = frozenset({CreditExceeded.code})
+HELD_BY = frozenset({CreditExceeded.code, PriceChanged.code})
 """Codes of problems that a person may overrule: such an order is held, not rejected."""
 
 
@@ -64,6 +71,7 @@ class Findings:
     def __init__(self, settings: IntakeSettings, at: datetime) -> None:
         self._kinds = {CheckKind(name.upper()) for name in settings.checks}
         self._at = at
+        self._rejects = False
         self.checks: list[IntakeCheck] = []
         self.problems: list[IntakeProblem] = []
 
@@ -79,13 +87,15 @@ class Findings:
         message: str | None = None,
         source: str | None = None,
         line: IntakeLine | None = None,
+        rejects: bool = False,
     ) -> None:
-        """Record a check; a failed one with its problem."""
+        """Record a check; a failed one with its problem. `rejects` says that nobody may overrule it."""
         if kind not in self._kinds:
             return
         number = None if line is None else line.line_number
         if problem is not None:
             message = problem.default
+            self._rejects |= rejects or problem.code not in HELD_BY
             path = ("input", "lines") if line is not None else ("input", _INPUTS[kind])
             self.problems.append(problem_of(problem, path=path, line_number=number))
         self.checks.append(
@@ -100,15 +110,17 @@ class Findings:
     @property
     def state(self) -> IntakeState:
         """The state that follows."""
-        codes = {problem.code for problem in self.problems}
-        if codes - HELD_BY:
+        if self._rejects:
             return IntakeState.REJECTED
-        if codes:
+        if self.problems:
             return IntakeState.HELD
         unknown = any(check.result is IntakeCheckResult.UNKNOWN for check in self.checks)
         return IntakeState.RECEIVED if unknown else IntakeState.POSTING
 
 
+_PROOF_PROBLEMS = frozenset(
+    problem.code for problem in (PriceProofExpired, PriceProofForeign, PriceProofInvalid, PriceProofMismatch)
+)
 _INPUTS = {
     CheckKind.CUSTOMER: "customer",
     CheckKind.SHIP_TO: "shipTo",
@@ -123,6 +135,7 @@ class OrderChecker:
         self._sources = sources
         self._settings = settings
         self._clock = clock
+        self._proofs = PriceProofs(settings.proofs)
 
     async def check(self, who: Principal, intake: OrderIntake) -> OrderIntake:
         """The intake with its checks, problems and the state that follows. Never raises an error of a source."""
@@ -178,7 +191,22 @@ class OrderChecker:
             if item is not None:
                 _unit(findings, line, item)
                 _availability(findings, line, item, levels)
-        return tuple(_price(findings, line, requests.get(line.line_number), prices) for line in lines)
+        policy = self._settings.proofs.policy_of(intake.client, intake.channel)
+        return tuple(
+            _price(findings, line, _row(prices, request) if request else None, self._proven(intake, line), policy)
+            for line, request in ((line, requests.get(line.line_number)) for line in lines)
+        )
+
+    def _proven(self, intake: OrderIntake, line: IntakeLine) -> ProvenPrice | type[OrderProblem] | None:
+        """What the proof of a line states, if it has one, or what is wrong with it. It counts as of the submission."""
+        if line.proof is None:
+            return None
+        proven = self._proofs.verify(intake.tenant, line.proof, intake.received_at)
+        if not isinstance(proven, ProvenPrice):
+            return proven
+        if proven.customer != intake.customer:
+            return PriceProofForeign
+        return PriceProofMismatch if line.sku not in (None, proven.sku) else proven
 
     async def _named_items(self, who: Principal, intake: OrderIntake) -> Mapping[tuple[str, str], str]:
         """SKUs of lines that name their items by GTIN or by the customer's part number."""
@@ -254,6 +282,16 @@ class OrderChecker:
         return item
 
 
+def count_prices(intake: OrderIntake) -> None:
+    """Count the lines with a proof of an intake that was checked, by what came of them."""
+    failed = {problem.line_number for problem in intake.problems if problem.code in _PROOF_PROBLEMS}
+    for line in intake.lines:
+        comparison = line.price_comparison
+        if line.proof is not None and (comparison is not None or line.line_number in failed):
+            result = "refused" if comparison is None else comparison.value.lower()
+            metrics().intake.prices.labels(intake.channel, result).inc()
+
+
 async def _read(read: Callable[..., Awaitable[Mapping[Any, Any]]], who: Principal, keys: Sequence[Any]) -> Any:
     return await read(who, keys) if keys else {}
 
@@ -313,18 +351,59 @@ def _price_request(customer: str, line: IntakeLine, record: Customer | None) -> 
     return PriceRequest(customer, line.sku or "", line.quantity, line.uom, None, agreement)
 
 
-def _price(findings: Findings, line: IntakeLine, request: PriceRequest | None, prices: Any) -> IntakeLine:
-    """Record the check of a line's price; the line with the price that was found."""
-    price = _row(prices, request) if request is not None else None
+def _price(
+    findings: Findings,
+    line: IntakeLine,
+    price: Any,
+    proven: ProvenPrice | type[OrderProblem] | None,
+    policy: PriceChangePolicy,
+) -> IntakeLine:
+    """Record the check of a line's price and its proof; the line with the prices that were proven and found."""
+    if isinstance(price, ContractPrice):
+        line = msgspec.structs.replace(line, unit_price=price.unit_price, price_unit=price.price_unit)
+        if isinstance(proven, ProvenPrice) and not _is_quoted(line, price, proven):
+            proven = PriceProofMismatch
+    if isinstance(proven, ProvenPrice):
+        line = msgspec.structs.replace(line, quoted_price=proven.unit_price, quoted_price_unit=proven.price_unit)
+    elif proven is not None:
+        findings.add(CheckKind.PRICE, IntakeCheckResult.FAILED, problem=proven, line=line)
+        return line
     if isinstance(price, Unanswered):
         findings.unknown(CheckKind.PRICE, price, line)
-        return line
-    if isinstance(price, ContractPrice):
-        findings.add(CheckKind.PRICE, IntakeCheckResult.PASSED, source=price.authority, line=line)
-        return msgspec.structs.replace(line, unit_price=price.unit_price, price_unit=price.price_unit)
-    if request is not None:
+    elif isinstance(price, ContractPrice):
+        _price_change(findings, line, price.authority, policy)
+    elif line.sku is not None:
         findings.add(CheckKind.PRICE, IntakeCheckResult.FAILED, problem=PriceMissing, line=line)
     return line
+
+
+def _is_quoted(line: IntakeLine, price: ContractPrice, proven: ProvenPrice) -> bool:
+    """Whether a proof is of the line's unit and quantity break. Breaks are the current ones; where the source does not
+    tell them, the quantity must be the same."""
+    if proven.uom != price.uom:
+        return False
+    if proven.quantity == line.quantity:
+        return True
+
+    def break_of(quantity: Decimal) -> Decimal | None:
+        return max((step.minimum for step in price.breaks if step.minimum <= quantity), default=None)
+
+    return bool(price.breaks) and break_of(proven.quantity) == break_of(line.quantity)
+
+
+def _price_change(findings: Findings, line: IntakeLine, source: str, policy: PriceChangePolicy) -> None:
+    """Record what follows from the current price beside the proven one, if there is one."""
+    comparison = line.price_comparison
+    if comparison in (None, PriceComparison.EQUAL):
+        findings.add(CheckKind.PRICE, IntakeCheckResult.PASSED, source=source, line=line)
+    elif comparison is PriceComparison.LOWER and policy is PriceChangePolicy.ACCEPT_IF_LOWER:
+        message = "The price is lower than the quoted one."
+        findings.add(CheckKind.PRICE, IntakeCheckResult.WARNED, message=message, source=source, line=line)
+    else:
+        rejects = policy is PriceChangePolicy.REJECT
+        findings.add(
+            CheckKind.PRICE, IntakeCheckResult.FAILED, problem=PriceChanged, source=source, line=line, rejects=rejects
+        )
 
 
 def _availability(findings: Findings, line: IntakeLine, item: Item, levels: Any) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import InvalidInput, InvalidTransition, KeyReused, NotSupported
-from app.intake.checks import OrderChecker
+from app.intake.checks import OrderChecker, count_prices
 from app.intake.records import (
     SUBMIT_ORDER,
     IntakeContent,
@@ -113,6 +113,8 @@ class IntakeCommands:
             return self._replayed(who, submitted.intake, digest)
         stored = submitted.intake
         metrics().intake.submitted.labels(stored.channel, stored.acknowledgement.value).inc()
+        if stored.state is not IntakeState.RECEIVED:
+            count_prices(stored)
         self._audit(who, stored, "order_submitted")
         return stored
 

@@ -13,6 +13,7 @@ import msgspec
 
 from app.errors import OrderProblem
 from app.sources.node_ids import node_id
+from app.sources.prices import PriceComparison, compare_prices
 from app.sources.values import Money, Record, Timestamp
 
 SUBMIT_ORDER = "submitOrder"
@@ -93,7 +94,9 @@ class IntakeProblem(Record):
 
 class IntakeLine(Record):
     """An ordered line. The item was named by one of `sku`, `gtin` and `part_number`; `sku` is set once it is known.
-    `uom` is None for the base unit. `unit_price` is the price of `price_unit` units that the checks found."""
+    `uom` is None for the base unit. `proof` is that of the price that was quoted, `quoted_price` of `quoted_price_unit`
+    units, known once the proof is verified. `unit_price` is the price of `price_unit` units that the checks found.
+    `order_key` is the target and id of the posted order; it is not stored with the line."""
 
     line_number: int
     sku: str | None = None
@@ -102,13 +105,34 @@ class IntakeLine(Record):
     quantity: Decimal
     uom: str | None = None
     requested_date: date | None = None
+    proof: str | None = None
+    quoted_price: Money | None = None
+    quoted_price_unit: Decimal = Decimal(1)
     unit_price: Money | None = None
     price_unit: Decimal = Decimal(1)
+    order_key: tuple[str, str] | None = None
 
     @property
     def quoted(self) -> Money | None:
+        """The price that was proven; without a proof, the price that the checks found."""
+        return self.unit_price if self.quoted_price is None else self.quoted_price
+
+    @property
+    def quoted_unit(self) -> Decimal:
+        """The number of units that `quoted` is for."""
+        return self.price_unit if self.quoted_price is None else self.quoted_price_unit
+
+    @property
+    def current(self) -> Money | None:
         """The price that the checks found."""
         return self.unit_price
+
+    @property
+    def price_comparison(self) -> PriceComparison | None:
+        """The current price beside the proven one; None unless both are known."""
+        if self.quoted_price is None or self.unit_price is None:
+            return None
+        return compare_prices(self.quoted_price, self.quoted_price_unit, self.unit_price, self.price_unit)
 
 
 class IntakeDecision(Record):
@@ -202,8 +226,11 @@ class OrderIntake(Record):
 
     @property
     def lines(self) -> tuple[IntakeLine, ...]:
-        """The lines."""
-        return self.content.lines
+        """The lines; those of a posted order know it."""
+        if self.order_id is None:
+            return self.content.lines
+        key = (self.target, self.order_id)
+        return tuple(msgspec.structs.replace(line, order_key=key) for line in self.content.lines)
 
     @property
     def checks(self) -> tuple[IntakeCheck, ...]:
@@ -269,7 +296,16 @@ def digest_of(customer: str, customer_po: str, content: IntakeContent) -> str:
 
 def _normalised(line: IntakeLine) -> IntakeLine:
     quantity = line.quantity.normalize()
-    return msgspec.structs.replace(line, quantity=quantity, unit_price=None, price_unit=Decimal(1))
+    return IntakeLine(
+        line_number=line.line_number,
+        sku=line.sku,
+        gtin=line.gtin,
+        part_number=line.part_number,
+        quantity=quantity,
+        uom=line.uom,
+        requested_date=line.requested_date,
+        proof=line.proof,
+    )
 
 
 def problem_of(

@@ -31,6 +31,7 @@ from app.errors import (
     TradegraphError,
 )
 from app.http.background import background
+from app.intake.checks import count_prices
 from app.intake.records import QUEUED, IntakeState, OrderIntake, problem_of, with_problems
 from app.intake.store import IntakeStore
 from app.settings import IntakeSettings
@@ -177,6 +178,7 @@ class PostingWorker:
             checked = await self._recheck(claimed)
         if checked.state is not IntakeState.RECEIVED:
             self._refusals = 0
+            count_prices(checked)
             return PostingResult(checked, "checked", delay=0.0)
         hold = self._next_hold()
         return PostingResult(checked, "unchecked", delay=hold, hold=hold)

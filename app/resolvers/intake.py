@@ -32,7 +32,7 @@ from app.resolvers.nodes import node_reader
 from app.sources.customers import Customer
 from app.sources.node_ids import key_of
 from app.sources.orders import Order
-from app.sources.values import Page, Record
+from app.sources.values import Money, Page, Record
 
 MAX_KEY = 128
 MAX_PO = 64
@@ -51,6 +51,7 @@ class OrderLineInput:
     quantity: Decimal
     uom: str | None = None
     requested_date: date | None = None
+    proof: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ def _lines(problems: _Problems, input: SubmitOrderInput, ctx: Context) -> tuple[
                 quantity=line.quantity,
                 uom=line.uom,
                 requested_date=line.requested_date,
+                proof=line.proof,
                 **named,
             )
         )
@@ -342,12 +344,30 @@ async def customer(rows: Sequence[OrderIntake], ctx: Context) -> list[Customer |
 
 async def order(rows: Sequence[OrderIntake], ctx: Context) -> list[Order | None | Exception]:
     """Edge: the orders in the systems of record, read by their own ids there."""
-    targets = dict.fromkeys(row.target for row in rows if row.order_id is not None)
+    return await _orders(ctx, [(row.target, row.order_id) if row.order_id is not None else None for row in rows])
+
+
+async def ordered_prices(rows: Sequence[IntakeLine], ctx: Context) -> list[Money | None | Exception]:
+    """Edge: the unit prices of the lines in the systems of record."""
+    orders = await _orders(ctx, [row.order_key for row in rows])
+    return [
+        _unit_price(order, row) if isinstance(order, Order) else order for row, order in zip(rows, orders, strict=True)
+    ]
+
+
+def _unit_price(order: Order, row: IntakeLine) -> Money | None:
+    lines = (line for line in order.lines if line.number == row.line_number and line.sku == row.sku)
+    return next((line.unit_price for line in lines), None)
+
+
+async def _orders(ctx: Context, keys: Sequence[tuple[str, str] | None]) -> list[Order | None | Exception]:
+    """The orders of targets and ids, one call a target."""
+    targets = dict.fromkeys(key[0] for key in keys if key is not None)
 
     async def orders_of(target: str) -> list[Order | None | Exception]:
-        ids = [row.order_id if row.target == target else None for row in rows]
+        ids = [key[1] if key is not None and key[0] == target else None for key in keys]
         return await ctx.loaders.orders_of(target).many(ids)
 
     found = await asyncio.gather(*(orders_of(target) for target in targets))
     by_target = dict(zip(targets, found, strict=True))
-    return [by_target[row.target][at] if row.order_id is not None else None for at, row in enumerate(rows)]
+    return [None if key is None else by_target[key[0]][at] for at, key in enumerate(keys)]

@@ -98,6 +98,13 @@ def wrong_quantity(quantity: Decimal, unit: Uom | None) -> str | None:
     return None
 
 
+async def proofs(rows: Sequence[ContractPrice], ctx: Context) -> list[str | None | Exception]:
+    """Edge: proofs of quoted prices. No backend is called."""
+    if ctx.price_proofs is None:
+        return [None] * len(rows)
+    return [ctx.price_proofs.prove(ctx.principal.tenant, row) for row in rows]
+
+
 async def of_lines(rows: Sequence[OrderLine], ctx: Context) -> list[ContractPrice | None | Exception]:
     """Edge: what each line's item costs the order's customer today, at the line's quantity and unit."""
     buyers = await ctx.loaders.customers.many([row.customer for row in rows])

@@ -56,6 +56,20 @@ def _terms(item: PricedItem, customer: bytes, line: bytes | None, day: date) -> 
     return class_terms(item.ticks, item.category, known.customer_class, item.pack)
 
 
+def change_contract(store: SandboxStore, customer: str, sku: str, percent: Decimal) -> bool:
+    """Add a contract line with other prices than those of today; False where the customer or item is unknown."""
+    items, customers = store.one("pricing.item", [sku]), store.one("pricing.customer", [customer])
+    if sku not in items or customer not in customers:
+        return False
+    key = pair(customer, sku)
+    item = msgspec.json.decode(items[sku], type=PricedItem)
+    terms = _terms(item, customers[customer], store.one("pricing.contract", [key]).get(key), store.today)
+    breaks = tuple((minimum, int(ticks * (100 + percent) / 100)) for minimum, ticks in terms.breaks)
+    changed = PriceTerms(rule="CONTRACT", breaks=breaks, contract=f"{terms.contract or customer}-CHANGED")
+    store.add(changed, [("pricing.contract", key)])
+    return True
+
+
 def _price(question: PriceQuestion, item: PricedItem, unit: str, terms: PriceTerms, moment: str) -> dict[str, Any]:
     numerator, denominator = item.uoms[unit]
     base_quantity = question.quantity * numerator / denominator

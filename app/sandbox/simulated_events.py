@@ -14,6 +14,7 @@ import msgspec
 
 from app.sandbox.lists import is_on_its_way, is_open
 from app.sandbox.parcels import TEXT
+from app.sandbox.quotes import change_contract
 from app.sandbox.reads import BadRequest, change_json
 from app.sandbox.store import SandboxStore
 from app.sources.changes import EVERY_KEY
@@ -52,13 +53,15 @@ class ShipmentStep(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
 
 class ObjectChange(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """A change of the status of an order, invoice or customer, of a customer's name or sales rep, of a credit state (as
-    `status`), or of an item's stock in a warehouse by `delta`."""
+    `status`), of an item's stock in a warehouse by `delta`, or of a customer's price of a `sku` by `percent`."""
 
     status: str | None = None
     name: str | None = None
     sales_rep: str | None = None
     warehouse: str | None = None
     delta: Decimal | None = None
+    sku: str | None = None
+    percent: Decimal | None = None
 
 
 class EventSimulator:
@@ -101,7 +104,7 @@ class EventSimulator:
             "items": self.change_item,
             "credit": self.change_credit,
             "invoices": self.change_invoice,
-            "prices": lambda key, _: self.announce_prices(key),
+            "prices": self.change_prices,
         }
         if noun not in changes:
             raise UnknownObject
@@ -148,10 +151,15 @@ class EventSimulator:
         invoice |= {"status": change.status or invoice["status"]}
         return self._changed("INVOICE", "invoices.id", id, invoice, None)
 
-    def announce_prices(self, number: str) -> bytes:
-        """The prices of a customer, or of all for `*`, may no longer be valid."""
+    def change_prices(self, number: str, change: ObjectChange) -> bytes:
+        """The prices of a customer, or of all for `*`, may no longer be valid; that of one item is another from now
+        on, until created orders are removed."""
         if number != EVERY_KEY:
             self._document("customers.number", number)
+        if change.sku is not None and change.percent is not None and not change_contract(
+            self._store, number, change.sku, change.percent
+        ):  # fmt: skip
+            raise UnknownObject
         self._append_change("PRICE", number)
         return b"{}"
 

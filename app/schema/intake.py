@@ -20,6 +20,7 @@ from app.schema.declare.enums import enum
 from app.schema.items import Item, ItemKey
 from app.schema.orders import Order
 from app.sources.freshness_contracts import ORDER
+from app.sources.prices import PriceComparison
 
 enum(
     IntakeState,
@@ -46,7 +47,7 @@ enum(
     SHIP_TO="The ship-to location is one of the customer's.",
     ITEM="The item exists and can be ordered.",
     UNIT="The item has the unit, and the quantity fits its minimum and increment.",
-    PRICE="The system of record has a price.",
+    PRICE="The system of record has a price, and it is the one that was proven.",
     CREDIT="The customer's credit allows the order.",
     AVAILABILITY="The quantity is on hand now.",
 )
@@ -58,6 +59,14 @@ enum(
     WARNED="Passed with a warning.",
     FAILED="Failed.",
     UNKNOWN="Its source did not answer in time; the check is repeated.",
+)
+enum(
+    PriceComparison,
+    "A price beside the one that was quoted before.",
+    EQUAL="The same price.",
+    LOWER="Lower than quoted.",
+    HIGHER="Higher than quoted.",
+    OTHER_CURRENCY="In another currency than quoted.",
 )
 enum(
     Decision,
@@ -98,8 +107,20 @@ class IntakeLine:
     quantity: Decimal = field("Ordered quantity in `uom`.")
     uom: str | None = field("Code of the unit; null for the base unit of the item.")
     requested_date: date | None = field("Requested date.")
-    quoted: Money | None = field("Price of `priceUnit` units that the system of record quoted at submission.")
-    price_unit: Decimal = field("Number of units that `quoted` is for.")
+    quoted: Money | None = field(
+        "Price of `quotedUnit` units that the line's `proof` states; without a proof, the same as `current`."
+    )
+    quoted_unit: Decimal = field("Number of units that `quoted` is for.")
+    current: Money | None = field("Price of `priceUnit` units that the system of record answered to the checks.")
+    price_unit: Decimal = field("Number of units that `current` is for.")
+    price_comparison: PriceComparison | None = field(
+        "The current price beside the proven one; null without a valid proof, or while the current price is unknown."
+    )
+    ordered = edge(
+        edges.ordered_prices,
+        returns=Money | None,
+        description="Unit price of the line in the system of record, once the order is posted.",
+    )
     item = edge(item_edges.by_sku, returns=Item | None, description="The item; null while it is unknown.")
 
 
@@ -155,6 +176,10 @@ class OrderLineInput:
         description="Code or name of the unit; the base unit of the item by default.", default=strawberry.UNSET
     )
     requested_date: date | None = strawberry.field(description="Requested date.", default=strawberry.UNSET)
+    proof: str | None = strawberry.field(
+        description="`proof` of the contract price that was shown. The system of record is asked for the price again.",
+        default=strawberry.UNSET,
+    )
 
 
 @open_to(Scope.ORDERS_WRITE)

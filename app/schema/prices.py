@@ -9,6 +9,7 @@ import strawberry
 
 from app.auth.policy import Rows, Scope
 from app.resolvers import items as item_edges
+from app.resolvers import prices as price_edges
 from app.resolvers import pricing
 from app.resolvers.pricing import Line, Outcome
 from app.schema.availability import Availability
@@ -76,6 +77,11 @@ class ContractPrice:
     authority: str = field("The source system that quoted the price.")
     quoted_at: datetime = field("Time of the source's response.")
     proof_id: str | None = field("The source's id of the quotation, if it issues one; quote it in a dispute.")
+    proof = edge(
+        price_edges.proofs,
+        returns=str | None,
+        description="Signed proof of this price for a line of `submitOrder`; null if the gateway has no key for it.",
+    )
     freshness: Freshness = field("The source of the data and its age.")
     item = edge(item_edges.by_sku, returns=Item | None, description="The item.")
 

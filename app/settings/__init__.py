@@ -16,6 +16,7 @@ from app.settings.limits import Budget, BudgetSettings, CostLimits, LimitSetting
 from app.settings.loading import PREFIX, config_file, load, settings_of_table
 from app.settings.observability import LogSettings, TelemetrySettings
 from app.settings.policy import MaskSettings, PolicySettings, RoleSettings, ScopeSettings
+from app.settings.proofs import PriceChangePolicy, PriceChangeRule, ProofSettings
 from app.settings.resilience import BreakerSettings, CallerClass, CallerSettings, SourceLimits
 from app.settings.roles import Role
 from app.settings.root import Settings, credentials_of
@@ -70,6 +71,9 @@ __all__ = [
     "OrderDomain",
     "PolicySettings",
     "PostgresSettings",
+    "PriceChangePolicy",
+    "PriceChangeRule",
+    "ProofSettings",
     "RedisSettings",
     "Role",
     "RoleSettings",

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from app.settings.proofs import ProofSettings
 from app.settings.section import Section
 
 
@@ -36,3 +37,4 @@ class IntakeSettings(Section):
     attempts: int = Field(default=20, ge=1, le=10_000)
     patience: float = Field(default=3 * 86_400.0, gt=0)
     max_lines: int = Field(default=1000, ge=1, le=100_000)
+    proofs: ProofSettings = ProofSettings()

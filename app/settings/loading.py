@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.errors import ConfigurationError
 from app.settings.auth import IssuerSettings
 from app.settings.downloads import DownloadSettings
+from app.settings.intake import IntakeSettings
 from app.settings.observability import TelemetrySettings
 from app.settings.references import check_roles, check_sources
 from app.settings.root import Settings
@@ -107,6 +108,7 @@ def _with_secrets(settings: Settings, base: Path) -> Settings:
         "postgres": _with_url("postgres", settings.postgres, base),
         "telemetry": _telemetry_with_secret(settings.telemetry, base),
         "downloads": _downloads_with_secrets(settings.downloads, base),
+        "intake": _intake_with_keys(settings.intake, base),
     }
     return Settings(**{**dict(settings), **changed})
 
@@ -163,3 +165,9 @@ def _downloads_with_secrets(downloads: DownloadSettings, base: Path) -> Download
     key = "downloads.secret_files"
     kept = [SecretStr(read_secret(f"{key}[{n}]", file, base)) for n, file in enumerate(downloads.secret_files)]
     return downloads.model_copy(update={"secrets": (*downloads.secrets, *kept)})
+
+
+def _intake_with_keys(intake: IntakeSettings, base: Path) -> IntakeSettings:
+    proofs, key = intake.proofs, "intake.proofs.key_files"
+    read = {id: SecretStr(read_secret(f"{key}.{id}", file, base)) for id, file in proofs.key_files.items()}
+    return intake.model_copy(update={"proofs": proofs.model_copy(update={"keys": {**proofs.keys, **read}})})

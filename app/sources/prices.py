@@ -29,6 +29,15 @@ class Certainty(StrEnum):
     OPAQUE = "OPAQUE"
 
 
+class PriceComparison(StrEnum):
+    """A price beside the one that was quoted before."""
+
+    EQUAL = "EQUAL"
+    LOWER = "LOWER"
+    HIGHER = "HIGHER"
+    OTHER_CURRENCY = "OTHER_CURRENCY"
+
+
 class PriceRequest(Record, cache_hash=True, kw_only=False):
     """A price question. `quantity` is counted in `uom`; no `uom` means the item's base unit, no `on` means today.
     `agreement` is the customer's, as its own source gave it."""
@@ -87,6 +96,17 @@ class ContractPrice(Record):
     def net(self) -> Money:
         """Unit price times quantity, not rounded."""
         return Money(amount=self.unit_price.amount * self.quantity / self.price_unit, currency=self.unit_price.currency)
+
+
+def compare_prices(quoted: Money, quoted_unit: Decimal, price: Money, price_unit: Decimal) -> PriceComparison:
+    """How a price of `price_unit` units compares with the quoted one of `quoted_unit` units. Exact: nothing is divided
+    or rounded."""
+    if quoted.currency != price.currency:
+        return PriceComparison.OTHER_CURRENCY
+    before, after = quoted.amount * price_unit, price.amount * quoted_unit
+    if before == after:
+        return PriceComparison.EQUAL
+    return PriceComparison.LOWER if after < before else PriceComparison.HIGHER
 
 
 class Prices(Protocol):

@@ -21,6 +21,11 @@ class IntakeMetrics:
             "not_looked_up, refused or failed.",
             ["source", "outcome"], registry=registry,
         )  # fmt: skip
+        self.prices = Counter(
+            "tradegraph_proven_prices_total",
+            "Order lines with a price proof, by the current price beside the proven one; refused: the proof is wrong.",
+            ["channel", "result"], registry=registry,
+        )  # fmt: skip
         self.posting = Histogram(
             "tradegraph_intake_posting_seconds", "Time from the submission of an order to its number.", ["source"],
             registry=registry, buckets=LAGS,

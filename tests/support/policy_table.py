@@ -148,7 +148,7 @@ ACCOUNTS: dict[str, Fields] = {
     "ChangesPage": {"changes cursor hasMore resync lost": ALL},
     "ContractPrice": {
         "uom quantity unitPrice priceUnit net currency listPrice discountPercent breaks reason": PRICE,
-        "validFrom validTo authority quotedAt proofId freshness item": PRICE,
+        "validFrom validTo authority quotedAt proofId proof freshness item": PRICE,
     },
     "PriceBreak": {"minimum unitPrice": PRICE},
     "PriceReason": {"rule contract priceList certainty": PRICE},
@@ -216,7 +216,9 @@ ACCOUNTS: dict[str, Fields] = {
     "OrderIntakePayload": {"intake problems": ORDER},
     "IntakeCheck": {"kind result message source at lineNumber": ORDER},
     "IntakeDecision": {"decision by at note": ORDER},
-    "IntakeLine": {"lineNumber quantity uom requestedDate quoted priceUnit item": ORDER},
+    "IntakeLine": {
+        "lineNumber quantity uom requestedDate quoted quotedUnit current priceUnit priceComparison ordered item": ORDER
+    },
     "Problem": {"code message cure path lineNumber": ORDER},
     "OrderTotals": {"net tax shipping total": ORDER, "margin": FINANCE},
     "ScheduleLine": {"requestedDate confirmedDate quantity": ORDER},

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from app.events.fanout import EventFanout
     from app.events.log import EventReader
     from app.intake.commands import IntakeCommands
+    from app.intake.price_proofs import PriceProofs
     from app.sources.source import Sources
 
 
@@ -31,7 +32,7 @@ class Context:
     operation selects anywhere; it lets a port include in one call what would otherwise cost a second one. `edges` holds
     the level loader of each edge and arguments. `event` is the event whose selection runs. `feed` fans out events to
     streams; `events` is the event log, `ledger` the audit log and `intake` the commands of order intake.
-    `link_signer` signs links to documents.
+    `link_signer` signs links to documents, `price_proofs` makes proofs of prices.
     """
 
     principal: Principal
@@ -46,6 +47,7 @@ class Context:
     feed: EventFanout | None = None
     intake: IntakeCommands | None = None
     link_signer: LinkSigner | None = None
+    price_proofs: PriceProofs | None = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

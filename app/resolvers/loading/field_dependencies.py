@@ -16,6 +16,7 @@ from app.sources.customers import Customer
 from app.sources.field_mask import OPTIONAL_FIELDS, FieldMask
 from app.sources.items import Item
 from app.sources.orders import Order, OrderLine, Totals
+from app.sources.prices import ContractPrice
 from app.sources.shipments import Shipment
 from app.sources.stock import StockPosition
 
@@ -24,8 +25,10 @@ GRAPHQL_TYPE_NAMES: Mapping[type, str] = {Totals: "OrderTotals"}
 
 FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("Availability", "breakdown"): ((StockPosition, "in_transfer"),),
+    ("ContractPrice", "proof"): tuple((ContractPrice, name) for name in ("reason", "valid_from", "valid_to")),
     ("Customer", "class"): ((Customer, "customer_class"),),
     ("Customer", "shipTosConnection"): ((Customer, "ship_tos"),),
+    ("IntakeLine", "ordered"): ((Order, "lines"), (OrderLine, "unit_price")),
     ("Item", "contractPrice"): ((Item, "uoms"),),
     ("Order", "conflicts"): ((Order, "raw_status"), (Order, "updated_at")),
     ("Order", "linesConnection"): ((Order, "lines"),),
