@@ -130,6 +130,8 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     account_operations.PURCHASE_HISTORY.path: ("erp", {"items": [{"customer": "CUST-0001", "sku": "SKU-0007"}]}),
     account_operations.ORDER_GUIDES.path: ("erp", {"customers": ["CUST-0018"], "query": FIRST_PAGE}),
     account_operations.ACCOUNTS.path: ("erp", {"salespeople": ["rep-01"]}),
+    contract.SEARCH_ITEMS.path: ("erp", {"page": {"first": 3, "count": True}, "text": "ball valve"}),
+    contract.SEARCH_CUSTOMERS.path: ("erp", {"page": {"first": 3}, "search": "granite"}),
     contract.CHANGES.path: ("erp", {"kinds": ["ORDER"], "limit": 10}),
 }
 
