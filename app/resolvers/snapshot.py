@@ -20,10 +20,12 @@ from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ShipmentKey
 from app.resolvers.loading.lists import customer_numbers
 from app.resolvers.loading.paging import ListScope
+from app.sources.billing import InvoiceQuery, InvoiceSort
 from app.sources.changes import ChangeKind
 from app.sources.customers import Customer, CustomerQuery
 from app.sources.items import ItemQuery
 from app.sources.orders import OrderQuery, OrderSort
+from app.sources.shipments import ShipmentQuery, ShipmentSort
 from app.sources.values import Page, PageRequest
 
 MAX_SNAPSHOT_PAGE = 500
@@ -79,10 +81,22 @@ async def _orders(ctx: Context, page: PageRequest, numbers: Numbers) -> Page[Any
     return await ctx.sources.orders.search(ctx.principal, query)
 
 
+async def _shipments(ctx: Context, page: PageRequest, numbers: Numbers) -> Page[Any]:
+    query = ShipmentQuery(page=page, sort=ShipmentSort.SHIPPED_AT_ASC, customers=numbers)
+    return await ctx.sources.shipments.search(ctx.principal, query)
+
+
+async def _invoices(ctx: Context, page: PageRequest, numbers: Numbers) -> Page[Any]:
+    query = InvoiceQuery(page=page, sort=InvoiceSort.INVOICED_ON_ASC, customers=numbers)
+    return await ctx.sources.billing.search_invoices(ctx.principal, query)
+
+
 READS: Mapping[ChangeKind, ReadPage] = {
     ChangeKind.CUSTOMER: _customers,
     ChangeKind.ITEM: _items,
     ChangeKind.ORDER: _orders,
+    ChangeKind.SHIPMENT: _shipments,
+    ChangeKind.INVOICE: _invoices,
 }
 """How a page of each kind is read, in the order in which a download goes through the kinds."""
 

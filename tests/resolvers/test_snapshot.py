@@ -80,6 +80,21 @@ async def test_download_goes_through_the_kinds_that_a_caller_may_see(graph: Grap
     assert len(set(ids(found))) == len(FEW) + total
 
 
+async def test_shipments_and_invoices_of_own_accounts_are_downloaded_whole(graph: Graph):
+    who = signed(Role.BUYER_ADMIN, *FEW)
+    found = await pages(graph, who, first=70, kinds=["SHIPMENT", "INVOICE"])
+    names = [node["__typename"] for one in found for node in one["nodes"]]
+    assert names == sorted(names, reverse=True), "shipments, then invoices"
+    assert len(set(ids(found))) == len(names)
+    totals = "query ($n: [CustomerKey!]) { shipments(first: 1, customers: $n) { totalCount } "
+    totals += "invoices(first: 1, customers: $n) { totalCount } }"
+    listed = await graph.data(totals, {"n": [{"number": one} for one in FEW]})
+    assert (names.count("Shipment"), names.count("Invoice")) == (
+        listed["shipments"]["totalCount"],
+        listed["invoices"]["totalCount"],
+    )
+
+
 async def test_role_that_sees_no_customers_downloads_the_rest(graph: Graph):
     first = await page(graph, OPERATIONS, first=2)
     assert [node["__typename"] for node in first["nodes"]] == ["Item", "Item"]
@@ -142,7 +157,7 @@ async def test_cursor_of_other_arguments_is_refused(graph: Graph):
 
 async def test_a_page_is_one_call_whatever_its_size(graph: Graph):
     query = SNAPSHOT.replace("... on Order { number customer { number } }", "... on Order { number }")
-    for kind in ("CUSTOMER", "ITEM", "ORDER"):
+    for kind in ("CUSTOMER", "ITEM", "ORDER", "SHIPMENT", "INVOICE"):
         one = await counted(graph, query, {"first": 1, "kinds": [kind]})
         assert sum(one.values()) == 1
         assert await counted(graph, query, {"first": 500, "kinds": [kind]}) == one
