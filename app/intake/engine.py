@@ -43,8 +43,9 @@ class PostingEngine:
         self._clock = clock
         self._targets = tuple(targets.writers)
         self._workers = [
-            PostingWorker(name, writer, store, self._recheck, settings, clock)
+            PostingWorker(name, writer, store, self._recheck, settings, clock, state)
             for name, writer in targets.writers.items()
+            for state in (IntakeState.POSTING, IntakeState.RECEIVED)
         ]
 
     @asynccontextmanager

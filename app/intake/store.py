@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from app.intake.records import IntakeFilter, OrderIntake, QueueDepth
+from app.intake.records import IntakeFilter, IntakeState, OrderIntake, QueueDepth
 
 Change = Callable[[OrderIntake, float], OrderIntake]
 """Returns an intake as it is to be, at a time; raises to leave it as it is."""
@@ -66,9 +66,11 @@ class IntakeStore(Protocol):
         """A page, newest first; with `before`, of intakes inserted before that position."""
         ...
 
-    async def claim(self, target: str, owner: str, limit: int, lease: float) -> Sequence[OrderIntake]:
-        """Claim up to `limit` due intakes of a target for `lease` seconds, oldest first, at most one of a customer. An
-        `owner` names one claim: use another one for the next."""
+    async def claim(
+        self, target: str, owner: str, limit: int, lease: float, state: IntakeState | None = None
+    ) -> Sequence[OrderIntake]:
+        """Claim up to `limit` due intakes of a target, in a state if one is named, for `lease` seconds, oldest first,
+        at most one of a customer. An `owner` names one claim: use another one for the next."""
         ...
 
     async def begin_attempt(self, claimed: OrderIntake, lease: float, retry_in: float) -> OrderIntake | None:

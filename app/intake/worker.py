@@ -68,8 +68,9 @@ class PostingResult(NamedTuple):
 
 
 class PostingWorker:
-    """Works until its task is cancelled, with up to `concurrency` orders at once. `recheck` repeats the checks of an
-    intake that is RECEIVED."""
+    """Works until its task is cancelled, with up to `concurrency` orders at once, in one state if it is named.
+    `recheck` repeats the checks of an intake that is RECEIVED. Orders that wait for checks have a worker of their own:
+    a check's source that is away must not hold up orders that are to be posted."""
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class PostingWorker:
         recheck: Recheck,
         settings: IntakeSettings,
         clock: Callable[[], datetime] = utc_now,
+        state: IntakeState | None = None,
     ) -> None:
         self._target = target
         self._writer = writer
@@ -86,6 +88,7 @@ class PostingWorker:
         self._recheck = recheck
         self._settings = settings
         self._clock = clock
+        self._state = state
         self._name = new_id()
         self._claims = 0
         self._running: set[asyncio.Task[None]] = set()
@@ -124,7 +127,7 @@ class PostingWorker:
         self._claims += 1
         began = time.monotonic()
         owner = f"{self._name}:{self._claims}"
-        claimed = await self._store.claim(self._target, owner, free, self._settings.lease)
+        claimed = await self._store.claim(self._target, owner, free, self._settings.lease, self._state)
         for intake in claimed:
             task = asyncio.create_task(self._process(intake, began))
             self._running.add(task)

@@ -193,6 +193,18 @@ async def test_claim_gives_due_intakes_of_a_target_oldest_first(store: IntakeSto
     assert await keys(store, target="other") == ["c"]
 
 
+async def test_claim_of_a_state_gives_no_other(store: IntakeStore, bench: Bench):
+    await add(
+        store,
+        bench.intake("a", customer="C-1", state=IntakeState.RECEIVED),
+        bench.intake("b", customer="C-2"),
+        bench.intake("c", customer="C-1"),
+    )
+    posting = await store.claim("erp", "w-1", 10, LEASE, IntakeState.POSTING)
+    received = await store.claim("erp", "w-2", 10, LEASE, IntakeState.RECEIVED)
+    assert ([one.key for one in posting], [one.key for one in received]) == (["b"], ["a"])
+
+
 async def test_orders_of_a_customer_are_claimed_one_after_the_other(store: IntakeStore, bench: Bench):
     await add(store, *(bench.intake(f"{customer}{n}", customer=customer) for n in (1, 2, 3) for customer in "ab"))
     (first, other) = await store.claim("erp", "w-1", 10, LEASE)

@@ -171,6 +171,18 @@ async def test_source_that_is_away_makes_the_order_pending_and_it_is_posted_late
     assert {one["result"] for one in posted["checks"]} == {"PASSED"}
 
 
+async def test_order_that_waits_for_a_check_does_not_hold_up_those_that_are_checked(ordering: Graph):
+    await ordering.turn("erp", resource="prices", errorRate=1.0, errorKind="500")
+    waiting = [(await submit(ordering, order(f"w-{n}", customer={"number": f"CUST-{n + 2:04d}"}), who=CSR))["intake"]
+               for n in range(20)]  # fmt: skip
+    assert {one["state"] for one in waiting} == {"RECEIVED"}
+    await ordering.turn("erp", resource="prices")
+    done = (await submit(ordering, order("checked")))["intake"]
+    await settled(ordering, done["id"], "POSTED")
+    for one in waiting:
+        await settled(ordering, one["id"], "POSTED", "HELD", "REJECTED", who=CSR)
+
+
 async def test_slow_source_does_not_hold_up_the_answer_beyond_its_limit(ordering: Graph):
     await submit(ordering, order("warm"))
     await ordering.turn("erp", resource="prices", delayMs=20_000)

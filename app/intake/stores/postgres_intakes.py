@@ -91,9 +91,11 @@ class PostgresIntakes:
         found = await self._fetch(text, *values)
         return IntakePage([(row[0], rows.record(row[1:])) for row in map(tuple, found[:first])], len(found) > first)
 
-    async def claim(self, target: str, owner: str, limit: int, lease: float) -> Sequence[OrderIntake]:
+    async def claim(
+        self, target: str, owner: str, limit: int, lease: float, state: IntakeState | None = None
+    ) -> Sequence[OrderIntake]:
         with self._queue.claiming() as claim:
-            found = await self._fetch(CLAIM, target, owner, lease, limit)
+            found = await self._fetch(CLAIM, target, owner, lease, limit, state and state.value)
             claim.exhausted = len(found) < limit
         return [rows.record(row[1:]) for row in sorted(map(tuple, found))]
 
@@ -162,10 +164,10 @@ class PostgresIntakes:
 
     def _sql(self, text: str) -> str:
         if self._clock is not None:  # A test's clock: another text each time.
-            return rows.statement(text, f"{self._clock()!r}::float8")
+            return rows.statement(text, f"{self._clock()!r}::float8", "$5")
         found = self._statements.get(text)
         if found is None:
-            found = self._statements[text] = rows.statement(text, CLOCK)
+            found = self._statements[text] = rows.statement(text, CLOCK, "$5")
         return found
 
     async def _fetch(self, text: str, *values: Any) -> Sequence[Any]:

@@ -42,6 +42,7 @@ CREATE INDEX IF NOT EXISTS intakes_unpublished ON intakes (position) WHERE versi
 
 ORDER_INDEX = "CREATE INDEX IF NOT EXISTS intakes_order ON intakes (target, order_id) WHERE order_id IS NOT NULL;"
 CLAIMABLE = """target = $1 AND state IN ('RECEIVED', 'POSTING') AND due_at <= NOW
+    AND (CAST(WANTED AS text) IS NULL OR state = WANTED)
     AND (lease_until IS NULL OR lease_until <= NOW) AND NOT EXISTS (
         SELECT 1 FROM intakes AS earlier WHERE earlier.state IN ('RECEIVED', 'POSTING')
         AND earlier.tenant = intakes.tenant AND earlier.customer = intakes.customer
@@ -75,9 +76,10 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(IntakeContent).decode
 
 
-def statement(text: str, now: str) -> str:
-    """The text with its placeholders filled in."""
-    for name, part in {"PARAMETERS": PARAMETERS, "COLUMNS": COLUMNS, "CLAIMABLE": CLAIMABLE, "NOW": now}.items():
+def statement(text: str, now: str, wanted: str) -> str:
+    """The text with its placeholders filled in; WANTED is the state that a claim is for."""
+    parts = {"PARAMETERS": PARAMETERS, "COLUMNS": COLUMNS, "CLAIMABLE": CLAIMABLE, "NOW": now, "WANTED": wanted}
+    for name, part in parts.items():
         text = text.replace(name, part)
     return text
 

@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS intakes (
 
 
 def _sql(text: str) -> str:
-    return rows.statement(text, "$99")
+    return rows.statement(text, "$99", "$98")
 
 
 CANDIDATES = _sql("SELECT id FROM intakes WHERE CLAIMABLE ORDER BY position LIMIT $2")
@@ -114,14 +114,18 @@ class SQLiteIntakes:
         found = await self._store.read(lambda sql: sql.execute(text, _named(*values)).fetchall())
         return IntakePage([(row[0], rows.record(row[1:])) for row in found[:first]], len(found) > first)
 
-    async def claim(self, target: str, owner: str, limit: int, lease: float) -> Sequence[OrderIntake]:
+    async def claim(
+        self, target: str, owner: str, limit: int, lease: float, state: IntakeState | None = None
+    ) -> Sequence[OrderIntake]:
         with self._queue.claiming() as claim:
             now = self._clock()
-            ids = await self._store.read(lambda sql: sql.execute(CANDIDATES, _named(target, limit, now=now)).fetchall())
+            wanted = {"98": state and state.value}
+            named = _named(target, limit, now=now) | wanted
+            ids = await self._store.read(lambda sql: sql.execute(CANDIDATES, named).fetchall())
             claim.exhausted = len(ids) < limit
             if not ids:
                 return ()
-            values = _named(target, owner, lease, json.dumps([id for (id,) in ids]), now=now)
+            values = _named(target, owner, lease, json.dumps([id for (id,) in ids]), now=now) | wanted
             claimed = await self._store.write(lambda sql: sql.execute(CLAIM, values).fetchall())
         return [rows.record(row[1:]) for row in sorted(claimed)]
 
