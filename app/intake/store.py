@@ -105,8 +105,9 @@ class IntakeStore(Protocol):
         """How many intakes are in each state but POSTED, CANCELLED and REJECTED, by target."""
         ...
 
-    async def wait_queue(self, seconds: float) -> None:
-        """Return as soon as there may be an intake that the last claim did not see, after `seconds` at the latest."""
+    async def wait_queue(self, seconds: float, target: str, state: IntakeState | None = None) -> None:
+        """Return as soon as there may be an intake that the last claim of this target and state did not see, after
+        `seconds` at the latest."""
         ...
 
     async def trim(self, age: float) -> int:

@@ -101,7 +101,7 @@ class PostingWorker:
         while True:
             try:
                 if not await self._claim():
-                    await self._store.wait_queue(self._idle())
+                    await self._store.wait_queue(self._idle(), self._target, self._state)
             except StoreUnavailable as error:
                 log.warning("intake_queue_unavailable", source=self._target, detail=error.detail)
                 await asyncio.sleep(IDLE)

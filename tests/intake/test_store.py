@@ -435,7 +435,7 @@ async def test_insertion_wakes_the_workers_of_all_processes(bench: Bench):
     here, there = bench.store(), bench.store()
     for waiting, writing in ((here, here), (here, there)):
         assert await keys(waiting, limit=100, owner=f"w-{id(writing)}") == []
-        wait = asyncio.create_task(waiting.wait_queue(30))
+        wait = asyncio.create_task(waiting.wait_queue(30, "erp"))
         while not wait.done():
             await add(writing, bench.intake(customer=f"C-{time.monotonic_ns()}"))
             await asyncio.wait([wait], timeout=0.2)

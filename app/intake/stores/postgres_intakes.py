@@ -12,6 +12,7 @@ from app.errors import KeyReused, StoreUnavailable
 from app.intake.records import IntakeFilter, IntakeState, OrderIntake, QueueDepth, po_key
 from app.intake.store import Change, IntakeKey, IntakePage, Submitted
 from app.intake.stores import rows
+from app.intake.stores.claim_wakeups import ClaimWakeUps
 from app.settings import PostgresSettings
 from app.storage.batch_queue import BatchQueue, WakeUp
 from app.storage.postgres import Connection, PostgresDatabase
@@ -60,7 +61,7 @@ class PostgresIntakes:
         self._clock = clock
         self._database = PostgresDatabase(settings, "intake", (TABLE, rows.ORDER_INDEX))
         self._submissions: BatchQueue[tuple[OrderIntake, float], Submitted] = BatchQueue(self._insert, 256)
-        self._queue = WakeUp()
+        self._queue = ClaimWakeUps()
         self._changes = WakeUp()
         self._listener: asyncio.Task[None] | None = None
         self._statements: dict[str, str] = {}
@@ -94,7 +95,7 @@ class PostgresIntakes:
     async def claim(
         self, target: str, owner: str, limit: int, lease: float, state: IntakeState | None = None
     ) -> Sequence[OrderIntake]:
-        with self._queue.claiming() as claim:
+        with self._queue.of(target, state).claiming() as claim:
             found = await self._fetch(CLAIM, target, owner, lease, limit, state and state.value)
             claim.exhausted = len(found) < limit
         return [rows.record(row[1:]) for row in sorted(map(tuple, found))]
@@ -143,10 +144,10 @@ class PostgresIntakes:
             for target, state, count, oldest in await self._fetch(rows.DEPTHS)
         ]
 
-    async def wait_queue(self, seconds: float) -> None:
+    async def wait_queue(self, seconds: float, target: str, state: IntakeState | None = None) -> None:
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen())
-        await self._queue.wait(seconds)
+        await self._queue.of(target, state).wait(seconds)
 
     async def trim(self, age: float) -> int:
         async with self._database.connection() as connection:

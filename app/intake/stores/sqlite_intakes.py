@@ -15,6 +15,7 @@ from app.errors import KeyReused
 from app.intake.records import IntakeFilter, IntakeState, OrderIntake, QueueDepth
 from app.intake.store import Change, IntakeKey, IntakePage, Submitted
 from app.intake.stores import rows
+from app.intake.stores.claim_wakeups import ClaimWakeUps
 from app.storage.batch_queue import WakeUp
 from app.storage.sqlite import SQLiteDatabase
 from app.storage.sqlite_store import SQLiteStore, SQLiteWatcher
@@ -76,7 +77,7 @@ class SQLiteIntakes:
         self._database = SQLiteDatabase(file, (TABLE, rows.ORDER_INDEX))
         self._store = SQLiteStore(self._database)
         self._watcher: SQLiteWatcher | None = None
-        self._queue = WakeUp()
+        self._queue = ClaimWakeUps()
         self._changes = WakeUp()
 
     async def submit(self, intake: OrderIntake, *, guard_po: float) -> Submitted:
@@ -117,7 +118,7 @@ class SQLiteIntakes:
     async def claim(
         self, target: str, owner: str, limit: int, lease: float, state: IntakeState | None = None
     ) -> Sequence[OrderIntake]:
-        with self._queue.claiming() as claim:
+        with self._queue.of(target, state).claiming() as claim:
             now = self._clock()
             wanted = {"98": state and state.value}
             named = _named(target, limit, now=now) | wanted
@@ -169,9 +170,9 @@ class SQLiteIntakes:
             for target, state, count, oldest in found
         ]
 
-    async def wait_queue(self, seconds: float) -> None:
+    async def wait_queue(self, seconds: float, target: str, state: IntakeState | None = None) -> None:
         self._watch()
-        await self._queue.wait(seconds)
+        await self._queue.of(target, state).wait(seconds)
 
     async def trim(self, age: float) -> int:
         before, count = self._clock() - age, 0
