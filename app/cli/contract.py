@@ -13,7 +13,8 @@ from app.errors import ConfigurationError
 from app.settings.validation import check_address
 
 if TYPE_CHECKING:
-    from app.sources.wiring import ConformanceCheck, PortConformance
+    from app.sources.rest.conformance import ConformanceCheck
+    from app.sources.wiring import PortConformance
 
 contract = typer.Typer(help="The REST contract for in-house systems.", no_args_is_help=True)
 

@@ -125,7 +125,10 @@ async def totals_of_items(
     """Edge: what can be promised of items over all warehouses, or those named; None where the stock's master has no
     record."""
     found = await of_items(rows, ctx, at, warehouses)
-    return [one if isinstance(one, Exception) else sum(part.atp for part in one) if one else None for one in found]
+    return [
+        one if isinstance(one, Exception) else sum((part.atp for part in one), NOTHING) if one else None
+        for one in found
+    ]
 
 
 def prefetch(ctx: Context, skus: Sequence[str], **_: object) -> None:

@@ -9,7 +9,7 @@ import random
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -502,7 +502,7 @@ def sources(world: World) -> Sources:
     scoped: dict[str, Any] = {name: scope_source(source) for name, source in connected.items()}
     return Sources(
         **composed,
-        accounts=Unserved("accounts"),
+        accounts=cast("Any", Unserved("accounts")),
         order_targets=None,
         routes=routes,
         scoped=scoped,

@@ -387,6 +387,9 @@ class Counting:
     async def put(self, documents: Any, *, since: int) -> None:
         raise NotImplementedError
 
+    async def remove(self, documents: Any, *, since: int) -> None:
+        raise NotImplementedError
+
     async def close(self) -> None:
         await self._store.close()
 

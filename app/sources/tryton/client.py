@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -116,7 +116,7 @@ class TrytonClient:
         limit: int | None = None,
     ) -> list[R]:
         """The records that match, with the fields of `row`. Prices, limits and costs are null without a company."""
-        row = self._extended(row)
+        row = cast("type[R]", self._extended(row))
         params = [("d", _encoded(domain)), *(("f", field) for field in fields_of(row))]
         if order:
             params.append(("o", _encoded(order)))
