@@ -55,6 +55,12 @@ RETURN_FILTERS: list[Any] = [
     {"shipmentState": "RECEIVED", "creditState": ["NONE", "PENDING"], "open": True},
     {"requested": RANGES[1], "item": ITEMS[2], "text": None},
 ]
+ORDER_LINES: list[Any] = [
+    {"lineNumber": 1, "item": ITEMS[0], "quantity": "1.50", "uom": "EA", "requestedDate": "2026-12-01", "proof": "p"},
+    {"lineNumber": 2, "item": ITEMS[-1], "quantity": 2, "uom": None, "requestedDate": None, "proof": None},
+]
+SUBMISSION: dict[str, Any] = {"key": "K", "customer": CUSTOMERS[0], "customerPo": "PO", "lines": ORDER_LINES}
+VERSIONED: dict[str, Any] = {"id": "x", "version": 3}
 CASES: dict[str, list[dict[str, Any]]] = {
     "Query.node": [{"id": "x"}, {"id": 5}],
     "Query.nodes": [{"ids": []}, {"ids": ["a", 2]}, {"ids": "one"}],
@@ -124,6 +130,41 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"first": 2, "state": ["APPROVED", "PAID"]},
         {"first": 2, "state": "OPEN"},
     ],
+    "Query.orderIntake": [{"by": {"id": "x"}}, {"by": {"key": "K"}}],
+    "Query.orderIntakes": [
+        *PAGES,
+        {"first": 1, "filter": None},
+        {"first": 1, "filter": {"states": ["HELD", "FAILED"], "customerPo": "PO"}},
+        {"first": 1, "filter": {"states": "POSTED", "customer": None, "customerPo": None}},
+        *({"first": 1, "filter": {"customer": one}} for one in CUSTOMERS),
+    ],
+    "Query.snapshot": [
+        {"first": 1},
+        {"first": 1, "after": None, "kinds": None, "customers": None},
+        {"first": 1, "after": "c", "kinds": ["ORDER", "STOCK"], "customers": CUSTOMERS},
+        {"first": 1, "kinds": "SHIPMENT", "customers": CUSTOMERS[0]},
+    ],
+    "Mutation.submitOrder": [
+        {"input": SUBMISSION},
+        {"input": SUBMISSION | {"lines": ORDER_LINES[0]}},
+        {"input": SUBMISSION | {"shipTo": "1", "requestedDate": "2026-12-01", "note": "n", "allowPartial": False}},
+        {"input": SUBMISSION | {"shipTo": None, "requestedDate": None, "note": None, "allowDuplicatePo": True}},
+        {"input": SUBMISSION | {"allowSubstitutes": True}},
+        *({"input": SUBMISSION | {"customer": one}} for one in CUSTOMERS[1:]),
+    ],
+    "Mutation.decideIntake": [
+        {"input": VERSIONED | {"decision": "RELEASE"}},
+        {"input": VERSIONED | {"decision": "REJECT", "note": "n"}},
+        {"input": VERSIONED | {"decision": "CANCEL", "note": None}},
+    ],
+    "Mutation.retryIntake": [{"input": VERSIONED}, {"input": VERSIONED | {"note": "n"}}],
+    "Customer.openIntakes": [{"first": 1}],
+    "Customer.orderGuide": PAGES,
+    "Customer.purchaseHistory": [{"skus": []}, {"skus": ["a", "b"]}, {"skus": "a"}],
+    "Item.purchaseHistory": [{"customer": one} for one in CUSTOMERS],
+    "Item.totalAtp": [{}, {"at": None, "warehouses": None}, {"at": "2026-12-01", "warehouses": ["A"]}],
+    "Receivables.openItems": [*PAGES, {"first": 1, "overdue": True}],
+    "Receivables.statement": [{"since": "2026-11-01", "until": "2026-11-30"}],
     "Item.customerPartNumber": [{"customer": one} for one in CUSTOMERS],
     "Item.contractPrice": [
         {"customer": CUSTOMERS[0]},
@@ -165,7 +206,7 @@ def given(place: str, values: dict[str, Any]) -> tuple[str, FieldNode, VariableV
     return text, node, variables
 
 
-ENUMS = {"status", "state", "orderBy", "kinds", "hold", "kind", "shipmentState", "creditState"}
+ENUMS = {"status", "state", "orderBy", "kinds", "hold", "kind", "shipmentState", "creditState", "states", "decision"}
 
 
 def literal(value: Any, place: str = "") -> str:
