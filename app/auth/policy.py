@@ -196,6 +196,10 @@ class Permissions:
         """The mask of the field; None if the value is visible."""
         return self.masks.get((type_name, field_name))
 
+    def reveals(self, type_name: str, field_name: str) -> bool:
+        """Whether the caller sees the whole value of the field."""
+        return not self.refuses(type_name, field_name) and self.mask(type_name, field_name) is None
+
     def allows_type(self, type_name: str) -> bool:
         """Whether the caller may see that objects of this type exist."""
         return type_name in self.types

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from app.auth.policy import Key
 from app.auth.principal import Principal
 from app.errors import InvalidInput, NotSupported, SearchIndexNotReady
+from app.resolvers.item_search import hidden_fields
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, customer_number, one_or_capitals, validate_key
 from app.resolvers.loading.paging import Connection, ListScope, page_of_rows, rows_of_keys
 from app.resolvers.orders import ORDER_LIST, OrderFilter
 from app.sources.customers import CreditStatus, Customer, CustomerLocation, CustomerQuery
 from app.sources.orders import Order, OrderSort, OrderStatus
+from app.sources.search import CustomerSearchQuery, SearchField
 from app.sources.warehouses import Warehouse
+
+SEARCHED_FIELDS: Mapping[SearchField, Sequence[Key]] = {
+    SearchField.CODES: (("Address", "postalCode"), ("CustomerLocation", "gln")),
+    SearchField.ATTRIBUTES: (("Address", "lines"), ("Address", "city"), ("Address", "region")),
+    SearchField.CONTACTS: (("Customer", "contacts"), ("Contact", "name")),
+    SearchField.CONTACT_DETAILS: (
+        ("Customer", "contacts"), ("Contact", "phone"), ("Contact", "mobile"), ("Contact", "email")
+    ),
+}  # fmt: skip
+"""The fields of the schema that a search field is made of; it is hidden from those who do not see all of them."""
 
 
 async def customer(ctx: Context, by: CustomerKey) -> Customer | None:
@@ -39,8 +52,9 @@ async def customers(
     query = CustomerQuery(page=page, search=validate_key(search, "A search") if search else None)
     if query.search is None:
         return scope.connection(await ctx.sources.customers.search(ctx.principal, query))
+    wanted = CustomerSearchQuery(page=page, search=query.search, hidden=hidden_fields(SEARCHED_FIELDS, ctx))
     try:
-        found = await ctx.sources.search.customers(ctx.principal, query)
+        found = await ctx.sources.search.customers(ctx.principal, wanted)
     except (NotSupported, SearchIndexNotReady):
         return scope.connection(await ctx.sources.customers.search(ctx.principal, query))
     return scope.connection(await rows_of_keys(found, ctx.loaders.customers))

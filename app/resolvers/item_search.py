@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from app.auth.principal import Role
-from app.errors import InvalidInput, NotSupported, SearchIndexNotReady, SourceError
+from app.auth.policy import Key
+from app.auth.principal import RowReach, row_reach
+from app.errors import Forbidden, InvalidInput, NotSupported, SearchIndexNotReady, SourceError
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, customer_number, validate_key
 from app.resolvers.loading.paging import Connection, ListScope, rows_of_keys
 from app.sources.freshness_contracts import ITEM, note_incomplete
 from app.sources.items import CustomerPartKey, Item, ItemQuery
-from app.sources.search import AttributeFilter, CategoryCount, ItemFacet, ItemSearchQuery, SearchPage
+from app.sources.search import AttributeFilter, CategoryCount, ItemFacet, ItemSearchQuery, SearchField, SearchPage
 from app.sources.values import Freshness, Page, Record
 
 MAX_CONDITIONS = 20
@@ -25,8 +26,16 @@ MAX_WORDS = 32
 OWN_NUMBERS = 20
 """Customers of a caller whose part numbers are looked up without being named."""
 
-WITHIN_ASSORTMENT = frozenset({Role.BUYER, Role.BUYER_ADMIN, Role.PARTNER})
-"""Roles for which only items of their customers' assortments exist in lists."""
+WITHIN_ASSORTMENT = frozenset({RowReach.OWN, RowReach.PARTNER})
+"""Reach of roles for which only items of their customers' assortments exist in lists."""
+
+
+SEARCHED_FIELDS: Mapping[SearchField, Sequence[Key]] = {
+    SearchField.CODES: (("Item", "gtin"), ("Item", "manufacturerPart")),
+    SearchField.ATTRIBUTES: (("Item", "attributes"), ("Item", "category")),
+    SearchField.DESCRIPTION: (("Item", "description"),),
+}
+"""The fields of the schema that a search field is made of; it is hidden from those who do not see all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,12 @@ async def items(
     page = scope.page(first, after, count=ctx.selects("ItemConnection", "totalCount"))
     search = validate_search(wanted.search) if wanted.search else None
     category = validate_key(wanted.category, "A category") if wanted.category else None
-    counts = ctx.selects("ItemConnection", "facets"), ctx.selects("ItemConnection", "categories")
+    if category and not ctx.permissions.reveals("Item", "category"):
+        raise Forbidden
+    counts = (
+        ctx.selects("ItemConnection", "facets") and ctx.permissions.reveals("Item", "attributes"),
+        ctx.selects("ItemConnection", "categories") and ctx.permissions.reveals("Item", "category"),
+    )
     customers = await _customers(wanted, ctx)
     query = ItemSearchQuery(
         page=page,
@@ -97,6 +111,7 @@ async def items(
         assortments=await _assortments(customers, ctx) if wanted.customer or _is_limited(ctx) else None,
         facets=(_bounded(facets, "facets") if facets else None) if counts[0] else (),
         categories=counts[1],
+        hidden=hidden_fields(SEARCHED_FIELDS, ctx),
     )
     try:
         found = await ctx.sources.search.items(ctx.principal, query)
@@ -115,6 +130,11 @@ def validate_search(text: str) -> str:
     if words > MAX_WORDS:
         raise InvalidInput(f"A search may have at most {MAX_WORDS} words, not {words}.")
     return text
+
+
+def hidden_fields(searched: Mapping[SearchField, Sequence[Key]], ctx: Context) -> tuple[SearchField, ...]:
+    """The search fields that the caller may not see."""
+    return tuple(name for name, fields in searched.items() if not all(ctx.permissions.reveals(*one) for one in fields))
 
 
 def _identity(wanted: ItemFilter) -> tuple[object, ...]:
@@ -145,7 +165,7 @@ def _bounded(given: Sequence[str] | None, what: str) -> tuple[str, ...]:
 
 
 def _is_limited(ctx: Context) -> bool:
-    return ctx.principal.roles <= WITHIN_ASSORTMENT
+    return all(row_reach(role) in WITHIN_ASSORTMENT for role in ctx.principal.roles)
 
 
 async def _customers(wanted: ItemFilter, ctx: Context) -> list[str]:

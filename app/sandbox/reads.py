@@ -17,9 +17,9 @@ from app.sandbox.quotes import quote
 from app.sandbox.receivables import statement
 from app.sandbox.search import categories, facets, matching_items
 from app.sandbox.store import SandboxStore
-from app.sources.customers import CustomerPart, CustomerQuery
+from app.sources.customers import CustomerPart
 from app.sources.rest import account_operations, contract, list_operations
-from app.sources.search import ItemSearchQuery, SearchPage
+from app.sources.search import CustomerSearchQuery, ItemSearchQuery, SearchPage
 
 Read = Callable[[SandboxStore, Any], bytes]
 
@@ -386,7 +386,7 @@ def search_items(store: SandboxStore, request: ItemSearchQuery) -> bytes:
     )
 
 
-def search_customers(store: SandboxStore, request: CustomerQuery) -> bytes:
+def search_customers(store: SandboxStore, request: CustomerSearchQuery) -> bytes:
     """A page of customer numbers."""
     page = msgspec.json.decode(customer_search(store, request))
     return _encode(page | {"rows": [row["number"] for row in page["rows"]]})

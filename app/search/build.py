@@ -24,6 +24,9 @@ from app.search.documents import IndexDocument
 from app.search.stores.store import Build, IndexState, vocabulary_of
 from app.sources.values import Record, Timestamp
 
+FORMAT = "2-"
+"""The beginning of the generations whose documents have the terms of this version."""
+
 
 class BuildEnd(Record):
     """The last frame: the position in the event log that the documents are of, and when they began to be read."""
@@ -74,7 +77,7 @@ class IndexBuilder:
         terms = [(id, term, len(self._postings[id])) for term, id in self._ids.items()]
         now = datetime.now(UTC)
         state = IndexState(
-            generation=token_hex(8),
+            generation=FORMAT + token_hex(8),
             version=0,
             documents=self.count,
             cursor=end.cursor,

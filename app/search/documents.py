@@ -20,26 +20,40 @@ FACET_CODE = "F:"
 MAX_VALUE = 80
 """Characters of an attribute value that is counted; longer ones are prose."""
 
-NAME, ATTRIBUTE, DESCRIPTION = "n:", "a:", "d:"
-"""Prefixes of terms by the field that a word is of, in the order of their weight."""
+NAME, ATTRIBUTE, DESCRIPTION, CONTACT, EMAIL = "n:", "a:", "d:", "k:", "e:"
+"""Prefixes of terms by the field that a word is of. CONTACT are names of contacts, EMAIL their mail addresses."""
+
+ALL_TENANTS = ""
+"""The tenant of rows that exist for the callers of every tenant."""
 
 
 class IndexDocument(Record):
     """What an index knows of a row. `key` is its SKU or number; `codes` are found whole, by their beginning or a part;
-    `name`, `attributes` and `description` by their words. `filters` are terms by which rows are filtered and counted,
-    see `facet_prefix`, `category_terms` and others."""
+    `name`, `attributes`, `description`, `contacts` and `emails` by their words, `phones` whole. `filters` are terms by
+    which rows are filtered and counted, see `facet_prefix`, `category_terms` and others. For callers of another
+    `tenant` the row does not exist."""
 
     key: str
     codes: tuple[str, ...] = ()
     name: str = ""
     attributes: tuple[str, ...] = ()
     description: str = ""
+    contacts: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
+    tenant: str = ALL_TENANTS
 
     def terms(self) -> set[str]:
         """All terms of the document."""
-        found = {LIVE, *self.filters}
-        for field, texts in ((NAME, (self.name,)), (ATTRIBUTE, self.attributes), (DESCRIPTION, (self.description,))):
+        found = {LIVE, tenant_term(self.tenant), *self.filters, *map(phone_term, self.phones)}
+        for field, texts in (
+            (NAME, (self.name,)),
+            (ATTRIBUTE, self.attributes),
+            (DESCRIPTION, (self.description,)),
+            (CONTACT, self.contacts),
+            (EMAIL, self.emails),
+        ):
             found.update(field + word for text in texts for word in document_words(text))
         return found
 
@@ -48,7 +62,9 @@ class IndexDocument(Record):
         return list(dict.fromkeys(form for code in self.codes if (form := code_of(code))))
 
 
-def item_document(item: Item, content: ItemContent | None, level: StockLevel | None) -> IndexDocument:
+def item_document(
+    item: Item, content: ItemContent | None, level: StockLevel | None, tenant: str | None = None
+) -> IndexDocument:
     """An item with the content of the commerce platform and its stock."""
     known = {attribute.code for attribute in item.attributes}
     more = content.attributes if content else ()
@@ -65,22 +81,25 @@ def item_document(item: Item, content: ItemContent | None, level: StockLevel | N
             *_stock_terms(level),
             *(assortment_term(code) for code in item.assortments or (EVERY_ASSORTMENT,)),
         ),
+        tenant=tenant or ALL_TENANTS,
     )
 
 
-def customer_document(customer: Customer, contacts: Sequence[Contact] = ()) -> IndexDocument:
+def customer_document(customer: Customer, contacts: Sequence[Contact] = (), tenant: str | None = None) -> IndexDocument:
     """A customer with its addresses and contacts."""
     places = [one for one in (customer.bill_to, *customer.ship_tos) if one is not None]
     codes = [customer.number, *(one.address.postal_code for one in places), *(one.gln for one in places)]
     texts = [text for one in places for text in (one.name, *one.address.lines, one.address.city, one.address.region)]
-    for contact in contacts:
-        codes += [form for number in (contact.phone, contact.mobile) if number for form in phone_codes(number)]
-        texts += [contact.name, contact.email]
+    numbers = [number for contact in contacts for number in (contact.phone, contact.mobile) if number]
     return IndexDocument(
         key=customer.number,
         codes=tuple(code for code in codes if code),
         name=customer.name,
         attributes=tuple(text for text in texts if text),
+        contacts=tuple(contact.name for contact in contacts),
+        emails=tuple(contact.email for contact in contacts if contact.email),
+        phones=tuple(form for number in numbers for form in phone_codes(number)),
+        tenant=tenant or ALL_TENANTS,
     )
 
 
@@ -88,6 +107,16 @@ def phone_codes(number: str) -> list[str]:
     """The forms of a phone number that people type: whole, without the country's code, without the area's."""
     digits = "".join(one for one in number if one.isdigit())
     return list(dict.fromkeys(form for form in (digits, digits[-10:], digits[-7:]) if len(form) >= 5))
+
+
+def phone_term(form: str) -> str:
+    """The term of customers of which a contact has this phone number."""
+    return f"p:{code_of(form)}"
+
+
+def tenant_term(tenant: str) -> str:
+    """The term of rows of a tenant; that of ALL_TENANTS is of rows that exist for every caller."""
+    return f"t:{tenant}"
 
 
 def _attribute_texts(attributes: Iterable[Attribute]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import msgspec
 from app.errors import InvalidCursor
 from app.search.bitmaps import members
 from app.search.documents import (
+    ALL_TENANTS,
     EVERY_ASSORTMENT,
     FACET_CODE,
     IN_STOCK,
@@ -20,12 +21,19 @@ from app.search.documents import (
     assortment_term,
     category_term,
     facet_prefix,
+    tenant_term,
     warehouse_term,
 )
-from app.search.matching import Level, QueryPart, coded, parse, rank, terms_of, union
+from app.search.matching import MAX_MISSING, Level, QueryPart, SearchScope, coded, parse, rank, terms_of, union
 from app.search.stores.store import Snapshot
-from app.sources.customers import CustomerQuery
-from app.sources.search import CategoryCount, ItemFacet, ItemFacetValue, ItemSearchQuery, SearchPage
+from app.sources.search import (
+    CategoryCount,
+    CustomerSearchQuery,
+    ItemFacet,
+    ItemFacetValue,
+    ItemSearchQuery,
+    SearchPage,
+)
 from app.sources.values import PageRequest
 
 MOST_FACETS = 6
@@ -78,17 +86,12 @@ def _any(terms: Sequence[str], sets: Mapping[str, int]) -> int:
     return documents
 
 
-async def search_items(query: ItemSearchQuery, snapshot: Snapshot) -> SearchPage:
-    """A page of SKUs."""
-    conditions = await _conditions(query, snapshot)
-    parts = await parse(query.text, snapshot) if query.text else []
-    sets = await snapshot.bitmaps([LIVE, *conditions.terms(), *terms_of(parts)])
+async def search_items(query: ItemSearchQuery, snapshot: Snapshot, tenant: str | None = None) -> SearchPage:
+    """A page of SKUs, of those that exist for a tenant; of all without one."""
+    conditions = await _conditions(query, snapshot, tenant)
+    sets = await snapshot.bitmaps([LIVE, *conditions.terms()])
     wide = conditions.widest(sets)
-    ranked = await snapshot.compute(partial(_rank, query.text, parts, sets, wide))
-    named = (await snapshot.documents_of(query.keys) if query.keys else 0) | await coded(query.text, snapshot)
-    named &= wide
-    if named:
-        ranked = [(0, named), *((penalty + 1, documents & ~named) for penalty, documents in ranked)]
+    ranked = await _ranked(query.text, query.keys, SearchScope(wide, query.hidden), snapshot)
     matched = union(ranked)
     base = conditions.base(sets) if conditions.own else wide
     page = await _page(query.page, [(penalty, documents & base) for penalty, documents in ranked], snapshot)
@@ -155,31 +158,49 @@ def _count(sets: Mapping[str, int], documents: int) -> list[tuple[str, int]]:
     return [(term, count) for term, some in sets.items() if (count := (some & documents).bit_count())]
 
 
-async def search_customers(query: CustomerQuery, snapshot: Snapshot) -> SearchPage:
-    """A page of customer numbers, of the caller's own where the query names them."""
-    parts = await parse(query.search, snapshot) if query.search else []
-    sets = await snapshot.bitmaps([LIVE, *terms_of(parts)])
-    base = sets.get(LIVE, 0)
+async def search_customers(query: CustomerSearchQuery, snapshot: Snapshot, tenant: str | None = None) -> SearchPage:
+    """A page of customer numbers, of the caller's own where the query names them, and of those that exist for a tenant;
+    of all without one."""
+    conditions = Conditions(_tenant_groups(tenant), {})
+    base = conditions.base(await snapshot.bitmaps([LIVE, *conditions.terms()]))
     if query.numbers is not None:
         base &= await snapshot.documents_of(query.numbers)
-    ranked = await snapshot.compute(partial(_rank, query.search, parts, sets, base))
-    named = await coded(query.search, snapshot) & base
-    if named:
-        ranked = [(0, named), *((penalty + 1, documents & ~named) for penalty, documents in ranked)]
+    ranked = await _ranked(query.search, (), SearchScope(base, query.hidden), snapshot)
     page = await _page(query.page, ranked, snapshot)
     total = union(ranked).bit_count() if query.page.count else None
     return msgspec.structs.replace(page, total=total, as_of=snapshot.state.checked_at)
 
 
-def _rank(text: str | None, parts: Sequence[QueryPart], sets: Mapping[str, int], base: int) -> list[Level]:
+async def _ranked(text: str | None, keys: Sequence[str], scope: SearchScope, snapshot: Snapshot) -> Sequence[Level]:
+    """The documents within the scope by penalty: those with one of the keys or the whole text as code, then those that
+    the text matches; where it is a code, only those that match all of it."""
+    parts = await parse(text, snapshot, scope) if text else []
+    sets = await snapshot.bitmaps(terms_of(parts))
+    named = await coded(text, snapshot, scope)
+    ranked = await snapshot.compute(partial(_rank, text, parts, sets, scope.base, whole=bool(named)))
+    whole = keys if scope.codes or not text else (*keys, text.strip())
+    if whole:
+        named |= await snapshot.documents_of(whole) & scope.base
+    if named:
+        ranked = [(0, named), *((penalty + 1, documents & ~named) for penalty, documents in ranked)]
+    return ranked
+
+
+def _rank(
+    text: str | None, parts: Sequence[QueryPart], sets: Mapping[str, int], base: int, *, whole: bool
+) -> list[Level]:
     """All documents without a text; none for a text without a word."""
     if not text:
         return [(0, base)] if base else []
-    return rank(parts, sets, base) if parts and base else []
+    return rank(parts, sets, base, 0 if whole else MAX_MISSING) if parts and base else []
 
 
-async def _conditions(query: ItemSearchQuery, snapshot: Snapshot) -> Conditions:
-    groups: list[tuple[str, ...]] = []
+def _tenant_groups(tenant: str | None) -> tuple[tuple[str, ...], ...]:
+    return () if tenant is None else ((tenant_term(ALL_TENANTS), tenant_term(tenant)),)
+
+
+async def _conditions(query: ItemSearchQuery, snapshot: Snapshot, tenant: str | None) -> Conditions:
+    groups: list[tuple[str, ...]] = [*_tenant_groups(tenant)]
     if query.assortments is not None:
         groups.append(tuple(map(assortment_term, (EVERY_ASSORTMENT, *query.assortments))))
     if query.warehouses:

@@ -6,28 +6,31 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from app.auth.principal import Principal
+from app.auth.principal import SYSTEM, Principal
 from app.errors import SearchIndexNotReady
 from app.search.evaluation import search_customers, search_items
 from app.search.stores.store import IndexStore, Snapshot
-from app.sources.customers import CustomerQuery
-from app.sources.search import ItemSearchQuery, SearchPage
+from app.sources.search import CustomerSearchQuery, ItemSearchQuery, SearchPage
 from app.telemetry import metrics
 
 
 class SearchIndex:
-    """Searches the indexes of items and customers. Raises SearchIndexNotReady until the first one is built, and
-    StoreUnavailable."""
+    """Searches the indexes of items and customers, in what exists for the caller's tenant. Raises SearchIndexNotReady
+    until the first one is built, and StoreUnavailable."""
 
     def __init__(self, items: IndexStore, customers: IndexStore) -> None:
         self._items = items
         self._customers = customers
 
     async def items(self, who: Principal, query: ItemSearchQuery) -> SearchPage:
-        return await _timed("items", self._items, partial(search_items, query))
+        return await _timed("items", self._items, partial(search_items, query, tenant=_tenant(who)))
 
-    async def customers(self, who: Principal, query: CustomerQuery) -> SearchPage:
-        return await _timed("customers", self._customers, partial(search_customers, query))
+    async def customers(self, who: Principal, query: CustomerSearchQuery) -> SearchPage:
+        return await _timed("customers", self._customers, partial(search_customers, query, tenant=_tenant(who)))
+
+
+def _tenant(who: Principal) -> str | None:
+    return None if who is SYSTEM else who.tenant
 
 
 async def _timed(name: str, store: IndexStore, search: Callable[[Snapshot], Awaitable[SearchPage]]) -> SearchPage:

@@ -14,7 +14,7 @@ from typing import Protocol
 from app.errors import TradegraphError
 from app.events.invalidation import EVERY_KEY
 from app.events.log import EventLog, LoggedEvent
-from app.search.build import BuildEnd, BuildProcess
+from app.search.build import FORMAT, BuildEnd, BuildProcess
 from app.search.documents import IndexDocument
 from app.search.stores.store import IndexState, IndexStore
 from app.settings import SearchSettings
@@ -94,6 +94,8 @@ class Indexer:
                 await asyncio.sleep(self._settings.refresh)
 
     def _is_old(self, state: IndexState) -> bool:
+        if not state.generation.startswith(FORMAT):
+            return True
         return self._clock() - state.built_at > timedelta(seconds=self._settings.rebuild)
 
     async def build(self) -> None:

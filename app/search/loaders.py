@@ -23,12 +23,13 @@ TIME_LIMIT = 30.0
 
 
 class ItemLoader:
-    """Items of the master with the content of the commerce platform and the stock of its master."""
+    """Items of the master with the content of the commerce platform and the stock of its master. Content and stock of a
+    source that does not exist for all callers of the master are left out."""
 
     def __init__(self, sources: Sources) -> None:
         self._master = _master(sources, "items")
-        self._contents = _optional(sources, "contents")
-        self._stock = _optional(sources, "stock")
+        self._contents = _optional(sources, "contents", self._master)
+        self._stock = _optional(sources, "stock", self._master)
         self.kinds = frozenset({ChangeKind.ITEM, ChangeKind.STOCK})
         self.sources = frozenset(one.name for one in (self._master, self._contents, self._stock) if one is not None)
 
@@ -59,7 +60,8 @@ class ItemLoader:
             contents = _rows(await self._contents.contents.contents(SYSTEM, skus))
         if self._stock is not None and self._stock.stock is not None and skus:
             levels = _rows(await self._stock.stock.levels(SYSTEM, skus))
-        return [item_document(row, contents.get(row.sku), levels.get(row.sku)) for row in rows]
+        tenant = self._master.tenant
+        return [item_document(row, contents.get(row.sku), levels.get(row.sku), tenant) for row in rows]
 
 
 class CustomerLoader:
@@ -95,17 +97,35 @@ class CustomerLoader:
 
     async def _documents(self, rows: Sequence[Customer]) -> list[IndexDocument]:
         contacts: Mapping[str, tuple[Contact, ...]] = {}
-        if "contacts" in self._sources.routes and rows:
-            contacts = _rows(await self._sources.contacts.by_customer(SYSTEM, [row.number for row in rows]))
-        return [customer_document(row, contacts.get(row.number, ())) for row in rows]
+        numbers = [row.number for row in rows if self._has_contacts(row.number)]
+        if numbers:
+            contacts = _rows(await self._sources.contacts.by_customer(SYSTEM, numbers))
+        return [
+            customer_document(row, contacts.get(row.number, ()), self._source_of("customers", row.number).tenant)
+            for row in rows
+        ]
+
+    def _has_contacts(self, number: str) -> bool:
+        if "contacts" not in self._sources.routes:
+            return False
+        return _is_for_all_of(self._source_of("contacts", number), self._source_of("customers", number))
+
+    def _source_of(self, port: str, number: str) -> Source:
+        return self._sources.uncached[self._sources.routes[port].source_of(number)]
 
 
 def _master(sources: Sources, port: str) -> Source:
     return sources.uncached[sources.routes[port].master]
 
 
-def _optional(sources: Sources, port: str) -> Source | None:
-    return _master(sources, port) if port in sources.routes else None
+def _optional(sources: Sources, port: str, master: Source) -> Source | None:
+    found = _master(sources, port) if port in sources.routes else None
+    return found if found is not None and _is_for_all_of(found, master) else None
+
+
+def _is_for_all_of(source: Source, master: Source) -> bool:
+    """Whether the data of a source exists for all callers for whom that of the master does."""
+    return source.tenant in (None, master.tenant)
 
 
 def _rows(found: Mapping[str, T]) -> dict[str, T]:

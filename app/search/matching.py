@@ -8,18 +8,30 @@ at once. Documents of one penalty stand in the order of their numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 
 from app.search.analysis import code_of, deletions, is_number, number_of, one_typo_apart, takes_typos, words_of
-from app.search.documents import ATTRIBUTE, DESCRIPTION, NAME
+from app.search.documents import ATTRIBUTE, CONTACT, DESCRIPTION, EMAIL, NAME, phone_term
 from app.search.stores.store import CodeMatch, Snapshot
+from app.sources.search import SearchField
 
 MAX_PARTS = 16
 """Parts of a query that are matched."""
 
-FIELDS = ((NAME, 0), (ATTRIBUTE, 1), (DESCRIPTION, 3))
-"""Fields with the penalty of a word found there."""
+MAX_MISSING = 2
+"""Parts of a query that a document need not match, where no document matches more."""
+
+FIELDS: tuple[tuple[str, int, SearchField | None], ...] = (
+    (NAME, 0, None),
+    (ATTRIBUTE, 1, SearchField.ATTRIBUTES),
+    (CONTACT, 1, SearchField.CONTACTS),
+    (EMAIL, 1, SearchField.CONTACT_DETAILS),
+    (DESCRIPTION, 3, SearchField.DESCRIPTION),
+)
+"""Fields with the penalty of a word found there, and by what they are hidden."""
 
 PREFIX, SPLIT, TYPO, PART = 2, 1, 4, 5
 CODE_PREFIX, CODE_PART = 1, 4
@@ -39,21 +51,45 @@ class Alternative:
     penalty: int
 
 
+class SearchScope:
+    """What of an index a query may match: the documents of `base`, in the fields that are not hidden."""
+
+    def __init__(self, base: int, hidden: Collection[SearchField] = ()) -> None:
+        self.base = base
+        self.fields = tuple((prefix, penalty) for prefix, penalty, name in FIELDS if name not in hidden)
+        self.codes = SearchField.CODES not in hidden
+        self.phones = SearchField.CONTACT_DETAILS not in hidden
+
+    async def has(self, alternatives: Sequence[Alternative], snapshot: Snapshot) -> bool:
+        """Whether a document matches one of the alternatives."""
+        words = [word for one in alternatives for word in one.words]
+        sets = await snapshot.bitmaps([prefix + word for word in words for prefix, _ in self.fields])
+        return any(self._all_of(one.words, sets) for one in alternatives)
+
+    def _all_of(self, words: Sequence[str], sets: Mapping[str, int]) -> int:
+        documents = self.base
+        for word in words:
+            documents &= reduce(or_, (sets.get(prefix + word, 0) for prefix, _ in self.fields))
+        return documents
+
+
 @dataclass(slots=True)
 class QueryPart:
-    """What stands between two spaces: all its words, or its code."""
+    """What stands between two spaces: all its words, each in one of the fields, or its code."""
 
+    fields: Sequence[tuple[str, int]]
     words: list[list[Alternative]] = field(default_factory=list)
     codes: list[Level] = field(default_factory=list)
 
 
-async def parse(text: str, snapshot: Snapshot) -> list[QueryPart]:
-    """The parts of a query as this index understands them."""
+async def parse(text: str, snapshot: Snapshot, scope: SearchScope) -> list[QueryPart]:
+    """The parts of a query as this index understands them. A word that is only in documents or fields beyond the scope
+    is as unknown as one that no document has."""
     groups = _groups(text)[:MAX_PARTS]
     expansions = await snapshot.expand(list(dict.fromkeys(word for _, words in groups for word in words)))
     parts: list[QueryPart] = []
     for given, words in groups:
-        part = QueryPart(codes=await _codes(given, snapshot))
+        part = QueryPart(scope.fields, codes=await _codes(given, snapshot, scope))
         for word in words:
             found = expansions[word]
             alternatives = [Alternative((word,), 0)] if found.known else []
@@ -62,11 +98,11 @@ async def parse(text: str, snapshot: Snapshot) -> list[QueryPart]:
                 alternatives.append(Alternative((number,), PREFIX))
             if not is_number(word) and number is None and len(word) > 1:
                 alternatives += [Alternative((one,), PREFIX) for one in found.prefixed]
-            if not alternatives and not part.codes:
-                alternatives = await _guesses(word, snapshot)
+            if not part.codes and not await scope.has(alternatives, snapshot):
+                alternatives = await _guesses(word, snapshot, scope)
             part.words.append(alternatives)
         if not part.codes and not all(part.words):
-            part.codes = await _part_of_code(given, snapshot)
+            part.codes = await _part_of_code(given, snapshot, scope)
         parts.append(part)
     return parts
 
@@ -91,34 +127,43 @@ def _groups(text: str) -> list[tuple[str, list[str]]]:
     return groups + [(word, [word]) for word in words]
 
 
-async def _codes(given: str, snapshot: Snapshot) -> list[Level]:
+async def _codes(given: str, snapshot: Snapshot, scope: SearchScope) -> list[Level]:
     """Documents with a code that is or begins with what was given."""
     code = code_of(given)
     if len(code) < 3 or not any(one.isdigit() for one in code):
         return []
-    whole = _set(await snapshot.codes(code, CodeMatch.WHOLE))
-    if whole:
-        return [(0, whole)]
-    found = _set(await snapshot.codes(code, CodeMatch.PREFIX))
+    whole = await _whole_codes(code, snapshot, scope)
+    if whole or not scope.codes:
+        return [(0, whole)] if whole else []
+    found = _set(await snapshot.codes(code, CodeMatch.PREFIX)) & scope.base
     return [(CODE_PREFIX, found)] if found else []
 
 
-async def _part_of_code(given: str, snapshot: Snapshot) -> list[Level]:
+async def _whole_codes(code: str, snapshot: Snapshot, scope: SearchScope) -> int:
+    """Documents with this code or phone number."""
+    documents = _set(await snapshot.codes(code, CodeMatch.WHOLE)) if scope.codes else 0
+    if scope.phones:
+        phone = phone_term(code)
+        documents |= (await snapshot.bitmaps([phone])).get(phone, 0)
+    return documents & scope.base
+
+
+async def _part_of_code(given: str, snapshot: Snapshot, scope: SearchScope) -> list[Level]:
     """Documents with a code that contains what was given. Whole GTINs are not looked for in others."""
     code = code_of(given)
     if len(code) < 4 or not any(one.isdigit() for one in code) or (code.isdigit() and len(code) > 7):
         return []
-    found = _set(await snapshot.codes(code, CodeMatch.PART))
+    found = _set(await snapshot.codes(code, CodeMatch.PART)) & scope.base if scope.codes else 0
     return [(CODE_PART, found)] if found else []
 
 
-async def coded(text: str | None, snapshot: Snapshot) -> int:
+async def coded(text: str | None, snapshot: Snapshot, scope: SearchScope) -> int:
     """Documents with a code that is the whole text, written with spaces."""
     parts = (text or "").split()
     code = code_of(text or "")
     if not 2 <= len(parts) <= 5 or len(code) < 4 or not any(one.isdigit() for one in code):
         return 0
-    return _set(await snapshot.codes(code, CodeMatch.WHOLE))
+    return await _whole_codes(code, snapshot, scope)
 
 
 def _set(numbers: Sequence[int]) -> int:
@@ -128,18 +173,21 @@ def _set(numbers: Sequence[int]) -> int:
     return documents
 
 
-async def _guesses(word: str, snapshot: Snapshot) -> list[Alternative]:
+async def _guesses(word: str, snapshot: Snapshot, scope: SearchScope) -> list[Alternative]:
     """What a word may be meant for that no document has: two words in one, a typo, a part of a word."""
     if not takes_typos(word):
         return []
     splits = [(word[:at], word[at:]) for at in range(2, len(word) - 1)]
     known = await snapshot.known([half for split in splits for half in split])
     found = [Alternative(split, SPLIT) for split in splits if known.issuperset(split)]
-    if found:
+    if await scope.has(found, snapshot):
         return found
     candidates = await snapshot.with_form([word, *deletions(word)])
     found = [Alternative((one,), TYPO) for one in candidates if one_typo_apart(word, one)]
-    return found or [Alternative((one,), PART) for one in await snapshot.containing(word)]
+    if await scope.has(found, snapshot):
+        return found
+    found = [Alternative((one,), PART) for one in await snapshot.containing(word)]
+    return found if await scope.has(found, snapshot) else []
 
 
 def terms_of(parts: Sequence[QueryPart]) -> Iterator[str]:
@@ -148,7 +196,7 @@ def terms_of(parts: Sequence[QueryPart]) -> Iterator[str]:
         for alternatives in part.words:
             for alternative in alternatives:
                 for word in alternative.words:
-                    for prefix, _ in FIELDS:
+                    for prefix, _ in part.fields:
                         yield prefix + word
 
 
@@ -156,19 +204,21 @@ def levels_of(part: QueryPart, sets: Mapping[str, int], base: int) -> list[Level
     """The documents of a part among `base` by penalty, each in its best level."""
     levels = [(0, base)] if part.words else []
     for alternatives in part.words:
-        levels = add_levels(levels, _word_levels(alternatives, sets, base))
+        levels = add_levels(levels, _word_levels(part, alternatives, sets, base))
     by_penalty: dict[int, int] = {}
     for penalty, documents in (*levels, *part.codes):
         by_penalty[penalty] = by_penalty.get(penalty, 0) | (documents & base)
     return _best_of(by_penalty)
 
 
-def _word_levels(alternatives: Sequence[Alternative], sets: Mapping[str, int], base: int) -> list[Level]:
+def _word_levels(
+    part: QueryPart, alternatives: Sequence[Alternative], sets: Mapping[str, int], base: int
+) -> list[Level]:
     by_penalty: dict[int, int] = {}
     for alternative in alternatives:
         levels: list[Level] = [(alternative.penalty, base)]
         for word in alternative.words:
-            fields = [(more, documents) for prefix, more in FIELDS if (documents := sets.get(prefix + word, 0))]
+            fields = [(more, documents) for prefix, more in part.fields if (documents := sets.get(prefix + word, 0))]
             levels = add_levels(levels, fields)
         for penalty, documents in levels:
             by_penalty[penalty] = by_penalty.get(penalty, 0) | documents
@@ -198,10 +248,10 @@ def _best_of(by_penalty: Mapping[int, int]) -> list[Level]:
     return levels
 
 
-def rank(parts: Sequence[QueryPart], sets: Mapping[str, int], base: int) -> list[Level]:
-    """The documents that match all parts; where there are none, those that match all but one, then all but two."""
+def rank(parts: Sequence[QueryPart], sets: Mapping[str, int], base: int, most_missing: int) -> list[Level]:
+    """The documents that match all parts; where there are none, those that match all but one, and so on."""
     each = [levels_of(part, sets, base) for part in parts]
-    for missing in range(min(len(parts), 3)):
+    for missing in range(min(len(parts), most_missing + 1)):
         ranked = _all_but(each, base, missing)
         if ranked or len(parts) < 2:
             return ranked

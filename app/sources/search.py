@@ -5,6 +5,7 @@ A search returns keys (SKUs, customer numbers) in the order of relevance; the ro
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
@@ -23,6 +24,16 @@ class AttributeFilter(Record):
     unit: str | None = None
 
 
+class SearchField(StrEnum):
+    """What a text is matched with beside the name and the key, as far as the caller may see it."""
+
+    CODES = "CODES"
+    ATTRIBUTES = "ATTRIBUTES"
+    DESCRIPTION = "DESCRIPTION"
+    CONTACTS = "CONTACTS"
+    CONTACT_DETAILS = "CONTACT_DETAILS"
+
+
 class ItemSearchQuery(Record):
     """A search for items. All conditions have to hold; of the values of one condition, any.
 
@@ -31,7 +42,8 @@ class ItemSearchQuery(Record):
     "Fasteners/Bolts", with what is below it. `in_stock` asks for items of which a warehouse has some, of `warehouses`
     if any are named. `assortments` is row scope: the codes of the assortments that the caller may see, None for all.
     `facets` are attribute codes to count; None for the most common ones of the result; `categories` asks for their
-    counts. A facet's own filter does not narrow its counts, nor the category's its own.
+    counts. A facet's own filter does not narrow its counts, nor the category's its own. `hidden` names the fields that
+    the caller may not see: the text must not be matched with them.
     """
 
     page: PageRequest
@@ -44,6 +56,7 @@ class ItemSearchQuery(Record):
     assortments: tuple[str, ...] | None = None
     facets: tuple[str, ...] | None = ()
     categories: bool = False
+    hidden: tuple[SearchField, ...] = ()
 
 
 class ItemFacetValue(Record):
@@ -68,6 +81,13 @@ class CategoryCount(Record):
     count: int
 
 
+class CustomerSearchQuery(CustomerQuery):
+    """A search for customers. `hidden` names the fields that the caller may not see, such as the phone numbers and mail
+    addresses of contacts (CONTACT_DETAILS): the text must not be matched with them."""
+
+    hidden: tuple[SearchField, ...] = ()
+
+
 class SearchPage(Page[str]):
     """A page of keys. `as_of` is the time up to which changes are in the index; None where nothing is indexed."""
 
@@ -83,7 +103,7 @@ class Search(Protocol):
         """A page of SKUs. Raises InvalidCursor for a cursor of another search."""
         ...
 
-    async def customers(self, who: Principal, query: CustomerQuery) -> SearchPage:
+    async def customers(self, who: Principal, query: CustomerSearchQuery) -> SearchPage:
         """A page of customer numbers, of `query.numbers` if given."""
         ...
 

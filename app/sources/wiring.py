@@ -97,19 +97,12 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
 
 
 def with_index(sources: Sources, index: Search, clock: Clock = utc_now) -> Sources:
-    """The sources with the gateway's own search index, where no source has a search that is configured. What is
-    indexed of a source of one tenant is found by its callers only."""
-    tenants = {sources.connected[name].tenant for name in _indexed_sources(sources)}
+    """The sources with the gateway's own search index, where no source has a search that is configured."""
     source = Source(
-        name="search", vendor="search", ping=_nothing, aclose=_nothing, search=index, requests=lambda *_: 0,
-        tenant=tenants.pop() if len(tenants) == 1 else None,
+        name="search", vendor="search", ping=_nothing, aclose=_nothing, search=index, requests=lambda *_: 0
     )  # fmt: skip
     compiled = compile_source(source, clock)
     return replace(sources, search=compose_port(SEARCH, {}, {source.name: compiled.search}), indexed=True)
-
-
-def _indexed_sources(sources: Sources) -> set[str]:
-    return {name for port in ("items", "customers") if port in sources.routes for name in sources.routes[port].sources}
 
 
 async def _nothing() -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from app.auth.principal import SYSTEM
 from app.errors import InvalidCursor
-from app.sources.customers import CustomerQuery
-from app.sources.search import AttributeFilter, ItemSearchQuery
+from app.sources.search import AttributeFilter, CustomerSearchQuery, ItemSearchQuery
 from app.sources.source import Source
 from app.sources.values import PageRequest
 from tests.contract.case import Case
@@ -56,8 +55,8 @@ async def test_filters_and_assortments_are_applied_before_counting(case: Case, s
 async def test_customers_are_found_among_the_given_numbers(case: Case, source: Source):
     number, text = case.search.customer
     page = PageRequest(first=100, count=True)
-    assert number in (await source.search.customers(SYSTEM, CustomerQuery(page=page, search=text))).rows
-    found = await source.search.customers(SYSTEM, CustomerQuery(page=page, search=text, numbers=(number,)))
+    assert number in (await source.search.customers(SYSTEM, CustomerSearchQuery(page=page, search=text))).rows
+    found = await source.search.customers(SYSTEM, CustomerSearchQuery(page=page, search=text, numbers=(number,)))
     assert (found.rows, found.total) == ((number,), 1)
 
 

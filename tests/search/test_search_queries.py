@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from app.auth.demo import issue_demo_token
 from app.auth.principal import Role
 from app.sandbox import Sandbox
-from app.settings import BudgetSettings, SearchSettings
-from tests.support.gateway import BUYER, CSR, REP, SANDBOX_DOMAINS, Graph, gateway, signed
+from app.settings import BudgetSettings, Domain, DomainSettings, PolicySettings, SearchSettings
+from tests.support.gateway import AUTH, BUYER, BUYER_ADMIN, CSR, REP, SANDBOX_DOMAINS, Graph, gateway, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,9 +34,7 @@ WITHOUT_CHEMICALS = signed(Role.BUYER, "CUST-0004")
 async def graph(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
     """A gateway with a search index, once it is built."""
     async with gateway(dated_sandbox, search=SearchSettings(), budgets=BudgetSettings(mode="measure")) as running:
-        for name in ("items", "customers"):
-            while not (running.data_dir / "search" / f"{name}.current").exists():
-                await asyncio.sleep(0.02)
+        await wait_for_indexes(running)
         yield running
 
 
@@ -181,12 +180,7 @@ async def test_signs_and_operators_find_nothing_and_break_nothing(graph: Graph, 
 
 async def test_customers_are_found_by_number_name_city_and_postcode_within_the_callers_own(graph: Graph):
     async def numbers(text: str, who: Any = REP) -> list[str]:
-        query = (
-            "query($text: String) { customers(first: 100, filter: {search: $text}) { totalCount nodes { number } } }"
-        )
-        found = (await graph.data(query, {"text": text}, who=who))["customers"]
-        assert found["totalCount"] == len(found["nodes"])
-        return [node["number"] for node in found["nodes"]]
+        return await customer_numbers(graph, text, who)
 
     query = '{ customer(by: {number: "CUST-0003"}) { name billTo { address { city postalCode lines } } } }'
     customer = (await graph.data(query, who=REP))["customer"]
@@ -209,6 +203,96 @@ async def test_customers_are_found_by_number_name_city_and_postcode_within_the_c
         assert "CUST-0003" not in await numbers(text, BUYER)
     typo = address["city"][0] + address["city"][2:]
     assert "CUST-0003" in await numbers(typo)
+
+
+async def customer_numbers(graph: Graph, text: str, who: Any) -> list[str]:
+    """The customers found by a search, of which no more are counted."""
+    query = "query($text: String) { customers(first: 100, filter: {search: $text}) { totalCount nodes { number } } }"
+    found = (await graph.data(query, {"text": text}, who=who))["customers"]
+    assert found["totalCount"] == len(found["nodes"])
+    return [node["number"] for node in found["nodes"]]
+
+
+async def first_contact(graph: Graph, number: str) -> dict[str, Any]:
+    """A contact of a customer, with whole values."""
+    query = "query($number: String) { customer(by: {number: $number}) { contacts { name phone email } } }"
+    return (await graph.data(query, {"number": number}))["customer"]["contacts"][0]
+
+
+async def test_phone_and_mail_of_contacts_find_nothing_for_callers_who_see_them_masked(graph: Graph):
+    contact = await first_contact(graph, "CUST-0001")
+    digits = "".join(one for one in contact["phone"] if one.isdigit())
+    guesses = (contact["phone"], digits, digits[-7:], digits[-4:], contact["email"])
+    for text in guesses:
+        assert await customer_numbers(graph, text, BUYER) == [], text
+    for text in guesses[:3] + guesses[4:]:
+        assert await customer_numbers(graph, text, BUYER_ADMIN) == ["CUST-0001"], text
+    assert await customer_numbers(graph, contact["name"], BUYER) == ["CUST-0001"]
+
+
+async def wait_for_indexes(graph: Graph) -> None:
+    """Wait until both indexes are built."""
+    for name in ("items", "customers"):
+        while not (graph.data_dir / "search" / f"{name}.current").exists():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_deployments_own_rights_decide_what_is_searched(dated_sandbox: Sandbox):
+    policy = PolicySettings.model_validate(
+        {
+            "roles": {"showroom": {"description": "Counter staff.", "reach": "own", "like": "buyer"}},
+            "scopes": {"CONTACT_DETAILS": {"add": ["buyer"], "remove": ["buyer_admin"]}},
+            "masks": {
+                "Item.manufacturerPart": {"mask": "HIDDEN", "whole": "STAFF"},
+                "Item.category": {"mask": "HIDDEN", "whole": "STAFF"},
+                "Item.description": {"mask": "HIDDEN", "whole": "STAFF"},
+            },
+        }
+    )
+    showroom = signed(policy.known_roles["showroom"], "CUST-0004")  # type: ignore[arg-type]
+    async with gateway(
+        dated_sandbox, search=SearchSettings(), budgets=BudgetSettings(mode="measure"), policy=policy
+    ) as graph:
+        await wait_for_indexes(graph)
+        contact = await first_contact(graph, "CUST-0001")
+        for who, found in ((BUYER, ["CUST-0001"]), (BUYER_ADMIN, [])):
+            assert await customer_numbers(graph, contact["phone"], who) == found
+        part = (await graph.data('{ item(by: {sku: "SKU-0001"}) { manufacturerPart } }'))["item"]["manufacturerPart"]
+        assert (await listed(graph, CSR, filter={"search": part}))["nodes"][0]["sku"] == "SKU-0001"
+        assert (await listed(graph, BUYER, filter={"search": part}))["totalCount"] == 0
+        assert [node["sku"] for node in (await listed(graph, BUYER, filter={"search": "SKU-0001"}))["nodes"]] == [
+            "SKU-0001"
+        ]
+        assert (await listed(graph, CSR))["categories"]
+        assert (await listed(graph, BUYER))["categories"] == []
+        refused = await graph.ask(LIST, {"first": 1, "filter": {"category": "Valves"}}, who=BUYER)
+        assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+        # A role of the deployment that is bound to its own accounts has their assortment, too.
+        assert (await listed(graph, CSR, filter={"search": "adhesive"}))["totalCount"] > 0
+        assert (await listed(graph, showroom, filter={"search": "adhesive"}))["totalCount"] == 0
+
+
+async def test_items_and_customers_of_another_tenants_master_are_not_counted(dated_sandbox: Sandbox):
+    north, south = (
+        {"authorization": "Bearer " + issue_demo_token(AUTH, roles=[Role.CSR], subject="a", tenant=tenant, ttl=86_400)}
+        for tenant in ("north", "south")
+    )
+    domains = DomainSettings(customers=Domain(master="erp"), items=Domain(master="commerce"))
+    catalogue = {"tenant": "south", "base_url": dated_sandbox.urls["erp"], "options": {"serves": ["items"]}}
+    async with gateway(
+        dated_sandbox,
+        search=SearchSettings(),
+        budgets=BudgetSettings(mode="measure"),
+        domains=domains,
+        sources={"erp": {"tenant": "north"}, "commerce": catalogue},
+    ) as graph:
+        await wait_for_indexes(graph)
+        assert len(await customer_numbers(graph, "CUST-0003", north)) == 1
+        assert await customer_numbers(graph, "CUST-0003", south) == []
+        found = await listed(graph, south, filter={"search": "ball valve"})
+        assert min(found["totalCount"], len(found["nodes"]), len(found["categories"])) > 0
+        foreign = await listed(graph, north, filter={"search": "ball valve"})
+        assert [foreign[name] for name in ("totalCount", "nodes", "facets", "categories")] == [0, [], [], []]
 
 
 async def test_without_an_index_plain_lists_are_the_sources_and_counts_are_refused(dated_sandbox: Sandbox):

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from app.errors import InvalidCursor
-from app.search.documents import IndexDocument, item_document, phone_codes
+from app.search.documents import IndexDocument, customer_document, item_document
 from app.search.stores.store import IndexStore
+from app.sources.contacts import Contact
+from app.sources.customers import Customer
 from app.sources.items import Attribute, Item, ItemContent
-from app.sources.search import AttributeFilter, CategoryCount, ItemFacetValue, SearchPage
+from app.sources.search import AttributeFilter, CategoryCount, ItemFacetValue, SearchField, SearchPage
+from app.sources.values import Freshness
 from tests.support.postgres import Postgres
 from tests.support.search import BUILT_AT, build, find, find_customers, open_store
 
@@ -298,7 +301,8 @@ async def test_customers_are_found_in_the_callers_own(tmp_path: Path, postgres_u
     documents = [
         IndexDocument(
             key="C-1",
-            codes=("C-1", "77002", *phone_codes("+1 713 555 0101")),
+            codes=("C-1", "77002"),
+            phones=("17135550101", "7135550101", "5550101"),
             name="Atlas Boilers",
             attributes=("Houston",),
         ),
@@ -314,3 +318,86 @@ async def test_customers_are_found_in_the_callers_own(tmp_path: Path, postgres_u
             for text in ("713-555-0101", "+17135550101", "(713) 555-0101", "555-0101", "713 555 0101"):
                 assert (await find_customers(store, text)).rows == ("C-1",)
             assert (await find_customers(store, "archer")).rows == ("C-2",)
+
+
+async def test_fields_that_are_hidden_from_the_caller_are_not_matched(tmp_path: Path, postgres_url: str):
+    ann = Contact(
+        id="1",
+        customer="C-1",
+        name="Ann Archer",
+        phone="+1 713 555 0101",
+        email="ann@kilnworks.example",
+        freshness=Freshness(source="erp", as_of=BUILT_AT),
+    )
+    documents = [
+        customer_document(Customer(number="C-1", name="Atlas Boilers", currency="USD"), (ann,)),
+        customer_document(Customer(number="C-2", name="Arche Pumps", currency="USD")),
+    ]
+    details, contacts = (SearchField.CONTACT_DETAILS,), (SearchField.CONTACTS, SearchField.CONTACT_DETAILS)
+    phones = ("+1 713 555 0101", "713-555-0101", "5550101")
+    for place in (tmp_path, postgres_url):
+        async with open_store(place, "customers") as store:
+            await build(store, documents)
+
+            async def found(text: str, hidden: tuple[SearchField, ...]) -> tuple[tuple[str, ...], int | None]:
+                page = await find_customers(store, text, hidden=hidden)
+                return page.rows, page.total
+
+            for text in (*phones, "ann@kilnworks.example", "kilnworks", "atlas 713-555-0101"):
+                assert await found(text, ()) == (("C-1",), 1), text
+            for text in (*phones, "ann@kilnworks.example", "kilnworks", "kilnwork", "7135550"):
+                assert await found(text, contacts) == ((), 0), text
+            for text in (*phones, "kilnworks", "7135550"):
+                assert await found(text, details) == ((), 0), text
+            assert await found("ann archer", details) == (("C-1",), 1)
+            # A typo is mended as if the hidden word did not exist.
+            assert await found("archer", contacts) == (("C-2",), 1)
+
+
+async def test_codes_and_attributes_that_are_hidden_are_not_matched(store: IndexStore):
+    async def total(text: str, *hidden: SearchField) -> int | None:
+        return (await find(store, text, hidden=hidden)).total
+
+    for text, field in (
+        ("4099000000005", SearchField.CODES),
+        ("ke-hb-0000", SearchField.CODES),
+        ("kestrel", SearchField.ATTRIBUTES),
+        ("steam", SearchField.DESCRIPTION),
+    ):
+        assert await total(text) in (1, 9)
+        assert await total(text, field) == 0, text
+    assert (await find(store, "B-005", hidden=(SearchField.CODES,))).rows == ("B-005",)
+
+
+async def test_rows_of_another_tenant_are_neither_found_nor_counted(tmp_path: Path, postgres_url: str):
+    def item(sku: str, name: str, material: str, tenant: str | None) -> IndexDocument:
+        attributes = (Attribute(code="material", value=material), Attribute(code=f"own-{tenant}", value="yes"))
+        one = Item(sku=sku, name=name, base_uom="EA", category=f"Cat-{tenant}", attributes=attributes)
+        return item_document(one, None, None, tenant)
+
+    documents = [
+        item("N-1", "flange", "steel", "north"),
+        item("S-1", "flang", "iron", "south"),
+        item("A-1", "gasket", "rubber", None),
+    ]
+    for place in (tmp_path, postgres_url):
+        async with open_store(place) as store:
+            await build(store, documents)
+            for tenant, own in (("north", ("N-1", "A-1")), ("south", ("S-1", "A-1")), ("other", ("A-1",))):
+                page = await find(store, tenant=tenant, facets=None, categories=True)
+                assert (page.rows, page.total) == (own, len(own))
+                tenants = {"None", tenant} if len(own) == 2 else {"None"}
+                assert {one.path for one in page.categories} == {f"Cat-{one}" for one in tenants}
+                assert {one.code for one in page.facets} == {"material", *(f"own-{one}" for one in tenants)}
+            assert (await find(store, tenant=None)).total == 3
+            assert (await find(store, "N-1", keys=("N-1",), tenant="south")).total == 0
+            # A foreign word does not keep a typo from being mended.
+            assert (await find(store, "flange", tenant="south")).rows == ("S-1",)
+            assert (await find(store, "flange", tenant="north")).rows == ("N-1",)
+            customers = [
+                customer_document(Customer(number=f"C-{one}", name="Atlas", currency="USD"), (), one)
+                for one in ("north", "south")
+            ]
+            await build(store, customers)
+            found = await find_customers(store, "atlas", tenant="north")
+            assert (found.rows, found.total) == (("C-north",), 1)

@@ -23,9 +23,8 @@ from app.search.stores.postgres_index import PostgresIndex
 from app.search.stores.sqlite_index import SQLiteIndex
 from app.search.stores.store import IndexStore
 from app.settings import PostgresSettings
-from app.sources.customers import CustomerQuery
 from app.sources.items import Item, ItemContent
-from app.sources.search import ItemSearchQuery, SearchPage
+from app.sources.search import CustomerSearchQuery, ItemSearchQuery, SearchField, SearchPage
 from app.sources.values import PageRequest
 
 BUILT_AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -72,18 +71,28 @@ def catalog_documents() -> list[IndexDocument]:
 
 async def find(store: IndexStore, text: str | None = None, first: int = 10, **conditions: Any) -> SearchPage:
     """A page of items."""
-    after = conditions.pop("after", None)
+    after, tenant = conditions.pop("after", None), conditions.pop("tenant", None)
     query = ItemSearchQuery(page=PageRequest(first=first, after=after, count=True), text=text, **conditions)
-    page = await store.read(partial(search_items, query))
+    page = await store.read(partial(search_items, query, tenant=tenant))
     assert page is not None
     return page
 
 
-async def find_customers(store: IndexStore, text: str | None, numbers: Sequence[str] | None = None) -> SearchPage:
+async def find_customers(
+    store: IndexStore,
+    text: str | None,
+    numbers: Sequence[str] | None = None,
+    *,
+    hidden: tuple[SearchField, ...] = (),
+    tenant: str | None = None,
+) -> SearchPage:
     """A page of customers."""
-    query = CustomerQuery(
-        page=PageRequest(first=10, count=True), search=text, numbers=None if numbers is None else tuple(numbers)
+    query = CustomerSearchQuery(
+        page=PageRequest(first=10, count=True),
+        search=text,
+        numbers=None if numbers is None else tuple(numbers),
+        hidden=hidden,
     )
-    page = await store.read(partial(search_customers, query))
+    page = await store.read(partial(search_customers, query, tenant=tenant))
     assert page is not None
     return page

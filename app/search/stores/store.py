@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from app.search.bitmaps import BitmapCache
-from app.search.documents import IndexDocument
+from app.search.documents import ATTRIBUTE, CONTACT, DESCRIPTION, EMAIL, NAME, IndexDocument
 from app.sources.values import Record, Timestamp
 
 T = TypeVar("T")
@@ -20,6 +20,9 @@ EXPANSIONS = 50
 
 COUNTED = ("f:", "F:", "c:")
 """Prefixes of the terms that are counted."""
+
+WORDS = frozenset({NAME, ATTRIBUTE, DESCRIPTION, CONTACT, EMAIL})
+"""Prefixes of the terms that are words."""
 
 CODES = 500
 """Documents that are found by the beginning or a part of a code at most."""
@@ -185,7 +188,7 @@ def count_terms(terms: Iterable[bytes], names: Mapping[int, str]) -> dict[str, i
 def vocabulary_of(terms: Iterable[str]) -> Iterator[str]:
     """The words among terms."""
     for term in terms:
-        if term[:2] in {"n:", "a:", "d:"}:
+        if term[:2] in WORDS:
             yield term[2:]
 
 

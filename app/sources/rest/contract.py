@@ -45,7 +45,7 @@ from app.sources.rest.contract_rows import (
     Window,
     found,
 )
-from app.sources.search import ItemSearchQuery, SearchPage
+from app.sources.search import CustomerSearchQuery, ItemSearchQuery, SearchPage
 from app.sources.stock import Balance, Reservation
 from app.sources.values import Record
 
@@ -410,7 +410,7 @@ SEARCH_ITEMS = ContractOperation(
 )  # fmt: skip
 SEARCH_CUSTOMERS = ContractOperation(
     port="search", path="/v1/search/customers", summary="A page of customer numbers, best match first",
-    request=CustomerQuery, answer=SearchPage,
+    request=CustomerSearchQuery, answer=SearchPage,
 )  # fmt: skip
 CHANGES = ContractOperation(port="changes", path="/v1/changes/read", summary="What changed since a cursor",
                     request=ChangesRead, answer=ChangeSet)  # fmt: skip

@@ -27,7 +27,7 @@ from app.sources.receivables import OpenItemQuery, StatementPeriod
 from app.sources.rest import account_operations, contract, contract_orders, list_operations
 from app.sources.rest import sample_keys as keys
 from app.sources.rest.sample_keys import KeyKind
-from app.sources.search import ItemSearchQuery
+from app.sources.search import CustomerSearchQuery, ItemSearchQuery
 from app.sources.shipments import ShipmentQuery
 from app.sources.source import Source
 from app.sources.values import Page, PageRequest
@@ -373,8 +373,8 @@ CHECKS: Mapping[str, OperationChecks] = {
         (PagedCheck(lambda source, page: source.search.items(SYSTEM, ItemSearchQuery(page=page)), str),),
     ),
     contract.SEARCH_CUSTOMERS.path: OperationChecks(
-        CustomerQuery(page=_ONE_PAGE, search="granite"),
-        (PagedCheck(lambda source, page: source.search.customers(SYSTEM, CustomerQuery(page=page)), str),),
+        CustomerSearchQuery(page=_ONE_PAGE, search="granite"),
+        (PagedCheck(lambda source, page: source.search.customers(SYSTEM, CustomerSearchQuery(page=page)), str),),
     ),
     contract_orders.CREATE_ORDER.path: OperationChecks(_ORDER, ()),
     contract_orders.FIND_ORDERS.path: OperationChecks(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.auth.principal import Principal
-from app.sources.customers import CustomerQuery
 from app.sources.rest import contract
 from app.sources.rest.client import RESTClient
-from app.sources.search import ItemSearchQuery, SearchPage
+from app.sources.search import CustomerSearchQuery, ItemSearchQuery, SearchPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,5 +19,5 @@ class RestSearch:
     async def items(self, who: Principal, query: ItemSearchQuery) -> SearchPage:
         return await self.client.read(contract.SEARCH_ITEMS, query, cursor=True)
 
-    async def customers(self, who: Principal, query: CustomerQuery) -> SearchPage:
+    async def customers(self, who: Principal, query: CustomerSearchQuery) -> SearchPage:
         return await self.client.read(contract.SEARCH_CUSTOMERS, query, cursor=True)
