@@ -25,6 +25,7 @@ from app.cli.endpoints import endpoints
 from app.cli.events import events
 from app.cli.intake import intake
 from app.cli.keys import keys
+from app.cli.prices import prices
 from app.cli.stores import json_object, roles_of, settings_of
 from app.errors import ConfigurationError, TradegraphError
 from app.settings import Settings
@@ -52,6 +53,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(documents, name="documents")
 app.add_typer(events, name="events")
 app.add_typer(intake, name="intake")
+app.add_typer(prices, name="prices")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(contract, name="contract")
 

@@ -46,7 +46,7 @@ async def reconcile(store: IntakeStore, writers: Mapping[str, OrderWriter], sinc
     StoreUnavailable."""
     compared = 0
     found: list[Discrepancy] = []
-    async for intakes in _pages(store, since):
+    async for intakes in pages_since(store, since):
         for target, writer in writers.items():
             own = [one for one in intakes if one.target == target]
             for start in range(0, len(own), CHUNK):
@@ -61,7 +61,8 @@ async def reconcile(store: IntakeStore, writers: Mapping[str, OrderWriter], sinc
     return Reconciliation(compared=compared, discrepancies=tuple(found))
 
 
-async def _pages(store: IntakeStore, since: float) -> AsyncIterator[Sequence[OrderIntake]]:
+async def pages_since(store: IntakeStore, since: float) -> AsyncIterator[Sequence[OrderIntake]]:
+    """Intakes received since a time that may have an order."""
     before: int | None = None
     while True:
         page = await store.page(IntakeFilter(), PAGE, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from app.sandbox.accounts import Posting
@@ -44,6 +45,28 @@ def invoice_rows(sale: Sale, calendar: Calendar) -> list[dict[str, Any]]:
     if memo:
         buyer.postings.append(Posting(memo, sale.age - 20, sale.age - 20))
     return [invoice, memo] if memo else [invoice]
+
+
+def invoice_of_order(order: dict[str, Any], percent: Decimal) -> dict[str, Any]:
+    """An invoice of all that was ordered, at unit prices that differ by `percent` from the order's."""
+    lines = []
+    for line in order["lines"]:
+        price = Decimal(line["unitPrice"]["amount"]) * (100 + percent) / 100
+        lines.append({name: line[name] for name in ("sku", "description", "quantity", "uom")} | {
+            "lineNumber": line["number"], "unitPrice": _amount(price),
+            "total": _amount(price * Decimal(line["quantity"])),
+        })  # fmt: skip
+    total = _amount(sum((Decimal(line["total"]["amount"]) for line in lines), Decimal(0)))
+    return {
+        "id": f"i{order['id']}", "kind": "INVOICE", "number": f"INV-{order['number']}", "customer": order["customer"],
+        "orders": [order["number"]], "status": "POSTED", "rawStatus": "O", "invoicedOn": order["orderedAt"][:10],
+        "net": total, "tax": _amount(Decimal(0)), "total": total, "open": total, "priceMatches": percent == 0,
+        "lines": lines,
+    }  # fmt: skip
+
+
+def _amount(amount: Decimal) -> dict[str, str]:
+    return {"amount": f"{amount:f}", "currency": "USD"}
 
 
 def _line_row(number: int, line: Any, ticks: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from app.sandbox.billing import invoice_of_order
 from app.sandbox.lists import is_on_its_way, is_open
 from app.sandbox.parcels import TEXT
 from app.sandbox.quotes import change_contract
@@ -104,6 +105,7 @@ class EventSimulator:
             "items": self.change_item,
             "credit": self.change_credit,
             "invoices": self.change_invoice,
+            "order-invoices": self.invoice_order,
             "prices": self.change_prices,
         }
         if noun not in changes:
@@ -150,6 +152,13 @@ class EventSimulator:
         invoice = self._document("invoices.id", id)
         invoice |= {"status": change.status or invoice["status"]}
         return self._changed("INVOICE", "invoices.id", id, invoice, None)
+
+    def invoice_order(self, number: str, change: ObjectChange) -> bytes:
+        """Invoice all of an order, at prices that differ by `percent`, until created orders are removed."""
+        invoice = invoice_of_order(self._document("orders.number", number), change.percent or Decimal(0))
+        self._store.add(invoice, [("invoices", number), ("invoices.id", invoice["id"])])
+        self._append_change("INVOICE", invoice["id"])
+        return _encode(invoice)
 
     def change_prices(self, number: str, change: ObjectChange) -> bytes:
         """The prices of a customer, or of all for `*`, may no longer be valid; that of one item is another from now

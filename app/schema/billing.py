@@ -9,8 +9,10 @@ from typing import Annotated
 import strawberry
 
 from app.auth.policy import Rows, Scope
+from app.intake.price_checks import PriceCheck as PriceCheckRecord
 from app.resolvers import billing as edges
 from app.resolvers import downloads as download_edges
+from app.resolvers import price_checks as price_check_edges
 from app.schema.base import DateRange, Freshness, Money, Node, Ref, bound_to, field, open_to, reads_as
 from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
@@ -26,6 +28,7 @@ from app.sources.billing import (
     ReturnSort,
 )
 from app.sources.freshness_contracts import INVOICE, RETURN
+from app.sources.prices import PriceComparison
 
 Customer = Annotated["Customer", strawberry.lazy("app.schema.customers")]
 
@@ -42,6 +45,14 @@ enum(
     "Sort order of a return list.",
     REQUESTED_ON_DESC="Newest first.",
     REQUESTED_ON_ASC="Oldest first.",
+)
+enum(
+    PriceComparison,
+    "A price beside the one that was quoted before.",
+    EQUAL="The same price.",
+    LOWER="Lower than quoted.",
+    HIGHER="Higher than quoted.",
+    OTHER_CURRENCY="In another currency than quoted.",
 )
 enum(
     InvoiceKind,
@@ -91,6 +102,24 @@ class InvoiceLine:
     total: Money | None = field("Line total without tax.")
 
 
+@bound_to(PriceCheckRecord, requires=Scope.INVOICES, rows=Rows.ACCOUNTS)
+@strawberry.type(description="Prices of an order line when it was quoted, ordered and invoiced, in one unit.")
+class PriceCheck:
+    order_number: str = field("Number of the order.")
+    invoice_number: str | None = field("Number of the invoice; null while the line is not invoiced, or a draft is.")
+    line_number: int = field("Number of the order line.")
+    sku: str | None = field("The item's SKU.")
+    uom: str = field("Code of the unit of the order line.")
+    quoted: Money | None = field("Price of `quotedUnit` units that a price proof states; null without one.")
+    quoted_unit: Decimal = field("Number of units that `quoted` is for.")
+    ordered: Money | None = field("Unit price of the order line.")
+    invoiced: Money | None = field("Unit price of the invoice line.")
+    result: PriceComparison | None = field(
+        "The invoiced price beside the quoted one, and where these are equal, the ordered price. Without a quoted "
+        "price the ordered one is its basis. Null while fewer than two prices are known."
+    )
+
+
 @bound_to(records.Invoice, requires=Scope.INVOICE_TOTALS, rows=Rows.ACCOUNTS, volatility=INVOICE)
 @strawberry.type(description="An invoice or credit memo.")
 class Invoice(Node):
@@ -109,6 +138,13 @@ class Invoice(Node):
         "Whether its unit prices are those of the order; null where that is unknown.", requires=Scope.INVOICES
     )
     lines: list[InvoiceLine] | None = field("The lines.", requires=Scope.INVOICES)
+    price_checks = edge(
+        price_check_edges.of_invoices,
+        returns=list[PriceCheck] | None,
+        description="Quoted, ordered and invoiced prices by line; empty for credit memos and invoices of several "
+        "orders.",
+        requires=Scope.INVOICES,
+    )
     refs: list[Ref] | None = field("Its ids in the connected systems.", requires=Scope.INVOICES)
     document = edge(
         download_edges.of_invoices,

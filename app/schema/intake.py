@@ -61,14 +61,6 @@ enum(
     UNKNOWN="Its source did not answer in time; the check is repeated.",
 )
 enum(
-    PriceComparison,
-    "A price beside the one that was quoted before.",
-    EQUAL="The same price.",
-    LOWER="Lower than quoted.",
-    HIGHER="Higher than quoted.",
-    OTHER_CURRENCY="In another currency than quoted.",
-)
-enum(
     Decision,
     "A decision on an order intake.",
     name="IntakeDecisionKind",

@@ -15,6 +15,7 @@ from app.resolvers import conflicts as conflict_edges
 from app.resolvers import intake as intake_edges
 from app.resolvers import items as item_edges
 from app.resolvers import orders as order_edges
+from app.resolvers import price_checks as price_check_edges
 from app.resolvers import prices as price_edges
 from app.resolvers import shipments as shipment_edges
 from app.resolvers import warehouses as warehouse_edges
@@ -35,7 +36,7 @@ from app.schema.base import (
     field,
     reads_as,
 )
-from app.schema.billing import Invoice, Return
+from app.schema.billing import Invoice, PriceCheck, Return
 from app.schema.customers import Customer, CustomerKey, PaymentTerms
 from app.schema.declare.edges import Argument, edge
 from app.schema.declare.enums import enum
@@ -255,6 +256,12 @@ class Order(Node):
         description="Shipments of the order, from all systems, in pages.",
         args={"first": FIRST, "after": AFTER},
         requires=Scope.SHIPMENTS,
+    )
+    price_checks = edge(
+        price_check_edges.of_orders,
+        returns=list[PriceCheck] | None,
+        description="Quoted, ordered and invoiced prices by line; a line of several invoices has several.",
+        requires=Scope.INVOICES,
     )
     invoices = edge(
         billing_edges.invoices,

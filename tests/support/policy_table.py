@@ -190,6 +190,7 @@ ACCOUNTS: dict[str, Fields] = {
         "terms customer": CUSTOMER,
         "shipments shipmentsConnection": SHIPMENT,
         "invoices": SUMS,
+        "priceChecks": INVOICE,
         "returns": RETURN,
     },
     "OrderConnection": {"edges nodes pageInfo totalCount": ORDER},
@@ -243,7 +244,10 @@ ACCOUNTS: dict[str, Fields] = {
     "Invoice": {
         "id kind net tax total freshness customer": SUMS,
         "number status rawStatus orderNumbers invoicedOn due open priceMatches lines refs": INVOICE,
-        "document": INVOICE,
+        "document priceChecks": INVOICE,
+    },
+    "PriceCheck": {
+        "orderNumber invoiceNumber lineNumber sku uom quoted quotedUnit ordered invoiced result": INVOICE,
     },
     "InvoiceLine": {"lineNumber sku description quantity uom unitPrice total": INVOICE},
     "Return": {
