@@ -13,7 +13,8 @@ from app.cli.stores import run_with, settings_of
 from app.errors import ConfigurationError, SourceError
 
 if TYPE_CHECKING:
-    from app.intake.price_checks import PriceCheck, PriceReconciliation
+    from app.intake.price_checks import PriceReconciliation
+    from app.intake.records import PriceCheck
     from app.intake.store import IntakeStore
 
 prices = typer.Typer(help="Prices of submitted orders.", no_args_is_help=True)

@@ -4,47 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from app.auth.principal import SYSTEM
 from app.intake.reconcile import CHUNK, pages_since
-from app.intake.records import IntakeLine, OrderIntake
+from app.intake.records import ONE, IntakeLine, OrderIntake, PriceCheck
 from app.intake.store import IntakeStore
 from app.sources.billing import Invoice, InvoiceKind, InvoiceLine, InvoiceStatus
 from app.sources.orders import Order, OrderLine
-from app.sources.prices import PriceComparison, compare_prices
+from app.sources.prices import PriceComparison
 from app.sources.source import Sources
-from app.sources.values import Money, Record
-
-ONE = Decimal(1)
-
-
-class PriceCheck(Record):
-    """The prices of an order line in one unit, and on one invoice if it is invoiced. `quoted` is of `quoted_unit`
-    units, the others of one. None where the rows do not tell."""
-
-    order_number: str
-    invoice_number: str | None = None
-    line_number: int
-    sku: str | None = None
-    uom: str
-    quoted: Money | None = None
-    quoted_unit: Decimal = ONE
-    ordered: Money | None = None
-    invoiced: Money | None = None
-
-    @property
-    def result(self) -> PriceComparison | None:
-        """The invoiced price beside the quoted one, and if these are equal, the ordered price. The ordered price counts
-        as quoted where there was no proof. None while fewer than two prices are known."""
-        known = [(self.quoted, self.quoted_unit), (self.ordered, ONE), (self.invoiced, ONE)]
-        prices = [(price, unit) for price, unit in known if price is not None]
-        if len(prices) < 2:
-            return None
-        (first, unit), later = prices[0], prices[1:]
-        compared = [compare_prices(first, unit, price, of) for price, of in reversed(later)]
-        return next((one for one in compared if one is not PriceComparison.EQUAL), PriceComparison.EQUAL)
+from app.sources.values import Record
 
 
 def check_prices(order: Order, intake: OrderIntake | None, invoices: Iterable[Invoice]) -> tuple[PriceCheck, ...]:

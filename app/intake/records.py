@@ -20,6 +20,9 @@ SUBMIT_ORDER = "submitOrder"
 """The mutation whose keys these are: a part of the scope of a key."""
 
 
+ONE = Decimal(1)
+
+
 class IntakeState(StrEnum):
     """How far an intake is.
 
@@ -133,6 +136,33 @@ class IntakeLine(Record):
         if self.quoted_price is None or self.unit_price is None:
             return None
         return compare_prices(self.quoted_price, self.quoted_price_unit, self.unit_price, self.price_unit)
+
+
+class PriceCheck(Record):
+    """The prices of an order line in one unit, and on one invoice if it is invoiced. `quoted` is of `quoted_unit`
+    units, the others of one. None where the rows do not tell."""
+
+    order_number: str
+    invoice_number: str | None = None
+    line_number: int
+    sku: str | None = None
+    uom: str
+    quoted: Money | None = None
+    quoted_unit: Decimal = ONE
+    ordered: Money | None = None
+    invoiced: Money | None = None
+
+    @property
+    def result(self) -> PriceComparison | None:
+        """The invoiced price beside the quoted one, and if these are equal, the ordered price. The ordered price counts
+        as quoted where there was no proof. None while fewer than two prices are known."""
+        known = [(self.quoted, self.quoted_unit), (self.ordered, ONE), (self.invoiced, ONE)]
+        prices = [(price, unit) for price, unit in known if price is not None]
+        if len(prices) < 2:
+            return None
+        (first, unit), later = prices[0], prices[1:]
+        compared = [compare_prices(first, unit, price, of) for price, of in reversed(later)]
+        return next((one for one in compared if one is not PriceComparison.EQUAL), PriceComparison.EQUAL)
 
 
 class IntakeDecision(Record):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from app.intake.price_checks import PriceCheck, check_prices
+from app.intake.price_checks import check_prices
+from app.intake.records import PriceCheck
 from app.resolvers import billing, intake
 from app.resolvers.loading.context import Context
 from app.sources.billing import Invoice, InvoiceKind

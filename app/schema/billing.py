@@ -9,7 +9,7 @@ from typing import Annotated
 import strawberry
 
 from app.auth.policy import Rows, Scope
-from app.intake.price_checks import PriceCheck as PriceCheckRecord
+from app.intake import records as intake_records
 from app.resolvers import billing as edges
 from app.resolvers import downloads as download_edges
 from app.resolvers import price_checks as price_check_edges
@@ -102,7 +102,7 @@ class InvoiceLine:
     total: Money | None = field("Line total without tax.")
 
 
-@bound_to(PriceCheckRecord, requires=Scope.INVOICES, rows=Rows.ACCOUNTS)
+@bound_to(intake_records.PriceCheck, requires=Scope.INVOICES, rows=Rows.ACCOUNTS)
 @strawberry.type(description="Prices of an order line when it was quoted, ordered and invoiced, in one unit.")
 class PriceCheck:
     order_number: str = field("Number of the order.")

@@ -10,7 +10,8 @@ import pytest
 
 from app.auth.principal import Role
 from app.cli.demo import sandbox_sources
-from app.intake.price_checks import PriceCheck, check_prices, reconcile_prices
+from app.intake.price_checks import check_prices, reconcile_prices
+from app.intake.records import PriceCheck
 from app.intake.stores import connect_intakes
 from app.sandbox import Sandbox
 from app.settings import Settings
