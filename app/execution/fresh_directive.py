@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphql import DirectiveNode, GraphQLError, StringValueNode, ValueNode, VariableNode
+from graphql import DirectiveNode, StringValueNode, ValueNode, VariableNode
 
 from app.execution.engine import Operation
 from app.schema.declare.freshness import FRESH
@@ -39,5 +39,5 @@ def _literal(value: ValueNode | None) -> Any:
 def _seconds(value: Any) -> float | None:
     try:
         return read_duration(value).total_seconds()
-    except GraphQLError:
+    except ValueError:
         return None
