@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from app.sources.node_ids import node_id
-from tests.differential.keys import AGENTS, CUSTOMERS, ORDERS, SKUS, TRACKING, WAREHOUSES
+from tests.differential.keys import AGENTS, CUSTOMERS, INTAKES, ORDERS, SKUS, TRACKING, WAREHOUSES
 
 STATEMENTS = ("CS-1", "AG-2/0")
 IDS_BY_KIND = {
@@ -34,6 +34,7 @@ IDS_BY_KIND = {
     "Customer": [node_id("Customer", key) for key in CUSTOMERS],
     "Item": [node_id("Item", key) for key in SKUS],
     "Order": [node_id("Order", source, at) for source in ("erp", "erp2", "shop") for at in "012345"],
+    "OrderIntake": [node_id("OrderIntake", key) for key in INTAKES],
     "Shipment": [node_id("Shipment", source, at) for source in ("erp", "carrier") for at in "012345"],
     "Warehouse": [node_id("Warehouse", key) for key in WAREHOUSES],
 }
@@ -88,6 +89,21 @@ def _statement(rng: random.Random) -> dict[str, Any]:
     return rng.choice(({"number": rng.choice((*STATEMENTS, "GONE"))}, {"id": _of("CommissionStatement")(rng)}))
 
 
+def _intake(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(({"id": _of("OrderIntake")(rng)}, {"key": f"key-{rng.choice((*INTAKES, '99'))}"}, {"key": ""}))
+
+
+def _intake_filter(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(
+        (
+            {},
+            {"states": ["HELD", "POSTED"], "customerPo": None},
+            {"customer": _customer(rng), "states": rng.choice((None, [], ["FAILED"]))},
+            {"customerPo": rng.choice(("PO-7", "PO-99", ""))},
+        )
+    )
+
+
 def _range(rng: random.Random) -> dict[str, Any]:
     return rng.choice(
         ({}, {"since": "2026-11-01"}, {"until": "2026-11-21"}, {"since": "2026-11-21", "until": "2026-11-01"})
@@ -112,6 +128,8 @@ OBJECTS: dict[str, Pick] = {
     "CustomerKey": _customer,
     "ItemKey": _item,
     "OrderKey": _order,
+    "OrderIntakeKey": _intake,
+    "OrderIntakeFilter": _intake_filter,
     "ShipmentKey": _shipment,
     "LineInput": _line,
     "RefInput": _ref,
@@ -144,7 +162,6 @@ NAMED: dict[str, Pick] = {
     "holding": lambda rng: rng.choice((None, [], [rng.choice(IDS), rng.choice(IDS)], [rng.choice(WRONG_IDS)])),
     "facets": lambda rng: rng.choice((None, ["size"], [""])),
     "overdue": lambda rng: rng.choice((True, False)),
-    "orderBy": lambda rng: rng.choice(("ORDERED_AT_DESC", "ORDERED_AT_ASC")),
 }
 
 
@@ -158,6 +175,8 @@ def draw(rng: random.Random, name: str, type_: GraphQLInputType) -> Any:
     if name in {"since", "until"} and getattr(bare, "name", None) == "Date":
         days = ("2020-01-01", "2026-12-01", "2026-12-24")
         return rng.choice(days) if bare is not type_ else rng.choice((None, *days))
+    if isinstance(bare, GraphQLEnumType) and name not in NAMED:
+        return rng.choice(list(bare.values))
     return NAMED[name](rng)
 
 

@@ -11,6 +11,7 @@ SKUS = ("A-1", "A-2", "B/3", "ß 4", "C5")
 ORDERS = ("SO-1", "SO-2", "SO-3", "SO-4", "SO-5", "SO-6")
 WAREHOUSES = ("MAIN", "WEST", "3PL")
 AGENTS = ("AG-1", "AG-2", "AG-3", "AG-Ü 4")
+INTAKES = tuple(str(number) for number in range(1, 22))
 TRACKING = ("T1", "T2", "T3", "T4")
 KEYS: dict[str, Sequence[str]] = {
     "customer": CUSTOMERS,

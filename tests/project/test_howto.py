@@ -73,7 +73,7 @@ def printed_schema(tree: Path) -> str:
 def test_field_takes_five_files_and_appears(tree: Path):
     patch = HOWTO / "add-a-field.patch"
     assert touched(patch) == FIVE | PRINTED
-    assert "attention" not in printed_schema(tree)
+    assert "\n  attention: String\n" not in printed_schema(tree)
     run(tree, "git", "apply", "--check", str(patch))
     run(tree, "git", "apply", str(patch))
     assert printed_schema(tree) == (tree / "schema.graphql").read_text()
