@@ -67,7 +67,7 @@ class Settings(Section):
 
 def credentials_of(settings: BaseModel) -> Iterator[str]:
     """Every secret that settings hold, so that logs can hide it."""
-    for value in dict(settings).values():
+    for value in vars(settings).values():  # A section may have a field `keys`, which dict() would call.
         yield from _secrets_in(value)
 
 
