@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from app.auth.principal import Role
 from app.cli.demo import sandbox_sources
+from app.cli.main import app
 from app.intake.price_checks import check_prices, reconcile_prices
 from app.intake.records import PriceCheck
 from app.intake.stores import connect_intakes
@@ -186,3 +191,26 @@ async def test_reconciliation_counts_lines_and_lists_differences(selling: Graph,
     assert found.differences[0].quoted == money(proven)
     assert (none.orders, none.lines, none.differences) == (0, {}, ())
     assert same not in {one.order_number for one in found.differences}
+
+
+async def test_nightly_command_exits_with_1_and_prints_differences(
+    selling: Graph, dated_sandbox: Sandbox, tmp_path: Path
+):
+    number, proven = await invoiced_order(selling, "5")
+    erp = sandbox_sources(dated_sandbox.urls, dated_sandbox.token)["erp"]
+    tables = (
+        f'[sources.erp]\nvendor = "rest"\nbase_url = "{erp.base_url}"\n'
+        f'credentials = {{ token = "{dated_sandbox.token}" }}\n'
+        f"options = {json.dumps(erp.options).replace(': ', ' = ')}\n"
+    )
+    domains = '[domains.orders]\nmaster = "erp"\nwrite = "erp"\n[domains.billing]\nmaster = "erp"\n'
+    config = tmp_path / "tradegraph.toml"
+    config.write_text(tables + domains)
+    words = ["prices", "reconcile", "--json", "--config", str(config), "--data-dir", str(selling.data_dir)]
+    done = await asyncio.to_thread(CliRunner().invoke, app, [*words, "--since", "2000-01-01"])
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["orders"], found["lines"]) == (1, 1, {"HIGHER": 2})
+    first = found["differences"][0]
+    assert (first["result"], first["order"], first["line"], first["quoted"]) == ("HIGHER", number, 1, f"{proven} USD")
+    later = await asyncio.to_thread(CliRunner().invoke, app, [*words, "--since", "2999-01-01"])
+    assert (later.exit_code, json.loads(later.stdout)) == (0, {"orders": 0, "lines": {}, "differences": []})
