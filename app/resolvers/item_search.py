@@ -27,7 +27,7 @@ OWN_NUMBERS = 20
 """Customers of a caller whose part numbers are looked up without being named."""
 
 WITHIN_ASSORTMENT = frozenset({RowReach.OWN, RowReach.PARTNER})
-"""Reach of roles for which only items of their customers' assortments exist in lists."""
+"""Reach of roles for which only items of their customers' assortments exist."""
 
 
 SEARCHED_FIELDS: Mapping[SearchField, Sequence[Key]] = {
@@ -162,6 +162,17 @@ def _bounded(given: Sequence[str] | None, what: str) -> tuple[str, ...]:
     if len(given or ()) > MAX_CONDITIONS:
         raise InvalidInput(f"{what} may have at most {MAX_CONDITIONS} entries, not {len(given or ())}.")
     return tuple(validate_key(one, f"An entry of {what}") for one in given or ())
+
+
+async def within_assortment(rows: Sequence[Item | None], ctx: Context) -> list[Item | None]:
+    """The items, None for those outside the assortments of a buyer's or partner's customers. The customers are read
+    only if an item is not in all assortments."""
+    if not _is_limited(ctx) or not any(row.assortments for row in rows if row is not None):
+        return list(rows)
+    codes = await _assortments(sorted(ctx.principal.customers), ctx)
+    if codes is None:
+        return list(rows)
+    return [row if row is None or not row.assortments or set(codes) & set(row.assortments) else None for row in rows]
 
 
 def _is_limited(ctx: Context) -> bool:

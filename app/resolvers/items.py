@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from app.errors import InvalidInput
+from app.resolvers.item_search import within_assortment
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, one_or_capitals, sku_of, validate_key
 from app.sources.items import (
@@ -24,7 +25,9 @@ LARGEST_KEY_LIST = 500
 
 async def item(ctx: Context, by: ItemKey) -> Item | None:
     sku = await sku_of(by, ctx)
-    return None if sku is None else await one_or_capitals(ctx.loaders.items.one, sku)
+    found = None if sku is None else await one_or_capitals(ctx.loaders.items.one, sku)
+    (found,) = await within_assortment([found], ctx)
+    return found
 
 
 async def items_by_sku(ctx: Context, skus: Sequence[str]) -> Sequence[Item | None]:
@@ -33,7 +36,7 @@ async def items_by_sku(ctx: Context, skus: Sequence[str]) -> Sequence[Item | Non
     for one in found:
         if isinstance(one, Exception):
             raise one
-    return [one for one in found if not isinstance(one, Exception)]
+    return await within_assortment([one for one in found if not isinstance(one, Exception)], ctx)
 
 
 def _valid_skus(skus: Sequence[str]) -> list[str]:

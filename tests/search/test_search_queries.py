@@ -119,6 +119,29 @@ async def test_items_outside_the_assortment_are_neither_shown_nor_counted(graph:
     assert (await listed(graph, WITHOUT_CHEMICALS, filter={"search": hidden}))["totalCount"] == 0
 
 
+async def test_keys_and_ids_show_no_item_outside_the_assortment(graph: Graph):
+    adhesives = (await listed(graph, first=50, filter={"category": "Chemicals"}))["nodes"]
+    skus = [node["sku"] for node in adhesives]
+    query = """query($one: String, $skus: [String!]!, $id: ID!) {
+      item(by: {sku: $one}) { sku } itemsBySku(skus: $skus) { sku } node(id: $id) { id }
+    }"""
+    id = (await graph.data("query($sku: String) { item(by: {sku: $sku}) { id } }", {"sku": skus[0]}))["item"]["id"]
+    for number in (1, len(skus)):
+        variables = {"one": skus[0], "skus": [*skus[:number], "SKU-0001"], "id": id}
+        whole = [{"sku": sku} for sku in variables["skus"]]
+        for who in (CSR, BUYER):
+            found = await graph.data(query, variables, who=who)
+            assert found == {"item": {"sku": skus[0]}, "itemsBySku": whole, "node": {"id": id}}
+        await graph.forget()
+        found = await graph.data(query, variables, who=WITHOUT_CHEMICALS)
+        assert found == {"item": None, "itemsBySku": [None] * number + [{"sku": "SKU-0001"}], "node": None}
+        assert (await graph.requests())["erp"] == 2
+    await graph.forget()
+    query = '{ item(by: {sku: "SKU-0001"}) { sku } }'
+    assert (await graph.data(query, who=WITHOUT_CHEMICALS))["item"] == {"sku": "SKU-0001"}
+    assert (await graph.requests())["erp"] == 1
+
+
 async def test_a_rep_searches_in_the_assortment_of_a_customer(graph: Graph):
     named = {"search": "adhesive", "customer": {"number": "CUST-0004"}}
     assert (await listed(graph, REP, filter=named))["totalCount"] == 0
