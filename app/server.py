@@ -237,7 +237,7 @@ def create_app(
         ),
         *(ide_routes() if settings.ide else []),
         *(console_routes(observer, watched, authentication, explainer.explain) if settings.console else []),
-        *(page_routes("track") if settings.demo else []),
+        *(page_routes("track") + page_routes("sales") if settings.demo else []),
     ]
     return Gateway(
         endpoint,

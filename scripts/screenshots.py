@@ -62,6 +62,27 @@ async def track(page: Page, sandbox: Sandbox) -> None:
         await keep(page, "track", 1280)
 
 
+async def sales(page: Page, sandbox: Sandbox) -> None:
+    """The orders of the sales app on a phone: one rejected, one posted."""
+    async with gateway(sandbox) as graph:
+        await opened(page, graph, "sales", REP, width=390)
+        await page.until("document.querySelector('[data-customer=\"CUST-0001\"]')")
+        for po, quantity, state in (("4711", "12", "POSTED"), ("4712", "0.3", "REJECTED")):
+            await page.run("location.hash = '#customer/CUST-0001'")
+            await page.until("document.querySelector('#last-lines ~ ul li') && !document.querySelector('main .warn')")
+            await page.run("document.querySelector('#last-lines ~ ul input').select()")
+            await page.type(quantity)
+            await page.run("document.querySelector('#last-lines ~ ul button').click()")
+            await page.until("document.querySelector('#tab-cart').innerText === 'Cart (1)'")
+            await page.run("location.hash = '#cart'")
+            await page.until("document.querySelector('#customerPo')")
+            await page.run("document.querySelector('#customerPo').focus()")
+            await page.type(po)
+            await page.run("document.querySelector('#submit').click()")
+            await page.until(f"document.querySelector('article[data-state={state}]')")
+        await keep(page, "sales", 390)
+
+
 async def ask_all(graph: Graph, times: int) -> None:
     """What the consumers ask, over and over."""
     for _ in range(times):
@@ -88,7 +109,7 @@ async def keep(page: Page, name: str, width: int) -> None:
     print(f"{path.relative_to(ROOT)}: {width} x {height}, {path.stat().st_size // 1024} kB")
 
 
-PICTURES: dict[str, Callable[[Page, Sandbox], Awaitable[None]]] = {"console": console, "track": track}
+PICTURES: dict[str, Callable[[Page, Sandbox], Awaitable[None]]] = {"console": console, "track": track, "sales": sales}
 
 
 async def main(names: list[str]) -> int:

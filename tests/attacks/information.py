@@ -124,6 +124,7 @@ async def _(attacker: Attacker) -> None:
         "/graphiql",
         "/playground",
         "/track/",
+        "/sales/",
         "/ide",
         "/ide/",
         "/altair",

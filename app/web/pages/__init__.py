@@ -7,6 +7,8 @@ file and the browser. The IDE page is built from `ide/` and comes compressed (`a
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -17,8 +19,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """What a page may do that is written here: nothing is inline."""
 
@@ -29,18 +31,33 @@ TYPES = {
     "md": "text/markdown; charset=utf-8",
     "svg": "image/svg+xml",
     "ttf": "font/ttf",
+    "webmanifest": "application/manifest+json",
 }
 
 
+SERVICE_WORKER = "worker.js"
+
+
 def page_routes(name: str) -> list[Route]:
-    """The page of this name at /NAME/, and /NAME leading there."""
+    """The page of this name at /NAME/, and /NAME leading there. Its service worker, if it has one, begins with the list
+    of its files, `PRECACHE`."""
     folder = files("app.web.pages")
-    served = static_route(f"/{name}/", {**compress_files(folder / "shared"), **compress_files(folder / name)}, POLICY)
+    static = compress_files(folder / "shared") | compress_files(folder / name)
+    if SERVICE_WORKER in static:
+        static[SERVICE_WORKER] = gzip.compress(_precache(static) + gzip.decompress(static[SERVICE_WORKER]), mtime=0)
+    served = static_route(f"/{name}/", static, POLICY)
 
     async def without_slash(_: Request) -> Response:
         return RedirectResponse(f"{name}/", status_code=302)
 
     return [Route(f"/{name}", without_slash), served]
+
+
+def _precache(static: Mapping[str, bytes]) -> bytes:
+    """The files that a service worker caches, and a version that changes with any of them."""
+    version = hashlib.sha256(b"".join(name.encode() + static[name] for name in sorted(static))).hexdigest()[:16]
+    names = ["./" if name == "index.html" else name for name in sorted(static) if name != SERVICE_WORKER]
+    return f"const PRECACHE = {json.dumps({'version': version, 'files': names})};\n".encode()
 
 
 def static_route(path: str, static: Mapping[str, bytes], policy: str) -> Route:

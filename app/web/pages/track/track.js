@@ -1,7 +1,8 @@
 // Shipments of a customer, and one of them in full, kept up to date by the stream of updates.
 
 import { ago, badge, h, replace, sign } from './dom.js';
-import { customersOf, placeNow, Refused, shipmentsOf, Updates } from './graph.js';
+import { customersOf, followShipments, shipmentsOf } from './graph.js';
+import { currentCursor, Refused } from './graph_client.js';
 import { bearerOf, storedToken, storeToken, wireSignIn } from './session.js';
 import { detail, statusBadge } from './shipment.js';
 import { wireTheme } from './theme.js';
@@ -78,10 +79,10 @@ async function follow(number) {
   view.customer = number;
   const { token } = view;
   // First the place, then the data, then what comes after the place: whatever happens meanwhile is in one of them.
-  const after = await placeNow(token);
+  const after = await currentCursor(token);
   await readAll();
   if (token !== view.token || number !== view.customer) return;
-  view.updates = new Updates({
+  view.updates = followShipments({
     token, customer: number, after,
     heard: hear,
     turned: turn,
