@@ -71,6 +71,18 @@ async def test_cursor_resumes_where_the_stream_ended(ordering: Graph):
     assert len(set(cursors)) == len(cursors) <= 2
 
 
+async def test_updates_of_intakes_call_no_backend(ordering: Graph):
+    since = await cursor(ordering)
+    for intake in [(await submit(ordering, order(key)))["intake"] for key in ("a", "b", "c")]:
+        await settled(ordering, intake["id"], "POSTED")
+    await ordering.forget()
+    found: set[str] = set()
+    async with following(ordering, CSR, after=since) as socket:
+        while len(found) < 3:
+            found.add((await update(socket))["intake"]["id"])
+    assert await ordering.requests() == {"erp": 0, "commerce": 0, "logistics": 0}
+
+
 async def test_only_named_intakes_are_followed(ordering: Graph):
     since = await cursor(ordering)
     await submit(ordering, order("a"))
