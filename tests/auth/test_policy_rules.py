@@ -166,7 +166,12 @@ def test_why_says_which_role_counts_and_what_is_masked() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["Order.nothing", "Nothing.margin", "Order", "Customer.lines"])
+def test_why_names_the_types_that_a_short_name_may_mean() -> None:
+    with pytest.raises(ConfigurationError, match=r"one of several: CustomerLocationConnection\.nodes, .*; name it as"):
+        why("Customer.nodes", frozenset({Role.CSR}), TABLE, DECLARED)
+
+
+@pytest.mark.parametrize("name", ["Order.nothing", "Nothing.margin", "Order", "Customer.trackingNumber"])
 def test_why_asks_for_a_field(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"name it as Type\.field"):
         why(name, frozenset({Role.CSR}), TABLE, DECLARED)

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -17,20 +19,26 @@ from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
 from app.execution.engine import Request
 from app.execution.plan.engine import PlanEngine
+from app.gateway.explain.simulated_records import Assumptions
+from app.gateway.explain.simulation import SimulatedEventLog
+from app.intake.commands import IntakeCommands
+from app.intake.records import IntakeLine, IntakeState
+from app.intake.stores import connect_intakes
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.field_dependencies import FIELD_DEPENDENCIES, GRAPHQL_TYPE_NAMES
 from app.sandbox import Sandbox
 from app.schema import build_schema
-from app.settings import Domain, Settings
+from app.settings import Domain, Settings, SourceLimits
 from app.sources.field_mask import OPTIONAL_FIELDS, field_mask
 from app.sources.source import Sources
 from app.sources.wiring import connect_all
 from tests.schema.test_records_behind_types import bound, record_of
-from tests.support.gateway import DOCUMENTS, NOON
+from tests.support.gateway import DOCUMENTS, NOON, PATIENT
+from tests.support.intakes import content, intake
 
 SCHEMA = build_schema()._schema
 ENGINE = PlanEngine(SCHEMA)
-EVERYBODY = Principal("a-test", frozenset(Role))
+EVERYBODY = Principal("a-test", frozenset(Role), client="portal")
 KEY = '{number: "CUST-0001"}'
 GIVEN = {
     "customer": KEY,
@@ -40,6 +48,7 @@ GIVEN = {
     "lines": '[{item: {sku: "SKU-0001"}, quantity: 2, uom: "each"}]',
     "item": '{sku: "SKU-0001"}',
     "agent": '{number: "AG-01-01"}',
+    "orderIntake": '{key: "posted"}',
     "commissionStatement": '{number: "CS-01-01-103"}',
     "since": '"2026-11-01"',
     "until": '"2026-11-15"',
@@ -71,7 +80,10 @@ OWN = {"auditEvents", "changes"}
 @pytest.fixture(params=[False, True], ids=["one source", "joined shipments"])
 async def sources(request: pytest.FixtureRequest, dated_sandbox: Sandbox) -> AsyncIterator[Sources]:
     """The sandbox's systems, once with a second one that tells of the same shipments."""
-    connected = sandbox_sources(dated_sandbox.urls, dated_sandbox.token)
+    connected = {
+        name: source.model_copy(update={"timeout": 30.0, "limits": SourceLimits(**PATIENT)})
+        for name, source in sandbox_sources(dated_sandbox.urls, dated_sandbox.token).items()
+    }
     domains = SANDBOX_DOMAINS.model_copy(update={"search": Domain(master="erp")})
     if request.param:
         connected["carrier"] = connected["logistics"]
@@ -82,7 +94,29 @@ async def sources(request: pytest.FixtureRequest, dated_sandbox: Sandbox) -> Asy
         await source.aclose()
 
 
-async def answer(kind: type[Context], sources: Sources, text: str, variables: dict[str, Any] | None = None) -> Any:
+@pytest.fixture
+async def intakes(sources: Sources, tmp_path: Path) -> AsyncIterator[IntakeCommands]:
+    """Two intakes of a customer: one that became an order with shipments, and one that is held."""
+    number, _ = await numbers(sources)
+    posted = (await sources.orders.by_number(EVERYBODY, [number]))[number]
+    lines = (IntakeLine(line_number=1, sku=posted.lines[0].sku, quantity=Decimal(2)),)
+    given = {"customer": "CUST-0001", "content": content(lines=lines)}
+    settings = Settings(data_dir=tmp_path)
+    store = connect_intakes(settings)
+    ids = {"target": posted.source, "order_id": posted.id, "order_number": number}
+    for one in (intake("posted", state=IntakeState.POSTED, **given, **ids), intake(state=IntakeState.HELD, **given)):
+        await store.submit(one, guard_po=0)
+    yield IntakeCommands(store, sources, settings.intake, lambda: NOON)
+    await store.close()
+
+
+async def answer(
+    kind: type[Context],
+    sources: Sources,
+    text: str,
+    variables: dict[str, Any] | None = None,
+    intakes: IntakeCommands | None = None,
+) -> Any:
     """What a fresh operation answers, errors and all."""
     operation = ENGINE.prepare(Request(text, None, variables or {}))
     with telemetry.open_scope(timeout=30):
@@ -94,6 +128,8 @@ async def answer(kind: type[Context], sources: Sources, text: str, variables: di
                 sources=sources,
                 now=NOON,
                 selection=operation.selection,
+                events=SimulatedEventLog({}, Assumptions()),
+                intake=intakes,
             ),
         )
     return timeless(result.data), [str(error) for error in result.errors or ()]
@@ -106,17 +142,21 @@ def timeless(value: Any) -> Any:
     return [timeless(part) for part in value] if isinstance(value, list) else value
 
 
-async def in_part(sources: Sources, text: str, variables: dict[str, Any] | None = None) -> Any:
+async def in_part(
+    sources: Sources, text: str, variables: dict[str, Any] | None = None, intakes: IntakeCommands | None = None
+) -> Any:
     """What is answered over partial records: what is asked for the first time is read whole."""
-    await answer(Context, sources, text, variables)
-    return await answer(Context, sources, text, variables)
+    await answer(Context, sources, text, variables, intakes)
+    return await answer(Context, sources, text, variables, intakes)
 
 
-async def is_same(sources: Sources, text: str, variables: dict[str, Any] | None = None) -> bool:
+async def is_same(
+    sources: Sources, text: str, variables: dict[str, Any] | None = None, intakes: IntakeCommands | None = None
+) -> bool:
     """Whether partial records give the answer that whole ones give, without an error."""
-    whole, errors = await answer(WholeContext, sources, text, variables)
-    assert not errors, text
-    return await in_part(sources, text, variables) == (whole, [])
+    whole, errors = await answer(WholeContext, sources, text, variables, intakes)
+    assert not errors, (text, errors)
+    return await in_part(sources, text, variables, intakes) == (whole, [])
 
 
 def each_field(number: str, tracking: str) -> Iterator[str]:
@@ -158,12 +198,12 @@ async def numbers(sources: Sources) -> tuple[str, str]:
     )
 
 
-async def test_every_field_by_itself_has_what_it_reads(sources: Sources):
+async def test_every_field_by_itself_has_what_it_reads(sources: Sources, intakes: IntakeCommands):
     texts = list(each_field(*await numbers(sources)))
     assert len(texts) > 250
     same: list[bool] = []
     for start in range(0, len(texts), 20):  # Side by side, and not so many that one waits too long for its turn.
-        same += await asyncio.gather(*(is_same(sources, text) for text in texts[start : start + 20]))
+        same += await asyncio.gather(*(is_same(sources, text, intakes=intakes) for text in texts[start : start + 20]))
     assert [text for text, fine in zip(texts, same, strict=True) if not fine] == []
 
 
