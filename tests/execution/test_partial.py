@@ -14,6 +14,7 @@ import pytest
 from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_type, is_object_type, is_required_argument
 
 from app import telemetry
+from app.auth.link_signing import LinkSigner
 from app.auth.policy import ALL_PERMISSIONS
 from app.auth.principal import Principal, Role
 from app.cli.demo import SANDBOX_DOMAINS, sandbox_sources
@@ -61,6 +62,10 @@ WITH_A_UNIT = (
     '{ item(by: {sku: "SKU-0001"}) { contractPrice(customer: {number: "CUST-0001"}, uom: "each") { sku: uom } } }',
     '{ promise(item: {sku: "SKU-0001"}, quantity: 2, uom: "each") { reason } }',
 )
+
+
+SIGNER = LinkSigner([b"a secret of the tests, 32 bytes!"], 60)
+"""Signs links to documents."""
 
 
 class WholeContext(Context):
@@ -130,6 +135,7 @@ async def answer(
                 selection=operation.selection,
                 events=SimulatedEventLog({}, Assumptions()),
                 intake=intakes,
+                link_signer=SIGNER,
             ),
         )
     return timeless(result.data), [str(error) for error in result.errors or ()]
