@@ -20,7 +20,7 @@ from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.prices import PriceRequest
-from app.sources.search import ItemSearchQuery
+from app.sources.search import CustomerSearchQuery, ItemSearchQuery
 from app.sources.shipments import ShipmentQuery
 from app.sources.source import by_hundreds
 from app.sources.values import PageRequest
@@ -46,7 +46,7 @@ QUERIES = {
     "billing.returns_by_customer": ReturnQuery(page=PAGE),
     "billing.search_returns": ReturnQuery(page=PAGE),
     "search.items": ItemSearchQuery(page=PAGE),
-    "search.customers": CustomerQuery(page=PAGE),
+    "search.customers": CustomerSearchQuery(page=PAGE),
 }
 
 

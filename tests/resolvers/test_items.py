@@ -18,12 +18,13 @@ PART = {"customer": {"number": "CUST-0001"}, "number": "C01-0001"}
     [
         {"id": "SXRlbTpTS1UtMDAwMQ"},
         {"sku": "SKU-0001"},
+        {"sku": "sku-0001"},
         {"gtin": "4099000000017"},
         {"customerPart": PART},
         {"customerPart": PART | {"customer": {"id": "Q3VzdG9tZXI6Q1VTVC0wMDAx"}}},
         {"customerPart": PART | {"customer": {"ref": {"system": "erp", "id": "1001"}}}},
     ],
-    ids=["id", "sku", "gtin", "part by number", "part by id", "part by ref"],
+    ids=["id", "sku", "sku in small letters", "gtin", "part by number", "part by id", "part by ref"],
 )
 async def test_item_is_found_by_each_key(graph: Graph, key: dict):
     assert await graph.data(BY, {"by": key}) == {"item": {"sku": "SKU-0001"}}
@@ -34,7 +35,7 @@ async def test_item_is_found_by_each_key(graph: Graph, key: dict):
     [
         {"id": "SXRlbTpTS1UtOTk5OQ"},
         {"sku": "SKU-9999"},
-        {"sku": "sku-0001"},
+        {"sku": "sku-9999"},
         {"gtin": "4099000000010"},
         {"customerPart": PART | {"number": "C01-9999"}},
         {"customerPart": PART | {"customer": {"number": "CUST-0002"}}},
