@@ -12,6 +12,7 @@ from tests.attacks import (
     denial,
     documents,
     information,
+    orders,
     secrets,
     sockets,
 )
@@ -22,6 +23,7 @@ EVERY = [
     *cross_site.attacks,
     *authentication.attacks,
     *authorization.attacks,
+    *orders.attacks,
     *documents.attacks,
     *backends.attacks,
     *sockets.attacks,

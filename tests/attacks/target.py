@@ -47,6 +47,8 @@ ITEMS = "query($n: Int!) { items(first: $n) { nodes { sku } } }"
 
 CONFIG = """
 data_dir = "{data}"
+[downloads]
+secrets = ["a secret of the attacked gateway, 32 bytes"]
 [server]
 port = {port}
 allowed_hosts = ["127.0.0.1"]
