@@ -191,6 +191,17 @@ async def test_order_placed_offline_is_posted_once_after_a_lost_answer_and_two_r
 
 
 @pytest.mark.browser
+async def test_app_opens_from_its_cache_while_there_is_no_gateway(dated_sandbox: Sandbox):
+    async with browsing() as page:
+        async with gateway(dated_sandbox) as graph:
+            await opened(page, graph)
+            await visit(page, CUSTOMER, "document.querySelector('#credit .badge')")
+        await page.open(address(graph, f"?again{CUSTOMER}"))
+        await page.until("document.querySelector('#network')?.innerText === 'Gateway not reached'")
+        await page.until("document.querySelector('#view section')?.innerText.includes('Last seen')")
+
+
+@pytest.mark.browser
 async def test_queued_order_survives_the_end_of_the_page(selling: Graph):
     async with browsing() as page:
         await opened(page, selling)
