@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from pydantic import SecretStr
-
-from app.sandbox.build import PORTS
-from app.sandbox.process import DEFAULT_TOKEN
 from app.sandbox.reads import change_cursor
-from app.settings import SourceSettings
 from app.sources.billing import InvoiceKind, InvoiceStatus, ReturnCreditState, ReturnShipmentState
 from app.sources.changes import ChangeKind
 from app.sources.commissions import AgentStatus, CommissionState
@@ -22,9 +15,7 @@ from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
 from app.sources.lists import DateRange
 from app.sources.orders import CustomerPoKey, HoldKind, OrderStatus
 from app.sources.prices import Certainty, PriceRequest
-from app.sources.rest import connect
 from app.sources.shipments import ShipmentStatus
-from app.sources.source import Source
 from app.sources.warehouses import WarehouseKind, Weekday
 from tests.contract.case import (
     AccountFacts,
@@ -36,7 +27,6 @@ from tests.contract.case import (
     ContentFacts,
     CreditFacts,
     CustomerFacts,
-    Environment,
     ItemFacts,
     ListFacts,
     OrderFacts,
@@ -49,37 +39,7 @@ from tests.contract.case import (
     WarehouseFacts,
 )
 from tests.contract.rest_accounts import CONTACTS, PURCHASES, RECEIVABLES, usd
-
-
-def connect_to(system: str, url: str, **options: object) -> Source:
-    """The adapter with the sandbox's token."""
-    settings = SourceSettings(
-        vendor="rest",
-        base_url=url,
-        timeout=30,
-        credentials={"token": SecretStr(DEFAULT_TOKEN)},
-        options={"serves": list(PORTS[system]), **options},
-    )
-    return connect(system, settings)
-
-
-def opener(system: str, **options: object) -> Callable[[Environment], AbstractAsyncContextManager[Source]]:
-    """Opens one of the three servers."""
-
-    @asynccontextmanager
-    async def opened(environment: Environment) -> AsyncIterator[Source]:
-        source = connect_to(system, getattr(environment.sandbox(), system), **options)
-        try:
-            yield source
-        finally:
-            await source.aclose()
-
-    return opened
-
-
-def connector(system: str, **options: object) -> Callable[[str], Source]:
-    """Connects one system's adapter to any address."""
-    return lambda url: connect_to(system, url, **options)
+from tests.contract.rest_source import connector, opener
 
 
 def asked(sku: str, quantity: str, uom: str | None = None) -> PriceRequest:
