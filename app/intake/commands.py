@@ -158,13 +158,16 @@ class IntakeCommands:
             found |= {(source, id): one for id, one in intakes.items() if _exists(who, one)}
         return found
 
-    async def open_of(self, who: Principal, customers: Sequence[str]) -> Mapping[str, Sequence[OrderIntake]]:
-        """Intakes of customers that are not orders yet, newest first; of all customers together at most MAX_OPEN."""
+    async def open_of(
+        self, who: Principal, customers: Sequence[str], first: int
+    ) -> Mapping[str, Sequence[OrderIntake]]:
+        """The `first` intakes of each customer that are not orders yet, newest first; of all customers together at most
+        the MAX_OPEN newest."""
         query = IntakeFilter(customers=frozenset(customers), states=OPEN_STATES)
         found: dict[str, list[OrderIntake]] = {}
         for _, one in (await self.page(who, query, MAX_OPEN, None)).rows:
             found.setdefault(one.customer, []).append(one)
-        return found
+        return {customer: rows[:first] for customer, rows in found.items()}
 
     async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         """A page of intakes that exist for the caller, newest first."""

@@ -333,8 +333,8 @@ async def open_of_customers(
         raise InvalidPageSize(f"first must be between 0 and {MAX_PAGE_SIZE}, not {first}.")
     if ctx.intake is None:
         return [()] * len(rows)
-    found = await ctx.intake.open_of(ctx.principal, [row.number for row in rows])
-    return [tuple(found.get(row.number, ())[:first]) for row in rows]
+    found = await ctx.intake.open_of(ctx.principal, [row.number for row in rows], first)
+    return [tuple(found.get(row.number, ())) for row in rows]
 
 
 async def customer(rows: Sequence[OrderIntake], ctx: Context) -> list[Customer | None | Exception]:

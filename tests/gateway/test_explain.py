@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -129,6 +130,18 @@ async def test_returns_and_invoices_are_counted_for_each_order_of_the_page(field
     )
     reads = {read: (keys, call.rows) for calls in found.rounds for call in calls for read, keys in call.reads}
     assert reads[f"billing.{field}"] == (100, 100)
+
+
+@pytest.mark.parametrize("role", [Role.SALES_REP, Role.CSR])
+async def test_rows_below_a_list_of_customers_are_counted_for_each_customer(role: Role) -> None:
+    text = """{ customers(first: 50) { nodes { orders(first: 4) { nodes { number lines { item { name } } } }
+        openIntakes(first: 4) { lines { item { name } } } } } }"""
+    found = await predicted(text, {}, role=role)
+    keys = Counter[str]()
+    for calls in found.rounds:
+        for call in calls:
+            keys.update(dict(call.reads))
+    assert keys == {"customers.search": 1, "orders.by_customer": 50, "items.by_sku": 2 * 1000}
 
 
 async def test_explanation_as_json() -> None:

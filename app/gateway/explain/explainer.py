@@ -18,7 +18,7 @@ from app.gateway.admission.admission import exceeded_limit
 from app.gateway.admission.caller_limits import CallerLimits
 from app.gateway.admission.cost import predicted_cost
 from app.gateway.explain.explain import Explanation, explain
-from app.gateway.explain.read_log import ReadLog
+from app.gateway.explain.read_log import ReadLog, SimulatedAccounts
 from app.gateway.explain.simulated_intakes import SimulatedIntakes
 from app.gateway.explain.simulated_records import Assumptions
 from app.gateway.explain.simulation import SimulatedEventLog, SimulatedLedger, simulate_sources
@@ -77,6 +77,7 @@ class Explainer:
         log = ReadLog()
         if who.restricted and who.customers:
             assume = replace(assume, customer=min(who.customers))
+            who = replace(who, customers=SimulatedAccounts(who.customers))
         model = simulate_sources(self._settings, self._sources, log, assume)
         permissions = self._policy.permissions(who.roles)
         context = Context(

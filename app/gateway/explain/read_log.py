@@ -26,6 +26,15 @@ class WeightedKey(str):
         return made
 
 
+class SimulatedAccounts(frozenset[str]):
+    """A caller's accounts. They contain the customers of simulated lists, which the source restricts to them."""
+
+    __slots__ = ()
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, WeightedKey) or super().__contains__(number)
+
+
 def key_weight(key: Any) -> int:
     """The number of rows that a key stands for; of a composite key that of its heaviest part."""
     if isinstance(key, WeightedKey):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from app.auth.principal import Principal
 from app.gateway.explain.read_log import WeightedKey, key_weight
 from app.gateway.explain.simulated_records import Assumptions
-from app.intake.commands import IntakeCommands
+from app.intake.commands import MAX_OPEN, IntakeCommands
 from app.intake.records import IntakeContent, IntakeFilter, IntakeLine, IntakeState, OrderIntake
 from app.intake.store import IntakePage
 from app.sources.source import Sources
@@ -33,8 +33,11 @@ class SimulatedIntakes(IntakeCommands):
     ) -> Mapping[tuple[str, str], OrderIntake]:
         return {(source, id): self._intake(id) for source, id in orders}
 
-    async def open_of(self, who: Principal, customers: Sequence[str]) -> Mapping[str, Sequence[OrderIntake]]:
-        return {number: [self._intake(f"{number}-open")] for number in customers}
+    async def open_of(
+        self, who: Principal, customers: Sequence[str], first: int
+    ) -> Mapping[str, Sequence[OrderIntake]]:
+        each = {number: min(key_weight(number) * first, MAX_OPEN) for number in customers}
+        return {number: [self._intake(WeightedKey(f"{number}-open", rows))] for number, rows in each.items() if rows}
 
     async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         return IntakePage([(0, self._intake(WeightedKey("I0", first)))], has_next=True)
