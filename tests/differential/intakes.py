@@ -39,10 +39,12 @@ class Intakes(IntakeCommands):
         found = {(row.target, row.order_id): row for row in self._visible(who) if row.order_id is not None}
         return {key: found[key] for key in orders if key in found}
 
-    async def open_of(self, who: Principal, customers: Sequence[str]) -> Mapping[str, Sequence[OrderIntake]]:
+    async def open_of(
+        self, who: Principal, customers: Sequence[str], first: int
+    ) -> Mapping[str, Sequence[OrderIntake]]:
         await self._world.asked("intakes.open_of", customers)
         rows = [row for row in self._visible(who) if row.state in OPEN_STATES]
-        return {number: [row for row in rows if row.customer == number] for number in customers}
+        return {number: [row for row in rows if row.customer == number][:first] for number in customers}
 
     async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         await self._world.asked("intakes.page", [query])
