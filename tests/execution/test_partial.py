@@ -105,10 +105,10 @@ async def intakes(sources: Sources, tmp_path: Path) -> AsyncIterator[IntakeComma
     number, _ = await numbers(sources)
     posted = (await sources.orders.by_number(EVERYBODY, [number]))[number]
     lines = (IntakeLine(line_number=1, sku=posted.lines[0].sku, quantity=Decimal(2)),)
-    given = {"customer": "CUST-0001", "content": content(lines=lines)}
+    given: dict[str, Any] = {"customer": "CUST-0001", "content": content(lines=lines)}
     settings = Settings(data_dir=tmp_path)
     store = connect_intakes(settings)
-    ids = {"target": posted.source, "order_id": posted.id, "order_number": number}
+    ids: dict[str, Any] = {"target": posted.source, "order_id": posted.id, "order_number": number}
     for one in (intake("posted", state=IntakeState.POSTED, **given, **ids), intake(state=IntakeState.HELD, **given)):
         await store.submit(one, guard_po=0)
     yield IntakeCommands(store, sources, settings.intake, lambda: NOON)

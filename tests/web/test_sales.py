@@ -89,8 +89,8 @@ async def offline(page: Page, value: bool) -> None:
 
 async def press_enter(page: Page) -> None:
     for kind in ("keyDown", "keyUp"):
-        text = {"text": "\r"} if kind == "keyDown" else {}
-        given = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
+        text: dict[str, Any] = {"text": "\r"} if kind == "keyDown" else {}
+        given: dict[str, Any] = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
         await page.call("Input.dispatchKeyEvent", type=kind, **given, **text)
 
 
