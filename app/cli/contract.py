@@ -13,7 +13,6 @@ from app.errors import ConfigurationError
 from app.settings.validation import check_address
 
 if TYPE_CHECKING:
-    from app.sources.rest.conformance import ConformanceCheck
     from app.sources.wiring import PortConformance
 
 contract = typer.Typer(help="The REST contract for in-house systems.", no_args_is_help=True)
@@ -73,7 +72,7 @@ def _lines(address: str, result: PortConformance) -> Iterable[str]:
                 yield f"      {repeat}"
 
 
-def _cure(check: ConformanceCheck) -> str:
+def _cure(check: Any) -> str:
     if check.outcome != "missing":
         return check.detail or ""
     if check.check == "batch":
@@ -81,7 +80,7 @@ def _cure(check: ConformanceCheck) -> str:
     return f"not served, and other operations of {check.port} are"
 
 
-def curl(address: str, check: ConformanceCheck) -> str | None:
+def curl(address: str, check: Any) -> str | None:
     """The command that repeats a check's request; the token is read from $TOKEN."""
     if check.request is None:
         return None
