@@ -27,8 +27,9 @@ Way = tuple[Key, ...]
 
 OWN = "CUST-0001"
 OWN_AGENT = "AG-01-01"
-ACCOUNTS = (OWN, "CUST-0010")
-"""The accounts of every caller who is bound to some; an order of the second one has an exception."""
+ACCOUNTS = (OWN, "CUST-0010", "CUST-0011")
+"""The accounts of every caller who is bound to some; an order of the second one has an exception,
+and the third one has invoices that are past due."""
 
 DOMAINS = SANDBOX_DOMAINS.model_copy(update={"search": Domain(master="erp")})
 """Those of a gateway that is walked: items are searched by their source, so that there are facets and categories."""
