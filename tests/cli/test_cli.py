@@ -267,18 +267,27 @@ async def test_sources_ping_names_warehouses_that_do_not_exist(sandbox: Sandbox,
 
 async def test_contract_test_reports_by_port(sandbox: Sandbox, tmp_path: Path):
     command = ("contract", "test", sandbox.logistics, "--token", sandbox.token)
-    keys = ("--key", "order=SO-100040", "--key", "warehouse=WH-WEST", "--key", "sku=SKU-0001")
+    keys = (
+        "--key",
+        "customer=CUST-0001",
+        "--key",
+        "order=SO-100040",
+        "--key",
+        "warehouse=WH-WEST",
+        "--key",
+        "sku=SKU-0001",
+    )
     code, out, err = await run(*command, *keys, cwd=tmp_path)
     lines = dict(line.split(maxsplit=1) for line in out.splitlines() if not line.startswith(" "))
     assert (code, err) == (0, "")
     assert lines["customers"] == "missing   not served: leave it out of options.serves"
-    assert lines["shipments"] == "pass      14 of 14 checks passed"
+    assert lines["shipments"] == "pass      27 of 27 checks passed"
     assert sandbox.token not in out
-    code, out, err = await run(*command, "--port", "shipments", "--json", cwd=tmp_path)
+    code, out, err = await run(*command, "--port", "balances", "--json", cwd=tmp_path)
     assert (code, err) == (1, "")
-    [shipments, protocol] = json.loads(out)
-    assert (shipments["port"], shipments["outcome"], protocol["outcome"]) == ("shipments", "untested", "pass")
-    assert [check["check"] for check in shipments["checks"] if check["outcome"] == "pass"] == ["example", "example"]
+    [balances, protocol] = json.loads(out)
+    assert (balances["port"], balances["outcome"], protocol["outcome"]) == ("balances", "untested", "pass")
+    assert [check["check"] for check in balances["checks"] if check["outcome"] == "pass"] == ["example"]
 
 
 async def test_contract_test_refuses_wrong_arguments(tmp_path: Path):

@@ -27,7 +27,7 @@ CALLS = {
     "customer_card": {"erp": 1, "commerce": 0, "logistics": 0},
     "order_tracking": {"erp": 3, "commerce": 1, "logistics": 1},
     "promise": {"erp": 3, "commerce": 1, "logistics": 1},
-    "find": {"erp": 3, "commerce": 1, "logistics": 0},
+    "find": {"erp": 4, "commerce": 1, "logistics": 0},  # one of them a buyer's assortments
 }
 """The most HTTP requests a document may cost, on a gateway that has just started."""
 

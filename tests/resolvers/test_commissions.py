@@ -13,6 +13,7 @@ from app.auth.principal import Role
 from app.cli.demo import SANDBOX_DOMAINS
 from app.errors import Unauthenticated
 from app.sandbox import Sandbox
+from app.sandbox.build import PORTS
 from app.schema import build_schema
 from app.schema.declare.freshness import contracts_of
 from app.settings import ClaimNames
@@ -161,8 +162,7 @@ async def test_as_many_calls_for_fifty_agents_as_for_one(dated_sandbox: Sandbox,
         assert counts == [CALLS, CALLS]
 
 
-ERP = {"serves": ["customers", "credit", "items", "warehouses", "stock", "prices", "orders", "billing", "commissions",
-                  "changes"], "batch": False}  # fmt: skip
+ERP = {"serves": list(PORTS["erp"]), "batch": False}
 CALLS = 4
 """Agents, agents below, statements, and the agents that statements and parents name."""
 

@@ -138,7 +138,7 @@ async def polled(tmp_path: Path) -> AsyncIterator[Polled]:
 
 async def test_one_poll_asks_for_all_kinds(polled: Polled):
     await polled.poll()
-    assert polled.feed.requests == [(frozenset(ChangeKind), None)]
+    assert polled.feed.requests == [(frozenset(ChangeKind) - {ChangeKind.INTAKE}, None)]
 
 
 async def test_first_poll_announces_all_of_its_kinds(polled: Polled):

@@ -36,7 +36,12 @@ from tests.upstreams import serve
 GIVEN = {
     "erp": [(keys.AGENT, "AG-01"), (keys.AGENT, "AG-01-01-01")],
     "commerce": [(keys.CUSTOMER, "CUST-0001"), (keys.ITEM, "SKU-0001"), (keys.ITEM, "SKU-0004")],
-    "logistics": [(keys.ORDER, "SO-100040"), (keys.WAREHOUSE, "WH-WEST"), (keys.ITEM, "SKU-0001")],
+    "logistics": [
+        (keys.CUSTOMER, "CUST-0001"),
+        (keys.ORDER, "SO-100040"),
+        (keys.WAREHOUSE, "WH-WEST"),
+        (keys.ITEM, "SKU-0001"),
+    ],
 }
 
 WRITES = {operation.path for operation in contract.OPERATIONS if operation.write}

@@ -49,6 +49,8 @@ PROTOCOL = "protocol"
 EXAMPLE = "example"
 """The check that reads an operation's example request; its keys need not exist."""
 
+MOST_SAMPLES = 20
+"""Keys whose lists are read until one has enough rows to page."""
 FEW = 4
 """Known keys in one check."""
 
@@ -249,12 +251,10 @@ class ConformanceRun:
 
     async def _paged(self, operation: contract.ContractOperation, check: PagedCheck) -> None:
         arguments: list[Any] = []
-        if check.kind is not None:
-            samples = self.samples.of(check.kind)
-            if not samples:
-                self._untested(operation, f"no {check.kind.name} is known; name one with --key")
-                return
-            arguments = samples[:1]
+        samples: Sequence[Any] = [None] if check.kind is None else self.samples.of(check.kind)
+        if not samples:
+            self._untested(operation, f"no {check.kind and check.kind.name} is known; name one with --key")
+            return
 
         async def call(page: PageRequest) -> Any:
             answer = await check.call(self.source, page, *arguments)
@@ -264,7 +264,11 @@ class ConformanceRun:
         rows: list[Any] = []
 
         async def first() -> None:
-            rows.extend((await call(PageRequest(first=50))).rows)
+            for sample in samples[:MOST_SAMPLES]:
+                arguments[:] = [] if check.kind is None else [sample]
+                rows[:] = (await call(PageRequest(first=50))).rows
+                if len(rows) >= 3:
+                    return
 
         if not await self._attempt(operation, "first page", first):
             return
