@@ -10,6 +10,9 @@ from typing import Any, cast
 
 import pytest
 
+from app.sources.port_registry import PORTS
+from app.sources.rest.capabilities import list_capabilities
+from app.sources.search import SearchPage
 from app.sources.source import Source
 from app.sources.values import Page
 from tests.contract.case import Case
@@ -23,7 +26,15 @@ class EmptyPort:
     """A port whose every read succeeds and finds nothing."""
 
     def __getattr__(self, name: str) -> Any:
-        answers = {"search": Page(), "all": [], "since": SimpleNamespace(changes=(), cursor="c", more=False)}
+        answers = {
+            "search": Page(),
+            "search_invoices": Page(),
+            "search_returns": Page(),
+            "items": SearchPage(),
+            "customers": SearchPage(),
+            "all": [],
+            "since": SimpleNamespace(changes=(), cursor="c", more=False),
+        }
 
         async def read(*_: Any, **__: Any) -> Any:
             return answers.get(name, {})
@@ -35,6 +46,7 @@ class EmptySource:
     """A source that serves all ports and holds no row."""
 
     name = "empty"
+    lists = list_capabilities("empty", None, frozenset(PORTS))
 
     def __getattr__(self, _: str) -> EmptyPort:
         return EmptyPort()
@@ -61,7 +73,17 @@ def suites() -> list[Any]:
     return found
 
 
+def arguments(check: Any, of: Case) -> dict[str, Any]:
+    """Those of a test: the case, the empty source, and the first values of its parameters."""
+    given: dict[str, Any] = {"case": of, "source": cast("Source", EmptySource())}
+    for mark in getattr(check, "pytestmark", ()):
+        if mark.name == "parametrize":
+            names, first = mark.args[0], next(iter(mark.args[1]))
+            given |= {names: first} if isinstance(names, str) else dict(zip(names, first, strict=True))
+    return {name: given[name] for name in inspect.signature(check).parameters}
+
+
 @pytest.mark.parametrize(("check", "of"), suites())
 async def test_empty_answers_fail(check: Any, of: Case):
     with pytest.raises((AssertionError, LookupError, ValueError, pytest.fail.Exception)):
-        await check(of, cast("Source", EmptySource()))
+        await check(**arguments(check, of))
