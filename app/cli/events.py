@@ -97,17 +97,17 @@ def postponed(most: Most = 100, config: Config = None, data_dir: DataDir = None,
 @events.command()
 def replay(
     numbers: Annotated[list[str] | None, typer.Argument(help="Numbers as `events dead` prints them.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that were given up.")] = False,
+    replay_all: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Let hints that were given up be worked on again."""
-    if bool(numbers) == everything:
+    """Process dead-lettered hints again."""
+    if bool(numbers) == replay_all:
         raise ConfigurationError("events replay", None, "name numbers, as ./run events dead prints them, or --all")
     count = _with_log(config, data_dir, lambda log: log.replay(numbers or None))
     print(f"replayed: {count}")
     if numbers and count < len(set(numbers)):
-        print("The others are not among the dead; see ./run events dead")
+        print("The other numbers are no dead letters; see ./run events dead")
         raise typer.Exit(1)
 
 

@@ -321,14 +321,14 @@ def content_row(article: Article, index: int) -> dict[str, Any]:
     }
 
 
-def relation_rows(everything: list[Article], rng: random.Random) -> dict[str, list[dict[str, Any]]]:
+def relation_rows(catalog: list[Article], rng: random.Random) -> dict[str, list[dict[str, Any]]]:
     """Substitutes within a family, successors of discontinued items, accessories (a nut for a bolt)."""
     by_family: dict[str, list[Article]] = {}
-    for article in everything:
+    for article in catalog:
         if article.status == "ACTIVE":
             by_family.setdefault(article.family.code, []).append(article)
     related: dict[str, list[dict[str, Any]]] = {}
-    for article in everything:
+    for article in catalog:
         rows: list[dict[str, Any]] = []
         peers = by_family.get(article.family.code, [])
         if article.status == "DISCONTINUED" and peers:

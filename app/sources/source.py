@@ -154,7 +154,7 @@ class Sources:
         """The read of a port by the ids of one system; it finds nothing for an unknown system."""
         source = self.scoped.get(system)
         compiled = getattr(source, port) if source is not None else None
-        return _nothing if compiled is None else compiled.by_id
+        return _empty_mapping if compiled is None else compiled.by_id
 
     def rows_of_customer(self, port: str, customer: str | None, rows: tuple[R, ...]) -> tuple[R, ...]:
         """The rows whose customer has the same master as this customer."""
@@ -213,5 +213,5 @@ class Sources:
         await asyncio.gather(*(source.aclose() for source in self.connected.values()), return_exceptions=True)
 
 
-async def _nothing(*_: object, **__: object) -> Mapping[str, Any]:
+async def _empty_mapping(*_: object, **__: object) -> Mapping[str, Any]:
     return {}

@@ -99,13 +99,13 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
 def with_index(sources: Sources, index: Search, clock: Clock = utc_now) -> Sources:
     """The sources with the gateway's own search index, where no source has a search that is configured."""
     source = Source(
-        name="search", vendor="search", ping=_nothing, aclose=_nothing, search=index, requests=lambda *_: 0
+        name="search", vendor="search", ping=_no_operation, aclose=_no_operation, search=index, requests=lambda *_: 0
     )  # fmt: skip
     compiled = compile_source(source, clock)
     return replace(sources, search=compose_port(SEARCH, {}, {source.name: compiled.search}), indexed=True)
 
 
-async def _nothing() -> None:
+async def _no_operation() -> None:
     return None
 
 

@@ -115,7 +115,7 @@ class PlanExecution:
         for one in selection.columns:
             if not rows:
                 self.values[one.index] = ()
-                self._nothing_below(one)
+                self._fill_null_subtree(one)
             elif one.forbidden:
                 self._fail(one, len(rows), Forbidden())
             elif one.edge is not None:
@@ -123,7 +123,7 @@ class PlanExecution:
             else:
                 self._take(one, _attributes(rows, one.attribute or ""), waiting)
 
-    def _nothing_below(self, one: PlanField) -> None:
+    def _fill_null_subtree(self, one: PlanField) -> None:
         for selection in one.level.selections.values() if one.level else ():
             self._take_rows(selection, (), [])
 
@@ -164,7 +164,7 @@ class PlanExecution:
     def _fail(self, one: PlanField, rows: int, error: Exception) -> None:
         self.failed = True
         self.values[one.index] = [error] * rows
-        self._nothing_below(one)
+        self._fill_null_subtree(one)
 
     def _arguments_of(self, one: PlanField) -> dict[str, Any] | Exception:
         """The arguments of an edge as its function takes them; an exception if they are invalid."""

@@ -80,7 +80,7 @@ def scope_keys(read: Read, call: Call) -> Call:
         customers = who.customers
         own = [key for key in keys if customer_of(key) in customers]
         if not own:
-            return _nothing()
+            return _empty_mapping()
         if len(own) == len(keys):
             return call(who, own, *arguments, **options)
         return _isolated(call(who, own, *arguments, **options), own)
@@ -122,5 +122,5 @@ async def _isolated(call: Awaitable[Mapping[Any, Any]], own: list[Any]) -> Mappi
         return dict.fromkeys(own, without_stack(error))
 
 
-async def _nothing() -> Mapping[Any, Any]:
+async def _empty_mapping() -> Mapping[Any, Any]:
     return {}
