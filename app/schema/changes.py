@@ -66,8 +66,8 @@ class Change:
 
 
 @bound_to(change_edges.ChangesLost, requires=Scope.EVERYONE)
-@strawberry.type(description="Changes were removed from the log before they were read: discard all stored objects, read "
-                 "them again, and continue from the page's cursor.")  # fmt: skip
+@strawberry.type(description="Changes were removed from the log before they were read: discard all stored objects, "
+                 "read them again, and continue from the page's cursor.")  # fmt: skip
 class ChangesLost:
     reason: LossReason = field("The reason for the loss.")
 
