@@ -20,6 +20,14 @@ Connection = PoolConnectionProxy
 ADVISORY_LOCK = 0x7472_6164  # Gateways that start together migrate one after the other.
 CREATE_VERSIONS = "CREATE TABLE IF NOT EXISTS schema_versions (name text PRIMARY KEY, version integer NOT NULL)"
 
+CONNECTION_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # The connection was lost while its transport still seemed open.
+    OSError,
+    TimeoutError,
+)
+
 
 class PostgresDatabase:
     """A pool of connections for one store and its schema. `migrations[n]` is a script that brings the tables of `name`
@@ -50,7 +58,7 @@ class PostgresDatabase:
             pool = self._pool or await self._open()
             async with pool.acquire(timeout=self._settings.timeout) as connection:
                 yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except CONNECTION_ERRORS as error:
             raise StoreUnavailable(detail=f"postgres: {type(error).__name__}: {error}") from error
 
     async def close(self) -> None:

@@ -59,6 +59,8 @@ class Explainer:
 
     async def explain(self, operation: Operation, who: Principal, assume: Assumptions) -> Explanation:
         """The reads that an operation will make for a caller."""
+        if who.restricted and who.customers:
+            who = replace(who, customers=SimulatedAccounts(who.customers))
         found, _ = await self.run(operation, who, assume)
         ages = reads_here(self._settings.cache)
         cacheable = {read: ages[name] for read in found.reads if (name := read.partition(".")[2]) in ages}
@@ -77,7 +79,6 @@ class Explainer:
         log = ReadLog()
         if who.restricted and who.customers:
             assume = replace(assume, customer=min(who.customers))
-            who = replace(who, customers=SimulatedAccounts(who.customers))
         model = simulate_sources(self._settings, self._sources, log, assume)
         permissions = self._policy.permissions(who.roles)
         context = Context(
