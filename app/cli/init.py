@@ -17,7 +17,7 @@ from app.settings import DomainSettings, settings_of_table
 from app.sources.wiring import ENRICHED, VENDORS, connect_all
 
 if TYPE_CHECKING:
-    from app.settings import Settings
+    from app.settings import Settings, SourceSettings
     from app.sources.config_template import ConfigTemplate
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
@@ -154,16 +154,29 @@ def _listed(names: Iterable[str]) -> str:
 def check(text: str, base: Path) -> Settings:
     """The settings that the text stands for, with sources connected but not called. Credentials of files that do not
     exist yet are assumed. Raises ConfigurationError."""
-    table = tomllib.loads(text)
-    for source in table["sources"].values():
-        source["credentials"] = _with_assumed_secrets(source["credentials"], base)
-    settings = settings_of_table(table, base)
+    settings = settings_of_table(_with_secrets(tomllib.loads(text), base), base)
 
     async def connect() -> None:
         await connect_all(settings).close()
 
     asyncio.run(connect())
     return settings
+
+
+def configured_sources(
+    chosen: Sequence[ChosenSource], more: Mapping[str, object], base: Path = Path()
+) -> Mapping[str, SourceSettings]:
+    """The settings of sources as the file would have them, with `more` keys in each table and assumed credentials."""
+    table = _with_secrets(tomllib.loads(configuration(chosen)), base)
+    for source in table["sources"].values():
+        source.update(more)
+    return settings_of_table({"sources": table["sources"]}, base).sources
+
+
+def _with_secrets(table: dict[str, Any], base: Path) -> dict[str, Any]:
+    for source in table["sources"].values():
+        source["credentials"] = _with_assumed_secrets(source["credentials"], base)
+    return table
 
 
 def _with_assumed_secrets(credentials: Mapping[str, str], base: Path) -> dict[str, str]:

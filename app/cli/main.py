@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import difflib
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn, TypeVar
@@ -26,8 +22,10 @@ from app.cli.events import events
 from app.cli.intake import intake
 from app.cli.keys import keys
 from app.cli.prices import prices
-from app.cli.stores import json_object, roles_of, settings_of
-from app.errors import ConfigurationError, TradegraphError
+from app.cli.sources import sources
+from app.cli.stores import json_object, roles_of
+from app.cli.tables import check_printed
+from app.errors import ConfigurationError
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -43,7 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 schema = typer.Typer(help="The printed schema.", no_args_is_help=True)
-sources = typer.Typer(help="The configured sources.", no_args_is_help=True)
 policy = typer.Typer(help="Who may see what.", no_args_is_help=True)
 app.add_typer(schema, name="schema")
 app.add_typer(policy, name="policy")
@@ -311,7 +308,7 @@ def schema_check(
         raise typer.Exit(1)
     if not file.is_file():
         raise ConfigurationError("schema", str(file), "there is no such file; make it with: schema print")
-    _same(file, print_schema(), "The printed schema is not that of the code. Run: schema print")
+    check_printed(file, print_schema(), "The printed schema is not that of the code. Run: schema print")
 
 
 def _deployment(config: Path | None) -> Settings:
@@ -319,17 +316,6 @@ def _deployment(config: Path | None) -> Settings:
     from app.settings import load
 
     return Settings() if config is None else load(config)
-
-
-def _same(file: Path, code: str, otherwise: str) -> None:
-    """Fail and show the difference, unless a file holds what the code says."""
-    printed = file.read_text(encoding="utf-8") if file.is_file() else ""
-    if printed == code:
-        return
-    lines = difflib.unified_diff(printed.splitlines(), code.splitlines(), str(file), "the code", lineterm="")
-    print("\n".join(lines))
-    print(otherwise, file=sys.stderr)
-    raise typer.Exit(1)
 
 
 @policy.command("matrix")
@@ -346,7 +332,7 @@ def policy_matrix(
 
     table = policy_of(build_schema(_deployment(config)))
     if check:
-        _same(to, as_markdown(table), "The matrix is not that of the code. Look at what has changed, then run: "
+        check_printed(to, as_markdown(table), "The matrix is not that of the code. Look at what has changed, then run: "
               "policy matrix --markdown")  # fmt: skip
     elif json:
         print(orjson.dumps(as_json(table), option=orjson.OPT_INDENT_2).decode())
@@ -374,52 +360,6 @@ def policy_why(
     built = build_schema(settings)
     declared = collect_declarations(built._schema)  # noqa: SLF001 - no other way to graphql-core's
     print(why(field, frozenset(roles_of(role, settings)), policy_of(built), declared))
-
-
-@sources.command("ping")
-def sources_ping(config: Config = None) -> None:
-    """Ask each configured source how it is; fails if one is not well."""
-    from app.telemetry import configure_logs
-
-    configure_logs(form="console", level="error")
-    settings = settings_of(config, None)
-    if not settings.sources:
-        cure = "none is configured, and no demo runs here; name a settings file with --config"
-        raise ConfigurationError("sources", None, cure)
-    found, unknown = asyncio.run(_ping(settings))
-    width = max(map(len, found))
-    for name, (error, seconds) in sorted(found.items()):
-        state = "ok" if error is None else f"{error.code}: {error.detail or error.message}"
-        print(f"{name:<{width}}  {settings.sources[name].vendor:<8}  {seconds * 1000:6.0f} ms  {state}")
-    for code in unknown:
-        print(f"domains.stock.balances.{code}: no warehouse has this code", file=sys.stderr)
-    if unknown or any(error for error, _ in found.values()):
-        raise typer.Exit(1)
-
-
-async def _ping(settings: Settings) -> tuple[dict[str, tuple[TradegraphError | None, float]], list[str]]:
-    """What is wrong with each source, and how long it took to say so; and the codes in `domains.stock.balances` that no
-    warehouse has. The operator may see a backend's own words."""
-    from app.sources.wiring import connect_all
-
-    connected = connect_all(settings)
-
-    async def timed(name: str) -> tuple[TradegraphError | None, float]:
-        started = time.perf_counter()
-        try:
-            await connected.connected[name].ping()
-        except TradegraphError as error:
-            return error, time.perf_counter() - started
-        return None, time.perf_counter() - started
-
-    try:
-        names = list(connected.connected)
-        found = dict(zip(names, await asyncio.gather(*map(timed, names)), strict=True))
-        with suppress(TradegraphError):
-            return found, await connected.unknown_warehouses()
-        return found, []
-    finally:
-        await connected.close()
 
 
 def _stop_on_term() -> None:

@@ -1,9 +1,13 @@
-"""Tables on the command line."""
+"""Tables and printed files on the command line."""
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+import typer
 
 
 def print_table(rows: Sequence[Sequence[object]]) -> None:
@@ -14,3 +18,14 @@ def print_table(rows: Sequence[Sequence[object]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if len(rows) == 1:
         print("(none)", file=sys.stderr)
+
+
+def check_printed(file: Path, code: str, otherwise: str) -> None:
+    """Fail and show the difference, unless a file holds what the code says."""
+    printed = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if printed == code:
+        return
+    lines = difflib.unified_diff(printed.splitlines(), code.splitlines(), str(file), "the code", lineterm="")
+    print("\n".join(lines))
+    print(otherwise, file=sys.stderr)
+    raise typer.Exit(1)

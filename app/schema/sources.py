@@ -10,8 +10,11 @@ from app.auth.policy import Scope
 from app.http.resilience import state as records
 from app.http.resilience.breaker import BreakerState
 from app.http.resilience.state import Health
+from app.resolvers import sources as source_edges
 from app.schema.base import bound_to, field
+from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
+from app.sources.capabilities import Capability, CapabilityStatus
 from app.sources.freshness_contracts import CALLER
 
 enum(
@@ -41,6 +44,29 @@ class SourceCalls:
     latency_p99: int | None = field("99th percentile of the latency of recent calls in milliseconds.")
 
 
+enum(
+    CapabilityStatus,
+    "Whether a source has a capability.",
+    name="SourceCapabilityStatus",
+    SERVED="The source serves it.",
+    UNPROBED="It depends on the system behind the source, which was not probed yet.",
+    MISSING="The source does not serve it: its fields are null with NOT_SUPPORTED.",
+)
+
+
+@bound_to(Capability, requires=Scope.SOURCES)
+@strawberry.type(description="A read of a port, or a port without reads, and whether a source serves it.")
+class SourceCapability:
+    port: str = field("The port, such as `orders` or `order_writer`.")
+    read: str | None = field("The read of the port; null for ports of writes, changes and downloads.")
+    status: CapabilityStatus = field("Whether the source has it.")
+    missing_reason: str | None = field("Why the source lacks it, where that is declared.")
+    stale_reason: str | None = field("The copy that it is answered from, if it lags by design.")
+    filters: list[str] = field("The filters of a list that the source can answer.")
+    sorts: list[str] = field("The sorts of a list that the source can answer.")
+    totals: bool | None = field("Whether the source counts the rows of a list; null if this is no list.")
+
+
 @bound_to(records.SourceState, requires=Scope.SOURCES, volatility=CALLER)
 @strawberry.type(description="A connected source and its health as seen by this process.")
 class Source:
@@ -53,3 +79,8 @@ class Source:
     concurrency: int = field("Maximum number of concurrent calls.")
     rate: Decimal | None = field("Maximum number of calls a second; null if unlimited.")
     timeout: Decimal = field("Timeout of a call in seconds.")
+    capabilities = edge(
+        source_edges.capabilities,
+        returns=list[SourceCapability],
+        description="What the source can, by port and read.",
+    )

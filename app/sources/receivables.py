@@ -127,8 +127,8 @@ class StatementPeriod(Record):
 
 
 class Receivables(Protocol):
-    """Receivables of a source, by customer number. A customer without any may be absent. A read that the source has no
-    figures for raises NotSupported."""
+    """Receivables of a source, by customer number. A customer without any may be absent. Open items and statements may
+    be declared missing."""
 
     async def summary(self, who: Principal, customers: Sequence[str]) -> Mapping[str, ReceivablesSummary]:
         """Balance, ageing and last payment."""

@@ -15,6 +15,7 @@ from app.http.resilience.guard import SourceGuard
 from app.http.resilience.state import SourceState
 from app.sources.accounts import Accounts
 from app.sources.billing import Billing, BillingSearch
+from app.sources.capabilities import Capability, Limitation
 from app.sources.changes import Changes
 from app.sources.commissions import Commissions
 from app.sources.contacts import Contacts
@@ -55,7 +56,8 @@ class Source:
     many requests a read of so many keys makes on the wire. A source that `coalesces` sends the reads of one moment
     together, as one request. `prices_by_agreement` says that its prices depend on the agreement that a customer's
     record names, `brings_shipments` that its orders come with their shipments.
-    `lists` says of each list, such as `orders.search`, which filters and sorts it can answer.
+    `lists` says of each list, such as `orders.search`, which filters and sorts it can answer. `limitations` are by port
+    or read; `capabilities` are filled in once the source is compiled.
 
     `shipment_hint_key` is the key by which its hints name shipments. For `settle_seconds` a change may still appear in
     its feed before changes that were already returned. Where the feed is `feed_incomplete`, what is open is fetched
@@ -95,6 +97,8 @@ class Source:
     prices_by_agreement: bool = False
     brings_shipments: bool = False
     lists: Mapping[str, ListCapability] = field(default_factory=dict)
+    limitations: Mapping[str, Limitation] = field(default_factory=dict)
+    capabilities: tuple[Capability, ...] = ()
     shipment_hint_key: Literal["id", "tracking_number"] = "id"
     settle_seconds: float = 0.0
     feed_incomplete: bool = False

@@ -16,7 +16,7 @@ from app.errors import ConfigurationError
 from app.sources.custom_fields import NO_FIELDS, SourceFields, fields_of_sources
 from app.sources.pipeline.cache.cache import Cache
 from app.sources.pipeline.cache.shared_tier import BACKGROUND_REDIS_TIMEOUT
-from app.sources.pipeline.compose import Unserved, compile_source, compose_port, scope_source
+from app.sources.pipeline.compose import Unserved, compile_source, compose_port, missing_port, scope_source
 from app.sources.pipeline.order_targets import OrderTargets
 from app.sources.pipeline.routing import Routes
 from app.sources.port_registry import PORTS
@@ -161,7 +161,11 @@ class _Assembly:
         found = getattr(source, port)
         if found is None:
             able = ", ".join(sorted(other.name for other in self._connected.values() if getattr(other, port)))
-            cure = f"vendor '{source.vendor}' does not serve {port}; configured sources that do: {able or 'none'}"
+            missing = self._missing(source, port)
+            cure = (
+                f"vendor '{source.vendor}' does not serve {port}{f' ({missing})' if missing else ''}; "
+                f"configured sources that do: {able or 'none'}"
+            )
             raise ConfigurationError(key, name, cure)
         return found
 
@@ -209,11 +213,25 @@ class _Assembly:
             return compose_port(port, routes, self._helpers(port))
         own = routes.get(port.name)
         if own is None:
-            return Unserved(port.name)
+            missing = {name: self._missing(source, port.name) for name, source in self._connected.items()}
+            return Unserved(port.name, {name: reason for name, reason in missing.items() if reason})
         master, *others = own.sources
         sources = {master: self.port(f"domains.{port.name}.master", master, port.name)}
-        sources |= {name: self.port("routes.source", name, port.name) for name in others}
+        sources |= {name: self._routed(name, port) for name in others}
         return compose_port(port, routes, sources)
+
+    def _routed(self, name: str, port: Port) -> Any:
+        """The port of a source that customers are routed to: it refuses every read if its vendor lacks the port."""
+        source = self._connected.get(name)
+        if source is not None and getattr(source, port.name) is None and self._missing(source, port.name):
+            return missing_port(source, port)
+        return self.port("routes.source", name, port.name)
+
+    @staticmethod
+    def _missing(source: Source, port: str) -> str | None:
+        """Why a source does not serve a port, where it declares it."""
+        declared = source.limitations.get(port)
+        return declared.missing if declared is not None and getattr(source, port) is None else None
 
     def _helpers(self, port: Port) -> dict[str, Any]:
         """The sources of a port that `[domains.stock]` lists: by warehouse, or by source name."""

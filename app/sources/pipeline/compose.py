@@ -19,10 +19,11 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import NotSupported, SourceMalformed
+from app.sources.capabilities import Probe, capabilities_of, limitation_of, not_supported, serves
 from app.sources.lists import ListCapability
 from app.sources.pipeline.age_metrics import OBSERVERS, Observe
 from app.sources.pipeline.key_metering import meter
-from app.sources.pipeline.list_queries import check_queries, unsupported_read
+from app.sources.pipeline.list_queries import check_queries
 from app.sources.pipeline.routing import Routes, route
 from app.sources.pipeline.row_scope import Call, scope_keys, scope_list, scope_rows
 from app.sources.pipeline.tenants import scope_tenant
@@ -43,10 +44,12 @@ class CompiledPort:
 
 
 class Unserved:
-    """Stands for a port that no configured source serves: every read raises NotSupported."""
+    """Stands for a port that no configured source serves: every read raises NotSupported. `missing` holds why connected
+    sources lack it, by name, where they declare it."""
 
-    def __init__(self, domain: str) -> None:
-        self._domain = domain
+    def __init__(self, domain: str, missing: Mapping[str, str] | None = None) -> None:
+        reasons = (not_supported(source, domain, reason).message for source, reason in (missing or {}).items())
+        self._message = " ".join([f"None of the connected systems answers for '{domain}'.", *reasons])
 
     def __getattr__(self, read: str) -> Any:
         if read.startswith("_"):
@@ -54,7 +57,7 @@ class Unserved:
         return self._refuse
 
     async def _refuse(self, *_: object, **__: object) -> Any:
-        raise NotSupported(f"None of the connected systems answers for '{self._domain}'.")
+        raise NotSupported(self._message)
 
 
 def compile_source(source: Source, clock: Callable[[], datetime], cache: SourceCache | None = None) -> Source:
@@ -65,7 +68,30 @@ def compile_source(source: Source, clock: Callable[[], datetime], cache: SourceC
         if adapter is not None:
             reads = {name: _compile(port, name, read, adapter, source, clock, cache) for name, read in port}
             ports[port.name] = CompiledPort(reads)
-    return replace(source, **ports)
+    return replace(source, **ports, capabilities=source.capabilities or capabilities_of(source))
+
+
+def missing_port(source: Source, port: Port) -> CompiledPort:
+    """Stands for a port that a source does not serve: every read raises NotSupported, which names the source."""
+    return CompiledPort({name: _refusal(source, port.name, name) for name, _ in port})
+
+
+def _refusal(source: Source, port: str, read: str) -> Call:
+    error = not_supported(source.name, f"{port}.{read}", limitation_of(source, port, read).missing)
+
+    async def refuse(*_: Any, **__: Any) -> Mapping[Any, Any]:
+        raise NotSupported(error.message)
+
+    return refuse
+
+
+def _probed(call: Call, probe: Probe, refuse: Call) -> Call:
+    """The read, unless the last probe did not find it."""
+
+    def probed(*arguments: Any, **options: Any) -> Awaitable[Any]:
+        return (refuse if probe.found is False else call)(*arguments, **options)
+
+    return probed
 
 
 def _compile(
@@ -77,9 +103,12 @@ def _compile(
     clock: Callable[[], datetime],
     cache: SourceCache | None,
 ) -> Call:
-    call: Call | None = getattr(adapter, name, None) if read.optional else getattr(adapter, name)
-    if call is None:
-        return unsupported_read(f"{port.name}.{name}", source.name)
+    limitation, refuse = limitation_of(source, port.name, name), _refusal(source, port.name, name)
+    if not serves(adapter, name, read, limitation):
+        return refuse
+    call: Call = getattr(adapter, name)
+    if limitation.probe is not None:
+        call = _probed(call, limitation.probe, refuse)
     if read.query is not None:
         call = check_queries(call, source.lists.get(f"{port.name}.{name}", ListCapability()), source.name)
     if port.metered:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from app.auth.principal import Principal
-from app.errors import FilterNotSupported, NotSupported, SortNotSupported
+from app.errors import FilterNotSupported, SortNotSupported
 from app.sources.lists import ListCapability, ListQuery
 from app.sources.pipeline.row_scope import Call
 
@@ -24,15 +23,6 @@ def check_queries(call: Call, capability: ListCapability, source: str) -> Call:
         return await call(who, *rest, _checked(query, capability, source), **options)
 
     return checked
-
-
-def unsupported_read(read: str, source: str) -> Call:
-    """Stands for a read that the source does not have: it raises NotSupported."""
-
-    async def refuse(*_: Any, **__: Any) -> Mapping[Any, Any]:
-        raise NotSupported(f"The source '{source}' does not support {read}.")
-
-    return refuse
 
 
 def _checked(query: Any, capability: ListCapability, source: str) -> ListQuery:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
+from app.sources.capabilities import Limitation
 from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.source import Source
 from app.sources.tryton.billing import TrytonBilling
@@ -31,6 +32,11 @@ from app.sources.tryton.stock import TrytonStock
 from app.sources.tryton.warehouses import TrytonWarehouses
 from app.sources.tryton.wire import extended
 from app.sources.values import utc_now
+
+LIMITATIONS = {
+    "receivables.open_items": Limitation(missing="Tryton has no page of open items with what is left to pay"),
+    "receivables.statements": Limitation(missing="Tryton prints account statements and has no read of them"),
+}
 
 
 def connect(
@@ -71,4 +77,5 @@ def connect(
         prices_by_agreement=True,
         brings_shipments=True,
         lists={"orders.by_customer": ORDER_LISTS},
+        limitations=LIMITATIONS,
     )

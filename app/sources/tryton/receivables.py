@@ -5,23 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NoReturn
 
 from app.auth.principal import Principal
-from app.errors import NotSupported
-from app.sources.receivables import (
-    AccountStatement,
-    AgeingBucket,
-    AgeingPeriod,
-    OpenItem,
-    OpenItemQuery,
-    ReceivablesSummary,
-    StatementPeriod,
-)
+from app.sources.receivables import AgeingBucket, AgeingPeriod, Receivables, ReceivablesSummary
 from app.sources.tryton.client import TrytonClient, usable
 from app.sources.tryton.reference import CodeRow
 from app.sources.tryton.wire import Number, Row, tagged_day
-from app.sources.values import Freshness, Money, Page
+from app.sources.values import Freshness, Money
 
 BALANCE = "account.aged_balance"
 
@@ -44,8 +34,8 @@ class AgedBalanceRow(Row, kw_only=True):
     balance: Number
 
 
-class TrytonReceivables:
-    """Balance and ageing: two calls for any number of customers, because Tryton ages by three terms at a time."""
+class TrytonReceivables(Receivables):
+    """Balance and ageing alone: two calls for any number of customers, because Tryton ages by three terms at a time."""
 
     def __init__(self, name: str, client: TrytonClient, like: str, clock: Callable[[], datetime]) -> None:
         self._name = name
@@ -63,16 +53,6 @@ class TrytonReceivables:
             for row in recent
             if row.party.code and row.id in later
         }
-
-    async def open_items(
-        self, who: Principal, customers: Sequence[str], query: OpenItemQuery
-    ) -> Mapping[str, Page[OpenItem]]:
-        _refuse("open items")
-
-    async def statements(
-        self, who: Principal, customers: Sequence[str], period: StatementPeriod
-    ) -> Mapping[str, AccountStatement]:
-        _refuse("account statements")
 
     async def _aged(self, keys: Sequence[str], terms: tuple[int, int, int], now: datetime) -> list[AgedBalanceRow]:
         names = ("term1", "term2", "term3")
@@ -106,7 +86,3 @@ class TrytonReceivables:
             ),
             freshness=Freshness(source=self._name, as_of=now),
         )
-
-
-def _refuse(what: str) -> NoReturn:
-    raise NotSupported(f"Tryton has no {what} that this gateway reads.")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
+from app.sources.capabilities import Limitation
 from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.source import Source
 from app.sources.values import utc_now
@@ -16,6 +17,11 @@ from app.sources.vendure.options import read_options
 from app.sources.vendure.orders import ORDER_LISTS, VendureOrders
 from app.sources.vendure.reservations import VendureReservations
 from app.sources.vendure.webhooks import VendureWebhooks
+
+LIMITATIONS = {
+    "prices": Limitation(missing="Vendure has no prices by customer and no quantity breaks"),
+    "credit": Limitation(missing="Vendure has no credit limits"),
+}
 
 
 def connect(
@@ -44,6 +50,7 @@ def connect(
         requests=requests,
         brings_shipments=True,
         lists={"orders.by_customer": ORDER_LISTS},
+        limitations=LIMITATIONS,
     )
 
 

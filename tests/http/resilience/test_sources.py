@@ -41,6 +41,27 @@ async def test_sources_tell_how_they_are(graph: Graph):
     assert 0 < kinds["ping"]["latencyP50"] <= kinds["ping"]["latencyP99"]
 
 
+async def test_sources_tell_what_they_can(graph: Graph):
+    document = "{ sources { name capabilities { port read status missingReason staleReason filters sorts totals } } }"
+    found = {one["name"]: one["capabilities"] for one in (await graph.data(document, who=ADMIN))["sources"]}
+    assert sum((await graph.requests()).values()) == 0
+    logistics = {f"{one['port']}.{one['read']}": one for one in found["logistics"]}
+    assert logistics["balances.balances"]["status"] == "SERVED"
+    assert logistics["orders.search"] == {
+        "port": "orders",
+        "read": "search",
+        "status": "MISSING",
+        "missingReason": None,
+        "staleReason": None,
+        "filters": [],
+        "sorts": [],
+        "totals": None,
+    }
+    erp = {f"{one['port']}.{one['read']}": one for one in found["erp"]}
+    assert "customerPo" in erp["orders.search"]["filters"]
+    assert erp["orders.search"]["totals"] is True
+
+
 async def test_failing_kind_is_held_back_and_told(dated_sandbox: Sandbox):
     lasting = {"logistics": {"breaker": {"open_for": 30, "open_most": 30}}}
     async with gateway(dated_sandbox, sources=lasting) as graph:

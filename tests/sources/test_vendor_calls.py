@@ -1,0 +1,119 @@
+"""Declared calls of vendors: field lists from structs, the printed files, and the comparison with traffic."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.cli.sources import vendor_declarations
+from app.sources.vendor_calls import VendorCall, VendorDeclaration, encode_declaration, field_types
+from tests.support.vendor_traffic import UndeclaredRequest, VendorTraffic
+
+
+class Line(msgspec.Struct, rename="camel"):
+    """A line of a row."""
+
+    item_no: str
+    unit_price: Decimal | None = None
+
+
+class Row(msgspec.Struct, rename="camel"):
+    """A row as a vendor answers it."""
+
+    number: str
+    changed_at: datetime
+    tags: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+
+QUERY = "query Stock($skus: [String!]!) { stock(skus: $skus) { sku } }"
+DECLARATION = VendorDeclaration(
+    vendor="none",
+    artefact="the example",
+    artefacts={"example": {"kind": "openapi"}},
+    calls=(
+        VendorCall(
+            name="orders",
+            port="orders",
+            method="GET",
+            path="/orders({})",
+            params=("$filter", "$select", "$expand", "$orderby"),
+            reads=Row,
+            filters=("number",),
+            sorts=("changedAt",),
+        ),
+        VendorCall(name="order.post", port="order_writer", method="POST", path="/orders", sends=Row),
+        VendorCall(name="stock", port="stock", document=QUERY, sends=dict[str, str], reads=Row),
+    ),
+)
+
+
+def test_fields_come_from_the_structs() -> None:
+    assert field_types(Row) == {
+        "number": "string",
+        "changedAt": "datetime",
+        "tags[]": "string",
+        "lines[].itemNo": "string",
+        "lines[].unitPrice": "decimal",
+    }
+    call = json.loads(encode_declaration(DECLARATION))["calls"][1]
+    assert call["sends"] == ["changedAt", "lines[].itemNo", "lines[].unitPrice", "number", "tags[]"]
+    assert (call["method"], call["path"], call["reads"], call["types"]) == ("POST", "/orders", [], {})
+
+
+def test_printed_files_are_those_of_the_code() -> None:
+    for file, declaration in vendor_declarations().items():
+        assert file.read_text(encoding="utf-8") == encode_declaration(declaration), "run: ./run sources uses"
+        names = [call.name for call in declaration.calls]
+        assert len(names) == len(set(names))
+
+
+@pytest.fixture
+def traffic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VendorTraffic:
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "uses.json").write_text(encode_declaration(DECLARATION))
+    monkeypatch.setattr(VendorTraffic, "folder", tmp_path)
+    return VendorTraffic("none", base="/api/v1")
+
+
+def test_declared_requests_are_taken_and_counted(traffic: VendorTraffic) -> None:
+    target = "/api/v1/orders(7)?$filter=number eq 'changedAt gt 1'&$select=number,lines&$orderby=changedAt desc"
+    traffic.check("GET", target)
+    assert traffic.unused == {"order.post", "stock"}
+    traffic.check("POST", "/api/v1/orders", b'{"number": "1", "lines": [{"itemNo": "A"}]}')
+    traffic.check("POST", "/graphql", json.dumps({"query": QUERY.replace(" ", "\n "), "variables": {}}).encode())
+    assert traffic.unused == set()
+
+
+def test_requests_in_a_batch_are_compared_one_by_one(traffic: VendorTraffic) -> None:
+    inner = [{"id": "1", "method": "GET", "url": "orders(1)"}, {"id": "2", "method": "GET", "url": "orders(1)?$top=1"}]
+    traffic.check("POST", "/api/v1/$batch", json.dumps({"requests": inner[:1]}).encode())
+    assert traffic.used == {"orders"}
+    with pytest.raises(UndeclaredRequest, match=r"parameter \$top is not declared"):
+        traffic.check("POST", "/api/v1/$batch", json.dumps({"requests": inner}).encode())
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "reason"),
+    [
+        ("GET", "/orders(1)?$filter=lines/itemNo eq 'A'", b"", "filter lines/itemNo is not declared"),
+        ("GET", "/orders(1)?$filter=contains(tags,'A')", b"", "filter tags is not declared"),
+        ("GET", "/orders(1)?$orderby=number", b"", "sort number is not declared"),
+        ("GET", "/orders(1)?$select=number,secret", b"", "selected secret is not declared"),
+        ("GET", "/orders(1)?$expand=payments($select=number)", b"", "expanded payments is not declared"),
+        ("POST", "/orders", b'{"lines": [{"price": 1}]}', r"sent lines\[\].price is not declared"),
+        ("DELETE", "/orders(1)", b"", "another method or path"),
+        ("POST", "/graphql", b'{"query": "{ stock }"}', "another document"),
+    ],
+)
+def test_undeclared_requests_are_refused(
+    traffic: VendorTraffic, method: str, target: str, body: bytes, reason: str
+) -> None:
+    with pytest.raises(UndeclaredRequest, match=reason):
+        traffic.check(method, f"/api/v1{target}", body)
+    assert traffic.used == set()

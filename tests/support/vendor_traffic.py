@@ -1,0 +1,121 @@
+"""The requests of a vendor's adapter, compared with the calls that its `uses.json` declares."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from app.sources import vendor_calls
+
+SOURCES = Path(vendor_calls.__file__).parent
+_FILTERED = re.compile(r"([A-Za-z_][\w/]*)\s+(?:eq|ne|gt|ge|lt|le|in)\b|(?:contains|startswith|endswith)\((\w+),")
+_TEXT = re.compile(r"'(?:[^']|'')*'")
+
+
+class UndeclaredRequest(AssertionError):
+    """A request that no declared call allows."""
+
+
+@dataclass
+class VendorTraffic:
+    """What one adapter asks its vendor. `base` is the part of the path before those of the declaration; `used` are the
+    names of the declared calls that were seen."""
+
+    folder: ClassVar[Path] = SOURCES
+
+    vendor: str
+    base: str = ""
+    used: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        file = self.folder / self.vendor / "uses.json"
+        self.calls: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["calls"]
+
+    @property
+    def unused(self) -> set[str]:
+        """The declared calls that were not seen."""
+        return {call["name"] for call in self.calls} - self.used
+
+    def check(self, method: str, target: str, body: bytes = b"") -> None:
+        """Compare a request, or each request in a JSON batch, with the declaration. Raises UndeclaredRequest."""
+        url = urlsplit(target)
+        content = json.loads(body) if body and body.lstrip()[:1] in (b"{", b"[") else None
+        params = parse_qsl(url.query, keep_blank_values=True)
+        if url.path.endswith("/$batch") and isinstance(content, dict) and "requests" in content:
+            parent = url.path.removesuffix("$batch")
+            for inner in content["requests"]:
+                self.check(inner["method"], parent + inner["url"], json.dumps(inner.get("body") or {}).encode())
+            return
+        path = unquote(url.path).removeprefix(self.base)
+        reasons = {}
+        for call in self.calls:
+            reason = _difference(call, method, path, params, content)
+            if reason is None:
+                self.used.add(call["name"])
+                return
+            reasons[call["name"]] = reason
+        raise UndeclaredRequest(f"{method} {path} {params} is no declared call: {reasons}")
+
+
+def _difference(
+    call: Mapping[str, Any], method: str, path: str, params: Sequence[tuple[str, str]], content: Any
+) -> str | None:
+    """Why a request is not this call; None if it is."""
+    if "document" in call:
+        if not isinstance(content, dict) or _squeezed(content.get("query", "")) != _squeezed(call["document"]):
+            return "another document"
+        return _surplus("variable", _leaves(content.get("variables") or {}), call["sends"])
+    if call.get("method", "GET") != method or not _is_path(call["path"], path):
+        return "another method or path"
+    query = dict(params)
+    reads = {re.sub(r"\[\]", "", one) for one in call["reads"]} | {
+        part for one in call["reads"] for part in re.split(r"[.\[\]]+", one)
+    }
+    return (
+        _surplus("parameter", query, call["params"])
+        or _surplus("filter", _filtered(query.get("$filter", "")), call["filters"])
+        or _surplus("sort", (one.split()[0] for one in query.get("$orderby", "").split(",") if one), call["sorts"])
+        or _surplus("selected", _selected(query.get("$select", "")), reads)
+        or _surplus("expanded", _selected(query.get("$expand", "")), reads)
+        or _surplus("sent", _leaves(content if content is not None else {}), call["sends"])
+    )
+
+
+def _surplus(what: str, found: Any, declared: Any) -> str | None:
+    surplus = sorted(set(found) - set(declared))
+    return f"{what} {', '.join(surplus)} is not declared" if surplus else None
+
+
+def _is_path(template: str, path: str) -> bool:
+    pattern = "".join("[^/]+" if part == "{}" else re.escape(part) for part in re.split(r"(\{\})", template))
+    return re.fullmatch(pattern, path) is not None
+
+
+def _filtered(expression: str) -> set[str]:
+    return {found for pair in _FILTERED.findall(_TEXT.sub("''", expression)) for found in pair if found}
+
+
+def _selected(text: str) -> set[str]:
+    """The names in `$select` or `$expand`, nested options included."""
+    return {name for name in re.findall(r"\$?\w+", text) if not name.startswith("$")}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of the scalars of a JSON value, as `uses.json` writes them."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner, f"{path}[]" if path else "")
+    else:
+        yield path
+
+
+def _squeezed(document: str) -> str:
+    return " ".join(document.split())
