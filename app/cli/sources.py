@@ -118,7 +118,7 @@ def vendor_sources() -> dict[str, Source]:
 
 def vendor_capabilities() -> dict[str, tuple[Capability, ...]]:
     """The capabilities of every vendor."""
-    from app.sources.capabilities import capabilities_of
+    from app.sources.pipeline.derived_capabilities import capabilities_of
 
     async def of_all() -> dict[str, tuple[Capability, ...]]:
         found = vendor_sources()

@@ -15,8 +15,9 @@ from app.cli.main import main
 from app.cli.sources import vendor_sources
 from app.errors import NotSupported
 from app.settings import Domain, DomainSettings, RouteSettings, Settings
-from app.sources.capabilities import CapabilityStatus, Limitation, Probe, capabilities_of
+from app.sources.capabilities import CapabilityStatus, Limitation, Probe
 from app.sources.pipeline.compose import compile_source, missing_port
+from app.sources.pipeline.derived_capabilities import capabilities_of
 from app.sources.port_registry import PORTS
 from app.sources.source import Source
 from app.sources.values import utc_now

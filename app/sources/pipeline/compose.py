@@ -19,9 +19,10 @@ import msgspec
 
 from app.auth.principal import Principal
 from app.errors import NotSupported, SourceMalformed
-from app.sources.capabilities import Probe, capabilities_of, limitation_of, not_supported, serves
+from app.sources.capabilities import Probe, not_supported
 from app.sources.lists import ListCapability
 from app.sources.pipeline.age_metrics import OBSERVERS, Observe
+from app.sources.pipeline.derived_capabilities import capabilities_of, limitation_of, serves
 from app.sources.pipeline.key_metering import meter
 from app.sources.pipeline.list_queries import check_queries
 from app.sources.pipeline.routing import Routes, route
