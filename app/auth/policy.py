@@ -34,6 +34,7 @@ class Scope(StrEnum):
     ORDERS = "ORDERS"
     ORDERS_WRITE = "ORDERS_WRITE"
     INTAKE_ADMIN = "INTAKE_ADMIN"
+    QUOTES = "QUOTES"
     MARGIN = "MARGIN"
     SHIPMENTS = "SHIPMENTS"
     TRACKING = "TRACKING"
@@ -69,6 +70,7 @@ AUDIENCES: Audiences = {
     Scope.ORDERS: _OWN | _REP | _SERVICE | _FINANCE | _OPERATIONS,
     Scope.ORDERS_WRITE: _OWN | _REP | _SERVICE,
     Scope.INTAKE_ADMIN: _SERVICE | _OPERATIONS,
+    Scope.QUOTES: _OWN | _REP | _SERVICE | _FINANCE,
     Scope.MARGIN: _FINANCE,
     Scope.SHIPMENTS: _OWN | _REP | _SERVICE | _OPERATIONS,
     Scope.TRACKING: _OWN | _REP | _SERVICE,
@@ -102,6 +104,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.ORDERS: "Orders and their lines.",
     Scope.ORDERS_WRITE: "Submitting and cancelling orders.",
     Scope.INTAKE_ADMIN: "Retrying orders that were given up, and releasing held ones.",
+    Scope.QUOTES: "Quotes and their lines.",
     Scope.MARGIN: "Margin of the distributor.",
     Scope.SHIPMENTS: "Shipments, packages and events.",
     Scope.TRACKING: "Whole tracking numbers, and the carrier's page.",

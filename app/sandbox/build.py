@@ -21,9 +21,10 @@ from app.sandbox.contacts import contact_rows
 from app.sandbox.lists import LISTS, table_sql
 from app.sandbox.purchases import bought, guide_rows, history_rows
 from app.sandbox.receivables import ledger_rows, open_item_rows, summary_row
+from app.sandbox.sales_quotes import quote_rows
 from app.sandbox.trade import DEMO_ORDER, OPEN, Calendar, Sale, order_row, sales, ship_to_of
 
-VERSION = "14"
+VERSION = "15"
 """Raised with every change to the data, so that older files are built anew."""
 
 SEED = 20_261_121
@@ -45,6 +46,7 @@ PORTS = {
         "receivables",
         "contacts",
         "purchases",
+        "quotes",
         "accounts",
         "order_writer",
         "downloads",
@@ -138,6 +140,7 @@ def build(folder: Path, day: date, *, large: bool = False) -> None:
     _receivables(erp, buyers, calendar)
     _purchases(erp, buyers, sold, calendar)
     _stock(erp, logistics, levels, calendar)
+    _quotes(erp, sold, calendar)
     _web(commerce, sold, buyers, calendar)
     _shipments(logistics, sold, calendar)
     for name, writer in zip(SYSTEMS, (erp, commerce, logistics), strict=True):
@@ -280,6 +283,12 @@ def _purchases(erp: DatasetWriter, buyers: list[customers.Account], sold: list[S
             erp.add(row, [("guide", account.number)], ordinal)
         for ordinal, row in enumerate(contact_rows(account)):
             erp.add(row, [("contacts", account.number)], ordinal)
+
+
+def _quotes(erp: DatasetWriter, sold: list[Sale], calendar: Calendar) -> None:
+    for row in quote_rows(sold, calendar):
+        n = erp.add(row, [("quotes.id", row["id"]), ("quotes.number", row["number"])])
+        erp.add_to_list("quotes", n, row)
 
 
 def _stock(erp: DatasetWriter, logistics: DatasetWriter, levels: dict[str, dict[str, Any]], calendar: Calendar) -> None:

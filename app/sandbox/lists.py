@@ -12,12 +12,14 @@ import msgspec
 from app.sources.billing import InvoiceQuery, ReturnQuery
 from app.sources.lists import DateRange
 from app.sources.orders import OrderQuery
+from app.sources.quotes import QuoteQuery
 from app.sources.shipments import ShipmentQuery
 
 Row = dict[str, Any]
 Condition = tuple[str, Sequence[Any]]
 
 _OPEN = frozenset({"CONFIRMED", "PROCESSING", "PARTIALLY_SHIPPED", "PARTIALLY_DELIVERED"})
+OPEN_QUOTES = frozenset({"REQUESTED", "OFFERED", "RENEGOTIATING"})
 _ARRIVED = frozenset({"DELIVERED", "RETURN_TO_SENDER"})
 _SEPARATOR = "\x1f"
 
@@ -182,6 +184,19 @@ def return_conditions(query: ReturnQuery, _: date) -> list[Condition]:
     ]
 
 
+def quote_conditions(query: QuoteQuery, _: date) -> list[Condition]:
+    """The conditions of a query of quotes."""
+    return [
+        *of_customers(query.customers),
+        *one_of("status", query.status),
+        *within("requested", query.requested),
+        *within("valid_to", query.valid_to),
+        *holds("skus", [query.item] if query.item else []),
+        *is_true("open", query.open),
+        *has_words("words", query.text),
+    ]
+
+
 def is_on_its_way(status: str, *, cancelled: bool = False) -> int:
     """Whether a shipment with this status has not arrived."""
     return int(status not in _ARRIVED and not cancelled)
@@ -189,6 +204,11 @@ def is_on_its_way(status: str, *, cancelled: bool = False) -> int:
 
 def _skus(document: Row, _: Row) -> str:
     return joined(line.get("sku") for line in document["lines"])
+
+
+def _quote_words(quote: Row, _: Row) -> str:
+    parts = (part for line in quote["lines"] for part in (line.get("sku"), line.get("description")))
+    return _words(quote["number"], quote.get("note"), *parts)
 
 
 LISTS: Mapping[str, ListTable] = {
@@ -238,6 +258,19 @@ LISTS: Mapping[str, ListTable] = {
         },
         conditions=invoice_conditions,
         sorts={"INVOICED_ON": "invoiced", "DUE_ON": "due"},
+    ),
+    "quotes": ListTable(
+        columns={
+            "customer": _of("customer"),
+            "status": _of("status"),
+            "requested": _of("requestedAt"),
+            "valid_to": _of("validTo"),
+            "skus": _skus,
+            "open": lambda quote, _: int(quote["status"] in OPEN_QUOTES),
+            "words": _quote_words,
+        },
+        conditions=quote_conditions,
+        sorts={"REQUESTED_AT": "requested", "VALID_TO": "valid_to"},
     ),
     "returns": ListTable(
         columns={

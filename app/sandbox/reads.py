@@ -18,7 +18,7 @@ from app.sandbox.receivables import statement
 from app.sandbox.search import categories, facets, matching_items
 from app.sandbox.store import SandboxStore
 from app.sources.customers import CustomerPart
-from app.sources.rest import account_operations, contract, list_operations
+from app.sources.rest import account_operations, contract, list_operations, quote_operations
 from app.sources.search import CustomerSearchQuery, ItemSearchQuery, SearchPage
 
 Read = Callable[[SandboxStore, Any], bytes]
@@ -243,6 +243,11 @@ def shipments(store: SandboxStore, request: contract.ShipmentsRead) -> bytes:
     return found(_as_of(store.one(f"shipments.{name}", keys)))
 
 
+def quotes(store: SandboxStore, request: quote_operations.QuotesRead) -> bytes:
+    name, keys = _only(number=request.numbers, id=request.ids)
+    return found(_as_of(store.one(f"quotes.{name}", keys)))
+
+
 def by_order(kind: str) -> Read:
     return lambda store, request: found(_lists(store.many(kind, request.orders)))
 
@@ -436,6 +441,9 @@ READS: dict[str, Read] = {
     account_operations.PURCHASE_HISTORY.path: purchase_history,
     account_operations.ORDER_GUIDES.path: order_guides,
     account_operations.ACCOUNTS.path: accounts,
+    quote_operations.QUOTES.path: quotes,
+    quote_operations.QUOTES_BY_CUSTOMER.path: pages("quotes"),
+    quote_operations.QUOTE_SEARCH.path: search("quotes"),
     contract.SEARCH_ITEMS.path: search_items,
     contract.SEARCH_CUSTOMERS.path: search_customers,
     contract.CHANGES.path: changes,

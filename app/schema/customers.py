@@ -16,6 +16,7 @@ from app.resolvers import contacts as contact_edges
 from app.resolvers import customers as customer_edges
 from app.resolvers import intake as intake_edges
 from app.resolvers import purchases as purchase_edges
+from app.resolvers import quotes as quote_edges
 from app.resolvers import receivables as receivable_edges
 from app.resolvers import shipments as shipment_edges
 from app.resolvers import workbench as workbench_edges
@@ -47,6 +48,7 @@ from app.sources.billing import InvoiceSort, ReturnSort
 from app.sources.customers import CreditState, CustomerStatus, LocationKind
 from app.sources.freshness_contracts import CALLER, CREDIT, CUSTOMER
 from app.sources.orders import OrderSort, OrderStatus
+from app.sources.quotes import QuoteSort
 from app.sources.shipments import ShipmentSort
 
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
@@ -54,6 +56,8 @@ OrderIntake = Annotated["OrderIntake", strawberry.lazy("app.schema.intake")]
 OrderFilter = Annotated["OrderFilter", strawberry.lazy("app.schema.orders")]
 Invoice = Annotated["Invoice", strawberry.lazy("app.schema.billing")]
 InvoiceFilter = Annotated["InvoiceFilter", strawberry.lazy("app.schema.billing")]
+Quote = Annotated["Quote", strawberry.lazy("app.schema.quotes")]
+QuoteFilter = Annotated["QuoteFilter", strawberry.lazy("app.schema.quotes")]
 Return = Annotated["Return", strawberry.lazy("app.schema.billing")]
 ReturnFilter = Annotated["ReturnFilter", strawberry.lazy("app.schema.billing")]
 Shipment = Annotated["Shipment", strawberry.lazy("app.schema.shipments")]
@@ -245,6 +249,18 @@ class Customer(Node):
             "filter": Argument(ReturnFilter | None, "Filter of the returns."),  # type: ignore[operator]
         },
         requires=Scope.RETURNS,
+    )
+    quotes = edge(
+        quote_edges.of_customers,
+        returns=Connection[Quote] | None,  # type: ignore[valid-type]
+        description="Quotes of the customer.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(QuoteSort, "The order of the list.", QuoteSort.REQUESTED_AT_DESC),
+            "filter": Argument(QuoteFilter | None, "Filter of the quotes."),  # type: ignore[operator]
+        },
+        requires=Scope.QUOTES,
     )
     receivables = edge(
         receivable_edges.receivables,

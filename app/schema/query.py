@@ -24,6 +24,7 @@ from app.resolvers import nodes as node_roots
 from app.resolvers import orders as order_roots
 from app.resolvers import pricing as pricing_roots
 from app.resolvers import promise as promise_roots
+from app.resolvers import quotes as quote_roots
 from app.resolvers import shipments as shipment_roots
 from app.resolvers import snapshot as snapshot_roots
 from app.resolvers import sources as source_roots
@@ -48,6 +49,7 @@ from app.schema.items import Item, ItemConnection, ItemFilter, ItemKey
 from app.schema.mutation import Mutation
 from app.schema.orders import Order, OrderFilter, OrderKey
 from app.schema.prices import LineInput, PricedLine
+from app.schema.quotes import Quote, QuoteFilter, QuoteKey
 from app.schema.shipments import Shipment, ShipmentFilter, ShipmentKey
 from app.schema.sources import Source
 from app.schema.updates import (
@@ -65,6 +67,7 @@ from app.settings import FieldSettings, PolicySettings
 from app.sources.billing import InvoiceSort, ReturnSort
 from app.sources.changes import ChangeKind
 from app.sources.orders import OrderSort
+from app.sources.quotes import QuoteSort
 from app.sources.shipments import ShipmentSort
 
 CUSTOMERS = Argument(list[CustomerKey] | None, "Only rows of these customers, 1 to 500; by default of all.")
@@ -256,6 +259,26 @@ class Query:
             "filter": Argument(ReturnFilter | None, "Filter of the returns."),
         },
         requires=Scope.RETURNS,
+    )
+    quote = root(
+        quote_roots.quote,
+        returns=Quote | None,
+        description="A quote; null if it does not exist for the caller.",
+        args={"by": Argument(QuoteKey, "Key of the quote.")},
+        requires=Scope.QUOTES,
+    )
+    quotes = root(
+        quote_roots.quotes,
+        returns=Connection[Quote] | None,
+        description="Quotes of the caller's customers.",
+        args={
+            "first": FIRST,
+            "after": AFTER,
+            "order_by": Argument(QuoteSort, "The order of the list.", QuoteSort.REQUESTED_AT_DESC),
+            "customers": CUSTOMERS,
+            "filter": Argument(QuoteFilter | None, "Filter of the quotes."),
+        },
+        requires=Scope.QUOTES,
     )
     agent = root(
         commission_roots.agent,

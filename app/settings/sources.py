@@ -88,6 +88,7 @@ class DomainSettings(Section):
     receivables: Domain | None = None
     contacts: Domain | None = None
     purchases: Domain | None = None
+    quotes: Domain | None = None
     accounts: Domain | None = None
     search: Domain | None = None
 

@@ -14,6 +14,7 @@ from app.sources.orders import ORDERS
 from app.sources.ports import Port
 from app.sources.prices import PRICES
 from app.sources.purchases import PURCHASES
+from app.sources.quotes import QUOTES
 from app.sources.receivables import RECEIVABLES
 from app.sources.search import SEARCH
 from app.sources.shipments import SHIPMENTS
@@ -39,6 +40,7 @@ PORTS: Mapping[str, Port] = {
         RECEIVABLES,
         CONTACTS,
         PURCHASES,
+        QUOTES,
         ACCOUNTS,
         SEARCH,
     )

@@ -27,6 +27,7 @@ from app.sources.order_writer import OrderWriter
 from app.sources.orders import Orders, OrderSearch
 from app.sources.prices import Prices
 from app.sources.purchases import Purchases
+from app.sources.quotes import Quotes
 from app.sources.receivables import Receivables
 from app.sources.search import Search
 from app.sources.shipments import Shipments, ShipmentSearch
@@ -85,6 +86,7 @@ class Source:
     receivables: Receivables | None = None
     contacts: Contacts | None = None
     purchases: Purchases | None = None
+    quotes: Quotes | None = None
     accounts: Accounts | None = None
     order_writer: OrderWriter | None = None
     search: Search | None = None
@@ -138,6 +140,7 @@ class Sources:
     receivables: Receivables
     contacts: Contacts
     purchases: Purchases
+    quotes: Quotes
     accounts: Accounts
     search: Search
     routes: Mapping[str, Routes]

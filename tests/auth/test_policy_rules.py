@@ -297,6 +297,7 @@ async def test_every_weaker_scope_is_noticed_by_a_walk(dated_sandbox: Sandbox, m
         "('Query', 'customer') for everyone",
         "('Query', 'orderIntake') for everyone",
         "('Query', 'priceAndAvailability') for everyone",
+        "('Query', 'quote') for everyone",
         "PRICES + admin",
         "PRICES + agent",
     ]

@@ -253,6 +253,15 @@ class PurchaseFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuoteFacts:
+    """Quotes (at least 2) by number, and lists over all customers by number."""
+
+    exact: Mapping[str, Expected]
+    lists: tuple[Selection, ...]
+    unknown: str = "QU-9999999"
+
+
+@dataclass(frozen=True, kw_only=True)
 class AccountFacts:
     """Salespeople (at least 2) with a customer that is assigned to each."""
 
@@ -308,6 +317,7 @@ class Case:
     receivables: ReceivablesFacts | None = None
     contacts: ContactFacts | None = None
     purchases: PurchaseFacts | None = None
+    quotes: QuoteFacts | None = None
     accounts: AccountFacts | None = None
     search: SearchFacts | None = None
     changes: ChangeFacts | None = None

@@ -15,6 +15,7 @@ from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
 from app.sources.lists import DateRange
 from app.sources.orders import CustomerPoKey, HoldKind, OrderStatus
 from app.sources.prices import Certainty, PriceRequest
+from app.sources.quotes import QuoteStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.warehouses import WarehouseKind, Weekday
 from tests.contract.case import (
@@ -31,6 +32,7 @@ from tests.contract.case import (
     ListFacts,
     OrderFacts,
     PriceFacts,
+    QuoteFacts,
     ReservationFacts,
     SearchFacts,
     Selection,
@@ -306,6 +308,44 @@ ERP = Case(
             listed(21, requested=days_ago(20, 0)),
             listed(3, item="SKU-3574"),
             listed(134, text="damaged"),
+        ),
+    ),
+    quotes=QuoteFacts(
+        exact={
+            "QU-2001": {
+                "status": QuoteStatus.REQUESTED,
+                "raw_status": "Q10",
+                "version": 1,
+                "customer": "CUST-0001",
+                "valid_to": None,
+                "total": None,
+                "lines.0.target_price": usd("34.96"),
+                "lines.0.unit_price": None,
+                "lines.1.uom": "PR",
+            },
+            "QU-2002": {
+                "status": QuoteStatus.OFFERED,
+                "version": 2,
+                "valid_to": TODAY + timedelta(days=32),
+                "net": usd("977.82"),
+                "total": usd("1046.27"),
+                "message": "Prices for delivery in full",
+                "lines.#": 5,
+                "lines.0.sku": "SKU-3331",
+                "lines.0.quantity": Decimal(20),
+                "lines.0.unit_price": usd("25.37"),
+                "lines.0.price_unit": Decimal(1),
+                "lines.0.total": usd("507.40"),
+            },
+            "QU-2008": {"status": QuoteStatus.UNKNOWN, "raw_status": "ON_HOLD"},
+        },
+        lists=(
+            listed(35, "QU-2001", "QU-2002", open=True),
+            listed(20, "QU-2002", "QU-2009", status=(QuoteStatus.OFFERED,)),
+            listed(7, "QU-2483", "QU-2482", requested=days_ago(20, 15)),
+            listed(20, "QU-2002", "QU-2003", valid_to=days_ago(0, -40)),
+            listed(1, "QU-2006", item="SKU-0001"),
+            listed(61, "QU-2001", "QU-2007", text="spring hex bolt"),
         ),
     ),
     search=SearchFacts(

@@ -35,6 +35,7 @@ IDS_BY_KIND = {
     "Item": [node_id("Item", key) for key in SKUS],
     "Order": [node_id("Order", source, at) for source in ("erp", "erp2", "shop") for at in "012345"],
     "OrderIntake": [node_id("OrderIntake", key) for key in INTAKES],
+    "Quote": [node_id("Quote", source, str(at)) for source in ("erp", "erp2") for at in range(6)],
     "Shipment": [node_id("Shipment", source, at) for source in ("erp", "carrier") for at in "012345"],
     "Warehouse": [node_id("Warehouse", key) for key in WAREHOUSES],
 }
@@ -74,6 +75,10 @@ def _order(rng: random.Random) -> dict[str, Any]:
 
 def _shipment(rng: random.Random) -> dict[str, Any]:
     return rng.choice(({"trackingNumber": rng.choice(TRACKING)}, {"id": _of("Shipment")(rng)}, {"ref": _ref(rng)}))
+
+
+def _quote(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(({"number": rng.choice((*ORDERS, "GONE"))}, {"id": _of("Quote")(rng)}))
 
 
 def _line(rng: random.Random) -> dict[str, Any]:
@@ -130,6 +135,8 @@ OBJECTS: dict[str, Pick] = {
     "OrderKey": _order,
     "OrderIntakeKey": _intake,
     "OrderIntakeFilter": _intake_filter,
+    "QuoteFilter": lambda rng: rng.choice(({}, {"open": True, "status": ["OFFERED"]}, {"validTo": _range(rng)})),
+    "QuoteKey": _quote,
     "ShipmentKey": _shipment,
     "LineInput": _line,
     "RefInput": _ref,

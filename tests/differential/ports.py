@@ -18,6 +18,7 @@ from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemConten
 from app.sources.orders import CustomerPoKey, Order, OrderQuery
 from app.sources.prices import ContractPrice, PriceRequest
 from app.sources.purchases import OrderGuideItem, OrderGuideQuery, PurchaseHistory
+from app.sources.quotes import Quote, QuoteLine, QuoteQuery
 from app.sources.receivables import (
     AccountStatement,
     OpenItem,
@@ -298,6 +299,35 @@ class Billing(Port):
 
     def _all(self, kind: str, cls: Any) -> list[Any]:
         return [row for order in ORDERS for row in self._rows(kind, order, cls)]
+
+
+class Quotes(Port):
+    @property
+    def rows(self) -> list[Quote]:
+        return [self._quote(number) for number in ORDERS]
+
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+        return await self.read("by_id", ids, by("id", self.rows))
+
+    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Any:
+        return await self.read("by_number", numbers, by("number", self.rows), broken=True)
+
+    async def by_customer(self, who: Principal, customers: Sequence[str], query: QuoteQuery) -> Any:
+        def of(customer: str) -> Page[Quote]:
+            return self.page([row for row in self.rows if row.customer == customer], query.page)
+
+        return await self.read("by_customer", customers, of, broken=True)
+
+    async def search(self, who: Principal, query: QuoteQuery) -> Page[Quote]:
+        await self.world.asked(f"{self.source}.Quotes.search", [query])
+        rows = [row for row in self.rows if query.customers is None or row.customer in query.customers]
+        return self.page(rows, query.page)
+
+    def _quote(self, number: str) -> Quote:
+        made, key = self.world.made, (self.source, number)
+        lines = tuple(made("quote line", (*key, at), QuoteLine, number=at) for at in (1, 2))
+        at = str(ORDERS.index(number))
+        return made("quote", key, Quote, id=at, source=self.source, number=number, lines=lines)
 
 
 class Commissions(Port):

@@ -56,6 +56,7 @@ from tests.differential.ports import (
     Orders,
     Prices,
     Purchases,
+    Quotes,
     Receivables,
     Reservations,
     Search,
@@ -193,7 +194,7 @@ def sources(world: World) -> Sources:
 def _masters_port(world: World, name: str) -> dict[str, Any]:
     """The ports of a system that is master of some customers."""
     kinds = {"customers": Customers, "credit": Credit, "prices": Prices, "orders": Orders,
-             "receivables": Receivables, "contacts": Contacts, "purchases": Purchases}  # fmt: skip
+             "receivables": Receivables, "contacts": Contacts, "purchases": Purchases, "quotes": Quotes}  # fmt: skip
     return {port: kind(world, name) for port, kind in kinds.items()}
 
 

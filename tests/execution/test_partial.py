@@ -51,6 +51,7 @@ GIVEN = {
     "agent": '{number: "AG-01-01"}',
     "orderIntake": '{key: "posted"}',
     "commissionStatement": '{number: "CS-01-01-103"}',
+    "quote": '{number: "QU-2001"}',
     "since": '"2026-11-01"',
     "until": '"2026-11-15"',
 }

@@ -55,6 +55,10 @@ RETURN_FILTERS: list[Any] = [
     {"shipmentState": "RECEIVED", "creditState": ["NONE", "PENDING"], "open": True},
     {"requested": RANGES[1], "item": ITEMS[2], "text": None},
 ]
+QUOTE_FILTERS: list[Any] = [
+    {"status": ["OFFERED", "RENEGOTIATING"], "open": True, "validTo": RANGES[1]},
+    {"status": "EXPIRED", "requested": RANGES[1], "item": ITEMS[2], "text": None},
+]
 ORDER_LINES: list[Any] = [
     {"lineNumber": 1, "item": ITEMS[0], "quantity": "1.50", "uom": "EA", "requestedDate": "2026-12-01", "proof": "p"},
     {"lineNumber": 2, "item": ITEMS[-1], "quantity": 2, "uom": None, "requestedDate": None, "proof": None},
@@ -115,6 +119,9 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "Customer.invoices": [*PAGES, *({"first": 1, "filter": one} for one in INVOICE_FILTERS)],
     "Query.returns": [*PAGES, *({"first": 1, "filter": one} for one in RETURN_FILTERS)],
     "Customer.returns": [*PAGES, *({"first": 1, "filter": one} for one in RETURN_FILTERS)],
+    "Query.quote": [{"by": {"number": "QU-1"}}, {"by": {"id": "x"}}],
+    "Query.quotes": [*PAGES, *({"first": 1, "filter": one} for one in QUOTE_FILTERS)],
+    "Customer.quotes": [*PAGES, *({"first": 1, "filter": one} for one in QUOTE_FILTERS)],
     "Query.orders": [
         {"first": 1},
         {"first": 1, "after": None, "orderBy": "PROMISED_ON_ASC", "customers": None, "filter": None},

@@ -20,6 +20,7 @@ from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.prices import PriceRequest
+from app.sources.quotes import QuoteQuery
 from app.sources.search import CustomerSearchQuery, ItemSearchQuery
 from app.sources.shipments import ShipmentQuery
 from app.sources.source import by_hundreds
@@ -45,6 +46,8 @@ QUERIES = {
     "billing.search_invoices": InvoiceQuery(page=PAGE),
     "billing.returns_by_customer": ReturnQuery(page=PAGE),
     "billing.search_returns": ReturnQuery(page=PAGE),
+    "quotes.by_customer": QuoteQuery(page=PAGE),
+    "quotes.search": QuoteQuery(page=PAGE),
     "search.items": ItemSearchQuery(page=PAGE),
     "search.customers": CustomerSearchQuery(page=PAGE),
 }

@@ -24,6 +24,8 @@ GUIDE = 'customer(by: {number: "CUST-0019"}) { orderGuide(first: $n) { nodes { %
 LISTS = {
     "Customer": "customers(first: $n) { nodes { %s } }",
     "Return": "returns(first: $n) { nodes { %s } }",
+    "Quote": "quotes(first: $n, filter: {status: [ACCEPTED]}) { nodes { %s } }",
+    "QuoteLine": "quotes(first: $n) { nodes { lines { %s } } }",
     "Receivables": "customers(first: $n) { nodes { receivables { %s } } }",
     "PurchaseHistory": 'customers(first: $n) { nodes { purchaseHistory(skus: ["SKU-0001"]) { %s } } }',
     "OrderGuideItem": GUIDE,
@@ -68,6 +70,7 @@ ARGUMENTS = {
     ("Customer", "shipments"): "(first: 1)",
     ("Customer", "invoices"): "(first: 1)",
     ("Customer", "returns"): "(first: 1)",
+    ("Customer", "quotes"): "(first: 1)",
     ("Customer", "shipTosConnection"): "(first: 1)",
     ("Order", "linesConnection"): "(first: 1)",
     ("Order", "shipmentsConnection"): "(first: 1)",

@@ -123,6 +123,7 @@ def test_a_read_that_lacks_what_its_route_needs_is_refused() -> None:
         "receivables",
         "contacts",
         "purchases",
+        "quotes",
         "ports",
         "values",
     ],

@@ -21,6 +21,7 @@ BREAKDOWN = REP | SERVICE | OPERATIONS
 ORDER = BUYERS | PARTNER | REP | SERVICE | OPERATIONS | FINANCE
 SHIPMENT = BUYERS | PARTNER | REP | SERVICE | OPERATIONS
 ORDERING = BUYERS | PARTNER | REP | SERVICE
+QUOTE = BUYERS | PARTNER | REP | SERVICE | FINANCE
 INVOICE = ADMIN | FINANCE | SERVICE
 SUMS = INVOICE | REP
 RETURN = BUYERS | SERVICE | OPERATIONS | FINANCE
@@ -99,6 +100,7 @@ REFERENCE: dict[str, Fields] = {
         "shipment shipments": SHIPMENT,
         "invoices": INVOICE,
         "returns": RETURN,
+        "quote quotes": QUOTE,
         "sources": OPERATORS,
         "auditEvents": PLATFORM,
         "changes snapshot": ALL,
@@ -127,6 +129,8 @@ OF_ACCOUNTS = {
     "Query.shipments",
     "Query.invoices",
     "Query.returns",
+    "Query.quote",
+    "Query.quotes",
     "Viewer.customersConnection",
     "Viewer.workbench",
     "Query.shipment",
@@ -165,6 +169,7 @@ ACCOUNTS: dict[str, Fields] = {
         "shipments": SHIPMENT & CUSTOMER,
         "invoices": INVOICE,
         "returns": RETURN & CUSTOMER,
+        "quotes": QUOTE,
         "receivables": RECEIVABLE,
         "contacts purchaseHistory orderGuide": CUSTOMER,
     },
@@ -177,6 +182,15 @@ ACCOUNTS: dict[str, Fields] = {
     "InvoiceEdge": {"cursor node": SUMS},
     "OrderLineConnection": {"edges nodes pageInfo totalCount": ORDER},
     "OrderLineEdge": {"cursor node": ORDER},
+    "Quote": {
+        "id number version status rawStatus requestedAt updatedAt validTo note message net tax total": QUOTE,
+        "orderNumber lines refs freshness customer order": QUOTE,
+    },
+    "QuoteLine": {
+        "number sku description quantity uom targetPrice unitPrice priceUnit total note item": QUOTE,
+    },
+    "QuoteConnection": {"edges nodes pageInfo totalCount": QUOTE},
+    "QuoteEdge": {"cursor node": QUOTE},
     "ReturnConnection": {"edges nodes pageInfo totalCount": RETURN},
     "ReturnEdge": {"cursor node": RETURN},
     "ShipmentConnection": {"edges nodes pageInfo totalCount": SHIPMENT},
@@ -327,6 +341,8 @@ INPUTS = {
     "RetryInput": SERVICE | OPERATIONS,
     "SubmitOrderInput": ORDERING,
     "InvoiceFilter": INVOICE,
+    "QuoteFilter": QUOTE,
+    "QuoteKey": QUOTE,
     "ReturnFilter": RETURN,
 }
 """What not everybody may ask by."""

@@ -23,6 +23,7 @@ from app.sources.customers import CreditState, CreditStatus, Customer, CustomerP
 from app.sources.items import Item, ItemContent, ItemCost, ItemRelation, RelationType, Uom
 from app.sources.orders import Order, OrderLine, OrderStatus, Totals
 from app.sources.prices import ContractPrice
+from app.sources.quotes import Quote, QuoteLine, QuoteStatus
 from app.sources.shipments import Shipment, ShipmentStatus
 from app.sources.stock import StockLevel
 from app.sources.values import Freshness, Money
@@ -175,6 +176,21 @@ def _return(row: RowRequest) -> Return:
     )
 
 
+def _quote(row: RowRequest) -> Quote:
+    sku = _sku_of(row.id, row.assume)
+    return Quote(
+        id=row.id,
+        source=row.source,
+        number=row.id,
+        version=1,
+        customer=row.customer,
+        status=QuoteStatus.ACCEPTED,
+        order_number=row.id,
+        lines=(QuoteLine(number=1, sku=sku, quantity=ONE),) if row.assume.lines else (),
+        freshness=row.freshness,
+    )
+
+
 RECORDS: Mapping[type, Callable[[RowRequest], Any]] = {
     str: lambda row: row.id,
     Customer: _customer,
@@ -190,6 +206,7 @@ RECORDS: Mapping[type, Callable[[RowRequest], Any]] = {
     Shipment: _shipment,
     Invoice: _invoice,
     Return: _return,
+    Quote: _quote,
     Warehouse: lambda row: Warehouse(code=row.id, name=row.id, kind=WarehouseKind.OWN),
 }
 """The simulated row of each record that ports read."""

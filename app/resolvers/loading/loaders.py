@@ -13,6 +13,7 @@ from app.sources.customers import CreditStatus, Customer, CustomerPart
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item, ItemContent, ItemCost, ItemRelation
 from app.sources.orders import CustomerPoKey, Order
 from app.sources.prices import ContractPrice, PriceRequest
+from app.sources.quotes import Quote
 from app.sources.shipments import Shipment
 from app.sources.stock import Balance, Reservation, StockLevel
 from app.sources.values import PartialRows
@@ -197,6 +198,10 @@ class Loaders:
     def invoices_of(self, system: str) -> KeyLoader[str, Invoice]:
         """Invoices by the ids of one system."""
         return self._read(("invoices", system), self._sources.by_ref("billing", system))
+
+    def quotes_of(self, system: str) -> KeyLoader[str, Quote]:
+        """Quotes by the ids of one system."""
+        return self._read(("quotes", system), self._sources.by_ref("quotes", system))
 
     @property
     def returns(self) -> KeyLoader[str, tuple[Return, ...]]:

@@ -33,6 +33,7 @@ from app.sources.rest.order_writer import RestOrderWriter
 from app.sources.rest.orders import RestOrders
 from app.sources.rest.prices import RestPrices
 from app.sources.rest.purchases import RestPurchases
+from app.sources.rest.quotes import RestQuotes
 from app.sources.rest.receivables import RestReceivables
 from app.sources.rest.search import RestSearch
 from app.sources.rest.shipments import RestShipments
@@ -76,6 +77,7 @@ def source_of(client: RESTClient) -> Source:
         "receivables": RestReceivables(client, mapper),
         "contacts": RestContacts(client, mapper),
         "purchases": RestPurchases(client, mapper),
+        "quotes": RestQuotes(client, mapper),
         "accounts": RestAccounts(client),
         "search": RestSearch(client),
         "downloads": RestDownloads(client),

@@ -18,12 +18,14 @@ from app.errors import ConfigurationError
 from app.sources.billing import InvoiceQuery, InvoiceSort, ReturnQuery, ReturnSort
 from app.sources.lists import ListCapability, everything
 from app.sources.orders import OrderQuery, OrderSort
+from app.sources.quotes import QuoteQuery, QuoteSort
 from app.sources.shipments import ShipmentQuery, ShipmentSort
 
 LISTS: Mapping[str, tuple[type[Any], type[Any], tuple[str, ...]]] = {
     "orders": (OrderQuery, OrderSort, ("orders.by_customer", "orders.search")),
     "shipments": (ShipmentQuery, ShipmentSort, ("shipments.by_customer", "shipments.search")),
     "invoices": (InvoiceQuery, InvoiceSort, ("billing.invoices_by_customer", "billing.search_invoices")),
+    "quotes": (QuoteQuery, QuoteSort, ("quotes.by_customer", "quotes.search")),
     "returns": (ReturnQuery, ReturnSort, ("billing.returns_by_customer", "billing.search_returns")),
 }
 """The name in `options.lists` -> query, sorts, and the reads that take them."""

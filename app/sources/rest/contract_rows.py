@@ -18,6 +18,7 @@ from app.sources.items import (
 from app.sources.orders import Order, StatusChange
 from app.sources.prices import ContractPrice
 from app.sources.purchases import OrderGuideItem, PurchaseHistory
+from app.sources.quotes import Quote
 from app.sources.receivables import (
     AccountStatement,
     AgeingBucket,
@@ -116,6 +117,7 @@ EntryRow = row(StatementEntry, kind=str)
 ContactRow = row(Contact, _AS_OF, role=str | None)
 PurchaseHistoryRow = row(PurchaseHistory, _AS_OF)
 OrderGuideRow = row(OrderGuideItem, _AS_OF, basis=str)
+QuoteRow = row(Quote, _AS_OF, status=str)
 AccountStatementRow = row(AccountStatement, _AS_OF, entries=tuple[EntryRow, ...])
 
 ROWS: dict[type, Any] = {
@@ -124,6 +126,7 @@ ROWS: dict[type, Any] = {
         CreditRow, CustomerRow, ItemRow, ContentRow, CostRow, WarehouseRow, StockRow, PriceRow, StatusChangeRow,
         EventRow, ShipmentRow, OrderRow, InvoiceRow, ReturnRow, AgentRow, StatementRow, BucketRow, ReceivablesRow,
         OpenItemRow, EntryRow, AccountStatementRow, ContactRow, PurchaseHistoryRow, OrderGuideRow,
+        QuoteRow,
     )
 }  # fmt: skip
 """The wire form of each record that has one of its own."""

@@ -23,8 +23,9 @@ from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.order_writer import NewOrder, NewOrderLine
 from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.purchases import OrderGuideQuery
+from app.sources.quotes import QuoteQuery
 from app.sources.receivables import OpenItemQuery, StatementPeriod
-from app.sources.rest import account_operations, contract, contract_orders, list_operations
+from app.sources.rest import account_operations, contract, contract_orders, list_operations, quote_operations
 from app.sources.rest import sample_keys as keys
 from app.sources.rest.sample_keys import KeyKind
 from app.sources.search import CustomerSearchQuery, ItemSearchQuery
@@ -367,6 +368,21 @@ CHECKS: Mapping[str, OperationChecks] = {
     account_operations.ACCOUNTS.path: OperationChecks(
         account_operations.AccountsRead(salespeople=("rep-01",)),
         (KeyedCheck(keys.SALESPERSON, by_keys("accounts", "assigned"), identity=lambda row: row.salesperson),),
+    ),
+    quote_operations.QUOTES_BY_CUSTOMER.path: OperationChecks(
+        quote_operations.QuotesSearch(customers=("CUST-0001",), query=QuoteQuery(page=_ONE_PAGE)),
+        by_customer("quotes", "by_customer", QuoteQuery, _id),
+    ),
+    quote_operations.QUOTE_SEARCH.path: OperationChecks(
+        QuoteQuery(page=_ONE_PAGE, customers=("CUST-0001",), open=True),
+        (PagedCheck(by_query("quotes", lambda page: QuoteQuery(page=page)), _id),),
+    ),
+    quote_operations.QUOTES.path: OperationChecks(
+        quote_operations.QuotesRead(numbers=("QU-2002",)),
+        (
+            KeyedCheck(keys.QUOTE, by_keys("quotes", "by_number"), identity=_number),
+            KeyedCheck(keys.QUOTE_ID, by_keys("quotes", "by_id"), identity=_id),
+        ),
     ),
     contract.SEARCH_ITEMS.path: OperationChecks(
         ItemSearchQuery(page=_ONE_PAGE, text="wedge anchor", facets=("material", "thread"), categories=True),

@@ -16,6 +16,7 @@ from app.sources.customers import Customer
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item
 from app.sources.orders import CustomerPoKey, Order
 from app.sources.prices import PriceRequest
+from app.sources.quotes import Quote
 from app.sources.shipments import Shipment
 from app.sources.values import Page
 from app.sources.warehouses import Warehouse
@@ -50,8 +51,9 @@ ORDER, ORDER_ID, PURCHASE_ORDER = KeyKind("order"), KeyKind("order id"), KeyKind
 SHIPMENT, TRACKING = KeyKind("shipment"), KeyKind("tracking number")
 AGENT, STATEMENT = KeyKind("agent"), KeyKind("statement")
 INVOICE_ID, SALESPERSON = KeyKind("invoice id"), KeyKind("salesperson")
+QUOTE, QUOTE_ID = KeyKind("quote"), KeyKind("quote id")
 
-GIVEN = (CUSTOMER, ITEM, WAREHOUSE, ORDER, SHIPMENT, TRACKING, AGENT, STATEMENT, SALESPERSON)
+GIVEN = (CUSTOMER, ITEM, WAREHOUSE, ORDER, SHIPMENT, TRACKING, AGENT, STATEMENT, SALESPERSON, QUOTE)
 """The kinds that a person may name, for systems whose lists are empty or missing."""
 
 
@@ -80,6 +82,12 @@ def _shipment(row: Shipment) -> Iterator[tuple[KeyKind, Any]]:
     yield from ((ORDER, order) for order in row.orders)
 
 
+def _quote(row: Quote) -> Iterator[tuple[KeyKind, Any]]:
+    yield QUOTE_ID, row.id
+    if row.number:
+        yield QUOTE, row.number
+
+
 KEYS_IN: Mapping[type, Callable[[Any], Iterator[tuple[KeyKind, Any]]]] = {
     Customer: _customer,
     Item: lambda row: iter([*_with_ids(row, ITEM, row.sku, ITEM_ID), *([(GTIN, row.gtin)] if row.gtin else [])]),
@@ -87,6 +95,7 @@ KEYS_IN: Mapping[type, Callable[[Any], Iterator[tuple[KeyKind, Any]]]] = {
     Order: _order,
     Shipment: _shipment,
     Invoice: lambda row: iter([(INVOICE_ID, row.id)]),
+    Quote: _quote,
     Agent: lambda row: iter([(AGENT, row.number)]),
     CommissionStatement: lambda row: iter([(STATEMENT, row.number), (AGENT, row.agent)]),
     CustomerPartKey: lambda key: iter([(PART, key)]),

@@ -1,0 +1,91 @@
+"""Quotes and their lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.errors import InvalidInput
+from app.resolvers.loading.context import Context
+from app.resolvers.loading.keys import CustomerKey, ItemKey, one_or_capitals, validate_key
+from app.resolvers.loading.lists import RowList
+from app.resolvers.loading.paging import Connection
+from app.resolvers.nodes import node_reader
+from app.sources.customers import Customer
+from app.sources.lists import DateRange
+from app.sources.node_ids import source_key_of
+from app.sources.orders import Order
+from app.sources.quotes import Quote, QuoteQuery, QuoteSort, QuoteStatus
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteKey:
+    """Exactly one is set."""
+
+    id: str | None = None
+    number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteFilter:
+    """Which quotes a list shows; see `QuoteQuery`."""
+
+    status: Sequence[QuoteStatus] | None = None
+    requested: DateRange | None = None
+    valid_to: DateRange | None = None
+    item: ItemKey | None = None
+    open: bool | None = None
+    text: str | None = None
+
+
+QUOTE_LIST = RowList("quotes", QuoteQuery, "QuoteConnection")
+
+
+async def quote(ctx: Context, by: QuoteKey) -> Quote | None:
+    """Root: a quote by key."""
+    if by.id is not None:
+        system, own = source_key_of(by.id, "Quote")
+        return await ctx.loaders.quotes_of(system).one(own)
+    if by.number is None:
+        raise InvalidInput("Name the quote by exactly one of id and number.")
+    number = validate_key(by.number, "A quote number")
+    return await one_or_capitals(ctx.loaders.by_key("quotes", "by_number").one, number)
+
+
+@node_reader("Quote")
+async def _quote_node(ctx: Context, id: str) -> Quote | None:
+    return await quote(ctx, QuoteKey(id=id))
+
+
+async def quotes(
+    ctx: Context,
+    first: int,
+    after: str | None = None,
+    order_by: QuoteSort = QuoteSort.REQUESTED_AT_DESC,
+    customers: Sequence[CustomerKey] | None = None,
+    filter: QuoteFilter | None = None,
+) -> Connection[Quote]:
+    """Root: quotes of the caller's customers, or of some of them."""
+    return await QUOTE_LIST.over_customers(ctx, first, after, order_by, filter or QuoteFilter(), customers)
+
+
+async def of_customers(
+    rows: Sequence[Customer],
+    ctx: Context,
+    first: int,
+    after: str | None = None,
+    order_by: QuoteSort = QuoteSort.REQUESTED_AT_DESC,
+    filter: QuoteFilter | None = None,
+) -> list[Connection[Quote] | Exception]:
+    """Edge: a page of each customer's quotes."""
+    return await QUOTE_LIST.of_customers(rows, ctx, first, after, order_by, filter or QuoteFilter())
+
+
+async def customer(rows: Sequence[Quote], ctx: Context) -> list[Customer | None | Exception]:
+    """Edge: whose quote it is."""
+    return await ctx.loaders.customers.many([row.customer for row in rows])
+
+
+async def order(rows: Sequence[Quote], ctx: Context) -> list[Order | None | Exception]:
+    """Edge: the order that a quote became."""
+    return await ctx.loaders.orders.many(row.order_number for row in rows)

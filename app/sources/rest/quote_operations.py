@@ -1,0 +1,46 @@
+"""Quotes in the `rest` contract."""
+
+from __future__ import annotations
+
+from app.sources.quotes import QuoteQuery
+from app.sources.rest.contract_rows import ContractOperation, QuoteRow, Window, found
+from app.sources.values import Record
+
+
+class QuotesRead(Record):
+    """Quotes by `numbers` or `ids`: one of them."""
+
+    numbers: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+
+
+class QuotesSearch(Record):
+    """A page of the quotes of each customer."""
+
+    customers: tuple[str, ...]
+    query: QuoteQuery
+
+
+QUOTES = ContractOperation(
+    port="quotes",
+    path="/v1/quotes/read",
+    summary="Quotes by number or id",
+    request=QuotesRead,
+    answer=found(str, QuoteRow),
+)
+QUOTES_BY_CUSTOMER = ContractOperation(
+    port="quotes",
+    path="/v1/quotes/by-customer",
+    summary="A page of each customer's quotes",
+    request=QuotesSearch,
+    answer=found(str, Window[QuoteRow]),
+)
+QUOTE_SEARCH = ContractOperation(
+    port="quotes",
+    path="/v1/quotes/search",
+    summary="A page of the quotes of the named customers, or of all",
+    request=QuoteQuery,
+    answer=Window[QuoteRow],
+)
+
+OPERATIONS = (QUOTES, QUOTES_BY_CUSTOMER, QUOTE_SEARCH)
