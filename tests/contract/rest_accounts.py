@@ -1,20 +1,38 @@
-"""What the sandbox's ERP is known to hold of customers' accounts: receivables, contacts, purchases."""
+"""What the sandbox's ERP is known to hold of customers' accounts: receivables, contacts, purchases,
+quotes."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from app.sources.contacts import ContactRole
 from app.sources.items import CustomerItemKey
+from app.sources.lists import DateRange
 from app.sources.purchases import OrderGuideBasis
+from app.sources.quotes import QuoteStatus
 from app.sources.receivables import AgeingPeriod, ReceivableKind
 from app.sources.values import Money
-from tests.contract.case import ContactFacts, PurchaseFacts, ReceivablesFacts
+from tests.contract.case import ContactFacts, PurchaseFacts, QuoteFacts, ReceivablesFacts, Selection
 
 
 def usd(amount: str) -> Money:
     """An amount in dollars."""
     return Money(amount=Decimal(amount), currency="USD")
+
+
+TODAY = datetime.now(UTC).date()
+
+
+def days_ago(since: int, until: int) -> DateRange:
+    """Days before the day that the sandbox's data is made for."""
+    return DateRange(since=TODAY - timedelta(days=since), until=TODAY - timedelta(days=until))
+
+
+def listed(total: int, *first: str, **filters: Any) -> Selection:
+    """Rows of a list today; those of CUST-0002 are not all of them."""
+    return Selection(filters=filters, today=TODAY, total=total, first=first, restrict=("CUST-0002",))
 
 
 RECEIVABLES = ReceivablesFacts(
@@ -157,4 +175,43 @@ PURCHASES = PurchaseFacts(
         "CUST-0002": {"basis": OrderGuideBasis.MAINTAINED, "times": 9},
     },
     unknown=CustomerItemKey(customer="CUST-0001", sku="SKU-9999"),
+)
+
+QUOTES = QuoteFacts(
+    exact={
+        "QU-2001": {
+            "status": QuoteStatus.REQUESTED,
+            "raw_status": "Q10",
+            "version": 1,
+            "customer": "CUST-0001",
+            "valid_to": None,
+            "total": None,
+            "lines.0.target_price": usd("34.96"),
+            "lines.0.unit_price": None,
+            "lines.1.uom": "PR",
+        },
+        "QU-2002": {
+            "status": QuoteStatus.OFFERED,
+            "version": 2,
+            "valid_to": TODAY + timedelta(days=32),
+            "net": usd("977.82"),
+            "total": usd("1046.27"),
+            "message": "Prices for delivery in full",
+            "lines.#": 5,
+            "lines.0.sku": "SKU-3331",
+            "lines.0.quantity": Decimal(20),
+            "lines.0.unit_price": usd("25.37"),
+            "lines.0.price_unit": Decimal(1),
+            "lines.0.total": usd("507.40"),
+        },
+        "QU-2008": {"status": QuoteStatus.UNKNOWN, "raw_status": "ON_HOLD"},
+    },
+    lists=(
+        listed(35, "QU-2001", "QU-2002", open=True),
+        listed(20, "QU-2002", "QU-2009", status=(QuoteStatus.OFFERED,)),
+        listed(7, "QU-2483", "QU-2482", requested=days_ago(20, 15)),
+        listed(20, "QU-2002", "QU-2003", valid_to=days_ago(0, -40)),
+        listed(1, "QU-2006", item="SKU-0001"),
+        listed(61, "QU-2001", "QU-2007", text="spring hex bolt"),
+    ),
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from app.sandbox.reads import change_cursor
 from app.sources.billing import InvoiceKind, InvoiceStatus, ReturnCreditState, ReturnShipmentState
@@ -12,10 +10,8 @@ from app.sources.changes import ChangeKind
 from app.sources.commissions import AgentStatus, CommissionState
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
-from app.sources.lists import DateRange
 from app.sources.orders import CustomerPoKey, HoldKind, OrderStatus
 from app.sources.prices import Certainty, PriceRequest
-from app.sources.quotes import QuoteStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.warehouses import WarehouseKind, Weekday
 from tests.contract.case import (
@@ -32,34 +28,19 @@ from tests.contract.case import (
     ListFacts,
     OrderFacts,
     PriceFacts,
-    QuoteFacts,
     ReservationFacts,
     SearchFacts,
-    Selection,
     ShipmentFacts,
     StockFacts,
     WarehouseFacts,
 )
-from tests.contract.rest_accounts import CONTACTS, PURCHASES, RECEIVABLES, usd
+from tests.contract.rest_accounts import CONTACTS, PURCHASES, QUOTES, RECEIVABLES, days_ago, listed, usd
 from tests.contract.rest_source import connector, opener
 
 
 def asked(sku: str, quantity: str, uom: str | None = None) -> PriceRequest:
     """A price question of CUST-0001."""
     return PriceRequest(customer="CUST-0001", sku=sku, quantity=Decimal(quantity), uom=uom)
-
-
-TODAY = datetime.now(UTC).date()
-
-
-def days_ago(since: int, until: int) -> DateRange:
-    """Days before the day that the sandbox's data is made for."""
-    return DateRange(since=TODAY - timedelta(days=since), until=TODAY - timedelta(days=until))
-
-
-def listed(total: int, *first: str, **filters: Any) -> Selection:
-    """Rows of a list today; those of CUST-0002 are not all of them."""
-    return Selection(filters=filters, today=TODAY, total=total, first=first, restrict=("CUST-0002",))
 
 
 ERP = Case(
@@ -310,44 +291,7 @@ ERP = Case(
             listed(134, text="damaged"),
         ),
     ),
-    quotes=QuoteFacts(
-        exact={
-            "QU-2001": {
-                "status": QuoteStatus.REQUESTED,
-                "raw_status": "Q10",
-                "version": 1,
-                "customer": "CUST-0001",
-                "valid_to": None,
-                "total": None,
-                "lines.0.target_price": usd("34.96"),
-                "lines.0.unit_price": None,
-                "lines.1.uom": "PR",
-            },
-            "QU-2002": {
-                "status": QuoteStatus.OFFERED,
-                "version": 2,
-                "valid_to": TODAY + timedelta(days=32),
-                "net": usd("977.82"),
-                "total": usd("1046.27"),
-                "message": "Prices for delivery in full",
-                "lines.#": 5,
-                "lines.0.sku": "SKU-3331",
-                "lines.0.quantity": Decimal(20),
-                "lines.0.unit_price": usd("25.37"),
-                "lines.0.price_unit": Decimal(1),
-                "lines.0.total": usd("507.40"),
-            },
-            "QU-2008": {"status": QuoteStatus.UNKNOWN, "raw_status": "ON_HOLD"},
-        },
-        lists=(
-            listed(35, "QU-2001", "QU-2002", open=True),
-            listed(20, "QU-2002", "QU-2009", status=(QuoteStatus.OFFERED,)),
-            listed(7, "QU-2483", "QU-2482", requested=days_ago(20, 15)),
-            listed(20, "QU-2002", "QU-2003", valid_to=days_ago(0, -40)),
-            listed(1, "QU-2006", item="SKU-0001"),
-            listed(61, "QU-2001", "QU-2007", text="spring hex bolt"),
-        ),
-    ),
+    quotes=QUOTES,
     search=SearchFacts(
         text="coupling bronze economy",
         skus=("SKU-3528", "SKU-3691", "SKU-4957"),
