@@ -100,13 +100,15 @@ def reconcile(
     from app.intake.reconcile import reconcile as compare
     from app.sources.wiring import connect_all
 
-    settings = settings_of(config, data_dir, demo=True)
+    settings = settings_of(config, data_dir)
 
     async def work(store: IntakeStore) -> Reconciliation:
         sources = connect_all(settings)
         try:
-            writers = sources.order_targets.writers if sources.order_targets is not None else {}
-            return await compare(store, writers, time.time() - days * 86_400)
+            if sources.order_targets is None:
+                cure = "names no source that takes orders; there is nothing to compare with"
+                raise ConfigurationError("domains.orders.write", None, cure)
+            return await compare(store, sources.order_targets.writers, time.time() - days * 86_400)
         finally:
             await sources.close()
 

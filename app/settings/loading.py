@@ -15,7 +15,7 @@ from app.settings.auth import IssuerSettings
 from app.settings.downloads import DownloadSettings
 from app.settings.intake import IntakeSettings
 from app.settings.observability import TelemetrySettings
-from app.settings.references import check_roles, check_sources
+from app.settings.references import check_lease, check_roles, check_sources
 from app.settings.root import Settings
 from app.settings.secret_files import read_secret
 from app.settings.server import TLSSettings
@@ -77,6 +77,7 @@ def settings_of_table(table: dict[str, Any], base: Path) -> Settings:
         raise unreadable_variable(str(error), os.environ, PREFIX) from None
     check_sources(settings)
     check_roles(settings)
+    check_lease(settings)
     return _with_secrets(settings, base)
 
 

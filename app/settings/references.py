@@ -1,4 +1,5 @@
-"""Checks across tables: every domain and route names a configured source, every list of roles known ones."""
+"""Checks across tables: every domain and route names a configured source, every list of roles known ones, and a claim
+of an order outlasts the request that posts it."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from app.errors import ConfigurationError
+from app.settings.resilience import ORDER_SUBMISSIONS
 from app.settings.root import Settings
 from app.settings.suggestions import did_you_mean
 
@@ -34,6 +36,18 @@ def check_roles(settings: Settings) -> None:
         for name in names:
             if name not in known:
                 raise ConfigurationError(key, name, f"is no role; {did_you_mean(name, known)}")
+
+
+def check_lease(settings: Settings) -> None:
+    """Refuse a lease that ends before a request which posts an order may end."""
+    orders = settings.domains.orders
+    targets = () if orders is None else (orders.write, *orders.write_channels.values())
+    for name in targets:
+        source = None if name is None else settings.sources.get(name)
+        limit = 0.0 if source is None else source.timeout_of(ORDER_SUBMISSIONS)
+        if settings.intake.lease < limit:
+            cure = f"must not be shorter than sources.{name}.limits.timeouts.{ORDER_SUBMISSIONS}, {limit:g} seconds"
+            raise ConfigurationError("intake.lease", settings.intake.lease, cure)
 
 
 def _check_source(key: str, source: str, known: Collection[str]) -> None:

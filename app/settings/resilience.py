@@ -24,6 +24,12 @@ def _complete(given: dict[CallerClass, int]) -> dict[CallerClass, int]:
 FEED_TIMEOUT = 10.0
 """Seconds of a call that reads a source's feed of changes."""
 
+ORDER_SUBMISSIONS = "order_submissions"
+"""The kind of the calls that post orders and look them up."""
+
+SUBMISSION_TIMEOUT = 10.0
+"""Seconds of a call that posts an order, where the source's own timeout is not longer."""
+
 
 def _with_feed(given: dict[str, float]) -> dict[str, float]:
     return {"changes": FEED_TIMEOUT} | given
@@ -41,8 +47,8 @@ class CallerSettings(Section):
 class SourceLimits(Section):
     """`[sources.NAME.limits]`. `rate` calls a second, `burst` at a stroke after a rest; `queue` calls may wait for one
     of the source's `concurrency` places, each no longer than `max_wait`. `timeouts` are by kind of call, such as
-    `prices`; that of a feed, `changes`, is longer, because nobody waits for it. `retries` of a read at most, all
-    together `retry_share` of the calls; 0 repeats nothing.
+    `prices`; those of a feed, `changes`, and of `order_submissions` are longer, because nobody waits for them.
+    `retries` of a read at most, all together `retry_share` of the calls; 0 repeats nothing.
 
     Off unless asked for: `hedge` names kinds of reads that are sent a second time when the first is late; `adaptive`
     finds out how many calls at once the source bears."""

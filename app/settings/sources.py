@@ -9,7 +9,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.settings.resilience import BreakerSettings, CallerSettings, SourceLimits
+from app.settings.resilience import (
+    ORDER_SUBMISSIONS,
+    SUBMISSION_TIMEOUT,
+    BreakerSettings,
+    CallerSettings,
+    SourceLimits,
+)
 from app.settings.section import Section
 from app.settings.validation import check_address, check_network
 
@@ -48,6 +54,11 @@ class SourceSettings(Section):
     webhooks: WebhookSettings | None = None
     poll: float | None = Field(default=None, ge=0, le=3600)
     tenant: str | None = Field(default=None, min_length=1, max_length=256)
+
+    def timeout_of(self, kind: str) -> float:
+        """Seconds of a call of a kind, its repetitions included."""
+        default = max(self.timeout, SUBMISSION_TIMEOUT) if kind == ORDER_SUBMISSIONS else self.timeout
+        return self.limits.timeouts.get(kind, default)
 
 
 class Domain(Section):

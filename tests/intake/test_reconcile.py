@@ -116,3 +116,11 @@ def test_unknown_state_names_those_there_are(tmp_path: Path):
     done = CliRunner().invoke(app, ["intake", "list", "--state", "LOST", "--data-dir", str(tmp_path)])
     assert done.exit_code != 0
     assert "RECEIVED" in str(done.exception)
+
+
+def test_reconciliation_without_a_target_says_so(tmp_path: Path, failed: OrderIntake):
+    done = CliRunner().invoke(app, ["intake", "reconcile", "--data-dir", str(tmp_path)])
+    assert done.exit_code != 0
+    assert str(done.exception) == (
+        "domains.orders.write = None: names no source that takes orders; there is nothing to compare with"
+    )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from app.errors import (
     DeadlineExceeded,
@@ -24,8 +26,9 @@ from app.intake.records import IntakeState, OrderIntake
 from app.intake.store import IntakeStore
 from app.intake.stores import connect_intakes
 from app.intake.worker import PostingWorker
-from app.settings import IntakeSettings, Settings
+from app.settings import IntakeSettings, PostgresSettings, Settings
 from app.sources.order_writer import NewOrder, OrderNotAccepted, WrittenOrder
+from app.sources.values import utc_now
 from tests.support.intakes import intake
 
 SETTINGS = IntakeSettings(lease=20.0, attempts=5, concurrency=8)
@@ -90,9 +93,13 @@ async def unchecked(one: OrderIntake) -> OrderIntake:
 
 @asynccontextmanager
 async def working(
-    store: IntakeStore, target: Target, settings: IntakeSettings = SETTINGS, recheck: Any = unchecked
+    store: IntakeStore,
+    target: Target,
+    settings: IntakeSettings = SETTINGS,
+    recheck: Any = unchecked,
+    clock: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[None]:
-    worker = PostingWorker("erp", target, store, recheck, settings)
+    worker = PostingWorker("erp", target, store, recheck, settings, clock)
     task = asyncio.create_task(worker.run())
     try:
         yield
@@ -278,6 +285,41 @@ async def test_orders_of_a_customer_are_posted_in_order(store: IntakeStore):
     created = [order.number for orders in target.orders.values() for order in orders]
     for customer in ("a", "b", "c"):
         assert [name for name in created if f"-{customer}-" in name] == [f"PO-{customer}-{n}" for n in range(8)]
+
+
+async def test_machines_whose_clocks_differ_by_minutes_post_each_order_once(postgres_url: str):
+    """Leases and due times are by the clock of the database, whatever the machines' clocks say."""
+    behind, ahead = (Machine(postgres_url, timedelta(minutes=minutes)) for minutes in (-5, 5))
+    ordered = [intake(f"{customer}-{n}", customer=customer) for n in range(8) for customer in ("a", "b", "c")]
+    for machine, half in ((behind, ordered[::2]), (ahead, ordered[1::2])):
+        for one in half:
+            at = machine.clock().timestamp()
+            await machine.store.submit(msgspec.structs.replace(one, received=at, since=at), guard_po=0)
+    targets = [Target((True, SourceTimeout("erp")), (False, SourceTimeout("erp"))) for _ in range(2)]
+    targets[1].orders = targets[0].orders
+    try:
+        async with (
+            working(behind.store, targets[0], clock=behind.clock),
+            working(ahead.store, targets[1], clock=ahead.clock),
+        ):
+            done = await settled(ahead.store, *ordered)
+    finally:
+        await behind.store.close()
+        await ahead.store.close()
+    assert {one.state for one in done} == {IntakeState.POSTED}
+    assert {key: len(orders) for key, orders in targets[0].orders.items()} == {one.id: 1 for one in ordered}
+
+
+class Machine:
+    """A gateway's store in a database, and the machine's clock, which is wrong by some time."""
+
+    def __init__(self, url: str, error: timedelta) -> None:
+        postgres = PostgresSettings(url=SecretStr(url))
+        self.store = connect_intakes(Settings(intake=IntakeSettings(store="postgres"), postgres=postgres))
+        self._error = error
+
+    def clock(self) -> datetime:
+        return utc_now() + self._error
 
 
 async def test_worker_without_its_lease_sends_nothing(store: IntakeStore):

@@ -195,6 +195,10 @@ BAD_FILES = {
         '[sources.erp]\nvendor = "rest"\nbase_url = "http://a"\n[domains]\norders = { master = "epr" }',
         "domains.orders.master = 'epr': no source of that name under [sources]; did you mean 'erp'?",
     ),
+    "lease that a request outlasts": (
+        f"{ERP}timeout = 2\n[domains]\norders = {{ master = 'erp', write = 'erp' }}\n[intake]\nlease = 9",
+        "intake.lease = 9.0: must not be shorter than sources.erp.limits.timeouts.order_submissions, 10 seconds",
+    ),
     "master without sources": (
         '[domains]\norders = { master = "erp" }',
         "domains.orders.master = 'erp': no source of that name under [sources]; none is configured",

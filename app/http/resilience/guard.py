@@ -47,7 +47,7 @@ class CallClass:
     def __init__(self, guard: SourceGuard, name: str, settings: SourceSettings) -> None:
         self._guard = guard
         self.name = name
-        self.timeout = settings.limits.timeouts.get(name, settings.timeout)
+        self.timeout = settings.timeout_of(name)
         self.timeouts = TimeoutQueue(self.timeout)
         self.slow_after = settings.breaker.slow_after or self.timeout
         self.hedged = name in settings.limits.hedge

@@ -196,7 +196,7 @@ def _serves(name: str, value: object) -> frozenset[str]:
 
 def _seconds(name: str, settings: SourceSettings) -> float:
     """Seconds after which the system has created an order or never does."""
-    limit = settings.limits.timeouts.get(ORDER_SUBMISSIONS, settings.timeout)
+    limit = settings.timeout_of(ORDER_SUBMISSIONS)
     value = settings.options.get("max_order_seconds", 3 * limit)
     if isinstance(value, bool) or not isinstance(value, int | float) or not limit <= value <= 3600:
         cure = f"give seconds, from the time limit of a write ({limit:g}) to 3600"
