@@ -7,5 +7,7 @@ judge      whether an answer is whole, honestly incomplete, or wrong
 faults     one fault after the other: what it costs
 soak       random faults for half an hour
 crossing   10,000 requests of 500 customers at once
+orders     orders in: workers killed, answers lost, the target away: lost and doubled orders
+acceptance orders submitted over HTTP: latency, orders a second, processor time of one
 sharing    what workers share: one call for all, changes heard of, hits and calls
 """

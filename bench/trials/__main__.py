@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,13 +39,15 @@ def arguments() -> argparse.Namespace:
     sharing.add_argument("--rounds", type=int, default=100, help="changes")
     sharing.add_argument("--views", type=int, default=1000, help="sales views")
     orders = trials.add_parser("orders", help="none lost, none twice: workers killed, answers lost, the target away")
-    orders.add_argument("--only", nargs="+", default=[], choices=["killed", "zombie", "away"])
+    orders.add_argument("--only", nargs="+", default=[], choices=["killed", "zombie", "away", "accept"])
     orders.add_argument("--store", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
     orders.add_argument("--orders", type=int, default=2000)
     orders.add_argument("--kills", type=int, default=20)
     orders.add_argument("--lost", type=float, default=0.1, help="share of answers that are lost")
     orders.add_argument("--queued", type=int, default=20_000, help="orders while the target is away")
     orders.add_argument("--away", type=float, default=600, help="seconds that the target is away")
+    orders.add_argument("--submitted", type=int, default=3000, help="orders submitted over HTTP, for each measurement")
+    orders.add_argument("--in-flight", type=int, default=50, help="submissions at once")
     sync = trials.add_parser("sync", help="first download of an app, killed and resumed")
     sync.add_argument("--kills", type=int, default=10, help="times that the app is killed")
     search = trials.add_parser("search", help="build and search an index of a whole catalogue")
@@ -74,14 +77,21 @@ async def _soak(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 async def _orders(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from bench.trials import orders
+    from bench.trials import acceptance, orders
 
-    found = []
+    found, accepted = [], []
     with TemporaryDirectory(prefix="tradegraph-sandbox-") as folder:
         for store in given.store:
             with postgres_server() if store == "postgres" else nullcontext() as url:
                 found += await _accounts(given, store, url, Path(folder))
-    return orders.as_json(found), orders.as_text(found)
+                if not given.only or "accept" in given.only:
+                    accepted += await acceptance.measure_all(
+                        store, url, Path(folder), orders=given.submitted, in_flight=given.in_flight
+                    )
+    figures = orders.as_json(found)
+    figures["kept"] &= all(one.kept for one in accepted)
+    figures["acceptance"] = list(map(asdict, accepted))
+    return figures, "\n\n".join(filter(None, (orders.as_text(found), acceptance.as_text(accepted))))
 
 
 async def _accounts(given: argparse.Namespace, store: Any, url: str | None, folder: Path) -> list[Any]:
@@ -104,7 +114,7 @@ def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL of the trial's own."""
     from tests.support.postgres import Postgres
 
-    server = Postgres()
+    server = Postgres(durable=True)
     try:
         server.start()
         yield server.url

@@ -36,6 +36,7 @@ from app.settings import (
     OrderDomain,
     PostgresSettings,
     Settings,
+    SourceLimits,
     SourceSettings,
 )
 from app.telemetry import new_id
@@ -129,6 +130,7 @@ def _settings(
     erp = SourceSettings(
         vendor="rest", base_url=sandbox.urls["erp"], credentials={"token": SecretStr(sandbox.token)}, timeout=TIMEOUT,
         options={"unique_order_keys": False, "max_order_seconds": MAX_SECONDS}, breaker=BreakerSettings(open_for=0.5),
+        limits=SourceLimits(timeouts={"order_submissions": TIMEOUT}),
     )  # fmt: skip
     return Settings(
         data_dir=folder,
@@ -147,7 +149,7 @@ def _dump(settings: Settings) -> str:
         "erp": {
             "vendor": erp.vendor, "base_url": erp.base_url, "timeout": erp.timeout, "options": erp.options,
             "credentials": {"token": erp.credentials["token"].get_secret_value()},
-            "breaker": erp.breaker.model_dump(),
+            "breaker": erp.breaker.model_dump(), "limits": {"timeouts": erp.limits.timeouts},
         }
     }  # fmt: skip
     if settings.postgres.url is not None:
@@ -286,7 +288,9 @@ async def away(store: Store, postgres_url: str | None, sandbox_dir: Path, *, ord
 
 
 def as_text(found: Sequence[Account]) -> str:
-    """The accounts as a table."""
+    """The accounts as a table; nothing for none."""
+    if not found:
+        return ""
     lines = ["| trial | store | submitted | posted | in the target | lost | doubled | out of order | kills | s |",
              "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     lines += [

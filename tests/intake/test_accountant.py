@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.sandbox import Sandbox
+from bench.trials.acceptance import measure
 from bench.trials.orders import away, killed, zombies
 
 STORES = pytest.mark.parametrize("store", ["sqlite", "postgres"])
@@ -32,6 +33,18 @@ async def test_killed_workers_and_lost_answers_cost_and_double_no_order(
     async with database(request, store) as url:
         found = await killed(store, url, sandbox.data_dir, orders=60, kills=2, lost=0.1, every=0.5)
     assert (found.posted, found.in_target, found.lost, found.doubled, found.out_of_order) == (60, 60, 0, 0, 0)
+    assert found.kept
+
+
+@pytest.mark.parametrize(("store", "gateways", "checks"), [("sqlite", 1, True), ("postgres", 2, False)])
+@pytest.mark.timeout(300)
+async def test_orders_submitted_at_once_are_accepted_and_posted_once(
+    request: pytest.FixtureRequest, sandbox: Sandbox, store: Any, gateways: int, checks: bool
+):
+    async with database(request, store) as url:
+        found = await measure(store, url, sandbox.data_dir, orders=100, in_flight=20, gateways=gateways, checks=checks)
+    assert (found.orders, found.refused, found.doubled) == (100, 0, 0)
+    assert found.in_target == found.accepted > 100
     assert found.kept
 
 

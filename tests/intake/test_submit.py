@@ -106,6 +106,17 @@ async def test_key_with_another_input_is_refused(ordering: Graph, other: dict[st
     )  # fmt: skip
 
 
+async def test_key_counts_where_no_checks_are_made(dated_sandbox: Sandbox):
+    async with gateway(dated_sandbox, intake=IntakeSettings(checks=())) as graph:
+        await graph.backends["erp"].delete("/sandbox/submitted-orders")
+        payloads = await asyncio.gather(*(submit(graph, order()) for _ in range(5)))
+        other = await submit(graph, order(note="a note"))
+        await settled(graph, payloads[0]["intake"]["id"], "POSTED")
+        assert {one["intake"]["id"] for one in payloads} == {payloads[0]["intake"]["id"]}
+        assert (other["intake"], [one["code"] for one in other["problems"]]) == (None, ["KEY_REUSED"])
+        assert await counts(graph) == {"keys": 1, "orders": 1, "doubled": []}
+
+
 async def test_hundred_simultaneous_submissions_of_one_key_are_one_order(ordering: Graph):
     payloads = await asyncio.gather(*(submit(ordering, order()) for _ in range(100)))
     assert {one["intake"]["id"] for one in payloads} == {payloads[0]["intake"]["id"]}

@@ -83,6 +83,28 @@ async def test_an_error_of_a_statement_rolls_back_and_is_caught_inside_the_block
             assert [row["number"] for row in await connection.fetch("SELECT number FROM part")] == ["A"]
 
 
+async def test_locks_of_a_session_end_with_its_block(postgres_url: str):
+    async with opened(postgres_url) as database, opened(postgres_url) as other:
+        async with database.session() as connection:
+            await connection.execute("SELECT pg_advisory_lock(7)")
+            async with other.connection() as second:
+                assert await second.fetchval("SELECT pg_try_advisory_lock(7)") is False
+        async with other.session() as second:
+            assert await second.fetchval("SELECT pg_try_advisory_lock(7)") is True
+
+
+async def test_a_block_costs_no_call_beyond_its_statements(postgres_url: str):
+    statement = "SELECT calls FROM (SELECT count(*) AS calls FROM part) AS counted"
+    async with opened(postgres_url) as database:
+        async with database.connection() as connection:
+            await connection.fetchval(statement)
+        async with database.connection() as connection:
+            activity = "SELECT query FROM pg_stat_activity WHERE pid = $1"
+            pid = connection.get_server_pid()
+            async with opened(postgres_url) as other, other.connection() as second:
+                assert await second.fetchval(activity, pid) == statement
+
+
 async def test_a_pool_without_a_free_connection_is_unavailable(postgres_url: str):
     database = PostgresDatabase(settings(postgres_url, connections=1), "parts", (TABLE,))
     try:

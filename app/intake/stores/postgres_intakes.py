@@ -43,6 +43,14 @@ SELECT COLUMNS FROM intakes WHERE (tenant, client, mutation, key) IN (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
 )
 """
+USED_NUMBERS = """
+SELECT given.* FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[]) AS given (tenant, customer, po_key, since)
+CROSS JOIN LATERAL (
+    SELECT 1 FROM intakes WHERE intakes.tenant = given.tenant AND intakes.customer = given.customer
+    AND intakes.po_key = given.po_key AND intakes.received > given.since
+    AND intakes.state NOT IN ('REJECTED', 'CANCELLED') LIMIT 1
+) AS earlier
+"""
 CLAIM = """
 UPDATE intakes SET owner = $2, lease_until = NOW + $3 WHERE position IN (
     SELECT position FROM intakes WHERE CLAIMABLE ORDER BY position LIMIT $4 FOR UPDATE SKIP LOCKED
@@ -182,12 +190,13 @@ class PostgresIntakes:
             await connection.execute(LOCK, sorted({lock for intake, _ in items for lock in _locks(intake)}))
             found = await connection.fetch(self._sql(KNOWN), *_columns([_key(intake) for intake, _ in items]))
             known = {_key(one): one for one in map(rows.record, found)}
+            used = await self._used_numbers(connection, items)
             created: list[OrderIntake] = []
             submitted: list[Submitted] = []
-            for intake, guard_po in items:
+            for intake, _ in items:
                 stored = known.get(_key(intake))
                 if stored is None:
-                    stored = known[_key(intake)] = await self._guarded(connection, intake, guard_po, created)
+                    stored = known[_key(intake)] = _guarded(intake, used)
                     created.append(stored)
                     submitted.append(Submitted(stored, created=True))
                 else:
@@ -197,16 +206,14 @@ class PostgresIntakes:
                 await self._notify(connection)
         return submitted
 
-    async def _guarded(
-        self, connection: Connection, intake: OrderIntake, guard_po: float, created: Sequence[OrderIntake]
-    ) -> OrderIntake:
-        if intake.content.allow_duplicate_po:
-            return intake
-        number = _po(intake)
-        used = any(_po(one) == number and one.state is not IntakeState.REJECTED for one in created)
-        if not used:
-            used = await connection.fetchval(rows.PO_USED, *number, intake.received - guard_po) is not None
-        return rows.held_as_duplicate(intake) if used else intake
+    async def _used_numbers(
+        self, connection: Connection, items: Sequence[tuple[OrderIntake, float]]
+    ) -> set[tuple[str, str, str]]:
+        """The purchase order numbers among those of these intakes that their customers have used."""
+        guarded = [(*_po(one), one.received - guard) for one, guard in items if not one.content.allow_duplicate_po]
+        if not guarded:
+            return set()
+        return {(row[0], row[1], row[2]) for row in await connection.fetch(USED_NUMBERS, *_columns(guarded))}
 
     # Notifications
 
@@ -225,7 +232,7 @@ class PostgresIntakes:
 
     async def _listen_once(self) -> None:
         lost = asyncio.Event()
-        async with self._database.connection() as connection:
+        async with self._database.session() as connection:
             connection.add_termination_listener(lambda *_: lost.set())
             await connection.add_listener(CHANNEL, lambda *_: self._queue.notify())
             self._queue.notify()
@@ -236,12 +243,21 @@ def _key(intake: OrderIntake) -> IntakeKey:
     return IntakeKey(intake.tenant, intake.client, intake.mutation, intake.key)
 
 
+def _guarded(intake: OrderIntake, used: set[tuple[str, str, str]]) -> OrderIntake:
+    """The intake, held where its purchase order number is used; then its number is used as well."""
+    number = _po(intake)
+    held = number in used and not intake.content.allow_duplicate_po
+    if intake.state is not IntakeState.REJECTED:
+        used.add(number)
+    return rows.held_as_duplicate(intake) if held else intake
+
+
 def _po(intake: OrderIntake) -> tuple[str, str, str]:
     return intake.tenant, intake.customer, po_key(intake.customer_po)
 
 
-def _columns(keys: Sequence[IntakeKey]) -> list[list[str]]:
-    return [list(column) for column in zip(*keys, strict=True)]
+def _columns(values: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*values, strict=True)]
 
 
 def _locks(intake: OrderIntake) -> tuple[int, int]:

@@ -81,8 +81,8 @@ class PostgresIndex:
 
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[bool]:
-        """The lock is that of a connection: it ends with it."""
-        async with self._database.connection() as sql:
+        """The lock is that of a session: it ends with it."""
+        async with self._database.session() as sql:
             query = "SELECT pg_try_advisory_lock(hashtext($1))"
             yield bool(await sql.fetchval(query, f"search {self._name}"))
 
