@@ -1,4 +1,4 @@
-"""What `./run` and `tradegraph` can be told to do."""
+"""Commands of `./run` and `tradegraph`."""
 
 from app.cli.main import app, main
 

@@ -1,4 +1,4 @@
-"""The commands of the audit: who asked what, and who could see what."""
+"""`./run audit`: the audit log and the access review."""
 
 from __future__ import annotations
 
@@ -16,22 +16,18 @@ import msgspec
 import orjson
 import typer
 
-from app.cli.stores import run_with, settings_of
+from app.cli.stores import Config, DataDir, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError
 from app.settings import Settings
 
-audit = typer.Typer(help="Who asked what.", no_args_is_help=True)
+audit = typer.Typer(help="Audit log: requests by caller.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
-DataDir = Annotated[
-    Path | None, typer.Option(help="The folder of the gateway's data, instead of that of the settings.")
-]
-Client = Annotated[str | None, typer.Option(help="Of this client only.")]
-Subject = Annotated[str | None, typer.Option(help="Of this subject only.")]
-OperationName = Annotated[str | None, typer.Option(help="Of this operation only.")]
-Since = Annotated[str | None, typer.Option(help="From then on: 2026-11-01, 2026-11-01T08:00, or 36h, 30d ago.")]
-Until = Annotated[str | None, typer.Option(help="Until before then.")]
+Client = Annotated[str | None, typer.Option(help="Filter: client.")]
+Subject = Annotated[str | None, typer.Option(help="Filter: subject.")]
+OperationName = Annotated[str | None, typer.Option(help="Filter: operation name.")]
+Since = Annotated[str | None, typer.Option(help="Start of the period: 2026-11-01, 2026-11-01T08:00, or 36h, 30d ago.")]
+Until = Annotated[str | None, typer.Option(help="End of the period, exclusive.")]
 
 _AGO = re.compile(r"(\d{1,6})([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
@@ -42,15 +38,15 @@ def audit_list(
     client: Client = None,
     subject: Subject = None,
     operation: OperationName = None,
-    code: Annotated[str | None, typer.Option(help="Refused with this code only.")] = None,
-    refused: Annotated[bool, typer.Option(help="Only where something was refused: the request, or a field.")] = False,
+    code: Annotated[str | None, typer.Option(help="Filter: error code.")] = None,
+    refused: Annotated[bool, typer.Option(help="Only entries with a refused request or field.")] = False,
     since: Since = None,
     until: Until = None,
-    most: Annotated[int, typer.Option(help="Entries to show, the latest first.", min=1)] = 50,
+    most: Annotated[int, typer.Option(help="Maximum number of entries, newest first.", min=1)] = 50,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Show the latest entries, one a line."""
+    """Print the newest entries, one per line."""
     from app.audit.records import AuditQuery
 
     query = AuditQuery(
@@ -68,11 +64,11 @@ def audit_export(
     operation: OperationName = None,
     since: Since = None,
     until: Until = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV instead of one JSON object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV instead of JSON Lines.")] = False,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write all entries to standard output, the latest first: one JSON object a line, or CSV."""
+    """Write all entries to standard output, newest first, as JSON Lines or CSV."""
     from app.audit.records import AuditEntry, AuditQuery
 
     query = AuditQuery(
@@ -94,7 +90,7 @@ def access_review(
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write a CSV of who came, as what, what they read, and which API keys lie unused, for people to look through."""
+    """Write a CSV of callers, their roles, the fields they read, and unused API keys, for an access review."""
     from app.audit.records import AuditQuery
 
     settings = settings_of(config, data_dir)
@@ -111,7 +107,7 @@ _REVIEW = (
 
 
 def _keys(settings: Settings, client: str | None) -> list[Mapping[str, Any]]:
-    """The API keys, used or not."""
+    """All API keys, with those never used."""
     from app.auth.stores import connect_keys
 
     _, records = run_with(connect_keys, settings, "api_keys", lambda store: store.all())

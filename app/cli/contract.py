@@ -20,18 +20,18 @@ contract = typer.Typer(help="The REST contract for in-house systems.", no_args_i
 
 @contract.command("test")
 def check_backend(
-    url: Annotated[str, typer.Argument(help="The base URL of the system, such as https://erp.example.com/gateway.")],
-    token: Annotated[str, typer.Option(envvar="TOKEN", help="The bearer token of the system; else $TOKEN.")],
+    url: Annotated[str, typer.Argument(help="Base URL of the system, such as https://erp.example.com/gateway.")],
+    token: Annotated[str, typer.Option(envvar="TOKEN", help="Bearer token of the system. Default: $TOKEN.")],
     port: Annotated[
-        list[str] | None, typer.Option(help="A port that the system must serve; may be repeated. Default: any.")
+        list[str] | None, typer.Option(help="Port that the system must serve; repeatable. Default: any.")
     ] = None,
     key: Annotated[
         list[str] | None,
-        typer.Option(help="A key that the system holds, such as order=SO-100040; may be repeated."),
+        typer.Option(help="Key that the system holds, such as order=SO-100040; repeatable."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Read every port of a system as the gateway does, and print what passes, fails or is missing.
+    """Read every port of a system as the gateway does, and print each check as passed, failed or missing.
 
     Exits with 1 if a check fails, or if a port named by --port is not served or could not be tested."""
     from app.sources.wiring import check_conformance

@@ -1,4 +1,4 @@
-"""The demo: backends, gateway, IDE page and tokens in one command, and nothing left behind when it stops."""
+"""The demo: backends, gateway, IDE page and tokens in one command. All processes end with it."""
 
 from __future__ import annotations
 
@@ -175,8 +175,8 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 def running(
     backends: Backends, data_dir: Path, webhooks: str
 ) -> Iterator[tuple[Mapping[str, SourceSettings], DomainSettings]]:
-    """The backends, started if they do not run yet, and stopped with the demo. The sandbox tells what happens in it at
-    the address of our `webhooks`, with a secret made for this run."""
+    """The backends, started if they do not run yet, and stopped with the demo. The sandbox posts its events to
+    `webhooks`, signed with a secret of this run."""
     if backends == "sandbox":
         from app.sandbox import start_sandbox
 
@@ -202,8 +202,8 @@ def settings_or_sandbox(config: Path | None) -> Settings:
 
 
 def sandbox_sources(urls: Mapping[str, str], token: str, secret: str | None = None) -> dict[str, SourceSettings]:
-    """The three servers of the sandbox as sources that speak our own contract, each with the ports it has, and with
-    webhooks if there is a secret for them."""
+    """The three servers of the sandbox as `rest` sources, each with its ports, and with webhooks if there is a secret
+    for them."""
     credentials = {"token": SecretStr(token)}
     return {
         name: SourceSettings(
@@ -263,7 +263,7 @@ def _real_systems(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def started_systems(script: Path, data_dir: Path) -> Iterator[None]:
-    """What the script starts, which tells on standard output when it is ready and stops all on TERM."""
+    """The systems that the script starts. It reports readiness on standard output and stops all on TERM."""
     data_dir.mkdir(parents=True, exist_ok=True)
     command = ["/bin/sh", "-c", 'exec bash "$0" --data-dir "$1"', str(script), str(data_dir)]
     ready: Queue[bool] = Queue()
@@ -285,7 +285,7 @@ def started_systems(script: Path, data_dir: Path) -> Iterator[None]:
 
 
 def _relay(lines: Iterable[str], ready: Queue[bool]) -> None:
-    """Pass on what the script says, until its end so that it never waits for a reader; tell when it is ready."""
+    """Relay the output of the script until its end, and signal when it is ready."""
     for line in lines:
         if line.strip() == READY_LINE:
             ready.put(True)
@@ -295,7 +295,7 @@ def _relay(lines: Iterable[str], ready: Queue[bool]) -> None:
 
 
 def check_tools(which: Callable[[str], str | None]) -> None:
-    """Refuse to start the real systems without what they need, and say how to get it."""
+    """Raise ConfigurationError for missing programs of the real systems, with the way to install them."""
     missing = [f"{tool} ({cure})" for tool, cure in NEEDED.items() if which(tool) is None]
     if missing:
         raise ConfigurationError("backends", "real", f"needs what is not installed: {'; '.join(missing)}")
@@ -310,7 +310,7 @@ def _answers(port: int) -> bool:
 
 
 def tokens(settings: Settings, *, ttl: int = 12 * 3600) -> dict[Role, str]:
-    """A token for each role, for the first customers where the role is bound to some."""
+    """A token for each role, for the first customers where the role is limited to customers."""
     accounts = [f"CUST-{number:04}" for number in range(1, 11)]
     return {
         role: issue_demo_token(
@@ -332,7 +332,7 @@ def _accounts(role: Role, accounts: Sequence[str]) -> Sequence[str]:
 
 
 def welcome(settings: Settings) -> str:
-    """What a person who has just started the demo wants to do next."""
+    """The text after the start: addresses, tokens, first requests."""
     address = f"http://{settings.server.host}:{settings.server.port}"
     issued = tokens(settings)
     rep = issued[Role.SALES_REP]
@@ -368,7 +368,7 @@ def welcome(settings: Settings) -> str:
 
 
 def _next_step(settings: Settings) -> list[str]:
-    """How to let a shipment go on; the real systems have their own ways."""
+    """How to advance a shipment, for the sandbox only."""
     carrier = settings.sources["logistics"]
     token = carrier.credentials.get("token")
     if token is None:
@@ -383,7 +383,7 @@ def _next_step(settings: Settings) -> list[str]:
 
 
 def _backends(settings: Settings) -> list[str]:
-    """The sandbox's addresses, and how to inject a fault; the real systems have none."""
+    """The addresses of the sandbox and how to inject a fault; empty for real systems."""
     token = settings.sources["erp"].credentials.get("token")
     if token is None:
         return []

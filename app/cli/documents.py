@@ -1,4 +1,4 @@
-"""`./run documents`: the trusted documents of partners and apps, and what a new schema would do to them."""
+"""`./run documents`: trusted documents of partners and apps, and their check against a new schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import orjson
 import typer
 
-from app.cli.stores import roles_of, run_with, settings_of
+from app.cli.stores import Config, DataDir, roles_of, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError
 
@@ -27,29 +27,25 @@ CLIENT = re.compile(r"[^\s\x00-\x1f\x7f*?]{1,128}")
 
 documents = typer.Typer(help="The trusted documents of partners and apps.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
-DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
-Client = Annotated[str, typer.Option(help="Whose documents: the client that a credential names.")]
-Version = Annotated[str | None, typer.Option("--app-version", help="The version of the client's application.")]
-IDs = Annotated[
-    list[str] | None, typer.Option("--id", help="A document, by its id or the first of it; may be repeated.")
-]
+Client = Annotated[str, typer.Option(help="Client that owns the documents, as its credential names it.")]
+Version = Annotated[str | None, typer.Option("--app-version", help="Version of the client's application.")]
+IDs = Annotated[list[str] | None, typer.Option("--id", help="Document id, or its beginning; repeatable.")]
 
 
 @documents.command()
 def add(
-    paths: Annotated[list[Path], typer.Argument(help="Documents, folders of them, or manifests.")],
+    paths: Annotated[list[Path], typer.Argument(help="Documents, folders of documents, or manifests.")],
     client: Client,
-    contact: Annotated[str, typer.Option(help="Whom to call about them, such as edi@acme.example.com.")] = "",
+    contact: Annotated[str, typer.Option(help="Contact of the client, such as edi@acme.example.com.")] = "",
     app_version: Version = None,
     role: Annotated[
         list[str] | None,
-        typer.Option(help="A role of its callers, partner without; rights are checked for all of them."),
+        typer.Option(help="Role of the callers; repeatable. Default: partner. Every role is checked."),
     ] = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Keep documents as drafts: .graphql files, folders of them, manifests of Apollo, Relay or graphql-codegen."""
+    """Store documents as drafts: .graphql files, folders of them, manifests of Apollo, Relay or graphql-codegen."""
     from app.gateway.documents.publishing.manifests import UnreadableManifest, read_documents
     from app.gateway.documents.publishing.publisher import DocumentOwner
 
@@ -59,7 +55,7 @@ def add(
         found = read_documents(paths)
     except UnreadableManifest as error:
         raise _failed(str(error)) from None
-    kept = _with_publisher(config, data_dir, lambda shelf: shelf.add(found, owner))
+    kept = _with_publisher(config, data_dir, lambda store: store.add(found, owner))
     print(f"kept: {len(kept)} of {client}, {sum(one.state == 'draft' for one in kept)} of them drafts")
 
 
@@ -71,13 +67,13 @@ def publish(
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Publish the drafts of a client, or the documents named: all of them, if each is valid and within the client's
-    rights and cost."""
+    """Publish the drafts of a client, or the named documents. Publishes none unless each is valid and within the
+    client's permissions and cost limit."""
     selector = _selector(ids, app_version)
     passed = _with_publisher(
         config,
         data_dir,
-        lambda shelf: shelf.publish(lambda one: selector(one) and (bool(ids) or one.state == "draft"), client),
+        lambda store: store.publish(lambda one: selector(one) and (bool(ids) or one.state == "draft"), client),
         "Nothing was published. Publish others by --id, or remove a draft: ./run documents remove",
     )
     _require_any(passed, client, ids, "no drafts; add some: ./run documents add")
@@ -90,15 +86,15 @@ def retire(
     client: Client,
     ids: IDs = None,
     app_version: Version = None,
-    on: Annotated[str | None, typer.Option(help="The day from which they are refused; today without.")] = None,
+    on: Annotated[str | None, typer.Option(help="First day on which they are refused. Default: today.")] = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Refuse documents from a day on, named by id or by version. Until then answers carry that day."""
+    """Refuse documents, selected by id or version, from a day on. Until then responses carry that day."""
     if not ids and app_version is None:
         raise ConfigurationError("documents retire", client, "name documents by --id, or --app-version")
     day = _day(on)
-    retired = _with_publisher(config, data_dir, lambda shelf: shelf.retire(_selector(ids, app_version), client, day))
+    retired = _with_publisher(config, data_dir, lambda store: store.retire(_selector(ids, app_version), client, day))
     _require_any(retired, client, ids, "nothing published of that version; see ./run documents list")
     for one in retired:
         print(f"retired from {day}: {one.id}  {one.name}")
@@ -112,12 +108,10 @@ def remove(
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Remove drafts, named by id or by version. Published documents are retired instead."""
+    """Remove drafts, selected by id or version. Published documents are retired instead."""
     if not ids and app_version is None:
         raise ConfigurationError("documents remove", client, "name drafts by --id, or --app-version")
-    removed = _with_publisher(
-        config, data_dir, lambda publisher: publisher.remove_drafts(_selector(ids, app_version), client)
-    )
+    removed = _with_publisher(config, data_dir, lambda store: store.remove_drafts(_selector(ids, app_version), client))
     _require_any(removed, client, ids, "no drafts of that version; see ./run documents list", "no such draft as")
     for one in removed:
         print(f"removed: {one.id}  {one.name}")
@@ -125,12 +119,14 @@ def remove(
 
 @documents.command("list")
 def list_documents(
-    client: Annotated[str | None, typer.Option(help="Only those of this client.")] = None,
+    client: Annotated[str | None, typer.Option(help="Filter: client.")] = None,
     config: Config = None,
     data_dir: DataDir = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON, texts included, instead of a table.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON with the document texts instead of a table.")
+    ] = False,
 ) -> None:
-    """Print what is kept."""
+    """Print the stored documents."""
     kept = run_with_store(settings_of(config, data_dir, demo=True), lambda store: store.all(client))
     if json:
         import msgspec
@@ -147,19 +143,20 @@ def list_documents(
 
 @documents.command()
 def check(
-    client: Annotated[str | None, typer.Option(help="Only those of this client.")] = None,
+    client: Annotated[str | None, typer.Option(help="Filter: client.")] = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Check anew all documents that are answered today; fails if one would not be published any more."""
-    count, problems = _with_publisher(config, data_dir, lambda shelf: shelf.check(client, _day(None)))
+    """Check all published documents again. Exits with 1 if one would no longer be published."""
+    count, problems = _with_publisher(config, data_dir, lambda store: store.check(client, _day(None)))
     if problems:
         raise _failed("\n".join(map(str, problems)))
     print(f"checked: {count}, all as they should be")
 
 
 def check_against_documents(old: Path | None, config: Path | None, data_dir: Path | None) -> None:
-    """For `schema check --against documents`: tell what this code's schema would break; exits with 1 for anything."""
+    """For `schema check --against documents`: print the documents that the schema of this code breaks. Exits with 1 if
+    there are any."""
     from graphql import GraphQLError, build_schema
 
     from app import schema
@@ -201,7 +198,7 @@ def _label(one: StoredDocument) -> str:
 
 
 def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable[T]]) -> T:
-    """Do something with the configured store."""
+    """Run an action with the configured store."""
     from app.gateway.documents.stores import connect_documents
     from app.gateway.documents.stores.document_store import StoreChanged
 
@@ -216,7 +213,7 @@ def run_with_store(settings: Settings, work: Callable[[DocumentStore], Awaitable
 def _with_publisher(
     config: Path | None, data_dir: Path | None, work: Callable[[DocumentPublisher], Awaitable[T]], cure: str = ""
 ) -> T:
-    """Change documents. A refusal is printed, with the cure."""
+    """Run a change of documents. A refusal is printed with its cure."""
     from app.gateway.documents.publishing.checks import DocumentChecker
     from app.gateway.documents.publishing.publisher import DocumentPublisher, PublishingRefused
     from app.sources.values import utc_now

@@ -1,4 +1,4 @@
-"""`./run endpoints`: addresses of partners to which updates are posted."""
+"""`./run endpoints`: webhook endpoints of partners."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import secrets
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import orjson
 import typer
 
 from app.auth.principal import RowReach, row_reach
-from app.cli.stores import json_object, roles_of, run_with, settings_of
+from app.cli.stores import Config, DataDir, json_object, roles_of, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor, StoreUnavailable
 
@@ -27,30 +26,30 @@ T = TypeVar("T")
 
 CLIENT = re.compile(r"[^\s\x00-\x1f\x7f*?]{1,128}")
 
-endpoints = typer.Typer(help="Addresses of partners to which updates are posted.", no_args_is_help=True)
+endpoints = typer.Typer(help="Webhook endpoints of partners.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
-DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
-ID = Annotated[str, typer.Argument(help="An endpoint, by its id.")]
-JSON = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
-After = Annotated[str | None, typer.Option(help="A cursor: deliver what came after it.")]
+ID = Annotated[str, typer.Argument(help="Endpoint id.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+After = Annotated[str | None, typer.Option(help="Deliver events after this cursor.")]
 
 
 @endpoints.command()
 def add(
-    url: Annotated[str, typer.Argument(help="Where to post, such as https://hooks.example.com/tradegraph.")],
-    client: Annotated[str, typer.Option(help="Whose endpoint: the client that its credentials name.")],
-    document: Annotated[str, typer.Option(help="A published subscription of that client, by its id.")],
+    url: Annotated[str, typer.Argument(help="URL of the endpoint, such as https://hooks.example.com/tradegraph.")],
+    client: Annotated[str, typer.Option(help="Client that owns the endpoint.")],
+    document: Annotated[str, typer.Option(help="Id of a published subscription of that client.")],
     customers: Annotated[
-        list[str] | None, typer.Option("--customer", help="An account that it is told of; may be given again.")
+        list[str] | None, typer.Option("--customer", help="Customer number whose events are delivered; repeatable.")
     ] = None,
-    role: Annotated[list[str] | None, typer.Option(help="A role that it is read as; partner without.")] = None,
-    variables: Annotated[str, typer.Option(help="The document's variables, in JSON.")] = "{}",
+    role: Annotated[
+        list[str] | None, typer.Option(help="Role that payloads are rendered for; repeatable. Default: partner.")
+    ] = None,
+    variables: Annotated[str, typer.Option(help="Variables of the document as JSON.")] = "{}",
     after: After = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Keep an endpoint, and print its secret, once. It is told what happens from now on, or after a cursor."""
+    """Create an endpoint and print its secret once. It receives events from now on, or after a cursor."""
     from app.sources.values import utc_now
     from app.webhooks.outbound.endpoints import Endpoint, Secret
     from app.webhooks.outbound.signing import generate_secret
@@ -81,12 +80,12 @@ def add(
 
 @endpoints.command("list")
 def list_endpoints(
-    client: Annotated[str | None, typer.Option(help="Only those of this client.")] = None,
+    client: Annotated[str | None, typer.Option(help="Filter: client.")] = None,
     config: Config = None,
     data_dir: DataDir = None,
     json: JSON = False,
 ) -> None:
-    """Print endpoints with their state, and how much waits for them or was given up."""
+    """Print endpoints with their state, pending deliveries and dead letters."""
 
     async def found(store: EndpointStore) -> list[dict[str, Any]]:
         kept = [one for one in await store.all() if client in {None, one.client}]
@@ -112,13 +111,13 @@ def list_endpoints(
 
 @endpoints.command()
 def pause(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
-    """Post nothing until it is resumed. Nothing is lost meanwhile, as long as the event log keeps it."""
+    """Pause deliveries. Events are delivered after `resume`, within the retention of the event log."""
     _set_state(settings_of(config, data_dir), id, "paused")
 
 
 @endpoints.command()
 def resume(id: ID, after: After = None, config: Config = None, data_dir: DataDir = None) -> None:
-    """Go on with a paused or disabled endpoint where it stopped, or after a cursor."""
+    """Resume a paused or disabled endpoint where it stopped, or after a cursor."""
     settings = settings_of(config, data_dir)
     if after is not None:
         asyncio.run(_begin(settings, _with_store(settings, lambda store: _known(store, id)), after))
@@ -128,11 +127,11 @@ def resume(id: ID, after: After = None, config: Config = None, data_dir: DataDir
 @endpoints.command()
 def rotate(
     id: ID,
-    overlap: Annotated[int, typer.Option(help="Hours for which the old secret signs as well.", min=0, max=720)] = 24,
+    overlap: Annotated[int, typer.Option(help="Hours during which the old secret signs too.", min=0, max=720)] = 24,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a new secret, once. Both sign until the old one ends."""
+    """Create a new secret and print it once. Both secrets sign until the old one expires."""
     from msgspec.structs import replace
 
     from app.sources.values import utc_now
@@ -152,7 +151,7 @@ def rotate(
 
 @endpoints.command()
 def remove(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
-    """Forget an endpoint, with all that waits for it."""
+    """Delete an endpoint with its pending deliveries."""
     if not _with_store(settings_of(config, data_dir), lambda store: store.remove(id)):
         raise _unknown(id)
     print(f"removed: {id}")
@@ -160,13 +159,13 @@ def remove(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
 
 @endpoints.command()
 def dead(
-    id: Annotated[str | None, typer.Argument(help="Only those of this endpoint.")] = None,
-    most: Annotated[int, typer.Option(help="How many at most.", min=1, max=10_000)] = 100,
+    id: Annotated[str | None, typer.Argument(help="Filter: endpoint id.")] = None,
+    most: Annotated[int, typer.Option(help="Maximum number of rows.", min=1, max=10_000)] = 100,
     config: Config = None,
     data_dir: DataDir = None,
     json: JSON = False,
 ) -> None:
-    """Print deliveries that were given up, newest first, and why."""
+    """Print dead-lettered deliveries with their cause, newest first."""
     found = _with_store(settings_of(config, data_dir), lambda store: store.dead_letters(id, most))
     rows = [
         {
@@ -186,11 +185,13 @@ def dead(
 @endpoints.command()
 def replay(
     id: ID,
-    cursor: Annotated[list[str] | None, typer.Option(help="This one, as `dead` prints it; all without.")] = None,
+    cursor: Annotated[
+        list[str] | None, typer.Option(help="Cursor of a delivery, as `dead` prints it; repeatable. Default: all.")
+    ] = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Try deliveries again that were given up, with all the time that a new one has."""
+    """Retry dead-lettered deliveries with a full retry period."""
     from app.sources.values import utc_now
 
     async def again(store: EndpointStore) -> int:
@@ -202,7 +203,7 @@ def replay(
 
 @endpoints.command("test")
 def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
-    """Post a test message now, signed like any other, and print what became of it; fails if it was not taken."""
+    """Post a signed test message now and print the result. Exits with 1 if it was not accepted."""
     from app.sources.values import utc_now
     from app.webhooks.outbound.sender import WebhookSender
     from app.webhooks.outbound.signing import signed
@@ -218,7 +219,7 @@ def post_test(id: ID, config: Config = None, data_dir: DataDir = None) -> None:
 
 
 async def _check(settings: Settings, endpoint: Endpoint) -> None:
-    """Refuse what could not be delivered."""
+    """Raise ConfigurationError for an endpoint to which nothing could be delivered."""
     from app.gateway.documents.stores import connect_documents
     from app.schema import build_schema
     from app.webhooks.outbound.egress import AddressRefused
@@ -243,7 +244,7 @@ async def _check(settings: Settings, endpoint: Endpoint) -> None:
 
 
 async def _begin(settings: Settings, endpoint: Endpoint, after: str | None) -> None:
-    """Keep an endpoint's place in the event log."""
+    """Store the offset in the event log at which an endpoint begins."""
     from app.events.stores import connect_events
 
     events = connect_events(settings)

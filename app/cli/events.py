@@ -1,4 +1,4 @@
-"""`./run events`: what the event log holds, what was given up, and another try for it."""
+"""`./run events`: the event log, its dead letters and their replay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import orjson
 import typer
 
-from app.cli.stores import run_with, settings_of
+from app.cli.stores import Config, DataDir, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, InvalidCursor
 
@@ -18,17 +18,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-events = typer.Typer(help="The event log: updates, and hints that were given up.", no_args_is_help=True)
+events = typer.Typer(help="Event log: updates and dead letters.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
-DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
-Most = Annotated[int, typer.Option(help="How many at most.", min=1, max=10_000)]
-JSON = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Most = Annotated[int, typer.Option(help="Maximum number of rows.", min=1, max=10_000)]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @events.command("list")
 def list_events(
-    after: Annotated[str | None, typer.Option(help="A cursor: what came after it, instead of the newest.")] = None,
+    after: Annotated[str | None, typer.Option(help="Print events after this cursor. Default: the newest.")] = None,
     most: Most = 20,
     config: Config = None,
     data_dir: DataDir = None,
@@ -58,7 +56,7 @@ def list_events(
 
 @events.command()
 def dead(most: Most = 100, config: Config = None, data_dir: DataDir = None, json: JSON = False) -> None:
-    """Print hints that were given up, newest first, and why."""
+    """Print dead-lettered hints with their cause, newest first."""
 
     async def found(log: EventLog) -> list[dict[str, Any]]:
         return [_plain(one) for one in await log.dead_letters(most)]
@@ -96,7 +94,9 @@ def postponed(most: Most = 100, config: Config = None, data_dir: DataDir = None,
 
 @events.command()
 def replay(
-    numbers: Annotated[list[str] | None, typer.Argument(help="Numbers as `events dead` prints them.")] = None,
+    numbers: Annotated[
+        list[str] | None, typer.Argument(help="Numbers of dead letters, as `events dead` prints them.")
+    ] = None,
     replay_all: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
     config: Config = None,
     data_dir: DataDir = None,
@@ -112,7 +112,7 @@ def replay(
 
 
 def _with_log(config: Path | None, data_dir: Path | None, work: Callable[[EventLog], Awaitable[T]]) -> T:
-    """Do something with the configured log."""
+    """Run an action with the configured event log."""
     from app.events.stores import connect_events
 
     return run_with(connect_events, settings_of(config, data_dir, demo=True), "events", work)

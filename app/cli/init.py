@@ -60,7 +60,7 @@ DOMAINS = """\
 
 @dataclass(frozen=True, slots=True)
 class ChosenSource:
-    """A source that the file shall have."""
+    """A source to write into the file."""
 
     name: str
     template: ConfigTemplate
@@ -180,7 +180,7 @@ def _with_secrets(table: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _with_assumed_secrets(credentials: Mapping[str, str], base: Path) -> dict[str, str]:
-    """The credentials, with any text for those whose file does not exist."""
+    """The credentials, with a placeholder for those whose file does not exist."""
     missing = [key for key, value in credentials.items() if key.endswith("_file") and not (base / value).is_file()]
     return {key.removesuffix("_file") if key in missing else key: value for key, value in credentials.items()}
 

@@ -1,4 +1,4 @@
-"""`./run intake`: orders in, the queue, dead letters, and keys with more than one order."""
+"""`./run intake`: submitted orders, their queue, dead letters and reconciliation with the ERP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import orjson
 import typer
 
-from app.cli.stores import run_with, settings_of
+from app.cli.stores import Config, DataDir, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError, RequestError, SourceError
 
@@ -22,26 +22,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-intake = typer.Typer(help="Orders in: the queue, dead letters, reconciliation.", no_args_is_help=True)
+intake = typer.Typer(help="Submitted orders: queue, dead letters, reconciliation.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
-DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
-Most = Annotated[int, typer.Option(help="How many at most.", min=1, max=10_000)]
-JSON = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
-Ids = Annotated[list[str], typer.Argument(help="Ids as `intake list` prints them.")]
-Note = Annotated[str | None, typer.Option(help="The reason; stored with the decision.")]
+Most = Annotated[int, typer.Option(help="Maximum number of rows.", min=1, max=10_000)]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Ids = Annotated[list[str], typer.Argument(help="Intake ids, as `intake list` prints them.")]
+Note = Annotated[str | None, typer.Option(help="Reason, stored with the decision.")]
 
 
 @intake.command("list")
 def list_intakes(
-    state: Annotated[list[str] | None, typer.Option(help="Only in this state, such as FAILED; several times.")] = None,
-    customer: Annotated[list[str] | None, typer.Option(help="Only of this customer number; several times.")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="Filter: state, such as FAILED; repeatable.")] = None,
+    customer: Annotated[list[str] | None, typer.Option(help="Filter: customer number; repeatable.")] = None,
     most: Most = 20,
     config: Config = None,
     data_dir: DataDir = None,
     json: JSON = False,
 ) -> None:
-    """Print orders, newest first, and how many are queued, held and given up."""
+    """Print submitted orders, newest first, and the number queued, held and failed."""
     from app.intake.records import IntakeFilter, IntakeState
 
     try:
@@ -66,7 +64,7 @@ def list_intakes(
 
 @intake.command()
 def show(
-    id: Annotated[str, typer.Argument(help="Id of the intake.")], config: Config = None, data_dir: DataDir = None
+    id: Annotated[str, typer.Argument(help="Intake id.")], config: Config = None, data_dir: DataDir = None
 ) -> None:
     """Print one order as JSON: lines, checks, problems, decisions, attempts."""
     found = _with_store(config, data_dir, lambda store: store.by_id([id]))
@@ -78,19 +76,19 @@ def show(
 
 @intake.command()
 def retry(ids: Ids, note: Note = None, config: Config = None, data_dir: DataDir = None) -> None:
-    """Post orders again that were given up. Their target is searched for them first."""
+    """Retry failed orders. The target is searched for their keys first."""
     _decide(ids, "RETRY", note, config, data_dir)
 
 
 @intake.command()
 def cancel(ids: Ids, note: Note = None, config: Config = None, data_dir: DataDir = None) -> None:
-    """Cancel orders that are not posted."""
+    """Cancel orders that are not posted yet."""
     _decide(ids, "CANCEL", note, config, data_dir)
 
 
 @intake.command()
 def reconcile(
-    days: Annotated[float, typer.Option(help="Orders received within so many days.", min=0)] = 7.0,
+    days: Annotated[float, typer.Option(help="Only orders received within this number of days.", min=0)] = 7.0,
     config: Config = None,
     data_dir: DataDir = None,
     json: JSON = False,

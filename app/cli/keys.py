@@ -7,13 +7,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from app.auth.principal import Role, RowReach, row_reach
-from app.cli.stores import run_with, settings_of
+from app.cli.stores import Config, DataDir, run_with, settings_of
 from app.cli.tables import print_table
 from app.errors import ConfigurationError
 
@@ -29,22 +28,20 @@ CUSTOMER = re.compile(r"[^\s\x00-\x1f\x7f*?]{1,64}")
 
 keys = typer.Typer(help="API keys of partners.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
-DataDir = Annotated[Path | None, typer.Option(help="The gateway's data folder, instead of that of the settings.")]
-Client = Annotated[str, typer.Option(help="Whose key it is: a short name of the partner or its system.")]
+Client = Annotated[str, typer.Option(help="Client that owns the key: a short name of the partner or its system.")]
 
 
 @keys.command()
 def create(
     client: Client,
-    customers: Annotated[list[str], typer.Option("--customer", "--customers", help="An account; may be given again.")],
-    role: Annotated[str, typer.Option(help="A role that is bound to accounts.")] = Role.PARTNER.value,
-    days: Annotated[int | None, typer.Option(help="Days until it expires; without, it does not.", min=1)] = None,
-    tenant: Annotated[str, typer.Option(help="The tenant.")] = "default",
+    customers: Annotated[list[str], typer.Option("--customer", "--customers", help="Customer number; repeatable.")],
+    role: Annotated[str, typer.Option(help="Role; one that is limited to customers.")] = Role.PARTNER.value,
+    days: Annotated[int | None, typer.Option(help="Days until it expires. Default: never.", min=1)] = None,
+    tenant: Annotated[str, typer.Option(help="Tenant.")] = "default",
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a key and print it, once; only its hash is kept."""
+    """Create a key and print it once; only its hash is stored."""
     from app.auth.api_keys import KeyRecord, digest_of, new_key
 
     now, settings = time.time(), settings_of(config, data_dir)
@@ -65,11 +62,11 @@ def create(
 
 @keys.command("list")
 def list_keys(
-    client: Annotated[str | None, typer.Option(help="Only the keys of this client.")] = None,
+    client: Annotated[str | None, typer.Option(help="Filter: client.")] = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print all keys with their state and last use; the keys themselves are known to their owners only."""
+    """Print all keys with their state and last use, without the keys themselves."""
     _, records = _with_store(settings_of(config, data_dir), lambda store: store.all())
     chosen = [record for record in records if client in {None, record.client}]
     rows = [("KEY", "CLIENT", "ROLE", "CUSTOMERS", "STATE", "CREATED", "EXPIRES", "LAST USED")]
@@ -80,11 +77,11 @@ def list_keys(
 @keys.command()
 def rotate(
     client: Client,
-    overlap: Annotated[int, typer.Option(help="Days for which the old key still opens.", min=0, max=90)] = 7,
+    overlap: Annotated[int, typer.Option(help="Days during which the old key stays valid.", min=0, max=90)] = 7,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make the next key of a client, with the rights of its present one, which ends by itself after the overlap."""
+    """Create the next key of a client with the same permissions. The present key expires after the overlap."""
     from dataclasses import replace
 
     from app.auth.api_keys import digest_of, new_key
@@ -107,12 +104,12 @@ def rotate(
 
 @keys.command()
 def revoke(
-    key: Annotated[str | None, typer.Argument(help="The id of a key, as `keys list` prints it.")] = None,
+    key: Annotated[str | None, typer.Argument(help="Key id, as `keys list` prints it.")] = None,
     client: Annotated[str | None, typer.Option(help="All keys of this client.")] = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """End a key, or all keys of a client. Every process of the gateway refuses it within 5 seconds."""
+    """Revoke a key, or all keys of a client. Every process of the gateway refuses it within 5 seconds."""
     if (key is None) == (client is None):
         raise ConfigurationError("keys revoke", key or client, "name the id of a key, or --client")
     now = time.time()

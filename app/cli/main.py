@@ -23,7 +23,7 @@ from app.cli.intake import intake
 from app.cli.keys import keys
 from app.cli.prices import prices
 from app.cli.sources import sources
-from app.cli.stores import json_object, roles_of
+from app.cli.stores import Config, json_object, roles_of
 from app.cli.tables import check_printed
 from app.errors import ConfigurationError
 from app.settings import Settings
@@ -41,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 schema = typer.Typer(help="The printed schema.", no_args_is_help=True)
-policy = typer.Typer(help="Who may see what.", no_args_is_help=True)
+policy = typer.Typer(help="Access policy: fields by role.", no_args_is_help=True)
 app.add_typer(schema, name="schema")
 app.add_typer(policy, name="policy")
 app.add_typer(sources, name="sources")
@@ -54,16 +54,15 @@ app.add_typer(prices, name="prices")
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(contract, name="contract")
 
-Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
 Deployment = Annotated[
-    Path | None, typer.Option("--config", help="The settings file of a deployment; without, the gateway as it comes.")
+    Path | None, typer.Option("--config", help="Configuration file of a deployment. Default: the built-in settings.")
 ]
-DataDir = Annotated[Path, typer.Option(help="Where the demo keeps its data and its key.")]
+DataDir = Annotated[Path, typer.Option(help="Data folder of the demo, with its signing key.")]
 
 
 @app.command()
 def demo(
-    port: Annotated[int, typer.Option(help="The gateway's port; 0 takes a free one.", min=0, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help="Port of the gateway; 0 selects a free port.", min=0, max=65535)] = 8000,
     data_dir: DataDir = DATA_DIR,
     backends: Annotated[str, typer.Option(help="sandbox (embedded) or real (Tryton, Vendure, Karrio).")] = "sandbox",
 ) -> None:
@@ -89,7 +88,7 @@ def init(
         str | None, typer.Option(help="The issuer of tokens. Default: those of `token` are accepted, for a trial.")
     ] = None,
     audience: Annotated[str, typer.Option(help="The audience of tokens.")] = "tradegraph",
-    output: Annotated[Path, typer.Option(help="The file to write; - is standard output.")] = Path("tradegraph.toml"),
+    output: Annotated[Path, typer.Option(help="Output file; - is standard output.")] = Path("tradegraph.toml"),
 ) -> None:
     """Write a commented configuration for chosen vendors, and check it."""
     from app.cli.init import choose, configuration, write_configuration
@@ -133,11 +132,11 @@ def serve(config: Config = None) -> None:
 
 @app.command(hidden=True)
 def worker(
-    slot: Annotated[int, typer.Option(help="Which of the workers this is.")],
-    of: Annotated[int, typer.Option(help="How many there are.")],
-    folder: Annotated[Path, typer.Option(help="Where workers tell each other their metrics.")],
-    listener: Annotated[int, typer.Option(help="The descriptor of the listening socket.")],
-    control: Annotated[int, typer.Option(help="The descriptor of the socket to the supervisor.")],
+    slot: Annotated[int, typer.Option(help="Index of this worker.")],
+    of: Annotated[int, typer.Option(help="Number of workers.")],
+    folder: Annotated[Path, typer.Option(help="Folder through which workers share metrics.")],
+    listener: Annotated[int, typer.Option(help="File descriptor of the listening socket.")],
+    control: Annotated[int, typer.Option(help="File descriptor of the socket to the supervisor.")],
     config: Config = None,
 ) -> None:
     """Serve as one of several workers; `serve` starts them."""
@@ -151,7 +150,7 @@ def worker(
 
 
 def _settings_of_server(config: Path | None) -> Settings:
-    """The settings, with logs as they say."""
+    """The settings, after logging is configured."""
     from app.settings import config_file, credentials_of, load
     from app.telemetry import configure_logs
 
@@ -166,18 +165,14 @@ def _settings_of_server(config: Path | None) -> Settings:
 @app.command()
 def token(
     role: Annotated[list[str], typer.Option(help=f"One of {', '.join(Role)}; may be given again.")],
-    subject: Annotated[str | None, typer.Option(help="Who the token is for.")] = None,
-    customer: Annotated[
-        list[str] | None, typer.Option(help="An account, such as CUST-0001; may be given again.")
-    ] = None,
-    agent: Annotated[
-        list[str] | None, typer.Option(help="The number of an agent, such as AG-01; may be given again.")
-    ] = None,
-    ttl: Annotated[int, typer.Option(help="Seconds until it expires.", min=1, max=30 * 86400)] = 3600,
+    subject: Annotated[str | None, typer.Option(help="Subject of the token.")] = None,
+    customer: Annotated[list[str] | None, typer.Option(help="Customer number, such as CUST-0001; repeatable.")] = None,
+    agent: Annotated[list[str] | None, typer.Option(help="Agent number, such as AG-01; repeatable.")] = None,
+    ttl: Annotated[int, typer.Option(help="Lifetime in seconds.", min=1, max=30 * 86400)] = 3600,
     data_dir: DataDir = DATA_DIR,
     config: Config = None,
 ) -> None:
-    """Print a bearer token for a demo gateway over the same data folder. Other gateways do not believe it."""
+    """Print a bearer token for a demo gateway over the same data folder. Other gateways reject it."""
     from app.auth.demo import KEY_FILE, demo_auth, issue_demo_token
     from app.settings import load
 
@@ -200,8 +195,8 @@ def token(
 @app.command()
 def plan(
     file: Annotated[Path, typer.Argument(help="A GraphQL document.")],
-    operation: Annotated[str | None, typer.Option(help="The operation, where the document has several.")] = None,
-    variables: Annotated[str, typer.Option(help="JSON; only `@skip` and `@include` need them.")] = "{}",
+    operation: Annotated[str | None, typer.Option(help="Operation name, required if the document has several.")] = None,
+    variables: Annotated[str, typer.Option(help="Variables as JSON. Only `@skip` and `@include` use them.")] = "{}",
     config: Config = None,
 ) -> None:
     """Print the plan that a document is compiled to."""
@@ -220,15 +215,15 @@ def plan(
 @app.command()
 def explain(
     file: Annotated[Path, typer.Argument(help="A GraphQL document.")],
-    variables: Annotated[str, typer.Option(help="JSON.")] = "{}",
-    role: Annotated[list[str] | None, typer.Option(help="The caller's role; may be given again.")] = None,
-    customer: Annotated[list[str] | None, typer.Option(help="The caller's account; may be given again.")] = None,
-    operation: Annotated[str | None, typer.Option(help="The operation, where the document has several.")] = None,
-    lines: Annotated[int, typer.Option(help="Lines that an order is taken to have.", min=0, max=1000)] = 5,
+    variables: Annotated[str, typer.Option(help="Variables as JSON.")] = "{}",
+    role: Annotated[list[str] | None, typer.Option(help="Role of the caller; repeatable.")] = None,
+    customer: Annotated[list[str] | None, typer.Option(help="Customer number of the caller; repeatable.")] = None,
+    operation: Annotated[str | None, typer.Option(help="Operation name, required if the document has several.")] = None,
+    lines: Annotated[int, typer.Option(help="Assumed lines of an order.", min=0, max=1000)] = 5,
     config: Config = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON instead of a tree.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a tree.")] = False,
 ) -> None:
-    """Tell what a document will ask of the sources, without asking them. Without settings: of the demo's sandbox."""
+    """Print the backend calls of a document without making them. Without a configuration: over the demo's sandbox."""
     from app.cli.demo import settings_or_sandbox
     from app.gateway.explain.explainer import admission_verdict, explain_document
     from app.gateway.explain.simulated_records import Assumptions
@@ -253,7 +248,7 @@ def _text(file: Path) -> str:
 
 
 def _print_refusals(file: Path, work: Callable[[], T]) -> T:
-    """Run something that may refuse the document in a file, and print each error with its position."""
+    """Print each error of a refused document with its position in the file."""
     from app.execution.engine import RequestRefused
 
     try:
@@ -267,10 +262,10 @@ def _print_refusals(file: Path, work: Callable[[], T]) -> T:
 
 @schema.command("print")
 def schema_print(
-    to: Annotated[Path | None, typer.Option(help="The file to write; - is standard output.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Output file; - is standard output.")] = None,
     config: Deployment = None,
 ) -> None:
-    """Write the schema as the code has it to `schema.graphql`, or that of a deployment to standard output."""
+    """Write the schema of the code to `schema.graphql`, or that of a deployment to standard output."""
     from app.schema import print_schema
 
     to = to or (ROOT / "schema.graphql" if config is None else Path("-"))
@@ -286,11 +281,11 @@ def schema_print(
 def schema_check(
     file: Annotated[Path, typer.Argument(help="The printed schema.")] = ROOT / "schema.graphql",
     against: Annotated[
-        str | None, typer.Option(help="documents: tell which published ones this schema breaks.")
+        str | None, typer.Option(help="documents: list the published documents that this schema breaks.")
     ] = None,
-    old: Annotated[Path | None, typer.Option("--from", help="With --against: the schema that is served now.")] = None,
+    old: Annotated[Path | None, typer.Option("--from", help="With --against: file of the schema served now.")] = None,
     config: Config = None,
-    data_dir: Annotated[Path | None, typer.Option(help="With --against: where the documents are kept.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="With --against: data folder of the documents.")] = None,
 ) -> None:
     """Compare the printed schema with the code; fails and shows the difference where there is one, and where something
     is deprecated without a day of removal."""
@@ -320,13 +315,13 @@ def _deployment(config: Path | None) -> Settings:
 
 @policy.command("matrix")
 def policy_matrix(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Write the page of the documentation.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Every cell, as JSON.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Compare the page with the code.")] = False,
-    to: Annotated[Path, typer.Option(help="The page.")] = ROOT / "docs" / "policy-matrix.md",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Write the documentation page.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print every cell as JSON.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Fail if the page differs from the code.")] = False,
+    to: Annotated[Path, typer.Option(help="File of the page.")] = ROOT / "docs" / "policy-matrix.md",
     config: Deployment = None,
 ) -> None:
-    """Print who sees which field: roles by fields, with rows and masks."""
+    """Print fields by role, with row scopes and masks."""
     from app.schema import build_schema, policy_of
     from app.schema.declare.policy_matrix import as_json, as_markdown, as_text
 
@@ -347,11 +342,11 @@ def policy_matrix(
 
 @policy.command("why")
 def policy_why(
-    field: Annotated[str, typer.Argument(help="A field, such as Order.margin or CreditStatus.limit.")],
-    role: Annotated[list[str], typer.Option(help="The caller's role; may be given again.")],
+    field: Annotated[str, typer.Argument(help="Field, such as Order.margin or CreditStatus.limit.")],
+    role: Annotated[list[str], typer.Option(help="Role of the caller; repeatable.")],
     config: Deployment = None,
 ) -> None:
-    """Tell what a role gets of a field, and which declarations say so."""
+    """Explain what a role gets of a field, and which declarations decide it."""
     from app.schema import build_schema, policy_of
     from app.schema.declare.policy import collect_declarations
     from app.schema.declare.policy_matrix import why
@@ -363,7 +358,7 @@ def policy_why(
 
 
 def _stop_on_term() -> None:
-    """TERM ends the program as Ctrl-C does, through every `finally`: what the demo started is stopped."""
+    """TERM ends the program as Ctrl-C does, through every `finally`: processes of the demo are stopped."""
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
 
-from app.cli.stores import run_with, settings_of
+from app.cli.stores import Config, DataDir, run_with, settings_of
 from app.errors import ConfigurationError, SourceError
 
 if TYPE_CHECKING:
@@ -27,10 +26,10 @@ def group() -> None:
 
 @prices.command()
 def reconcile(
-    since: Annotated[datetime, typer.Option(help="Orders submitted from this day on, in UTC.", formats=["%Y-%m-%d"])],
-    config: Annotated[Path | None, typer.Option(help="The settings file.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="The gateway's data folder.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
+    since: Annotated[datetime, typer.Option(help="First day of submission, in UTC.", formats=["%Y-%m-%d"])],
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Compare quoted, ordered and invoiced prices of posted orders. Exits with 1 if prices of a line differ."""
     from app.intake.price_checks import reconcile_prices

@@ -1,4 +1,4 @@
-"""`sources`: whether the configured sources answer, and what each source or vendor can."""
+"""`./run sources`: health and capabilities of the configured sources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import orjson
 import typer
 
 from app.cli.capability_tables import as_json, as_markdown, as_rows
-from app.cli.stores import settings_of
+from app.cli.stores import Config, settings_of
 from app.cli.tables import check_printed, print_table
 from app.errors import ConfigurationError, TradegraphError
 from app.sources.capabilities import Capability
@@ -31,12 +31,10 @@ WEBHOOKS = {"webhooks": {"secrets": ["whsec_" + base64.b64encode(bytes(32)).deco
 
 sources = typer.Typer(help="The configured sources.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="The settings file; else TRADEGRAPH_CONFIG, else ./tradegraph.toml.")]
-
 
 @sources.command("ping")
 def ping(config: Config = None) -> None:
-    """Ask each configured source how it is; fails if one is not well."""
+    """Check the health of each configured source. Exits with 1 if one fails."""
     settings = _configured(config)
     found, unknown = asyncio.run(_ping(settings))
     width = max(map(len, found))

@@ -1,27 +1,32 @@
-"""What several groups of commands do alike."""
+"""Shared by command groups: settings, stores, JSON options."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import orjson
+import typer
 
 from app.auth.principal import AnyRole, Role
 from app.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from app.settings import Settings
+
+Config = Annotated[
+    Path | None, typer.Option(help="Configuration file. Default: $TRADEGRAPH_CONFIG, else ./tradegraph.toml.")
+]
+DataDir = Annotated[Path | None, typer.Option(help="Data folder of the gateway. Default: that of the configuration.")]
 
 
 class Closable(Protocol):
-    """Something that is opened for a command."""
+    """A store that a command opens and closes."""
 
     async def close(self) -> None:
-        """Let go of it."""
+        """Close the store."""
         ...
 
 
@@ -30,7 +35,7 @@ T = TypeVar("T")
 
 
 def settings_of(config: Path | None, data_dir: Path | None, *, demo: bool = False) -> Settings:
-    """The settings, with another data folder where one is named. Without configured sources they are those of the demo
+    """The settings, with `data_dir` instead of theirs if given. Without configured sources they are those of the demo
     that runs over the folder; with `demo`, else those of the sandbox."""
     from app.cli.demo import CONFIG_FILE, settings_or_sandbox
     from app.settings import load
@@ -47,7 +52,7 @@ def settings_of(config: Path | None, data_dir: Path | None, *, demo: bool = Fals
 def run_with(
     connect: Callable[[Settings], S], settings: Settings, section: str, work: Callable[[S], Awaitable[T]]
 ) -> T:
-    """Do something with the store that a section of the settings names, and close it. Raises ConfigurationError."""
+    """Run an action with the store of a settings section, and close it. Raises ConfigurationError."""
 
     async def run() -> T:
         store = connect(settings)
@@ -64,7 +69,7 @@ def run_with(
 
 
 def json_object(text: str, example: str) -> dict[str, Any]:
-    """What `--variables` holds. Raises ConfigurationError."""
+    """The object in `--variables`. Raises ConfigurationError."""
     try:
         read = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -75,7 +80,7 @@ def json_object(text: str, example: str) -> dict[str, Any]:
 
 
 def roles_of(names: Sequence[str] | None, settings: Settings) -> tuple[AnyRole, ...]:
-    """What `--role` names; a partner's without it. Raises ConfigurationError."""
+    """The roles of `--role`. Default: partner. Raises ConfigurationError."""
     known = settings.policy.known_roles
     unknown = next((name for name in names or () if name not in known), None)
     if unknown is not None:

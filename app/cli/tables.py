@@ -11,7 +11,7 @@ import typer
 
 
 def print_table(rows: Sequence[Sequence[object]]) -> None:
-    """Print rows in columns, the first of them the head; standard error says if there are no others."""
+    """Print rows in columns, the first as header. Without other rows standard error says so."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:

@@ -1,4 +1,4 @@
-"""How a request gets to a source: signed, over a kept connection, and once more where that is safe."""
+"""Sends a request to a source: signed, over a pooled connection, and once more where that is safe."""
 
 from __future__ import annotations
 

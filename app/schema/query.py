@@ -188,8 +188,8 @@ class Query:
             "kinds": Argument(list[ChangeKind] | None, "Only these kinds; by default all that the caller may see."),
             "holding": Argument(
                 list[strawberry.ID] | None,
-                "Ids of things that the caller holds, at most 100; those which do not exist for it any more are told "
-                "as REVOKED, beside the others.",
+                "Ids of objects that the client has stored, at most 100. Those that no longer exist for the caller are "
+                "returned as REVOKED, beside the others.",
             ),
         },
         requires=Scope.EVERYONE,
@@ -381,7 +381,7 @@ class Subscription:
     availability_changed = stream(
         updates.availability_changed,
         returns=AvailabilityChanged,
-        description="Items of which there may be more or less, each at most about once a second. Nothing is kept: "
+        description="Items of which there may be more or less, each at most about once a second. Events are not stored: "
         "after a lost connection, read again.",
         args={"items": Argument(list[ItemKey], "At most 100 items.")},
         requires=Scope.EVERYONE,

@@ -82,7 +82,7 @@ class IntakeUpdate(IntakeStreamEvent):
 @bound_to(updates.UpdatesLost, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
 @strawberry.type(description="Events between two cursors are no longer in the log; query the objects again.")
 class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent, IntakeStreamEvent):
-    """A gap that is told, never hidden."""
+    """A gap in the stream that is reported to the client."""
 
     from_: Cursor = field("The requested cursor.", name="from")
     to: Cursor = field("The oldest cursor in the log.")

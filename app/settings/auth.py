@@ -13,7 +13,7 @@ Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 
 
 class ClaimNames(Section):
-    """Which claims of an issuer's tokens say what. A dot leads into an object: `realm_access.roles`."""
+    """Names of claims in an issuer's tokens. A dot selects a member of an object: `realm_access.roles`."""
 
     roles: str = "roles"
     customers: str = "customers"
@@ -24,8 +24,8 @@ class ClaimNames(Section):
 
 
 class IssuerSettings(Section):
-    """An issuer of tokens and its keys: an address to read them from, a file, or a public key in PEM. Without any of
-    these its discovery document says where they are. `roles` and `customers` limit what its tokens may claim."""
+    """A token issuer and its keys: a JWKS URL, a file, or a public key in PEM. Without these the issuer's discovery
+    document names the JWKS URL. `roles` and `customers` limit what its tokens may claim."""
 
     issuer: str | None = Field(default=None, min_length=1)
     audience: str | None = Field(default=None, min_length=1)

@@ -12,11 +12,11 @@ CacheKind = Literal["customers", "items", "relations", "part_numbers", "contents
 
 
 class CacheSettings(Section):
-    """Reference data is kept within the contracts that the schema prints: in the memory of each worker, `entries` of it
-    at most, and with `store` "redis" for all workers together. `max_age` and `stale_for` make a contract tighter, in
-    seconds; 0 keeps nothing. `prices_seconds` keeps quoted prices, each for its own question. `redis_timeout` is how
-    many seconds a reader waits for Redis before it reads without. Changes that a source's feed or webhooks report end
-    entries; see `[events]`."""
+    """Reference data is cached within the freshness contracts of the schema: at most `entries` in the memory of each
+    worker, and with `store` "redis" shared by all workers. `max_age` and `stale_for` tighten a contract, in seconds; 0
+    disables the cache. `prices_seconds` caches prices by customer, item, unit and quantity. A read waits at most
+    `redis_timeout` seconds for Redis and then calls the source. Changes reported by a source's feed or webhooks
+    invalidate entries; see `[events]`."""
 
     enabled: bool = True
     store: Literal["memory", "redis"] = "memory"

@@ -12,12 +12,12 @@ from app.settings.validation import check_network
 
 
 class EndpointSettings(Section):
-    """Deliveries to the endpoints of partners. Addresses outside of `allowed_networks` must be public ones, by https,
-    on one of `ports`; within them plain http and any port will do. `timeout` is for a whole attempt; `retry_first` the
-    wait after the first failed one, which doubles up to `retry_most`, until `retry_hours` after the first.
+    """Deliveries to the endpoints of partners. Addresses outside of `allowed_networks` must be public, use https and
+    one of `ports`; within them http and any port are allowed. `timeout` limits a whole attempt. The delay between
+    attempts starts at `retry_first` and doubles up to `retry_most`, until `retry_hours` after the first attempt.
 
-    `concurrency` attempts are under way to one endpoint, `most_in_flight` in all. `keep_dead_days` is how long what
-    could not be delivered can be replayed. `ca_file` names authorities to believe beside the system's own.
+    `concurrency` limits simultaneous attempts to one endpoint, `most_in_flight` to all. Dead letters can be replayed
+    for `keep_dead_days`. `ca_file` holds certificate authorities to trust beside the system's.
     """
 
     enabled: bool = True

@@ -1,4 +1,4 @@
-"""Fields of a deployment's own: `[[fields]]`."""
+"""Custom fields of a deployment: `[[fields]]`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ScalarName = Literal["String", "Int", "Decimal", "Boolean", "Date", "DateTime"]
 
 class FieldSettings(Section):
     """`[[fields]]`: a field `name` of a type, a `scalar` or a `list` of it. `scope` narrows the type's audience.
-    `volatility` is that of the data, where it changes more slowly than its row. `sources` says where each source has
-    the value: a JSON key of `rest`, a field of Tryton, a custom field of Vendure, a key of Karrio's metadata."""
+    `volatility` is that of the data, where it changes more slowly than its row. `sources` maps each source to its
+    field: a JSON key of `rest`, a field of Tryton, a custom field of Vendure, a key of Karrio's metadata."""
 
     type: str
     name: str

@@ -1,4 +1,4 @@
-"""Orders in: `[intake]`."""
+"""Order intake: `[intake]`."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ class CostLimits(Section):
 
 
 class LimitSettings(Section):
-    """`[limits]`: what a request may ask for at most, decided before anything is asked. `mode` is that of the cost:
-    "measure" only counts and logs. `introspection` are the roles that may read the schema. `roles` and `clients`
-    override the cost's; a client's own comes first, of several roles the widest."""
+    """`[limits]`: limits of a request, checked before any backend call. `mode` "measure" only counts and logs excessive
+    cost. `introspection` lists the roles that may read the schema. `roles` and `clients` override the cost limits; a
+    client's override wins, of several roles the highest limit."""
 
     mode: Literal["enforce", "measure"] = "enforce"
     max_depth: int = Field(default=20, ge=1, le=100)
@@ -41,8 +41,8 @@ class LimitSettings(Section):
 
 
 class Budget(Section):
-    """What a caller may ask over time: a bucket of `capacity` cost units that fills up by `restore_rate` a second, and
-    how much at the same time."""
+    """A token bucket of `capacity` cost units, refilled with `restore_rate` a second, and the limit of simultaneous
+    requests."""
 
     capacity: int | None = Field(default=None, ge=1)
     restore_rate: float | None = Field(default=None, gt=0)
@@ -52,9 +52,8 @@ class Budget(Section):
 
 
 class BudgetSettings(Section):
-    """`[budgets]`: the budget of each client; `roles` and `clients` as in `[limits]`. `show` are the roles that are
-    told the cost of every answer; others may ask for it. `store`: where they are kept;
-    `redis` where several workers keep one budget."""
+    """`[budgets]`: the budget of each client; `roles` and `clients` as in `[limits]`. Roles in `show` get the cost with
+    every response; others may request it. `store` "redis" shares a budget among workers."""
 
     mode: Literal["enforce", "measure"] = "enforce"
     store: Literal["memory", "redis"] = "memory"

@@ -52,22 +52,22 @@ class _Loader(BaseSettings, Settings):  # pyright: ignore[reportIncompatibleVari
 def load(path: Path | None = None) -> Settings:
     """Read `path`, else the file that TRADEGRAPH_CONFIG names, else `tradegraph.toml` here, if there is one.
 
-    Raises ConfigurationError for the first thing that is wrong, with the key, the value and the cure.
+    Raises ConfigurationError for the first invalid setting, with key, value and cure.
     """
     file = config_file(path)
     return settings_of_table({} if file is None else _read(file), Path() if file is None else file.parent)
 
 
 def config_file(path: Path | None = None) -> Path | None:
-    """The file that `load` reads, which may not exist if it is named; None if there is none to read."""
+    """The file that `load` reads, which may not exist if it is named; None without a file."""
     named = path or (Path(os.environ[f"{PREFIX}CONFIG"]) if os.environ.get(f"{PREFIX}CONFIG") else None)
     default = Path("tradegraph.toml")
     return named or (default if default.is_file() else None)
 
 
 def settings_of_table(table: dict[str, Any], base: Path) -> Settings:
-    """The settings of a table as the file holds it, overridden by the environment; relative paths start at `base`.
-    Raises ConfigurationError for the first thing that is wrong."""
+    """The settings of a parsed file, overridden by the environment; relative paths start at `base`. Raises
+    ConfigurationError for the first invalid setting."""
     check_variable_names(PREFIX, os.environ, tuple(Settings.model_fields))
     try:
         settings = _Loader(**table)

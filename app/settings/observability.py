@@ -12,16 +12,16 @@ from app.settings.validation import check_address
 
 
 class LogSettings(Section):
-    """One JSON object a line for machines, or a console for people."""
+    """`[log]`: JSON Lines, or readable text."""
 
     format: Literal["json", "console"] = "json"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class TelemetrySettings(Section):
-    """`[telemetry]`: traces, sent by OTLP over HTTP to the collector at `otlp_endpoint`, with `otlp_headers`; none are
-    made without one. `sampling_ratio` is the share of operations that are traced where the caller has not decided.
-    With `metrics_token` as its bearer token a scraper reads `/metrics`, as staff do with theirs."""
+    """`[telemetry]`: traces, sent by OTLP over HTTP to the collector at `otlp_endpoint`, with `otlp_headers`; without
+    it tracing is off. `sampling_ratio` is the share of operations that are traced if the caller has not decided.
+    `metrics_token` is a bearer token that reads `/metrics`, beside those of staff."""
 
     otlp_endpoint: Annotated[str, AfterValidator(check_address)] | None = None
     otlp_headers: dict[str, SecretStr] = {}

@@ -1,4 +1,4 @@
-"""What a deployment changes in the policy: `[policy]`."""
+"""Changes of a deployment to the policy: `[policy]`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ RoleName = Annotated[str, AfterValidator(_check_name)]
 
 
 class RoleSettings(Section):
-    """`[policy.roles.NAME]`: a role of the deployment's own. `reach`: whose rows exist for it; those of the accounts
-    that its credential names for "own" (a customer's people) and "assigned" (the distributor's people), of all for
-    "all". It belongs to the scopes of the role that it is `like`, and to `scopes`."""
+    """`[policy.roles.NAME]`: a custom role. `reach` is its row scope: the accounts that the credential names for "own"
+    (a customer's people) and "assigned" (the distributor's people), every account for "all". It has the scopes of the
+    role named by `like`, and `scopes`."""
 
     description: str = Field(min_length=1, max_length=300)
     reach: Literal["all", "assigned", "own"]
@@ -49,7 +49,7 @@ class MaskSettings(Section):
 
 
 class PolicySettings(Section):
-    """`[policy]`: changes of scopes and masks, and roles of the deployment's own. docs/rights.md explains them."""
+    """`[policy]`: changes of scopes and masks, and custom roles. docs/rights.md explains them."""
 
     roles: dict[RoleName, RoleSettings] = {}
     scopes: dict[str, ScopeSettings] = {}
@@ -57,6 +57,6 @@ class PolicySettings(Section):
 
     @property
     def known_roles(self) -> Mapping[str, AnyRole]:
-        """Every role of the deployment by its name: those of the gateway first."""
+        """Every role by name: built-in roles first."""
         own = {name: CustomRole(name, RowReach(one.reach)) for name, one in self.roles.items()}
         return {**BUILT_IN_ROLES, **own}

@@ -1,4 +1,4 @@
-"""Roles of callers, which settings name too."""
+"""Roles of callers, as settings name them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from app.settings.stores import (
 
 
 class Settings(Section):
-    """All of it. Made by `load` for a server, or directly where code decides, as in the demo and in tests."""
+    """All sections. `load` reads them for a server; the demo and tests construct them directly."""
 
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
@@ -66,7 +66,7 @@ class Settings(Section):
 
 
 def credentials_of(settings: BaseModel) -> Iterator[str]:
-    """Every secret that settings hold, so that logs can hide it."""
+    """Every secret in the settings, for redaction in logs."""
     for value in vars(settings).values():  # A section may have a field `keys`, which dict() would call.
         yield from _secrets_in(value)
 

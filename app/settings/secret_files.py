@@ -1,4 +1,4 @@
-"""Secrets that settings keep in files."""
+"""Secrets in files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the gateway listens: `[server]`."""
+"""The HTTP server: `[server]`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.settings.validation import check_host, check_network, check_origin
 
 
 class ConnectionSettings(Section):
-    """`[server.connections]`: what one connection may cost. `header_timeout` and `body_timeout` run from a request's
-    first byte and from its last header; `write_timeout` is how long a client may leave an answer unread; `keep_alive`
-    how long it may ask nothing; `max_unacknowledged` WebSockets of one address may be open before `connection_ack`."""
+    """`[server.connections]`: limits of a connection. `header_timeout` runs from a request's first byte, `body_timeout`
+    from its last header; `write_timeout` limits how long a client may leave a response unread, `keep_alive` how long a
+    connection may be idle; `max_unacknowledged` limits WebSockets of one address before `connection_ack`."""
 
     most: int = Field(default=10_000, ge=1)
     header_timeout: float = Field(default=10.0, gt=0, le=300)
@@ -34,13 +34,12 @@ class TLSSettings(Section):
 
 
 class ServerSettings(Section):
-    """How the gateway listens, and with how many `workers`, each a process. `request_timeout` bounds each operation,
-    `graceful_shutdown` the wait for open ones, `max_in_flight` how many run at once in a worker.
+    """The address, and the number of `workers`, each a process. `request_timeout` limits an operation,
+    `graceful_shutdown` the wait for open ones, `max_in_flight` the simultaneous operations of a worker.
 
-    `allowed_hosts` are names that a `Host` header may have, any if empty; `allowed_origins` pages of other hosts that
-    a browser may ask from; `trusted_proxies` addresses or networks whose `X-Forwarded-*` are believed; `compression`
-    compresses responses for clients that accept it; `strict_transport` for how many seconds browsers are to insist on
-    https once they came by it.
+    `allowed_hosts` limits the `Host` header, empty allows any; `allowed_origins` lists other origins for CORS;
+    `trusted_proxies` lists addresses or networks whose `X-Forwarded-*` headers count; `compression` compresses
+    responses for clients that accept it; `strict_transport` is the `max-age` of HSTS in seconds.
     """
 
     host: str = "127.0.0.1"

@@ -35,10 +35,9 @@ class WebhookSettings(Section):
 class SourceSettings(Section):
     """One backend: `[sources.NAME]`. `options` are the vendor's own, key mapping included, checked by its adapter.
 
-    A credential may be kept in a file: `api_key_file` is read and becomes `api_key`. `timeout` is for a whole call, its
-    repetitions included; by default the latency that a person bears. `callers` overrides `[callers]` for this source;
-    `poll` how often it is asked for what is new, as `[events]` has it, 0 for never. For callers of another `tenant`
-    than the source's nothing in it exists; without one it serves all tenants.
+    A credential can be read from a file: `api_key_file` becomes `api_key`. `timeout` limits a whole call with its
+    retries. `callers` overrides `[callers]` for this source, `poll` the polling interval of `[events]`; 0 disables
+    polling. Callers of another `tenant` than the source's do not see its data; without one it serves all tenants.
     """
 
     vendor: str

@@ -12,9 +12,9 @@ from app.settings.section import Section
 
 
 class AuditSettings(Section):
-    """Who asked what, kept in `audit.sqlite` under `data_dir`. The oldest entries go after `keep_days`, or before, when
-    the file would grow beyond `keep_megabytes`. `queue` entries wait to be written at most; `log` also writes each as
-    a line; `variables` keeps the names of an operation's variables, never their values."""
+    """The audit log: `audit.sqlite` under `data_dir`. Entries are deleted after `keep_days`, or earlier if the file
+    would exceed `keep_megabytes`. At most `queue` entries wait to be written; `log` also logs each; `variables` stores
+    the names of an operation's variables, never their values."""
 
     enabled: bool = True
     log: bool = True
@@ -74,13 +74,13 @@ class DocumentSettings(Section):
 
 
 class EventSettings(Section):
-    """The event log: in `events.sqlite` under `data_dir`, or in Redis. Updates go after `keep_days`, or before, when
-    there are more than `keep_updates` of them or they take more than `keep_megabytes`. Who has not read them by then is
-    told so. The ids by which a source's event is known again are kept for `keep_days`.
+    """The event log: in `events.sqlite` under `data_dir`, or in Redis. Updates are deleted after `keep_days`, or
+    earlier if there are more than `keep_updates` or they exceed `keep_megabytes`; readers that missed them get a gap
+    notice. Event ids for deduplication are stored for `keep_days`.
 
-    Sources with a feed are asked every `poll` seconds what is new, those that send webhooks every `poll_webhooks`; 0
-    for never. Where a feed does not tell all, what is open is read again every `reread` seconds. What is new is read
-    `attempts` times before it is given up, and for `patience` if its source is away.
+    Feeds are polled every `poll` seconds, or every `poll_webhooks` for sources that send webhooks; 0 disables polling.
+    Where a feed is incomplete, open objects are read again every `reread` seconds. A hint is dead-lettered after
+    `attempts` failed reads, or after `patience` seconds while its source is unavailable.
     """
 
     store: Literal["sqlite", "redis"] = "sqlite"

@@ -41,8 +41,8 @@ class AgeMetrics:
             self._counted[event] = True
             self._observe(self.confirmation, "confirmation", source, seconds)
 
-    def _observe(self, kept: Histogram, kind: str, source: str, seconds: float) -> None:
+    def _observe(self, histogram: Histogram, kind: str, source: str, seconds: float) -> None:
         observe = self._observers.get((kind, source))
         if observe is None:
-            observe = self._observers[kind, source] = kept.labels(source).observe
+            observe = self._observers[kind, source] = histogram.labels(source).observe
         observe(max(seconds, 0.0))

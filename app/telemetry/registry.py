@@ -119,7 +119,7 @@ class Metrics:
             registry=registry,
         )
         self.audit_dropped = Counter(
-            "tradegraph_audit_dropped_total", "Audit entries that could not be kept.", registry=registry
+            "tradegraph_audit_dropped_total", "Audit entries that could not be stored.", registry=registry
         )
         self.limits_exceeded = Counter(
             "tradegraph_limits_met_total",
@@ -272,9 +272,9 @@ def metrics_text() -> bytes:
     return generate_latest(metrics().registry)
 
 
-def series(kept: Counter | Gauge) -> list[tuple[Mapping[str, str], float]]:
+def series(metric: Counter | Gauge) -> list[tuple[Mapping[str, str], float]]:
     """The values of a metric, each with its labels."""
-    samples = [sample for family in kept.collect() for sample in family.samples]
+    samples = [sample for family in metric.collect() for sample in family.samples]
     return [(sample.labels, sample.value) for sample in samples]
 
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from app.settings import DomainSettings, Settings
 
 SIZES_TTL = 5.0
-"""Seconds for which counted sizes of the cache are told again: to count looks at every entry."""
+"""Seconds for which counted cache sizes are reused: counting visits every entry."""
 
 MAX_ROWS = 40
-"""Documents and clients that are told; of documents the slowest, and all that lack something."""
+"""Maximum number of listed documents and clients; of documents the slowest, and all with missing fields."""
 
 
 class ConsolePart(msgspec.Struct, kw_only=True, rename="camel"):
@@ -103,7 +103,7 @@ class CacheReads(ConsolePart):
 
 
 class CacheState(ConsolePart):
-    """What this worker keeps. `store`: whether workers share what they read; `told`: whether it hears of changes."""
+    """The cache of this worker. `store`: where entries are shared; `told`: whether invalidations reach it."""
 
     enabled: bool
     store: str

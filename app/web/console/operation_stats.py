@@ -19,25 +19,25 @@ from app.sources.freshness_contracts import freshness_tracker
 from app.telemetry import current
 
 MAX_OPERATIONS = 200
-"""Kept; the one that ran longest ago goes first."""
+"""Maximum number of operations; the one that ran longest ago is evicted first."""
 
 SAMPLES = 100
-"""Of each document, from which its times are told."""
+"""Latencies of a document from which percentiles are computed."""
 
 MAX_MISSING = 20
-"""Places of one document's answers that are named as lost."""
+"""Maximum number of missing fields listed for a document."""
 
 MAX_ERRORS = 100
-"""Errors of one answer that are looked at for them."""
+"""Maximum number of errors of a response searched for missing fields."""
 
 RECENT = 60.0
-"""Seconds for which what an answer lost counts as going on."""
+"""Seconds for which a missing field counts as current."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingField:
-    """What an answer did not hold: the field, the source that should have given it, and the code it was told with.
-    Without a path: something that was kept was answered in place of what the source did not say."""
+    """A field missing from responses, the source that failed to provide it, and the error code. Without a path the
+    response held a stale cached value instead."""
 
     path: str
     source: str
