@@ -381,8 +381,8 @@ class Subscription:
     availability_changed = stream(
         updates.availability_changed,
         returns=AvailabilityChanged,
-        description="Items of which there may be more or less, each at most about once a second. Events are not stored: "
-        "after a lost connection, read again.",
+        description="Items of which there may be more or less, each at most about once a second. Events are not "
+        "stored: after a lost connection, read again.",
         args={"items": Argument(list[ItemKey], "At most 100 items.")},
         requires=Scope.EVERYONE,
     )

@@ -103,11 +103,11 @@ class CacheReads(ConsolePart):
 
 
 class CacheState(ConsolePart):
-    """The cache of this worker. `store`: where entries are shared; `told`: whether invalidations reach it."""
+    """The cache of this worker. `store`: where entries are shared; `receives_invalidations`: whether the invalidation bus is connected."""
 
     enabled: bool
     store: str
-    told: bool
+    receives_invalidations: bool
     entries: int
     most: int
     types: tuple[CacheReads, ...]
@@ -318,7 +318,7 @@ class ConsoleCollector:
         return CacheState(
             enabled=settings.enabled,
             store=settings.store,
-            told=cache is None or cache.memory.connected,
+            receives_invalidations=cache is None or cache.memory.connected,
             entries=0 if cache is None else len(cache.memory),
             most=settings.entries,
             types=tuple(types),

@@ -6,7 +6,7 @@ import { meter, table } from './table.js';
 export function showCache(container, cache) {
   const where = cache.store === 'redis' ? 'this worker’s memory, shared through Redis' : 'this worker’s memory';
   const about = h('p', { class: 'soft small' }, `${number.format(cache.entries)} of ${number.format(cache.most)} entries in ${where}.`,
-    cache.told ? '' : [' ', badge('warn', 'hears of no changes: entries live 2 s')]);
+    cache.receivesInvalidations ? '' : [' ', badge('warn', 'invalidations not received: entries live 2 s')]);
   if (!cache.enabled && cache.types.length === 0) {
     replace(container, h('p', { class: 'empty' }, 'The cache is switched off.'));
     return;
