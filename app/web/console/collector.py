@@ -103,7 +103,8 @@ class CacheReads(ConsolePart):
 
 
 class CacheState(ConsolePart):
-    """The cache of this worker. `store`: where entries are shared; `receives_invalidations`: whether the invalidation bus is connected."""
+    """The cache of this worker. `store`: where entries are shared; `receives_invalidations`: whether the bus of
+    invalidations is connected."""
 
     enabled: bool
     store: str
