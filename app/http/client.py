@@ -35,7 +35,7 @@ from app.http.resilience.guard import SourceGuard
 from app.http.resilience.hedging import hedge
 from app.http.response import HTTPResponse
 from app.http.sending import RequestSender
-from app.http.sign_in import SignIn
+from app.http.sign_in import RequestSigner, SignIn
 from app.http.timeouts import CallStopped
 from app.settings import SourceSettings
 
@@ -59,7 +59,7 @@ class HTTPClient:
         source: str,
         settings: SourceSettings,
         *,
-        sign_in: SignIn | None = None,
+        sign_in: SignIn | RequestSigner | None = None,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:

@@ -74,6 +74,10 @@ class OutgoingRequest(msgspec.Struct, kw_only=True):
     safe: bool = True
     batch: tuple[int, int] | None = None
 
+    def __repr__(self) -> str:
+        """Without headers and body, which may hold secrets."""
+        return f"<OutgoingRequest {self.method} {self.path} {self.call}>"
+
     def body(self) -> bytes | None:
         """The body as bytes, if there is one."""
         return self.content if self.json is None else _encoder.encode(self.json)
@@ -102,6 +106,14 @@ class RequestBuilder:
         self._host = url.netloc.decode("ascii")
         self._headers = {check_name(name): (name, printable(value)) for name, value in headers.items()}
         self._prefixes: dict[tuple[int, tuple[str, ...]], _Prefix] = {}
+
+    def at(self, base_url: str) -> RequestBuilder:
+        """The same headers for another address."""
+        return RequestBuilder(base_url, dict(self._headers.values()))
+
+    def url(self, target: str) -> str:
+        """The whole URL of a target."""
+        return f"{self.scheme}://{self._host}{target}"
 
     def target(self, request: OutgoingRequest) -> str:
         """Path and query as they are sent. A path may bring a query of its own. Raises ValueError for a path that

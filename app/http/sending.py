@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from functools import partial
+from typing import cast
 
 from app.errors import SourceMalformed, SourceRejected
 from app.http.body import Decompressor
@@ -14,7 +15,7 @@ from app.http.errors import error_for_status, outcome_of, outcome_of_status, tra
 from app.http.pool import ConnectionPool
 from app.http.request import MAX_TARGET, OutgoingRequest, RequestBuilder
 from app.http.response import Headers, HTTPResponse
-from app.http.sign_in import SignIn
+from app.http.sign_in import RequestSigner, SignIn
 from app.http.timeouts import CallStopped
 
 
@@ -22,15 +23,21 @@ class RequestSender:
     """Sends requests to one source. `limit` is the most bytes that a body may have, packed and unpacked."""
 
     def __init__(
-        self, source: str, builder: RequestBuilder, sign_in: SignIn | None, tls: ssl.SSLContext | None, limit: int
+        self,
+        source: str,
+        builder: RequestBuilder,
+        sign_in: SignIn | RequestSigner | None,
+        tls: ssl.SSLContext | None,
+        limit: int,
     ) -> None:
-        if builder.scheme == "https" and tls is None:
-            tls = ssl.create_default_context()
-        self.pool = ConnectionPool(builder.host, builder.port, tls=tls if builder.scheme == "https" else None)
+        self.pool = _pool(builder, tls)
         self._source = source
         self._builder = builder
-        self._sign_in = sign_in
+        self._signer, self._sign_in = _signer(sign_in)
         self._limit = limit
+        authority = None if self._sign_in is None else self._sign_in.base_url
+        self._sign_in_builder = builder if authority is None else builder.at(authority)
+        self._sign_in_pool = self.pool if authority is None else _pool(self._sign_in_builder, None)
 
     async def send(self, request: OutgoingRequest, attempt: CallAttempt) -> HTTPResponse:
         """Send a request and read its response whole. Raises SourceError for a status that is not accepted."""
@@ -63,6 +70,8 @@ class RequestSender:
     async def aclose(self) -> None:
         """Close the connections."""
         await self.pool.aclose()
+        if self._sign_in_pool is not self.pool:
+            await self._sign_in_pool.aclose()
 
     # Sign-in
 
@@ -90,7 +99,7 @@ class RequestSender:
     async def _send_sign_in(self, attempt: CallAttempt, request: OutgoingRequest) -> HTTPResponse:
         own = attempt.beside(SIGN_IN)
         try:
-            exchange = await self._exchange(request, own, None)
+            exchange = await self._exchange(request, own, None, is_sign_in=True)
         except BaseException as error:
             own.record(attempt.timeout.reason or outcome_of(translate(self._source, error)))
             raise
@@ -106,21 +115,25 @@ class RequestSender:
         credentials: Mapping[str, str] | None,
         *,
         streamed: bool = False,
+        is_sign_in: bool = False,
     ) -> Exchange:
         """Send it over a connection; a second time, if an idle one was closed at that moment and it is safe."""
-        target = self._builder.target(request)
+        builder, pool = (self._sign_in_builder, self._sign_in_pool) if is_sign_in else (self._builder, self.pool)
+        target = builder.target(request)
         if len(target) > MAX_TARGET:
             detail = f"{request.call}: a target of {len(target)} characters is longer than any server accepts"
             raise SourceRejected(self._source, status=414, detail=detail)
         body = request.body()
         size = None if body is None else len(body)
-        connection, repeatable, stale = self.pool.pop_idle(), request.safe, False
+        connection, repeatable, stale = pool.pop_idle(), request.safe, False
         while True:
             span = attempt.begin_request(request.method, request.batch, resent=stale)
-            data = self._builder.head(request, target, size, credentials, span)
+            if self._signer is not None:
+                credentials = self._signer.sign(request.method, builder.url(target))
+            data = builder.head(request, target, size, credentials, span)
             attempt.request_sent()
             if connection is None:
-                connection, repeatable = await self.pool.connect(), False
+                connection, repeatable = await pool.connect(), False
             if not request.safe and attempt.timeout.remaining <= 0:  # The process was stopped meanwhile.
                 raise CallStopped
             attempt.sent = True
@@ -154,3 +167,16 @@ class RequestSender:
     def _refusal(self, request: OutgoingRequest, response: HTTPResponse) -> Exception:
         what = f"{request.method} {request.path}"
         return error_for_status(self._source, what, response.status, response.headers, response.body)
+
+
+def _pool(builder: RequestBuilder, tls: ssl.SSLContext | None) -> ConnectionPool:
+    if builder.scheme != "https":
+        return ConnectionPool(builder.host, builder.port, tls=None)
+    return ConnectionPool(builder.host, builder.port, tls=tls or ssl.create_default_context())
+
+
+def _signer(sign_in: SignIn | RequestSigner | None) -> tuple[RequestSigner | None, SignIn | None]:
+    """What signs each request, and what opens sessions; at most one of them."""
+    if sign_in is None:
+        return None, None
+    return (None, cast("SignIn", sign_in)) if hasattr(sign_in, "authorize") else (cast("RequestSigner", sign_in), None)

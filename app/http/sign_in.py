@@ -20,7 +20,10 @@ Send = Callable[[OutgoingRequest], Awaitable[HTTPResponse]]
 
 
 class SignIn(Protocol):
-    """How the requests to one source are signed. It does no I/O but by the `Send` that it is given."""
+    """How the requests to one source are signed. It does no I/O but by the `Send` that it is given. `base_url` is the
+    address of what it sends; None if that is the source itself."""
+
+    base_url: str | None
 
     def headers(self, path: str) -> Mapping[str, str] | None:
         """The headers that sign a request to `path`, the same mapping for as long as they hold; None if `authorize`
@@ -36,8 +39,18 @@ class SignIn(Protocol):
         ...
 
 
+class RequestSigner(Protocol):
+    """How each request to one source is signed by itself, without a session."""
+
+    def sign(self, method: str, url: str) -> Mapping[str, str]:
+        """The headers that sign one request, whose URL is whole and quoted as it is sent."""
+        ...
+
+
 class StaticCredentials:
     """Headers that never change, such as a bearer token."""
+
+    base_url: str | None = None
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         """Raises ValueError for a value that no header can carry, without repeating it."""
@@ -55,6 +68,8 @@ class StaticCredentials:
 
 class SessionSignIn(ABC):
     """A session that one login opens. One login runs at a time, however many calls wait for it."""
+
+    base_url: str | None = None
 
     def __init__(self, source: str) -> None:
         self.source = source
