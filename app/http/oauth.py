@@ -157,6 +157,11 @@ class OAuthSignIn(SessionSignIn):
             raise SourceRejected(self.source, status=401, detail="a token was refused right after it was issued")
         await super().authorize(send, rejected)
 
+    def expire(self) -> None:
+        """Discard the token, because a request inside another one was refused; a token that was just issued stays."""
+        if self._clock() - self._issued_at >= MIN_TOKEN_AGE:
+            self._session = None
+
     def login(self) -> OutgoingRequest:
         """See `SessionSignIn`."""
         return OutgoingRequest(
