@@ -175,7 +175,7 @@ def configured_sources(
 
 def _with_secrets(table: dict[str, Any], base: Path) -> dict[str, Any]:
     for source in table["sources"].values():
-        source["credentials"] = _with_assumed_secrets(source["credentials"], base)
+        source["credentials"] = _with_assumed_secrets(source.get("credentials", {}), base)
     return table
 
 
@@ -191,7 +191,7 @@ def missing_secrets(text: str, base: Path) -> list[tuple[str, str]]:
     return [
         (name, path)
         for name, source in tables.items()
-        for key, path in source["credentials"].items()
+        for key, path in source.get("credentials", {}).items()
         if key.endswith("_file") and not (base / path).is_file()
     ]
 

@@ -19,6 +19,7 @@ from app.cli.contract import contract
 from app.cli.documents import check_against_documents, documents
 from app.cli.endpoints import endpoints
 from app.cli.events import events
+from app.cli.files import files
 from app.cli.intake import intake
 from app.cli.keys import keys
 from app.cli.prices import prices
@@ -49,6 +50,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
 app.add_typer(documents, name="documents")
 app.add_typer(events, name="events")
+app.add_typer(files, name="files")
 app.add_typer(intake, name="intake")
 app.add_typer(prices, name="prices")
 app.add_typer(endpoints, name="endpoints")

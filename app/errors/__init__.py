@@ -83,6 +83,19 @@
     │   ├── SourceMalformed       SOURCE_MALFORMED
     │   ├── DownloadTooLarge      DOWNLOAD_TOO_LARGE
     │   └── DownloadNotPDF        DOWNLOAD_NOT_PDF
+    ├── FileRefused               a file of a source cannot be taken: FILE_REFUSED
+    │   ├── FileTruncated         FILE_TRUNCATED
+    │   ├── FileEncodingWrong     FILE_ENCODING_WRONG
+    │   ├── FileMalformed         FILE_MALFORMED
+    │   ├── FileTooWide           FILE_TOO_WIDE
+    │   ├── FileTooLarge          FILE_TOO_LARGE
+    │   ├── FileNameRefused       FILE_NAME_REFUSED
+    │   ├── FileNotRegular        FILE_NOT_REGULAR
+    │   ├── FileNameReused        FILE_NAME_REUSED
+    │   ├── FileDuplicated        FILE_DUPLICATED
+    │   ├── FileOutdated          FILE_OUTDATED
+    │   ├── FileTooManyRejected   FILE_TOO_MANY_REJECTED
+    │   └── FileChanged           FILE_CHANGED
     ├── DeadlineExceeded          DEADLINE_EXCEEDED
     ├── AuthenticationUnavailable AUTHENTICATION_UNAVAILABLE
     ├── AccountsUnavailable       ACCOUNTS_UNAVAILABLE
@@ -126,6 +139,21 @@ from app.errors.downloads import (
     DownloadNotFound,
     DownloadNotPDF,
     DownloadTooLarge,
+)
+from app.errors.files import (
+    FileChanged,
+    FileDuplicated,
+    FileEncodingWrong,
+    FileMalformed,
+    FileNameRefused,
+    FileNameReused,
+    FileNotRegular,
+    FileOutdated,
+    FileRefused,
+    FileTooLarge,
+    FileTooManyRejected,
+    FileTooWide,
+    FileTruncated,
 )
 from app.errors.intake import (
     CreditExceeded,
@@ -231,6 +259,19 @@ __all__ = [
     "DownloadTooLarge",
     "DuplicatePO",
     "EdgeRefusal",
+    "FileChanged",
+    "FileDuplicated",
+    "FileEncodingWrong",
+    "FileMalformed",
+    "FileNameRefused",
+    "FileNameReused",
+    "FileNotRegular",
+    "FileOutdated",
+    "FileRefused",
+    "FileTooLarge",
+    "FileTooManyRejected",
+    "FileTooWide",
+    "FileTruncated",
     "FilterNotSupported",
     "Forbidden",
     "HeadersTooLarge",

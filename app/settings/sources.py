@@ -17,7 +17,7 @@ from app.settings.resilience import (
     SourceLimits,
 )
 from app.settings.section import Section
-from app.settings.validation import check_address, check_network
+from app.settings.validation import check_network, check_source_address
 
 
 class WebhookSettings(Section):
@@ -41,7 +41,7 @@ class SourceSettings(Section):
     """
 
     vendor: str
-    base_url: Annotated[str, AfterValidator(check_address)]
+    base_url: Annotated[str, AfterValidator(check_source_address)]
     timeout: float = Field(default=1.5, gt=0, le=120)
     concurrency: int = Field(default=16, ge=1, le=1000)
     max_response_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)

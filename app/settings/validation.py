@@ -21,6 +21,16 @@ def check_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_source_address(url: str) -> str:
+    """The address of a source: a base URL, or a folder as file:// with an absolute path. Raises ValueError."""
+    if not url.startswith("file:"):
+        return check_address(url)
+    parts = urlsplit(url)
+    if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
+        raise ValueError("should be file:// with an absolute path, such as file:///var/exchange")
+    return url.rstrip("/")
+
+
 def check_host(name: str) -> str:
     """A host name as a `Host` header gives it, without its port; `*.example.com` stands for all below it."""
     if not re.fullmatch(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]", name):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -62,7 +62,7 @@ class Source:
 
     `shipment_hint_key` is the key by which its hints name shipments. For `settle_seconds` a change may still appear in
     its feed before changes that were already returned. Where the feed is `feed_incomplete`, what is open is fetched
-    again periodically.
+    again periodically. `running` is its background work in a gateway, if it has any.
     """
 
     name: str
@@ -104,6 +104,7 @@ class Source:
     shipment_hint_key: Literal["id", "tracking_number"] = "id"
     settle_seconds: float = 0.0
     feed_incomplete: bool = False
+    running: Callable[[], AbstractAsyncContextManager[None]] | None = None
 
 
 def source_states(sources: Iterable[Source]) -> list[SourceState]:
@@ -208,10 +209,14 @@ class Sources:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The background tasks of the cache run; `close` stops them."""
+        """The background tasks of the cache and of sources run; `close` stops those of the cache."""
         if self.cache is not None:
             self.cache.start()
-        yield
+        async with AsyncExitStack() as stack:
+            for source in self.connected.values():
+                if source.running is not None:
+                    await stack.enter_async_context(source.running())
+            yield
 
     async def close(self) -> None:
         """Closes every connection."""

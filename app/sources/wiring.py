@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from app.errors import ConfigurationError
 from app.sources.custom_fields import NO_FIELDS, SourceFields, fields_of_sources
@@ -28,6 +30,7 @@ from app.storage.redis import connect as redis
 
 if TYPE_CHECKING:
     from app.settings import Settings, SourceSettings
+    from app.sources.replica.ledger import FileArchive
     from app.sources.rest.conformance import PortConformance
 
 
@@ -36,29 +39,53 @@ VENDORS = {
     "tryton": "app.sources.tryton",
     "vendure": "app.sources.vendure",
     "karrio": "app.sources.karrio",
+    "files": "app.sources.files",
 }
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
+
+LOCAL_SCHEMES = {"files": ("file",)}
+"""Schemes of the addresses of vendors that are no HTTP servers. These keep a copy of their rows in the data folder."""
 
 ENRICHED = ("orders", "shipments")
 """The domains in which other sources are shown beside the master."""
 
 Clock = Callable[[], datetime]
 
+DEFAULT_DATA_DIR = Path(".tradegraph")
 
-def connect(name: str, settings: Any, clock: Clock, fields: SourceFields = NO_FIELDS) -> Source:
+
+def connect(
+    name: str,
+    settings: Any,
+    clock: Clock,
+    fields: SourceFields = NO_FIELDS,
+    data_dir: Path = DEFAULT_DATA_DIR,
+) -> Source:
     """Connects one source, with the deployment's own fields, by its vendor's adapter; does no I/O."""
     package = VENDORS.get(settings.vendor)
     if package is None:
         raise ConfigurationError(
             f"sources.{name}.vendor", settings.vendor, f"no such vendor; use one of {', '.join(sorted(VENDORS))}"
         )
+    schemes = LOCAL_SCHEMES.get(settings.vendor, ("http", "https"))
+    if urlsplit(settings.base_url).scheme not in schemes:
+        cure = f"vendor '{settings.vendor}' needs an address with {' or '.join(f'{one}://' for one in schemes)}"
+        raise ConfigurationError(f"sources.{name}.base_url", settings.base_url, cure)
     try:
-        custom = {"fields": fields} if fields.types else {}
+        custom: dict[str, Any] = {"fields": fields} if fields.types else {}
+        custom |= {"data_dir": data_dir} if settings.vendor in LOCAL_SCHEMES else {}
         return replace(import_module(package).connect(name, settings, clock=clock, **custom), tenant=settings.tenant)
     except ValueError:
         # A header refuses it; the value itself may be a secret and is not repeated.
         cure = "holds characters that no HTTP header can carry; look for line ends and letters beyond ASCII"
         raise ConfigurationError(f"sources.{name}.credentials", "[hidden]", cure) from None
+
+
+def connect_file_archive(name: str, settings: Settings) -> FileArchive:
+    """The files that a source took, for a command beside the gateway. Raises ConfigurationError."""
+    from app.sources.files import connect_intake
+
+    return connect_intake(name, settings.sources[name], settings.data_dir)
 
 
 def check_conformance(
@@ -85,7 +112,7 @@ def connect_all(settings: Settings, clock: Clock = utc_now) -> Sources:
     cache = Cache(settings.cache, clock, lambda: redis(settings.redis, timeout=longest))
     fields = fields_of_sources(settings)
     plain = {
-        name: connect(name, _with_callers(source, settings), clock, fields.get(name, NO_FIELDS))
+        name: connect(name, _with_callers(source, settings), clock, fields.get(name, NO_FIELDS), settings.data_dir)
         for name, source in settings.sources.items()
     }
     cached = {

@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app"
 FILES = sorted(APP.rglob("*.py"))
-VENDORS = sorted(folder for folder in (APP / "sources").iterdir() if (folder / "client.py").exists())
+VENDORS = sorted(folder for folder in (APP / "sources").iterdir() if (folder / "config_template.py").exists())
 # What a vendor's adapter may know beside the ports and itself.
 VENDOR_MAY = {
     "app.http",
@@ -27,6 +27,8 @@ VENDOR_MAY = {
     "app.telemetry",
     "app.settings",
     "app.auth.principal",
+    "app.sources.replica",
+    "app.storage",
 }
 LONGEST = 500
 LOG_EVENT = re.compile(r"[a-z]+(_[a-z0-9]+)*")

@@ -40,7 +40,9 @@ def message(settings: Settings) -> str:
 
 def test_unknown_vendor_is_named_with_those_there_are() -> None:
     wrong = Settings(sources={"erp": SourceSettings(vendor="sap", base_url="http://127.0.0.1:1")})
-    assert message(wrong) == ("sources.erp.vendor = 'sap': no such vendor; use one of karrio, rest, tryton, vendure")
+    assert message(wrong) == (
+        "sources.erp.vendor = 'sap': no such vendor; use one of files, karrio, rest, tryton, vendure"
+    )
 
 
 def test_credential_that_no_header_can_carry_is_named_without_its_value() -> None:
