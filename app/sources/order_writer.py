@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from app.auth.principal import Principal
+from app.errors import ConfigurationError, DeadlineExceeded, SourceError, SourceRejected, SourceUnavailable
+from app.settings import SourceSettings
+from app.settings.resilience import ORDER_SUBMISSIONS
 from app.sources.values import Money, Record
+
+LONGEST_CREATION: Final = 3600.0
 
 
 class NewOrderLine(Record):
@@ -66,6 +72,53 @@ class OrderNotAccepted(Exception):
         self.lines = tuple(lines)
         self.held = held
         self.detail = detail
+
+
+def remarks(order: NewOrder, *, dated: bool = False) -> str | None:
+    """The note, and what a target has no field for; with `dated` the date that the whole order is requested for."""
+    default = None if dated else order.requested_date
+    lines = [
+        f"Line {line.number}: requested for {line.requested_date.isoformat()}."
+        for line in order.lines
+        if line.requested_date is not None and line.requested_date != default
+    ]
+    on = [f"Requested for {order.requested_date.isoformat()}."] if dated and order.requested_date else []
+    complete = [] if order.allow_partial else ["Ship complete: the customer takes no partial shipments."]
+    return "\n".join([*([order.note] if order.note else []), *on, *complete, *lines]) or None
+
+
+def max_order_seconds(name: str, settings: SourceSettings, seconds: float | None) -> float:
+    """Seconds after which a source has created an order or never does: three times the time limit of a write, if not
+    configured. Raises ConfigurationError for less than the time limit."""
+    limit = settings.timeout_of(ORDER_SUBMISSIONS)
+    if seconds is None:
+        return 3 * limit
+    if not limit <= seconds <= LONGEST_CREATION:
+        cure = f"give seconds, from the time limit of a write ({limit:g}) to {LONGEST_CREATION:g}"
+        raise ConfigurationError(f"sources.{name}.options.max_order_seconds", seconds, cure)
+    return seconds
+
+
+@contextmanager
+def before_creation() -> Iterator[None]:
+    """Around the reads that an order is made of. They create nothing: a failure other than a refusal is reported as not
+    sent, so that the order is tried again without a look-up."""
+    try:
+        yield
+    except (SourceError, DeadlineExceeded) as error:
+        if not isinstance(error, SourceRejected):
+            error.sent = False
+        raise
+
+
+@contextmanager
+def after_creation(source: str) -> Iterator[None]:
+    """Around the steps of an order that exists. Whatever fails, also a request that was not sent, leaves it there: the
+    next attempt must look it up."""
+    try:
+        yield
+    except (SourceError, DeadlineExceeded) as error:
+        raise SourceUnavailable(source, detail=f"an order is incomplete: {error.code}: {error.detail}") from error
 
 
 class OrderWriter(Protocol):

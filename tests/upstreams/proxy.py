@@ -12,6 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+SESSION = "vendure-auth-token"
+"""The header in which a log-in gives its session; others are not passed on."""
+
 
 class Ended(Exception):
     """The connection is over."""
@@ -24,10 +27,13 @@ class Answered:
     status: int
     kind: str
     body: bytes
+    session: str | None = None
 
     def raw(self, body: bytes | None = None, *, status: int | None = None, more: str = "") -> bytes:
         """The answer as bytes, with another body or status if given."""
         sent = self.body if body is None else body
+        if self.session is not None:
+            more += f"{SESSION}: {self.session}\r\n"
         head = (
             f"HTTP/1.1 {status or self.status} X\r\nContent-Type: {self.kind}\r\nContent-Length: {len(sent)}\r\n{more}"
         )
@@ -176,9 +182,9 @@ async def _forward(backend: str, first: str, headers: dict[str, str], body: byte
         lines = "".join(f"{name}: {value}\r\n" for name, value in kept.items())
         writer.write(f"{first}\r\n{lines}\r\n".encode("latin-1") + body)
         status, answered = await _head(reader)
-        return Answered(
-            int(status.split()[1]), answered.get("content-type", "text/plain"), await _body(reader, answered)
-        )
+        content = await _body(reader, answered)
+        kind = answered.get("content-type", "text/plain")
+        return Answered(int(status.split()[1]), kind, content, answered.get(SESSION))
     finally:
         writer.close()
 

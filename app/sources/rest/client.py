@@ -23,6 +23,7 @@ from app.http.resilience.guard import SourceGuard
 from app.http.sign_in import StaticCredentials
 from app.settings import SourceSettings
 from app.sources.custom_fields import NO_FIELDS, SourceFields
+from app.sources.order_writer import max_order_seconds
 from app.sources.rest.batch import ReadBatcher
 from app.sources.rest.capabilities import list_capabilities
 from app.sources.rest.contract import (
@@ -36,7 +37,7 @@ from app.sources.rest.contract import (
     ContractOperation,
     Problem,
 )
-from app.sources.rest.contract_orders import ORDER_SUBMISSIONS, Refusal
+from app.sources.rest.contract_orders import Refusal
 from app.sources.rest.extended_rows import ExtendedRows
 from app.sources.rest.mapping import Mapper
 from app.sources.rest.operation_checks import CHECKS
@@ -196,12 +197,10 @@ def _serves(name: str, value: object) -> frozenset[str]:
 
 def _seconds(name: str, settings: SourceSettings) -> float:
     """Seconds after which the system has created an order or never does."""
-    limit = settings.timeout_of(ORDER_SUBMISSIONS)
-    value = settings.options.get("max_order_seconds", 3 * limit)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not limit <= value <= 3600:
-        cure = f"give seconds, from the time limit of a write ({limit:g}) to 3600"
-        raise ConfigurationError(f"sources.{name}.options.max_order_seconds", value, cure)
-    return float(value)
+    value = settings.options.get("max_order_seconds")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ConfigurationError(f"sources.{name}.options.max_order_seconds", value, "give seconds")
+    return float(max_order_seconds(name, settings, value))
 
 
 def _call(operation: ContractOperation) -> str:

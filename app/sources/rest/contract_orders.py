@@ -6,9 +6,6 @@ from app.sources.order_writer import NewOrder, SimulatedLine
 from app.sources.rest.contract_rows import ContractOperation, found
 from app.sources.values import Record
 
-ORDER_SUBMISSIONS = "order_submissions"
-"""The class of calls of the order writer, which `[sources.NAME.limits.timeouts]` names."""
-
 
 class OrderKeysRead(Record):
     """Orders by the keys that they were created with."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from app.settings import SourceSettings
 from app.sources.capabilities import Limitation
 from app.sources.custom_fields import NO_FIELDS, SourceFields
+from app.sources.order_writer import max_order_seconds
 from app.sources.source import Source
 from app.sources.tryton.billing import TrytonBilling
 from app.sources.tryton.changes import TrytonChanges
@@ -20,6 +21,7 @@ from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.customers import PartyCreditRow, TrytonCustomers
 from app.sources.tryton.items import TrytonItems
 from app.sources.tryton.options import Options
+from app.sources.tryton.order_writer import TrytonOrderWriter
 from app.sources.tryton.orders import ORDER_LISTS, TrytonOrders
 from app.sources.tryton.prices import TrytonPrices
 from app.sources.tryton.products import ProductRow
@@ -71,6 +73,9 @@ def connect(
         shipments=TrytonShipments(client, shipments, codes, clock),
         receivables=TrytonReceivables(name, client, options.customer_code_like, clock),
         billing=TrytonBilling(name, client, reference, codes, clock),
+        order_writer=TrytonOrderWriter(
+            client, reference, codes, options, max_order_seconds(name, settings, options.max_order_seconds)
+        ),
         changes=TrytonChanges(client, codes, options.customer_code_like),
         settle_seconds=10.0,
         requests=requests,

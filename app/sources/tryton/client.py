@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, TypeVar, cast
@@ -23,6 +24,7 @@ from app.sources.tryton.options import Options
 from app.sources.tryton.wire import Row, extended, fields_of
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 Domain = list[Any]
 
@@ -34,8 +36,12 @@ LARGEST_ID = 2**31 - 1
 # Quantities in a context are numbers, not text.
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
+_RECORDS = re.compile(r"^[0-9a-f]{32}\.")
+"""The digest that the name of a warning about records begins with."""
+
 # What Tryton raises when the request is at fault; any other error is its own.
-REFUSALS = frozenset({"UserError", "UserWarning", "LoginException", "ConcurrencyException"})
+BUSINESS_REFUSALS = frozenset({"UserError", "UserWarning"})
+REFUSALS = BUSINESS_REFUSALS | {"LoginException", "ConcurrencyException"}
 
 
 class Login(msgspec.Struct):
@@ -49,6 +55,19 @@ class RPCResponse(msgspec.Struct):
 
     result: msgspec.Raw = msgspec.Raw()
     error: list[Any] | None = None
+
+
+class TrytonRefusal(msgspec.Struct, frozen=True):
+    """A rule of Tryton's that refuses a call. `warning` is the name of one that a user may confirm, without the digest
+    of its records; `key` is the whole name. `message` is text for people, for the log."""
+
+    message: str
+    key: str | None = None
+
+    @property
+    def warning(self) -> str | None:
+        """What is warned of, whatever the records."""
+        return None if self.key is None else _RECORDS.sub("", self.key)
 
 
 class TrytonSignIn(SessionSignIn):
@@ -149,9 +168,28 @@ class TrytonClient:
         """How many records match; REST cannot count without reading them."""
         return await self._rpc(f"model.{model}.search_count", [domain], int, call=call)
 
-    async def _rpc(self, method: str, params: Sequence[object], into: type[Any], *, call: str) -> Any:
+    async def on_change(
+        self, model: str, values: Mapping[str, object], fields: Sequence[str], into: type[T], *, call: str
+    ) -> T:
+        """The values that Tryton fills in when these fields are set; nothing is stored."""
+        return await self._rpc(f"model.{model}.on_change", [values, fields], into, call=call)
+
+    async def write(self, method: str, params: Sequence[object], into: type[T], *, call: str) -> T | TrytonRefusal:
+        """The result of a method that changes records, called once, or the rule that refuses it. Tryton keeps nothing
+        of a call that it refuses or fails. Raises SourceError."""
+        response = await self._respond(method, params, call=call, safe=False)
+        if response.error and response.error[0] in BUSINESS_REFUSALS:
+            return _refusal(response.error)
+        return self._result(method, response, into)
+
+    async def _rpc(self, method: str, params: Sequence[object], into: type[T], *, call: str) -> T:
+        return self._result(method, await self._respond(method, params, call=call), into)
+
+    async def _respond(self, method: str, params: Sequence[object], *, call: str, safe: bool = True) -> RPCResponse:
         body = {"id": 1, "method": method, "params": [*params, {"company": self._company}]}
-        response = await self._http.post(f"{self._root}/rpc/", json=body, into=RPCResponse, call=call)
+        return await self._http.post(f"{self._root}/rpc/", json=body, into=RPCResponse, call=call, safe=safe)
+
+    def _result(self, method: str, response: RPCResponse, into: type[T]) -> T:
         if response.error is not None:
             raise self._refused(method, response.error)
         try:
@@ -171,6 +209,14 @@ class TrytonClient:
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+
+def _refusal(error: Sequence[object]) -> TrytonRefusal:
+    kind, content = error[0], error[1] if len(error) > 1 else ()
+    texts = [text for text in content if isinstance(text, str)] if isinstance(content, list | tuple) else []
+    if kind == "UserWarning" and texts:
+        return TrytonRefusal(message=": ".join(texts)[:1000], key=texts[0])
+    return TrytonRefusal(message=" ".join(texts)[:1000])
 
 
 def _unchanged(row: type[R]) -> type[R]:

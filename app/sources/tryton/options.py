@@ -17,6 +17,11 @@ class Options(BaseModel):
     `order_code_pattern` says which sale references are order codes that other systems share; any other reference is
     the customer's own. `customer_code_like` keeps suppliers and carriers out, which are parties as well (`%` stands for
     anything). `reconcile_days` is how long a shipped order is still named with the stock it took.
+
+    `order_key_field` is the text field of a sale in which the gateway keeps its key of an order. `order_warehouse` is
+    the code of the warehouse of written orders, where Tryton has no default. `confirm_warnings` are the names of the
+    warnings that are confirmed when an order is written. `max_order_seconds` after a request Tryton has created a sale
+    or never does; three times `timeout` by default.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,6 +33,10 @@ class Options(BaseModel):
     reference_ttl: float = Field(600, ge=0)
     reconcile_days: int = Field(30, ge=0, le=3650)
     max_tiers: int = Field(6, ge=1, le=50)
+    order_key_field: str = Field("description", pattern=r"^[a-z][a-z0-9_]*$")
+    order_warehouse: str | None = None
+    confirm_warnings: tuple[str, ...] = ()
+    max_order_seconds: float | None = Field(None, gt=0)
 
     @field_validator("order_code_pattern")
     @classmethod

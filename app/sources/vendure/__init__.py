@@ -8,12 +8,14 @@ from datetime import datetime
 from app.settings import SourceSettings
 from app.sources.capabilities import Limitation
 from app.sources.custom_fields import NO_FIELDS, SourceFields
+from app.sources.order_writer import max_order_seconds
 from app.sources.source import Source
 from app.sources.values import utc_now
 from app.sources.vendure.changes import VendureChanges
 from app.sources.vendure.client import VendureClient
 from app.sources.vendure.items import VendureContents
 from app.sources.vendure.options import read_options
+from app.sources.vendure.order_writer import VendureOrderWriter
 from app.sources.vendure.orders import ORDER_LISTS, VendureOrders
 from app.sources.vendure.reservations import VendureReservations
 from app.sources.vendure.webhooks import VendureWebhooks
@@ -43,6 +45,9 @@ def connect(
         contents=VendureContents(client, options),
         reservations=VendureReservations(client),
         orders=VendureOrders(client, options, clock, fields),
+        order_writer=VendureOrderWriter(
+            client, options, max_order_seconds(name, settings, options.max_order_seconds), clock
+        ),
         changes=VendureChanges(client, clock),
         webhooks=VendureWebhooks(name, settings.webhooks) if settings.webhooks else None,
         settle_seconds=10.0,

@@ -128,8 +128,19 @@ class VendureClient:
         if ping.me is None:
             raise SourceRejected(self.name, status=403, detail="the session has no user")
 
+    async def write(self, document: str, variables: Mapping[str, object], *, into: type[T], call: str) -> T:
+        """`run` of a document that changes something: it is sent once."""
+        return await self.run(document, variables, into=into, call=call, safe=False)
+
     async def run(
-        self, document: str, variables: Mapping[str, object], *, into: type[T], call: str, all_channels: bool = False
+        self,
+        document: str,
+        variables: Mapping[str, object],
+        *,
+        into: type[T],
+        call: str,
+        all_channels: bool = False,
+        safe: bool = True,
     ) -> T:
         """The decoded `data` of a document. Any error fails the whole."""
         channel = self._reservations_channel if all_channels else self._channel
@@ -139,6 +150,7 @@ class VendureClient:
             json={"query": document, "variables": variables},
             headers={"vendure-token": channel} if channel else {},
             call=call,
+            safe=safe,
         )
         errors = errors_of(response)
         if errors.are_forbidden:

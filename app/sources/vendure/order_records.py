@@ -232,8 +232,14 @@ class OrderMapping:
         )
 
     def money(self, minor: int, currency: str) -> Money:
-        digits = _MINOR_DIGITS.get(currency, 2) if self._digits is None else self._digits
-        return Money(amount=Decimal(minor).scaleb(-digits), currency=currency)
+        return Money(amount=Decimal(minor).scaleb(-self._minor_digits(currency)), currency=currency)
+
+    def minor_units(self, money: Money) -> Decimal:
+        """The amount in minor units, which may be a fraction."""
+        return money.amount.scaleb(self._minor_digits(money.currency))
+
+    def _minor_digits(self, currency: str) -> int:
+        return _MINOR_DIGITS.get(currency, 2) if self._digits is None else self._digits
 
     def _status(self, state: str) -> OrderStatus:
         if state not in STATES:
