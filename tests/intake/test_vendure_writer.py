@@ -428,7 +428,7 @@ def test_wrong_options_stop_the_start(options: dict[str, Any]):
 async def test_names_of_fields_are_the_deployments(shop: Shop):
     source = connect_to(shop.proxy.url, lambda: NOW, order_key_field="portalKey", po_number_field="theirs")
     assert source.order_writer is not None
-    assert (source.order_writer.unique_key, source.order_writer.max_seconds) == (False, 4.5)
+    assert (source.order_writer.unique_key, source.order_writer.max_seconds) == (False, 30.0)
     with pytest.raises(SourceUnavailable):
         await source.order_writer.post(SYSTEM, order())
     [sent] = [variables["key"] for name, variables in shop.upstream.asked if name == "FillOrder"]

@@ -115,7 +115,7 @@ class SoldVariant(msgspec.Struct, frozen=True, rename="camel"):
     currency_code: str
 
 
-class Variants(msgspec.Struct, frozen=True):
+class SoldVariants(msgspec.Struct, frozen=True):
     """The variants of the SKUs."""
 
     items: tuple[SoldVariant, ...]
@@ -125,7 +125,7 @@ class ContentAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """The answer to READ."""
 
     customers: OrderingCustomers
-    product_variants: Variants
+    product_variants: SoldVariants
 
 
 class CreatedDraft(msgspec.Struct, frozen=True):
