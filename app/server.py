@@ -53,6 +53,7 @@ from app.gateway.http_caching import cache_policies
 from app.gateway.request_audit import RequestAuditor
 from app.gateway.service import GraphQLService
 from app.gateway.websocket import WebSocketEndpoint
+from app.intake.approvals import check_approvers
 from app.intake.checks import OrderChecker
 from app.intake.commands import IntakeCommands
 from app.intake.engine import PostingEngine
@@ -253,10 +254,12 @@ def create_app(
 def connect_intake(
     settings: Settings, sources: Sources, clock: Callable[[], datetime]
 ) -> tuple[Sequence[IntakeStore], IntakeCommands | None, AbstractAsyncContextManager[None]]:
-    """The store of intakes, its commands and its engine; nothing where no source takes orders."""
+    """The store of intakes, its commands and its engine; nothing where no source takes orders. Raises
+    ConfigurationError for approvers who may not approve."""
     targets = sources.order_targets
     if targets is None:
         return (), None, nullcontext()
+    check_approvers(settings)
     store = connect_intakes(settings)
     engine = PostingEngine(store, targets, OrderChecker(sources, settings.intake, clock), settings.intake, clock)
     return (store,), IntakeCommands(store, sources, settings.intake, clock), engine.running()

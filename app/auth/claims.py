@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -40,6 +41,7 @@ def principal_of(claims: Mapping[str, Any], issuer: Issuer) -> Principal:
         tenant=tenant,
         client=_qualified(client or subject, issuer),
         expires_at=float(claims["exp"]),
+        spend_limit=_spend_limit(claims, issuer),
     )
 
 
@@ -53,6 +55,20 @@ def _salesperson(claims: Mapping[str, Any], issuer: Issuer, subject: str) -> str
     if salesperson != "" and not _is_name(salesperson):
         raise Unauthenticated(REFUSED, detail="the salesperson is not a name")
     return salesperson
+
+
+def _spend_limit(claims: Mapping[str, Any], issuer: Issuer) -> Decimal | None:
+    name = issuer.claims.spend_limit
+    value = None if name is None else _claim(claims, name, None)
+    if value is None:
+        return None
+    try:
+        limit = Decimal(str(value)) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
+    except InvalidOperation:
+        limit = None
+    if limit is None or not limit.is_finite() or limit < 0:
+        raise Unauthenticated(REFUSED, detail=f"{name} is not an amount")
+    return limit
 
 
 def _client(claims: Mapping[str, Any], issuer: Issuer) -> Any:

@@ -33,6 +33,7 @@ class Scope(StrEnum):
     STOCK_BREAKDOWN = "STOCK_BREAKDOWN"
     ORDERS = "ORDERS"
     ORDERS_WRITE = "ORDERS_WRITE"
+    APPROVE = "APPROVE"
     INTAKE_ADMIN = "INTAKE_ADMIN"
     QUOTES = "QUOTES"
     MARGIN = "MARGIN"
@@ -69,6 +70,7 @@ AUDIENCES: Audiences = {
     Scope.STOCK_BREAKDOWN: _REP | _SERVICE | _OPERATIONS,
     Scope.ORDERS: _OWN | _REP | _SERVICE | _FINANCE | _OPERATIONS,
     Scope.ORDERS_WRITE: _OWN | _REP | _SERVICE,
+    Scope.APPROVE: frozenset({Role.BUYER_ADMIN, Role.CSR_LEAD}),
     Scope.INTAKE_ADMIN: _SERVICE | _OPERATIONS,
     Scope.QUOTES: _OWN | _REP | _SERVICE | _FINANCE,
     Scope.MARGIN: _FINANCE,
@@ -103,6 +105,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.STOCK_BREAKDOWN: "The quantities that an ATP is composed of.",
     Scope.ORDERS: "Orders and their lines.",
     Scope.ORDERS_WRITE: "Submitting and cancelling orders.",
+    Scope.APPROVE: "Approving orders of others, at the tiers of the role.",
     Scope.INTAKE_ADMIN: "Retrying orders that were given up, and releasing held ones.",
     Scope.QUOTES: "Quotes and their lines.",
     Scope.MARGIN: "Margin of the distributor.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from app.settings.roles import AnyRole, CustomRole, Role, RowReach
@@ -111,7 +112,8 @@ class Principal:
     A source assigns accounts to the caller's `salesperson` number; `accounts` are those that it does, where `customers`
     come of them (`app/auth/accounts.py`). `restricted` callers see rows of their `customers` and `agents` only, and
     with `approved_only` only approved relations between items. Data of sources that belong to another `tenant` does not
-    exist for a caller; caches, budgets and shared runs are kept apart by it too.
+    exist for a caller; caches, budgets and shared runs are kept apart by it too. Orders above `spend_limit`, in the
+    currency of the account, need an approval.
     """
 
     subject: str
@@ -126,6 +128,7 @@ class Principal:
     restricted: bool = field(init=False, compare=False)
     approved_only: bool = field(init=False, compare=False)
     claims: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    spend_limit: Decimal | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         # Asked for every row.

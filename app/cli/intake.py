@@ -56,7 +56,18 @@ def list_intakes(
     if json:
         _print_json({"intakes": rows, "queue": [_plain(one) for one in depths]})
         return
-    columns = ("id", "receivedAt", "state", "customer", "customerPo", "target", "attempts", "orderNumber", "cause")
+    columns = (
+        "id",
+        "receivedAt",
+        "state",
+        "awaitedTier",
+        "customer",
+        "customerPo",
+        "target",
+        "attempts",
+        "orderNumber",
+        "cause",
+    )
     print_table([tuple(name.upper() for name in columns), *([one.get(name) for name in columns] for one in rows)])
     for depth in depths:
         print(f"{depth.target} {depth.state.value}: {depth.count}, oldest {time.time() - depth.oldest:.0f} s")
@@ -134,10 +145,15 @@ def reconcile(
 
 
 def _decide(ids: list[str], name: str, note: str | None, config: Path | None, data_dir: Path | None) -> None:
-    from app.intake.commands import Decision, decided
+    from app.intake.commands import decided
+    from app.intake.records import Decision, IntakeDecision
+
+    settings = settings_of(config, data_dir, demo=True)
 
     def apply(one: OrderIntake, now: float) -> OrderIntake:
-        return decided(one, Decision(name), "command line", note, datetime.fromtimestamp(now, UTC))
+        at = datetime.fromtimestamp(now, UTC)
+        made = IntakeDecision(decision=Decision(name), by="command line", at=at, note=note)
+        return decided(one, made, bool(settings.intake.approvals.tiers))
 
     async def work(store: IntakeStore) -> list[str]:
         refused: list[str] = []
@@ -149,7 +165,7 @@ def _decide(ids: list[str], name: str, note: str | None, config: Path | None, da
                 refused.append(f"{id}: {error.message}")
         return refused
 
-    refused = _with_store(config, data_dir, work)
+    refused = _run(settings, work)
     print(f"{name.lower()}: {len(ids) - len(refused)} of {len(ids)}")
     for line in refused:
         print(line)
@@ -170,8 +186,11 @@ def _run(settings: Settings, work: Callable[[IntakeStore], Awaitable[T]]) -> T:
 def _plain(value: Any) -> dict[str, Any]:
     import msgspec
 
+    from app.intake.records import OrderIntake
+
     plain = msgspec.to_builtins(value)
-    if "received" in plain:
+    if isinstance(value, OrderIntake):
+        plain["awaitedTier"] = value.awaited_tier
         plain["receivedAt"] = datetime.fromtimestamp(plain["received"], UTC).isoformat(timespec="seconds")
     return plain
 

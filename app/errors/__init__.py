@@ -42,6 +42,8 @@
     │   ├── VersionConflict       VERSION_CONFLICT
     │   ├── IntakeBusy            INTAKE_BUSY
     │   ├── InvalidTransition     INVALID_TRANSITION
+    │   ├── SelfApproval          SELF_APPROVAL
+    │   ├── ApprovalNotAllowed    APPROVAL_NOT_ALLOWED
     │   ├── OrderProblem          ORDER_PROBLEM: in payloads, by line
     │   │   ├── DuplicatePO           DUPLICATE_PO
     │   │   ├── CustomerUnknown       CUSTOMER_UNKNOWN
@@ -58,6 +60,8 @@
     │   │   ├── PriceProofMismatch    PRICE_PROOF_MISMATCH
     │   │   ├── PriceChanged          PRICE_CHANGED
     │   │   ├── CreditExceeded        CREDIT_EXCEEDED
+    │   │   ├── ApprovalRequired      APPROVAL_REQUIRED
+    │   │   ├── ApprovalOutdated      APPROVAL_OUTDATED
     │   │   ├── OrderRefused          ORDER_REFUSED
     │   │   └── PostingFailed         POSTING_FAILED
     │   ├── InvalidInput          INVALID_INPUT
@@ -156,6 +160,9 @@ from app.errors.files import (
     FileTruncated,
 )
 from app.errors.intake import (
+    ApprovalNotAllowed,
+    ApprovalOutdated,
+    ApprovalRequired,
     CreditExceeded,
     CustomerBlocked,
     CustomerUnknown,
@@ -175,6 +182,7 @@ from app.errors.intake import (
     PriceProofInvalid,
     PriceProofMismatch,
     QuantityNotOrderable,
+    SelfApproval,
     ShipToUnknown,
     UnitUnknown,
     VersionConflict,
@@ -239,6 +247,9 @@ from app.errors.webhooks import (
 
 __all__ = [
     "AccountsUnavailable",
+    "ApprovalNotAllowed",
+    "ApprovalOutdated",
+    "ApprovalRequired",
     "AuthenticationUnavailable",
     "BadUserInput",
     "ConfigurationError",
@@ -313,6 +324,7 @@ __all__ = [
     "RequestError",
     "RequestTooSlow",
     "SearchIndexNotReady",
+    "SelfApproval",
     "ShipToUnknown",
     "ShuttingDown",
     "SortNotSupported",

@@ -36,6 +36,22 @@ class InvalidTransition(RequestError):
     http_status = 409
 
 
+class SelfApproval(RequestError):
+    """The approver has submitted the order."""
+
+    code = "SELF_APPROVAL"
+    http_status = 403
+    default = "You submitted this order. Another approver must decide on it."
+
+
+class ApprovalNotAllowed(RequestError):
+    """The caller does not approve at the tier that the order waits for."""
+
+    code = "APPROVAL_NOT_ALLOWED"
+    http_status = 403
+    default = "Your role may not decide at the tier that this order waits for."
+
+
 class OrderProblem(RequestError):
     """What is wrong with an order. Problems are in the payload of a command, with the line that they are about."""
 
@@ -158,6 +174,22 @@ class CreditExceeded(OrderProblem):
 
     code = "CREDIT_EXCEEDED"
     default = "The customer's credit does not allow this order; it is held for a decision."
+
+
+class ApprovalRequired(OrderProblem):
+    """A rule or the submitter's spend limit requires an approval."""
+
+    code = "APPROVAL_REQUIRED"
+    default = "The order needs an approval."
+    cure = "An approver decides with decideIntake; awaitedTier names the tier."
+
+
+class ApprovalOutdated(OrderProblem):
+    """The order costs more than at the time of its approvals, or other rules apply to it."""
+
+    code = "APPROVAL_OUTDATED"
+    default = "The order has changed since its approvals: they do not count any more."
+    cure = "Approve the order at its current amount, or reject it."
 
 
 class OrderRefused(OrderProblem):

@@ -34,6 +34,7 @@ from app.errors import (
     TradegraphError,
     UnitUnknown,
 )
+from app.intake.approvals import Approvals
 from app.intake.price_proofs import PriceProofs, ProvenPrice
 from app.intake.records import (
     CheckKind,
@@ -107,6 +108,10 @@ class Findings:
         if read.code != NotSupported.code:
             self.add(kind, IntakeCheckResult.UNKNOWN, message=read.code, line=line)
 
+    def leaves_open(self, *kinds: CheckKind) -> bool:
+        """Whether the result of a check of these kinds is UNKNOWN."""
+        return any(check.result is IntakeCheckResult.UNKNOWN and check.kind in kinds for check in self.checks)
+
     @property
     def state(self) -> IntakeState:
         """The state that follows."""
@@ -136,23 +141,31 @@ class OrderChecker:
         self._settings = settings
         self._clock = clock
         self._proofs = PriceProofs(settings.proofs)
+        self._approvals = Approvals(settings.approvals)
 
     async def check(self, who: Principal, intake: OrderIntake) -> OrderIntake:
-        """The intake with its checks, problems and the state that follows. Never raises an error of a source."""
+        """The intake with its checks, problems, required approvals and the state that follows. Never raises an error of
+        a source."""
         findings = Findings(self._settings, self._clock())
         if not self._settings.checks:
             return msgspec.structs.replace(intake, state=IntakeState.POSTING)
         token = field_mask.set(None)  # Checks read whole records, whatever the operation selects.
         try:
-            lines = await self._run(who, intake, findings)
+            lines, categories = await self._run(who, intake, findings)
         finally:
             field_mask.reset(token)
         content = msgspec.structs.replace(
             intake.content, lines=lines, checks=tuple(findings.checks), problems=tuple(findings.problems)
         )
-        return msgspec.structs.replace(intake, state=findings.state, content=content)
+        checked = msgspec.structs.replace(intake, state=findings.state, content=content)
+        if not self._approvals.enabled or findings.leaves_open(CheckKind.ITEM, CheckKind.PRICE):
+            return checked
+        return self._approvals.evaluate(intake, checked, categories)
 
-    async def _run(self, who: Principal, intake: OrderIntake, findings: Findings) -> tuple[IntakeLine, ...]:
+    async def _run(
+        self, who: Principal, intake: OrderIntake, findings: Findings
+    ) -> tuple[tuple[IntakeLine, ...], Mapping[int, str | None]]:
+        """The lines with what the checks found, and the categories of their items by line number."""
         deadline = asyncio.get_running_loop().time() + self._settings.check_timeout
         number = intake.customer
 
@@ -186,16 +199,19 @@ class OrderChecker:
         customers, named, lines, items, requests, prices, levels = found
         self._customer(findings, intake, customers)
         self._credit(findings, number, credit)
+        categories: dict[int, str | None] = {}
         for line in lines:
             item = self._item(findings, line, named, items)
             if item is not None:
+                categories[line.line_number] = item.category
                 _unit(findings, line, item)
                 _availability(findings, line, item, levels)
         policy = self._settings.proofs.policy_of(intake.client, intake.channel)
-        return tuple(
+        priced_lines = tuple(
             _price(findings, line, _row(prices, request) if request else None, self._proven(intake, line), policy)
             for line, request in ((line, requests.get(line.line_number)) for line in lines)
         )
+        return priced_lines, categories
 
     def _proven(self, intake: OrderIntake, line: IntakeLine) -> ProvenPrice | type[OrderProblem] | None:
         """What the proof of a line states, if it has one, or what is wrong with it. It counts as of the submission."""

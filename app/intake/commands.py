@@ -6,19 +6,32 @@ Rows of other tenants, and of customers that the caller may not see, do not exis
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 
 import msgspec
 
-from app.auth.principal import Principal
-from app.errors import InvalidInput, InvalidTransition, KeyReused, NotSupported
+from app.auth.principal import SYSTEM, Principal
+from app.errors import (
+    ApprovalOutdated,
+    ApprovalRequired,
+    Forbidden,
+    InvalidInput,
+    InvalidTransition,
+    KeyReused,
+    NotSupported,
+    VersionConflict,
+)
+from app.intake.approvals import Approvals
 from app.intake.checks import OrderChecker, count_prices
 from app.intake.records import (
+    OPEN_STATES,
     SUBMIT_ORDER,
+    Decision,
     IntakeContent,
     IntakeDecision,
     IntakeFilter,
+    IntakeProblem,
     IntakeState,
     OrderIntake,
     digest_of,
@@ -31,26 +44,15 @@ from app.telemetry import current, log, metrics, new_id
 
 DAY = 86_400.0
 MAX_OPEN = 5000
-OPEN_STATES = frozenset({IntakeState.RECEIVED, IntakeState.HELD, IntakeState.POSTING, IntakeState.FAILED})
-"""States of an intake that may still become an order."""
-
-
-class Decision(StrEnum):
-    """What a person decides on an intake."""
-
-    RELEASE = "RELEASE"
-    REJECT = "REJECT"
-    CANCEL = "CANCEL"
-    RETRY = "RETRY"
-
 
 _RESULTS: Mapping[Decision, tuple[frozenset[IntakeState], IntakeState]] = {
+    Decision.APPROVE: (frozenset({IntakeState.NEEDS_APPROVAL}), IntakeState.POSTING),
     Decision.RELEASE: (frozenset({IntakeState.HELD}), IntakeState.POSTING),
-    Decision.REJECT: (frozenset({IntakeState.HELD, IntakeState.RECEIVED}), IntakeState.REJECTED),
-    Decision.CANCEL: (
-        frozenset({IntakeState.HELD, IntakeState.RECEIVED, IntakeState.POSTING, IntakeState.FAILED}),
-        IntakeState.CANCELLED,
+    Decision.REJECT: (
+        frozenset({IntakeState.HELD, IntakeState.RECEIVED, IntakeState.NEEDS_APPROVAL}),
+        IntakeState.REJECTED,
     ),
+    Decision.CANCEL: (OPEN_STATES, IntakeState.CANCELLED),
     Decision.RETRY: (frozenset({IntakeState.FAILED}), IntakeState.POSTING),
 }
 """The states that a decision applies to, and the state that it leads to."""
@@ -77,6 +79,7 @@ class IntakeCommands:
         self._settings = settings
         self._clock = clock
         self._checker = OrderChecker(sources, settings, clock)
+        self._approvals = Approvals(settings.approvals)
         self.max_lines = settings.max_lines
 
     async def submit(self, who: Principal, given: Submission) -> OrderIntake:
@@ -106,7 +109,9 @@ class IntakeCommands:
             customer_po=given.customer_po,
             target=target,
             due_at=0.0,
-            content=given.content,
+            content=msgspec.structs.replace(
+                given.content, submitter_roles=tuple(role.value for role in who.role_names), spend_limit=who.spend_limit
+            ),
         )
         checked = await self._checker.check(who, intake)
         submitted = await self._store.submit(checked, guard_po=self._settings.duplicate_po_days * DAY)
@@ -120,15 +125,34 @@ class IntakeCommands:
         return stored
 
     async def decide(
-        self, who: Principal, id: str, version: int | None, decision: Decision, note: str | None = None
+        self, who: Principal, id: str, version: int, decision: Decision, note: str | None = None, *, staff: bool = False
     ) -> OrderIntake | None:
-        """Apply a decision to the version that the caller has read; None if there is no such intake for it. Raises
-        InvalidTransition, VersionConflict, IntakeBusy."""
-        if id not in await self.by_id(who, [id]):
+        """Apply a decision to the version that the caller has read; None if there is no such intake for it. `staff` may
+        release and reject; at a tier its approvers approve and reject. An approval repeats all checks first, and counts
+        if nothing that it is based on has changed. Raises InvalidTransition, VersionConflict, IntakeBusy, SelfApproval,
+        ApprovalNotAllowed, Forbidden."""
+        known = (await self.by_id(who, [id])).get(id)
+        if known is None:
             return None
+        checked: OrderIntake | None = None
+        if decision is Decision.APPROVE and known.state is IntakeState.NEEDS_APPROVAL and known.version == version:
+            self._approvals.require_approver(who, known)
+            checked = await self._checker.check(replace(SYSTEM, tenant=known.tenant), known)
 
         def apply(intake: OrderIntake, now: float) -> OrderIntake:
-            return decided(intake, decision, who.subject, note, datetime.fromtimestamp(now, UTC))
+            at_tier = intake.state is IntakeState.NEEDS_APPROVAL and decision in (Decision.APPROVE, Decision.REJECT)
+            if at_tier:
+                self._approvals.require_approver(who, intake)
+            elif decision in (Decision.RELEASE, Decision.REJECT) and not staff:
+                raise Forbidden("Your role may only cancel orders.")
+            made = IntakeDecision(decision=decision, by=who.subject, at=datetime.fromtimestamp(now, UTC), note=note)
+            if at_tier:
+                made = _at_tier(made, intake)
+            if at_tier and decision is Decision.APPROVE:
+                if checked is None:
+                    raise VersionConflict
+                return _approved(checked, made)
+            return decided(intake, made, self._approvals.enabled)
 
         changed = await self._store.change(id, version, apply)
         if changed is not None:
@@ -179,6 +203,11 @@ class IntakeCommands:
             msgspec.structs.replace(query, tenant=who.tenant, customers=customers), first, before
         )
 
+    async def awaiting_approval(self, who: Principal, first: int, before: int | None) -> IntakePage:
+        """A page of the intakes that the caller may approve or reject, newest first: never its own submissions."""
+        query = IntakeFilter(tiers=self._approvals.tiers_of(who), not_submitted_by=who.subject)
+        return await self.page(who, query, first, before)
+
     def _require_visible(self, who: Principal, customer: str) -> None:
         if not who.sees(customer):
             raise InvalidInput("There is no such customer.")
@@ -213,15 +242,43 @@ def _exists(who: Principal, intake: OrderIntake) -> bool:
     return who.tenant == intake.tenant and who.sees(intake.customer)
 
 
-def decided(intake: OrderIntake, decision: Decision, by: str, note: str | None, at: datetime) -> OrderIntake:
-    """The intake after a decision. Raises InvalidTransition."""
+def decided(intake: OrderIntake, made: IntakeDecision, needs_approval: bool) -> OrderIntake:
+    """The intake after a decision. With `needs_approval` it is not posted before the approvals that it needs are known
+    and given. Raises InvalidTransition."""
+    decision = made.decision
     states, result = _RESULTS[decision]
     if intake.state not in states:
         raise InvalidTransition(f"{decision.value} does not apply to an order that is {intake.state.value}.")
     if result in (IntakeState.CANCELLED, IntakeState.REJECTED) and intake.may_have_been_sent:
         raise InvalidTransition("The system of record may have this order already. Retry it; then cancel it there.")
-    problems = intake.content.problems if result is not IntakeState.POSTING else ()
-    decisions = (*intake.content.decisions, IntakeDecision(decision=decision.value, by=by, at=at, note=note))
-    content = msgspec.structs.replace(with_problems(intake, problems), decisions=decisions)
+    problems = () if result is IntakeState.POSTING else _without_approval(intake.content.problems)
+    content = msgspec.structs.replace(with_problems(intake, problems), decisions=(*intake.content.decisions, made))
     attempts = 0 if decision is Decision.RETRY else intake.attempts
-    return msgspec.structs.replace(intake, state=result, attempts=attempts, content=content)
+    changed = msgspec.structs.replace(intake, state=result, attempts=attempts, content=content)
+    if result is not IntakeState.POSTING or not needs_approval or intake.may_have_been_sent:
+        return changed
+    if content.approval is None:
+        return msgspec.structs.replace(changed, state=IntakeState.RECEIVED)
+    return Approvals.awaiting(changed)
+
+
+def _without_approval(problems: Sequence[IntakeProblem]) -> tuple[IntakeProblem, ...]:
+    return tuple(one for one in problems if one.code not in (ApprovalRequired.code, ApprovalOutdated.code))
+
+
+def _at_tier(made: IntakeDecision, intake: OrderIntake) -> IntakeDecision:
+    required = intake.content.approval
+    amount = None if required is None else required.amount
+    return msgspec.structs.replace(made, tier=intake.awaited_tier, amount=amount, version=intake.version)
+
+
+def _approved(checked: OrderIntake, made: IntakeDecision) -> OrderIntake:
+    """The intake after the approval of a tier and the checks that it has repeated. If these require other approvals, or
+    do not pass, the approval is not recorded; while one is UNKNOWN it is, and the checks are repeated."""
+    if not checked.content.counts(made) or checked.state in (IntakeState.HELD, IntakeState.REJECTED):
+        return checked
+    content = msgspec.structs.replace(checked.content, decisions=(*checked.content.decisions, made))
+    if checked.state is IntakeState.RECEIVED:
+        return msgspec.structs.replace(checked, content=content)
+    content = msgspec.structs.replace(content, problems=_without_approval(content.problems))
+    return Approvals.awaiting(msgspec.structs.replace(checked, state=IntakeState.POSTING, content=content))

@@ -11,7 +11,7 @@ from datetime import datetime
 from app.auth.principal import SYSTEM
 from app.errors import StoreUnavailable
 from app.intake.checks import OrderChecker
-from app.intake.records import IntakeState, OrderIntake
+from app.intake.records import OPEN_STATES, IntakeState, OrderIntake
 from app.intake.store import IntakeStore
 from app.intake.worker import PostingWorker
 from app.settings import IntakeSettings
@@ -22,7 +22,6 @@ MEASURE_INTERVAL = 5.0
 TRIM_INTERVAL = 3600.0
 """Seconds between two measurements of the queue, and between two deletions of what is too old."""
 
-OPEN_STATES = (IntakeState.RECEIVED, IntakeState.POSTING, IntakeState.HELD, IntakeState.FAILED)
 DAY = 86_400.0
 
 

@@ -29,10 +29,11 @@ class IntakeState(StrEnum):
     RECEIVED   stored; a check could not be made yet           POSTING    checks passed; waits for the system of record
     HELD       stored; waits for a decision                     POSTED     the system of record has the order
     REJECTED   a check or the system of record refused it       FAILED     given up; a person replays or cancels it
-    CANCELLED  cancelled before it was posted
+    CANCELLED  cancelled before it was posted             NEEDS_APPROVAL  checks passed; waits for an approval
     """
 
     RECEIVED = "RECEIVED"
+    NEEDS_APPROVAL = "NEEDS_APPROVAL"
     HELD = "HELD"
     POSTING = "POSTING"
     POSTED = "POSTED"
@@ -43,6 +44,9 @@ class IntakeState(StrEnum):
 
 QUEUED = frozenset({IntakeState.RECEIVED, IntakeState.POSTING})
 """States in which an intake is in the queue of the engine."""
+
+OPEN_STATES = QUEUED | {IntakeState.NEEDS_APPROVAL, IntakeState.HELD, IntakeState.FAILED}
+"""States of an intake that may still become an order."""
 
 
 class Acknowledgement(StrEnum):
@@ -165,17 +169,56 @@ class PriceCheck(Record):
         return next((one for one in compared if one is not PriceComparison.EQUAL), PriceComparison.EQUAL)
 
 
-class IntakeDecision(Record):
-    """A decision of a person: what was done, by whom, and the reason given."""
+class Decision(StrEnum):
+    """What a person decides on an intake."""
 
-    decision: str
+    APPROVE = "APPROVE"
+    RELEASE = "RELEASE"
+    REJECT = "REJECT"
+    CANCEL = "CANCEL"
+    RETRY = "RETRY"
+
+
+class IntakeDecision(Record):
+    """A decision of a person: what was done, by whom, and the reason given. That of an approver has the tier, the
+    amount of the order and the version that it was based on."""
+
+    decision: Decision
     by: str
     at: Timestamp
     note: str | None = None
+    tier: str | None = None
+    amount: Money | None = None
+    version: int | None = None
+
+
+class Approval(Record):
+    """The decision of an approver at a tier, on an order of that amount. `current` says that it counts: that the order
+    has not changed since in a way that requires another approval."""
+
+    tier: str
+    decision: Decision
+    by: str
+    at: Timestamp
+    amount: Money | None = None
+    note: str | None = None
+    current: bool
+
+
+class ApprovalRequirement(Record):
+    """The approvals that an order needs: none without `tiers`, which approve one after the other. `rules` are the names
+    of the rules that apply. `amount` is the order's at the checked prices, None if these are not in one currency.
+    Approvals of versions before `version` do not count."""
+
+    rules: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    amount: Money | None = None
+    version: int
 
 
 class IntakeContent(Record):
-    """What was ordered, and what was found out about it. `ship_to` is the id of a location of the customer."""
+    """What was ordered, and what was found out about it. `ship_to` is the id of a location of the customer.
+    `submitter_roles` and `spend_limit` are the submitter's. `approval` is None until all prices are known."""
 
     ship_to: str | None = None
     requested_date: date | None = None
@@ -187,6 +230,21 @@ class IntakeContent(Record):
     checks: tuple[IntakeCheck, ...] = ()
     problems: tuple[IntakeProblem, ...] = ()
     decisions: tuple[IntakeDecision, ...] = ()
+    submitter_roles: tuple[str, ...] = ()
+    spend_limit: Decimal | None = None
+    approval: ApprovalRequirement | None = None
+
+    def counts(self, decision: IntakeDecision) -> bool:
+        """Whether it is of an approver, and of the order as it is now."""
+        required = self.approval
+        return required is not None and decision.version is not None and decision.version >= required.version
+
+    @property
+    def missing_tier(self) -> str | None:
+        """The tier that has to approve next; None if none has to."""
+        approved = {one.tier for one in self.decisions if one.decision is Decision.APPROVE and self.counts(one)}
+        tiers = () if self.approval is None else self.approval.tiers
+        return next((tier for tier in tiers if tier not in approved), None)
 
 
 class OrderIntake(Record):
@@ -278,11 +336,39 @@ class OrderIntake(Record):
         return self.content.decisions
 
     @property
+    def required_approval(self) -> ApprovalRequirement | None:
+        """The approvals that the order needs; None if it needs none, or as far as is known."""
+        required = self.content.approval
+        return required if required is not None and required.tiers else None
+
+    @property
+    def awaited_tier(self) -> str | None:
+        """The tier that the intake waits for; None in other states."""
+        return self.content.missing_tier if self.state is IntakeState.NEEDS_APPROVAL else None
+
+    @property
+    def approvals(self) -> tuple[Approval, ...]:
+        """The decisions of approvers, oldest first."""
+        return tuple(
+            Approval(
+                tier=one.tier,
+                decision=one.decision,
+                by=one.by,
+                at=one.at,
+                amount=one.amount,
+                note=one.note,
+                current=self.content.counts(one),
+            )
+            for one in self.content.decisions
+            if one.tier is not None
+        )
+
+    @property
     def acknowledgement(self) -> Acknowledgement:
         """The answer to the submitter. A FAILED intake was accepted and still is: a person sees to it."""
         if self.state in (IntakeState.REJECTED, IntakeState.CANCELLED):
             return Acknowledgement.REJECTED
-        if self.state in (IntakeState.RECEIVED, IntakeState.HELD):
+        if self.state in (IntakeState.RECEIVED, IntakeState.NEEDS_APPROVAL, IntakeState.HELD):
             return Acknowledgement.PENDING
         return Acknowledgement.ACCEPTED
 
@@ -293,13 +379,16 @@ class OrderIntake(Record):
 
 
 class IntakeFilter(Record):
-    """A filter of intakes; None matches all. `customers` are the numbers visible to the caller."""
+    """A filter of intakes; None matches all. `customers` are the numbers visible to the caller, `tiers` those that an
+    intake waits for, and `not_submitted_by` leaves out a submitter."""
 
     tenant: str | None = None
     customers: frozenset[str] | None = None
     states: frozenset[IntakeState] | None = None
     customer_po: str | None = None
     target: str | None = None
+    tiers: frozenset[str] | None = None
+    not_submitted_by: str | None = None
 
 
 class QueueDepth(Record):
@@ -316,11 +405,16 @@ def po_key(number: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", number).split()).casefold()
 
 
+_NOT_SUBMITTED = frozenset({"submitterRoles", "spendLimit", "approval"})
+
+
 def digest_of(customer: str, customer_po: str, content: IntakeContent) -> str:
-    """SHA-256 of the normalised input: decimals by value, lines by number."""
+    """SHA-256 of the normalised input: decimals by value, lines by number. It must not change between releases, so the
+    fields that were added later and are no input are left out."""
     lines = sorted(content.lines, key=lambda line: line.line_number)
     plain = msgspec.structs.replace(content, lines=tuple(map(_normalised, lines)), checks=(), problems=(), decisions=())
-    encoded = msgspec.json.encode([customer, customer_po, plain], order="deterministic")
+    given = {name: value for name, value in msgspec.to_builtins(plain).items() if name not in _NOT_SUBMITTED}
+    encoded = msgspec.json.encode([customer, customer_po, given])
     return hashlib.sha256(encoded).hexdigest()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from app.errors import (
+    ApprovalNotAllowed,
     Forbidden,
     IntakeBusy,
     InvalidCursor,
@@ -20,11 +21,21 @@ from app.errors import (
     InvalidTransition,
     KeyReused,
     NotSupported,
+    SelfApproval,
     TradegraphError,
     VersionConflict,
 )
-from app.intake.commands import Decision, IntakeCommands, Submission
-from app.intake.records import IntakeContent, IntakeFilter, IntakeLine, IntakeProblem, IntakeState, OrderIntake
+from app.intake.commands import IntakeCommands, Submission
+from app.intake.records import (
+    Decision,
+    IntakeContent,
+    IntakeFilter,
+    IntakeLine,
+    IntakeProblem,
+    IntakeState,
+    OrderIntake,
+)
+from app.intake.store import IntakePage
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, validate_key
 from app.resolvers.loading.paging import MAX_PAGE_SIZE, Connection, ListScope
@@ -38,7 +49,15 @@ MAX_KEY = 128
 MAX_PO = 64
 MAX_NOTE = 1000
 MAX_QUANTITY = Decimal(10**12)
-PROBLEMS = (IntakeBusy, InvalidInput, InvalidTransition, KeyReused, VersionConflict)
+PROBLEMS = (
+    ApprovalNotAllowed,
+    IntakeBusy,
+    InvalidInput,
+    InvalidTransition,
+    KeyReused,
+    SelfApproval,
+    VersionConflict,
+)
 """Errors of a command that its payload has as problems; all others fail the field."""
 
 
@@ -146,9 +165,18 @@ async def submit_order(ctx: Context, input: SubmitOrderInput) -> OrderIntakePayl
 
 
 async def decide_intake(ctx: Context, input: DecideInput) -> OrderIntakePayload:
-    """Root: decide on an intake. To cancel is for all who may order; the rest is for those who may also retry."""
-    if input.decision is not Decision.CANCEL and ctx.permissions.refuses("Mutation", "retryIntake"):
-        raise Forbidden("Your role may only cancel orders.")
+    """Root: decide on an intake. To cancel is for all who may order; approvers approve and reject, those who may also
+    retry release and reject."""
+    approver, staff = _is_approver(ctx), _is_staff(ctx)
+    allowed = {
+        Decision.CANCEL: True,
+        Decision.APPROVE: approver,
+        Decision.REJECT: approver or staff,
+        Decision.RELEASE: staff,
+        Decision.RETRY: staff,
+    }
+    if not allowed[input.decision]:
+        raise Forbidden("Your role may not take this decision.")
     return await _decide(ctx, input.id, input.version, input.decision, input.note)
 
 
@@ -164,13 +192,21 @@ async def _decide(ctx: Context, id: str, version: int, decision: Decision, note:
         return OrderIntakePayload(problems=tuple(problems.found))
     commands, own = _commands(ctx), key_of(id, "OrderIntake")
     try:
-        changed = await commands.decide(ctx.principal, own, version, decision, note)
+        changed = await commands.decide(ctx.principal, own, version, decision, note, staff=_is_staff(ctx))
     except PROBLEMS as error:
         current = (await commands.by_id(ctx.principal, [own])).get(own)
         return OrderIntakePayload(intake=current, problems=(_problem(error, ("input",)),))
     if changed is None:
         return OrderIntakePayload(problems=(_problem(InvalidInput("There is no such intake."), ("input", "id")),))
     return OrderIntakePayload(intake=changed, problems=changed.problems)
+
+
+def _is_approver(ctx: Context) -> bool:
+    return not ctx.permissions.refuses("Query", "approvalsAwaitingMe")
+
+
+def _is_staff(ctx: Context) -> bool:
+    return not ctx.permissions.refuses("Mutation", "retryIntake")
 
 
 def _problem(error: TradegraphError, path: tuple[str, ...]) -> IntakeProblem:
@@ -296,9 +332,7 @@ async def order_intakes(
     """Root: intakes that exist for the caller, newest first."""
     filter = filter or OrderIntakeFilter()
     scope = ListScope("orderIntakes", filter)
-    page = scope.page(first, after, count=False)
-    if page.after is not None and not page.after.isdecimal():
-        raise InvalidCursor
+    size, before = _page(scope, first, after)
     query = IntakeFilter(states=None if filter.states is None else frozenset(filter.states))
     if filter.customer_po is not None:
         number = validate_key(filter.customer_po, "A purchase order number")
@@ -306,8 +340,25 @@ async def order_intakes(
     if filter.customer is not None:
         customer = await customer_number(filter.customer, ctx)
         query = msgspec.structs.replace(query, customers=frozenset({customer} if customer else ()))
-    before = None if page.after is None else int(page.after)
-    found = await _commands(ctx).page(ctx.principal, query, page.first, before)
+    return _connection(scope, await _commands(ctx).page(ctx.principal, query, size, before), before)
+
+
+async def approvals_awaiting_me(ctx: Context, first: int, after: str | None = None) -> Connection[OrderIntake]:
+    """Root: the intakes that the caller may approve or reject, newest first."""
+    scope = ListScope("approvalsAwaitingMe")
+    size, before = _page(scope, first, after)
+    return _connection(scope, await _commands(ctx).awaiting_approval(ctx.principal, size, before), before)
+
+
+def _page(scope: ListScope, first: int, after: str | None) -> tuple[int, int | None]:
+    """The size of a page and the position that it begins before."""
+    page = scope.page(first, after, count=False)
+    if page.after is not None and not page.after.isdecimal():
+        raise InvalidCursor
+    return page.first, None if page.after is None else int(page.after)
+
+
+def _connection(scope: ListScope, found: IntakePage, before: int | None) -> Connection[OrderIntake]:
     rows = Page(
         rows=tuple(one for _, one in found.rows),
         cursors=tuple(str(position) for position, _ in found.rows),

@@ -9,8 +9,7 @@ import strawberry
 
 from app.auth.policy import Rows, Scope
 from app.intake import records
-from app.intake.commands import Decision
-from app.intake.records import Acknowledgement, CheckKind, IntakeCheckResult, IntakeState
+from app.intake.records import Acknowledgement, CheckKind, Decision, IntakeCheckResult, IntakeState
 from app.resolvers import intake as edges
 from app.resolvers import items as item_edges
 from app.schema.base import Money, Node, bound_to, field, open_to, reads_as
@@ -26,6 +25,7 @@ enum(
     IntakeState,
     "State of an order intake.",
     RECEIVED="Stored; a check could not be made yet and is repeated.",
+    NEEDS_APPROVAL="Checks passed; waits for an approver.",
     HELD="Stored; waits for a decision.",
     POSTING="Accepted; waits to be posted to the system of record.",
     POSTED="Posted: the system of record has the order.",
@@ -64,8 +64,9 @@ enum(
     Decision,
     "A decision on an order intake.",
     name="IntakeDecisionKind",
+    APPROVE="Approve an order at the tier that it waits for.",
     RELEASE="Post an order that is held.",
-    REJECT="Refuse an order that is held or received.",
+    REJECT="Refuse an order that is held or received, or that waits for an approval of the caller.",
     CANCEL="Cancel an order that is not posted.",
     RETRY="Post an order again that was given up.",
 )
@@ -125,6 +126,29 @@ class IntakeDecision:
     note: str | None = field("Reason given for the decision.")
 
 
+@bound_to(records.ApprovalRequirement, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
+@strawberry.type(description="The approvals that an order needs.")
+class ApprovalRequirement:
+    rules: list[str] = field("Names of the rules that apply; `spend_limit` is the submitter's spend limit.")
+    tiers: list[str] = field("Names of the tiers that approve, one after the other.")
+    amount: Money | None = field(
+        "Net amount at the prices of the system of record, as limits are compared with it; null unless all lines have "
+        "a price in one currency."
+    )
+
+
+@bound_to(records.Approval, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)
+@strawberry.type(description="The decision of an approver on an order.")
+class Approval:
+    tier: str = field("Name of the tier.")
+    decision: Decision = field("APPROVE or REJECT.")
+    by: str = field("Subject of the approver.")
+    at: datetime = field("Time of the decision.")
+    amount: Money | None = field("Net amount of the order when it was decided on.")
+    note: str | None = field("Reason given for the decision.")
+    current: bool = field("Whether it counts: false if the order has changed since and needs another approval.")
+
+
 @bound_to(records.OrderIntake, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
 @strawberry.type(description="A submitted order, from its acceptance to the order of the system of record.")
 class OrderIntake(Node):
@@ -142,6 +166,9 @@ class OrderIntake(Node):
     checks: list[IntakeCheck] = field("The checks before acceptance.")
     problems: list[IntakeProblem] = field("Problems of the order.")
     decisions: list[IntakeDecision] = field("Decisions of persons, oldest first.")
+    required_approval: ApprovalRequirement | None = field("The approvals that the order needs; null if it needs none.")
+    awaited_tier: str | None = field("Name of the tier that the order waits for; null in other states.")
+    approvals: list[Approval] = field("Decisions of approvers, oldest first.")
     attempts: int = field("Number of requests to the system of record.")
     next_attempt_at: datetime | None = field("Time of the next attempt; null if none is planned or it is due now.")
     order_number: str | None = field("Number of the order in the system of record, once it is posted.")

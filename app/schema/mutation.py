@@ -29,7 +29,8 @@ class Mutation:
     decide_intake = root(
         intake_roots.decide_intake,
         returns=OrderIntakePayload | None,
-        description="Release, reject or cancel an order that is not posted. Buyers, partners and reps may cancel.",
+        description="Approve, reject, release or cancel an order that is not posted. Approvers approve and reject at "
+        "their tier, never their own orders; buyers, partners and reps may cancel.",
         args={"input": Argument(DecideInput, "The decision.")},
         requires=Scope.ORDERS_WRITE,
         cost=DECIDE_COST,

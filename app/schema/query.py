@@ -318,6 +318,13 @@ class Query:
         args={"first": FIRST, "after": AFTER, "filter": Argument(OrderIntakeFilter | None, "Filter of the intakes.")},
         requires=Scope.ORDERS,
     )
+    approvals_awaiting_me = root(
+        intake_roots.approvals_awaiting_me,
+        returns=Connection[OrderIntake] | None,
+        description="Submitted orders that wait for the caller's approval, newest first; never the caller's own.",
+        args={"first": FIRST, "after": AFTER},
+        requires=Scope.APPROVE,
+    )
     promise = root(
         promise_roots.promise,
         returns=Promise | None,

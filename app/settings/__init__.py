@@ -6,6 +6,7 @@ docs/configuration.md describes every key.
 
 from __future__ import annotations
 
+from app.settings.approvals import SPEND_LIMIT, ApprovalRule, ApprovalSettings, ApprovalTier
 from app.settings.auth import Algorithm, AuthSettings, ClaimNames, IssuerSettings
 from app.settings.caching import CacheSettings
 from app.settings.downloads import DownloadSettings
@@ -43,7 +44,11 @@ from app.settings.stores import (
 
 __all__ = [
     "PREFIX",
+    "SPEND_LIMIT",
     "Algorithm",
+    "ApprovalRule",
+    "ApprovalSettings",
+    "ApprovalTier",
     "AuditSettings",
     "AuthSettings",
     "BreakerSettings",

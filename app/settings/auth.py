@@ -20,6 +20,7 @@ class ClaimNames(Section):
     agents: str = "agents"
     salesperson: str | None = None
     tenant: str = "tenant"
+    spend_limit: str | None = None
     client: str | None = None
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from app.settings.approvals import ApprovalSettings
 from app.settings.proofs import ProofSettings
 from app.settings.section import Section
 
@@ -38,3 +39,10 @@ class IntakeSettings(Section):
     patience: float = Field(default=3 * 86_400.0, gt=0)
     max_lines: int = Field(default=1000, ge=1, le=100_000)
     proofs: ProofSettings = ProofSettings()
+    approvals: ApprovalSettings = ApprovalSettings()
+
+    @model_validator(mode="after")
+    def _checks_what_approvals_need(self) -> Self:
+        if self.approvals.tiers and not {"item", "price"} <= set(self.checks):
+            raise ValueError("approvals need the checks item and price")
+        return self

@@ -31,6 +31,8 @@ def check_roles(settings: Settings) -> None:
         "budgets.show": budgets.show,
         "budgets.roles": budgets.roles,
         "documents.trusted_roles": settings.documents.trusted_roles,
+        "intake.approvals.tiers": (tier.role for tier in settings.intake.approvals.tiers),
+        "intake.approvals.rules": (role for rule in settings.intake.approvals.rules for role in rule.roles),
     }
     for key, names in named.items():
         for name in names:

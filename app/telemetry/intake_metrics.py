@@ -31,7 +31,8 @@ class IntakeMetrics:
             registry=registry, buckets=LAGS,
         )  # fmt: skip
         self.queue = Gauge(
-            "tradegraph_intake_queue", "Orders that are RECEIVED, POSTING, HELD or FAILED.", ["source", "state"],
+            "tradegraph_intake_queue", "Orders that are RECEIVED, POSTING, NEEDS_APPROVAL, HELD or FAILED.",
+            ["source", "state"],
             registry=registry,
         )  # fmt: skip
         self.oldest = Gauge(

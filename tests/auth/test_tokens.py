@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import stat
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from app.auth.demo import demo_auth, demo_key, issue_demo_token
 from app.auth.principal import Principal, Role
 from app.auth.tokens import TokenAuthenticator
 from app.errors import ConfigurationError, TooManyAccounts, Unauthenticated
-from app.settings import AuthSettings, IssuerSettings
+from app.settings import AuthSettings, ClaimNames, IssuerSettings
 
 NOW = 1_800_000_000
 REFUSED = "The bearer token was not accepted. Get a new one and send it in the Authorization header."
@@ -171,6 +172,24 @@ async def test_wrong_claim_is_refused(door: TokenAuthenticator, claims: dict[str
     error = await refusal(door, f"Bearer {signed(claims)}")
     assert (error.message, error.code) == (REFUSED, "UNAUTHENTICATED")
     assert error.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"), [(500, "500"), (99.95, "99.95"), ("1000.00", "1000.00"), (0, "0"), (None, None)]
+)
+async def test_spend_limit_is_read_from_the_named_claim(tmp_path: Path, value: Any, limit: str | None):
+    door = TokenAuthenticator(settings(tmp_path, claims=ClaimNames(spend_limit="order.limit")), now=lambda: NOW)
+    who = await door.authenticate(f"Bearer {signed({**CLAIMS, 'order': {'limit': value}})}")
+    assert who.spend_limit == (None if limit is None else Decimal(limit))
+    unnamed = TokenAuthenticator(settings(tmp_path), now=lambda: NOW)
+    assert (await unnamed.authenticate(f"Bearer {signed({**CLAIMS, 'spend_limit': 5})}")).spend_limit is None
+
+
+@pytest.mark.parametrize("value", [-1, "-0.01", "much", "", "NaN", "Infinity", True, [5], {"USD": 5}])
+async def test_spend_limit_that_is_no_amount_is_refused(tmp_path: Path, value: Any):
+    door = TokenAuthenticator(settings(tmp_path, claims=ClaimNames(spend_limit="spend_limit")), now=lambda: NOW)
+    error = await refusal(door, f"Bearer {signed({**CLAIMS, 'spend_limit': value})}")
+    assert (error.message, error.detail) == (REFUSED, "spend_limit is not an amount")
 
 
 async def test_leeway_holds_to_the_second(door: TokenAuthenticator):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from app.auth.principal import Principal
-from app.intake.commands import OPEN_STATES, IntakeCommands
-from app.intake.records import IntakeContent, IntakeFilter, IntakeLine, IntakeState, OrderIntake
+from app.intake.commands import IntakeCommands
+from app.intake.records import OPEN_STATES, IntakeContent, IntakeFilter, IntakeLine, IntakeState, OrderIntake
 from app.intake.store import IntakePage
 from tests.differential.keys import CUSTOMERS, INTAKES, NOW, SKUS
 
@@ -57,6 +57,11 @@ class Intakes(IntakeCommands):
             and (query.customer_po is None or row.customer_po == query.customer_po)
         ]
         return IntakePage(rows[:first], has_next=len(rows) > first)
+
+    async def awaiting_approval(self, who: Principal, first: int, before: int | None) -> IntakePage:
+        await self._world.asked("intakes.awaiting_approval", [before])
+        states = frozenset({IntakeState.NEEDS_APPROVAL})
+        return await self.page(who, IntakeFilter(states=states), first, before)
 
     def _visible(self, who: Principal) -> list[OrderIntake]:
         return [row for row in self._rows if who.sees(row.customer)]

@@ -138,6 +138,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"first": 2, "state": "OPEN"},
     ],
     "Query.orderIntake": [{"by": {"id": "x"}}, {"by": {"key": "K"}}],
+    "Query.approvalsAwaitingMe": PAGES,
     "Query.orderIntakes": [
         *PAGES,
         {"first": 1, "filter": None},
@@ -160,6 +161,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
         *({"input": SUBMISSION | {"customer": one}} for one in CUSTOMERS[1:]),
     ],
     "Mutation.decideIntake": [
+        {"input": VERSIONED | {"decision": "APPROVE"}},
         {"input": VERSIONED | {"decision": "RELEASE"}},
         {"input": VERSIONED | {"decision": "REJECT", "note": "n"}},
         {"input": VERSIONED | {"decision": "CANCEL", "note": None}},

@@ -166,6 +166,7 @@ SOURCE_KEYS = (
 )
 ALGORITHMS = "'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA', 'Ed25519' or 'HS256'"
 
+TIER = '[[intake.approvals.tiers]]\nname = "manager"\nrole = "buyer_admin"\n'
 BAD_FILES = {
     "typo in a section": (
         "[server]\nprot = 1",
@@ -248,6 +249,42 @@ BAD_FILES = {
         "redis.timeout = 0: should be greater than or equal to 0.01",
     ),
     "too much leeway": ("[auth]\nleeway = 61", "auth.leeway = 61: should be less than or equal to 60"),
+    "approval rules without tiers": (
+        '[[intake.approvals.rules]]\nname = "all"',
+        "intake.approvals = '{...}': rules and limits need tiers; configure [[intake.approvals.tiers]]",
+    ),
+    "last tier with a limit": (
+        f"{TIER}up_to = 5",
+        "intake.approvals = '{...}': the last tier approves orders of any amount; remove its up_to",
+    ),
+    "tiers that do not ascend": (
+        f"{TIER}{TIER}".replace("buyer_admin", "csr_lead", 1).replace("manager", "first", 1),
+        "intake.approvals = '{...}': each tier but the last has an up_to, in ascending order",
+    ),
+    "two tiers of one role": (
+        f"{TIER}up_to = 5\n{TIER}".replace("manager", "first", 1),
+        "intake.approvals = '{...}': each tier has a name and a role of its own",
+    ),
+    "rule with an unknown tier": (
+        f'{TIER}[[intake.approvals.rules]]\nname = "all"\ntiers = ["boss"]',
+        "intake.approvals = '{...}': rule 'all' names tier 'boss', which is none of tiers",
+    ),
+    "rule with the name of the limit": (
+        f'{TIER}[[intake.approvals.rules]]\nname = "spend_limit"',
+        "intake.approvals = '{...}': each rule has a name of its own, and none is spend_limit",
+    ),
+    "negative limit": (
+        f"{TIER}[intake.approvals.limits]\nann = -1",
+        "intake.approvals.limits.ann = -1: should be greater than or equal to 0",
+    ),
+    "tier of an unknown role": (
+        TIER.replace("buyer_admin", "boss"),
+        "intake.approvals.tiers = 'boss': is no role; known here: " + ", ".join(sorted(Role)),
+    ),
+    "approvals without prices": (
+        f'[intake]\nchecks = ["item"]\n{TIER}',
+        "intake = '{...}': approvals need the checks item and price",
+    ),
     "secret in the wrong place": (
         f'{ERP}api_key = "s3cret"',
         "sources.erp.api_key = '(hidden)': unknown setting; known here: " + SOURCE_KEYS,

@@ -53,9 +53,9 @@ AUTH = AuthSettings(
 )
 
 
-def signed(role: Role, *customers: str, agents: Sequence[str] = ()) -> dict[str, str]:
+def signed(role: Role, *customers: str, agents: Sequence[str] = (), subject: str = "") -> dict[str, str]:
     """The header that says who asks."""
-    subject = f"a-{role.value}"
+    subject = subject or f"a-{role.value}"
     token = issue_demo_token(AUTH, roles=[role], subject=subject, customers=customers, agents=agents, ttl=86_400)
     return {"authorization": f"Bearer {token}"}
 

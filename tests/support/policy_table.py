@@ -22,6 +22,7 @@ ORDER = BUYERS | PARTNER | REP | SERVICE | OPERATIONS | FINANCE
 SHIPMENT = BUYERS | PARTNER | REP | SERVICE | OPERATIONS
 ORDERING = BUYERS | PARTNER | REP | SERVICE
 QUOTE = BUYERS | PARTNER | REP | SERVICE | FINANCE
+APPROVER = ADMIN | {Role.CSR_LEAD}
 INVOICE = ADMIN | FINANCE | SERVICE
 SUMS = INVOICE | REP
 RETURN = BUYERS | SERVICE | OPERATIONS | FINANCE
@@ -97,6 +98,7 @@ REFERENCE: dict[str, Fields] = {
         "me node nodes item itemsBySku items warehouses promise": ALL,
         "customer customers": CUSTOMER,
         "order orders orderIntake orderIntakes": ORDER,
+        "approvalsAwaitingMe": APPROVER,
         "shipment shipments": SHIPMENT,
         "invoices": INVOICE,
         "returns": RETURN,
@@ -123,6 +125,7 @@ OF_ACCOUNTS = {
     "Query.orders",
     "Query.orderIntake",
     "Query.orderIntakes",
+    "Query.approvalsAwaitingMe",
     "Mutation.submitOrder",
     "Mutation.decideIntake",
     "Mutation.retryIntake",
@@ -225,6 +228,7 @@ ACCOUNTS: dict[str, Fields] = {
     "OrderIntake": {
         "id key version channel receivedAt submittedBy customerPo requestedDate shipTo note acknowledgement": ORDER,
         "state checks problems decisions attempts nextAttemptAt orderNumber lines order": ORDER,
+        "requiredApproval awaitedTier approvals": ORDER,
         "customer": CUSTOMER,
     },
     "OrderIntakeConnection": {"edges nodes pageInfo totalCount": ORDER},
@@ -232,6 +236,8 @@ ACCOUNTS: dict[str, Fields] = {
     "OrderIntakePayload": {"intake problems": ORDER},
     "IntakeCheck": {"kind result message source at lineNumber": ORDER},
     "IntakeDecision": {"decision by at note": ORDER},
+    "ApprovalRequirement": {"rules tiers amount": ORDER},
+    "Approval": {"tier decision by at amount note current": ORDER},
     "IntakeLine": {
         "lineNumber quantity uom requestedDate quoted quotedUnit current priceUnit priceComparison ordered item": ORDER
     },

@@ -39,7 +39,7 @@ MAX_ROOTS = LimitSettings().max_root_fields
 UNSERVED = {"Subscription", "ShipmentUpdate", "OrderUpdate", "IntakeUpdate", "UpdatesLost", "AvailabilityChanged"} | {
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
     "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "IntakeCheck", "IntakeDecision", "IntakeLine",
-    "Problem",
+    "Problem", "Approval", "ApprovalRequirement",
 }  # fmt: skip
 """Not reached by a query, or only after something has happened; their cells are compared with the table of the code.
 Streams are walked apart."""
@@ -87,6 +87,7 @@ ARGUMENTS: dict[Key, str] = {
     ("Receivables", "statement"): '(since: "2026-01-01", until: "2026-12-31")',
     ("Query", "orderIntake"): '(by: {key: "unknown"})',
     ("Query", "orderIntakes"): "(first: 2)",
+    ("Query", "approvalsAwaitingMe"): "(first: 2)",
     ("Query", "promise"): '(item: {sku: "SKU-0001"}, quantity: "1")',
     ("Customer", "orders"): "(first: 2)",
     ("Customer", "openIntakes"): "(first: 2)",

@@ -42,6 +42,9 @@ class SimulatedIntakes(IntakeCommands):
     async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         return IntakePage([(0, self._intake(WeightedKey("I0", first)))], has_next=True)
 
+    async def awaiting_approval(self, who: Principal, first: int, before: int | None) -> IntakePage:
+        return await self.page(who, IntakeFilter(), first, before)
+
     def _intake(self, id: str) -> OrderIntake:
         weight = key_weight(id)
         line = IntakeLine(line_number=1, sku=WeightedKey(f"{id}-sku", weight * self._assume.lines), quantity=Decimal(1))

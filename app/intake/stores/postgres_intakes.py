@@ -67,7 +67,7 @@ class PostgresIntakes:
 
     def __init__(self, settings: PostgresSettings, *, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock
-        self._database = PostgresDatabase(settings, "intake", (TABLE, rows.ORDER_INDEX))
+        self._database = PostgresDatabase(settings, "intake", (TABLE, *rows.MIGRATIONS))
         self._submissions: BatchQueue[tuple[OrderIntake, float], Submitted] = BatchQueue(self._insert, 256)
         self._queue = ClaimWakeUps()
         self._changes = WakeUp()

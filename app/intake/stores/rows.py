@@ -25,7 +25,7 @@ from app.intake.store import Change
 
 NAMES = tuple(field.name for field in msgspec.structs.fields(OrderIntake))
 COLUMNS = ", ".join(NAMES)
-PARAMETERS = ", ".join(f"${number + 1}" for number in range(len(NAMES) + 1))
+PARAMETERS = ", ".join(f"${number + 1}" for number in range(len(NAMES) + 2))
 
 INDEXES = """
 CREATE UNIQUE INDEX IF NOT EXISTS intakes_id ON intakes (id);
@@ -41,6 +41,16 @@ CREATE INDEX IF NOT EXISTS intakes_unpublished ON intakes (position) WHERE versi
 """
 
 ORDER_INDEX = "CREATE INDEX IF NOT EXISTS intakes_order ON intakes (target, order_id) WHERE order_id IS NOT NULL;"
+APPROVALS = """
+ALTER TABLE intakes ADD COLUMN awaited_tier text;
+CREATE INDEX IF NOT EXISTS intakes_awaited ON intakes (awaited_tier, tenant, position) WHERE awaited_tier IS NOT NULL;
+DROP INDEX IF EXISTS intakes_open;
+CREATE INDEX IF NOT EXISTS intakes_undone ON intakes (state, target, since)
+    WHERE state IN ('RECEIVED', 'POSTING', 'NEEDS_APPROVAL', 'HELD', 'FAILED');
+"""
+MIGRATIONS = (ORDER_INDEX, APPROVALS)
+"""What brings the table to the newest version, beginning with the first of a database."""
+
 CLAIMABLE = """target = $1 AND state IN ('RECEIVED', 'POSTING') AND due_at <= NOW
     AND (CAST(WANTED AS text) IS NULL OR state = WANTED)
     AND (lease_until IS NULL OR lease_until <= NOW) AND NOT EXISTS (
@@ -48,7 +58,7 @@ CLAIMABLE = """target = $1 AND state IN ('RECEIVED', 'POSTING') AND due_at <= NO
         AND earlier.tenant = intakes.tenant AND earlier.customer = intakes.customer
         AND earlier.position < intakes.position
     )"""
-INSERT = "INSERT INTO intakes (COLUMNS, po_key) VALUES (PARAMETERS)"
+INSERT = "INSERT INTO intakes (COLUMNS, po_key, awaited_tier) VALUES (PARAMETERS)"
 BEGIN_ATTEMPT = """
 UPDATE intakes SET attempts = attempts + 1, sent_at = NOW, lease_until = NOW + $3, due_at = NOW + $4
 WHERE id = $1 AND owner = $2 AND lease_until > NOW RETURNING COLUMNS
@@ -56,7 +66,8 @@ WHERE id = $1 AND owner = $2 AND lease_until > NOW RETURNING COLUMNS
 UPDATE = """
 UPDATE intakes SET version = $3, state = $4, since = $5, target = $6, attempts = $7, sent_at = $8,
     due_at = coalesce(NOW + CAST($9 AS double precision), due_at),
-    owner = NULL, lease_until = NULL, order_id = $10, order_number = $11, cause = $12, content = $13
+    owner = NULL, lease_until = NULL, order_id = $10, order_number = $11, cause = $12, content = $13,
+    awaited_tier = $14
 WHERE id = $1 AND coalesce(owner, '') = $2 RETURNING COLUMNS
 """
 BY_ID = "SELECT COLUMNS FROM intakes WHERE id = $1"
@@ -69,7 +80,7 @@ UNPUBLISHED = "SELECT COLUMNS FROM intakes WHERE version > published ORDER BY po
 MARK_PUBLISHED = "UPDATE intakes SET published = $2 WHERE id = $1 AND published < $2"
 DEPTHS = """
 SELECT target, state, count(*), min(since) FROM intakes
-WHERE state IN ('RECEIVED', 'POSTING', 'HELD', 'FAILED') GROUP BY state, target ORDER BY target, state
+WHERE state IN ('RECEIVED', 'POSTING', 'NEEDS_APPROVAL', 'HELD', 'FAILED') GROUP BY state, target ORDER BY target, state
 """
 
 _encode = msgspec.json.Encoder().encode
@@ -91,10 +102,10 @@ def record(row: Sequence[Any]) -> OrderIntake:
 
 
 def insert_values(intake: OrderIntake) -> tuple[Any, ...]:
-    """The values of COLUMNS, then that of `po_key`."""
+    """The values of COLUMNS, then those of `po_key` and `awaited_tier`."""
     values = [getattr(intake, name) for name in NAMES[:-1]]
     values[NAMES.index("state")] = intake.state.value
-    return (*values, _encode(intake.content).decode(), po_key(intake.customer_po))
+    return (*values, _encode(intake.content).decode(), po_key(intake.customer_po), intake.awaited_tier)
 
 
 def update_values(intake: OrderIntake, owner: str | None, delay: float | None) -> tuple[Any, ...]:
@@ -102,7 +113,7 @@ def update_values(intake: OrderIntake, owner: str | None, delay: float | None) -
     return (
         intake.id, owner or "", intake.version, intake.state.value, intake.since, intake.target, intake.attempts,
         intake.sent_at, delay, intake.order_id, intake.order_number, intake.cause,
-        _encode(intake.content).decode(),
+        _encode(intake.content).decode(), intake.awaited_tier,
     )  # fmt: skip
 
 
@@ -159,6 +170,10 @@ def conditions(query: IntakeFilter, before: int | None, within: str) -> tuple[st
         add(within.format("customer"), sorted(query.customers))
     if query.states is not None:
         add(within.format("state"), sorted(query.states))
+    if query.tiers is not None:
+        add(within.format("awaited_tier"), sorted(query.tiers))
+    if query.not_submitted_by is not None:
+        add("submitted_by <> ?", query.not_submitted_by)
     if before is not None:
         add("position < ?", before)
     return " AND ".join(tests), values

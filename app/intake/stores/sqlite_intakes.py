@@ -74,7 +74,7 @@ class SQLiteIntakes:
 
     def __init__(self, file: Path, *, clock: Callable[[], float] | None = None) -> None:
         self._clock = clock or time.time
-        self._database = SQLiteDatabase(file, (TABLE, rows.ORDER_INDEX))
+        self._database = SQLiteDatabase(file, (TABLE, *rows.MIGRATIONS))
         self._store = SQLiteStore(self._database)
         self._watcher: SQLiteWatcher | None = None
         self._queue = ClaimWakeUps()

@@ -4,6 +4,7 @@ import { ago, badge, number } from './dom.js';
 
 const STATES = {
   RECEIVED: ['wait', 'Pending: a check is repeated'],
+  NEEDS_APPROVAL: ['warn', 'Pending: needs approval'],
   HELD: ['warn', 'Pending: on hold'],
   POSTING: ['wait', 'Accepted: waits for the ERP'],
   POSTED: ['good', 'Accepted: posted'],
