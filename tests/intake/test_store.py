@@ -4,77 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
-from pathlib import Path
 
 import msgspec
 import pytest
-from pydantic import SecretStr
 
 from app.errors import IntakeBusy, KeyReused, VersionConflict
-from app.intake.records import (
-    QUEUED,
-    ApprovalRequirement,
-    Decision,
-    IntakeDecision,
-    IntakeFilter,
-    IntakeLine,
-    IntakeState,
-    OrderIntake,
-    digest_of,
-)
+from app.intake.records import QUEUED, IntakeFilter, IntakeState, OrderIntake
 from app.intake.store import IntakeKey, IntakeStore
-from app.intake.stores import connect_intakes, rows, sqlite_intakes
-from app.settings import IntakeSettings, PostgresSettings, Settings
-from app.sources.values import Money
-from app.storage.sqlite import SQLiteDatabase
-from tests.support.gateway import NOON
-from tests.support.intakes import content, intake
+from tests.support.intakes import IntakeBench as Bench
+from tests.support.intakes import content
 
 DAY = 86400.0
 GUARD = 30 * DAY
 LEASE = 30.0
-
-
-@dataclass
-class Bench:
-    """Opens one store as several processes would, each over connections of its own, with a clock that tests move."""
-
-    settings: Settings
-    now: float = field(default_factory=time.time)
-    opened: list[IntakeStore] = field(default_factory=list)
-
-    def store(self) -> IntakeStore:
-        self.opened.append(connect_intakes(self.settings, clock=lambda: self.now))
-        return self.opened[-1]
-
-    def intake(self, key: str = "", **given) -> OrderIntake:
-        """An intake that is due now."""
-        return intake(key, at=self.now, **given)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    if request.param == "sqlite":
-        return Settings(data_dir=tmp_path / "data")
-    url = SecretStr(request.getfixturevalue("postgres_url"))
-    return Settings(intake=IntakeSettings(store="postgres"), postgres=PostgresSettings(url=url, connections=4))
-
-
-@pytest.fixture
-async def bench(settings: Settings) -> AsyncIterator[Bench]:
-    made = Bench(settings)
-    yield made
-    for store in made.opened:
-        await store.close()
-
-
-@pytest.fixture
-def store(bench: Bench) -> IntakeStore:
-    return bench.store()
 
 
 async def add(store: IntakeStore, *intakes: OrderIntake) -> list[OrderIntake]:
@@ -427,83 +369,6 @@ async def test_pages_are_newest_first_and_filtered(store: IntakeStore, bench: Be
     assert await found(states=frozenset({IntakeState.HELD})) == ["b"]
     assert await found(target="other", tenant="default") == ["c"]
     assert await found(customer_po=" ONE") == ["a"]
-
-
-def awaiting(bench: Bench, key: str, *tiers: str, **given) -> OrderIntake:
-    """An intake that waits for its first tier."""
-    required = ApprovalRequirement(
-        rules=("r",), tiers=tiers, amount=Money(amount=Decimal("9.50"), currency="USD"), version=1
-    )
-    return bench.intake(key, state=IntakeState.NEEDS_APPROVAL, content=content(approval=required), **given)
-
-
-async def test_page_of_what_waits_for_a_tier_leaves_out_a_submitter(store: IntakeStore, bench: Bench):
-    await add(
-        store,
-        awaiting(bench, "a", "manager", "director"),
-        awaiting(bench, "b", "manager", submitted_by="bea"),
-        awaiting(bench, "c", "director"),
-        bench.intake("d", state=IntakeState.HELD),
-    )
-
-    async def found(*tiers: str, **given) -> list[str]:
-        query = IntakeFilter(tiers=frozenset(tiers), **given)
-        return [one.key for _, one in (await store.page(query, 10)).rows]
-
-    assert await found("manager") == ["b", "a"]
-    assert await found("manager", "director") == ["c", "b", "a"]
-    assert await found("manager", not_submitted_by="bea") == ["a"]
-    assert await found("manager", customers=frozenset({"C-2"})) == []
-    assert await found() == []
-    assert [(one.state, one.count) for one in await store.depths()] == [
-        (IntakeState.HELD, 1), (IntakeState.NEEDS_APPROVAL, 3),
-    ]  # fmt: skip
-
-
-async def test_intake_waits_for_the_next_tier_and_then_for_none(store: IntakeStore, bench: Bench):
-    (first,) = await add(store, awaiting(bench, "a", "manager", "director"))
-
-    def approve(one: OrderIntake, now: float) -> OrderIntake:
-        made = IntakeDecision(
-            decision=Decision.APPROVE, by="x", at=NOON, tier=one.awaited_tier, amount=None, version=one.version
-        )
-        decided = msgspec.structs.replace(one.content, decisions=(*one.content.decisions, made))
-        return msgspec.structs.replace(one, content=decided)
-
-    async def waits(tier: str) -> int:
-        return len((await store.page(IntakeFilter(tiers=frozenset({tier})), 10)).rows)
-
-    assert (await waits("manager"), await waits("director")) == (1, 0)
-    second = await store.change(first.id, 1, approve)
-    assert second is not None
-    assert (second.awaited_tier, await waits("manager"), await waits("director")) == ("director", 0, 1)
-    third = await store.change(first.id, 2, approve)
-    assert third is not None
-    assert (third.awaited_tier, await waits("manager"), await waits("director")) == (None, 0, 0)
-
-
-async def test_file_of_an_older_release_is_migrated(tmp_path: Path):
-    file = tmp_path / "intake.sqlite"
-    SQLiteDatabase(file, (sqlite_intakes.TABLE, rows.ORDER_INDEX)).connect().close()
-    store = sqlite_intakes.SQLiteIntakes(file)
-    given = intake("k")
-    await store.submit(given, guard_po=GUARD)
-    assert await store.by_id([given.id]) == {given.id: given}
-    await store.close()
-
-
-def test_digest_of_an_input_is_the_same_in_each_release():
-    lines = (
-        IntakeLine(
-            line_number=2, sku="SKU-2", quantity=Decimal("2.50"), uom="CS", requested_date=date(2026, 12, 25), proof="p"
-        ),
-        IntakeLine(line_number=1, gtin="4006381333931", quantity=Decimal("1E+1")),
-    )
-    given = content(ship_to="S-1", requested_date=date(2026, 12, 24), note="Gate 3 — ünï", lines=lines)
-    expected = "20cbd392844060b04a5777fc02cadc94d927202c736b7489c511c8cb43a2a7df"
-    assert digest_of("C-1", "PO-1", given) == expected
-    known = msgspec.structs.replace(given, submitter_roles=("buyer",), spend_limit=Decimal(5))
-    assert digest_of("C-1", "PO-1", known) == expected
 
 
 async def test_depths_count_what_is_open(store: IntakeStore, bench: Bench):

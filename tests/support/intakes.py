@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from app.intake.records import IntakeContent, IntakeLine, IntakeState, OrderIntake, digest_of
+from app.intake.store import IntakeStore
+from app.intake.stores import connect_intakes
+from app.settings import Settings
 
 _numbers = count(1)
 
@@ -46,3 +50,20 @@ def intake(
             **given,
         }
     )
+
+
+@dataclass
+class IntakeBench:
+    """Opens one store as several processes would, each over connections of its own, with a clock that tests move."""
+
+    settings: Settings
+    now: float = field(default_factory=time.time)
+    opened: list[IntakeStore] = field(default_factory=list)
+
+    def store(self) -> IntakeStore:
+        self.opened.append(connect_intakes(self.settings, clock=lambda: self.now))
+        return self.opened[-1]
+
+    def intake(self, key: str = "", **given) -> OrderIntake:
+        """An intake that is due now."""
+        return intake(key, at=self.now, **given)
