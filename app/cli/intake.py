@@ -146,13 +146,13 @@ def reconcile(
 
 def _decide(ids: list[str], name: str, note: str | None, config: Path | None, data_dir: Path | None) -> None:
     from app.intake.commands import decided
-    from app.intake.records import Decision, IntakeDecision
+    from app.intake.records import IntakeDecision
 
     settings = settings_of(config, data_dir, demo=True)
 
     def apply(one: OrderIntake, now: float) -> OrderIntake:
         at = datetime.fromtimestamp(now, UTC)
-        made = IntakeDecision(decision=Decision(name), by="command line", at=at, note=note)
+        made = IntakeDecision(decision=name, by="command line", at=at, note=note)
         return decided(one, made, bool(settings.intake.approvals.tiers))
 
     async def work(store: IntakeStore) -> list[str]:

@@ -145,7 +145,9 @@ class IntakeCommands:
                 self._approvals.require_approver(who, intake)
             elif decision in (Decision.RELEASE, Decision.REJECT) and not staff:
                 raise Forbidden("Your role may only cancel orders.")
-            made = IntakeDecision(decision=decision, by=who.subject, at=datetime.fromtimestamp(now, UTC), note=note)
+            made = IntakeDecision(
+                decision=decision.value, by=who.subject, at=datetime.fromtimestamp(now, UTC), note=note
+            )
             if at_tier:
                 made = _at_tier(made, intake)
             if at_tier and decision is Decision.APPROVE:
@@ -245,7 +247,7 @@ def _exists(who: Principal, intake: OrderIntake) -> bool:
 def decided(intake: OrderIntake, made: IntakeDecision, needs_approval: bool) -> OrderIntake:
     """The intake after a decision. With `needs_approval` it is not posted before the approvals that it needs are known
     and given. Raises InvalidTransition."""
-    decision = made.decision
+    decision = Decision(made.decision)
     states, result = _RESULTS[decision]
     if intake.state not in states:
         raise InvalidTransition(f"{decision.value} does not apply to an order that is {intake.state.value}.")

@@ -183,7 +183,7 @@ class IntakeDecision(Record):
     """A decision of a person: what was done, by whom, and the reason given. That of an approver has the tier, the
     amount of the order and the version that it was based on."""
 
-    decision: Decision
+    decision: str
     by: str
     at: Timestamp
     note: str | None = None
@@ -242,7 +242,7 @@ class IntakeContent(Record):
     @property
     def missing_tier(self) -> str | None:
         """The tier that has to approve next; None if none has to."""
-        approved = {one.tier for one in self.decisions if one.decision is Decision.APPROVE and self.counts(one)}
+        approved = {one.tier for one in self.decisions if one.decision == Decision.APPROVE and self.counts(one)}
         tiers = () if self.approval is None else self.approval.tiers
         return next((tier for tier in tiers if tier not in approved), None)
 
@@ -352,7 +352,7 @@ class OrderIntake(Record):
         return tuple(
             Approval(
                 tier=one.tier,
-                decision=one.decision,
+                decision=Decision(one.decision),
                 by=one.by,
                 at=one.at,
                 amount=one.amount,

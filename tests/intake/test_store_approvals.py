@@ -64,7 +64,7 @@ async def test_intake_waits_for_the_next_tier_and_then_for_none(store: IntakeSto
 
     def approve(one: OrderIntake, now: float) -> OrderIntake:
         made = IntakeDecision(
-            decision=Decision.APPROVE, by="x", at=NOON, tier=one.awaited_tier, amount=None, version=one.version
+            decision=Decision.APPROVE.value, by="x", at=NOON, tier=one.awaited_tier, amount=None, version=one.version
         )
         decided = msgspec.structs.replace(one.content, decisions=(*one.content.decisions, made))
         return msgspec.structs.replace(one, content=decided)
