@@ -11,7 +11,7 @@ from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.order_writer import max_order_seconds
 from app.sources.source import Source
 from app.sources.values import utc_now
-from app.sources.vendure.changes import VendureChanges
+from app.sources.vendure.changes import vendure_changes
 from app.sources.vendure.client import VendureClient
 from app.sources.vendure.items import VendureContents
 from app.sources.vendure.options import read_options
@@ -48,7 +48,7 @@ def connect(
         order_writer=VendureOrderWriter(
             client, options, max_order_seconds(name, settings, options.max_order_seconds), clock
         ),
-        changes=VendureChanges(client, clock),
+        changes=vendure_changes(client, clock),
         webhooks=VendureWebhooks(name, settings.webhooks) if settings.webhooks else None,
         settle_seconds=10.0,
         feed_incomplete=True,  # An order that is shipped or delivered keeps its time of change.

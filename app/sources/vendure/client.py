@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import msgspec
 
-from app.errors import SourceError, SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
+from app.errors import SourceMalformed, SourceRejected, SourceThrottled, SourceUnavailable
 from app.http.call import SIGN_IN
 from app.http.client import HTTPClient, HTTPResponse
-from app.http.graphql import decode_data, may_have_errors
+from app.http.graphql import GraphQLClient, GraphQLError, errors_of
 from app.http.request import OutgoingRequest
 from app.http.resilience.guard import SourceGuard
 from app.http.sign_in import SessionSignIn
@@ -27,29 +27,6 @@ LOGIN = """mutation Login($username: String!, $password: String!) {
 }"""
 
 
-class VendureError(msgspec.Struct, frozen=True):
-    """One of the errors beside `data`."""
-
-    message: str = ""
-    extensions: Mapping[str, object] = {}
-
-    @property
-    def code(self) -> str:
-        """Vendure's code; never absent in its own errors."""
-        return str(self.extensions.get("code", ""))
-
-
-class VendureErrors(msgspec.Struct, frozen=True):
-    """The errors of a response, mostly with status 200. The `data` beside them is ignored."""
-
-    errors: tuple[VendureError, ...] = ()
-
-    @property
-    def are_forbidden(self) -> bool:
-        """Whether the session has ended, or the administrator lacks a permission: Vendure does not tell which."""
-        return any(error.code == "FORBIDDEN" for error in self.errors)
-
-
 class VendureSignIn(SessionSignIn):
     """The session of an administrator. Vendure refuses an ended session and a missing permission alike, with FORBIDDEN
     and status 200: a call that a fresh session was refused causes no further logins."""
@@ -63,7 +40,7 @@ class VendureSignIn(SessionSignIn):
     def is_unauthorized(self, request: OutgoingRequest, response: HTTPResponse) -> bool:
         if request.call in self.forbidden_calls or response.status != 200:
             return False
-        return errors_of(response).are_forbidden
+        return _forbidden(errors_of(response))
 
     def login(self) -> OutgoingRequest:
         body = {"query": LOGIN, "variables": self._credentials}
@@ -85,9 +62,9 @@ class VendureSignIn(SessionSignIn):
         raise SourceRejected(self.source, status=401, detail=detail)
 
 
-def errors_of(response: HTTPResponse) -> VendureErrors:
-    """The errors in a response. Raises SourceMalformed."""
-    return response.decode(VendureErrors) if may_have_errors(response) else VendureErrors()
+def _forbidden(errors: Sequence[GraphQLError]) -> bool:
+    """Whether the session has ended, or the administrator lacks a permission: Vendure does not tell which."""
+    return any(error.code == "FORBIDDEN" for error in errors)
 
 
 def _error_code(body: bytes) -> str | None:
@@ -103,7 +80,6 @@ class VendureClient:
     def __init__(self, name: str, settings: SourceSettings, options: VendureOptions) -> None:
         self.name = name
         self.base_url = settings.base_url.rstrip("/")
-        self._path = options.admin_path
         self._channel = options.channel
         self._reservations_channel = options.reservations_channel
         self._sign_in = VendureSignIn(
@@ -113,6 +89,7 @@ class VendureClient:
             settings.credentials["password"].get_secret_value(),
         )
         self._http = HTTPClient(name, settings, sign_in=self._sign_in)
+        self._graphql = GraphQLClient(self._http, options.admin_path)
 
     @property
     def guard(self) -> SourceGuard:
@@ -144,27 +121,13 @@ class VendureClient:
     ) -> T:
         """The decoded `data` of a document. Any error fails the whole."""
         channel = self._reservations_channel if all_channels else self._channel
-        response = await self._http.request(
-            "POST",
-            self._path,
-            json={"query": document, "variables": variables},
-            headers={"vendure-token": channel} if channel else {},
-            call=call,
-            safe=safe,
-        )
-        errors = errors_of(response)
-        if errors.are_forbidden:
+        headers = {"vendure-token": channel} if channel else {}
+        result = await self._graphql.execute(document, variables, into=into, call=call, headers=headers, safe=safe)
+        if _forbidden(result.errors):
             self._sign_in.forbidden_calls.add(call)
-        if errors.errors:
-            raise self._error_of(errors.errors[0])
-        self._sign_in.forbidden_calls.discard(call)
-        return decode_data(response, into)
-
-    def _error_of(self, error: VendureError) -> SourceError:
-        detail = f"{error.code}: {error.message[:500]}"
-        if error.code == "INTERNAL_SERVER_ERROR":
-            return SourceUnavailable(self.name, detail=detail)
-        return SourceRejected(self.name, status=403 if error.code == "FORBIDDEN" else 400, detail=detail)
+        elif not result.errors:
+            self._sign_in.forbidden_calls.discard(call)
+        return result.whole()
 
 
 class Me(msgspec.Struct, frozen=True):
