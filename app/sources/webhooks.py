@@ -34,7 +34,7 @@ class Webhooks(Protocol):
         """Verify the signature and its time. Raises WebhookForged, WebhookExpired."""
         ...
 
-    def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
+    def parse(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ChangeHint]:
         """The hints of a verified body; none if it is of no interest. Raises WebhookMalformed."""
         ...
 

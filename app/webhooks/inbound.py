@@ -115,7 +115,7 @@ class WebhookReceiver:
             raise UnsupportedMediaType("Send the body as it is: no Content-Encoding is accepted.")
         body = await read_body(headers.get("content-length"), receive, webhook.max_body_bytes)
         webhook.webhooks.verify(headers, body, now)
-        hints = webhook.webhooks.parse(body, now)
+        hints = webhook.webhooks.parse(headers, body, now)
         new = await self._enqueue_within_timeout(name, hints) if hints else 0
         outcome = "accepted" if new else "duplicate" if hints else "ignored"
         return outcome, JSONResponse({"notices": len(hints), "new": new}, status_code=202)

@@ -371,10 +371,10 @@ def test_vendures_time_is_part_of_what_is_signed(vendure: Webhooks, seconds: int
 )
 def test_what_vendure_tells(vendure: Webhooks, type: str, data: dict[str, Any], expected: list[tuple[str, str]]):
     raw = body(type, **data)
-    hints = vendure.parse(raw, NOON)
+    hints = vendure.parse({}, raw, NOON)
     assert [(one.kind, one.key) for one in hints] == expected
     assert len({one.id for one in hints}) == len(expected)
-    assert [one.id for one in vendure.parse(raw, NOON)] == [one.id for one in hints]
+    assert [one.id for one in vendure.parse({}, raw, NOON)] == [one.id for one in hints]
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b'{"type": "OrderEvent"}', b'{"type":"X","at":"soon","data":{}}'])

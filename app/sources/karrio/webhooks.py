@@ -51,7 +51,7 @@ class KarrioWebhooks:
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         self.admit(headers, now)
 
-    def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
+    def parse(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ChangeHint]:
         """See `Webhooks.parse`. A shipment without a tracking number is a draft, which nobody waits for."""
         payload = read_body(body, KarrioWebhookPayload)
         if not payload.event.startswith(CONCERNS):

@@ -34,7 +34,7 @@ class RestWebhooks:
         if not verify_signature(headers[SIGNATURE], self._keys, headers[ID], int(headers[TIMESTAMP]), body):
             raise WebhookForged
 
-    def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
+    def parse(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ChangeHint]:
         events = read_body(body, Events).events
         if len(events) > MAX_EVENTS:
             raise WebhookMalformed(f"A webhook may tell at most {MAX_EVENTS} changes.")

@@ -61,7 +61,7 @@ class VendureWebhooks:
         if at.tzinfo is None or abs((now - at).total_seconds()) > self._tolerance:
             raise WebhookExpired
 
-    def parse(self, body: bytes, now: datetime) -> Sequence[ChangeHint]:
+    def parse(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ChangeHint]:
         """See `Webhooks.parse`. A fulfilment is told as its orders: they bring it along."""
         payload = read_body(body, VendureWebhookPayload)
         id = content_id(body)
