@@ -29,6 +29,7 @@
     │   │   ├── WebhookSourceUnknown     WEBHOOK_SOURCE_UNKNOWN
     │   │   ├── WebhookNetworkRefused    WEBHOOK_NETWORK_REFUSED
     │   │   ├── WebhookUnsigned          WEBHOOK_UNSIGNED
+    │   │   ├── WebhookForeign           WEBHOOK_FOREIGN
     │   │   ├── WebhookForged            WEBHOOK_FORGED
     │   │   ├── WebhookExpired           WEBHOOK_EXPIRED
     │   │   └── WebhookMalformed         WEBHOOK_MALFORMED
@@ -237,6 +238,7 @@ from app.errors.sources import (
 )
 from app.errors.webhooks import (
     WebhookExpired,
+    WebhookForeign,
     WebhookForged,
     WebhookMalformed,
     WebhookNetworkRefused,
@@ -347,6 +349,7 @@ __all__ = [
     "ValidationFailed",
     "VersionConflict",
     "WebhookExpired",
+    "WebhookForeign",
     "WebhookForged",
     "WebhookMalformed",
     "WebhookNetworkRefused",

@@ -33,6 +33,14 @@ class WebhookUnsigned(WebhookRefused):
     default = "The webhook carries no signature or secret."
 
 
+class WebhookForeign(WebhookRefused):
+    """It names another shop or tenant than the source's, where several sign with one secret."""
+
+    code = "WEBHOOK_FOREIGN"
+    http_status = 403
+    default = "The webhook is of another shop than this source's."
+
+
 class WebhookForged(WebhookRefused):
     """The signature or the secret is not of any live secret, or the body is not what was signed."""
 

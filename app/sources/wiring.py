@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 VENDORS = {
     "rest": "app.sources.rest",
+    "shopify": "app.sources.shopify",
     "tryton": "app.sources.tryton",
     "vendure": "app.sources.vendure",
     "karrio": "app.sources.karrio",

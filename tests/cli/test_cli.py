@@ -225,7 +225,7 @@ async def test_token_is_all_that_is_printed_and_is_believed(tmp_path: Path):
         ),
         (
             ("serve", "--config", "vendor.toml"),
-            "sources.erp.vendor = 'sapp': no such vendor; use one of karrio, rest, tryton, vendure",
+            "sources.erp.vendor = 'sapp': no such vendor; use one of karrio, rest, shopify, tryton, vendure",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -51,7 +51,12 @@ def test_vendors_together_share_the_domains(tmp_path: Path):
 @pytest.mark.parametrize(
     ("vendors", "urls", "ports", "message"),
     [
-        (["sapp"], {}, {}, "--vendor = 'sapp': no such vendor; choose from rest, tryton, vendure, karrio, files"),
+        (
+            ["sapp"],
+            {},
+            {},
+            "--vendor = 'sapp': no such vendor; choose from rest, shopify",
+        ),
         (["a=rest", "a=rest"], {}, {}, "--vendor = 'a=rest': a source needs a name of its own"),
         (["A b=rest"], {}, {}, "--vendor = 'A b=rest': a source needs a name of its own"),
         (["rest"], {"shop": "http://x"}, {}, "--url = 'shop': no source of that name; there are erp"),

@@ -108,10 +108,12 @@ class WarehouseFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class StockFacts:
-    """At least 3 known SKUs; `warehouses` are the codes each level has positions for."""
+    """At least 3 known SKUs; `warehouses` are the codes each level has positions for; `supply` says whether some of
+    them have dated supply."""
 
     known: tuple[str, ...]
     warehouses: tuple[str, ...]
+    supply: bool = True
     unknown: str = "SKU-9999"
     exact: Mapping[str, Expected] = field(default_factory=dict)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
+
+import pytest
 
 from app.auth.principal import SYSTEM
+from app.errors import NotSupported
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
+from app.sources.pipeline.compose import compile_source
 from app.sources.source import Source
-from app.sources.values import PageRequest
+from app.sources.values import PageRequest, utc_now
 from tests.contract import checks
 from tests.contract.case import Case, assert_exact
 
@@ -63,7 +68,20 @@ async def test_item_is_found_by_gtin(case: Case, source: Source):
     assert {gtin: row.sku for gtin, row in found.items()} == dict(case.items.gtins)
 
 
+async def check_is_missing(source: Source, name: str, keys: list[Any]) -> bool:
+    """Whether the source declares a read missing, which then answers so."""
+    if f"items.{name}" not in source.limitations:
+        return False
+    with pytest.raises(NotSupported, match=f"'{source.name}' does not support items.{name}"):
+        await getattr(compile_source(source, utc_now).items, name)(SYSTEM, keys)
+    return True
+
+
 async def test_customer_part_numbers_lead_both_ways(case: Case, source: Source):
+    if await check_is_missing(source, "by_customer_part", [CustomerPartKey(customer="CUST-0001", number="7")]):
+        key = CustomerItemKey(customer="CUST-0001", sku=case.items.known[0])
+        assert await check_is_missing(source, "part_numbers", [key])
+        return
     keys = list(case.items.customer_parts)
     nobody = [CustomerPartKey(customer=key.customer, number=text) for key in keys for text in checks.HOSTILE]
     assert await source.items.by_customer_part(SYSTEM, [*keys, *nobody]) == dict(case.items.customer_parts)
@@ -73,6 +91,8 @@ async def test_customer_part_numbers_lead_both_ways(case: Case, source: Source):
 
 
 async def test_relations_come_in_order(case: Case, source: Source):
+    if await check_is_missing(source, "relations", list(case.items.known)):
+        return
     found = await source.items.relations(SYSTEM, [*case.items.relations, case.items.unknown])
     related = {sku: tuple((row.type.value, row.sku) for row in rows) for sku, rows in found.items()}
     assert related == dict(case.items.relations)

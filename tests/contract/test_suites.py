@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,6 +47,7 @@ class EmptySource:
     """A source that serves all ports and holds no row."""
 
     name = "empty"
+    limitations: Mapping[str, Any] = {}
     lists = list_capabilities("empty", None, frozenset(PORTS))
 
     def __getattr__(self, _: str) -> EmptyPort:
