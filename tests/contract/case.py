@@ -298,11 +298,11 @@ class SearchFacts:
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """One adapter against one system. `open` yields a connected source (cassette, sandbox or the real one);
-    `connect_to` makes the same adapter for any address, for upstreams that answer wrongly."""
+    `connect_to` makes the same adapter for any address, for upstreams that answer wrongly, if there are any."""
 
     name: str
     open: Callable[[Environment], AbstractAsyncContextManager[Source]]
-    connect_to: Callable[[str], Source]
+    connect_to: Callable[[str], Source] | None
     customers: CustomerFacts | None = None
     credit: CreditFacts | None = None
     items: ItemFacts | None = None

@@ -16,8 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from app.errors import ConfigurationError
 from app.settings import SourceSettings
 from app.sources.capabilities import Limitation
+from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.files.folder import LocalFolder
 from app.sources.files.intake import FileIntake
 from app.sources.files.options import FilesOptions, read_options, root_of
@@ -29,8 +31,17 @@ from app.sources.values import utc_now
 COPY = Limitation(stale="the rows of the last file that was taken")
 
 
-def connect(name: str, settings: SourceSettings, *, clock: Callable[[], datetime] = utc_now, data_dir: Path) -> Source:
+def connect(
+    name: str,
+    settings: SourceSettings,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    fields: SourceFields = NO_FIELDS,
+    data_dir: Path,
+) -> Source:
     """A folder as a source; its replica is in `data_dir`. No I/O."""
+    if fields.types:
+        raise ConfigurationError("fields", name, "files have no custom fields; take the source out of their `sources`")
     options = read_options(name, settings)
     store = ReplicaStore(name, data_dir / "sources" / f"{name}.sqlite")
     folder = LocalFolder(name, root_of(settings))

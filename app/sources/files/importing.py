@@ -159,7 +159,7 @@ def _import_rows(
             changed.update(dict.fromkeys(writer.changed(dataset, mapped)))
         for index in writer.upsert(dataset, taken.feed, batch, as_of, mapped, unique=snapshot):
             progress.accepted -= 1
-            progress.reject(lines[index], RowRejected(RowFault.KEY_REPEATED, dataset.key))
+            progress.reject(lines[index], RowRejected(RowFault.KEY_REPEATED, dataset.key[-1]))
         if snapshot:
             writer.retain(dataset, taken.feed, batch, retained)
     if progress.rejected * 100 > feed.max_rejected_percent * (progress.accepted + progress.rejected):

@@ -103,14 +103,14 @@ class RowMapper:
         self._steps: list[tuple[int, int, str, Parse, bool]] = []
         for index, name in enumerate(self.mapped):
             at = names.index(name)
-            limit = LONGEST_KEY if name in {dataset.key, *dataset.part, *dataset.lookups} else LONGEST_TEXT
+            limit = LONGEST_KEY if name in {*dataset.key, *dataset.part, *dataset.lookups} else LONGEST_TEXT
             parse = self._parser(name, hints[name], columns[name], limit)
             self._steps.append((index, at, name, parse, fields[at].required))
         for name, column in columns.items():
             if column.value is not None:
                 at = names.index(name)
                 self._defaults[at] = self._parser(name, hints[name], column, LONGEST_TEXT)(column.value)
-        self._key = names.index(dataset.key)
+        self._key = tuple(map(names.index, dataset.key))
         self._parts = tuple(map(names.index, dataset.part))
         self._lookups = tuple((name, names.index(name)) for name in dataset.lookups)
 
@@ -124,20 +124,19 @@ class RowMapper:
                 row[at] = parse(text)
             elif required:
                 raise RowRejected(RowFault.MISSING, name)
-        parts = self._parts
-        part = str(row[parts[0]]) if len(parts) == 1 else SEPARATOR.join([str(row[at]) for at in parts])
         lookups = self._look_ups(row) if self._lookups else ()
-        return MappedRow(row[self._key], part, _encode(row), lookups)
+        return MappedRow(_joined(row, self._key), _joined(row, self._parts), _encode(row), lookups)
 
     def key(self, raw: Sequence[str | None]) -> str | None:
         """The key of a rejected row, if that can be read."""
+        row = self._defaults.copy()
         for index, at, _, parse, _ in self._steps:
-            if at == self._key:
+            if at in self._key:
                 try:
-                    return parse((raw[index] or "").strip()) or None
+                    row[at] = parse((raw[index] or "").strip()) or None
                 except (RowRejected, IndexError):
                     return None
-        return None
+        return None if any(row[at] is None for at in self._key) else _joined(row, self._key)
 
     def _look_ups(self, row: Sequence[Any]) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
@@ -164,6 +163,8 @@ class RowMapper:
             return _date(name, column.format)
         if kind is datetime:
             return _time(name, column.format, self._zone)
+        if kind is bool:
+            return _flag(name)
         if isinstance(kind, type) and issubclass(kind, StrEnum):
             return _word(name, kind)
         text = _text(name, limit)
@@ -191,6 +192,12 @@ class RowMapper:
             return plain if scale is None else str(Decimal(plain).scaleb(-scale))
 
         return number
+
+
+def _joined(row: Sequence[Any], indexes: tuple[int, ...]) -> str:
+    if len(indexes) == 1:
+        return str(row[indexes[0]])
+    return SEPARATOR.join([str(row[at]) for at in indexes])
 
 
 def _without_none(hint: Any) -> Any:
@@ -240,10 +247,24 @@ def _time(name: str, form: str | None, zone: ZoneInfo | None) -> Parse:
 
 
 def _word(name: str, words: type[StrEnum]) -> Parse:
+    """One of an enum's values; what it does not have is its UNKNOWN, where it has that."""
     known = {word.value: word.value for word in words}
+    other = known.get("UNKNOWN")
 
     def parse(text: str) -> str:
-        found = known.get(text)
+        found = known.get(text, other)
+        if found is None:
+            raise RowRejected(RowFault.UNKNOWN, name)
+        return found
+
+    return parse
+
+
+def _flag(name: str) -> Parse:
+    words = {"true": True, "1": True, "y": True, "false": False, "0": False, "n": False}
+
+    def parse(text: str) -> bool:
+        found = words.get(text.lower())
         if found is None:
             raise RowRejected(RowFault.UNKNOWN, name)
         return found

@@ -9,6 +9,9 @@ from typing import Any
 from app.sources.replica.changes import ReplicaChanges
 from app.sources.replica.datasets import Dataset
 from app.sources.replica.freshness import FeedAges
+from app.sources.replica.items import ReplicaItems
+from app.sources.replica.prices import ReplicaPrices
+from app.sources.replica.shipments import ReplicaShipments
 from app.sources.replica.stock import ReplicaBalances, ReplicaStock
 from app.sources.replica.store import ReplicaStore
 
@@ -21,6 +24,9 @@ def replica_ports(
     ports = {
         "stock": ReplicaStock(store, ages, clock),
         "balances": ReplicaBalances(store),
+        "items": ReplicaItems(store, ages),
+        "prices": ReplicaPrices(store, ages, clock),
+        "shipments": ReplicaShipments(store, ages),
     }
     held = {dataset.port for dataset in datasets}
     return {"changes": ReplicaChanges(store), **{name: port for name, port in ports.items() if name in held}}
