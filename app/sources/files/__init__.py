@@ -28,6 +28,11 @@ from app.sources.replica.store import ReplicaStore
 from app.sources.source import Source
 from app.sources.values import utc_now
 
+MISSING = {
+    "items.by_customer_part": Limitation(missing="there is no dataset of customers' part numbers"),
+    "items.part_numbers": Limitation(missing="there is no dataset of customers' part numbers"),
+    "items.relations": Limitation(missing="there is no dataset of relations"),
+}
 COPY = Limitation(stale="the rows of the last file that was taken")
 
 
@@ -60,7 +65,7 @@ def connect(
         aclose=aclose,
         running=FileIntake(name, folder, store, options, clock).running,
         requests=one_request,
-        limitations={feed.rows_of.port: COPY for feed in options.feeds.values()},
+        limitations={**MISSING, **{feed.rows_of.port: COPY for feed in options.feeds.values()}},
         **replica_ports(store, [feed.rows_of for feed in options.feeds.values()], expected(options), clock),
     )
 
