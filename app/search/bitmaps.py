@@ -20,8 +20,11 @@ BYTES = CHUNK // 8
 SPARSE = 128
 """Documents up to which a chunk is stored as their numbers, two bytes each, instead of as bits."""
 
-MOST_LISTS = 500
-"""Lists of terms that are remembered."""
+MOST_LISTS = 1000
+"""Lists of terms and words that are remembered: the last ones that were asked for."""
+
+MOST_COUNTED = 256
+"""Sets of documents whose counts are remembered: the last ones that were asked for."""
 
 _NOT_ZERO = re.compile(rb"[^\0]")
 
@@ -99,7 +102,8 @@ class BitmapCache:
         self._most = most
         self._size = 0
         self._sets: OrderedDict[str, int] = OrderedDict()
-        self._lists: dict[str, Any] = {}
+        self._lists: OrderedDict[str, Any] = OrderedDict()
+        self._counted: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self._state: object = None
         self._lock = threading.Lock()
 
@@ -116,19 +120,38 @@ class BitmapCache:
         if state != self._state:
             self._sets.clear()
             self._lists.clear()
+            self._counted.clear()
             self._state, self._size = state, 0
 
     def listed(self, state: object, name: str) -> Any:
         """A list that was put by its name in this state of the index; None if it was not."""
         with self._lock:
             self._enter(state)
-            return self._lists.get(name)
+            found = self._lists.get(name)
+            if found is not None:
+                self._lists.move_to_end(name)
+            return found
 
     def put_list(self, state: object, name: str, found: Any) -> None:
-        """Remember a list; the first hundreds of them."""
+        """Remember a list."""
         with self._lock:
-            if state == self._state and len(self._lists) < MOST_LISTS:
+            if state == self._state:
                 self._lists[name] = found
+                if len(self._lists) > MOST_LISTS:
+                    self._lists.popitem(last=False)
+
+    def counted(self, state: object, documents: int) -> dict[str, Any]:
+        """What has been counted of a set of documents in this state of the index, by name; the caller adds to it."""
+        with self._lock:
+            self._enter(state)
+            found = self._counted.get(documents)
+            if found is None:
+                found = self._counted[documents] = {}
+                if len(self._counted) > MOST_COUNTED:
+                    self._counted.popitem(last=False)
+            else:
+                self._counted.move_to_end(documents)
+            return found
 
     def put(self, state: object, sets: Mapping[str, int]) -> None:
         """Remember sets by their terms."""

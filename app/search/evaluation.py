@@ -24,7 +24,18 @@ from app.search.documents import (
     tenant_term,
     warehouse_term,
 )
-from app.search.matching import MAX_MISSING, Level, QueryPart, SearchScope, coded, parse, rank, terms_of, union
+from app.search.matching import (
+    MAX_MISSING,
+    Level,
+    QueryPart,
+    SearchScope,
+    coded,
+    parse,
+    rank,
+    terms_of,
+    union,
+    without,
+)
 from app.search.stores.store import Snapshot
 from app.sources.search import (
     CategoryCount,
@@ -47,6 +58,12 @@ COUNTED_TERMS = 40
 
 SMALL = 250
 """Documents up to which a result is counted document by document, and all values are."""
+
+FEW_TERMS = 16
+"""Terms that are counted without a look at what may be zero, and without leaving the event loop."""
+
+MOST_CATEGORIES = 8
+"""Categories of a result up to which the terms of each are looked at."""
 
 CATEGORIES = category_term("")
 """The prefix of the terms of categories."""
@@ -118,44 +135,102 @@ async def search_items(query: ItemSearchQuery, snapshot: Snapshot, tenant: str |
 
 
 class Counts:
-    """How many documents of a set have each term."""
+    """How many documents of a set have each term; what was counted is remembered with the set. Of a large set `whole`
+    counts all terms; otherwise those that no document of its categories has are left out, as they are zero."""
 
-    def __init__(self, documents: int, snapshot: Snapshot) -> None:
+    def __init__(self, documents: int, snapshot: Snapshot, *, whole: bool = False) -> None:
         self._documents = documents
         self._snapshot = snapshot
-        self._counted: Mapping[str, int] | None = None
+        self._whole = whole
+        self._size = documents.bit_count()
+        self._counted = snapshot.counted(documents)
 
-    async def categories(self) -> list[tuple[str, int]]:
-        """Categories with their counts. Those below a category without documents are not looked at."""
-        if self._documents.bit_count() <= SMALL:
-            return await self.of(CATEGORIES)
-        found: list[tuple[str, int]] = []
-        left = await self._snapshot.terms(CATEGORIES)
-        above, depth = {""}, 0
-        while left and above:
-            level = [
-                term for term in left if term.count("/") == depth and (not depth or term.rpartition("/")[0] in above)
-            ]
-            counts = await self._snapshot.compute(partial(_count, await self._snapshot.bitmaps(level), self._documents))
-            left = [term for term in left if term.count("/") > depth]
-            above, depth = {term for term, _ in counts}, depth + 1
-            found += counts
-        return found
-
-    async def of(self, prefix: str) -> list[tuple[str, int]]:
+    async def of(self, prefix: str) -> Sequence[tuple[str, int]]:
         """Terms that begin with a prefix, the most common first."""
-        if self._documents.bit_count() <= SMALL:
-            if self._counted is None:
-                self._counted = await self._snapshot.counts(list(members(self._documents)))
-            counts = [one for one in self._counted.items() if one[0].startswith(prefix)]
-        else:
-            sets = await self._snapshot.bitmaps((await self._snapshot.terms(prefix))[:COUNTED_TERMS])
-            counts = await self._snapshot.compute(partial(_count, sets, self._documents))
-        return sorted(counts, key=lambda one: (-one[1], one[0]))
+        counts = self._counted.get(prefix)
+        if counts is None:
+            found = await (self._of_each(prefix) if self._size <= SMALL else self._of_sets(prefix))
+            counts = self._counted[prefix] = sorted(found, key=lambda one: (-one[1], one[0]))
+        return counts
+
+    async def _of_each(self, prefix: str) -> list[tuple[str, int]]:
+        counted = self._counted.get("")
+        if counted is None:
+            counted = self._counted[""] = await self._snapshot.counts(list(members(self._documents)))
+        return [one for one in counted.items() if one[0].startswith(prefix)]
+
+    async def _of_sets(self, prefix: str) -> list[tuple[str, int]]:
+        terms = (await self._snapshot.terms(prefix))[:COUNTED_TERMS]
+        if len(terms) >= FEW_TERMS and not self._whole:
+            terms = await self._possible(prefix, terms)
+        count = partial(_count, await self._snapshot.bitmaps(terms), self._documents)
+        return count() if len(terms) < FEW_TERMS else await self._snapshot.compute(count)
+
+    async def _possible(self, prefix: str, terms: Sequence[str]) -> Sequence[str]:
+        """Those of the terms that documents of the set's categories have."""
+        categories = await self._cover()
+        if not 0 < len(categories) <= MOST_CATEGORIES:
+            return terms
+        found: set[str] = set()
+        for documents in (await self._snapshot.bitmaps(categories)).values():
+            found.update(term for term, _ in await Counts(documents, self._snapshot, whole=True).of(prefix))
+        return [term for term in terms if term in found]
+
+    async def _cover(self) -> list[str]:
+        """The categories that the documents are in, each the innermost; none where a document is in no category."""
+        left = dict(await self.categories())
+        outermost = 0
+        for term, count in list(left.items()):
+            above = term.rpartition("/")[0]
+            if above:
+                left[above] -= count
+            else:
+                outermost += count
+        return [term for term, count in left.items() if count] if outermost == self._size else []
+
+    async def categories(self) -> Sequence[tuple[str, int]]:
+        """Categories with their counts. Those below a category without documents are not looked at, nor the rest of
+        those beside each other once they hold all documents of the one above: a document is in one of them."""
+        if self._size <= SMALL:
+            return await self.of(CATEGORIES)
+        counts = self._counted.get(CATEGORIES)
+        if counts is None:
+            counts = self._counted[CATEGORIES] = await self._count_categories()
+        return counts
+
+    async def _count_categories(self) -> list[tuple[str, int]]:
+        below: dict[str, list[str]] = {}
+        for term in await self._snapshot.terms(CATEGORIES):
+            below.setdefault(term.rpartition("/")[0], []).append(term)
+        found: list[tuple[str, int]] = []
+        level = [("", self._size)]
+        while level:
+            names = [term for above, _ in level for term in below.get(above, ())]
+            sets = await self._snapshot.bitmaps(names)
+            level = await self._snapshot.compute(partial(_count_below, level, below, sets, self._documents))
+            found += level
+        return found
 
 
 def _count(sets: Mapping[str, int], documents: int) -> list[tuple[str, int]]:
     return [(term, count) for term, some in sets.items() if (count := (some & documents).bit_count())]
+
+
+def _count_below(
+    level: Sequence[tuple[str, int]], below: Mapping[str, Sequence[str]], sets: Mapping[str, int], documents: int
+) -> list[tuple[str, int]]:
+    """The categories below those of a level that documents are in."""
+    found: list[tuple[str, int]] = []
+    for above, size in level:
+        left = size
+        for term in below.get(above, ()):
+            count = (sets.get(term, 0) & documents).bit_count()
+            if count:
+                found.append((term, count))
+                left -= count
+                if not left:
+                    break
+    return found
 
 
 async def search_customers(query: CustomerSearchQuery, snapshot: Snapshot, tenant: str | None = None) -> SearchPage:
@@ -182,7 +257,7 @@ async def _ranked(text: str | None, keys: Sequence[str], scope: SearchScope, sna
     if whole:
         named |= await snapshot.documents_of(whole) & scope.base
     if named:
-        ranked = [(0, named), *((penalty + 1, documents & ~named) for penalty, documents in ranked)]
+        ranked = [(0, named), *((penalty + 1, without(documents, named)) for penalty, documents in ranked)]
     return ranked
 
 

@@ -241,7 +241,7 @@ def _best_of(by_penalty: Mapping[int, int]) -> list[Level]:
     seen = 0
     for penalty in sorted(by_penalty):
         documents = by_penalty[penalty]
-        new = documents & ~seen if seen else documents
+        new = without(documents, seen)
         if new:
             levels.append((penalty, new))
             seen |= new
@@ -274,6 +274,11 @@ def _merge(matched: Sequence[Level], skipped: Sequence[Level]) -> list[Level]:
     for penalty, documents in skipped:
         by_penalty[penalty + MISSING] = by_penalty.get(penalty + MISSING, 0) | documents
     return _best_of(by_penalty)
+
+
+def without(documents: int, others: int) -> int:
+    """The documents that are not among others. The complement of a set would take as long as three intersections."""
+    return documents ^ (documents & others)
 
 
 def union(levels: Sequence[Level]) -> int:

@@ -24,6 +24,7 @@ from app.search.stores.store import (
     Expansion,
     IndexState,
     cached_bitmaps,
+    cached_expansions,
     cached_list,
     count_terms,
 )
@@ -48,6 +49,7 @@ class PostgresIndex:
         self._url = settings.url.get_secret_value() if settings.url else ""
         self._name = name
         self._cache = BitmapCache(cache_bytes)
+        self._schema: str | None = None
 
     async def read(self, search: Callable[[Any], Awaitable[T]]) -> T | None:
         while True:
@@ -58,15 +60,19 @@ class PostgresIndex:
 
     async def _read(self, search: Callable[[Any], Awaitable[T]]) -> T | None:
         async with self._database.connection() as sql:
+            schema = self._schema or await self._current(sql)
+            if schema is None:
+                return None
             async with sql.transaction(isolation="repeatable_read", readonly=True):
-                schema = await self._current(sql)
-                if schema is None:
-                    return None
                 try:
-                    state = await read_state(sql, schema)
+                    state = await read_state(sql, schema, self._name)
+                    if state is None:
+                        self._schema = None
+                        raise _Replaced
+                    self._schema = schema
                     return await search(PostgresSnapshot(sql, schema, state, self._cache))
                 except asyncpg.UndefinedTableError:
-                    pass
+                    self._schema = None
             if await self._current(sql) == schema:
                 raise StoreUnavailable(detail=f"postgres: the schema {schema} of the search index is incomplete")
             raise _Replaced
@@ -74,7 +80,7 @@ class PostgresIndex:
     async def state(self) -> IndexState | None:
         async with self._database.connection() as sql:
             schema = await self._current(sql)
-            return None if schema is None else await read_state(sql, schema, sized=True)
+            return None if schema is None else await read_state(sql, schema, self._name, sized=True)
 
     async def _current(self, sql: Connection) -> str | None:
         return await sql.fetchval("SELECT generation FROM search_indexes WHERE name = $1", self._name)
@@ -131,6 +137,9 @@ class PostgresSnapshot:
         return await self._sql.fetch(query.format(schema=self._schema), *values)
 
     async def expand(self, words: Sequence[str]) -> Mapping[str, Expansion]:
+        return await cached_expansions(self._cache, self.state, words, self._expand)
+
+    async def _expand(self, words: Sequence[str]) -> Mapping[str, Expansion]:
         rows = await self._fetch(
             "SELECT given.word AS given, found.word FROM unnest($1::text[]) AS given(word) CROSS JOIN LATERAL"
             ' (SELECT word FROM {schema}.words WHERE word >= given.word COLLATE "C" AND word < (given.word || $2)'
@@ -210,6 +219,9 @@ class PostgresSnapshot:
         names = await cached_list(self._cache, self.state, "names", load)
         rows = await self._fetch("SELECT terms FROM {schema}.documents WHERE id = ANY($1)", list(documents))
         return await self.compute(lambda: count_terms([row["terms"] for row in rows], names))
+
+    def counted(self, documents: int) -> dict[str, Any]:
+        return self._cache.counted((self.state.generation, self.state.version), documents)
 
     async def keys(self, documents: Sequence[int]) -> Sequence[str]:
         rows = await self._fetch("SELECT id, key FROM {schema}.documents WHERE id = ANY($1)", list(documents))

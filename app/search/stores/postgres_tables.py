@@ -54,11 +54,14 @@ def storable(text: str) -> str:
     return text.replace("\0", "")
 
 
-async def read_state(sql: Connection, schema: str, *, sized: bool = False) -> IndexState:
-    """The state of the index in a schema."""
-    row = await sql.fetchrow(f"SELECT * FROM {schema}.meta")  # noqa: S608 - our own schema's name
+async def read_state(sql: Connection, schema: str, name: str, *, sized: bool = False) -> IndexState | None:
+    """The state of the index in a schema; None if it is not the current one of this name any more."""
+    current = "SELECT generation FROM search_indexes WHERE name = $1"
+    row = await sql.fetchrow(f"SELECT *, ({current}) AS current FROM {schema}.meta", name)  # noqa: S608 - our own schema's name
     if row is None:
         raise asyncpg.UndefinedTableError(schema)
+    if row["current"] != schema:
+        return None
     size = 0
     if sized:
         query = (

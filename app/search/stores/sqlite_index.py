@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from app.errors import StoreUnavailable
 from app.search.bitmaps import BitmapCache, from_numbers, join_chunks
 from app.search.documents import IndexDocument
-from app.search.stores.sqlite_tables import MIGRATIONS, apply_changes, read_state, require_trigrams
+from app.search.stores.sqlite_tables import MIGRATIONS, apply_changes, read_meta, require_trigrams, state_of
 from app.search.stores.store import (
     CODES,
     COUNTED,
@@ -34,6 +34,7 @@ from app.search.stores.store import (
     Expansion,
     IndexState,
     cached_bitmaps,
+    cached_expansions,
     cached_list,
     count_terms,
 )
@@ -57,6 +58,7 @@ class SQLiteIndex:
         self._name = name
         self._pointer = folder / f"{name}.current"
         self._cache = BitmapCache(cache_bytes)
+        self._pointed: tuple[tuple[int, int], Path] | None = None
         self._readers = threading.local()
         self._opened: list[_FileReader] = []
         self._threads: ThreadPoolExecutor | None = None
@@ -138,8 +140,14 @@ class SQLiteIndex:
         self._readers = threading.local()
 
     def _current(self) -> Path | None:
+        """The current file. The pointer is read again once it has been replaced."""
         try:
-            return self._folder / self._pointer.read_text()
+            found = self._pointer.stat()
+            identity = found.st_ino, found.st_mtime_ns
+            pointed = self._pointed
+            if pointed is None or pointed[0] != identity:
+                pointed = self._pointed = identity, self._folder / self._pointer.read_text()
+            return pointed[1]
         except FileNotFoundError:
             return None
 
@@ -166,6 +174,8 @@ class _FileReader:
 
     def __init__(self) -> None:
         self._path: Path | None = None
+        self._meta: Sequence[tuple[str, str]] = ()
+        self._state: IndexState | None = None
         self._connection: sqlite3.Connection | None = None
 
     def run(self, path: Path, cache: BitmapCache, search: Callable[[Any], Awaitable[T]]) -> T:
@@ -176,10 +186,10 @@ class _FileReader:
                 raise FileNotFoundError(path)
             self._connection = SQLiteDatabase(path, MIGRATIONS, synchronous="NORMAL").connect()
             self._connection.execute("PRAGMA cache_size = -8192")
-            self._path = path
+            self._path, self._state = path, None
         self._connection.execute("BEGIN")
         try:
-            snapshot = SQLiteSnapshot(self._connection, read_state(self._connection), cache)
+            snapshot = SQLiteSnapshot(self._connection, self._current_state(self._connection), cache)
             running: Any = search(snapshot)
             try:
                 running.send(None)
@@ -188,6 +198,12 @@ class _FileReader:
             raise RuntimeError("a search over SQLite must not wait")
         finally:
             self._connection.execute("ROLLBACK")
+
+    def _current_state(self, connection: sqlite3.Connection) -> IndexState:
+        meta = read_meta(connection)
+        if self._state is None or meta != self._meta:
+            self._meta, self._state = meta, state_of(connection, meta)
+        return self._state
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -204,6 +220,9 @@ class SQLiteSnapshot:
         self.state = state
 
     async def expand(self, words: Sequence[str]) -> Mapping[str, Expansion]:
+        return await cached_expansions(self._cache, self.state, words, self._expand)
+
+    async def _expand(self, words: Sequence[str]) -> Mapping[str, Expansion]:
         query = "SELECT word FROM words WHERE word >= ? AND word < ? ORDER BY documents DESC, word LIMIT ?"
         known = await self.known(words)
         return {
@@ -278,6 +297,9 @@ class SQLiteSnapshot:
         query = "SELECT terms FROM documents WHERE id IN (SELECT value FROM json_each(?))"
         terms = [terms for (terms,) in self._sql.execute(query, (json.dumps(list(documents)),))]
         return count_terms(terms, await cached_list(self._cache, self.state, "names", load))
+
+    def counted(self, documents: int) -> dict[str, Any]:
+        return self._cache.counted((self.state.generation, self.state.version), documents)
 
     async def keys(self, documents: Sequence[int]) -> Sequence[str]:
         query = "SELECT id, key FROM documents WHERE id IN (SELECT value FROM json_each(?))"

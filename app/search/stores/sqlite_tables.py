@@ -50,9 +50,14 @@ def require_trigrams() -> None:
         connection.close()
 
 
-def read_state(sql: sqlite3.Connection) -> IndexState:
+def read_meta(sql: sqlite3.Connection) -> list[tuple[str, str]]:
+    """What the state of the index in a file is written as; each change of the index changes it."""
+    return sql.execute("SELECT name, value FROM meta").fetchall()
+
+
+def state_of(sql: sqlite3.Connection, rows: Sequence[tuple[str, str]]) -> IndexState:
     """The state of the index in a file."""
-    meta = dict(sql.execute("SELECT name, value FROM meta").fetchall())
+    meta = dict(rows)
     pages, size = sql.execute("SELECT page_count, page_size FROM pragma_page_count, pragma_page_size").fetchone()
     return IndexState(
         generation=meta["generation"],
@@ -143,7 +148,7 @@ def apply_changes(
 
 
 def _replace(sql: sqlite3.Connection, documents: Sequence[IndexDocument], deleted: Sequence[str]) -> dict[str, str]:
-    state = read_state(sql)
+    state = state_of(sql, read_meta(sql))
     current = {document.key: document for document in documents}
     keys = json.dumps([*current, *deleted])
     known = {

@@ -94,6 +94,10 @@ class Snapshot(Protocol):
         """The terms of facets and categories of some hundred documents, with how many of them have each."""
         ...
 
+    def counted(self, documents: int) -> dict[str, Any]:
+        """What has been counted of a set of documents, by name; the caller adds to it."""
+        ...
+
     async def keys(self, documents: Sequence[int]) -> Sequence[str]:
         """The keys of documents."""
         ...
@@ -176,6 +180,28 @@ async def cached_list(cache: BitmapCache, state: IndexState, name: str, load: Ca
     if found is None:
         found = await load()
         cache.put_list(key, name, found)
+    return found
+
+
+async def cached_expansions(
+    cache: BitmapCache,
+    state: IndexState,
+    words: Sequence[str],
+    load: Callable[[list[str]], Awaitable[Mapping[str, Expansion]]],
+) -> dict[str, Expansion]:
+    """What words stand for, from the cache or else loaded."""
+    key = state.generation, state.version
+    found: dict[str, Expansion] = {}
+    for word in words:
+        expansion = cache.listed(key, f"word:{word}")
+        if expansion is not None:
+            found[word] = expansion
+    missing = [word for word in words if word not in found]
+    if missing:
+        loaded = await load(missing)
+        for word, expansion in loaded.items():
+            cache.put_list(key, f"word:{word}", expansion)
+        found |= loaded
     return found
 
 
