@@ -175,14 +175,14 @@ class ODataClient:
     ) -> list[R]:
         """All rows of a query, page after page. Raises SourceMalformed for pages that do not end."""
         first = await self.page(entity_set, row, query, call=call, headers=headers)
-        return await self._rest(first, row, call, headers)
+        return await self.following(first, row, call, headers)
 
     async def by_keys(
         self,
         entity_set: str,
         row: type[R],
         name: str,
-        keys: Sequence[str],
+        keys: Sequence[Any],
         *,
         also: str | None = None,
         orderby: tuple[str, ...] = (),
@@ -198,22 +198,23 @@ class ODataClient:
             return [] if not queries else await self.rows(entity_set, row, queries[0], call=call, headers=headers)
         found: list[R] = []
         for start in range(0, len(queries), MAX_BATCH):
-            targets = [f"{entity_set}?{query.text(row)}" for query in queries[start : start + MAX_BATCH]]
-            for page in await self.batch(targets, row, call=call, headers=headers):
-                found += await self._rest(page, row, call, headers)
+            targets = [(f"{entity_set}?{query.text(row)}", row) for query in queries[start : start + MAX_BATCH]]
+            for page in await self.batch(targets, call=call, headers=headers):
+                found += await self.following(page, row, call, headers)
         return found
 
     async def batch(
-        self, targets: Sequence[str], row: type[R], *, call: str, headers: Mapping[str, str] | None = None
-    ) -> list[ODataPage[R]]:
-        """The pages of several queries, relative to the root, in one request. Raises the error of the first that
-        failed. Where the session ended in the middle, what it refused is requested once more."""
-        answers = await self._batched(dict(enumerate(targets)), call, headers)
-        refused = {number: targets[number] for number, answer in answers.items() if answer.status == 401}
+        self, targets: Sequence[tuple[str, type[Any]]], *, call: str, headers: Mapping[str, str] | None = None
+    ) -> list[ODataPage[Any]]:
+        """The pages of several queries, relative to the root and each with the type of its rows, in one request. Raises
+        the error of the first that failed. Where the session ended in the middle, what it refused is requested once
+        more."""
+        answers = await self._batched(dict(enumerate(target for target, _ in targets)), call, headers)
+        refused = {number: targets[number][0] for number, answer in answers.items() if answer.status == 401}
         if refused:
             self._on_expired()
             answers |= await self._batched(refused, call, headers)
-        return [self._inner_page(answers[number], target, row) for number, target in enumerate(targets)]
+        return [self._inner_page(answers[number], target, row) for number, (target, row) in enumerate(targets)]
 
     async def _batched(
         self, targets: Mapping[int, str], call: str, headers: Mapping[str, str] | None
@@ -242,8 +243,10 @@ class ODataClient:
         merged = {**self._headers, **(headers or {})}
         return cast("ODataPage[R]", await self._http.get(target, into=_page_of(row), headers=merged, call=call))
 
-    async def _rest(self, page: ODataPage[R], row: type[R], call: str, headers: Mapping[str, str] | None) -> list[R]:
-        """The rows of a page and of all pages after it."""
+    async def following(
+        self, page: ODataPage[R], row: type[R], call: str, headers: Mapping[str, str] | None = None
+    ) -> list[R]:
+        """The rows of a page and of all pages after it. Raises SourceMalformed for pages that do not end."""
         found, seen = list(page.value), set[str]()
         while page.next_link is not None:
             if page.next_link in seen or len(seen) >= MAX_PAGES:
@@ -267,9 +270,9 @@ class ODataClient:
         return f"{path.removeprefix(prefix)}?{parts.query}"
 
 
-def cut_keys(name: str, keys: Sequence[str], room: int) -> Iterator[Sequence[str]]:
+def cut_keys(name: str, keys: Sequence[Any], room: int) -> Iterator[Sequence[Any]]:
     """The keys in pieces whose expression fits into `room` characters, quoted, and has at most 100 of them."""
-    piece: list[str] = []
+    piece: list[Any] = []
     size = 0
     for key in dict.fromkeys(keys):
         weight = len(quote(f" or {name} eq {literal(key)}", safe=_SAFE))

@@ -41,6 +41,7 @@ VENDORS = {
     "vendure": "app.sources.vendure",
     "karrio": "app.sources.karrio",
     "files": "app.sources.files",
+    "business_central": "app.sources.business_central",
 }
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
 

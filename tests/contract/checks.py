@@ -25,6 +25,7 @@ from app.sources.conformance import (
     stable,
 )
 from app.sources.lists import SortKey
+from app.sources.pipeline.derived_capabilities import limitation_of
 from app.sources.source import Source
 from app.sources.values import Page, PageRequest
 from tests.contract.case import Case, Selection, counted_calls
@@ -41,6 +42,7 @@ __all__ = [
     "check_reads_by_keys",
     "check_total",
     "check_wrong_answers",
+    "lacks",
     "read_all",
     "stable",
 ]
@@ -62,6 +64,12 @@ async def check_calls_do_not_grow(read: Read, known: Collection[Any], few: int =
     assert len(one) > 0
     assert len(many) == len(one)
     assert none == []
+
+
+def lacks(source: Source, read: str) -> bool:
+    """Whether a source declares a read missing; `test_capabilities` shows that it is then refused by name."""
+    port, _, name = read.partition(".")
+    return limitation_of(source, port, name).is_missing
 
 
 WRONG_ANSWERS: dict[str, tuple[int, str, bytes, type[SourceError]]] = {

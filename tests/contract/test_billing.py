@@ -29,6 +29,8 @@ async def test_calls_do_not_grow_with_orders(case: Case, source: Source):
 
 async def test_hostile_orders_have_none(case: Case, source: Source):
     await checks.check_hostile_keys(invoices(source), case.billing.invoiced[0])
+    if checks.lacks(source, "billing.returns"):
+        return
     returned = list(case.billing.returns)
     assert set(await source.billing.returns(SYSTEM, [*checks.HOSTILE, *returned])) == set(returned)
 
@@ -72,6 +74,9 @@ async def test_invoices_have_their_values(case: Case, source: Source):
 
 
 async def test_returns_have_their_values(case: Case, source: Source):
+    if checks.lacks(source, "billing.returns"):
+        assert case.billing.returns == {}
+        return
     found = await source.billing.returns(SYSTEM, [*case.billing.returns, case.billing.unknown])
     assert set(found) == set(case.billing.returns)
     for number, expected in case.billing.returns.items():

@@ -153,11 +153,12 @@ async def test_another_projects_server_counts_and_skips() -> None:
 @pytest.mark.node
 async def test_another_projects_server_answers_a_batch() -> None:
     async with emulator() as url, reading(url) as client:
-        targets = [f"orders?{ODataQuery(filter=any_of('number', [key])).text(Order)}" for key in ("SO-001", "SO-9")]
-        pages = await client.batch(targets, Order, call="orders")
+        queries = [ODataQuery(filter=any_of("number", [key])) for key in ("SO-001", "SO-9")]
+        targets: list[tuple[str, type[Any]]] = [(f"orders?{query.text(Order)}", Order) for query in queries]
+        pages = await client.batch(targets, call="orders")
         assert [[row.number for row in page.value] for page in pages] == [["SO-001"], []]
         with pytest.raises(SourceUnavailable):
-            await client.batch([*targets, "no_such_set?$top=1"], Order, call="orders")
+            await client.batch([*targets, ("no_such_set?$top=1", Order)], call="orders")
 
 
 # A server with faults
@@ -303,7 +304,7 @@ async def test_failed_request_in_a_batch_fails_the_read(
     pages.inner, pages.left_out = inner, left_out
     async with reading(pages.url, limits={"retries": 0}) as client:
         with pytest.raises(error) as caught:
-            await client.batch(["orders?a=1", "orders?b=1", "orders?c=1"], Head, call="orders")
+            await client.batch([(f"orders?{one}=1", Head) for one in "abc"], call="orders")
     assert getattr(caught.value, "retry_after", None) == (7.0 if error is SourceThrottled else None)
 
 
@@ -313,11 +314,11 @@ async def test_token_that_ends_in_the_middle_of_a_batch_is_renewed_once(pages: P
         signing = OAuthSignIn("erp", endpoint.url, ClientSecret("me", "secret"), clock=lambda: now)
         async with connected(f"{pages.url}/base", sign_in=signing) as http:
             client = ODataClient(http, "/v4", base_url=f"{pages.url}/base", on_expired=signing.expire)
-            await client.batch(["orders?a=1"], Head, call="orders")
+            await client.batch([("orders?a=1", Head)], call="orders")
             now += 60
             pages.inner = {"1": (401, {}), "2": (401, {})}
             pages.seen.clear()
             with pytest.raises(SourceRejected):  # Refused again: the new token is not replaced.
-                await client.batch(["orders?a=1", "orders?b=1", "orders?c=1"], Head, call="orders")
+                await client.batch([(f"orders?{one}=1", Head) for one in "abc"], call="orders")
             assert pages.seen == ["orders?a=1", "orders?b=1", "orders?c=1", "orders?b=1", "orders?c=1"]
     assert len(endpoint.forms) == 2

@@ -45,20 +45,21 @@ class VendorTraffic:
         """Compare a request, or each request in a JSON batch, with the declaration. Raises UndeclaredRequest."""
         url = urlsplit(target)
         content = json.loads(body) if body and body.lstrip()[:1] in (b"{", b"[") else None
-        params = parse_qsl(url.query, keep_blank_values=True)
+        # A `$skiptoken` is of a link that the server made.
+        params = [pair for pair in parse_qsl(url.query, keep_blank_values=True) if pair[0] != "$skiptoken"]
         if url.path.endswith("/$batch") and isinstance(content, dict) and "requests" in content:
             parent = url.path.removesuffix("$batch")
             for inner in content["requests"]:
                 self.check(inner["method"], parent + inner["url"], json.dumps(inner.get("body") or {}).encode())
             return
         path = unquote(url.path).removeprefix(self.base)
-        reasons = {}
-        for call in self.calls:
-            reason = _difference(call, method, path, params, content)
-            if reason is None:
-                self.used.add(call["name"])
-                return
-            reasons[call["name"]] = reason
+        reasons = {call["name"]: _difference(call, method, path, params, content) for call in self.calls}
+        allowed = [call for call in self.calls if reasons[call["name"]] is None]
+        if allowed:
+            selected = _selected(dict(params).get("$select", "")) | _selected(dict(params).get("$expand", ""))
+            # Of several calls to one path, the one that reads just the selected fields.
+            self.used.add(min(allowed, key=lambda call: len(_names(call["reads"]) ^ selected))["name"])
+            return
         raise UndeclaredRequest(f"{method} {path} {params} is no declared call: {reasons}")
 
 
@@ -73,9 +74,7 @@ def _difference(
     if call.get("method", "GET") != method or not _is_path(call["path"], path):
         return "another method or path"
     query = dict(params)
-    reads = {re.sub(r"\[\]", "", one) for one in call["reads"]} | {
-        part for one in call["reads"] for part in re.split(r"[.\[\]]+", one)
-    }
+    reads = _names(call["reads"])
     return (
         _surplus("parameter", query, call["params"])
         or _surplus("filter", _filtered(query.get("$filter", "")), call["filters"])
@@ -84,6 +83,11 @@ def _difference(
         or _surplus("expanded", _selected(query.get("$expand", "")), reads)
         or _surplus("sent", _leaves(content if content is not None else {}), call["sends"])
     )
+
+
+def _names(reads: Sequence[str]) -> set[str]:
+    """The names of fields, and of what holds them."""
+    return {part for one in reads for part in re.split(r"[.\[\]]+", one) if part}
 
 
 def _surplus(what: str, found: Any, declared: Any) -> str | None:

@@ -1,0 +1,31 @@
+"""Warehouses are Business Central's locations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.auth.principal import Principal
+from app.sources.business_central.client import BusinessCentralClient
+from app.sources.business_central.rows import LocationRow
+from app.sources.values import Ref
+from app.sources.warehouses import Warehouse
+
+
+class BusinessCentralWarehouses:
+    """All locations, by code."""
+
+    def __init__(self, client: BusinessCentralClient) -> None:
+        self._client = client
+
+    async def all(self, who: Principal) -> Sequence[Warehouse]:
+        """See `Warehouses.all`."""
+        rows = await self._client.all("locations", LocationRow, call="warehouses")
+        return [
+            Warehouse(
+                code=row.code,
+                name=row.display_name or row.code,
+                region=row.state or None,
+                refs=(Ref(system=self._client.source, id=row.id),),
+            )
+            for row in sorted(rows, key=lambda row: row.code)
+        ]
