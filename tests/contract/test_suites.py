@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import pytest
 
@@ -49,7 +49,6 @@ class EmptySource:
     name = "empty"
     limitations: Mapping[str, Any] = {}
     lists = list_capabilities("empty", None, frozenset(PORTS))
-    limitations: ClassVar[dict[str, Any]] = {}
 
     def __getattr__(self, _: str) -> EmptyPort:
         return EmptyPort()

@@ -55,13 +55,8 @@ async def company() -> AsyncIterator[tuple[BusinessCentral, Source]]:
 
 
 def new_order(key: str = "01JDKEY", **values: Any) -> NewOrder:
-    line = NewOrderLine(
-        number=1,
-        sku="1001",
-        quantity=Decimal("2.5"),
-        uom="PCS",
-        unit_price=Money(amount=Decimal("9.99"), currency="USD"),
-    )
+    price = Money(amount=Decimal("9.99"), currency="USD")
+    line = NewOrderLine(number=1, sku="1001", quantity=Decimal("2.5"), uom="PCS", unit_price=price)
     given = {"customer": "C00001", "customer_po": "PO 77", "channel": "web", "lines": (line,)} | values
     return NewOrder(key=key, **given)
 

@@ -27,7 +27,7 @@ from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.source import Source
 from app.sources.values import utc_now
 
-TWO_FIELDS = "API v2.0 refuses a filter over two fields, so number and name cannot be searched together"
+TWO_FIELDS = "API v2.0 refuses a filter over two fields, such as number and name"
 
 
 def connect(
