@@ -60,6 +60,7 @@ REAL_SOURCES = {
             "login": SecretStr("gateway"),
             "password": SecretStr("gateway-demo-password"),
         },
+        options={"order_warehouse": "WH-EAST"},
     ),
     "commerce": SourceSettings(
         vendor="vendure",
@@ -241,7 +242,7 @@ REAL_DOMAINS = DomainSettings(
     warehouses=ERP,
     stock=StockDomain(master="erp", reservations=("commerce",)),
     prices=ERP,
-    orders=OrderDomain(master="erp", enrich=("commerce",)),
+    orders=OrderDomain(master="erp", enrich=("commerce",), write="erp"),
     shipments=Domain(master="erp", enrich=("logistics",)),
     billing=ERP,
     receivables=ERP,

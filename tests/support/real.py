@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import base64
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +19,12 @@ from app.cli.demo import REAL_DOMAINS, REAL_SOURCES
 from app.events.log import EventLog
 from app.events.stores import connect_events
 from app.server import create_app
-from app.settings import CacheSettings, EventSettings, Settings, WebhookSettings
+from app.settings import CacheSettings, DomainSettings, EventSettings, Settings, WebhookSettings
 from app.sources.values import utc_now
 from tests.support.gateway import AUTH
 from tests.support.serving import serving
+
+VENDURE_WRITER = {"username": "writer@example.com", "password": "writer-demo"}
 
 TOLD = EventSettings(poll=0, poll_webhooks=0)
 """Only webhooks tell."""
@@ -51,6 +57,100 @@ async def real_gateway(
             yield url, log
     finally:
         await log.close()
+
+
+def real_environment(
+    folder: Path, domains: DomainSettings, overlay: Mapping[str, Mapping[str, Any]], **sections: Mapping[str, Any]
+) -> dict[str, str]:
+    """The environment of a gateway over the real systems that runs as a process of its own, on a free port; `overlay`
+    is laid over the settings of sources, by name."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    sources = {
+        name: source.model_dump(mode="json", exclude_unset=True)
+        | {"credentials": {key: secret.get_secret_value() for key, secret in source.credentials.items()}}
+        | dict(overlay.get(name, {}))
+        for name, source in REAL_SOURCES.items()
+    }
+    auth = AUTH.model_dump(mode="json", exclude_unset=True) | {"secret": AUTH.secret and AUTH.secret.get_secret_value()}
+    settings: dict[str, Any] = {
+        "server": {"port": port},
+        "auth": auth,
+        "sources": sources,
+        "search": {"enabled": False},
+        "events": {"poll": 0, "poll_webhooks": 0},
+        **sections,
+    }
+    return os.environ | {
+        "TRADEGRAPH_DATA_DIR": str(folder),
+        "TRADEGRAPH_DEMO": "true",
+        "TRADEGRAPH_DOMAINS": domains.model_dump_json(exclude_none=True),
+        **{f"TRADEGRAPH_{name.upper()}": json.dumps(section) for name, section in settings.items()},
+    }
+
+
+class TrytonUser:
+    """Tryton as its users work with it, over JSON-RPC."""
+
+    def __init__(self, client: httpx.AsyncClient, session: str) -> None:
+        self._client = client
+        self._headers = {"authorization": f"Session {session}"}
+
+    async def call(self, model: str, method: str, *params: Any) -> Any:
+        """The result of a method of a model."""
+        body = {"id": 1, "method": f"model.{model}.{method}", "params": [*params, {"company": 1}]}
+        answer = (await self._client.post("/tryton/rpc/", json=body, headers=self._headers)).raise_for_status().json()
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    async def read(self, model: str, domain: list[Any], *fields: str) -> list[dict[str, Any]]:
+        """The records that match, oldest first."""
+        return await self.call(model, "search_read", domain, 0, None, [["id", "ASC"]], list(fields))
+
+    async def ship(self, shipment: int, number: str) -> None:
+        """Pick, pack and send a shipment in one package."""
+        model, ids = "stock.shipment.out", [shipment]
+        await self.call(model, "assign_try", ids)
+        await self.call(model, "pick", ids)
+        [picked] = await self.read(model, [["id", "=", shipment]], "outgoing_moves")
+        await self.call(model, "write", ids, {"carrier": 1, "shipping_reference": number})
+        package = {
+            "type": 1,
+            "shipment": f"{model},{shipment}",
+            "shipping_reference": number,
+            "moves": [["add", picked["outgoing_moves"]]],
+        }
+        await self.call("stock.package", "create", [package])
+        await self.call(model, "pack", ids)
+        await self.call(model, "ship", ids)
+
+    async def post_invoice(self, invoice: int, on: date) -> None:
+        """Post a draft invoice."""
+        dated = {"__class__": "date", "year": on.year, "month": on.month, "day": on.day}
+        await self.call("account.invoice", "write", [invoice], {"invoice_date": dated})
+        await self.call("account.invoice", "post", [invoice])
+
+
+@asynccontextmanager
+async def tryton_user() -> AsyncIterator[TrytonUser]:
+    """Tryton, signed in."""
+    source = REAL_SOURCES["erp"]
+    login, password = (source.credentials[key].get_secret_value() for key in ("login", "password"))
+    async with httpx.AsyncClient(base_url=source.base_url, timeout=60) as client:
+        body = {"id": 0, "method": "common.db.login", "params": [login, {"password": password}]}
+        user, key, *_ = (await client.post("/tryton/rpc/", json=body)).raise_for_status().json()["result"]
+        yield TrytonUser(client, base64.b64encode(f"{login}:{user}:{key}".encode()).decode())
+
+
+@asynccontextmanager
+async def vendure_client() -> AsyncIterator[httpx.AsyncClient]:
+    """Vendure's Admin API, signed in as the user that writes orders."""
+    document = "mutation($u: String!, $p: String!) { login(username: $u, password: $p) { __typename } }"
+    variables = {"u": VENDURE_WRITER["username"], "p": VENDURE_WRITER["password"]}
+    async with httpx.AsyncClient(base_url=REAL_SOURCES["commerce"].base_url, timeout=60) as client:
+        answer = await client.post("/admin-api", json={"query": document, "variables": variables})
+        client.headers["authorization"] = f"Bearer {answer.headers['vendure-auth-token']}"
+        yield client
 
 
 @asynccontextmanager

@@ -46,10 +46,11 @@ Fault = Callable[[Answered, asyncio.StreamWriter], Awaitable[None]]
 @dataclass
 class Proxy:
     """A running proxy: its address, the fault it is in, how many requests it was sent, and how many reads were in them:
-    those of the `rest` contract's batches count each."""
+    those of the `rest` contract's batches count each. `hangs` are parts of bodies whose requests get no answer."""
 
     url: str
     fault: str | None = None
+    hangs: tuple[bytes, ...] = ()
     requests: int = 0
     reads: int = 0
 
@@ -215,10 +216,11 @@ async def proxy(backend: str) -> AsyncIterator[Proxy]:
             state.requests += 1
             state.reads += len(json.loads(body)) if first.startswith("POST /v1/batch ") else 1
             answered = await _forward(backend, first, headers, body)
-            if state.fault is None:
+            fault = "hang" if any(part in body for part in state.hangs) else state.fault
+            if fault is None:
                 writer.write(answered.raw())
             else:
-                await _until_gone(FAULTS[state.fault][0](answered, writer), reader)
+                await _until_gone(FAULTS[fault][0](answered, writer), reader)
             await writer.drain()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
