@@ -86,6 +86,7 @@
     │   ├── SourceThrottled       SOURCE_THROTTLED
     │   ├── SourceRejected        SOURCE_REJECTED
     │   ├── SourceMalformed       SOURCE_MALFORMED
+    │   ├── SourceHostKeyChanged  SOURCE_HOST_KEY_CHANGED
     │   ├── DownloadTooLarge      DOWNLOAD_TOO_LARGE
     │   └── DownloadNotPDF        DOWNLOAD_NOT_PDF
     ├── FileRefused               a file of a source cannot be taken: FILE_REFUSED
@@ -230,6 +231,7 @@ from app.errors.requests import (
 )
 from app.errors.sources import (
     SourceError,
+    SourceHostKeyChanged,
     SourceMalformed,
     SourceRejected,
     SourceThrottled,
@@ -331,6 +333,7 @@ __all__ = [
     "ShuttingDown",
     "SortNotSupported",
     "SourceError",
+    "SourceHostKeyChanged",
     "SourceMalformed",
     "SourceRejected",
     "SourceThrottled",

@@ -56,6 +56,14 @@ class SourceRejected(SourceError):
         self.status = status
 
 
+class SourceHostKeyChanged(SourceError):
+    """The server's host key is not the pinned one. Nothing was sent."""
+
+    code = "SOURCE_HOST_KEY_CHANGED"
+    says = "could not be identified; the operators have been told"
+    sent = False
+
+
 class SourceMalformed(SourceError):
     """The answer is not JSON, not of the documented shape, or too large."""
 

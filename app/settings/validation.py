@@ -22,10 +22,19 @@ def check_address(url: str) -> str:
 
 
 def check_source_address(url: str) -> str:
-    """The address of a source: a base URL, or a folder as file:// with an absolute path. Raises ValueError."""
-    if not url.startswith("file:"):
+    """The address of a source: a base URL, or a folder as file:// with an absolute path, or sftp:// with a user and a
+    host. Raises ValueError."""
+    if not url.startswith(("file:", "sftp:")):
         return check_address(url)
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname and parts.username and parts.port != 0 and not parts.password)
+    except ValueError:
+        raise ValueError("should be an address such as sftp://user@host/folder") from None
+    if parts.scheme == "sftp":
+        if not whole or parts.query or parts.fragment:
+            raise ValueError("should be sftp:// with user, host and folder, such as sftp://user@sftp.example.com/out")
+        return url.rstrip("/")
     if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
         raise ValueError("should be file:// with an absolute path, such as file:///var/exchange")
     return url.rstrip("/")

@@ -45,7 +45,7 @@ VENDORS = {
 }
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
 
-LOCAL_SCHEMES = {"files": ("file",)}
+LOCAL_SCHEMES = {"files": ("file", "sftp")}
 """Schemes of the addresses of vendors that are no HTTP servers. These keep a copy of their rows in the data folder."""
 
 ENRICHED = ("orders", "shipments")

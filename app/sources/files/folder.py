@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.errors import SourceUnavailable
+
+T = TypeVar("T")
 
 PROCESSING, ARCHIVE, QUARANTINE, REJECTED = "processing", "archive", "quarantine", "rejected"
 FOLDERS = (PROCESSING, ARCHIVE, QUARANTINE, REJECTED)
@@ -36,6 +38,10 @@ class Folder(Protocol):
 
     async def prepare(self) -> None:
         """Create the folders of `FOLDERS` where they are missing."""
+        ...
+
+    async def make(self, folder: str) -> None:
+        """Create a folder where it is missing."""
         ...
 
     async def entries(self, folder: str = "") -> Sequence[Entry]:
@@ -71,6 +77,9 @@ class LocalFolder:
     async def prepare(self) -> None:
         await self._run(self._prepare)
 
+    async def make(self, folder: str) -> None:
+        await self._run(lambda: (self._root / folder).mkdir(exist_ok=True))
+
     async def entries(self, folder: str = "") -> Sequence[Entry]:
         return await self._run(lambda: _entries(self._root / folder))
 
@@ -95,7 +104,7 @@ class LocalFolder:
         for name in FOLDERS:
             (self._root / name).mkdir(exist_ok=True)
 
-    async def _run(self, work):  # noqa: ANN001, ANN202
+    async def _run(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.to_thread(work)
         except OSError as error:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from app.errors import ConfigurationError
 from app.settings import SourceSettings
+from app.sources.order_writer import NewOrder, NewOrderLine
 from app.sources.replica.datasets import DATASETS, Dataset
 from app.sources.replica.mapping import Column, RowMapper
 
@@ -81,14 +82,35 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.announce if self.announce is not None else self.rows_of.port not in {"stock", "balances"}
 
 
+class OrderFiles(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[sources.NAME.options.orders]`: orders out, a file each, in `folder`. `columns` are those of CSV and XML, by
+    name, with the attribute of the order or, as `line_...`, of its line."""
+
+    format: Literal["csv", "json", "xml"] = "csv"
+    folder: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "orders"
+    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = "order-"
+    columns: dict[Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")], str] = {}
+    delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
+    encoding: str = "utf-8"
+
+
+ORDER_ATTRIBUTES = frozenset(
+    {field for field in NewOrder.__struct_fields__ if field != "lines"}
+    | {f"line_{field}" for field in NewOrderLine.__struct_fields__}
+    | {"line_currency"}
+)
+
+
 class FilesOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[sources.NAME.options]` of a files source. The folder is listed every `scan_seconds`; a file is taken once its
-    size and time have not changed for `settle_seconds`."""
+    size and time have not changed for `settle_seconds`. `host_keys` are the pinned keys of an SFTP server."""
 
-    feeds: dict[str, Feed]
+    feeds: dict[str, Feed] = {}
     scan_seconds: Annotated[float, Meta(ge=0.05, le=3600)] = 5.0
     settle_seconds: Annotated[float, Meta(ge=0, le=3600)] = 5.0
     limits: Limits = Limits()
+    orders: OrderFiles | None = None
+    host_keys: tuple[str, ...] = ()
 
 
 def read_options(name: str, settings: SourceSettings) -> FilesOptions:
@@ -101,7 +123,21 @@ def read_options(name: str, settings: SourceSettings) -> FilesOptions:
     for label, feed in options.feeds.items():
         for field, value, cure in _faults(feed):
             raise ConfigurationError(f"{key}.feeds.{label}.{field}", value, cure)
+    _check_orders(f"{key}.orders", options.orders)
     return options
+
+
+def _check_orders(key: str, orders: OrderFiles | None) -> None:
+    if orders is None:
+        return
+    unknown = sorted(set(orders.columns.values()) - ORDER_ATTRIBUTES)
+    if unknown or (not orders.columns and orders.format != "json"):
+        cure = f"map columns to some of {', '.join(sorted(ORDER_ATTRIBUTES))}"
+        raise ConfigurationError(f"{key}.columns", unknown, cure)
+    try:
+        codecs.lookup(orders.encoding)
+    except LookupError:
+        raise ConfigurationError(f"{key}.encoding", orders.encoding, "no such encoding") from None
 
 
 def _faults(feed: Feed) -> list[tuple[str, object, str]]:

@@ -59,6 +59,10 @@ MIGRATIONS = (
     );
     CREATE INDEX rejected_by_file ON rejected_rows (file, line);
     """,
+    """
+    CREATE TABLE written_orders (key TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, at REAL NOT NULL)
+        WITHOUT ROWID;
+    """,
 )
 
 _UPSERT = """INSERT INTO replica_rows (dataset, key, part, value, as_of, feed, batch) VALUES (?, ?, ?, ?, ?, ?, ?)
