@@ -36,6 +36,7 @@ class Scope(StrEnum):
     APPROVE = "APPROVE"
     INTAKE_ADMIN = "INTAKE_ADMIN"
     QUOTES = "QUOTES"
+    QUOTES_WRITE = "QUOTES_WRITE"
     MARGIN = "MARGIN"
     SHIPMENTS = "SHIPMENTS"
     TRACKING = "TRACKING"
@@ -73,6 +74,7 @@ AUDIENCES: Audiences = {
     Scope.APPROVE: frozenset({Role.BUYER_ADMIN, Role.CSR_LEAD}),
     Scope.INTAKE_ADMIN: _SERVICE | _OPERATIONS,
     Scope.QUOTES: _OWN | _REP | _SERVICE | _FINANCE,
+    Scope.QUOTES_WRITE: _OWN | _REP | _SERVICE,
     Scope.MARGIN: _FINANCE,
     Scope.SHIPMENTS: _OWN | _REP | _SERVICE | _OPERATIONS,
     Scope.TRACKING: _OWN | _REP | _SERVICE,
@@ -108,6 +110,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.APPROVE: "Approving orders of others, at the tiers of the role.",
     Scope.INTAKE_ADMIN: "Retrying orders that were given up, and releasing held ones.",
     Scope.QUOTES: "Quotes and their lines.",
+    Scope.QUOTES_WRITE: "Requesting quotes and deciding on them.",
     Scope.MARGIN: "Margin of the distributor.",
     Scope.SHIPMENTS: "Shipments, packages and events.",
     Scope.TRACKING: "Whole tracking numbers, and the carrier's page.",

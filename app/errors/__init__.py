@@ -45,6 +45,8 @@
     │   ├── InvalidTransition     INVALID_TRANSITION
     │   ├── SelfApproval          SELF_APPROVAL
     │   ├── ApprovalNotAllowed    APPROVAL_NOT_ALLOWED
+    │   ├── QuoteExpired          QUOTE_EXPIRED
+    │   ├── QuoteRefused          QUOTE_REFUSED
     │   ├── OrderProblem          ORDER_PROBLEM: in payloads, by line
     │   │   ├── DuplicatePO           DUPLICATE_PO
     │   │   ├── CustomerUnknown       CUSTOMER_UNKNOWN
@@ -184,6 +186,8 @@ from app.errors.intake import (
     PriceProofInvalid,
     PriceProofMismatch,
     QuantityNotOrderable,
+    QuoteExpired,
+    QuoteRefused,
     SelfApproval,
     ShipToUnknown,
     UnitUnknown,
@@ -324,6 +328,8 @@ __all__ = [
     "PriceProofInvalid",
     "PriceProofMismatch",
     "QuantityNotOrderable",
+    "QuoteExpired",
+    "QuoteRefused",
     "RateLimited",
     "RequestError",
     "RequestTooSlow",

@@ -52,6 +52,22 @@ class ApprovalNotAllowed(RequestError):
     default = "Your role may not decide at the tier that this order waits for."
 
 
+class QuoteExpired(RequestError):
+    """The offer of the quote has ended."""
+
+    code = "QUOTE_EXPIRED"
+    http_status = 409
+    default = "The quote has expired. Request a new one, or renegotiate it."
+
+
+class QuoteRefused(RequestError):
+    """The source refused a request for a quote, or the answer to one."""
+
+    code = "QUOTE_REFUSED"
+    http_status = 422
+    default = "The source refused this quote."
+
+
 class OrderProblem(RequestError):
     """What is wrong with an order. Problems are in the payload of a command, with the line that they are about."""
 

@@ -188,7 +188,8 @@ class OrderChecker:
             items = await within(self._sources.items.by_sku(who, skus)) if skus else {}
             customer = customers.get(number) if not isinstance(customers, Unanswered) else None
             lines = tuple(_with_unit(line, _row(items, line.sku)) for line in lines)
-            requests = {line.line_number: _price_request(number, line, customer) for line in lines if line.sku}
+            to_price = () if intake.content.quote else tuple(line for line in lines if line.sku)
+            requests = {line.line_number: _price_request(number, line, customer) for line in to_price}
             prices, levels = await asyncio.gather(
                 within(self._sources.prices.quote(who, list(dict.fromkeys(requests.values())))),
                 within(self._sources.stock.levels(who, skus)),
@@ -204,8 +205,13 @@ class OrderChecker:
             item = self._item(findings, line, named, items)
             if item is not None:
                 categories[line.line_number] = item.category
-                _unit(findings, line, item)
+                if intake.content.quote is None:
+                    _unit(findings, line, item)
                 _availability(findings, line, item, levels)
+        if intake.content.quote is not None:
+            for line in lines:
+                _offered_price(findings, line, intake.target)
+            return lines, categories
         policy = self._settings.proofs.policy_of(intake.client, intake.channel)
         priced_lines = tuple(
             _price(findings, line, _row(prices, request) if request else None, self._proven(intake, line), policy)
@@ -391,6 +397,13 @@ def _price(
     elif line.sku is not None:
         findings.add(CheckKind.PRICE, IntakeCheckResult.FAILED, problem=PriceMissing, line=line)
     return line
+
+
+def _offered_price(findings: Findings, line: IntakeLine, source: str) -> None:
+    """Record the check of the price of a quote's line, which its source has offered."""
+    missing = line.unit_price is None
+    result = IntakeCheckResult.FAILED if missing else IntakeCheckResult.PASSED
+    findings.add(CheckKind.PRICE, result, problem=PriceMissing if missing else None, source=source, line=line)
 
 
 def _is_quoted(line: IntakeLine, price: ContractPrice, proven: ProvenPrice) -> bool:

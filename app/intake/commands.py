@@ -5,6 +5,7 @@ Rows of other tenants, and of customers that the caller may not see, do not exis
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,17 +21,21 @@ from app.errors import (
     InvalidTransition,
     KeyReused,
     NotSupported,
+    QuoteExpired,
     VersionConflict,
 )
 from app.intake.approvals import Approvals
 from app.intake.checks import OrderChecker, count_prices
 from app.intake.records import (
+    ACCEPT_QUOTE,
     OPEN_STATES,
     SUBMIT_ORDER,
+    Acknowledgement,
     Decision,
     IntakeContent,
     IntakeDecision,
     IntakeFilter,
+    IntakeLine,
     IntakeProblem,
     IntakeState,
     OrderIntake,
@@ -39,6 +44,8 @@ from app.intake.records import (
 )
 from app.intake.store import IntakeKey, IntakePage, IntakeStore
 from app.settings import IntakeSettings
+from app.sources.order_writer import AcceptedQuote
+from app.sources.quotes import Quote, QuoteLine, QuoteStatus
 from app.sources.source import Sources
 from app.telemetry import current, log, metrics, new_id
 
@@ -68,6 +75,14 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = "API"
 
 
+class QuoteAcceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer adds to the version of a quote that it accepts. `content` has no lines."""
+
+    version: int
+    customer_po: str
+    content: IntakeContent
+
+
 class IntakeCommands:
     """Commands over one store. `clock` is the time of day."""
 
@@ -87,18 +102,64 @@ class IntakeCommands:
         KeyReused for another input, InvalidInput, NotSupported, StoreUnavailable."""
         self._require_visible(who, given.customer)
         digest = digest_of(given.customer, given.customer_po, given.content)
+        key = IntakeKey(who.tenant, who.client, SUBMIT_ORDER, given.key)
         if self._settings.checks:  # Without any, the insertion itself finds the key.
-            key = IntakeKey(who.tenant, who.client, SUBMIT_ORDER, given.key)
             known = (await self._store.by_key([key])).get(key)
             if known is not None:
                 return self._replayed(who, known, digest)
         target = self._target_of(who, given)
+        return await self._store_checked(who, self._received(who, given, key, digest, target))
+
+    async def accept_quote(self, who: Principal, quote: Quote, given: QuoteAcceptance) -> OrderIntake:
+        """The intake that orders an offered quote at its prices. A quote has one intake, whoever accepts it: that of an
+        earlier acceptance is returned as it is, unless it was rejected or cancelled. Raises VersionConflict,
+        QuoteExpired, InvalidTransition, NotSupported, StoreUnavailable."""
+        number, known = (await self._acceptances(who, [(quote.source, quote.id)]))[quote.source, quote.id]
+        if known is not None and known.acknowledgement is not Acknowledgement.REJECTED:
+            return self._replayed(who, known, known.digest)
+        check_offered(quote, given.version, self._clock())
+        targets = self._sources.order_targets
+        if targets is None or quote.source not in targets.writers:
+            raise NotSupported(f"The source '{quote.source}' does not take orders.")
+        now = self._clock()
+        accepted = AcceptedQuote(id=quote.id, version=quote.version, accepted_at=now)
+        content = msgspec.structs.replace(given.content, lines=tuple(map(_ordered, quote.lines)), quote=accepted)
+        key = _acceptance_key(who, quote.source, quote.id, number + 1 if known is not None else number)
+        submission = Submission(
+            key=key.key, customer=quote.customer or "", customer_po=given.customer_po, content=content
+        )
+        digest = hashlib.sha256(key.key.encode()).hexdigest()
+        return await self._store_checked(who, self._received(who, submission, key, digest, quote.source))
+
+    async def acceptances(
+        self, who: Principal, quotes: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], OrderIntake]:
+        """The newest intakes of quotes, by source and the quote's id there, those that exist for the caller."""
+        found = await self._acceptances(who, quotes)
+        return {key: one for key, (_, one) in found.items() if one is not None and _exists(who, one)}
+
+    async def _acceptances(
+        self, who: Principal, quotes: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], tuple[int, OrderIntake | None]]:
+        """For each quote the number and intake of its newest acceptance: a new one follows one that was refused."""
+        newest: dict[tuple[str, str], tuple[int, OrderIntake | None]] = dict.fromkeys(quotes, (1, None))
+        number, wanted = 1, list(newest)
+        while wanted:
+            keys = {_acceptance_key(who, *one, number): one for one in wanted}
+            found = {keys[key]: intake for key, intake in (await self._store.by_key(list(keys))).items()}
+            newest |= {one: (number, intake) for one, intake in found.items()}
+            refused = [one for one, row in found.items() if row.acknowledgement is Acknowledgement.REJECTED]
+            number, wanted = number + 1, refused
+        return newest
+
+    def _received(self, who: Principal, given: Submission, key: IntakeKey, digest: str, target: str) -> OrderIntake:
         now = self._clock().timestamp()
-        intake = OrderIntake(
+        return OrderIntake(
             id=new_id(),
-            tenant=who.tenant,
-            client=who.client,
-            key=given.key,
+            tenant=key.tenant,
+            client=key.client,
+            mutation=key.mutation,
+            key=key.key,
             digest=digest,
             state=IntakeState.RECEIVED,
             channel=given.channel,
@@ -113,10 +174,13 @@ class IntakeCommands:
                 given.content, submitter_roles=tuple(role.value for role in who.role_names), spend_limit=who.spend_limit
             ),
         )
+
+    async def _store_checked(self, who: Principal, intake: OrderIntake) -> OrderIntake:
+        """Check a new intake and store it; the stored one of its key if there is one already."""
         checked = await self._checker.check(who, intake)
         submitted = await self._store.submit(checked, guard_po=self._settings.duplicate_po_days * DAY)
         if not submitted.created:
-            return self._replayed(who, submitted.intake, digest)
+            return self._replayed(who, submitted.intake, intake.digest)
         stored = submitted.intake
         metrics().intake.submitted.labels(stored.channel, stored.acknowledgement.value).inc()
         if stored.state is not IntakeState.RECEIVED:
@@ -238,6 +302,32 @@ class IntakeCommands:
             "intake_command", command=event, intake=intake.id, key=intake.key, client=who.client, subject=who.subject,
             tenant=who.tenant, customer=intake.customer, state=intake.state.value, version=intake.version, **fields,
         )  # fmt: skip
+
+
+def _acceptance_key(who: Principal, source: str, id: str, number: int) -> IntakeKey:
+    return IntakeKey(who.tenant, "", ACCEPT_QUOTE, f"{source}:{id}:{number}")
+
+
+def _ordered(line: QuoteLine) -> IntakeLine:
+    return IntakeLine(
+        line_number=line.number,
+        sku=line.sku,
+        quantity=line.quantity,
+        uom=line.uom,
+        unit_price=line.unit_price,
+        price_unit=line.price_unit,
+    )
+
+
+def check_offered(quote: Quote, version: int, now: datetime) -> None:
+    """Raise VersionConflict, QuoteExpired or InvalidTransition unless the quote can be accepted in this version."""
+    if quote.version != version:
+        raise VersionConflict
+    ended = quote.valid_to is not None and quote.valid_to < now.astimezone(UTC).date()
+    if quote.status is QuoteStatus.EXPIRED or (quote.status is QuoteStatus.OFFERED and ended):
+        raise QuoteExpired
+    if quote.status is not QuoteStatus.OFFERED:
+        raise InvalidTransition(f"ACCEPT does not apply to a quote that is {quote.status.value}.")
 
 
 def _exists(who: Principal, intake: OrderIntake) -> bool:

@@ -13,11 +13,13 @@ import msgspec
 
 from app.errors import OrderProblem
 from app.sources.node_ids import node_id
+from app.sources.order_writer import AcceptedQuote
 from app.sources.prices import PriceComparison, compare_prices
 from app.sources.values import Money, Record, Timestamp
 
 SUBMIT_ORDER = "submitOrder"
-"""The mutation whose keys these are: a part of the scope of a key."""
+ACCEPT_QUOTE = "decideQuote"
+"""The mutations whose keys these are: a part of the scope of a key."""
 
 
 ONE = Decimal(1)
@@ -218,7 +220,8 @@ class ApprovalRequirement(Record):
 
 class IntakeContent(Record):
     """What was ordered, and what was found out about it. `ship_to` is the id of a location of the customer.
-    `submitter_roles` and `spend_limit` are the submitter's. `approval` is None until all prices are known."""
+    `submitter_roles` and `spend_limit` are the submitter's. `approval` is None until all prices are known. An order of
+    a `quote`, which the intake's target has, has the prices of its lines."""
 
     ship_to: str | None = None
     requested_date: date | None = None
@@ -233,6 +236,7 @@ class IntakeContent(Record):
     submitter_roles: tuple[str, ...] = ()
     spend_limit: Decimal | None = None
     approval: ApprovalRequirement | None = None
+    quote: AcceptedQuote | None = None
 
     def counts(self, decision: IntakeDecision) -> bool:
         """Whether it is of an approver, and of the order as it is now."""
@@ -321,6 +325,11 @@ class OrderIntake(Record):
         return tuple(msgspec.structs.replace(line, order_key=key) for line in self.content.lines)
 
     @property
+    def quote_key(self) -> tuple[str, str] | None:
+        """Source and id of the quote that the order accepts."""
+        return None if self.content.quote is None else (self.target, self.content.quote.id)
+
+    @property
     def checks(self) -> tuple[IntakeCheck, ...]:
         """The checks before acceptance."""
         return self.content.checks
@@ -405,7 +414,7 @@ def po_key(number: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", number).split()).casefold()
 
 
-_NOT_SUBMITTED = frozenset({"submitterRoles", "spendLimit", "approval"})
+_NOT_SUBMITTED = frozenset({"submitterRoles", "spendLimit", "approval", "quote"})
 
 
 def digest_of(customer: str, customer_po: str, content: IntakeContent) -> str:

@@ -302,6 +302,7 @@ def new_order(intake: OrderIntake) -> NewOrder:
         note=content.note,
         allow_partial=content.allow_partial,
         allow_substitutes=content.allow_substitutes,
+        quote=content.quote,
         lines=tuple(
             NewOrderLine(
                 number=line.line_number,

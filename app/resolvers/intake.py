@@ -21,6 +21,7 @@ from app.errors import (
     InvalidTransition,
     KeyReused,
     NotSupported,
+    QuoteExpired,
     SelfApproval,
     TradegraphError,
     VersionConflict,
@@ -55,6 +56,7 @@ PROBLEMS = (
     InvalidInput,
     InvalidTransition,
     KeyReused,
+    QuoteExpired,
     SelfApproval,
     VersionConflict,
 )
@@ -141,7 +143,9 @@ class InvalidOrder(Exception):
 
 
 @dataclass(slots=True)
-class _Problems:
+class CommandProblems:
+    """The problems of an input, collected."""
+
     found: list[IntakeProblem] = field(default_factory=list)
 
     def add(self, message: str, *path: str, line: int | None = None, code: str = InvalidInput.code) -> None:
@@ -160,7 +164,7 @@ async def submit_order(ctx: Context, input: SubmitOrderInput) -> OrderIntakePayl
         return OrderIntakePayload(problems=invalid.problems)
     except PROBLEMS as error:
         path = ("input", "key") if isinstance(error, KeyReused) else ("input",)
-        return OrderIntakePayload(problems=(_problem(error, path),))
+        return OrderIntakePayload(problems=(command_problem(error, path),))
     return OrderIntakePayload(intake=intake, problems=intake.problems)
 
 
@@ -186,8 +190,8 @@ async def retry_intake(ctx: Context, input: RetryInput) -> OrderIntakePayload:
 
 
 async def _decide(ctx: Context, id: str, version: int, decision: Decision, note: str | None) -> OrderIntakePayload:
-    problems = _Problems()
-    _check_text(problems, note, MAX_NOTE, "note")
+    problems = CommandProblems()
+    check_text(problems, note, MAX_NOTE, "note")
     if problems.found:
         return OrderIntakePayload(problems=tuple(problems.found))
     commands, own = _commands(ctx), key_of(id, "OrderIntake")
@@ -195,9 +199,11 @@ async def _decide(ctx: Context, id: str, version: int, decision: Decision, note:
         changed = await commands.decide(ctx.principal, own, version, decision, note, staff=_is_staff(ctx))
     except PROBLEMS as error:
         current = (await commands.by_id(ctx.principal, [own])).get(own)
-        return OrderIntakePayload(intake=current, problems=(_problem(error, ("input",)),))
+        return OrderIntakePayload(intake=current, problems=(command_problem(error, ("input",)),))
     if changed is None:
-        return OrderIntakePayload(problems=(_problem(InvalidInput("There is no such intake."), ("input", "id")),))
+        return OrderIntakePayload(
+            problems=(command_problem(InvalidInput("There is no such intake."), ("input", "id")),)
+        )
     return OrderIntakePayload(intake=changed, problems=changed.problems)
 
 
@@ -209,7 +215,8 @@ def _is_staff(ctx: Context) -> bool:
     return not ctx.permissions.refuses("Mutation", "retryIntake")
 
 
-def _problem(error: TradegraphError, path: tuple[str, ...]) -> IntakeProblem:
+def command_problem(error: TradegraphError, path: tuple[str, ...]) -> IntakeProblem:
+    """The problem of a payload that an error is."""
     return IntakeProblem(code=error.code, message=error.message, path=path)
 
 
@@ -223,14 +230,13 @@ def _commands(ctx: Context) -> IntakeCommands:
 
 
 async def _submission(input: SubmitOrderInput, ctx: Context) -> Submission:
-    problems = _Problems()
-    if not 0 < len(input.key) <= MAX_KEY or not all("!" <= character <= "~" for character in input.key):
-        problems.add(f"key must have 1 to {MAX_KEY} visible ASCII characters, without spaces.", "key")
+    problems = CommandProblems()
+    check_key(problems, input.key)
     if not input.customer_po.strip():
         problems.add("customerPo must not be empty.", "customerPo")
-    _check_text(problems, input.customer_po, MAX_PO, "customerPo")
-    _check_text(problems, input.note, MAX_NOTE, "note")
-    _check_text(problems, input.ship_to, MAX_KEY, "shipTo")
+    check_text(problems, input.customer_po, MAX_PO, "customerPo")
+    check_text(problems, input.note, MAX_NOTE, "note")
+    check_text(problems, input.ship_to, MAX_KEY, "shipTo")
     lines = _lines(problems, input, ctx)
     try:
         customer = await customer_number(input.customer, ctx)
@@ -253,7 +259,7 @@ async def _submission(input: SubmitOrderInput, ctx: Context) -> Submission:
     return Submission(key=input.key, customer=customer, customer_po=input.customer_po.strip(), content=content)
 
 
-def _lines(problems: _Problems, input: SubmitOrderInput, ctx: Context) -> tuple[IntakeLine, ...]:
+def _lines(problems: CommandProblems, input: SubmitOrderInput, ctx: Context) -> tuple[IntakeLine, ...]:
     most = _commands(ctx).max_lines
     if not 1 <= len(input.lines) <= most:
         problems.add(f"An order has 1 to {most} lines, not {len(input.lines)}.", "lines")
@@ -267,7 +273,7 @@ def _lines(problems: _Problems, input: SubmitOrderInput, ctx: Context) -> tuple[
         if not 0 < line.quantity <= MAX_QUANTITY:
             problems.add("quantity must be greater than 0 and at most 10^12.", "lines", line=line.line_number)
         if line.uom is not None:
-            _check_text(problems, line.uom, 32, "lines", line=line.line_number)
+            check_text(problems, line.uom, 32, "lines", line=line.line_number)
         try:
             named = _item(line.item, input.customer)
         except InvalidInput as error:
@@ -301,7 +307,14 @@ def _item(key: ItemKey, customer: CustomerKey) -> Mapping[str, Any]:
     return {"part_number": validate_key(key.customer_part.number, "A customer part number")}
 
 
-def _check_text(problems: _Problems, text: str | None, most: int, *path: str, line: int | None = None) -> None:
+def check_key(problems: CommandProblems, key: str) -> None:
+    """Record what is wrong with an idempotency key."""
+    if not 0 < len(key) <= MAX_KEY or not all("!" <= character <= "~" for character in key):
+        problems.add(f"key must have 1 to {MAX_KEY} visible ASCII characters, without spaces.", "key")
+
+
+def check_text(problems: CommandProblems, text: str | None, most: int, *path: str, line: int | None = None) -> None:
+    """Record what is wrong with a text of an input."""
     if text is None:
         return
     if len(text) > most:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.errors import InvalidInput
+from app.intake.records import OrderIntake
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, one_or_capitals, validate_key
 from app.resolvers.loading.lists import RowList
@@ -84,6 +86,27 @@ async def of_customers(
 async def customer(rows: Sequence[Quote], ctx: Context) -> list[Customer | None | Exception]:
     """Edge: whose quote it is."""
     return await ctx.loaders.customers.many([row.customer for row in rows])
+
+
+async def intake(rows: Sequence[Quote], ctx: Context) -> list[OrderIntake | None]:
+    """Edge: the intakes that accept quotes, the newest of each, in one read of the store."""
+    if ctx.intake is None:
+        return [None] * len(rows)
+    found = await ctx.intake.acceptances(ctx.principal, [(row.source, row.id) for row in rows])
+    return [found.get((row.source, row.id)) for row in rows]
+
+
+async def of_intakes(rows: Sequence[OrderIntake], ctx: Context) -> list[Quote | None | Exception]:
+    """Edge: the quotes that orders accept, one call a source."""
+    keys = [row.quote_key for row in rows]
+    sources = list(dict.fromkeys(key[0] for key in keys if key is not None))
+
+    async def quotes_of(source: str) -> list[Quote | None | Exception]:
+        ids = [key[1] if key is not None and key[0] == source else None for key in keys]
+        return await ctx.loaders.quotes_of(source).many(ids)
+
+    found = dict(zip(sources, await asyncio.gather(*map(quotes_of, sources)), strict=True))
+    return [None if key is None else found[key[0]][at] for at, key in enumerate(keys)]
 
 
 async def order(rows: Sequence[Quote], ctx: Context) -> list[Order | None | Exception]:

@@ -25,6 +25,7 @@ from app.sources.changes import ChangeKind
 from app.sources.customers import Customer, CustomerQuery
 from app.sources.items import ItemQuery
 from app.sources.orders import OrderQuery, OrderSort
+from app.sources.quotes import QuoteQuery, QuoteSort
 from app.sources.shipments import ShipmentQuery, ShipmentSort
 from app.sources.values import Page, PageRequest
 
@@ -91,12 +92,18 @@ async def _invoices(ctx: Context, page: PageRequest, numbers: Numbers) -> Page[A
     return await ctx.sources.billing.search_invoices(ctx.principal, query)
 
 
+async def _quotes(ctx: Context, page: PageRequest, numbers: Numbers) -> Page[Any]:
+    query = QuoteQuery(page=page, sort=QuoteSort.REQUESTED_AT_ASC, customers=numbers)
+    return await ctx.sources.quotes.search(ctx.principal, query)
+
+
 READS: Mapping[ChangeKind, ReadPage] = {
     ChangeKind.CUSTOMER: _customers,
     ChangeKind.ITEM: _items,
     ChangeKind.ORDER: _orders,
     ChangeKind.SHIPMENT: _shipments,
     ChangeKind.INVOICE: _invoices,
+    ChangeKind.QUOTE: _quotes,
 }
 """How a page of each kind is read, in the order in which a download goes through the kinds."""
 
@@ -132,7 +139,10 @@ async def snapshot(
 
 
 def _selected(ctx: Context, kinds: Sequence[ChangeKind] | None, *, of_customers: bool) -> tuple[ChangeKind, ...]:
-    readable = [kind for kind in READS if kind is not ChangeKind.ITEM or not of_customers]
+    left_out = {ChangeKind.ITEM} if of_customers else set[ChangeKind]()
+    if "quotes" not in ctx.sources.routes:
+        left_out.add(ChangeKind.QUOTE)
+    readable = [kind for kind in READS if kind not in left_out]
     named = readable if kinds is None else kinds
     wrong = set(named) - set(readable)
     if wrong or not named:

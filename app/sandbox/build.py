@@ -49,6 +49,7 @@ PORTS = {
         "quotes",
         "accounts",
         "order_writer",
+        "quote_writer",
         "downloads",
         "changes",
     ),
@@ -289,6 +290,8 @@ def _quotes(erp: DatasetWriter, sold: list[Sale], calendar: Calendar) -> None:
     for row in quote_rows(sold, calendar):
         n = erp.add(row, [("quotes.id", row["id"]), ("quotes.number", row["number"])])
         erp.add_to_list("quotes", n, row)
+        if row["updatedAt"][:10] >= calendar.ago(30):
+            erp.change("QUOTE", row["id"], row["updatedAt"])
 
 
 def _stock(erp: DatasetWriter, logistics: DatasetWriter, levels: dict[str, dict[str, Any]], calendar: Calendar) -> None:

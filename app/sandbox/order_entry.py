@@ -10,6 +10,7 @@ import msgspec
 
 from app.sandbox.build import pair
 from app.sandbox.lists import LISTS
+from app.sandbox.quote_entry import QuoteEntry
 from app.sandbox.quotes import quote
 from app.sandbox.reads import found, now
 from app.sandbox.store import SandboxStore
@@ -34,8 +35,9 @@ class RefusedOrder(Exception):
 class OrderEntry:
     """The orders that were created while the sandbox runs. `changed` gets the number of each changed order."""
 
-    def __init__(self, store: SandboxStore, changed: Callable[[str], None]) -> None:
+    def __init__(self, store: SandboxStore, quotes: QuoteEntry, changed: Callable[[str], None]) -> None:
         self._store = store
+        self._quotes = quotes
         self._changed = changed
         self._by_key: dict[str, list[contract_orders.CreatedOrder]] = {}
         self._numbers = FIRST_NUMBER
@@ -47,6 +49,8 @@ class OrderEntry:
         known = self._by_key.get(order.key)
         if known and unique_keys:
             return _encode(known[0])
+        if order.quote is not None:
+            self._quotes.check_acceptance(order.quote, order.customer)
         row = self._row(order)
         created = contract_orders.CreatedOrder(id=row["id"], number=row["number"])
         keys = [("orders.number", row["number"]), ("orders.id", row["id"]),
@@ -55,6 +59,8 @@ class OrderEntry:
         self._store.add_to_list("orders", LISTS["orders"].row(n, row, ship_to=order.ship_to))
         self._by_key.setdefault(order.key, []).append(created)
         self.created.append({"key": order.key, "number": created.number})
+        if order.quote is not None:
+            self._quotes.accept(order.quote.id, created.number)
         self._changed(created.number)
         return _encode(created)
 
@@ -88,6 +94,7 @@ class OrderEntry:
         """Remove the created orders."""
         self._by_key.clear()
         self.created.clear()
+        self._quotes.clear()
         self._store.clear_added()
 
     def counts(self) -> dict[str, Any]:

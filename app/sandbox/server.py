@@ -23,12 +23,13 @@ from app.sandbox.documents import document
 from app.sandbox.fault_injection import BEFORE_WRITE, FaultInjector, FaultRule, RequestLog
 from app.sandbox.faults import Hang, Reset, abort
 from app.sandbox.order_entry import OrderEntry, RefusedOrder
+from app.sandbox.quote_entry import QuoteChange, QuoteEntry, RefusedQuote
 from app.sandbox.reads import READS, BadCursor, BadRequest, now
 from app.sandbox.simulated_events import EventSimulator, ObjectChange, ShipmentStep, UnknownObject
 from app.sandbox.store import SandboxStore
 from app.sandbox.webhooks import WebhookPublisher, WebhookTarget
 from app.sources.downloads import PDF
-from app.sources.rest import contract, contract_orders
+from app.sources.rest import contract, contract_orders, quote_operations
 from app.sources.rest.account_operations import DOCUMENTS, DOWNLOADS, DocumentRead
 
 _encode = msgspec.json.Encoder().encode
@@ -76,7 +77,8 @@ class SandboxSystem:
         self.faults = FaultInjector()
         self.webhooks = WebhookPublisher(name)
         self.simulator = EventSimulator(store, self.webhooks.publish)
-        self.orders = OrderEntry(store, self.simulator.order_changed)
+        self.quotes = QuoteEntry(store, self.simulator.quote_changed)
+        self.orders = OrderEntry(store, self.quotes, self.simulator.order_changed)
         self.request_log = RequestLog()
         self.operations = {
             operation.path: operation for operation in contract.OPERATIONS if operation.port in PORTS[name]
@@ -125,8 +127,11 @@ class SandboxSystem:
                 return problem(413, f"more than {contract.MAX_KEYS} keys")
             if self.operations[path].port == "order_writer":
                 return ReadReply(200, self._order_submission(path, request))
+            if self.operations[path].port == "quote_writer":
+                requests = path == quote_operations.REQUEST_QUOTE.path
+                return ReadReply(200, self.quotes.request(request) if requests else self.quotes.answer(request))
             return ReadReply(200, READS[path](self.store, request))
-        except RefusedOrder as refused:
+        except (RefusedOrder, RefusedQuote) as refused:
             return ReadReply(422, _encode(refused.refusal), "application/problem+json")
         except BadCursor:
             return problem(400, "That cursor is not of this list", contract.INVALID_CURSOR)
@@ -327,8 +332,9 @@ async def webhook(request: Request) -> Response:
 
 
 async def simulate(request: Request) -> Response:
-    """Simulate an event of a shipment, an order or an item's stock; returns its new state."""
-    simulator: EventSimulator = request.app.state.system.simulator
+    """Simulate an event of a shipment, an order, a quote or an item's stock; returns its new state."""
+    system: SandboxSystem = request.app.state.system
+    simulator: EventSimulator = system.simulator
     noun, key = request.path_params["noun"], request.path_params["key"]
     body = await _body(request) or b"{}"
     try:
@@ -337,9 +343,11 @@ async def simulate(request: Request) -> Response:
             return Response(status_code=204)
         if noun == "shipments":
             row = simulator.advance(key, msgspec.json.decode(body, type=ShipmentStep))
+        elif noun == "quotes":
+            row = system.quotes.change(key, msgspec.json.decode(body, type=QuoteChange))
         else:
             row = simulator.change(noun, key, msgspec.json.decode(body, type=ObjectChange))
-    except UnknownObject:
+    except (UnknownObject, KeyError):
         return _response(problem(404, "There is no such thing here"))
     except (BadRequest, msgspec.DecodeError) as error:
         return _response(problem(400, str(error), "BAD_REQUEST"))

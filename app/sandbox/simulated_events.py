@@ -184,6 +184,10 @@ class EventSimulator:
         position["onHand"] = str(Decimal(position["onHand"]) + move.delta)
         return self._changed("STOCK", "stock", sku, level, None)
 
+    def quote_changed(self, id: str) -> None:
+        """Append a change of a quote that is stored already."""
+        self._append_change("QUOTE", id)
+
     def order_changed(self, number: str) -> None:
         """Append a change of an order that is stored already."""
         self._append_change("ORDER", number)

@@ -181,7 +181,7 @@ class SandboxStore:
         where, values = _all(conditions)
         return self._db.execute(f"SELECT count(*) FROM list_{kind} WHERE {where}", values).fetchone()[0]
 
-    def relist(self, kind: str, stored: str, key: str, **columns: str | int) -> None:
+    def relist(self, kind: str, stored: str, key: str, **columns: str | int | None) -> None:
         """From now on the lists know the document of a key with these columns; the file itself is not changed."""
         self._own_list(kind)
         changed = ", ".join(f"{name} = ?" for name in columns)

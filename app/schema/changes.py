@@ -30,6 +30,7 @@ enum(
     ORDER="An order.",
     SHIPMENT="A shipment.",
     INVOICE="An invoice or credit memo.",
+    QUOTE="A quote.",
     INTAKE="A submitted order.",
 )
 enum(

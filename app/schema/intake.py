@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Annotated
 
 import strawberry
 
@@ -12,6 +13,7 @@ from app.intake import records
 from app.intake.records import Acknowledgement, CheckKind, Decision, IntakeCheckResult, IntakeState
 from app.resolvers import intake as edges
 from app.resolvers import items as item_edges
+from app.resolvers import quotes as quote_edges
 from app.schema.base import Money, Node, bound_to, field, open_to, reads_as
 from app.schema.customers import Customer, CustomerKey
 from app.schema.declare.edges import edge
@@ -20,6 +22,8 @@ from app.schema.items import Item, ItemKey
 from app.schema.orders import Order
 from app.sources.freshness_contracts import ORDER
 from app.sources.prices import PriceComparison
+
+Quote = Annotated["Quote", strawberry.lazy("app.schema.quotes")]
 
 enum(
     IntakeState,
@@ -175,6 +179,12 @@ class OrderIntake(Node):
     lines: list[IntakeLine] = field("The lines.")
     customer = edge(edges.customer, returns=Customer | None, description="The customer.", requires=Scope.CUSTOMERS)
     order = edge(edges.order, returns=Order | None, description="The order in the system of record, once it is posted.")
+    quote = edge(
+        quote_edges.of_intakes,
+        returns=Quote | None,  # type: ignore[operator]
+        description="The quote that the order accepts.",
+        requires=Scope.QUOTES,
+    )
 
 
 @bound_to(edges.OrderIntakePayload, requires=Scope.ORDERS, rows=Rows.ACCOUNTS)

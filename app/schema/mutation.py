@@ -6,8 +6,10 @@ import strawberry
 
 from app.auth.policy import Scope
 from app.resolvers import intake as intake_roots
+from app.resolvers import quote_commands as quote_roots
 from app.schema.declare.edges import Argument, root
 from app.schema.intake import DecideInput, OrderIntakePayload, RetryInput, SubmitOrderInput
+from app.schema.quotes import DecideQuoteInput, QuotePayload, RequestQuoteInput
 
 SUBMIT_COST, DECIDE_COST = 50, 10
 """Cost units that commands are charged before they run: the checks of an order read several sources."""
@@ -42,4 +44,21 @@ class Mutation:
         args={"input": Argument(RetryInput, "The intake.")},
         requires=Scope.INTAKE_ADMIN,
         cost=DECIDE_COST,
+    )
+    request_quote = root(
+        quote_roots.request,
+        returns=QuotePayload | None,
+        description="Request a quote. Its source has one quote for each key.",
+        args={"input": Argument(RequestQuoteInput, "The request.")},
+        requires=Scope.QUOTES_WRITE,
+        cost=DECIDE_COST,
+    )
+    decide_quote = root(
+        quote_roots.decide,
+        returns=QuotePayload | None,
+        description="Accept, decline or renegotiate a quote. An acceptance is an order at the quote's prices: it is "
+        "stored before the response, and posted to the quote's source once.",
+        args={"input": Argument(DecideQuoteInput, "The decision.")},
+        requires=Scope.QUOTES_WRITE,
+        cost=SUBMIT_COST,
     )

@@ -10,15 +10,18 @@ import strawberry
 
 from app.auth.policy import Rows, Scope
 from app.resolvers import items as item_edges
+from app.resolvers import quote_commands as commands
 from app.resolvers import quotes as edges
+from app.resolvers.quote_commands import QuoteDecision
 from app.schema.base import DateRange, Freshness, Money, Node, Ref, bound_to, field, open_to, reads_as
+from app.schema.customers import Customer, CustomerKey
 from app.schema.declare.edges import edge
 from app.schema.declare.enums import enum
+from app.schema.intake import IntakeProblem, OrderIntake
 from app.schema.items import Item, ItemKey
 from app.sources import quotes as records
 from app.sources.quotes import QUOTE, QuoteSort, QuoteStatus
 
-Customer = Annotated["Customer", strawberry.lazy("app.schema.customers")]
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
 
 enum(
@@ -32,6 +35,14 @@ enum(
     EXPIRED="Not accepted in time.",
     WITHDRAWN="Withdrawn by the distributor.",
     UNKNOWN="The source has a status that the gateway does not know; see `rawStatus`.",
+)
+enum(
+    QuoteDecision,
+    "A decision of a customer on a quote.",
+    name="QuoteDecisionKind",
+    ACCEPT="Order at the prices of the quote.",
+    DECLINE="Decline the quote.",
+    RENEGOTIATE="Ask for another offer.",
 )
 enum(
     QuoteSort,
@@ -80,7 +91,7 @@ class Quote(Node):
     freshness: Freshness = field("The source of the data and its age.")
     customer = edge(
         edges.customer,
-        returns=Customer | None,  # type: ignore[operator]
+        returns=Customer | None,
         description="The customer.",
         requires=Scope.CUSTOMERS,
     )
@@ -89,6 +100,79 @@ class Quote(Node):
         returns=Order | None,  # type: ignore[operator]
         description="The order that an accepted quote became.",
         requires=Scope.ORDERS,
+    )
+    intake = edge(
+        edges.intake,
+        returns=OrderIntake | None,
+        description="The newest order intake that accepts the quote; null if it was not accepted here.",
+        requires=Scope.ORDERS,
+    )
+
+
+@bound_to(commands.QuotePayload, requires=Scope.QUOTES, rows=Rows.ACCOUNTS)
+@strawberry.type(description="Outcome of a command on a quote.")
+class QuotePayload:
+    quote: Quote | None = field("The quote as its source has it now; null if there is none.")
+    intake: OrderIntake | None = field("The order intake of an acceptance.", requires=Scope.ORDERS)
+    problems: list[IntakeProblem] | None = field(
+        "Problems of the command and of the order; empty if there are none.", requires=Scope.ORDERS
+    )
+
+
+@open_to(Scope.QUOTES_WRITE)
+@reads_as(commands.QuoteLineInput)
+@strawberry.input(description="A line to quote.")
+class QuoteLineInput:
+    line_number: int = strawberry.field(description="Number of the line, unique in the quote, from 1.")
+    item: ItemKey = strawberry.field(description="Key of the item.")
+    quantity: Decimal = strawberry.field(description="Quantity in `uom`.")
+    uom: str | None = strawberry.field(
+        description="Code or name of the unit; the base unit of the item by default.", default=strawberry.UNSET
+    )
+    target_price: Decimal | None = strawberry.field(
+        description="Price of one unit that the customer asks for, in the customer's currency.",
+        default=strawberry.UNSET,
+    )
+    note: str | None = strawberry.field(description="Note, at most 1000 characters.", default=strawberry.UNSET)
+
+
+@open_to(Scope.QUOTES_WRITE)
+@reads_as(commands.RequestQuoteInput)
+@strawberry.input(description="A quote to request.")
+class RequestQuoteInput:
+    key: str = strawberry.field(
+        description="Idempotency key of the client: 1 to 128 visible ASCII characters. The same key with the same "
+        "input returns the quote as it is now; with another input it is refused with KEY_REUSED."
+    )
+    customer: CustomerKey = strawberry.field(description="The customer who asks.")
+    lines: list[QuoteLineInput] = strawberry.field(description="The lines, at most 500.")
+    note: str | None = strawberry.field(description="Note, at most 1000 characters.", default=strawberry.UNSET)
+
+
+@open_to(Scope.QUOTES_WRITE)
+@reads_as(commands.DecideQuoteInput)
+@strawberry.input(description="A decision on a quote.")
+class DecideQuoteInput:
+    id: strawberry.ID = strawberry.field(description="Id of the quote.")
+    version: int = strawberry.field(description="The version that the decision is based on.")
+    decision: QuoteDecision = strawberry.field(description="The decision.")
+    note: str | None = strawberry.field(
+        description="Reason or note, at most 1000 characters.", default=strawberry.UNSET
+    )
+    lines: list[QuoteLineInput] | None = strawberry.field(
+        description="RENEGOTIATE: the lines to quote instead; those of the quote if omitted.", default=strawberry.UNSET
+    )
+    customer_po: str | None = strawberry.field(
+        description="ACCEPT: the customer's purchase order number, at most 64 characters; required.",
+        default=strawberry.UNSET,
+    )
+    ship_to: strawberry.ID | None = strawberry.field(
+        description="ACCEPT: id of one of the customer's ship-to locations; the default location if omitted.",
+        default=strawberry.UNSET,
+    )
+    requested_date: date | None = strawberry.field(description="ACCEPT: requested date.", default=strawberry.UNSET)
+    allow_duplicate_po: bool = strawberry.field(
+        description="ACCEPT: allow a purchase order number that the customer has used before.", default=False
     )
 
 

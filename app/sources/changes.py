@@ -21,6 +21,7 @@ class ChangeKind(StrEnum):
     ORDER = "ORDER"
     SHIPMENT = "SHIPMENT"
     INVOICE = "INVOICE"
+    QUOTE = "QUOTE"
     INTAKE = "INTAKE"
 
 
@@ -29,11 +30,11 @@ EVERY_KEY = "*"
 
 
 class FeedChange(Record):
-    """One change. `key` is the subject's business key: SKU, order code, shipment or invoice id; the customer number for
-    customers, prices, credit and contacts; `*` for reference data, prices, credit and contacts where all of a kind may
-    have changed. `id` identifies the change, however often and by whichever way it is reported; `sequence` numbers a
-    source's changes without gaps; `raw_code` is the source's own word for what happened. A source may have none of
-    these."""
+    """One change. `key` is the subject's business key: SKU, order code, the id of a shipment, invoice or quote; the
+    customer number for customers, prices, credit and contacts; `*` for reference data, prices, credit and contacts
+    where all of a kind may have changed. `id` identifies the change, however often and by whichever way it is reported;
+    `sequence` numbers a source's changes without gaps; `raw_code` is the source's own word for what happened. A source
+    may have none of these."""
 
     kind: ChangeKind
     key: str

@@ -12,7 +12,7 @@ from app.auth.principal import Principal
 from app.errors import ConfigurationError, DeadlineExceeded, SourceError, SourceRejected, SourceUnavailable
 from app.settings import SourceSettings
 from app.settings.resilience import ORDER_SUBMISSIONS
-from app.sources.values import Money, Record
+from app.sources.values import Money, Record, Timestamp
 
 LONGEST_CREATION: Final = 3600.0
 
@@ -29,9 +29,18 @@ class NewOrderLine(Record):
     requested_date: date | None = None
 
 
+class AcceptedQuote(Record):
+    """The quote that an order accepts: its id in the target, its version, and when the customer accepted it."""
+
+    id: str
+    version: int
+    accepted_at: Timestamp
+
+
 class NewOrder(Record):
     """An order to write. `key` identifies it in the target: the target keeps it with the order, and finds it by it.
-    `ship_to` is the id of a location of the customer."""
+    `ship_to` is the id of a location of the customer. An order of a `quote` closes it: the target refuses a second
+    order of a quote, one of another version, and one that was accepted after its validity."""
 
     key: str
     customer: str
@@ -42,6 +51,7 @@ class NewOrder(Record):
     note: str | None = None
     allow_partial: bool = True
     allow_substitutes: bool = False
+    quote: AcceptedQuote | None = None
     lines: tuple[NewOrderLine, ...]
 
 

@@ -27,6 +27,7 @@ from app.sources.order_writer import OrderWriter
 from app.sources.orders import Orders, OrderSearch
 from app.sources.prices import Prices
 from app.sources.purchases import Purchases
+from app.sources.quote_writer import QuoteWriter
 from app.sources.quotes import Quotes
 from app.sources.receivables import Receivables
 from app.sources.search import Search
@@ -89,6 +90,7 @@ class Source:
     quotes: Quotes | None = None
     accounts: Accounts | None = None
     order_writer: OrderWriter | None = None
+    quote_writer: QuoteWriter | None = None
     search: Search | None = None
     downloads: Downloads | None = None
     changes: Changes | None = None

@@ -9,6 +9,7 @@ from app.auth.principal import Principal
 from app.intake.commands import IntakeCommands
 from app.intake.records import OPEN_STATES, IntakeContent, IntakeFilter, IntakeLine, IntakeState, OrderIntake
 from app.intake.store import IntakePage
+from app.sources.order_writer import AcceptedQuote
 from tests.differential.keys import CUSTOMERS, INTAKES, NOW, SKUS
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ class Intakes(IntakeCommands):
         await self._world.asked("intakes.by_order", orders)
         found = {(row.target, row.order_id): row for row in self._visible(who) if row.order_id is not None}
         return {key: found[key] for key in orders if key in found}
+
+    async def acceptances(
+        self, who: Principal, quotes: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], OrderIntake]:
+        await self._world.asked("intakes.acceptances", quotes)
+        found = {row.quote_key: row for row in self._visible(who) if row.quote_key is not None}
+        return {key: found[key] for key in quotes if key in found}
 
     async def open_of(
         self, who: Principal, customers: Sequence[str], first: int
@@ -74,6 +82,7 @@ class Intakes(IntakeCommands):
             made("intake line", (id, number), IntakeLine, line_number=number, sku=sku, order_key=None)
             for number, sku in enumerate(skus, 1)
         )
+        quote = AcceptedQuote(id=str(at % 6), version=1, accepted_at=NOW) if at % 2 else None
         return made(
             "intake",
             id,
@@ -91,5 +100,5 @@ class Intakes(IntakeCommands):
             due_at=NOW.timestamp() * (at % 2),
             sent_at=None,
             lease_until=None,
-            content=made("intake content", id, IntakeContent, lines=lines),
+            content=made("intake content", id, IntakeContent, lines=lines, quote=quote),
         )

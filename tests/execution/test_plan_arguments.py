@@ -63,6 +63,10 @@ ORDER_LINES: list[Any] = [
     {"lineNumber": 1, "item": ITEMS[0], "quantity": "1.50", "uom": "EA", "requestedDate": "2026-12-01", "proof": "p"},
     {"lineNumber": 2, "item": ITEMS[-1], "quantity": 2, "uom": None, "requestedDate": None, "proof": None},
 ]
+QUOTE_LINES: list[Any] = [
+    {"lineNumber": 1, "item": ITEMS[0], "quantity": "1.50", "uom": "EA", "targetPrice": "0.10", "note": "n"},
+    {"lineNumber": 2, "item": ITEMS[-1], "quantity": 2, "uom": None, "targetPrice": None, "note": None},
+]
 SUBMISSION: dict[str, Any] = {"key": "K", "customer": CUSTOMERS[0], "customerPo": "PO", "lines": ORDER_LINES}
 VERSIONED: dict[str, Any] = {"id": "x", "version": 3}
 CASES: dict[str, list[dict[str, Any]]] = {
@@ -165,6 +169,17 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"input": VERSIONED | {"decision": "RELEASE"}},
         {"input": VERSIONED | {"decision": "REJECT", "note": "n"}},
         {"input": VERSIONED | {"decision": "CANCEL", "note": None}},
+    ],
+    "Mutation.requestQuote": [
+        {"input": {"key": "K", "customer": CUSTOMERS[0], "lines": QUOTE_LINES}},
+        {"input": {"key": "K", "customer": CUSTOMERS[0], "lines": QUOTE_LINES[0], "note": None}},
+        *({"input": {"key": "K", "customer": one, "lines": [], "note": "n"}} for one in CUSTOMERS[1:]),
+    ],
+    "Mutation.decideQuote": [
+        {"input": VERSIONED | {"decision": "ACCEPT", "customerPo": "PO", "shipTo": "1", "requestedDate": "2026-12-01"}},
+        {"input": VERSIONED | {"decision": "ACCEPT", "customerPo": "PO", "allowDuplicatePo": True, "lines": None}},
+        {"input": VERSIONED | {"decision": "DECLINE", "note": None}},
+        {"input": VERSIONED | {"decision": "RENEGOTIATE", "note": "n", "lines": QUOTE_LINES}},
     ],
     "Mutation.retryIntake": [{"input": VERSIONED}, {"input": VERSIONED | {"note": "n"}}],
     "Customer.openIntakes": [{"first": 1}],

@@ -157,7 +157,7 @@ EDGES = [one for one in edges() if one[0] not in NO_LISTS]
 
 def test_every_edge_hangs_on_a_list_of_the_table():
     assert {kind for kind, *_ in EDGES} == set(LISTS)
-    assert len(EDGES) == 73
+    assert len(EDGES) == 75
 
 
 def query(kind: str, field: str, composite: bool) -> str:

@@ -93,7 +93,11 @@ REFERENCE: dict[str, Fields] = {
     "Subscription": {"shipmentUpdates": SHIPMENT, "orderUpdates intakeUpdates": ORDER, "availabilityChanged": ALL},
     "Viewer": {"subject roles workbench": ALL, "customers customersConnection": CUSTOMER},
     "Warehouse": {"id code name region cutOffs deliveryDays refs": ALL, "kind": STAFF},
-    "Mutation": {"submitOrder decideIntake": ORDERING, "retryIntake": SERVICE | OPERATIONS},
+    "Mutation": {
+        "submitOrder decideIntake": ORDERING,
+        "retryIntake": SERVICE | OPERATIONS,
+        "requestQuote decideQuote": ORDERING,
+    },
     "Query": {
         "me node nodes item itemsBySku items warehouses promise": ALL,
         "customer customers": CUSTOMER,
@@ -129,6 +133,8 @@ OF_ACCOUNTS = {
     "Mutation.submitOrder",
     "Mutation.decideIntake",
     "Mutation.retryIntake",
+    "Mutation.requestQuote",
+    "Mutation.decideQuote",
     "Query.shipments",
     "Query.invoices",
     "Query.returns",
@@ -187,8 +193,9 @@ ACCOUNTS: dict[str, Fields] = {
     "OrderLineEdge": {"cursor node": ORDER},
     "Quote": {
         "id number version status rawStatus requestedAt updatedAt validTo note message net tax total": QUOTE,
-        "orderNumber lines refs freshness customer order": QUOTE,
+        "orderNumber lines refs freshness customer order intake": QUOTE,
     },
+    "QuotePayload": {"quote intake problems": QUOTE},
     "QuoteLine": {
         "number sku description quantity uom targetPrice unitPrice priceUnit total note item": QUOTE,
     },
@@ -348,6 +355,9 @@ INPUTS = {
     "SubmitOrderInput": ORDERING,
     "InvoiceFilter": INVOICE,
     "QuoteFilter": QUOTE,
+    "DecideQuoteInput": ORDERING,
+    "QuoteLineInput": ORDERING,
+    "RequestQuoteInput": ORDERING,
     "QuoteKey": QUOTE,
     "ReturnFilter": RETURN,
 }

@@ -38,7 +38,8 @@ MAX_ROOTS = LimitSettings().max_root_fields
 
 UNSERVED = {"Subscription", "ShipmentUpdate", "OrderUpdate", "IntakeUpdate", "UpdatesLost", "AvailabilityChanged"} | {
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
-    "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "IntakeCheck", "IntakeDecision", "IntakeLine",
+    "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "QuotePayload",
+    "IntakeCheck", "IntakeDecision", "IntakeLine",
     "Problem", "Approval", "ApprovalRequirement",
 }  # fmt: skip
 """Not reached by a query, or only after something has happened; their cells are compared with the table of the code.

@@ -35,6 +35,7 @@ def published_kinds(source: Source) -> frozenset[ChangeKind]:
         ChangeKind.SHIPMENT: source.shipments is not None,
         ChangeKind.ORDER: source.orders is not None,
         ChangeKind.INVOICE: source.billing is not None,
+        ChangeKind.QUOTE: source.quotes is not None,
         ChangeKind.STOCK: any((source.stock, source.reservations, source.balances)),
     }
     return frozenset(kind for kind, is_published in kinds.items() if is_published)

@@ -13,6 +13,7 @@ from app.sources.source import Source
 FINAL = {
     ChangeKind.SHIPMENT: frozenset({"DELIVERED", "RETURN_TO_SENDER"}),
     ChangeKind.ORDER: frozenset({"DELIVERED", "CANCELLED"}),
+    ChangeKind.QUOTE: frozenset({"ACCEPTED", "DECLINED", "EXPIRED", "WITHDRAWN"}),
 }
 """Statuses after which a thing hardly changes."""
 

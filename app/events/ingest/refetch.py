@@ -22,6 +22,7 @@ from app.sources.billing import Invoice
 from app.sources.changes import EVERY_KEY, ChangeKind
 from app.sources.node_ids import node_id
 from app.sources.orders import Order
+from app.sources.quotes import Quote
 from app.sources.shipments import Shipment
 from app.sources.source import Source, Sources
 
@@ -78,6 +79,8 @@ class Refetcher:
             return source.orders is not None
         if kind is ChangeKind.INVOICE:
             return source.billing is not None
+        if kind is ChangeKind.QUOTE:
+            return source.quotes is not None
         return kind is ChangeKind.STOCK and any((source.stock, source.reservations, source.balances))
 
     async def fetch(self, kind: ChangeKind, name: str, keys: Sequence[str], now: datetime) -> Found:
@@ -101,6 +104,9 @@ class Refetcher:
         if kind is ChangeKind.INVOICE and source.billing is not None:
             invoices = await source.billing.by_id(SYSTEM, keys)
             return {key: [_of_invoice(row, now)] for key, row in invoices.items()}
+        if kind is ChangeKind.QUOTE and source.quotes is not None:
+            quotes = await source.quotes.by_id(SYSTEM, keys)
+            return {key: [_of_quote(row, now)] for key, row in quotes.items()}
         return {key: [_of_stock(name, key, row, now)] for key, row in (await self._levels(source, keys)).items()}
 
     async def _levels(self, source: Source, keys: Sequence[str]) -> Mapping[str, Any]:
@@ -168,6 +174,22 @@ def _of_invoice(row: Invoice, now: datetime) -> ChangeEvent:
         recorded_at=now,
         customer=row.customer,
         orders=row.orders,
+        status=row.status,
+        raw_code=row.raw_status,
+        digest=content_digest(row, IGNORED_FIELDS),
+    )
+
+
+def _of_quote(row: Quote, now: datetime) -> ChangeEvent:
+    return ChangeEvent(
+        kind=ChangeKind.QUOTE,
+        source=row.source,
+        key=row.id,
+        node_id=row.node_id,
+        at=row.updated_at,
+        recorded_at=now,
+        customer=row.customer,
+        orders=() if row.order_number is None else (row.order_number,),
         status=row.status,
         raw_code=row.raw_status,
         digest=content_digest(row, IGNORED_FIELDS),

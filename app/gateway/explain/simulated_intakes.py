@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from app.auth.principal import Principal
 from app.gateway.explain.read_log import WeightedKey, key_weight
-from app.gateway.explain.simulated_records import Assumptions
+from app.gateway.explain.simulated_records import SIMULATED_AT, Assumptions
 from app.intake.commands import MAX_OPEN, IntakeCommands
 from app.intake.records import IntakeContent, IntakeFilter, IntakeLine, IntakeState, OrderIntake
 from app.intake.store import IntakePage
+from app.sources.order_writer import AcceptedQuote
 from app.sources.source import Sources
 
 
@@ -33,6 +34,11 @@ class SimulatedIntakes(IntakeCommands):
     ) -> Mapping[tuple[str, str], OrderIntake]:
         return {(source, id): self._intake(id) for source, id in orders}
 
+    async def acceptances(
+        self, who: Principal, quotes: Sequence[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], OrderIntake]:
+        return {(source, id): self._intake(id) for source, id in quotes}
+
     async def open_of(
         self, who: Principal, customers: Sequence[str], first: int
     ) -> Mapping[str, Sequence[OrderIntake]]:
@@ -49,8 +55,10 @@ class SimulatedIntakes(IntakeCommands):
         weight = key_weight(id)
         line = IntakeLine(line_number=1, sku=WeightedKey(f"{id}-sku", weight * self._assume.lines), quantity=Decimal(1))
         order = WeightedKey(f"{id}-order", weight) if self._target else None
+        quote = WeightedKey(f"{id}-quote", weight)
+        accepted = AcceptedQuote(id=quote, version=1, accepted_at=SIMULATED_AT) if self._target else None
         return OrderIntake(
             id=id, tenant="", client="", key=id, digest="", state=IntakeState.POSTED, channel="", received=0.0,
             since=0.0, submitted_by="", customer=self._assume.customer, customer_po=id, target=self._target,
-            due_at=0.0, order_id=order, order_number=order, content=IntakeContent(lines=(line,)),
+            due_at=0.0, order_id=order, order_number=order, content=IntakeContent(lines=(line,), quote=accepted),
         )  # fmt: skip

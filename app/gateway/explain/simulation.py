@@ -157,6 +157,7 @@ class SimulatedEventLog:
         self._subjects = [(ChangeKind.SHIPMENT, name) for name, one in connected.items() if one.shipments is not None]
         self._subjects += [(ChangeKind.ORDER, name) for name, one in connected.items() if one.orders is not None]
         self._subjects += [(ChangeKind.INVOICE, name) for name, one in connected.items() if one.billing is not None]
+        self._subjects += [(ChangeKind.QUOTE, name) for name, one in connected.items() if one.quotes is not None]
         self._subjects += [(kind, "") for kind in SHARED_KEYS]
         self._subjects.append((ChangeKind.INTAKE, ""))
 

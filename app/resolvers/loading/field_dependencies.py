@@ -38,6 +38,8 @@ FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("Order", "total"): ((Order, "totals"),),
     ("OrderLine", "requestedItem"): ((OrderLine, "requested_sku"),),
     ("Shipment", "proofOfDeliveryDocument"): ((Shipment, "proof_of_delivery"),),
+    ("Mutation", "decideQuote"): ((Item, "uoms"),),
+    ("Mutation", "requestQuote"): ((Item, "uoms"),),
     ("Query", "priceAndAvailability"): ((Item, "uoms"),),
     ("Query", "promise"): ((Item, "uoms"),),
 }

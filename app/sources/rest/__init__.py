@@ -33,6 +33,7 @@ from app.sources.rest.order_writer import RestOrderWriter
 from app.sources.rest.orders import RestOrders
 from app.sources.rest.prices import RestPrices
 from app.sources.rest.purchases import RestPurchases
+from app.sources.rest.quote_writer import RestQuoteWriter
 from app.sources.rest.quotes import RestQuotes
 from app.sources.rest.receivables import RestReceivables
 from app.sources.rest.search import RestSearch
@@ -82,6 +83,7 @@ def source_of(client: RESTClient) -> Source:
         "search": RestSearch(client),
         "downloads": RestDownloads(client),
         "changes": RestChanges(client),
+        "quote_writer": RestQuoteWriter(client),
         "order_writer": RestOrderWriter(client, client.unique_order_keys, client.max_order_seconds),
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}

@@ -23,6 +23,7 @@ from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
 from app.sources.order_writer import NewOrder, NewOrderLine
 from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.purchases import OrderGuideQuery
+from app.sources.quote_writer import NewQuote, NewQuoteLine, QuoteAnswer, QuoteAnswerKind
 from app.sources.quotes import QuoteQuery
 from app.sources.receivables import OpenItemQuery, StatementPeriod
 from app.sources.rest import account_operations, contract, contract_orders, list_operations, quote_operations
@@ -383,6 +384,23 @@ CHECKS: Mapping[str, OperationChecks] = {
             KeyedCheck(keys.QUOTE, by_keys("quotes", "by_number"), identity=_number),
             KeyedCheck(keys.QUOTE_ID, by_keys("quotes", "by_id"), identity=_id),
         ),
+    ),
+    quote_operations.REQUEST_QUOTE.path: OperationChecks(
+        NewQuote(
+            key="0b7e2d5c",
+            digest="5f2a9c11",
+            customer="CUST-0001",
+            channel="API",
+            requested_by="buyer-1",
+            lines=(NewQuoteLine(number=1, sku="SKU-0001", quantity=Decimal(500), uom="XBX"),),
+        ),
+        (),
+    ),
+    quote_operations.ANSWER_QUOTE.path: OperationChecks(
+        QuoteAnswer(
+            id="q2009", version=2, kind=QuoteAnswerKind.DECLINE, answered_by="buyer-1", note="Bought elsewhere"
+        ),
+        (),
     ),
     contract.SEARCH_ITEMS.path: OperationChecks(
         ItemSearchQuery(page=_ONE_PAGE, text="wedge anchor", facets=("material", "thread"), categories=True),

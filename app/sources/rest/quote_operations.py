@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.sources.quote_writer import NewQuote, QuoteAnswer, WrittenQuote
 from app.sources.quotes import QuoteQuery
 from app.sources.rest.contract_rows import ContractOperation, QuoteRow, Window, found
 from app.sources.values import Record
@@ -19,6 +20,12 @@ class QuotesSearch(Record):
 
     customers: tuple[str, ...]
     query: QuoteQuery
+
+
+class AnsweredQuote(Record):
+    """The quote of this id was declined, or waits for another offer."""
+
+    id: str = ""
 
 
 QUOTES = ContractOperation(
@@ -43,4 +50,21 @@ QUOTE_SEARCH = ContractOperation(
     answer=Window[QuoteRow],
 )
 
-OPERATIONS = (QUOTES, QUOTES_BY_CUSTOMER, QUOTE_SEARCH)
+REQUEST_QUOTE = ContractOperation(
+    port="quote_writer",
+    path="/v1/quote-submissions/request",
+    summary="Create a quote; of a key that is known, the quote that it has",
+    request=NewQuote,
+    answer=WrittenQuote,
+    write=True,
+)
+ANSWER_QUOTE = ContractOperation(
+    port="quote_writer",
+    path="/v1/quote-submissions/answer",
+    summary="Decline or renegotiate a quote that has this version",
+    request=QuoteAnswer,
+    answer=AnsweredQuote,
+    write=True,
+)
+
+OPERATIONS = (QUOTES, QUOTES_BY_CUSTOMER, QUOTE_SEARCH, REQUEST_QUOTE, ANSWER_QUOTE)
