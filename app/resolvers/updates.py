@@ -19,13 +19,16 @@ from app.events.log import LossReason
 from app.intake.records import OrderIntake
 from app.resolvers import items as item_roots
 from app.resolvers import orders as order_roots
+from app.resolvers import quotes as quote_roots
 from app.resolvers import shipments as shipment_roots
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, OrderKey, ShipmentKey, customer_number
+from app.resolvers.quotes import QuoteKey
 from app.sources.changes import ChangeKind
 from app.sources.items import Item as ItemRecord
-from app.sources.node_ids import key_of, node_id
+from app.sources.node_ids import key_of, node_id, source_key_of
 from app.sources.orders import Order
+from app.sources.quotes import Quote
 from app.sources.shipments import Shipment
 
 MAX_KEYS = 100
@@ -73,6 +76,12 @@ class OrderUpdate(SubjectUpdate):
 
 class IntakeUpdate(SubjectUpdate):
     """An order intake changed."""
+
+    __slots__ = ()
+
+
+class QuoteUpdate(SubjectUpdate):
+    """A quote changed."""
 
     __slots__ = ()
 
@@ -163,6 +172,30 @@ async def intake_updates(
         while True:
             item = await subscriber.next()
             yield _lost(item) if isinstance(item, FanoutGap) else IntakeUpdate(item)
+    finally:
+        subscriber.close()
+
+
+async def quote_updates(
+    ctx: Context, customer: CustomerKey | None = None, quotes: Sequence[str] | None = None, after: str | None = None
+) -> AsyncGenerator[QuoteUpdate | UpdatesLost, None]:
+    """Changed quotes that match all arguments."""
+    if quotes is not None:
+        _check_count(quotes, "quotes")
+        for id in quotes:
+            source_key_of(id, "Quote")
+    filter = EventFilter(
+        ChangeKind.QUOTE,
+        customers=await _customers(customer, ctx),
+        subjects=None if quotes is None else frozenset(quotes),
+        accounts=None if customer else ctx.principal.accounts,
+    )
+    subscriber = await _feed(ctx).subscribe(filter, after)
+    del ctx, filter
+    try:
+        while True:
+            item = await subscriber.next()
+            yield _lost(item) if isinstance(item, FanoutGap) else QuoteUpdate(item)
     finally:
         subscriber.close()
 
@@ -268,6 +301,12 @@ async def intakes(rows: Sequence[IntakeUpdate], ctx: Context) -> list[OrderIntak
     keys = [key_of(row.entry.update.node_id, "OrderIntake") for row in rows]
     found = {} if ctx.intake is None else await ctx.intake.by_id(ctx.principal, keys)
     return [found.get(key) for key in keys]
+
+
+async def quotes(rows: Sequence[QuoteUpdate], ctx: Context) -> list[Quote | None | Exception]:
+    """Edge: the quotes of events, as they are now."""
+    reads = (quote_roots.quote(ctx, QuoteKey(id=row.entry.update.node_id)) for row in rows)
+    return await asyncio.gather(*reads, return_exceptions=True)  # type: ignore[return-value]
 
 
 async def items(rows: Sequence[AvailabilityChanged], ctx: Context) -> list[ItemRecord | None | Exception]:

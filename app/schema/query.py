@@ -58,6 +58,8 @@ from app.schema.updates import (
     IntakeUpdate,
     OrderStreamEvent,
     OrderUpdate,
+    QuoteStreamEvent,
+    QuoteUpdate,
     ShipmentStreamEvent,
     ShipmentUpdate,
     UpdatesLost,
@@ -385,6 +387,18 @@ class Subscription:
         requires=Scope.ORDERS,
         rows=Rows.ACCOUNTS,
     )
+    quote_updates = stream(
+        updates.quote_updates,
+        returns=QuoteStreamEvent,
+        description="Changes of quotes: of one customer, named ones, or all that the caller may see.",
+        args={
+            "customer": Argument(CustomerKey | None, "Only updates of this customer."),
+            "quotes": Argument(list[strawberry.ID] | None, "Only these quotes, by id, at most 100."),
+            "after": SINCE,
+        },
+        requires=Scope.QUOTES,
+        rows=Rows.ACCOUNTS,
+    )
     availability_changed = stream(
         updates.availability_changed,
         returns=AvailabilityChanged,
@@ -402,7 +416,7 @@ def schema(policy: PolicySettings, fields: Sequence[FieldSettings]) -> strawberr
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[ShipmentUpdate, OrderUpdate, IntakeUpdate, UpdatesLost],
+        types=[ShipmentUpdate, OrderUpdate, IntakeUpdate, QuoteUpdate, UpdatesLost],
         directives=[fresh],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

@@ -15,8 +15,10 @@ from app.schema.declare.scalars import Cursor
 from app.schema.intake import OrderIntake
 from app.schema.items import Item
 from app.schema.orders import Order
+from app.schema.quotes import Quote
 from app.schema.shipments import Shipment
 from app.sources.freshness_contracts import ORDER, SHIPMENT, STOCK
+from app.sources.quotes import QUOTE
 
 
 @strawberry.interface(description="An event of `shipmentUpdates`.")
@@ -35,6 +37,13 @@ class OrderStreamEvent:
 
 @strawberry.interface(description="An event of `intakeUpdates`.")
 class IntakeStreamEvent:
+    """An event of the stream, with the place to resume from."""
+
+    cursor: Cursor = field("Resume after this event by passing it as `after`.")
+
+
+@strawberry.interface(description="An event of `quoteUpdates`.")
+class QuoteStreamEvent:
     """An event of the stream, with the place to resume from."""
 
     cursor: Cursor = field("Resume after this event by passing it as `after`.")
@@ -79,9 +88,22 @@ class IntakeUpdate(IntakeStreamEvent):
     )
 
 
+@bound_to(updates.QuoteUpdate, requires=Scope.QUOTES, rows=Rows.ACCOUNTS, volatility=QUOTE)
+@strawberry.type(description="A quote changed.")
+class QuoteUpdate(QuoteStreamEvent):
+    """A change, read again and authorized again when it is sent."""
+
+    at: datetime = field("When the change was recorded.")
+    quote = edge(
+        updates.quotes,
+        returns=Quote | None,
+        description="The quote as it is now; null if it does not exist any more for the caller.",
+    )
+
+
 @bound_to(updates.UpdatesLost, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=SHIPMENT)
 @strawberry.type(description="Events between two cursors are no longer in the log; query the objects again.")
-class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent, IntakeStreamEvent):
+class UpdatesLost(ShipmentStreamEvent, OrderStreamEvent, IntakeStreamEvent, QuoteStreamEvent):
     """A gap in the stream that is reported to the client."""
 
     from_: Cursor = field("The requested cursor.", name="from")

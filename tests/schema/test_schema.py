@@ -112,6 +112,7 @@ def test_fields_of_subscription_are_functions_that_yield_events():
         "Subscription.shipment_updates",
         "Subscription.order_updates",
         "Subscription.intake_updates",
+        "Subscription.quote_updates",
         "Subscription.availability_changed",
     }
     for field in streams.values():

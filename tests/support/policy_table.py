@@ -90,7 +90,12 @@ REFERENCE: dict[str, Fields] = {
     "Source": {"name vendor health kinds inFlight waiting concurrency rate timeout capabilities": OPERATORS},
     "SourceCapability": {"port read status missingReason staleReason filters sorts totals": OPERATORS},
     "SourceCalls": {"name breaker latencyP50 latencyP99": OPERATORS},
-    "Subscription": {"shipmentUpdates": SHIPMENT, "orderUpdates intakeUpdates": ORDER, "availabilityChanged": ALL},
+    "Subscription": {
+        "shipmentUpdates": SHIPMENT,
+        "orderUpdates intakeUpdates": ORDER,
+        "quoteUpdates": QUOTE,
+        "availabilityChanged": ALL,
+    },
     "Viewer": {"subject roles workbench": ALL, "customers customersConnection": CUSTOMER},
     "Warehouse": {"id code name region cutOffs deliveryDays refs": ALL, "kind": STAFF},
     "Mutation": {
@@ -149,6 +154,7 @@ OF_ACCOUNTS = {
     "Subscription.shipmentUpdates",
     "Subscription.orderUpdates",
     "Subscription.intakeUpdates",
+    "Subscription.quoteUpdates",
 }
 
 RELATIONS: dict[str, Fields] = {"ItemRelation": {"type ratio approved priority item": ALL}}
@@ -267,6 +273,7 @@ ACCOUNTS: dict[str, Fields] = {
     "ShipmentUpdate": {"cursor at shipment": SHIPMENT},
     "OrderUpdate": {"cursor at order": ORDER},
     "IntakeUpdate": {"cursor at intake": ORDER},
+    "QuoteUpdate": {"cursor at quote": QUOTE},
     "UpdatesLost": {"cursor from to reason": ORDER},
     "TrackingEvent": {"sequence at recordedAt status location description rawCode source": SHIPMENT},
     "Invoice": {

@@ -36,7 +36,9 @@ DOMAINS = SANDBOX_DOMAINS.model_copy(update={"search": Domain(master="erp")})
 
 MAX_ROOTS = LimitSettings().max_root_fields
 
-UNSERVED = {"Subscription", "ShipmentUpdate", "OrderUpdate", "IntakeUpdate", "UpdatesLost", "AvailabilityChanged"} | {
+UNSERVED = {
+    "Subscription", "ShipmentUpdate", "OrderUpdate", "IntakeUpdate", "QuoteUpdate", "UpdatesLost",
+    "AvailabilityChanged",
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
     "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "QuotePayload",
     "IntakeCheck", "IntakeDecision", "IntakeLine",
