@@ -243,6 +243,7 @@ ACCOUNTS: dict[str, Fields] = {
         "state checks problems decisions attempts nextAttemptAt orderNumber lines order": ORDER,
         "requiredApproval awaitedTier approvals": ORDER,
         "customer": CUSTOMER,
+        "quote": QUOTE & ORDER,
     },
     "OrderIntakeConnection": {"edges nodes pageInfo totalCount": ORDER},
     "OrderIntakeEdge": {"cursor node": ORDER},
