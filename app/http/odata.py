@@ -1,7 +1,8 @@
-"""OData V4: queries whose `$select` and `$expand` come from the types that they decode, pages, and JSON batches.
+"""OData: queries whose `$select` and `$expand` come from the types that they decode, pages, key chains and batches.
 
-Facts are from the OData 4.01 protocol, URL conventions and JSON format of OASIS. The URL of a page, the number of
-pages and the number of requests in a batch are bounded; nothing here is repeated but by the HTTP client.
+The client speaks V4 with JSON batches, as OData 4.01 of OASIS has them; `odata_v2.py` has the other dialect. The URL of
+a page, the number of pages and the number of requests in a batch are bounded; nothing here is repeated but by the HTTP
+client.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -32,7 +33,7 @@ MAX_PAGES = 100
 MAX_BATCH = 100
 """Requests in a batch; Business Central refuses more."""
 
-_SAFE = "$'(),/=;:@-._~*"
+SAFE = "$'(),/=;:@-._~*"
 
 
 class ODataPage(msgspec.Struct, Generic[R], frozen=True):
@@ -78,7 +79,7 @@ class ODataQuery:
         pairs += [("$skip", str(self.skip))] if self.skip else []
         pairs += [("$count", "true")] if self.count else []
         pairs += [*selection(row), *self.options.items()]
-        return "&".join(f"{name}={quote(value, safe=_SAFE)}" for name, value in pairs)
+        return "&".join(f"{name}={quote(value, safe=SAFE)}" for name, value in pairs)
 
 
 def literal(value: object) -> str:
@@ -98,7 +99,7 @@ def literal(value: object) -> str:
     raise TypeError(f"no OData literal for a {type(value).__name__}")
 
 
-def any_of(name: str, keys: Iterable[object]) -> str:
+def any_of(name: str, keys: Iterable[object], literal: Callable[[object], str] = literal) -> str:
     """An expression for rows in which a field has one of these values."""
     return " or ".join(f"{name} eq {literal(key)}" for key in keys)
 
@@ -122,7 +123,7 @@ def _selected(info: inspect.Type) -> tuple[list[str], list[str]]:
     fields: list[str] = []
     expanded: list[str] = []
     for one in cast("inspect.StructType", info).fields:
-        nested = _struct_of(one.type)
+        nested = struct_of(one.type)
         if nested is None:
             fields.append(one.encode_name)
         else:
@@ -132,13 +133,74 @@ def _selected(info: inspect.Type) -> tuple[list[str], list[str]]:
     return fields, expanded
 
 
-def _struct_of(info: inspect.Type) -> inspect.StructType | None:
+def struct_of(info: inspect.Type) -> inspect.StructType | None:
+    """The struct that a field holds, alone or many of it; None for a scalar."""
     if isinstance(info, inspect.StructType):
         return info
     if isinstance(info, inspect.UnionType):
-        return next((found for one in info.types if (found := _struct_of(one)) is not None), None)
+        return next((found for one in info.types if (found := struct_of(one)) is not None), None)
     item: inspect.Type | None = getattr(info, "item_type", None)
-    return None if item is None else _struct_of(item)
+    return None if item is None else struct_of(item)
+
+
+class ODataDialect(Protocol):
+    """How one version of OData writes queries, pages and batches."""
+
+    def literal(self, value: object) -> str:
+        """A value in an expression. Raises TypeError for what has no literal."""
+        ...
+
+    def text(self, query: ODataQuery, row: Any) -> str:
+        """A query as it is sent, with the fields of `row`."""
+        ...
+
+    def wire_type(self, row: Any) -> Any:
+        """The type of a page as it is received."""
+        ...
+
+    def page(self, received: Any) -> ODataPage[Any]:
+        """A page of a value of that type."""
+        ...
+
+    def batch(self, targets: Mapping[int, str], headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
+        """The body of a batch of reads and its headers; `headers` are those of each read."""
+        ...
+
+    def answers(self, response: HTTPResponse, numbers: Sequence[int]) -> Sequence[BatchAnswer]:
+        """The responses to a batch of targets with these numbers. Raises SourceMalformed."""
+        ...
+
+
+class ODataV4:
+    """V4 with batches in JSON."""
+
+    def literal(self, value: object) -> str:
+        """See `ODataDialect`."""
+        return literal(value)
+
+    def text(self, query: ODataQuery, row: Any) -> str:
+        """See `ODataDialect`."""
+        return query.text(row)
+
+    def wire_type(self, row: Any) -> Any:
+        """See `ODataDialect`."""
+        return _page_of(row)
+
+    def page(self, received: Any) -> ODataPage[Any]:
+        """See `ODataDialect`."""
+        return cast("ODataPage[Any]", received)
+
+    def batch(self, targets: Mapping[int, str], headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
+        """See `ODataDialect`."""
+        requests = [
+            {"id": str(number), "method": "GET", "url": target, "headers": headers}
+            for number, target in targets.items()
+        ]
+        return msgspec.json.encode({"requests": requests}), {"content-type": "application/json"}
+
+    def answers(self, response: HTTPResponse, numbers: Sequence[int]) -> Sequence[BatchAnswer]:
+        """See `ODataDialect`."""
+        return cast("BatchAnswers", response.decode(BatchAnswers)).responses
 
 
 class ODataClient:
@@ -153,8 +215,10 @@ class ODataClient:
         base_url: str,
         headers: Mapping[str, str] | None = None,
         on_expired: Callable[[], None] = lambda: None,
+        dialect: ODataDialect | None = None,
     ) -> None:
         self._http = http
+        self._dialect: ODataDialect = dialect or ODataV4()
         self._root = root
         self._headers = dict(headers or {})
         self._base = urlsplit(base_url)
@@ -168,7 +232,7 @@ class ODataClient:
         self, entity_set: str, row: type[R], query: ODataQuery, *, call: str, headers: Mapping[str, str] | None = None
     ) -> ODataPage[R]:
         """One page, as large as the server makes it."""
-        return await self._get(f"{self._root}/{entity_set}?{query.text(row)}", row, call, headers)
+        return await self._get(f"{self._root}/{entity_set}?{self._dialect.text(query, row)}", row, call, headers)
 
     async def rows(
         self, entity_set: str, row: type[R], query: ODataQuery, *, call: str, headers: Mapping[str, str] | None = None
@@ -190,15 +254,20 @@ class ODataClient:
         headers: Mapping[str, str] | None = None,
     ) -> list[R]:
         """The rows in which a field has one of many values: one request, or one batch if the URL would be too long."""
+        written = self._dialect.literal
+        empty = ODataQuery(filter=f"() and ({also})", orderby=orderby)
+        room = MAX_URL - len(f"{self._root}/{entity_set}?{self._dialect.text(empty, row)}")
         queries = [
-            ODataQuery(filter=all_of(any_of(name, some), also), orderby=orderby)
-            for some in cut_keys(name, keys, MAX_URL - len(self._root) - len(entity_set) - _size(row, also, orderby))
+            ODataQuery(filter=all_of(any_of(name, some, written), also), orderby=orderby)
+            for some in cut_keys(name, keys, room, written)
         ]
         if len(queries) <= 1:
             return [] if not queries else await self.rows(entity_set, row, queries[0], call=call, headers=headers)
         found: list[R] = []
         for start in range(0, len(queries), MAX_BATCH):
-            targets = [(f"{entity_set}?{query.text(row)}", row) for query in queries[start : start + MAX_BATCH]]
+            targets = [
+                (f"{entity_set}?{self._dialect.text(query, row)}", row) for query in queries[start : start + MAX_BATCH]
+            ]
             for page in await self.batch(targets, call=call, headers=headers):
                 found += await self.following(page, row, call, headers)
         return found
@@ -220,13 +289,11 @@ class ODataClient:
         self, targets: Mapping[int, str], call: str, headers: Mapping[str, str] | None
     ) -> dict[int, BatchAnswer]:
         inner = {**self._headers, **(headers or {}), "accept": "application/json"}
-        requests = [
-            {"id": str(number), "method": "GET", "url": target, "headers": inner} for number, target in targets.items()
-        ]
+        body, own = self._dialect.batch(targets, inner)
         response = await self._http.request(
-            "POST", f"{self._root}/$batch", json={"requests": requests}, headers=self._headers, call=call
+            "POST", f"{self._root}/$batch", content=body, headers={**self._headers, **own}, call=call
         )
-        found = {answer.id: answer for answer in response.decode(BatchAnswers).responses}
+        found = {answer.id: answer for answer in self._dialect.answers(response, list(targets))}
         missing = [number for number in targets if str(number) not in found]
         if missing:
             detail = f"{call}: {len(missing)} of {len(targets)} requests of a batch have no response"
@@ -237,11 +304,13 @@ class ODataClient:
         headers = Headers([(name.lower().encode(), str(value).encode()) for name, value in answer.headers.items()])
         if not 200 <= answer.status < 300:
             raise error_for_status(self.source, f"GET {target[:100]}", answer.status, headers, bytes(answer.body))
-        return HTTPResponse(self.source, answer.status, headers, bytes(answer.body)).decode(_page_of(row))
+        response = HTTPResponse(self.source, answer.status, headers, bytes(answer.body))
+        return self._dialect.page(response.decode(self._dialect.wire_type(row)))
 
     async def _get(self, target: str, row: type[R], call: str, headers: Mapping[str, str] | None) -> ODataPage[R]:
         merged = {**self._headers, **(headers or {})}
-        return cast("ODataPage[R]", await self._http.get(target, into=_page_of(row), headers=merged, call=call))
+        received = await self._http.get(target, into=self._dialect.wire_type(row), headers=merged, call=call)
+        return cast("ODataPage[R]", self._dialect.page(received))
 
     async def following(
         self, page: ODataPage[R], row: type[R], call: str, headers: Mapping[str, str] | None = None
@@ -270,12 +339,14 @@ class ODataClient:
         return f"{path.removeprefix(prefix)}?{parts.query}"
 
 
-def cut_keys(name: str, keys: Sequence[Any], room: int) -> Iterator[Sequence[Any]]:
+def cut_keys(
+    name: str, keys: Sequence[Any], room: int, literal: Callable[[object], str] = literal
+) -> Iterator[Sequence[Any]]:
     """The keys in pieces whose expression fits into `room` characters, quoted, and has at most 100 of them."""
     piece: list[Any] = []
     size = 0
     for key in dict.fromkeys(keys):
-        weight = len(quote(f" or {name} eq {literal(key)}", safe=_SAFE))
+        weight = len(quote(f" or {name} eq {literal(key)}", safe=SAFE))
         if piece and (len(piece) == MAX_KEYS or size + weight > room):
             yield piece
             piece, size = [], 0
@@ -283,10 +354,6 @@ def cut_keys(name: str, keys: Sequence[Any], room: int) -> Iterator[Sequence[Any
         size += weight
     if piece:
         yield piece
-
-
-def _size(row: Any, also: str | None, orderby: tuple[str, ...]) -> int:
-    return len(ODataQuery(filter=f"() and ({also})", orderby=orderby).text(row))
 
 
 @cache
