@@ -111,7 +111,8 @@ class Shop:
 
     def fault(self, operation: str, answer: Any, times: int = 1) -> None:
         """Answer the next requests of an operation with a body, a response, or what a function makes of the answer."""
-        self.answers += [(operation, answer if callable(answer) else lambda _: answer)] * times
+        is_change = callable(answer) and not isinstance(answer, Response)
+        self.answers += [(operation, answer if is_change else lambda _: answer)] * times
 
     async def handle(self, request: Request) -> Response:
         """Answer a document, or grant a token. What the adapter does not declare is no answer of Shopify's."""

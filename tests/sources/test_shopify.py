@@ -1,0 +1,555 @@
+"""Shopify's peculiarities, against a typed fake of its Admin API: what it answers wrongly, and what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.responses import HTMLResponse, Response
+
+from app import telemetry
+from app.auth.principal import SYSTEM
+from app.errors import (
+    ConfigurationError,
+    InvalidCursor,
+    NotSupported,
+    SourceError,
+    SourceMalformed,
+    SourceRejected,
+    SourceThrottled,
+)
+from app.http.client import HTTPClient
+from app.http.graphql import GraphQLClient
+from app.http.oauth import ClientSecret
+from app.settings import SourceSettings
+from app.sources.changes import ChangeKind
+from app.sources.custom_fields import SourceField, SourceFields
+from app.sources.customers import CustomerQuery, CustomerStatus, PriceAgreement
+from app.sources.freshness_contracts import FreshnessTracker, freshness_tracker
+from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
+from app.sources.prices import PriceRequest
+from app.sources.shipments import ShipmentStatus
+from app.sources.shopify import connect
+from app.sources.shopify.client import PING, TOKEN_PATH, ShopifySignIn
+from app.sources.source import Source
+from app.sources.values import Money, PageRequest
+from tests.contract.case import counted_calls
+from tests.contract.shopify_case import connect_to, price_of
+from tests.http.resilience.clock import Clock
+from tests.upstreams.shopify import TOKEN, Shop, serve_shop
+from tests.upstreams.shopify_rows import bag, fulfillment, gid, line, location, order
+
+SECRET = "shpat_debug_0123456789"
+CURSOR = base64.b64encode(b'["2026-03-02T14:00:00Z", 1001]').decode()
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Shop]:
+    async with serve_shop() as running:
+        yield running
+
+
+@pytest.fixture
+async def source(shop: Shop) -> AsyncIterator[Source]:
+    opened = connect_to(shop.url)
+    yield opened
+    await opened.aclose()
+
+
+async def orders_of(source: Source, *numbers: str, **query: Any) -> dict[str, Any]:
+    asked = OrderQuery(page=PageRequest(**{"first": 50, **query}))
+    return dict(await source.orders.by_customer(SYSTEM, list(numbers), asked))
+
+
+async def read_order(source: Source, number: str = "#1001") -> Order:
+    return (await source.orders.by_number(SYSTEM, [number]))[number]
+
+
+def changed(change: Any) -> Any:
+    """A fault that alters a copy of the true answer."""
+
+    def apply(answer: Any) -> Any:
+        copy = msgspec.json.decode(msgspec.json.encode(answer))
+        change(copy["data"])
+        return copy
+
+    return apply
+
+
+# Signing in
+
+
+async def test_client_credentials_are_exchanged_once(shop: Shop):
+    shop.tokens = set()
+    opened = connect_to(shop.url, credentials={"client_id": "id", "client_secret": "secret"})
+    await asyncio.gather(*(opened.ping() for _ in range(8)))
+    assert (shop.grants, shop.count("Ping")) == (1, 8)
+    await opened.aclose()
+
+
+async def test_an_expired_token_is_renewed_once_in_the_middle_of_many_reads(shop: Shop):
+    clock = Clock()
+    sign_in = ShopifySignIn("shop", shop.url + TOKEN_PATH, ClientSecret("id", "secret"), clock=clock)
+    http = HTTPClient("shop", SourceSettings(vendor="shopify", base_url=shop.url), sign_in=sign_in)
+    client = GraphQLClient(http, "/admin/api/2026-10/graphql.json")
+
+    async def ask() -> None:
+        assert (await client.execute(PING.text, {}, into=PING.into, call="ping")).whole().shop == {"name": "Example"}
+
+    await ask()
+    clock.now += 3600
+    shop.tokens = {"shpat_of_nobody"}
+    await asyncio.gather(*(ask() for _ in range(8)))
+    assert shop.grants == 2
+    await http.aclose()
+
+
+async def test_a_token_that_is_refused_is_an_error_without_the_token(shop: Shop):
+    opened = connect_to(shop.url, credentials={"access_token": SECRET})
+    with pytest.raises(SourceRejected) as caught:
+        await opened.ping()
+    assert caught.value.status == 401
+    assert SECRET not in f"{caught.value!r}{caught.value.detail}"
+    await opened.aclose()
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"credentials": {}}, "credentials"),
+        ({"credentials": {"client_id": "a"}}, "credentials"),
+        ({"options": {"uom": ""}}, "options"),
+        ({"options": {"api_version": "latest"}}, "api_version"),
+        ({"options": {"price_location": "cheapest"}}, "options"),
+        ({"options": {"magic": 1}}, "options"),
+    ],
+)
+def test_wrong_settings_stop_the_start(settings: dict[str, Any], place: str):
+    with pytest.raises(ConfigurationError) as caught:
+        connect_to("https://example.myshopify.com", **settings)
+    assert place in caught.value.key
+
+
+# Faults, each with its code
+
+
+async def test_a_query_throttled_in_a_200_is_repeated_once(shop: Shop, source: Source):
+    shop.fault("Orders", shop.throttled())
+    assert (await read_order(source)).number == "#1001"
+    assert shop.count("Orders") == 2
+    shop.fault("Orders", shop.throttled(), times=2)
+    with pytest.raises(SourceThrottled):
+        await read_order(source)
+    assert shop.count("Orders") == 4
+
+
+@pytest.mark.parametrize(("headers", "after"), [({"retry-after": "7"}, 7.0), ({}, None)])
+async def test_429_is_throttled_with_and_without_retry_after(shop: Shop, headers: dict[str, str], after: float | None):
+    opened = connect_to(shop.url, limits={"retries": 0})
+    shop.fault("Ping", Response("slow down", 429, headers))
+    with pytest.raises(SourceThrottled) as caught:
+        await opened.ping()
+    assert caught.value.retry_after == after
+    await opened.aclose()
+
+
+WRONG: dict[str, tuple[Any, type[SourceError]]] = {
+    "login page": (HTMLResponse("<!doctype html><form>Log in</form>"), SourceMalformed),
+    "error as text": ({"errors": f"[API] Invalid API key {SECRET}"}, SourceMalformed),
+    "debug text": (
+        {"errors": [{"message": f"NoMethodError at /app {SECRET}", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]},
+        SourceError,
+    ),
+    "not allowed": (
+        {"data": None, "errors": [{"message": SECRET, "path": ["rows"], "extensions": {"code": "ACCESS_DENIED"}}]},
+        SourceRejected,
+    ),
+    "no data": ({"data": None}, SourceMalformed),
+    "name is a number": (changed(lambda data: data["rows"]["nodes"][0].update(name=1001)), SourceMalformed),
+    "lines are a list": (changed(lambda data: data["rows"]["nodes"][0].update(lineItems=[])), SourceMalformed),
+    "time without a zone": (
+        changed(lambda data: data["rows"]["nodes"][0].update(processedAt="2026-03-02T14:00:00")),
+        SourceMalformed,
+    ),
+    "quantity is a fraction": (
+        changed(lambda data: data["rows"]["nodes"][0]["lineItems"]["nodes"][0].update(quantity=1.5)),
+        SourceMalformed,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_wrong_answer_is_an_error_that_does_not_tell_its_text(shop: Shop, name: str):
+    answer, error = WRONG[name]
+    opened = connect_to(shop.url, limits={"retries": 0})
+    shop.fault("Orders", answer)
+    with pytest.raises(error) as caught:
+        await read_order(opened)
+    assert SECRET not in caught.value.message
+    assert (await read_order(opened)).number == "#1001"
+    await opened.aclose()
+
+
+async def test_decimals_as_floats_are_read_digit_by_digit(shop: Shop, source: Source):
+    def as_floats(answer: Any) -> Response:
+        text = msgspec.json.encode(answer).decode().replace('"148.50"', "148.500000000000001")
+        return Response(text, media_type="application/json")
+
+    shop.fault("Orders", as_floats)
+    assert (await read_order(source)).totals.total.amount == Decimal("148.500000000000001")
+
+
+async def test_empty_texts_are_no_values(shop: Shop, source: Source):
+    row = shop.orders[0]
+    row |= {"poNumber": "", "sourceName": "", "shippingAddress": dict.fromkeys(row["shippingAddress"], "")}
+    row["lineItems"][0]["sku"] = ""
+    found = await read_order(source)
+    assert (found.customer_po, found.channel, found.ship_to, found.lines[0].sku) == (None, None, None, None)
+
+
+async def test_unknown_statuses_are_kept_and_told(shop: Shop, source: Source):
+    def unknown(data: Any) -> None:
+        row = data["rows"]["nodes"][0]
+        row["displayFulfillmentStatus"] = "TELEPORTED"
+        row["fulfillments"][0]["displayStatus"] = "IN_ORBIT"
+
+    shop.fault("Orders", changed(unknown))
+    before = unknown_statuses()
+    found = await read_order(source)
+    assert (found.status, found.raw_status) == (OrderStatus.UNKNOWN, "TELEPORTED")
+    assert found.shipments is not None
+    assert (found.shipments[0].status, found.shipments[0].raw_status) == (ShipmentStatus.UNKNOWN, "IN_ORBIT")
+    assert unknown_statuses() == before + 2
+
+
+def unknown_statuses() -> float:
+    samples = [one for family in telemetry.metrics().unknown_statuses.collect() for one in family.samples]
+    return sum(one.value for one in samples if one.name.endswith("_total") and one.labels["source"] == "shop")
+
+
+async def test_a_page_that_repeats_for_ever_is_refused(shop: Shop, source: Source):
+    def endless(data: Any) -> None:
+        data["rows"]["pageInfo"] = {"hasNextPage": True, "endCursor": CURSOR}
+
+    shop.fault("Orders", changed(endless), times=10)
+    with pytest.raises(SourceMalformed):
+        await read_order(source)
+    assert shop.count("Orders") == 2
+
+
+async def test_rows_that_move_between_pages_are_neither_lost_nor_doubled(shop: Shop, source: Source):
+    shop.orders += [
+        order(number, shop.companies[0], [line(number * 10, "SKU-0001", 1)], 50) for number in range(2000, 2300)
+    ]
+    moved = shop.orders[3]
+
+    def between(answer: Any) -> Any:
+        moved["updatedAt"] = "2026-12-01T00:00:00Z"  # Of the first page, and now of the last.
+        return answer
+
+    shop.fault("ChangedOrders", between)
+    start = "ORDER@2020-01-01T00:00:00+00:00@"
+    found = await source.changes.since(SYSTEM, frozenset({ChangeKind.ORDER}), start, limit=1000)
+    keys = [change.key for change in found.changes]
+    assert set(keys) == {row["name"] for row in shop.orders}
+    assert len(keys) == len(shop.orders) + 1  # It changed again, and is told of again.
+    assert shop.count("ChangedOrders") == 2
+
+
+async def test_partial_data_is_kept_and_marked_as_incomplete(shop: Shop, source: Source):
+    def without_terms(answer: Any) -> Any:
+        path = ["rows", "nodes", 0, "paymentTerms"]
+        answer["data"]["rows"]["nodes"][0]["paymentTerms"] = None
+        denied = {"message": f"no scope {SECRET}", "path": path, "extensions": {"code": "ACCESS_DENIED"}}
+        return {**answer, "errors": [denied]}
+
+    shop.fault("Orders", without_terms)
+    tracker = FreshnessTracker()
+    token = freshness_tracker.set(tracker)
+    try:
+        found = await read_order(source)
+    finally:
+        freshness_tracker.reset(token)
+    assert (found.terms, found.totals.total.amount) == (None, Decimal("148.50"))
+    assert tracker.seen["shop"].degraded is True
+    assert tracker.seen["shop"].reason == "The source did not return all fields."
+
+
+async def test_a_read_that_costs_too_much_is_halved(shop: Shop, source: Source):
+    too_costly = {"errors": [{"message": "Query cost is 1002", "extensions": {"code": "MAX_COST_EXCEEDED"}}]}
+    shop.fault("Variants", too_costly, times=2)
+    skus = [f"SKU-{number:04}" for number in range(1, 13)]
+    assert list(await source.items.by_sku(SYSTEM, skus)) == skus
+    sizes = [variables["query"].count("sku:") for name, variables in shop.asked if name == "Variants"]
+    assert sizes == [12, 6, 3, 3, 6]
+
+
+async def test_one_row_that_costs_too_much_is_refused(shop: Shop, source: Source):
+    too_costly = {"errors": [{"message": "Query cost is 1002", "extensions": {"code": "MAX_COST_EXCEEDED"}}]}
+    shop.fault("Variants", too_costly)
+    with pytest.raises(SourceRejected):
+        await source.items.by_sku(SYSTEM, ["SKU-0001"])
+
+
+async def test_an_exhausted_budget_is_refused_before_it_is_overdrawn(shop: Shop):
+    opened = connect_to(shop.url, timeout=0.5)
+    await opened.ping()
+    shop.available = 0.0
+
+    def spent(answer: Any) -> Any:
+        answer["extensions"]["cost"]["requestedQueryCost"] = 10_000
+        return answer
+
+    shop.fault("Ping", spent)
+    await opened.ping()
+    with pytest.raises(SourceThrottled) as caught:
+        await opened.ping()  # Ten seconds of points are missing.
+    assert (shop.count("Ping"), caught.value.sent) == (2, False)
+    await opened.aclose()
+
+
+# Customers and prices
+
+
+async def test_a_company_without_locations_or_external_id(shop: Shop, source: Source):
+    found = (await source.customers.by_number(SYSTEM, ["CUST-0004"]))["CUST-0004"]
+    assert (found.status, found.currency, found.ship_tos, found.agreement) == (CustomerStatus.INACTIVE, "USD", (), None)
+    shop.companies[3]["externalId"] = None
+    listed = await source.customers.search(SYSTEM, CustomerQuery(page=PageRequest(first=10)))
+    assert [row.number for row in listed.rows] == ["CUST-0001", "CUST-0002", "CUST-0003"]
+    assert await source.customers.by_id(SYSTEM, ["4", "1 OR 2", "-1"]) == {}
+
+
+async def test_more_locations_than_a_page_are_read_by_themselves(shop: Shop, source: Source):
+    shop.companies[0]["locations"] = [location(number, 1, None) for number in range(100, 140)]
+    found = (await source.customers.by_number(SYSTEM, ["CUST-0001"]))["CUST-0001"]
+    assert [one.id for one in found.ship_tos] == [str(number) for number in range(100, 140)]
+    assert found.agreement is None  # None of them is the company's own.
+    assert shop.count("CompanyLocations") == 1
+
+
+async def test_lists_are_restricted_to_a_hundred_customers(source: Source):
+    numbers = tuple(f"CUST-{number:04}" for number in range(101))
+    with pytest.raises(NotSupported):
+        await source.customers.search(SYSTEM, CustomerQuery(page=PageRequest(first=5), numbers=numbers))
+
+
+@pytest.mark.parametrize(
+    ("rule", "ids", "expected"),
+    [
+        ("main", ("CUST-0001-A", "CUST-0001"), "12.00"),
+        ("main", ("CUST-0001-A", None), None),
+        ("first", ("CUST-0001-A", None), "9.00"),
+        ("first", ("CUST-0001-A", "CUST-0001"), "12.00"),
+    ],
+)
+async def test_the_price_of_several_locations_is_that_of_the_main_one(
+    shop: Shop, rule: str, ids: tuple[str | None, str | None], expected: str | None
+):
+    shop.companies[0]["locations"] = [location(11, 1, ids[0]), location(12, 1, ids[1])]
+    shop.breaks[gid("CompanyLocation", 12), "SKU-0001"] = [(1, "12.00")]
+    opened = connect_to(shop.url, options={"price_location": rule})
+    request = price_of("SKU-0001", 10, agreement=None)
+    found = await opened.prices.quote(SYSTEM, [request])
+    assert {one.unit_price.amount for one in found.values()} == ({Decimal(expected)} if expected else set())
+    customer = (await opened.customers.by_number(SYSTEM, ["CUST-0001"]))["CUST-0001"]
+    by_agreement = price_of("SKU-0001", 10, agreement=customer.agreement)
+    assert [one.unit_price for one in (await opened.prices.quote(SYSTEM, [by_agreement])).values()] == [
+        one.unit_price for one in found.values()
+    ]
+    await opened.aclose()
+
+
+async def test_prices_of_an_agreement_need_one_call_and_of_a_customer_two(source: Source):
+    skus = [f"SKU-{number:04}" for number in range(1, 13)]
+    foreign = PriceAgreement(id="42", name="a price list of the ERP")
+    for agreement, calls in ((price_of("SKU-0001", 1).agreement, 1), (None, 2), (foreign, 2)):
+        with counted_calls() as made:
+            found = await source.prices.quote(SYSTEM, [price_of(sku, 10, agreement=agreement) for sku in skus])
+        assert (len(found), len(made)) == (12, calls)
+
+
+async def test_prices_of_two_customers_are_each_their_own(source: Source):
+    requests = [PriceRequest(number, "SKU-0001", Decimal(1)) for number in ("CUST-0001", "CUST-0002", "CUST-0003")]
+    found = await source.prices.quote(SYSTEM, requests)
+    assert [found[one].unit_price.amount for one in requests] == [Decimal("9.50"), Decimal("7.125"), Decimal("10.00")]
+
+
+async def test_more_breaks_than_a_page_are_refused(shop: Shop, source: Source):
+    steps = [(quantity, f"{100 - quantity}.00") for quantity in range(1, 30)]
+    shop.breaks[gid("CompanyLocation", 11), "SKU-0001"] = steps
+    with pytest.raises(SourceMalformed):
+        await source.prices.quote(SYSTEM, [price_of("SKU-0001", 5)])
+
+
+# Items and stock
+
+
+async def test_an_active_variant_has_the_sku_of_several(source: Source):
+    found = (await source.items.by_sku(SYSTEM, ["SKU-0001"]))["SKU-0001"]
+    assert found.refs[0].id == "1"
+
+
+async def test_an_sku_that_only_resembles_is_not_found(shop: Shop, source: Source):
+    assert await source.items.by_sku(SYSTEM, ["sku-0001", "SKU-000*"]) == {}
+    quoted = 'A "B" \\ (C) OR sku:X'
+    shop.variants[4]["sku"] = quoted
+    assert list(await source.items.by_sku(SYSTEM, [quoted])) == [quoted]
+
+
+async def test_an_item_that_is_not_tracked_has_no_level(shop: Shop, source: Source):
+    shop.variants[1]["inventoryItem"]["tracked"] = False
+    assert list(await source.stock.levels(SYSTEM, ["SKU-0001", "SKU-0002"])) == ["SKU-0001"]
+
+
+async def test_levels_at_more_locations_than_a_page_are_read_by_themselves(shop: Shop, source: Source):
+    levels = shop.variants[0]["inventoryItem"]["inventoryLevels"]
+    for number in range(3, 26):
+        place = {**levels[0]["location"], "id": gid("Location", number), "name": f"Shop {number:02}"}
+        levels.append({**levels[0], "id": gid("InventoryLevel", 1000 + number), "location": place})
+    level = (await source.stock.levels(SYSTEM, ["SKU-0001"]))["SKU-0001"]
+    assert len(level.positions) == 25
+    assert shop.count("Levels") == 1
+
+
+async def test_warehouses_have_the_configured_codes(shop: Shop):
+    opened = connect_to(shop.url, options={"warehouses": {"2": "WH-WEST"}})
+    assert [row.code for row in await opened.warehouses.all(SYSTEM)] == ["East", "WH-WEST"]
+    level = (await opened.stock.levels(SYSTEM, ["SKU-0001"]))["SKU-0001"]
+    assert [row.warehouse for row in level.positions] == ["East", "WH-WEST"]
+    await opened.aclose()
+
+
+# Orders
+
+
+async def test_orders_of_customers_cost_the_same_calls_for_one_and_for_fifty(shop: Shop, source: Source):
+    shop.orders += [
+        order(number, shop.companies[0], [line(number * 10, "SKU-0001", 1)], 50) for number in range(2000, 2060)
+    ]
+    for first in (1, 50):
+        with counted_calls() as calls:
+            page = (await orders_of(source, "CUST-0001", first=first))["CUST-0001"]
+        assert (len(page.rows), page.has_next, len(calls)) == (first, True, 1)
+    assert shop.costs["CompanyOrders"] <= 1000
+    page = (await orders_of(source, "CUST-0001", first=65, count=True))["CUST-0001"]
+    assert (len(page.rows), page.total, page.has_next) == (65, 65, False)
+
+
+async def test_filters_and_other_sorts_of_a_customers_orders_are_refused(source: Source):
+    page = PageRequest(first=1)
+    for query in (OrderQuery(page=page, text="1001"), OrderQuery(page=page, sort=OrderSort.PROMISED_ON_ASC)):
+        with pytest.raises(NotSupported):
+            await source.orders.by_customer(SYSTEM, ["CUST-0001"], query)
+
+
+async def test_a_cursor_of_another_system_is_refused_before_it_is_sent(shop: Shop, source: Source):
+    with pytest.raises(InvalidCursor):
+        await orders_of(source, "CUST-0001", after="eyJsYXN0X2lkIjo0fQ==")
+    assert shop.asked == []
+
+
+async def test_an_order_larger_than_a_list_reads_is_completed(shop: Shop, source: Source):
+    lines = [line(number, "SKU-0001", 2) for number in range(50_000, 50_600)]
+    large = order(3000, shop.companies[1], lines, 60)
+    parts = [fulfillment(number, [(one, 1) for one in lines[:30]], 61) for number in range(700, 705)]
+    large["fulfillments"] = parts
+    shop.orders.append(large)
+    found = await read_order(source, "#3000")
+    assert (len(found.lines), len({one.id for one in found.lines})) == (600, 600)
+    assert found.shipments is not None
+    assert [(one.id, len(one.lines)) for one in found.shipments] == [(str(number), 30) for number in range(700, 705)]
+    assert (found.lines[0].shipped_quantity, found.lines[40].shipped_quantity) == (Decimal(5), Decimal(0))
+    assert {name: shop.count(name) for name in ("Orders", "OrdersById", "OrderLines")} == {
+        "Orders": 1, "OrdersById": 1, "OrderLines": 2,
+    }  # fmt: skip
+
+
+async def test_a_purchase_order_number_of_two_orders_is_the_newest_ones(shop: Shop, source: Source):
+    shop.orders[0]["poNumber"] = shop.orders[4]["poNumber"] = "PO-X"
+    keys = [CustomerPoKey(customer="CUST-0001", number="PO-X"), CustomerPoKey(customer="CUST-0002", number="PO-X")]
+    found = await source.orders.by_customer_po(SYSTEM, keys)
+    assert {key.customer: row.number for key, row in found.items()} == {"CUST-0001": "#1005"}
+
+
+async def test_an_order_of_a_person_has_no_customer(shop: Shop, source: Source):
+    shop.orders[0]["purchasingEntity"] = {"__typename": "Customer", "id": gid("Customer", 5)}
+    found = await read_order(source)
+    assert (found.customer, found.lines[0].customer) == (None, None)
+
+
+async def test_an_order_on_hold_says_so(shop: Shop, source: Source):
+    shop.orders[2]["displayFulfillmentStatus"] = "ON_HOLD"
+    found = await read_order(source, "#1003")
+    assert (found.status, [hold.kind.value for hold in found.holds]) == (OrderStatus.CONFIRMED, ["OTHER"])
+
+
+async def test_prices_with_tax_leave_no_net_amount(shop: Shop, source: Source):
+    shop.orders[0] |= {"taxesIncluded": True, "currentTotalPriceSet": bag("200.00")}
+    found = await read_order(source)
+    assert (found.totals.net, found.totals.total) == (None, Money(amount=Decimal("200.00"), currency="USD"))
+
+
+async def test_metafields_are_custom_fields_and_are_read_only_if_there_are_some(shop: Shop, source: Source):
+    await read_order(source)
+    assert {variables["own"] for name, variables in shop.asked if name == "Orders"} == {False}
+    fields = SourceFields(
+        "shop",
+        {
+            "Order": (SourceField("dock", "custom.dock", str), SourceField("gate", "custom.gate", str)),
+            "Item": (SourceField("threads", "specs.threads", int), SourceField("wrong", "specs.threads", str)),
+            "Customer": (SourceField("route", "custom.route", str),),
+        },
+    )
+    settings = {"vendor": "shopify", "base_url": shop.url, "credentials": {"access_token": TOKEN}, "timeout": 10}
+    opened = connect("shop", SourceSettings.model_validate(settings), fields=fields)
+    item = (await opened.items.by_sku(SYSTEM, ["SKU-0003"]))["SKU-0003"]
+    customer = (await opened.customers.by_number(SYSTEM, ["CUST-0002"]))["CUST-0002"]
+    with counted_calls() as calls:
+        found = await read_order(opened)
+    assert len(calls) == 1
+    assert found.custom is not None
+    assert found.custom.values == {"dock": "7"}
+    assert item.custom is not None
+    assert (item.custom.values, item.custom.malformed) == ({"threads": 23}, ("wrong",))
+    assert customer.custom is not None
+    assert customer.custom.values == {"route": "R2"}
+    await opened.aclose()
+
+
+# Changes
+
+
+async def test_changes_of_one_second_are_all_returned_in_pages(shop: Shop, source: Source):
+    for row in shop.products:
+        row["updatedAt"] = "2026-04-01T10:00:00Z"
+    cursor: str | None = "ITEM@2026-04-01T10:00:00+00:00@"
+    keys: list[str] = []
+    more = True
+    while more:
+        part = await source.changes.since(SYSTEM, frozenset({ChangeKind.ITEM}), cursor, limit=3)
+        keys += [change.key for change in part.changes]
+        cursor, more = part.cursor, part.more
+    assert sorted(keys) == sorted(row["sku"] for row in shop.variants if row["sku"])
+
+
+async def test_a_product_of_more_variants_than_a_page_is_read_whole(shop: Shop, source: Source):
+    first = shop.variants[0]
+    shop.variants += [{**first, "id": gid("ProductVariant", 9000 + n), "sku": f"V-{n:04}"} for n in range(150)]
+    start = "ITEM@2020-01-01T00:00:00+00:00@"
+    found = await source.changes.since(SYSTEM, frozenset({ChangeKind.ITEM}), start, limit=1000)
+    assert {f"V-{n:04}" for n in range(150)} <= {change.key for change in found.changes}
+    assert shop.count("ProductVariants") == 1
+
+
+async def test_the_feed_starts_at_the_clock(shop: Shop):
+    opened = connect_to(shop.url, lambda: datetime(2026, 11, 30, tzinfo=UTC))
+    start = await opened.changes.since(SYSTEM, frozenset({ChangeKind.ORDER}), None)
+    assert start.cursor == "ORDER@2026-11-30T00:00:00+00:00@"
+    await opened.aclose()
