@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -32,6 +32,8 @@ from app.sources.changes import ChangeKind
 from app.sources.custom_fields import SourceField, SourceFields
 from app.sources.customers import CustomerQuery, CustomerStatus, PriceAgreement
 from app.sources.freshness_contracts import FreshnessTracker, freshness_tracker
+from app.sources.items import ItemQuery
+from app.sources.order_writer import NewOrder, NewOrderLine, WrittenOrder
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
 from app.sources.prices import PriceRequest
 from app.sources.shipments import ShipmentStatus
@@ -553,3 +555,46 @@ async def test_the_feed_starts_at_the_clock(shop: Shop):
     start = await opened.changes.since(SYSTEM, frozenset({ChangeKind.ORDER}), None)
     assert start.cursor == "ORDER@2026-11-30T00:00:00+00:00@"
     await opened.aclose()
+
+
+# The declaration
+
+
+async def test_every_declared_call_is_made(shop: Shop):
+    """The other half of what the fake checks at every request: that it is declared."""
+    shop.tokens = set()
+    shop.companies[1]["locations"] += [location(number, 2, None) for number in range(200, 230)]
+    shop.variants += [
+        {**shop.variants[0], "id": gid("ProductVariant", 9000 + n), "sku": f"V-{n:04}"} for n in range(150)
+    ]
+    levels = shop.variants[0]["inventoryItem"]["inventoryLevels"]
+    levels += [{**levels[0], "id": gid("InventoryLevel", 9000 + n)} for n in range(20)]
+    lines = [line(number, "SKU-0001", 2) for number in range(50_000, 50_300)]
+    shop.orders.append(order(3000, shop.companies[1], lines, 60))
+    source = connect_to(shop.url, credentials={"client_id": "id", "client_secret": "secret"})
+    await source.ping()
+    await source.customers.by_number(SYSTEM, ["CUST-0002"])
+    await source.customers.by_id(SYSTEM, ["1"])
+    await source.customers.search(SYSTEM, CustomerQuery(page=PageRequest(first=1), numbers=("CUST-0001",), search="c"))
+    await source.items.by_sku(SYSTEM, ["SKU-0001"])
+    await source.items.by_id(SYSTEM, ["1"])
+    await source.items.costs(SYSTEM, ["SKU-0001"])
+    await source.items.search(SYSTEM, ItemQuery(page=PageRequest(first=1), search="bolt", category="Fasteners"))
+    await source.warehouses.all(SYSTEM)
+    await source.stock.levels(SYSTEM, ["SKU-0001"])
+    await source.prices.quote(SYSTEM, [price_of("SKU-0001", 1, agreement=None)])
+    await read_order(source, "#3000")
+    await orders_of(source, "CUST-0001")
+    start = "|".join(f"{kind}@2020-01-01T00:00:00+00:00@" for kind in ("CUSTOMER", "ITEM", "ORDER"))
+    await source.changes.since(SYSTEM, frozenset(ChangeKind), start, limit=1000)
+    writer = source.order_writer
+    assert writer is not None
+    new = NewOrderLine(number=1, sku="SKU-0001", quantity=Decimal(1), requested_date=date(2026, 12, 1))
+    given = NewOrder(key="k", customer="CUST-0001", customer_po="1", channel="API", note="n", lines=(new,))
+    await writer.simulate(SYSTEM, given)
+    written = await writer.post(SYSTEM, given)
+    assert await writer.find(SYSTEM, ["k"]) == {"k": (written,)}
+    await writer.cancel(SYSTEM, written, "x")
+    await writer.cancel(SYSTEM, WrittenOrder(key="k", id="1", number="#D1", step="drafted"), "x")
+    assert {name.partition(".")[0] for name in shop.traffic.unused} == {"webhooks"}
+    await source.aclose()

@@ -84,6 +84,15 @@ def number_of(row: Row) -> int:
     return int(row["id"].rpartition("/")[2]) if "id" in row else 0
 
 
+@dataclass(eq=False)
+class ShopFault:
+    """How the next request of an operation is answered: a body or a response, made of the true answer if it runs."""
+
+    operation: str
+    change: Callable[[Any], Any]
+    runs: bool
+
+
 @dataclass
 class Shop:
     """The running shop. `asked` are its operations in order, with their variables; `costs` what each was charged."""
@@ -98,8 +107,7 @@ class Shop:
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     costs: dict[str, int] = field(default_factory=dict)
     available: float = MAXIMUM
-    answers: list[tuple[str, Callable[[Any], Any]]] = field(default_factory=list)
-    """Faults, each for the next request of an operation: from the true answer to a body or a whole response."""
+    faults: list[ShopFault] = field(default_factory=list)
     tokens: set[str] = field(default_factory=lambda: {TOKEN})
     grants: int = 0
     traffic: VendorTraffic = field(default_factory=lambda: VendorTraffic("shopify"))
@@ -109,10 +117,12 @@ class Shop:
         """How often an operation was asked."""
         return sum(1 for name, _ in self.asked if name == operation)
 
-    def fault(self, operation: str, answer: Any, times: int = 1) -> None:
-        """Answer the next requests of an operation with a body, a response, or what a function makes of the answer."""
+    def fault(self, operation: str, answer: Any, times: int = 1, *, runs: bool = True) -> None:
+        """Answer the next requests of an operation with a body, a response, or what a function makes of the answer,
+        after it has run or instead."""
         is_change = callable(answer) and not isinstance(answer, Response)
-        self.answers += [(operation, answer if is_change else lambda _: answer)] * times
+        change = answer if is_change else lambda _: answer
+        self.faults += [ShopFault(operation, change, runs) for _ in range(times)]
 
     async def handle(self, request: Request) -> Response:
         """Answer a document, or grant a token. What the adapter does not declare is no answer of Shopify's."""
@@ -129,12 +139,12 @@ class Shop:
         name = operation.name.value if operation.name else ""
         self.asked.append((name, body["variables"]))
         cost = self.costs[name] = cost_of(document, operation, body["variables"])
-        answer = self._execute(document, body["variables"], cost)
-        for index, (wanted, change) in enumerate(self.answers):
-            if wanted in (name, "*"):
-                del self.answers[index]
-                answer = change(answer)
-                break
+        fault = next((one for one in self.faults if one.operation in (name, "*")), None)
+        if fault is not None:
+            self.faults.remove(fault)
+        answer = self._execute(document, body["variables"], cost) if fault is None or fault.runs else None
+        if fault is not None:
+            answer = fault.change(answer)
         return answer if isinstance(answer, Response) else JSONResponse(answer)
 
     def _execute(self, document: Any, variables: dict[str, Any], cost: int) -> Any:
