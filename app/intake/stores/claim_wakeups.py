@@ -16,6 +16,11 @@ class ClaimWakeUps:
         """The wake-up of those who claim from a target, in a state if one is named."""
         return self._claims.setdefault((target, state), WakeUp())
 
+    @property
+    def targets(self) -> set[str]:
+        """The targets that are claimed from."""
+        return {target for target, _ in tuple(self._claims)}
+
     def notify(self) -> None:
         """Something may be there to claim."""
         for one in self._claims.values():

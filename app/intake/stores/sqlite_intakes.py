@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,9 @@ def _sql(text: str) -> str:
 
 
 CANDIDATES = _sql("SELECT id FROM intakes WHERE CLAIMABLE ORDER BY position LIMIT $2")
+# By the ids alone: the planner would walk the whole queue for the target.
 CLAIM = _sql(
-    "UPDATE intakes SET owner = $2, lease_until = $99 + $3 "
+    "UPDATE intakes INDEXED BY intakes_id SET owner = $2, lease_until = $99 + $3 "
     "WHERE id IN (SELECT value FROM json_each($4)) AND CLAIMABLE RETURNING position, COLUMNS"
 )
 INSERT, BEGIN_ATTEMPT, UPDATE = _sql(rows.INSERT), _sql(rows.BEGIN_ATTEMPT), _sql(rows.UPDATE)
@@ -57,10 +58,15 @@ PAGE = _sql("SELECT position, COLUMNS FROM intakes WHERE ")
 TRIM = """
 DELETE FROM intakes WHERE position IN (
     SELECT position FROM intakes WHERE received < $1 AND state NOT IN ('RECEIVED', 'POSTING')
+    AND position < coalesce((SELECT position FROM intakes WHERE received >= $1 ORDER BY position LIMIT 1), 1 << 62)
     ORDER BY position LIMIT 1000
 )
 """
-NEWEST = "SELECT coalesce(max(position), 0) FROM intakes WHERE state IN ('RECEIVED', 'POSTING')"
+# The end of the queue's index. Of all targets at once it would be the end of the table: of what was posted for months.
+NEWEST = (
+    "SELECT coalesce(max(position), 0) FROM intakes INDEXED BY intakes_queue"
+    " WHERE target = $1 AND state IN ('RECEIVED', 'POSTING')"
+)
 
 
 def _named(*values: Any, now: float | None = None) -> dict[str, Any]:
@@ -196,8 +202,13 @@ class SQLiteIntakes:
                 loop.call_soon_threadsafe(self._queue.observe, newest)
 
         self._watcher = SQLiteWatcher(
-            self._database, lambda sql: sql.execute(NEWEST).fetchone()[0], notify, seconds=WATCH_INTERVAL
+            self._database, lambda sql: _newest(sql, self._queue.targets), notify, seconds=WATCH_INTERVAL
         )
+
+
+def _newest(sql: sqlite3.Connection, targets: Iterable[str]) -> int:
+    """The position of the newest queued intake of these targets; 0 for none."""
+    return max((sql.execute(NEWEST, _named(target)).fetchone()[0] for target in targets), default=0)
 
 
 def _submit(sql: sqlite3.Connection, intake: OrderIntake, guard_po: float) -> Submitted:
