@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 VENDORS = {
     "rest": "app.sources.rest",
+    "business_central": "app.sources.business_central",
+    "files": "app.sources.files",
     "shopify": "app.sources.shopify",
     "tryton": "app.sources.tryton",
     "vendure": "app.sources.vendure",
     "karrio": "app.sources.karrio",
-    "files": "app.sources.files",
-    "business_central": "app.sources.business_central",
 }
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
 

@@ -10,7 +10,7 @@ from app import telemetry
 from app.auth.principal import Principal
 from app.sources.billing import Billing, Invoice, InvoiceLine, InvoiceStatus
 from app.sources.business_central.client import BusinessCentralClient, grouped, guids, known_day, sendable, word
-from app.sources.business_central.rows import InvoiceLineRow, InvoiceRow
+from app.sources.business_central.rows import BCInvoiceLineRow, BCInvoiceRow
 from app.sources.values import Freshness, Money, Ref
 
 STATUSES = {
@@ -33,18 +33,18 @@ class BusinessCentralBilling(Billing):
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
         """See `Billing.by_id`."""
         keys, now = guids(ids), self._clock()
-        rows = await self._client.rows("salesInvoices", InvoiceRow, "id", list(keys), call="billing.by_id")
+        rows = await self._client.rows("salesInvoices", BCInvoiceRow, "id", list(keys), call="billing.by_id")
         found = {row.id: self._invoice(row, now) for row in rows}
         return {key: found[key] for key in keys.values() if key in found}
 
     async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """See `Billing.invoices`."""
         keys, now = sendable(orders), self._clock()
-        rows = await self._client.rows("salesInvoices", InvoiceRow, "orderNumber", keys, call="billing")
+        rows = await self._client.rows("salesInvoices", BCInvoiceRow, "orderNumber", keys, call="billing")
         found = grouped(sorted(rows, key=lambda row: row.number), lambda row: row.order_number)
         return {key: tuple(self._invoice(row, now) for row in found[key]) for key in keys if key in found}
 
-    def _invoice(self, row: InvoiceRow, now: datetime) -> Invoice:
+    def _invoice(self, row: BCInvoiceRow, now: datetime) -> Invoice:
         raw, currency = word(row.status), row.currency_code
         status = STATUSES.get(raw, InvoiceStatus.UNKNOWN)
         if status is InvoiceStatus.UNKNOWN:
@@ -73,11 +73,11 @@ class BusinessCentralBilling(Billing):
         )
 
 
-def _sequence(row: InvoiceLineRow) -> int:
+def _sequence(row: BCInvoiceLineRow) -> int:
     return row.sequence
 
 
-def _line(row: InvoiceLineRow, currency: str) -> InvoiceLine:
+def _line(row: BCInvoiceLineRow, currency: str) -> InvoiceLine:
     return InvoiceLine(
         line_number=row.sequence,
         sku=row.line_object_number or None if word(row.line_type) == "Item" else None,

@@ -13,7 +13,7 @@ from app.auth.principal import Principal
 from app.errors import InvalidCursor
 from app.http.odata import ODataQuery, literal
 from app.sources.business_central.client import BusinessCentralClient
-from app.sources.business_central.rows import ChangedRow
+from app.sources.business_central.rows import BCChangedRow
 from app.sources.changes import ChangeKind, ChangeSet, FeedChange
 
 SETS = {
@@ -63,7 +63,7 @@ class BusinessCentralChanges:
 
     async def _changes(self, kinds: list[ChangeKind], condition: str, most: int) -> list[list[FeedChange]]:
         query = ODataQuery(filter=condition, orderby=("lastModifiedDateTime",), top=most)
-        pages = await self._client.pages([(SETS[kind], query, ChangedRow) for kind in kinds], call="changes")
+        pages = await self._client.pages([(SETS[kind], query, BCChangedRow) for kind in kinds], call="changes")
         return [
             [
                 FeedChange(kind=kind, key=row.id if kind in BY_ID else row.number, at=row.last_modified_date_time)

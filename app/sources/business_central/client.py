@@ -22,7 +22,7 @@ from app.http.odata import MAX_BATCH, ODataClient, ODataPage, ODataQuery
 from app.http.resilience.guard import SourceGuard
 from app.settings import SourceSettings
 from app.sources.business_central.options import BusinessCentralOptions, client_authentication
-from app.sources.business_central.rows import CompanyRow, LedgerRow
+from app.sources.business_central.rows import BCCompanyRow, BCLedgerRow
 from app.sources.capabilities import Probe, not_supported
 
 R = TypeVar("R")
@@ -91,10 +91,10 @@ class BusinessCentralClient:
 
     async def ping(self) -> None:
         """Read the company, and probe whether stock can be read."""
-        await self._http.get(f"{API}/{self._company}?$select=id,name", into=CompanyRow, call="ping")
+        await self._http.get(f"{API}/{self._company}?$select=id,name", into=BCCompanyRow, call="ping")
         query = ODataQuery(top=1)
         try:
-            await self._analytics.page(f"{self._company}/itemLedgerEntries", LedgerRow, query, call="ping")
+            await self._analytics.page(f"{self._company}/itemLedgerEntries", BCLedgerRow, query, call="ping")
         except SourceRejected as error:
             if error.status not in NOT_THERE:
                 raise

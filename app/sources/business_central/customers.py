@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from app.auth.principal import Principal
 from app.sources.business_central.client import BusinessCentralClient, guids, sendable, word
-from app.sources.business_central.rows import CreditRow, CustomerCreditRow, CustomerRow
+from app.sources.business_central.rows import BCCreditRow, BCCustomerCreditRow, BCCustomerRow
 from app.sources.customers import (
     CreditState,
     CreditStatus,
@@ -43,27 +43,27 @@ class BusinessCentralCustomers(Customers):
         self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         """See `Customers.by_number`."""
-        row = CustomerCreditRow if CustomerPart.CREDIT in parts else CustomerRow
+        row = BCCustomerCreditRow if CustomerPart.CREDIT in parts else BCCustomerRow
         now, keys = self._clock(), sendable(numbers)
-        rows: Sequence[CustomerRow] = await self._client.rows("customers", row, "number", keys, call="customers")
+        rows: Sequence[BCCustomerRow] = await self._client.rows("customers", row, "number", keys, call="customers")
         found = {row.number: self._customer(row, now) for row in rows}
         return {key: found[key] for key in keys if key in found}
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         """See `Customers.by_id`."""
         now, keys = self._clock(), guids(ids)
-        rows = await self._client.rows("customers", CustomerRow, "id", list(keys), call="customers.by_id")
+        rows = await self._client.rows("customers", BCCustomerRow, "id", list(keys), call="customers.by_id")
         found = {row.id: self._customer(row, now) for row in rows}
         return {key: found[key] for key in keys.values() if key in found}
 
     async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """See `Credit.status`."""
         now, keys = self._clock(), sendable(numbers)
-        rows = await self._client.rows("customers", CreditRow, "number", keys, call="credit")
+        rows = await self._client.rows("customers", BCCreditRow, "number", keys, call="credit")
         found = {row.number: self._credit(row, now) for row in rows}
         return {key: found[key] for key in keys if key in found}
 
-    def _customer(self, row: CustomerRow, now: datetime) -> Customer:
+    def _customer(self, row: BCCustomerRow, now: datetime) -> Customer:
         lines = tuple(line for line in (row.address_line1, row.address_line2) if line)
         place = CustomerLocation(
             id=row.id,
@@ -87,11 +87,11 @@ class BusinessCentralCustomers(Customers):
             bill_to=place,
             ship_tos=(place,),
             refs=(Ref(system=self._client.source, id=row.id),),
-            credit=self._credit(row, now) if isinstance(row, CustomerCreditRow) else None,
+            credit=self._credit(row, now) if isinstance(row, BCCustomerCreditRow) else None,
             freshness=Freshness(source=self._client.source, as_of=now),
         )
 
-    def _credit(self, row: CreditRow | CustomerCreditRow, now: datetime) -> CreditStatus:
+    def _credit(self, row: BCCreditRow | BCCustomerCreditRow, now: datetime) -> CreditStatus:
         detail, blocked = row.customer_financial_detail, word(row.blocked)
         return CreditStatus(
             state=BLOCKED.get(blocked, (None, CreditState.WARN))[1],

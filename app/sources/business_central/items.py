@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.auth.principal import Principal
 from app.sources.business_central.client import BusinessCentralClient, guids, sendable
-from app.sources.business_central.rows import ItemCostRow, ItemRow
+from app.sources.business_central.rows import BCItemCostRow, BCItemRow
 from app.sources.items import Item, ItemCost, Items, ItemStatus, Uom
 from app.sources.values import Freshness, Money, Ref
 
@@ -43,7 +43,7 @@ class BusinessCentralItems(Items):
     async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         """See `Items.costs`."""
         now, keys = self._clock(), sendable(skus)
-        rows = await self._client.rows("items", ItemCostRow, "number", keys, call="items.costs")
+        rows = await self._client.rows("items", BCItemCostRow, "number", keys, call="items.costs")
         found = {row.number: row.unit_cost for row in rows}
         fresh = Freshness(source=self._client.source, as_of=now)
         return {
@@ -52,14 +52,14 @@ class BusinessCentralItems(Items):
             if key in found
         }
 
-    async def _rows(self, name: str, keys: Sequence[object], call: str) -> list[ItemRow]:
-        return await self._client.rows("items", ItemRow, name, keys, call=call)
+    async def _rows(self, name: str, keys: Sequence[object], call: str) -> list[BCItemRow]:
+        return await self._client.rows("items", BCItemRow, name, keys, call=call)
 
-    def _items(self, rows: Mapping[str, ItemRow]) -> Mapping[str, Item]:
+    def _items(self, rows: Mapping[str, BCItemRow]) -> Mapping[str, Item]:
         now = self._clock()
         return {key: self._item(row, now) for key, row in rows.items()}
 
-    def _item(self, row: ItemRow, now: datetime) -> Item:
+    def _item(self, row: BCItemRow, now: datetime) -> Item:
         unit = row.base_unit_of_measure_code
         return Item(
             sku=row.number,

@@ -13,7 +13,7 @@ from app.auth.principal import Principal
 from app.errors import SourceMalformed
 from app.http.response import HTTPResponse
 from app.sources.business_central.client import EXTERNAL_NUMBER, APIError, BusinessCentralClient, grouped, sendable
-from app.sources.business_central.rows import NewLine, NewSalesOrder, WrittenOrderRow
+from app.sources.business_central.rows import BCWrittenOrderRow, NewLine, NewSalesOrder
 from app.sources.order_writer import NewOrder, NewOrderLine, OrderNotAccepted, SimulatedLine, WrittenOrder
 
 CREATED = "created"
@@ -36,7 +36,7 @@ class BusinessCentralOrderWriter:
         """See `OrderWriter.find`."""
         numbers = sendable(keys, EXTERNAL_NUMBER)
         rows = await self._client.rows(
-            "salesOrders", WrittenOrderRow, "externalDocumentNumber", numbers, orderby=("number",), call="order.find"
+            "salesOrders", BCWrittenOrderRow, "externalDocumentNumber", numbers, orderby=("number",), call="order.find"
         )
         found = grouped(rows, lambda row: row.external_document_number)
         return {key: tuple(_written(key, row) for row in found[key]) for key in numbers if key in found}
@@ -50,7 +50,7 @@ class BusinessCentralOrderWriter:
         answer = await self._client.write("POST", "salesOrders", _sales_order(order), call="order.post")
         if isinstance(answer, APIError):
             raise _not_accepted(answer)
-        return _written(order.key, answer.decode(WrittenOrderRow))
+        return _written(order.key, answer.decode(BCWrittenOrderRow))
 
     async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         """See `OrderWriter.simulate`: Business Central prices an order only by creating it."""
@@ -100,7 +100,7 @@ def _line(line: NewOrderLine) -> NewLine:
     )
 
 
-def _written(key: str, row: WrittenOrderRow) -> WrittenOrder:
+def _written(key: str, row: BCWrittenOrderRow) -> WrittenOrder:
     return WrittenOrder(key=key, id=row.id, number=row.number, step=CREATED)
 
 

@@ -19,7 +19,7 @@ from app.sources.business_central.client import (
     sendable,
     word,
 )
-from app.sources.business_central.rows import OrderLineRow, OrderRow
+from app.sources.business_central.rows import BCOrderLineRow, BCOrderRow
 from app.sources.lists import ListCapability
 from app.sources.orders import CustomerPoKey, Order, OrderLine, OrderQuery, OrderSort, OrderStatus, Totals
 from app.sources.values import Address, Freshness, Money, Page, Party, Ref
@@ -85,7 +85,7 @@ class BusinessCentralOrders:
                     skip=skip,
                     count=True,
                 ),
-                OrderRow,
+                BCOrderRow,
             )
             for number in numbers
         ]
@@ -103,11 +103,11 @@ class BusinessCentralOrders:
         }
 
     async def _found(self, name: str, keys: Sequence[object], call: str) -> list[Order]:
-        rows = await self._client.rows("salesOrders", OrderRow, name, keys, call=call)
+        rows = await self._client.rows("salesOrders", BCOrderRow, name, keys, call=call)
         now = self._clock()
         return [self._order(row, now) for row in rows]
 
-    def _order(self, row: OrderRow, now: datetime) -> Order:
+    def _order(self, row: BCOrderRow, now: datetime) -> Order:
         raw = word(row.status)
         status = OrderStatus.SHIPPED if row.fully_shipped else STATUSES.get(raw, OrderStatus.UNKNOWN)
         if status is OrderStatus.UNKNOWN:
@@ -156,7 +156,7 @@ class BusinessCentralOrders:
         )
 
 
-def _line(order: OrderRow, row: OrderLineRow) -> OrderLine:
+def _line(order: BCOrderRow, row: BCOrderLineRow) -> OrderLine:
     is_item = word(row.line_type) == "Item"
     return OrderLine(
         id=row.id,

@@ -13,25 +13,25 @@ import msgspec
 from app.sources.values import Record, Timestamp
 
 
-class APIRow(Record):
+class BCRow(Record):
     """A row of an entity set."""
 
 
-class CompanyRow(APIRow):
+class BCCompanyRow(BCRow):
     """`companies(id)`."""
 
     id: str
     name: str
 
 
-class FinancialDetailRow(APIRow):
+class BCFinancialDetailRow(BCRow):
     """`customerFinancialDetails`: amounts in the company's local currency."""
 
     balance: Decimal
     overdue_amount: Decimal
 
 
-class CustomerRow(APIRow):
+class BCCustomerRow(BCRow):
     """`customers`."""
 
     id: str
@@ -51,22 +51,22 @@ class CustomerRow(APIRow):
     blocked: str = ""
 
 
-class CreditRow(APIRow):
+class BCCreditRow(BCRow):
     """`customers` with what they owe."""
 
     number: str
     credit_limit: Decimal = Decimal(0)
     blocked: str = ""
-    customer_financial_detail: FinancialDetailRow | None = None
+    customer_financial_detail: BCFinancialDetailRow | None = None
 
 
-class CustomerCreditRow(CustomerRow):
+class BCCustomerCreditRow(BCCustomerRow):
     """`customers`, with what they owe beside their master data."""
 
-    customer_financial_detail: FinancialDetailRow | None = None
+    customer_financial_detail: BCFinancialDetailRow | None = None
 
 
-class ItemRow(APIRow):
+class BCItemRow(BCRow):
     """`items`."""
 
     id: str
@@ -78,21 +78,21 @@ class ItemRow(APIRow):
     base_unit_of_measure_code: str = ""
 
 
-class ItemCostRow(APIRow):
+class BCItemCostRow(BCRow):
     """`items`, for their cost in the local currency."""
 
     number: str
     unit_cost: Decimal
 
 
-class ItemUnitRow(APIRow):
+class BCItemUnitRow(BCRow):
     """`items`, for the unit in which stock is counted."""
 
     number: str
     base_unit_of_measure_code: str = ""
 
 
-class LocationRow(APIRow):
+class BCLocationRow(BCRow):
     """`locations`."""
 
     id: str
@@ -101,7 +101,7 @@ class LocationRow(APIRow):
     state: str = ""
 
 
-class LedgerRow(APIRow):
+class BCLedgerRow(BCRow):
     """`itemLedgerEntries` of the analytics API, in base units."""
 
     item_no: str
@@ -109,7 +109,7 @@ class LedgerRow(APIRow):
     remaining_quantity: Decimal
 
 
-class SalesDemandRow(APIRow):
+class BCSalesDemandRow(BCRow):
     """`outstandingSalesLines` of the analytics API."""
 
     item_no: str
@@ -119,7 +119,7 @@ class SalesDemandRow(APIRow):
     document_no: str
 
 
-class PurchaseSupplyRow(APIRow):
+class BCPurchaseSupplyRow(BCRow):
     """`outstandingPurchaseLines` of the analytics API."""
 
     item_no: str
@@ -128,7 +128,7 @@ class PurchaseSupplyRow(APIRow):
     expected_receipt_date: date
 
 
-class OrderLineRow(APIRow):
+class BCOrderLineRow(BCRow):
     """`salesOrderLines`."""
 
     id: str
@@ -145,7 +145,7 @@ class OrderLineRow(APIRow):
     invoiced_quantity: Decimal = Decimal(0)
 
 
-class OrderRow(APIRow):
+class BCOrderRow(BCRow):
     """`salesOrders`."""
 
     id: str
@@ -175,10 +175,10 @@ class OrderRow(APIRow):
     fully_shipped: bool = False
     status: str = ""
     last_modified_date_time: Timestamp
-    sales_order_lines: tuple[OrderLineRow, ...] = ()
+    sales_order_lines: tuple[BCOrderLineRow, ...] = ()
 
 
-class WrittenOrderRow(APIRow):
+class BCWrittenOrderRow(BCRow):
     """`salesOrders`, as far as a writer needs them."""
 
     id: str
@@ -186,7 +186,7 @@ class WrittenOrderRow(APIRow):
     external_document_number: str = ""
 
 
-class ShipmentLineRow(APIRow):
+class BCShipmentLineRow(BCRow):
     """`salesShipmentLines`."""
 
     sequence: int
@@ -195,7 +195,7 @@ class ShipmentLineRow(APIRow):
     quantity: Decimal = Decimal(0)
 
 
-class ShipmentRow(APIRow):
+class BCShipmentRow(BCRow):
     """`salesShipments`: posted, so the goods have left."""
 
     id: str
@@ -204,10 +204,10 @@ class ShipmentRow(APIRow):
     customer_number: str = ""
     order_number: str = ""
     last_modified_date_time: Timestamp
-    sales_shipment_lines: tuple[ShipmentLineRow, ...] = ()
+    sales_shipment_lines: tuple[BCShipmentLineRow, ...] = ()
 
 
-class InvoiceLineRow(APIRow):
+class BCInvoiceLineRow(BCRow):
     """`salesInvoiceLines`."""
 
     sequence: int
@@ -220,7 +220,7 @@ class InvoiceLineRow(APIRow):
     net_amount: Decimal = Decimal(0)
 
 
-class InvoiceRow(APIRow):
+class BCInvoiceRow(BCRow):
     """`salesInvoices`."""
 
     id: str
@@ -235,10 +235,10 @@ class InvoiceRow(APIRow):
     total_tax_amount: Decimal
     total_amount_including_tax: Decimal
     status: str = ""
-    sales_invoice_lines: tuple[InvoiceLineRow, ...] = ()
+    sales_invoice_lines: tuple[BCInvoiceLineRow, ...] = ()
 
 
-class ChangedRow(APIRow):
+class BCChangedRow(BCRow):
     """A changed row of any entity set whose rows have a number."""
 
     id: str
@@ -246,7 +246,7 @@ class ChangedRow(APIRow):
     last_modified_date_time: Timestamp
 
 
-class NewLine(APIRow):
+class NewLine(BCRow):
     """A line of an order to create."""
 
     line_type: str
@@ -257,7 +257,7 @@ class NewLine(APIRow):
     unit_price: Decimal | msgspec.UnsetType = msgspec.UNSET
 
 
-class NewSalesOrder(APIRow):
+class NewSalesOrder(BCRow):
     """An order to create, with its lines in the same request."""
 
     customer_number: str

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.auth.principal import Principal
 from app.sources.business_central.client import BusinessCentralClient, grouped, guids, midnight, sendable, word
-from app.sources.business_central.rows import ShipmentRow
+from app.sources.business_central.rows import BCShipmentRow
 from app.sources.shipments import Shipment, ShipmentLine, Shipments, ShipmentStatus
 from app.sources.values import Freshness, Ref
 
@@ -22,18 +22,18 @@ class BusinessCentralShipments(Shipments):
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_id`."""
         keys, now = guids(ids), self._clock()
-        rows = await self._client.rows("salesShipments", ShipmentRow, "id", list(keys), call="shipments.by_id")
+        rows = await self._client.rows("salesShipments", BCShipmentRow, "id", list(keys), call="shipments.by_id")
         found = {row.id: self._shipment(row, now) for row in rows}
         return {key: found[key] for key in keys.values() if key in found}
 
     async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """See `Shipments.by_order`."""
         keys, now = sendable(numbers), self._clock()
-        rows = await self._client.rows("salesShipments", ShipmentRow, "orderNumber", keys, call="shipments")
+        rows = await self._client.rows("salesShipments", BCShipmentRow, "orderNumber", keys, call="shipments")
         found = grouped(sorted(rows, key=lambda row: row.number), lambda row: row.order_number)
         return {key: tuple(self._shipment(row, now) for row in found[key]) for key in keys if key in found}
 
-    def _shipment(self, row: ShipmentRow, now: datetime) -> Shipment:
+    def _shipment(self, row: BCShipmentRow, now: datetime) -> Shipment:
         lines = sorted(row.sales_shipment_lines, key=lambda line: line.sequence)
         order = row.order_number or None
         return Shipment(

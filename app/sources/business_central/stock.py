@@ -17,16 +17,16 @@ from app.auth.principal import Principal
 from app.http.odata import MAX_KEYS, ODataQuery, all_of, any_of
 from app.sources.business_central.client import BusinessCentralClient, sendable
 from app.sources.business_central.options import BusinessCentralOptions
-from app.sources.business_central.rows import ItemUnitRow, LedgerRow, PurchaseSupplyRow, SalesDemandRow
+from app.sources.business_central.rows import BCItemUnitRow, BCLedgerRow, BCPurchaseSupplyRow, BCSalesDemandRow
 from app.sources.stock import StockLevel, StockPosition, Supply, SupplyKind
 from app.sources.values import Freshness
 
 REPLICA = "read from a replica that lags behind the database"
 ORDERS_ONLY = "documentType eq 'Order'"
 SETS = (
-    ("itemLedgerEntries", LedgerRow, "open eq true"),
-    ("outstandingSalesLines", SalesDemandRow, ORDERS_ONLY),
-    ("outstandingPurchaseLines", PurchaseSupplyRow, ORDERS_ONLY),
+    ("itemLedgerEntries", BCLedgerRow, "open eq true"),
+    ("outstandingSalesLines", BCSalesDemandRow, ORDERS_ONLY),
+    ("outstandingPurchaseLines", BCPurchaseSupplyRow, ORDERS_ONLY),
 )
 
 
@@ -56,7 +56,7 @@ class BusinessCentralStock:
         if not keys:
             return {}
         units, figures = await asyncio.gather(
-            self._client.rows("items", ItemUnitRow, "number", keys, call="stock.items"),
+            self._client.rows("items", BCItemUnitRow, "number", keys, call="stock.items"),
             self._figures(keys, now.date()),
         )
         found = {row.number: row.base_unit_of_measure_code for row in units}
@@ -78,11 +78,13 @@ class BusinessCentralStock:
         return found
 
     @staticmethod
-    def _add(figures: Figures, location: str, row: LedgerRow | SalesDemandRow | PurchaseSupplyRow, today: date) -> None:
-        if isinstance(row, LedgerRow):
+    def _add(
+        figures: Figures, location: str, row: BCLedgerRow | BCSalesDemandRow | BCPurchaseSupplyRow, today: date
+    ) -> None:
+        if isinstance(row, BCLedgerRow):
             figures.on_hand[location] += row.remaining_quantity
             return
-        if isinstance(row, SalesDemandRow):
+        if isinstance(row, BCSalesDemandRow):
             figures.orders.add(row.document_no)
             change = Supply(
                 date=max(row.shipment_date, today),

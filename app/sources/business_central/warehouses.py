@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.auth.principal import Principal
 from app.sources.business_central.client import BusinessCentralClient
-from app.sources.business_central.rows import LocationRow
+from app.sources.business_central.rows import BCLocationRow
 from app.sources.values import Ref
 from app.sources.warehouses import Warehouse
 
@@ -19,7 +19,7 @@ class BusinessCentralWarehouses:
 
     async def all(self, who: Principal) -> Sequence[Warehouse]:
         """See `Warehouses.all`."""
-        rows = await self._client.all("locations", LocationRow, call="warehouses")
+        rows = await self._client.all("locations", BCLocationRow, call="warehouses")
         return [
             Warehouse(
                 code=row.code,
