@@ -292,6 +292,19 @@ async def test_a_read_that_costs_too_much_is_halved(shop: Shop, source: Source):
     assert sizes == [12, 6, 3, 3, 6]
 
 
+async def test_a_search_term_that_shopify_ignored_is_an_error(shop: Shop, source: Source):
+    def ignored(answer: Any) -> Any:
+        warning = {"field": "external_id", "message": "Invalid search field for this query.", "code": "invalid_field"}
+        answer["extensions"]["search"] = [{"path": ["rows"], "query": "", "parsed": {}, "warnings": [warning]}]
+        return answer
+
+    shop.fault("Companies", ignored)
+    with pytest.raises(SourceRejected) as caught:
+        await source.customers.by_number(SYSTEM, ["CUST-0001"])
+    assert caught.value.detail == "customers.by_number: search terms were ignored: ['external_id']"
+    assert list(await source.customers.by_number(SYSTEM, ["CUST-0001"])) == ["CUST-0001"]
+
+
 async def test_one_row_that_costs_too_much_is_refused(shop: Shop, source: Source):
     too_costly = {"errors": [{"message": "Query cost is 1002", "extensions": {"code": "MAX_COST_EXCEEDED"}}]}
     shop.fault("Variants", too_costly)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from app.http.oauth import TokenResponse
@@ -76,7 +78,7 @@ class TokenRequest(msgspec.Struct, frozen=True):
 
 def _call(
     name: str,
-    document: ShopifyDocument[object],
+    document: ShopifyDocument[Any],
     sends: object,
     *,
     filters: tuple[str, ...] = (),

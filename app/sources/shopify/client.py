@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -129,6 +129,30 @@ def _sign_in(name: str, settings: SourceSettings) -> SignIn:
     return ShopifySignIn(name, settings.base_url.rstrip("/") + TOKEN_PATH, client)
 
 
+class SearchWarning(msgspec.Struct, frozen=True):
+    """A term of a search that Shopify did not understand. It answers as if the term were not there: with all rows."""
+
+    field: str | None = None
+
+
+class ParsedSearch(msgspec.Struct, frozen=True):
+    """What Shopify made of one search of a document."""
+
+    warnings: tuple[SearchWarning, ...] = ()
+
+
+class SearchExtensions(msgspec.Struct, frozen=True):
+    """The extensions of a response with searches."""
+
+    search: tuple[ParsedSearch, ...] = ()
+
+
+class SearchedResponse(msgspec.Struct, frozen=True):
+    """A response as far as its searches are concerned."""
+
+    extensions: SearchExtensions | None = None
+
+
 class ShopName(msgspec.Struct, frozen=True):
     """The response to `ping`."""
 
@@ -161,12 +185,22 @@ class ShopifyClient:
     async def read(self, document: ShopifyDocument[T], variables: Mapping[str, object], *, call: str) -> T:
         """The data of a query. What an error left null is kept where the type allows it, and noted as incomplete."""
         result = await self._graphql.execute(document.text, variables, into=document.into, call=call)
+        self._check_search(result.response, call)
         data = result.partial()
         if result.errors:
             self._note_incomplete(result, call)
         return data
 
-    def _note_incomplete(self, result: GraphQLResult[T], call: str) -> None:
+    def _check_search(self, response: HTTPResponse, call: str) -> None:
+        """Raise SourceRejected where a term was ignored: its rows are not those that were searched for."""
+        if b'"warnings"' not in response.body:
+            return
+        extensions = response.decode(SearchedResponse).extensions
+        ignored = [one.field or "?" for search in (extensions.search if extensions else ()) for one in search.warnings]
+        if ignored:
+            raise SourceRejected(self.name, status=400, detail=f"{call}: search terms were ignored: {ignored[:5]}")
+
+    def _note_incomplete(self, result: GraphQLResult[Any], call: str) -> None:
         paths = [".".join(str(step) for step in error.path or ()) for error in result.errors[:5]]
         telemetry.log.warning("source_answer_incomplete", source=self.name, call=call, paths=paths)
         note_incomplete(self.name, utc_now(), "The source did not return all fields.")

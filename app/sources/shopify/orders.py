@@ -189,7 +189,7 @@ class ShopifyOrders:
             return await self._client.all_rows(COMPANY_ORDERS, given, call="orders.by_customer")
 
         companies = await self._client.in_portions(numbers, read)
-        return {company.external_id: company for company in companies if company.external_id in numbers}
+        return {one.external_id: one for one in companies if one.external_id and one.external_id in numbers}
 
     async def _page(
         self, company: CompanyOrders, edges: Sequence[ShopifyEdge[ShopifyOrder]], *, has_next: bool, has_previous: bool
