@@ -15,6 +15,7 @@ from app.sources.changes import ChangeKind
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus
 from app.sources.items import ItemStatus
 from app.sources.orders import CustomerPoKey, OrderStatus
+from app.sources.prices import PriceRequest
 from app.sources.source import Source
 from app.sources.stock import SupplyKind
 from app.sources.values import Money
@@ -27,6 +28,7 @@ from tests.contract.case import (
     Environment,
     ItemFacts,
     OrderFacts,
+    PriceFacts,
     StockFacts,
     WarehouseFacts,
 )
@@ -46,6 +48,7 @@ from tests.upstreams.business_central import (
 
 LEFT = (10, 2.5, 0)
 """What is left of the entries of each item in each location."""
+PRICED = {"price_api": "contoso/pricing/v1.0"}
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
@@ -177,6 +180,17 @@ async def running(
             yield server, source
         finally:
             await source.aclose()
+
+
+@asynccontextmanager
+async def open_priced(_: Environment) -> AsyncIterator[Source]:
+    """The source of a company with an API page for prices."""
+    async with running(options=PRICED) as (_, source):
+        yield source
+
+
+def connect_priced(url: str) -> Source:
+    return connect_to(url, options=PRICED)
 
 
 @asynccontextmanager
@@ -320,6 +334,32 @@ CASES = (
             ),
             earliest="2020-01-01T00:00:00+00:00",
             minimum=16,
+        ),
+    ),
+    Case(
+        name="business_central-prices",
+        open=open_priced,
+        connect_to=connect_priced,
+        prices=PriceFacts(
+            exact={
+                PriceRequest("C00001", "1001", Decimal(2)): {
+                    "uom": "PCS",
+                    "unit_price": _usd("10.5"),
+                    "breaks.#": 2,
+                    "breaks.1.minimum": Decimal(100),
+                    "breaks.1.unit_price": _usd("9.25"),
+                    "reason.price_list": "S00001",
+                    "valid_from": date(2026, 1, 1),
+                    "valid_to": None,
+                },
+                PriceRequest("C00002", "1001", Decimal(100), "PCS", date(2026, 12, 24)): {"unit_price": _usd("9.25")},
+            },
+            bulk=tuple(PriceRequest("C00001", sku, Decimal(3), "PCS") for sku in ("1001", "1002", "1003")),
+            unpriced=(
+                PriceRequest("C00001", "9999", Decimal(1)),
+                PriceRequest("C99999", "1001", Decimal(1)),
+                PriceRequest("C00001", "1001", Decimal(1), "BOX"),
+            ),
         ),
     ),
 )

@@ -398,6 +398,7 @@ async def test_order_is_cancelled_by_deletion_unless_something_shipped(company: 
         ({"options": {"currency": "usd"}}, "sources.bc.options"),
         ({"options": {"tenant": "a/b"}}, "sources.bc.options"),
         ({"options": {"unknown": 1}}, "sources.bc.options"),
+        ({"options": {"price_api": "contoso/../v1.0"}}, "sources.bc.options"),
         ({"credentials": {"client_id": "me"}}, "sources.bc.credentials"),
         ({"credentials": {"client_id": "me", "client_secret": "a", "private_key": "b"}}, "sources.bc.credentials"),
         ({"credentials": {"client_id": "me", "private_key": "n0 key"}}, "sources.bc.credentials.private_key"),

@@ -27,7 +27,7 @@ from tests.upstreams import serve
 from tests.upstreams.oauth import TokenEndpoint, token_endpoint
 
 COMPANY = "5d115c9c-44e3-ea11-bb43-000d3a2feca1"
-API, ANALYTICS = "api/v2.0", "api/microsoft/analytics/v1.0"
+API, ANALYTICS, PRICING = "api/v2.0", "api/microsoft/analytics/v1.0", "api/contoso/pricing/v1.0"
 _COMPARISON = re.compile(r"(\w+) (eq|gt) (.+)")
 
 _ADDRESS = "AddressLine1 AddressLine2 City Country State PostCode"
@@ -54,7 +54,13 @@ FIELDS: dict[str, str] = {
     f"{ANALYTICS}/outstandingPurchaseLines": "documentNo documentType itemNo outstandingQtyBase expectedReceiptDate "
     "locationCode",
 }
+FIELDS[f"{PRICING}/contractPrices"] = (
+    "customerNumber itemNumber unitOfMeasureCode quantity priceDate unitPrice currencyCode priceListCode startingDate "
+    "endingDate"
+)
+"""The page that docs/business-central.md specifies."""
 LINES = {
+    "contractPriceBreaks": "minimumQuantity unitPrice",
     "customerFinancialDetail": "id number balance totalSalesExcludingTax overdueAmount lastModifiedDateTime",
     "salesOrderLines": "id documentId sequence itemId lineType lineObjectNumber description unitOfMeasureCode quantity "
     "unitPrice discountPercent netAmount amountExcludingTax shipmentDate shippedQuantity invoicedQuantity",
@@ -105,7 +111,8 @@ class BusinessCentral:
             return answer
         if not self.endpoint.takes(request):
             return JSONResponse(Refused("Authentication_InvalidCredentials", "no").body(), 401)
-        self.traffic.check(request.method, target, body)
+        if not request.url.path.startswith(f"/{PRICING}/"):  # It is the operator's, not the vendor's.
+            self.traffic.check(request.method, target, body)
         if request.url.path.endswith("/$batch"):
             return self._batch(request.url.path.removesuffix("/$batch").lstrip("/"), json.loads(body)["requests"])
         status, found = self._answer(request.method, target, body, dict(request.headers))
@@ -156,6 +163,8 @@ class BusinessCentral:
         if name not in FIELDS:
             raise Refused("BadRequest_NotFound", f"no such set: {name}", 404)
         fields = set(FIELDS[name].split())
+        if name == f"{PRICING}/contractPrices":
+            return {"value": [_shown(row, query, fields) for row in self._priced(query["$filter"])]}
         rows = [row for row in self.tables.get(name, []) if _fits(row, query.get("$filter", ""), fields)]
         total = len(rows)
         for term in reversed([one for one in query.get("$orderby", "").split(",") if one]):
@@ -170,6 +179,31 @@ class BusinessCentral:
             bare = re.sub(r"&\$skiptoken=\d+", "", target)
             answer["@odata.nextLink"] = f"{self.url}{bare}&$skiptoken={start + self.page_size}"
         return answer | ({"@odata.count": total} if query.get("$count") == "true" else {})
+
+    def _priced(self, expression: str) -> list[dict[str, Any]]:
+        """The price of one question; none for an unknown customer, item or unit."""
+        given = dict(match.groups()[::2] for match in map(_COMPARISON.fullmatch, _split(expression, " and ")) if match)
+        asked = {name: text.strip("'").replace("''", "'") for name, text in given.items()}
+        unit = asked.get("unitOfMeasureCode", "PCS")
+        item_row = next((row for row in self.tables[f"{API}/items"] if row["number"] == asked["itemNumber"]), None)
+        buyers = {row["number"] for row in self.tables[f"{API}/customers"]}
+        if item_row is None or asked["customerNumber"] not in buyers or unit != "PCS":
+            return []
+        quantity = float(asked["quantity"])
+        steps = [{"minimumQuantity": 1, "unitPrice": 10.5}, {"minimumQuantity": 100, "unitPrice": 9.25}]
+        return [
+            {
+                **asked,
+                "unitOfMeasureCode": unit,
+                "quantity": quantity,
+                "unitPrice": 9.25 if quantity >= 100 else 10.5,
+                "currencyCode": "USD",
+                "priceListCode": "S00001",
+                "startingDate": "2026-01-01",
+                "endingDate": "0001-01-01",
+                "contractPriceBreaks": steps[::-1],
+            }
+        ]
 
     # Writes
 

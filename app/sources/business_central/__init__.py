@@ -19,6 +19,7 @@ from app.sources.business_central.items import BusinessCentralItems
 from app.sources.business_central.options import read_options
 from app.sources.business_central.order_writer import BusinessCentralOrderWriter
 from app.sources.business_central.orders import ORDER_LISTS, BusinessCentralOrders
+from app.sources.business_central.prices import BusinessCentralPrices
 from app.sources.business_central.shipments import BusinessCentralShipments
 from app.sources.business_central.stock import BusinessCentralStock
 from app.sources.business_central.warehouses import BusinessCentralWarehouses
@@ -27,6 +28,7 @@ from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.source import Source
 from app.sources.values import utc_now
 
+NO_PRICES = {"prices": Limitation(missing="no API of Business Central has prices, and no API page is configured")}
 TWO_FIELDS = "API v2.0 refuses a filter over two fields, such as number and name"
 
 
@@ -44,6 +46,7 @@ def connect(
     options = read_options(name, settings)
     analytics = Probe()
     client = BusinessCentralClient(name, settings, options, analytics, clock)
+    prices = None if options.price_api is None else BusinessCentralPrices(client, clock)
     customers = BusinessCentralCustomers(client, options.currency, clock)
     return Source(
         name=name,
@@ -55,6 +58,7 @@ def connect(
         credit=customers,
         items=BusinessCentralItems(client, options.currency, clock),
         warehouses=BusinessCentralWarehouses(client),
+        prices=prices,
         stock=BusinessCentralStock(client, options, clock),
         orders=BusinessCentralOrders(client, clock),
         shipments=BusinessCentralShipments(client, clock),
@@ -64,8 +68,8 @@ def connect(
         settle_seconds=10.0,
         requests=requests,
         lists={"orders.by_customer": ORDER_LISTS},
-        limitations={
-            "prices": Limitation(missing="no API of Business Central has sales prices or price lists"),
+        limitations=(NO_PRICES if prices is None else {})
+        | {
             "contents": Limitation(missing="API v2.0 has no texts and attributes of items"),
             "receivables": Limitation(missing="API v2.0 ages all customers in one report, in periods of its own"),
             "customers.search": Limitation(missing=TWO_FIELDS),

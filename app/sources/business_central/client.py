@@ -81,6 +81,9 @@ class BusinessCentralClient:
             self._http, ANALYTICS, base_url=base_url, headers=READ_ONLY, on_expired=sign_in.expire
         )
         self._probe = analytics
+        self._custom = ODataClient(
+            self._http, f"/api/{options.price_api}", base_url=base_url, on_expired=sign_in.expire
+        )
 
     @property
     def guard(self) -> SourceGuard:
@@ -122,6 +125,12 @@ class BusinessCentralClient:
     async def pages(self, queries: Sequence[tuple[str, ODataQuery, type[Any]]], *, call: str) -> list[ODataPage[Any]]:
         """A page for each query of an entity set, in one request for each hundred."""
         return await self._batched(self._api, queries, call)
+
+    async def custom_pages(
+        self, queries: Sequence[tuple[str, ODataQuery, type[Any]]], *, call: str
+    ) -> list[ODataPage[Any]]:
+        """`pages` of the API that is configured for prices."""
+        return await self._batched(self._custom, queries, call)
 
     async def analytics(self, queries: Sequence[tuple[str, ODataQuery, type[Any]]], *, call: str) -> list[list[Any]]:
         """All rows of each query of the analytics API. Raises NotSupported where it is not there."""

@@ -19,10 +19,11 @@ _ID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 class BusinessCentralOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[sources.NAME.options]` of a Business Central source.
 
-    `tenant` is the Entra tenant that issues tokens, its id or domain; `token_url` replaces its endpoint. `company` is
-    the id of the company and `currency` its local currency. `certificate_thumbprint` is the SHA-256 of the certificate
-    of a `private_key`, in base64url. `default_location` is the warehouse of stock that has no location; without one,
-    that stock is left out. `replica_lag` are the seconds by which the replica for stock is taken to lag.
+    `tenant` is the Entra tenant that issues tokens, its id or domain; `token_url` replaces its endpoint. `company`
+    is the id of the company and `currency` its local currency. `certificate_thumbprint` is the SHA-256 of the
+    certificate of a `private_key`, in base64url. `default_location` is the warehouse of stock that has no location;
+    without one, that stock is left out. `price_api` is publisher, group and version of an API page with prices.
+    `replica_lag` are the seconds by which the replica for stock is taken to lag.
     """
 
     tenant: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,100}$")]
@@ -32,6 +33,7 @@ class BusinessCentralOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_u
     scope: str = SCOPE
     certificate_thumbprint: str | None = None
     default_location: Annotated[str, Meta(min_length=1, max_length=10)] | None = None
+    price_api: Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{1,40}/[A-Za-z0-9]{1,40}/v\d{1,3}\.\d{1,3}$")] | None = None
     replica_lag: Annotated[float, Meta(ge=0, le=86_400)] = 60.0
 
     @property

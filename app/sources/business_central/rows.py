@@ -266,3 +266,25 @@ class NewSalesOrder(BCRow):
     requested_delivery_date: date | msgspec.UnsetType = msgspec.UNSET
     currency_code: str | msgspec.UnsetType = msgspec.UNSET
     sales_order_lines: tuple[NewLine, ...]
+
+
+class BCPriceBreakRow(BCRow):
+    """`contractPriceBreaks` of the operator's own API page."""
+
+    minimum_quantity: Decimal
+    unit_price: Decimal
+
+
+class BCPriceRow(BCRow):
+    """`contractPrices` of the operator's own API page."""
+
+    customer_number: str
+    item_number: str
+    unit_of_measure_code: str
+    quantity: Decimal
+    unit_price: Decimal
+    currency_code: str
+    price_list_code: str = ""
+    starting_date: date | None = None
+    ending_date: date | None = None
+    contract_price_breaks: tuple[BCPriceBreakRow, ...] = ()
