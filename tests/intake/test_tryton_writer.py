@@ -183,16 +183,42 @@ async def test_refused_step_holds_the_order_and_cancels_the_sale(writer: OrderWr
     assert await writer.find(SYSTEM, ["k"]) == {"k": (written,)}
 
 
-async def test_sale_that_somebody_confirmed_meanwhile_is_the_order(writer: OrderWriter, sales: Sales):
-    sales.refusals["confirm"] = user_error('You can not call "confirm".')
+@pytest.mark.parametrize(
+    ("button", "state", "called"),
+    [
+        ("quote", "quotation", ["quote", "confirm"]),
+        ("quote", "processing", ["quote"]),
+        ("confirm", "processing", ["quote", "confirm"]),
+    ],
+)
+async def test_sale_that_was_moved_on_meanwhile_goes_on_from_there(
+    writer: OrderWriter, sales: Sales, button: str, state: str, called: list[str]
+):
+    """By a person, or by a request of an earlier attempt that Tryton took long for."""
+    sales.refusals[button] = user_error("You can not call it in this state.")
 
-    def by_hand(method: str) -> None:
-        if method == "confirm":
-            sales.sales[301]["state"] = "processing"
+    def moved(method: str) -> None:
+        if method == button:
+            sales.sales[301]["state"] = state
 
-    sales.before = by_hand
+    sales.before = moved
     assert (await writer.post(SYSTEM, order())).step == "confirmed"
-    assert sales.states("k") == ["processing"]
+    assert (sales.states("k"), sales.called[2:]) == (["processing"], called)
+
+
+@pytest.mark.parametrize("button", ["quote", "confirm"])
+async def test_sale_that_somebody_cancelled_meanwhile_is_refused(writer: OrderWriter, sales: Sales, button: str):
+    sales.refusals[button] = user_error("You can not call it in this state.")
+
+    def cancelled(method: str) -> None:
+        if method == button:
+            sales.sales[301]["state"] = "cancelled"
+
+    sales.before = cancelled
+    with pytest.raises(OrderNotAccepted) as refused:
+        await writer.post(SYSTEM, order())
+    assert refused.value.held
+    assert sales.states("k") == ["cancelled"]
 
 
 @pytest.mark.parametrize("step", ["create", "quote", "confirm"])

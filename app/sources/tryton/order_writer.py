@@ -40,8 +40,8 @@ DRAFT, QUOTATION, CONFIRMED = "draft", "quotation", "confirmed"
 STEPS = (DRAFT, QUOTATION, CONFIRMED)
 """The states of a sale that is being written. Tryton processes a confirmed sale by itself."""
 
-BUTTONS: Mapping[str, Sequence[str]] = {DRAFT: ("quote", "confirm"), QUOTATION: ("confirm",)}
-"""What is left to do from a state on."""
+NEXT: Mapping[str, tuple[str, str]] = {DRAFT: ("quote", QUOTATION), QUOTATION: ("confirm", CONFIRMED)}
+"""The button to press in a state, and the state that follows."""
 
 CANCELLATION: Mapping[str, Sequence[str]] = {
     DRAFT: ("cancel",),
@@ -132,23 +132,23 @@ class TrytonOrderWriter:
     # The steps
 
     async def _complete(self, key: str, id: int, state: str) -> WrittenOrder:
-        for button in BUTTONS.get(state, ()):
+        while state in NEXT:
+            button, following = NEXT[state]
             refused = await self._press(button, id)
-            if refused is not None:
-                return await self._refused(key, id, refused)
+            state = following if refused is None else await self._refused(id, state, refused)
         row = await self._read(id)
         if row is None:
             raise SourceMalformed(self._client.source, detail=f"sale {id} was confirmed and cannot be read")
         return self._written(key, row)
 
-    async def _refused(self, key: str, id: int, refused: TrytonRefusal) -> WrittenOrder:
-        """The order, if somebody confirmed it meanwhile; else it is cancelled, and a person may release it."""
+    async def _refused(self, id: int, state: str, refused: TrytonRefusal) -> str:
+        """The state of the sale, if somebody moved it on meanwhile; else it is cancelled, and a person may release the
+        order."""
         row = await self._read(id)
-        if row is not None and self._written(key, row).step == CONFIRMED and row.state != "cancelled":
-            return self._written(key, row)
-        if row is not None and row.state in CANCELLATION:
-            for button in CANCELLATION[row.state]:
-                await self._press(button, id)
+        if row is not None and row.state not in (state, DRAFT, "cancelled"):
+            return row.state
+        for button in CANCELLATION[row.state] if row is not None else ():
+            await self._press(button, id)
         raise OrderNotAccepted(held=True, detail=refused.message)
 
     async def _press(self, button: str, id: int) -> TrytonRefusal | None:
