@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from app.settings import SourceSettings
 from app.sources.changes import ChangeKind
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind, PriceAgreement
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
+from app.sources.lists import DateRange
 from app.sources.orders import CustomerPoKey, OrderStatus
 from app.sources.prices import Certainty, PriceRequest
 from app.sources.receivables import AgeingPeriod
@@ -35,6 +36,7 @@ from tests.contract.case import (
     OrderFacts,
     PriceFacts,
     ReceivablesFacts,
+    Selection,
     ShipmentFacts,
     StockFacts,
     WarehouseFacts,
@@ -44,6 +46,14 @@ from tests.upstreams.cassette import Asked, System, cassette
 URL = "http://127.0.0.1:8069"
 RECORDED_AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 """Prices and stock are asked for a day: recordings answer for this one. Set it anew before recording."""
+
+
+FEBRUARY = DateRange(since=date(2026, 2, 1), until=date(2026, 2, 28))
+
+
+def selected(filters: dict[str, Any], total: int, first: tuple[str, ...] = ()) -> Selection:
+    """A list of the seeded database."""
+    return Selection(filters=filters, today=RECORDED_AT.date(), total=total, first=first)
 
 
 def _without_session(asked: Asked, body: Any) -> Any:
@@ -290,6 +300,20 @@ CASES = (
                 "SO-200001": {"status": OrderStatus.SHIPPED},
             },
             purchase_orders={CustomerPoKey(customer="CUST-0007", number="CUST-PO-10032"): "50"},
+            lists=(
+                selected({}, 300, ("draft-158", "draft-139", "33")),
+                selected({"status": (OrderStatus.DRAFT,)}, 16, ("draft-158", "draft-139", "draft-1")),
+                selected({"status": (OrderStatus.DRAFT, OrderStatus.CANCELLED)}, 30),
+                selected({"ordered": FEBRUARY}, 40, ("SO-100077", "SO-100076", "SO-100075")),
+                selected({"customer_po": "CUST-PO-10032"}, 1, ("50",)),
+                selected({"customer_po": "SO-100040"}, 0),
+                selected({"item": "SKU-0061"}, 8, ("77", "draft-74", "71")),
+                selected({"item": "SKU-9999"}, 0),
+                selected({"warehouse": "WH-WEST"}, 95, ("33", "32", "80")),
+                selected({"ship_to": "86"}, 5, ("1", "115", "SO-200040")),
+                selected({"ship_to": "no id"}, 0),
+                selected({"status": (OrderStatus.QUOTED,), "warehouse": "WH-EAST"}, 5, ("1", "13", "17")),
+            ),
         ),
         shipments=ShipmentFacts(
             tracking=("1ZDEMO000040", "1ZDEMO200001"),

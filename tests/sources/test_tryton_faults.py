@@ -6,17 +6,17 @@ import asyncio
 from collections import Counter
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from app.auth.principal import SYSTEM
 from app.errors import SourceMalformed, SourceUnavailable
 from app.sources.changes import ChangeKind
 from app.sources.customers import CreditState, CustomerPart, CustomerQuery, PriceAgreement
 from app.sources.items import ItemStatus
-from app.sources.orders import HoldKind, OrderQuery, OrderStatus
+from app.sources.orders import HoldKind, OrderQuery, OrderSearch, OrderStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.stock import Supply, SupplyKind
 from app.sources.values import PageRequest
@@ -47,6 +47,24 @@ async def test_long_lists_travel_in_pieces_of_a_hundred():
         await source.items.by_sku(SYSTEM, [f"{number:03}{'é' * 190}" for number in range(100)])
         assert sum(len(read.domain[0][2]) for read in upstream.reads) == 100
         assert len(upstream.reads) == 4
+
+
+async def test_list_over_thousands_of_customers_travels_in_bodies():
+    async with tryton_upstream() as upstream, connected(upstream) as source:
+        asked_for: list[Any] = []
+
+        def answer(method: str, params: list[Any]) -> Response:
+            asked_for.append(params[0])
+            return JSONResponse({"id": 1, "result": 0 if method.endswith("search_count") else []})
+
+        upstream.rpc = answer
+        customers = tuple(f"CUST-{number:05}" for number in range(5000))
+        query = OrderQuery(page=PageRequest(first=5, count=True), customers=customers)
+        page = await cast("OrderSearch", source.orders).search(SYSTEM, query)
+        assert (page.rows, page.total, page.has_next) == ((), 0, False)
+        assert asked_for == [[["party.code", "in", list(customers)]]] * 2
+        assert sorted(upstream.called) == ["model.sale.sale.search", "model.sale.sale.search_count"]
+        assert upstream.reads == []
 
 
 async def test_reference_data_is_read_once_by_many_readers():

@@ -22,7 +22,7 @@ from app.sources.tryton.customers import PartyCreditRow, TrytonCustomers
 from app.sources.tryton.items import TrytonItems
 from app.sources.tryton.options import Options
 from app.sources.tryton.order_writer import TrytonOrderWriter
-from app.sources.tryton.orders import ORDER_LISTS, TrytonOrders
+from app.sources.tryton.orders import ALL_ORDER_LISTS, ORDER_LISTS, TrytonOrders
 from app.sources.tryton.prices import TrytonPrices
 from app.sources.tryton.products import ProductRow
 from app.sources.tryton.receivables import TrytonReceivables
@@ -81,6 +81,6 @@ def connect(
         requests=requests,
         prices_by_agreement=True,
         brings_shipments=True,
-        lists={"orders.by_customer": ORDER_LISTS},
+        lists={"orders.by_customer": ORDER_LISTS, "orders.search": ALL_ORDER_LISTS},
         limitations=LIMITATIONS,
     )

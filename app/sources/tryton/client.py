@@ -168,6 +168,12 @@ class TrytonClient:
         """How many records match; REST cannot count without reading them."""
         return await self._rpc(f"model.{model}.search_count", [domain], int, call=call)
 
+    async def search_ids(
+        self, model: str, domain: Domain, order: Sequence[tuple[str, str]], limit: int, *, call: str
+    ) -> list[int]:
+        """The ids of the first records that match; unlike in REST, the domain may be of any length."""
+        return await self._rpc(f"model.{model}.search", [domain, 0, limit, order], list[int], call=call)
+
     async def on_change(
         self, model: str, values: Mapping[str, object], fields: Sequence[str], into: type[T], *, call: str
     ) -> T:

@@ -26,6 +26,16 @@ ORDER_LISTS = ListCapability(
     filters=frozenset({"status"}), sorts=frozenset({OrderSort.ORDERED_AT_DESC, OrderSort.ORDERED_AT_ASC})
 )
 
+EXACT = {"draft", "quotation", "confirmed", "cancelled"}
+"""States of a sale that are a status of their own. All others depend on shipments, by which Tryton cannot search."""
+
+ALL_ORDER_LISTS = ListCapability(
+    filters=frozenset({"customers", "status", "ordered", "customer_po", "ship_to", "item", "warehouse"}),
+    sorts=ORDER_LISTS.sorts,
+    values={"status": frozenset(STATUS[state] for state in EXACT)},
+)
+"""Lists over all customers."""
+
 Position = tuple[date | None, int]
 """Where in its customer's list an order is."""
 
@@ -111,6 +121,44 @@ class TrytonOrders:
         listings = {customer: Listing(at=start) for customer in requested}
         totals, _ = await asyncio.gather(self._totals(requested, query), self._fill(listings, query))
         return {customer: _page(listing, query.page, totals.get(customer)) for customer, listing in listings.items()}
+
+    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+        """A page over all customers: its ids and the count by JSON-RPC, whose domains may be long, then the rows."""
+        position, domain, first = _position(query.page.after), self._listed(query), query.page.first
+        if domain is None:
+            return Page(rows=(), cursors=(), total=0 if query.page.count else None)
+        window = [*domain, *_beyond(position, query.sort)]
+        ids, total = await asyncio.gather(
+            self._client.search_ids(SALE, window, _order(query.sort), first + 1, call="orders.search"),
+            self._counted(domain, query.page.count),
+        )
+        rows = await self._client.search_keys(
+            SALE, ids[:first], lambda some: [["id", "in", some]], SaleRow, call="orders.search"
+        )
+        by_id = {row.id: row for row in rows}
+        listing = Listing(at=position, more=len(ids) > first)
+        await self._take(listing, [by_id[id] for id in ids[:first] if id in by_id], query)
+        return _page(listing, query.page, total)
+
+    def _listed(self, query: OrderQuery) -> Domain | None:
+        """What the filters select; None for nothing."""
+        texts = {"lines.product.code": query.item, "warehouse.code": query.warehouse, "reference": query.customer_po}
+        named = {path: text for path, text in texts.items() if text is not None}
+        if self._codes.is_code(query.customer_po) or not all_usable(*named.values()):
+            return None
+        domain: Domain = [*_filter(_states(query.status)), *([path, "=", text] for path, text in named.items())]
+        if query.customers is not None:
+            domain.append(["party.code", "in", usable(query.customers)])
+        if query.ship_to is not None:
+            domain.append(["shipment_address", "in", record_ids([query.ship_to])])
+        if query.ordered is not None and query.ordered.since is not None:
+            domain.append(["sale_date", ">=", tagged_day(query.ordered.since)])
+        if query.ordered is not None and query.ordered.until is not None:
+            domain.append(["sale_date", "<=", tagged_day(query.ordered.until)])
+        return domain
+
+    async def _counted(self, domain: Domain, requested: bool) -> int | None:
+        return await self._client.count(SALE, domain, call="orders.count") if requested else None
 
     async def _fill(self, listings: Mapping[str, Listing], query: OrderQuery) -> None:
         states = _states(query.status)

@@ -25,4 +25,6 @@ def requests(read: str, keys: int, assume: Any) -> int:
     chunks = -(-keys // CHUNK_KEYS)
     if read == "orders.by_customer" and keys > 1:
         return 1 + chunks  # The lists of several customers come as ids first, then as rows.
+    if read == "orders.search":
+        return 2  # Ids, then rows, however many customers are searched.
     return REQUESTS_PER_CHUNK[read](chunks, assume) if read in REQUESTS_PER_CHUNK else chunks
