@@ -21,9 +21,25 @@ def check_address(url: str) -> str:
     return url.rstrip("/")
 
 
+BROKER_SCHEMES = ("nats:", "tls:", "amqp:", "amqps:", "kafka:")
+
+
+def _check_broker(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        wrong = not parts.hostname or parts.username or parts.port == 0 or parts.query or parts.fragment
+    except ValueError:
+        wrong = "," not in url
+    if wrong:
+        raise ValueError("should be a broker's address without credentials, such as nats://broker.example.com:4222")
+    return url
+
+
 def check_source_address(url: str) -> str:
     """The address of a source: a base URL, or a folder as file:// with an absolute path, or sftp:// with a user and a
     host. Raises ValueError."""
+    if url.startswith(BROKER_SCHEMES):
+        return _check_broker(url)
     if not url.startswith(("file:", "sftp:")):
         return check_address(url)
     try:

@@ -18,6 +18,7 @@ from app.sources.billing import Billing, BillingSearch
 from app.sources.capabilities import Capability, Limitation
 from app.sources.changes import Changes
 from app.sources.commissions import Commissions
+from app.sources.consumer import Topic
 from app.sources.contacts import Contacts
 from app.sources.customers import Credit, Customers
 from app.sources.downloads import Downloads
@@ -63,7 +64,8 @@ class Source:
 
     `shipment_hint_key` is the key by which its hints name shipments. For `settle_seconds` a change may still appear in
     its feed before changes that were already returned. Where the feed is `feed_incomplete`, what is open is fetched
-    again periodically. `running` is its background work in a gateway, if it has any.
+    again periodically. `running` is its background work in a gateway, if it has any; `topics` are
+    those of a message broker.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Source:
     settle_seconds: float = 0.0
     feed_incomplete: bool = False
     running: Callable[[], AbstractAsyncContextManager[None]] | None = None
+    topics: tuple[Topic, ...] = ()
 
 
 def source_states(sources: Iterable[Source]) -> list[SourceState]:

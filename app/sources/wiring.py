@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 VENDORS = {
     "rest": "app.sources.rest",
+    "broker": "app.sources.brokers",
     "business_central": "app.sources.business_central",
     "files": "app.sources.files",
     "shopify": "app.sources.shopify",
@@ -45,7 +46,7 @@ VENDORS = {
 }
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
 
-LOCAL_SCHEMES = {"files": ("file", "sftp")}
+LOCAL_SCHEMES = {"files": ("file", "sftp"), "broker": ("nats", "tls", "amqp", "amqps", "kafka")}
 """Schemes of the addresses of vendors that are no HTTP servers. These keep a copy of their rows in the data folder."""
 
 ENRICHED = ("orders", "shipments")
@@ -152,6 +153,7 @@ def assemble(
     """The ports of the graph; every mistake in `[domains]` and `[[routes]]` is a ConfigurationError."""
     by = _Assembly(settings, connected)
     by.check_enrichment()
+    by.check_topics()
     routes = {name: found for name, port in PORTS.items() if (found := by.routes(port)) is not None}
     ports: dict[str, Any] = {name: by.composed(port, routes) for name, port in PORTS.items()}
     scoped: dict[str, Any] = {name: scope_source(source) for name, source in connected.items()}
@@ -206,6 +208,14 @@ class _Assembly:
             if domain.enrich and name not in ENRICHED:
                 cure = f"no source adds to {name}, only to {' and '.join(ENRICHED)}; delete `enrich`"
                 raise ConfigurationError(f"domains.{name}.enrich", ", ".join(domain.enrich), cure)
+
+    def check_topics(self) -> None:
+        """Refuse topics whose messages name subjects of a source that there is not."""
+        for name, source in self._connected.items():
+            for topic in source.topics:
+                if topic.target not in self._connected:
+                    cure = f"no such source; configured are: {', '.join(sorted(self._connected))}"
+                    raise ConfigurationError(f"sources.{name}.options.topics.{topic.name}.source", topic.target, cure)
 
     def enriching(self, domain: str) -> tuple[str, ...]:
         """The sources that add to a domain."""

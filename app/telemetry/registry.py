@@ -18,6 +18,7 @@ from prometheus_client import (
 )
 
 from app.telemetry.age_metrics import AgeMetrics
+from app.telemetry.broker_metrics import BrokerMetrics
 from app.telemetry.event_metrics import EventMetrics
 from app.telemetry.file_metrics import FileMetrics
 from app.telemetry.intake_metrics import IntakeMetrics
@@ -179,7 +180,7 @@ class Metrics:
         self.events = EventMetrics(registry)
         self.intake = IntakeMetrics(registry)
         self.search = SearchMetrics(registry)
-        self.files = FileMetrics(registry)
+        self.files, self.brokers = FileMetrics(registry), BrokerMetrics(registry)
         self.deliveries = Counter(
             "tradegraph_deliveries_total",
             "Attempts to post an update to an endpoint, by what became of them.",

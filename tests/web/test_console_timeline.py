@@ -11,7 +11,7 @@ from app.events.stores import connect_events
 from app.sandbox import Sandbox
 from app.settings import CacheSettings, Settings
 from app.sources.wiring import connect_all
-from app.telemetry import backend_call
+from app.telemetry import backend_call, metrics
 from app.web.console.timeline import MINUTES, Timeline
 from app.webhooks.outbound.stores import connect_endpoints
 from tests.support.accessibility import barriers
@@ -72,6 +72,14 @@ async def test_dead_letters_and_endpoints_are_told(watched: Graph):
     assert (told["ep2"]["client"], told["ep2"]["dead"]) == ("books", 1)
     assert (told["ep1"]["client"], told["ep1"]["dead"], told["ep1"]["waiting"]) == ("acme", 0, 0)
     assert [one["id"] for one in events["endpoints"]] == ["ep2", "ep1"]
+
+
+async def test_lag_of_topics_is_shown(watched: Graph):
+    metrics().brokers.lag.labels("bus", "erp.orders").set(7)
+    topics = (await state(watched))["events"]["topics"]
+    assert [one for one in topics if one["topic"] == "erp.orders"] == [
+        {"source": "bus", "topic": "erp.orders", "lag": 7}
+    ]
 
 
 async def test_operations_are_told_by_minute(watched: Graph):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from app.events.ingest.consumer import TopicConsumer
 from app.events.ingest.intake_relay import IntakeRelay
 from app.events.ingest.poller import Poller
 from app.events.ingest.refetch import Refetcher
@@ -48,11 +49,18 @@ class Ingestion:
             if (every := interval(settings, name)) and source.changes is not None
         }
 
+        self._consumers = [
+            TopicConsumer(name, topic, events, self.message_received, worker, clock)
+            for name, source in sources.connected.items()
+            for topic in source.topics
+        ]
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Ingest and poll for as long as this lasts."""
         tasks = [asyncio.create_task(self._reader.run()), asyncio.create_task(self._reader.renew_leases())]
         tasks += [asyncio.create_task(poller.run()) for poller in self._pollers.values()]
+        tasks += [asyncio.create_task(consumer.run()) for consumer in self._consumers]
         tasks += [asyncio.create_task(self._relay.run())] if self._relay is not None else []
         try:
             yield
@@ -78,6 +86,10 @@ class Ingestion:
         await self._observe(source, hints)
         await self._events.reset_sequence(source)
         return new
+
+    async def message_received(self, source: str, hints: Sequence[ChangeHint]) -> int:
+        """Enqueue the hints of a broker's messages; how many were new. They are durable when this returns."""
+        return await self._enqueue(source, hints, "broker")
 
     async def _enqueue(self, source: str, hints: Sequence[ChangeHint], way: str) -> int:
         new = sum(await self._events.enqueue(hints))

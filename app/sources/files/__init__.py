@@ -25,16 +25,11 @@ from app.sources.files.intake import FileIntake
 from app.sources.files.options import FilesOptions, read_options, root_of
 from app.sources.files.order_files import FileOrderWriter
 from app.sources.files.sftp import SFTPFolder
-from app.sources.replica.ports import replica_ports
+from app.sources.replica.ports import MISSING, replica_ports
 from app.sources.replica.store import ReplicaStore
 from app.sources.source import Source
 from app.sources.values import utc_now
 
-MISSING = {
-    "items.by_customer_part": Limitation(missing="there is no dataset of customers' part numbers"),
-    "items.part_numbers": Limitation(missing="there is no dataset of customers' part numbers"),
-    "items.relations": Limitation(missing="there is no dataset of relations"),
-}
 COPY = Limitation(stale="the rows of the last file that was taken")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from app.sources.capabilities import Limitation
 from app.sources.replica.changes import ReplicaChanges
 from app.sources.replica.datasets import Dataset
 from app.sources.replica.freshness import FeedAges
@@ -14,6 +15,12 @@ from app.sources.replica.prices import ReplicaPrices
 from app.sources.replica.shipments import ReplicaShipments
 from app.sources.replica.stock import ReplicaBalances, ReplicaStock
 from app.sources.replica.store import ReplicaStore
+
+MISSING = {
+    "items.by_customer_part": Limitation(missing="there is no dataset of customers' part numbers"),
+    "items.part_numbers": Limitation(missing="there is no dataset of customers' part numbers"),
+    "items.relations": Limitation(missing="there is no dataset of relations"),
+}
 
 
 def replica_ports(

@@ -30,6 +30,7 @@ WRITE_CACHE = 64 * 1024
 """KiB of pages that a write transaction holds in memory: keys arrive in any order."""
 
 MOST_CHANGES = 1_000_000
+MOST_SET_ASIDE = 10_000
 
 MIGRATIONS = (
     """
@@ -62,6 +63,12 @@ MIGRATIONS = (
     """
     CREATE TABLE written_orders (key TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, at REAL NOT NULL)
         WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE set_aside (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, message TEXT, body BLOB NOT NULL,
+        code TEXT NOT NULL, field TEXT, at REAL NOT NULL, UNIQUE (topic, message)
+    );
     """,
 )
 
@@ -265,6 +272,18 @@ class ReplicaWriter:
         """A feed's rows are as they were at a later time too."""
         self.sql.execute(
             "UPDATE replica_rows SET as_of = max(as_of, ?) WHERE dataset = ? AND feed = ?", (as_of, dataset.name, feed)
+        )
+
+    def set_message_aside(
+        self, topic: str, message: str | None, body: bytes, code: str, field: str | None, at: float
+    ) -> None:
+        """Store a message that cannot be taken, once, and delete the oldest ones beyond `MOST_SET_ASIDE`."""
+        self.sql.execute(
+            "INSERT OR IGNORE INTO set_aside (topic, message, body, code, field, at) VALUES (?, ?, ?, ?, ?, ?)",
+            (topic, message, body, code, field, at),
+        )
+        self.sql.execute(
+            "DELETE FROM set_aside WHERE number <= (SELECT max(number) FROM set_aside) - ?", (MOST_SET_ASIDE,)
         )
 
     def report_changes(self, kind: ChangeKind, keys: Iterable[str], at: float) -> None:

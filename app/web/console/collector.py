@@ -155,6 +155,14 @@ class EndpointSummary(ConsolePart):
     reason: str | None
 
 
+class TopicState(ConsolePart):
+    """A topic of a message broker: messages that wait. Only the worker that consumes it knows."""
+
+    source: str
+    topic: str
+    lag: int
+
+
 class EventsState(ConsolePart):
     """The event log: hints that were given up and that are postponed, 100 at most; and all endpoints, worst first.
     `timeline` is of this worker. `error` says that a store cannot be read."""
@@ -162,6 +170,7 @@ class EventsState(ConsolePart):
     dead_letters: int
     postponed: int
     endpoints: tuple[EndpointSummary, ...]
+    topics: tuple[TopicState, ...]
     timeline: EventTimeline
     error: str | None = None
 
@@ -292,6 +301,10 @@ class ConsoleCollector:
             dead_letters=dead_letters,
             postponed=postponed_hints,
             endpoints=endpoints,
+            topics=tuple(
+                TopicState(source=labels["source"], topic=labels["topic"], lag=int(lag))
+                for labels, lag in series(metrics().brokers.lag)
+            ),
             timeline=self._timeline.events(),
             error=self._event_error,
         )

@@ -18,6 +18,11 @@ export function showEvents(container, { events }) {
     h('div', { class: 'charts' },
       chart('Events', events.timeline.events, perMinute),
       chart('Lag', events.timeline.lag, seconds)),
+    events.topics.length > 0 && table('topics', 'Topics of message brokers', [
+      ['Source', (one) => one.source],
+      ['Topic', (one) => h('code', {}, one.topic)],
+      ['Messages waiting', (one) => number.format(one.lag), true],
+    ], events.topics, (one) => ({ 'data-topic': `${one.source}:${one.topic}` })),
     events.endpoints.length === 0
       ? h('p', { class: 'empty' }, 'No endpoints of partners.')
       : table('endpoints', 'Endpoints of partners', [
