@@ -55,7 +55,7 @@ def test_vendors_together_share_the_domains(tmp_path: Path):
             ["sapp"],
             {},
             {},
-            "--vendor = 'sapp': no such vendor; choose from rest, shopify",
+            "--vendor = 'sapp': no such vendor; choose from rest, broker",
         ),
         (["a=rest", "a=rest"], {}, {}, "--vendor = 'a=rest': a source needs a name of its own"),
         (["A b=rest"], {}, {}, "--vendor = 'A b=rest': a source needs a name of its own"),
