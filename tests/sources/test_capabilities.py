@@ -42,6 +42,7 @@ async def test_reads_that_a_vendor_lacks_are_refused_by_name(vendor: str, vendor
     compiled = compile_source(source, utc_now)
     lacking = [one for one in capabilities_of(source) if one.status is MISSING and one.read is not None]
     for one in lacking:
+        assert one.read is not None
         port = getattr(compiled, one.port) or missing_port(source, PORTS[one.port])
         with pytest.raises(NotSupported) as caught:
             await getattr(port, one.read)(SYSTEM, ["a key"])
