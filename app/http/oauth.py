@@ -134,7 +134,7 @@ class OAuthSignIn(SessionSignIn):
         url = urlsplit(token_url)
         if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
             raise ValueError("not the http(s) URL of a token endpoint")
-        self.base_url = f"{url.scheme}://{url.netloc}"
+        self.base_url: str | None = f"{url.scheme}://{url.netloc}"
         self._path = url.path or "/"
         self._client = client
         self._parameters = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}

@@ -122,7 +122,7 @@ class SandboxSystem:
             return problem(404, f"{self.name} has no {path[:100]}")
         try:
             decoder = self._decoders.get(path)
-            request = decoder.decode(body) if decoder else None
+            request: Any = decoder.decode(body) if decoder else None
             if max(map(len, _lists(request)), default=0) > contract.MAX_KEYS:
                 return problem(413, f"more than {contract.MAX_KEYS} keys")
             if self.operations[path].port == "order_writer":

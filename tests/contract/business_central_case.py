@@ -196,7 +196,7 @@ def connect_priced(url: str) -> Source:
 @asynccontextmanager
 async def open_business_central(_: Environment) -> AsyncIterator[Source]:
     """The connected source; there is no system to read live."""
-    async with running() as (_, source):
+    async with running() as (_server, source):
         yield source
 
 

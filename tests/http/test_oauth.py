@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -191,7 +191,7 @@ def test_assertion_is_signed_for_one_use(algorithm: Any):
     client = ClientAssertion(
         "me", pem(private), audience="https://a/token", algorithm=algorithm, key_id="k1", thumbprint="t", clock=Clock()
     )
-    forms = [client.form() for _ in range(2)]
+    forms = [dict(client.form()) for _ in range(2)]
     public = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -241,7 +241,7 @@ def test_signature_is_that_of_oauthlib(url: str, method: str):
         nonce="n-1",
         timestamp="1000",
     )
-    _, headers, _ = other.sign(url, http_method=method)
+    _, headers, _ = other.sign(url, http_method=cast(Any, method))
     ours = OAuth1Signer("consumer key", SECRET, "token", "t&s", clock=Clock(), nonce=lambda: "n-1").sign(method, url)
     assert header_of(ours["authorization"]) == header_of(headers["Authorization"])
 

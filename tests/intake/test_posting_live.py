@@ -138,7 +138,7 @@ async def test_order_is_one_sale_and_is_followed_to_its_invoice(tmp_path: Path):
             "POSTED", [{"sku": "SKU-0014", "quantity": "12"}, {"sku": "SKU-0039", "quantity": "12"}],
         )  # fmt: skip
         assert Decimal(invoice["total"]["amount"]) == sum(
-            Decimal(one["quantity"]) * Decimal(one["unitPrice"]["amount"]) for one in followed["lines"]
+            (Decimal(one["quantity"]) * Decimal(one["unitPrice"]["amount"]) for one in followed["lines"]), Decimal(0)
         ).quantize(Decimal("0.01"))
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.auth.principal import SYSTEM
@@ -119,9 +120,7 @@ async def test_line_without_a_price_costs_what_tryton_says(writer: OrderWriter, 
 
 async def test_tax_rule_of_the_customer_is_applied_and_the_price_of_the_order_stays(writer: OrderWriter, sales: Sales):
     given = line(unit_price=usd("4.5"))
-    await writer.post(SYSTEM, NewOrder(**{name: getattr(given, name) for name in given.__struct_fields__} | {
-        "customer": "CUST-2",
-    }))  # fmt: skip
+    await writer.post(SYSTEM, msgspec.structs.replace(given, customer="CUST-2"))
     [[_, [made]]] = sales.sales[301]["lines"]
     assert (made["unit_price"]["decimal"], made["taxes"]) == ("4.5", [["add", [6]]])
 

@@ -34,7 +34,6 @@ from tests.contract.business_central_case import NOON, connect_to, running
 from tests.contract.case import counted_calls
 from tests.upstreams.business_central import ANALYTICS, API, LOGIN_PAGE, BusinessCentral, sales_order
 
-ONCE = {"limits": {"retries": 0}}
 KINDS = frozenset({ChangeKind.CUSTOMER, ChangeKind.ITEM, ChangeKind.ORDER, ChangeKind.SHIPMENT, ChangeKind.INVOICE})
 
 
@@ -50,7 +49,7 @@ class Clock:
 
 @pytest.fixture
 async def company() -> AsyncIterator[tuple[BusinessCentral, Source]]:
-    async with running(**ONCE) as both:
+    async with running(limits={"retries": 0}) as both:
         yield both
 
 

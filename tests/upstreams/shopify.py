@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import graphql
-from graphql import FieldNode, FragmentDefinitionNode, InlineFragmentNode, OperationDefinitionNode, SelectionSetNode
+from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, OperationDefinitionNode, SelectionSetNode
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -387,7 +387,7 @@ def _cost(selections: SelectionSetNode | None, kind: Any, fragments: Any, variab
     total = 0.0
     for node in selections.selections if selections else ():
         if not isinstance(node, FieldNode):
-            inner = node if isinstance(node, InlineFragmentNode) else fragments[node.name.value]
+            inner: Any = fragments[node.name.value] if isinstance(node, FragmentSpreadNode) else node
             on = SCHEMA.type_map[inner.type_condition.name.value] if inner.type_condition else kind
             total += _cost(inner.selection_set, on, fragments, variables)
         elif node.name.value != "__typename" and _included(node, variables):

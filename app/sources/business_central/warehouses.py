@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from app.auth.principal import Principal
 from app.sources.business_central.client import BusinessCentralClient
 from app.sources.business_central.rows import BCLocationRow
@@ -17,10 +15,10 @@ class BusinessCentralWarehouses:
     def __init__(self, client: BusinessCentralClient) -> None:
         self._client = client
 
-    async def all(self, who: Principal) -> Sequence[Warehouse]:
+    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
         """See `Warehouses.all`."""
         rows = await self._client.all("locations", BCLocationRow, call="warehouses")
-        return [
+        return tuple(
             Warehouse(
                 code=row.code,
                 name=row.display_name or row.code,
@@ -28,4 +26,4 @@ class BusinessCentralWarehouses:
                 refs=(Ref(system=self._client.source, id=row.id),),
             )
             for row in sorted(rows, key=lambda row: row.code)
-        ]
+        )

@@ -25,7 +25,7 @@ class _Readable(Protocol):
 
 
 @contextmanager
-def open_content(file: BinaryIO, size: int, limits: Limits) -> Iterator[io.BufferedReader]:
+def open_content(file: BinaryIO, size: int, limits: Limits) -> Iterator[BinaryIO]:
     """The content of an open file of `size` bytes. Raises FileTooLarge, FileMalformed and FileTruncated, also while it
     is read."""
     start = file.read(4)

@@ -135,7 +135,7 @@ class SFTPFolder:
 
     async def _connect(self) -> asyncssh.SFTPClient:
         async with asyncio.timeout(self._timeout):
-            self._connection = await self._asyncssh.connect(
+            self._connection = connection = await self._asyncssh.connect(
                 self._host,
                 self._port,
                 username=self._user,
@@ -146,7 +146,7 @@ class SFTPFolder:
                 config=None,
                 keepalive_interval=KEEP_ALIVE,
             )
-            return await self._connection.start_sftp_client()
+            return await connection.start_sftp_client()
 
     async def _disconnect(self) -> None:
         connection, self._connection, self._client = self._connection, None, None

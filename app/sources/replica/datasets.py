@@ -23,7 +23,7 @@ class ReplicaRow(msgspec.Struct, array_like=True, frozen=True, gc=False, kw_only
     """A row as it is stored."""
 
 
-class StockRow(ReplicaRow):
+class StockRow(ReplicaRow, frozen=True):
     """An item in a warehouse of our own; quantities in `uom`, the item's base unit."""
 
     sku: str
@@ -36,7 +36,7 @@ class StockRow(ReplicaRow):
     in_transfer: Decimal = Decimal(0)
 
 
-class SupplyRow(ReplicaRow):
+class SupplyRow(ReplicaRow, frozen=True):
     """An open receipt, transfer or demand of an item; `delta` is signed. `id` is the source's own."""
 
     sku: str
@@ -48,7 +48,7 @@ class SupplyRow(ReplicaRow):
     order: str | None = None
 
 
-class BalanceRow(ReplicaRow):
+class BalanceRow(ReplicaRow, frozen=True):
     """An item in a third party's warehouse. `as_of` is the time of the count; without, that of the file."""
 
     warehouse: str
@@ -58,7 +58,7 @@ class BalanceRow(ReplicaRow):
     as_of: Timestamp | None = None
 
 
-class ItemRow(ReplicaRow):
+class ItemRow(ReplicaRow, frozen=True):
     """An item with its base unit, and what it costs where the source says so."""
 
     sku: str
@@ -73,7 +73,7 @@ class ItemRow(ReplicaRow):
     currency: str | None = None
 
 
-class PriceRow(ReplicaRow):
+class PriceRow(ReplicaRow, frozen=True):
     """A customer's price of an item from a quantity on; `price_unit` are the units that it is for."""
 
     customer: str
@@ -90,7 +90,7 @@ class PriceRow(ReplicaRow):
     price_list: str | None = None
 
 
-class ShipmentRow(ReplicaRow):
+class ShipmentRow(ReplicaRow, frozen=True):
     """A shipment; `promised` and `eta` are days of arrival, as promised and as the carrier says now."""
 
     id: str
@@ -110,7 +110,7 @@ class ShipmentRow(ReplicaRow):
     cancelled: bool = False
 
 
-class ShipmentEventRow(ReplicaRow):
+class ShipmentEventRow(ReplicaRow, frozen=True):
     """A tracking event of a shipment, by its id. Events of one time and code are one event."""
 
     shipment: str

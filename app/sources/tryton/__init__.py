@@ -71,9 +71,7 @@ def connect(
         prices=TrytonPrices(name, client, reference, options.max_tiers, clock),
         orders=TrytonOrders(client, reference, SaleMapping(name, codes, shipments), codes, clock),
         shipments=TrytonShipments(client, shipments, codes, clock),
-        receivables=TrytonReceivables(  # pyright: ignore[reportAbstractUsage] - LIMITATIONS declares the others missing
-            name, client, options.customer_code_like, clock
-        ),
+        receivables=TrytonReceivables(name, client, options.customer_code_like, clock),
         billing=TrytonBilling(name, client, reference, codes, clock),
         order_writer=TrytonOrderWriter(
             client, reference, codes, options, max_order_seconds(name, settings, options.max_order_seconds)

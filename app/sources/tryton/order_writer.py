@@ -100,7 +100,7 @@ class TrytonOrderWriter:
         )
         found: dict[str, tuple[WrittenOrder, ...]] = {}
         for row in rows:
-            if row.key in keys:
+            if row.key is not None and row.key in keys:
                 found[row.key] = (*found.get(row.key, ()), self._written(row.key, row))
         return found
 

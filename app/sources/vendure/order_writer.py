@@ -71,7 +71,7 @@ class VendureOrderWriter:
             )
             for one in answer.orders.items:
                 key = one.custom_fields.key
-                if key in chunk:
+                if key is not None and key in chunk:
                     found[key] = (*found.get(key, ()), _written(key, one))
         await self._delete_empty_drafts()
         return found
