@@ -26,6 +26,9 @@ SUBMIT = """mutation Submit($input: SubmitOrderInput!) {
 }
 """
 
+REQUEST_QUOTE = "mutation ($input: RequestQuoteInput!) { requestQuote(input: $input) { quote { id number status } } }"
+DECIDE_QUOTE = "mutation ($input: DecideQuoteInput!) { decideQuote(input: $input) { intake { id } } }"
+
 
 def header(role: Role) -> dict[str, str]:
     return signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
@@ -57,6 +60,34 @@ async def test_every_role_submits_or_is_refused(ordering: Graph, way: str):
             assert (codes, answer["data"]) == (["FORBIDDEN"], {"submitOrder": None}), role
     found = await ordering.data("{ orderIntakes(first: 50) { nodes { key } } }", who=CSR)
     assert {one["key"] for one in found["orderIntakes"]["nodes"]} == {f"key-{role.value}" for role in ORDERING}
+
+
+@pytest.mark.parametrize("way", ["post", "websocket"])
+async def test_every_role_requests_and_accepts_quotes_or_is_refused(ordering: Graph, way: str):
+    async def send(text: str, input: dict[str, Any], role: Role) -> dict[str, Any]:
+        if way == "post":
+            return await ordering.ask(text, {"input": input}, who=header(role))
+        return await by_socket(ordering, text, {"input": input}, header(role))
+
+    line = {"lineNumber": 1, "item": {"sku": "SKU-0001"}, "quantity": "12"}
+    request = {"key": "offered", "customer": {"number": "CUST-0001"}, "lines": [line]}
+    quote = (await send(REQUEST_QUOTE, request, Role.CSR))["data"]["requestQuote"]["quote"]
+    await ordering.backends["erp"].post(f"/sandbox/quotes/{quote['number']}", json={"status": "OFFERED"})
+    intakes: set[str] = set()
+    for role in Role:
+        wanted = request | {"key": f"quote-{role.value}"}
+        decision = {"id": quote["id"], "version": 2, "decision": "ACCEPT", "customerPo": f"PO-{role.value}"}
+        requested, accepted = await send(REQUEST_QUOTE, wanted, role), await send(DECIDE_QUOTE, decision, role)
+        codes = [error["extensions"]["code"] for error in (*requested.get("errors", ()), *accepted.get("errors", ()))]
+        if role in ORDERING:
+            assert (codes, requested["data"]["requestQuote"]["quote"]["status"]) == ([], "REQUESTED")
+            intakes.add(accepted["data"]["decideQuote"]["intake"]["id"])
+        else:
+            assert codes == ["FORBIDDEN", "FORBIDDEN"], role
+    (id,) = intakes
+    await settled(ordering, id, "POSTED", who=CSR)
+    counted = (await ordering.backends["erp"].get("/sandbox/submitted-orders")).json()
+    assert counted == {"keys": 1, "orders": 1, "doubled": []}
 
 
 @pytest.mark.parametrize("way", ["post", "websocket"])

@@ -21,6 +21,7 @@ from app.http.standard_webhooks import decode_secret, verify_signature
 from app.sandbox import Sandbox
 from app.settings import EndpointSettings, Settings
 from app.sources.changes import ChangeKind
+from app.sources.node_ids import node_id
 from app.sources.values import utc_now
 from app.webhooks.outbound.endpoints import Endpoint, EndpointState, EndpointStore
 from app.webhooks.outbound.stores import connect_endpoints
@@ -36,6 +37,7 @@ SHIPMENTS = """subscription Steps($customer: CustomerKey) { shipmentUpdates(cust
   ... on UpdatesLost { reason }
 } }"""
 ORDERS = "subscription Orders { orderUpdates { ... on OrderUpdate { order { number } } } }"
+QUOTES = "subscription Quotes { quoteUpdates { ... on QuoteUpdate { quote { number status } } } }"
 STOCK = 'subscription Stock { availabilityChanged(items: [{sku: "SKU-0001"}]) { at } }'
 OURS, THEIRS = "1ZSB001000401", "1ZSB001156861"
 LOCAL = EndpointSettings(allowed_networks=("127.0.0.0/8",), retry_first=0.05, retry_most=0.1, timeout=2.0)
@@ -144,6 +146,19 @@ async def test_orders_are_told_too(partner: Partner):
     (letter,) = await partner.receiver.until(1)
     assert letter.said["type"] == "order.updated"
     assert letter.said["data"] == {"orderUpdates": {"order": {"number": "SO-100040"}}}
+
+
+async def test_quotes_of_the_partners_customers_are_delivered(partner: Partner):
+    await partner.bind(QUOTES)
+    changed = [
+        ChangeEvent(kind=ChangeKind.QUOTE, source="erp", key=key, node_id=node_id("Quote", "erp", key),
+                    recorded_at=THEN, customer=customer)
+        for key, customer in (("q2011", "CUST-0499"), ("q2002", "CUST-0001"))
+    ]  # fmt: skip
+    await partner.events.record((), changed)
+    (letter,) = await partner.receiver.until(1)
+    assert letter.said["type"] == "quote.updated"
+    assert letter.said["data"] == {"quoteUpdates": {"quote": {"number": "QU-2002", "status": "OFFERED"}}}
 
 
 async def test_source_that_is_away_costs_time_and_nothing_else(partner: Partner):
