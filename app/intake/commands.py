@@ -314,6 +314,8 @@ def _ordered(line: QuoteLine) -> IntakeLine:
         sku=line.sku,
         quantity=line.quantity,
         uom=line.uom,
+        quoted_price=line.unit_price,
+        quoted_price_unit=line.price_unit,
         unit_price=line.unit_price,
         price_unit=line.price_unit,
     )

@@ -110,7 +110,9 @@ class PriceCheck:
     line_number: int = field("Number of the order line.")
     sku: str | None = field("The item's SKU.")
     uom: str = field("Code of the unit of the order line.")
-    quoted: Money | None = field("Price of `quotedUnit` units that a price proof states; null without one.")
+    quoted: Money | None = field(
+        "Price of `quotedUnit` units that a price proof or an accepted quote states; null without one."
+    )
     quoted_unit: Decimal = field("Number of units that `quoted` is for.")
     ordered: Money | None = field("Unit price of the order line.")
     invoiced: Money | None = field("Unit price of the invoice line.")

@@ -105,7 +105,7 @@ class IntakeLine:
     uom: str | None = field("Code of the unit; null for the base unit of the item.")
     requested_date: date | None = field("Requested date.")
     quoted: Money | None = field(
-        "Price of `quotedUnit` units that the line's `proof` states; without a proof, the same as `current`."
+        "Price of `quotedUnit` units that the line's `proof` or the accepted quote states; else the same as `current`."
     )
     quoted_unit: Decimal = field("Number of units that `quoted` is for.")
     current: Money | None = field("Price of `priceUnit` units that the system of record answered to the checks.")

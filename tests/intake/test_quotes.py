@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -124,6 +125,21 @@ async def test_requested_quote_is_offered_accepted_and_ordered(ordering: Graph):
     )  # fmt: skip
     assert quote["intake"] == {"id": intake["id"], "state": "POSTED", "orderNumber": posted["orderNumber"]}
     assert await counts(ordering) == {"keys": 1, "orders": 1, "doubled": []}
+
+
+async def test_invoice_is_compared_with_the_quote(ordering: Graph):
+    quote = await offered(ordering, "invoiced", percent="-50")
+    accepted = await decide(ordering, decision("ACCEPT", quote["id"], customerPo="PO-INVOICED"))
+    number = (await settled(ordering, accepted["intake"]["id"]))["orderNumber"]
+    await ordering.backends["erp"].post(f"/sandbox/order-invoices/{number}", json={"percent": "100"})
+    text = """query ($by: OrderKey!) { order(by: $by) { priceChecks {
+      lineNumber quoted { amount } ordered { amount } invoiced { amount } result } } }"""
+    checks = (await ordering.data(text, {"by": {"number": number}}, who=CSR))["order"]["priceChecks"]
+    price = quote["lines"][0]["unitPrice"]["amount"]
+    assert checks == [{
+        "lineNumber": 1, "quoted": {"amount": price}, "ordered": {"amount": price},
+        "invoiced": {"amount": f"{2 * Decimal(price)}"}, "result": "HIGHER",
+    }]  # fmt: skip
 
 
 async def test_same_key_and_input_is_the_same_quote(ordering: Graph):
