@@ -81,7 +81,8 @@ async def request_quote(sources: Sources, who: Principal, given: QuoteRequest) -
         lines=lines,
     )
     try:
-        written = await writer.request(who, quote)
+        known = {} if writer.unique_key else await writer.find(who, [quote.key])
+        written = known.get(quote.key) or await writer.request(who, quote)
     except QuoteNotAccepted as refused:
         raise _refused(refused, source) from None
     if written.digest != quote.digest:

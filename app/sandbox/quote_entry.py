@@ -11,7 +11,7 @@ import msgspec
 
 from app.sandbox.lists import LISTS, OPEN_QUOTES
 from app.sandbox.quotes import quote
-from app.sandbox.reads import BadRequest, now
+from app.sandbox.reads import BadRequest, found, now
 from app.sandbox.sales_quotes import RAW_STATUS
 from app.sandbox.store import SandboxStore
 from app.sources.order_writer import AcceptedQuote
@@ -53,10 +53,10 @@ class QuoteEntry:
         self._by_key: dict[str, WrittenQuote] = {}
         self._numbers = FIRST_NUMBER
 
-    def request(self, request: NewQuote) -> bytes:
-        """The created quote; of a key that is known, the one that it has."""
+    def request(self, request: NewQuote, *, unique_keys: bool) -> bytes:
+        """The created quote; with `unique_keys` the one that a key has already."""
         known = self._by_key.get(request.key)
-        if known is not None:
+        if known is not None and unique_keys:
             return _encode(known)
         if request.customer not in self._store.one("customers.number", [request.customer]):
             raise RefusedQuote("There is no such customer", QuoteRefusal.RULE)
@@ -69,9 +69,14 @@ class QuoteEntry:
         }  # fmt: skip
         n = self._store.add(row, [("quotes.id", row["id"]), ("quotes.number", row["number"])])
         self._store.add_to_list("quotes", LISTS["quotes"].row(n, row))
-        written = self._by_key[request.key] = WrittenQuote(id=f"q{number}", digest=request.digest)
+        written = WrittenQuote(id=f"q{number}", digest=request.digest)
+        self._by_key.setdefault(request.key, written)
         self._changed(written.id)
         return _encode(written)
+
+    def find(self, keys: Sequence[str]) -> bytes:
+        """The oldest quote of each key."""
+        return found((key, _encode(self._by_key[key])) for key in keys if key in self._by_key)
 
     def answer(self, answer: QuoteAnswer) -> bytes:
         row = self._open(answer.id, answer.version)

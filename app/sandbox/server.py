@@ -128,8 +128,7 @@ class SandboxSystem:
             if self.operations[path].port == "order_writer":
                 return ReadReply(200, self._order_submission(path, request))
             if self.operations[path].port == "quote_writer":
-                requests = path == quote_operations.REQUEST_QUOTE.path
-                return ReadReply(200, self.quotes.request(request) if requests else self.quotes.answer(request))
+                return ReadReply(200, self._quote_submission(path, request))
             return ReadReply(200, READS[path](self.store, request))
         except (RefusedOrder, RefusedQuote) as refused:
             return ReadReply(422, _encode(refused.refusal), "application/problem+json")
@@ -146,6 +145,13 @@ class SandboxSystem:
         if path == contract_orders.SIMULATE_ORDER.path:
             return self.orders.simulate(request)
         return self.orders.cancel(request)
+
+    def _quote_submission(self, path: str, request: Any) -> bytes:
+        if path == quote_operations.REQUEST_QUOTE.path:
+            return self.quotes.request(request, unique_keys=not self.faults.ignores_keys("quote-submissions"))
+        return (
+            self.quotes.find(request.keys) if path == quote_operations.FIND_QUOTES.path else self.quotes.answer(request)
+        )
 
 
 def _lists(request: Any) -> list[tuple[Any, ...]]:

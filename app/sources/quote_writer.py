@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -85,16 +85,19 @@ class QuoteNotAccepted(Exception):
 class QuoteWriter(Protocol):
     """Writes quotes to one source. Raises SourceError, QuoteNotAccepted.
 
-    `unique_key` says that the target creates one quote for a key, however often it is sent. A writer of a target
-    without unique keys looks the key up before it creates a quote; a request that is repeated while the first is still
-    under way may then make a second quote.
+    `unique_key` says that the target creates one quote for a key, however often it is sent. Of other targets a key is
+    looked up before; a request that is repeated while the first is still under way may then make a second quote.
     """
 
     @property
     def unique_key(self) -> bool: ...
 
+    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, WrittenQuote]:
+        """The quotes of keys, the oldest of each; unknown keys are absent."""
+        ...
+
     async def request(self, who: Principal, quote: NewQuote) -> WrittenQuote:
-        """Create a quote; of a key that is known, the quote that it has, with the digest of its request."""
+        """Create a quote; with unique keys, of a key that is known the quote that it has, with its digest."""
         ...
 
     async def answer(self, who: Principal, answer: QuoteAnswer) -> None:

@@ -151,6 +151,21 @@ async def test_same_key_and_input_is_the_same_quote(ordering: Graph):
     assert (await request(ordering, again, who=PARTNER))["quote"]["id"] != first["quote"]["id"]
 
 
+async def test_key_is_looked_up_where_the_source_has_no_unique_keys(dated_sandbox: Sandbox):
+    async with gateway(dated_sandbox, sources={"erp": {"options": {"unique_order_keys": False}}}) as graph:
+        erp = graph.backends["erp"]
+        await erp.delete("/sandbox/submitted-orders")
+        await erp.post("/sandbox/faults", json={"resource": "quote-submissions", "ignoreKeys": True})
+        try:
+            first = await request(graph, wanted())
+            assert (await request(graph, wanted()))["quote"]["id"] == first["quote"]["id"]
+            assert codes(await request(graph, wanted(note="other"))) == ["KEY_REUSED"]
+            assert (await request(graph, wanted("q-2")))["quote"]["id"] != first["quote"]["id"]
+        finally:
+            await graph.repair()
+            await erp.delete("/sandbox/submitted-orders")
+
+
 async def test_simultaneous_requests_of_a_key_are_one_quote(ordering: Graph):
     found = await asyncio.gather(*(request(ordering, wanted("many")) for _ in range(20)))
     assert len({payload["quote"]["id"] for payload in found}) == 1

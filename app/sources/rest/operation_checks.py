@@ -396,6 +396,9 @@ CHECKS: Mapping[str, OperationChecks] = {
         ),
         (),
     ),
+    quote_operations.FIND_QUOTES.path: OperationChecks(
+        quote_operations.QuoteKeysRead(keys=("0b7e2d5c",)), (AbsentCheck(by_keys("quote_writer", "find")),)
+    ),
     quote_operations.ANSWER_QUOTE.path: OperationChecks(
         QuoteAnswer(
             id="q2009", version=2, kind=QuoteAnswerKind.DECLINE, answered_by="buyer-1", note="Bought elsewhere"

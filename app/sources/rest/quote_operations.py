@@ -22,6 +22,12 @@ class QuotesSearch(Record):
     query: QuoteQuery
 
 
+class QuoteKeysRead(Record):
+    """Quotes by the keys that they were requested with."""
+
+    keys: tuple[str, ...]
+
+
 class AnsweredQuote(Record):
     """The quote of this id was declined, or waits for another offer."""
 
@@ -58,6 +64,13 @@ REQUEST_QUOTE = ContractOperation(
     answer=WrittenQuote,
     write=True,
 )
+FIND_QUOTES = ContractOperation(
+    port="quote_writer",
+    path="/v1/quote-submissions/find",
+    summary="Quotes by the keys they were requested with",
+    request=QuoteKeysRead,
+    answer=found(str, WrittenQuote),
+)
 ANSWER_QUOTE = ContractOperation(
     port="quote_writer",
     path="/v1/quote-submissions/answer",
@@ -67,4 +80,4 @@ ANSWER_QUOTE = ContractOperation(
     write=True,
 )
 
-OPERATIONS = (QUOTES, QUOTES_BY_CUSTOMER, QUOTE_SEARCH, REQUEST_QUOTE, ANSWER_QUOTE)
+OPERATIONS = (QUOTES, QUOTES_BY_CUSTOMER, QUOTE_SEARCH, REQUEST_QUOTE, FIND_QUOTES, ANSWER_QUOTE)

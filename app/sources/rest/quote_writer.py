@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.auth.principal import Principal
@@ -16,10 +17,13 @@ class RestQuoteWriter:
     """The writer of one system."""
 
     client: RESTClient
+    unique_key: bool
 
-    @property
-    def unique_key(self) -> bool:
-        return True
+    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, WrittenQuote]:
+        rows = await self.client.read_keys(
+            quote_operations.FIND_QUOTES, keys, lambda chunk: quote_operations.QuoteKeysRead(keys=chunk)
+        )
+        return dict(rows)
 
     async def request(self, who: Principal, quote: NewQuote) -> WrittenQuote:
         written = await self.client.write(quote_operations.REQUEST_QUOTE, quote)
