@@ -28,7 +28,7 @@ from app.sandbox.fault_injection import FaultInjector, FaultRule
 from app.sandbox.pricing import class_terms, in_unit, minimum_in_unit
 from app.sandbox.process import listen
 from app.sandbox.store import SandboxStore
-from app.sources.rest import account_operations, contract, list_operations
+from app.sources.rest import account_operations, contract, list_operations, quote_operations
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADERS = {"Authorization": "Bearer sandbox"}
@@ -130,13 +130,16 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     account_operations.PURCHASE_HISTORY.path: ("erp", {"items": [{"customer": "CUST-0001", "sku": "SKU-0007"}]}),
     account_operations.ORDER_GUIDES.path: ("erp", {"customers": ["CUST-0018"], "query": FIRST_PAGE}),
     account_operations.ACCOUNTS.path: ("erp", {"salespeople": ["rep-01"]}),
+    quote_operations.QUOTES.path: ("erp", {"numbers": ["QU-2001", "QU-2004"]}),
+    quote_operations.QUOTES_BY_CUSTOMER.path: ("erp", {"customers": ["CUST-0001"], "query": FIRST_PAGE}),
+    quote_operations.QUOTE_SEARCH.path: ("erp", {**FIRST_PAGE, "open": True}),
     contract.SEARCH_ITEMS.path: ("erp", {"page": {"first": 3, "count": True}, "text": "ball valve"}),
     contract.SEARCH_CUSTOMERS.path: ("erp", {"page": {"first": 3}, "search": "granite"}),
     contract.CHANGES.path: ("erp", {"kinds": ["ORDER"], "limit": 10}),
 }
 
 
-READ_OPERATIONS = [operation for operation in contract.OPERATIONS if operation not in contract.ORDER_OPERATIONS]
+READ_OPERATIONS = [one for one in contract.OPERATIONS if one.port not in ("order_writer", "quote_writer")]
 
 
 @pytest.mark.parametrize("operation", READ_OPERATIONS, ids=lambda operation: operation.path)
@@ -145,6 +148,22 @@ def test_answer_is_of_the_published_shape(
 ):
     system, body = REQUESTS[operation.path]
     check_shape(sandbox, published, operation, system, body)
+
+
+def test_answers_to_quote_submissions_are_of_the_published_shape(sandbox: Sandbox, published: dict[str, Any]):
+    request = {
+        "key": "shape", "digest": "d", "customer": "CUST-0003", "channel": "API", "requestedBy": "anna",
+        "lines": [{"number": 1, "sku": "SKU-0001", "quantity": "12"}],
+    }  # fmt: skip
+    try:
+        written = check_shape(sandbox, published, quote_operations.REQUEST_QUOTE, "erp", request)
+        assert check_shape(sandbox, published, quote_operations.FIND_QUOTES, "erp", {"keys": ["shape", "no"]}) == [
+            {"key": "shape", "value": written}
+        ]
+        answer = {"id": written["id"], "version": 1, "kind": "DECLINE", "answeredBy": "anna"}
+        check_shape(sandbox, published, quote_operations.ANSWER_QUOTE, "erp", answer)
+    finally:
+        httpx.delete(f"{sandbox.urls['erp']}/sandbox/submitted-orders", headers=HEADERS)
 
 
 def test_answers_to_orders_are_of_the_published_shape(sandbox: Sandbox, published: dict[str, Any]):
