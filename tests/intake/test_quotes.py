@@ -142,6 +142,22 @@ async def test_invoice_is_compared_with_the_quote(ordering: Graph):
     }]  # fmt: skip
 
 
+async def test_quotes_of_intakes_are_one_call(ordering: Graph):
+    for number in range(3):
+        quote = await offered(ordering, f"call-{number}")
+        accepted = await decide(ordering, decision("ACCEPT", quote["id"], customerPo=f"PO-CALL-{number}"))
+        await settled(ordering, accepted["intake"]["id"])
+    found: list[int] = []
+    for first in (1, 3):
+        text = f"{{ orderIntakes(first: {first}) {{ nodes {{ quote {{ status intake {{ state }} }} }} }} }}"
+        await ordering.backends["erp"].delete("/sandbox/requests")
+        nodes = (await ordering.data(text, who=CSR))["orderIntakes"]["nodes"]
+        assert nodes == [{"quote": {"status": "ACCEPTED", "intake": {"state": "POSTED"}}}] * first
+        reads = (await ordering.backends["erp"].get("/sandbox/counters")).json()["reads"]
+        found.append(reads["quotes"])
+    assert found == [1, 1]
+
+
 async def test_same_key_and_input_is_the_same_quote(ordering: Graph):
     first = await request(ordering, wanted(lines=[line(1), line(2, "SKU-0002", "6")]))
     again = wanted(lines=[line(2, "SKU-0002", "6.00"), line(1, quantity="500.0")])
