@@ -73,7 +73,7 @@ class ItemRow(ReplicaRow, frozen=True):
     currency: str | None = None
 
 
-class PriceRow(ReplicaRow, frozen=True):
+class ReplicaPriceRow(ReplicaRow, frozen=True):
     """A customer's price of an item from a quantity on; `price_unit` are the units that it is for."""
 
     customer: str
@@ -90,7 +90,7 @@ class PriceRow(ReplicaRow, frozen=True):
     price_list: str | None = None
 
 
-class ShipmentRow(ReplicaRow, frozen=True):
+class ReplicaShipmentRow(ReplicaRow, frozen=True):
     """A shipment; `promised` and `eta` are days of arrival, as promised and as the carrier says now."""
 
     id: str
@@ -167,7 +167,7 @@ DATASETS: Mapping[str, Dataset] = {
         Dataset(
             name="prices",
             port="prices",
-            row=PriceRow,
+            row=ReplicaPriceRow,
             key=("customer", "sku"),
             part=("uom", "minimum", "valid_from"),
             change=ChangeKind.PRICE,
@@ -176,7 +176,7 @@ DATASETS: Mapping[str, Dataset] = {
         Dataset(
             name="shipments",
             port="shipments",
-            row=ShipmentRow,
+            row=ReplicaShipmentRow,
             key=("id",),
             lookups=("tracking_number", "orders"),
             change=ChangeKind.SHIPMENT,

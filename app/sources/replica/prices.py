@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from app.auth.principal import Principal
 from app.sources.prices import Certainty, ContractPrice, PriceBreak, PriceReason, PriceRequest
-from app.sources.replica.datasets import DATASETS, PriceRow, composite_key
+from app.sources.replica.datasets import DATASETS, ReplicaPriceRow, composite_key
 from app.sources.replica.freshness import FeedAges
 from app.sources.replica.store import ReplicaStore, StoredRow
 from app.sources.values import Money
@@ -40,7 +40,7 @@ class ReplicaPrices:
         if not reached:
             return None
         chosen = reached[-1]
-        row: PriceRow = chosen.row
+        row: ReplicaPriceRow = chosen.row
         reason = PriceReason(
             contract=row.contract,
             price_list=row.price_list,

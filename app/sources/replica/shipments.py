@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.auth.principal import Principal
-from app.sources.replica.datasets import DATASETS, ShipmentRow
+from app.sources.replica.datasets import DATASETS, ReplicaShipmentRow
 from app.sources.replica.freshness import FeedAges
 from app.sources.replica.store import ReplicaStore, StoredRow
 from app.sources.shipments import Eta, Shipment, TrackingEvent
@@ -44,7 +44,7 @@ class ReplicaShipments:
         }
 
     def _shipment(self, stored: StoredRow, events: Sequence[StoredRow]) -> Shipment:
-        row: ShipmentRow = stored.row
+        row: ReplicaShipmentRow = stored.row
         ordered = sorted((event.row for event in events), key=lambda event: event.at)
         return Shipment(
             id=row.id,

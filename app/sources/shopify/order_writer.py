@@ -62,7 +62,7 @@ class DraftedOrder(msgspec.Struct, frozen=True, rename="camel"):
     cancelled_at: str | None = None
 
 
-class DraftOrder(msgspec.Struct, frozen=True, rename="camel"):
+class ShopifyDraft(msgspec.Struct, frozen=True, rename="camel"):
     """A draft."""
 
     id: str
@@ -87,7 +87,7 @@ class DraftPayload(msgspec.Struct, frozen=True, rename="camel"):
     """The payload of a mutation of a draft."""
 
     user_errors: tuple[UserError, ...]
-    draft_order: DraftOrder | None = None
+    draft_order: ShopifyDraft | None = None
 
 
 class DraftMutation(msgspec.Struct, frozen=True):
@@ -249,7 +249,7 @@ DRAFTS = ShopifyDocument(
     nodes {{ {DRAFT_PARTS} }} pageInfo {{ hasNextPage endCursor }}
   }}
 }}""",
-    ShopifyRows[DraftOrder],
+    ShopifyRows[ShopifyDraft],
 )
 CREATE = ShopifyDocument(
     f"""mutation CreateDraft($input: DraftOrderInput!) {{
@@ -305,7 +305,7 @@ class ShopifyOrderWriter:
     async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         wanted = list(dict.fromkeys(keys))
 
-        async def read(portion: Sequence[str]) -> list[DraftOrder]:
+        async def read(portion: Sequence[str]) -> list[ShopifyDraft]:
             return await self._client.all_rows(DRAFTS, {"query": any_of("tag", portion)}, call=f"{CALL}.find")
 
         drafts = await self._client.in_portions([tag_of(key) for key in wanted], read, 50)
@@ -410,7 +410,7 @@ class ShopifyOrderWriter:
             custom_attributes=(DraftAttribute("requested_date", wanted.isoformat()),) if wanted is not None else (),
         )
 
-    def _written(self, key: str, draft: DraftOrder) -> WrittenOrder:
+    def _written(self, key: str, draft: ShopifyDraft) -> WrittenOrder:
         if draft.order is None:
             return WrittenOrder(key=key, id=local_id(draft.id), number=draft.name, step=DRAFTED)
         return WrittenOrder(key=key, id=local_id(draft.order.id), number=draft.order.name, step=COMPLETED)
@@ -421,7 +421,7 @@ def tag_of(key: str) -> str:
     return f"tradegraph-{hashlib.sha256(key.encode()).hexdigest()[:28]}"
 
 
-def _accepted(payload: DraftPayload, lines: Sequence[NewOrderLine]) -> DraftOrder:
+def _accepted(payload: DraftPayload, lines: Sequence[NewOrderLine]) -> ShopifyDraft:
     _refuse(payload.user_errors, lines)
     if payload.draft_order is None:
         raise OrderNotAccepted(detail="Shopify returned neither a draft nor a reason")
