@@ -105,6 +105,11 @@ async def test_default_address_and_the_configured_method_are_used(shop: Shop):
         (order(customer="CUST-2"), (), True),
         (order(ship_to="44"), (), True),
         (line(sku="SKU-99"), (7,), False),
+        (
+            order(lines=tuple(NewOrderLine(number=n, sku=f"SKU-{n}", quantity=Decimal(1)) for n in range(1001))),
+            (),
+            True,
+        ),
         (line(uom="KGM"), (7,), False),
         (line(quantity=Decimal("1.5")), (7,), False),
         (line(quantity=Decimal(-1)), (7,), False),

@@ -29,8 +29,8 @@ from app.sources.tryton.client import TrytonClient, TrytonRefusal, record_ids, u
 from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.options import Options
 from app.sources.tryton.reference import Reference
-from app.sources.tryton.sale_values import BuyerRow, SoldProductRow, line_values
-from app.sources.tryton.wire import Row, tagged_day
+from app.sources.tryton.sale_values import BuyerRow, LineDefaults, SoldProductRow, line_values
+from app.sources.tryton.wire import Row, tagged_day, tagged_decimal
 
 T = TypeVar("T")
 
@@ -241,12 +241,12 @@ class TrytonOrderWriter:
         }  # fmt: skip
         values = {name: line[name] for name in ("type", "product", "quantity", "unit")} | {"sale": sale}
         changed = await self._client.on_change(
-            "sale.line", values, ["product", "quantity", "unit"], dict[str, object], call=f"{CALL}.line"
+            "sale.line", values, ["product", "quantity", "unit"], LineDefaults, call=f"{CALL}.line"
         )
-        line.setdefault("unit_price", changed.get("unit_price"))
-        taxes = changed.get("taxes")
-        added = taxes.get("add") if isinstance(taxes, dict) else None
-        line["taxes"] = [["add", [one[1]["id"] for one in added]]] if added else []
+        if changed.unit_price is not None:
+            line.setdefault("unit_price", tagged_decimal(changed.unit_price.decimal))
+        taxes = [tax.id for _, tax in changed.taxes.add] if changed.taxes is not None else []
+        line["taxes"] = [["add", taxes]] if taxes else []
 
     async def _currency(self, order: NewOrder) -> int | None:
         """The currency of the order's prices."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
+
 from app.sources.order_writer import NewOrderLine, OrderNotAccepted
 from app.sources.tryton.units import Unit, Units
-from app.sources.tryton.wire import Row
+from app.sources.tryton.wire import Number, Row, tagged_decimal
 
 
 class ShipToRow(Row, kw_only=True):
@@ -36,6 +38,25 @@ class SoldProductRow(Row, kw_only=True):
     account_category: AccountCategoryRow | None = None
 
 
+class AddedTax(msgspec.Struct):
+    """A tax of a line."""
+
+    id: int
+
+
+class TaxChanges(msgspec.Struct):
+    """The taxes that Tryton adds to a line, with their positions."""
+
+    add: list[tuple[int, AddedTax]] = []
+
+
+class LineDefaults(msgspec.Struct):
+    """What Tryton fills in when a line gets its product."""
+
+    unit_price: Number | None = None
+    taxes: TaxChanges | None = None
+
+
 def line_values(line: NewOrderLine, product: SoldProductRow, units: Units) -> dict[str, object]:
     """The values of a `sale.line`; without `unit_price` where the order has none. Raises OrderNotAccepted for a unit
     that the product is not counted in, and for a price that is no decimal number for one unit."""
@@ -49,7 +70,7 @@ def line_values(line: NewOrderLine, product: SoldProductRow, units: Units) -> di
         "taxes": [["add", taxes]] if taxes else [],
     }
     if line.unit_price is not None:
-        values["unit_price"] = {"__class__": "Decimal", "decimal": str(_price(line, line.unit_price.amount))}
+        values["unit_price"] = tagged_decimal(_price(line, line.unit_price.amount))
     return values
 
 

@@ -97,6 +97,11 @@ def tagged_day(value: date) -> dict[str, object]:
     return {"__class__": "date", "year": value.year, "month": value.month, "day": value.day}
 
 
+def tagged_decimal(value: Decimal) -> dict[str, object]:
+    """An exact number as Tryton takes it in values."""
+    return {"__class__": "Decimal", "decimal": str(value)}
+
+
 def tagged_moment(value: datetime) -> dict[str, object]:
     """A timestamp as Tryton takes it: UTC, without a zone."""
     at = value.astimezone(UTC)

@@ -27,7 +27,7 @@ from app.sources.order_writer import (
     remarks,
 )
 from app.sources.vendure import draft_orders as drafts
-from app.sources.vendure.client import VendureClient, chunks, sendable
+from app.sources.vendure.client import PAGE, VendureClient, chunks, sendable
 from app.sources.vendure.options import VendureOptions
 from app.sources.vendure.order_records import OrderMapping
 from app.telemetry import log
@@ -107,6 +107,8 @@ class VendureOrderWriter:
 
     async def _content(self, order: NewOrder) -> drafts.DraftContent:
         skus = sendable([line.sku for line in order.lines])
+        if len(skus) > PAGE:
+            raise OrderNotAccepted(held=True, detail=f"an order of more than {PAGE} items")
         answer = await self._client.run(
             self._documents.read,
             {"customer": order.customer, "skus": skus, "take": len(skus)},
