@@ -10,7 +10,7 @@ import re
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 CHUNK = 8192
@@ -92,6 +92,12 @@ def members(documents: int, after: int = -1) -> Iterator[int]:
         for bit in range(8):
             if byte >> bit & 1:
                 yield base + bit
+
+
+def membership(documents: int) -> Callable[[int], bool]:
+    """Whether a document is in a set, for many documents: a shift of the whole set takes microseconds for each."""
+    data = documents.to_bytes((documents.bit_length() + 7) // 8, "little")
+    return lambda document: document >> 3 < len(data) and bool(data[document >> 3] >> (document & 7) & 1)
 
 
 class BitmapCache:

@@ -135,13 +135,13 @@ async def _codes(given: str, snapshot: Snapshot, scope: SearchScope) -> list[Lev
     whole = await _whole_codes(code, snapshot, scope)
     if whole or not scope.codes:
         return [(0, whole)] if whole else []
-    found = _set(await snapshot.codes(code, CodeMatch.PREFIX)) & scope.base
+    found = _set(await snapshot.codes(code, CodeMatch.PREFIX, scope.base))
     return [(CODE_PREFIX, found)] if found else []
 
 
 async def _whole_codes(code: str, snapshot: Snapshot, scope: SearchScope) -> int:
     """Documents with this code or phone number."""
-    documents = _set(await snapshot.codes(code, CodeMatch.WHOLE)) if scope.codes else 0
+    documents = _set(await snapshot.codes(code, CodeMatch.WHOLE, scope.base)) if scope.codes else 0
     if scope.phones:
         phone = phone_term(code)
         documents |= (await snapshot.bitmaps([phone])).get(phone, 0)
@@ -153,7 +153,7 @@ async def _part_of_code(given: str, snapshot: Snapshot, scope: SearchScope) -> l
     code = code_of(given)
     if len(code) < 4 or not any(one.isdigit() for one in code) or (code.isdigit() and len(code) > 7):
         return []
-    found = _set(await snapshot.codes(code, CodeMatch.PART)) & scope.base if scope.codes else 0
+    found = _set(await snapshot.codes(code, CodeMatch.PART, scope.base)) if scope.codes else 0
     return [(CODE_PART, found)] if found else []
 
 

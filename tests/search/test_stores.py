@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import InvalidCursor
 from app.search.documents import IndexDocument, customer_document, item_document
-from app.search.stores.store import IndexStore
+from app.search.stores.store import CODES, IndexStore
 from app.sources.contacts import Contact
 from app.sources.customers import Customer
 from app.sources.items import Attribute, Item, ItemContent
@@ -224,6 +224,15 @@ async def test_items_outside_the_assortments_are_neither_listed_nor_counted(stor
         assert page.categories[0].count == rows - 1
     hidden = await find(store, "KE-HB-00008", assortments=(), keys=("B-008",), facets=None, categories=True)
     assert (hidden.rows, hidden.total, hidden.facets, hidden.categories) == ((), 0, (), ())
+
+
+async def test_hidden_codes_crowd_out_none_that_the_caller_may_see(store: IndexStore):
+    hidden = [bolt(number, assortments=("SPECIAL",)) for number in range(10_000, 10_000 + CODES)]
+    await build(store, [*hidden, bolt(10_000 + CODES)])
+    for text in ("KE-HB-10", "HB-10"):  # The beginning, and a part.
+        found = await find(store, text, assortments=())
+        assert (found.rows, found.total) == ((f"B-{10_000 + CODES}",), 1), text
+        assert (await find(store, text, assortments=("SPECIAL",))).total == CODES
 
 
 async def test_only_items_in_stock_of_some_warehouse(store: IndexStore):

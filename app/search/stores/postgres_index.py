@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 import asyncpg
 
 from app.errors import StoreUnavailable
-from app.search.bitmaps import BitmapCache, from_numbers, join_chunks
+from app.search.bitmaps import BitmapCache, from_numbers, join_chunks, membership
 from app.search.documents import IndexDocument
 from app.search.stores.postgres_tables import MIGRATIONS, apply_changes, read_state, storable
 from app.search.stores.store import (
     CODES,
     COUNTED,
     EXPANSIONS,
+    SCANNED_CODES,
     Build,
     CodeMatch,
     Expansion,
@@ -173,13 +174,22 @@ class PostgresSnapshot:
         )
         return [row["word"] for row in rows]
 
-    async def codes(self, code: str, match: CodeMatch) -> Sequence[int]:
+    async def codes(self, code: str, match: CodeMatch, within: int) -> Sequence[int]:
         if match is CodeMatch.PART:
             query = "SELECT document FROM {schema}.codes WHERE code LIKE $1 LIMIT $2"
-            return [row["document"] for row in await self._fetch(query, f"%{_literal(code)}%", CODES)]
-        upper = code + _LAST if match is CodeMatch.PREFIX else code
-        query = "SELECT document FROM {schema}.codes WHERE code >= $1 AND code <= $2 ORDER BY code LIMIT $3"
-        return [row["document"] for row in await self._fetch(query, code, upper, CODES)]
+            values = [f"%{_literal(code)}%", SCANNED_CODES]
+        else:
+            upper = code + _LAST if match is CodeMatch.PREFIX else code
+            query = "SELECT document FROM {schema}.codes WHERE code >= $1 AND code <= $2 ORDER BY code LIMIT $3"
+            values = [code, upper, SCANNED_CODES]
+        found: list[int] = []
+        belongs = membership(within)
+        async for row in self._sql.cursor(query.format(schema=self._schema), *values, prefetch=CODES):
+            if belongs(row["document"]):
+                found.append(row["document"])
+                if len(found) == CODES:
+                    break
+        return found
 
     async def bitmaps(self, terms: Iterable[str]) -> dict[str, int]:
         return await cached_bitmaps(self._cache, self.state, terms, self._load)

@@ -17,18 +17,20 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
 
 from app.errors import StoreUnavailable
-from app.search.bitmaps import BitmapCache, from_numbers, join_chunks
+from app.search.bitmaps import BitmapCache, from_numbers, join_chunks, membership
 from app.search.documents import IndexDocument
 from app.search.stores.sqlite_tables import MIGRATIONS, apply_changes, read_meta, require_trigrams, state_of
 from app.search.stores.store import (
     CODES,
     COUNTED,
     EXPANSIONS,
+    SCANNED_CODES,
     Build,
     CodeMatch,
     Expansion,
@@ -256,16 +258,21 @@ class SQLiteSnapshot:
         )
         return [word for (word,) in self._sql.execute(query, (given, given))]
 
-    async def codes(self, code: str, match: CodeMatch) -> Sequence[int]:
+    async def codes(self, code: str, match: CodeMatch, within: int) -> Sequence[int]:
+        found = self._codes(code, match)
+        belongs = membership(within)
+        return list(islice((one for (one,) in found if belongs(one)), CODES))
+
+    def _codes(self, code: str, match: CodeMatch) -> Iterable[tuple[int]]:
         if match is CodeMatch.PART:
             query = (
                 "SELECT codes.document FROM code_trigrams JOIN codes ON codes.id = code_trigrams.rowid"
                 " WHERE code_trigrams MATCH ? LIMIT ?"
             )
-            return [one for (one,) in self._sql.execute(query, (_phrase(code), CODES))]
+            return self._sql.execute(query, (_phrase(code), SCANNED_CODES))
         upper = code + _LAST if match is CodeMatch.PREFIX else code
         query = "SELECT document FROM codes WHERE code >= ? AND code <= ? LIMIT ?"
-        return [one for (one,) in self._sql.execute(query, (code, upper, CODES))]
+        return self._sql.execute(query, (code, upper, SCANNED_CODES))
 
     async def bitmaps(self, terms: Iterable[str]) -> dict[str, int]:
         return await cached_bitmaps(self._cache, self.state, terms, self._load)

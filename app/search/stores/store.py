@@ -27,6 +27,9 @@ WORDS = frozenset({NAME, ATTRIBUTE, DESCRIPTION, CONTACT, EMAIL})
 CODES = 500
 """Documents that are found by the beginning or a part of a code at most."""
 
+SCANNED_CODES = 20_000
+"""Codes that are looked at for them: those of documents that the caller may not see are passed over."""
+
 
 class IndexState(Record):
     """`generation` changes with each rebuild, `version` with each update. `cursor` is the position in the event log up
@@ -78,8 +81,8 @@ class Snapshot(Protocol):
         """Which of these words are in the vocabulary."""
         ...
 
-    async def codes(self, code: str, match: CodeMatch) -> Sequence[int]:
-        """Documents with a code; a part has at least four characters."""
+    async def codes(self, code: str, match: CodeMatch, within: int) -> Sequence[int]:
+        """Documents with a code, among those of a set; a part has at least four characters."""
         ...
 
     async def bitmaps(self, terms: Iterable[str]) -> dict[str, int]:
