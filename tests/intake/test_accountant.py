@@ -36,7 +36,10 @@ async def test_killed_workers_and_lost_answers_cost_and_double_no_order(
     assert found.kept
 
 
-@pytest.mark.parametrize(("store", "gateways", "checks"), [("sqlite", 1, True), ("postgres", 2, False)])
+@pytest.mark.parametrize(
+    ("store", "gateways", "checks"),
+    [pytest.param("sqlite", 1, True, marks=pytest.mark.long), ("postgres", 2, False)],
+)
 @pytest.mark.timeout(300)
 async def test_orders_submitted_at_once_are_accepted_and_posted_once(
     request: pytest.FixtureRequest, sandbox: Sandbox, store: Any, gateways: int, checks: bool
