@@ -212,7 +212,7 @@ def sandbox_sources(urls: Mapping[str, str], token: str, secret: str | None = No
             base_url=url,
             credentials=credentials,
             concurrency=64,
-            options={"serves": list(PORTS[name])},
+            options={"serves": list(PORTS[name]), "amends_orders": "order_writer" in PORTS[name]},
             webhooks=WebhookSettings(secrets=(SecretStr(secret),)) if secret else None,
         )
         for name, url in urls.items()

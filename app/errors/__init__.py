@@ -43,6 +43,7 @@
     │   ├── VersionConflict       VERSION_CONFLICT
     │   ├── IntakeBusy            INTAKE_BUSY
     │   ├── InvalidTransition     INVALID_TRANSITION
+    │   ├── OrderChangePending   ORDER_CHANGE_PENDING
     │   ├── SelfApproval          SELF_APPROVAL
     │   ├── ApprovalNotAllowed    APPROVAL_NOT_ALLOWED
     │   ├── QuoteExpired          QUOTE_EXPIRED
@@ -66,6 +67,8 @@
     │   │   ├── ApprovalRequired      APPROVAL_REQUIRED
     │   │   ├── ApprovalOutdated      APPROVAL_OUTDATED
     │   │   ├── OrderRefused          ORDER_REFUSED
+    │   │   ├── OrderAlreadyPicked    ORDER_ALREADY_PICKED
+    │   │   ├── OrderChangeRefused   ORDER_CHANGE_REFUSED
     │   │   └── PostingFailed         POSTING_FAILED
     │   ├── InvalidInput          INVALID_INPUT
     │   │   ├── InvalidID         INVALID_ID
@@ -176,6 +179,9 @@ from app.errors.intake import (
     ItemNotOrderable,
     ItemUnknown,
     KeyReused,
+    OrderAlreadyPicked,
+    OrderChangePending,
+    OrderChangeRefused,
     OrderProblem,
     OrderRefused,
     PostingFailed,
@@ -312,6 +318,9 @@ __all__ = [
     "NotAcceptable",
     "NotFound",
     "NotSupported",
+    "OrderAlreadyPicked",
+    "OrderChangePending",
+    "OrderChangeRefused",
     "OrderProblem",
     "OrderRefused",
     "OriginNotAllowed",

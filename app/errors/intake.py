@@ -36,6 +36,14 @@ class InvalidTransition(RequestError):
     http_status = 409
 
 
+class OrderChangePending(RequestError):
+    """A change of an order was sent, and its outcome is not known yet."""
+
+    code = "ORDER_CHANGE_PENDING"
+    http_status = 409
+    default = "The outcome of this change is not known yet. Send it again, with the same key, in some seconds."
+
+
 class SelfApproval(RequestError):
     """The approver has submitted the order."""
 
@@ -214,6 +222,22 @@ class OrderRefused(OrderProblem):
     code = "ORDER_REFUSED"
     default = "The system of record refused this order."
     cure = "Correct the order and submit it with a new key."
+
+
+class OrderAlreadyPicked(OrderProblem):
+    """Picking of the order has begun."""
+
+    code = "ORDER_ALREADY_PICKED"
+    default = "Picking of this order has begun: it cannot be changed any more."
+    cure = "Return the goods once they are delivered."
+
+
+class OrderChangeRefused(OrderProblem):
+    """The system of record refused to change the order."""
+
+    code = "ORDER_CHANGE_REFUSED"
+    default = "The system of record refused this change of the order."
+    cure = "Ask customer service."
 
 
 class PostingFailed(OrderProblem):

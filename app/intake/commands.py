@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import msgspec
 
@@ -16,6 +17,7 @@ from app.auth.principal import SYSTEM, Principal
 from app.errors import (
     ApprovalOutdated,
     ApprovalRequired,
+    DuplicatePO,
     Forbidden,
     InvalidInput,
     InvalidTransition,
@@ -26,8 +28,10 @@ from app.errors import (
 )
 from app.intake.approvals import Approvals
 from app.intake.checks import OrderChecker, count_prices
+from app.intake.order_changes import OrderChanges
 from app.intake.records import (
     ACCEPT_QUOTE,
+    AMEND,
     OPEN_STATES,
     SUBMIT_ORDER,
     Acknowledgement,
@@ -40,6 +44,7 @@ from app.intake.records import (
     IntakeState,
     OrderIntake,
     digest_of,
+    held_as_duplicate,
     with_problems,
 )
 from app.intake.store import IntakeKey, IntakePage, IntakeStore
@@ -95,6 +100,7 @@ class IntakeCommands:
         self._clock = clock
         self._checker = OrderChecker(sources, settings, clock)
         self._approvals = Approvals(settings.approvals)
+        self.order_changes = OrderChanges(store, sources)
         self.max_lines = settings.max_lines
 
     async def submit(self, who: Principal, given: Submission) -> OrderIntake:
@@ -225,6 +231,40 @@ class IntakeCommands:
             self._audit(who, changed, "intake_decided", decision=decision.value)
         return changed
 
+    async def amend(
+        self, who: Principal, known: OrderIntake, quantities: Mapping[int, Decimal], note: str | None
+    ) -> tuple[OrderIntake, tuple[IntakeProblem, ...]]:
+        """Change quantities of lines of an intake that is not posted, by line number; 0 removes the line. All checks
+        are repeated, approvals begin anew. The intake and its problems; if the checks reject the order, the intake as
+        it was with the problems of the amendment. Raises InvalidTransition, VersionConflict, IntakeBusy."""
+        _require_amendable(known)
+        lines = _amended(known.content.lines, quantities)
+        if lines == known.content.lines:
+            return known, ()
+        content = msgspec.structs.replace(known.content, lines=lines, approval=None)
+        system = replace(SYSTEM, tenant=known.tenant)
+        checked = await self._checker.check(system, msgspec.structs.replace(known, content=content))
+        if checked.state is IntakeState.REJECTED:
+            return known, checked.problems
+        if not known.approvals:
+            problems = (one for one in checked.problems if one.code != ApprovalOutdated.code)
+            checked = msgspec.structs.replace(checked, content=with_problems(checked, problems))
+        if any(one.code == DuplicatePO.code for one in known.problems):
+            checked = held_as_duplicate(checked)
+
+        def apply(intake: OrderIntake, now: float) -> OrderIntake:
+            _require_amendable(intake)
+            made = IntakeDecision(decision=AMEND, by=who.subject, at=datetime.fromtimestamp(now, UTC), note=note)
+            decisions = (*checked.content.decisions, made)
+            content = msgspec.structs.replace(checked.content, decisions=decisions)
+            return msgspec.structs.replace(intake, state=checked.state, attempts=0, content=content)
+
+        changed = await self._store.change(known.id, known.version, apply)
+        if changed is None:
+            raise VersionConflict
+        self._audit(who, changed, "intake_amended")
+        return changed, changed.problems
+
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
         """Intakes by id, those that exist for the caller."""
         found = await self._store.by_id(ids)
@@ -354,6 +394,24 @@ def decided(intake: OrderIntake, made: IntakeDecision, needs_approval: bool) -> 
     if content.approval is None:
         return msgspec.structs.replace(changed, state=IntakeState.RECEIVED)
     return Approvals.awaiting(changed)
+
+
+def _require_amendable(intake: OrderIntake) -> None:
+    if intake.state not in OPEN_STATES:
+        raise InvalidTransition(f"AMEND does not apply to an order that is {intake.state.value}.")
+    if intake.may_have_been_sent:
+        raise InvalidTransition("The system of record may have this order already. Amend it once it is posted.")
+
+
+def _amended(lines: Sequence[IntakeLine], quantities: Mapping[int, Decimal]) -> tuple[IntakeLine, ...]:
+    """The lines with these quantities; a quantity of the same value changes nothing."""
+    changed = [
+        line
+        if quantities.get(line.line_number, line.quantity) == line.quantity
+        else msgspec.structs.replace(line, quantity=quantities[line.line_number])
+        for line in lines
+    ]
+    return tuple(line for line in changed if line.quantity)
 
 
 def _without_approval(problems: Sequence[IntakeProblem]) -> tuple[IntakeProblem, ...]:

@@ -11,15 +11,18 @@ from enum import StrEnum
 
 import msgspec
 
-from app.errors import OrderProblem
+from app.errors import DuplicatePO, OrderProblem
 from app.sources.node_ids import node_id
-from app.sources.order_writer import AcceptedQuote
+from app.sources.order_writer import AcceptedQuote, LineQuantity
 from app.sources.prices import PriceComparison, compare_prices
 from app.sources.values import Money, Record, Timestamp
 
-SUBMIT_ORDER = "submitOrder"
+SUBMIT_ORDER, CANCEL_ORDER, AMEND_ORDER = "submitOrder", "cancelOrder", "amendOrder"
 ACCEPT_QUOTE = "decideQuote"
 """The mutations whose keys these are: a part of the scope of a key."""
+
+AMEND = "AMEND"
+"""What an amendment is called among the decisions on an intake."""
 
 
 ONE = Decimal(1)
@@ -31,7 +34,7 @@ class IntakeState(StrEnum):
     RECEIVED   stored; a check could not be made yet           POSTING    checks passed; waits for the system of record
     HELD       stored; waits for a decision                     POSTED     the system of record has the order
     REJECTED   a check or the system of record refused it       FAILED     given up; a person replays or cancels it
-    CANCELLED  cancelled before it was posted             NEEDS_APPROVAL  checks passed; waits for an approval
+    CANCELLED  cancelled                                  NEEDS_APPROVAL  checks passed; waits for an approval
     """
 
     RECEIVED = "RECEIVED"
@@ -409,6 +412,35 @@ class QueueDepth(Record):
     oldest: float
 
 
+class OrderChangeState(StrEnum):
+    """How far a change is. UNSENT: it was certainly not sent; SENT: it was sent, the outcome is not known yet."""
+
+    UNSENT = "UNSENT"
+    SENT = "SENT"
+    DONE = "DONE"
+    REFUSED = "REFUSED"
+
+
+class OrderChange(Record):
+    """A request to cancel an order of a source, or to change quantities of its `lines`, under a key of the submitter.
+    `order_id` is the source's own; `digest` covers the input. `cause` is the code of the problem of a refused one."""
+
+    tenant: str
+    client: str
+    mutation: str
+    key: str
+    digest: str
+    source: str
+    order_id: str
+    order_number: str
+    customer: str | None
+    submitted_by: str
+    lines: tuple[LineQuantity, ...] = ()
+    reason: str | None = None
+    state: OrderChangeState = OrderChangeState.SENT
+    cause: str | None = None
+
+
 def po_key(number: str) -> str:
     """A purchase order number for comparison: case and spaces do not make another number."""
     return " ".join(unicodedata.normalize("NFKC", number).split()).casefold()
@@ -451,3 +483,12 @@ def problem_of(
 def with_problems(intake: OrderIntake, problems: Iterable[IntakeProblem]) -> IntakeContent:
     """The content with these problems instead of those before."""
     return msgspec.structs.replace(intake.content, problems=tuple(problems))
+
+
+def held_as_duplicate(intake: OrderIntake) -> OrderIntake:
+    """The intake, held because its purchase order number was used before; one that is refused anyway stays refused."""
+    if intake.state is IntakeState.REJECTED:
+        return intake
+    problem = problem_of(DuplicatePO, path=("input", "customerPo"))
+    problems = (*intake.content.problems, problem)
+    return msgspec.structs.replace(intake, state=IntakeState.HELD, content=with_problems(intake, problems))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from app.intake.records import IntakeFilter, IntakeState, OrderIntake, QueueDepth
+from app.intake.records import IntakeFilter, IntakeState, OrderChange, OrderIntake, QueueDepth
 
 Change = Callable[[OrderIntake, float], OrderIntake]
 """Returns an intake as it is to be, at a time; raises to leave it as it is."""
@@ -88,6 +88,15 @@ class IntakeStore(Protocol):
         another version than `version`, and IntakeBusy while it is claimed."""
         ...
 
+    async def begin_order_change(self, given: OrderChange, retry_in: float) -> tuple[OrderChange, bool]:
+        """The change of this key, and whether this call may send it: if the key is new, or its request was not
+        sent, or was sent `retry_in` seconds ago without an outcome. Of simultaneous calls one may."""
+        ...
+
+    async def finish_order_change(self, finished: OrderChange) -> None:
+        """Record the outcome of a change that this process has begun."""
+        ...
+
     async def unpublished(self, limit: int = 500) -> Sequence[OrderIntake]:
         """Intakes of which a version was not handed to the event log yet, oldest first."""
         ...
@@ -111,7 +120,8 @@ class IntakeStore(Protocol):
         ...
 
     async def trim(self, age: float) -> int:
-        """Delete intakes that were received more than `age` seconds ago and are not queued; how many."""
+        """Delete intakes that were received more than `age` seconds ago and are not queued, and changes of orders that
+        are as old; how many intakes."""
         ...
 
     async def close(self) -> None:

@@ -159,7 +159,7 @@ async def submit_order(ctx: Context, input: SubmitOrderInput) -> OrderIntakePayl
     """Root: submit an order, once for each key."""
     try:
         submission = await _submission(input, ctx)
-        intake = await _commands(ctx).submit(ctx.principal, submission)
+        intake = await commands_of(ctx).submit(ctx.principal, submission)
     except InvalidOrder as invalid:
         return OrderIntakePayload(problems=invalid.problems)
     except PROBLEMS as error:
@@ -181,20 +181,21 @@ async def decide_intake(ctx: Context, input: DecideInput) -> OrderIntakePayload:
     }
     if not allowed[input.decision]:
         raise Forbidden("Your role may not take this decision.")
-    return await _decide(ctx, input.id, input.version, input.decision, input.note)
+    return await decide(ctx, input.id, input.version, input.decision, input.note)
 
 
 async def retry_intake(ctx: Context, input: RetryInput) -> OrderIntakePayload:
     """Root: post an intake again that was given up."""
-    return await _decide(ctx, input.id, input.version, Decision.RETRY, input.note)
+    return await decide(ctx, input.id, input.version, Decision.RETRY, input.note)
 
 
-async def _decide(ctx: Context, id: str, version: int, decision: Decision, note: str | None) -> OrderIntakePayload:
+async def decide(ctx: Context, id: str, version: int, decision: Decision, note: str | None) -> OrderIntakePayload:
+    """The outcome of a decision on an intake, by its id in the graph."""
     problems = CommandProblems()
     check_text(problems, note, MAX_NOTE, "note")
     if problems.found:
         return OrderIntakePayload(problems=tuple(problems.found))
-    commands, own = _commands(ctx), key_of(id, "OrderIntake")
+    commands, own = commands_of(ctx), key_of(id, "OrderIntake")
     try:
         changed = await commands.decide(ctx.principal, own, version, decision, note, staff=_is_staff(ctx))
     except PROBLEMS as error:
@@ -220,7 +221,8 @@ def command_problem(error: TradegraphError, path: tuple[str, ...]) -> IntakeProb
     return IntakeProblem(code=error.code, message=error.message, path=path)
 
 
-def _commands(ctx: Context) -> IntakeCommands:
+def commands_of(ctx: Context) -> IntakeCommands:
+    """The commands of order intake. Raises NotSupported where no source takes orders."""
     if ctx.intake is None:
         raise NotSupported("Orders are not taken here.")
     return ctx.intake
@@ -260,7 +262,7 @@ async def _submission(input: SubmitOrderInput, ctx: Context) -> Submission:
 
 
 def _lines(problems: CommandProblems, input: SubmitOrderInput, ctx: Context) -> tuple[IntakeLine, ...]:
-    most = _commands(ctx).max_lines
+    most = commands_of(ctx).max_lines
     if not 1 <= len(input.lines) <= most:
         problems.add(f"An order has 1 to {most} lines, not {len(input.lines)}.", "lines")
         return ()
@@ -330,8 +332,8 @@ async def order_intake(ctx: Context, by: OrderIntakeKey) -> OrderIntake | None:
     """Root: an intake by id, or by a key of the caller's own client."""
     if by.id is not None:
         own = key_of(by.id, "OrderIntake")
-        return (await _commands(ctx).by_id(ctx.principal, [own])).get(own)
-    return await _commands(ctx).by_key(ctx.principal, validate_key(by.key or "", "A key"))
+        return (await commands_of(ctx).by_id(ctx.principal, [own])).get(own)
+    return await commands_of(ctx).by_key(ctx.principal, validate_key(by.key or "", "A key"))
 
 
 @node_reader("OrderIntake")
@@ -353,14 +355,14 @@ async def order_intakes(
     if filter.customer is not None:
         customer = await customer_number(filter.customer, ctx)
         query = msgspec.structs.replace(query, customers=frozenset({customer} if customer else ()))
-    return _connection(scope, await _commands(ctx).page(ctx.principal, query, size, before), before)
+    return _connection(scope, await commands_of(ctx).page(ctx.principal, query, size, before), before)
 
 
 async def approvals_awaiting_me(ctx: Context, first: int, after: str | None = None) -> Connection[OrderIntake]:
     """Root: the intakes that the caller may approve or reject, newest first."""
     scope = ListScope("approvalsAwaitingMe")
     size, before = _page(scope, first, after)
-    return _connection(scope, await _commands(ctx).awaiting_approval(ctx.principal, size, before), before)
+    return _connection(scope, await commands_of(ctx).awaiting_approval(ctx.principal, size, before), before)
 
 
 def _page(scope: ListScope, first: int, after: str | None) -> tuple[int, int | None]:

@@ -77,18 +77,39 @@ class OrderEntry:
 
     def cancel(self, cancellation: contract_orders.OrderCancellation) -> bytes:
         """Refused once picking has begun."""
-        stored = self._store.one("orders.id", [cancellation.id])
-        if cancellation.id not in stored:
-            raise RefusedOrder(contract_orders.Refusal(title="There is no such order", code="NOT_FOUND"))
-        row = msgspec.json.decode(stored[cancellation.id])
+        row = self._stored(cancellation.id)
         if row["status"] != "CANCELLED":
-            if row["status"] not in CANCELLABLE:
-                raise RefusedOrder(contract_orders.Refusal(title="Picking has begun", code="NOT_CANCELLABLE"))
+            _require_changeable(row)
             row |= {"status": "CANCELLED", "rawStatus": "90-CANCELLED", "updatedAt": now()}
             self._store.change("orders.id", cancellation.id, _encode(row))
             self._store.relist("orders", "orders.id", cancellation.id, status="CANCELLED", open=0)
             self._changed(row["number"])
         return _encode(contract_orders.Cancelled(id=cancellation.id))
+
+    def amend(self, amendment: contract_orders.OrderAmendment) -> bytes:
+        """Refused once picking has begun. Totals are calculated anew; prices stay."""
+        row = self._stored(amendment.id)
+        _require_changeable(row)
+        lines = {line["number"]: line for line in row["lines"]}
+        unknown = [change.number for change in amendment.lines if change.number not in lines]
+        if unknown:
+            problems = tuple(contract_orders.LineProblem(code="NO_LINE", line_number=number) for number in unknown)
+            raise RefusedOrder(contract_orders.Refusal(title="No such line", code="NO_LINE", problems=problems))
+        for change in amendment.lines:
+            _set_quantity(lines[change.number], change.quantity)
+        net = sum((Decimal(line["total"]["amount"]) for line in row["lines"]), Decimal(0))
+        taxed = Decimal(row["totals"]["tax"]["amount"]) > 0
+        tax = _cents(net * 7 / 100) if taxed else Decimal(0)
+        row |= {"totals": {"net": _money(net), "tax": _money(tax), "total": _money(net + tax)}, "updatedAt": now()}
+        self._store.change("orders.id", amendment.id, _encode(row))
+        self._changed(row["number"])
+        return _encode(contract_orders.Amended(id=amendment.id))
+
+    def _stored(self, id: str) -> dict[str, Any]:
+        stored = self._store.one("orders.id", [id])
+        if id not in stored:
+            raise RefusedOrder(contract_orders.Refusal(title="There is no such order", code="NOT_FOUND"))
+        return msgspec.json.decode(stored[id])
 
     def clear(self) -> None:
         """Remove the created orders."""
@@ -167,6 +188,23 @@ class OrderEntry:
     def _available(self, sku: str) -> str:
         level = msgspec.json.decode(self._store.one("stock", [sku])[sku])
         return str(sum((_free(position) for position in level["positions"]), Decimal(0)))
+
+
+def _require_changeable(row: dict[str, Any]) -> None:
+    if row["status"] == "CANCELLED":
+        raise RefusedOrder(contract_orders.Refusal(title="The order is cancelled", code="CANCELLED"))
+    if row["status"] not in CANCELLABLE:
+        raise RefusedOrder(contract_orders.Refusal(title="Picking has begun", code=contract_orders.ALREADY_PICKED))
+
+
+def _set_quantity(line: dict[str, Any], quantity: Decimal) -> None:
+    """0 cancels the line, whose quantity stays."""
+    if quantity == 0:
+        line |= {"confirmedQuantity": "0", "cancelledQuantity": line["quantity"], "total": _money(Decimal("0.00"))}
+    else:
+        total = _cents(Decimal(line["unitPrice"]["amount"]) * quantity)
+        line |= {"quantity": str(quantity), "confirmedQuantity": str(quantity), "cancelledQuantity": "0",
+                 "total": _money(total)}  # fmt: skip
 
 
 def _free(position: dict[str, Any]) -> Decimal:

@@ -144,6 +144,8 @@ class SandboxSystem:
             return self.orders.find(request.keys)
         if path == contract_orders.SIMULATE_ORDER.path:
             return self.orders.simulate(request)
+        if path == contract_orders.AMEND_ORDER.path:
+            return self.orders.amend(request)
         return self.orders.cancel(request)
 
     def _quote_submission(self, path: str, request: Any) -> bytes:

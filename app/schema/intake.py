@@ -35,7 +35,7 @@ enum(
     POSTED="Posted: the system of record has the order.",
     REJECTED="Refused by a check or by the system of record; final.",
     FAILED="Accepted, and given up after repeated failures; staff retry or cancel it.",
-    CANCELLED="Cancelled before it was posted; final.",
+    CANCELLED="Cancelled; final.",
 )
 enum(
     Acknowledgement,

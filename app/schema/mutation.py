@@ -6,9 +6,11 @@ import strawberry
 
 from app.auth.policy import Scope
 from app.resolvers import intake as intake_roots
+from app.resolvers import order_changes as order_change_roots
 from app.resolvers import quote_commands as quote_roots
 from app.schema.declare.edges import Argument, root
 from app.schema.intake import DecideInput, OrderIntakePayload, RetryInput, SubmitOrderInput
+from app.schema.order_changes import AmendOrderInput, CancelOrderInput, OrderChangePayload
 from app.schema.quotes import DecideQuoteInput, QuotePayload, RequestQuoteInput
 
 SUBMIT_COST, DECIDE_COST = 50, 10
@@ -36,6 +38,23 @@ class Mutation:
         args={"input": Argument(DecideInput, "The decision.")},
         requires=Scope.ORDERS_WRITE,
         cost=DECIDE_COST,
+    )
+    cancel_order = root(
+        order_change_roots.cancel_order,
+        returns=OrderChangePayload | None,
+        description="Cancel an order before it is picked: here while it is not posted, else in its system of record.",
+        args={"input": Argument(CancelOrderInput, "The order.")},
+        requires=Scope.ORDERS_WRITE,
+        cost=DECIDE_COST,
+    )
+    amend_order = root(
+        order_change_roots.amend_order,
+        returns=OrderChangePayload | None,
+        description="Change quantities of an order before it is picked: here while it is not posted, else in its "
+        "system of record. An order that is not posted is checked and approved anew.",
+        args={"input": Argument(AmendOrderInput, "The order and its new quantities.")},
+        requires=Scope.ORDERS_WRITE,
+        cost=SUBMIT_COST,
     )
     retry_intake = root(
         intake_roots.retry_intake,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from app.auth.principal import Principal
 from app.errors import ConfigurationError, DeadlineExceeded, SourceError, SourceRejected, SourceUnavailable
@@ -64,6 +64,13 @@ class WrittenOrder(Record):
     step: str
 
 
+class LineQuantity(Record):
+    """The new quantity of a line, in its unit; 0 cancels the line."""
+
+    number: int
+    quantity: Decimal
+
+
 class SimulatedLine(Record):
     """The target's price and promise for a line, without an order."""
 
@@ -75,12 +82,16 @@ class SimulatedLine(Record):
 
 class OrderNotAccepted(Exception):
     """The target refused an order by a rule of its business: repeating it does not help. `lines` are the numbers of the
-    lines that it named; `held` says that a person may release it. `detail` is for the log."""
+    lines that it named; `held` says that a person may release it, `picked` that picking has begun. `detail` is for the
+    log."""
 
-    def __init__(self, *, lines: Sequence[int] = (), held: bool = False, detail: str = "") -> None:
+    def __init__(
+        self, *, lines: Sequence[int] = (), held: bool = False, picked: bool = False, detail: str = ""
+    ) -> None:
         super().__init__(detail)
         self.lines = tuple(lines)
         self.held = held
+        self.picked = picked
         self.detail = detail
 
 
@@ -163,4 +174,17 @@ class OrderWriter(Protocol):
 
     async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
         """Cancel an order of which nothing was picked. Raises SourceError, OrderNotAccepted."""
+        ...
+
+
+@runtime_checkable
+class OrderAmender(Protocol):
+    """What a writer may be as well: it changes quantities of lines. `amends` says whether its system does."""
+
+    @property
+    def amends(self) -> bool: ...
+
+    async def amend(self, who: Principal, order: WrittenOrder, lines: Sequence[LineQuantity], reason: str) -> None:
+        """Set the quantities of lines of an order of which nothing was picked: all of them or none. Raises SourceError,
+        OrderNotAccepted."""
         ...

@@ -181,6 +181,16 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"input": VERSIONED | {"decision": "DECLINE", "note": None}},
         {"input": VERSIONED | {"decision": "RENEGOTIATE", "note": "n", "lines": QUOTE_LINES}},
     ],
+    "Mutation.amendOrder": [
+        {"input": {"key": "k", "order": {"number": "SO-1"}, "lines": [{"lineNumber": 1, "quantity": "0"}]}},
+        {"input": {"key": "k", "intake": "x", "reason": "r", "lines": {"lineNumber": 1, "quantity": 2}}},
+        {"input": {"key": "k", "order": None, "intake": "x", "reason": None, "lines": []}},
+    ],
+    "Mutation.cancelOrder": [
+        {"input": {"key": "k", "order": {"number": "SO-1"}}},
+        {"input": {"key": "k", "order": None, "intake": "x", "reason": None}},
+        {"input": {"key": "k", "intake": "x", "reason": "r"}},
+    ],
     "Mutation.retryIntake": [{"input": VERSIONED}, {"input": VERSIONED | {"note": "n"}}],
     "Customer.openIntakes": [{"first": 1}],
     "Customer.orderGuide": PAGES,

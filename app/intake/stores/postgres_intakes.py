@@ -9,7 +9,15 @@ from hashlib import blake2b
 from typing import Any
 
 from app.errors import KeyReused, StoreUnavailable
-from app.intake.records import IntakeFilter, IntakeState, OrderIntake, QueueDepth, po_key
+from app.intake.records import (
+    IntakeFilter,
+    IntakeState,
+    OrderChange,
+    OrderIntake,
+    QueueDepth,
+    held_as_duplicate,
+    po_key,
+)
 from app.intake.store import Change, IntakeKey, IntakePage, Submitted
 from app.intake.stores import rows
 from app.intake.stores.claim_wakeups import ClaimWakeUps
@@ -133,6 +141,18 @@ class PostgresIntakes:
         self._changes.notify()
         return rows.record(found)
 
+    async def begin_order_change(self, given: OrderChange, retry_in: float) -> tuple[OrderChange, bool]:
+        key, content = rows.order_change_key(given), rows.encode_order_change(given)
+        begun = await self._fetch(rows.INSERT_ORDER_CHANGE, *key, given.digest, content)
+        if not begun:
+            begun = await self._fetch(rows.RESUME_ORDER_CHANGE, *key, given.digest, retry_in)
+        found = begun or await self._fetch(rows.KNOWN_ORDER_CHANGE, *key)
+        return rows.decode_order_change(found[0][0]), bool(begun)
+
+    async def finish_order_change(self, finished: OrderChange) -> None:
+        key, content = rows.order_change_key(finished), rows.encode_order_change(finished)
+        await self._fetch(rows.FINISH_ORDER_CHANGE, *key, finished.state.value, content)
+
     async def unpublished(self, limit: int = 500) -> Sequence[OrderIntake]:
         with self._changes.claiming() as claim:
             found = await self._fetch(rows.UNPUBLISHED, limit)
@@ -160,6 +180,7 @@ class PostgresIntakes:
     async def trim(self, age: float) -> int:
         async with self._database.connection() as connection:
             status = await connection.execute(self._sql(TRIM), age)
+            await connection.execute(self._sql(rows.TRIM_ORDER_CHANGES), age)
         return int(status.split()[-1])
 
     async def close(self) -> None:
@@ -249,7 +270,7 @@ def _guarded(intake: OrderIntake, used: set[tuple[str, str, str]]) -> OrderIntak
     held = number in used and not intake.content.allow_duplicate_po
     if intake.state is not IntakeState.REJECTED:
         used.add(number)
-    return rows.held_as_duplicate(intake) if held else intake
+    return held_as_duplicate(intake) if held else intake
 
 
 def _po(intake: OrderIntake) -> tuple[str, str, str]:

@@ -10,16 +10,15 @@ from typing import Any
 
 import msgspec
 
-from app.errors import DuplicatePO, IntakeBusy, VersionConflict
+from app.errors import IntakeBusy, VersionConflict
 from app.intake.records import (
     QUEUED,
     IntakeContent,
     IntakeFilter,
     IntakeState,
+    OrderChange,
     OrderIntake,
     po_key,
-    problem_of,
-    with_problems,
 )
 from app.intake.store import Change
 
@@ -48,7 +47,15 @@ DROP INDEX IF EXISTS intakes_open;
 CREATE INDEX IF NOT EXISTS intakes_undone ON intakes (state, target, since)
     WHERE state IN ('RECEIVED', 'POSTING', 'NEEDS_APPROVAL', 'HELD', 'FAILED');
 """
-MIGRATIONS = (ORDER_INDEX, APPROVALS)
+ORDER_CHANGES = """
+CREATE TABLE IF NOT EXISTS order_changes (
+    tenant text NOT NULL, client text NOT NULL, mutation text NOT NULL, key text NOT NULL, digest text NOT NULL,
+    state text NOT NULL, sent_at double precision NOT NULL, content text NOT NULL,
+    PRIMARY KEY (tenant, client, mutation, key)
+);
+CREATE INDEX IF NOT EXISTS order_changes_sent ON order_changes (sent_at);
+"""
+MIGRATIONS = (ORDER_INDEX, APPROVALS, ORDER_CHANGES)
 """What brings the table to the newest version, beginning with the first of a database."""
 
 CLAIMABLE = """target = $1 AND state IN ('RECEIVED', 'POSTING') AND due_at <= NOW
@@ -78,6 +85,22 @@ AND state NOT IN ('REJECTED', 'CANCELLED') LIMIT 1
 """
 UNPUBLISHED = "SELECT COLUMNS FROM intakes WHERE version > published ORDER BY position LIMIT $1"
 MARK_PUBLISHED = "UPDATE intakes SET published = $2 WHERE id = $1 AND published < $2"
+INSERT_ORDER_CHANGE = """
+INSERT INTO order_changes (tenant, client, mutation, key, digest, state, sent_at, content)
+VALUES ($1, $2, $3, $4, $5, 'SENT', NOW, $6) ON CONFLICT (tenant, client, mutation, key) DO NOTHING RETURNING content
+"""
+RESUME_ORDER_CHANGE = """
+UPDATE order_changes SET state = 'SENT', sent_at = NOW
+WHERE tenant = $1 AND client = $2 AND mutation = $3 AND key = $4 AND digest = $5
+AND (state = 'UNSENT' OR (state = 'SENT' AND sent_at + CAST($6 AS double precision) <= NOW)) RETURNING content
+"""
+KNOWN_ORDER_CHANGE = (
+    "SELECT content FROM order_changes WHERE tenant = $1 AND client = $2 AND mutation = $3 AND key = $4"
+)
+FINISH_ORDER_CHANGE = """
+UPDATE order_changes SET state = $5, content = $6 WHERE tenant = $1 AND client = $2 AND mutation = $3 AND key = $4
+"""
+TRIM_ORDER_CHANGES = "DELETE FROM order_changes WHERE sent_at < NOW - $1"
 DEPTHS = """
 SELECT target, state, count(*), min(since) FROM intakes
 WHERE state IN ('RECEIVED', 'POSTING', 'NEEDS_APPROVAL', 'HELD', 'FAILED') GROUP BY state, target ORDER BY target, state
@@ -85,6 +108,7 @@ WHERE state IN ('RECEIVED', 'POSTING', 'NEEDS_APPROVAL', 'HELD', 'FAILED') GROUP
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(IntakeContent).decode
+decode_order_change = msgspec.json.Decoder(OrderChange).decode
 
 
 def statement(text: str, now: str, wanted: str) -> str:
@@ -108,6 +132,16 @@ def insert_values(intake: OrderIntake) -> tuple[Any, ...]:
     return (*values, _encode(intake.content).decode(), po_key(intake.customer_po), intake.awaited_tier)
 
 
+def order_change_key(one: OrderChange) -> tuple[str, str, str, str]:
+    """The values of its key: tenant, client, mutation, key."""
+    return one.tenant, one.client, one.mutation, one.key
+
+
+def encode_order_change(one: OrderChange) -> str:
+    """The content of the row of a change."""
+    return _encode(one).decode()
+
+
 def update_values(intake: OrderIntake, owner: str | None, delay: float | None) -> tuple[Any, ...]:
     """The values of UPDATE: the intake is due in `delay` seconds, or as before."""
     return (
@@ -124,15 +158,6 @@ def next_version(before: OrderIntake, after: OrderIntake, now: float) -> OrderIn
         return after
     since = after.since if before.state is after.state else now
     return msgspec.structs.replace(after, version=before.version + 1, since=since)
-
-
-def held_as_duplicate(intake: OrderIntake) -> OrderIntake:
-    """The intake, held because its purchase order number was used before; one that is refused anyway stays refused."""
-    if intake.state is IntakeState.REJECTED:
-        return intake
-    problem = problem_of(DuplicatePO, path=("input", "customerPo"))
-    problems = (*intake.content.problems, problem)
-    return msgspec.structs.replace(intake, state=IntakeState.HELD, content=with_problems(intake, problems))
 
 
 def is_queued(intake: OrderIntake) -> bool:

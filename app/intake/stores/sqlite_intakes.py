@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import KeyReused
-from app.intake.records import IntakeFilter, IntakeState, OrderIntake, QueueDepth
+from app.intake.records import IntakeFilter, IntakeState, OrderChange, OrderIntake, QueueDepth, held_as_duplicate
 from app.intake.store import Change, IntakeKey, IntakePage, Submitted
 from app.intake.stores import rows
 from app.intake.stores.claim_wakeups import ClaimWakeUps
@@ -50,6 +50,8 @@ CLAIM = _sql(
 )
 INSERT, BEGIN_ATTEMPT, UPDATE = _sql(rows.INSERT), _sql(rows.BEGIN_ATTEMPT), _sql(rows.UPDATE)
 BY_ID, BY_KEY, UNPUBLISHED = _sql(rows.BY_ID), _sql(rows.BY_KEY), _sql(rows.UNPUBLISHED)
+INSERT_ORDER_CHANGE, RESUME_ORDER_CHANGE = _sql(rows.INSERT_ORDER_CHANGE), _sql(rows.RESUME_ORDER_CHANGE)
+TRIM_ORDER_CHANGES = _sql(rows.TRIM_ORDER_CHANGES)
 BY_ORDER = _sql(
     "SELECT COLUMNS FROM intakes WHERE target = $1 AND order_id IN (SELECT value FROM json_each($2)) "
     "AND order_id IS NOT NULL"
@@ -156,6 +158,13 @@ class SQLiteIntakes:
         self._changes.notify()
         return changed
 
+    async def begin_order_change(self, given: OrderChange, retry_in: float) -> tuple[OrderChange, bool]:
+        return await self._store.write(lambda sql: _begin_order_change(sql, given, retry_in, self._clock()))
+
+    async def finish_order_change(self, finished: OrderChange) -> None:
+        named = _named(*rows.order_change_key(finished), finished.state.value, rows.encode_order_change(finished))
+        await self._store.write(lambda sql: sql.execute(rows.FINISH_ORDER_CHANGE, named))
+
     async def unpublished(self, limit: int = 500) -> Sequence[OrderIntake]:
         with self._changes.claiming() as claim:
             found = await self._store.read(lambda sql: sql.execute(UNPUBLISHED, _named(limit)).fetchall())
@@ -184,6 +193,7 @@ class SQLiteIntakes:
         before, count = self._clock() - age, 0
         while part := await self._store.write(lambda sql: sql.execute(TRIM, _named(before)).rowcount):
             count += part
+        await self._store.write(lambda sql: sql.execute(TRIM_ORDER_CHANGES, _named(age, now=self._clock())))
         return count
 
     async def close(self) -> None:
@@ -218,9 +228,22 @@ def _submit(sql: sqlite3.Connection, intake: OrderIntake, guard_po: float) -> Su
         return Submitted(rows.record(known), created=False)
     po = intake.tenant, intake.customer, rows.po_key(intake.customer_po), intake.received - guard_po
     if not intake.content.allow_duplicate_po and sql.execute(rows.PO_USED, _named(*po)).fetchone():
-        intake = rows.held_as_duplicate(intake)
+        intake = held_as_duplicate(intake)
     sql.execute(INSERT, _named(*rows.insert_values(intake)))
     return Submitted(intake, created=True)
+
+
+def _begin_order_change(
+    sql: sqlite3.Connection, given: OrderChange, retry_in: float, now: float
+) -> tuple[OrderChange, bool]:
+    key = rows.order_change_key(given)
+    begun = sql.execute(
+        INSERT_ORDER_CHANGE, _named(*key, given.digest, rows.encode_order_change(given), now=now)
+    ).fetchone()
+    if begun is None:
+        begun = sql.execute(RESUME_ORDER_CHANGE, _named(*key, given.digest, retry_in, now=now)).fetchone()
+    row = begun or sql.execute(rows.KNOWN_ORDER_CHANGE, _named(*key)).fetchone()
+    return rows.decode_order_change(row[0]), begun is not None
 
 
 def _change(sql: sqlite3.Connection, id: str, version: int | None, change: Change, now: float) -> OrderIntake | None:

@@ -4,8 +4,9 @@ It may tell what is new by webhooks; their secrets are `whsec_` and base64.
 
 Options: `batch` (true: reads asked for together travel as one request), `serves` (the ports that this system has; all
 of them if not given), `lists` (the filters and sorts that it can answer; all if not given), `unique_order_keys` (true:
-the system makes one order, and one quote, of a key), `max_order_seconds` (after which it has created an order or never
-does; three times the time limit of a write if not given). Credential: `token`, a bearer token.
+the system makes one order, and one quote, of a key), `amends_orders` (false: it changes quantities of lines),
+`max_order_seconds` (after which it has created an order or never does; three times the time limit of a write if not
+given). Credential: `token`, a bearer token.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ def source_of(client: RESTClient) -> Source:
         "downloads": RestDownloads(client),
         "changes": RestChanges(client),
         "quote_writer": RestQuoteWriter(client, client.unique_order_keys),
-        "order_writer": RestOrderWriter(client, client.unique_order_keys, client.max_order_seconds),
+        "order_writer": RestOrderWriter(
+            client, client.unique_order_keys, client.max_order_seconds, client.amends_orders
+        ),
     }
     served = {port: implementation for port, implementation in ports.items() if port in client.serves}
     return Source(

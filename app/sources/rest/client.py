@@ -46,7 +46,7 @@ from app.sources.values import Page, together
 
 K = TypeVar("K")
 
-_OPTIONS = {"batch", "lists", "max_order_seconds", "serves", "unique_order_keys"}
+_OPTIONS = {"amends_orders", "batch", "lists", "max_order_seconds", "serves", "unique_order_keys"}
 _REFUSALS = {FILTER_NOT_SUPPORTED: FilterNotSupported, SORT_NOT_SUPPORTED: SortNotSupported}
 
 
@@ -68,6 +68,7 @@ class RESTClient:
             raise ConfigurationError(f"sources.{name}.options.batch", batch, "use true or false")
         self.name = name
         self.mapper = mapper
+        self.amends_orders = settings.options.get("amends_orders", False) is True
         self.unique_order_keys = settings.options.get("unique_order_keys", True) is True
         self.max_order_seconds = _seconds(name, settings)
         self.serves = _serves(name, settings.options.get("serves"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from app.sources.order_writer import NewOrder, SimulatedLine
+from app.sources.order_writer import LineQuantity, NewOrder, SimulatedLine
 from app.sources.rest.contract_rows import ContractOperation, found
 from app.sources.values import Record
+
+ALREADY_PICKED = "ALREADY_PICKED"
+"""The `code` of a refusal to cancel an order of which something was picked."""
 
 
 class OrderKeysRead(Record):
@@ -17,6 +20,15 @@ class OrderCancellation(Record):
     """Cancel the order of this id, if nothing of it was picked."""
 
     id: str
+    reason: str = ""
+
+
+class OrderAmendment(Record):
+    """Set quantities of lines of the order of this id, if nothing of it was picked: all of them or none. A quantity of
+    0 cancels the line."""
+
+    id: str
+    lines: tuple[LineQuantity, ...]
     reason: str = ""
 
 
@@ -36,7 +48,8 @@ class LineProblem(Record):
 
 
 class Refusal(Record):
-    """RFC 9457: a rule of the business refuses an order (409, 422). `held` says that a person may release it."""
+    """RFC 9457: a rule of the business refuses an order (409, 422). `held` says that a person may release it.
+    The `code` ALREADY_PICKED says that picking has begun."""
 
     title: str = ""
     status: int | None = None
@@ -44,6 +57,12 @@ class Refusal(Record):
     code: str | None = None
     held: bool = False
     problems: tuple[LineProblem, ...] = ()
+
+
+class Amended(Record):
+    """The order of this id has the quantities."""
+
+    id: str = ""
 
 
 class Cancelled(Record):
@@ -79,4 +98,9 @@ CANCEL_ORDER = ContractOperation(
     port="order_writer", path="/v1/order-submissions/cancel", summary="Cancel an order of which nothing was picked",
     request=OrderCancellation, answer=Cancelled, write=True,
 )  # fmt: skip
-ORDER_OPERATIONS = (CREATE_ORDER, FIND_ORDERS, SIMULATE_ORDER, CANCEL_ORDER)
+AMEND_ORDER = ContractOperation(
+    port="order_writer", path="/v1/order-submissions/amend",
+    summary="Set quantities of lines of an order of which nothing was picked",
+    request=OrderAmendment, answer=Amended, write=True,
+)  # fmt: skip
+ORDER_OPERATIONS = (CREATE_ORDER, FIND_ORDERS, SIMULATE_ORDER, AMEND_ORDER, CANCEL_ORDER)

@@ -20,7 +20,7 @@ from app.sources.commissions import StatementQuery
 from app.sources.conformance import KeyedCall
 from app.sources.customers import CustomerPart, CustomerQuery
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemQuery
-from app.sources.order_writer import NewOrder, NewOrderLine
+from app.sources.order_writer import LineQuantity, NewOrder, NewOrderLine
 from app.sources.orders import CustomerPoKey, OrderQuery
 from app.sources.purchases import OrderGuideQuery
 from app.sources.quote_writer import NewQuote, NewQuoteLine, QuoteAnswer, QuoteAnswerKind
@@ -418,6 +418,12 @@ CHECKS: Mapping[str, OperationChecks] = {
         contract_orders.OrderKeysRead(keys=(_ORDER.key,)), (AbsentCheck(by_keys("order_writer", "find")),)
     ),
     contract_orders.SIMULATE_ORDER.path: OperationChecks(_ORDER, ()),
+    contract_orders.AMEND_ORDER.path: OperationChecks(
+        contract_orders.OrderAmendment(
+            id="n900001", lines=(LineQuantity(number=1, quantity=Decimal(6)),), reason="Half of it"
+        ),
+        (),
+    ),
     contract_orders.CANCEL_ORDER.path: OperationChecks(
         contract_orders.OrderCancellation(id="n900001", reason="Ordered twice"), ()
     ),

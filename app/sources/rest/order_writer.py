@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.auth.principal import Principal
-from app.sources.order_writer import NewOrder, OrderNotAccepted, SimulatedLine, WrittenOrder
+from app.sources.order_writer import LineQuantity, NewOrder, OrderNotAccepted, SimulatedLine, WrittenOrder
 from app.sources.rest import contract_orders
 from app.sources.rest.client import RESTClient
 
@@ -20,6 +20,7 @@ class RestOrderWriter:
     client: RESTClient
     unique_key: bool
     max_seconds: float
+    amends: bool
 
     @property
     def steps(self) -> Sequence[str]:
@@ -52,6 +53,12 @@ class RestOrderWriter:
         if isinstance(answer, contract_orders.Refusal):
             raise _not_accepted(answer)
 
+    async def amend(self, who: Principal, order: WrittenOrder, lines: Sequence[LineQuantity], reason: str) -> None:
+        body = contract_orders.OrderAmendment(id=order.id, lines=tuple(lines), reason=reason)
+        answer = await self.client.write(contract_orders.AMEND_ORDER, body)
+        if isinstance(answer, contract_orders.Refusal):
+            raise _not_accepted(answer)
+
 
 def _written(key: str, row: contract_orders.CreatedOrder) -> WrittenOrder:
     return WrittenOrder(key=key, id=row.id, number=row.number, step=CREATED)
@@ -60,4 +67,5 @@ def _written(key: str, row: contract_orders.CreatedOrder) -> WrittenOrder:
 def _not_accepted(refusal: contract_orders.Refusal) -> OrderNotAccepted:
     lines = [problem.line_number for problem in refusal.problems if problem.line_number is not None]
     detail = f"{refusal.code}: {refusal.detail or refusal.title}"
-    return OrderNotAccepted(lines=lines, held=refusal.held, detail=detail)
+    picked = refusal.code == contract_orders.ALREADY_PICKED
+    return OrderNotAccepted(lines=lines, held=refusal.held, picked=picked, detail=detail)
