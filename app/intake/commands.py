@@ -399,6 +399,8 @@ def decided(intake: OrderIntake, made: IntakeDecision, needs_approval: bool) -> 
 def _require_amendable(intake: OrderIntake) -> None:
     if intake.state not in OPEN_STATES:
         raise InvalidTransition(f"AMEND does not apply to an order that is {intake.state.value}.")
+    if intake.content.quote is not None:
+        raise InvalidTransition("An accepted quote is ordered as it is. Cancel the order and renegotiate the quote.")
     if intake.may_have_been_sent:
         raise InvalidTransition("The system of record may have this order already. Amend it once it is posted.")
 
