@@ -1,4 +1,4 @@
-"""Signing in to Shopify, and what it answers wrongly: each fault with its code, against a typed fake of its Admin API."""
+"""Signing in to Shopify, and what it answers wrongly: each fault with its code, against a typed fake of its API."""
 
 from __future__ import annotations
 
