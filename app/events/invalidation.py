@@ -50,11 +50,13 @@ class CacheInvalidator:
             self._cache.evict({ALL_ENTRIES})
 
     def apply(self, events: Iterable[ChangeEvent]) -> None:
-        """Drop what these events made stale, and read some of it again in the background."""
+        """Drop what these events made stale, and read some of it again in the background if the cache is enabled."""
         changed = [event for event in events if event.kind in CACHED_KINDS and event.assigned_to is None]
         if self._cache is None or not changed:
             return
         self._cache.evict({invalidation_tag(event.kind, event.key) for event in changed})
+        if not self._cache.is_enabled:
+            return
         keys: defaultdict[tuple[str, ChangeKind], list[str]] = defaultdict(list)
         for event in changed:
             if event.key != EVERY_KEY and not event.deleted:

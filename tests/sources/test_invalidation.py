@@ -178,15 +178,18 @@ class Unavailable:
 
 
 class Memory:
-    """Takes down what a cache is asked to drop."""
+    """Records what a cache is asked to drop, and how many reads it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_enabled: bool = True) -> None:
+        self.is_enabled = is_enabled
         self.evicted: list[set[str]] = []
+        self.reads = 0
 
     def evict(self, tags: set[str]) -> None:
         self.evicted.append(tags)
 
     def background(self, work: Any) -> None:
+        self.reads += 1
         work.close()
 
 
@@ -217,6 +220,14 @@ async def short(tmp_path: Path) -> AsyncIterator[Gate]:
     log = connect_events(Settings(data_dir=tmp_path, events=EventSettings(keep_updates=1)))
     yield Gate(log)
     await log.close()
+
+
+@pytest.mark.parametrize(("is_enabled", "reads"), [(True, 1), (False, 0)])
+def test_changed_rows_are_read_again_only_into_an_enabled_cache(is_enabled: bool, reads: int):
+    memory = Memory(is_enabled=is_enabled)
+    invalidator = CacheInvalidator(Behind(memory, {"parcels": object()}))  # type: ignore[arg-type]
+    invalidator.apply([update("SKU-1", kind=ChangeKind.ITEM)])
+    assert (memory.evicted, memory.reads) == ([{"item:SKU-1"}], reads)
 
 
 async def test_worker_drops_what_the_log_names_and_everything_where_it_missed_some(short: Gate):

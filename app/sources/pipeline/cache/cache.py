@@ -53,6 +53,10 @@ class Cache:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._contracts = tightened(settings)
 
+    @property
+    def is_enabled(self) -> bool:
+        return self._settings.enabled
+
     def of(self, name: str, settings: SourceSettings, fields: SourceFields = NO_FIELDS) -> SourceCache:
         """The cache of one source, connected by these settings; its rows have these fields of the deployment."""
         shared_tier = RedisTier(self._shared, _system(name, settings, fields)) if self._shared else None
