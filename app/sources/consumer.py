@@ -45,6 +45,10 @@ class MessageConsumer(Protocol):
         """How many messages wait, those received and not acknowledged included; None if the broker cannot tell."""
         ...
 
+    async def ping(self) -> None:
+        """Raises SourceError if the topic cannot be consumed. Consumes nothing, since any worker may ask."""
+        ...
+
     async def aclose(self) -> None: ...
 
 

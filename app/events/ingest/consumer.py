@@ -54,6 +54,7 @@ class TopicConsumer:
                     await self.consume()
                     self._pause = FIRST_PAUSE
                 else:
+                    await self._topic.consumer.aclose()  # What it was sent goes to the worker that consumes now.
                     await asyncio.sleep(WAIT)
             except TradegraphError as error:
                 await self._wait(code=error.code, detail=error.detail)

@@ -71,7 +71,7 @@ def connect(
     datasets = [DATASETS[topic.dataset] for topic in options.topics.values() if topic.dataset is not None]
 
     async def ping() -> None:
-        await asyncio.gather(*(topic.consumer.lag() for topic in topics))
+        await asyncio.gather(*(topic.consumer.ping() for topic in topics))
 
     async def aclose() -> None:
         await asyncio.gather(*(topic.consumer.aclose() for topic in topics), return_exceptions=True)

@@ -58,6 +58,19 @@ class KafkaConsumer:
             raise await self._unavailable(error) from error
         return sum(max(end - (committed[place] or 0), 0) for place, end in ends.items())
 
+    async def ping(self) -> None:
+        """Without joining the group, which would take partitions from the worker that consumes."""
+        client = self._library.client.AIOKafkaClient(
+            bootstrap_servers=urlsplit(self._settings.base_url).netloc, **_credentials(self._settings)
+        )
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await client.bootstrap()
+        except (self._library.errors.KafkaError, OSError, TimeoutError) as error:
+            raise SourceUnavailable(self._source, detail=repr(error)) from error
+        finally:
+            await client.close()
+
     async def aclose(self) -> None:
         await self._drop()
 
@@ -115,6 +128,7 @@ def _message(record: Any) -> Message:
 def _library(source: str) -> Any:
     try:
         import aiokafka
+        import aiokafka.client
         import aiokafka.errors
     except ImportError:
         cure = "needs the package aiokafka: pip install 'tradegraph[kafka]'"

@@ -64,6 +64,9 @@ class NATSConsumer:
             raise SourceUnavailable(self._source, detail=repr(error)) from error
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
+    async def ping(self) -> None:
+        await self.lag()
+
     async def aclose(self) -> None:
         await self._drop()
 

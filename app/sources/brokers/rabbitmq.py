@@ -70,6 +70,20 @@ class RabbitMQConsumer:
     async def aclose(self) -> None:
         await self._drop()
 
+    async def ping(self) -> None:
+        """Over a connection of its own: one that consumes is sent messages, which others then wait for."""
+        connection: AbstractConnection | None = None
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                connection = await self._library.connect(self._address())
+                channel = await connection.channel()
+                await channel.declare_queue(self._options.name, passive=True)
+        except (self._library.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
+            raise self._failure(error) from error
+        finally:
+            if connection is not None:
+                await connection.close()
+
     async def _consumed(self) -> None:
         connection, channel = self._connection, self._channel
         if connection is not None and not connection.is_closed and channel is not None and not channel.is_closed:
@@ -82,15 +96,16 @@ class RabbitMQConsumer:
                 await self._channel.set_qos(prefetch_count=PREFETCH)
                 queue = await self._channel.get_queue(self._options.name)
                 await queue.consume(self._arrived.put)
-        except self._library.exceptions.ChannelNotFoundEntity as error:
-            await self._drop()
-            raise SourceRejected(self._source, status=404, detail=repr(error)) from error
-        except self._library.exceptions.ProbableAuthenticationError as error:
-            await self._drop()
-            raise SourceRejected(self._source, status=401, detail=repr(error)) from error
         except (self._library.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
             await self._drop()
-            raise SourceUnavailable(self._source, detail=repr(error)) from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> SourceUnavailable | SourceRejected:
+        if isinstance(error, self._library.exceptions.ChannelNotFoundEntity):
+            return SourceRejected(self._source, status=404, detail=repr(error))
+        if isinstance(error, self._library.exceptions.ProbableAuthenticationError):
+            return SourceRejected(self._source, status=401, detail=repr(error))
+        return SourceUnavailable(self._source, detail=repr(error))
 
     def _address(self) -> str:
         given = {name: quote(one.get_secret_value(), safe="") for name, one in self._settings.credentials.items()}

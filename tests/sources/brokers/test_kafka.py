@@ -32,6 +32,8 @@ async def test_consumer_killed_before_it_commits_loses_and_doubles_nothing(tmp_p
     server = KafkaProtocolServer(tmp_path)
     async with running(server):
         await publish(server, *(order_event(number) for number in range(120)), create=True)
+        beside = broker_source(server.url, {"orders": TOPIC}, tmp_path / "beside")
+        await beside.ping()  # Another worker, which is asked whether it is ready, and joins no group.
         first = ConsumedTopic(broker_source(server.url, {"orders": TOPIC}, tmp_path), tmp_path)
         messages = ()
         while not messages:
@@ -51,6 +53,7 @@ async def test_consumer_killed_before_it_commits_loses_and_doubles_nothing(tmp_p
         assert sorted(keys) == sorted(f"SO-{number}" for number in range(121))
         assert await taken.topic.handler.store.read("SELECT code FROM set_aside") == [("MESSAGE_MALFORMED",)]
         await taken.close()
+        await beside.aclose()
 
 
 async def test_absent_broker_is_an_error_of_the_source(tmp_path: Path):

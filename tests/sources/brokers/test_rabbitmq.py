@@ -34,6 +34,8 @@ async def test_messages_survive_the_broker_and_the_gateway_once_each(tmp_path: P
     server = RabbitMQServer(tmp_path)
     async with running(server):
         await publish(server, *(order_event(number) for number in range(200)))
+        beside = broker_source(server.url, {"orders": ORDERS}, tmp_path / "beside")
+        await beside.ping()  # Another worker, which is asked whether it is ready, and takes no message.
         first = ConsumedTopic(broker_source(server.url, {"orders": ORDERS}, tmp_path), tmp_path)
         messages = await first.topic.consumer.receive(50, 10)
         assert 0 < len(messages) <= 50
@@ -57,6 +59,7 @@ async def test_messages_survive_the_broker_and_the_gateway_once_each(tmp_path: P
         assert await taken.topic.consumer.lag() == 0
         await taken.close()
 
+        await beside.aclose()
         other = broker_source(server.url, {"orders": {**ORDERS, "name": "nothing"}}, tmp_path)
         with pytest.raises(SourceRejected):
             await other.ping()
