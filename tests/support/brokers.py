@@ -91,6 +91,13 @@ class Broker:
         )
         await until_listening(self.port)
 
+    async def stop(self) -> None:
+        """Have the broker end by itself, with everything on the disk."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            await process.wait()
+
     async def kill(self) -> None:
         process, self._process = self._process, None
         if process is not None:
@@ -125,6 +132,9 @@ class KafkaProtocolServer(Broker):
         )
 
 
+STARTED = "Server startup complete"
+
+
 class RabbitMQServer(Broker):
     """A RabbitMQ node of its own."""
 
@@ -135,6 +145,14 @@ class RabbitMQServer(Broker):
         if not found.exists():
             pytest.skip("rabbitmq-server is missing: apt-get install rabbitmq-server")
         return (str(found),)
+
+    async def start(self) -> None:
+        """Return once the node is started as a whole: it listens before its queues have leaders."""
+        log = self.folder / "rabbitmq" / "log" / f"test{self.port}@localhost.log"
+        starts = log.read_text().count(STARTED) if log.exists() else 0
+        await super().start()
+        while log.read_text().count(STARTED) == starts:
+            await asyncio.sleep(0.1)
 
     def environment(self) -> dict[str, str]:
         home = self.folder / "rabbitmq"
