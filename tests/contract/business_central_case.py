@@ -185,7 +185,7 @@ async def running(
 @asynccontextmanager
 async def open_priced(_: Environment) -> AsyncIterator[Source]:
     """The source of a company with an API page for prices."""
-    async with running(options=PRICED) as (_, source):
+    async with running(options=PRICED) as (_server, source):
         yield source
 
 

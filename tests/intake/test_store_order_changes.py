@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,23 +13,21 @@ from app.intake.store import IntakeStore
 from tests.support.intakes import IntakeBench as Bench
 
 
-def change(key: str = "k", **given: str) -> OrderChange:
-    return OrderChange(
-        **{
-            "tenant": "default",
-            "client": "portal",
-            "mutation": "cancelOrder",
-            "key": key,
-            "digest": "d",
-            "source": "erp",
-            "order_id": "1",
-            "order_number": "SO-1",
-            "customer": "C-1",
-            "submitted_by": "anna",
-            "reason": "ordered twice — ünï",
-            **given,
-        }
-    )
+def change(key: str = "k", **given: Any) -> OrderChange:
+    values: dict[str, Any] = {
+        "tenant": "default",
+        "client": "portal",
+        "mutation": "cancelOrder",
+        "key": key,
+        "digest": "d",
+        "source": "erp",
+        "order_id": "1",
+        "order_number": "SO-1",
+        "customer": "C-1",
+        "submitted_by": "anna",
+        "reason": "ordered twice — ünï",
+    }
+    return OrderChange(**values | given)
 
 
 async def test_new_key_may_be_sent_once(store: IntakeStore):

@@ -167,7 +167,7 @@ def test_answers_to_quote_submissions_are_of_the_published_shape(sandbox: Sandbo
 
 
 def test_answers_to_orders_are_of_the_published_shape(sandbox: Sandbox, published: dict[str, Any]):
-    create, find, simulate, cancel = contract.ORDER_OPERATIONS
+    create, find, simulate, amend, cancel = contract.ORDER_OPERATIONS
     order = {
         "key": "shape", "customer": "CUST-0003", "customerPo": "shape", "channel": "API",
         "lines": [{"number": 1, "sku": "SKU-0001", "quantity": "12"}],
@@ -178,6 +178,8 @@ def test_answers_to_orders_are_of_the_published_shape(sandbox: Sandbox, publishe
         assert check_shape(sandbox, published, find, "erp", {"keys": ["shape"]}) == [
             {"key": "shape", "value": [created]}
         ]
+        lines = [{"number": 1, "quantity": "24"}]
+        check_shape(sandbox, published, amend, "erp", {"id": created["id"], "lines": lines, "reason": "a test"})
         check_shape(sandbox, published, cancel, "erp", {"id": created["id"], "reason": "a test"})
     finally:
         httpx.delete(f"{sandbox.urls['erp']}/sandbox/submitted-orders", headers=HEADERS)

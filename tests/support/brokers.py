@@ -23,6 +23,7 @@ from app.events.stores.retention_limits import Retention
 from app.events.stores.sqlite_events import SQLiteEvents
 from app.settings import SourceSettings
 from app.sources.brokers import connect
+from app.sources.brokers.messages import TopicHandler
 from app.sources.changes import ChangeHint
 from app.sources.source import Source
 from app.sources.values import utc_now
@@ -208,6 +209,8 @@ class ConsumedTopic:
         [topic] = source.topics
         self.topic = topic
         self.enqueue = self._enqueue
+        assert isinstance(topic.handler, TopicHandler)
+        self.store = topic.handler.store
         self.consumer = TopicConsumer("bus", topic, self.events, self._received, "worker", utc_now)
 
     async def _received(self, source: str, hints: Any) -> int:

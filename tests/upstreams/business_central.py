@@ -182,7 +182,8 @@ class BusinessCentral:
 
     def _priced(self, expression: str) -> list[dict[str, Any]]:
         """The price of one question; none for an unknown customer, item or unit."""
-        given = dict(match.groups()[::2] for match in map(_COMPARISON.fullmatch, _split(expression, " and ")) if match)
+        matches = filter(None, map(_COMPARISON.fullmatch, _split(expression, " and ")))
+        given: dict[str, str] = {match[1]: match[3] for match in matches}
         asked = {name: text.strip("'").replace("''", "'") for name, text in given.items()}
         unit = asked.get("unitOfMeasureCode", "PCS")
         item_row = next((row for row in self.tables[f"{API}/items"] if row["number"] == asked["itemNumber"]), None)

@@ -81,7 +81,7 @@ class NATSConsumer:
         library = self._library
         try:
             async with asyncio.timeout(self._settings.timeout):
-                self._client = await library.connect(
+                self._client = client = await library.connect(
                     self._settings.base_url,
                     allow_reconnect=False,
                     connect_timeout=self._settings.timeout,
@@ -91,7 +91,7 @@ class NATSConsumer:
                 config = library.js.api.ConsumerConfig(
                     ack_wait=self._options.acknowledge_seconds, max_ack_pending=10_000
                 )
-                self._subscription = await self._client.jetstream().pull_subscribe(
+                self._subscription = await client.jetstream().pull_subscribe(
                     self._options.name, durable=self._options.group, stream=self._options.stream, config=config
                 )
         except library.errors.AuthorizationError as error:

@@ -91,8 +91,8 @@ class RabbitMQConsumer:
         await self._drop()
         try:
             async with asyncio.timeout(self._settings.timeout):
-                self._connection = await self._library.connect(self._address())
-                self._channel = await self._connection.channel()
+                self._connection = connection = await self._library.connect(self._address())
+                self._channel = await connection.channel()
                 await self._channel.set_qos(prefetch_count=PREFETCH)
                 queue = await self._channel.get_queue(self._options.name)
                 await queue.consume(self._arrived.put)

@@ -9,6 +9,7 @@ import aiokafka.admin
 import pytest
 
 from app.errors import SourceUnavailable
+from app.sources.values import utc_now
 from tests.support.brokers import ORDERS, ConsumedTopic, KafkaProtocolServer, broker_source, drain, order_event, running
 
 TOPIC = {name: value for name, value in ORDERS.items() if name != "id"}
@@ -38,7 +39,7 @@ async def test_consumer_killed_before_it_commits_loses_and_doubles_nothing(tmp_p
         messages = ()
         while not messages:
             messages = await first.topic.consumer.receive(50, 5)
-        await first.enqueue("bus", await first.topic.handler.handle(messages, messages[0].at))
+        await first.enqueue("bus", await first.topic.handler.handle(messages, messages[0].at or utc_now()))
         await first.close()  # Its hints are in the log, and no offset is committed.
 
         taken = ConsumedTopic(broker_source(server.url, {"orders": TOPIC}, tmp_path, timeout=100), tmp_path)
@@ -51,7 +52,7 @@ async def test_consumer_killed_before_it_commits_loses_and_doubles_nothing(tmp_p
         await drain(taken)
         keys += [hint.key for hint in await taken.hints()]
         assert sorted(keys) == sorted(f"SO-{number}" for number in range(121))
-        assert await taken.topic.handler.store.read("SELECT code FROM set_aside") == [("MESSAGE_MALFORMED",)]
+        assert await taken.store.read("SELECT code FROM set_aside") == [("MESSAGE_MALFORMED",)]
         await taken.close()
         await beside.aclose()
 

@@ -14,6 +14,7 @@ import pytest
 from app.auth.principal import SYSTEM
 from app.errors import SourceRejected, SourceUnavailable, StoreUnavailable
 from app.sources.changes import ChangeKind
+from app.sources.values import utc_now
 from tests.support.brokers import ORDERS, ConsumedTopic, NATSServer, broker_source, drain, nats_server, order_event
 
 
@@ -62,7 +63,7 @@ async def test_consumer_killed_before_it_acknowledges_loses_and_doubles_nothing(
         first = ConsumedTopic(broker_source(server.url, {"orders": ORDERS}, tmp_path), tmp_path)
         messages = await first.topic.consumer.receive(20, 5)
         assert len(messages) == 20
-        await first.enqueue("bus", await first.topic.handler.handle(messages, messages[0].at))
+        await first.enqueue("bus", await first.topic.handler.handle(messages, messages[0].at or utc_now()))
         await first.topic.consumer.release(messages)  # As the broker does by itself once their time is over.
         await first.close()
         async with consumed(server, tmp_path) as taken:
@@ -77,7 +78,7 @@ async def test_broker_killed_while_it_is_consumed_loses_and_doubles_nothing(tmp_
         async with consumed(server, tmp_path) as taken:
             await taken.topic.consumer.acknowledge(await taken.topic.consumer.receive(1, 5))
             messages = await taken.topic.consumer.receive(100, 5)
-            await taken.enqueue("bus", await taken.topic.handler.handle(messages, messages[0].at))
+            await taken.enqueue("bus", await taken.topic.handler.handle(messages, messages[0].at or utc_now()))
             await server.kill()
             with pytest.raises(SourceUnavailable):
                 await taken.topic.consumer.acknowledge(messages)
@@ -141,9 +142,7 @@ async def test_poison_messages_are_set_aside_with_a_code_and_do_not_hold_up_othe
         async with consumed(server, tmp_path) as taken:
             await drain(taken)
             assert [one.key for one in await taken.hints()] == ["SO-1", "SO-2"]
-            rows = await taken.topic.handler.store.read(
-                "SELECT topic, code, field, body FROM set_aside ORDER BY number"
-            )
+            rows = await taken.store.read("SELECT topic, code, field, body FROM set_aside ORDER BY number")
             assert [(topic, code, field) for topic, code, field, _ in rows] == [
                 ("orders", "MESSAGE_MALFORMED", None),
                 ("orders", "MESSAGE_MALFORMED", None),

@@ -65,9 +65,7 @@ async def test_messages_survive_the_broker_and_the_gateway_once_each(tmp_path: P
         keys = [hint.key for hint in await taken.hints()]
         assert len(keys) == 250
         assert set(keys) == {f"SO-{number}" for number in range(250)}
-        assert await taken.topic.handler.store.read("SELECT code, body FROM set_aside") == [
-            ("MESSAGE_MALFORMED", b"poison")
-        ]
+        assert await taken.store.read("SELECT code, body FROM set_aside") == [("MESSAGE_MALFORMED", b"poison")]
         assert await taken.topic.consumer.lag() == 0
         await taken.close()
 
