@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from app.sources.wiring import VENDORS as PACKAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app"
 FILES = sorted(APP.rglob("*.py"))
-VENDORS = sorted(folder for folder in (APP / "sources").iterdir() if (folder / "config_template.py").exists())
+VENDORS = sorted(ROOT / package.replace(".", "/") for package in PACKAGES.values())
 # What a vendor's adapter may know beside the ports and itself.
 VENDOR_MAY = {
     "app.http",

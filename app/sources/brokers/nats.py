@@ -91,7 +91,7 @@ class NATSConsumer:
                 config = library.js.api.ConsumerConfig(
                     ack_wait=self._options.acknowledge_seconds, max_ack_pending=10_000
                 )
-                self._subscription = await client.jetstream().pull_subscribe(
+                self._subscription = subscription = await client.jetstream().pull_subscribe(
                     self._options.name, durable=self._options.group, stream=self._options.stream, config=config
                 )
         except library.errors.AuthorizationError as error:
@@ -102,7 +102,7 @@ class NATSConsumer:
         except (library.errors.Error, OSError, TimeoutError) as error:
             await self._drop()
             raise SourceUnavailable(self._source, detail=repr(error)) from error
-        return self._subscription
+        return subscription
 
     async def _drop(self) -> None:
         client, self._client, self._subscription = self._client, None, None

@@ -75,8 +75,8 @@ class RabbitMQConsumer:
         connection: AbstractConnection | None = None
         try:
             async with asyncio.timeout(self._settings.timeout):
-                connection = await self._library.connect(self._address())
-                channel = await connection.channel()
+                opened = connection = await self._library.connect(self._address())
+                channel = await opened.channel()
                 await channel.declare_queue(self._options.name, passive=True)
         except (self._library.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
             raise self._failure(error) from error
@@ -92,9 +92,9 @@ class RabbitMQConsumer:
         try:
             async with asyncio.timeout(self._settings.timeout):
                 self._connection = connection = await self._library.connect(self._address())
-                self._channel = await connection.channel()
-                await self._channel.set_qos(prefetch_count=PREFETCH)
-                queue = await self._channel.get_queue(self._options.name)
+                self._channel = channel = await connection.channel()
+                await channel.set_qos(prefetch_count=PREFETCH)
+                queue = await channel.get_queue(self._options.name)
                 await queue.consume(self._arrived.put)
         except (self._library.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as error:
             await self._drop()
