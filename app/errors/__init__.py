@@ -94,7 +94,7 @@
     │   ├── SourceHostKeyChanged  SOURCE_HOST_KEY_CHANGED
     │   ├── DownloadTooLarge      DOWNLOAD_TOO_LARGE
     │   └── DownloadNotPDF        DOWNLOAD_NOT_PDF
-    ├── FileRefused               a file of a source cannot be taken: FILE_REFUSED
+    ├── FileRefused               a file of a source cannot be imported: FILE_REFUSED
     │   ├── FileTruncated         FILE_TRUNCATED
     │   ├── FileEncodingWrong     FILE_ENCODING_WRONG
     │   ├── FileMalformed         FILE_MALFORMED

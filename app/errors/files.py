@@ -1,4 +1,4 @@
-"""A file of a source cannot be taken. Each is an entry of the ledger; the file is set aside, not deleted."""
+"""A file of a source cannot be imported. Each is an entry of the ledger; the file is set aside, not deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class FileRefused(TradegraphError):
     """Root of the reasons. `detail` names lines and columns, never values."""
 
     code = "FILE_REFUSED"
-    default = "The file cannot be taken."
+    default = "The file cannot be imported."
 
 
 class FileTruncated(FileRefused):
@@ -62,17 +62,17 @@ class FileNotRegular(FileRefused):
 
 
 class FileNameReused(FileRefused):
-    """A file of this name was taken before, and names are configured to be unique."""
+    """A file of this name was received before, and names are configured to be unique."""
 
     code = "FILE_NAME_REUSED"
-    default = "A file of this name was taken before."
+    default = "A file of this name was received before."
 
 
 class FileDuplicated(FileRefused):
-    """A file with this content was taken before."""
+    """A file with this content was received before."""
 
     code = "FILE_DUPLICATED"
-    default = "A file with this content was taken before."
+    default = "A file with this content was received before."
 
 
 class FileOutdated(FileRefused):

@@ -72,16 +72,16 @@ class FileIntake:
                         await self._scan_safely()
                         await asyncio.sleep(self._options.scan_seconds)
             except OSError as error:
-                log.warning("files_not_taken", source=self._source, error=repr(error))
+                log.warning("file_import_failed", source=self._source, error=repr(error))
             await asyncio.sleep(self._options.scan_seconds)
 
     async def _scan_safely(self) -> None:
         try:
             await self.scan()
         except TradegraphError as error:
-            log.warning("files_not_taken", source=self._source, code=error.code, detail=error.detail)
+            log.warning("file_import_failed", source=self._source, code=error.code, detail=error.detail)
         except Exception as error:  # noqa: BLE001 - it must go on
-            log.warning("files_not_taken", source=self._source, error=repr(error))
+            log.warning("file_import_failed", source=self._source, error=repr(error))
 
     async def scan(self) -> list[FileRecord]:
         """Import what was taken before, then take and import what is stable. Returns the new entries of the ledger.
@@ -142,7 +142,7 @@ class FileIntake:
         if name == REFUSED or not entry.regular:
             return await self._refuse(entry, id, name, FileNotRegular() if name != REFUSED else FileNameRefused())
         if feed is None:
-            log.warning("file_of_no_feed", source=self._source, file=id)
+            log.warning("file_without_feed", source=self._source, file=id)
             return None
         local = await self._folder.fetch(f"{PROCESSING}/{entry.name}")
         as_of = min(time_of(entry.modified), self._clock())

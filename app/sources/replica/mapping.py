@@ -49,7 +49,7 @@ class RowFault(StrEnum):
 
 
 class RowRejected(Exception):
-    """A row cannot be taken: what is wrong, and in which attribute. The value is not repeated."""
+    """A rejected row: the reason and the attribute. The value is not repeated."""
 
     def __init__(self, fault: RowFault, field: str | None = None) -> None:
         super().__init__(f"{fault} {field or ''}")
