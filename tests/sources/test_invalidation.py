@@ -204,15 +204,14 @@ class Gate:
 
     def __init__(self, inner: EventLog) -> None:
         self._inner = inner
-        self.open = asyncio.Event()
-        self.open.set()
+        self.closed = asyncio.Lock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     async def read(self, after: str, limit: int = 500) -> EventPage:
-        await self.open.wait()
-        return await self._inner.read(after, limit)
+        async with self.closed:
+            return await self._inner.read(after, limit)
 
 
 @pytest.fixture
@@ -250,10 +249,9 @@ async def test_worker_drops_what_the_log_names_and_everything_where_it_missed_so
         evicted = set().union(*memory.evicted[1:])
         assert evicted == {"item:SKU-1", "customer:CUST-1", "price", "customer"}
         memory.evicted.clear()
-        short.open.clear()
         reading = asyncio.create_task(subscriber.next())
-        await short.record((), [update(str(n), kind=ChangeKind.ITEM) for n in range(3)])
-        assert await short.trim() == 7
-        short.open.set()
+        async with short.closed:  # Once no read is under way.
+            await short.record((), [update(str(n), kind=ChangeKind.ITEM) for n in range(3)])
+            assert await short.trim() == 7
         assert isinstance(await reading, FanoutGap)
         assert memory.evicted[0] == {"*"}
