@@ -112,7 +112,7 @@ class Attacker:
         try:
             async with self.socket(who) as socket:
                 await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
-                frame = json.loads(await asyncio.wait_for(socket.recv(), 20))
+                frame = json.loads(await asyncio.wait_for(socket.recv(), 120))
         except ConnectionClosed as closed:
             return Reply(closed.rcvd.code if closed.rcvd else 1006, "{}")
         if frame["type"] == "error":
@@ -129,7 +129,7 @@ class Attacker:
             if init:
                 payload = {"authorization": self.credential(who)} if who else {}
                 await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
-                assert json.loads(await asyncio.wait_for(socket.recv(), 10)) == {"type": "connection_ack"}
+                assert json.loads(await asyncio.wait_for(socket.recv(), 120)) == {"type": "connection_ack"}
             yield socket
 
     async def handshake(self, **headers: str) -> int:
@@ -168,7 +168,7 @@ class Attacker:
 async def closing(socket: ClientConnection) -> int:
     """The code with which the gateway closes a socket; what it still sends is read."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             async for _ in socket:
                 pass
     except ConnectionClosed:
@@ -180,7 +180,7 @@ async def frames(socket: ClientConnection, *sent: Any, most: int = 1) -> list[An
     """Send frames, and read as many as are wanted."""
     for frame in sent:
         await socket.send(frame if isinstance(frame, (str, bytes)) else json.dumps(frame))
-    return [json.loads(await asyncio.wait_for(socket.recv(), 20)) for _ in range(most)]
+    return [json.loads(await asyncio.wait_for(socket.recv(), 120)) for _ in range(most)]
 
 
 def _event(text: str) -> str:
@@ -218,7 +218,7 @@ class Heartbeat:
             while not self._stop.is_set():
                 before, sent = self._work(), time.monotonic()
                 writer.write(request)
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 120)
                 await reader.readexactly(_length(head.split(b"\r\n")))
                 waited = min(self._work() - before, time.monotonic() - sent)
                 self.worst = max(self.worst, waited)

@@ -84,10 +84,10 @@ async def _(attacker: Attacker) -> None:
         for number in range(10_000):
             await socket.send(json.dumps(_asking(str(number), query="{ __typename }")))
             if number % 500 == 499:
-                await asyncio.wait_for(socket.recv(), 20)
+                await asyncio.wait_for(socket.recv(), 120)
         done = refused_ = 0
         while done + refused_ < 9_000:
-            frame = json.loads(await asyncio.wait_for(socket.recv(), 20))
+            frame = json.loads(await asyncio.wait_for(socket.recv(), 120))
             done += frame["type"] == "complete"
             refused_ += frame["type"] == "error"
 
@@ -200,7 +200,7 @@ async def _(attacker: Attacker) -> None:
             await socket.send('{"type": "ping"}')
             if number % 200 == 199:
                 for _ in range(200):
-                    await asyncio.wait_for(socket.recv(), 20)
+                    await asyncio.wait_for(socket.recv(), 120)
 
 
 @attacks.attack("another subprotocol", "an older protocol with weaker rules")
@@ -261,7 +261,7 @@ async def _(attacker: Attacker) -> None:
 async def _(attacker: Attacker) -> None:
     async def silent() -> int:
         async with attacker.socket(init=False) as socket:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 await socket.wait_closed()
             return socket.close_code or 0
 

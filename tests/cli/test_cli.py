@@ -71,7 +71,7 @@ async def running_demo(
     said = ""
     try:
         while "Ctrl-C stops everything." not in said:
-            line = await asyncio.wait_for(process.stdout.readline(), 30)
+            line = await asyncio.wait_for(process.stdout.readline(), 120)
             assert line, (await process.communicate())[1].decode()
             said += line.decode()
         yield process, f"http://127.0.0.1:{port}", said
@@ -97,7 +97,7 @@ async def test_demo_serves_what_it_prints_and_leaves_nothing_behind(data_dir: Pa
         assert page.status_code == 200
         port = int(re.search(r"127.0.0.1:(\d+)", url)[1])  # type: ignore[index]
         process.send_signal(number)
-        await asyncio.wait_for(process.wait(), 15)
+        await asyncio.wait_for(process.wait(), 120)
     assert process.returncode == code
     with socket.create_server(("127.0.0.1", port)):
         pass
@@ -126,7 +126,7 @@ async def test_demo_shows_its_backends_refusals_and_webhooks_out(data_dir: Path)
         _, _, unknown = await run(*endpoint, *options, cwd=data_dir)
         assert "--document" in unknown  # The address is accepted.
         process.send_signal(signal.SIGINT)
-        _, logged = await asyncio.wait_for(process.communicate(), 15)
+        _, logged = await asyncio.wait_for(process.communicate(), 120)
     assert re.search(r"request .*status=401", logged.decode())
     assert not (folder / "demo.toml").exists()
 
@@ -358,7 +358,7 @@ async def test_serve_runs_a_settings_file(sandbox: Sandbox, tmp_path: Path):
     assert process.stdout is not None
     try:
         while True:
-            entry = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+            entry = json.loads(await asyncio.wait_for(process.stdout.readline(), 120))
             if entry["event"] == "serving":
                 break
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:

@@ -108,7 +108,7 @@ async def test_what_init_writes_serves(sandbox: Sandbox, tmp_path: Path):
     process = await start("serve", cwd=tmp_path)
     assert process.stdout is not None
     try:
-        while json.loads(await asyncio.wait_for(process.stdout.readline(), 60))["event"] != "serving":
+        while json.loads(await asyncio.wait_for(process.stdout.readline(), 120))["event"] != "serving":
             pass
         async with httpx.AsyncClient() as client:
             answer = await client.post(

@@ -52,7 +52,7 @@ async def told(log: EventLog, wanted: Callable[[ChangeEvent], bool], within: flo
 
 async def polled(log: EventLog, name: str) -> None:
     """Wait for the first look at a feed."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await log.offset(f"source:{name}") is None:
             await asyncio.sleep(0.1)
 

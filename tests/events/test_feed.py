@@ -39,7 +39,7 @@ async def fed(log: EventLog, **options: Any) -> AsyncIterator[EventFanout]:
 
 async def keys(subscriber: Subscriber, count: int) -> list[str]:
     """The keys of the next so many."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         found = [await subscriber.next() for _ in range(count)]
     return [item.update.key if isinstance(item, FanoutEvent) else str(item.reason) for item in found]
 
@@ -74,7 +74,7 @@ async def test_feed_has_its_position_once_its_listener_was_reset(log: EventLog, 
         await asyncio.sleep(0)
         assert (feed.positioned.is_set(), resets.count) == (False, 0)
         opened.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await feed.positioned.wait()
         assert resets.count == 1
 
@@ -169,7 +169,7 @@ async def test_who_resumes_anywhere_at_any_time_misses_nothing_and_gets_nothing_
                 number = some.stop
                 await asyncio.sleep(0)
 
-        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(120), asyncio.TaskGroup() as group:
             for _ in range(20):
                 group.create_task(follow())
             group.create_task(happen())

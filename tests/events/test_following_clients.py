@@ -12,7 +12,7 @@ from tests.support.gateway import BUYER, Graph
 from tests.support.node_tools import node_folder
 from tests.support.streams import PATIENCE, log_of, shipment_of
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]
 
 
 class Wire:

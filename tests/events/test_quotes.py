@@ -30,7 +30,7 @@ async def docked(dated_sandbox: Sandbox) -> AsyncIterator[Dock]:
     """A gateway that polls the ERP of a sandbox of its own."""
     with start_sandbox(dated_sandbox.data_dir, today=TODAY) as moving:
         async with dock(moving, events=EventSettings(poll=0.1, poll_webhooks=600)) as running:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(120):
                 while await running.log.offset("source:erp") is None:
                     await asyncio.sleep(0.01)
             yield running
@@ -80,7 +80,7 @@ async def test_subscriber_follows_its_quotes(docked: Dock):
 async def test_changes_are_those_of_the_callers_customers(docked: Dock):
     since = (await changes(docked, BUYER))["cursor"]
     await change(docked, "QU-2002", status="WITHDRAWN")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(120):
         while not (found := (await changes(docked, BUYER, since))["changes"]):
             await asyncio.sleep(0.01)
     assert found == [

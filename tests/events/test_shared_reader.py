@@ -89,7 +89,7 @@ class Worker:
 
     async def delivered(self, id: str, cursor: str) -> None:
         """Wait until an endpoint is done with everything up to a cursor."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while await self.log.offset(f"endpoint:{id}") != cursor:
                 await asyncio.sleep(0.01)
 

@@ -215,7 +215,7 @@ async def test_orders_are_read_beside_their_customer() -> None:
     engine = PlanEngine(SCHEMA)
     text = 'query ($n: Int!) { customer(by: { number: "CUST-1" }) { name orders(first: $n) { nodes { id } } } }'
     operation = engine.prepare(Request(text, None, {"n": 2}))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         result = await engine.execute(operation, context(world, SEES_ALL, operation.selection))
     assert not result.errors
     names = [method.partition(".")[2] for method, _ in world.calls]

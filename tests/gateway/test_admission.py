@@ -255,7 +255,7 @@ async def test_operations_at_the_same_time_are_capped(dated_sandbox: Sandbox) ->
     async with gateway(dated_sandbox, **budgets(max_concurrent=3)) as graph:
         await graph.turn("erp", delayMs=3_000)
         held = [asyncio.create_task(sent(graph, ONE)) for _ in range(3)]
-        async with asyncio.timeout(10):  # until their requests are there
+        async with asyncio.timeout(120):  # until their requests are there
             while (await graph.requests())["erp"] < 3:
                 pass
         assert [(await sent(graph, ONE)).status_code for _ in range(5)] == [429] * 5

@@ -135,8 +135,8 @@ async def test_client_that_leaves_ends_the_source():
                 async for line in response.aiter_lines():
                     if line.startswith("data:"):
                         break
-                await asyncio.wait_for(gate.entered.wait(), 5)
-        await asyncio.wait_for(gate.cancelled.wait(), 5)
+                await asyncio.wait_for(gate.entered.wait(), 120)
+        await asyncio.wait_for(gate.cancelled.wait(), 120)
 
 
 async def test_stream_ends_with_a_code_when_the_credential_does():

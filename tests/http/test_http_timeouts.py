@@ -13,7 +13,7 @@ LONG = 30.0
 
 async def run(timeout: CallTimeout, work: asyncio.Future[str] | None = None) -> str:
     """A call that waits for its work; without any, until it is stopped."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         with timeout:
             return await (work or asyncio.get_running_loop().create_future())
 
@@ -116,5 +116,5 @@ def test_queue_serves_several_event_loops_in_turn():
         queue.start()
 
     for call in (hang, leave, hang):
-        asyncio.run(asyncio.wait_for(call(), 5))
+        asyncio.run(asyncio.wait_for(call(), 120))
     assert len(queue) == 0

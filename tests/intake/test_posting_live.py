@@ -71,7 +71,7 @@ async def posted(graph: Graph, id: str) -> dict[str, Any]:
 
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not await check():
             await asyncio.sleep(0.05)
 

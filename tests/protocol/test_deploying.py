@@ -258,7 +258,7 @@ async def test_nginx_limits_the_rate_of_an_address(proxied):
 @needs_nginx
 async def test_nginx_passes_events_on_as_they_happen(proxied):
     async with client_of(proxied) as client, client.stream("GET", "/graphql?stream", **NAMED) as response:
-        first = await asyncio.wait_for(anext(response.aiter_raw()), 5)
+        first = await asyncio.wait_for(anext(response.aiter_raw()), 120)
     assert first == b"data: 1\n\n"
 
 
@@ -270,7 +270,8 @@ async def test_nginx_speaks_http_2_and_1_1(proxied):
         context.set_alpn_protocols(offered)
         _, writer = await asyncio.open_connection("127.0.0.1", secure, ssl=context, server_hostname="api.example.com")
         assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == chosen
-        writer.close()
+        writer.transport.abort()
+        await writer.wait_closed()
 
 
 @needs_nginx

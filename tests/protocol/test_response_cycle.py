@@ -26,7 +26,7 @@ async def exchange(*messages: dict[str, Any]) -> list[bytes]:
     async with serving(app) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(REQUESTS)
-        received = await asyncio.wait_for(reader.read(), 10)
+        received = await asyncio.wait_for(reader.read(), 120)
         writer.close()
     return [line for line in received.split(b"\r\n") if not line.startswith(b"date: ")]
 

@@ -150,7 +150,7 @@ async def test_changes_of_a_feed_reach_an_app_as_they_are_now(moving: Sandbox):
     events = EventSettings(poll=0.1, poll_webhooks=600)
     async with dock(moving, cache=CacheSettings(), events=events) as docked:
         graph, erp = docked.graph, docked.graph.backends["erp"]
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(120):
             while await docked.log.offset("source:erp") is None:
                 await asyncio.sleep(0.01)
         announced = await docked.updates(6)  # By the first polls: five kinds of the ERP, items of the shop.

@@ -388,7 +388,7 @@ def test_sandbox_dies_with_its_parent(folder: Path):
     async def ended() -> None:
         event = asyncio.Event()
         asyncio.get_running_loop().add_reader(gone, event.set)
-        await asyncio.wait_for(event.wait(), 10)
+        await asyncio.wait_for(event.wait(), 120)
 
     asyncio.run(ended())
     os.close(gone)

@@ -131,7 +131,7 @@ async def test_changes_are_told_in_order_and_signed_with_every_secret(
         await system.post(f"/sandbox/shipments/{id}")
     told = []
     for _ in range(2):
-        headers, body = await asyncio.wait_for(kept.got.get(), 10)
+        headers, body = await asyncio.wait_for(kept.got.get(), 120)
         for secret in (OLDER, SECRET):
             given = headers[ID], int(headers[TIMESTAMP]), body
             assert verify_signature(headers[SIGNATURE], [decode_secret(secret)], *given)
@@ -150,7 +150,7 @@ async def test_the_next_webhooks_can_be_lost(system: httpx.AsyncClient, receiver
     await system.post("/sandbox/webhook", json={"url": url, "secrets": [SECRET], "lose": 1, "twice": True})
     for _ in range(2):
         await system.post(f"/sandbox/shipments/{id}")
-    got = [await asyncio.wait_for(kept.got.get(), 10) for _ in range(2)]
+    got = [await asyncio.wait_for(kept.got.get(), 120) for _ in range(2)]
     assert got[0][1] == got[1][1]
     assert msgspec.json.decode(got[0][1])["events"][0]["rawCode"] == "DL"
     assert (await system.get("/sandbox/webhook")).json()["lost"] == 1

@@ -92,7 +92,7 @@ def _config(folder: Path) -> Path:
     return file
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_graphql_cop_finds_nothing(
     tools: Path, target: Target, tmp_path: Path, said: list[str], request: pytest.FixtureRequest
 ) -> None:

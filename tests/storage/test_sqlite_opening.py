@@ -97,7 +97,7 @@ async def test_processes_that_open_a_file_anew_see_and_wake_each_other(tmp_path:
         assert [entry.update.key for entry in await second.newest(10)] == ["A"]
         waiting = asyncio.create_task(second.wait(recorded.cursor, 60))
         assert await record_in_another_process(tmp_path, "B") == ["A", "B"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await waiting
         assert [entry.update.key for entry in (await second.read(recorded.cursor)).entries] == ["B"]
         await first.record((), [update("C")])

@@ -169,7 +169,7 @@ async def browsing() -> AsyncIterator[Page]:
 async def _address(process: asyncio.subprocess.Process) -> str:
     """Where the protocol is spoken, which the browser writes on standard error."""
     assert process.stderr is not None
-    while line := (await asyncio.wait_for(process.stderr.readline(), 30)).decode():
+    while line := (await asyncio.wait_for(process.stderr.readline(), 120)).decode():
         if line.startswith("DevTools listening on "):
             return line.split()[-1]
     pytest.skip("Chromium did not start here")

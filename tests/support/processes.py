@@ -80,7 +80,7 @@ class Running:
 
     async def logs_until(self, event: str, count: int = 1) -> list[dict[str, Any]]:
         """The lines of this event, once there are so many."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while len(found := self.logged(event)) < count:
                 assert self.process.returncode is None, self.logs.read_text()
                 await asyncio.sleep(0.05)
@@ -104,7 +104,7 @@ async def serve(environment: Mapping[str, str], *, until: str | None = None) -> 
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(120):
                     await process.wait()
             except TimeoutError:
                 process.kill()

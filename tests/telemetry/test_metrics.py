@@ -191,7 +191,7 @@ async def test_open_sockets_are_counted(graph: Graph):
 
 async def until(so) -> None:
     """Let others run until it is so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while not so():
             await asyncio.sleep(0)
 

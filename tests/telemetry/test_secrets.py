@@ -66,7 +66,7 @@ class Running:
     async def written(self) -> str:
         """All that the server wrote and kept, once it has ended."""
         self.process.terminate()
-        out, _ = await asyncio.wait_for(self.process.communicate(), 20)
+        out, _ = await asyncio.wait_for(self.process.communicate(), 120)
         kept = b"".join(path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
         return (out + kept).decode("latin-1")
 
@@ -99,7 +99,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         assert process.stdout is not None
         lines: list[bytes] = []
         while not lines or b'"serving"' not in lines[-1]:
-            lines.append(await asyncio.wait_for(process.stdout.readline(), 30))
+            lines.append(await asyncio.wait_for(process.stdout.readline(), 120))
             assert lines[-1], lines
         yield Running(f"http://127.0.0.1:{port}", process, data)
         if process.returncode is None:

@@ -231,7 +231,7 @@ def breaker(kind: str, *states: str) -> str:
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_breaker_is_seen_to_open_and_to_close_again(watched: Graph):
     async with browsing() as page:
         await opened(page, watched)
@@ -258,7 +258,7 @@ async def test_breaker_is_seen_to_open_and_to_close_again(watched: Graph):
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_plan_is_drawn_and_page_is_accessible(watched: Graph, theme: str):
     await view(watched)
@@ -275,7 +275,7 @@ async def test_plan_is_drawn_and_page_is_accessible(watched: Graph, theme: str):
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_page_fits_a_phone(watched: Graph):
     await view(watched)
     async with browsing() as page:
@@ -287,7 +287,7 @@ async def test_page_fits_a_phone(watched: Graph):
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_buyer_is_told_that_it_is_not_for_him_and_sees_nothing(watched: Graph):
     async with browsing() as page:
         await opened(page, watched, BUYER)
@@ -304,7 +304,7 @@ async def test_buyer_is_told_that_it_is_not_for_him_and_sees_nothing(watched: Gr
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_page_pauses_while_it_is_not_seen(watched: Graph):
     hide = (
         "Object.defineProperty(document, 'hidden', {configurable: true, get: () => %s});"

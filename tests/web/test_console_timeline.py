@@ -93,7 +93,7 @@ async def test_operations_are_told_by_minute(watched: Graph):
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_page_does_not_soothe_in_an_outage(watched: Graph):
     await give_up(watched)
     async with browsing() as page:
@@ -132,7 +132,7 @@ async def test_page_does_not_soothe_in_an_outage(watched: Graph):
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_documents_of_one_name_are_told_apart(watched: Graph):
     for text in ("query Twice { me { subject } }", "query Twice { me { roles } }", "query Once { me { subject } }"):
         await watched.ask(text)

@@ -28,7 +28,7 @@ async def gateway() -> AsyncIterator[str]:
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_query_is_typed_sent_and_answered_in_the_browser(gateway: str, tmp_path: Path):
     async with browsing() as page:
         await page.open(f"{gateway}/ide/#token=ann")
@@ -52,7 +52,7 @@ async def test_query_is_typed_sent_and_answered_in_the_browser(gateway: str, tmp
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_editor_and_response_are_below_each_other_on_a_phone(gateway: str):
     box = "JSON.parse(JSON.stringify(document.querySelector('%s').getBoundingClientRect()))"
     async with browsing() as page:
@@ -73,7 +73,7 @@ async def test_editor_and_response_are_below_each_other_on_a_phone(gateway: str)
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_schema_is_read_anew_when_a_token_is_put_in(gateway: str):
     async with browsing() as page:
         await page.open(f"{gateway}/ide/")

@@ -14,7 +14,7 @@ from tests.support.accessibility import barriers
 from tests.support.browser import Page, browsing
 from tests.support.gateway import BUYER, REP, Graph, gateway
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 CUSTOMER = "#customer/CUST-0001"
 POSTED = "document.querySelector('article[data-state=POSTED]')"

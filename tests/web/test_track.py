@@ -115,7 +115,7 @@ async def test_steps_come_by_themselves_once_each_through_a_killed_gateway(
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_steps_told_while_the_device_is_offline_are_not_missed(moving: Sandbox):
     """They are in the log before the page is back: it has them only if it resumes after its cursor."""
     offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
@@ -143,7 +143,7 @@ async def graph_of_today(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
 async def test_page_is_accessible_and_fits(graph_of_today: Graph, theme: str, width: int):
     async with browsing() as page:
@@ -164,7 +164,7 @@ CONTENTS = """{ order(by: {number: "SO-100040"}) {
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_page_shows_what_is_in_the_parcel(graph_of_today: Graph):
     order = (await graph_of_today.data(CONTENTS, who=BUYER))["order"]
     parcel = order["shipments"][0]
@@ -180,7 +180,7 @@ async def test_page_shows_what_is_in_the_parcel(graph_of_today: Graph):
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_who_may_not_see_customers_stays_at_the_door(graph_of_today: Graph):
     async with browsing() as page:
         await opened(page, str(graph_of_today.client.base_url).rstrip("/"), who=OPERATIONS)
@@ -192,7 +192,7 @@ async def test_who_may_not_see_customers_stays_at_the_door(graph_of_today: Graph
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_signature_is_shown_as_masked_as_it_is_told(graph_of_today: Graph):
     """A sales rep is told initials, and the page has no more than that."""
     rep = signed(Role.SALES_REP, "CUST-0001")

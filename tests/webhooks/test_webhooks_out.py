@@ -77,7 +77,7 @@ class Partner:
 
     async def state(self, wanted: EndpointState) -> Endpoint:
         """The endpoint, once it is in a state."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while (await self.store.all())[0].state is not wanted:
                 await asyncio.sleep(0.02)
         return (await self.store.all())[0]
@@ -166,7 +166,7 @@ async def test_source_that_is_away_costs_time_and_nothing_else(partner: Partner)
     update = await partner.shipment(OURS)
     await partner.graph.turn("logistics", errorRate=1, errorKind="html")
     await partner.events.record((), [update])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not await partner.store.pending("ep1"):
             await asyncio.sleep(0.02)
     assert partner.receiver.letters == []
@@ -218,7 +218,7 @@ async def test_retired_document_disables(partner: Partner):
     finally:
         await documents.close()
     await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while (await partner.store.all())[0].state is EndpointState.ACTIVE:
             await partner.happens(OURS)
             await asyncio.sleep(0.2)
@@ -233,7 +233,7 @@ async def test_private_address_is_refused_where_it_is_not_allowed(dated_sandbox:
     ):
         await partner.bind()
         await partner.happens(OURS)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not (waiting := await partner.store.pending("ep1")):
                 await asyncio.sleep(0.02)
         assert (waiting[0].cause or "").startswith("the address is refused: 127.0.0.1 is not a public address")

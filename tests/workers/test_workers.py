@@ -23,7 +23,7 @@ from app.workers.limits_per_worker import divide_limits
 from tests.support.gateway import CSR, OPERATIONS, Graph
 from tests.support.processes import Running, serve, served
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 WORKERS = 4
 ITEM = {"query": '{ item(by: {sku: "SKU-0001"}) { sku name } }'}
@@ -61,7 +61,7 @@ def pids(running: Running) -> dict[int, int]:
 
 async def metrics_of(client: httpx.AsyncClient, workers: int) -> str:
     """What all workers count: one that is busy may miss its turn to tell."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             text = (await client.get("/metrics", headers=OPERATIONS)).text
             if len(re.findall(r'^process_open_fds{worker="\d"}', text, re.MULTILINE)) == workers:
@@ -124,7 +124,7 @@ async def test_worker_killed_before_it_answers_is_started_again(dated_sandbox: S
     environment = served(dated_sandbox, data_dir=tmp_path, server={"workers": 3}, **MEASURED)
     async with serve(environment, until="worker_ready") as running, running.client() as client:
         first = pids(running)[0]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (starting := children(running.process.pid) - {first}):
                 await asyncio.sleep(0.01)
         os.kill(min(starting), signal.SIGKILL)
@@ -170,7 +170,7 @@ def alive(pid: int) -> bool:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.05)
 
@@ -207,7 +207,7 @@ async def test_term_ends_all_once_they_have_answered(graph: Graph, dated_sandbox
             running.process.send_signal(signal.SIGTERM)
             answers = [answer.json() for answer in await asyncio.gather(*begun)]
         assert {answer["data"]["item"]["sku"] for answer in answers} == {"SKU-0001"}
-        assert await asyncio.wait_for(running.process.wait(), 20) == 0
+        assert await asyncio.wait_for(running.process.wait(), 120) == 0
         assert not any(map(alive, started))
 
 

@@ -117,7 +117,7 @@ async def test_thousand_cancellations_lose_no_slot(upstream):
         done = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(result) for result in done} <= {asyncio.CancelledError, SourceUnavailable, dict}
         assert sum(isinstance(result, asyncio.CancelledError) for result in done) > 700
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await upstream.idle()
             answers = await asyncio.gather(*(client.get("/ok", into=dict, call="alive") for _ in range(20)))
         assert len(answers) == 20
