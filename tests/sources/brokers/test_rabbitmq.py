@@ -21,7 +21,7 @@ async def publish(server: RabbitMQServer, *bodies: bytes) -> None:
     while left or not declared:
         connection = await aio_pika.connect(server.url)
         try:
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(5):
                 channel = await connection.channel(publisher_confirms=True)
                 await channel.declare_queue("orders", durable=True, arguments={"x-queue-type": "quorum"})
                 declared = True
@@ -29,7 +29,7 @@ async def publish(server: RabbitMQServer, *bodies: bytes) -> None:
                 number, body = left[0]
                 message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
                 message.message_id = f"m-{number}-{body[:20]!r}"
-                async with asyncio.timeout(120):
+                async with asyncio.timeout(5):
                     await channel.default_exchange.publish(message, "orders")
                 left.pop(0)
         except (TimeoutError, aio_pika.exceptions.DeliveryError):
