@@ -76,6 +76,8 @@ from app.storage.redis import connect
 from app.telemetry import SpanExport, metrics_text, observe_loop_lag
 from app.web.console.budgets import ObservedBudgets
 from app.web.console.collector import ConsoleCollector, EndpointSummary
+from app.web.console.intake_queue import IntakeQueue
+from app.web.console.intake_routes import IntakeQueueEndpoint
 from app.web.console.operation_stats import ObservedEngine
 from app.web.console.routes import console_routes
 from app.web.console.timeline import Timeline
@@ -237,7 +239,17 @@ def create_app(
             partial(may_read_metrics, settings.telemetry.metrics_token, authentication),
         ),
         *(ide_routes() if settings.ide else []),
-        *(console_routes(observer, watched, authentication, explainer.explain) if settings.console else []),
+        *(
+            IntakeQueueEndpoint(
+                None if commands is None else IntakeQueue(commands, sources, timeline, clock),
+                authentication,
+                lambda who: policy.permissions(who.roles),
+                auditor,
+            ).routes()
+            + console_routes(observer, watched, authentication, explainer.explain)
+            if settings.console
+            else []
+        ),
         *(page_routes("track") + page_routes("sales") if settings.demo else []),
     ]
     return Gateway(
@@ -262,7 +274,18 @@ def connect_intake(
     check_approvers(settings)
     store = connect_intakes(settings)
     engine = PostingEngine(store, targets, OrderChecker(sources, settings.intake, clock), settings.intake, clock)
-    return (store,), IntakeCommands(store, sources, settings.intake, clock), engine.running()
+    commands = IntakeCommands(store, sources, settings.intake, clock)
+    return (store,), commands, run_intake(engine, commands)
+
+
+@asynccontextmanager
+async def run_intake(engine: PostingEngine, commands: IntakeCommands) -> AsyncIterator[None]:
+    """Post orders as long as this lasts; reconciliations under way are cancelled at its end."""
+    async with engine.running():
+        try:
+            yield
+        finally:
+            await commands.reconciliations.close()
 
 
 async def summarize_endpoints(store: EndpointStore) -> list[EndpointSummary]:

@@ -105,8 +105,8 @@ def reconcile(
     json: JSON = False,
 ) -> None:
     """Search the targets for every posted order by its key. Exits with 1 if a key has more than one order, or none."""
-    from app.intake.reconcile import Reconciliation
     from app.intake.reconcile import reconcile as compare
+    from app.intake.reconciliation import Reconciliation
     from app.sources.wiring import connect_all
 
     settings = settings_of(config, data_dir)
@@ -117,7 +117,11 @@ def reconcile(
             if sources.order_targets is None:
                 cure = "names no source that takes orders; there is nothing to compare with"
                 raise ConfigurationError("domains.orders.write", None, cure)
-            return await compare(store, sources.order_targets.writers, time.time() - days * 86_400)
+            since = time.time() - days * 86_400
+            found = await compare(store, sources.order_targets.writers, since)
+            for tenant in found.compared_by_tenant:
+                await store.finish_reconciliation(tenant, found.result_of(tenant, since, time.time()))
+            return found
         finally:
             await sources.close()
 

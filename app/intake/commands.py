@@ -29,6 +29,7 @@ from app.errors import (
 from app.intake.approvals import Approvals
 from app.intake.checks import OrderChecker, count_prices
 from app.intake.order_changes import OrderChanges
+from app.intake.reconcile import ReconciliationRunner
 from app.intake.records import (
     ACCEPT_QUOTE,
     AMEND,
@@ -43,6 +44,7 @@ from app.intake.records import (
     IntakeProblem,
     IntakeState,
     OrderIntake,
+    QueueDepth,
     digest_of,
     held_as_duplicate,
     with_problems,
@@ -101,6 +103,7 @@ class IntakeCommands:
         self._checker = OrderChecker(sources, settings, clock)
         self._approvals = Approvals(settings.approvals)
         self.order_changes = OrderChanges(store, sources)
+        self.reconciliations = ReconciliationRunner(store, sources, clock)
         self.max_lines = settings.max_lines
 
     async def submit(self, who: Principal, given: Submission) -> OrderIntake:
@@ -302,12 +305,11 @@ class IntakeCommands:
 
     async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         """A page of intakes that exist for the caller, newest first."""
-        customers = query.customers
-        if who.restricted:
-            customers = who.customers if customers is None else customers & who.customers
-        return await self._store.page(
-            msgspec.structs.replace(query, tenant=who.tenant, customers=customers), first, before
-        )
+        return await self._store.page(_existing(who, query), first, before)
+
+    async def depths(self, who: Principal) -> Sequence[QueueDepth]:
+        """The queue of intakes that exist for the caller, by target and state."""
+        return await self._store.depths(_existing(who, IntakeFilter()))
 
     async def awaiting_approval(self, who: Principal, first: int, before: int | None) -> IntakePage:
         """A page of the intakes that the caller may approve or reject, newest first: never its own submissions."""
@@ -372,6 +374,13 @@ def check_offered(quote: Quote, version: int, now: datetime) -> None:
         raise InvalidTransition(f"ACCEPT does not apply to a quote that is {quote.status.value}.")
 
 
+def _existing(who: Principal, query: IntakeFilter) -> IntakeFilter:
+    customers = query.customers
+    if who.restricted:
+        customers = who.customers if customers is None else customers & who.customers
+    return msgspec.structs.replace(query, tenant=who.tenant, customers=customers)
+
+
 def _exists(who: Principal, intake: OrderIntake) -> bool:
     return who.tenant == intake.tenant and who.sees(intake.customer)
 
@@ -394,6 +403,19 @@ def decided(intake: OrderIntake, made: IntakeDecision, needs_approval: bool) -> 
     if content.approval is None:
         return msgspec.structs.replace(changed, state=IntakeState.RECEIVED)
     return Approvals.awaiting(changed)
+
+
+def applicable(intake: OrderIntake) -> tuple[Decision, ...]:
+    """The decisions that apply to an intake as it is, for staff; approvals are of the approvers."""
+    final = (IntakeState.CANCELLED, IntakeState.REJECTED)
+    return tuple(
+        decision
+        for decision, (states, result) in _RESULTS.items()
+        if decision is not Decision.APPROVE
+        and intake.state in states
+        and not (result in final and intake.may_have_been_sent)
+        and not (decision is Decision.REJECT and intake.state is IntakeState.NEEDS_APPROVAL)
+    )
 
 
 def _require_amendable(intake: OrderIntake) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from app.intake.reconciliation import ReconciliationResult, ReconciliationStatus
 from app.intake.records import IntakeFilter, IntakeState, OrderChange, OrderIntake, QueueDepth
 
 Change = Callable[[OrderIntake, float], OrderIntake]
@@ -110,8 +111,20 @@ class IntakeStore(Protocol):
         """Versions that the event log has, by id."""
         ...
 
-    async def depths(self) -> Sequence[QueueDepth]:
-        """How many intakes are in each state but POSTED, CANCELLED and REJECTED, by target."""
+    async def depths(self, query: IntakeFilter | None = None) -> Sequence[QueueDepth]:
+        """How many of the intakes that match are in each state but POSTED, CANCELLED and REJECTED, by target."""
+        ...
+
+    async def begin_reconciliation(self, tenant: str, lease: float) -> bool:
+        """Whether this call may reconcile the tenant: no other one runs that has begun within `lease` seconds."""
+        ...
+
+    async def finish_reconciliation(self, tenant: str, result: ReconciliationResult) -> None:
+        """Store the last result of the tenant."""
+        ...
+
+    async def reconciliation(self, tenant: str) -> ReconciliationStatus:
+        """The last result of the tenant, and whether a reconciliation runs."""
         ...
 
     async def wait_queue(self, seconds: float, target: str, state: IntakeState | None = None) -> None:

@@ -24,6 +24,9 @@ from tests.support.processes import serve, served
 
 OPERATIONS, ADMIN = signed(Role.OPERATIONS), signed(Role.ADMIN)
 QUICK: dict[str, dict[str, Any]] = {"logistics": {"breaker": {"open_for": 0.5, "open_most": 0.5}}}
+CUT = """[...document.querySelectorAll('.scroll, td')]
+    .filter((one) => one.offsetParent && one.scrollWidth > one.clientWidth + 1)
+    .map((one) => one.outerHTML.slice(0, 200))"""
 FAILING = {"errorRate": 1, "errorKind": "500"}
 
 
@@ -288,6 +291,17 @@ async def test_page_fits_a_phone(watched: Graph):
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
+async def test_no_table_is_cut_on_a_small_desktop(watched: Graph):
+    await view(watched)
+    async with browsing() as page:
+        await page.resize(1280, 800)
+        await opened(page, watched)
+        await page.until("document.querySelector('.drawing .call')")
+        assert await page.run(CUT) == []
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(300)
 async def test_buyer_is_told_that_it_is_not_for_him_and_sees_nothing(watched: Graph):
     async with browsing() as page:
         await opened(page, watched, BUYER)
@@ -297,9 +311,9 @@ async def test_buyer_is_told_that_it_is_not_for_him_and_sees_nothing(watched: Gr
         assert await page.run("document.querySelector('#sources').childElementCount") == 0
         assert await page.run("sessionStorage.getItem('tradegraph:token')") == ""
         assert await barriers(page) == []
-        await page.run("document.querySelector('#door input').focus()")
+        await page.run("document.querySelector('#sign-in input').focus()")
         await page.type(ADMIN["authorization"].removeprefix("Bearer "))
-        await page.run("document.querySelector('#door button').click()")
+        await page.run("document.querySelector('#sign-in button').click()")
         await page.until("document.querySelectorAll('.source').length === 3")
 
 

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from app.errors import KeyReused, StoreUnavailable
+from app.intake.reconciliation import ReconciliationResult, ReconciliationStatus
 from app.intake.records import (
     IntakeFilter,
     IntakeState,
@@ -166,11 +167,22 @@ class PostgresIntakes:
         async with self._database.connection() as connection:
             await connection.executemany(rows.MARK_PUBLISHED, sorted(versions.items()))
 
-    async def depths(self) -> Sequence[QueueDepth]:
+    async def depths(self, query: IntakeFilter | None = None) -> Sequence[QueueDepth]:
+        where, values = rows.conditions(query or IntakeFilter(), None, "{0} = ANY(?)")
         return [
             QueueDepth(target=target, state=IntakeState(state), count=count, oldest=oldest)
-            for target, state, count, oldest in await self._fetch(rows.DEPTHS)
+            for target, state, count, oldest in await self._fetch(rows.DEPTHS.replace("MATCHING", where), *values)
         ]
+
+    async def begin_reconciliation(self, tenant: str, lease: float) -> bool:
+        return bool(await self._fetch(rows.BEGIN_RECONCILIATION, tenant, lease))
+
+    async def finish_reconciliation(self, tenant: str, result: ReconciliationResult) -> None:
+        await self._fetch(rows.FINISH_RECONCILIATION, tenant, rows.encode_reconciliation(result))
+
+    async def reconciliation(self, tenant: str) -> ReconciliationStatus:
+        found = await self._fetch(rows.RECONCILIATION, tenant)
+        return rows.reconciliation_status(tuple(found[0]) if found else None)
 
     async def wait_queue(self, seconds: float, target: str, state: IntakeState | None = None) -> None:
         if self._listener is None or self._listener.done():

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import KeyReused
-from app.intake.records import IntakeFilter, IntakeState, OrderChange, OrderIntake, QueueDepth, held_as_duplicate
+from app.intake.reconciliation import ReconciliationResult, ReconciliationStatus
+from app.intake.records import (
+    OPEN_STATES,
+    IntakeFilter,
+    IntakeState,
+    OrderChange,
+    OrderIntake,
+    QueueDepth,
+    held_as_duplicate,
+)
 from app.intake.store import Change, IntakeKey, IntakePage, Submitted
 from app.intake.stores import rows
 from app.intake.stores.claim_wakeups import ClaimWakeUps
@@ -52,11 +61,12 @@ INSERT, BEGIN_ATTEMPT, UPDATE = _sql(rows.INSERT), _sql(rows.BEGIN_ATTEMPT), _sq
 BY_ID, BY_KEY, UNPUBLISHED = _sql(rows.BY_ID), _sql(rows.BY_KEY), _sql(rows.UNPUBLISHED)
 INSERT_ORDER_CHANGE, RESUME_ORDER_CHANGE = _sql(rows.INSERT_ORDER_CHANGE), _sql(rows.RESUME_ORDER_CHANGE)
 TRIM_ORDER_CHANGES = _sql(rows.TRIM_ORDER_CHANGES)
+BEGIN_RECONCILIATION, RECONCILIATION = _sql(rows.BEGIN_RECONCILIATION), _sql(rows.RECONCILIATION)
 BY_ORDER = _sql(
     "SELECT COLUMNS FROM intakes WHERE target = $1 AND order_id IN (SELECT value FROM json_each($2)) "
     "AND order_id IS NOT NULL"
 )
-PAGE = _sql("SELECT position, COLUMNS FROM intakes WHERE ")
+PAGE = _sql("SELECT position, COLUMNS FROM intakes")
 TRIM = """
 DELETE FROM intakes WHERE position IN (
     SELECT position FROM intakes WHERE received < $1 AND state NOT IN ('RECEIVED', 'POSTING')
@@ -117,10 +127,8 @@ class SQLiteIntakes:
         return {one.order_id: one for one in map(rows.record, found) if one.order_id is not None}
 
     async def page(self, query: IntakeFilter, first: int, before: int | None = None) -> IntakePage:
-        where, values = rows.conditions(query, before, "{0} IN (SELECT value FROM json_each(?))")
-        values = [json.dumps(value) if isinstance(value, list) else value for value in values]
-        text = f"{PAGE}{where} ORDER BY position DESC LIMIT {first + 1:d}"
-        found = await self._store.read(lambda sql: sql.execute(text, _named(*values)).fetchall())
+        text, values = page_statement(query, first, before)
+        found = await self._store.read(lambda sql: sql.execute(text, values).fetchall())
         return IntakePage([(row[0], rows.record(row[1:])) for row in found[:first]], len(found) > first)
 
     async def claim(
@@ -178,12 +186,31 @@ class SQLiteIntakes:
         values = [_named(*entry) for entry in versions.items()]
         await self._store.write(lambda sql: sql.executemany(rows.MARK_PUBLISHED, values))
 
-    async def depths(self) -> Sequence[QueueDepth]:
-        found = await self._store.read(lambda sql: sql.execute(rows.DEPTHS).fetchall())
+    async def depths(self, query: IntakeFilter | None = None) -> Sequence[QueueDepth]:
+        query = query or IntakeFilter()
+        where, values = _matching(query, None)
+        text = rows.DEPTHS.replace("MATCHING", where)
+        if query.customers is None:
+            text = text.replace("FROM intakes", "FROM intakes INDEXED BY intakes_undone")
+        found = await self._store.read(lambda sql: sql.execute(text, values).fetchall())
         return [
             QueueDepth(target=target, state=IntakeState(state), count=count, oldest=oldest)
             for target, state, count, oldest in found
         ]
+
+    async def begin_reconciliation(self, tenant: str, lease: float) -> bool:
+        values = _named(tenant, lease, now=self._clock())
+        return await self._store.write(lambda sql: sql.execute(BEGIN_RECONCILIATION, values).fetchone()) is not None
+
+    async def finish_reconciliation(self, tenant: str, result: ReconciliationResult) -> None:
+        values = _named(tenant, rows.encode_reconciliation(result))
+        await self._store.write(lambda sql: sql.execute(rows.FINISH_RECONCILIATION, values))
+
+    async def reconciliation(self, tenant: str) -> ReconciliationStatus:
+        values = _named(tenant, now=self._clock())
+        return rows.reconciliation_status(
+            await self._store.read(lambda sql: sql.execute(RECONCILIATION, values).fetchone())
+        )
 
     async def wait_queue(self, seconds: float, target: str, state: IntakeState | None = None) -> None:
         self._watch()
@@ -214,6 +241,23 @@ class SQLiteIntakes:
         self._watcher = SQLiteWatcher(
             self._database, lambda sql: _newest(sql, self._queue.targets), notify, seconds=WATCH_INTERVAL
         )
+
+
+def page_statement(query: IntakeFilter, first: int, before: int | None) -> tuple[str, dict[str, Any]]:
+    """The statement of a page and its parameters. Left alone, the planner reads all intakes of a tenant and sorts
+    them."""
+    where, values = _matching(query, before)
+    index = ""
+    if query.customers is None and query.tiers is None and query.customer_po is None:
+        is_open = query.states is not None and query.states <= OPEN_STATES
+        index = "INDEXED BY intakes_undone" if is_open else "NOT INDEXED"
+    return f"{PAGE} {index} WHERE {where} ORDER BY position DESC LIMIT {first + 1:d}", values
+
+
+def _matching(query: IntakeFilter, before: int | None) -> tuple[str, dict[str, Any]]:
+    """The WHERE clause of a filter and its parameters."""
+    where, values = rows.conditions(query, before, "{0} IN (SELECT value FROM json_each(?))")
+    return where, _named(*(json.dumps(value) if isinstance(value, list) else value for value in values))
 
 
 def _newest(sql: sqlite3.Connection, targets: Iterable[str]) -> int:

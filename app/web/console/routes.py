@@ -22,7 +22,7 @@ from app.web.console.collector import ConsoleCollector
 from app.web.console.operation_stats import ObservedEngine
 from app.web.pages import page_routes
 
-# Without a kept connection each request may reach another worker, so that the page hears of all of them.
+# Over a new connection each request may reach another worker, so that the page discovers all of them.
 HEADERS = {"cache-control": "no-store", "vary": "Authorization", "connection": "close"}
 
 Explain = Callable[[Operation, Principal, Assumptions], Awaitable[Explanation]]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from app.intake.records import QUEUED
 from app.sources.source import Sources, source_states
 from app.telemetry import metrics, series
 
@@ -43,6 +44,23 @@ class EventTimeline(msgspec.Struct, kw_only=True, rename="camel"):
     lag: tuple[float | None, ...]
 
 
+class PostingTimeline(msgspec.Struct, kw_only=True, rename="camel"):
+    """By minute: orders posted to a source, attempts that are repeated, orders that were given up, and the longest
+    queue of orders that are RECEIVED or POSTING."""
+
+    posted: tuple[int, ...]
+    retried: tuple[int, ...]
+    failed: tuple[int, ...]
+    queue: tuple[int, ...]
+
+
+POSTING_OUTCOMES: Mapping[str, str] = {
+    "posted": "posted", "found": "posted", "failed": "given_up", "uncertain": "retried", "not_sent": "retried",
+    "throttled": "retried", "rejected": "retried", "not_looked_up": "retried", "unchecked": "retried",
+}  # fmt: skip
+"""The count that a step of a queued order adds to."""
+
+
 @dataclass(slots=True)
 class _Minute:
     number: int
@@ -73,6 +91,8 @@ class Timeline:
             _raise(minute.highest, (one.name, "queue"), one.waiting)
             if latencies:
                 _raise(minute.highest, (one.name, "p99"), max(latencies))
+        for name, queued in _queued_orders().items():
+            _raise(minute.highest, (name, "queued_orders"), queued)
 
     def source(self, name: str) -> SourceTimeline:
         """The timeline of a source."""
@@ -81,6 +101,15 @@ class Timeline:
             failed=self._counts(name, "failed"),
             p99=tuple(minute.highest.get((name, "p99")) for minute in self._minutes),
             queue=tuple(minute.highest.get((name, "queue"), 0) for minute in self._minutes),
+        )
+
+    def posting(self, name: str) -> PostingTimeline:
+        """The timeline of orders that are posted to a source."""
+        return PostingTimeline(
+            posted=self._counts(name, "posted"),
+            retried=self._counts(name, "retried"),
+            failed=self._counts(name, "given_up"),
+            queue=tuple(minute.highest.get((name, "queued_orders"), 0) for minute in self._minutes),
         )
 
     def operations(self) -> OperationTimeline:
@@ -132,6 +161,9 @@ def _totals() -> tuple[Mapping[tuple[str, str], int], float]:
             found[labels["source"], "failed"] += int(value)
     for labels, value in series(registry.requests):
         found["", labels["outcome"]] += int(value)
+    for labels, value in series(registry.intake.attempts):
+        if count := POSTING_OUTCOMES.get(labels["outcome"]):
+            found[labels["source"], count] += int(value)
     lag = 0.0
     for metric in registry.events.lag.collect():
         for one in metric.samples:
@@ -140,6 +172,15 @@ def _totals() -> tuple[Mapping[tuple[str, str], int], float]:
             elif one.name.endswith("_sum"):
                 lag += one.value
     return found, lag
+
+
+def _queued_orders() -> Mapping[str, int]:
+    """Orders in the queue of each source, as the engine measured last."""
+    found = Counter[str]()
+    for labels, value in series(metrics().intake.queue):
+        if labels["state"] in QUEUED:
+            found[labels["source"]] += int(value)
+    return found
 
 
 def _raise(highest: dict[tuple[str, str], int], key: tuple[str, str], value: int) -> None:

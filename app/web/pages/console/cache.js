@@ -1,4 +1,4 @@
-// What is kept, by type.
+// Cache lookups and entries by type.
 
 import { badge, h, number, replace } from './dom.js';
 import { meter, table } from './table.js';
@@ -15,7 +15,7 @@ export function showCache(container, cache) {
     replace(container, about, h('p', { class: 'empty' }, 'Nothing has been looked up yet.'));
     return;
   }
-  replace(container, about, table('kept', 'Cache by type', [
+  replace(container, about, table('cache-types', 'Cache by type', [
     ['Type', (one) => h('code', {}, `${one.source}.${one.type}`)],
     ['Hit ratio', ratio],
     ['Hits', (one) => number.format(one.hits), true],
@@ -28,7 +28,7 @@ export function showCache(container, cache) {
 
 function ratio(one) {
   const found = one.hits + one.shared;
-  const asked = found + one.misses;
-  if (asked === 0) return '–';
-  return [meter(found / asked), ` ${Math.round((100 * found) / asked)} %`];
+  const lookups = found + one.misses;
+  if (lookups === 0) return '–';
+  return [meter(found / lookups), ` ${Math.round((100 * found) / lookups)} %`];
 }

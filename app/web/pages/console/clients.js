@@ -5,11 +5,11 @@ import { meter, table } from './table.js';
 
 export function showClients(container, state) {
   if (state.clients.length === 0) {
-    replace(container, h('p', { class: 'empty' }, 'Nobody has asked this worker anything yet.'));
+    replace(container, h('p', { class: 'empty' }, 'No client has sent this worker an operation yet.'));
     return;
   }
   const tenants = new Set(state.clients.map((one) => one.tenant)).size > 1;
-  const where = state.budgetStore === 'redis' ? 'Kept in Redis for all workers; as this one was last told.' : 'Kept by this worker for itself.';
+  const where = state.budgetStore === 'redis' ? 'Stored in Redis for all workers; the state that this worker read last.' : 'Stored by this worker alone.';
   const met = Object.entries(state.worker.limitsExceeded).map(([name, count]) => `${name} ${number.format(count)}`);
   replace(container,
     h('p', { class: 'soft small' }, `${where} People share a client and are not named: shown is who has least. Limits met: ${met.join(', ') || 'none'}.`),

@@ -1,6 +1,6 @@
 // The slowest documents, and the plan of the one that is chosen.
 
-import { called } from './degraded.js';
+import { operationName } from './degraded.js';
 import { ago, badge, h, number, replace } from './dom.js';
 import { drawn, inWords } from './plan.js';
 import { table } from './table.js';
@@ -9,11 +9,11 @@ const SHOWN = 12;
 const key = (one) => JSON.stringify([one.document, one.operation]);
 const milliseconds = (value) => `${number.format(value < 10 ? value : Math.round(value))} ms`;
 
-// Documents of one name are told apart by the first of their hash.
+// Documents of one name are distinguished by the start of their hash.
 function titles(documents) {
   const counts = new Map();
-  for (const one of documents) counts.set(called(one), (counts.get(called(one)) ?? 0) + 1);
-  return (one) => (counts.get(called(one)) > 1 ? `${called(one)} ${one.document.replace('sha256:', '').slice(0, 6)}` : called(one));
+  for (const one of documents) counts.set(operationName(one), (counts.get(operationName(one)) ?? 0) + 1);
+  return (one) => (counts.get(operationName(one)) > 1 ? `${operationName(one)} ${one.document.replace('sha256:', '').slice(0, 6)}` : operationName(one));
 }
 
 export class Documents {
@@ -84,7 +84,7 @@ export class Documents {
       replace(this.plan, this.figure(one, explained));
     } catch (error) {
       if (this.drawnFor !== mark) return;
-      // Another worker may have been asked; it is tried again with the next state.
+      // Another worker may have answered; it is tried again with the next state.
       this.drawnFor = null;
       replace(this.plan, h('p', { class: 'empty' }, error.status ? error.message : 'The plan cannot be read at the moment.'));
     }
@@ -93,9 +93,9 @@ export class Documents {
   figure(one, explained) {
     const { total } = explained.requests;
     const facts = `${number.format(total)} ${total === 1 ? 'request' : 'requests'} in ${explained.rounds.length} ${explained.rounds.length === 1 ? 'round' : 'rounds'} · cost ${number.format(explained.cost)} · ${number.format(explained.rows)} rows`;
-    return h('figure', { class: 'plan', 'aria-label': `Plan of ${called(one)}` },
-      h('figcaption', {}, h('h3', {}, called(one)), h('p', { class: 'soft small' }, `${facts}, as predicted for a cold cache and the caller who ran it last`)),
-      h('div', { class: 'scroll', id: 'drawing', tabindex: '0', role: 'group', 'aria-label': 'Drawing of the plan' }, drawn(called(one), explained, this.plan.clientWidth)),
+    return h('figure', { class: 'plan', 'aria-label': `Plan of ${operationName(one)}` },
+      h('figcaption', {}, h('h3', {}, operationName(one)), h('p', { class: 'soft small' }, `${facts}, as predicted for a cold cache and the caller who ran it last`)),
+      h('div', { class: 'scroll', id: 'drawing', tabindex: '0', role: 'group', 'aria-label': 'Drawing of the plan' }, drawn(operationName(one), explained, this.plan.clientWidth)),
       explained.refused.length > 0 && h('p', {}, badge('warn', `refused to that caller: ${explained.refused.join(', ')}`)),
       h('details', {}, h('summary', {}, 'In words'), inWords(explained)));
   }

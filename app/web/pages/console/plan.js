@@ -26,12 +26,12 @@ function styles(explained) {
 }
 
 function drawing(name, explained, width, height, parts) {
-  const told = `Plan of ${name}: ${explained.rounds.length} rounds, ${explained.requests.total} requests.`;
-  return s('svg', { class: 'drawing', role: 'img', 'aria-label': told, width, height, viewBox: `0 0 ${width} ${height}` }, parts);
+  const label = `Plan of ${name}: ${explained.rounds.length} rounds, ${explained.requests.total} requests.`;
+  return s('svg', { class: 'drawing', role: 'img', 'aria-label': label, width, height, viewBox: `0 0 ${width} ${height}` }, parts);
 }
 
 function box(call, x, y, style, explained) {
-  const kept = (read) => `${call.source}.${read}` in explained.mayBeKept;
+  const cacheable = (read) => `${call.source}.${read}` in explained.mayBeKept;
   const requests = `${number.format(call.requests)} ${call.requests === 1 ? 'request' : 'requests'}`;
   return s('g', { class: `call ${style}`, 'data-source': call.source },
     s('rect', { class: 'box', x, y, width: WIDTH, height: height(call), rx: 7 }),
@@ -41,8 +41,8 @@ function box(call, x, y, style, explained) {
     call.reads.map(({ read, keys }, index) => {
       const at = y + HEAD + 13 + index * LINE;
       return [
-        s('text', { class: 'read', x: x + 14, y: at }, cut(read, 25), s('title', {}, kept(read) ? `${read}: may be kept for ${explained.mayBeKept[`${call.source}.${read}`]} s` : read)),
-        s('text', { class: 'soft read', x: x + WIDTH - 10, y: at, 'text-anchor': 'end' }, `${kept(read) ? '◷ ' : ''}×${number.format(keys)}`),
+        s('text', { class: 'read', x: x + 14, y: at }, cut(read, 25), s('title', {}, cacheable(read) ? `${read}: may be cached for ${explained.mayBeKept[`${call.source}.${read}`]} s` : read)),
+        s('text', { class: 'soft read', x: x + WIDTH - 10, y: at, 'text-anchor': 'end' }, `${cacheable(read) ? '◷ ' : ''}×${number.format(keys)}`),
       ];
     }));
 }
@@ -85,7 +85,7 @@ function horizontal(name, explained) {
   for (const [fx, fy] of from) wires.push(curve(fx, fy, end, middle));
   const width = end + PILL;
   return drawing(name, explained, width, TOP + most + 6, [
-    ...bands, ...wires, ...boxes, pill(name, 0, middle), pill(explained.rounds.length ? 'answer' : 'from what is kept', end, middle),
+    ...bands, ...wires, ...boxes, pill(name, 0, middle), pill(explained.rounds.length ? 'answer' : 'from the cache', end, middle),
   ]);
 }
 
@@ -122,8 +122,8 @@ export function inWords(explained) {
   const rounds = explained.rounds.map((calls) => h('li', {}, calls.map((call) =>
     h('p', {}, `${call.source}: ${call.requests} ${call.requests === 1 ? 'request' : 'requests'} for `,
       h('code', {}, call.reads.map(({ read, keys }) => `${read} × ${keys}`).join(', '))))));
-  const kept = Object.entries(explained.mayBeKept).map(([read, age]) => `${read} (${age} s at most)`);
+  const cacheable = Object.entries(explained.mayBeKept).map(([read, age]) => `${read} (${age} s at most)`);
   return h('div', {}, h('ol', {}, rounds),
-    kept.length > 0 && h('p', { class: 'soft' }, `◷ may be answered from what is kept: ${kept.join(', ')}.`),
-    explained.fromKept.length > 0 && h('p', { class: 'soft' }, `Always kept: ${explained.fromKept.join(', ')}.`));
+    cacheable.length > 0 && h('p', { class: 'soft' }, `◷ may be answered from the cache: ${cacheable.join(', ')}.`),
+    explained.fromKept.length > 0 && h('p', { class: 'soft' }, `Always cached: ${explained.fromKept.join(', ')}.`));
 }

@@ -25,7 +25,7 @@ const COLUMNS = [
   ['Calls', (kind) => h('code', {}, name(kind.kind))],
   ['Breaker', (kind) => (kind.unsent ? badge('bad', 'batch open') : BREAKER[kind.breaker](kind))],
   ['Failed', count((kind) => kind.failed), true, (kind) => kind.failed > 0],
-  ['Held', count((kind) => kind.held), true, (kind) => kind.held > 0],
+  ['Blocked', count((kind) => kind.held), true, (kind) => kind.held > 0],
   ['p50', (kind) => latency(kind.latencyP50), true],
   ['p99', (kind) => latency(kind.latencyP99), true],
   ['Sent', count((kind) => kind.calls), true],
@@ -42,11 +42,11 @@ export function showSources(container, state) {
 // Calls that go alone, then those that travel together. Kinds of the latter that never travelled say nothing yet.
 function ordered(kinds) {
   const together = (kind) => kind.kind.startsWith('batch');
-  // A read cannot be sent while the requests that carry it are held back.
+  // A read cannot be sent while the requests that carry it are blocked by their breaker.
   const batch = kinds.find((kind) => kind.kind === 'batch');
   const unsent = (kind) => kind.kind.startsWith('batch:') && batch !== undefined && batch.breaker !== 'CLOSED' && kind.breaker === 'CLOSED';
-  const said = kinds.filter((kind) => !kind.kind.startsWith('batch:') || kind.latencyP50 !== null || kind.breaker !== 'CLOSED' || kind.held > 0 || unsent(kind));
-  return [...said.filter((kind) => !together(kind)), ...said.filter(together)].map((kind) => ({ ...kind, unsent: unsent(kind) }));
+  const listed = kinds.filter((kind) => !kind.kind.startsWith('batch:') || kind.latencyP50 !== null || kind.breaker !== 'CLOSED' || kind.held > 0 || unsent(kind));
+  return [...listed.filter((kind) => !together(kind)), ...listed.filter(together)].map((kind) => ({ ...kind, unsent: unsent(kind) }));
 }
 
 function card(source) {
