@@ -44,6 +44,7 @@ class Scope(StrEnum):
     INVOICES = "INVOICES"
     INVOICE_TOTALS = "INVOICE_TOTALS"
     RETURNS = "RETURNS"
+    RETURNS_WRITE = "RETURNS_WRITE"
     COMMISSIONS = "COMMISSIONS"
     RECEIVABLES = "RECEIVABLES"
     CONTACT_DETAILS = "CONTACT_DETAILS"
@@ -82,6 +83,7 @@ AUDIENCES: Audiences = {
     Scope.INVOICES: frozenset({Role.BUYER_ADMIN}) | _SERVICE | _FINANCE,
     Scope.INVOICE_TOTALS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.RETURNS: frozenset({Role.BUYER, Role.BUYER_ADMIN}) | _SERVICE | _FINANCE | _OPERATIONS,
+    Scope.RETURNS_WRITE: frozenset({Role.BUYER, Role.BUYER_ADMIN}) | _SERVICE,
     Scope.COMMISSIONS: _AGENT | _FINANCE,
     Scope.CONTACT_DETAILS: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
     Scope.RECEIVABLES: frozenset({Role.BUYER_ADMIN}) | _REP | _SERVICE | _FINANCE,
@@ -108,7 +110,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.ORDERS: "Orders and their lines.",
     Scope.ORDERS_WRITE: "Submitting and cancelling orders.",
     Scope.APPROVE: "Approving orders of others, at the tiers of the role.",
-    Scope.INTAKE_ADMIN: "Retrying orders that were given up, and releasing held ones.",
+    Scope.INTAKE_ADMIN: "Retrying orders that were given up, releasing held ones, and approving returns.",
     Scope.QUOTES: "Quotes and their lines.",
     Scope.QUOTES_WRITE: "Requesting quotes and deciding on them.",
     Scope.MARGIN: "Margin of the distributor.",
@@ -118,6 +120,7 @@ PURPOSES: Mapping[Scope, str] = {
     Scope.INVOICES: "Invoices and credit memos, whole.",
     Scope.INVOICE_TOTALS: "Sums of invoices and credit memos.",
     Scope.RETURNS: "Returns.",
+    Scope.RETURNS_WRITE: "Requesting and cancelling returns.",
     Scope.CONTACT_DETAILS: "Whole phone numbers and email addresses of contacts.",
     Scope.RECEIVABLES: "Receivables: balance, ageing, open items, statements, payments.",
     Scope.COMMISSIONS: "Agents and their commission statements.",

@@ -48,6 +48,7 @@
     │   ├── ApprovalNotAllowed    APPROVAL_NOT_ALLOWED
     │   ├── QuoteExpired          QUOTE_EXPIRED
     │   ├── QuoteRefused          QUOTE_REFUSED
+    │   ├── ReturnRefused         RETURN_REFUSED
     │   ├── OrderProblem          ORDER_PROBLEM: in payloads, by line
     │   │   ├── DuplicatePO           DUPLICATE_PO
     │   │   ├── CustomerUnknown       CUSTOMER_UNKNOWN
@@ -69,6 +70,9 @@
     │   │   ├── OrderRefused          ORDER_REFUSED
     │   │   ├── OrderAlreadyPicked    ORDER_ALREADY_PICKED
     │   │   ├── OrderChangeRefused   ORDER_CHANGE_REFUSED
+    │   │   ├── OrderNotDelivered    ORDER_NOT_DELIVERED
+    │   │   ├── LineUnknown          LINE_UNKNOWN
+    │   │   ├── ReturnExceedsDelivery  RETURN_EXCEEDS_DELIVERY
     │   │   └── PostingFailed         POSTING_FAILED
     │   ├── InvalidInput          INVALID_INPUT
     │   │   ├── InvalidID         INVALID_ID
@@ -179,9 +183,11 @@ from app.errors.intake import (
     ItemNotOrderable,
     ItemUnknown,
     KeyReused,
+    LineUnknown,
     OrderAlreadyPicked,
     OrderChangePending,
     OrderChangeRefused,
+    OrderNotDelivered,
     OrderProblem,
     OrderRefused,
     PostingFailed,
@@ -194,6 +200,8 @@ from app.errors.intake import (
     QuantityNotOrderable,
     QuoteExpired,
     QuoteRefused,
+    ReturnExceedsDelivery,
+    ReturnRefused,
     SelfApproval,
     ShipToUnknown,
     UnitUnknown,
@@ -312,6 +320,7 @@ __all__ = [
     "ItemUnknown",
     "KeyReused",
     "LimitExceeded",
+    "LineUnknown",
     "MalformedHTTP",
     "MethodNotAllowed",
     "NoIntrospection",
@@ -321,6 +330,7 @@ __all__ = [
     "OrderAlreadyPicked",
     "OrderChangePending",
     "OrderChangeRefused",
+    "OrderNotDelivered",
     "OrderProblem",
     "OrderRefused",
     "OriginNotAllowed",
@@ -342,6 +352,8 @@ __all__ = [
     "RateLimited",
     "RequestError",
     "RequestTooSlow",
+    "ReturnExceedsDelivery",
+    "ReturnRefused",
     "SearchIndexNotReady",
     "SelfApproval",
     "ShipToUnknown",

@@ -45,7 +45,7 @@ class OrderChangePending(RequestError):
 
 
 class SelfApproval(RequestError):
-    """The approver has submitted the order."""
+    """The approver has submitted the order, or requested the return."""
 
     code = "SELF_APPROVAL"
     http_status = 403
@@ -74,6 +74,14 @@ class QuoteRefused(RequestError):
     code = "QUOTE_REFUSED"
     http_status = 422
     default = "The source refused this quote."
+
+
+class ReturnRefused(RequestError):
+    """The source refused a return, or a decision on one."""
+
+    code = "RETURN_REFUSED"
+    http_status = 422
+    default = "The source refused this return."
 
 
 class OrderProblem(RequestError):
@@ -238,6 +246,29 @@ class OrderChangeRefused(OrderProblem):
     code = "ORDER_CHANGE_REFUSED"
     default = "The system of record refused this change of the order."
     cure = "Ask customer service."
+
+
+class OrderNotDelivered(OrderProblem):
+    """Nothing of the order was delivered."""
+
+    code = "ORDER_NOT_DELIVERED"
+    default = "Nothing of this order was delivered yet."
+    cure = "Cancel or amend the order before it is picked, or return the goods once they are delivered."
+
+
+class LineUnknown(OrderProblem):
+    """The order has no line of this number."""
+
+    code = "LINE_UNKNOWN"
+    default = "The order has no such line."
+
+
+class ReturnExceedsDelivery(OrderProblem):
+    """More is to be returned than was delivered and is in no other return."""
+
+    code = "RETURN_EXCEEDS_DELIVERY"
+    default = "More is returned than was delivered of this line and is in no other return."
+    cure = "See shippedQuantity of the order line, and the returns of the order."
 
 
 class PostingFailed(OrderProblem):

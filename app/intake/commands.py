@@ -49,6 +49,7 @@ from app.intake.records import (
     held_as_duplicate,
     with_problems,
 )
+from app.intake.return_requests import ReturnCommands
 from app.intake.store import IntakeKey, IntakePage, IntakeStore
 from app.settings import IntakeSettings
 from app.sources.order_writer import AcceptedQuote
@@ -104,6 +105,7 @@ class IntakeCommands:
         self._approvals = Approvals(settings.approvals)
         self.order_changes = OrderChanges(store, sources)
         self.reconciliations = ReconciliationRunner(store, sources, clock)
+        self.returns = ReturnCommands(store, sources)
         self.max_lines = settings.max_lines
 
     async def submit(self, who: Principal, given: Submission) -> OrderIntake:

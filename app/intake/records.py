@@ -18,6 +18,7 @@ from app.sources.prices import PriceComparison, compare_prices
 from app.sources.values import Money, Record, Timestamp
 
 SUBMIT_ORDER, CANCEL_ORDER, AMEND_ORDER = "submitOrder", "cancelOrder", "amendOrder"
+REQUEST_RETURN = "requestReturn"
 ACCEPT_QUOTE = "decideQuote"
 """The mutations whose keys these are: a part of the scope of a key."""
 
@@ -422,8 +423,9 @@ class OrderChangeState(StrEnum):
 
 
 class OrderChange(Record):
-    """A request to cancel an order of a source, or to change quantities of its `lines`, under a key of the submitter.
-    `order_id` is the source's own; `digest` covers the input. `cause` is the code of the problem of a refused one."""
+    """A request to cancel an order of a source, to change quantities of its `lines`, or to return goods of it, under a
+    key of the submitter. `order_id` is the source's own; `digest` covers the input. `cause` is the code of the problem
+    of a refused one, whose `lines` are those that were refused. `result_id` is the source's id of a return."""
 
     tenant: str
     client: str
@@ -439,6 +441,7 @@ class OrderChange(Record):
     reason: str | None = None
     state: OrderChangeState = OrderChangeState.SENT
     cause: str | None = None
+    result_id: str | None = None
 
 
 def po_key(number: str) -> str:

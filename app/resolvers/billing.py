@@ -36,6 +36,12 @@ async def invoice(ctx: Context, id: str) -> Invoice | None:
     return await ctx.loaders.invoices_of(system).one(own)
 
 
+async def return_by_id(ctx: Context, id: str) -> Return | None:
+    """The return with this id."""
+    system, own = source_key_of(id, "Return")
+    return await ctx.loaders.returns_of(system).one(own)
+
+
 @dataclass(frozen=True, slots=True)
 class InvoiceFilter:
     """Which invoices a list shows; see `InvoiceQuery`."""
@@ -117,6 +123,17 @@ async def returns_of_customers(
 async def customer(rows: Sequence[Invoice | Return], ctx: Context) -> list[Customer | None | Exception]:
     """Edge: whose invoice or return it is."""
     return await ctx.loaders.customers.many([row.customer for row in rows])
+
+
+async def credit_memos(rows: Sequence[Return], ctx: Context) -> list[Invoice | None | Exception]:
+    """Edge: the credit memos of returns, among the invoices of their orders."""
+    orders = [row.order if row.credit_memo is not None else None for row in rows]
+    found = await ctx.loaders.invoices.many(orders)
+    return [one if isinstance(one, Exception) else _memo(row, one or ()) for row, one in zip(rows, found, strict=True)]
+
+
+def _memo(row: Return, invoices: tuple[Invoice, ...]) -> Invoice | None:
+    return next((one for one in invoices if one.number == row.credit_memo and one.source == row.source), None)
 
 
 async def invoices(rows: Sequence[Order], ctx: Context) -> list[tuple[Invoice, ...] | Exception]:

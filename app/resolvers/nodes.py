@@ -27,6 +27,7 @@ READERS: dict[str, NodeReader] = {
     "Order": lambda ctx, id: orders.order(ctx, OrderKey(id=id)),
     "Shipment": lambda ctx, id: shipments.shipment(ctx, ShipmentKey(id=id)),
     "Invoice": billing.invoice,
+    "Return": billing.return_by_id,
     "Warehouse": _warehouse,
 }
 """Kind of id -> how such a thing is read. Further domains register theirs with `node_reader`."""

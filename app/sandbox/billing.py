@@ -100,8 +100,8 @@ def return_rows(sale: Sale, calendar: Calendar) -> list[dict[str, Any]]:
         return []
     line = sale.lines[0]
     row: dict[str, Any] = {
-        "id": f"{900_000 + sale.index}", "number": f"RMA-{sale.index:05d}", "customer": sale.account.number,
-        "order": sale.number, "requestedOn": calendar.ago(max(0, sale.age - 9)),
+        "id": f"{900_000 + sale.index}", "version": 1, "number": f"RMA-{sale.index:05d}",
+        "customer": sale.account.number, "order": sale.number, "requestedOn": calendar.ago(max(0, sale.age - 9)),
         "reason": ("Wrong item", "Damaged", "Not needed")[sale.index % 3],
         "shipmentState": "RECEIVED" if _credited(sale) else "IN_TRANSIT",
         "creditState": "CREDITED" if _credited(sale) else "PENDING",

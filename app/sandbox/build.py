@@ -50,6 +50,7 @@ PORTS = {
         "accounts",
         "order_writer",
         "quote_writer",
+        "return_writer",
         "downloads",
         "changes",
     ),
@@ -215,7 +216,8 @@ def _orders(erp: DatasetWriter, commerce: DatasetWriter, sold: list[Sale], calen
             if sale.age <= 30:
                 erp.change("INVOICE", invoice["id"], row["updatedAt"])
         for returned in return_rows(sale, calendar):
-            erp.add_to_list("returns", erp.add(returned, [("returns", sale.number)]), returned)
+            found = [("returns", sale.number), ("returns.id", returned["id"])]
+            erp.add_to_list("returns", erp.add(returned, found), returned)
         if shop.known(sale):
             add_order(commerce, shop.web_order(row, sale, DEMO))
             if sale.age <= 30:

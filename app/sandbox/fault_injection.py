@@ -20,9 +20,10 @@ LOG_LENGTH = 5000
 
 
 class FaultRule(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """A fault of a resource. `resource` is a path's noun ("prices"), "batch" for whole batch requests, or "*" for every
-    read without a rule. `rate_limit` is in reads per second; `seed` decides which reads fail. "refuse" and "hold"
-    answer as a rule of the business does. With `ignore_keys` a second create of a key makes a second order."""
+    """A fault of a resource. `resource` is a path's noun ("prices"), a whole path after its version
+    ("return-submissions/request"), "batch" for whole batch requests, or "*" for every read without a rule. `rate_limit`
+    is in reads per second; `seed` decides which reads fail. "refuse" and "hold" answer as a rule of the business does.
+    With `ignore_keys` a second create of a key makes a second order."""
 
     resource: str = ANY
     delay_ms: float = 0
@@ -64,11 +65,15 @@ class FaultInjector:
         found = self._rules.get(resource)
         return found is not None and found[0].ignore_keys
 
-    def verdict(self, resource: str) -> Verdict:
-        """The fault of the next read of a resource."""
+    def verdict(self, resource: str, path: str = "") -> Verdict:
+        """The fault of the next read of a resource, by its path."""
         if not self._rules:
             return Verdict()
-        found = self._rules.get(resource) or (self._rules.get(ANY) if resource != "batch" else None)
+        found = (
+            self._rules.get(path.removeprefix("/v1/"))
+            or self._rules.get(resource)
+            or (self._rules.get(ANY) if resource != "batch" else None)
+        )
         if found is None:
             return Verdict()
         rule, rng = found

@@ -279,7 +279,9 @@ LISTS: Mapping[str, ListTable] = {
             "credit_state": _of("creditState"),
             "requested": _of("requestedOn"),
             "skus": _skus,
-            "open": lambda returned, _: int(returned["creditState"] == "PENDING"),
+            "open": lambda returned, _: int(
+                returned["creditState"] != "CREDITED" and returned["shipmentState"] not in ("REFUSED", "CANCELLED")
+            ),
             "words": lambda returned, _: _words(returned["number"], returned["order"], returned["reason"]),
         },
         conditions=return_conditions,

@@ -13,6 +13,7 @@ from app.sandbox.lists import LISTS
 from app.sandbox.quote_entry import QuoteEntry
 from app.sandbox.quotes import quote
 from app.sandbox.reads import found, now
+from app.sandbox.return_entry import ReturnEntry
 from app.sandbox.store import SandboxStore
 from app.sources.order_writer import NewOrder
 from app.sources.rest import contract, contract_orders
@@ -35,9 +36,12 @@ class RefusedOrder(Exception):
 class OrderEntry:
     """The orders that were created while the sandbox runs. `changed` gets the number of each changed order."""
 
-    def __init__(self, store: SandboxStore, quotes: QuoteEntry, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: SandboxStore, quotes: QuoteEntry, returns: ReturnEntry, changed: Callable[[str], None]
+    ) -> None:
         self._store = store
         self._quotes = quotes
+        self._returns = returns
         self._changed = changed
         self._by_key: dict[str, list[contract_orders.CreatedOrder]] = {}
         self._numbers = FIRST_NUMBER
@@ -116,6 +120,7 @@ class OrderEntry:
         self._by_key.clear()
         self.created.clear()
         self._quotes.clear()
+        self._returns.clear()
         self._store.clear_added()
 
     def counts(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from app.sandbox.receivables import statement
 from app.sandbox.search import categories, facets, matching_items
 from app.sandbox.store import SandboxStore
 from app.sources.customers import CustomerPart
-from app.sources.rest import account_operations, contract, list_operations, quote_operations
+from app.sources.rest import account_operations, contract, list_operations, quote_operations, return_operations
 from app.sources.search import CustomerSearchQuery, ItemSearchQuery, SearchPage
 
 Read = Callable[[SandboxStore, Any], bytes]
@@ -256,6 +256,10 @@ def by_number(kind: str) -> Read:
     return lambda store, request: found(_as_of(store.one(kind, request.numbers)))
 
 
+def returns_by_id(store: SandboxStore, request: return_operations.ReturnsRead) -> bytes:
+    return found(_as_of(store.one("returns.id", request.ids)))
+
+
 def invoices_by_id(store: SandboxStore, request: contract.ByInvoice) -> bytes:
     return found(_as_of(store.one("invoices.id", request.ids)))
 
@@ -427,6 +431,7 @@ READS: dict[str, Read] = {
     contract.SHIPMENTS_BY_ORDER.path: by_order("shipments.order"),
     contract.INVOICES.path: by_order("invoices"),
     contract.INVOICES_BY_ID.path: invoices_by_id,
+    return_operations.RETURNS_BY_ID.path: returns_by_id,
     contract.RETURNS.path: by_order("returns"),
     contract.AGENTS.path: by_number("agents"),
     contract.SUB_AGENTS.path: sub_agents,

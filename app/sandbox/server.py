@@ -25,11 +25,12 @@ from app.sandbox.faults import Hang, Reset, abort
 from app.sandbox.order_entry import OrderEntry, RefusedOrder
 from app.sandbox.quote_entry import QuoteChange, QuoteEntry, RefusedQuote
 from app.sandbox.reads import READS, BadCursor, BadRequest, now
+from app.sandbox.return_entry import RefusedReturn, ReturnChange, ReturnEntry
 from app.sandbox.simulated_events import EventSimulator, ObjectChange, ShipmentStep, UnknownObject
 from app.sandbox.store import SandboxStore
 from app.sandbox.webhooks import WebhookPublisher, WebhookTarget
 from app.sources.downloads import PDF
-from app.sources.rest import contract, contract_orders, quote_operations
+from app.sources.rest import contract, contract_orders, quote_operations, return_operations
 from app.sources.rest.account_operations import DOCUMENTS, DOWNLOADS, DocumentRead
 
 _encode = msgspec.json.Encoder().encode
@@ -78,7 +79,8 @@ class SandboxSystem:
         self.webhooks = WebhookPublisher(name)
         self.simulator = EventSimulator(store, self.webhooks.publish)
         self.quotes = QuoteEntry(store, self.simulator.quote_changed)
-        self.orders = OrderEntry(store, self.quotes, self.simulator.order_changed)
+        self.returns = ReturnEntry(store, self.simulator.order_changed, self.simulator.invoice_changed)
+        self.orders = OrderEntry(store, self.quotes, self.returns, self.simulator.order_changed)
         self.request_log = RequestLog()
         self.operations = {
             operation.path: operation for operation in contract.OPERATIONS if operation.port in PORTS[name]
@@ -88,7 +90,7 @@ class SandboxSystem:
     async def read(self, read_request: ReadRequest) -> ReadReply:
         """One read after fault injection, recorded in the request log."""
         began = time.perf_counter()
-        verdict = self.faults.verdict(read_request.resource)
+        verdict = self.faults.verdict(read_request.resource, read_request.path)
         if verdict.delay:
             await asyncio.sleep(verdict.delay)
         operation = self.operations.get(read_request.path)
@@ -129,8 +131,10 @@ class SandboxSystem:
                 return ReadReply(200, self._order_submission(path, request))
             if self.operations[path].port == "quote_writer":
                 return ReadReply(200, self._quote_submission(path, request))
+            if self.operations[path].port == "return_writer":
+                return ReadReply(200, self._return_submission(path, request))
             return ReadReply(200, READS[path](self.store, request))
-        except (RefusedOrder, RefusedQuote) as refused:
+        except (RefusedOrder, RefusedQuote, RefusedReturn) as refused:
             return ReadReply(422, _encode(refused.refusal), "application/problem+json")
         except BadCursor:
             return problem(400, "That cursor is not of this list", contract.INVALID_CURSOR)
@@ -154,6 +158,13 @@ class SandboxSystem:
         return (
             self.quotes.find(request.keys) if path == quote_operations.FIND_QUOTES.path else self.quotes.answer(request)
         )
+
+    def _return_submission(self, path: str, request: Any) -> bytes:
+        if path == return_operations.REQUEST_RETURN.path:
+            return self.returns.request(request, unique_keys=not self.faults.ignores_keys("return-submissions"))
+        if path == return_operations.FIND_RETURNS.path:
+            return self.returns.find(request.keys)
+        return self.returns.decide(request)
 
 
 def _lists(request: Any) -> list[tuple[Any, ...]]:
@@ -316,6 +327,11 @@ async def faults(request: Request) -> Response:
     return Response(_encode(system.faults.all()), media_type="application/json")
 
 
+async def submitted_returns(request: Request) -> Response:
+    """Counts of the returns that were created; those of orders remove them."""
+    return Response(_encode(request.app.state.system.returns.counts()), media_type="application/json")
+
+
 async def submitted_orders(request: Request) -> Response:
     """How many orders were created, and the keys that have more than one; DELETE removes them."""
     system: SandboxSystem = request.app.state.system
@@ -340,7 +356,7 @@ async def webhook(request: Request) -> Response:
 
 
 async def simulate(request: Request) -> Response:
-    """Simulate an event of a shipment, an order, a quote or an item's stock; returns its new state."""
+    """Simulate an event of a shipment, an order, a quote, a return or an item's stock; returns its new state."""
     system: SandboxSystem = request.app.state.system
     simulator: EventSimulator = system.simulator
     noun, key = request.path_params["noun"], request.path_params["key"]
@@ -353,6 +369,8 @@ async def simulate(request: Request) -> Response:
             row = simulator.advance(key, msgspec.json.decode(body, type=ShipmentStep))
         elif noun == "quotes":
             row = system.quotes.change(key, msgspec.json.decode(body, type=QuoteChange))
+        elif noun == "returns":
+            row = system.returns.change(key, msgspec.json.decode(body, type=ReturnChange))
         else:
             row = simulator.change(noun, key, msgspec.json.decode(body, type=ObjectChange))
     except (UnknownObject, KeyError):
@@ -406,6 +424,7 @@ def create_app(name: str, store: SandboxStore, token: str) -> Starlette:
             *(Route(operation.path, read, methods=[operation.method]) for operation in system.operations.values()),
             Route("/sandbox/faults", faults, methods=["GET", "POST", "DELETE"]),
             Route("/sandbox/submitted-orders", submitted_orders, methods=["GET", "DELETE"]),
+            Route("/sandbox/submitted-returns", submitted_returns, methods=["GET"]),
             Route("/sandbox/webhook", webhook, methods=["GET", "POST", "DELETE"]),
             Route("/sandbox/{noun:str}/{key:str}", simulate, methods=["POST", "DELETE"]),
             Route("/sandbox/requests", requests, methods=["GET", "DELETE"]),

@@ -157,7 +157,7 @@ class EventSimulator:
         """Invoice all of an order, at prices that differ by `percent`, until created orders are removed."""
         invoice = invoice_of_order(self._document("orders.number", number), change.percent or Decimal(0))
         self._store.add(invoice, [("invoices", number), ("invoices.id", invoice["id"])])
-        self._append_change("INVOICE", invoice["id"])
+        self.invoice_changed(invoice["id"])
         return _encode(invoice)
 
     def change_prices(self, number: str, change: ObjectChange) -> bytes:
@@ -187,6 +187,10 @@ class EventSimulator:
     def quote_changed(self, id: str) -> None:
         """Append a change of a quote that is stored already."""
         self._append_change("QUOTE", id)
+
+    def invoice_changed(self, id: str) -> None:
+        """Append a change of an invoice that is stored already."""
+        self._append_change("INVOICE", id)
 
     def order_changed(self, number: str) -> None:
         """Append a change of an order that is stored already."""

@@ -23,7 +23,9 @@ from app.sources.billing import (
     InvoiceKind,
     InvoiceSort,
     InvoiceStatus,
+    ReturnCondition,
     ReturnCreditState,
+    ReturnReason,
     ReturnShipmentState,
     ReturnSort,
 )
@@ -78,7 +80,26 @@ enum(
     IN_TRANSIT="The goods are in transit to the distributor.",
     RECEIVED="The distributor has received the goods.",
     REFUSED="The return was refused.",
+    CANCELLED="The return was cancelled.",
     UNKNOWN="The source has a state that the gateway does not know.",
+)
+enum(
+    ReturnReason,
+    "Why goods are returned.",
+    DAMAGED="Damaged when they arrived.",
+    DEFECTIVE="They do not work as they should.",
+    WRONG_ITEM="Another item than was ordered.",
+    OVERSHIPPED="More than was ordered.",
+    NOT_NEEDED="No longer needed.",
+    OTHER="Another reason; see the note.",
+)
+enum(
+    ReturnCondition,
+    "The condition of returned goods.",
+    UNOPENED="In the unopened package.",
+    OPENED="Unpacked, not used.",
+    USED="Used.",
+    DAMAGED="Damaged.",
 )
 enum(
     ReturnCreditState,
@@ -170,12 +191,20 @@ class ReturnLine:
     sku: str | None = field("The item's SKU.")
     quantity: Decimal = field("Quantity in `uom`.")
     uom: str | None = field("The unit's code.")
+    reason: ReturnReason | None = field("Reason for the return of the line.")
+    condition: ReturnCondition | None = field("Condition of the goods, as the customer describes it.")
+    note: str | None = field("The customer's note on the line.")
 
 
 @bound_to(records.Return, requires=Scope.RETURNS, rows=Rows.ACCOUNTS, volatility=RETURN)
 @strawberry.type(description="Goods that a customer returns.")
-class Return:
+class Return(Node):
     number: str = field("The return's number.")
+    version: int | None = field("Version of the return; increases with each change. Null where it takes no decisions.")
+    requested_by: str | None = field("The user or client that requested the return.")
+    note: str | None = field("The customer's note.")
+    message: str | None = field("The distributor's message to the customer.")
+    received_on: date | None = field("Day on which the distributor received the goods.")
     order: str | None = field("Number of the returned order.", name="orderNumber")
     requested_on: date | None = field("Day of the request.")
     reason: str | None = field("Reason given for the return.")
@@ -189,6 +218,12 @@ class Return:
         returns=Customer | None,  # type: ignore[operator]
         description="The customer that returns the goods.",
         requires=Scope.CUSTOMERS,
+    )
+    credit = edge(
+        edges.credit_memos,
+        returns=Invoice | None,
+        description="The credit memo; null until there is one.",
+        requires=Scope.INVOICE_TOTALS,
     )
 
 
@@ -237,7 +272,7 @@ class ReturnFilter:
     requested: DateRange | None = strawberry.field(description="Day of the request.", default=strawberry.UNSET)
     item: ItemKey | None = strawberry.field(description="Only returns of this item.", default=strawberry.UNSET)
     open: bool | None = strawberry.field(
-        description="Whether the return is neither credited nor refused, as the source evaluates it.",
+        description="Whether the return is neither credited nor refused nor cancelled, as the source evaluates it.",
         default=strawberry.UNSET,
     )
     text: str | None = strawberry.field(

@@ -8,10 +8,12 @@ from app.auth.policy import Scope
 from app.resolvers import intake as intake_roots
 from app.resolvers import order_changes as order_change_roots
 from app.resolvers import quote_commands as quote_roots
+from app.resolvers import return_commands as return_roots
 from app.schema.declare.edges import Argument, root
 from app.schema.intake import DecideInput, OrderIntakePayload, RetryInput, SubmitOrderInput
 from app.schema.order_changes import AmendOrderInput, CancelOrderInput, OrderChangePayload
 from app.schema.quotes import DecideQuoteInput, QuotePayload, RequestQuoteInput
+from app.schema.returns import DecideReturnInput, RequestReturnInput, ReturnPayload
 
 SUBMIT_COST, DECIDE_COST = 50, 10
 """Cost units that commands are charged before they run: the checks of an order read several sources."""
@@ -70,6 +72,23 @@ class Mutation:
         description="Request a quote. Its source has one quote for each key.",
         args={"input": Argument(RequestQuoteInput, "The request.")},
         requires=Scope.QUOTES_WRITE,
+        cost=DECIDE_COST,
+    )
+    request_return = root(
+        return_roots.request,
+        returns=ReturnPayload | None,
+        description="Request the return of delivered goods. The source of the order has one return for each key.",
+        args={"input": Argument(RequestReturnInput, "The request.")},
+        requires=Scope.RETURNS_WRITE,
+        cost=DECIDE_COST,
+    )
+    decide_return = root(
+        return_roots.decide,
+        returns=ReturnPayload | None,
+        description="Approve, reject or cancel a return. Those who may retry orders approve and reject, never what "
+        "they requested themselves; all others cancel.",
+        args={"input": Argument(DecideReturnInput, "The decision.")},
+        requires=Scope.RETURNS_WRITE,
         cost=DECIDE_COST,
     )
     decide_quote = root(

@@ -82,6 +82,7 @@ class ReturnShipmentState(StrEnum):
     IN_TRANSIT = "IN_TRANSIT"
     RECEIVED = "RECEIVED"
     REFUSED = "REFUSED"
+    CANCELLED = "CANCELLED"
     UNKNOWN = "UNKNOWN"
 
 
@@ -94,6 +95,26 @@ class ReturnCreditState(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+class ReturnReason(StrEnum):
+    """Why goods are returned."""
+
+    DAMAGED = "DAMAGED"
+    DEFECTIVE = "DEFECTIVE"
+    WRONG_ITEM = "WRONG_ITEM"
+    OVERSHIPPED = "OVERSHIPPED"
+    NOT_NEEDED = "NOT_NEEDED"
+    OTHER = "OTHER"
+
+
+class ReturnCondition(StrEnum):
+    """The condition of returned goods, as the customer describes it."""
+
+    UNOPENED = "UNOPENED"
+    OPENED = "OPENED"
+    USED = "USED"
+    DAMAGED = "DAMAGED"
+
+
 class ReturnLine(Record):
     """What of an order line came or comes back."""
 
@@ -101,14 +122,24 @@ class ReturnLine(Record):
     sku: str | None = None
     quantity: Decimal
     uom: str | None = None
+    reason: ReturnReason | None = None
+    condition: ReturnCondition | None = None
+    note: str | None = None
 
 
 class Return(Record):
-    """Goods that a customer returns, with the state of the goods and of their credit."""
+    """Goods that a customer returns, with the state of the goods and of their credit. `id` is the source's own. A
+    decision names the `version`, which increases with each change; a return without one cannot be decided on.
+    `message` is the distributor's to the customer, `received_on` the day of the receipt."""
 
     id: str
     source: str
     number: str
+    version: int | None = None
+    requested_by: str | None = None
+    note: str | None = None
+    message: str | None = None
+    received_on: date | None = None
     customer: str | None = None
     order: str | None = None
     requested_on: date | None = None
@@ -118,6 +149,11 @@ class Return(Record):
     credit_memo: str | None = None
     lines: tuple[ReturnLine, ...] = ()
     freshness: Freshness
+
+    @property
+    def node_id(self) -> str:
+        """The id in the graph."""
+        return node_id("Return", self.source, self.id)
 
 
 class InvoiceSort(StrEnum):
@@ -152,7 +188,8 @@ class ReturnSort(StrEnum):
 
 
 class ReturnQuery(ListQuery):
-    """A page of returns. `item` is an SKU of one of the lines. A return is `open` until it is credited or refused.
+    """A page of returns. `item` is an SKU of one of the lines. A return is `open` until it is credited, refused or
+    cancelled.
     `text` is part of its number, the order number or the reason."""
 
     sort: ReturnSort = ReturnSort.REQUESTED_ON_DESC
@@ -180,7 +217,12 @@ class Billing(Protocol):
 
 
 class BillingSearch(Billing, Protocol):
-    """Invoices and returns of a source that can list them. The number of calls does not grow with the customers."""
+    """Invoices and returns of a source that can list them, and returns by id. The number of calls does not grow with
+    the customers."""
+
+    async def returns_by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
+        """Returns by the source's own ids; unknown ones are absent."""
+        ...
 
     async def invoices_by_customer(
         self, who: Principal, customers: Sequence[str], query: InvoiceQuery
@@ -215,6 +257,7 @@ BILLING = Port(
         "by_id": Read(record=Invoice, routing=Routing.SYSTEM, row_customer=_customer),
         "invoices": Read(record=Invoice, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
         "returns": Read(record=Return, shape=Shape.ROWS, routing=Routing.EVERYWHERE, row_customer=_customer),
+        "returns_by_id": Read(record=Return, routing=Routing.SYSTEM, row_customer=_customer, optional=True),
         **list_reads(Invoice, InvoiceQuery, invoice_sort_key, "invoices_by_customer", "search_invoices"),
         **list_reads(Return, ReturnQuery, return_sort_key, "returns_by_customer", "search_returns"),
     },

@@ -31,6 +31,7 @@ from app.sources.purchases import Purchases
 from app.sources.quote_writer import QuoteWriter
 from app.sources.quotes import Quotes
 from app.sources.receivables import Receivables
+from app.sources.return_writer import ReturnWriter
 from app.sources.search import Search
 from app.sources.shipments import Shipments, ShipmentSearch
 from app.sources.stock import Balances, Reservations, Stock
@@ -93,6 +94,7 @@ class Source:
     accounts: Accounts | None = None
     order_writer: OrderWriter | None = None
     quote_writer: QuoteWriter | None = None
+    return_writer: ReturnWriter | None = None
     search: Search | None = None
     downloads: Downloads | None = None
     changes: Changes | None = None
@@ -163,11 +165,11 @@ class Sources:
     cache: Cache | None = None
     indexed: bool = False
 
-    def by_ref(self, port: str, system: str) -> Callable[..., Awaitable[Mapping[str, Any]]]:
+    def by_ref(self, port: str, system: str, read: str = "by_id") -> Callable[..., Awaitable[Mapping[str, Any]]]:
         """The read of a port by the ids of one system; it finds nothing for an unknown system."""
         source = self.scoped.get(system)
         compiled = getattr(source, port) if source is not None else None
-        return _empty_mapping if compiled is None else compiled.by_id
+        return _empty_mapping if compiled is None else getattr(compiled, read)
 
     def rows_of_customer(self, port: str, customer: str | None, rows: tuple[R, ...]) -> tuple[R, ...]:
         """The rows whose customer has the same master as this customer."""

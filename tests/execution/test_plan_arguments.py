@@ -67,6 +67,13 @@ QUOTE_LINES: list[Any] = [
     {"lineNumber": 1, "item": ITEMS[0], "quantity": "1.50", "uom": "EA", "targetPrice": "0.10", "note": "n"},
     {"lineNumber": 2, "item": ITEMS[-1], "quantity": 2, "uom": None, "targetPrice": None, "note": None},
 ]
+RETURN_LINES: list[Any] = [
+    {"lineNumber": 1, "quantity": "1.50", "reason": "DAMAGED", "condition": "OPENED", "note": "n"},
+    {"lineNumber": 2, "quantity": 2, "reason": "OTHER", "condition": None, "note": None},
+]
+RETURN_REQUEST: dict[str, Any] = {
+    "key": "K", "customer": CUSTOMERS[0], "order": {"number": "SO-1"}, "lines": RETURN_LINES
+}  # fmt: skip
 SUBMISSION: dict[str, Any] = {"key": "K", "customer": CUSTOMERS[0], "customerPo": "PO", "lines": ORDER_LINES}
 VERSIONED: dict[str, Any] = {"id": "x", "version": 3}
 CASES: dict[str, list[dict[str, Any]]] = {
@@ -180,6 +187,16 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"input": VERSIONED | {"decision": "ACCEPT", "customerPo": "PO", "allowDuplicatePo": True, "lines": None}},
         {"input": VERSIONED | {"decision": "DECLINE", "note": None}},
         {"input": VERSIONED | {"decision": "RENEGOTIATE", "note": "n", "lines": QUOTE_LINES}},
+    ],
+    "Mutation.requestReturn": [
+        {"input": RETURN_REQUEST},
+        {"input": RETURN_REQUEST | {"note": None, "lines": RETURN_LINES[0]}},
+        *({"input": RETURN_REQUEST | {"customer": one, "lines": [], "note": "n"}} for one in CUSTOMERS[1:]),
+    ],
+    "Mutation.decideReturn": [
+        {"input": VERSIONED | {"decision": "APPROVE"}},
+        {"input": VERSIONED | {"decision": "REJECT", "note": "n"}},
+        {"input": VERSIONED | {"decision": "CANCEL", "note": None}},
     ],
     "Mutation.amendOrder": [
         {"input": {"key": "k", "order": {"number": "SO-1"}, "lines": [{"lineNumber": 1, "quantity": "0"}]}},

@@ -28,7 +28,7 @@ from app.sandbox.fault_injection import FaultInjector, FaultRule
 from app.sandbox.pricing import class_terms, in_unit, minimum_in_unit
 from app.sandbox.process import listen
 from app.sandbox.store import SandboxStore
-from app.sources.rest import account_operations, contract, list_operations, quote_operations
+from app.sources.rest import account_operations, contract, list_operations, quote_operations, return_operations
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADERS = {"Authorization": "Bearer sandbox"}
@@ -130,6 +130,7 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     account_operations.PURCHASE_HISTORY.path: ("erp", {"items": [{"customer": "CUST-0001", "sku": "SKU-0007"}]}),
     account_operations.ORDER_GUIDES.path: ("erp", {"customers": ["CUST-0018"], "query": FIRST_PAGE}),
     account_operations.ACCOUNTS.path: ("erp", {"salespeople": ["rep-01"]}),
+    return_operations.RETURNS_BY_ID.path: ("erp", {"ids": ["900047", "916356"]}),
     quote_operations.QUOTES.path: ("erp", {"numbers": ["QU-2001", "QU-2004"]}),
     quote_operations.QUOTES_BY_CUSTOMER.path: ("erp", {"customers": ["CUST-0001"], "query": FIRST_PAGE}),
     quote_operations.QUOTE_SEARCH.path: ("erp", {**FIRST_PAGE, "open": True}),
@@ -139,7 +140,9 @@ REQUESTS: dict[str, tuple[str, Any]] = {
 }
 
 
-READ_OPERATIONS = [one for one in contract.OPERATIONS if one.port not in ("order_writer", "quote_writer")]
+READ_OPERATIONS = [
+    one for one in contract.OPERATIONS if one.port not in ("order_writer", "quote_writer", "return_writer")
+]
 
 
 @pytest.mark.parametrize("operation", READ_OPERATIONS, ids=lambda operation: operation.path)
@@ -162,6 +165,23 @@ def test_answers_to_quote_submissions_are_of_the_published_shape(sandbox: Sandbo
         ]
         answer = {"id": written["id"], "version": 1, "kind": "DECLINE", "answeredBy": "anna"}
         check_shape(sandbox, published, quote_operations.ANSWER_QUOTE, "erp", answer)
+    finally:
+        httpx.delete(f"{sandbox.urls['erp']}/sandbox/submitted-orders", headers=HEADERS)
+
+
+def test_answers_to_return_submissions_are_of_the_published_shape(sandbox: Sandbox, published: dict[str, Any]):
+    request = {
+        "key": "shape", "customer": "CUST-0001", "orderId": "500040", "orderNumber": "SO-100040", "channel": "API",
+        "requestedBy": "anna", "lines": [{"number": 1, "quantity": "2", "reason": "DAMAGED", "condition": "OPENED"}],
+    }  # fmt: skip
+    try:
+        written = check_shape(sandbox, published, return_operations.REQUEST_RETURN, "erp", request)
+        assert check_shape(sandbox, published, return_operations.FIND_RETURNS, "erp", {"keys": ["shape", "no"]}) == [
+            {"key": "shape", "value": written}
+        ]
+        decision = {"id": written["id"], "version": 1, "kind": "APPROVE", "decidedBy": "anna"}
+        check_shape(sandbox, published, return_operations.DECIDE_RETURN, "erp", decision)
+        check_shape(sandbox, published, return_operations.RETURNS_BY_ID, "erp", {"ids": [written["id"]]})
     finally:
         httpx.delete(f"{sandbox.urls['erp']}/sandbox/submitted-orders", headers=HEADERS)
 

@@ -26,6 +26,7 @@ APPROVER = ADMIN | {Role.CSR_LEAD}
 INVOICE = ADMIN | FINANCE | SERVICE
 SUMS = INVOICE | REP
 RETURN = BUYERS | SERVICE | OPERATIONS | FINANCE
+RETURNING = BUYERS | SERVICE
 RECEIVABLE = ADMIN | REP | SERVICE | FINANCE
 COMMISSION = AGENT | FINANCE
 COST = FINANCE | {Role.CSR_LEAD}
@@ -102,6 +103,7 @@ REFERENCE: dict[str, Fields] = {
         "submitOrder decideIntake cancelOrder amendOrder": ORDERING,
         "retryIntake": SERVICE | OPERATIONS,
         "requestQuote decideQuote": ORDERING,
+        "requestReturn decideReturn": RETURNING,
     },
     "Query": {
         "me node nodes item itemsBySku items warehouses promise": ALL,
@@ -142,6 +144,8 @@ OF_ACCOUNTS = {
     "Mutation.retryIntake",
     "Mutation.requestQuote",
     "Mutation.decideQuote",
+    "Mutation.requestReturn",
+    "Mutation.decideReturn",
     "Query.shipments",
     "Query.invoices",
     "Query.returns",
@@ -290,10 +294,13 @@ ACCOUNTS: dict[str, Fields] = {
     },
     "InvoiceLine": {"lineNumber sku description quantity uom unitPrice total": INVOICE},
     "Return": {
-        "number orderNumber requestedOn reason shipmentState creditState creditMemo lines freshness": RETURN,
+        "id number version requestedBy note message receivedOn orderNumber requestedOn reason": RETURN,
+        "shipmentState creditState creditMemo lines freshness": RETURN,
         "customer": RETURN & CUSTOMER,
+        "credit": RETURN & SUMS,
     },
-    "ReturnLine": {"lineNumber sku quantity uom": RETURN},
+    "ReturnLine": {"lineNumber sku quantity uom reason condition note": RETURN},
+    "ReturnPayload": {"return": RETURN, "problems": RETURN & ORDER},
     "Agent": {
         "id number name tier status rawStatus refs freshness parent subAgents statements": COMMISSION,
     },
@@ -374,6 +381,9 @@ INPUTS = {
     "RequestQuoteInput": ORDERING,
     "QuoteKey": QUOTE,
     "ReturnFilter": RETURN,
+    "ReturnLineInput": RETURNING,
+    "RequestReturnInput": RETURNING,
+    "DecideReturnInput": RETURNING,
 }
 """What not everybody may ask by."""
 

@@ -40,7 +40,7 @@ UNSERVED = {
     "Subscription", "ShipmentUpdate", "OrderUpdate", "IntakeUpdate", "QuoteUpdate", "UpdatesLost",
     "AvailabilityChanged",
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
-    "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "QuotePayload",
+    "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "QuotePayload", "ReturnPayload",
     "IntakeCheck", "IntakeDecision", "IntakeLine",
     "Problem", "Approval", "ApprovalRequirement", "OrderChangePayload",
 }  # fmt: skip

@@ -38,8 +38,14 @@ FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ("Order", "total"): ((Order, "totals"),),
     ("OrderLine", "requestedItem"): ((OrderLine, "requested_sku"),),
     ("Shipment", "proofOfDeliveryDocument"): ((Shipment, "proof_of_delivery"),),
+    ("Mutation", "amendOrder"): ((Order, "lines"), (OrderLine, "cancelled_quantity")),
     ("Mutation", "decideQuote"): ((Item, "uoms"),),
     ("Mutation", "requestQuote"): ((Item, "uoms"),),
+    ("Mutation", "requestReturn"): (
+        (Order, "lines"),
+        (OrderLine, "shipped_quantity"),
+        (OrderLine, "returned_quantity"),
+    ),
     ("Query", "priceAndAvailability"): ((Item, "uoms"),),
     ("Query", "promise"): ((Item, "uoms"),),
 }

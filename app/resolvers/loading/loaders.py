@@ -203,6 +203,10 @@ class Loaders:
         """Quotes by the ids of one system."""
         return self._read(("quotes", system), self._sources.by_ref("quotes", system))
 
+    def returns_of(self, system: str) -> KeyLoader[str, Return]:
+        """Returns by the ids of one system."""
+        return self._read(("returns", system), self._sources.by_ref("billing", system, "returns_by_id"))
+
     @property
     def returns(self) -> KeyLoader[str, tuple[Return, ...]]:
         """Returns by order number."""

@@ -36,6 +36,7 @@ from app.sources.rest.purchases import RestPurchases
 from app.sources.rest.quote_writer import RestQuoteWriter
 from app.sources.rest.quotes import RestQuotes
 from app.sources.rest.receivables import RestReceivables
+from app.sources.rest.return_writer import RestReturnWriter
 from app.sources.rest.search import RestSearch
 from app.sources.rest.shipments import RestShipments
 from app.sources.rest.stock import RestBalances, RestReservations, RestStock
@@ -84,6 +85,7 @@ def source_of(client: RESTClient) -> Source:
         "downloads": RestDownloads(client),
         "changes": RestChanges(client),
         "quote_writer": RestQuoteWriter(client, client.unique_order_keys),
+        "return_writer": RestReturnWriter(client, client.max_order_seconds),
         "order_writer": RestOrderWriter(
             client, client.unique_order_keys, client.max_order_seconds, client.amends_orders
         ),

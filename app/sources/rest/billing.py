@@ -16,7 +16,7 @@ from app.sources.billing import (
     ReturnQuery,
     ReturnShipmentState,
 )
-from app.sources.rest import contract, list_operations
+from app.sources.rest import contract, list_operations, return_operations
 from app.sources.rest.client import RESTClient
 from app.sources.rest.mapping import Mapper
 from app.sources.values import Page
@@ -42,6 +42,12 @@ class RestBilling:
     async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
         rows = await self.client.read_keys(contract.RETURNS, orders, lambda keys: contract.ByOrder(orders=keys))
         return {key: tuple(self._return(row) for row in value) for key, value in rows if value}
+
+    async def returns_by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
+        rows = await self.client.read_keys(
+            return_operations.RETURNS_BY_ID, ids, lambda keys: return_operations.ReturnsRead(ids=keys)
+        )
+        return {key: self._return(row) for key, row in rows}
 
     async def invoices_by_customer(
         self, who: Principal, customers: Sequence[str], query: InvoiceQuery

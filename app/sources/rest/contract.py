@@ -23,7 +23,7 @@ from app.sources.items import (
     ItemRelation,
 )
 from app.sources.orders import CustomerPoKey, OrderQuery
-from app.sources.rest import account_operations, list_operations, quote_operations
+from app.sources.rest import account_operations, list_operations, quote_operations, return_operations
 from app.sources.rest.account_operations import ByCustomer
 from app.sources.rest.contract_orders import ORDER_OPERATIONS
 from app.sources.rest.contract_rows import (
@@ -420,6 +420,7 @@ OPERATIONS = (
     WAREHOUSES, STOCK, RESERVATIONS, BALANCES, PRICES, ORDERS, ORDERS_BY_PO, ORDERS_BY_CUSTOMER, ORDER_SEARCH,
     SHIPMENTS, SHIPMENTS_BY_ORDER, INVOICES, INVOICES_BY_ID, RETURNS, AGENTS, SUB_AGENTS, STATEMENTS,
     STATEMENTS_BY_AGENT, *list_operations.OPERATIONS, *account_operations.OPERATIONS, *quote_operations.OPERATIONS,
+    *return_operations.OPERATIONS,
     *ORDER_OPERATIONS, SEARCH_ITEMS, SEARCH_CUSTOMERS, CHANGES,
 )  # fmt: skip
 BATCH = "/v1/batch"

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from app.auth.principal import SYSTEM
-from app.sources.billing import InvoiceQuery, ReturnQuery
+from app.sources.billing import InvoiceQuery, ReturnQuery, ReturnReason
 from app.sources.changes import ChangeKind
 from app.sources.commissions import StatementQuery
 from app.sources.conformance import KeyedCall
@@ -26,9 +26,17 @@ from app.sources.purchases import OrderGuideQuery
 from app.sources.quote_writer import NewQuote, NewQuoteLine, QuoteAnswer, QuoteAnswerKind
 from app.sources.quotes import QuoteQuery
 from app.sources.receivables import OpenItemQuery, StatementPeriod
-from app.sources.rest import account_operations, contract, contract_orders, list_operations, quote_operations
+from app.sources.rest import (
+    account_operations,
+    contract,
+    contract_orders,
+    list_operations,
+    quote_operations,
+    return_operations,
+)
 from app.sources.rest import sample_keys as keys
 from app.sources.rest.sample_keys import KeyKind
+from app.sources.return_writer import NewReturn, NewReturnLine, ReturnDecision, ReturnDecisionKind
 from app.sources.search import CustomerSearchQuery, ItemSearchQuery
 from app.sources.shipments import ShipmentQuery
 from app.sources.source import Source
@@ -404,6 +412,28 @@ CHECKS: Mapping[str, OperationChecks] = {
             id="q2009", version=2, kind=QuoteAnswerKind.DECLINE, answered_by="buyer-1", note="Bought elsewhere"
         ),
         (),
+    ),
+    return_operations.RETURNS_BY_ID.path: OperationChecks(
+        return_operations.ReturnsRead(ids=("900047",)),
+        (KeyedCheck(keys.RETURN_ID, by_keys("billing", "returns_by_id"), identity=_id),),
+    ),
+    return_operations.REQUEST_RETURN.path: OperationChecks(
+        NewReturn(
+            key="7c1d90aa",
+            customer="CUST-0001",
+            order_id="500040",
+            order_number="SO-100040",
+            channel="API",
+            requested_by="buyer-1",
+            lines=(NewReturnLine(number=1, quantity=Decimal(2), reason=ReturnReason.DAMAGED),),
+        ),
+        (),
+    ),
+    return_operations.FIND_RETURNS.path: OperationChecks(
+        return_operations.ReturnKeysRead(keys=("7c1d90aa",)), (AbsentCheck(by_keys("return_writer", "find")),)
+    ),
+    return_operations.DECIDE_RETURN.path: OperationChecks(
+        ReturnDecision(id="r9001", version=1, kind=ReturnDecisionKind.APPROVE, decided_by="clerk-1"), ()
     ),
     contract.SEARCH_ITEMS.path: OperationChecks(
         ItemSearchQuery(page=_ONE_PAGE, text="wedge anchor", facets=("material", "thread"), categories=True),

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.sources.billing import Invoice
+from app.sources.billing import Invoice, Return
 from app.sources.commissions import Agent, CommissionStatement
 from app.sources.customers import Customer
 from app.sources.items import CustomerItemKey, CustomerPartKey, Item
@@ -50,7 +50,7 @@ PRICE = KeyKind("price request", "sku")
 ORDER, ORDER_ID, PURCHASE_ORDER = KeyKind("order"), KeyKind("order id"), KeyKind("purchase order", "number")
 SHIPMENT, TRACKING = KeyKind("shipment"), KeyKind("tracking number")
 AGENT, STATEMENT = KeyKind("agent"), KeyKind("statement")
-INVOICE_ID, SALESPERSON = KeyKind("invoice id"), KeyKind("salesperson")
+INVOICE_ID, RETURN_ID, SALESPERSON = KeyKind("invoice id"), KeyKind("return id"), KeyKind("salesperson")
 QUOTE, QUOTE_ID = KeyKind("quote"), KeyKind("quote id")
 
 GIVEN = (CUSTOMER, ITEM, WAREHOUSE, ORDER, SHIPMENT, TRACKING, AGENT, STATEMENT, SALESPERSON, QUOTE)
@@ -95,6 +95,7 @@ KEYS_IN: Mapping[type, Callable[[Any], Iterator[tuple[KeyKind, Any]]]] = {
     Order: _order,
     Shipment: _shipment,
     Invoice: lambda row: iter([(INVOICE_ID, row.id)]),
+    Return: lambda row: iter([(RETURN_ID, row.id)]),
     Quote: _quote,
     Agent: lambda row: iter([(AGENT, row.number)]),
     CommissionStatement: lambda row: iter([(STATEMENT, row.number), (AGENT, row.agent)]),
