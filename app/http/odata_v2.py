@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 _DATE = re.compile(r"/Date\((-?\d{1,16})([+-]\d{1,4})?\)/")
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3})[^\r\n]*\r?\n")
-_BOUNDARY = re.compile(r'boundary="?([^";,]{1,70})"?', re.IGNORECASE)
+_BOUNDARY = re.compile(r'boundary="?([^";,\s]{1,70})"?', re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -68,6 +68,12 @@ def literal(value: object) -> str:
     if isinstance(value, UUID):
         return f"guid'{value}'"
     return odata.literal(value)
+
+
+def offset_literal(value: datetime) -> str:
+    """A time in an expression over a field of type `Edm.DateTimeOffset`."""
+    text = value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return f"datetimeoffset'{text}Z'"
 
 
 def entity_key(**values: object) -> str:
@@ -137,6 +143,24 @@ class ODataV2:
         return [BatchAnswer(str(number), *part) for number, part in zip(numbers, parts, strict=False)]
 
 
+def post_batch(path: str, bodies: Sequence[bytes]) -> tuple[bytes, Mapping[str, str]]:
+    """A batch that posts each of these JSON bodies to `path`, and its headers. Each is a change set of its own, so that
+    one that fails leaves the others; `ODataV2.answers` reads the response."""
+    boundary = f"batch_{secrets.token_hex(12)}"
+    parts: list[bytes] = []
+    for number, body in enumerate(bodies):
+        inner = f"changeset_{number}_{boundary}"
+        head = (
+            f"--{boundary}\r\nContent-Type: multipart/mixed; boundary={inner}\r\n\r\n"
+            f"--{inner}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+            f"POST {path} HTTP/1.1\r\nContent-Type: application/json\r\nAccept: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        parts.append(head.encode("ascii") + body + f"\r\n--{inner}--\r\n".encode("ascii"))
+    content = b"".join(parts) + f"--{boundary}--\r\n".encode("ascii")
+    return content, {"content-type": f"multipart/mixed; boundary={boundary}", "accept": "multipart/mixed"}
+
+
 def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[int, dict[str, object], msgspec.Raw]]:
     """Status, headers and body of each response in a multipart body."""
     for part in body.split(b"--" + boundary)[1:]:
@@ -144,6 +168,9 @@ def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[int, dict[str, object
         if match is None:
             continue
         head, _, content = part[match.end() :].replace(b"\r\n", b"\n").partition(b"\n\n")
+        inner = _BOUNDARY.search(part[: match.start()].decode("latin-1"))
+        if inner is not None:  # The response to a change set is a multipart body of its own.
+            content = content.partition(b"\n--" + inner[1].encode("latin-1"))[0]
         pairs = [line.partition(b":") for line in head.split(b"\n") if b":" in line]
         headers: dict[str, object] = {
             name.decode("latin-1").strip().lower(): value.decode("latin-1").strip() for name, _, value in pairs
@@ -160,6 +187,10 @@ class CSRFSignIn(SessionSignIn):
         credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
         self._path = path
         self._basic = f"Basic {credentials}"
+
+    def expire(self) -> None:
+        """Discard token and cookie, because a request inside another one was refused."""
+        self._session = None
 
     def is_unauthorized(self, request: OutgoingRequest, response: HTTPResponse) -> bool:
         """See `SignIn`."""

@@ -70,6 +70,7 @@ class UpdatedFeed:
             changes += [FeedChange(kind=kind, key=row.key, at=row.at) for row in rows]
             if rows:
                 positions[kind] = FeedPosition(rows[-1].at, rows[-1].id)
+        changes.sort(key=lambda change: change.at)
         return ChangeSet(changes=tuple(changes), cursor=_print(positions), more=more)
 
     async def _rows(self, kind: ChangeKind, position: FeedPosition, requested: int) -> list[UpdatedRow]:

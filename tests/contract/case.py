@@ -62,6 +62,8 @@ class CustomerFacts:
     exact: Mapping[str, Expected] = field(default_factory=dict)
     parts: frozenset[CustomerPart] = frozenset()
     """The parts this source can bring along."""
+    calls: int = 1
+    """Calls of a read by number, with and without parts."""
     listing: ListFacts | None = None
 
 
@@ -145,6 +147,8 @@ class PriceFacts:
     exact: Mapping[PriceRequest, Expected]
     bulk: tuple[PriceRequest, ...]
     unpriced: tuple[PriceRequest, ...] = ()
+    breaks: bool = True
+    """Whether some of the prices have breaks."""
     by_agreement: bool = False
     """Whether the agreement alone says whose price it is, so that the source never sees the customer."""
 

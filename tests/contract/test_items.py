@@ -99,6 +99,8 @@ async def test_relations_come_in_order(case: Case, source: Source):
 
 
 async def test_costs_are_exact(case: Case, source: Source):
+    if not case.items.costs:
+        return
     found = await source.items.costs(SYSTEM, [*case.items.costs, case.items.unknown])
     assert set(found) == set(case.items.costs)
     for sku, expected in case.items.costs.items():
