@@ -59,7 +59,7 @@ class S4HANACustomers(Customers):
     async def _customers(self, numbers: Sequence[str]) -> Mapping[str, Customer]:
         now, keys = self._clock(), sendable(numbers)
         rows = await self._client.rows(
-            PARTNERS, "A_BusinessPartner", SAPBusinessPartnerRow, "Customer", keys, call=call
+            PARTNERS, "A_BusinessPartner", SAPBusinessPartnerRow, "Customer", keys, call="customers"
         )
         found = by_key(rows, lambda row: row.customer)
         areas = {number: area for number, row in found.items() if (area := self._area(row)) is not None}
