@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     sharing.add_argument("--rounds", type=int, default=100, help="changes")
     sharing.add_argument("--views", type=int, default=1000, help="sales views")
     orders = trials.add_parser("orders", help="none lost, none twice: workers killed, answers lost, the target away")
-    orders.add_argument("--only", nargs="+", default=[], choices=["killed", "zombie", "away", "accept"])
+    orders.add_argument("--only", nargs="+", default=[], choices=["killed", "zombie", "away", "accept", "reads"])
     orders.add_argument("--store", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
     orders.add_argument("--orders", type=int, default=2000)
     orders.add_argument("--kills", type=int, default=20)
@@ -48,6 +48,10 @@ def arguments() -> argparse.Namespace:
     orders.add_argument("--away", type=float, default=600, help="seconds that the target is away")
     orders.add_argument("--submitted", type=int, default=3000, help="orders submitted over HTTP, for each measurement")
     orders.add_argument("--in-flight", type=int, default=50, help="submissions at once")
+    orders.add_argument("--rate", type=float, default=20, help="reads a second while the queue drains")
+    orders.add_argument("--seconds", type=float, default=10, help="of a window of reads")
+    orders.add_argument("--pairs", type=int, default=10, help="of windows of reads, without and with draining")
+    orders.add_argument("--backlog", type=int, default=40_000, help="orders in the queue while it drains")
     sync = trials.add_parser("sync", help="first download of an app, killed and resumed")
     sync.add_argument("--kills", type=int, default=10, help="times that the app is killed")
     search = trials.add_parser("search", help="build and search an index of a whole catalogue")
@@ -77,9 +81,9 @@ async def _soak(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 async def _orders(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from bench.trials import acceptance, orders
+    from bench.trials import acceptance, draining, orders
 
-    found, accepted = [], []
+    found, accepted, reads = [], [], []
     with TemporaryDirectory(prefix="tradegraph-sandbox-") as folder:
         for store in given.store:
             with postgres_server() if store == "postgres" else nullcontext() as url:
@@ -88,10 +92,18 @@ async def _orders(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
                     accepted += await acceptance.measure_all(
                         store, url, Path(folder), orders=given.submitted, in_flight=given.in_flight
                     )
+                if not given.only or "reads" in given.only:
+                    reads.append(
+                        await draining.measure(
+                            store, url,
+                            backlog=given.backlog, rate=given.rate, seconds=given.seconds, pairs=given.pairs,
+                        )
+                    )  # fmt: skip
     figures = orders.as_json(found)
-    figures["kept"] &= all(one.kept for one in accepted)
-    figures["acceptance"] = list(map(asdict, accepted))
-    return figures, "\n\n".join(filter(None, (orders.as_text(found), acceptance.as_text(accepted))))
+    figures["kept"] &= all(one.kept for one in (*accepted, *reads))
+    figures["acceptance"], figures["reads"] = list(map(asdict, accepted)), list(map(asdict, reads))
+    texts = orders.as_text(found), acceptance.as_text(accepted), draining.as_text(reads)
+    return figures, "\n\n".join(filter(None, texts))
 
 
 async def _accounts(given: argparse.Namespace, store: Any, url: str | None, folder: Path) -> list[Any]:

@@ -157,7 +157,7 @@ def _dump(settings: Settings) -> str:
     return json.dumps(plain)
 
 
-def order(number: int) -> OrderIntake:
+def order(number: int, target: str = "erp") -> OrderIntake:
     """The n-th order; those of a customer are numbered upwards."""
     customer, po = f"CUST-{number % CUSTOMERS + 1:04d}", f"PO-{number:06d}"
     line = IntakeLine(line_number=1, sku=f"SKU-{number % 100 + 1:04d}", quantity=Decimal(100))
@@ -165,17 +165,17 @@ def order(number: int) -> OrderIntake:
     return OrderIntake(
         id=new_id(), tenant="default", client="trial", key=f"key-{number}", digest=digest_of(customer, po, content),
         state=IntakeState.POSTING, channel="API", received=now, since=now, submitted_by="trial", customer=customer,
-        customer_po=po, target="erp", due_at=0.0, content=content,
+        customer_po=po, target=target, due_at=0.0, content=content,
     )  # fmt: skip
 
 
-async def submit(store: IntakeStore, count: int) -> float:
+async def submit(store: IntakeStore, count: int, target: str = "erp") -> float:
     """Submit so many orders, those of a customer one after the other; the seconds that it took."""
     began = time.perf_counter()
 
     async def submitter(customer: int) -> None:
         for number in range(customer, count, CUSTOMERS):
-            await store.submit(order(number), guard_po=0)
+            await store.submit(order(number, target), guard_po=0)
 
     await asyncio.gather(*(submitter(customer) for customer in range(CUSTOMERS)))
     return time.perf_counter() - began

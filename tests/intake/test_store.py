@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sqlite3
 import time
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,10 +11,8 @@ import pytest
 from app.errors import IntakeBusy, KeyReused, VersionConflict
 from app.intake.records import QUEUED, IntakeFilter, IntakeState, OrderIntake
 from app.intake.store import IntakeKey, IntakeStore
-from app.intake.stores import sqlite_intakes
-from app.intake.stores.sqlite_intakes import SQLiteIntakes
 from tests.support.intakes import IntakeBench as Bench
-from tests.support.intakes import content, intake
+from tests.support.intakes import content
 
 DAY = 86400.0
 GUARD = 30 * DAY
@@ -391,35 +386,6 @@ async def test_trim_deletes_old_intakes_that_are_not_queued(store: IntakeStore, 
     await add(store, bench.intake("new", customer="C-2", state=IntakeState.REJECTED))
     assert await store.trim(399 * DAY) == 1
     assert [one.key for _, one in (await store.page(IntakeFilter(), 10)).rows] == ["new", "queued"]
-
-
-async def test_statements_of_the_queue_read_no_more_than_they_need(tmp_path: Path):
-    """SQLite steps through as many rows for a long queue, and for many posted orders, as for none."""
-    store = SQLiteIntakes(tmp_path / "intake.sqlite")
-    orders = [intake(customer=f"C-{number}") for number in range(400)]
-    posted = [intake(state=IntakeState.POSTED, customer="C-9") for _ in range(400)]
-    await asyncio.gather(*(store.submit(one, guard_po=0) for one in (*orders, *posted)))
-    await store.close()
-    now, ids = time.time() + 60, json.dumps([one.id for one in orders[:2]])
-    statements = {
-        sqlite_intakes.CANDIDATES: {"1": "erp", "2": 2, "98": None, "99": now},
-        sqlite_intakes.CLAIM: {"1": "erp", "2": "w", "3": 1.0, "4": ids, "98": None, "99": now},
-        sqlite_intakes.NEWEST: {"1": "erp"},
-        sqlite_intakes.TRIM: {"1": now - 3600},
-    }
-    connection = sqlite3.connect(tmp_path / "intake.sqlite")
-    for statement, values in statements.items():
-        steps = 0
-
-        def count() -> int:
-            nonlocal steps
-            steps += 1
-            return 0
-
-        connection.set_progress_handler(count, 100)
-        connection.execute(statement, values).fetchall()
-        assert steps <= 5, statement
-    connection.close()
 
 
 async def test_insertion_wakes_the_workers_of_all_processes(bench: Bench):

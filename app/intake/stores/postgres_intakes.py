@@ -61,10 +61,11 @@ CROSS JOIN LATERAL (
 ) AS earlier
 """
 CLAIM = """
-UPDATE intakes SET owner = $2, lease_until = NOW + $3 WHERE position IN (
-    SELECT position FROM intakes WHERE CLAIMABLE ORDER BY position LIMIT $4 FOR UPDATE SKIP LOCKED
-) RETURNING position, COLUMNS
+UPDATE intakes SET owner = $2, lease_until = NOW + $3 WHERE position = ANY (ARRAY(
+    SELECT position FROM intakes WHERE CLAIMABLE ORDER BY QUEUE_ORDER LIMIT $4 FOR UPDATE SKIP LOCKED
+)) RETURNING position, COLUMNS
 """
+CLAIM_IN_STATE = CLAIM.replace("CLAIMABLE", "CLAIMABLE AND state = $5")
 CHANGEABLE = "SELECT NOW, COLUMNS FROM intakes WHERE id = $1 FOR UPDATE"
 BY_IDS = "SELECT COLUMNS FROM intakes WHERE id = ANY($1)"
 BY_ORDER = "SELECT COLUMNS FROM intakes WHERE target = $1 AND order_id = ANY($2) AND order_id IS NOT NULL"
@@ -113,7 +114,11 @@ class PostgresIntakes:
         self, target: str, owner: str, limit: int, lease: float, state: IntakeState | None = None
     ) -> Sequence[OrderIntake]:
         with self._queue.of(target, state).claiming() as claim:
-            found = await self._fetch(CLAIM, target, owner, lease, limit, state and state.value)
+            values = target, owner, lease, limit
+            if state is None:
+                found = await self._fetch(CLAIM, *values)
+            else:
+                found = await self._fetch(CLAIM_IN_STATE, *values, state.value)
             claim.exhausted = len(found) < limit
         return [rows.record(row[1:]) for row in sorted(map(tuple, found))]
 
@@ -206,10 +211,10 @@ class PostgresIntakes:
 
     def _sql(self, text: str) -> str:
         if self._clock is not None:  # A test's clock: another text each time.
-            return rows.statement(text, f"{self._clock()!r}::float8", "$5")
+            return rows.statement(text, f"{self._clock()!r}::float8")
         found = self._statements.get(text)
         if found is None:
-            found = self._statements[text] = rows.statement(text, CLOCK, "$5")
+            found = self._statements[text] = rows.statement(text, CLOCK)
         return found
 
     async def _fetch(self, text: str, *values: Any) -> Sequence[Any]:

@@ -15,6 +15,7 @@ from app.errors import KeyReused
 from app.intake.reconciliation import ReconciliationResult, ReconciliationStatus
 from app.intake.records import (
     OPEN_STATES,
+    QUEUED,
     IntakeFilter,
     IntakeState,
     OrderChange,
@@ -48,15 +49,18 @@ CREATE TABLE IF NOT EXISTS intakes (
 
 
 def _sql(text: str) -> str:
-    return rows.statement(text, "$99", "$98")
+    return rows.statement(text, "$99")
 
 
-CANDIDATES = _sql("SELECT id FROM intakes WHERE CLAIMABLE ORDER BY position LIMIT $2")
+CANDIDATES = "SELECT id FROM intakes INDEXED BY intakes_claimable WHERE CLAIMABLE ORDER BY QUEUE_ORDER LIMIT $2"
 # By the ids alone: the planner would walk the whole queue for the target.
-CLAIM = _sql(
+CLAIM = (
     "UPDATE intakes INDEXED BY intakes_id SET owner = $2, lease_until = $99 + $3 "
     "WHERE id IN (SELECT value FROM json_each($4)) AND CLAIMABLE RETURNING position, COLUMNS"
 )
+IN_STATE = "CLAIMABLE AND state = $98"
+CLAIM_IN_STATE = _sql(CANDIDATES.replace("CLAIMABLE", IN_STATE)), _sql(CLAIM.replace("CLAIMABLE", IN_STATE))
+CLAIM_ANY = _sql(CANDIDATES), _sql(CLAIM)
 INSERT, BEGIN_ATTEMPT, UPDATE = _sql(rows.INSERT), _sql(rows.BEGIN_ATTEMPT), _sql(rows.UPDATE)
 BY_ID, BY_KEY, UNPUBLISHED = _sql(rows.BY_ID), _sql(rows.BY_KEY), _sql(rows.UNPUBLISHED)
 INSERT_ORDER_CHANGE, RESUME_ORDER_CHANGE = _sql(rows.INSERT_ORDER_CHANGE), _sql(rows.RESUME_ORDER_CHANGE)
@@ -76,8 +80,8 @@ DELETE FROM intakes WHERE position IN (
 """
 # The end of the queue's index. Of all targets at once it would be the end of the table: of what was posted for months.
 NEWEST = (
-    "SELECT coalesce(max(position), 0) FROM intakes INDEXED BY intakes_queue"
-    " WHERE target = $1 AND state IN ('RECEIVED', 'POSTING')"
+    "SELECT position FROM intakes INDEXED BY intakes_claimable WHERE target = $1 AND state = $2"
+    f" AND state IN ('RECEIVED', 'POSTING') ORDER BY {rows.QUEUE_ORDER} DESC LIMIT 1"
 )
 
 
@@ -136,14 +140,15 @@ class SQLiteIntakes:
     ) -> Sequence[OrderIntake]:
         with self._queue.of(target, state).claiming() as claim:
             now = self._clock()
-            wanted = {"98": state and state.value}
-            named = _named(target, limit, now=now) | wanted
-            ids = await self._store.read(lambda sql: sql.execute(CANDIDATES, named).fetchall())
+            find, claim_found = CLAIM_ANY if state is None else CLAIM_IN_STATE
+            of_state = {} if state is None else {"98": state.value}
+            named = _named(target, limit, now=now) | of_state
+            ids = await self._store.read(lambda sql: sql.execute(find, named).fetchall())
             claim.exhausted = len(ids) < limit
             if not ids:
                 return ()
-            values = _named(target, owner, lease, json.dumps([id for (id,) in ids]), now=now) | wanted
-            claimed = await self._store.write(lambda sql: sql.execute(CLAIM, values).fetchall())
+            values = _named(target, owner, lease, json.dumps([id for (id,) in ids]), now=now) | of_state
+            claimed = await self._store.write(lambda sql: sql.execute(claim_found, values).fetchall())
         return [rows.record(row[1:]) for row in sorted(claimed)]
 
     async def begin_attempt(self, claimed: OrderIntake, lease: float, retry_in: float) -> OrderIntake | None:
@@ -262,7 +267,10 @@ def _matching(query: IntakeFilter, before: int | None) -> tuple[str, dict[str, A
 
 def _newest(sql: sqlite3.Connection, targets: Iterable[str]) -> int:
     """The position of the newest queued intake of these targets; 0 for none."""
-    return max((sql.execute(NEWEST, _named(target)).fetchone()[0] for target in targets), default=0)
+    found = (
+        sql.execute(NEWEST, _named(target, state.value)).fetchone() for target in targets for state in sorted(QUEUED)
+    )
+    return max((row[0] for row in found if row), default=0)
 
 
 def _submit(sql: sqlite3.Connection, intake: OrderIntake, guard_po: float) -> Submitted:
