@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import hmac
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -89,10 +90,13 @@ from app.webhooks.outbound.deliveries import run_deliveries
 from app.webhooks.outbound.endpoints import EndpointStore
 from app.webhooks.outbound.stores import connect_endpoints
 from app.workers.limits_per_worker import divide_limits
-from app.workers.slot import WorkerSlot
+from app.workers.slot import WorkerRole, WorkerSlot
 
 WARM_UP_TIMEOUT = 2.0
 """Seconds that a start waits for backends to be ready to read; a slow one must not hold up the others' fields."""
+
+BACKGROUND_NICENESS = 5
+"""Of the background worker: where processors are short, requests come first."""
 
 GC_THRESHOLDS = (100_000, 20, 50)
 """Thresholds of the garbage collector: a response allocates thousands of objects and hardly a cycle."""
@@ -205,10 +209,13 @@ def create_app(
                 with move_on_after(WARM_UP_TIMEOUT):
                     await asyncio.gather(warm_sources(feed, sources), authentication.warm())
                 async with (
-                    ingestion.running(),
                     search.running(),
-                    run_deliveries(settings, events, feed, service, accounts),
-                    posting,
+                    background_work(
+                        slot,
+                        ingestion.running(),
+                        run_deliveries(settings, events, feed, service, accounts),
+                        posting,
+                    ),
                 ):
                     yield
         finally:
@@ -261,6 +268,16 @@ def create_app(
         lifespan=lifespan,
         exception_handlers={HTTPException: routing_error},
     )
+
+
+@asynccontextmanager
+async def background_work(slot: WorkerSlot | None, *work: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+    """Do this work for as long as this lasts, unless there is a background worker for it."""
+    async with AsyncExitStack() as stack:
+        if slot is None or slot.role is not WorkerRole.REQUESTS:
+            for one in work:
+                await stack.enter_async_context(one)
+        yield
 
 
 def connect_intake(
@@ -452,18 +469,23 @@ def run(
     settings: Settings, *, started: Callable[[], None] = lambda: None, listener: socket.socket | None = None
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises ConfigurationError before anything is served."""
-    _serve(settings, create_app(settings), started, listener or listen(settings))
+    _serve(settings, create_app(settings), started, [listener or listen(settings)])
 
 
 def run_worker(settings: Settings, slot: WorkerSlot, workers: int, listener: socket.socket) -> None:
-    """Serve as one of so many workers."""
-    _serve(settings, create_app(divide_limits(settings, workers), slot=slot), slot.ready, listener)
+    """Run as one of so many workers; the background worker accepts no connection."""
+    sockets = [listener]
+    if slot.role is WorkerRole.BACKGROUND:
+        os.nice(BACKGROUND_NICENESS)
+        listener.close()
+        sockets = []
+    _serve(settings, create_app(divide_limits(settings, workers), slot=slot), slot.ready, sockets)
 
 
-def _serve(settings: Settings, app: Gateway, started: Callable[[], None], listener: socket.socket) -> None:
+def _serve(settings: Settings, app: Gateway, started: Callable[[], None], sockets: list[socket.socket]) -> None:
     if settings.audit.enabled:
         require_writable(settings.data_dir / FILE)  # A gateway that cannot keep its audit does not start.
     gc.collect()
     gc.freeze()  # What is there now stays: the schema, the modules.
     gc.set_threshold(*GC_THRESHOLDS)
-    make_server(settings, app, started, app.end_streams).run(sockets=[listener])
+    make_server(settings, app, started, app.end_streams).run(sockets=sockets)

@@ -28,6 +28,7 @@ from app.cli.stores import Config, json_object, roles_of
 from app.cli.tables import check_printed
 from app.errors import ConfigurationError
 from app.settings import Settings
+from app.workers.slot import WorkerRole
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ def serve(config: Config = None) -> None:
 
     settings = _settings_of_server(config)
     server = settings.server
-    if server.workers > 1:
+    if server.workers > 1 or server.background_worker:
         from app.protocol.listener import listen
         from app.workers.supervisor import supervise
 
@@ -136,19 +137,21 @@ def serve(config: Config = None) -> None:
 def worker(
     slot: Annotated[int, typer.Option(help="Index of this worker.")],
     of: Annotated[int, typer.Option(help="Number of workers.")],
+    role: Annotated[WorkerRole, typer.Option(help="What this worker does.")],
     folder: Annotated[Path, typer.Option(help="Folder through which workers share metrics.")],
     listener: Annotated[int, typer.Option(help="File descriptor of the listening socket.")],
     control: Annotated[int, typer.Option(help="File descriptor of the socket to the supervisor.")],
     config: Config = None,
 ) -> None:
-    """Serve as one of several workers; `serve` starts them."""
+    """Run as one of several workers; `serve` starts them."""
     from app.server import run_worker
     from app.workers.slot import WorkerSlot
 
     settings = _settings_of_server(config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # A terminal's end, or a word to the supervisor.
     _stop_on_term()
-    run_worker(settings, WorkerSlot(slot, socket.socket(fileno=control), folder), of, socket.socket(fileno=listener))
+    own = WorkerSlot(slot, socket.socket(fileno=control), folder, role)
+    run_worker(settings, own, of, socket.socket(fileno=listener))
 
 
 def _settings_of_server(config: Path | None) -> Settings:

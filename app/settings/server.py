@@ -34,8 +34,9 @@ class TLSSettings(Section):
 
 
 class ServerSettings(Section):
-    """The address, and the number of `workers`, each a process. `request_timeout` limits an operation,
-    `graceful_shutdown` the wait for open ones, `max_in_flight` the simultaneous operations of a worker.
+    """The address, and the number of `workers`, each a process. With `background_worker` a process of its own posts
+    orders, ingests changes and delivers webhooks, and workers answer requests only. `request_timeout` limits an
+    operation, `graceful_shutdown` the wait for open ones, `max_in_flight` the simultaneous operations of a worker.
 
     `allowed_hosts` limits the `Host` header, empty allows any; `allowed_origins` lists other origins for CORS;
     `trusted_proxies` lists addresses or networks whose `X-Forwarded-*` headers count; `compression` compresses
@@ -45,6 +46,7 @@ class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
+    background_worker: bool = False
     max_body_bytes: int = Field(default=256 * 1024, ge=1024, le=64 * 1024 * 1024)
     max_tokens: int = Field(default=3_000, ge=100, le=100_000)
     request_timeout: float = Field(default=10.0, gt=0, le=300)

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from app.telemetry import merge_metrics, metrics_text
@@ -19,6 +20,14 @@ METRICS_TIMEOUT = 1.0
 """Seconds for another worker's metrics; one that hangs is left out."""
 
 
+class WorkerRole(StrEnum):
+    """What a worker does: with a background worker the others answer requests only."""
+
+    ALL = "all"
+    REQUESTS = "requests"
+    BACKGROUND = "background"
+
+
 @dataclass
 class WorkerSlot:
     """Slot `number`. `control` is the socket to the supervisor; `folder` holds a Unix socket per worker."""
@@ -26,6 +35,7 @@ class WorkerSlot:
     number: int
     control: socket.socket
     folder: Path
+    role: WorkerRole = WorkerRole.ALL
     _path: Path = field(init=False)
 
     def __post_init__(self) -> None:

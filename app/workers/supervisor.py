@@ -19,6 +19,7 @@ from typing import Any
 
 from app.settings import Settings
 from app.telemetry import log
+from app.workers.slot import WorkerRole
 
 START_TIMEOUT = 60.0
 """Seconds in which a worker must answer."""
@@ -47,8 +48,10 @@ class WorkerProcess:
 
 
 def supervise(settings: Settings, config: Path | None, listener: socket.socket) -> int:
-    """Run `[server] workers` workers over this listener until TERM or INT. Returns the exit code."""
-    if settings.budgets.store == "memory" or settings.cache.store == "memory":
+    """Run `[server] workers` workers over this listener, and the background worker if there is one, until TERM or INT.
+    Returns the exit code."""
+    in_memory = "memory" in (settings.budgets.store, settings.cache.store)
+    if in_memory and settings.server.workers > 1:
         log.warning("workers_do_not_share_state", cure="set `store` of [budgets] and [cache] to redis")
     with TemporaryDirectory(prefix="tradegraph-") as folder:
         return asyncio.run(Supervisor(settings, config, listener, Path(folder)).run())
@@ -56,7 +59,9 @@ def supervise(settings: Settings, config: Path | None, listener: socket.socket) 
 
 class Supervisor:
     def __init__(self, settings: Settings, config: Path | None, listener: socket.socket, folder: Path) -> None:
-        self._count = settings.server.workers
+        self._requests = settings.server.workers
+        self._background = settings.server.background_worker
+        self._count = self._requests + self._background
         self._patience = settings.server.graceful_shutdown + KILL_AFTER
         self._listener = listener
         self._folder = folder
@@ -127,6 +132,7 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "app.cli", "worker", *self._config),
                 *("--slot", str(number), "--of", str(self._count), "--folder", str(self._folder)),
+                *("--role", self._role_of(number).value),
                 *("--listener", str(self._listener.fileno()), "--control", str(theirs.fileno())),
                 pass_fds=(self._listener.fileno(), theirs.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -144,6 +150,11 @@ class Supervisor:
             return WorkerProcess(process, ours)
         ours.close()
         raise WorkerStartError(await self._stop(process))
+
+    def _role_of(self, number: int) -> WorkerRole:
+        if not self._background:
+            return WorkerRole.ALL
+        return WorkerRole.REQUESTS if number < self._requests else WorkerRole.BACKGROUND
 
     def _request_replacement(self) -> None:
         if self._replacing is None or self._replacing.done():

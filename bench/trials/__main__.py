@@ -7,12 +7,18 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Postgres
+
+Database = Callable[[], AbstractAsyncContextManager[str | None]]
+"""An empty database for one trial, by its address; None for a store in files."""
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 BEGIN, END = "<!-- measured -->", "<!-- end -->"
@@ -38,7 +44,21 @@ def arguments() -> argparse.Namespace:
     sharing = trials.add_parser("sharing", help="one call for all, changes heard of, hits and calls, throughput")
     sharing.add_argument("--rounds", type=int, default=100, help="changes")
     sharing.add_argument("--views", type=int, default=1000, help="sales views")
-    orders = trials.add_parser("orders", help="none lost, none twice: workers killed, answers lost, the target away")
+    _order_arguments(
+        trials.add_parser("orders", help="none lost, none twice: workers killed, answers lost, the target away")
+    )
+    sync = trials.add_parser("sync", help="first download of an app, killed and resumed")
+    sync.add_argument("--kills", type=int, default=10, help="times that the app is killed")
+    search = trials.add_parser("search", help="build and search an index of a whole catalogue")
+    search.add_argument("--items", type=int, default=200_000)
+    search.add_argument("--searches", type=int, default=4000)
+    search.add_argument("--workers", type=int, default=2)
+    search.add_argument("--in-flight", type=int, default=20)
+    search.add_argument("--store", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
+    return parser.parse_args()
+
+
+def _order_arguments(orders: argparse.ArgumentParser) -> None:
     orders.add_argument("--only", nargs="+", default=[], choices=["killed", "zombie", "away", "accept", "reads"])
     orders.add_argument("--store", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
     orders.add_argument("--orders", type=int, default=2000)
@@ -52,15 +72,6 @@ def arguments() -> argparse.Namespace:
     orders.add_argument("--seconds", type=float, default=10, help="of a window of reads")
     orders.add_argument("--pairs", type=int, default=10, help="of windows of reads, without and with draining")
     orders.add_argument("--backlog", type=int, default=40_000, help="orders in the queue while it drains")
-    sync = trials.add_parser("sync", help="first download of an app, killed and resumed")
-    sync.add_argument("--kills", type=int, default=10, help="times that the app is killed")
-    search = trials.add_parser("search", help="build and search an index of a whole catalogue")
-    search.add_argument("--items", type=int, default=200_000)
-    search.add_argument("--searches", type=int, default=4000)
-    search.add_argument("--workers", type=int, default=2)
-    search.add_argument("--in-flight", type=int, default=20)
-    search.add_argument("--store", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"])
-    return parser.parse_args()
 
 
 def main() -> int:
@@ -86,19 +97,26 @@ async def _orders(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     found, accepted, reads = [], [], []
     with TemporaryDirectory(prefix="tradegraph-sandbox-") as folder:
         for store in given.store:
-            with postgres_server() if store == "postgres" else nullcontext() as url:
-                found += await _accounts(given, store, url, Path(folder))
+            with postgres_server() if store == "postgres" else nullcontext() as server:
+                database = server.database if server else nullcontext
+                found += await _accounts(given, store, database, Path(folder))
                 if not given.only or "accept" in given.only:
-                    accepted += await acceptance.measure_all(
-                        store, url, Path(folder), orders=given.submitted, in_flight=given.in_flight
-                    )
+                    for run in acceptance.RUNS[store]:
+                        async with database() as url:
+                            accepted.append(
+                                await acceptance.measure(
+                                    store, url, Path(folder), orders=given.submitted, in_flight=given.in_flight, **run
+                                )
+                            )
                 if not given.only or "reads" in given.only:
-                    reads.append(
-                        await draining.measure(
-                            store, url,
-                            backlog=given.backlog, rate=given.rate, seconds=given.seconds, pairs=given.pairs,
-                        )
-                    )  # fmt: skip
+                    for background in (False, True):
+                        async with database() as url:
+                            reads.append(
+                                await draining.measure(
+                                    store, url, background=background,
+                                    backlog=given.backlog, rate=given.rate, seconds=given.seconds, pairs=given.pairs,
+                                )
+                            )  # fmt: skip
     figures = orders.as_json(found)
     figures["kept"] &= all(one.kept for one in (*accepted, *reads))
     figures["acceptance"], figures["reads"] = list(map(asdict, accepted)), list(map(asdict, reads))
@@ -106,30 +124,35 @@ async def _orders(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return figures, "\n\n".join(filter(None, texts))
 
 
-async def _accounts(given: argparse.Namespace, store: Any, url: str | None, folder: Path) -> list[Any]:
+async def _accounts(given: argparse.Namespace, store: Any, database: Database, folder: Path) -> list[Any]:
     from bench.trials import orders
 
     found, only = [], given.only or ["killed", "zombie", "away"]
     if "killed" in only:
-        found.append(
-            await orders.killed(store, url, folder, orders=given.orders, kills=given.kills, lost=given.lost, every=2.0)
-        )
+        async with database() as url:
+            found.append(
+                await orders.killed(
+                    store, url, folder, orders=given.orders, kills=given.kills, lost=given.lost, every=2.0
+                )
+            )
     if "zombie" in only:
-        found.append(await orders.zombies(store, url, folder, orders=given.orders // 4, rounds=5))
+        async with database() as url:
+            found.append(await orders.zombies(store, url, folder, orders=given.orders // 4, rounds=5))
     if "away" in only:
-        found.append(await orders.away(store, url, folder, orders=given.queued, seconds=given.away))
+        async with database() as url:
+            found.append(await orders.away(store, url, folder, orders=given.queued, seconds=given.away))
     return found
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """The address of a PostgreSQL of the trial's own."""
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL of the trial's own."""
     from tests.support.postgres import Postgres
 
     server = Postgres(durable=True)
     try:
         server.start()
-        yield server.url
+        yield server
     finally:
         server.stop()
 
@@ -141,11 +164,10 @@ async def _search(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
     for store in given.store:
         with (
             TemporaryDirectory(prefix="tradegraph-search-") as folder,
-            postgres_server() if store == "postgres" else nullcontext() as url,
+            postgres_server() if store == "postgres" else nullcontext() as server,
         ):
-            rows.append(
-                await search.measure(store, url or folder, given.items, given.searches, given.workers, given.in_flight)
-            )
+            where = server.url if server else folder
+            rows.append(await search.measure(store, where, given.items, given.searches, given.workers, given.in_flight))
     return {"kept": all(map(search.kept, rows)), "stores": rows}, search.as_text(rows)
 
 

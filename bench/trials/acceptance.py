@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +29,12 @@ Store = Literal["sqlite", "postgres"]
 
 WARM_UP = 200
 """Orders before the measurement: plans are compiled, connections are open, and it is known what is accepted."""
+
+RUNS: Mapping[Store, Sequence[Mapping[str, Any]]] = {
+    "sqlite": ({"checks": False}, {"checks": True}),
+    "postgres": ({"checks": False}, {"checks": True}, {"gateways": 2}),
+}
+"""Without checks and with those that the sandbox answers; over PostgreSQL also two gateways that share the work."""
 
 WHO = signed(Role.CSR)
 
@@ -213,14 +219,6 @@ async def measure(
                 found.posted_ms = round(1000 * (cpu_seconds(pids) - spent) / orders, 2)
             await target.post("/sandbox/faults", json={"resource": "order-submissions"})
             return found
-
-
-async def measure_all(
-    store: Store, postgres_url: str | None, folder: Path, *, orders: int, in_flight: int
-) -> list[Acceptance]:
-    """Without checks and with those that the sandbox answers; over PostgreSQL also two gateways that share the work."""
-    runs = [{"checks": False}, {"checks": True}] + ([{"gateways": 2}] if store == "postgres" else [])
-    return [await measure(store, postgres_url, folder, orders=orders, in_flight=in_flight, **run) for run in runs]
 
 
 async def _drained(target: httpx.AsyncClient, orders: int) -> None:

@@ -57,6 +57,7 @@ class Reads:
     the pairs. `idle_share` and `draining_share` are the gateway's share of one processor."""
 
     store: str
+    background_worker: bool
     own_target: bool
     rate: float
     reads: int
@@ -73,15 +74,17 @@ class Reads:
 
     @property
     def kept(self) -> bool:
-        """Whether the p99 is within the promise, and the queue has drained all the time."""
-        return self.p99_ratio <= PROMISED and self.backlog_left > 0 and self.posted_a_second > 0
+        """Whether the queue has drained all the time, and the p99 is within what a background worker promises."""
+        drained = self.backlog_left > 0 and self.posted_a_second > 0
+        return drained and (self.p99_ratio <= PROMISED or not self.background_worker)
 
 
 async def measure(
     store: Store, postgres_url: str | None, *,
-    backlog: int, rate: float, seconds: float, pairs: int, own_target: bool = True, intake: Mapping[str, Any] = {},
+    backlog: int, rate: float, seconds: float, pairs: int, own_target: bool = True, background: bool = True,
 ) -> Reads:  # fmt: skip
-    """The sales view `rate` times a second. With `own_target` orders go to a sandbox that answers no reads."""
+    """The sales view `rate` times a second of one worker, with or without a background worker. With `own_target`
+    orders go to a sandbox that answers no reads."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tradegraph-draining-")))
         sandbox = stack.enter_context(start_sandbox(folder / "sandbox"))
@@ -92,7 +95,8 @@ async def measure(
             sandbox,
             data_dir=folder / "gateway",
             overlay={"concurrency": 64},
-            intake={"store": store, **intake},
+            server={"background_worker": background},
+            intake={"store": store},
             postgres={"url": postgres_url} if postgres_url else {},
             budgets={"mode": "measure"},
             limits={"mode": "measure"},
@@ -118,7 +122,7 @@ async def measure(
                 window.posted = await _posted(backend) - before
                 windows[draining].append(window)
         left = backlog - await _posted(backend)
-    return _reads(store, own_target, rate, seconds, windows, left)
+    return _reads((store, background, own_target), rate, seconds, windows, left)
 
 
 def _with_order_target(target: Sandbox, sandbox: Sandbox, **given: Any) -> dict[str, str]:
@@ -131,7 +135,7 @@ def _with_order_target(target: Sandbox, sandbox: Sandbox, **given: Any) -> dict[
 
 
 def _reads(
-    store: str, own_target: bool, rate: float, seconds: float, windows: Mapping[bool, Sequence[Window]], left: int
+    setting: tuple[str, bool, bool], rate: float, seconds: float, windows: Mapping[bool, Sequence[Window]], left: int
 ) -> Reads:
     idle, draining = (sorted(itertools.chain(*(one.seconds for one in windows[drains]))) for drains in (False, True))
     ratios = [
@@ -140,7 +144,7 @@ def _reads(
     ]
     whole = seconds * len(ratios)
     return Reads(
-        store, own_target, rate, len(idle) + len(draining),
+        *setting, rate, len(idle) + len(draining),
         p50=_ms(_at(idle, 50)), p99=_ms(_at(idle, 99)),
         draining_p50=_ms(_at(draining, 50)), draining_p99=_ms(_at(draining, 99)),
         p99_ratio=round(_at(draining, 99) / _at(idle, 99), 2), p95_ratio=round(median(ratios), 2),
@@ -178,7 +182,7 @@ async def _window(
         began = time.perf_counter()
         response = await client.post("/graphql", content=body, headers=dict(headers))
         found.seconds.append(time.perf_counter() - began)
-        if response.status_code != 200 or b'"errors"' in response.content:  # noqa: PLR2004
+        if response.status_code != 200 or b'"errors"' in response.content:
             raise RuntimeError(response.text[:300])
 
     pids = tree(gateway.process.pid)

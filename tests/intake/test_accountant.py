@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
 from app.sandbox import Sandbox
 from bench.trials.acceptance import measure
-from bench.trials.orders import away, killed, zombies
+from bench.trials.orders import Account, away, killed, zombies
+
+Trial = Callable[..., Awaitable[Account]]
 
 STORES = pytest.mark.parametrize("store", ["sqlite", "postgres"])
 
@@ -53,15 +56,18 @@ async def test_orders_submitted_at_once_are_accepted_and_posted_once(
 
 @STORES
 @pytest.mark.long
-@pytest.mark.timeout(1200)
-async def test_long_account(request: pytest.FixtureRequest, sandbox: Sandbox, store: Any):
-    accounts = []
+@pytest.mark.timeout(0)  # It fails where the queue does not move; how fast it moves is up to the machine.
+@pytest.mark.parametrize(
+    "trial",
+    [
+        partial(killed, orders=2000, kills=20, lost=0.1, every=2.0),
+        partial(zombies, orders=300, rounds=5),
+        partial(away, orders=20_000, seconds=30),
+    ],
+    ids=["killed", "zombies", "away"],
+)
+async def test_long_account(request: pytest.FixtureRequest, sandbox: Sandbox, store: Any, trial: Trial):
     async with database(request, store) as url:
-        accounts.append(await killed(store, url, sandbox.data_dir, orders=2000, kills=20, lost=0.1, every=2.0))
-    async with database(request, store) as url:
-        accounts.append(await zombies(store, url, sandbox.data_dir, orders=300, rounds=5))
-    async with database(request, store) as url:
-        accounts.append(await away(store, url, sandbox.data_dir, orders=20_000, seconds=30))
-    assert [(one.trial, one.lost, one.doubled, one.out_of_order) for one in accounts] == [
-        ("killed", 0, 0, 0), ("zombie", 0, 0, 0), ("away", 0, 0, 0),
-    ]  # fmt: skip
+        found = await trial(store, url, sandbox.data_dir)
+    assert (found.lost, found.doubled, found.out_of_order) == (0, 0, 0)
+    assert (found.posted, found.in_target) == (found.submitted, found.submitted)

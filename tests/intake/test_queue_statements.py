@@ -80,7 +80,7 @@ async def test_claims_of_postgres_read_what_they_claim(
         await connection.execute(f"SET plan_cache_mode = {plan}")
         await connection.execute(FILL.replace("$1", str(ORDERS)))
         await connection.execute("ANALYZE intakes")
-        await connection.execute(f"UPDATE intakes SET state = 'POSTED' WHERE position <= {posted}")  # noqa: S608
+        await connection.execute(f"UPDATE intakes SET state = 'POSTED' WHERE position <= {posted}")
         claim = rows.statement(postgres_intakes.CLAIM_IN_STATE, postgres_intakes.CLOCK)
         await connection.execute(f"PREPARE claim (text, text, float8, bigint, text) AS {claim}")
         text = await connection.fetchval(

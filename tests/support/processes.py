@@ -98,7 +98,8 @@ async def serve(environment: Mapping[str, str], *, until: str | None = None) -> 
         )
     running = Running(process, f"http://127.0.0.1:{server['port']}", logs)
     try:
-        await running.logs_until(until or ("workers_ready" if server.get("workers", 1) > 1 else "serving"))
+        supervised = server.get("workers", 1) > 1 or server.get("background_worker")
+        await running.logs_until(until or ("workers_ready" if supervised else "serving"))
         yield running
     finally:
         if process.returncode is None:

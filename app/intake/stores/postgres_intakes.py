@@ -88,8 +88,7 @@ class PostgresIntakes:
         (submitted,) = await self._submissions.add([(intake, guard_po)])
         if submitted.intake.digest != intake.digest:
             raise KeyReused
-        self._queue.notify()
-        self._changes.notify()
+        self._notify_waiters()
         return submitted
 
     async def by_id(self, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
@@ -129,8 +128,7 @@ class PostgresIntakes:
     async def complete(self, claimed: OrderIntake, changed: OrderIntake, *, delay: float | None = None) -> bool:
         changed = rows.next_version(claimed, changed, (self._clock or time.time)())
         found = await self._fetch(rows.UPDATE, *rows.update_values(changed, claimed.owner, delay))
-        self._queue.notify()  # The next order of the customer is free.
-        self._changes.notify()
+        self._notify_waiters()  # The next order of the customer is free.
         return bool(found)
 
     async def change(self, id: str, version: int | None, change: Change) -> OrderIntake | None:
@@ -143,8 +141,7 @@ class PostgresIntakes:
             values = rows.update_values(after, before.owner, delay)
             found = await connection.fetchrow(self._sql(rows.UPDATE), *values)
             await self._notify(connection)
-        self._queue.notify()
-        self._changes.notify()
+        self._notify_waiters()
         return rows.record(found)
 
     async def begin_order_change(self, given: OrderChange, retry_in: float) -> tuple[OrderChange, bool]:
@@ -255,6 +252,10 @@ class PostgresIntakes:
 
     # Notifications
 
+    def _notify_waiters(self) -> None:
+        self._queue.notify()
+        self._changes.notify()
+
     @staticmethod
     async def _notify(connection: Connection) -> None:
         await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
@@ -272,8 +273,8 @@ class PostgresIntakes:
         lost = asyncio.Event()
         async with self._database.session() as connection:
             connection.add_termination_listener(lambda *_: lost.set())
-            await connection.add_listener(CHANNEL, lambda *_: self._queue.notify())
-            self._queue.notify()
+            await connection.add_listener(CHANNEL, lambda *_: self._notify_waiters())
+            self._notify_waiters()
             await lost.wait()
 
 

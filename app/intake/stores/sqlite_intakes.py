@@ -79,9 +79,9 @@ DELETE FROM intakes WHERE position IN (
 )
 """
 # The end of the queue's index. Of all targets at once it would be the end of the table: of what was posted for months.
-NEWEST = (
-    "SELECT position FROM intakes INDEXED BY intakes_claimable WHERE target = $1 AND state = $2"
-    f" AND state IN ('RECEIVED', 'POSTING') ORDER BY {rows.QUEUE_ORDER} DESC LIMIT 1"
+NEWEST = _sql(
+    "SELECT position FROM intakes INDEXED BY intakes_claimable WHERE target = $1 AND state = $2 "
+    "AND state IN ('RECEIVED', 'POSTING') ORDER BY QUEUE_ORDER DESC LIMIT 1"
 )
 
 
@@ -239,9 +239,13 @@ class SQLiteIntakes:
             return
         loop = asyncio.get_running_loop()
 
+        def observe(newest: int) -> None:
+            self._queue.observe(newest)
+            self._changes.notify()
+
         def notify(newest: int) -> None:
             with suppress(RuntimeError):  # The loop has ended, and nobody waits.
-                loop.call_soon_threadsafe(self._queue.observe, newest)
+                loop.call_soon_threadsafe(observe, newest)
 
         self._watcher = SQLiteWatcher(
             self._database, lambda sql: _newest(sql, self._queue.targets), notify, seconds=WATCH_INTERVAL
