@@ -246,6 +246,8 @@ REAL_DOMAINS = DomainSettings(
     shipments=Domain(master="erp", enrich=("logistics",)),
     billing=ERP,
     receivables=ERP,
+    contacts=ERP,
+    quotes=ERP,
 )
 
 

@@ -38,6 +38,7 @@ def test_vendors_together_share_the_domains(tmp_path: Path):
     domains = tomllib.loads(text)["domains"]
     assert domains == {
         **{name: {"master": "erp"} for name in ("customers", "credit", "items", "warehouses", "prices", "billing")},
+        **{name: {"master": "erp"} for name in ("receivables", "contacts", "quotes")},
         "contents": {"master": "shop"},
         "stock": {"master": "erp", "reservations": ["shop"]},
         "orders": {"master": "erp", "enrich": ["shop"]},

@@ -225,7 +225,7 @@ class CommissionFacts:
 @dataclass(frozen=True, kw_only=True)
 class ReceivablesFacts:
     """Customers with figures (at least 2). `open_items` are the numbers of all items of customers, in order, at least
-    4 of the first; `item` is its first one, and the first `overdue` are past due. `statements` are by customer, for the
+    2 of the first; `item` is its first one, and the first `overdue` are past due. `statements` are by customer, for the
     days `since` to `until` before the day on which items are aged. Without open items or statements, those reads raise
     NotSupported."""
 

@@ -127,7 +127,7 @@ async def test_pages_are_the_whole_list(case: Case, source: Source):
     async def turn(page: PageRequest) -> Page:
         return (await source.receivables.open_items(SYSTEM, [customer], OpenItemQuery(page=page)))[customer]
 
-    assert tuple(await checks.check_pages(turn, lambda row: row.number, size=3)) == numbers
+    assert tuple(await checks.check_pages(turn, lambda row: row.number, size=min(3, len(numbers) - 1))) == numbers
     await checks.check_cursors(turn)
 
 

@@ -12,13 +12,15 @@ from typing import Any
 from pydantic import SecretStr
 
 from app.settings import SourceSettings
+from app.sources.billing import InvoiceKind, InvoiceStatus
 from app.sources.changes import ChangeKind
 from app.sources.customers import CreditState, CustomerPart, CustomerStatus, LocationKind, PriceAgreement
 from app.sources.items import CustomerItemKey, CustomerPartKey, ItemStatus
 from app.sources.lists import DateRange
 from app.sources.orders import CustomerPoKey, OrderStatus
 from app.sources.prices import Certainty, PriceRequest
-from app.sources.receivables import AgeingPeriod
+from app.sources.quotes import QuoteStatus
+from app.sources.receivables import AgeingPeriod, ReceivableKind
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
 from app.sources.tryton import connect, utc_now
@@ -28,6 +30,7 @@ from tests.contract.case import (
     BillingFacts,
     Case,
     ChangeFacts,
+    ContactFacts,
     CreditFacts,
     CustomerFacts,
     Environment,
@@ -35,6 +38,7 @@ from tests.contract.case import (
     ListFacts,
     OrderFacts,
     PriceFacts,
+    QuoteFacts,
     ReceivablesFacts,
     Selection,
     ShipmentFacts,
@@ -319,9 +323,21 @@ CASES = (
             tracking=("1ZDEMO000040", "1ZDEMO200001"),
             events=False,
             by_order={"SO-100040": ("1ZDEMO000040", None), "SO-200001": ("1ZDEMO200001",)},
+            lists=(
+                selected({}, 239, ("239", "238", "237")),
+                selected({"status": (ShipmentStatus.PENDING,)}, 118, ("239", "238", "237")),
+                selected({"status": (ShipmentStatus.DELIVERED,)}, 64, ("63", "18", "78")),
+                selected({"status": (ShipmentStatus.IN_TRANSIT,), "warehouse": "WH-EAST"}, 19),
+                selected({"open": True}, 170, ("239", "238", "237")),
+                selected({"open": False}, 69, ("223", "212", "201")),
+                selected({"item": "SKU-0061"}, 6, ("47", "41", "10")),
+                selected({"item": "SKU-9999"}, 0),
+                selected({"warehouse": "WH-EAST"}, 83, ("237", "234", "231")),
+                selected({"shipped": FEBRUARY}, 38, ("164", "163", "162")),
+            ),
             exact={
                 "1ZDEMO000040": {
-                    "id": "130",
+                    "id": "128",
                     "orders": ("SO-100040",),
                     "customer": "CUST-0024",
                     "warehouse": "WH-CENTRAL",
@@ -344,7 +360,7 @@ CASES = (
             invoices={
                 "SO-100066": {
                     "#": 1,
-                    "0.number": "57",
+                    "0.number": "3",
                     "0.raw_status": "paid",
                     "0.total": usd("400.42"),
                     "0.open": usd("0"),
@@ -354,9 +370,46 @@ CASES = (
                     "0.lines.0.sku": "SKU-0018",
                 }
             },
+            invoice_lists=(
+                selected({}, 205),
+                selected({"status": (InvoiceStatus.DRAFT,)}, 126),
+                selected({"status": (InvoiceStatus.POSTED, InvoiceStatus.PAID)}, 79, ("79", "78", "77")),
+                selected({"kind": InvoiceKind.INVOICE}, 205),
+                selected({"kind": InvoiceKind.CREDIT_MEMO}, 0),
+                selected({"invoiced": DateRange(since=date(2026, 11, 17))}, 7, ("79", "78", "77")),
+                selected({"due": DateRange(since=date(2027, 1, 1))}, 13, ("78", "72", "69")),
+                selected({"due": DateRange(until=date(2026, 12, 31))}, 66, ("79", "77", "76")),
+                selected({"due": DateRange(since=date(2026, 12, 1), until=date(2026, 12, 31))}, 38, ("79", "76", "75")),
+                selected({"item": "SKU-0061"}, 5),
+                selected({"item": " "}, 0),
+                selected({"past_due": True}, 6, ("71", "54", "48")),
+                selected({"past_due": False}, 199),
+                selected({"open": True}, 32, ("78", "76", "73")),
+                selected({"open": False}, 173),
+            ),
+        ),
+        contacts=ContactFacts(
+            exact={
+                "CUST-0001": {
+                    "#": 1,
+                    "0.name": "Company 0001",
+                    "0.email": "buyer0001@example.com",
+                    "0.phone": None,
+                    "0.is_primary": True,
+                },
+                "CUST-0002": {"#": 1, "0.email": "buyer0002@example.com"},
+            }
         ),
         receivables=ReceivablesFacts(
             summaries={
+                "CUST-0002": {
+                    "balance": usd("22467.16"),
+                    "ageing.0.amount": usd("22467.16"),
+                    "last_payment.number": "106",
+                    "last_payment.paid_on": date(2026, 11, 21),
+                    "last_payment.amount": usd("6553.90"),
+                    "last_payment.method": "Cash",
+                },
                 "CUST-0001": {
                     "balance": usd("3223.39"),
                     "overdue": None,
@@ -367,8 +420,58 @@ CASES = (
                     "ageing.1.amount": usd("0"),
                     "ageing.4.period": AgeingPeriod.OVER_90,
                 },
-                "CUST-0002": {"balance": usd("22467.16"), "ageing.0.amount": usd("22467.16")},
+                "CUST-0014": {"balance": usd("0"), "ageing": (), "last_payment.method": "Cash"},
             },
+            open_items={"CUST-0027": ("16", "40"), "CUST-0002": ("18", "27"), "CUST-0001": ("60", "78")},
+            item={"kind": ReceivableKind.INVOICE},
+            overdue=2,
+            statements={
+                "CUST-0002": {
+                    "opening": usd("22467.16"),
+                    "closing": usd("22467.16"),
+                    "entries.#": 2,
+                    "entries.0.kind": ReceivableKind.INVOICE,
+                    "entries.0.number": "46",
+                    "entries.0.amount": usd("6553.90"),
+                    "entries.1.kind": ReceivableKind.PAYMENT,
+                    "entries.1.number": "106",
+                    "entries.1.amount": usd("-6553.90"),
+                },
+                "CUST-0001": {"opening": usd("0.00"), "closing": usd("3223.39")},
+            },
+            since=19,
+        ),
+        quotes=QuoteFacts(
+            exact={
+                "19": {
+                    "id": "150",
+                    "customer": "CUST-0002",
+                    "status": QuoteStatus.OFFERED,
+                    "raw_status": "quotation",
+                    "valid_to": None,
+                    "total": usd("7479.46"),
+                    "order_number": None,
+                    "lines.#": 3,
+                    "lines.0.number": 1,
+                    "lines.0.sku": "SKU-0179",
+                    "lines.0.quantity": Decimal(2),
+                    "lines.0.uom": "EA",
+                    "lines.0.unit_price": usd("106.0819"),
+                    "lines.0.total": usd("212.16"),
+                },
+                "1": {"customer": "CUST-0024", "net": usd("18406.16"), "total": usd("18939.04"), "lines.#": 4},
+            },
+            lists=(
+                selected({}, 19, ("19", "18", "17")),
+                selected({"status": (QuoteStatus.OFFERED,)}, 19),
+                selected({"status": (QuoteStatus.REQUESTED, QuoteStatus.RENEGOTIATING, QuoteStatus.ACCEPTED)}, 0),
+                selected({"status": (QuoteStatus.DECLINED, QuoteStatus.WITHDRAWN)}, 0),
+                selected({"requested": DateRange(since=RECORDED_AT.date())}, 19, ("19", "18", "17")),
+                selected({"requested": DateRange(until=date(2026, 2, 1))}, 0),
+                selected({"item": "SKU-0179"}, 1, ("19",)),
+                selected({"open": True}, 19),
+                selected({"open": False}, 0),
+            ),
         ),
         changes=ChangeFacts(kinds=frozenset({ChangeKind.CUSTOMER}), earliest=_everything(), minimum=50),
     ),

@@ -182,7 +182,7 @@ async def test_package_number_finds_its_shipment(tryton):
     found = await tryton.shipments.by_tracking_number(SYSTEM, ["1Z7799621659"])
     shipment = found["1Z7799621659"]
     assert (shipment.id, shipment.tracking_number, shipment.status) == ("3", "TRK00000001", ShipmentStatus.DELIVERED)
-    assert [package.tracking_number for package in shipment.packages] == ["1Z7799621659", "1Z2478998562"]
+    assert [package.tracking_number for package in shipment.packages] == ["1Z5865231614", "1Z7799621659"]
 
 
 # Customers and items

@@ -229,8 +229,16 @@ def _canonical(value: Any) -> str:
 
 
 def _load(file: Path) -> dict[str, dict[str, Any]]:
-    exchanges = loads(file.read_text()) if file.exists() else []
-    return {_canonical(exchange["request"]): exchange for exchange in exchanges}
+    """The exchanges of a file. Rows that several answers have are in it once, and named by their position."""
+    if not file.exists():
+        return {}
+    stored = loads(file.read_text())
+    rows: list[Any] = stored["rows"]
+    for exchange in stored["exchanges"]:
+        response = exchange["response"]
+        if isinstance(response["body"], list):
+            response["body"] = [rows[one[_ROW]] if _is_named(one) else one for one in response["body"]]
+    return {_canonical(exchange["request"]): exchange for exchange in stored["exchanges"]}
 
 
 def _save(file: Path, answers: dict[str, dict[str, Any]], fresh: set[str]) -> None:
@@ -239,10 +247,28 @@ def _save(file: Path, answers: dict[str, dict[str, Any]], fresh: set[str]) -> No
         return
     merged = _load(file) | {key: answers[key] for key in fresh}
     file.parent.mkdir(exist_ok=True)
-    lines = [_line(merged[key]) for key in sorted(merged)]
-    file.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+    positions: dict[str, int] = {}
+    lines = [_line(merged[key], positions) for key in sorted(merged)]
+    file.write_text('{"rows":[\n' + ",\n".join(positions) + '\n],"exchanges":[\n' + ",\n".join(lines) + "\n]}\n")
 
 
-def _line(exchange: dict[str, Any]) -> str:
-    asked, answered = (dumps(exchange[part], separators=(",", ":")) for part in ("request", "response"))
+def _line(exchange: dict[str, Any], positions: dict[str, int]) -> str:
+    response = exchange["response"]
+    if isinstance(response["body"], list):
+        named = [_named(one, positions) for one in response["body"]]
+        response = response | {"body": named}
+    asked, answered = (dumps(part, separators=(",", ":")) for part in (exchange["request"], response))
     return f'{{"request":{asked},\n "response":{answered}}}'
+
+
+_ROW = "$row"
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {_ROW}
+
+
+def _named(row: Any, positions: dict[str, int]) -> Any:
+    if not isinstance(row, dict):
+        return row
+    return {_ROW: positions.setdefault(dumps(row, separators=(",", ":")), len(positions))}

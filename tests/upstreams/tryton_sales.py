@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from tests.upstreams.proxy import Proxy, proxy
-from tests.upstreams.tryton import Read, Tryton, tryton_upstream
+from tests.upstreams.tryton import Read, Tryton, on, tryton_upstream
 
 PARTIES = {
     "CUST-1": {"id": 11, "customer_tax_rule": None, "sale_price_list": 3, "addresses": [{"id": 41}, {"id": 42}]},
@@ -23,7 +23,7 @@ PRODUCTS = [
 CURRENCIES = [{"id": 1, "code": "USD"}, {"id": 2, "code": "EUR"}]
 PRESSED = {
     ("quote", "draft"): "quotation", ("confirm", "quotation"): "processing", ("draft", "confirmed"): "draft",
-    ("cancel", "draft"): "cancelled", ("cancel", "quotation"): "cancelled",
+    ("cancel", "draft"): "cancelled", ("cancel", "quotation"): "cancelled", ("draft", "quotation"): "draft",
 }  # fmt: skip
 """The state after a button, by the state before it."""
 
@@ -48,6 +48,9 @@ class Sales:
     confirmed_warnings: list[str] = field(default_factory=list)
     changed_lines: list[dict[str, Any]] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
+    expire: dict[str, Any] | None = None
+    """The end of the validity of all sales that have one."""
+    _changes: int = 0
 
     @property
     def called(self) -> list[str]:
@@ -86,23 +89,53 @@ class Sales:
             return None
         if name == "create":
             id = 301 + len(self.sales)
-            self.sales[id] = {**params[0][0], "id": id, "state": "draft", "number": None}
+            self.sales[id] = {**params[0][0], "id": id, "state": "draft", "number": None, "quotation_date": None}
+            self._touch(self.sales[id])
             return [id]
         sale = self.sales[params[0][0]]
+        self._touch(sale)
+        if name == "write":
+            sale |= params[1]
+            return None
         sale["state"] = PRESSED[name, sale["state"]]
         if name == "quote":
             sale["number"] = str(sale["id"] - 30)
+            sale["quotation_date"] = on(2026, 11, 21)
         return None
+
+    def _touch(self, sale: dict[str, Any]) -> None:
+        """A change a second, on one day."""
+        self._changes += 1
+        minute, second = divmod(self._changes, 60)
+        sale["write_date"] = {**on(2026, 11, 21), "__class__": "datetime", "minute": minute, "second": second}
 
     def rows(self, read: Read) -> list[dict[str, Any]]:
         self.proxy.fault = self.spoiled.pop("read", None)
-        field, operator, values = read.domain[0]
-        wanted = values if operator == "in" else [values]
-        return [
-            {name: sale.get(name) for name in ("id", *read.fields)}
-            for sale in self.sales.values()
-            if sale[field] in wanted and (len(read.domain) == 1 or sale["state"] != "cancelled")
-        ]
+        return [self._row(sale, read.fields) for sale in self.sales.values() if self._fits(sale, read.domain)]
+
+    def _row(self, sale: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+        row = {name: sale.get(name) for name in ("id", *fields) if "." not in name}
+        if "party.code" in fields:
+            row["party"] = {"id": sale["party"], "code": self._customer(sale)}
+        if "lines.id" in fields:
+            row["lines"] = [{"id": 10 * sale["id"] + n} for n, _ in enumerate(sale["lines"][-1][1])]
+        if "quotation_expire" in fields and sale["quotation_validity"] is not None:
+            row["quotation_expire"] = self.expire
+        return row
+
+    def _customer(self, sale: dict[str, Any]) -> str:
+        return next(code for code, party in PARTIES.items() if party["id"] == sale["party"])
+
+    def _fits(self, sale: dict[str, Any], domain: list[Any]) -> bool:
+        if domain and domain[0] == "OR":
+            return any(self._fits(sale, clause) for clause in domain[1:])
+        if not domain or not isinstance(domain[0], str):
+            return all(self._fits(sale, clause) for clause in domain)
+        field, operator, value = domain
+        held = self._customer(sale) if field == "party.code" else sale.get(field, 1)
+        if operator == "like":
+            return value.strip("%") in (held or "")
+        return {"in": lambda: held in value, "=": lambda: held == value, "!=": lambda: held != value}[operator]()
 
     def parties(self, read: Read) -> list[dict[str, Any]]:
         self.proxy.fault = self.spoiled.pop("parties", None)

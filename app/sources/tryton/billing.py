@@ -1,22 +1,38 @@
-"""Invoices of sales. Tryton keeps credit notes as invoices of negative amounts, and returns as sales of their own."""
+"""Invoices of sales. Tryton keeps credit notes as invoices of negative amounts, and returns as sales of their own.
+
+An invoice is due on the last day on which one of its lines of the customer's account is, which is on no record of its
+own: lists filter by it and are not ordered by it. What is `validated` was not sent to the customer and is a draft.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from app import telemetry
 from app.auth.principal import Principal
-from app.sources.billing import Invoice, InvoiceKind, InvoiceLine, InvoiceStatus, Return
-from app.sources.tryton.client import TrytonClient, usable
+from app.sources.billing import (
+    Invoice,
+    InvoiceKind,
+    InvoiceLine,
+    InvoiceQuery,
+    InvoiceSort,
+    InvoiceStatus,
+    Return,
+)
+from app.sources.lists import ListCapability
+from app.sources.tryton.client import Domain, TrytonClient, all_usable, record_ids, usable
 from app.sources.tryton.codes import OrderCodes
+from app.sources.tryton.record_lists import ListedRow, RecordList, in_range, with_states
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.units import Units
-from app.sources.tryton.wire import Day, Number, Row, day, quantity
-from app.sources.values import Freshness, Money, Ref
+from app.sources.tryton.wire import Day, Number, Row, day, quantity, tagged_day
+from app.sources.values import Freshness, Money, Page, Ref
 
-MAX_ID = 2**31 - 1
+INVOICE = "account.invoice"
+SOLD: Domain = [["type", "=", "out"]]
+"""Invoices to customers; suppliers' are of the same model."""
 
 STATUS: Mapping[str, InvoiceStatus] = {
     "draft": InvoiceStatus.DRAFT,
@@ -25,6 +41,13 @@ STATUS: Mapping[str, InvoiceStatus] = {
     "paid": InvoiceStatus.PAID,
     "cancelled": InvoiceStatus.CANCELLED,
 }
+
+INVOICE_LISTS = ListCapability(
+    filters=frozenset({"customers", "status", "kind", "invoiced", "due", "item", "past_due", "open"}),
+    sorts=frozenset({InvoiceSort.INVOICED_ON_DESC, InvoiceSort.INVOICED_ON_ASC}),
+    values={"status": frozenset(STATUS.values())},
+)
+"""No text: an order's number is in one of two fields, by a pattern that no domain has."""
 
 
 class MaturityRow(Row, kw_only=True):
@@ -46,22 +69,6 @@ class InvoiceLineRow(Row, kw_only=True):
     amount: Number | None = None
 
 
-class InvoiceRow(Row, kw_only=True):
-    """`account.invoice`."""
-
-    number: str | None = None
-    state: str
-    invoice_date: Day | None = None
-    currency: CodeRow
-    party: CodeRow
-    untaxed_amount: Number | None = None
-    tax_amount: Number | None = None
-    total_amount: Number | None = None
-    amount_to_pay: Number | None = None
-    lines_to_pay: list[MaturityRow] = []
-    lines: list[InvoiceLineRow] = []
-
-
 class SoldLineRow(Row, kw_only=True):
     """A sale line's number and price."""
 
@@ -70,12 +77,49 @@ class SoldLineRow(Row, kw_only=True):
     unit_price: Number | None = None
 
 
+class InvoicedOrderRow(Row, kw_only=True):
+    """A sale that an invoice is for."""
+
+    number: str | None = None
+    reference: str | None = None
+    lines: list[SoldLineRow] = []
+
+
+class InvoicePlaceRow(ListedRow, kw_only=True):
+    """`account.invoice` in lists."""
+
+    invoice_date: Day | None = None
+    party: CodeRow
+
+    @property
+    def listed_on(self) -> date | None:
+        return day(self.invoice_date)
+
+    @property
+    def listed_for(self) -> str | None:
+        return self.party.code
+
+
+class InvoiceRow(InvoicePlaceRow, kw_only=True):
+    """`account.invoice`. `amount_to_pay` is 0 unless it is posted; `sales` follow from the lines' origins."""
+
+    number: str | None = None
+    state: str
+    currency: CodeRow
+    untaxed_amount: Number | None = None
+    tax_amount: Number | None = None
+    total_amount: Number | None = None
+    amount_to_pay: Number | None = None
+    lines_to_pay: list[MaturityRow] = []
+    lines: list[InvoiceLineRow] = []
+    sales: list[InvoicedOrderRow] = []
+
+
 class InvoicedSaleRow(Row, kw_only=True):
     """A sale with its invoices."""
 
     number: str | None = None
     reference: str | None = None
-    lines: list[SoldLineRow] = []
     invoices: list[InvoiceRow] = []
 
 
@@ -95,26 +139,24 @@ class TrytonBilling:
         self._reference = reference
         self._codes = codes
         self._clock = clock
+        self._list = RecordList(
+            client=client,
+            model=INVOICE,
+            day="invoice_date",
+            call="invoices",
+            row=InvoiceRow,
+            place=InvoicePlaceRow,
+            of_customers=lambda customers: [["party.code", "in", customers]],
+        )
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
-        """Invoices of sales by id."""
+        """Invoices to customers by id."""
         now = self._clock()
-        requested = {int(id) for id in usable(ids) if id.isascii() and id.isdecimal() and len(id) <= len(str(MAX_ID))}
-        requested = {id for id in requested if id <= MAX_ID}
-        if not requested:
-            return {}
-        sales = await self._client.search(
-            "sale.sale", [["invoices", "in", sorted(requested)]], InvoicedSaleRow, call="invoices.by_id"
+        rows = await self._client.search_keys(
+            INVOICE, record_ids(ids), lambda some: [["id", "in", some], *SOLD], InvoiceRow, call="invoices.by_id"
         )
         units = await self._reference.units()
-        return {
-            str(invoice.id): self._invoice(
-                invoice, sale, self._codes.number(sale.id, sale.reference, sale.number), units, now
-            )
-            for sale in sales
-            for invoice in sale.invoices
-            if invoice.id in requested
-        }
+        return {str(row.id): self._invoice(row, units, now) for row in rows}
 
     async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number."""
@@ -124,12 +166,12 @@ class TrytonBilling:
             "sale.sale", requested, self._codes.domain, InvoicedSaleRow, call="invoices"
         )
         units = await self._reference.units()
-        by_order: dict[str, dict[int, tuple[InvoiceRow, InvoicedSaleRow]]] = {}
+        by_order: dict[str, dict[int, InvoiceRow]] = {}
         for sale in sales:
             number = self._codes.number(sale.id, sale.reference, sale.number)
-            by_order.setdefault(number, {}).update((invoice.id, (invoice, sale)) for invoice in sale.invoices)
+            by_order.setdefault(number, {}).update((invoice.id, invoice) for invoice in sale.invoices)
         return {
-            number: tuple(self._invoice(*invoices[id], number, units, now) for id in sorted(invoices))
+            number: tuple(self._invoice(invoices[id], units, now) for id in sorted(invoices))
             for number, invoices in by_order.items()
             if invoices and number in requested
         }
@@ -138,13 +180,46 @@ class TrytonBilling:
         """None: a return is a sale of negative quantities that does not say which order it is for."""
         return {}
 
-    def _invoice(self, row: InvoiceRow, sale: InvoicedSaleRow, order: str, units: Units, now: datetime) -> Invoice:
+    async def invoices_by_customer(
+        self, who: Principal, customers: Sequence[str], query: InvoiceQuery
+    ) -> Mapping[str, Page[Invoice]]:
+        """A page of invoices for each customer: two calls and a count, whatever the customers."""
+        domain = _listed(query)
+        if domain is None:
+            return {}
+        now, units = self._clock(), await self._reference.units()
+        return await self._list.by_customer(
+            usable(customers),
+            domain,
+            query.page,
+            descending=query.sort is InvoiceSort.INVOICED_ON_DESC,
+            mapped=lambda row: self._invoice(row, units, now),
+        )
+
+    async def search_invoices(self, who: Principal, query: InvoiceQuery) -> Page[Invoice]:
+        """A page over all customers: two calls and a count."""
+        domain = _listed(query)
+        if domain is None:
+            return Page(rows=(), cursors=(), total=0 if query.page.count else None)
+        if query.customers is not None:
+            domain.append(["party.code", "in", usable(query.customers)])
+        now, units = self._clock(), await self._reference.units()
+        return await self._list.search(
+            domain,
+            query.page,
+            descending=query.sort is InvoiceSort.INVOICED_ON_DESC,
+            mapped=lambda row: self._invoice(row, units, now),
+        )
+
+    def _invoice(self, row: InvoiceRow, units: Units, now: datetime) -> Invoice:
         if row.state not in STATUS:
             telemetry.unknown_status(self._name, "invoice.state", row.state)
         total = row.total_amount.decimal if row.total_amount else Decimal(0)
         due = [on for on in (day(line.maturity_date) for line in row.lines_to_pay) if on is not None]
+        sales = sorted(row.sales, key=lambda sale: sale.id)
         numbers = {
             line.id: number_of_line
+            for sale in sales
             for number_of_line, line in enumerate((ln for ln in sale.lines if ln.type == "line"), start=1)
         }
         return Invoice(
@@ -153,7 +228,7 @@ class TrytonBilling:
             kind=InvoiceKind.CREDIT_MEMO if total < 0 else InvoiceKind.INVOICE,
             number=row.number,
             customer=row.party.code,
-            orders=(order,),
+            orders=tuple(self._codes.number(sale.id, sale.reference, sale.number) for sale in sales),
             status=STATUS.get(row.state, InvoiceStatus.UNKNOWN),
             raw_status=row.state,
             invoiced_on=day(row.invoice_date),
@@ -162,11 +237,55 @@ class TrytonBilling:
             tax=_money(row.tax_amount, row),
             total=Money(amount=total, currency=row.currency.code or ""),
             open=_money(row.amount_to_pay, row),
-            price_matches=_matches(row, sale, units),
+            price_matches=_matches(row, units),
             lines=tuple(_line(line, row, numbers, units) for line in row.lines if line.type == "line"),
             refs=(Ref(system=self._name, id=str(row.id)),),
             freshness=Freshness(source=self._name, as_of=now),
         )
+
+
+def _listed(query: InvoiceQuery) -> Domain | None:
+    """What the filters select; None for nothing."""
+    domain: Domain = [*SOLD, *with_states(query.status, STATUS), *in_range("invoice_date", query.invoiced)]
+    if query.item is not None:
+        if not all_usable(query.item):
+            return None
+        domain.append(["lines.product.code", "=", query.item])
+    if query.kind is not None:
+        domain.append(["total_amount", "<" if query.kind is InvoiceKind.CREDIT_MEMO else ">=", 0])
+    if query.open is not None:
+        domain.append(["state", "=" if query.open else "!=", "posted"])
+    if query.due is not None:
+        domain += _due(query.due.since, query.due.until)
+    if query.past_due is not None and query.today is not None:
+        domain += _past_due(query.today) if query.past_due else _not_past_due(query.today)
+    return domain
+
+
+def _due(since: date | None, until: date | None) -> Domain:
+    """The invoices whose last due date is in a range: a line to pay is due since then, and none later."""
+    domain = _some_due("!=", None) if since is None else _some_due(">=", tagged_day(since))
+    return domain if until is None else [*domain, *_none_due(">", tagged_day(until))]
+
+
+def _past_due(today: date) -> Domain:
+    return [["state", "=", "posted"], *_some_due("!=", None), *_none_due(">=", tagged_day(today))]
+
+
+def _not_past_due(today: date) -> Domain:
+    later = _some_due(">=", tagged_day(today))
+    return [["OR", ["state", "!=", "posted"], later, _none_due("!=", None)]]
+
+
+def _some_due(operator: str, maturity: object) -> Domain:
+    """The invoices of which a line to pay, one of the customer's account, is due then."""
+    line = [["account.type.receivable", "=", True], ["maturity_date", operator, maturity]]
+    return [["OR", ["move.lines", "where", line], ["additional_moves", "where", [["lines", "where", line]]]]]
+
+
+def _none_due(operator: str, maturity: object) -> Domain:
+    line = [["account.type.receivable", "=", True], ["maturity_date", operator, maturity]]
+    return [["move.lines", "not where", line], ["additional_moves", "not where", [["lines", "where", line]]]]
 
 
 def _line(line: InvoiceLineRow, row: InvoiceRow, numbers: Mapping[int, int], units: Units) -> InvoiceLine:
@@ -181,9 +300,9 @@ def _line(line: InvoiceLineRow, row: InvoiceRow, numbers: Mapping[int, int], uni
     )
 
 
-def _matches(row: InvoiceRow, sale: InvoicedSaleRow, units: Units) -> bool | None:
-    """Whether all lines cost what the order says; None where none of them is from this order."""
-    sold = {line.id: line for line in sale.lines}
+def _matches(row: InvoiceRow, units: Units) -> bool | None:
+    """Whether all lines cost what the orders say; None where none of them is from an order."""
+    sold = {line.id: line for sale in row.sales for line in sale.lines}
     equal: list[bool] = []
     for line in row.lines:
         origin = sold.get(_sold(line) or 0)

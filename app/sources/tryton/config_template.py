@@ -17,6 +17,9 @@ TEMPLATE = ConfigTemplate(
         "orders",
         "shipments",
         "billing",
+        "receivables",
+        "contacts",
+        "quotes",
     ),
     table="""\
 # Tryton as ERP (docs/real-systems.md): an API key of a user application for REST, a user for JSON-RPC.

@@ -21,7 +21,8 @@ class Options(BaseModel):
     `order_key_field` is the text field of a sale in which the gateway keeps its key of an order. `order_warehouse` is
     the code of the warehouse of written orders, where Tryton has no default. `confirm_warnings` are the names of the
     warnings that are confirmed when an order is written. `max_order_seconds` after a request Tryton has created a sale
-    or never does; three times `timeout` by default.
+    or never does; three times `timeout` by default. `quote_validity_days` is how long a quote that the gateway requests
+    is valid from the day on which it is quoted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +38,7 @@ class Options(BaseModel):
     order_warehouse: str | None = None
     confirm_warnings: tuple[str, ...] = ()
     max_order_seconds: float | None = Field(None, gt=0)
+    quote_validity_days: int = Field(30, ge=0, le=3650)
 
     @field_validator("order_code_pattern")
     @classmethod

@@ -1,13 +1,15 @@
 """Orders in: a sale is created, quoted and confirmed, by JSON-RPC. Tryton then plans its shipment and invoice.
 
 The customer's purchase order is the sale's reference. The gateway's key is kept in a field of its own, because nothing
-makes references unique. Tryton takes any price: lines cost what the order says.
+makes references unique. Tryton takes any price: lines cost what the order says. An order of a quote confirms the
+quotation; what a rule refuses of it stays a quotation, and is tried again once a person releases the order.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import Final, TypeVar, cast
 
 import msgspec
@@ -16,6 +18,7 @@ from app.auth.principal import Principal
 from app.errors import SourceMalformed
 from app.settings.resilience import ORDER_SUBMISSIONS
 from app.sources.order_writer import (
+    AcceptedQuote,
     NewOrder,
     NewOrderLine,
     OrderNotAccepted,
@@ -25,9 +28,10 @@ from app.sources.order_writer import (
     before_creation,
     remarks,
 )
-from app.sources.tryton.client import TrytonClient, TrytonRefusal, record_ids, usable
+from app.sources.tryton.client import Domain, TrytonClient, TrytonRefusal, record_ids, usable
 from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.options import Options
+from app.sources.tryton.quotes import ACCEPTED_BY, QuoteStateRow, accepting_order, without_acceptance
 from app.sources.tryton.reference import Reference
 from app.sources.tryton.sale_values import BuyerRow, LineDefaults, SoldProductRow, line_values
 from app.sources.tryton.wire import Row, tagged_day, tagged_decimal
@@ -69,6 +73,13 @@ class KeyedSaleRow(SaleStateRow, kw_only=True):
     """A sale with the gateway's key of it, which deployments keep in a field of their choice."""
 
     key: str | None = None
+    comment: str | None = None
+
+
+class AcceptedQuoteRow(QuoteStateRow, kw_only=True):
+    """A quotation that an order accepts."""
+
+    shipment_address: int | None = None
 
 
 class TrytonOrderWriter:
@@ -90,32 +101,33 @@ class TrytonOrderWriter:
         self._keyed = cast("type[KeyedSaleRow]", keyed)
 
     async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
-        field = self._options.order_key_field
         rows = await self._client.search_keys(
             SALE,
             usable(keys),
-            lambda some: [[field, "in", some], ["state", "!=", "cancelled"], ["company", "=", self._options.company]],
+            lambda some: [self._keyed_by(some), ["state", "!=", "cancelled"], ["company", "=", self._options.company]],
             self._keyed,
             call=f"{CALL}.by_key",
         )
         found: dict[str, tuple[WrittenOrder, ...]] = {}
         for row in rows:
-            if row.key is not None and row.key in keys:
-                found[row.key] = (*found.get(row.key, ()), self._written(row.key, row))
+            for key in {row.key, accepting_order(row.comment)}.intersection(keys):
+                found[key] = (*found.get(key, ()), self._written(key, row))
         return found
 
+    def _keyed_by(self, keys: Sequence[str]) -> Domain:
+        """The sales of keys; those that were quotes name them in their comments."""
+        named = ["OR", *(["comment", "like", f"%{ACCEPTED_BY}{key}%"] for key in keys)]
+        return ["OR", [self._options.order_key_field, "in", keys], [["quotation_validity", "!=", None], named]]
+
     async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
-        if found is None:
-            with before_creation():
-                values = await self._values(order)
-            created = await self._call("create", [[values]], list[int])
-            if isinstance(created, TrytonRefusal):
-                raise OrderNotAccepted(detail=created.message)
-            id, state = created[0], DRAFT
-        else:
+        if found is not None:
             id, state = int(found.id), found.step
+        elif order.quote is not None:
+            id, state = await self._accept(order, order.quote), QUOTATION
+        else:
+            id, state = await self._create(order), DRAFT
         with after_creation(self._client.source):
-            return await self._complete(order.key, id, state)
+            return await self._complete(order, id, state)
 
     async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         return None
@@ -125,37 +137,82 @@ class TrytonOrderWriter:
         if row is None or row.state not in CANCELLATION:
             raise OrderNotAccepted(detail=f"sale {order.id} is {row.state if row else 'unknown'}")
         for button in CANCELLATION[row.state]:
-            refused = await self._press(button, row.id)
+            refused = await self.press(button, row.id)
             if refused is not None:
                 raise OrderNotAccepted(detail=refused.message)
 
     # The steps
 
-    async def _complete(self, key: str, id: int, state: str) -> WrittenOrder:
+    async def _create(self, order: NewOrder) -> int:
+        with before_creation():
+            values, lines = await self.sale_values(order)
+        created = await self.call("create", [[values | {"lines": [["create", lines]]}]], list[int])
+        if isinstance(created, TrytonRefusal):
+            raise OrderNotAccepted(detail=created.message)
+        return created[0]
+
+    async def _accept(self, order: NewOrder, quote: AcceptedQuote) -> int:
+        """Name the order in the comment of the quotation that it accepts: Tryton lets nothing else of a quotation be
+        changed that could hold the key. Lines and prices stay as they are."""
+        with before_creation():
+            row = await self._accepted(order, quote)
+            self._check_reference(order)
+            ship_to = _ship_to(order, await self._party(order.customer))
+        if accepting_order(row.comment) == order.key:  # It was refused, and is tried again.
+            return row.id
+        comment = without_acceptance(row.comment)
+        values: dict[str, object] = {
+            "reference": order.customer_po,
+            "comment": "\n".join(part for part in (comment, remarks(order), f"{ACCEPTED_BY}{order.key}") if part),
+            # Tryton confirms no quotation after its validity: the day of the acceptance counts.
+            "sale_date": tagged_day(quote.accepted_at.astimezone(UTC).date()),
+        }
+        if ship_to not in (None, row.shipment_address):
+            values["shipment_address"] = ship_to
+        if order.requested_date is not None:
+            values["shipping_date"] = tagged_day(order.requested_date)
+        written = await self.call("write", [[row.id], values], object)
+        if isinstance(written, TrytonRefusal):
+            raise OrderNotAccepted(detail=written.message)
+        return row.id
+
+    async def _accepted(self, order: NewOrder, quote: AcceptedQuote) -> AcceptedQuoteRow:
+        domain = [["id", "in", record_ids([quote.id])], ["party.code", "=", order.customer]]
+        rows = await self._client.search(SALE, domain, AcceptedQuoteRow, limit=1, call=f"{CALL}.quoted")
+        if not rows or rows[0].state != QUOTATION:
+            raise OrderNotAccepted(detail=f"quote {quote.id} is {rows[0].state if rows else 'unknown'}")
+        row = rows[0]
+        if row.version != quote.version and accepting_order(row.comment) != order.key:
+            raise OrderNotAccepted(detail=f"quote {quote.id} is of version {row.version}, not {quote.version}")
+        if row.valid_to is not None and row.valid_to < quote.accepted_at.astimezone(UTC).date():
+            raise OrderNotAccepted(detail=f"quote {quote.id} was valid to {row.valid_to}")
+        return row
+
+    async def _complete(self, order: NewOrder, id: int, state: str) -> WrittenOrder:
         while state in NEXT:
             button, following = NEXT[state]
-            refused = await self._press(button, id)
-            state = following if refused is None else await self._refused(id, state, refused)
+            refused = await self.press(button, id)
+            state = following if refused is None else await self._refused(order, id, state, refused)
         row = await self._read(id)
         if row is None:
             raise SourceMalformed(self._client.source, detail=f"sale {id} was confirmed and cannot be read")
-        return self._written(key, row)
+        return self._written(order.key, row)
 
-    async def _refused(self, id: int, state: str, refused: TrytonRefusal) -> str:
-        """The state of the sale, if somebody moved it on meanwhile; else it is cancelled, and a person may release the
-        order."""
+    async def _refused(self, order: NewOrder, id: int, state: str, refused: TrytonRefusal) -> str:
+        """The state of the sale, if somebody moved it on meanwhile; else it is cancelled, unless it is the customer's
+        quotation, and a person may release the order."""
         row = await self._read(id)
         if row is not None and row.state not in (state, DRAFT, "cancelled"):
             return row.state
-        for button in CANCELLATION[row.state] if row is not None else ():
-            await self._press(button, id)
+        for button in CANCELLATION[row.state] if row is not None and order.quote is None else ():
+            await self.press(button, id)
         raise OrderNotAccepted(held=True, detail=refused.message)
 
-    async def _press(self, button: str, id: int) -> TrytonRefusal | None:
-        answer = await self._call(button, [[id]], object)
+    async def press(self, button: str, id: int) -> TrytonRefusal | None:
+        answer = await self.call(button, [[id]], object)
         return answer if isinstance(answer, TrytonRefusal) else None
 
-    async def _call(self, method: str, params: Sequence[object], into: type[T]) -> T | TrytonRefusal:
+    async def call(self, method: str, params: Sequence[object], into: type[T]) -> T | TrytonRefusal:
         """Warnings that may be are confirmed, each once: Tryton asks by refusing, and is called again."""
         confirmed: set[str] = set()
         while True:
@@ -173,14 +230,14 @@ class TrytonOrderWriter:
 
     # The order's values
 
-    async def _values(self, order: NewOrder) -> dict[str, object]:
-        if self._codes.is_code(order.customer_po):
-            raise OrderNotAccepted(detail="the purchase order number looks like an order code of other systems")
+    async def sale_values(self, order: NewOrder) -> tuple[dict[str, object], list[dict[str, object]]]:
+        """The values of a sale without its lines, and those of its lines, in order."""
+        self._check_reference(order)
         party, products = await asyncio.gather(self._party(order.customer), self._products(order.lines))
         header, lines, currency = await asyncio.gather(
             self._header(party), self._lines(order, party, products), self._currency(order)
         )
-        return header | {
+        values = header | {
             "party": party.id,
             "company": self._options.company,
             "currency": currency or header.get("currency"),
@@ -190,8 +247,13 @@ class TrytonOrderWriter:
             self._options.order_key_field: order.key,
             "comment": remarks(order),
             "shipping_date": tagged_day(order.requested_date) if order.requested_date else None,
-            "lines": [["create", lines]],
+            "quotation_validity": None,  # Sales that have one are quotes.
         }
+        return values, lines
+
+    def _check_reference(self, order: NewOrder) -> None:
+        if self._codes.is_code(order.customer_po):
+            raise OrderNotAccepted(detail="the purchase order number looks like an order code of other systems")
 
     async def _party(self, number: str) -> BuyerRow:
         rows = await self._client.search(

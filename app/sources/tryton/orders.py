@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from app.auth.principal import Principal
-from app.errors import InvalidCursor
 from app.sources.lists import ListCapability
 from app.sources.orders import CustomerPoKey, Order, OrderQuery, OrderSort, OrderStatus
 from app.sources.tryton.client import CHUNK_KEYS, Domain, TrytonClient, all_usable, record_ids, usable
 from app.sources.tryton.codes import OrderCodes
+from app.sources.tryton.record_lists import (
+    IDS_PER_CALL,
+    Position,
+    beyond,
+    day_order,
+    in_range,
+    parsed_position,
+    position_cursor,
+)
 from app.sources.tryton.reference import CodeRow, Reference
 from app.sources.tryton.sales import OPEN, STATUS, SaleMapping, SaleRow
-from app.sources.tryton.wire import Day, Row, day, tagged_day
+from app.sources.tryton.wire import Day, Row, day
 from app.sources.values import Page, PageRequest
 
 SALE = "sale.sale"
-IDS_PER_CALL = 2000
-"""Rows of nothing but ids, dates and customers."""
-
 ORDER_LISTS = ListCapability(
     filters=frozenset({"status"}), sorts=frozenset({OrderSort.ORDERED_AT_DESC, OrderSort.ORDERED_AT_ASC})
 )
@@ -35,9 +40,6 @@ ALL_ORDER_LISTS = ListCapability(
     values={"status": frozenset(STATUS[state] for state in EXACT)},
 )
 """Lists over all customers."""
-
-Position = tuple[date | None, int]
-"""Where in its customer's list an order is."""
 
 
 class ListPositionRow(Row, kw_only=True):
@@ -116,7 +118,7 @@ class TrytonOrders:
         The status follows from the shipments, which Tryton cannot search by: it is asked for the sale states that may
         have it, and pages are read on until one is full.
         """
-        start = _position(query.page.after)
+        start = parsed_position(query.page.after)
         requested = usable(customers)
         listings = {customer: Listing(at=start) for customer in requested}
         totals, _ = await asyncio.gather(self._totals(requested, query), self._fill(listings, query))
@@ -124,7 +126,7 @@ class TrytonOrders:
 
     async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
         """A page over all customers: its ids and the count by JSON-RPC, whose domains may be long, then the rows."""
-        position, domain, first = _position(query.page.after), self._listed(query), query.page.first
+        position, domain, first = parsed_position(query.page.after), self._listed(query), query.page.first
         if domain is None:
             return Page(rows=(), cursors=(), total=0 if query.page.count else None)
         window = [*domain, *_beyond(position, query.sort)]
@@ -151,11 +153,7 @@ class TrytonOrders:
             domain.append(["party.code", "in", usable(query.customers)])
         if query.ship_to is not None:
             domain.append(["shipment_address", "in", record_ids([query.ship_to])])
-        if query.ordered is not None and query.ordered.since is not None:
-            domain.append(["sale_date", ">=", tagged_day(query.ordered.since)])
-        if query.ordered is not None and query.ordered.until is not None:
-            domain.append(["sale_date", "<=", tagged_day(query.ordered.until)])
-        return domain
+        return [*domain, *in_range("sale_date", query.ordered)]
 
     async def _counted(self, domain: Domain, requested: bool) -> int | None:
         return await self._client.count(SALE, domain, call="orders.count") if requested else None
@@ -269,25 +267,11 @@ def _filter(states: Sequence[str] | None) -> Domain:
 
 
 def _order(sort: OrderSort) -> list[tuple[str, str]]:
-    if sort is OrderSort.ORDERED_AT_ASC:
-        return [("sale_date", "ASC NULLS LAST"), ("id", "ASC")]
-    return [("sale_date", "DESC NULLS FIRST"), ("id", "DESC")]
+    return day_order("sale_date", sort is OrderSort.ORDERED_AT_DESC)
 
 
 def _beyond(position: Position | None, sort: OrderSort) -> Domain:
-    if position is None:
-        return []
-    on, id = position
-    ascending = sort is OrderSort.ORDERED_AT_ASC
-    further = ">" if ascending else "<"
-    if on is None:
-        undated: Domain = [["sale_date", "=", None], ["id", further, id]]
-        return undated if ascending else [["OR", ["sale_date", "!=", None], undated]]
-    dated = tagged_day(on)
-    clauses: Domain = [["sale_date", further, dated], [["sale_date", "=", dated], ["id", further, id]]]
-    if ascending:
-        clauses.append(["sale_date", "=", None])
-    return [["OR", *clauses]]
+    return beyond("sale_date", position, sort is OrderSort.ORDERED_AT_DESC)
 
 
 def _position_of(row: ListPositionRow) -> Position:
@@ -298,27 +282,8 @@ def _page(listing: Listing, page: PageRequest, total: int | None) -> Page[Order]
     shown = listing.orders[: page.first]
     return Page(
         rows=tuple(order for _, order in shown),
-        cursors=tuple(_cursor(position) for position, _ in shown),
+        cursors=tuple(position_cursor(position) for position, _ in shown),
         has_next=listing.more or len(listing.orders) > page.first,
         has_previous=page.after is not None,
         total=total,
     )
-
-
-def _cursor(position: Position) -> str:
-    on, id = position
-    return f"{on.isoformat() if on else ''}:{id}"
-
-
-def _position(cursor: str | None) -> Position | None:
-    if cursor is None:
-        return None
-    on, _, id = cursor.partition(":")
-    ids = record_ids([id])
-    try:
-        when = date.fromisoformat(on) if on else None
-    except ValueError:
-        raise InvalidCursor from None
-    if not ids:
-        raise InvalidCursor
-    return when, ids[0]

@@ -1,20 +1,34 @@
-"""Customer shipments: what the ERP knows of goods on their way. Carriers know more."""
+"""Customer shipments: what the ERP knows of goods on their way. Carriers know more.
+
+Tryton orders shipments by their effective date, which they have once they left, and before by the planned one: lists by
+the day of shipping are therefore read in two parts, those that left and the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
 from app import telemetry
 from app.auth.principal import Principal
-from app.sources.shipments import Package, PackageItem, Shipment, ShipmentLine, ShipmentStatus
-from app.sources.tryton.client import TrytonClient, record_ids, usable
+from app.sources.lists import ListCapability
+from app.sources.shipments import (
+    Package,
+    PackageItem,
+    Shipment,
+    ShipmentLine,
+    ShipmentQuery,
+    ShipmentSort,
+    ShipmentStatus,
+)
+from app.sources.tryton.client import Domain, TrytonClient, all_usable, record_ids, usable
 from app.sources.tryton.codes import OrderCodes
+from app.sources.tryton.record_lists import ListedRow, RecordList, in_range, with_states
 from app.sources.tryton.reference import CodeRow
-from app.sources.tryton.wire import Day, Moment, Row, midnight, moment, quantity
-from app.sources.values import Freshness, Ref
+from app.sources.tryton.wire import Day, Moment, Row, day, midnight, moment, quantity
+from app.sources.values import Freshness, Page, Ref
 
 SHIPMENT = "stock.shipment.out"
 CANCELLED = "cancelled"
@@ -32,6 +46,14 @@ STATUS: Mapping[str, ShipmentStatus] = {
     # Withdrawn at whatever point: it says nothing about where goods are, and `cancelled` is set beside it.
     CANCELLED: ShipmentStatus.PENDING,
 }
+CLOSED = ("done", CANCELLED)
+
+SHIPMENT_LISTS = ListCapability(
+    filters=frozenset({"customers", "status", "shipped", "item", "warehouse", "open"}),
+    sorts=frozenset({ShipmentSort.SHIPPED_AT_DESC, ShipmentSort.SHIPPED_AT_ASC}),
+    values={"status": frozenset(STATUS.values())},
+)
+"""Tryton promises no arrival, and an order's number is in one of two fields, by a pattern that no domain has."""
 
 
 class LineKindRow(Row, kw_only=True):
@@ -40,13 +62,24 @@ class LineKindRow(Row, kw_only=True):
     type: str
 
 
-class ShippedSaleRow(Row, kw_only=True):
+class DeliveredSaleRow(Row, kw_only=True):
+    """Whose sale a move delivers."""
+
+    party: CodeRow
+
+
+class ShippedSaleRow(DeliveredSaleRow, kw_only=True):
     """The sale that a move delivers."""
 
     number: str | None = None
     reference: str | None = None
-    party: CodeRow
     lines: list[LineKindRow] = []
+
+
+class MovePlaceRow(Row, kw_only=True):
+    """`stock.move`, as far as lists need it."""
+
+    sale: DeliveredSaleRow | None = None
 
 
 class OutgoingMoveRow(Row, kw_only=True):
@@ -81,13 +114,28 @@ class CarrierRow(Row, kw_only=True):
     party: PartyNameRow
 
 
-class ShipmentRow(Row, kw_only=True):
-    """`stock.shipment.out`."""
+class ShipmentPlaceRow(ListedRow, kw_only=True):
+    """`stock.shipment.out` in lists. It is the customer's who ordered, wherever it goes."""
 
     state: str
     customer: CodeRow | None = None
-    warehouse: CodeRow | None = None
     effective_date: Day | None = None
+    outgoing_moves: Sequence[MovePlaceRow] = []
+
+    @property
+    def listed_on(self) -> date | None:
+        return day(self.effective_date) if self.state in LEFT else None
+
+    @property
+    def listed_for(self) -> str | None:
+        buyers = [move.sale.party.code for move in self.outgoing_moves if move.sale is not None]
+        return buyers[0] if buyers else self.customer.code if self.customer else None
+
+
+class ShipmentRow(ShipmentPlaceRow, kw_only=True):
+    """`stock.shipment.out`."""
+
+    warehouse: CodeRow | None = None
     write_date: Moment | None = None
     create_date: Moment | None = None
     carrier: CarrierRow | None = None
@@ -133,17 +181,16 @@ class TrytonShipmentMapping:
         self._codes = codes
 
     def shipment(self, row: ShipmentRow, now: datetime) -> Shipment:
-        """The shipment with its packages. It is the customer's who ordered, wherever it goes."""
+        """The shipment with its packages."""
         if row.state not in STATUS:
             telemetry.unknown_status(self._name, "shipment.state", row.state)
         lines = [self._line(move) for move in row.outgoing_moves]
-        buyers = [move.sale.party.code for move in row.outgoing_moves if move.sale is not None]
         return Shipment(
             id=str(row.id),
             source=self._name,
             refs=(Ref(system=self._name, id=str(row.id)),),
             orders=tuple(sorted({line.order for line in lines if line.order is not None})),
-            customer=buyers[0] if buyers else row.customer.code if row.customer else None,
+            customer=row.listed_for,
             warehouse=row.warehouse.code if row.warehouse else None,
             carrier=row.carrier.party.name if row.carrier else None,
             tracking_number=_tracking_number(row),
@@ -197,6 +244,17 @@ class TrytonShipments:
         self._mapping = mapping
         self._codes = codes
         self._clock = clock
+        left: Domain = [["state", "in", sorted(LEFT)]]
+        self._list = RecordList(
+            client=client,
+            model=SHIPMENT,
+            day="effective_date",
+            call="shipments",
+            row=ShipmentRow,
+            place=ShipmentPlaceRow,
+            of_customers=_of_customers,
+            dated=(left, [["state", "not in", sorted(LEFT)]]),
+        )
 
     async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         now = self._clock()
@@ -238,3 +296,53 @@ class TrytonShipments:
             for number, shipments in by_order.items()
             if shipments and number in requested
         }
+
+    async def by_customer(
+        self, who: Principal, customers: Sequence[str], query: ShipmentQuery
+    ) -> Mapping[str, Page[Shipment]]:
+        """A page of shipments for each customer: three calls and a count, whatever the customers."""
+        now, domain = self._clock(), _listed(query)
+        if domain is None:
+            return {}
+        return await self._list.by_customer(
+            usable(customers),
+            domain,
+            query.page,
+            descending=query.sort is ShipmentSort.SHIPPED_AT_DESC,
+            mapped=lambda row: self._mapping.shipment(row, now),
+        )
+
+    async def search(self, who: Principal, query: ShipmentQuery) -> Page[Shipment]:
+        """A page over all customers: three calls and a count."""
+        now, domain = self._clock(), _listed(query)
+        if domain is None:
+            return Page(rows=(), cursors=(), total=0 if query.page.count else None)
+        if query.customers is not None:
+            domain += _of_customers(usable(query.customers))
+        return await self._list.search(
+            domain,
+            query.page,
+            descending=query.sort is ShipmentSort.SHIPPED_AT_DESC,
+            mapped=lambda row: self._mapping.shipment(row, now),
+        )
+
+
+def _of_customers(customers: Sequence[str]) -> Domain:
+    """The shipments of what these customers ordered, and those to them that deliver no sale."""
+    unsold = ["moves", "not where", [["origin", "like", "sale.line,%"]]]
+    ordered = ["moves.sale.party.code", "in", customers]
+    return [["OR", ordered, [["customer.code", "in", customers], unsold]]]
+
+
+def _listed(query: ShipmentQuery) -> Domain | None:
+    """What the filters select; None for nothing."""
+    texts = {"moves.product.code": query.item, "warehouse.code": query.warehouse}
+    named = {path: text for path, text in texts.items() if text is not None}
+    if not all_usable(*named.values()):
+        return None
+    domain: Domain = [*with_states(query.status, STATUS), *([path, "=", text] for path, text in named.items())]
+    if shipped := in_range("effective_date", query.shipped):
+        domain += [["state", "in", sorted(LEFT)], *shipped]
+    if query.open is not None:
+        domain.append(["state", "not in" if query.open else "in", CLOSED])
+    return domain
