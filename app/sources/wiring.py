@@ -39,6 +39,7 @@ VENDORS = {
     "broker": "app.sources.brokers",
     "business_central": "app.sources.business_central",
     "files": "app.sources.files",
+    "odoo": "app.sources.odoo",
     "sap_s4hana": "app.sources.sap_s4hana",
     "shopify": "app.sources.shopify",
     "tryton": "app.sources.tryton",

@@ -62,6 +62,26 @@ class VendorTraffic:
             return
         raise UndeclaredRequest(f"{method} {path} {params} is no declared call: {reasons}")
 
+    def check_model_call(
+        self, path: str, *, fields: Sequence[str], filters: Sequence[str], sorts: Sequence[str], sent: Any
+    ) -> None:
+        """Compare a call of a model's method, as an RPC has it, with the declaration. Raises UndeclaredRequest."""
+        parts = {"filters": {*filters}, "sorts": {*sorts}, "sends": set() if sent is None else {*_leaves(sent)}}
+        allowed = [
+            call
+            for call in self.calls
+            if call["path"] == path
+            and {*fields} <= {*_names(call["reads"]), "id"}
+            and all(found <= {*call[part]} for part, found in parts.items())
+        ]
+        if not allowed:
+            raise UndeclaredRequest(f"{path} {fields} {filters} {sorts} {sent} is no declared call")
+        used = min(
+            allowed,
+            key=lambda call: len(_names(call["reads"]) ^ {*fields}) + len({*call["filters"]} ^ parts["filters"]),
+        )
+        self.used.add(used["name"])
+
 
 def _difference(
     call: Mapping[str, Any], method: str, path: str, params: Sequence[tuple[str, str]], content: Any

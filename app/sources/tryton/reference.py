@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
-from app.errors import SourceError, SourceMalformed
+from app.errors import SourceMalformed
+from app.sources.timed_value import TimedValue
 from app.sources.tryton.client import TrytonClient
 from app.sources.tryton.units import Units, UomRow
 from app.sources.tryton.wire import Flag, Row
-
-T = TypeVar("T")
 
 
 class CodeRow(Row, kw_only=True):
@@ -53,46 +50,6 @@ class Locations:
     warehouses: tuple[LocationRow, ...]
     warehouse_of: Mapping[int, int]
     storage: frozenset[int]
-
-
-class TimedValue(Generic[T]):
-    """A value that one reader loads for all, and that is served on while it cannot be loaded anew."""
-
-    def __init__(self, load: Callable[[], Awaitable[T]], ttl: float) -> None:
-        self._load = load
-        self._ttl = ttl
-        self._value: T | None = None
-        self._loaded_at = 0.0
-        self._loading: asyncio.Task[T] | None = None
-
-    async def get(self, max_age: float | None = None) -> T:
-        """The value, no older than the time it is kept for or, if less, than `max_age` seconds."""
-        limit = self._ttl if max_age is None else min(self._ttl, max_age)
-        if self._value is not None and time.monotonic() - self._loaded_at <= limit:
-            return self._value
-        try:
-            return await self.reload()
-        except SourceError:
-            if self._value is None:
-                raise
-            return self._value
-
-    async def reload(self) -> T:
-        """The value as it is now, read together with whoever else waits for it."""
-        if self._loading is None:
-            self._loading = asyncio.create_task(self._store())
-            self._loading.add_done_callback(self._done)
-        return await asyncio.shield(self._loading)
-
-    async def _store(self) -> T:
-        value = await self._load()
-        self._value, self._loaded_at = value, time.monotonic()
-        return value
-
-    def _done(self, task: asyncio.Task[T]) -> None:
-        self._loading = None
-        if not task.cancelled():
-            task.exception()  # seen, even if the one who waited has left
 
 
 class Reference:
