@@ -13,11 +13,13 @@ from app.errors import InvalidInput, NotSupported, SearchIndexNotReady
 from app.resolvers.item_search import hidden_fields
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, customer_number, one_or_capitals, validate_key
+from app.resolvers.loading.lists import note_left_out
 from app.resolvers.loading.paging import Connection, ListScope, page_of_rows, rows_of_keys
 from app.resolvers.orders import ORDER_LIST, OrderFilter
 from app.sources.customers import CreditStatus, Customer, CustomerLocation, CustomerQuery
 from app.sources.orders import Order, OrderSort, OrderStatus
 from app.sources.search import CustomerSearchQuery, SearchField
+from app.sources.values import Page
 from app.sources.warehouses import Warehouse
 
 SEARCHED_FIELDS: Mapping[SearchField, Sequence[Key]] = {
@@ -51,13 +53,17 @@ async def customers(
     page = scope.page(first, after, count=ctx.selects("CustomerConnection", "totalCount"))
     query = CustomerQuery(page=page, search=validate_key(search, "A search") if search else None)
     if query.search is None:
-        return scope.connection(await ctx.sources.customers.search(ctx.principal, query))
+        return scope.connection(await _listed(ctx.principal, query, ctx))
     wanted = CustomerSearchQuery(page=page, search=query.search, hidden=hidden_fields(SEARCHED_FIELDS, ctx))
     try:
         found = await ctx.sources.search.customers(ctx.principal, wanted)
     except (NotSupported, SearchIndexNotReady):
-        return scope.connection(await ctx.sources.customers.search(ctx.principal, query))
+        return scope.connection(await _listed(ctx.principal, query, ctx))
     return scope.connection(await rows_of_keys(found, ctx.loaders.customers))
+
+
+async def _listed(caller: Principal, query: CustomerQuery, ctx: Context) -> Page[Customer]:
+    return note_left_out(await ctx.sources.customers.search(caller, query), ctx)
 
 
 async def me(ctx: Context) -> Principal:
@@ -84,7 +90,7 @@ async def own_customers_page(
     query = CustomerQuery(page=page)
 
     async def page_of(caller: Principal) -> Connection[Customer]:
-        return scope.connection(await ctx.sources.customers.search(caller, query) if caller.restricted else None)
+        return scope.connection(await _listed(caller, query, ctx) if caller.restricted else None)
 
     return await asyncio.gather(*map(page_of, callers), return_exceptions=True)  # type: ignore[return-value]
 

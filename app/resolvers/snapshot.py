@@ -27,7 +27,7 @@ from app.sources.items import ItemQuery
 from app.sources.orders import OrderQuery, OrderSort
 from app.sources.quotes import QuoteQuery, QuoteSort
 from app.sources.shipments import ShipmentQuery, ShipmentSort
-from app.sources.values import Page, PageRequest
+from app.sources.values import Page, PageRequest, PartialPage
 
 MAX_SNAPSHOT_PAGE = 500
 
@@ -128,6 +128,8 @@ async def snapshot(
     if numbers != ():
         page = PageRequest(first=first, after=at.own)
         found = await READS[selected[at.ordinal]](ctx, page, numbers)
+        if isinstance(found, PartialPage):
+            raise next(iter(found.failures.values()))  # An app would not see later that rows are missing.
     last_kind = at.ordinal + 1 == len(selected) or numbers == ()
     if found.has_next and found.cursors:
         following = SnapshotPosition(at.since, at.ordinal, found.cursors[-1])

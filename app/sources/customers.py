@@ -193,6 +193,8 @@ CUSTOMERS = Port(
             shape=Shape.LIST,
             row_customer=_number,
             restrict=lambda query, customers: msgspec.structs.replace(query, numbers=tuple(sorted(customers))),
+            query_customers=attrgetter("numbers"),
+            sort_key=lambda _: _number,
             companion=_CREDIT,
         ),
     },

@@ -7,7 +7,7 @@ keys; a read whose shape is LIST takes a query instead, one whose shape is ALL t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
@@ -95,10 +95,10 @@ class Read:
 
     `key_customer` and `row_customer` return the customer number that a key or a row belongs to: keys of customers that
     the caller cannot see are not read, their rows are absent. `row_filter` hides further rows. `restrict` narrows the
-    query of a LIST to a set of customers, None if nothing is left; `page` is the type of its page. `query` is the type
-    of the read's query, whose filters and sorts the source declares in `Source.lists`; `sort_key` orders the rows of
-    several sources. A source
-    need not have an `optional` read: it is then NOT_SUPPORTED. `check(key, row)` says what is wrong with a row, as
+    query of a LIST to a set of customers, None if nothing is left; `query_customers` returns the customers that a query
+    names, None for all; `page` is the type of its page. `query` is the type of the read's query, whose filters and
+    sorts the source declares in `Source.lists`; `sort_key` orders the rows of several sources. A source need not have
+    an `optional` read: it is then NOT_SUPPORTED. `check(key, row)` says what is wrong with a row, as
     text for the log; the row is then SOURCE_MALFORMED. `simulated` returns a plausible row for a `RowRequest` of the
     cost simulation, which assumes `simulated_rows` of them a key, or as many as the query's `first` says.
     """
@@ -110,6 +110,7 @@ class Read:
     row_customer: CustomerOf | None = None
     row_filter: RowFilter | None = None
     restrict: Callable[[Any, frozenset[str]], Any] | None = None
+    query_customers: Callable[[Any], Collection[str] | None] | None = None
     query: type[ListQuery] | None = None
     sort_key: SortKey | None = None
     optional: bool = False
@@ -165,6 +166,7 @@ def list_reads(
             shape=Shape.LIST,
             row_customer=attrgetter("customer"),
             restrict=restrict,
+            query_customers=attrgetter("customers"),
             query=query,
             sort_key=sort_key,
             optional=True,

@@ -42,7 +42,7 @@ from app.telemetry import log
 if TYPE_CHECKING:
     from app.sources.pipeline.cache.cache import Cache
     from app.sources.pipeline.order_targets import OrderTargets
-    from app.sources.pipeline.routing import Routes
+    from app.sources.pipeline.routes import Routes
 
 R = TypeVar("R", bound="CustomerOwned")
 

@@ -144,6 +144,13 @@ class Page(Record, Generic[T]):
     total: int | None = None
 
 
+class PartialPage(Page[T]):
+    """A page over several sources, of which some failed: `failures` holds the error of each source left out, by name.
+    Cursors keep the position in those sources, so that later pages contain their rows once they answer."""
+
+    failures: Mapping[str, Exception] = {}
+
+
 class PartialRows(Record, Generic[T]):
     """Rows of several sources, of which some failed: `failures` holds the error of each source left out, by name."""
 

@@ -20,7 +20,7 @@ from app.sources.pipeline.cache.cache import Cache
 from app.sources.pipeline.cache.shared_tier import BACKGROUND_REDIS_TIMEOUT
 from app.sources.pipeline.compose import Unserved, compile_source, compose_port, missing_port, scope_source
 from app.sources.pipeline.order_targets import OrderTargets
-from app.sources.pipeline.routing import Routes
+from app.sources.pipeline.routes import Routes
 from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Routing
 from app.sources.search import SEARCH, Search

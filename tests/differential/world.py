@@ -35,7 +35,7 @@ from app.sources.customers import Customer
 from app.sources.items import Item
 from app.sources.orders import Order, OrderLine
 from app.sources.pipeline.compose import Unserved, compose_port, scope_source
-from app.sources.pipeline.routing import Routes
+from app.sources.pipeline.routes import Routes
 from app.sources.port_registry import PORTS
 from app.sources.shipments import Shipment
 from app.sources.source import Sources

@@ -19,7 +19,7 @@ from app.sources.billing import BILLING, Invoice, InvoiceStatus
 from app.sources.customers import CUSTOMERS, CreditState, CreditStatus, Customer, CustomerPart, CustomerQuery
 from app.sources.orders import ORDERS, Order, OrderStatus, Totals
 from app.sources.pipeline.compose import compose_port
-from app.sources.pipeline.routing import Routes
+from app.sources.pipeline.routes import Routes
 from app.sources.port_registry import PORTS
 from app.sources.ports import Port, Read, Routing, Shape
 from app.sources.prices import PRICES, ContractPrice, PriceBreak, PriceRequest

@@ -136,16 +136,17 @@ async def gateway(
     **changed: Any,
 ) -> AsyncIterator[Graph]:
     """The gateway on a port of its own, knobs and counters of the sandbox reset. `sources` overrides settings of
-    a source by its name, `changed` whole sections. Partners may send any text, unless `documents` says otherwise, and
-    every read reaches its backend, unless `cache` does; no feed is polled, unless `events` does; nothing is indexed,
-    unless `search` does."""
+    a source by its name, or adds one like the ERP; `changed` overrides whole sections. Partners may send any text,
+    unless `documents` says otherwise, and every read reaches its backend, unless `cache` does; no feed is polled,
+    unless `events` does; nothing is indexed, unless `search` does."""
     connected = {
         name: source.model_copy(update={"timeout": 30.0, "limits": SourceLimits(**PATIENT)})
         for name, source in sandbox_sources(sandbox.urls, sandbox.token).items()
     }
     for name, changes in (sources or {}).items():
         limits = SourceLimits(**PATIENT | dict(changes.get("limits", {})))
-        connected[name] = SourceSettings(**{**dict(connected[name]), **changes, "limits": limits})
+        base = dict(connected.get(name, connected["erp"]))
+        connected[name] = SourceSettings(**{**base, **changes, "limits": limits})
     folder = TemporaryDirectory(prefix="tradegraph-", dir=MEMORY)
     settings = Settings(
         demo=True,

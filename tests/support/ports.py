@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from app.sources.pipeline.compose import compile_source, compose_port, scope_source
-from app.sources.pipeline.routing import Routes
+from app.sources.pipeline.routes import Routes
 from app.sources.ports import Port
 from app.sources.source import Source
 from app.sources.values import utc_now

@@ -135,7 +135,7 @@ def _id(key: Any) -> str:
 
 
 def _page(read: Read, row: Any) -> Page[Any]:
-    return read.page(rows=(row,), cursors=("0",), has_next=True)
+    return read.page(rows=(row,), cursors=("0",))
 
 
 SHARED_KEYS = {

@@ -48,6 +48,7 @@ FIELD_DEPENDENCIES: Mapping[tuple[str, str], tuple[tuple[type, str], ...]] = {
     ),
     ("Query", "priceAndAvailability"): ((Item, "uoms"),),
     ("Query", "promise"): ((Item, "uoms"),),
+    ("Query", "shipments"): ((Shipment, "shipped_at"),),
 }
 """Type and field -> attributes that its resolver, or a property of its record, reads besides that of its name."""
 

@@ -11,12 +11,14 @@ from typing import Any
 
 from strawberry.utils.str_converters import to_camel_case
 
-from app.errors import InvalidInput
+from app.errors import InvalidInput, TradegraphError
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, sku_of, validate_key
 from app.resolvers.loading.paging import Connection, ListScope
 from app.sources.customers import Customer
+from app.sources.freshness_contracts import note_incomplete
 from app.sources.lists import DateRange, ListQuery
+from app.sources.values import Page, PartialPage
 
 MAX_TEXT_LENGTH = 100
 MAX_CUSTOMERS = 500
@@ -70,6 +72,14 @@ async def customer_numbers(keys: Sequence[CustomerKey] | None, ctx: Context) -> 
     return tuple(sorted({number for number in found if number is not None}))
 
 
+def note_left_out(found: Page[Any], ctx: Context) -> Page[Any]:
+    """The same page; the response names the sources that it lacks, with the code of their error."""
+    if isinstance(found, PartialPage):
+        for source, error in found.failures.items():
+            note_incomplete(source, ctx.now, error.code if isinstance(error, TradegraphError) else TradegraphError.code)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class RowList:
     """A list of a port: its reads, the type of its query, and the GraphQL type of its pages."""
@@ -108,7 +118,7 @@ class RowList:
         if numbers == () or (_item(filter) is not None and item is None):
             return scope.connection(None)
         search = getattr(getattr(ctx.sources, self.port), self.search)
-        return scope.connection(await search(ctx.principal, query))
+        return scope.connection(note_left_out(await search(ctx.principal, query), ctx))
 
     async def of_customers(
         self, rows: Sequence[Customer], ctx: Context, first: int, after: str | None, sort: StrEnum, filter: Any

@@ -13,7 +13,7 @@ import msgspec
 
 from app.errors import InvalidCursor, InvalidPageSize
 from app.resolvers.loading.key_loader import KeyLoader
-from app.sources.values import Page, PageRequest, Record
+from app.sources.values import Page, PageRequest, PartialPage, Record
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class ListScope:
         """A page of the source as a connection; None is an empty page."""
         found = found or Page(total=0)
         if self._is_empty:
-            found = Page(has_next=bool(found.rows), has_previous=found.has_previous, total=found.total)
+            found = msgspec.structs.replace(found, rows=(), cursors=(), has_next=bool(found.rows))
         return Connection(found=found, scope=self)
 
 
@@ -168,5 +168,9 @@ class Connection(Record, Generic[T]):
 
     @property
     def total_count(self) -> int | None:
-        """Rows in the whole list; None if the source does not count them, or the count was not requested."""
-        return self.found.total
+        """Rows in the whole list; None if the source does not count them, or the count was not requested. Raises the
+        error of a source that the page lacks."""
+        found = self.found
+        if isinstance(found, PartialPage):
+            raise next(iter(found.failures.values()))
+        return found.total

@@ -25,7 +25,8 @@ from app.sources.pipeline.age_metrics import OBSERVERS, Observe
 from app.sources.pipeline.derived_capabilities import capabilities_of, limitation_of, serves
 from app.sources.pipeline.key_metering import meter
 from app.sources.pipeline.list_queries import check_queries
-from app.sources.pipeline.routing import Routes, route
+from app.sources.pipeline.routes import Routes
+from app.sources.pipeline.routing import route
 from app.sources.pipeline.row_scope import Call, scope_keys, scope_list, scope_rows
 from app.sources.pipeline.tenants import scope_tenant
 from app.sources.port_registry import PORTS

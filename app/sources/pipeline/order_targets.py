@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.sources.order_writer import OrderWriter
-from app.sources.pipeline.routing import Routes
+from app.sources.pipeline.routes import Routes
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,51 +6,15 @@ same for all reads: what was found is answered, and an error stands in place of 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any, TypeVar, cast
-
-import msgspec
+from typing import Any, cast
 
 from app.auth.principal import Principal
-from app.errors import InvalidCursor
+from app.sources.pipeline.merged_lists import merge_list
+from app.sources.pipeline.routes import Routes, gather_sources
 from app.sources.pipeline.row_scope import Call, row_predicate, scope_rows
 from app.sources.ports import CustomerOf, Read, Routing, RowPredicate, Shape
-from app.sources.values import Page, PartialRows
-from app.telemetry import without_stack
-
-K = TypeVar("K")
-
-
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """The master of a domain and the rules, first match wins: customers whose number matches a pattern live on that
-    source, all others on `master`."""
-
-    master: str
-    rules: tuple[tuple[str, str], ...] = ()
-
-    def source_of(self, customer: str | None) -> str:
-        """The name of the source that is master for this customer."""
-        if customer is not None:
-            for pattern, source in self.rules:
-                if fnmatchcase(customer, pattern):
-                    return source
-        return self.master
-
-    @property
-    def sources(self) -> list[str]:
-        """All masters, the default one first."""
-        return list(dict.fromkeys([self.master, *(source for _, source in self.rules)]))
-
-    def split(self, keys: Iterable[K], customer_of: Callable[[K], str | None]) -> dict[str, list[K]]:
-        """The keys by the source of their customer."""
-        groups: dict[str, list[K]] = {}
-        for key in keys:
-            groups.setdefault(self.source_of(customer_of(key)), []).append(key)
-        return groups
+from app.sources.values import PartialRows
 
 
 def route(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
@@ -65,24 +29,7 @@ def route(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
         return scope_rows(read, _by_customer(read, routes, calls))
     if read.routing is Routing.EVERYWHERE:
         return _everywhere(read, routes, calls)
-    return _listed(read, routes, calls)
-
-
-async def gather_sources(
-    reads: Mapping[str, Awaitable[Any]],
-) -> tuple[dict[str, Any], dict[str, Exception]]:
-    """What the sources answered and how the others failed, by name, in the order of `reads`."""
-    answers = await asyncio.gather(*reads.values(), return_exceptions=True)
-    found: dict[str, Any] = {}
-    failed: dict[str, Exception] = {}
-    for name, answer in zip(reads, answers, strict=True):
-        if not isinstance(answer, BaseException):
-            found[name] = answer
-        elif isinstance(answer, Exception):
-            failed[name] = without_stack(answer)
-        else:
-            raise answer
-    return found, failed
+    return merge_list(read, routes, calls)
 
 
 async def _each(groups: Mapping[str, list[Any]], read: Callable[[str, list[Any]], Awaitable[Any]]) -> Mapping[Any, Any]:
@@ -178,38 +125,3 @@ def _by_warehouse(calls: Mapping[str, Call]) -> Call:
         return await _each(groups, read) if groups else {}
 
     return routed
-
-
-def _listed(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
-    """A page over all masters, one after the other; each lists the rows of customers that live on it."""
-    names, customer_of = routes.sources, read.row_customer
-
-    def is_of(row: Any, name: str) -> bool:
-        return customer_of is None or routes.source_of(customer_of(row)) == name
-
-    async def routed(who: Principal, query: Any) -> Page[Any]:
-        at, cursor = _read_position(query.page.after, len(names))
-        rows: list[Any] = []
-        cursors: list[str] = []
-        while at < len(names) and len(rows) < query.page.first:
-            page = msgspec.structs.replace(query.page, first=query.page.first - len(rows), after=cursor, count=False)
-            found = await calls[names[at]](who, msgspec.structs.replace(query, page=page))
-            for row, own in zip(found.rows, found.cursors, strict=True):
-                if is_of(row, names[at]):
-                    rows.append(row)
-                    cursors.append(f"{at}:{own}")
-            cursor = found.cursors[-1] if found.has_next else None
-            at += 0 if found.has_next else 1
-        more = at < len(names)
-        return Page(rows=tuple(rows), cursors=tuple(cursors), has_next=more, has_previous=query.page.after is not None)
-
-    return routed
-
-
-def _read_position(after: str | None, sources: int) -> tuple[int, str | None]:
-    if after is None:
-        return 0, None
-    index, separator, cursor = after.partition(":")
-    if not separator or not index.isdecimal() or int(index) >= sources:
-        raise InvalidCursor
-    return int(index), cursor
