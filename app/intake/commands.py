@@ -59,6 +59,8 @@ from app.telemetry import current, log, metrics, new_id
 
 DAY = 86_400.0
 MAX_OPEN = 5000
+STUCK_AFTER = 15 * 60
+"""Seconds in the queue after which an intake does not proceed as it should."""
 
 _RESULTS: Mapping[Decision, tuple[frozenset[IntakeState], IntakeState]] = {
     Decision.APPROVE: (frozenset({IntakeState.NEEDS_APPROVAL}), IntakeState.POSTING),
@@ -308,6 +310,12 @@ class IntakeCommands:
     async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         """A page of intakes that exist for the caller, newest first."""
         return await self._store.page(_existing(who, query), first, before)
+
+    async def not_proceeding(self, who: Principal, first: int, before: int | None, *, count: bool) -> IntakePage:
+        """A page of the intakes that are held, failed, or queued for more than STUCK_AFTER seconds, newest first."""
+        query = _existing(who, IntakeFilter(queued_before=self._clock().timestamp() - STUCK_AFTER))
+        page = await self._store.page(query, first, before)
+        return page._replace(total=await self._store.count(query)) if count else page
 
     async def depths(self, who: Principal) -> Sequence[QueueDepth]:
         """The queue of intakes that exist for the caller, by target and state."""

@@ -393,7 +393,8 @@ class OrderIntake(Record):
 
 class IntakeFilter(Record):
     """A filter of intakes; None matches all. `customers` are the numbers visible to the caller, `tiers` those that an
-    intake waits for, and `not_submitted_by` leaves out a submitter."""
+    intake waits for, and `not_submitted_by` leaves out a submitter. `queued_before` selects what does not proceed: held
+    and failed intakes, and those queued since before a time, in seconds since 1970."""
 
     tenant: str | None = None
     customers: frozenset[str] | None = None
@@ -402,6 +403,7 @@ class IntakeFilter(Record):
     target: str | None = None
     tiers: frozenset[str] | None = None
     not_submitted_by: str | None = None
+    queued_before: float | None = None
 
 
 class QueueDepth(Record):

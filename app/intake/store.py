@@ -36,10 +36,11 @@ class IntakeKey(NamedTuple):
 
 
 class IntakePage(NamedTuple):
-    """Intakes, newest first, each with its position."""
+    """Intakes, newest first, each with its position; `total` counts those of all pages, where it was requested."""
 
     rows: Sequence[tuple[int, OrderIntake]]
     has_next: bool
+    total: int | None = None
 
 
 class IntakeStore(Protocol):
@@ -65,6 +66,10 @@ class IntakeStore(Protocol):
 
     async def page(self, query: IntakeFilter, first: int, before: int | None = None) -> IntakePage:
         """A page, newest first; with `before`, of intakes inserted before that position."""
+        ...
+
+    async def count(self, query: IntakeFilter) -> int:
+        """How many intakes a filter selects."""
         ...
 
     async def claim(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -45,6 +45,8 @@ from app.sources.customers import Customer
 from app.sources.node_ids import key_of
 from app.sources.orders import Order
 from app.sources.values import Money, Page, Record
+
+T = TypeVar("T")
 
 MAX_KEY = 128
 MAX_PO = 64
@@ -347,7 +349,7 @@ async def order_intakes(
     """Root: intakes that exist for the caller, newest first."""
     filter = filter or OrderIntakeFilter()
     scope = ListScope("orderIntakes", filter)
-    size, before = _page(scope, first, after)
+    size, before = intake_page(scope, first, after)
     query = IntakeFilter(states=None if filter.states is None else frozenset(filter.states))
     if filter.customer_po is not None:
         number = validate_key(filter.customer_po, "A purchase order number")
@@ -355,17 +357,17 @@ async def order_intakes(
     if filter.customer is not None:
         customer = await customer_number(filter.customer, ctx)
         query = msgspec.structs.replace(query, customers=frozenset({customer} if customer else ()))
-    return _connection(scope, await commands_of(ctx).page(ctx.principal, query, size, before), before)
+    return intake_connection(scope, await commands_of(ctx).page(ctx.principal, query, size, before), before)
 
 
 async def approvals_awaiting_me(ctx: Context, first: int, after: str | None = None) -> Connection[OrderIntake]:
     """Root: the intakes that the caller may approve or reject, newest first."""
     scope = ListScope("approvalsAwaitingMe")
-    size, before = _page(scope, first, after)
-    return _connection(scope, await commands_of(ctx).awaiting_approval(ctx.principal, size, before), before)
+    size, before = intake_page(scope, first, after)
+    return intake_connection(scope, await commands_of(ctx).awaiting_approval(ctx.principal, size, before), before)
 
 
-def _page(scope: ListScope, first: int, after: str | None) -> tuple[int, int | None]:
+def intake_page(scope: ListScope, first: int, after: str | None) -> tuple[int, int | None]:
     """The size of a page and the position that it begins before."""
     page = scope.page(first, after, count=False)
     if page.after is not None and not page.after.isdecimal():
@@ -373,12 +375,16 @@ def _page(scope: ListScope, first: int, after: str | None) -> tuple[int, int | N
     return page.first, None if page.after is None else int(page.after)
 
 
-def _connection(scope: ListScope, found: IntakePage, before: int | None) -> Connection[OrderIntake]:
+def intake_connection(
+    scope: ListScope, found: IntakePage, before: int | None, make: Callable[[OrderIntake], T] = lambda one: one
+) -> Connection[T]:
+    """A page of intakes, or of what `make` makes of each, as a connection."""
     rows = Page(
-        rows=tuple(one for _, one in found.rows),
+        rows=tuple(make(one) for _, one in found.rows),
         cursors=tuple(str(position) for position, _ in found.rows),
         has_next=found.has_next,
         has_previous=before is not None,
+        total=found.total,
     )
     return scope.connection(rows)
 

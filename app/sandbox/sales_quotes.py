@@ -61,12 +61,18 @@ def _quote(number: int, sale: Sale, status: str, age: int, calendar: Calendar) -
     if number % 3 == 0:
         row["note"] = "Please quote for the spring project"
     if offered:
-        ended = -30 - number % 20 if status in OPEN_QUOTES else max(1, age - 7)
-        row |= {"validTo": calendar.ago(ended), "net": money(net), "tax": money(tax), "total": money(net + tax),
+        row |= {"validTo": calendar.ago(_ended(number, sale, status, age)), "net": money(net), "tax": money(tax), "total": money(net + tax),
                 "message": "Prices for delivery in full"}  # fmt: skip
     if status == "ACCEPTED":
         row["orderNumber"] = sale.number
     return row
+
+
+def _ended(number: int, sale: Sale, status: str, age: int) -> int:
+    """How many days ago an offer ended. Of the open ones every fourth ends within a week, but for CUST-0001."""
+    if status not in OPEN_QUOTES:
+        return max(1, age - 7)
+    return -(number // 4 % 8) if number % 4 == 0 and sale.account.index != 1 else -30 - number % 20
 
 
 def _offer(line: SaleLine) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Annotated
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -11,10 +11,43 @@ from app.auth.policy import Rows, Scope
 from app.resolvers import workbench as edges
 from app.schema.base import AFTER, FIRST, Connection, bound_to, field
 from app.schema.declare.edges import Argument, edge
+from app.schema.declare.enums import enum
+from app.sources.freshness_contracts import ORDER
 from app.sources.orders import HoldKind
+
+if TYPE_CHECKING:
+    from app.schema.intake import OrderIntake
 
 Invoice = Annotated["Invoice", strawberry.lazy("app.schema.billing")]
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
+Quote = Annotated["Quote", strawberry.lazy("app.schema.quotes")]
+
+enum(
+    edges.ExceptionKind,
+    "What is wrong with a submitted order.",
+    ORDER_FAILED="It was accepted and given up: nothing more happens without a person.",
+    ORDER_HELD="It waits for a decision.",
+    ORDER_STUCK="It has been in the queue for more than 15 minutes.",
+)
+enum(
+    edges.ExceptionSeverity,
+    "Urgency of an exception.",
+    HIGH="Nothing happens without a person, and the order was accepted.",
+    MEDIUM="A decision is needed.",
+    LOW="The gateway goes on by itself.",
+)
+
+
+@bound_to(edges.WorkbenchException, requires=Scope.ORDERS, rows=Rows.ACCOUNTS, volatility=ORDER)
+@strawberry.type(description="A submitted order that does not proceed.")
+class WorkbenchException:
+    kind: edges.ExceptionKind = field("What is wrong.")
+    severity: edges.ExceptionSeverity = field("How urgent it is.")
+    since: datetime = field("Time since which the order is in its state.")
+    cure: str = field("What to do about it.")
+    intake: Annotated[OrderIntake, strawberry.lazy("app.schema.intake")] = field(
+        "The submitted order, with its checks and problems."
+    )
 
 
 @bound_to(edges.Workbench, requires=Scope.EVERYONE, rows=Rows.ACCOUNTS)
@@ -45,4 +78,19 @@ class Workbench:
         description="Invoices that are past due and not paid in full, the longest past due first.",
         args={"first": FIRST, "after": AFTER},
         requires=Scope.INVOICE_TOTALS,
+    )
+    expiring_quotes = edge(
+        edges.expiring_quotes,
+        returns=Connection[Quote] | None,  # type: ignore[valid-type]
+        description="Offered quotes whose validity ends within `days` days from today, the earliest end first.",
+        args={"first": FIRST, "after": AFTER, "days": Argument(int, "Number of days ahead, 0 to 90.", 7)},
+        requires=Scope.QUOTES,
+    )
+    exceptions = edge(
+        edges.exceptions,
+        returns=Connection[WorkbenchException] | None,
+        description="Submitted orders that do not proceed: held, failed, or queued for more than 15 minutes; the "
+        "latest submission first.",
+        args={"first": FIRST, "after": AFTER},
+        requires=Scope.ORDERS,
     )

@@ -66,6 +66,13 @@ class Intakes(IntakeCommands):
         ]
         return IntakePage(rows[:first], has_next=len(rows) > first)
 
+    async def not_proceeding(self, who: Principal, first: int, before: int | None, *, count: bool) -> IntakePage:
+        await self._world.asked("intakes.not_proceeding", [before])
+        states = frozenset({IntakeState.HELD, IntakeState.FAILED})
+        page = await self.page(who, IntakeFilter(states=states), first, before)
+        every = await self.page(who, IntakeFilter(states=states), len(self._rows), None)
+        return page._replace(total=len(every.rows)) if count else page
+
     async def awaiting_approval(self, who: Principal, first: int, before: int | None) -> IntakePage:
         await self._world.asked("intakes.awaiting_approval", [before])
         states = frozenset({IntakeState.NEEDS_APPROVAL})

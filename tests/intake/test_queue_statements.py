@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from app.intake.records import IntakeState
+from app.intake.records import IntakeFilter, IntakeState
 from app.intake.stores import postgres_intakes, rows, sqlite_intakes
 from app.intake.stores.postgres_intakes import PostgresIntakes
 from app.intake.stores.sqlite_intakes import SQLiteIntakes
@@ -62,6 +62,28 @@ async def test_statements_of_sqlite_read_no_more_than_they_need(tmp_path: Path):
         connection.set_progress_handler(count, 100)
         connection.execute(statement, values).fetchall()
         assert steps <= 5, statement
+    connection.close()
+
+
+async def test_intakes_that_do_not_proceed_are_found_without_the_posted_ones(tmp_path: Path):
+    """SQLite reads the index of the open intakes, and none of the many posted orders."""
+    file = tmp_path / "intake.sqlite"
+    store = SQLiteIntakes(file)
+    posted = [intake(state=IntakeState.POSTED, customer=f"C-{number % 9}") for number in range(900)]
+    await asyncio.gather(*(store.submit(one, guard_po=0) for one in (*posted, intake(state=IntakeState.HELD))))
+    await store.close()
+    connection = sqlite3.connect(file)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    connection.set_progress_handler(count, 100)
+    query = IntakeFilter(tenant="default", customers=frozenset({"C-1"}), queued_before=time.time())
+    assert len(connection.execute(*sqlite_intakes.page_statement(query, 10, None)).fetchall()) == 1
+    assert steps <= 5
     connection.close()
 
 

@@ -397,3 +397,27 @@ async def test_insertion_wakes_the_workers_of_all_processes(bench: Bench):
             await add(writing, bench.intake(customer=f"C-{time.monotonic_ns()}"))
             await asyncio.wait([wait], timeout=0.2)
         await keys(waiting, limit=1000, owner=f"x-{id(writing)}")
+
+
+async def test_intakes_that_do_not_proceed_are_found_and_counted(store: IntakeStore, bench: Bench):
+    late = bench.now - 900
+    await add(
+        store,
+        bench.intake("stuck", customer="C-1", since=late - 1),
+        bench.intake("queued", customer="C-2", since=late + 1),
+        bench.intake("received", customer="C-3", since=late - 1, state=IntakeState.RECEIVED),
+        bench.intake("held", customer="C-4", state=IntakeState.HELD),
+        bench.intake("failed", customer="C-1", state=IntakeState.FAILED, tenant="other"),
+        *(
+            bench.intake(state.value, customer="C-1", since=late - 1, state=state)
+            for state in (IntakeState.POSTED, IntakeState.REJECTED, IntakeState.CANCELLED, IntakeState.NEEDS_APPROVAL)
+        ),
+    )
+    query = IntakeFilter(queued_before=late)
+    page = await store.page(query, 3)
+    assert ([one.key for _, one in page.rows], page.has_next) == (["failed", "held", "received"], True)
+    assert [one.key for _, one in (await store.page(query, 3, page.rows[-1][0])).rows] == ["stuck"]
+    assert await store.count(query) == 4
+    own = msgspec.structs.replace(query, tenant="default", customers=frozenset({"C-1", "C-4"}))
+    assert [one.key for _, one in (await store.page(own, 10)).rows] == ["held", "stuck"]
+    assert (await store.count(own), await store.count(IntakeFilter())) == (2, 9)

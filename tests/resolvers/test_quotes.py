@@ -71,7 +71,7 @@ async def test_status_is_that_of_the_source(graph: Graph, number: str, status: s
         ({"open": True}, 35),
         ({"open": False}, 459),
         ({"status": ["EXPIRED", "WITHDRAWN"]}, 184),
-        ({"validTo": {"since": "2026-11-21", "until": "2026-12-31"}}, 20),
+        ({"validTo": {"since": "2026-11-21", "until": "2026-12-31"}}, 22),
         ({"requested": {"since": "2026-11-01", "until": "2026-11-06"}}, 7),
         ({"item": {"sku": "SKU-0001"}}, 1),
         ({"text": "spring hex bolt"}, 61),

@@ -111,23 +111,26 @@ async def test_absurd_filters_are_refused_with_a_code(graph: Graph, name: str, f
 WORKBENCH = """query($n: Int!) { me { workbench { day
   lateOrders(first: $n) { totalCount nodes { number promisedOn customer { name } } }
   heldOrders(first: $n) { totalCount nodes { number holds { kind } } }
+  expiringQuotes(first: $n, days: 30) { totalCount nodes { number validTo customer { name } } }
   pastDueInvoices(first: $n) { totalCount nodes { total { amount } customer { number } } } } } }"""
 
 
 @pytest.mark.parametrize("rows", [1, 50])
 async def test_workbench_is_two_requests_to_the_erp(graph: Graph, rows: int):
-    """The three lists with their counts travel as one request, the customers of their rows as another."""
+    """The four lists with their counts travel as one request, the customers of their rows as another."""
     found = (await graph.data(WORKBENCH, {"n": rows}, who=SELLER))["me"]["workbench"]
     assert await graph.requests() == {"erp": 2, "commerce": 0, "logistics": 0}
     assert found.pop("day") == "2026-11-21"
     assert {name: page["totalCount"] for name, page in found.items()} == {
         "lateOrders": 27,
         "heldOrders": 71,
+        "expiringQuotes": 2,
         "pastDueInvoices": 574,
     }
     assert {name: len(page["nodes"]) for name, page in found.items()} == {
         "lateOrders": min(rows, 27),
         "heldOrders": rows,
+        "expiringQuotes": min(rows, 2),
         "pastDueInvoices": rows,
     }
 
@@ -146,6 +149,30 @@ async def test_workbench_lists_are_those_of_the_filters(graph: Graph):
     assert [len(page["nodes"]) for page in bench.values()] == [9, 9, 9]
 
 
+EXPIRING = """query($days: Int!) { me { workbench { expiringQuotes(first: 100%s) {
+  totalCount nodes { status validTo } } } } }"""
+
+
+@pytest.mark.parametrize(("days", "last"), [(0, "2026-11-21"), (7, "2026-11-28"), (90, "2027-02-19")])
+async def test_expiring_quotes_are_offers_that_end_within_some_days(graph: Graph, days: int, last: str):
+    found = (await graph.data(EXPIRING % ", days: $days", {"days": days}))["me"]["workbench"]["expiringQuotes"]
+    listed = """query($until: Date!) { quotes(first: 100, orderBy: VALID_TO_ASC,
+      filter: {status: [OFFERED], validTo: {since: "2026-11-21", until: $until}}) {
+      totalCount nodes { status validTo } } }"""
+    assert found == (await graph.data(listed, {"until": last}))["quotes"]
+    if days == 7:
+        by_default = await graph.data((EXPIRING % "").replace("($days: Int!)", ""))
+        assert found == by_default["me"]["workbench"]["expiringQuotes"]
+        assert found["totalCount"] == 4
+
+
+@pytest.mark.parametrize("days", [-1, 91, 2_000_000_000])
+async def test_absurd_days_are_refused(graph: Graph, days: int):
+    answer = await graph.ask(EXPIRING % ", days: $days", {"days": days})
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["INVALID_INPUT"]
+    assert sum((await graph.requests()).values()) == 0
+
+
 async def test_workbench_of_a_rep_has_assigned_accounts_only(graph: Graph):
     found = (await graph.data(WORKBENCH, {"n": 100}, who=REP))["me"]["workbench"]
     accounts = {f"CUST-{number:04}" for number in range(1, 11)}
@@ -158,7 +185,8 @@ async def test_workbench_of_a_role_without_invoices_has_its_orders(graph: Graph)
     answer = await graph.ask(WORKBENCH.replace("customer { name }", "").replace("customer { number }", ""), {"n": 1},
                              who=OPERATIONS)  # fmt: skip
     assert [(error["path"][-1], error["extensions"]["code"]) for error in answer["errors"]] == [
-        ("pastDueInvoices", "FORBIDDEN")
+        ("expiringQuotes", "FORBIDDEN"),
+        ("pastDueInvoices", "FORBIDDEN"),
     ]
     assert answer["data"]["me"]["workbench"]["lateOrders"]["totalCount"] == 60
 

@@ -76,6 +76,8 @@ ARGUMENTS: dict[Key, str] = {
     ("Workbench", "lateOrders"): "(first: 2)",
     ("Workbench", "heldOrders"): "(first: 2)",
     ("Workbench", "pastDueInvoices"): "(first: 2)",
+    ("Workbench", "expiringQuotes"): "(first: 2)",
+    ("Workbench", "exceptions"): "(first: 2)",
     ("Query", "order"): '(by: {number: "SO-100040"})',
     ("Query", "shipment"): '(by: {trackingNumber: "1ZSB001000401"})',
     ("Query", "priceAndAvailability"): f'(customer: {KEY}, lines: [{{item: {{sku: "SKU-0001"}}, quantity: "54", '

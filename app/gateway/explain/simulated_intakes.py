@@ -48,6 +48,9 @@ class SimulatedIntakes(IntakeCommands):
     async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         return IntakePage([(0, self._intake(WeightedKey("I0", first)))], has_next=True)
 
+    async def not_proceeding(self, who: Principal, first: int, before: int | None, *, count: bool) -> IntakePage:
+        return await self.page(who, IntakeFilter(), first, before)
+
     async def awaiting_approval(self, who: Principal, first: int, before: int | None) -> IntakePage:
         return await self.page(who, IntakeFilter(), first, before)
 

@@ -109,6 +109,11 @@ class PostgresIntakes:
         found = await self._fetch(text, *values)
         return IntakePage([(row[0], rows.record(row[1:])) for row in map(tuple, found[:first])], len(found) > first)
 
+    async def count(self, query: IntakeFilter) -> int:
+        where, values = rows.conditions(query, None, "{0} = ANY(?)")
+        ((found,),) = map(tuple, await self._fetch(f"SELECT count(*) FROM intakes WHERE {where}", *values))  # noqa: S608
+        return int(found)
+
     async def claim(
         self, target: str, owner: str, limit: int, lease: float, state: IntakeState | None = None
     ) -> Sequence[OrderIntake]:

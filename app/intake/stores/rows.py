@@ -230,11 +230,10 @@ def conditions(query: IntakeFilter, before: int | None, within: str) -> tuple[st
         values.append(value)
         tests.append(test.replace("?", f"${len(values)}"))
 
-    for column in ("tenant", "target"):
-        if getattr(query, column) is not None:
-            add(f"{column} = ?", getattr(query, column))
-    if query.customer_po is not None:
-        add("po_key = ?", po_key(query.customer_po))
+    po = None if query.customer_po is None else po_key(query.customer_po)
+    for column, value in (("tenant", query.tenant), ("target", query.target), ("po_key", po)):
+        if value is not None:
+            add(f"{column} = ?", value)
     if query.customers is not None:
         add(within.format("customer"), sorted(query.customers))
     if query.states is not None:
@@ -244,6 +243,9 @@ def conditions(query: IntakeFilter, before: int | None, within: str) -> tuple[st
         add(within.format("awaited_tier"), sorted(query.tiers))
     if query.not_submitted_by is not None:
         add("submitted_by <> ?", query.not_submitted_by)
+    if query.queued_before is not None:
+        queued = "state IN ('RECEIVED', 'POSTING') AND since < ?"
+        add(f"{IS_OPEN} AND (state IN ('HELD', 'FAILED') OR ({queued}))", query.queued_before)
     if before is not None:
         add("position < ?", before)
     return " AND ".join(tests), values

@@ -135,6 +135,12 @@ class SQLiteIntakes:
         found = await self._store.read(lambda sql: sql.execute(text, values).fetchall())
         return IntakePage([(row[0], rows.record(row[1:])) for row in found[:first]], len(found) > first)
 
+    async def count(self, query: IntakeFilter) -> int:
+        where, values = _matching(query, None)
+        text = f"SELECT count(*) FROM intakes WHERE {where}"  # noqa: S608 - of constants
+        (found,) = await self._store.read(lambda sql: sql.execute(text, values).fetchone())
+        return int(found)
+
     async def claim(
         self, target: str, owner: str, limit: int, lease: float, state: IntakeState | None = None
     ) -> Sequence[OrderIntake]:
@@ -257,7 +263,9 @@ def page_statement(query: IntakeFilter, first: int, before: int | None) -> tuple
     them."""
     where, values = _matching(query, before)
     index = ""
-    if query.customers is None and query.tiers is None and query.customer_po is None:
+    if query.queued_before is not None:  # They are few, also among those of many customers.
+        index = "INDEXED BY intakes_undone"
+    elif query.customers is None and query.tiers is None and query.customer_po is None:
         is_open = query.states is not None and query.states <= OPEN_STATES
         index = "INDEXED BY intakes_undone" if is_open else "NOT INDEXED"
     return f"{PAGE} {index} WHERE {where} ORDER BY position DESC LIMIT {first + 1:d}", values
