@@ -132,6 +132,11 @@ async def exceptions(
     return await _each(rows, page)
 
 
+async def intake_of_exceptions(rows: Sequence[WorkbenchException], _: Context) -> list[OrderIntake]:
+    """Edge: the submitted order; it was read with the exception."""
+    return [row.intake for row in rows]
+
+
 def _exception(intake: OrderIntake) -> WorkbenchException:
     kind = {IntakeState.FAILED: ExceptionKind.ORDER_FAILED, IntakeState.HELD: ExceptionKind.ORDER_HELD}.get(
         intake.state, ExceptionKind.ORDER_STUCK

@@ -61,8 +61,8 @@ def _quote(number: int, sale: Sale, status: str, age: int, calendar: Calendar) -
     if number % 3 == 0:
         row["note"] = "Please quote for the spring project"
     if offered:
-        row |= {"validTo": calendar.ago(_ended(number, sale, status, age)), "net": money(net), "tax": money(tax), "total": money(net + tax),
-                "message": "Prices for delivery in full"}  # fmt: skip
+        row |= {"validTo": calendar.ago(_ended(number, sale, status, age)), "net": money(net), "tax": money(tax),
+                "total": money(net + tax), "message": "Prices for delivery in full"}  # fmt: skip
     if status == "ACCEPTED":
         row["orderNumber"] = sale.number
     return row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
@@ -15,11 +15,9 @@ from app.schema.declare.enums import enum
 from app.sources.freshness_contracts import ORDER
 from app.sources.orders import HoldKind
 
-if TYPE_CHECKING:
-    from app.schema.intake import OrderIntake
-
 Invoice = Annotated["Invoice", strawberry.lazy("app.schema.billing")]
 Order = Annotated["Order", strawberry.lazy("app.schema.orders")]
+OrderIntake = Annotated["OrderIntake", strawberry.lazy("app.schema.intake")]
 Quote = Annotated["Quote", strawberry.lazy("app.schema.quotes")]
 
 enum(
@@ -45,8 +43,10 @@ class WorkbenchException:
     severity: edges.ExceptionSeverity = field("How urgent it is.")
     since: datetime = field("Time since which the order is in its state.")
     cure: str = field("What to do about it.")
-    intake: Annotated[OrderIntake, strawberry.lazy("app.schema.intake")] = field(
-        "The submitted order, with its checks and problems."
+    intake = edge(
+        edges.intake_of_exceptions,
+        returns=OrderIntake,
+        description="The submitted order, with its checks and problems.",
     )
 
 

@@ -123,6 +123,8 @@ CASES: dict[str, list[dict[str, Any]]] = {
     "Order.shipmentsConnection": PAGES,
     "Workbench.lateOrders": PAGES,
     "Workbench.pastDueInvoices": PAGES,
+    "Workbench.exceptions": PAGES,
+    "Workbench.expiringQuotes": [*PAGES, {"first": 1, "days": 30}],
     "Workbench.heldOrders": [*PAGES, {"first": 1, "hold": ["CREDIT"]}, {"first": 1, "hold": "CREDIT"}],
     "Query.shipments": [*PAGES, *({"first": 1, "filter": one} for one in SHIPMENT_FILTERS)],
     "Customer.shipments": [*PAGES, *({"first": 1, "filter": one} for one in SHIPMENT_FILTERS)],

@@ -42,7 +42,7 @@ UNSERVED = {
     "AuditEvent", "AuditEventConnection", "AuditEventEdge", "AuditRows", "Change", "ChangesLost",
     "Mutation", "OrderIntake", "OrderIntakeEdge", "OrderIntakePayload", "QuotePayload", "ReturnPayload",
     "IntakeCheck", "IntakeDecision", "IntakeLine",
-    "Problem", "Approval", "ApprovalRequirement", "OrderChangePayload",
+    "Problem", "Approval", "ApprovalRequirement", "OrderChangePayload", "WorkbenchException", "WorkbenchExceptionEdge",
 }  # fmt: skip
 """Not reached by a query, or only after something has happened; their cells are compared with the table of the code.
 Streams are walked apart."""
