@@ -62,8 +62,9 @@ STREAMED = {"ShipmentUpdate", "OrderUpdate", "AvailabilityChanged", "IntakeUpdat
 """What streams yield one by one: `test_updates.py` of `tests/events` and `tests/intake` count their calls."""
 
 NO_LISTS = {"Viewer", "Workbench", "WorkbenchException", "PromisePart", "Freshness", "Change", "Source", *STREAMED}
-"""There is one caller, an exception is read with its order, what a source can is in memory, a promise has at most one part for each warehouse and day, an
-age is read from the clock, and `tests/resolvers/test_changes.py` has what changed."""
+"""There is one caller, an exception is read with its order, what a source can is in memory, a promise has at most one
+part for each warehouse and day, an age is read from the clock, and `tests/resolvers/test_changes.py` has what
+changed."""
 
 COUNTED_ELSEWHERE = {("OrderIntake", "quote"), ("OrderChangePayload", "order")}
 """`tests/intake/test_quotes.py` accepts quotes and counts their calls; a mutation has one payload."""
