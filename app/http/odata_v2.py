@@ -48,7 +48,7 @@ class V2Page(msgspec.Struct, Generic[R], frozen=True):
 
     results: tuple[R, ...]
     next_link: str | None = msgspec.field(default=None, name="__next")
-    count: str | None = msgspec.field(default=None, name="__count")
+    count: str | int | None = msgspec.field(default=None, name="__count")
 
 
 class V2Response(msgspec.Struct, Generic[R], frozen=True):
@@ -119,8 +119,8 @@ class ODataV2:
     def page(self, received: Any) -> ODataPage[Any]:
         """See `ODataDialect`."""
         page = cast("V2Response[Any]", received).d
-        count = int(page.count) if page.count is not None and page.count.isdecimal() else None
-        return ODataPage(page.results, page.next_link, count)
+        text = str(page.count)
+        return ODataPage(page.results, page.next_link, int(text) if text.isdecimal() else None)
 
     def batch(self, targets: Mapping[int, str], headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
         """See `ODataDialect`. Responses come in the order of the requests."""

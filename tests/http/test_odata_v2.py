@@ -24,7 +24,16 @@ from app.errors import SourceError, SourceMalformed, SourceRejected, SourceUnava
 from app.http.client import HTTPClient
 from app.http.oauth import ClientSecret, OAuthSignIn
 from app.http.odata import ODataClient, ODataQuery, all_of, any_of
-from app.http.odata_v2 import CSRFSignIn, ODataList, ODataV2, entity_key, literal, parse_date
+from app.http.odata_v2 import (
+    CSRFSignIn,
+    ODataList,
+    ODataV2,
+    entity_key,
+    literal,
+    offset_literal,
+    parse_date,
+    post_batch,
+)
 from tests.upstreams import serve
 from tests.upstreams.client import connected
 
@@ -79,6 +88,18 @@ class OrderV4(msgspec.Struct, rename={"sales_order": "SalesOrder", "items": "to_
 )
 def test_literals(value: object, text: str) -> None:
     assert literal(value) == text
+
+
+def test_time_with_an_offset_has_a_literal_of_its_own() -> None:
+    at = datetime(2026, 11, 30, 13, 0, 0, 250_000, tzinfo=timezone(timedelta(hours=1)))
+    assert offset_literal(at) == "datetimeoffset'2026-11-30T12:00:00.250Z'"
+
+
+@pytest.mark.parametrize(("count", "number"), [("150", 150), (150, 150), (None, None), ("many", None)])
+def test_count_of_a_page_is_a_text_or_a_number(count: str | int | None, number: int | None) -> None:
+    dialect = ODataV2()
+    body = msgspec.json.encode({"d": {"results": [], "__count": count}})
+    assert dialect.page(msgspec.json.decode(body, type=dialect.wire_type(OrderV4))).count == number
 
 
 def test_composite_key_is_quoted() -> None:
@@ -170,6 +191,29 @@ async def test_another_projects_gateway_answers_a_multipart_batch() -> None:
         with pytest.raises(SourceRejected) as caught:
             await client.batch([*targets, ("A_NoSuchSet?$format=json", OrderRow)], call="orders")
         assert caught.value.status == 404
+
+
+async def test_another_projects_gateway_answers_each_change_set_of_a_batch() -> None:
+    order = {
+        "SalesOrderType": "OR",
+        "SalesOrganization": "1710",
+        "DistributionChannel": "10",
+        "OrganizationDivision": "00",
+        "SoldToParty": "1000001",
+        "TransactionCurrency": "EUR",
+    }
+    bodies = [msgspec.json.encode(one) for one in (order, order | {"NoSuchField": "x"}, order)]
+    async with gateway("--no-csrf") as url, reading(url) as (client, http):
+        before = await client.rows("A_SalesOrder", OrderRow, ODataQuery(), call="orders")
+        content, headers = post_batch("A_SalesOrder", bodies)
+        response = await http.request("POST", f"{SERVICE}/$batch", content=content, headers=headers, call="orders")
+        answers = ODataV2().answers(response, range(3))
+        assert [answer.status for answer in answers] == [201, 400, 201]
+        created = [msgspec.json.decode(answers[place].body)["d"]["SalesOrder"] for place in (0, 2)]
+        assert "NoSuchField" in msgspec.json.decode(answers[1].body)["error"]["message"]["value"]
+        after = await client.rows("A_SalesOrder", OrderRow, ODataQuery(), call="orders")
+    assert {row.sales_order for row in after} - {row.sales_order for row in before} == set(created)
+    assert len(set(created)) == 2
 
 
 async def test_another_projects_gateway_takes_our_token_with_its_cookie() -> None:

@@ -100,7 +100,15 @@ async def test_partial_batch_is_an_error_and_no_empty_page(system: tuple[S4HANA,
 
 def _rows(**values: Any) -> Response:
     return JSONResponse(
-        {"d": {"results": [sales_order("1", "1", "2026-11-20") | {"to_Item": {"results": []}} | values]}}
+        {
+            "d": {
+                "results": [
+                    sales_order("1", "1", "2026-11-20")
+                    | {"to_Item": {"results": []}, "to_Partner": {"results": []}}
+                    | values
+                ]
+            }
+        }
     )
 
 

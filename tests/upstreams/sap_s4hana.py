@@ -66,6 +66,9 @@ FIELDS: dict[str, str] = {
     "TransactionCurrency TotalNetAmount OverallSDProcessStatus OverallTotalDeliveryStatus "
     "OverallSDDocumentRejectionSts TotalCreditCheckStatus DeliveryBlockReason HeaderBillingBlockReason "
     "CompleteDeliveryIsDefined",
+    f"{ORDERS}/A_SalesOrderHeaderPartner": "SalesOrder PartnerFunction Customer",
+    f"{ORDERS}/A_SalesOrderPartnerAddress": "SalesOrder PartnerFunction AddressRepresentationCode AddresseeFullName "
+    "OrganizationName1 StreetName HouseNumber CityName Region PostalCode Country",
     f"{ORDERS}/A_SalesOrderItem": "SalesOrder SalesOrderItem Material SalesOrderItemText RequestedQuantity "
     "RequestedQuantityUnit ConfdDelivQtyInOrderQtyUnit NetAmount TaxAmount ProductionPlant SalesDocumentRjcnReason",
     f"{ORDERS}/A_SalesOrderScheduleLine": "SalesOrder SalesOrderItem ScheduleLine RequestedDeliveryDate "
@@ -86,6 +89,8 @@ NAVIGATION = {
     "to_AddressUsage": "A_BuPaAddressUsage",
     "to_Customer": "A_Customer",
     "to_CustomerSalesArea": "A_CustomerSalesArea",
+    "to_Partner": "A_SalesOrderHeaderPartner",
+    "to_Address": "A_SalesOrderPartnerAddress",
     "to_PartnerFunction": "A_CustSalesPartnerFunc",
     "to_Description": "A_ProductDescription",
     "to_ProductUnitsOfMeasure": "A_ProductUnitsOfMeasure",

@@ -299,8 +299,26 @@ def sales_order(number: str, buyer: str, ordered: str, **values: Any) -> dict[st
         "DeliveryBlockReason": "",
         "HeaderBillingBlockReason": "",
         "CompleteDeliveryIsDefined": False,
+        "to_Partner": [order_partner(number, "SH", "Dock 7"), order_partner(number, "SP", "Customer")],
         "to_Item": [],
     } | values
+
+
+def order_partner(order: str, function: str, name: str) -> dict[str, Any]:
+    address = {
+        "SalesOrder": order,
+        "PartnerFunction": function,
+        "AddressRepresentationCode": "",
+        "AddresseeFullName": name,
+        "OrganizationName1": name,
+        "StreetName": "Harbor Rd",
+        "HouseNumber": "7",
+        "CityName": "Macon",
+        "Region": "GA",
+        "PostalCode": "31201",
+        "Country": "US",
+    }
+    return {"SalesOrder": order, "PartnerFunction": function, "Customer": "17100009", "to_Address": [address]}
 
 
 def order_item(order: str, number: str, sku: str, quantity: str, **values: Any) -> dict[str, Any]:

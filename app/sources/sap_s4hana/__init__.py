@@ -69,7 +69,7 @@ def connect(
         warehouses=S4HANAWarehouses(name, options.plants),
         prices=S4HANAPrices(client, options, clock),
         stock=S4HANAStock(client, options, clock),
-        orders=S4HANAOrders(client, clock),
+        orders=S4HANAOrders(client, options, clock),
         shipments=S4HANAShipments(client, clock),
         billing=S4HANABilling(client, clock),
         order_writer=S4HANAOrderWriter(client, options),

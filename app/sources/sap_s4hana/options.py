@@ -21,9 +21,10 @@ class S4HANAOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `sales_organization`, `distribution_channel` and `division` are the sales area that is read and written. `plants`
     are the plants that are warehouses, with their names. `language` is that of descriptions and unit codes.
     `atp_checking_rule` adds the periods of the availability check to stock; `credit_segment` serves credit.
-    `order_type` is the sales document type of orders and simulations, `ship_to_function` the partner function of
-    ship-to parties in `language`, `note_text_id` the text of an order for notes. `price_condition_type` is the
-    condition type of a manual price: without one, S/4HANA prices the orders that are written.
+    `order_type` is the sales document type of orders and simulations, `ship_to_function` and `bill_to_function` are
+    the partner functions of ship-to and bill-to parties in `language`, `note_text_id` is the text of an order for
+    notes. `price_condition_type` is the condition type of a manual price: without one, S/4HANA prices the orders that
+    are written.
     """
 
     sales_organization: Code4
@@ -35,6 +36,7 @@ class S4HANAOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     credit_segment: Annotated[str, Meta(min_length=1, max_length=10, pattern=r"^[A-Z0-9]+$")] | None = None
     order_type: Code4 = "OR"
     ship_to_function: Code2 = "SH"
+    bill_to_function: Code2 = "BP"
     note_text_id: Code4 = "TX01"
     price_condition_type: Code4 | None = None
 

@@ -40,8 +40,9 @@ from app.sources.sap_s4hana.client import (
     midnight,
     sendable,
 )
+from app.sources.sap_s4hana.options import S4HANAOptions
 from app.sources.sap_s4hana.rows import SAPOrderItemRow, SAPOrderRow, SAPScheduleLineRow
-from app.sources.values import Freshness, Money, Page, Ref
+from app.sources.values import Address, Freshness, Money, Page, Party, Ref
 
 REJECTED, DELIVERY = "OverallSDDocumentRejectionSts", "OverallTotalDeliveryStatus"
 DELIVERIES = {"A": OrderStatus.CONFIRMED, "B": OrderStatus.PARTIALLY_SHIPPED, "C": OrderStatus.SHIPPED}
@@ -68,8 +69,10 @@ ORDER_LISTS = ListCapability(
 class S4HANAOrders:
     """Orders, in one request for any number of keys."""
 
-    def __init__(self, client: S4HANAClient, clock: Callable[[], datetime]) -> None:
+    def __init__(self, client: S4HANAClient, options: S4HANAOptions, clock: Callable[[], datetime]) -> None:
         self._client = client
+        self._ship_to = options.ship_to_function
+        self._bill_to = options.bill_to_function
         self._clock = clock
 
     async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
@@ -152,6 +155,8 @@ class S4HANAOrders:
             requested_on=client.day(row.requested_delivery_date),
             promised_on=min(promised, default=None),
             warehouse=plants.pop() if len(plants) == 1 else None,
+            bill_to=_party(row, self._bill_to),
+            ship_to=_party(row, self._ship_to),
             terms=PaymentTerms(code=row.customer_payment_terms) if row.customer_payment_terms else None,
             currency=currency,
             totals=Totals(
@@ -204,6 +209,22 @@ class S4HANAOrders:
                 for line in schedule
             ),
         )
+
+
+def _party(row: SAPOrderRow, function: str) -> Party | None:
+    partners = (one for one in row.to_partner.results if one.partner_function == function)
+    found = next((address for one in partners for address in one.to_address.results), None)
+    if found is None:
+        return None
+    street = " ".join(part for part in (found.street_name, found.house_number) if part)
+    address = Address(
+        lines=(street,) if street else (),
+        city=found.city_name or None,
+        region=found.region or None,
+        postal_code=found.postal_code or None,
+        country=found.country or None,
+    )
+    return Party(name=found.organization_name1 or found.addressee_full_name or "", address=address)
 
 
 def _raw_status(row: SAPOrderRow) -> str:

@@ -201,6 +201,26 @@ class SAPOrderItemRow(SAPRow):
     to_schedule_line: ODataList[SAPScheduleLineRow] = ODataList()
 
 
+class SAPOrderAddressRow(SAPRow):
+    """`A_SalesOrderPartnerAddress`."""
+
+    addressee_full_name: str | None = None
+    organization_name1: str | None = None
+    street_name: str | None = None
+    house_number: str | None = None
+    city_name: str | None = None
+    region: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+class SAPOrderPartnerRow(SAPRow):
+    """`A_SalesOrderHeaderPartner`."""
+
+    partner_function: str
+    to_address: ODataList[SAPOrderAddressRow] = ODataList()
+
+
 class SAPOrderRow(SAPRow):
     """`A_SalesOrder`."""
 
@@ -219,6 +239,7 @@ class SAPOrderRow(SAPRow):
     total_credit_check_status: str | None = None
     delivery_block_reason: str | None = None
     header_billing_block_reason: str | None = None
+    to_partner: ODataList[SAPOrderPartnerRow] = ODataList()
     to_item: ODataList[SAPOrderItemRow] = ODataList()
 
 
