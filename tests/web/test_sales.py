@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from app.sandbox import Sandbox
+from app.settings import IntakeSettings, ProofSettings
+from app.sources.values import utc_now
 from tests.intake.test_submit import counts
 from tests.support.accessibility import barriers
 from tests.support.browser import Page, browsing
-from tests.support.gateway import BUYER, REP, Graph, gateway
+from tests.support.gateway import BUYER, NOON, REP, Graph, gateway
 
 pytestmark = pytest.mark.timeout(300)
 
 CUSTOMER = "#customer/CUST-0001"
 POSTED = "document.querySelector('article[data-state=POSTED]')"
+# A proof is stored with the line in the cart.
+QUOTED = "document.querySelector('#line-price-0')?.innerText.includes('USD')"
 # Counts submissions in the page and loses the answer of the first.
 LOSE_ANSWER = """(() => { const send = window.fetch; window.submitted = []; window.fetch = async (address, options) => {
     const answer = await send(address, options);
@@ -48,6 +56,33 @@ async def selling(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
             yield running
         finally:
             await running.backends["erp"].delete("/sandbox/submitted-orders")
+
+
+@dataclass
+class Clock:
+    """The gateway's time of day, which a test moves."""
+
+    now: datetime = NOON
+
+
+@asynccontextmanager
+async def proving(sandbox: Sandbox) -> AsyncIterator[tuple[Graph, Clock]]:
+    """A gateway that proves its prices for an hour, without what was submitted to the sandbox."""
+    clock = Clock()
+    proofs = ProofSettings(keys={"k1": SecretStr("the key of the tests, which is long enough")}, lifetime=3600)
+    async with gateway(sandbox, clock=lambda: clock.now, intake=IntakeSettings(proofs=proofs)) as running:
+        await running.backends["erp"].delete("/sandbox/submitted-orders")
+        try:
+            yield running, clock
+        finally:
+            await running.backends["erp"].delete("/sandbox/submitted-orders")
+
+
+async def lines_of(graph: Graph, key: str) -> list[dict[str, Any]]:
+    """The lines of the submission with this key."""
+    document = """query ($by: OrderIntakeKey!) { orderIntake(by: $by) {
+        lines { quantity quoted { amount } current { amount } priceComparison } } }"""
+    return (await graph.data(document, {"by": {"key": key}}, who=REP))["orderIntake"]["lines"]
 
 
 def address(graph: Graph, rest: str = "") -> str:
@@ -159,6 +194,73 @@ async def test_order_by_keyboard_is_posted_and_its_state_appears_by_itself(selli
 
 
 @pytest.mark.browser
+async def test_order_is_submitted_at_the_prices_that_were_shown(dated_sandbox: Sandbox):
+    async with proving(dated_sandbox) as (selling, _), browsing() as page:
+        await opened(page, selling)
+        await fill_cart(page)
+        await page.until(QUOTED)
+        await page.run(LOSE_ANSWER.replace("window.submitted.length === 1", "false"))
+        shown = await page.run("document.querySelector('#line-price-0').innerText")
+        await offline(page, True)
+        await visit(page, "#items", "document.querySelector('#search')")
+        await visit(page, "#cart", "document.querySelector('#line-price-0')?.innerText.includes('quoted')")
+        assert (await page.run("document.querySelector('#line-price-0').innerText")).startswith(shown.split(" · ")[0])
+        await offline(page, False)
+        await click(page, "#submit")
+        await page.until(POSTED)
+        key = await page.run("document.querySelector('article').dataset.key")
+        assert await counts(selling) == {"keys": 1, "orders": 1, "doubled": []}
+        (line,) = await lines_of(selling, key)
+        assert line["priceComparison"] == "EQUAL"
+        assert line["quoted"] == line["current"]
+
+
+@pytest.mark.browser
+async def test_price_proof_that_expired_offline_rejects_the_order_and_the_next_has_a_new_price(dated_sandbox: Sandbox):
+    async with proving(dated_sandbox) as (selling, clock), browsing() as page:
+        await opened(page, selling)
+        await fill_cart(page)
+        await page.until(QUOTED)
+        await offline(page, True)
+        await click(page, "#submit")
+        await page.until("document.querySelector('article[data-state=QUEUED]')")
+        clock.now = utc_now() + timedelta(hours=2)  # The sandbox quotes by the real time.
+        await offline(page, False)
+        await page.until("document.querySelector('article[data-state=REJECTED]')")
+        problem = await page.run(
+            "document.querySelector('article [data-line=\"1\"] [data-code=PRICE_PROOF_EXPIRED]').innerText"
+        )
+        assert problem.startswith("The price proof has expired.")
+        assert await counts(selling) == {"keys": 0, "orders": 0, "doubled": []}
+        clock.now = NOON
+        await click(page, "article button")
+        await page.until(QUOTED)
+        await click(page, "#submit")
+        await page.until(POSTED)
+        assert await counts(selling) == {"keys": 1, "orders": 1, "doubled": []}
+
+
+@pytest.mark.browser
+async def test_another_quantity_is_not_ordered_by_the_proof_of_the_first(dated_sandbox: Sandbox):
+    """Offline, a line whose quantity was changed has no proof: its price is the source's at the submission."""
+    async with proving(dated_sandbox) as (selling, _), browsing() as page:
+        await opened(page, selling)
+        await fill_cart(page)
+        await page.until(QUOTED)
+        await offline(page, True)
+        await fill(page, "#line-quantity-0", "24")
+        await page.run("document.querySelector('#line-quantity-0').blur()")
+        await page.until("document.querySelector('#line-price-0').innerText.startsWith('No price now')")
+        await click(page, "#submit")
+        await page.until("document.querySelector('article[data-state=QUEUED]')")
+        await offline(page, False)
+        await page.until(POSTED)
+        key = await page.run("document.querySelector('article').dataset.key")
+        (line,) = await lines_of(selling, key)
+        assert (line["quantity"], line["priceComparison"]) == ("24", None)
+
+
+@pytest.mark.browser
 async def test_order_placed_offline_is_posted_once_after_a_lost_answer_and_two_reconnections(selling: Graph):
     async with browsing() as page:
         await opened(page, selling)
@@ -263,14 +365,14 @@ async def test_drafts_and_orders_belong_to_their_subject_and_no_token_is_stored(
         await fill_cart(page)
         assert token_of(REP) not in await page.run(EVERYTHING)
         assert "4711" in await page.run(EVERYTHING)
-        await click(page, "#leave")
-        await page.until("!document.querySelector('#door').hidden")
+        await click(page, "#sign-out")
+        await page.until("!document.querySelector('#sign-in').hidden")
         await opened(page, selling, who=BUYER)
         await visit(page, CUSTOMER, "document.querySelector('#credit .badge')")
         await visit(page, "#cart", "document.querySelector('#view')?.innerText.includes('The cart is empty')")
         await visit(page, "#orders", "document.querySelector('#view')?.innerText.includes('No orders yet')")
-        await click(page, "#leave")
-        await page.until("!document.querySelector('#door').hidden")
+        await click(page, "#sign-out")
+        await page.until("!document.querySelector('#sign-in').hidden")
         await opened(page, selling)
         await visit(page, "#cart", "document.querySelector('#customerPo')?.value === '4711'")
 

@@ -103,7 +103,7 @@ async def test_steps_come_by_themselves_once_each_through_a_killed_gateway(
         async with serve(environment):
             await page.until(latest("OUT_FOR_DELIVERY"), timeout=60)
             await page.until(LIVE)
-            assert await page.run("document.querySelector('#trouble').innerText") == ""
+            assert await page.run("document.querySelector('#failure').innerText") == ""
             count = len(parcel.events) + 3
             assert await page.run(SEQUENCES) == list(range(count, 0, -1))
             # And it goes on as if nothing had been.

@@ -130,10 +130,10 @@ function applyFilter(event) {
   cursors = [];
   const shown = new URLSearchParams(filter.customer === '' ? { state: filter.state } : filter);
   history.replaceState(null, '', `${location.pathname}?${shown}`);
-  turn();
+  readPage();
 }
 
-function turn() {
+function readPage() {
   confirming = null;
   announce('good', null);
   poller.poll();
@@ -173,8 +173,8 @@ wireSignIn($('sign-in').querySelector('form'), (token) => { replace($('refusal')
 $('sign-out').addEventListener('click', () => signOut(null));
 $('filter').addEventListener('submit', applyFilter);
 $('state').addEventListener('change', applyFilter);
-$('older').addEventListener('click', () => { cursors.push(state.next); turn(); });
-$('newer').addEventListener('click', () => { cursors.pop(); turn(); });
+$('older').addEventListener('click', () => { cursors.push(state.next); readPage(); });
+$('newer').addEventListener('click', () => { cursors.pop(); readPage(); });
 $('reconcile').addEventListener('submit', reconcile);
 setInterval(() => { if (!document.hidden && poller.token !== '') showLive(); }, 1000);
 signIn(storedToken());

@@ -1,7 +1,7 @@
 // The cart of the chosen customer: lines, the head of the order, submission.
 
-import { h, plural, replace, sign } from './dom.js';
-import { changeDraft, draftOf } from './drafts.js';
+import { ago, h, plural, replace, sign } from './dom.js';
+import { changeDraft, draftOf, quoteOf, storeQuotes } from './drafts.js';
 import { pricesOf } from './graph.js';
 import { heading, QUANTITY, unitSelect } from './items.js';
 import { placeOrder } from './outbox.js';
@@ -81,17 +81,26 @@ function lineRow(app, container, line, index) {
       h('button', { type: 'button', id: `line-remove-${index}`, 'aria-label': `Remove ${line.name}`, onclick: drop }, 'Remove')));
 }
 
-// Prices of the quantities in the cart, as the ERP answers. Offline there are none; they are checked at the submission.
+// Prices of the quantities in the cart, as the ERP answers. The draft has them with their proofs: the order is submitted at
+// the prices that were shown. Offline, those that were quoted last are shown.
 async function showPrices(app, lines) {
-  const { value, live } = await app.read(() => pricesOf(app.token, app.customer, lines), () => null);
+  const { subject, customer } = app;
+  const { value, live } = await app.read(() => pricesOf(app.token, customer, lines), () => null);
+  if (live) await storeQuotes(subject, customer, lines, value);
   lines.forEach((line, index) => {
-    const place = document.getElementById(`line-price-${index}`);
+    const cell = document.getElementById(`line-price-${index}`);
     const priced = value?.[index];
-    if (place === null) return;
-    if (!live) replace(place, 'No price now; it is checked when the order is sent.');
-    else if (!priced?.price) replace(place, h('span', { class: 'problem' }, sign('warn'), priced?.message ?? 'No price.'));
-    else replace(place, h('span', {}, money(priced.price.net), priced.item ? ` · ${stockOf(priced.item)}` : ''), priced.outcome !== 'OK' && priced.message && h('span', { class: 'problem' }, sign('warn'), priced.message));
+    if (cell === null) return;
+    if (!live) replace(cell, quotedPrice(line));
+    else if (!priced?.price) replace(cell, h('span', { class: 'problem' }, sign('warn'), priced?.message ?? 'No price.'));
+    else replace(cell, h('span', {}, money(priced.price.net), priced.item ? ` · ${stockOf(priced.item)}` : ''), priced.outcome !== 'OK' && priced.message && h('span', { class: 'problem' }, sign('warn'), priced.message));
   });
+}
+
+function quotedPrice(line) {
+  const quote = quoteOf(line);
+  if (quote === null) return 'No price now; it is checked when the order is sent.';
+  return `${money(quote.net)}, quoted ${ago((Date.now() - Date.parse(quote.quotedAt)) / 1000)}; it is checked when the order is sent.`;
 }
 
 async function submit(app, form) {

@@ -34,7 +34,7 @@ const ITEMS = `query SalesItems($customer: CustomerKey!, $search: String!) {
 const PRICES = `query SalesPrices($customer: CustomerKey!, $lines: [LineInput!]!) {
   priceAndAvailability(customer: $customer, lines: $lines) {
     outcome message uom
-    price { net { amount currency } unitPrice { amount currency } priceUnit uom }
+    price { net { amount currency } proof quotedAt }
     item { totalAtp baseUom }
   }
 }`;
@@ -76,8 +76,8 @@ export async function searchItems(token, customer, search) {
 }
 
 export async function pricesOf(token, customer, lines) {
-  const asked = lines.map(({ sku, quantity, uom }) => ({ item: { sku }, quantity, uom }));
-  return read(token, PRICES, { customer: { number: customer }, lines: asked }, 'priceAndAvailability');
+  const requested = lines.map(({ sku, quantity, uom }) => ({ item: { sku }, quantity, uom }));
+  return read(token, PRICES, { customer: { number: customer }, lines: requested }, 'priceAndAvailability');
 }
 
 export async function submitOrder(token, input) {

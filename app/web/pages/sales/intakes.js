@@ -10,9 +10,9 @@ const MOST = 100; // Intakes that a subscription may name.
 const AGAIN = 3000;
 
 export class IntakeFollower {
-  // `changed` is called with the intake after its order changed, `turned` with the state of the connection.
-  constructor({ token, subject, changed, turned, refused }) {
-    Object.assign(this, { token, subject, changed, turned, refused });
+  // `changed` is called with the intake after its order changed, `stateChanged` with the state of the connection.
+  constructor({ token, subject, changed, stateChanged, refused }) {
+    Object.assign(this, { token, subject, changed, stateChanged, refused });
     this.followed = '';
     this.stream = null;
     this.timer = null;
@@ -46,8 +46,8 @@ export class IntakeFollower {
       for (const intake of await intakesOf(this.token, ids)) await this.save(intake);
       if (this.stopped || followed !== this.followed) return;
       this.stream = followIntakes({
-        token: this.token, intakes: ids, after, turned: this.turned, refused: this.refused,
-        heard: (update) => this.hear(update),
+        token: this.token, intakes: ids, after, stateChanged: this.stateChanged, refused: this.refused,
+        received: (update) => this.apply(update),
       });
     } catch (error) {
       if (this.stopped || followed !== this.followed) return;
@@ -61,7 +61,7 @@ export class IntakeFollower {
     return this.refresh();
   }
 
-  async hear(update) {
+  async apply(update) {
     if (update.__typename === 'UpdatesLost') await this.restart();
     else if (update.intake) {
       await this.save(update.intake);

@@ -37,10 +37,10 @@ function problemList(problems) {
     h('li', { class: 'problem', 'data-code': one.code }, sign('bad'), h('span', {}, [one.message, one.cure].filter(Boolean).join(' '))))));
 }
 
-// A final order is not sent again: its lines become the draft of another, which gets a key of its own.
+// A final order is not sent again: its lines become the draft of another, which gets a key and prices of its own.
 async function reopen(app, order) {
   const { subject, customer, customerName, input } = order;
-  const lines = order.lines.map(({ lineNumber: _, ...line }) => line);
+  const lines = order.lines.map(({ lineNumber: _, quote: __, ...line }) => line);
   await update('drafts', [subject, customer], (draft) => ({
     subject, customer, customerName, lines: [...(draft?.lines ?? []), ...lines], customerPo: input.customerPo, shipTo: input.shipTo ?? '',
     requestedDate: input.requestedDate ?? '', note: input.note ?? '', updatedAt: Date.now(),

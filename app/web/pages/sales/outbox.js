@@ -1,5 +1,6 @@
 // The outbox: orders are stored with their key before they are sent, and sent with it until there is an answer.
 
+import { quoteOf } from './drafts.js';
 import { submitOrder } from './graph.js';
 import { PAUSES, Refused } from './graph_client.js';
 import { list, placeDraft, update } from './store.js';
@@ -14,7 +15,11 @@ function orderOf({ subject, customer, customerName, lines, customerPo, shipTo, r
     key,
     customer: { number: customer },
     customerPo,
-    lines: numbered.map(({ lineNumber, sku, quantity, uom }) => ({ lineNumber, item: { sku }, quantity, uom })),
+    lines: numbered.map((line) => {
+      const { lineNumber, sku, quantity, uom } = line;
+      const proof = quoteOf(line)?.proof;
+      return { lineNumber, item: { sku }, quantity, uom, ...(proof && { proof }) };
+    }),
     ...(shipTo && { shipTo }),
     ...(requestedDate && { requestedDate }),
     ...(note && { note }),

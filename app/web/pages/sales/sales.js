@@ -37,7 +37,7 @@ const app = {
       reach(true);
       return { value, live: true };
     } catch (error) {
-      if (error instanceof Refused && error.status === 401 && token === app.token) leave(error.message);
+      if (error instanceof Refused && error.status === 401 && token === app.token) signOut(error.message);
       else if (error instanceof Refused) trouble(error.message);
       else reach(false);
       return { value: await before(), live: false };
@@ -86,7 +86,7 @@ const app = {
 const running = { outbox: null, follower: null, reached: true };
 
 function trouble(text) {
-  replace($('trouble'), text && h('p', { class: 'notice bad' }, sign('bad'), h('span', {}, text)));
+  replace($('failure'), text && h('p', { class: 'notice bad' }, sign('bad'), h('span', {}, text)));
 }
 
 // The subject by the gateway's word. Offline it is that of this tab's token, if the gateway said so before.
@@ -102,11 +102,11 @@ async function enter(token) {
   running.outbox?.stop();
   running.follower?.stop();
   Object.assign(app, { token, subject: '' });
-  $('door').hidden = token !== '';
-  $('view').hidden = $('tabs').hidden = $('leave').hidden = $('bearer').hidden = true;
+  $('sign-in').hidden = token !== '';
+  $('view').hidden = $('tabs').hidden = $('sign-out').hidden = $('bearer').hidden = true;
   trouble(null);
   if (token === '') {
-    $('door').querySelector('input').focus();
+    $('sign-in').querySelector('input').focus();
     return;
   }
   try {
@@ -115,7 +115,7 @@ async function enter(token) {
   } catch (error) {
     if (token !== app.token) return;
     if (error instanceof Refused && error.status < 500) {
-      leave(error.message);
+      signOut(error.message);
       return;
     }
     trouble('The gateway cannot be reached, and signing in needs it. Trying again.');
@@ -126,10 +126,10 @@ async function enter(token) {
 async function open(subject) {
   app.subject = subject;
   $('bearer').textContent = bearerOf(app.token);
-  $('view').hidden = $('tabs').hidden = $('leave').hidden = $('bearer').hidden = false;
+  $('view').hidden = $('tabs').hidden = $('sign-out').hidden = $('bearer').hidden = false;
   app.choose(sessionStorage.getItem(CUSTOMER) ?? (await latestDraft(subject))?.customer ?? null);
-  const common = { token: app.token, subject, refused: (error) => leave(error.message) };
-  running.follower = new IntakeFollower({ ...common, changed: (intake) => changed(intake.key), turned: (state) => reach(state === 'live') });
+  const common = { token: app.token, subject, refused: (error) => signOut(error.message) };
+  running.follower = new IntakeFollower({ ...common, changed: (intake) => changed(intake.key), stateChanged: (state) => reach(state === 'live') });
   running.outbox = new Outbox({ ...common, changed: async (key) => {
     await changed(key);
     await running.follower.refresh();
@@ -184,12 +184,12 @@ function reach(reached) {
   showNetwork();
 }
 
-async function turned() {
+async function networkChanged() {
   showNetwork();
   if (app.subject !== '' && route().name === 'orders') await show();
 }
 
-async function leave(reason) {
+async function signOut(reason) {
   const { subject } = app;
   storeToken('');
   sessionStorage.removeItem(SUBJECT);
@@ -226,13 +226,13 @@ function focusHeading() {
 }
 
 wireTheme($('theme'));
-wireSignIn($('door').querySelector('form'), (token) => {
+wireSignIn($('sign-in').querySelector('form'), (token) => {
   replace($('refusal'));
   enter(token);
 });
-$('leave').addEventListener('click', () => leave(null));
+$('sign-out').addEventListener('click', () => signOut(null));
 addEventListener('hashchange', navigate);
-addEventListener('online', turned);
-addEventListener('offline', turned);
+addEventListener('online', networkChanged);
+addEventListener('offline', networkChanged);
 navigator.serviceWorker?.register('worker.js').catch((error) => console.warn('No service worker:', error.message));
 enter(storedToken());

@@ -53,11 +53,11 @@ export function list(store, subject) {
   return transaction(store, 'readonly', (records) => result(records.getAll(ofSubject(subject))));
 }
 
-// Replaces a record by what `change` makes of it, undefined if there is none; null leaves it as it is.
+// Replaces a record by what `change` returns for it, undefined if there is none; null or undefined leaves it as it is.
 export function update(store, key, change) {
   return transaction(store, 'readwrite', async (records) => {
     const next = change(await result(records.get(key)));
-    if (next !== null) records.put(next);
+    if (next !== null && next !== undefined) records.put(next);
     return next;
   });
 }

@@ -20,7 +20,7 @@ export function s(tag, properties, ...children) {
   return made(document.createElementNS(SVG, tag), properties, children);
 }
 
-// Puts new content in place; what has the focus keeps it, and what is scrolled stays so, if it has an id.
+// Replaces the content; focus and scroll positions of elements with an id are restored.
 export function replace(container, ...children) {
   const focused = container.contains(document.activeElement) ? document.activeElement.id : '';
   const scrolled = [...container.querySelectorAll('[id]')].filter((one) => one.scrollLeft > 0).map((one) => [one.id, one.scrollLeft]);

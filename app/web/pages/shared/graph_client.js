@@ -3,7 +3,7 @@
 const ENDPOINT = new URL('../graphql', location.href).href;
 const JSON_ANSWER = 'application/graphql-response+json, application/json;q=0.9';
 const TIMEOUT = 30_000;
-const SILENT = 40_000; // The gateway says something every 15 seconds.
+const SILENT = 40_000; // The gateway sends a keep-alive every 15 seconds.
 export const PAUSES = [300, 600, 1200, 2500, 5000];
 
 const CURSOR = 'query CurrentCursor { changes(first: 1) { cursor } }';
@@ -38,10 +38,10 @@ export async function currentCursor(token) {
 }
 
 // Events of a subscription's `field` after a cursor, over any number of connections: each resumes after the last event.
-// `heard` is told of every update, `turned` of the state of the connection: 'live' or 'waiting'.
+// `received` is called with every update, `stateChanged` with the state of the connection: 'live' or 'waiting'.
 export class UpdateStream {
-  constructor({ token, query, field, variables, after, heard, turned, refused }) {
-    Object.assign(this, { token, query, field, variables, after, heard, turned, refused });
+  constructor({ token, query, field, variables, after, received, stateChanged, refused }) {
+    Object.assign(this, { token, query, field, variables, after, received, stateChanged, refused });
     this.ended = false;
     this.tries = 0;
     this.wake = null;
@@ -73,7 +73,7 @@ export class UpdateStream {
         }
       }
       if (this.ended) return;
-      this.turned('waiting');
+      this.stateChanged('waiting');
       const pause = PAUSES[Math.min(this.tries++, PAUSES.length - 1)] * (0.75 + Math.random() / 2);
       await new Promise((done) => {
         this.wake = done;
@@ -103,7 +103,7 @@ export class UpdateStream {
         text += value;
         const parts = text.split('\n\n');
         text = parts.pop();
-        if (answer.ok) this.turned('live');
+        if (answer.ok) this.stateChanged('live');
         for (const part of parts) this.take(part, answer.status);
       }
     } finally {
@@ -118,12 +118,12 @@ export class UpdateStream {
     const update = body.data?.[this.field];
     if (!update) throw new Refused(body.errors?.[0] ?? { message: 'The stream ended.' }, status >= 400 ? status : statusOf(body));
     this.tries = 0;
-    this.heard(update, Boolean(body.errors));
+    this.received(update, Boolean(body.errors));
     this.after = update.cursor;
   }
 }
 
-// A stream that has begun ends with a code alone; only these mean that coming back as one is would be for nothing.
+// A stream that has begun ends with a code alone; with these, connecting again as one is would fail again.
 function statusOf(body) {
   return ['UNAUTHENTICATED', 'FORBIDDEN', 'INVALID_INPUT'].includes(body.errors?.[0]?.extensions?.code) ? 400 : 503;
 }

@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it, which is the default; kept for this browser.
+// Light, dark, or as the system has it, which is the default; stored in this browser.
 
 const KEY = 'tradegraph:theme';
 const NEXT = { system: 'light', light: 'dark', dark: 'system' };
@@ -13,6 +13,6 @@ export function wireTheme(button) {
     localStorage.setItem(KEY, theme);
     show(theme);
   });
-  const kept = localStorage.getItem(KEY);
-  show(kept in NEXT ? kept : 'system');
+  const stored = localStorage.getItem(KEY);
+  show(stored in NEXT ? stored : 'system');
 }

@@ -1,4 +1,4 @@
-// What is asked of the graph, and the stream that brings what changes.
+// The operations of the tracking page, and the stream of changes.
 
 import { ask, Refused, UpdateStream } from './graph_client.js';
 

@@ -101,11 +101,11 @@ function timeline(shipment, fresh) {
   return h('ol', { class: 'timeline' }, events.map((event, index) => {
     const isFresh = fresh.has(event.sequence);
     const late = event.recordedAt && Date.parse(event.recordedAt) - Date.parse(event.at) > LATE;
-    const place = [event.location, event.description].filter(Boolean).join(' · ');
+    const location = [event.location, event.description].filter(Boolean).join(' · ');
     return h('li', { class: [index === 0 && 'latest', isFresh && 'fresh'].filter(Boolean).join(' ') || null, 'data-sequence': event.sequence, 'data-status': event.status },
       h('time', { datetime: event.at }, at(event.at)),
       h('div', {}, h('h4', {}, (STATUS[event.status] ?? STATUS.UNKNOWN)[1], isFresh && badge('good', 'new')),
-        place && h('p', {}, place), late && h('p', { class: 'small' }, `told ${at(event.recordedAt)}`)));
+        location && h('p', {}, location), late && h('p', { class: 'small' }, `recorded ${at(event.recordedAt)}`)));
   }));
 }
 

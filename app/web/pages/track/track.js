@@ -30,21 +30,21 @@ async function enter(token) {
   view.updates?.stop();
   Object.assign(view, { token, customer: null, shipments: new Map(), chosen: null, updates: null, connection: null, updated: 0 });
   const inside = token !== '';
-  $('door').hidden = inside;
-  $('bearer').hidden = $('leave').hidden = !inside;
+  $('sign-in').hidden = inside;
+  $('bearer').hidden = $('sign-out').hidden = !inside;
   $('bearer').textContent = inside ? bearerOf(token) : '';
   $('content').hidden = true;
   $('loading').hidden = !inside;
-  replace($('trouble'));
+  replace($('failure'));
   showLive();
   if (!inside) {
-    $('door').querySelector('input').focus();
+    $('sign-in').querySelector('input').focus();
     return;
   }
   await trying(token, async () => {
     const customers = await customersOf(token);
     if (customers.length === 0) {
-      replace($('trouble'), h('p', { class: 'notice warn' }, sign('warn'), 'There is no customer whose shipments you may see.'));
+      replace($('failure'), h('p', { class: 'notice warn' }, sign('warn'), 'There is no customer whose shipments you may see.'));
       $('loading').hidden = true;
       return;
     }
@@ -55,7 +55,7 @@ async function enter(token) {
   });
 }
 
-// Runs until it succeeds, or until somebody else is signed in. What is refused to these rights ends at the door.
+// Runs until it succeeds, or until somebody else is signed in. What is refused to these rights ends at the sign-in.
 async function trying(token, work) {
   for (;;) {
     try {
@@ -64,11 +64,11 @@ async function trying(token, work) {
     } catch (error) {
       if (token !== view.token) return;
       if (error instanceof Refused && error.status < 500) {
-        leave(error.message);
+        signOut(error.message);
         return;
       }
       const words = error instanceof Refused ? error.message : 'The gateway cannot be reached.';
-      replace($('trouble'), h('p', { class: 'notice bad' }, sign('bad'), `${words} Trying again.`));
+      replace($('failure'), h('p', { class: 'notice bad' }, sign('bad'), `${words} Trying again.`));
       await new Promise((done) => setTimeout(done, AGAIN));
     }
   }
@@ -78,15 +78,15 @@ async function follow(number) {
   view.updates?.stop();
   view.customer = number;
   const { token } = view;
-  // First the place, then the data, then what comes after the place: whatever happens meanwhile is in one of them.
+  // First the cursor, then the data, then the updates after the cursor: every change is in one of them.
   const after = await currentCursor(token);
   await readAll();
   if (token !== view.token || number !== view.customer) return;
   view.updates = followShipments({
     token, customer: number, after,
-    heard: hear,
-    turned: turn,
-    refused: (error) => leave(error.message),
+    received: apply,
+    stateChanged: setState,
+    refused: (error) => signOut(error.message),
   });
 }
 
@@ -99,28 +99,28 @@ async function readAll() {
   view.shipments = new Map([...shipments.map((one) => [one.id, one]), ...newer]);
   view.confirmed = Date.now();
   if (!view.shipments.has(view.chosen)) view.chosen = ordered()[0]?.id ?? null;
-  replace($('trouble'), partial && h('p', { class: 'notice warn' }, sign('warn'), 'Some of it could not be read at the moment; what is shown may be less than there is.'));
+  replace($('failure'), partial && h('p', { class: 'notice warn' }, sign('warn'), 'Some of it could not be read at the moment; what is shown may be less than there is.'));
   $('loading').hidden = true;
   $('content').hidden = false;
   show();
 }
 
-function turn(state) {
+function setState(state) {
   if (state === 'live') view.confirmed = Date.now();
   if (view.connection === state) return;
   view.connection = state;
   showLive();
 }
 
-async function hear(update, incomplete) {
+async function apply(update, incomplete) {
   view.confirmed = view.updated = Date.now();
   if (update.__typename === 'UpdatesLost') {
-    say(`Updates between are no longer kept (${update.reason}); all was read anew.`);
+    say(`Updates in between are no longer stored (${update.reason}); everything was read again.`);
     await trying(view.token, readAll);
   } else if (update.shipment && !incomplete) {
     take(update.shipment);
   } else {
-    // It could not be read then; or it is gone, or not for this caller any more.
+    // It could not be read then; or it does not exist any more, or not for this caller.
     await trying(view.token, readAll);
   }
 }
@@ -187,18 +187,18 @@ function say(text) {
   $('news').textContent = text;
 }
 
-function leave(reason) {
+function signOut(reason) {
   storeToken('');
   replace($('refusal'), reason && h('p', { class: 'notice bad' }, sign('bad'), h('span', {}, reason)));
   enter('');
 }
 
 wireTheme($('theme'));
-wireSignIn($('door').querySelector('form'), (token) => {
+wireSignIn($('sign-in').querySelector('form'), (token) => {
   replace($('refusal'));
   enter(token);
 });
-$('leave').addEventListener('click', () => leave(null));
+$('sign-out').addEventListener('click', () => signOut(null));
 $('customer').addEventListener('change', () => {
   view.chosen = null;
   trying(view.token, () => follow($('customer').value));
