@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -49,6 +50,9 @@ from app.telemetry import current, log
 REFUSALS: dict[str, type[OrderProblem]] = {one.code: one for one in (OrderAlreadyPicked, OrderChangeRefused)}
 """The problems that a refused change may have."""
 
+LOCAL_CHANGE_SECONDS = 10.0
+"""Seconds after which a change of an intake may be made again, though it has no outcome: its gateway has crashed."""
+
 
 class OrderChanges:
     """Changes orders of the sources that take orders."""
@@ -60,16 +64,60 @@ class OrderChanges:
     async def cancel(self, who: Principal, order: Order, key: str, reason: str | None) -> OrderChange:
         """The cancellation of this key: DONE or REFUSED. Raises KeyReused for another order or reason,
         OrderChangePending, NotSupported, SourceError, StoreUnavailable."""
-        return await self._change(who, order, _change_of(who, order, CANCEL_ORDER, key, (), reason))
+        return await self._change(who, order, CANCEL_ORDER, key, (), reason)
 
     async def amend(
         self, who: Principal, order: Order, key: str, lines: Sequence[LineQuantity], reason: str | None
     ) -> OrderChange:
         """The amendment of this key: DONE or REFUSED. Raises as `cancel` does."""
-        return await self._change(who, order, _change_of(who, order, AMEND_ORDER, key, lines, reason))
+        return await self._change(who, order, AMEND_ORDER, key, lines, reason)
 
-    async def _change(self, who: Principal, order: Order, given: OrderChange) -> OrderChange:
-        writer = self._writer_of(who, order, given.mutation)
+    async def begin(
+        self,
+        who: Principal,
+        intake: OrderIntake,
+        mutation: str,
+        key: str,
+        lines: Sequence[LineQuantity],
+        reason: str | None,
+    ) -> OrderChange | None:
+        """The change of this key to an intake that is not posted, which the caller makes and then finishes; None if it
+        was made before. Raises KeyReused for another order, quantities or reason, OrderChangePending,
+        StoreUnavailable."""
+        given = OrderChange(
+            **_request(who, mutation, key, lines, reason, intake.id),
+            source=intake.target,
+            order_id="",
+            order_number="",
+            customer=intake.customer,
+        )
+        found, may_make = await self._store.begin_order_change(given, LOCAL_CHANGE_SECONDS)
+        if found.digest != given.digest:
+            raise KeyReused
+        if may_make:
+            return found
+        if found.state is not OrderChangeState.DONE:
+            raise OrderChangePending
+        return None
+
+    async def finish(self, begun: OrderChange, *, made: bool) -> None:
+        """Record whether a change that was begun was made; if not, its key may be used again."""
+        state = OrderChangeState.DONE if made else OrderChangeState.UNSENT
+        await self._store.finish_order_change(msgspec.structs.replace(begun, state=state))
+
+    async def _change(
+        self, who: Principal, order: Order, mutation: str, key: str, lines: Sequence[LineQuantity], reason: str | None
+    ) -> OrderChange:
+        writer = self._writer_of(who, order, mutation)
+        intake = (await self._store.by_order(order.source, [order.id])).get(order.id)
+        given = OrderChange(
+            # A key that was used before the order was posted is of the same change.
+            **_request(who, mutation, key, lines, reason, intake.id if intake else f"{order.source}:{order.id}"),
+            source=order.source,
+            order_id=order.id,
+            order_number=order.number,
+            customer=order.customer,
+        )
         found, may_send = await self._store.begin_order_change(given, writer.max_seconds)
         if found.digest != given.digest:
             raise KeyReused
@@ -161,25 +209,21 @@ class OrderChanges:
             log.warning("intake_not_marked", intake=intake.id, order=one.order_number)
 
 
-def _change_of(
-    who: Principal, order: Order, mutation: str, key: str, lines: Sequence[LineQuantity], reason: str | None
-) -> OrderChange:
+def _request(
+    who: Principal, mutation: str, key: str, lines: Sequence[LineQuantity], reason: str | None, subject: str
+) -> dict[str, Any]:
+    """The fields of a change that are of its request. `subject` is the id of the intake, or of an order without one."""
     ordered = sorted((line.number, format(line.quantity.normalize(), "f")) for line in lines)
-    digest = hashlib.sha256(msgspec.json.encode([order.source, order.id, reason, ordered])).hexdigest()
-    return OrderChange(
-        tenant=who.tenant,
-        client=who.client,
-        mutation=mutation,
-        key=key,
-        digest=digest,
-        source=order.source,
-        order_id=order.id,
-        order_number=order.number,
-        customer=order.customer,
-        submitted_by=who.subject,
-        lines=tuple(lines),
-        reason=reason,
-    )
+    return {
+        "tenant": who.tenant,
+        "client": who.client,
+        "mutation": mutation,
+        "key": key,
+        "digest": hashlib.sha256(msgspec.json.encode([subject, reason, ordered])).hexdigest(),
+        "submitted_by": who.subject,
+        "lines": tuple(lines),
+        "reason": reason,
+    }
 
 
 def _open_quantity(quantity: Decimal, cancelled: Decimal | None) -> Decimal:

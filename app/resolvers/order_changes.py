@@ -18,6 +18,8 @@ from app.errors import (
 )
 from app.intake.order_changes import REFUSALS
 from app.intake.records import (
+    AMEND_ORDER,
+    CANCEL_ORDER,
     Decision,
     IntakeProblem,
     IntakeState,
@@ -111,9 +113,7 @@ async def amend_order(ctx: Context, input: AmendOrderInput) -> OrderChangePayloa
             return await _amend_order(ctx, input, order, quantities)
         if intake is None:
             raise InvalidInput("There is no such order.")
-        _check_lines({line.line_number for line in intake.lines}, quantities)
-        amended, found = await intakes.commands_of(ctx).amend(ctx.principal, intake, quantities, input.reason)
-        return OrderChangePayload(intake=amended, problems=found)
+        return await _amend_intake(ctx, input, intake, quantities)
     except PROBLEMS as error:
         return _refused(error)
 
@@ -177,11 +177,34 @@ async def _cancel_intake(ctx: Context, input: CancelOrderInput, known: OrderInta
     if known is None:
         raise InvalidInput("There is no such order.")
     key = (known.target, known.order_id) if known.order_id is not None else None
-    if known.state is IntakeState.CANCELLED:
+    changes = intakes.commands_of(ctx).order_changes
+    begun = await changes.begin(ctx.principal, known, CANCEL_ORDER, input.key, (), input.reason)
+    if begun is None or known.state is IntakeState.CANCELLED:
+        if begun is not None:
+            await changes.finish(begun, made=True)
         return OrderChangePayload(intake=known, order_key=key)
     payload = await intakes.decide(ctx, known.node_id, known.version, Decision.CANCEL, input.reason)
     cancelled = payload.intake is not None and payload.intake.state is IntakeState.CANCELLED
+    await changes.finish(begun, made=cancelled)
     return OrderChangePayload(intake=payload.intake, order_key=key, problems=() if cancelled else payload.problems)
+
+
+async def _amend_intake(
+    ctx: Context, input: AmendOrderInput, known: OrderIntake, quantities: Mapping[int, Decimal]
+) -> OrderChangePayload:
+    commands = intakes.commands_of(ctx)
+    lines = _line_quantities(quantities)
+    begun = await commands.order_changes.begin(ctx.principal, known, AMEND_ORDER, input.key, lines, input.reason)
+    if begun is None:
+        return OrderChangePayload(intake=known)
+    made = False
+    try:
+        _check_lines({line.line_number for line in known.lines}, quantities)
+        amended, problems = await commands.amend(ctx.principal, known, quantities, input.reason)
+        made = amended.version > known.version or not problems
+    finally:
+        await commands.order_changes.finish(begun, made=made)
+    return OrderChangePayload(intake=amended, problems=problems)
 
 
 async def _cancel_order(ctx: Context, input: CancelOrderInput, found: Order) -> OrderChangePayload:
@@ -197,12 +220,15 @@ async def _amend_order(
     ctx: Context, input: AmendOrderInput, found: Order, quantities: Mapping[int, Decimal]
 ) -> OrderChangePayload:
     changes = intakes.commands_of(ctx).order_changes
-    lines = [LineQuantity(number=number, quantity=quantity) for number, quantity in quantities.items()]
     try:
-        done = await changes.amend(ctx.principal, found, input.key, lines, input.reason)
+        done = await changes.amend(ctx.principal, found, input.key, _line_quantities(quantities), input.reason)
     except PROBLEMS as error:
         return await _outcome(ctx, found, error)
     return await _outcome(ctx, found, done)
+
+
+def _line_quantities(quantities: Mapping[int, Decimal]) -> Sequence[LineQuantity]:
+    return [LineQuantity(number=number, quantity=quantity) for number, quantity in quantities.items()]
 
 
 async def _outcome(ctx: Context, order: Order, outcome: OrderChange | TradegraphError) -> OrderChangePayload:

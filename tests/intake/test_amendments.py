@@ -118,7 +118,7 @@ async def test_order_that_is_not_posted_is_amended_here(ordering: Graph):
     )  # fmt: skip
     assert codes(payload) == ["DUPLICATE_PO"]
     assert amended["decisions"] == [{"decision": "AMEND", "by": "a-buyer", "note": "less"}]
-    again = await amend(ordering, {"intake": intake["id"], "reason": "less"}, (1, "24"))
+    again = await amend(ordering, {"intake": intake["id"], "reason": "less"}, (2, "0.0"), (1, "24.0"))
     assert (again["intake"]["version"], again["problems"]) == (2, [])
     decide = (
         """mutation ($input: DecideInput!) { decideIntake(input: $input) { intake { state } problems { code } } }"""
@@ -136,6 +136,51 @@ async def test_amendment_that_the_checks_reject_changes_nothing(ordering: Graph)
     assert (payload["intake"]["version"], quantities(payload["intake"])) == (1, [(1, "12"), (2, "6")])
 
 
+async def test_key_of_an_amendment_here_is_of_its_order_and_quantities(ordering: Graph):
+    first = await held(ordering)
+    other = (await submit(ordering, order("c", customerPo="4711")))["intake"]
+    await amend(ordering, {"intake": first["id"]}, (1, "24"))
+    for input, lines in (
+        ({"intake": first["id"]}, ((1, "36"),)),
+        ({"intake": first["id"], "reason": "more"}, ((1, "24"),)),
+        ({"intake": other["id"]}, ((1, "24"),)),
+    ):
+        payload = await amend(ordering, input, *lines)
+        assert [(one["code"], one["path"]) for one in payload["problems"]] == [("KEY_REUSED", ["input", "key"])]
+    assert (await amend(ordering, {"intake": first["id"]}, (1, "24")))["intake"]["version"] == 2
+    read = (await amend(ordering, {"intake": other["id"], "key": "amend-2"}, (1, "12")))["intake"]
+    assert (read["version"], quantities(read)) == (1, [(1, "12"), (2, "6")])
+
+
+async def test_amendment_that_was_rejected_may_be_repeated_under_its_key(ordering: Graph):
+    intake = await held(ordering)
+    for _ in range(2):
+        payload = await amend(ordering, {"intake": intake["id"]}, (1, "0.3"))
+        assert codes(payload) == ["QUANTITY_NOT_ORDERABLE"]
+    foreign = await amend(ordering, {"intake": intake["id"]}, (1, "24"))
+    assert codes(foreign) == ["KEY_REUSED"]
+
+
+async def test_simultaneous_amendments_of_one_key_are_one_change(ordering: Graph):
+    intake = await held(ordering)
+    payloads = await asyncio.gather(*(amend(ordering, {"intake": intake["id"]}, (1, "24")) for _ in range(10)))
+    assert {tuple(codes(one)) for one in payloads} <= {("DUPLICATE_PO",), (), ("ORDER_CHANGE_PENDING",)}
+    again = await amend(ordering, {"intake": intake["id"]}, (1, "24"))
+    assert (again["intake"]["version"], len(again["intake"]["decisions"])) == (2, 1)
+
+
+async def test_key_of_an_amendment_here_holds_once_the_order_is_posted(ordering: Graph):
+    intake = await held(ordering)
+    await amend(ordering, {"intake": intake["id"]}, (1, "24"))
+    decide = "mutation ($input: DecideInput!) { decideIntake(input: $input) { problems { code } } }"
+    await ordering.data(decide, {"input": {"id": intake["id"], "version": 2, "decision": "RELEASE"}}, who=CSR)
+    number = (await settled(ordering, intake["id"], "POSTED"))["orderNumber"]
+    again = await amend(ordering, {"intake": intake["id"]}, (1, "24"))
+    assert (codes(again), again["intake"]["state"], await amend_requests(ordering)) == ([], "POSTED", 0)
+    by_number = await amend(ordering, {"order": {"number": number}}, (1, "36"))
+    assert (codes(by_number), await amend_requests(ordering)) == (["KEY_REUSED"], 0)
+
+
 async def test_amended_order_needs_its_approvals_anew(dated_sandbox: Sandbox):
     tiers = (
         ApprovalTier(name="manager", role="buyer_admin", up_to=Decimal(1)),
@@ -150,7 +195,7 @@ async def test_amended_order_needs_its_approvals_anew(dated_sandbox: Sandbox):
         input = {"id": intake["id"], "version": 2, "decision": "APPROVE"}
         approved = (await graph.data(decide, {"input": input}, who=BUYER_ADMIN))["decideIntake"]["intake"]
         assert approved == {"awaitedTier": "service", "version": 3}
-        second = await amend(graph, {"intake": intake["id"]}, (1, "12"))
+        second = await amend(graph, {"intake": intake["id"], "key": "amend-2"}, (1, "12"))
     assert (second["intake"]["state"], second["intake"]["awaitedTier"]) == ("NEEDS_APPROVAL", "manager")
     assert second["intake"]["approvals"] == [{"tier": "manager", "current": False}]
     assert codes(second) == ["APPROVAL_OUTDATED", "APPROVAL_REQUIRED"]

@@ -115,6 +115,18 @@ async def test_key_with_another_input_is_refused(ordering: Graph):
     assert await cancel_requests(ordering) == 1
 
 
+async def test_key_of_a_cancellation_here_is_of_its_order_and_reason(ordering: Graph):
+    await submit(ordering, order("a", customerPo="4711"))
+    first, second = [(await submit(ordering, order(key, customerPo="4711")))["intake"] for key in ("b", "c")]
+    await cancel(ordering, {"intake": first["id"]})
+    for other in ({"intake": second["id"]}, {"intake": first["id"], "reason": "x"}):
+        payload = await cancel(ordering, other)
+        assert [(one["code"], one["path"]) for one in payload["problems"]] == [("KEY_REUSED", ["input", "key"])]
+    again = await cancel(ordering, {"intake": first["id"]})
+    assert (again["intake"]["state"], again["problems"]) == ("CANCELLED", [])
+    assert (await cancel(ordering, {"intake": second["id"], "key": "cancel-2"}))["intake"]["state"] == "CANCELLED"
+
+
 async def test_simultaneous_cancellations_of_one_key_are_one_request(ordering: Graph):
     intake = await posted(ordering)
     input = {"order": {"number": intake["orderNumber"]}}
