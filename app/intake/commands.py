@@ -297,11 +297,12 @@ class IntakeCommands:
         return found
 
     async def open_of(
-        self, who: Principal, customers: Sequence[str], first: int
+        self, who: Principal, customers: Sequence[str], first: int, posted_within: int = 0
     ) -> Mapping[str, Sequence[OrderIntake]]:
-        """The `first` intakes of each customer that are not orders yet, newest first; of all customers together at most
-        the MAX_OPEN newest."""
-        query = IntakeFilter(customers=frozenset(customers), states=OPEN_STATES)
+        """The `first` intakes of each customer that are not orders yet, or are since `posted_within` seconds, newest
+        first; of all customers together at most the MAX_OPEN newest."""
+        posted_since = self._clock().timestamp() - posted_within if posted_within else None
+        query = IntakeFilter(customers=frozenset(customers), states=OPEN_STATES, posted_since=posted_since)
         found: dict[str, list[OrderIntake]] = {}
         for _, one in (await self.page(who, query, MAX_OPEN, None)).rows:
             found.setdefault(one.customer, []).append(one)

@@ -25,7 +25,6 @@ ACCEPT_QUOTE = "decideQuote"
 AMEND = "AMEND"
 """What an amendment is called among the decisions on an intake."""
 
-
 ONE = Decimal(1)
 
 
@@ -394,7 +393,7 @@ class OrderIntake(Record):
 class IntakeFilter(Record):
     """A filter of intakes; None matches all. `customers` are the numbers visible to the caller, `tiers` those that an
     intake waits for, and `not_submitted_by` leaves out a submitter. `queued_before` selects what does not proceed: held
-    and failed intakes, and those queued since before a time, in seconds since 1970."""
+    and failed intakes, and those queued since before a time. Intakes POSTED since `posted_since` match `states` too."""
 
     tenant: str | None = None
     customers: frozenset[str] | None = None
@@ -404,6 +403,7 @@ class IntakeFilter(Record):
     tiers: frozenset[str] | None = None
     not_submitted_by: str | None = None
     queued_before: float | None = None
+    posted_since: float | None = None
 
 
 class QueueDepth(Record):

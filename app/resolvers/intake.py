@@ -51,6 +51,7 @@ T = TypeVar("T")
 MAX_KEY = 128
 MAX_PO = 64
 MAX_NOTE = 1000
+MAX_POSTED_WITHIN = 86_400
 MAX_QUANTITY = Decimal(10**12)
 PROBLEMS = (
     ApprovalNotAllowed,
@@ -398,14 +399,17 @@ async def of_orders(rows: Sequence[Order], ctx: Context) -> list[OrderIntake | N
 
 
 async def open_of_customers(
-    rows: Sequence[Customer], ctx: Context, first: int
+    rows: Sequence[Customer], ctx: Context, first: int, posted_within: int = 0
 ) -> list[Sequence[OrderIntake] | Exception]:
-    """Edge: the customers' orders that the system of record does not have yet, in one read of the store."""
+    """Edge: the customers' orders that the system of record does not have yet, or has since `posted_within` seconds, in
+    one read of the store."""
+    if not 0 <= posted_within <= MAX_POSTED_WITHIN:
+        raise InvalidInput(f"postedWithin must be between 0 and {MAX_POSTED_WITHIN}, not {posted_within}.")
     if not 0 <= first <= MAX_PAGE_SIZE:
         raise InvalidPageSize(f"first must be between 0 and {MAX_PAGE_SIZE}, not {first}.")
     if ctx.intake is None:
         return [()] * len(rows)
-    found = await ctx.intake.open_of(ctx.principal, [row.number for row in rows], first)
+    found = await ctx.intake.open_of(ctx.principal, [row.number for row in rows], first, posted_within)
     return [tuple(found.get(row.number, ())) for row in rows]
 
 

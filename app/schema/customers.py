@@ -212,7 +212,15 @@ class Customer(Node):
         returns=list[OrderIntake] | None,  # type: ignore[valid-type]
         description="Submitted orders that the system of record does not have yet, newest first; the others are in "
         "`orders`, with their `intake`.",
-        args={"first": FIRST},
+        args={
+            "first": FIRST,
+            "posted_within": Argument(
+                int,
+                "Also orders that were posted within this number of seconds, at most 86400: a list of `orders` may be "
+                "older. Leave out those whose `id` is that of an order's `intake`.",
+                0,
+            ),
+        },
     )
     shipments = edge(
         shipment_edges.of_customers,

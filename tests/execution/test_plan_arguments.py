@@ -211,7 +211,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"input": {"key": "k", "intake": "x", "reason": "r"}},
     ],
     "Mutation.retryIntake": [{"input": VERSIONED}, {"input": VERSIONED | {"note": "n"}}],
-    "Customer.openIntakes": [{"first": 1}],
+    "Customer.openIntakes": [{"first": 1}, {"first": 1, "postedWithin": 60}],
     "Customer.orderGuide": PAGES,
     "Customer.purchaseHistory": [{"skus": []}, {"skus": ["a", "b"]}, {"skus": "a"}],
     "Item.purchaseHistory": [{"customer": one} for one in CUSTOMERS],

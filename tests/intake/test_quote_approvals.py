@@ -63,7 +63,7 @@ async def test_accepted_quote_is_posted_at_its_prices_once_approved(dated_sandbo
         done = await quotes.settled(graph, intake["id"])
         (line,) = done["order"]["lines"]
         assert (done["state"], line["unitPrice"]) == ("POSTED", quote["lines"][0]["unitPrice"])
-        assert done["quote"]["status"] == "ORDERED"
+        assert done["quote"]["status"] == "ACCEPTED"
         assert (await quotes.counts(graph))["orders"] == 1
 
 

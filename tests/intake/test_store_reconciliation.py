@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,13 +55,31 @@ async def test_depths_count_what_matches_alone(store: IntakeStore, bench: Intake
     ):
         await store.submit(one, guard_po=0)
 
-    async def depths(**query: object) -> dict[str, int]:
+    async def depths(**query: Any) -> dict[str, int]:
         return {one.state.value: one.count for one in await store.depths(IntakeFilter(**query))}
 
     assert await depths() == {"POSTING": 1, "FAILED": 2}
     assert await depths(tenant="default") == {"POSTING": 1, "FAILED": 1}
     assert await depths(tenant="default", customers=frozenset({"C-1"})) == {"POSTING": 1}
     assert await depths(customers=frozenset()) == {}
+
+
+async def test_page_has_intakes_that_are_posted_since(store: IntakeStore, bench: IntakeBench):
+    early = bench.intake("early", state=IntakeState.POSTED)
+    bench.now += 60
+    late, held = bench.intake("late", state=IntakeState.POSTED), bench.intake("held", state=IntakeState.HELD)
+    foreign = bench.intake("foreign", state=IntakeState.POSTED, customer="C-2")
+    for one in (early, late, held, foreign, bench.intake("rejected", state=IntakeState.REJECTED)):
+        await store.submit(one, guard_po=0)
+
+    async def keys(**query: Any) -> list[str]:
+        found = IntakeFilter(states=frozenset({IntakeState.HELD}), **query)
+        return [one.key for _, one in (await store.page(found, 10)).rows]
+
+    assert await keys() == ["held"]
+    assert await keys(posted_since=bench.now) == ["foreign", "held", "late"]
+    assert await keys(posted_since=bench.now, customers=frozenset({"C-1"})) == ["held", "late"]
+    assert await keys(posted_since=bench.now - 60, customers=frozenset({"C-1"})) == ["held", "late", "early"]
 
 
 async def test_reconciliation_of_a_tenant_compares_its_orders_alone(store: IntakeStore):

@@ -377,6 +377,33 @@ async def test_submitted_order_is_beside_the_orders_until_it_is_one_of_them(orde
     }  # fmt: skip
 
 
+async def test_posted_order_is_listed_beside_until_the_list_of_orders_has_it(ordering: Graph):
+    """A list of orders that was read before the order was posted lacks it; the intakes that are read with it do not."""
+    text = """query ($within: Int!) { customer(by: {number: "CUST-0001"}) {
+        openIntakes(first: 10, postedWithin: $within) { id state orderNumber }
+        orders(first: 2) { nodes { number intake { id } } } } }"""
+    lacking = (await ordering.data(text, {"within": 0}, who=BUYER))["customer"]["orders"]["nodes"]
+    intake = (await submit(ordering, order()))["intake"]
+    posted = await settled(ordering, intake["id"], "POSTED")
+    read = (await ordering.data(text, {"within": 3600}, who=BUYER))["customer"]
+    assert read["openIntakes"] == [{"id": intake["id"], "state": "POSTED", "orderNumber": posted["orderNumber"]}]
+
+    def beside(orders: list[dict[str, Any]]) -> list[str]:
+        listed = {one["intake"]["id"] for one in orders if one["intake"]}
+        return [one["id"] for one in read["openIntakes"] if one["id"] not in listed]
+
+    assert (beside(lacking), beside(read["orders"]["nodes"])) == ([intake["id"]], [])
+    foreign = await ordering.data(text.replace("CUST-0001", "CUST-0002"), {"within": 3600}, who=OTHER_BUYER)
+    assert foreign["customer"]["openIntakes"] == []
+
+
+@pytest.mark.parametrize("seconds", [-1, 86_401])
+async def test_period_of_posted_orders_is_limited(ordering: Graph, seconds: int):
+    text = f'{{ customer(by: {{number: "CUST-0001"}}) {{ openIntakes(first: 1, postedWithin: {seconds}) {{ id }} }} }}'
+    (error,) = (await ordering.ask(text, who=BUYER))["errors"]
+    assert (error["extensions"]["code"], error["path"]) == ("INVALID_INPUT", ["customer", "openIntakes"])
+
+
 async def test_open_intakes_of_many_customers_cost_no_backend_call(ordering: Graph):
     await ordering.turn("erp", resource="order-submissions", rateLimit=0)
     for number in range(1, 4):

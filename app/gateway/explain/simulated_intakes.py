@@ -40,7 +40,7 @@ class SimulatedIntakes(IntakeCommands):
         return {(source, id): self._intake(id) for source, id in quotes}
 
     async def open_of(
-        self, who: Principal, customers: Sequence[str], first: int
+        self, who: Principal, customers: Sequence[str], first: int, posted_within: int = 0
     ) -> Mapping[str, Sequence[OrderIntake]]:
         each = {number: min(key_weight(number) * first, MAX_OPEN) for number in customers}
         return {number: [self._intake(WeightedKey(f"{number}-open", rows))] for number, rows in each.items() if rows}

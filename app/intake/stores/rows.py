@@ -5,7 +5,7 @@ Parameters are `$1`, `$2`, ...; NOW stands for the store's clock, COLUMNS for th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -220,6 +220,20 @@ def changed(before: OrderIntake, change: Change, version: int | None, now: float
     return after, 0.0 if is_queued(after) and after.state is not before.state else None
 
 
+def _add_state_tests(query: IntakeFilter, tests: list[str], add: Callable[[str, Any], None]) -> None:
+    """Add to the test of the states, which is the last, what else matches."""
+    if reads_open(query):
+        tests.append(IS_OPEN)
+    if query.posted_since is not None:
+        add(f"({tests.pop()} OR (state = 'POSTED' AND since >= ?))", query.posted_since)
+
+
+def reads_open(query: IntakeFilter) -> bool:
+    """Whether only open intakes match, of customers that are not named."""
+    is_open = query.states is not None and query.states <= OPEN_STATES
+    return is_open and query.customers is None and query.posted_since is None
+
+
 def conditions(query: IntakeFilter, before: int | None, within: str) -> tuple[str, list[Any]]:
     """The WHERE clause of a page and its parameters. `within` tests a column against a list parameter, with `{0}` for
     the column and `{1}` for the parameter."""
@@ -238,7 +252,7 @@ def conditions(query: IntakeFilter, before: int | None, within: str) -> tuple[st
         add(within.format("customer"), sorted(query.customers))
     if query.states is not None:
         add(within.format("state"), sorted(query.states))
-        tests += [IS_OPEN] * (query.customers is None and query.states <= OPEN_STATES)
+        _add_state_tests(query, tests, add)
     if query.tiers is not None:
         add(within.format("awaited_tier"), sorted(query.tiers))
     if query.not_submitted_by is not None:

@@ -14,7 +14,6 @@ from typing import Any
 from app.errors import KeyReused
 from app.intake.reconciliation import ReconciliationResult, ReconciliationStatus
 from app.intake.records import (
-    OPEN_STATES,
     QUEUED,
     IntakeFilter,
     IntakeState,
@@ -267,8 +266,7 @@ def page_statement(query: IntakeFilter, first: int, before: int | None) -> tuple
     if query.queued_before is not None:  # They are few, also among those of many customers.
         index = "INDEXED BY intakes_undone"
     elif query.customers is None and query.tiers is None and query.customer_po is None:
-        is_open = query.states is not None and query.states <= OPEN_STATES
-        index = "INDEXED BY intakes_undone" if is_open else "NOT INDEXED"
+        index = "INDEXED BY intakes_undone" if rows.reads_open(query) else "NOT INDEXED"
     return f"{PAGE} {index} WHERE {where} ORDER BY position DESC LIMIT {first + 1:d}", values
 
 
