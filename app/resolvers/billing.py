@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -126,10 +127,24 @@ async def customer(rows: Sequence[Invoice | Return], ctx: Context) -> list[Custo
 
 
 async def credit_memos(rows: Sequence[Return], ctx: Context) -> list[Invoice | None | Exception]:
-    """Edge: the credit memos of returns, among the invoices of their orders."""
-    orders = [row.order if row.credit_memo is not None else None for row in rows]
-    found = await ctx.loaders.invoices.many(orders)
-    return [one if isinstance(one, Exception) else _memo(row, one or ()) for row, one in zip(rows, found, strict=True)]
+    """Edge: the credit memos of returns, by id, or among the invoices of their orders."""
+    named = [row.credit_memo is not None and row.credit_memo_id is None for row in rows]
+    orders = [row.order if is_named else None for row, is_named in zip(rows, named, strict=True)]
+    sources = list(dict.fromkeys(row.source for row in rows if row.credit_memo_id is not None))
+
+    async def of_source(source: str) -> list[Invoice | None | Exception]:
+        ids = [row.credit_memo_id if row.source == source else None for row in rows]
+        return await ctx.loaders.invoices_of(source).many(ids)
+
+    by_order, *by_id = await asyncio.gather(ctx.loaders.invoices.many(orders), *map(of_source, sources))
+    by_source = dict(zip(sources, by_id, strict=True))
+    found: list[Invoice | None | Exception] = []
+    for at, (row, one) in enumerate(zip(rows, by_order, strict=True)):
+        if row.credit_memo_id is not None:
+            found.append(by_source[row.source][at])
+        else:
+            found.append(one if isinstance(one, Exception) else _memo(row, one or ()))
+    return found
 
 
 def _memo(row: Return, invoices: tuple[Invoice, ...]) -> Invoice | None:

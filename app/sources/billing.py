@@ -130,7 +130,8 @@ class ReturnLine(Record):
 class Return(Record):
     """Goods that a customer returns, with the state of the goods and of their credit. `id` is the source's own. A
     decision names the `version`, which increases with each change; a return without one cannot be decided on.
-    `message` is the distributor's to the customer, `received_on` the day of the receipt."""
+    `message` is the distributor's to the customer, `received_on` the day of the receipt. The credit memo is found by
+    `credit_memo_id`, or without one by its number among the invoices of the order."""
 
     id: str
     source: str
@@ -147,6 +148,7 @@ class Return(Record):
     shipment_state: ReturnShipmentState
     credit_state: ReturnCreditState
     credit_memo: str | None = None
+    credit_memo_id: str | None = None
     lines: tuple[ReturnLine, ...] = ()
     freshness: Freshness
 

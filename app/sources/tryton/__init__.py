@@ -30,6 +30,7 @@ from app.sources.tryton.quotes import QUOTE_LISTS, TrytonQuotes
 from app.sources.tryton.receivables import TrytonReceivables
 from app.sources.tryton.reference import Reference
 from app.sources.tryton.requests import requests
+from app.sources.tryton.return_writer import TrytonReturnWriter
 from app.sources.tryton.sales import SaleMapping, SaleRow
 from app.sources.tryton.shipments import SHIPMENT_LISTS, TrytonShipmentMapping, TrytonShipments
 from app.sources.tryton.stock import TrytonStock
@@ -88,6 +89,7 @@ def connect(
         quotes=TrytonQuotes(name, client, reference, codes, clock),
         order_writer=order_writer,
         quote_writer=TrytonQuoteWriter(client, order_writer, options, clock),
+        return_writer=TrytonReturnWriter(client, options, order_writer.max_seconds),
         changes=TrytonChanges(client, codes, options.customer_code_like),
         settle_seconds=10.0,
         requests=requests,

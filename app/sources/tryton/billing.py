@@ -19,13 +19,13 @@ from app.sources.billing import (
     InvoiceQuery,
     InvoiceSort,
     InvoiceStatus,
-    Return,
 )
 from app.sources.lists import ListCapability
 from app.sources.tryton.client import Domain, TrytonClient, all_usable, record_ids, usable
 from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.record_lists import ListedRow, RecordList, in_range, with_states
 from app.sources.tryton.reference import CodeRow, Reference
+from app.sources.tryton.returns import TrytonReturns
 from app.sources.tryton.units import Units
 from app.sources.tryton.wire import Day, Number, Row, day, quantity, tagged_day
 from app.sources.values import Freshness, Money, Page, Ref
@@ -123,8 +123,8 @@ class InvoicedSaleRow(Row, kw_only=True):
     invoices: list[InvoiceRow] = []
 
 
-class TrytonBilling:
-    """Invoices of the ERP."""
+class TrytonBilling(TrytonReturns):
+    """Invoices and returns of the ERP."""
 
     def __init__(
         self,
@@ -134,11 +134,7 @@ class TrytonBilling:
         codes: OrderCodes,
         clock: Callable[[], datetime],
     ) -> None:
-        self._name = name
-        self._client = client
-        self._reference = reference
-        self._codes = codes
-        self._clock = clock
+        super().__init__(name, client, reference, codes, clock)
         self._list = RecordList(
             client=client,
             model=INVOICE,
@@ -175,10 +171,6 @@ class TrytonBilling:
             for number, invoices in by_order.items()
             if invoices and number in requested
         }
-
-    async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
-        """None: a return is a sale of negative quantities that does not say which order it is for."""
-        return {}
 
     async def invoices_by_customer(
         self, who: Principal, customers: Sequence[str], query: InvoiceQuery

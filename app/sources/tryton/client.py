@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, TypeVar, cast
 
@@ -122,6 +122,7 @@ class TrytonClient:
             _credential(name, settings, "password"),
         )
         self._http = HTTPClient(name, settings, sign_in=sign_in)
+        self.login = _credential(name, settings, "login")
 
     async def search(
         self,
@@ -180,10 +181,45 @@ class TrytonClient:
         """The values that Tryton fills in when these fields are set; nothing is stored."""
         return await self._rpc(f"model.{model}.on_change", [values, fields], into, call=call)
 
-    async def write(self, method: str, params: Sequence[object], into: type[T], *, call: str) -> T | TrytonRefusal:
+    async def write_confirming(
+        self,
+        method: str,
+        params: Sequence[object],
+        into: type[T],
+        *,
+        call: str,
+        confirm: Collection[str],
+        context: Mapping[str, object] | None = None,
+    ) -> T | TrytonRefusal:
+        """`write`, with the warnings of these names confirmed, each once: Tryton warns by refusing, and is called
+        again. `call` is a noun and a verb."""
+        confirmed: set[str] = set()
+        while True:
+            answer = await self.write(method, params, into, call=call, context=context)
+            if not isinstance(answer, TrytonRefusal) or answer.key is None or answer.key in confirmed:
+                return answer
+            if answer.warning not in confirm:
+                return answer
+            noun = call.partition(".")[0]
+            skipped = await self.write(
+                "model.res.user.warning.skip", [answer.key, False], object, call=f"{noun}.confirm_warning"
+            )
+            if isinstance(skipped, TrytonRefusal):
+                return answer
+            confirmed.add(answer.key)
+
+    async def write(
+        self,
+        method: str,
+        params: Sequence[object],
+        into: type[T],
+        *,
+        call: str,
+        context: Mapping[str, object] | None = None,
+    ) -> T | TrytonRefusal:
         """The result of a method that changes records, called once, or the rule that refuses it. Tryton keeps nothing
         of a call that it refuses or fails. Raises SourceError."""
-        response = await self._respond(method, params, call=call, safe=False)
+        response = await self._respond(method, params, call=call, safe=False, context=context)
         if response.error and response.error[0] in BUSINESS_REFUSALS:
             return _refusal(response.error)
         return self._result(method, response, into)
@@ -191,8 +227,16 @@ class TrytonClient:
     async def _rpc(self, method: str, params: Sequence[object], into: type[T], *, call: str) -> T:
         return self._result(method, await self._respond(method, params, call=call), into)
 
-    async def _respond(self, method: str, params: Sequence[object], *, call: str, safe: bool = True) -> RPCResponse:
-        body = {"id": 1, "method": method, "params": [*params, {"company": self._company}]}
+    async def _respond(
+        self,
+        method: str,
+        params: Sequence[object],
+        *,
+        call: str,
+        safe: bool = True,
+        context: Mapping[str, object] | None = None,
+    ) -> RPCResponse:
+        body = {"id": 1, "method": method, "params": [*params, {"company": self._company, **(context or {})}]}
         return await self._http.post(f"{self._root}/rpc/", json=body, into=RPCResponse, call=call, safe=safe)
 
     def _result(self, method: str, response: RPCResponse, into: type[T]) -> T:

@@ -70,9 +70,11 @@ class SaleStateRow(Row, kw_only=True):
 
 
 class KeyedSaleRow(SaleStateRow, kw_only=True):
-    """A sale with the gateway's key of it, which deployments keep in a field of their choice."""
+    """A sale with the gateway's key of it, which deployments keep in a field of their choice. A return is copied of its
+    sale, key included; `origin` names the sale."""
 
     key: str | None = None
+    origin: str | None = None
     comment: str | None = None
 
 
@@ -110,7 +112,8 @@ class TrytonOrderWriter:
         )
         found: dict[str, tuple[WrittenOrder, ...]] = {}
         for row in rows:
-            for key in {row.key, accepting_order(row.comment)}.intersection(keys):
+            named = {row.key, accepting_order(row.comment)}
+            for key in named.intersection(keys) if not (row.origin or "").startswith(f"{SALE},") else ():
                 found[key] = (*found.get(key, ()), self._written(key, row))
         return found
 
@@ -213,20 +216,13 @@ class TrytonOrderWriter:
         return answer if isinstance(answer, TrytonRefusal) else None
 
     async def call(self, method: str, params: Sequence[object], into: type[T]) -> T | TrytonRefusal:
-        """Warnings that may be are confirmed, each once: Tryton asks by refusing, and is called again."""
-        confirmed: set[str] = set()
-        while True:
-            answer = await self._client.write(f"model.{SALE}.{method}", params, into, call=f"{CALL}.{method}")
-            if not isinstance(answer, TrytonRefusal) or answer.key is None or answer.key in confirmed:
-                return answer
-            if answer.warning not in self._options.confirm_warnings:
-                return answer
-            skipped = await self._client.write(
-                "model.res.user.warning.skip", [answer.key, False], object, call=f"{CALL}.confirm_warning"
-            )
-            if isinstance(skipped, TrytonRefusal):
-                return answer
-            confirmed.add(answer.key)
+        return await self._client.write_confirming(
+            f"model.{SALE}.{method}",
+            params,
+            into,
+            call=f"{CALL}.{method}",
+            confirm=self._options.confirm_warnings,
+        )
 
     # The order's values
 

@@ -18,6 +18,9 @@ REQUESTS_PER_CHUNK: dict[str, Callable[[int, Any], int]] = {
     "receivables.open_items": lambda chunks, _assume: chunks * 3,
     # Balances before and after, entries, and their invoices.
     "receivables.statements": lambda chunks, _assume: chunks * 4,
+    # The sales first, then what has them as its origin; and the other way round.
+    "billing.returns": lambda chunks, _assume: chunks * 2,
+    "billing.returns_by_id": lambda chunks, _assume: chunks * 2,
     # Tryton has none; nothing is asked.
     "items.relations": lambda _chunks, _assume: 0,
 }
