@@ -259,7 +259,20 @@ def given(place: str, values: dict[str, Any]) -> tuple[str, FieldNode, VariableV
     return text, node, variables
 
 
-ENUMS = {"status", "state", "orderBy", "kinds", "hold", "kind", "shipmentState", "creditState", "states", "decision"}
+ENUMS = {
+    "status",
+    "state",
+    "orderBy",
+    "kinds",
+    "hold",
+    "kind",
+    "shipmentState",
+    "creditState",
+    "states",
+    "decision",
+    "reason",
+    "condition",
+}
 
 
 def literal(value: Any, place: str = "") -> str:
@@ -272,7 +285,8 @@ def literal(value: Any, place: str = "") -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, int) or place in ENUMS else f'"{value}"'
+    is_enum = place in ENUMS and isinstance(value, str) and value.isupper()
+    return str(value) if isinstance(value, int) or is_enum else f'"{value}"'
 
 
 def strawberrys(edge: EdgeField, values: dict[str, Any]) -> dict[str, Any]:
