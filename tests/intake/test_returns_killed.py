@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,14 @@ async def test_killed_gateway_requests_no_return_twice(dated_sandbox: Sandbox, s
     environment = served(
         dated_sandbox,
         data_dir=tmp_path,
-        overlay={"options": {"serves": ["customers", "items", "orders", "billing", "order_writer", "return_writer"],
-                             "max_order_seconds": 1.0},
-                 "limits": {"timeouts": KINDS}},
         intake={"store": settings.intake.store},
         postgres={"url": url.get_secret_value()} if url is not None else {},
         events={"poll": 0, "poll_webhooks": 0},
-    )  # fmt: skip
+    )
+    sources = json.loads(environment["TRADEGRAPH_SOURCES"])
+    sources["erp"]["options"]["max_order_seconds"] = 1.0
+    sources["erp"]["limits"] = {"timeouts": KINDS}
+    environment["TRADEGRAPH_SOURCES"] = json.dumps(sources)
     headers = {"authorization": f"Bearer {dated_sandbox.token}"}
     async with httpx.AsyncClient(base_url=dated_sandbox.erp, headers=headers, timeout=30) as erp:
         await erp.delete("/sandbox/submitted-orders")
