@@ -49,6 +49,11 @@ async def until_known(client: httpx.AsyncClient, order: str) -> str:
             await asyncio.sleep(0.1)
 
 
+async def created(erp: httpx.AsyncClient) -> int:
+    """How many returns the source has created."""
+    return (await erp.get("/sandbox/submitted-returns")).json()["returns"]
+
+
 async def test_killed_gateway_requests_no_return_twice(dated_sandbox: Sandbox, settings: Settings, tmp_path: Path):
     url = settings.postgres.url
     environment = served(
@@ -69,22 +74,19 @@ async def test_killed_gateway_requests_no_return_twice(dated_sandbox: Sandbox, s
             await erp.post("/sandbox/faults", json={"resource": "return-submissions", "ignoreKeys": True})
             for fault in FAULTS:
                 await erp.post("/sandbox/faults", json={"resource": "return-submissions/request", **fault})
-                before = (await erp.get("/sandbox/counters")).json()["reads"].get("return-submissions", 0)
+                before = await created(erp)
                 async with serve(environment) as killed, killed.client() as client:
                     sent = [
                         asyncio.create_task(client.post("/graphql", json=requested(order), headers=BUYER))
                         for order in ORDERS
                     ]
                     async with asyncio.timeout(60):
-                        while (await erp.get("/sandbox/counters")).json()["reads"].get(
-                            "return-submissions", 0
-                        ) == before:
-                            if all(one.done() for one in sent):
-                                break
+                        while await created(erp) == before and not all(one.done() for one in sent):
                             await asyncio.sleep(0.01)
                     killed.process.kill()
                     await killed.process.wait()
                     await asyncio.gather(*sent, return_exceptions=True)
+            assert await created(erp) > 0
             await erp.delete("/sandbox/faults")
             await erp.post("/sandbox/faults", json={"resource": "return-submissions", "ignoreKeys": True})
             async with serve(environment) as running, running.client() as client:
