@@ -102,12 +102,11 @@ async def _orders(given: argparse.Namespace) -> tuple[dict[str, Any], str]:
                 found += await _accounts(given, store, database, Path(folder))
                 if not given.only or "accept" in given.only:
                     for run in acceptance.RUNS[store]:
+                        options = {"orders": given.submitted, "in_flight": given.in_flight, **run}
+                        if (share := options.pop("of_capacity", None)) is not None:
+                            options["rate"] = round(share * accepted[-1].a_second, 1)
                         async with database() as url:
-                            accepted.append(
-                                await acceptance.measure(
-                                    store, url, Path(folder), orders=given.submitted, in_flight=given.in_flight, **run
-                                )
-                            )
+                            accepted.append(await acceptance.measure(store, url, Path(folder), **options))
                 if not given.only or "reads" in given.only:
                     for background in (False, True):
                         async with database() as url:

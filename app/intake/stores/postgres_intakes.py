@@ -142,7 +142,7 @@ class PostgresIntakes:
             if row is None:
                 return None
             before = rows.record(tuple(row)[1:])
-            after, delay = rows.changed(before, change, version, row[0])
+            after, delay = rows.changed(before, change, version, row[0], row[0])
             values = rows.update_values(after, before.owner, delay)
             found = await connection.fetchrow(self._sql(rows.UPDATE), *values)
             await self._notify(connection)

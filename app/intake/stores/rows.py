@@ -209,12 +209,14 @@ def is_queued(intake: OrderIntake) -> bool:
     return intake.state in QUEUED
 
 
-def changed(before: OrderIntake, change: Change, version: int | None, now: float) -> tuple[OrderIntake, float | None]:
+def changed(
+    before: OrderIntake, change: Change, version: int | None, now: float, lease_time: float
+) -> tuple[OrderIntake, float | None]:
     """The intake after a change, and in how many seconds it is due, if it is queued by the change. Raises
     VersionConflict for another version, and IntakeBusy while the intake is claimed."""
     if version is not None and before.version != version:
         raise VersionConflict
-    if before.lease_until is not None and before.lease_until > now:
+    if before.lease_until is not None and before.lease_until > lease_time:
         raise IntakeBusy
     after = next_version(before, change(before, now), now)
     return after, 0.0 if is_queued(after) and after.state is not before.state else None

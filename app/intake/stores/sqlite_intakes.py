@@ -25,6 +25,7 @@ from app.intake.records import (
 from app.intake.store import Change, IntakeKey, IntakePage, Submitted
 from app.intake.stores import rows
 from app.intake.stores.claim_wakeups import ClaimWakeUps
+from app.intake.stores.lease_clock import Boot, current_boot, lease_clock
 from app.storage.batch_queue import WakeUp
 from app.storage.sqlite import SQLiteDatabase
 from app.storage.sqlite_store import SQLiteStore, SQLiteWatcher
@@ -91,10 +92,13 @@ def _named(*values: Any, now: float | None = None) -> dict[str, Any]:
 
 
 class SQLiteIntakes:
-    """The store over one file, for one event loop."""
+    """The store over one file, for one event loop. `clock` is the time of day. Leases follow the time since `boot`;
+    with a clock and no boot, the clock."""
 
-    def __init__(self, file: Path, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, file: Path, *, clock: Callable[[], float] | None = None, boot: Boot | None = None) -> None:
         self._clock = clock or time.time
+        self._boot = boot or (current_boot() if clock is None else None)
+        self._lease_clock: Callable[[], float] | None = None if self._boot else self._clock
         self._database = SQLiteDatabase(file, (TABLE, *rows.MIGRATIONS))
         self._store = SQLiteStore(self._database)
         self._watcher: SQLiteWatcher | None = None
@@ -145,7 +149,7 @@ class SQLiteIntakes:
         self, target: str, owner: str, limit: int, lease: float, state: IntakeState | None = None
     ) -> Sequence[OrderIntake]:
         with self._queue.of(target, state).claiming() as claim:
-            now = self._clock()
+            now = await self._lease_time()
             find, claim_found = CLAIM_ANY if state is None else CLAIM_IN_STATE
             of_state = {} if state is None else {"98": state.value}
             named = _named(target, limit, now=now) | of_state
@@ -158,27 +162,28 @@ class SQLiteIntakes:
         return [rows.record(row[1:]) for row in sorted(claimed)]
 
     async def begin_attempt(self, claimed: OrderIntake, lease: float, retry_in: float) -> OrderIntake | None:
-        values = _named(claimed.id, claimed.owner, lease, retry_in, now=self._clock())
+        values = _named(claimed.id, claimed.owner, lease, retry_in, now=await self._lease_time())
         row = await self._store.write(lambda sql: sql.execute(BEGIN_ATTEMPT, values).fetchone())
         return rows.record(row) if row else None
 
     async def complete(self, claimed: OrderIntake, changed: OrderIntake, *, delay: float | None = None) -> bool:
-        now = self._clock()
-        changed = rows.next_version(claimed, changed, now)
-        values = _named(*rows.update_values(changed, claimed.owner, delay), now=now)
+        changed = rows.next_version(claimed, changed, self._clock())
+        values = _named(*rows.update_values(changed, claimed.owner, delay), now=await self._lease_time())
         row = await self._store.write(lambda sql: sql.execute(UPDATE, values).fetchone())
         self._queue.notify()  # The next order of the customer is free.
         self._changes.notify()
         return row is not None
 
     async def change(self, id: str, version: int | None, change: Change) -> OrderIntake | None:
-        changed = await self._store.write(lambda sql: _change(sql, id, version, change, self._clock()))
+        now = await self._lease_time()
+        changed = await self._store.write(lambda sql: _change(sql, id, version, change, self._clock(), now))
         self._queue.notify()
         self._changes.notify()
         return changed
 
     async def begin_order_change(self, given: OrderChange, retry_in: float) -> tuple[OrderChange, bool]:
-        return await self._store.write(lambda sql: _begin_order_change(sql, given, retry_in, self._clock()))
+        now = await self._lease_time()
+        return await self._store.write(lambda sql: _begin_order_change(sql, given, retry_in, now))
 
     async def finish_order_change(self, finished: OrderChange) -> None:
         named = _named(*rows.order_change_key(finished), finished.state.value, rows.encode_order_change(finished))
@@ -210,7 +215,7 @@ class SQLiteIntakes:
         ]
 
     async def begin_reconciliation(self, tenant: str, lease: float) -> bool:
-        values = _named(tenant, lease, now=self._clock())
+        values = _named(tenant, lease, now=await self._lease_time())
         return await self._store.write(lambda sql: sql.execute(BEGIN_RECONCILIATION, values).fetchone()) is not None
 
     async def finish_reconciliation(self, tenant: str, result: ReconciliationResult) -> None:
@@ -218,7 +223,7 @@ class SQLiteIntakes:
         await self._store.write(lambda sql: sql.execute(rows.FINISH_RECONCILIATION, values))
 
     async def reconciliation(self, tenant: str) -> ReconciliationStatus:
-        values = _named(tenant, now=self._clock())
+        values = _named(tenant, now=await self._lease_time())
         return rows.reconciliation_status(
             await self._store.read(lambda sql: sql.execute(RECONCILIATION, values).fetchone())
         )
@@ -231,7 +236,8 @@ class SQLiteIntakes:
         before, count = self._clock() - age, 0
         while part := await self._store.write(lambda sql: sql.execute(TRIM, _named(before)).rowcount):
             count += part
-        await self._store.write(lambda sql: sql.execute(TRIM_ORDER_CHANGES, _named(age, now=self._clock())))
+        values = _named(age, now=await self._lease_time())
+        await self._store.write(lambda sql: sql.execute(TRIM_ORDER_CHANGES, values))
         return count
 
     async def close(self) -> None:
@@ -239,6 +245,13 @@ class SQLiteIntakes:
         if watcher is not None:
             await asyncio.to_thread(watcher.close)
         await self._store.close()
+
+    async def _lease_time(self) -> float:
+        if self._lease_clock is None:
+            assert self._boot is not None  # noqa: S101 - without one the clock is set
+            boot = self._boot
+            self._lease_clock = await self._store.write(lambda sql: lease_clock(sql, boot, self._clock))
+        return self._lease_clock()
 
     def _watch(self) -> None:
         if self._watcher is not None:
@@ -309,11 +322,13 @@ def _begin_order_change(
     return rows.decode_order_change(row[0]), begun is not None
 
 
-def _change(sql: sqlite3.Connection, id: str, version: int | None, change: Change, now: float) -> OrderIntake | None:
+def _change(
+    sql: sqlite3.Connection, id: str, version: int | None, change: Change, now: float, lease_time: float
+) -> OrderIntake | None:
     row = sql.execute(BY_ID, _named(id)).fetchone()
     if row is None:
         return None
     before = rows.record(row)
-    after, delay = rows.changed(before, change, version, now)
-    row = sql.execute(UPDATE, _named(*rows.update_values(after, before.owner, delay), now=now)).fetchone()
+    after, delay = rows.changed(before, change, version, now, lease_time)
+    row = sql.execute(UPDATE, _named(*rows.update_values(after, before.owner, delay), now=lease_time)).fetchone()
     return rows.record(row)
