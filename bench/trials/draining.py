@@ -54,8 +54,8 @@ class Window:
 @dataclass
 class Reads:
     """Milliseconds of the sales view while the queue stands and while it drains; `p95_ratio` is the median of those of
-    the pairs. `read_ms` and `draining_read_ms` are processor time of the worker that answers, for one read: what another
-    program takes of the processors is not in them."""
+    the pairs. `read_ms` and `draining_read_ms` are processor time of the worker that answers, for one read: what other
+    programs take of the processors is not in them."""
 
     store: str
     background_worker: bool
