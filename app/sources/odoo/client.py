@@ -170,7 +170,7 @@ class OdooClient:
     ) -> Any:
         try:
             return await self._execute(model, method, arguments, call=call, positional=positional, safe=False)
-        except _Refused as refused:
+        except _CallRefused as refused:
             return OdooRefusal(message=refused.message)
 
     async def _execute(
@@ -254,7 +254,9 @@ class OdooClient:
         """The error for one of Odoo's. What is no rule of its own may quote anything, so its text is left out."""
         if error.name in BUSINESS_REFUSALS:
             message = f"{error.name.rpartition('.')[2]}: {error.message.splitlines()[0] if error.message else ''}"[:500]
-            return SourceRejected(self.source, status=400, detail=f"{call}: {message}") if safe else _Refused(message)
+            return (
+                SourceRejected(self.source, status=400, detail=f"{call}: {message}") if safe else _CallRefused(message)
+            )
         if error.name in DENIALS:
             return SourceRejected(self.source, status=DENIALS[error.name], detail=f"{call}: {error.name}")
         return SourceUnavailable(self.source, detail=f"{call}: {error.name}"[:200])
@@ -269,7 +271,7 @@ class OdooClient:
         return [f"{self.names.field(model, first) or first}{dot}{rest}", operator, value]
 
 
-class _Refused(Exception):
+class _CallRefused(Exception):
     """A write that a rule refuses."""
 
     def __init__(self, message: str) -> None:
