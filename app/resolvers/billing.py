@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from app.auth.policy import Key
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey
 from app.resolvers.loading.lists import RowList
@@ -69,8 +70,33 @@ class ReturnFilter:
     text: str | None = None
 
 
-INVOICE_LIST = RowList("billing", InvoiceQuery, "InvoiceConnection", "invoices_by_customer", "search_invoices")
-RETURN_LIST = RowList("billing", ReturnQuery, "ReturnConnection", "returns_by_customer", "search_returns")
+INVOICE_FIELDS: Mapping[str, Sequence[Key]] = {
+    "status": (("Invoice", "status"),),
+    "kind": (("Invoice", "kind"),),
+    "invoiced": (("Invoice", "invoicedOn"),),
+    "due": (("Invoice", "due"),),
+    "item": (("InvoiceLine", "sku"),),
+    "past_due": (("Invoice", "open"), ("Invoice", "due")),
+    "open": (("Invoice", "open"),),
+    "text": (("Invoice", "number"), ("Invoice", "orderNumbers")),
+    "INVOICED_ON": (("Invoice", "invoicedOn"),),
+    "DUE_ON": (("Invoice", "due"),),
+}
+RETURN_FIELDS: Mapping[str, Sequence[Key]] = {
+    "shipment_state": (("Return", "shipmentState"),),
+    "credit_state": (("Return", "creditState"),),
+    "requested": (("Return", "requestedOn"),),
+    "item": (("ReturnLine", "sku"),),
+    "open": (("Return", "creditState"),),
+    "text": (("Return", "number"), ("Return", "orderNumber"), ("Return", "reason")),
+    "REQUESTED_ON": (("Return", "requestedOn"),),
+}
+INVOICE_LIST = RowList(
+    "billing", InvoiceQuery, "InvoiceConnection", INVOICE_FIELDS, "invoices_by_customer", "search_invoices"
+)
+RETURN_LIST = RowList(
+    "billing", ReturnQuery, "ReturnConnection", RETURN_FIELDS, "returns_by_customer", "search_returns"
+)
 
 
 async def invoice_list(

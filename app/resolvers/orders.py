@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app import telemetry
+from app.auth.policy import Key
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import first_exception, gather_in_order
 from app.resolvers.loading.keys import (
@@ -107,7 +108,28 @@ class OrderFilter:
     text: str | None = None
 
 
-ORDER_LIST = RowList("orders", OrderQuery, "OrderConnection")
+_LATE: Sequence[Key] = (("Order", "status"), ("Order", "promisedOn"))
+ORDER_FIELDS: Mapping[str, Sequence[Key]] = {
+    "status": (("Order", "status"),),
+    "ordered": (("Order", "orderedAt"),),
+    "requested": (("Order", "requestedOn"),),
+    "promised": (("Order", "promisedOn"),),
+    "customer_po": (("Order", "customerPo"),),
+    "ship_to": (("Order", "shipTo"),),
+    "item": (("OrderLine", "item"),),
+    "warehouse": (("Order", "warehouse"),),
+    "hold": (("OrderHold", "kind"),),
+    "late": _LATE,
+    "open": (("Order", "status"),),
+    "text": (
+        ("Order", "number"), ("Order", "customerPo"), ("Party", "name"),
+        ("Item", "sku"), ("OrderLine", "description"),
+    ),
+    "ORDERED_AT": (("Order", "orderedAt"),),
+    "REQUESTED_ON": (("Order", "requestedOn"),),
+    "PROMISED_ON": (("Order", "promisedOn"),),
+}  # fmt: skip
+ORDER_LIST = RowList("orders", OrderQuery, "OrderConnection", ORDER_FIELDS)
 
 
 async def orders(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from app.auth.policy import Key
 from app.errors import InvalidInput
 from app.intake.records import OrderIntake
 from app.resolvers.loading.context import Context
@@ -40,7 +41,17 @@ class QuoteFilter:
     text: str | None = None
 
 
-QUOTE_LIST = RowList("quotes", QuoteQuery, "QuoteConnection")
+QUOTE_FIELDS: Mapping[str, Sequence[Key]] = {
+    "status": (("Quote", "status"),),
+    "requested": (("Quote", "requestedAt"),),
+    "valid_to": (("Quote", "validTo"),),
+    "item": (("QuoteLine", "sku"),),
+    "open": (("Quote", "status"),),
+    "text": (("Quote", "number"), ("Quote", "note"), ("QuoteLine", "sku"), ("QuoteLine", "description")),
+    "REQUESTED_AT": (("Quote", "requestedAt"),),
+    "VALID_TO": (("Quote", "validTo"),),
+}
+QUOTE_LIST = RowList("quotes", QuoteQuery, "QuoteConnection", QUOTE_FIELDS)
 
 
 async def quote(ctx: Context, by: QuoteKey) -> Quote | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from app.auth.policy import Key
 from app.errors import InvalidPageSize
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.key_loader import gather_in_order
@@ -57,7 +58,19 @@ class ShipmentFilter:
     text: str | None = None
 
 
-SHIPMENT_LIST = RowList("shipments", ShipmentQuery, "ShipmentConnection")
+SHIPMENT_FIELDS: Mapping[str, Sequence[Key]] = {
+    "status": (("Shipment", "status"),),
+    "shipped": (("Shipment", "shippedAt"),),
+    "promised": (("ShipmentEta", "promised"),),
+    "item": (("ShipmentLine", "sku"),),
+    "warehouse": (("Shipment", "warehouse"),),
+    "late": (("Shipment", "status"), ("ShipmentEta", "promised")),
+    "open": (("Shipment", "status"),),
+    "text": (("Shipment", "orderNumbers"), ("Shipment", "asn"), ("Shipment", "trackingNumber")),
+    "SHIPPED_AT": (("Shipment", "shippedAt"),),
+    "PROMISED_ON": (("ShipmentEta", "promised"),),
+}
+SHIPMENT_LIST = RowList("shipments", ShipmentQuery, "ShipmentConnection", SHIPMENT_FIELDS)
 
 
 async def shipments(

@@ -103,7 +103,11 @@ async def past_due_invoices(
 ) -> list[Connection[Invoice] | Exception]:
     """Edge: invoices that are past due, the longest first."""
     found = InvoiceFilter(past_due=True)
-    return await _each(rows, lambda: INVOICE_LIST.over_customers(ctx, first, after, InvoiceSort.DUE_ON_ASC, found))
+
+    def page() -> Coroutine[Any, Any, Connection[Invoice]]:
+        return INVOICE_LIST.over_customers(ctx, first, after, InvoiceSort.DUE_ON_ASC, found, chosen=False)
+
+    return await _each(rows, page)
 
 
 async def expiring_quotes(

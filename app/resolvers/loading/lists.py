@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -11,7 +11,8 @@ from typing import Any
 
 from strawberry.utils.str_converters import to_camel_case
 
-from app.errors import InvalidInput, TradegraphError
+from app.auth.policy import Key
+from app.errors import Forbidden, InvalidInput, TradegraphError
 from app.resolvers.loading.context import Context
 from app.resolvers.loading.keys import CustomerKey, ItemKey, customer_number, sku_of, validate_key
 from app.resolvers.loading.paging import Connection, ListScope
@@ -82,11 +83,13 @@ def note_left_out(found: Page[Any], ctx: Context) -> Page[Any]:
 
 @dataclass(frozen=True, slots=True)
 class RowList:
-    """A list of a port: its reads, the type of its query, and the GraphQL type of its pages."""
+    """A list of a port: its reads, the type of its query, and the GraphQL type of its pages. `fields` names, for each
+    filter and for each sort without its direction, the fields of the schema whose values it tells."""
 
     port: str
     query: type[Any]
     connection: str
+    fields: Mapping[str, Sequence[Key]]
     by_customer: str = "by_customer"
     search: str = "search"
 
@@ -110,8 +113,13 @@ class RowList:
         sort: StrEnum,
         filter: Any,
         customers: Sequence[CustomerKey] | None = None,
+        *,
+        chosen: bool = True,
     ) -> Connection[Any]:
-        """A page over all customers of the caller, or over some of them."""
+        """A page over all customers of the caller, or over some of them. Raises Forbidden if the caller has `chosen`
+        the filter and the sort, and does not see all values that they tell."""
+        if chosen:
+            self._require_revealed(ctx, sort, filter)
         numbers = await customer_numbers(customers, ctx)
         item = await _sku(filter, ctx)
         scope, query = self.page(ctx, first, after, sort, filter, customers=numbers, item=item)
@@ -123,7 +131,8 @@ class RowList:
     async def of_customers(
         self, rows: Sequence[Customer], ctx: Context, first: int, after: str | None, sort: StrEnum, filter: Any
     ) -> list[Connection[Any] | Exception]:
-        """A page for each customer."""
+        """A page for each customer. Raises Forbidden as `over_customers` does."""
+        self._require_revealed(ctx, sort, filter)
         item = await _sku(filter, ctx)
 
         async def page_of(row: Customer) -> Connection[Any]:
@@ -141,12 +150,21 @@ class RowList:
         item = _item(filter)
         if item is not None and item.sku is None:
             return  # Its SKU has to be read first.
-        with suppress(InvalidInput):
+        with suppress(InvalidInput, Forbidden):
+            self._require_revealed(ctx, sort, filter)
             sku = None if item is None else validate_key(item.sku or "", "An SKU")
             for number in numbers:
                 validate_key(number, "A customer number")
                 _, query = self.page(ctx, first, after, sort, filter, customer=number, item=sku)
                 self._loader(ctx, query).prefetch(number)
+
+    def _require_revealed(self, ctx: Context, sort: StrEnum, filter: Any) -> None:
+        names = [*selected(filter), *(["item"] if _item(filter) is not None else []), sort.rpartition("_")[0]]
+        for name in names:
+            hidden = next((one for one in self.fields[name] if not ctx.permissions.reveals(*one)), None)
+            if hidden is not None:
+                shown = name if name.isupper() else to_camel_case(name)
+                raise Forbidden(f"Your role may not use '{shown}': it does not see {'.'.join(hidden)} whole.")
 
     def _loader(self, ctx: Context, query: ListQuery) -> Any:
         return ctx.loaders.by_key(self.port, self.by_customer, query=query)
