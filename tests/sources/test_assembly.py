@@ -161,7 +161,7 @@ async def test_list_over_two_erps_has_each_customer_once(two_erps: Graph) -> Non
         if not found["pageInfo"]["hasNextPage"]:
             break
     assert len(seen) == len(set(seen)) == 500
-    assert seen[-9:] == [f"CUST-000{number}" for number in range(1, 10)]
+    assert seen == sorted(seen)
 
 
 async def test_warming_up_starts_no_background_tasks() -> None:
