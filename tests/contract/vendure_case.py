@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from app.settings import SourceSettings
 from app.sources.changes import ChangeKind
+from app.sources.lists import DateRange
 from app.sources.orders import CustomerPoKey, OrderStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.source import Source
 from app.sources.values import Money
 from app.sources.vendure import connect, utc_now
-from tests.contract.case import Case, ChangeFacts, ContentFacts, Environment, OrderFacts, ReservationFacts
+from tests.contract.case import Case, ChangeFacts, ContentFacts, Environment, OrderFacts, ReservationFacts, Selection
 from tests.upstreams.cassette import System, cassette
 
 URL = "http://127.0.0.1:3400"
@@ -46,6 +47,15 @@ async def open_vendure(environment: Environment) -> AsyncIterator[Source]:
             yield source
         finally:
             await source.aclose()
+
+
+FEBRUARY = DateRange(since=date(2026, 2, 1), until=date(2026, 2, 28))
+ONE_DAY = DateRange(since=date(2026, 2, 2), until=date(2026, 2, 2))
+"""Its first order was placed at midnight."""
+
+
+def _selected(filters: Mapping[str, object], total: int, first: tuple[str, ...] = ()) -> Selection:
+    return Selection(filters=filters, today=RECORDED_AT.date(), total=total, first=first)
 
 
 def _usd(amount: str) -> Money:
@@ -139,6 +149,17 @@ CASES = (
                 },
             },
             purchase_orders={CustomerPoKey(customer="CUST-0024", number="PO-00040"): "SO-100040"},
+            lists=(
+                _selected({}, 85, ("SO-100095", "SO-100094", "SO-100093")),
+                _selected({"status": (OrderStatus.CANCELLED,)}, 5, ("SO-100085", "SO-100084", "SO-100083")),
+                _selected({"status": (OrderStatus.SHIPPED, OrderStatus.UNKNOWN)}, 15),
+                _selected({"status": (OrderStatus.QUOTED,)}, 0),
+                _selected({"ordered": FEBRUARY}, 40, ("SO-100077", "SO-100076", "SO-100075")),
+                _selected({"ordered": ONE_DAY}, 2, ("SO-100040", "SO-100039")),
+                _selected({"customer_po": "PO-00040"}, 1, ("SO-100040",)),
+                _selected({"customer_po": " "}, 0),
+                _selected({"status": (OrderStatus.CANCELLED,), "ordered": FEBRUARY}, 0),
+            ),
         ),
         changes=ChangeFacts(
             kinds=frozenset({ChangeKind.ORDER, ChangeKind.ITEM}),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from app.settings import SourceSettings
+from app.sources.capabilities import Limitation
 from app.sources.custom_fields import NO_FIELDS, SourceFields
 from app.sources.karrio.changes import KarrioChanges
 from app.sources.karrio.client import KarrioClient
@@ -14,6 +15,11 @@ from app.sources.karrio.shipments import KarrioShipments
 from app.sources.karrio.webhooks import KarrioWebhooks
 from app.sources.source import Source
 from app.sources.values import utc_now
+
+NO_LISTS = Limitation(
+    missing="Karrio searches shipments by one customer at a time and orders them by their creation only"
+)
+LIMITATIONS = {"shipments.by_customer": NO_LISTS, "shipments.search": NO_LISTS}
 
 
 def connect(
@@ -38,4 +44,5 @@ def connect(
         webhooks=KarrioWebhooks(name, settings.webhooks) if settings.webhooks else None,
         shipment_hint_key="tracking_number",
         settle_seconds=5.0,
+        limitations=LIMITATIONS,
     )

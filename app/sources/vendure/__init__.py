@@ -16,7 +16,7 @@ from app.sources.vendure.client import VendureClient
 from app.sources.vendure.items import VendureContents
 from app.sources.vendure.options import read_options
 from app.sources.vendure.order_writer import VendureOrderWriter
-from app.sources.vendure.orders import ORDER_LISTS, VendureOrders
+from app.sources.vendure.orders import ALL_ORDER_LISTS, ORDER_LISTS, VendureOrders
 from app.sources.vendure.reservations import VendureReservations
 from app.sources.vendure.webhooks import VendureWebhooks
 
@@ -54,7 +54,7 @@ def connect(
         feed_incomplete=True,  # An order that is shipped or delivered keeps its time of change.
         requests=requests,
         brings_shipments=True,
-        lists={"orders.by_customer": ORDER_LISTS},
+        lists={"orders.by_customer": ORDER_LISTS, "orders.search": ALL_ORDER_LISTS},
         limitations=LIMITATIONS,
     )
 
