@@ -45,6 +45,7 @@ async def test_quotes_have_their_values(case: Case, source: Source):
         quote = found[number]
         assert_exact(quote, expected)
         assert (quote.number, quote.source, quote.refs[0].id) == (number, source.name, quote.id)
+        assert 0 < quote.version < 2**31
         assert len(quote.lines) > 0
         for line in quote.lines:
             assert type(line.quantity) is Decimal

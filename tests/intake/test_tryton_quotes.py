@@ -132,18 +132,18 @@ async def test_orders_are_no_quotes(orders: OrderWriter, writer: QuoteWriter, sa
 
 async def test_declined_quote_is_a_cancelled_sale_that_says_so(writer: QuoteWriter, sales: Sales):
     await writer.request(SYSTEM, request())
-    await writer.answer(SYSTEM, answer(QuoteAnswerKind.DECLINE, millis(sales), note="too dear"))
+    await writer.answer(SYSTEM, answer(QuoteAnswerKind.DECLINE, version_of(sales), note="too dear"))
     assert sales.sales[301]["state"] == "cancelled"
     assert sales.sales[301]["comment"].splitlines()[-1] == "Declined by the customer. too dear"
     with pytest.raises(QuoteNotAccepted) as again:
-        await writer.answer(SYSTEM, answer(QuoteAnswerKind.DECLINE, millis(sales)))
+        await writer.answer(SYSTEM, answer(QuoteAnswerKind.DECLINE, version_of(sales)))
     assert again.value.refusal is QuoteRefusal.NOT_OPEN
 
 
 async def test_renegotiated_quote_is_a_draft_with_the_lines_of_the_customer(writer: QuoteWriter, sales: Sales):
     await writer.request(SYSTEM, request())
     lines = (NewQuoteLine(number=1, sku="SKU-2", quantity=Decimal(5)),)
-    await writer.answer(SYSTEM, answer(QuoteAnswerKind.RENEGOTIATE, millis(sales), note="cheaper", lines=lines))
+    await writer.answer(SYSTEM, answer(QuoteAnswerKind.RENEGOTIATE, version_of(sales), note="cheaper", lines=lines))
     sale = sales.sales[301]
     assert (sale["state"], sale["comment"].splitlines()[-1]) == ("draft", "Renegotiated by the customer. cheaper")
     assert sale["lines"][0] == ["delete", [3010]]
@@ -164,7 +164,7 @@ async def test_answer_that_does_not_apply_changes_nothing(
     await writer.request(SYSTEM, request())
     sales.expire = expire
     with pytest.raises(QuoteNotAccepted) as refused:
-        await writer.answer(SYSTEM, answer(kind, millis(sales) + shift))
+        await writer.answer(SYSTEM, answer(kind, version_of(sales) + shift))
     assert refused.value.refusal is refusal
     assert (sales.states(KEY), sales.called[-1]) == (["quotation"], "quote")
 
@@ -175,7 +175,9 @@ async def test_answer_that_does_not_apply_changes_nothing(
 async def test_order_of_a_quote_confirms_that_quotation(writer: QuoteWriter, orders: OrderWriter, sales: Sales):
     await writer.request(SYSTEM, request())
     with counted_calls() as calls:
-        written = await orders.post(SYSTEM, accepting(millis(sales), requested_date=date(2026, 12, 24), note="Dock 4"))
+        written = await orders.post(
+            SYSTEM, accepting(version_of(sales), requested_date=date(2026, 12, 24), note="Dock 4")
+        )
     assert written == WrittenOrder(key="order-key", id="301", number="271", step="confirmed")
     assert list(sales.sales) == [301]
     sale = sales.sales[301]
@@ -196,7 +198,7 @@ async def test_lost_answer_is_resumed_from_the_quotation(
 ):
     await writer.request(SYSTEM, request())
     sales.spoiled[step] = "reset before"
-    order = accepting(millis(sales))
+    order = accepting(version_of(sales))
     with pytest.raises(SourceUnavailable) as lost, background(30):
         await orders.post(SYSTEM, order)
     assert lost.value.sent
@@ -211,7 +213,7 @@ async def test_refused_confirmation_leaves_the_quotation_to_try_again(
     writer: QuoteWriter, orders: OrderWriter, sales: Sales
 ):
     await writer.request(SYSTEM, request())
-    order = accepting(millis(sales))
+    order = accepting(version_of(sales))
     sales.refusals["confirm"] = user_error("credit limit")
     with pytest.raises(OrderNotAccepted) as refused:
         await orders.post(SYSTEM, order)
@@ -236,19 +238,19 @@ async def test_quote_that_cannot_be_accepted_is_refused_and_not_changed(
     sales.expire = expire
     shift = given.pop("shift", 0)
     with pytest.raises(OrderNotAccepted, match=detail) as refused:
-        await orders.post(SYSTEM, accepting(millis(sales) + shift, **given))
+        await orders.post(SYSTEM, accepting(version_of(sales) + shift, **given))
     assert (refused.value.held, sales.called[-1]) == (False, "quote")
 
 
 async def test_declined_quote_is_not_ordered(writer: QuoteWriter, orders: OrderWriter, sales: Sales):
     await writer.request(SYSTEM, request())
-    await writer.answer(SYSTEM, answer(QuoteAnswerKind.DECLINE, millis(sales)))
+    await writer.answer(SYSTEM, answer(QuoteAnswerKind.DECLINE, version_of(sales)))
     with pytest.raises(OrderNotAccepted, match="quote 301 is cancelled"):
-        await orders.post(SYSTEM, accepting(millis(sales)))
+        await orders.post(SYSTEM, accepting(version_of(sales)))
 
 
-def millis(sales: Sales) -> int:
-    """The version of the one sale: the time of its last change."""
+def version_of(sales: Sales) -> int:
+    """The version of the one sale: the second of its last change."""
     at = sales.sales[301]["write_date"]
     changed = datetime(at["year"], at["month"], at["day"], 0, at["minute"], at["second"], tzinfo=UTC)
-    return int(changed.timestamp()) * 1000
+    return int((changed - datetime(2020, 1, 1, tzinfo=UTC)).total_seconds())

@@ -99,9 +99,10 @@ class QuoteStateRow(ListedRow, kw_only=True):
 
     @property
     def version(self) -> int:
-        """The time of the last change in milliseconds."""
+        """The second of the last change, counted from 2020: GraphQL's integers have 32 bits. Two changes within one
+        second are one version."""
         at = self.updated_at
-        return 0 if at is None else (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+        return 0 if at is None else (at - datetime(2020, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
 
     @property
     def valid_to(self) -> date | None:
