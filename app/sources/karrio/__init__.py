@@ -16,9 +16,7 @@ from app.sources.karrio.webhooks import KarrioWebhooks
 from app.sources.source import Source
 from app.sources.values import utc_now
 
-NO_LISTS = Limitation(
-    missing="Karrio searches shipments by one customer at a time and orders them by their creation only"
-)
+NO_LISTS = Limitation(missing="Karrio searches by one customer at a time, and sorts by creation only")
 LIMITATIONS = {"shipments.by_customer": NO_LISTS, "shipments.search": NO_LISTS}
 
 
