@@ -45,6 +45,7 @@ VENDORS = {
     "tryton": "app.sources.tryton",
     "vendure": "app.sources.vendure",
     "karrio": "app.sources.karrio",
+    "medusa": "app.sources.medusa",
 }
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
 

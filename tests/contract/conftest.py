@@ -10,7 +10,18 @@ import pytest
 from app.sources.source import Source
 from tests.contract.case import Case, Environment, Urls
 
-ADAPTERS = ("rest", "tryton", "vendure", "karrio", "shopify", "files", "business_central", "odoo", "sap_s4hana")
+ADAPTERS = (
+    "rest",
+    "tryton",
+    "vendure",
+    "karrio",
+    "shopify",
+    "files",
+    "business_central",
+    "odoo",
+    "sap_s4hana",
+    "medusa",
+)
 
 
 def all_cases() -> list[Case]:
