@@ -271,7 +271,10 @@ REFUSED = {
     ),
     "vendor": (
         {"type": "Customer", "sources": {"logistics": "x"}},
-        "fields[0].sources.logistics = 'x': vendor 'karrio' has no fields of Customer; medusa, rest, shopify, tryton do",
+        (
+            "fields[0].sources.logistics = 'x': vendor 'karrio' has no fields of Customer; "
+            "medusa, rest, shopify, tryton do"
+        ),
     ),
     "key": (
         {"sources": {"commerce": "cost centre } orders {"}},

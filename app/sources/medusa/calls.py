@@ -110,7 +110,7 @@ DECLARATION = VendorDeclaration(
             port="prices",
             method="POST",
             path="/admin/calculated-prices",
-            sends=prices.PriceQuestions,
+            sends=prices.MedusaPriceQuestions,
             reads=prices.CalculatedPrices,
         ),
         _list("orders", "/admin/orders", order_records.OrderRows, LIST, ("id",)),
@@ -125,7 +125,7 @@ DECLARATION = VendorDeclaration(
             path=f"{order_writer.DRAFTS}/{{}}",
         ),
         _changes("customer", "/admin/customers", changes.ChangedCustomers),
-        _changes("item", items.PATH, changes.ChangedVariants),
+        _changes("item", items.PATH, changes.MedusaChangedVariants),
         _changes("order", "/admin/orders", changes.ChangedOrders),
     ),
 )

@@ -36,7 +36,7 @@ class ChangedCustomers(msgspec.Struct, frozen=True, rename={"rows": "customers"}
     count: int
 
 
-class ChangedVariant(msgspec.Struct, frozen=True):
+class MedusaChangedVariant(msgspec.Struct, frozen=True):
     """A variant that changed."""
 
     id: str
@@ -44,10 +44,10 @@ class ChangedVariant(msgspec.Struct, frozen=True):
     sku: str | None
 
 
-class ChangedVariants(msgspec.Struct, frozen=True, rename={"rows": "variants"}):
+class MedusaChangedVariants(msgspec.Struct, frozen=True, rename={"rows": "variants"}):
     """A page of them."""
 
-    rows: tuple[ChangedVariant, ...]
+    rows: tuple[MedusaChangedVariant, ...]
     count: int
 
 
@@ -69,7 +69,7 @@ class ChangedOrders(msgspec.Struct, frozen=True, rename={"rows": "orders"}):
 
 PATHS = {
     ChangeKind.CUSTOMER: ("/admin/customers", ChangedCustomers),
-    ChangeKind.ITEM: ("/admin/product-variants", ChangedVariants),
+    ChangeKind.ITEM: ("/admin/product-variants", MedusaChangedVariants),
     ChangeKind.ORDER: ("/admin/orders", ChangedOrders),
 }
 
@@ -99,7 +99,7 @@ async def _pages(
 
 async def _changed(
     client: MedusaClient, kind: ChangeKind, since: datetime, size: int
-) -> AsyncIterator[list[ChangedCustomer | ChangedVariant | ChangedOrder]]:
+) -> AsyncIterator[list[ChangedCustomer | MedusaChangedVariant | ChangedOrder]]:
     """The pages of changed rows. Each begins at the last time of the one before: with an offset, a row that changes
     meanwhile would move the rest, and one be missed."""
     path, into = PATHS[kind]
@@ -126,9 +126,9 @@ async def _changed(
     raise SourceMalformed(client.name, detail=f"{call}: the pages of a list repeat, or do not end")
 
 
-def _key(row: ChangedCustomer | ChangedVariant | ChangedOrder, options: MedusaOptions) -> str | None:
+def _key(row: ChangedCustomer | MedusaChangedVariant | ChangedOrder, options: MedusaOptions) -> str | None:
     if isinstance(row, ChangedCustomer):
         return number_of(row.metadata, options)
-    if isinstance(row, ChangedVariant):
+    if isinstance(row, MedusaChangedVariant):
         return row.sku
     return row.custom_display_id or str(row.display_id)

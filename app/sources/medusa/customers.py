@@ -50,7 +50,7 @@ class MedusaAddress(msgspec.Struct, frozen=True):
         )
 
 
-class CustomerAddress(MedusaAddress, frozen=True):
+class MedusaCustomerAddress(MedusaAddress, frozen=True):
     """An address in a customer's address book."""
 
     id: str
@@ -74,7 +74,7 @@ class MedusaCustomer(msgspec.Struct, frozen=True):
     first_name: str | None
     last_name: str | None
     metadata: Mapping[str, Any] | None
-    addresses: tuple[CustomerAddress, ...]
+    addresses: tuple[MedusaCustomerAddress, ...]
     groups: tuple[CustomerGroup, ...]
 
 
@@ -157,12 +157,12 @@ def number_of(metadata: Mapping[str, Any] | None, options: MedusaOptions) -> str
     return str(value) if isinstance(value, (str, int)) and value != "" else None
 
 
-def _ship_tos(addresses: Sequence[CustomerAddress]) -> Iterator[CustomerLocation]:
+def _ship_tos(addresses: Sequence[MedusaCustomerAddress]) -> Iterator[CustomerLocation]:
     """All addresses, the default one first."""
     for one in sorted(addresses, key=lambda one: not one.is_default_shipping):
         yield _location(one)
 
 
-def _location(one: CustomerAddress) -> CustomerLocation:
+def _location(one: MedusaCustomerAddress) -> CustomerLocation:
     kind = LocationKind.BOTH if one.is_default_billing else LocationKind.SHIP_TO
     return CustomerLocation(id=one.id, kind=kind, name=one.address_name or one.name, address=one.address)

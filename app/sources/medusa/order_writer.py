@@ -16,9 +16,9 @@ from app.errors import SourceRejected
 from app.http.client import HTTPResponse, path
 from app.settings.resilience import ORDER_SUBMISSIONS
 from app.sources.medusa.client import LookupRow, MedusaClient, sendable
-from app.sources.medusa.customers import CustomerAddress, MedusaCustomer, customers_by_number
+from app.sources.medusa.customers import MedusaCustomer, MedusaCustomerAddress, customers_by_number
 from app.sources.medusa.options import MedusaOptions
-from app.sources.medusa.prices import CalculatedPrices, PriceQuestion, PriceQuestions
+from app.sources.medusa.prices import CalculatedPrices, MedusaPriceQuestion, MedusaPriceQuestions
 from app.sources.order_writer import (
     NewOrder,
     NewOrderLine,
@@ -40,7 +40,7 @@ DRAFTS = "/admin/draft-orders"
 DRAFT_FIELDS = "?fields=id,display_id,custom_display_id"
 
 
-class VariantToOrder(msgspec.Struct, frozen=True):
+class MedusaVariantToOrder(msgspec.Struct, frozen=True):
     """A variant to order."""
 
     id: str
@@ -50,7 +50,7 @@ class VariantToOrder(msgspec.Struct, frozen=True):
 class OrderableRows(msgspec.Struct, frozen=True, rename={"rows": "variants"}):
     """A page of them."""
 
-    rows: tuple[VariantToOrder, ...]
+    rows: tuple[MedusaVariantToOrder, ...]
     count: int
 
 
@@ -68,7 +68,7 @@ class DraftAddress(msgspec.Struct, frozen=True, omit_defaults=True):
     country_code: str | None = None
 
 
-class DraftLine(msgspec.Struct, frozen=True, omit_defaults=True):
+class MedusaDraftLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of a draft. Without a price, Medusa's own is taken; a price is text, since a number would be a float."""
 
     variant_id: str
@@ -83,7 +83,7 @@ class NewDraft(msgspec.Struct, frozen=True, omit_defaults=True):
     region_id: str
     customer_id: str
     currency_code: str
-    items: tuple[DraftLine, ...]
+    items: tuple[MedusaDraftLine, ...]
     metadata: Mapping[str, str]
     no_notification_order: bool = False
     sales_channel_id: str | None = None
@@ -92,7 +92,7 @@ class NewDraft(msgspec.Struct, frozen=True, omit_defaults=True):
     billing_address: DraftAddress | None = None
 
 
-class CreatedDraft(msgspec.Struct, frozen=True):
+class MedusaCreatedDraft(msgspec.Struct, frozen=True):
     """A draft that was created."""
 
     id: str
@@ -103,10 +103,10 @@ class CreatedDraft(msgspec.Struct, frozen=True):
 class DraftCreated(msgspec.Struct, frozen=True):
     """The answer to a creation."""
 
-    draft_order: CreatedDraft
+    draft_order: MedusaCreatedDraft
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class MedusaRefusal(msgspec.Struct, frozen=True):
     """Why Medusa refuses a request; `message` is for the log."""
 
     type: str
@@ -156,11 +156,11 @@ class MedusaOrderWriter:
         """Medusa's own price of each line. It tells no availability: the draft is checked when it is converted."""
         for line in order.lines:
             self._check(line)
-        questions = PriceQuestions(
+        questions = MedusaPriceQuestions(
             number_key=self._options.customer_number_key,
             currency_code=self._options.currency.lower(),
             region_id=self._region,
-            requests=tuple(PriceQuestion(order.customer, line.sku, int(line.quantity)) for line in order.lines),
+            requests=tuple(MedusaPriceQuestion(order.customer, line.sku, int(line.quantity)) for line in order.lines),
         )
         prices = (await self._client.prices(questions, CalculatedPrices, call=f"{CALL}.simulate")).prices
         if len(prices) != len(order.lines) or None in prices:
@@ -211,9 +211,9 @@ class MedusaOrderWriter:
             metadata=metadata,
         )
 
-    def _line(self, line: NewOrderLine, variant: str) -> DraftLine:
+    def _line(self, line: NewOrderLine, variant: str) -> MedusaDraftLine:
         self._check(line)
-        return DraftLine(
+        return MedusaDraftLine(
             variant_id=variant,
             quantity=int(line.quantity),
             unit_price=format(line.unit_price.amount, "f") if line.unit_price is not None else None,
@@ -238,7 +238,7 @@ class MedusaOrderWriter:
 
     @staticmethod
     def _reason(response: HTTPResponse) -> str:
-        refusal = response.decode(Refusal)
+        refusal = response.decode(MedusaRefusal)
         return f"{response.status} {refusal.type}: {refusal.message[:200]}"
 
 
@@ -257,7 +257,7 @@ def _addresses(buyer: MedusaCustomer, ship_to: str | None) -> tuple[DraftAddress
     return _address(shipping), _address(billing)
 
 
-def _address(one: CustomerAddress | None) -> DraftAddress | None:
+def _address(one: MedusaCustomerAddress | None) -> DraftAddress | None:
     if one is None:
         return None
     return DraftAddress(**{name: getattr(one, name) or None for name in DraftAddress.__struct_fields__})

@@ -55,7 +55,7 @@ class CalculatedPrices(msgspec.Struct, frozen=True):
     prices: tuple[CalculatedPrice | None, ...]
 
 
-class PriceQuestion(msgspec.Struct, frozen=True):
+class MedusaPriceQuestion(msgspec.Struct, frozen=True):
     """What a customer pays for so many units."""
 
     customer: str
@@ -63,13 +63,13 @@ class PriceQuestion(msgspec.Struct, frozen=True):
     quantity: int
 
 
-class PriceQuestions(msgspec.Struct, frozen=True):
+class MedusaPriceQuestions(msgspec.Struct, frozen=True):
     """The body of a call."""
 
     number_key: str
     currency_code: str
     region_id: str | None
-    requests: tuple[PriceQuestion, ...]
+    requests: tuple[MedusaPriceQuestion, ...]
 
 
 class MedusaPrices:
@@ -102,12 +102,12 @@ class MedusaPrices:
             and sendable([request.sku, request.customer]) == [request.sku, request.customer]
         )
 
-    def _questions(self, requests: Sequence[PriceRequest]) -> PriceQuestions:
-        return PriceQuestions(
+    def _questions(self, requests: Sequence[PriceRequest]) -> MedusaPriceQuestions:
+        return MedusaPriceQuestions(
             number_key=self._options.customer_number_key,
             currency_code=self._options.currency.lower(),
             region_id=self._options.region,
-            requests=tuple(PriceQuestion(one.customer, one.sku, int(one.quantity)) for one in requests),
+            requests=tuple(MedusaPriceQuestion(one.customer, one.sku, int(one.quantity)) for one in requests),
         )
 
     def _price(self, request: PriceRequest, price: CalculatedPrice) -> ContractPrice:

@@ -18,24 +18,24 @@ from app.sources.values import Freshness, Ref
 from app.sources.warehouses import Warehouse
 
 
-class LocationAddress(msgspec.Struct, frozen=True):
+class MedusaLocationAddress(msgspec.Struct, frozen=True):
     """Where a stock location is."""
 
     province: str | None
 
 
-class StockLocation(msgspec.Struct, frozen=True):
+class MedusaStockLocation(msgspec.Struct, frozen=True):
     """A stock location."""
 
     id: str
     name: str
-    address: LocationAddress | None
+    address: MedusaLocationAddress | None
 
 
 class LocationRows(msgspec.Struct, frozen=True, rename={"rows": "stock_locations"}):
     """A page of stock locations."""
 
-    rows: tuple[StockLocation, ...]
+    rows: tuple[MedusaStockLocation, ...]
     count: int
 
 
@@ -45,7 +45,7 @@ class LevelLocation(msgspec.Struct, frozen=True):
     name: str
 
 
-class InventoryLevel(msgspec.Struct, frozen=True):
+class MedusaInventoryLevel(msgspec.Struct, frozen=True):
     """An item at a location."""
 
     location_id: str
@@ -59,7 +59,7 @@ class InventoryItem(msgspec.Struct, frozen=True):
 
     id: str
     sku: str | None
-    location_levels: tuple[InventoryLevel, ...]
+    location_levels: tuple[MedusaInventoryLevel, ...]
 
 
 class InventoryRows(msgspec.Struct, frozen=True, rename={"rows": "inventory_items"}):
@@ -124,11 +124,11 @@ class MedusaWarehouses:
             self._codes = {row.id: self._options.warehouse(row.id, row.name) for row in await self._locations()}
         return self._codes
 
-    async def _locations(self) -> list[StockLocation]:
+    async def _locations(self) -> list[MedusaStockLocation]:
         pages = self._client.pages("/admin/stock-locations", LocationRows, [("order", "id")], call="warehouses")
         return [row async for rows in pages for row in rows]
 
-    def _warehouse(self, row: StockLocation) -> Warehouse:
+    def _warehouse(self, row: MedusaStockLocation) -> Warehouse:
         return Warehouse(
             code=self._options.warehouse(row.id, row.name),
             name=row.name,
