@@ -344,6 +344,26 @@ async def test_every_role_requests_returns_or_is_refused(ordering: Graph, way: s
     assert (await counts(ordering))["returns"] == len(ALLOWED)
 
 
+@pytest.mark.parametrize("way", ["post", "websocket"])
+async def test_every_role_decides_or_is_refused(ordering: Graph, way: str):
+    row = (await request(ordering, wanted()))["return"]
+    for role in Role:
+        who = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
+        for kind in ("APPROVE", "REJECT", "CANCEL"):
+            variables = {"input": {"id": row["id"], "version": 0, "decision": kind}}
+            if way == "post":
+                answer = await ordering.ask(DECIDE, variables, who=who)
+            else:
+                answer = await by_socket(ordering, DECIDE, variables, who)
+            errors = [error["extensions"]["code"] for error in answer.get("errors", ())]
+            allowed = ALLOWED if kind == "CANCEL" else {Role.CSR, Role.CSR_LEAD}
+            if role in allowed:
+                assert (errors, codes(answer["data"]["decideReturn"])) == ([], ["VERSION_CONFLICT"]), role
+            else:
+                assert (errors, answer["data"]) == (["FORBIDDEN"], {"decideReturn": None}), role
+    assert await sent(ordering, "decide") == 0
+
+
 async def test_requests_by_get_are_not_run(ordering: Graph):
     params = {"query": REQUEST, "variables": '{"input": {}}'}
     answer = await ordering.client.get("/graphql", params=params, headers=BUYER)
