@@ -50,7 +50,7 @@ class DeliveredLineRow(Row, kw_only=True):
     quantity: Decimal | None = None
 
 
-class DeliveredSaleRow(Row, kw_only=True):
+class ReturnableSaleRow(Row, kw_only=True):
     """The sale that goods come back of."""
 
     lines: list[DeliveredLineRow] = []
@@ -125,10 +125,10 @@ class TrytonReturnWriter:
 
     # The return
 
-    async def _sale(self, id: str) -> DeliveredSaleRow:
+    async def _sale(self, id: str) -> ReturnableSaleRow:
         ids = record_ids([id])
         rows = await self._client.search(
-            SALE, [["id", "in", ids]], DeliveredSaleRow, limit=1, call=f"{CALL}.returned_order"
+            SALE, [["id", "in", ids]], ReturnableSaleRow, limit=1, call=f"{CALL}.returned_order"
         )
         if not rows:
             raise ReturnNotAccepted(ReturnRefusal.RULE, detail=f"there is no sale {id}")
@@ -160,7 +160,7 @@ class TrytonReturnWriter:
             raise SourceMalformed(self._client.source, detail=f"the wizard made {len(ids)} returns")
         return ids[0]
 
-    def _values(self, given: NewReturn, sale: DeliveredSaleRow, row: ReturnSaleRow) -> dict[str, object]:
+    def _values(self, given: NewReturn, sale: ReturnableSaleRow, row: ReturnSaleRow) -> dict[str, object]:
         """The values that make the draft this return. Its lines are those of the sale, in the same order."""
         numbers = sorted(line_numbers(sale.lines).values())
         copies = [line.id for line in row.lines if line.type == "line"]
@@ -208,7 +208,7 @@ class TrytonReturnWriter:
         return answer
 
 
-def _check_quantities(given: NewReturn, sale: DeliveredSaleRow) -> None:
+def _check_quantities(given: NewReturn, sale: ReturnableSaleRow) -> None:
     numbers = line_numbers(sale.lines)
     ordered = {numbers[line.id]: line.quantity or Decimal(0) for line in sale.lines if line.id in numbers}
     over = [line.number for line in given.lines if line.quantity > ordered.get(line.number, 0)]
