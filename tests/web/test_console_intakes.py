@@ -351,7 +351,7 @@ async def test_two_operators_who_click_at_once_post_one_order_and_one_is_told(or
         await asyncio.gather(
             *(page.run(f"{row(one)}.querySelector('button.primary').click()") for page in (here, there))
         )
-        said = [await page.until("document.querySelector('#message').innerText") for page in (here, there)]
+        said = [await page.until("document.querySelector('#message')?.innerText") for page in (here, there)]
         assert sorted("Posting" in text for text in said) == [False, True]
         await settled(ordering, one.id, "POSTED")
     assert await counts(ordering) == {"keys": 1, "orders": 1, "doubled": []}
@@ -391,7 +391,7 @@ async def test_operator_without_the_scope_is_refused_and_stays_signed_in(orderin
     await stored(ordering, failed())
     async with browsing() as page:
         await opened(page, ordering, ADMIN)
-        text = await page.until("document.querySelector('#failure').innerText")
+        text = await page.until("document.querySelector('#failure')?.innerText")
         assert text == "The order queue is for roles with the scope INTAKE_ADMIN."
         assert await page.run("document.querySelector('#content').hidden") is True
         assert await page.run("document.querySelector('#orders').childElementCount") == 0
@@ -447,7 +447,7 @@ async def test_reconciliation_is_started_by_a_click(ordering: Graph):
     await stored(ordering, intake(state=IntakeState.POSTED, customer="CUST-0002", order_id="1", order_number="SO-1"))
     async with browsing() as page:
         await opened(page, ordering)
-        await page.until("document.querySelector('#reconciliation').innerText.includes('There is no result yet.')")
+        await page.until("document.querySelector('#reconciliation')?.innerText.includes('There is no result yet.')")
         await page.run("document.querySelector('#days').value = '30'")
         await page.run("document.querySelector('#reconcile').requestSubmit()")
         await page.until(

@@ -267,7 +267,7 @@ async def test_order_placed_offline_is_posted_once_after_a_lost_answer_and_two_r
         await visit(page, CUSTOMER, "document.querySelector('#last-lines ~ ul li[data-sku]')")
         await offline(page, True)
         await page.open(address(selling, f"?offline{CUSTOMER}"))
-        await page.until("document.querySelector('#network').innerText === 'Offline'")
+        await page.until("document.querySelector('#network')?.innerText === 'Offline'")
         await page.until("document.querySelector('#view section')?.innerText.includes('Last seen')")
         await put_into_cart(page, "2")
         await visit(page, "#cart", "document.querySelector('#customerPo')")
