@@ -259,6 +259,8 @@ async def _(attacker: Attacker) -> None:
         assert "1ZSB001000401" not in reply.text
     aliased = '{ shipment(by: {trackingNumber: "1ZSB001000401"}) { a: trackingNumber ...F } } fragment F on Shipment { b: trackingNumber packages { c: trackingNumber } }'
     assert "1ZSB001000401" not in (await attacker.ask(aliased, "operations")).text
+    oracle = '{ shipments(first: 1, filter: {text: "1ZSB001000401"}) { totalCount } }'
+    assert (await attacker.ask(oracle, "operations")).codes == ["FORBIDDEN"]
     tax = '{ customer(by: {number: "CUST-0001"}) { taxProfile { registrationNumber } t: taxProfile { r: registrationNumber } } }'
     assert "99-0000001" not in (await attacker.ask(tax)).text
 
