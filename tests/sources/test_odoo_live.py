@@ -243,7 +243,8 @@ async def test_sales_view_takes_as_many_calls_for_one_order_as_for_fifty(tmp_pat
             found = (await graph.data(SALES_VIEW, {"first": first}))["orders"]["edges"]
             assert len(found) == first
             counts.append(await backend_calls(graph) - before)
-    assert set(counts[1].values()) == {1}, counts  # Whatever is read is read once, for all orders.
+    # Whatever is read is read once, for all orders; their places in the list before themselves.
+    assert {call: count for call, count in counts[1].items() if count > 1} == {"orders.search": 2}
     assert counts[0] <= counts[1]  # The newest order has no invoices.
     assert all(edge["node"]["customer"]["number"].startswith("CUST-") for edge in found)
 
