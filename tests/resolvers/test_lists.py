@@ -23,7 +23,7 @@ ORDERS = 'customer(by: {number: "CUST-0291"}) { orders(first: $n) { nodes { %s }
 GUIDE = 'customer(by: {number: "CUST-0019"}) { orderGuide(first: $n) { nodes { %s } } }'
 LISTS = {
     "Customer": "customers(first: $n) { nodes { %s } }",
-    "Return": "returns(first: $n) { nodes { %s } }",
+    "Return": "returns(first: $n, filter: {creditState: [CREDITED]}) { nodes { %s } }",
     "Quote": "quotes(first: $n, filter: {status: [ACCEPTED]}) { nodes { %s } }",
     "QuoteLine": "quotes(first: $n) { nodes { lines { %s } } }",
     "Receivables": "customers(first: $n) { nodes { receivables { %s } } }",

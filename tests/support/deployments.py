@@ -165,6 +165,7 @@ NARROW = Deployment(
         _close(Scope.STOCK_BREAKDOWN, "operations"),
         _close(Scope.INVOICES, "csr"),
         _open(Scope.RETURNS, "partner", lambda _: "partner"),
+        lambda cells: cells["Return.credit"].update(partner=None),  # It needs INVOICE_TOTALS too.
         _open(Scope.MARGIN, "csr_lead", lambda _: "all"),
         _with_scopes(
             "site_buyer",
