@@ -210,7 +210,7 @@ QUOTES = QuoteFacts(
         listed(35, "QU-2001", "QU-2002", open=True),
         listed(20, "QU-2002", "QU-2009", status=(QuoteStatus.OFFERED,)),
         listed(7, "QU-2483", "QU-2482", requested=days_ago(20, 15)),
-        listed(20, "QU-2002", "QU-2003", valid_to=days_ago(0, -40)),
+        listed(22, "QU-2002", "QU-2003", valid_to=days_ago(0, -40)),
         listed(1, "QU-2006", item="SKU-0001"),
         listed(61, "QU-2001", "QU-2007", text="spring hex bolt"),
     ),
