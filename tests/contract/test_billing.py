@@ -89,7 +89,7 @@ async def test_return_by_id_is_that_of_its_order(case: Case, source: Source):
         return
 
     def read(source: Source) -> checks.Read:
-        return lambda keys: source.billing.returns_by_id(SYSTEM, keys)
+        return lambda keys: source.billing.returns_by_id(SYSTEM, keys)  # pyright: ignore[reportAttributeAccessIssue]
 
     if case.billing.returns == {}:
         assert await read(source)([*checks.HOSTILE, "99999999"]) == {}

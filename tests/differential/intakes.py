@@ -48,7 +48,7 @@ class Intakes(IntakeCommands):
         return {key: found[key] for key in quotes if key in found}
 
     async def open_of(
-        self, who: Principal, customers: Sequence[str], first: int
+        self, who: Principal, customers: Sequence[str], first: int, posted_within: int = 0
     ) -> Mapping[str, Sequence[OrderIntake]]:
         await self._world.asked("intakes.open_of", customers)
         rows = [row for row in self._visible(who) if row.state in OPEN_STATES]

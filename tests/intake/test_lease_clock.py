@@ -92,7 +92,7 @@ async def test_times_that_are_shown_are_those_of_day(machine: Machine):
     await store.submit(machine.intake("k"), guard_po=0)
     (claim,) = await store.claim("erp", "a", 10, LEASE)
     machine.time_of_day += STEP
-    held = type(claim)(**{name: getattr(claim, name) for name in claim.__struct_fields__} | {"state": IntakeState.HELD})
+    held = type(claim)(**{name: getattr(claim, name) for name in claim.__struct_fields__} | {"state": IntakeState.HELD})  # pyright: ignore[reportArgumentType]
     assert await store.complete(claim, held)
     assert (await store.by_id([claim.id]))[claim.id].since == machine.time_of_day
 

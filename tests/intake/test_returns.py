@@ -373,7 +373,7 @@ async def test_requests_by_get_are_not_run(ordering: Graph):
 async def test_foreign_orders_and_returns_are_as_unknown_ones(ordering: Graph):
     row = (await request(ordering, wanted()))["return"]
     own = {"customer": {"number": "CUST-0002"}}
-    foreign = await request(ordering, wanted("x", **own), who=OTHER_BUYER)
+    foreign = await request(ordering, wanted("x", **own), who=OTHER_BUYER)  # pyright: ignore[reportArgumentType]
     assert foreign == await request(ordering, wanted("x", order="SO-NOBODY", **own), who=OTHER_BUYER)
     assert [(one["code"], one["path"]) for one in foreign["problems"]] == [("INVALID_INPUT", ["input", "order"])]
     other_customer = await request(ordering, wanted("y"), who=OTHER_BUYER)
@@ -428,7 +428,7 @@ async def test_source_without_returns_is_named(dated_sandbox: Sandbox):
     async with gateway(
         dated_sandbox,
         sources={"erp": {"options": {"serves": serves}}},
-        domains=DomainSettings(orders=OrderDomain(master="erp", write="erp"), **domains),
+        domains=DomainSettings(orders=OrderDomain(master="erp", write="erp"), **domains),  # pyright: ignore[reportArgumentType]
     ) as graph:
         answer = await graph.ask(REQUEST, {"input": wanted()}, who=BUYER)
         (error,) = answer["errors"]

@@ -68,7 +68,7 @@ def decision(id: str, version: int, kind: ReturnDecisionKind, note: str | None =
 
 
 async def version(source: Source, id: str) -> int:
-    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id].version
+    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id].version  # pyright: ignore[reportAttributeAccessIssue]
     assert found is not None
     return found
 
@@ -91,7 +91,7 @@ async def test_return_has_the_returned_lines_and_its_own_key(
     [line] = found.lines
     assert (line.line_number, line.sku, line.quantity, line.uom) == (2, "SKU-2", Decimal(2), "EA")
     assert (line.reason, line.condition, line.note) == (ReturnReason.DAMAGED, ReturnCondition.OPENED, "Cracked")
-    assert await source.billing.returns_by_id(SYSTEM, [written.id, str(order), "x"]) == {written.id: found}
+    assert await source.billing.returns_by_id(SYSTEM, [written.id, str(order), "x"]) == {written.id: found}  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize("fault", LOST)
@@ -149,17 +149,17 @@ async def test_return_is_approved_warnings_confirmed(source: Source, writer: Ret
     sales.refusals["confirm"] = user_warning("credit_limit_amount")
     await writer.decide(SYSTEM, decision(id, await version(source, id), ReturnDecisionKind.APPROVE))
     assert sales.called[-4:] == ["quote", "confirm", "res.user.warning.skip", "confirm"]
-    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id]
+    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id]  # pyright: ignore[reportAttributeAccessIssue]
     assert (found.shipment_state, found.credit_state) == (ReturnShipmentState.APPROVED, ReturnCreditState.PENDING)
     received = {"id": 1, "state": "received", "effective_date": {"__class__": "date", "year": 2026, "month": 11,
                                                                  "day": 24}}  # fmt: skip
     sales.sales[int(id)] |= {"shipment_returns": [received], "invoices": [{"id": 9, "state": "draft", "number": None}]}
-    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id]
+    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id]  # pyright: ignore[reportAttributeAccessIssue]
     assert (found.shipment_state.value, str(found.received_on), found.credit_state.value, found.credit_memo_id) == (
         "RECEIVED", "2026-11-24", "PENDING", None,
     )  # fmt: skip
     sales.sales[int(id)]["invoices"] = [{"id": 9, "state": "posted", "number": "CN-7"}]
-    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id]
+    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id]  # pyright: ignore[reportAttributeAccessIssue]
     assert (found.credit_state.value, found.credit_memo, found.credit_memo_id) == ("CREDITED", "CN-7", "9")
 
 
@@ -171,7 +171,7 @@ async def test_return_is_rejected_or_cancelled_with_its_reason(
 ):
     id = (await writer.request(SYSTEM, wanted(sales.deliver(5, 3)))).id
     await writer.decide(SYSTEM, decision(id, await version(source, id), kind, "Too\nlate"))
-    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id]
+    found = (await source.billing.returns_by_id(SYSTEM, [id]))[id]  # pyright: ignore[reportAttributeAccessIssue]
     assert (found.shipment_state.value, found.message, found.note, found.requested_by) == (
         state, "Too late", "Two\ncartons", "anna",
     )  # fmt: skip

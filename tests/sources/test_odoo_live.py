@@ -183,7 +183,7 @@ async def test_documents_of_an_order_follow_each_other(odoo: Source):
 
 
 async def test_drafts_are_listed_and_counted(odoo: Source):
-    page = await odoo.orders.search(
+    page = await odoo.orders.search(  # pyright: ignore[reportAttributeAccessIssue]
         SYSTEM, OrderQuery(page=PageRequest(first=2, count=True), status=(OrderStatus.QUOTED,), warehouse="WH-EAST")
     )
     own = call(
@@ -211,7 +211,7 @@ async def test_orders_take_as_many_calls_for_one_as_for_fifty(odoo: Source):
     counts = []
     for first in (1, 50):
         with counted_calls() as calls:
-            page = await odoo.orders.search(SYSTEM, OrderQuery(page=PageRequest(first=first)))
+            page = await odoo.orders.search(SYSTEM, OrderQuery(page=PageRequest(first=first)))  # pyright: ignore[reportAttributeAccessIssue]
         assert len(page.rows) == first
         counts.append(len(calls))
     assert counts == [6, 6]

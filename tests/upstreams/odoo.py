@@ -334,9 +334,9 @@ def _compare(found: Any, operator: str, value: Any) -> bool:
     if found is None:
         return False
     if operator == "ilike":
-        return value.replace("\\_", "_").replace("\\%", "%").replace("\\\\", "\\").lower() in found.lower()
+        return value.replace("\\_", "_").replace("\\%", "%").replace("\\\\", "\\").lower() in found.lower()  # pyright: ignore[reportAttributeAccessIssue]
     if operator == "=like":
-        return found.startswith(value.rstrip("%"))
+        return found.startswith(value.rstrip("%"))  # pyright: ignore[reportAttributeAccessIssue]
     compared: dict[str, bool] = {">": found > value, ">=": found >= value, "<": found < value, "<=": found <= value}
     return compared[operator]
 

@@ -47,8 +47,8 @@ def connect(
         ping=client.ping,
         aclose=client.aclose,
         guard=client.guard,
-        customers=MedusaCustomers(client, options, clock, fields),
-        items=MedusaItems(client, options, clock, fields),
+        customers=MedusaCustomers(client, options, clock, fields),  # pyright: ignore[reportArgumentType]
+        items=MedusaItems(client, options, clock, fields),  # pyright: ignore[reportArgumentType]
         warehouses=warehouses,
         stock=MedusaStock(client, options, clock),
         prices=MedusaPrices(client, options, clock),

@@ -299,7 +299,7 @@ def sendable(keys: Sequence[str]) -> list[str]:
     return [key for key in dict.fromkeys(keys) if 0 < len(key) <= 255 and key.isprintable() and key.strip() == key]
 
 
-def ids(prefix: str, keys: Sequence[str]) -> list[str]:
+def prefixed_ids(prefix: str, keys: Sequence[str]) -> list[str]:
     """The keys that are ids of Medusa with this prefix, each once."""
     return [
         key

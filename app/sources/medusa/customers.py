@@ -15,7 +15,7 @@ import msgspec
 from app.auth.principal import Principal
 from app.sources.custom_fields import SourceFields
 from app.sources.customers import Customer, CustomerLocation, CustomerPart, LocationKind
-from app.sources.medusa.client import MedusaClient, ids, sendable
+from app.sources.medusa.client import MedusaClient, prefixed_ids, sendable
 from app.sources.medusa.options import MedusaOptions
 from app.sources.values import Address, Freshness, Ref
 
@@ -127,9 +127,14 @@ class MedusaCustomers:
         found = await customers_by_number(self._client, numbers, call="customers.by_number")
         return {number: self._customer(found[number]) for number in dict.fromkeys(numbers) if number in found}
 
-    async def by_id(self, who: Principal, keys: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         rows = await self._client.by_keys(
-            "/admin/customers", CustomerRows, "id", ids("cus", keys), lambda row: row.id, call="customers.by_id"
+            "/admin/customers",
+            CustomerRows,
+            "id",
+            prefixed_ids("cus", ids),
+            lambda row: row.id,
+            call="customers.by_id",
         )
         return {row.id: self._customer(row) for row in rows if number_of(row.metadata, self._options)}
 

@@ -14,7 +14,7 @@ from app.auth.principal import Principal
 from app.errors import InvalidCursor, NotSupported, SourceMalformed
 from app.sources.custom_fields import SourceFields
 from app.sources.items import Attribute, Item, ItemQuery, ItemStatus, Media, Uom
-from app.sources.medusa.client import MedusaClient, Params, ids, sendable
+from app.sources.medusa.client import MedusaClient, Params, prefixed_ids, sendable
 from app.sources.medusa.options import MedusaOptions
 from app.sources.values import Dimensions, Freshness, Page, Ref
 
@@ -118,8 +118,8 @@ class MedusaItems:
                     found |= {row.gtin: row} if row.gtin in portion and row.sku else {}
         return {gtin: self._item(found[gtin]) for gtin in keys if gtin in found}
 
-    async def by_id(self, who: Principal, keys: Sequence[str]) -> Mapping[str, Item]:
-        given = ids("variant", keys)
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+        given = prefixed_ids("variant", ids)
         rows = await self._client.by_keys(PATH, VariantRows, "id", given, lambda row: row.id, call="items.by_id")
         return {row.id: self._item(row) for row in rows if row.sku}
 

@@ -13,7 +13,7 @@ from app.auth.principal import Principal
 from app.errors import NotSupported
 from app.sources.custom_fields import SourceFields
 from app.sources.lists import ListCapability, active_filters
-from app.sources.medusa.client import MedusaClient, ids, sendable
+from app.sources.medusa.client import MedusaClient, prefixed_ids, sendable
 from app.sources.medusa.items import offset_of
 from app.sources.medusa.options import MedusaOptions
 from app.sources.medusa.order_records import MedusaOrder, MedusaOrderMapping, OrderRows
@@ -41,8 +41,8 @@ class MedusaOrders:
         self._warehouses = warehouses
         self._mapping = MedusaOrderMapping(client.name, options, fields)
 
-    async def by_id(self, who: Principal, keys: Sequence[str]) -> Mapping[str, Order]:
-        return await self._orders(ids("order", keys), "orders.by_id")
+    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+        return await self._orders(prefixed_ids("order", ids), "orders.by_id")
 
     async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         rows = await self._client.orders("number", sendable(numbers), call="orders.by_number")

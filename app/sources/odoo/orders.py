@@ -153,7 +153,7 @@ class OdooOrders:
         rows = await self._client.search(PARTNER, PartnerNumberRow, domain, context=ALL, call="orders.buyers")
         by_id = {row.id: row for row in rows}
         numbers = {row.id: customer_number(row, by_id) for row in rows}
-        return {id: number for id, number in numbers.items() if number in customers}
+        return {id: number for id, number in numbers.items() if number is not None and number in customers}
 
     async def _counted(self, domain: Domain, *, counted: bool) -> int | None:
         return await self._client.count(SALE, domain, call="orders.count") if counted else None

@@ -19,19 +19,19 @@ class OdooRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     id: int
 
 
-class OdooCompanyRow(OdooRow, kw_only=True):
+class OdooCompanyRow(OdooRow, kw_only=True, frozen=True):
     """`res.company`."""
 
     currency_id: Link
 
 
-class CountryRow(OdooRow, kw_only=True):
+class CountryRow(OdooRow, kw_only=True, frozen=True):
     """`res.country` and `res.country.state`."""
 
     code: str | None = None
 
 
-class UnitRow(OdooRow, kw_only=True):
+class UnitRow(OdooRow, kw_only=True, frozen=True):
     """`product.uom`: one of it is `factor_inv` reference units of its category; a smaller one `1 / factor`."""
 
     name: str
@@ -42,7 +42,7 @@ class UnitRow(OdooRow, kw_only=True):
     active: bool = True
 
 
-class WarehouseRow(OdooRow, kw_only=True):
+class WarehouseRow(OdooRow, kw_only=True, frozen=True):
     """`stock.warehouse`."""
 
     name: str
@@ -50,21 +50,21 @@ class WarehouseRow(OdooRow, kw_only=True):
     view_location_id: Link
 
 
-class OdooLocationRow(OdooRow, kw_only=True):
+class OdooLocationRow(OdooRow, kw_only=True, frozen=True):
     """`stock.location`."""
 
     location_id: Link | None = None
     usage: str
 
 
-class PartnerNumberRow(OdooRow, kw_only=True):
+class PartnerNumberRow(OdooRow, kw_only=True, frozen=True):
     """`res.partner`, for the number of the customer that it belongs to."""
 
     ref: str | None = None
     commercial_partner_id: Link | None = None
 
 
-class OdooAddressRow(OdooRow, kw_only=True):
+class OdooAddressRow(OdooRow, kw_only=True, frozen=True):
     """`res.partner` as an address."""
 
     name: str | None = None
@@ -78,7 +78,7 @@ class OdooAddressRow(OdooRow, kw_only=True):
     country_id: Link | None = None
 
 
-class PartnerRow(OdooAddressRow, kw_only=True):
+class PartnerRow(OdooAddressRow, kw_only=True, frozen=True):
     """`res.partner` as a customer."""
 
     ref: str | None = None
@@ -91,7 +91,7 @@ class PartnerRow(OdooAddressRow, kw_only=True):
     sale_warn: str | None = None
 
 
-class OdooCreditRow(OdooRow, kw_only=True):
+class OdooCreditRow(OdooRow, kw_only=True, frozen=True):
     """`res.partner` with what it owes, in the company's currency."""
 
     ref: str | None = None
@@ -101,14 +101,14 @@ class OdooCreditRow(OdooRow, kw_only=True):
     sale_warn: str | None = None
 
 
-class PartnerCreditRow(PartnerRow, kw_only=True):
+class PartnerCreditRow(PartnerRow, kw_only=True, frozen=True):
     """`res.partner` as a customer, with what it owes."""
 
     credit_limit: Decimal = Decimal(0)
     credit: Decimal = Decimal(0)
 
 
-class ContactRow(OdooRow, kw_only=True):
+class ContactRow(OdooRow, kw_only=True, frozen=True):
     """`res.partner` as a person at a customer."""
 
     name: str | None = None
@@ -119,13 +119,13 @@ class ContactRow(OdooRow, kw_only=True):
     email: str | None = None
 
 
-class ProductCodeRow(OdooRow, kw_only=True):
+class ProductCodeRow(OdooRow, kw_only=True, frozen=True):
     """`product.product`, for its SKU."""
 
     default_code: str | None = None
 
 
-class OdooProductRow(ProductCodeRow, kw_only=True):
+class OdooProductRow(ProductCodeRow, kw_only=True, frozen=True):
     """`product.product`."""
 
     name: str
@@ -138,34 +138,34 @@ class OdooProductRow(ProductCodeRow, kw_only=True):
     weight: Decimal = Decimal(0)
 
 
-class ProductUnitRow(ProductCodeRow, kw_only=True):
+class ProductUnitRow(ProductCodeRow, kw_only=True, frozen=True):
     """`product.product`, for the unit in which stock is counted."""
 
     active: bool = True
     uom_id: Link
 
 
-class ProductTermsRow(ProductUnitRow, kw_only=True):
+class ProductTermsRow(ProductUnitRow, kw_only=True, frozen=True):
     """`product.product`, for the rules of price lists that may apply to it."""
 
     product_tmpl_id: Link
 
 
-class ProductCostRow(ProductCodeRow, kw_only=True):
+class ProductCostRow(ProductCodeRow, kw_only=True, frozen=True):
     """`product.product`, for its cost in the company's currency."""
 
     active: bool = True
     standard_price: Decimal = Decimal(0)
 
 
-class ProductPriceRow(ProductCodeRow, kw_only=True):
+class ProductPriceRow(ProductCodeRow, kw_only=True, frozen=True):
     """`product.product` with its price by the price list, for the quantity, day and unit of the context."""
 
     uom_id: Link
     price: Decimal
 
 
-class OdooBuyerRow(OdooRow, kw_only=True):
+class OdooBuyerRow(OdooRow, kw_only=True, frozen=True):
     """`res.partner`, for its price list and terms."""
 
     ref: str | None = None
@@ -174,14 +174,14 @@ class OdooBuyerRow(OdooRow, kw_only=True):
     property_payment_term_id: Link | None = None
 
 
-class PricelistRow(OdooRow, kw_only=True):
+class PricelistRow(OdooRow, kw_only=True, frozen=True):
     """`product.pricelist`."""
 
     name: str
     currency_id: Link
 
 
-class PricelistTierRow(OdooRow, kw_only=True):
+class PricelistTierRow(OdooRow, kw_only=True, frozen=True):
     """`product.pricelist.item`, for the quantity from which it holds, in the product's unit."""
 
     pricelist_id: Link
@@ -191,7 +191,7 @@ class PricelistTierRow(OdooRow, kw_only=True):
     product_tmpl_id: Link | None = None
 
 
-class QuantRow(OdooRow, kw_only=True):
+class QuantRow(OdooRow, kw_only=True, frozen=True):
     """`stock.quant`, in the product's unit."""
 
     product_id: Link
@@ -199,7 +199,7 @@ class QuantRow(OdooRow, kw_only=True):
     quantity: Decimal = Decimal(0)
 
 
-class StockMoveRow(OdooRow, kw_only=True):
+class StockMoveRow(OdooRow, kw_only=True, frozen=True):
     """`stock.move`: `product_qty` is in the product's unit, the others in the move's."""
 
     product_id: Link
@@ -214,14 +214,14 @@ class StockMoveRow(OdooRow, kw_only=True):
     origin: str | None = None
 
 
-class OrderPositionRow(OdooRow, kw_only=True):
+class OrderPositionRow(OdooRow, kw_only=True, frozen=True):
     """`sale.order`, for its place in a list."""
 
     partner_id: Link
     date_order: datetime
 
 
-class OrderRow(OdooRow, kw_only=True):
+class OrderRow(OdooRow, kw_only=True, frozen=True):
     """`sale.order`."""
 
     name: str
@@ -241,7 +241,7 @@ class OrderRow(OdooRow, kw_only=True):
     amount_total: Decimal
 
 
-class OrderLineRow(OdooRow, kw_only=True):
+class OrderLineRow(OdooRow, kw_only=True, frozen=True):
     """`sale.order.line`."""
 
     order_id: Link
@@ -259,27 +259,27 @@ class OrderLineRow(OdooRow, kw_only=True):
     price_subtotal: Decimal = Decimal(0)
 
 
-class OrderedRow(OdooRow, kw_only=True):
+class OrderedRow(OdooRow, kw_only=True, frozen=True):
     """`sale.order.line`, for its order."""
 
     order_id: Link
 
 
-class OdooPartyRow(OdooAddressRow, kw_only=True):
+class OdooPartyRow(OdooAddressRow, kw_only=True, frozen=True):
     """`res.partner` as it is named on a document."""
 
     ref: str | None = None
     commercial_partner_id: Link | None = None
 
 
-class PickingStateRow(OdooRow, kw_only=True):
+class PickingStateRow(OdooRow, kw_only=True, frozen=True):
     """`stock.picking`, for how far an order is."""
 
     sale_id: Link | None = None
     state: str
 
 
-class PickingRow(OdooRow, kw_only=True):
+class PickingRow(OdooRow, kw_only=True, frozen=True):
     """`stock.picking`: a delivery."""
 
     name: str
@@ -293,7 +293,7 @@ class PickingRow(OdooRow, kw_only=True):
     write_date: datetime | None = None
 
 
-class PickingMoveRow(OdooRow, kw_only=True):
+class PickingMoveRow(OdooRow, kw_only=True, frozen=True):
     """`stock.move` of a delivery, in its own unit."""
 
     picking_id: Link
@@ -305,7 +305,7 @@ class PickingMoveRow(OdooRow, kw_only=True):
     sale_line_id: Link | None = None
 
 
-class OdooInvoiceRow(OdooRow, kw_only=True):
+class OdooInvoiceRow(OdooRow, kw_only=True, frozen=True):
     """`account.invoice`."""
 
     number: str | None = None
@@ -323,7 +323,7 @@ class OdooInvoiceRow(OdooRow, kw_only=True):
     invoice_line_ids: tuple[int, ...] = ()
 
 
-class OdooInvoiceLineRow(OdooRow, kw_only=True):
+class OdooInvoiceLineRow(OdooRow, kw_only=True, frozen=True):
     """`account.invoice.line`."""
 
     invoice_id: Link
@@ -336,44 +336,44 @@ class OdooInvoiceLineRow(OdooRow, kw_only=True):
     sale_line_ids: tuple[int, ...] = ()
 
 
-class OdooChangedRow(OdooRow, kw_only=True):
+class OdooChangedRow(OdooRow, kw_only=True, frozen=True):
     """A record that changed."""
 
     write_date: datetime
 
 
-class ChangedPartnerRow(OdooChangedRow, kw_only=True):
+class ChangedPartnerRow(OdooChangedRow, kw_only=True, frozen=True):
     """`res.partner` that changed."""
 
     ref: str | None = None
 
 
-class ChangedProductRow(OdooChangedRow, kw_only=True):
+class ChangedProductRow(OdooChangedRow, kw_only=True, frozen=True):
     """`product.product` or `product.template` that changed."""
 
     default_code: str | None = None
 
 
-class ChangedOrderRow(OdooChangedRow, kw_only=True):
+class ChangedOrderRow(OdooChangedRow, kw_only=True, frozen=True):
     """`sale.order` that changed."""
 
     name: str
 
 
-class ChangedStockRow(OdooChangedRow, kw_only=True):
+class ChangedStockRow(OdooChangedRow, kw_only=True, frozen=True):
     """`stock.quant` or `stock.move` that changed."""
 
     product_id: Link
 
 
-class WrittenOrderRow(OdooRow, kw_only=True):
+class WrittenOrderRow(OdooRow, kw_only=True, frozen=True):
     """`sale.order`, as far as a writer needs it."""
 
     name: str
     state: str
 
 
-class KeyedOrderRow(WrittenOrderRow, kw_only=True):
+class KeyedOrderRow(WrittenOrderRow, kw_only=True, frozen=True):
     """`sale.order` with the gateway's key. `origin` is its field, if no other one is configured."""
 
     origin: str | None = None

@@ -164,7 +164,7 @@ class S4HANAClient:
             some = [msgspec.json.encode(body) for body in bodies[start : start + MAX_BATCH]]
             content, headers = post_batch(entity_set, some)
             path = f"{ROOT}/{service}/$batch"
-            headers = self._headers | headers
+            headers = {**self._headers, **headers}
             response = await self._http.request("POST", path, content=content, headers=headers, call=call)
             answers = self._dialect.answers(response, range(len(some)))
             if len(answers) != len(some):

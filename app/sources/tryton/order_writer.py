@@ -113,7 +113,7 @@ class TrytonOrderWriter:
         found: dict[str, tuple[WrittenOrder, ...]] = {}
         for row in rows:
             named = {row.key, accepting_order(row.comment)}
-            for key in named.intersection(keys) if not (row.origin or "").startswith(f"{SALE},") else ():
+            for key in [key for key in keys if key in named and not (row.origin or "").startswith(f"{SALE},")]:
                 found[key] = (*found.get(key, ()), self._written(key, row))
         return found
 

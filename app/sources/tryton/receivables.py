@@ -153,7 +153,7 @@ class PaymentPlaceRow(ListedRow, kw_only=True):
 class PaymentRow(PaymentPlaceRow, kw_only=True):
     """A payment."""
 
-    move: AccountMoveRow
+    move: AccountMoveRow  # pyright: ignore[reportIncompatibleVariableOverride]
     credit: Number
     currency: CodeRow
 

@@ -86,7 +86,7 @@ class TrytonReturnWriter:
         )
         found: dict[str, WrittenReturn] = {}
         for row in rows:
-            if row.reference in keys and origin_of(row) is not None:
+            if row.reference is not None and row.reference in keys and origin_of(row) is not None:
                 found.setdefault(row.reference, WrittenReturn(id=str(row.id)))
         return found
 

@@ -141,7 +141,7 @@ class ShipmentRow(ShipmentPlaceRow, kw_only=True):
     carrier: CarrierRow | None = None
     shipping_reference: str | None = None
     packages: list[PackageRow] = []
-    outgoing_moves: list[OutgoingMoveRow] = []
+    outgoing_moves: list[OutgoingMoveRow] = []  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class ShippedOrderRow(Row, kw_only=True):
