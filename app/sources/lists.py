@@ -74,7 +74,7 @@ def active_filters(query: ListQuery) -> dict[str, Any]:
     return {name: value for name, value in named if value is not None and value != ()}
 
 
-def everything(query: type[ListQuery], sort: type[StrEnum]) -> ListCapability:
+def all_filters(query: type[ListQuery], sort: type[StrEnum]) -> ListCapability:
     """The capability of a source that answers every filter and sort of a list, and counts its rows."""
     return ListCapability(filters=filters_of(query), sorts=frozenset(sort))
 

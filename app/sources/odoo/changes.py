@@ -119,11 +119,11 @@ class OdooChanges:
         ]
         rows = await self._read(stream, window, "write_date, id", limit)
         if len(rows) < limit:
-            return sorted(rows, key=_place), None
+            return sorted(rows, key=_sort_position), None
         last = rows[-1].write_date
         whole = [row for row in rows if row.write_date < last]
         if whole:
-            return sorted(whole, key=_place), whole[-1].write_date
+            return sorted(whole, key=_sort_position), whole[-1].write_date
         second: Domain = [["write_date", ">=", _text(last)], ["write_date", "<", _text(last + SECOND)]]
         after = [["id", ">", position.id]] if last == position.at else []
         return await self._read(stream, [*second, *after], "id", limit), last
@@ -162,7 +162,7 @@ def _key(row: OdooChangedRow, skus: Mapping[int, str | None]) -> str | None:
     return str(row.id)
 
 
-def _place(row: OdooChangedRow) -> tuple[datetime, int]:
+def _sort_position(row: OdooChangedRow) -> tuple[datetime, int]:
     return row.write_date, row.id
 
 

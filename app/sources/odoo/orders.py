@@ -138,7 +138,7 @@ class OdooOrders:
             wanted = {number for number in wanted if not listings[number].more}
             if len(rows) < limit:
                 return
-            after = _place(rows[-1])
+            after = _sort_position(rows[-1])
 
     async def _positions(self, domain: Domain, sort: OrderSort, limit: int, call: str) -> list[OrderPositionRow]:
         direction = "asc" if sort is OrderSort.ORDERED_AT_ASC else "desc"
@@ -228,14 +228,14 @@ def _page(listing: OdooListing, orders: Mapping[str, Order], query: OrderQuery, 
     shown = [row for row in listing.positions[: query.page.first] if str(row.id) in orders]
     return Page(
         rows=tuple(orders[str(row.id)] for row in shown),
-        cursors=tuple("{:%Y-%m-%d %H:%M:%S}:{}".format(*_place(row)) for row in shown),
+        cursors=tuple("{:%Y-%m-%d %H:%M:%S}:{}".format(*_sort_position(row)) for row in shown),
         has_next=listing.more,
         has_previous=query.page.after is not None,
         total=total,
     )
 
 
-def _place(row: OrderPositionRow) -> tuple[datetime, int]:
+def _sort_position(row: OrderPositionRow) -> tuple[datetime, int]:
     return row.date_order, row.id
 
 

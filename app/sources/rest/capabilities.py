@@ -16,7 +16,7 @@ import msgspec
 
 from app.errors import ConfigurationError
 from app.sources.billing import InvoiceQuery, InvoiceSort, ReturnQuery, ReturnSort
-from app.sources.lists import ListCapability, everything
+from app.sources.lists import ListCapability, all_filters
 from app.sources.orders import OrderQuery, OrderSort
 from app.sources.quotes import QuoteQuery, QuoteSort
 from app.sources.shipments import ShipmentQuery, ShipmentSort
@@ -46,7 +46,7 @@ def list_capabilities(source: str, value: object, serves: frozenset[str]) -> dic
             raise ConfigurationError(f"{key}.{name}", name, f"no such list; there are {', '.join(LISTS)}")
     found: dict[str, ListCapability] = {}
     for name, (query, sort, reads) in LISTS.items():
-        able = everything(query, sort)
+        able = all_filters(query, sort)
         if name in declared:
             able = _narrowed(f"{key}.{name}", able, query, declared[name])
         found.update({read: able for read in reads if read.partition(".")[0] in serves})

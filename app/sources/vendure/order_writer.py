@@ -79,7 +79,7 @@ class VendureOrderWriter:
     async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         if found is not None and found.step == ARRANGING_PAYMENT:
             with after_creation(self._client.name):
-                return await self._place(found, drafts.PAY, {})
+                return await self._place_order(found, drafts.PAY, {})
         with before_creation():
             content = await self._content(order)
         if found is None:
@@ -133,7 +133,7 @@ class VendureOrderWriter:
             results = await self._client.write(document, variables, into=drafts.Results, call=f"{CALL}.fill")
             await self._require(draft.id, results, {f"line{item.number}": item.number for item in piece})
         method = await self._checked(content, draft.id)
-        return await self._place(draft, drafts.PLACE, {"method": method.id})
+        return await self._place_order(draft, drafts.PLACE, {"method": method.id})
 
     async def _missing_items(self, content: drafts.DraftContent, id: str) -> list[drafts.DraftItem] | None:
         """The lines that a draft lacks, which are added in order; None where it has others than the order's."""
@@ -180,7 +180,7 @@ class VendureOrderWriter:
         await self._withdraw(id)
         raise OrderNotAccepted(held=True, detail=f"not shipped by {self._options.shipping_method or 'any method'}")
 
-    async def _place(self, order: WrittenOrder, document: str, variables: Mapping[str, object]) -> WrittenOrder:
+    async def _place_order(self, order: WrittenOrder, document: str, variables: Mapping[str, object]) -> WrittenOrder:
         payment = {"orderId": order.id, "method": self._options.payment_method, "metadata": {}}
         results = await self._client.write(
             document, {"id": order.id, "payment": payment, **variables}, into=drafts.Results, call=f"{CALL}.place"
