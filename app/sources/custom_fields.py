@@ -42,6 +42,7 @@ KEYS: Mapping[str, tuple[str, frozenset[str]]] = {
     "vendure": (r"[A-Za-z_][A-Za-z0-9_]{0,99}", frozenset({"Order"})),
     "shopify": (r"[A-Za-z0-9_-]{2,255}\.[A-Za-z0-9_-]{2,64}", frozenset({"Customer", "Item", "Order"})),
     "medusa": (r"[^\x00-\x1f\x7f]{1,100}", frozenset({"Customer", "Item", "Order"})),
+    "woocommerce": (r"[^\x00-\x1f\x7f]{1,100}", frozenset({"Customer", "Item", "Order"})),
     "karrio": (r"[^\x00-\x1f\x7f]{1,100}", frozenset({"Shipment"})),
 }
 """The form of a key at each vendor, and the types that its adapter reads."""

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -37,6 +37,24 @@ class Webhooks(Protocol):
     def parse(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ChangeHint]:
         """The hints of a verified body; none if it is of no interest. Raises WebhookMalformed."""
         ...
+
+
+@runtime_checkable
+class PingedWebhooks(Protocol):
+    """What webhooks may be as well: their sender tries the address with an unsigned request of another media type. It
+    tells nothing, and is answered with 200."""
+
+    @property
+    def ping_type(self) -> str:
+        """The media type of such a request."""
+        ...
+
+    def is_ping(self, body: bytes) -> bool:
+        """Whether a body of that type, of 64 bytes at most, is such a request."""
+        ...
+
+
+LONGEST_PING = 64
 
 
 def hint_from_change(source: str, change: FeedChange, now: datetime) -> ChangeHint:

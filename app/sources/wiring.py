@@ -46,6 +46,7 @@ VENDORS = {
     "vendure": "app.sources.vendure",
     "karrio": "app.sources.karrio",
     "medusa": "app.sources.medusa",
+    "woocommerce": "app.sources.woocommerce",
 }
 """Vendor name in the settings -> the package whose `connect` makes a Source of it."""
 

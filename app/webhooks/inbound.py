@@ -18,6 +18,7 @@ from app.errors import (
     UnsupportedMediaType,
     WebhookNetworkRefused,
     WebhookSourceUnknown,
+    WebhookUnsigned,
 )
 from app.gateway.disconnect import ClientDisconnected
 from app.gateway.media_types import check_body_type
@@ -26,7 +27,7 @@ from app.protocol.error_responses import error_response
 from app.settings import Settings
 from app.sources.changes import ChangeHint
 from app.sources.source import Sources
-from app.sources.webhooks import Webhooks
+from app.sources.webhooks import LONGEST_PING, PingedWebhooks, Webhooks
 from app.telemetry import log, metrics, open_scope
 
 ENQUEUE_TIMEOUT = 2.5
@@ -109,6 +110,8 @@ class WebhookReceiver:
             raise WebhookNetworkRefused
         now = self._clock()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if await self._is_ping(webhook.webhooks, headers, receive):
+            return "ping", JSONResponse({"notices": 0, "new": 0})
         webhook.webhooks.admit(headers, now)
         check_body_type(headers.get("content-type"))
         if headers.get("content-encoding", "identity").strip().lower() != "identity":
@@ -119,6 +122,17 @@ class WebhookReceiver:
         new = await self._enqueue_within_timeout(name, hints) if hints else 0
         outcome = "accepted" if new else "duplicate" if hints else "ignored"
         return outcome, JSONResponse({"notices": len(hints), "new": new}, status_code=202)
+
+    @staticmethod
+    async def _is_ping(webhooks: Webhooks, headers: Mapping[str, str], receive: Receive) -> bool:
+        """Whether a request is its sender's unsigned test of the address. Raises WebhookUnsigned for any other of that
+        media type."""
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not isinstance(webhooks, PingedWebhooks) or media_type != webhooks.ping_type:
+            return False
+        if not webhooks.is_ping(await read_body(headers.get("content-length"), receive, LONGEST_PING)):
+            raise WebhookUnsigned
+        return True
 
     async def _enqueue_within_timeout(self, name: str, hints: Sequence[ChangeHint]) -> int:
         """Enqueue hints within the sender's patience, or raise StoreUnavailable, so that it retries."""

@@ -21,6 +21,7 @@ ADAPTERS = (
     "odoo",
     "sap_s4hana",
     "medusa",
+    "woocommerce",
 )
 
 

@@ -87,6 +87,8 @@ def _difference(
     call: Mapping[str, Any], method: str, path: str, params: Sequence[tuple[str, str]], content: Any
 ) -> str | None:
     """Why a request is not this call; None if it is."""
+    if "topic" in call:
+        return "a webhook"
     if "document" in call:
         if not isinstance(content, dict) or _squeezed(content.get("query", "")) != _squeezed(call["document"]):
             return "another document"
