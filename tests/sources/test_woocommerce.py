@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from app.auth.principal import SYSTEM
@@ -23,7 +22,6 @@ from app.errors import (
 )
 from app.sources.billing import ReturnCreditState, ReturnShipmentState
 from app.sources.capabilities import CapabilityStatus
-from app.sources.changes import ChangeKind
 from app.sources.customers import CustomerQuery
 from app.sources.orders import OrderQuery, OrderStatus
 from app.sources.pipeline.compose import compile_source
@@ -34,11 +32,9 @@ from app.sources.woocommerce import calls
 from app.sources.woocommerce.client import fields_of, portions
 from app.sources.woocommerce.order_records import WooOrder
 from tests.contract.woocommerce_case import connect_to
-from tests.upstreams.woocommerce import KEY, Shop, customer, line, order, product, serve_woocommerce, stamps, variation
+from tests.upstreams.woocommerce import KEY, Shop, customer, line, order, product, serve_woocommerce
 
 DEBUG = "cs_debug_0123456789"
-ITEMS, ORDERS = frozenset({ChangeKind.ITEM}), frozenset({ChangeKind.ORDER})
-EARLIEST = "ITEM@2020-01-01T00:00:00+00:00@"
 BY_META = {"customer_number": "meta:erp_number"}
 BY_NAME = {"customer_number": "username"}
 
@@ -181,14 +177,6 @@ async def test_an_older_shop_finds_products_but_no_variations_by_id(shop: Shop, 
     assert shop.seen == ["GET /products"]
     with pytest.raises(NotSupported, match=r"since WooCommerce 10\.3"):
         await source.items.by_id(SYSTEM, ["1", "21"])
-
-
-@pytest.mark.parametrize("ignored", ["modified_after", "orderby"])
-async def test_an_ignored_time_or_sort_is_an_error_of_the_feed(shop: Shop, source: Source, ignored: str):
-    shop.ignores = frozenset({ignored})
-    shop.products[4] |= stamps("modified", "2026-11-30T13:00:00")
-    with pytest.raises(SourceMalformed):
-        await source.changes.since(SYSTEM, ITEMS, "ITEM@2026-11-30T12:00:03+00:00@")
 
 
 async def test_keys_are_exact_though_the_database_compares_them_without_case(shop: Shop, source: Source):
@@ -426,69 +414,6 @@ async def test_refunds_are_returns_that_are_credited(shop: Shop, source: Source)
     assert shop.seen == ["GET /orders"]
     with pytest.raises(NotSupported, match="WooCommerce has no invoices"):
         await compile_source(source, utc_now).billing.invoices(SYSTEM, ["103"])
-
-
-# Changes
-
-
-async def keys_since(source: Source, cursor: str = EARLIEST) -> list[str]:
-    changes = await source.changes.since(SYSTEM, ITEMS, cursor, limit=1000)
-    return [change.key for change in changes.changes]
-
-
-def many(number: int, at: str | None = None) -> list[dict[str, Any]]:
-    """Products that changed a second apart, or all at one time."""
-    return [product(one, **(stamps("modified", at) if at else {})) for one in range(1, number + 1)]
-
-
-async def test_products_and_variations_are_one_feed_in_the_order_of_time(shop: Shop, source: Source):
-    shop.products = [product(2), product(4, sku=""), variation(3, 4), variation(5, 4), product(6)]
-    assert await keys_since(source) == ["SKU-0002", "SKU-0003", "SKU-0005", "SKU-0006"]
-    first = await source.changes.since(SYSTEM, ITEMS, EARLIEST, limit=2)
-    rest = await source.changes.since(SYSTEM, ITEMS, first.cursor)
-    assert [one.key for one in rest.changes] == ["SKU-0005", "SKU-0006"]
-    assert (first.more, rest.more, first.changes[0].at) == (True, False, datetime(2026, 11, 30, 12, 0, 2, tzinfo=UTC))
-
-
-async def test_an_older_shop_has_a_feed_of_products(shop: Shop, source: Source):
-    shop.products, shop.lacks = [product(2), variation(3, 4)], frozenset({"variations"})
-    assert await keys_since(source) == ["SKU-0002"]
-
-
-async def test_rows_that_move_between_pages_are_in_the_feed(shop: Shop, source: Source):
-    shop.products = many(250)
-
-    def touched(request: Request) -> None:
-        # After the first page its first row changes: with an offset, the row behind the page would be missed.
-        shop.after = None
-        shop.products[0] |= stamps("modified", "2026-11-30T13:00:00")
-
-    shop.after = touched
-    keys = await keys_since(source)
-    assert set(keys) == {f"SKU-{n:04}" for n in range(1, 251)}
-    assert keys[-1] == "SKU-0001"
-
-
-async def test_many_rows_of_one_time_are_in_the_feed_once(shop: Shop, source: Source):
-    shop.products = many(250, "2026-11-30T12:00:00")
-    assert await keys_since(source) == [f"SKU-{n:04}" for n in range(1, 251)]
-
-
-@pytest.mark.parametrize("number", [1, 100])
-async def test_pages_that_repeat_for_ever_are_an_error(shop: Shop, source: Source, number: int):
-    page = JSONResponse(many(number, "2026-11-30T12:00:00"), headers={"x-wp-total": "1000000"})
-    shop.fault = lambda _: page
-    with pytest.raises(SourceMalformed) as caught:
-        await keys_since(source)
-    assert "repeat" in (caught.value.detail or "")
-    assert len(shop.seen) < 6
-
-
-async def test_changed_orders_are_told_by_number(shop: Shop, source: Source):
-    cursor = "ORDER@2026-03-06T00:00:00+00:00@"
-    changes = await source.changes.since(SYSTEM, ORDERS, cursor)
-    assert [(one.kind, one.key) for one in changes.changes] == [("ORDER", "105"), ("ORDER", "106")]
-    assert (shop.queries[-1]["modified_after"], shop.queries[-1]["dates_are_gmt"]) == ("2026-03-05T23:59:59", "true")
 
 
 # The declaration
