@@ -165,6 +165,16 @@ async def test_an_ignored_filter_is_an_error_and_no_answer(shop: Shop, source: S
     assert f"the filter {name} was ignored" in (caught.value.detail or "")
 
 
+async def test_where_a_list_is_no_longer_than_the_keys_an_ignored_filter_returns_no_foreign_row(
+    shop: Shop, source: Source
+):
+    shop.ignores = frozenset({"include"})
+    shop.customers, shop.orders = shop.customers[:1], shop.orders[:1]
+    assert await source.customers.by_id(SYSTEM, ["2"]) == {}
+    assert await source.orders.by_id(SYSTEM, ["102"]) == {}
+    assert list(await source.orders.by_id(SYSTEM, ["101", "102"])) == ["101"]
+
+
 async def test_an_older_shop_without_a_filter_by_gtin_is_not_supported(shop: Shop, source: Source):
     shop.ignores = frozenset({"global_unique_id"})
     with pytest.raises(NotSupported, match="no filter by GTIN"):
@@ -209,6 +219,7 @@ async def test_a_product_with_variations_is_no_item(source: Source):
 async def test_what_is_not_managed_has_no_level_and_not_zero(shop: Shop, source: Source):
     shop.products[2]["stock_quantity"] = 0
     shop.products[3]["stock_quantity"] = -4
+    shop.products[-1] |= {"manage_stock": False, "stock_quantity": 5}
     found = await source.stock.levels(SYSTEM, ["SKU-0023", "SKU-0003", "SKU-0004", "BOLT"])
     assert {sku: level.positions[0].on_hand for sku, level in found.items()} == {
         "SKU-0003": Decimal(0),
@@ -257,9 +268,12 @@ async def test_customers_are_found_by_other_numbers_with_the_filter_of_the_shop(
 
 async def test_without_the_filter_of_the_shop_a_look_up_by_number_is_not_supported(shop: Shop):
     source = connect_to(shop.url, options=BY_META)
+    probe = source.limitations["customers.by_number"].probe
+    assert (probe and probe.found) is None
+    await source.ping()
+    assert (probe and probe.found) is False
     with pytest.raises(NotSupported, match="lacks the filter by customer number"):
         await source.customers.by_number(SYSTEM, ["CUST-0001"])
-    await source.ping()
     missing = {one.name for one in capabilities_of(source) if one.status is CapabilityStatus.MISSING}
     assert {"customers.by_number", "customers.search", "orders.by_customer"} <= missing
     assert "orders.by_number" not in missing
@@ -267,6 +281,7 @@ async def test_without_the_filter_of_the_shop_a_look_up_by_number_is_not_support
     assert (await source.orders.by_number(SYSTEM, ["101"]))["101"].customer == "CUST-0001"
     shop.has_filters = True
     await source.ping()
+    assert (probe and probe.found) is True
     assert list(await source.customers.by_number(SYSTEM, ["CUST-0001"])) == ["CUST-0001"]
     await source.aclose()
 
