@@ -168,6 +168,8 @@ NAMED: dict[str, Pick] = {
     "kinds": lambda rng: rng.choice((None, [], ["STOCK"], ["ORDER", "SHIPMENT"])),
     "holding": lambda rng: rng.choice((None, [], [rng.choice(IDS), rng.choice(IDS)], [rng.choice(WRONG_IDS)])),
     "facets": lambda rng: rng.choice((None, ["size"], [""])),
+    "days": lambda rng: rng.choice((0, 7, 90)) if rng.random() < 0.93 else rng.choice((-1, 91)),
+    "postedWithin": lambda rng: rng.choice((0, 30, 3600)) if rng.random() < 0.93 else rng.choice((-1, 2**31 - 1)),
     "overdue": lambda rng: rng.choice((True, False)),
 }
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from graphql import GraphQLObjectType
 
+from tests.differential.arguments import draw
 from tests.differential.compare import Bench
 from tests.differential.documents import Dresser, shapes
 from tests.differential.world import AGENT, BUYER, OPERATIONS, SEES_ALL, World
@@ -65,6 +67,20 @@ async def test_plan_and_reference_agree(
     bench: Bench, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     await check(bench, seed, EACH, record_property)
+
+
+def test_every_argument_of_a_query_can_be_drawn(bench: Bench) -> None:
+    rng, drawn = random.Random(0), 0
+    for type_ in bench.schema.type_map.values():
+        if (
+            isinstance(type_, GraphQLObjectType)
+            and type_.name not in {"Mutation", "Subscription"}
+            and type_.name[:2] != "__"
+        ):
+            for each in (argument for one in type_.fields.values() for argument in one.args.items()):
+                draw(rng, each[0], each[1].type)
+                drawn += 1
+    assert drawn > 100
 
 
 @pytest.mark.timeout(1200)
