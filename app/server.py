@@ -124,10 +124,10 @@ def create_app(
         make_price_proofs(settings),
     )
 
-    def make_context(who: Principal, operation: Operation) -> Context:
+    def make_context(principal: Principal, operation: Operation) -> Context:
         return Context(
-            who,
-            policy.permissions(who.roles),
+            principal,
+            policy.permissions(principal.roles),
             sources,
             clock(),
             operation.selection,
@@ -233,7 +233,7 @@ def create_app(
                 signer,
                 authentication,
                 admission,
-                lambda who: policy.permissions(who.roles),
+                lambda principal: policy.permissions(principal.roles),
                 sources.connected,
                 clock,
                 auditor,
@@ -250,7 +250,7 @@ def create_app(
             IntakeQueueEndpoint(
                 None if commands is None else IntakeQueue(commands, sources, timeline, clock),
                 authentication,
-                lambda who: policy.permissions(who.roles),
+                lambda principal: policy.permissions(principal.roles),
                 auditor,
             ).routes()
             + console_routes(observer, watched, authentication, explainer.explain)
@@ -354,8 +354,8 @@ async def may_read_metrics(
     given = bearer(authorization)
     if token is not None and hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
         return
-    who = await authentication.authenticate(authorization)
-    if not who.roles & STAFF:
+    principal = await authentication.authenticate(authorization)
+    if not principal.roles & STAFF:
         raise Forbidden("Metrics require the metrics token or the role operations or admin.")
 
 

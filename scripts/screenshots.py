@@ -38,7 +38,7 @@ async def console(page: Page, sandbox: Sandbox) -> None:
             await graph.turn("logistics", resource=resource, errorRate=1)
         for name in ("order_tracking", "sales_view"):
             for _ in range(8):
-                await graph.ask(document(name), VARIABLES[name], who=REP)
+                await graph.ask(document(name), VARIABLES[name], principal=REP)
         await opened(page, graph, "console", signed(Role.OPERATIONS), width=1400)
         await page.until("document.querySelector('[data-breaker=OPEN], [data-breaker=HALF_OPEN]')")
         await page.until("document.querySelectorAll('.drawing .call').length > 3")
@@ -87,15 +87,15 @@ async def ask_all(graph: Graph, times: int) -> None:
     """What the consumers ask, over and over."""
     for _ in range(times):
         for name, variables in VARIABLES.items():
-            await graph.ask(document(name), variables, who=REP)
+            await graph.ask(document(name), variables, principal=REP)
 
 
-async def opened(page: Page, graph: Graph, name: str, who: dict[str, str], *, width: int) -> None:
+async def opened(page: Page, graph: Graph, name: str, principal: dict[str, str], *, width: int) -> None:
     """Open a page of the gateway as somebody."""
     await page.call(
         "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
     )
-    await page.open(f"{graph.client.base_url}/{name}/#token={who['authorization'].removeprefix('Bearer ')}")
+    await page.open(f"{graph.client.base_url}/{name}/#token={principal['authorization'].removeprefix('Bearer ')}")
 
 
 async def keep(page: Page, name: str, width: int) -> None:

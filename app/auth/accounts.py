@@ -73,15 +73,15 @@ class AccountDirectory:
         self._waiting: dict[str, dict[str, asyncio.Future[None]]] = {}
         self._reads: set[asyncio.Task[None]] = set()
 
-    async def resolve(self, who: Principal) -> Principal:
+    async def resolve(self, principal: Principal) -> Principal:
         """The caller with its accounts. Raises AccountsUnavailable, TooManyAccounts."""
-        if not who.salesperson or not who.has_assigned_accounts:
-            return who
-        accounts = await self._accounts((who.tenant, who.salesperson))
+        if not principal.salesperson or not principal.has_assigned_accounts:
+            return principal
+        accounts = await self._accounts((principal.tenant, principal.salesperson))
         customers = accounts.customers
         if self._settings.accounts == "both":
-            customers = accounts.within(who.customers)
-        return replace(who, customers=customers, accounts=accounts)
+            customers = accounts.within(principal.customers)
+        return replace(principal, customers=customers, accounts=accounts)
 
     def expire(self, tenant: str, salesperson: str) -> None:
         """Read these accounts again before they are used: another worker has seen them change."""

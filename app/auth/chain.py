@@ -26,8 +26,8 @@ class CompositeAuthenticator:
     async def authenticate(self, authorization: str | None) -> Principal:
         """The principal of this credential. Raises Unauthenticated, AuthenticationUnavailable, AccountsUnavailable."""
         by_key = bearer(authorization).startswith(PREFIX)
-        who = await (self._keys if by_key else self._tokens).authenticate(authorization)
-        return who if self._accounts is None else await self._accounts.resolve(who)
+        principal = await (self._keys if by_key else self._tokens).authenticate(authorization)
+        return principal if self._accounts is None else await self._accounts.resolve(principal)
 
     async def warm(self) -> None:
         """Load keys before the first request; failures are logged and retried."""

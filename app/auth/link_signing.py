@@ -53,7 +53,7 @@ class LinkSigner:
         payload = msgspec.json.encode(link)
         return f"{_encode(payload)}.{_encode(_digest(self._secrets[0], payload))}"
 
-    def verify(self, text: str, who: Principal, now: datetime) -> SignedLink:
+    def verify(self, text: str, principal: Principal, now: datetime) -> SignedLink:
         """What a link is for. Raises DownloadLinkInvalid, DownloadLinkExpired, and DownloadLinkForeign for another
         caller than the one it was issued to."""
         payload, signature = _parts(text)
@@ -68,7 +68,7 @@ class LinkSigner:
             raise DownloadLinkInvalid from None
         if now.timestamp() >= link.expires:
             raise DownloadLinkExpired
-        if (link.tenant, link.subject) != (who.tenant, who.subject):
+        if (link.tenant, link.subject) != (principal.tenant, principal.subject):
             raise DownloadLinkForeign
         return link
 

@@ -165,11 +165,19 @@ _HEAD = ("AT", "STATUS", "CALLER", "OPERATION", "TIME", "ROWS", "CODES")
 def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
     if entry["kind"] == "dropped":
         return _moment(entry["at"]), "", "", f"{entry['cost']:.0f} entries were dropped here", "", "", ""
-    who = entry["client"] if entry["client"] == entry["subject"] else f"{entry['client']}/{entry['subject']}"
+    principal = entry["client"] if entry["client"] == entry["subject"] else f"{entry['client']}/{entry['subject']}"
     rows = " ".join(f"{name}:{count}" for name, count in (entry["rows"] or {}).items())
     trouble = " ".join(filter(None, [entry["code"], *(f"-{path}" for path in entry["forbidden"])]))
     what = f"{entry['kind'] or '?'} {entry['operation'] or (entry['document'] or '')[:15] or '-'}"
-    return _moment(entry["at"]), entry["status"], who or "(nobody)", what, f"{entry['milliseconds']} ms", rows, trouble
+    return (
+        _moment(entry["at"]),
+        entry["status"],
+        principal or "(nobody)",
+        what,
+        f"{entry['milliseconds']} ms",
+        rows,
+        trouble,
+    )
 
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

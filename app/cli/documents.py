@@ -55,8 +55,8 @@ def add(
         found = read_documents(paths)
     except UnreadableManifest as error:
         raise _failed(str(error)) from None
-    kept = _with_publisher(config, data_dir, lambda store: store.add(found, owner))
-    print(f"kept: {len(kept)} of {client}, {sum(one.state == 'draft' for one in kept)} of them drafts")
+    stored = _with_publisher(config, data_dir, lambda store: store.add(found, owner))
+    print(f"kept: {len(stored)} of {client}, {sum(one.state == 'draft' for one in stored)} of them drafts")
 
 
 @documents.command()
@@ -127,16 +127,16 @@ def list_documents(
     ] = False,
 ) -> None:
     """Print the stored documents."""
-    kept = run_with_store(settings_of(config, data_dir, demo=True), lambda store: store.all(client))
+    stored = run_with_store(settings_of(config, data_dir, demo=True), lambda store: store.all(client))
     if json:
         import msgspec
 
-        print(orjson.dumps([msgspec.to_builtins(one) for one in kept], option=orjson.OPT_INDENT_2).decode())
+        print(orjson.dumps([msgspec.to_builtins(one) for one in stored], option=orjson.OPT_INDENT_2).decode())
         return
     rows = [("CLIENT", "VERSION", "STATE", "RETIRES", "COST", "NAME", "CONTACT", "ID")]
     rows += [
         (one.client, one.version, one.state, str(one.retires or ""), str(one.cost or ""), one.name, one.contact, one.id)
-        for one in kept
+        for one in stored
     ]
     print_table(rows)
 
@@ -174,8 +174,8 @@ def check_against_documents(old: Path | None, config: Path | None, data_dir: Pat
         before = build_schema(old.read_text(encoding="utf-8"), assume_valid=True) if old else None
     except (OSError, UnicodeDecodeError, GraphQLError) as error:
         raise ConfigurationError("--from", str(old), f"is no schema that can be read ({error})") from None
-    kept = run_with_store(settings, lambda store: store.all())
-    answered = [one for one in kept if is_served(one, today)]
+    stored = run_with_store(settings, lambda store: store.all())
+    answered = [one for one in stored if is_served(one, today)]
     lines: list[str] = []
     for broken in broken_documents(answered, new, before):
         lines.append(f"breaks {_label(broken.document)}")

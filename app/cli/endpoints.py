@@ -88,7 +88,7 @@ def list_endpoints(
     """Print endpoints with their state, pending deliveries and dead letters."""
 
     async def found(store: EndpointStore) -> list[dict[str, Any]]:
-        kept = [one for one in await store.all() if client in {None, one.client}]
+        selected = [one for one in await store.all() if client in {None, one.client}]
         return [
             {
                 "id": one.id,
@@ -101,7 +101,7 @@ def list_endpoints(
                 "customers": list(one.customers),
                 "reason": one.reason,
             }
-            for one in kept
+            for one in selected
         ]
 
     rows = _with_store(settings_of(config, data_dir), found)

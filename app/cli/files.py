@@ -33,7 +33,7 @@ COLUMNS = ("id", "finished", "feed", "name", "state", "rows", "rejected", "asOf"
 
 
 @files.command("list")
-def list_taken(
+def list_received(
     state: Annotated[str | None, typer.Option(help="IMPORTED, SKIPPED, QUARANTINED or RETRYING only.")] = None,
     most: Annotated[int, typer.Option(help="How many at most.", min=1, max=10_000)] = 20,
     source: Source = None,

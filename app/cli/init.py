@@ -103,12 +103,12 @@ def _template(vendor: str) -> ConfigTemplate:
 def _ports(template: ConfigTemplate, name: str, given: str | None) -> tuple[str, ...]:
     if given is None:
         return template.ports
-    wanted = [port.strip() for port in given.split(",")]
-    for port in wanted:
+    requested = [port.strip() for port in given.split(",")]
+    for port in requested:
         if port not in template.ports:
             cure = f"no such port of this vendor; choose from {', '.join(template.ports)}"
             raise ConfigurationError("--ports", f"{name}={port}", cure)
-    return tuple(port for port in template.ports if port in wanted)
+    return tuple(port for port in template.ports if port in requested)
 
 
 def configuration(sources: Sequence[ChosenSource], *, issuer: str | None = None, audience: str = "tradegraph") -> str:

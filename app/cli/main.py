@@ -234,16 +234,16 @@ def explain(
     from app.gateway.explain.simulated_records import Assumptions
 
     settings = settings_or_sandbox(config)
-    who = Principal("explain", frozenset(roles_of(role or ["csr"], settings)), frozenset(customer or ()))
+    principal = Principal("explain", frozenset(roles_of(role or ["csr"], settings)), frozenset(customer or ()))
     given, assume = json_object(variables, '{"orders": 20}'), Assumptions(lines=lines)
     found = _print_refusals(
-        file, lambda: explain_document(settings, _text(file), given, who, operation=operation, assume=assume)
+        file, lambda: explain_document(settings, _text(file), given, principal, operation=operation, assume=assume)
     )
     if json:
         print(orjson.dumps(found.as_json(), option=orjson.OPT_INDENT_2).decode())
     else:
         print(found.as_text())
-        print(admission_verdict(settings, found, who))
+        print(admission_verdict(settings, found, principal))
 
 
 def _text(file: Path) -> str:

@@ -19,19 +19,19 @@ class Caller:
     """The caller of a connection. A transport on which a credential can be renewed replaces the principal; running
     streams continue with it. `authenticate` verifies the credential again."""
 
-    who: Principal
+    principal: Principal
     now: Callable[[], float] = time.time
     authenticate: Callable[[], Awaitable[Principal]] | None = None
 
     def seconds_left(self) -> float | None:
         """Seconds until the credential ends; None if it does not."""
-        return None if self.who.expires_at is None else self.who.expires_at - self.now()
+        return None if self.principal.expires_at is None else self.principal.expires_at - self.now()
 
     async def confirm(self) -> None:
         """Verify the credential again. Raises Unauthenticated if it has expired or was revoked since the connection was
         opened."""
         if self.authenticate is not None:
-            self.who = await self.authenticate()
+            self.principal = await self.authenticate()
 
 
 async def events_until_expiry(source: AsyncGenerator[Any, None], caller: Caller) -> AsyncGenerator[Any]:

@@ -99,22 +99,22 @@ class DownloadEndpoint:
     async def _open(
         self, request: Request, running: RequestScope, stack: AsyncExitStack
     ) -> tuple[SignedLink, DocumentStream, bytes]:
-        who = await self._authenticator.authenticate(from_headers(request.scope["headers"]))
-        running.who = who
+        principal = await self._authenticator.authenticate(from_headers(request.scope["headers"]))
+        running.principal = principal
         if self._signer is None:
             raise DownloadLinkInvalid
-        link = self._signer.verify(request.path_params["link"], who, self._clock())
+        link = self._signer.verify(request.path_params["link"], principal, self._clock())
         running.operation = link.kind
-        if self._permissions(who).refuses(*FIELDS[link.kind]):
+        if self._permissions(principal).refuses(*FIELDS[link.kind]):
             raise Forbidden("Your role may not download this document.")
         source = self._sources.get(link.source)
-        if source is None or source.downloads is None or not who.belongs_to(source.tenant):
+        if source is None or source.downloads is None or not principal.belongs_to(source.tenant):
             raise DownloadNotFound
-        if who.restricted and link.customer not in who.customers:
+        if principal.restricted and link.customer not in principal.customers:
             raise DownloadNotFound
-        stack.enter_context(await self._admission.admit_download(who, COST))
+        stack.enter_context(await self._admission.admit_download(principal, COST))
         document = await stack.enter_async_context(
-            source.downloads.open(who, DocumentKind(link.kind), link.id, link.customer)
+            source.downloads.open(principal, DocumentKind(link.kind), link.id, link.customer)
         )
         if document is None:
             raise DownloadNotFound

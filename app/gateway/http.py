@@ -109,7 +109,7 @@ class GraphQLEndpoint:
             timeout = parse_timeout(headers[TIMEOUT_HEADER], timeout)
             opened.deadline = time.monotonic() + timeout
         credential = from_headers(scope["headers"])
-        who = opened.who = await self._authenticator.authenticate(credential)
+        principal = opened.principal = await self._authenticator.authenticate(credential)
         try:
             reading = read_request(method, headers, scope["query_string"], receive, self._max_body_bytes)
             request = await guard_suspension(reading, Deadline(timeout))
@@ -117,7 +117,7 @@ class GraphQLEndpoint:
             raise DeadlineExceeded("The body was not complete within the request's time limit.") from None
         if LAST_EVENT_ID in headers:
             request = replace(request, resume=headers[LAST_EVENT_ID].decode("latin-1"))
-        caller = Caller(who, authenticate=partial(self._authenticator.authenticate, credential))
+        caller = Caller(principal, authenticate=partial(self._authenticator.authenticate, credential))
         guard = DisconnectWatcher(receive, timeout + DEADLINE_GRACE)
         response = await self._service.respond(request, caller, read_only=method == "GET", guard=guard)
         if method == "GET" and request.names_document and isinstance(response, Response) and response.outcome == "ok":

@@ -46,8 +46,8 @@ def cache_policies(
     """Returns the policy by which caches may store a response: what the gateway does not cache, nobody may."""
     contracts, ages = contracts_of(schema), ages_here(settings.cache)
 
-    def of(operation: Operation, who: Principal) -> CachePolicy | None:
-        plan = plans.plan_for(operation, policy.permissions(who.roles))
+    def of(operation: Operation, principal: Principal) -> CachePolicy | None:
+        plan = plans.plan_for(operation, policy.permissions(principal.roles))
         return None if plan is None else cache_policy(plan, contracts, policy, lambda contract: ages.get(contract, 0))
 
     return of

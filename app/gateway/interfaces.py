@@ -14,7 +14,7 @@ from app.telemetry import RequestScope
 class DocumentResolver(Protocol):
     """Resolves the text of a request."""
 
-    async def find(self, request: Request, who: Principal) -> Request:
+    async def find(self, request: Request, principal: Principal) -> Request:
         """The request with its document resolved. Raises RequestError for what the caller may not send."""
         ...
 
@@ -35,11 +35,11 @@ class OperationPermit(Protocol):
 class AdmissionControl(Protocol):
     """Admits operations within their limits and budgets."""
 
-    def allows_suggestions(self, who: Principal) -> bool:
+    def allows_suggestions(self, principal: Principal) -> bool:
         """Whether errors may suggest names of the schema."""
         ...
 
-    async def admit(self, operation: Operation, who: Principal) -> OperationPermit:
+    async def admit(self, operation: Operation, principal: Principal) -> OperationPermit:
         """Admit it. Raises LimitExceeded for an operation above its limits or beyond the budget."""
         ...
 
@@ -47,7 +47,7 @@ class AdmissionControl(Protocol):
 class UntrustedDocuments:
     """Resolves documents that are sent as text, and no others."""
 
-    async def find(self, request: Request, who: Principal) -> Request:
+    async def find(self, request: Request, principal: Principal) -> Request:
         """The request itself."""
         if not request.query.strip():
             raise RequestError("'query' is required and must be a string.")
@@ -57,11 +57,11 @@ class UntrustedDocuments:
 class UnlimitedAdmission:
     """Admits every operation."""
 
-    def allows_suggestions(self, who: Principal) -> bool:
+    def allows_suggestions(self, principal: Principal) -> bool:
         """Never."""
         return False
 
-    async def admit(self, operation: Operation, who: Principal) -> UnlimitedAdmission:
+    async def admit(self, operation: Operation, principal: Principal) -> UnlimitedAdmission:
         """Always."""
         return self
 

@@ -31,17 +31,17 @@ class RequestAuditor:
     def record(self, at: float, scope: RequestScope, body: Mapping[str, Any], milliseconds: float) -> dict[str, Any]:
         """Append the entry of a request that ended at `at`; its `body` is read for errors and cost alone. The fields of
         its log line beside status and time."""
-        who: Any = scope.who or _NOBODY
+        principal: Any = scope.principal or _NOBODY
         errors = body.get("errors")
         cost = body.get("extensions", _NOTHING).get("cost", _NOTHING).get("actual")
         entry = AuditEntry(
             at=at,
             request_id=scope.request_id,
             transport=scope.transport,
-            client=who.client,
-            subject=who.subject,
-            tenant=who.tenant,
-            roles=_names(who.roles),
+            client=principal.client,
+            subject=principal.subject,
+            tenant=principal.tenant,
+            roles=_names(principal.roles),
             document=scope.document,
             operation=scope.operation,
             kind=scope.kind,
@@ -59,7 +59,12 @@ class RequestAuditor:
         self._append(entry)
         if not self._logs:
             return {}
-        fields = {"client": who.client, "subject": who.subject, "document": scope.document, "kind": scope.kind}
+        fields = {
+            "client": principal.client,
+            "subject": principal.subject,
+            "document": scope.document,
+            "kind": scope.kind,
+        }
         if entry.rows:
             fields["rows"] = entry.rows
         if entry.forbidden:

@@ -107,7 +107,7 @@ class GraphQLService:
         """Run a query or a mutation, with `read_only` a query alone; open the stream of a subscription. `guard` ends
         the operation at its deadline, and may end it earlier: raises ClientDisconnected, and nothing else but a
         cancellation."""
-        current().who = caller.who
+        current().principal = caller.principal
         if self._running >= self.max_in_flight:
             limit_exceeded("in_flight", "refused")
             return error_response(Overloaded())
@@ -123,10 +123,10 @@ class GraphQLService:
             self._running -= 1
 
     async def _respond(self, request: Request, caller: Caller, *, read_only: bool) -> Response | ResponseStream:
-        who = caller.who
-        if self._admission.allows_suggestions(who):
+        principal = caller.principal
+        if self._admission.allows_suggestions(principal):
             request = replace(request, suggests=True)
-        request = await self._documents.find(request, who)
+        request = await self._documents.find(request, principal)
         scope = current()
         scope.document = _document_id(request)
         operation = self._engine.prepare(request)
@@ -135,23 +135,23 @@ class GraphQLService:
         scope.variables = tuple(request.variables)
         if read_only and operation.kind is OperationType.MUTATION:
             raise MethodNotAllowed("Send mutations by POST.")
-        explained = await self._explained(who, operation) if request.extensions.get("explain") is True else None
-        permit = await self._admission.admit(operation, who)
+        explained = await self._explained(principal, operation) if request.extensions.get("explain") is True else None
+        permit = await self._admission.admit(operation, principal)
         if operation.kind is OperationType.SUBSCRIPTION:
             return ResponseStream(self._stream(operation, caller, permit))
         cost, started_at = CostReport(), self._clock()
         tracker = FreshnessTracker(within(operation))
-        note_stale_accounts(who, tracker)
+        note_stale_accounts(principal, tracker)
         token = freshness_tracker.set(tracker)
         try:
-            result = await self._engine.execute(operation, self._make_context(who, operation))
+            result = await self._engine.execute(operation, self._make_context(principal, operation))
         finally:
             freshness_tracker.reset(token)
             cost = await permit.settle(current())
         response = result_response(result, cost)
         self._add_freshness(response, request, oldest_by_source(tracker, scope.calls, started_at))
         if read_only and request.known is not None and self._cache_policy is not None:
-            response.cache_policy, response.within = self._cache_policy(operation, who), tracker.within
+            response.cache_policy, response.within = self._cache_policy(operation, principal), tracker.within
         if explained is not None:
             response.body.setdefault("extensions", {})["explain"] = explained
         if request.known is not None and request.known.retires is not None:
@@ -177,12 +177,12 @@ class GraphQLService:
         try:
             if self._events is None:
                 raise RequestError("Subscriptions are not served here.")
-            source = self._events(operation, self._make_context(caller.who, operation))
+            source = self._events(operation, self._make_context(caller.principal, operation))
             async with aclosing(events_until_expiry(source, caller)) as events:
                 async for event in events:
                     concerns = getattr(event, "concerns", None)
-                    if concerns is None or concerns(caller.who):
-                        yield await self._event(operation, caller.who, event, opening, permit)
+                    if concerns is None or concerns(caller.principal):
+                        yield await self._event(operation, caller.principal, event, opening, permit)
         except ShuttingDown:
             raise
         except Exception as error:  # noqa: BLE001 - see `respond`
@@ -191,17 +191,17 @@ class GraphQLService:
             await permit.settle(opening)
 
     async def _event(
-        self, operation: Operation, who: Principal, event: Any, opening: RequestScope, permit: OperationPermit
+        self, operation: Operation, principal: Principal, event: Any, opening: RequestScope, permit: OperationPermit
     ) -> Response:
         """The response to one event: executed for this caller, who is charged, or shared with other subscribers."""
-        run = partial(self._run_event, operation, who, event, opening, permit)
+        run = partial(self._run_event, operation, principal, event, opening, permit)
         shared = getattr(event, "shared", None)
         if shared is None:
             return await run()
-        return await run_shared(shared, (event.cursor, sharing_key(operation, who)), run)
+        return await run_shared(shared, (event.cursor, sharing_key(operation, principal)), run)
 
     async def _run_event(
-        self, operation: Operation, who: Principal, event: Any, opening: RequestScope, permit: OperationPermit
+        self, operation: Operation, principal: Principal, event: Any, opening: RequestScope, permit: OperationPermit
     ) -> Response:
         with open_scope(
             request_id=opening.request_id,
@@ -212,8 +212,8 @@ class GraphQLService:
             traced=True,
         ) as scope:
             scope.operation, scope.kind, scope.document = opening.operation, opening.kind, opening.document
-            scope.transport, scope.who = opening.transport, who
-            context = self._make_context(who, operation)
+            scope.transport, scope.principal = opening.transport, principal
+            context = self._make_context(principal, operation)
             context.event = event
             token = freshness_tracker.set(
                 FreshnessTracker(_stricter(within(operation), getattr(event, "within", None)))
@@ -232,34 +232,34 @@ class GraphQLService:
 
     # For webhooks, which deliver events without a stream of responses
 
-    async def subscription(self, request: Request, who: Principal) -> Operation:
+    async def subscription(self, request: Request, principal: Principal) -> Operation:
         """Prepare a subscription. Raises RequestError."""
-        operation = self._engine.prepare(await self._documents.find(request, who))
+        operation = self._engine.prepare(await self._documents.find(request, principal))
         if operation.kind is not OperationType.SUBSCRIPTION:
             raise RequestError("This document is no subscription.")
         return operation
 
-    def stream(self, operation: Operation, who: Principal, feed: Any) -> AsyncGenerator[Any, None]:
+    def stream(self, operation: Operation, principal: Principal, feed: Any) -> AsyncGenerator[Any, None]:
         """The events of a subscription, over a feed. Raises RequestError."""
         if self._events is None:
             raise RequestError("Subscriptions are not served here.")
-        context = self._make_context(who, operation)
+        context = self._make_context(principal, operation)
         context.feed = feed
         return self._events(operation, context)
 
-    async def respond_to_event(self, operation: Operation, who: Principal, event: Any) -> Response:
+    async def respond_to_event(self, operation: Operation, principal: Principal, event: Any) -> Response:
         """The response to one event, which is not charged."""
         opening = RequestScope(transport="webhook", operation=operation.name, document=operation.document_id)
         opening.kind = operation.kind.value
-        return await self._run_event(operation, who, event, opening, UnlimitedAdmission())
+        return await self._run_event(operation, principal, event, opening, UnlimitedAdmission())
 
-    async def _explained(self, who: Principal, operation: Operation) -> dict[str, Any] | None:
-        return None if self._explain is None else await self._explain(who, operation)
+    async def _explained(self, principal: Principal, operation: Operation) -> dict[str, Any] | None:
+        return None if self._explain is None else await self._explain(principal, operation)
 
 
-def note_stale_accounts(who: Principal, tracker: FreshnessTracker) -> None:
+def note_stale_accounts(principal: Principal, tracker: FreshnessTracker) -> None:
     """Label the response if the caller's accounts are older than they should be, because their source fails."""
-    accounts = who.accounts
+    accounts = principal.accounts
     if accounts is not None and accounts.as_of is not None and accounts.is_stale(time.monotonic()):
         tracker.note(accounts.source, accounts.as_of, reason=STALE_ACCOUNTS)
         account_read(accounts.source, "stale")

@@ -17,14 +17,14 @@ SHARED_SECONDS = 2.0
 _DOCUMENT = "shared_execution.document"
 
 
-def sharing_key(operation: Operation, who: Principal) -> Hashable:
+def sharing_key(operation: Operation, principal: Principal) -> Hashable:
     """Equal for callers with the same document, roles and accounts, and the same values of the variables that an
     event's selection reads. The key refers to a token of the document, never to an id that another could get."""
     given = {name: operation.variables.get(name) for name in operation.analysis.event_variables}
     variables = orjson.dumps(given, option=orjson.OPT_SORT_KEYS) if given else b""
-    accounts = (who.customers, who.agents) if who.restricted else None
+    accounts = (principal.customers, principal.agents) if principal.restricted else None
     document = operation.annotations.setdefault(_DOCUMENT, object())
-    return document, operation.name, variables, who.roles, who.tenant, accounts
+    return document, operation.name, variables, principal.roles, principal.tenant, accounts
 
 
 async def run_shared(tasks: dict[Hashable, Any], key: Hashable, run: Callable[[], Awaitable[Any]]) -> Any:

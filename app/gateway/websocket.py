@@ -165,7 +165,7 @@ class _Connection:
             raise CloseConnection(4400, "Invalid message")
         self._caller = await self._authenticate(first.get("payload"))
         try:
-            self._lease = self._connect(self._caller.who) if self._connect else None
+            self._lease = self._connect(self._caller.principal) if self._connect else None
         except RateLimited:
             raise CloseConnection(4429, "Too many connections") from None
         await self._send({"type": "connection_ack"})
@@ -239,10 +239,10 @@ class _Connection:
         if self._caller is None or not holds_credential(payload):
             return
         caller = await self._authenticate(payload)
-        who, old = caller.who, self._caller.who
-        if (who.subject, who.tenant, who.client) != (old.subject, old.tenant, old.client):
+        principal, old = caller.principal, self._caller.principal
+        if (principal.subject, principal.tenant, principal.client) != (old.subject, old.tenant, old.client):
             raise CloseConnection(4403, "Forbidden")
-        self._caller.who, self._caller.authenticate = who, caller.authenticate
+        self._caller.principal, self._caller.authenticate = principal, caller.authenticate
 
     def _subscribe(self, frame: Mapping[str, Any]) -> None:
         key = _operation_id(frame)

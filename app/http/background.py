@@ -16,5 +16,5 @@ NOBODY = Principal(subject="system", roles=frozenset())
 def background(timeout: float) -> Iterator[None]:
     """A scope with a timeout in seconds."""
     with open_scope(timeout=timeout) as running:
-        running.who = NOBODY
+        running.principal = NOBODY
         yield

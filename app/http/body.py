@@ -56,16 +56,16 @@ class Decompressor:
         self.end()
         return plain
 
-    def _counted(self, before: int, chunk: bytes, what: str) -> int:
+    def _counted(self, before: int, chunk: bytes, part: str) -> int:
         after = before + len(chunk)
         if after > self._limit:
-            raise SourceMalformed(self._source, detail=too_large(self._limit, what))
+            raise SourceMalformed(self._source, detail=too_large(self._limit, part))
         return after
 
 
-def too_large(limit: int, what: str) -> str:
+def too_large(limit: int, part: str) -> str:
     """The detail for a body that exceeds the limit."""
-    return f"answer exceeds max_response_bytes = {limit} ({what})"
+    return f"answer exceeds max_response_bytes = {limit} ({part})"
 
 
 def split_lines(chunks: list[bytes], decompressor: Decompressor, splitter: LineSplitter) -> Iterator[bytes]:

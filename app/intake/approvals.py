@@ -64,17 +64,17 @@ class Approvals:
             intake, state=IntakeState.NEEDS_APPROVAL, content=with_problems(intake, problems)
         )
 
-    def tiers_of(self, who: Principal) -> frozenset[str]:
+    def tiers_of(self, principal: Principal) -> frozenset[str]:
         """The tiers that a caller approves at."""
-        roles = effective_roles(who.roles, Rows.ACCOUNTS)
+        roles = effective_roles(principal.roles, Rows.ACCOUNTS)
         return frozenset(tier.name for tier in self._tiers.values() if tier.role in roles)
 
-    def require_approver(self, who: Principal, intake: OrderIntake) -> None:
+    def require_approver(self, principal: Principal, intake: OrderIntake) -> None:
         """Raises SelfApproval and ApprovalNotAllowed for callers who may not decide at the tier that an intake waits
         for."""
-        if who.subject == intake.submitted_by:
+        if principal.subject == intake.submitted_by:
             raise SelfApproval
-        if intake.awaited_tier not in self.tiers_of(who):
+        if intake.awaited_tier not in self.tiers_of(principal):
             raise ApprovalNotAllowed
 
     def _requirement(self, intake: OrderIntake, categories: Mapping[int, str | None]) -> ApprovalRequirement:

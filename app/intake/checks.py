@@ -143,7 +143,7 @@ class OrderChecker:
         self._proofs = PriceProofs(settings.proofs)
         self._approvals = Approvals(settings.approvals)
 
-    async def check(self, who: Principal, intake: OrderIntake) -> OrderIntake:
+    async def check(self, principal: Principal, intake: OrderIntake) -> OrderIntake:
         """The intake with its checks, problems, required approvals and the state that follows. Never raises an error of
         a source."""
         findings = Findings(self._settings, self._clock())
@@ -151,7 +151,7 @@ class OrderChecker:
             return msgspec.structs.replace(intake, state=IntakeState.POSTING)
         token = field_mask.set(None)  # Checks read whole records, whatever the operation selects.
         try:
-            lines, categories = await self._run(who, intake, findings)
+            lines, categories = await self._run(principal, intake, findings)
         finally:
             field_mask.reset(token)
         content = msgspec.structs.replace(
@@ -163,7 +163,7 @@ class OrderChecker:
         return self._approvals.evaluate(intake, checked, categories)
 
     async def _run(
-        self, who: Principal, intake: OrderIntake, findings: Findings
+        self, principal: Principal, intake: OrderIntake, findings: Findings
     ) -> tuple[tuple[IntakeLine, ...], Mapping[int, str | None]]:
         """The lines with what the checks found, and the categories of their items by line number."""
         deadline = asyncio.get_running_loop().time() + self._settings.check_timeout
@@ -180,23 +180,23 @@ class OrderChecker:
 
         async def priced() -> tuple[Any, ...]:
             customers, named = await asyncio.gather(
-                within(self._sources.customers.by_number(who, [number])),
-                within(self._named_items(who, intake)),
+                within(self._sources.customers.by_number(principal, [number])),
+                within(self._named_items(principal, intake)),
             )
             lines = _resolved(intake.content.lines, named)
             skus = list(dict.fromkeys(line.sku for line in lines if line.sku is not None))
-            items = await within(self._sources.items.by_sku(who, skus)) if skus else {}
+            items = await within(self._sources.items.by_sku(principal, skus)) if skus else {}
             customer = customers.get(number) if not isinstance(customers, Unanswered) else None
             lines = tuple(_with_unit(line, _row(items, line.sku)) for line in lines)
             to_price = () if intake.content.quote else tuple(line for line in lines if line.sku)
             requests = {line.line_number: _price_request(number, line, customer) for line in to_price}
             prices, levels = await asyncio.gather(
-                within(self._sources.prices.quote(who, list(dict.fromkeys(requests.values())))),
-                within(self._sources.stock.levels(who, skus)),
+                within(self._sources.prices.quote(principal, list(dict.fromkeys(requests.values())))),
+                within(self._sources.stock.levels(principal, skus)),
             )
             return customers, named, lines, items, requests, prices, levels
 
-        credit, found = await asyncio.gather(within(self._sources.credit.status(who, [number])), priced())
+        credit, found = await asyncio.gather(within(self._sources.credit.status(principal, [number])), priced())
         customers, named, lines, items, requests, prices, levels = found
         self._customer(findings, intake, customers)
         self._credit(findings, number, credit)
@@ -230,13 +230,14 @@ class OrderChecker:
             return PriceProofForeign
         return PriceProofMismatch if line.sku not in (None, proven.sku) else proven
 
-    async def _named_items(self, who: Principal, intake: OrderIntake) -> Mapping[tuple[str, str], str]:
+    async def _named_items(self, principal: Principal, intake: OrderIntake) -> Mapping[tuple[str, str], str]:
         """SKUs of lines that name their items by GTIN or by the customer's part number."""
         gtins = [line.gtin for line in intake.content.lines if line.gtin]
         parts = [line.part_number for line in intake.content.lines if line.part_number]
         keys = [CustomerPartKey(customer=intake.customer, number=part) for part in parts]
         by_gtin, by_part = await asyncio.gather(
-            _read(self._sources.items.by_gtin, who, gtins), _read(self._sources.items.by_customer_part, who, keys)
+            _read(self._sources.items.by_gtin, principal, gtins),
+            _read(self._sources.items.by_customer_part, principal, keys),
         )
         found = {("gtin", gtin): item.sku for gtin, item in by_gtin.items() if isinstance(item, Item)}
         return found | {("part", key.number): sku for key, sku in by_part.items() if isinstance(sku, str)}
@@ -314,8 +315,8 @@ def count_prices(intake: OrderIntake) -> None:
             metrics().intake.prices.labels(intake.channel, result).inc()
 
 
-async def _read(read: Callable[..., Awaitable[Mapping[Any, Any]]], who: Principal, keys: Sequence[Any]) -> Any:
-    return await read(who, keys) if keys else {}
+async def _read(read: Callable[..., Awaitable[Mapping[Any, Any]]], principal: Principal, keys: Sequence[Any]) -> Any:
+    return await read(principal, keys) if keys else {}
 
 
 def _row(read: Any, key: Any) -> Any:

@@ -110,26 +110,26 @@ class IntakeCommands:
         self.returns = ReturnCommands(store, sources)
         self.max_lines = settings.max_lines
 
-    async def submit(self, who: Principal, given: Submission) -> OrderIntake:
+    async def submit(self, principal: Principal, given: Submission) -> OrderIntake:
         """The intake of this key: checked and stored now, or as it is if the key is known with the same input. Raises
         KeyReused for another input, InvalidInput, NotSupported, StoreUnavailable."""
-        self._require_visible(who, given.customer)
+        self._require_visible(principal, given.customer)
         digest = digest_of(given.customer, given.customer_po, given.content)
-        key = IntakeKey(who.tenant, who.client, SUBMIT_ORDER, given.key)
+        key = IntakeKey(principal.tenant, principal.client, SUBMIT_ORDER, given.key)
         if self._settings.checks:  # Without any, the insertion itself finds the key.
             known = (await self._store.by_key([key])).get(key)
             if known is not None:
-                return self._replayed(who, known, digest)
-        target = self._target_of(who, given)
-        return await self._store_checked(who, self._received(who, given, key, digest, target))
+                return self._replayed(principal, known, digest)
+        target = self._target_of(principal, given)
+        return await self._store_checked(principal, self._received(principal, given, key, digest, target))
 
-    async def accept_quote(self, who: Principal, quote: Quote, given: QuoteAcceptance) -> OrderIntake:
+    async def accept_quote(self, principal: Principal, quote: Quote, given: QuoteAcceptance) -> OrderIntake:
         """The intake that orders an offered quote at its prices. A quote has one intake, whoever accepts it: that of an
         earlier acceptance is returned as it is, unless it was rejected or cancelled. Raises VersionConflict,
         QuoteExpired, InvalidTransition, NotSupported, StoreUnavailable."""
-        number, known = (await self._acceptances(who, [(quote.source, quote.id)]))[quote.source, quote.id]
+        number, known = (await self._acceptances(principal, [(quote.source, quote.id)]))[quote.source, quote.id]
         if known is not None and known.acknowledgement is not Acknowledgement.REJECTED:
-            return self._replayed(who, known, known.digest)
+            return self._replayed(principal, known, known.digest)
         check_offered(quote, given.version, self._clock())
         targets = self._sources.order_targets
         if targets is None or quote.source not in targets.writers:
@@ -137,35 +137,37 @@ class IntakeCommands:
         now = self._clock()
         accepted = AcceptedQuote(id=quote.id, version=quote.version, accepted_at=now)
         content = msgspec.structs.replace(given.content, lines=tuple(map(_ordered, quote.lines)), quote=accepted)
-        key = _acceptance_key(who, quote.source, quote.id, number + 1 if known is not None else number)
+        key = _acceptance_key(principal, quote.source, quote.id, number + 1 if known is not None else number)
         submission = Submission(
             key=key.key, customer=quote.customer or "", customer_po=given.customer_po, content=content
         )
         digest = hashlib.sha256(key.key.encode()).hexdigest()
-        return await self._store_checked(who, self._received(who, submission, key, digest, quote.source))
+        return await self._store_checked(principal, self._received(principal, submission, key, digest, quote.source))
 
     async def acceptances(
-        self, who: Principal, quotes: Sequence[tuple[str, str]]
+        self, principal: Principal, quotes: Sequence[tuple[str, str]]
     ) -> Mapping[tuple[str, str], OrderIntake]:
         """The newest intakes of quotes, by source and the quote's id there, those that exist for the caller."""
-        found = await self._acceptances(who, quotes)
-        return {key: one for key, (_, one) in found.items() if one is not None and _exists(who, one)}
+        found = await self._acceptances(principal, quotes)
+        return {key: one for key, (_, one) in found.items() if one is not None and _exists(principal, one)}
 
     async def _acceptances(
-        self, who: Principal, quotes: Sequence[tuple[str, str]]
+        self, principal: Principal, quotes: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], tuple[int, OrderIntake | None]]:
         """For each quote the number and intake of its newest acceptance: a new one follows one that was refused."""
         newest: dict[tuple[str, str], tuple[int, OrderIntake | None]] = dict.fromkeys(quotes, (1, None))
-        number, wanted = 1, list(newest)
-        while wanted:
-            keys = {_acceptance_key(who, *one, number): one for one in wanted}
+        number, requested = 1, list(newest)
+        while requested:
+            keys = {_acceptance_key(principal, *one, number): one for one in requested}
             found = {keys[key]: intake for key, intake in (await self._store.by_key(list(keys))).items()}
             newest |= {one: (number, intake) for one, intake in found.items()}
             refused = [one for one, row in found.items() if row.acknowledgement is Acknowledgement.REJECTED]
-            number, wanted = number + 1, refused
+            number, requested = number + 1, refused
         return newest
 
-    def _received(self, who: Principal, given: Submission, key: IntakeKey, digest: str, target: str) -> OrderIntake:
+    def _received(
+        self, principal: Principal, given: Submission, key: IntakeKey, digest: str, target: str
+    ) -> OrderIntake:
         now = self._clock().timestamp()
         return OrderIntake(
             id=new_id(),
@@ -178,52 +180,61 @@ class IntakeCommands:
             channel=given.channel,
             received=now,
             since=now,
-            submitted_by=who.subject,
+            submitted_by=principal.subject,
             customer=given.customer,
             customer_po=given.customer_po,
             target=target,
             due_at=0.0,
             content=msgspec.structs.replace(
-                given.content, submitter_roles=tuple(role.value for role in who.role_names), spend_limit=who.spend_limit
+                given.content,
+                submitter_roles=tuple(role.value for role in principal.role_names),
+                spend_limit=principal.spend_limit,
             ),
         )
 
-    async def _store_checked(self, who: Principal, intake: OrderIntake) -> OrderIntake:
+    async def _store_checked(self, principal: Principal, intake: OrderIntake) -> OrderIntake:
         """Check a new intake and store it; the stored one of its key if there is one already."""
-        checked = await self._checker.check(who, intake)
+        checked = await self._checker.check(principal, intake)
         submitted = await self._store.submit(checked, guard_po=self._settings.duplicate_po_days * DAY)
         if not submitted.created:
-            return self._replayed(who, submitted.intake, intake.digest)
+            return self._replayed(principal, submitted.intake, intake.digest)
         stored = submitted.intake
         metrics().intake.submitted.labels(stored.channel, stored.acknowledgement.value).inc()
         if stored.state is not IntakeState.RECEIVED:
             count_prices(stored)
-        self._audit(who, stored, "order_submitted")
+        self._audit(principal, stored, "order_submitted")
         return stored
 
     async def decide(
-        self, who: Principal, id: str, version: int, decision: Decision, note: str | None = None, *, staff: bool = False
+        self,
+        principal: Principal,
+        id: str,
+        version: int,
+        decision: Decision,
+        note: str | None = None,
+        *,
+        staff: bool = False,
     ) -> OrderIntake | None:
         """Apply a decision to the version that the caller has read; None if there is no such intake for it. `staff` may
         release and reject; at a tier its approvers approve and reject. An approval repeats all checks first, and counts
         if nothing that it is based on has changed. Raises InvalidTransition, VersionConflict, IntakeBusy, SelfApproval,
         ApprovalNotAllowed, Forbidden."""
-        known = (await self.by_id(who, [id])).get(id)
+        known = (await self.by_id(principal, [id])).get(id)
         if known is None:
             return None
         checked: OrderIntake | None = None
         if decision is Decision.APPROVE and known.state is IntakeState.NEEDS_APPROVAL and known.version == version:
-            self._approvals.require_approver(who, known)
+            self._approvals.require_approver(principal, known)
             checked = await self._checker.check(replace(SYSTEM, tenant=known.tenant), known)
 
         def apply(intake: OrderIntake, now: float) -> OrderIntake:
             at_tier = intake.state is IntakeState.NEEDS_APPROVAL and decision in (Decision.APPROVE, Decision.REJECT)
             if at_tier:
-                self._approvals.require_approver(who, intake)
+                self._approvals.require_approver(principal, intake)
             elif decision in (Decision.RELEASE, Decision.REJECT) and not staff:
                 raise Forbidden("Your role may only cancel orders.")
             made = IntakeDecision(
-                decision=decision.value, by=who.subject, at=datetime.fromtimestamp(now, UTC), note=note
+                decision=decision.value, by=principal.subject, at=datetime.fromtimestamp(now, UTC), note=note
             )
             if at_tier:
                 made = _at_tier(made, intake)
@@ -235,11 +246,11 @@ class IntakeCommands:
 
         changed = await self._store.change(id, version, apply)
         if changed is not None:
-            self._audit(who, changed, "intake_decided", decision=decision.value)
+            self._audit(principal, changed, "intake_decided", decision=decision.value)
         return changed
 
     async def amend(
-        self, who: Principal, known: OrderIntake, quantities: Mapping[int, Decimal], note: str | None
+        self, principal: Principal, known: OrderIntake, quantities: Mapping[int, Decimal], note: str | None
     ) -> tuple[OrderIntake, tuple[IntakeProblem, ...]]:
         """Change quantities of lines of an intake that is not posted, by line number; 0 removes the line. All checks
         are repeated, approvals begin anew. The intake and its problems; if the checks reject the order, the intake as
@@ -261,7 +272,7 @@ class IntakeCommands:
 
         def apply(intake: OrderIntake, now: float) -> OrderIntake:
             _require_amendable(intake)
-            made = IntakeDecision(decision=AMEND, by=who.subject, at=datetime.fromtimestamp(now, UTC), note=note)
+            made = IntakeDecision(decision=AMEND, by=principal.subject, at=datetime.fromtimestamp(now, UTC), note=note)
             decisions = (*checked.content.decisions, made)
             content = msgspec.structs.replace(checked.content, decisions=decisions)
             return msgspec.structs.replace(intake, state=checked.state, attempts=0, content=content)
@@ -269,22 +280,22 @@ class IntakeCommands:
         changed = await self._store.change(known.id, known.version, apply)
         if changed is None:
             raise VersionConflict
-        self._audit(who, changed, "intake_amended")
+        self._audit(principal, changed, "intake_amended")
         return changed, changed.problems
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
         """Intakes by id, those that exist for the caller."""
         found = await self._store.by_id(ids)
-        return {id: one for id, one in found.items() if _exists(who, one)}
+        return {id: one for id, one in found.items() if _exists(principal, one)}
 
-    async def by_key(self, who: Principal, key: str) -> OrderIntake | None:
+    async def by_key(self, principal: Principal, key: str) -> OrderIntake | None:
         """The intake of a key of the caller's own client."""
-        scoped = IntakeKey(who.tenant, who.client, SUBMIT_ORDER, key)
+        scoped = IntakeKey(principal.tenant, principal.client, SUBMIT_ORDER, key)
         found = (await self._store.by_key([scoped])).get(scoped)
-        return found if found is not None and _exists(who, found) else None
+        return found if found is not None and _exists(principal, found) else None
 
     async def by_order(
-        self, who: Principal, orders: Sequence[tuple[str, str]]
+        self, principal: Principal, orders: Sequence[tuple[str, str]]
     ) -> Mapping[tuple[str, str], OrderIntake]:
         """The intakes that became orders, by source and the order's id there."""
         by_source: dict[str, list[str]] = {}
@@ -293,72 +304,73 @@ class IntakeCommands:
         found: dict[tuple[str, str], OrderIntake] = {}
         for source, ids in by_source.items():
             intakes = await self._store.by_order(source, list(dict.fromkeys(ids)))
-            found |= {(source, id): one for id, one in intakes.items() if _exists(who, one)}
+            found |= {(source, id): one for id, one in intakes.items() if _exists(principal, one)}
         return found
 
     async def open_of(
-        self, who: Principal, customers: Sequence[str], first: int, posted_within: int = 0
+        self, principal: Principal, customers: Sequence[str], first: int, posted_within: int = 0
     ) -> Mapping[str, Sequence[OrderIntake]]:
         """The `first` intakes of each customer that are not orders yet, or are since `posted_within` seconds, newest
         first; of all customers together at most the MAX_OPEN newest."""
         posted_since = self._clock().timestamp() - posted_within if posted_within else None
         query = IntakeFilter(customers=frozenset(customers), states=OPEN_STATES, posted_since=posted_since)
         found: dict[str, list[OrderIntake]] = {}
-        for _, one in (await self.page(who, query, MAX_OPEN, None)).rows:
+        for _, one in (await self.page(principal, query, MAX_OPEN, None)).rows:
             found.setdefault(one.customer, []).append(one)
         return {customer: rows[:first] for customer, rows in found.items()}
 
-    async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
+    async def page(self, principal: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         """A page of intakes that exist for the caller, newest first."""
-        return await self._store.page(_existing(who, query), first, before)
+        return await self._store.page(_existing(principal, query), first, before)
 
-    async def not_proceeding(self, who: Principal, first: int, before: int | None, *, count: bool) -> IntakePage:
+    async def not_proceeding(self, principal: Principal, first: int, before: int | None, *, count: bool) -> IntakePage:
         """A page of the intakes that are held, failed, or queued for more than STUCK_AFTER seconds, newest first."""
-        query = _existing(who, IntakeFilter(queued_before=self._clock().timestamp() - STUCK_AFTER))
+        query = _existing(principal, IntakeFilter(queued_before=self._clock().timestamp() - STUCK_AFTER))
         page = await self._store.page(query, first, before)
         return page._replace(total=await self._store.count(query)) if count else page
 
-    async def depths(self, who: Principal) -> Sequence[QueueDepth]:
+    async def depths(self, principal: Principal) -> Sequence[QueueDepth]:
         """The queue of intakes that exist for the caller, by target and state."""
-        return await self._store.depths(_existing(who, IntakeFilter()))
+        return await self._store.depths(_existing(principal, IntakeFilter()))
 
-    async def awaiting_approval(self, who: Principal, first: int, before: int | None) -> IntakePage:
+    async def awaiting_approval(self, principal: Principal, first: int, before: int | None) -> IntakePage:
         """A page of the intakes that the caller may approve or reject, newest first: never its own submissions."""
-        query = IntakeFilter(tiers=self._approvals.tiers_of(who), not_submitted_by=who.subject)
-        return await self.page(who, query, first, before)
+        query = IntakeFilter(tiers=self._approvals.tiers_of(principal), not_submitted_by=principal.subject)
+        return await self.page(principal, query, first, before)
 
-    def _require_visible(self, who: Principal, customer: str) -> None:
-        if not who.sees(customer):
+    def _require_visible(self, principal: Principal, customer: str) -> None:
+        if not principal.sees(customer):
             raise InvalidInput("There is no such customer.")
 
-    def _target_of(self, who: Principal, given: Submission) -> str:
+    def _target_of(self, principal: Principal, given: Submission) -> str:
         targets = self._sources.order_targets
         if targets is None:
             raise NotSupported("None of the connected systems takes orders.")
         target = targets.target_of(given.customer, given.channel)
-        if not who.belongs_to(self._sources.connected[target].tenant):
+        if not principal.belongs_to(self._sources.connected[target].tenant):
             raise NotSupported("None of the connected systems takes orders.")
         return target
 
-    def _replayed(self, who: Principal, known: OrderIntake, digest: str) -> OrderIntake:
-        if known.digest != digest or not _exists(who, known):
+    def _replayed(self, principal: Principal, known: OrderIntake, digest: str) -> OrderIntake:
+        if known.digest != digest or not _exists(principal, known):
             raise KeyReused
         metrics().intake.submitted.labels(known.channel, "replayed").inc()
-        self._audit(who, known, "order_submission_replayed")
+        self._audit(principal, known, "order_submission_replayed")
         return known
 
     @staticmethod
-    def _audit(who: Principal, intake: OrderIntake, event: str, **fields: str) -> None:
+    def _audit(principal: Principal, intake: OrderIntake, event: str, **fields: str) -> None:
         """Who did what, with which key, and what came of it: in the log, and as the request's audit entry."""
         current().commands.append(f"{event} {intake.key} {intake.id} {intake.state.value}")
         log.info(
-            "intake_command", command=event, intake=intake.id, key=intake.key, client=who.client, subject=who.subject,
-            tenant=who.tenant, customer=intake.customer, state=intake.state.value, version=intake.version, **fields,
+            "intake_command", command=event, intake=intake.id, key=intake.key, client=principal.client,
+            subject=principal.subject, tenant=principal.tenant, customer=intake.customer, state=intake.state.value,
+            version=intake.version, **fields,
         )  # fmt: skip
 
 
-def _acceptance_key(who: Principal, source: str, id: str, number: int) -> IntakeKey:
-    return IntakeKey(who.tenant, "", ACCEPT_QUOTE, f"{source}:{id}:{number}")
+def _acceptance_key(principal: Principal, source: str, id: str, number: int) -> IntakeKey:
+    return IntakeKey(principal.tenant, "", ACCEPT_QUOTE, f"{source}:{id}:{number}")
 
 
 def _ordered(line: QuoteLine) -> IntakeLine:
@@ -385,15 +397,15 @@ def check_offered(quote: Quote, version: int, now: datetime) -> None:
         raise InvalidTransition(f"ACCEPT does not apply to a quote that is {quote.status.value}.")
 
 
-def _existing(who: Principal, query: IntakeFilter) -> IntakeFilter:
+def _existing(principal: Principal, query: IntakeFilter) -> IntakeFilter:
     customers = query.customers
-    if who.restricted:
-        customers = who.customers if customers is None else customers & who.customers
-    return msgspec.structs.replace(query, tenant=who.tenant, customers=customers)
+    if principal.restricted:
+        customers = principal.customers if customers is None else customers & principal.customers
+    return msgspec.structs.replace(query, tenant=principal.tenant, customers=customers)
 
 
-def _exists(who: Principal, intake: OrderIntake) -> bool:
-    return who.tenant == intake.tenant and who.sees(intake.customer)
+def _exists(principal: Principal, intake: OrderIntake) -> bool:
+    return principal.tenant == intake.tenant and principal.sees(intake.customer)
 
 
 def decided(intake: OrderIntake, made: IntakeDecision, needs_approval: bool) -> OrderIntake:

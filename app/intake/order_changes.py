@@ -61,20 +61,20 @@ class OrderChanges:
         self._store = store
         self._sources = sources
 
-    async def cancel(self, who: Principal, order: Order, key: str, reason: str | None) -> OrderChange:
+    async def cancel(self, principal: Principal, order: Order, key: str, reason: str | None) -> OrderChange:
         """The cancellation of this key: DONE or REFUSED. Raises KeyReused for another order or reason,
         OrderChangePending, NotSupported, SourceError, StoreUnavailable."""
-        return await self._change(who, order, CANCEL_ORDER, key, (), reason)
+        return await self._change(principal, order, CANCEL_ORDER, key, (), reason)
 
     async def amend(
-        self, who: Principal, order: Order, key: str, lines: Sequence[LineQuantity], reason: str | None
+        self, principal: Principal, order: Order, key: str, lines: Sequence[LineQuantity], reason: str | None
     ) -> OrderChange:
         """The amendment of this key: DONE or REFUSED. Raises as `cancel` does."""
-        return await self._change(who, order, AMEND_ORDER, key, lines, reason)
+        return await self._change(principal, order, AMEND_ORDER, key, lines, reason)
 
     async def begin(
         self,
-        who: Principal,
+        principal: Principal,
         intake: OrderIntake,
         mutation: str,
         key: str,
@@ -85,7 +85,7 @@ class OrderChanges:
         was made before. Raises KeyReused for another order, quantities or reason, OrderChangePending,
         StoreUnavailable."""
         given = OrderChange(
-            **_request(who, mutation, key, lines, reason, intake.id),
+            **_request(principal, mutation, key, lines, reason, intake.id),
             source=intake.target,
             order_id="",
             order_number="",
@@ -106,13 +106,19 @@ class OrderChanges:
         await self._store.finish_order_change(msgspec.structs.replace(begun, state=state))
 
     async def _change(
-        self, who: Principal, order: Order, mutation: str, key: str, lines: Sequence[LineQuantity], reason: str | None
+        self,
+        principal: Principal,
+        order: Order,
+        mutation: str,
+        key: str,
+        lines: Sequence[LineQuantity],
+        reason: str | None,
     ) -> OrderChange:
-        writer = self._writer_of(who, order, mutation)
+        writer = self._writer_of(principal, order, mutation)
         intake = (await self._store.by_order(order.source, [order.id])).get(order.id)
         given = OrderChange(
             # A key that was used before the order was posted is of the same change.
-            **_request(who, mutation, key, lines, reason, intake.id if intake else f"{order.source}:{order.id}"),
+            **_request(principal, mutation, key, lines, reason, intake.id if intake else f"{order.source}:{order.id}"),
             source=order.source,
             order_id=order.id,
             order_number=order.number,
@@ -125,25 +131,25 @@ class OrderChanges:
             if found.state not in (OrderChangeState.DONE, OrderChangeState.REFUSED):
                 raise OrderChangePending
             return found
-        if await self._is_in_effect(who, found):
-            return await self._finish(who, found, OrderChangeState.DONE)
-        return await self._send(who, writer, found)
+        if await self._is_in_effect(principal, found):
+            return await self._finish(principal, found, OrderChangeState.DONE)
+        return await self._send(principal, writer, found)
 
-    def _writer_of(self, who: Principal, order: Order, mutation: str) -> OrderWriter:
+    def _writer_of(self, principal: Principal, order: Order, mutation: str) -> OrderWriter:
         targets = self._sources.order_targets
         writer = None if targets is None else targets.writers.get(order.source)
-        if writer is None or not who.belongs_to(self._sources.connected[order.source].tenant):
+        if writer is None or not principal.belongs_to(self._sources.connected[order.source].tenant):
             raise NotSupported(f"{order.source} does not let the gateway change its orders.")
         if mutation == AMEND_ORDER and not (isinstance(writer, OrderAmender) and writer.amends):
             raise NotSupported(f"{order.source} does not let the gateway amend its orders.")
         return writer
 
-    async def _is_in_effect(self, who: Principal, one: OrderChange) -> bool:
+    async def _is_in_effect(self, principal: Principal, one: OrderChange) -> bool:
         """Whether the order has the change already: by an earlier request of the key, or by somebody else."""
         try:
-            rows = await self._sources.by_ref("orders", one.source)(who, [one.order_id])
+            rows = await self._sources.by_ref("orders", one.source)(principal, [one.order_id])
         except (SourceError, DeadlineExceeded) as error:
-            await self._finish(who, one, OrderChangeState.UNSENT, error.code)
+            await self._finish(principal, one, OrderChangeState.UNSENT, error.code)
             raise
         found = rows.get(one.order_id)
         if found is None or one.mutation == CANCEL_ORDER:
@@ -151,39 +157,39 @@ class OrderChanges:
         quantities = {line.number: _open_quantity(line.quantity, line.cancelled_quantity) for line in found.lines}
         return all(quantities.get(line.number, 0) == line.quantity for line in one.lines)
 
-    async def _send(self, who: Principal, writer: OrderWriter, one: OrderChange) -> OrderChange:
+    async def _send(self, principal: Principal, writer: OrderWriter, one: OrderChange) -> OrderChange:
         order = WrittenOrder(key=one.key, id=one.order_id, number=one.order_number, step="")
         try:
             if one.mutation == CANCEL_ORDER:
-                await writer.cancel(who, order, one.reason or "")
+                await writer.cancel(principal, order, one.reason or "")
             elif isinstance(writer, OrderAmender):
-                await writer.amend(who, order, one.lines, one.reason or "")
+                await writer.amend(principal, order, one.lines, one.reason or "")
         except OrderNotAccepted as refusal:
             log.warning("order_change_refused", source=one.source, order=one.order_number, detail=refusal.detail)
             problem = OrderAlreadyPicked if refusal.picked else OrderChangeRefused
-            return await self._finish(who, one, OrderChangeState.REFUSED, problem.code)
+            return await self._finish(principal, one, OrderChangeState.REFUSED, problem.code)
         except (SourceError, DeadlineExceeded) as error:
             if not error.sent or isinstance(error, (SourceThrottled, SourceRejected)):
-                await self._finish(who, one, OrderChangeState.UNSENT, error.code)
+                await self._finish(principal, one, OrderChangeState.UNSENT, error.code)
             raise
-        return await self._finish(who, one, OrderChangeState.DONE)
+        return await self._finish(principal, one, OrderChangeState.DONE)
 
     async def _finish(
-        self, who: Principal, one: OrderChange, state: OrderChangeState, cause: str | None = None
+        self, principal: Principal, one: OrderChange, state: OrderChangeState, cause: str | None = None
     ) -> OrderChange:
         finished = msgspec.structs.replace(one, state=state, cause=cause)
         if state is OrderChangeState.DONE:
-            await self._mark_intake(who, finished)
+            await self._mark_intake(principal, finished)
         await self._store.finish_order_change(finished)
         current().commands.append(f"{one.mutation} {one.key} {one.source}:{one.order_number} {state.value}")
         log.info(
-            "order_change", command=one.mutation, key=one.key, client=who.client, subject=who.subject,
-            tenant=who.tenant, source=one.source, order=one.order_number, customer=one.customer, state=state.value,
-            cause=cause,
+            "order_change", command=one.mutation, key=one.key, client=principal.client, subject=principal.subject,
+            tenant=principal.tenant, source=one.source, order=one.order_number, customer=one.customer,
+            state=state.value, cause=cause,
         )  # fmt: skip
         return finished
 
-    async def _mark_intake(self, who: Principal, one: OrderChange) -> None:
+    async def _mark_intake(self, principal: Principal, one: OrderChange) -> None:
         """Note the change with the intake that the order was created from, if it was."""
         intake = (await self._store.by_order(one.source, [one.order_id])).get(one.order_id)
         if intake is None:
@@ -195,7 +201,7 @@ class OrderChanges:
             cancelled = one.mutation == CANCEL_ORDER
             made = IntakeDecision(
                 decision=Decision.CANCEL.value if cancelled else AMEND,
-                by=who.subject,
+                by=principal.subject,
                 at=datetime.fromtimestamp(now, UTC),
                 note=one.reason,
             )
@@ -210,17 +216,17 @@ class OrderChanges:
 
 
 def _request(
-    who: Principal, mutation: str, key: str, lines: Sequence[LineQuantity], reason: str | None, subject: str
+    principal: Principal, mutation: str, key: str, lines: Sequence[LineQuantity], reason: str | None, subject: str
 ) -> dict[str, Any]:
     """The fields of a change that are of its request. `subject` is the id of the intake, or of an order without one."""
     ordered = sorted((line.number, format(line.quantity.normalize(), "f")) for line in lines)
     return {
-        "tenant": who.tenant,
-        "client": who.client,
+        "tenant": principal.tenant,
+        "client": principal.client,
         "mutation": mutation,
         "key": key,
         "digest": hashlib.sha256(msgspec.json.encode([subject, reason, ordered])).hexdigest(),
-        "submitted_by": who.subject,
+        "submitted_by": principal.subject,
         "lines": tuple(lines),
         "reason": reason,
     }

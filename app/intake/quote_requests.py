@@ -62,12 +62,12 @@ class QuoteProblems(Exception):
         self.problems = tuple(problems)
 
 
-async def request_quote(sources: Sources, who: Principal, given: QuoteRequest) -> tuple[str, str]:
+async def request_quote(sources: Sources, principal: Principal, given: QuoteRequest) -> tuple[str, str]:
     """Source and id of the quote of this key: requested now, or before with the same input. Raises KeyReused for
     another input, QuoteProblems, NotSupported, SourceError."""
     source = _source_of(sources, given.customer)
-    writer = _writer(sources, who, source)
-    scope = msgspec.json.encode([who.tenant, who.client, REQUEST_QUOTE, given.key])
+    writer = _writer(sources, principal, source)
+    scope = msgspec.json.encode([principal.tenant, principal.client, REQUEST_QUOTE, given.key])
     lines = tuple(sorted(given.lines, key=lambda line: line.number))
     normalised = [_normalised(line) for line in lines]
     digested = msgspec.json.encode([given.customer, given.note, normalised], order="deterministic")
@@ -76,24 +76,24 @@ async def request_quote(sources: Sources, who: Principal, given: QuoteRequest) -
         digest=hashlib.sha256(digested).hexdigest(),
         customer=given.customer,
         channel=CHANNEL,
-        requested_by=who.subject,
+        requested_by=principal.subject,
         note=given.note,
         lines=lines,
     )
     try:
-        known = {} if writer.unique_key else await writer.find(who, [quote.key])
-        written = known.get(quote.key) or await writer.request(who, quote)
+        known = {} if writer.unique_key else await writer.find(principal, [quote.key])
+        written = known.get(quote.key) or await writer.request(principal, quote)
     except QuoteNotAccepted as refused:
         raise _refused(refused, source) from None
     if written.digest != quote.digest:
         raise KeyReused
-    _audit(who, "quote_requested", f"{given.key} {source}:{written.id}", source, written.id)
+    _audit(principal, "quote_requested", f"{given.key} {source}:{written.id}", source, written.id)
     return source, written.id
 
 
 async def answer_quote(
     sources: Sources,
-    who: Principal,
+    principal: Principal,
     quote: Quote,
     answer: QuoteAnswer,
     accepted: OrderIntake | None,
@@ -108,12 +108,12 @@ async def answer_quote(
         raise QuoteExpired
     if quote.status not in _ANSWERABLE[answer.kind]:
         raise InvalidTransition(f"{answer.kind.value} does not apply to a quote that is {quote.status.value}.")
-    writer = _writer(sources, who, quote.source)
+    writer = _writer(sources, principal, quote.source)
     try:
-        await writer.answer(who, answer)
+        await writer.answer(principal, answer)
     except QuoteNotAccepted as refused:
         raise _refused(refused, quote.source) from None
-    _audit(who, "quote_answered", f"{quote.source}:{quote.id} {answer.kind.value}", quote.source, quote.id)
+    _audit(principal, "quote_answered", f"{quote.source}:{quote.id} {answer.kind.value}", quote.source, quote.id)
 
 
 def _source_of(sources: Sources, customer: str) -> str:
@@ -123,9 +123,9 @@ def _source_of(sources: Sources, customer: str) -> str:
     return routes.source_of(customer)
 
 
-def _writer(sources: Sources, who: Principal, source: str) -> QuoteWriter:
+def _writer(sources: Sources, principal: Principal, source: str) -> QuoteWriter:
     connected = sources.connected[source]
-    if connected.quote_writer is None or not who.belongs_to(connected.tenant):
+    if connected.quote_writer is None or not principal.belongs_to(connected.tenant):
         raise NotSupported(f"The source '{source}' does not take requests for quotes.")
     return connected.quote_writer
 
@@ -158,10 +158,10 @@ def _refused(refused: QuoteNotAccepted, source: str) -> Exception:
     )
 
 
-def _audit(who: Principal, event: str, text: str, source: str, id: str) -> None:
+def _audit(principal: Principal, event: str, text: str, source: str, id: str) -> None:
     """Who did what, and what came of it: in the log, and as the request's audit entry."""
     current().commands.append(f"{event} {text}")
     log.info(
-        "quote_command", command=event, source=source, quote=id, client=who.client, subject=who.subject,
-        tenant=who.tenant,
+        "quote_command", command=event, source=source, quote=id, client=principal.client, subject=principal.subject,
+        tenant=principal.tenant,
     )  # fmt: skip

@@ -90,20 +90,20 @@ class ReconciliationRunner:
         self._clock = clock
         self._running: set[asyncio.Task[None]] = set()
 
-    async def start(self, who: Principal, days: float) -> bool:
+    async def start(self, principal: Principal, days: float) -> bool:
         """Begin to reconcile the orders of the caller's tenant that were received within `days` days; False while a
         reconciliation runs, here or on another machine. Raises StoreUnavailable."""
-        if not await self._store.begin_reconciliation(who.tenant, LEASE):
+        if not await self._store.begin_reconciliation(principal.tenant, LEASE):
             return False
-        log.info("reconciliation_started", tenant=who.tenant, subject=who.subject, days=days)
-        task = asyncio.create_task(self._run(who.tenant, self._writers(who), self._now() - days * DAY))
+        log.info("reconciliation_started", tenant=principal.tenant, subject=principal.subject, days=days)
+        task = asyncio.create_task(self._run(principal.tenant, self._writers(principal), self._now() - days * DAY))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return True
 
-    async def status(self, who: Principal) -> ReconciliationStatus:
+    async def status(self, principal: Principal) -> ReconciliationStatus:
         """The last result of the caller's tenant. Raises StoreUnavailable."""
-        return await self._store.reconciliation(who.tenant)
+        return await self._store.reconciliation(principal.tenant)
 
     async def close(self) -> None:
         """Cancel what runs; its lease ends it for the others."""
@@ -111,11 +111,11 @@ class ReconciliationRunner:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def _writers(self, who: Principal) -> Mapping[str, OrderWriter]:
+    def _writers(self, principal: Principal) -> Mapping[str, OrderWriter]:
         targets, connected = self._sources.order_targets, self._sources.connected
         if targets is None:
             return {}
-        return {name: one for name, one in targets.writers.items() if who.belongs_to(connected[name].tenant)}
+        return {name: one for name, one in targets.writers.items() if principal.belongs_to(connected[name].tenant)}
 
     async def _run(self, tenant: str, writers: Mapping[str, OrderWriter], since: float) -> None:
         try:

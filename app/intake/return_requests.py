@@ -96,7 +96,7 @@ class _Refused(Exception):
 class _Attempt(msgspec.Struct, frozen=True):
     """An attempt to send the request of a key that this call has begun."""
 
-    who: Principal
+    principal: Principal
     writer: ReturnWriter
     order: Order
     given: ReturnRequest
@@ -115,26 +115,26 @@ class ReturnCommands:
         self._store = store
         self._sources = sources
 
-    async def request(self, who: Principal, order: Order, given: ReturnRequest) -> str:
+    async def request(self, principal: Principal, order: Order, given: ReturnRequest) -> str:
         """The id of the return of this key in the order's source: requested now, or before with the same input. Raises
         KeyReused for another input, OrderChangePending, ReturnProblems, NotSupported, SourceError, StoreUnavailable."""
-        writer = self._writer(who, order.source)
-        row, began = _row(who, order, given), time.monotonic()
+        writer = self._writer(principal, order.source)
+        row, began = _row(principal, order, given), time.monotonic()
         found, may_send = await self._store.begin_order_change(row, _retry_in(writer))
         if found.digest != row.digest:
             raise KeyReused
         if may_send:
-            found = await self._send(_Attempt(who, writer, order, given, found, began))
+            found = await self._send(_Attempt(principal, writer, order, given, found, began))
         if found.state is OrderChangeState.REFUSED:
             raise ReturnProblems(_problems_of(found))
         if found.state is not OrderChangeState.DONE or found.result_id is None:
             raise OrderChangePending
         return found.result_id
 
-    async def decide(self, who: Principal, known: Return, decision: ReturnDecision) -> None:
+    async def decide(self, principal: Principal, known: Return, decision: ReturnDecision) -> None:
         """Approve, reject or cancel a return that the caller sees. Raises VersionConflict, InvalidTransition,
         SelfApproval, OrderChangePending, ReturnProblems, NotSupported, SourceError, StoreUnavailable."""
-        writer = self._writer(who, known.source)
+        writer = self._writer(principal, known.source)
         if known.version is None:
             raise NotSupported(f"The source '{known.source}' gives its returns no version.")
         if known.version != decision.version:
@@ -142,25 +142,25 @@ class ReturnCommands:
         if known.shipment_state not in _DECIDABLE[decision.kind]:
             state = known.shipment_state.value
             raise InvalidTransition(f"{decision.kind.value} does not apply to a return that is {state}.")
-        if decision.kind is ReturnDecisionKind.APPROVE and known.requested_by == who.subject:
+        if decision.kind is ReturnDecisionKind.APPROVE and known.requested_by == principal.subject:
             raise SelfApproval("You requested this return. Another person must approve it.")
-        async with self._locked(who, writer, known.source, known.order or known.id):
+        async with self._locked(principal, writer, known.source, known.order or known.id):
             try:
-                await writer.decide(who, decision)
+                await writer.decide(principal, decision)
             except ReturnNotAccepted as refused:
                 raise _decision_error(known, refused) from None
-        _audit(who, "return_decided", f"{known.source}:{known.id} {decision.kind.value}", known.source, known.id)
+        _audit(principal, "return_decided", f"{known.source}:{known.id} {decision.kind.value}", known.source, known.id)
 
-    def _writer(self, who: Principal, source: str) -> ReturnWriter:
+    def _writer(self, principal: Principal, source: str) -> ReturnWriter:
         connected = self._sources.connected[source]
-        if connected.return_writer is None or not who.belongs_to(connected.tenant):
+        if connected.return_writer is None or not principal.belongs_to(connected.tenant):
             raise NotSupported(f"The source '{source}' does not take returns.")
         return connected.return_writer
 
     async def _send(self, attempt: _Attempt) -> OrderChange:
         order = attempt.order
         try:
-            async with self._locked(attempt.who, attempt.writer, order.source, order.number):
+            async with self._locked(attempt.principal, attempt.writer, order.source, order.number):
                 id = await self._created(attempt)
         except OrderChangePending as error:
             return await self._finish(attempt, OrderChangeState.UNSENT, error.code)
@@ -176,25 +176,25 @@ class ReturnCommands:
     async def _created(self, attempt: _Attempt) -> str:
         """The id of the return of the key: that of an earlier request, if there is one. Raises _Refused, and
         OrderChangePending if it is too late to send a request."""
-        who, writer, key = attempt.who, attempt.writer, _key_in_target(attempt.row)
+        principal, writer, key = attempt.principal, attempt.writer, _key_in_target(attempt.row)
         try:
-            found = (await writer.find(who, [key])).get(key)
+            found = (await writer.find(principal, [key])).get(key)
             if found is not None:
                 return found.id
-            await self._check(who, attempt.order, attempt.given)
+            await self._check(principal, attempt.order, attempt.given)
         except (SourceError, DeadlineExceeded) as error:
             error.sent = False
             raise
         if attempt.age > writer.max_seconds:
             raise OrderChangePending
         try:
-            return (await writer.request(who, _new_return(who, attempt.order, attempt.given, key))).id
+            return (await writer.request(principal, _new_return(principal, attempt.order, attempt.given, key))).id
         except ReturnNotAccepted as refused:
             log.warning("return_refused", source=attempt.order.source, detail=refused.detail)
             over = refused.refusal is ReturnRefusal.QUANTITY
             raise _Refused(ReturnExceedsDelivery.code if over else ReturnRefused.code, refused.lines) from None
 
-    async def _check(self, who: Principal, order: Order, given: ReturnRequest) -> None:
+    async def _check(self, principal: Principal, order: Order, given: ReturnRequest) -> None:
         """Quantities within what was delivered and is in no other return. Raises _Refused."""
         delivered = {line.number: line.shipped_quantity or 0 for line in order.lines}
         unknown = [line.number for line in given.lines if line.number not in delivered]
@@ -203,7 +203,7 @@ class ReturnCommands:
         if not any(delivered.values()):
             raise _Refused(OrderNotDelivered.code)
         read = self._sources.by_ref("billing", order.source, "returns")
-        rows = (await read(who, [order.number])).get(order.number, ())
+        rows = (await read(principal, [order.number])).get(order.number, ())
         returned = {line.number: 0 * line.quantity for line in order.lines}
         for row in rows:
             for line in row.lines if row.shipment_state not in CLOSED else ():
@@ -216,12 +216,12 @@ class ReturnCommands:
             raise _Refused(ReturnExceedsDelivery.code, over)
 
     @asynccontextmanager
-    async def _locked(self, who: Principal, writer: ReturnWriter, source: str, order: str) -> AsyncIterator[None]:
+    async def _locked(self, principal: Principal, writer: ReturnWriter, source: str, order: str) -> AsyncIterator[None]:
         """Lock an order for one request. A request without an outcome leaves it locked until it can no longer take
         effect. Raises OrderChangePending."""
         lock = OrderChange(
-            tenant=who.tenant, client="", mutation=LOCK, key=f"{source}:{order}", digest="", source=source, order_id="",
-            order_number=order, customer=None, submitted_by="",
+            tenant=principal.tenant, client="", mutation=LOCK, key=f"{source}:{order}", digest="", source=source,
+            order_id="", order_number=order, customer=None, submitted_by="",
         )  # fmt: skip
         began = time.monotonic()
         _, is_free = await self._store.begin_order_change(lock, _retry_in(writer))
@@ -251,13 +251,13 @@ class ReturnCommands:
         result_id: str | None = None,
     ) -> OrderChange:
         """Record the outcome; one other than DONE only while no other call may have sent the request again."""
-        row, who = attempt.row, attempt.who
+        row, principal = attempt.row, attempt.principal
         lines = row.lines if lines is None else lines
         done = msgspec.structs.replace(row, state=state, cause=cause, lines=lines, result_id=result_id)
         if state is OrderChangeState.DONE or attempt.age < _retry_in(attempt.writer):
             await self._store.finish_order_change(done)
         text = f"{row.key} {row.source}:{row.order_number} {state.value}"
-        _audit(who, "return_requested", text, row.source, result_id, cause)
+        _audit(principal, "return_requested", text, row.source, result_id, cause)
         return done
 
 
@@ -274,13 +274,13 @@ def _retry_in(writer: ReturnWriter) -> float:
     return 2 * writer.max_seconds
 
 
-def _row(who: Principal, order: Order, given: ReturnRequest) -> OrderChange:
+def _row(principal: Principal, order: Order, given: ReturnRequest) -> OrderChange:
     lines = sorted(given.lines, key=lambda line: line.number)
     normalised = [msgspec.structs.replace(line, quantity=line.quantity.normalize() + 0) for line in lines]
     digested = msgspec.json.encode([order.source, order.id, given.note, normalised])
     return OrderChange(
-        tenant=who.tenant,
-        client=who.client,
+        tenant=principal.tenant,
+        client=principal.client,
         mutation=REQUEST_RETURN,
         key=given.key,
         digest=hashlib.sha256(digested).hexdigest(),
@@ -288,7 +288,7 @@ def _row(who: Principal, order: Order, given: ReturnRequest) -> OrderChange:
         order_id=order.id,
         order_number=order.number,
         customer=order.customer,
-        submitted_by=who.subject,
+        submitted_by=principal.subject,
         lines=tuple(LineQuantity(number=line.number, quantity=line.quantity) for line in lines),
     )
 
@@ -298,14 +298,14 @@ def _key_in_target(row: OrderChange) -> str:
     return hashlib.sha256(scope).hexdigest()[:32]
 
 
-def _new_return(who: Principal, order: Order, given: ReturnRequest, key: str) -> NewReturn:
+def _new_return(principal: Principal, order: Order, given: ReturnRequest, key: str) -> NewReturn:
     return NewReturn(
         key=key,
         customer=order.customer or "",
         order_id=order.id,
         order_number=order.number,
         channel=CHANNEL,
-        requested_by=who.subject,
+        requested_by=principal.subject,
         note=given.note,
         lines=tuple(sorted(given.lines, key=lambda line: line.number)),
     )
@@ -333,10 +333,10 @@ def _decision_error(known: Return, refused: ReturnNotAccepted) -> Exception:
     return ReturnProblems([IntakeProblem(code=ReturnRefused.code, message=ReturnRefused.default, path=("input",))])
 
 
-def _audit(who: Principal, event: str, text: str, source: str, id: str | None, cause: str | None = None) -> None:
+def _audit(principal: Principal, event: str, text: str, source: str, id: str | None, cause: str | None = None) -> None:
     """Who did what, and what came of it: in the log, and as the request's audit entry."""
     current().commands.append(f"{event} {text}")
     log.info(
-        "return_command", command=event, source=source, result=id, cause=cause, client=who.client,
-        subject=who.subject, tenant=who.tenant,
+        "return_command", command=event, source=source, result=id, cause=cause, client=principal.client,
+        subject=principal.subject, tenant=principal.tenant,
     )  # fmt: skip

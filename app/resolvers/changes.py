@@ -121,7 +121,9 @@ def _open_kinds(ctx: Context, kinds: Sequence[ChangeKind] | None) -> frozenset[C
     return frozenset(is_open if kinds is None else kinds)
 
 
-async def _page(log: EventReader, who: Principal, kinds: frozenset[ChangeKind], since: str, first: int) -> ChangesPage:
+async def _page(
+    log: EventReader, principal: Principal, kinds: frozenset[ChangeKind], since: str, first: int
+) -> ChangesPage:
     cursor, scanned = since, 0
     found: dict[tuple[str, str, bool], Change] = {}
     resync: set[ChangeKind] = set()
@@ -132,8 +134,8 @@ async def _page(log: EventReader, who: Principal, kinds: frozenset[ChangeKind], 
             return ChangesPage((), await log.end(), has_more=False, lost=ChangesLost(page.lost))
         for entry in page.entries:
             update = entry.update
-            is_open = update.kind in kinds and who.belongs_to(update.tenant)
-            change = _change(update, who) if is_open and update.key != EVERY_KEY else None
+            is_open = update.kind in kinds and principal.belongs_to(update.tenant)
+            change = _change(update, principal) if is_open and update.key != EVERY_KEY else None
             subject = update.kind, update.node_id, update.assigned_to is None
             if change is not None and subject not in found and len(found) == first:
                 return ChangesPage(tuple(found.values()), cursor, has_more=True, resync=tuple(sorted(resync)))
@@ -149,22 +151,22 @@ async def _page(log: EventReader, who: Principal, kinds: frozenset[ChangeKind], 
             return ChangesPage(tuple(found.values()), page.cursor, has_more=has_more, resync=tuple(sorted(resync)))
 
 
-def _change(update: ChangeEvent, who: Principal) -> Change | None:
+def _change(update: ChangeEvent, principal: Principal) -> Change | None:
     if update.assigned_to is not None:
-        if who.accounts is None or update.assigned_to != who.salesperson:
+        if principal.accounts is None or update.assigned_to != principal.salesperson:
             return None
-        outcome = ChangeOutcome.GRANTED if who.sees(update.customer) else ChangeOutcome.REVOKED
+        outcome = ChangeOutcome.GRANTED if principal.sees(update.customer) else ChangeOutcome.REVOKED
         return Change(update.kind, update.node_id, update.recorded_at, outcome)
     ended = ChangeOutcome.DELETED if update.deleted else None
-    if not (update.kind in UNOWNED_KINDS or who.sees(update.customer)):
-        if not _was_seen(update, who):
+    if not (update.kind in UNOWNED_KINDS or principal.sees(update.customer)):
+        if not _was_seen(update, principal):
             return None
         ended = ChangeOutcome.REVOKED
     return Change(update.kind, update.node_id, update.recorded_at, ended)
 
 
-def _was_seen(update: ChangeEvent, who: Principal) -> bool:
-    return update.was is not None and who.sees(update.was)
+def _was_seen(update: ChangeEvent, principal: Principal) -> bool:
+    return update.was is not None and principal.sees(update.was)
 
 
 async def _revoked(ctx: Context, holding: Sequence[str]) -> tuple[Change, ...]:

@@ -54,9 +54,9 @@ async def customers(
     query = CustomerQuery(page=page, search=validate_key(search, "A search") if search else None)
     if query.search is None:
         return scope.connection(await _listed(ctx.principal, query, ctx))
-    wanted = CustomerSearchQuery(page=page, search=query.search, hidden=hidden_fields(SEARCHED_FIELDS, ctx))
+    requested = CustomerSearchQuery(page=page, search=query.search, hidden=hidden_fields(SEARCHED_FIELDS, ctx))
     try:
-        found = await ctx.sources.search.customers(ctx.principal, wanted)
+        found = await ctx.sources.search.customers(ctx.principal, requested)
     except (NotSupported, SearchIndexNotReady):
         return scope.connection(await _listed(ctx.principal, query, ctx))
     return scope.connection(await rows_of_keys(found, ctx.loaders.customers))

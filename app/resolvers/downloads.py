@@ -37,9 +37,16 @@ def _link(
         return None
     if signer is None or source is None or source.downloads is None:
         return NotSupported(f"'{row.source}' has no documents to download, or downloads are not configured.")
-    who, expires = ctx.principal, signer.expiry(ctx.now)
+    principal, expires = ctx.principal, signer.expiry(ctx.now)
     file_name = f"{_UNSAFE.sub('_', name)[:100]}.pdf"
     link = SignedLink(
-        kind.value, row.source, row.id, row.customer, file_name, who.tenant, who.subject, int(expires.timestamp())
+        kind.value,
+        row.source,
+        row.id,
+        row.customer,
+        file_name,
+        principal.tenant,
+        principal.subject,
+        int(expires.timestamp()),
     )
     return DocumentLink(url=PATH + signer.sign(link), file_name=file_name, media_type=PDF, expires_at=expires)

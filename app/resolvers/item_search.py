@@ -88,27 +88,27 @@ async def items(
     filter: ItemFilter | None = None,
     facets: Sequence[str] | None = None,
 ) -> ItemConnection:
-    wanted = filter or ItemFilter()
-    scope = ListScope("items", wanted.search, wanted.category, *_identity(wanted))
+    requested = filter or ItemFilter()
+    scope = ListScope("items", requested.search, requested.category, *_identity(requested))
     page = scope.page(first, after, count=ctx.selects("ItemConnection", "totalCount"))
-    search = validate_search(wanted.search) if wanted.search else None
-    category = validate_key(wanted.category, "A category") if wanted.category else None
+    search = validate_search(requested.search) if requested.search else None
+    category = validate_key(requested.category, "A category") if requested.category else None
     if category and not ctx.permissions.reveals("Item", "category"):
         raise Forbidden
     counts = (
         ctx.selects("ItemConnection", "facets") and ctx.permissions.reveals("Item", "attributes"),
         ctx.selects("ItemConnection", "categories") and ctx.permissions.reveals("Item", "category"),
     )
-    customers = await _customers(wanted, ctx)
+    customers = await _customers(requested, ctx)
     query = ItemSearchQuery(
         page=page,
         text=search,
         keys=await _own_part_numbers(search, customers, ctx),
         category=category,
-        attributes=_attributes(wanted.attributes or ()),
-        in_stock=bool(wanted.in_stock),
-        warehouses=_bounded(wanted.warehouses, "warehouses"),
-        assortments=await _assortments(customers, ctx) if wanted.customer or _is_limited(ctx) else None,
+        attributes=_attributes(requested.attributes or ()),
+        in_stock=bool(requested.in_stock),
+        warehouses=_bounded(requested.warehouses, "warehouses"),
+        assortments=await _assortments(customers, ctx) if requested.customer or _is_limited(ctx) else None,
         facets=(_bounded(facets, "facets") if facets else None) if counts[0] else (),
         categories=counts[1],
         hidden=hidden_fields(SEARCHED_FIELDS, ctx),
@@ -116,7 +116,7 @@ async def items(
     try:
         found = await ctx.sources.search.items(ctx.principal, query)
     except (NotSupported, SearchIndexNotReady):
-        if any(counts) or not wanted.is_plain or query.assortments is not None:
+        if any(counts) or not requested.is_plain or query.assortments is not None:
             raise
         plain = ItemQuery(page=page, search=search, category=category)
         return _connection(scope, await ctx.sources.items.search(ctx.principal, plain), SearchPage(), ctx)
@@ -137,12 +137,12 @@ def hidden_fields(searched: Mapping[SearchField, Sequence[Key]], ctx: Context) -
     return tuple(name for name, fields in searched.items() if not all(ctx.permissions.reveals(*one) for one in fields))
 
 
-def _identity(wanted: ItemFilter) -> tuple[object, ...]:
+def _identity(requested: ItemFilter) -> tuple[object, ...]:
     """What a cursor is bound to beyond the filters of a plain list."""
-    if wanted.is_plain:
+    if requested.is_plain:
         return ()
-    attributes = tuple((one.code, tuple(one.values), one.unit) for one in wanted.attributes or ())
-    return attributes, wanted.in_stock, tuple(wanted.warehouses or ()), wanted.customer
+    attributes = tuple((one.code, tuple(one.values), one.unit) for one in requested.attributes or ())
+    return attributes, requested.in_stock, tuple(requested.warehouses or ()), requested.customer
 
 
 def _attributes(given: Sequence[ItemAttributeFilter]) -> tuple[AttributeFilter, ...]:
@@ -179,10 +179,10 @@ def _is_limited(ctx: Context) -> bool:
     return all(row_reach(role) in WITHIN_ASSORTMENT for role in ctx.principal.roles)
 
 
-async def _customers(wanted: ItemFilter, ctx: Context) -> list[str]:
+async def _customers(requested: ItemFilter, ctx: Context) -> list[str]:
     """The customers that a list is for: the one named, else the caller's own."""
-    if wanted.customer is not None:
-        number = await customer_number(wanted.customer, ctx)
+    if requested.customer is not None:
+        number = await customer_number(requested.customer, ctx)
         return [] if number is None else [number]
     return sorted(ctx.principal.customers) if ctx.principal.restricted else []
 

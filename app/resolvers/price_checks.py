@@ -17,8 +17,8 @@ async def of_orders(rows: Sequence[Order], ctx: Context) -> list[tuple[PriceChec
     """Edge: the lines of orders with their invoices."""
     intakes, invoices = await asyncio.gather(intake.of_orders(rows, ctx), billing.invoices(rows, ctx))
     return [
-        told if isinstance(told, Exception) else check_prices(row, submitted, told)
-        for row, submitted, told in zip(rows, intakes, invoices, strict=True)
+        invoiced if isinstance(invoiced, Exception) else check_prices(row, submitted, invoiced)
+        for row, submitted, invoiced in zip(rows, intakes, invoices, strict=True)
     ]
 
 

@@ -21,8 +21,8 @@ ONE = Decimal(1)
 
 def uom_of(item: Item, text: str) -> Uom | None:
     """The item's unit that a caller means by its code or its name, without regard to case."""
-    wanted = text.casefold()
-    return next((uom for uom in item.uoms if wanted in (uom.code.casefold(), (uom.name or "").casefold())), None)
+    requested = text.casefold()
+    return next((uom for uom in item.uoms if requested in (uom.code.casefold(), (uom.name or "").casefold())), None)
 
 
 def request(

@@ -23,12 +23,12 @@ async def of_customer(
     """Edge: the histories of items, in the order of the SKUs, without those that the customer has not bought."""
     if len(skus) > MOST_SKUS:
         raise InvalidInput(f"skus may hold at most {MOST_SKUS} SKUs, not {len(skus)}.")
-    wanted = list(dict.fromkeys(validate_key(sku, "An SKU") for sku in skus))
-    keys = [CustomerItemKey(customer=row.number, sku=sku) for row in rows for sku in wanted]
+    requested = list(dict.fromkeys(validate_key(sku, "An SKU") for sku in skus))
+    keys = [CustomerItemKey(customer=row.number, sku=sku) for row in rows for sku in requested]
     found = await ctx.loaders.by_key("purchases", "history").many(keys)
     answers: list[list[PurchaseHistory] | Exception] = []
     for at in range(len(rows)):
-        own = found[at * len(wanted) : (at + 1) * len(wanted)]
+        own = found[at * len(requested) : (at + 1) * len(requested)]
         wrong = next((one for one in own if isinstance(one, Exception)), None)
         answers.append(wrong or [one for one in own if isinstance(one, PurchaseHistory)])
     return answers

@@ -60,8 +60,8 @@ async def _customers(ctx: Context, page: PageRequest, numbers: Numbers) -> Page[
     if page.after is not None and not page.after.isdecimal():
         raise InvalidCursor
     start = int(page.after or 0)
-    wanted = numbers[start : start + page.first]
-    found = await ctx.loaders.customers.many(wanted)
+    requested = numbers[start : start + page.first]
+    found = await ctx.loaders.customers.many(requested)
     failure = next((one for one in found if isinstance(one, Exception)), None)
     if failure is not None:
         raise failure

@@ -56,10 +56,10 @@ class SubjectUpdate:
     def shared(self) -> dict[Hashable, Any]:
         return self.entry.subject.shared
 
-    def concerns(self, who: Principal) -> bool:
+    def concerns(self, principal: Principal) -> bool:
         """Whether the subject is visible to the caller now."""
         update = self.entry.update
-        return who.belongs_to(update.tenant) and who.sees(update.customer)
+        return principal.belongs_to(update.tenant) and principal.sees(update.customer)
 
 
 class ShipmentUpdate(SubjectUpdate):
@@ -93,9 +93,9 @@ class AvailabilityChanged(SubjectUpdate):
     __slots__ = ()
     within = 0.0
 
-    def concerns(self, who: Principal) -> bool:
+    def concerns(self, principal: Principal) -> bool:
         """Items are visible to everyone in the tenant of the source."""
-        return who.belongs_to(self.entry.update.tenant)
+        return principal.belongs_to(self.entry.update.tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +231,9 @@ def _feed(ctx: Context) -> EventFanout:
 async def _customers(key: CustomerKey | None, ctx: Context) -> frozenset[str] | None:
     """The customers to follow: the one that is named, else all accounts of a caller that is bound to some, unless they
     may change while it follows them."""
-    who = ctx.principal
+    principal = ctx.principal
     if key is None:
-        return who.customers if who.restricted and who.accounts is None else None
+        return principal.customers if principal.restricted and principal.accounts is None else None
     number = await customer_number(key, ctx)
     if number is None or not await _exists(number, ctx):
         raise InvalidInput("There is no such customer.")

@@ -47,10 +47,12 @@ def _selects(query: ItemSearchQuery, row: dict[str, Any]) -> bool:
         return False
     return all(
         any(
-            one["code"] == wanted.code and one["value"] in wanted.values and wanted.unit in (None, one.get("unit"))
+            one["code"] == requested.code
+            and one["value"] in requested.values
+            and requested.unit in (None, one.get("unit"))
             for one in row["attributes"]
         )
-        for wanted in query.attributes
+        for requested in query.attributes
     )
 
 

@@ -213,10 +213,10 @@ async def documents(request: Request) -> Response:
     system: SandboxSystem = request.app.state.system
     system.request_log.request()
     try:
-        wanted = _DOCUMENT.decode(await _body(request))
+        requested = _DOCUMENT.decode(await _body(request))
     except msgspec.DecodeError as error:
         return _response(problem(400, str(error), "BAD_REQUEST"))
-    made = document(system.store, request.path_params["kind"], wanted.id, wanted.customer)
+    made = document(system.store, request.path_params["kind"], requested.id, requested.customer)
     return _response(problem(404, "No such document")) if made is None else Response(made, media_type=PDF)
 
 
@@ -255,12 +255,12 @@ class BatchResponse(Response):
         """Answer the parts in the order they are done in."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         reads = {asyncio.create_task(self._part(part)) for part in self._parts}
-        gone = asyncio.create_task(_wait_disconnected(receive))
-        waiting: set[asyncio.Task[Any]] = {*reads, gone}
+        disconnected = asyncio.create_task(_wait_disconnected(receive))
+        waiting: set[asyncio.Task[Any]] = {*reads, disconnected}
         try:
             while reads & waiting:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                if gone in done:
+                if disconnected in done:
                     return
                 replies = [task.result() for task in done]
                 await send(

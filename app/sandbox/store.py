@@ -202,9 +202,9 @@ class SandboxStore:
 
     def changes(self, kinds: Iterable[str], after: int, limit: int) -> list[tuple[int, bytes]]:
         """(sequence, change) after a sequence number."""
-        wanted = set(kinds)
-        found = self._db.execute(_CHANGES, (after, _json_list(wanted), limit)).fetchall()
-        found += [(seq, body) for seq, kind, body in self._appended if seq > after and kind in wanted]
+        requested = set(kinds)
+        found = self._db.execute(_CHANGES, (after, _json_list(requested), limit)).fetchall()
+        found += [(seq, body) for seq, kind, body in self._appended if seq > after and kind in requested]
         return found[:limit]
 
     def last_stored_change(self) -> int:

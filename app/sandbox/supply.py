@@ -54,21 +54,21 @@ def _position(
 ) -> dict[str, Any]:  # fmt: skip
     factor = article.pack[1]
     short = any(row["date"] > calendar.ago(-8) for row in demand)
-    wanted = -sum(int(row["delta"]) for row in demand)
-    shelf = rng.choice((0, 2, 5, 8, 12, 20, 40)) * factor + rng.randint(0, factor)
+    requested = -sum(int(row["delta"]) for row in demand)
+    on_shelf = rng.choice((0, 2, 5, 8, 12, 20, 40)) * factor + rng.randint(0, factor)
     if article.status != "ACTIVE":
-        shelf = shelf // 4
+        on_shelf = on_shelf // 4
     supply = list(demand)
     if short or rng.random() < 0.45:
         days = 4 + rng.randrange(0, 28)
         supply.append({"date": calendar.ago(-min(days, 7) if short else -days),
-                       "delta": str(max(10 * factor, wanted * 2)), "kind": "RECEIPT"})  # fmt: skip
+                       "delta": str(max(10 * factor, requested * 2)), "kind": "RECEIPT"})  # fmt: skip
     row: dict[str, Any] = {
         "sku": article.sku,
         "warehouse": code,
-        "onHand": str(reserved + (0 if short else wanted + shelf)),
+        "onHand": str(reserved + (0 if short else requested + on_shelf)),
         "reserved": str(reserved),
-        "qualityHold": str(rng.choice((0, 0, 0, 0, 0, 0, 0, 1, 2)) if shelf > 5 and not short else 0),
+        "qualityHold": str(rng.choice((0, 0, 0, 0, 0, 0, 0, 1, 2)) if on_shelf > 5 and not short else 0),
         "safetyStock": str(factor if article.index % 4 == 0 and not short else 0),
         "inTransfer": "0",
         "supply": sorted(supply, key=lambda change: change["date"]),

@@ -87,9 +87,9 @@ def item_document(
 
 def customer_document(customer: Customer, contacts: Sequence[Contact] = (), tenant: str | None = None) -> IndexDocument:
     """A customer with its addresses and contacts."""
-    places = [one for one in (customer.bill_to, *customer.ship_tos) if one is not None]
-    codes = [customer.number, *(one.address.postal_code for one in places), *(one.gln for one in places)]
-    texts = [text for one in places for text in (one.name, *one.address.lines, one.address.city, one.address.region)]
+    addresses = [one for one in (customer.bill_to, *customer.ship_tos) if one is not None]
+    codes = [customer.number, *(one.address.postal_code for one in addresses), *(one.gln for one in addresses)]
+    texts = [text for one in addresses for text in (one.name, *one.address.lines, one.address.city, one.address.region)]
     numbers = [number for contact in contacts for number in (contact.phone, contact.mobile) if number]
     return IndexDocument(
         key=customer.number,

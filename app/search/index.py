@@ -22,15 +22,15 @@ class SearchIndex:
         self._items = items
         self._customers = customers
 
-    async def items(self, who: Principal, query: ItemSearchQuery) -> SearchPage:
-        return await _timed("items", self._items, partial(search_items, query, tenant=_tenant(who)))
+    async def items(self, principal: Principal, query: ItemSearchQuery) -> SearchPage:
+        return await _timed("items", self._items, partial(search_items, query, tenant=_tenant(principal)))
 
-    async def customers(self, who: Principal, query: CustomerSearchQuery) -> SearchPage:
-        return await _timed("customers", self._customers, partial(search_customers, query, tenant=_tenant(who)))
+    async def customers(self, principal: Principal, query: CustomerSearchQuery) -> SearchPage:
+        return await _timed("customers", self._customers, partial(search_customers, query, tenant=_tenant(principal)))
 
 
-def _tenant(who: Principal) -> str | None:
-    return None if who is SYSTEM else who.tenant
+def _tenant(principal: Principal) -> str | None:
+    return None if principal is SYSTEM else principal.tenant
 
 
 async def _timed(name: str, store: IndexStore, search: Callable[[Snapshot], Awaitable[SearchPage]]) -> SearchPage:

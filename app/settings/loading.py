@@ -158,14 +158,14 @@ def _webhooks_with_secrets(name: str, source: SourceSettings, base: Path) -> Web
     if webhooks is None:
         return None
     key = f"sources.{name}.webhooks.secret_files"
-    kept = (SecretStr(read_secret(f"{key}[{n}]", file, base)) for n, file in enumerate(webhooks.secret_files))
-    return webhooks.model_copy(update={"secrets": (*webhooks.secrets, *kept)})
+    from_files = (SecretStr(read_secret(f"{key}[{n}]", file, base)) for n, file in enumerate(webhooks.secret_files))
+    return webhooks.model_copy(update={"secrets": (*webhooks.secrets, *from_files)})
 
 
 def _downloads_with_secrets(downloads: DownloadSettings, base: Path) -> DownloadSettings:
     key = "downloads.secret_files"
-    kept = [SecretStr(read_secret(f"{key}[{n}]", file, base)) for n, file in enumerate(downloads.secret_files)]
-    return downloads.model_copy(update={"secrets": (*downloads.secrets, *kept)})
+    from_files = [SecretStr(read_secret(f"{key}[{n}]", file, base)) for n, file in enumerate(downloads.secret_files)]
+    return downloads.model_copy(update={"secrets": (*downloads.secrets, *from_files)})
 
 
 def _intake_with_keys(intake: IntakeSettings, base: Path) -> IntakeSettings:

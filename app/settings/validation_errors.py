@@ -34,20 +34,20 @@ def first_validation_error(
 ) -> ConfigurationError:
     """The first validation error as one message. A value from a variable is named after it."""
     fault = error.errors(include_url=False)[0]
-    place, value = fault["loc"], fault["input"]
-    if place and place[-1] == "[key]":  # Of a table whose names are chosen by the deployment.
-        place, value = place[:-1], place[-2]
-    variable = _variable_of(place, environment, prefix)
-    key = variable or _dotted(place)
+    location, value = fault["loc"], fault["input"]
+    if location and location[-1] == "[key]":  # Of a table whose names are chosen by the deployment.
+        location, value = location[:-1], location[-2]
+    variable = _variable_of(location, environment, prefix)
+    key = variable or _dotted(location)
     if fault["type"] == "extra_forbidden":
-        known = _fields_at(model, place[:-1])
+        known = _fields_at(model, location[:-1])
         return ConfigurationError(
-            key, _shown(place, fault["input"]), f"unknown setting; {did_you_mean(str(place[-1]), known)}"
+            key, _shown(location, fault["input"]), f"unknown setting; {did_you_mean(str(location[-1]), known)}"
         )
     if fault["type"] == "missing":
         return ConfigurationError(key, None, "is required and missing")
     text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return ConfigurationError(key, _shown(place, value), text)
+    return ConfigurationError(key, _shown(location, value), text)
 
 
 def unreadable_variable(message: str, environment: Mapping[str, str], prefix: str) -> ConfigurationError:
@@ -70,29 +70,29 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _shown(place: tuple[int | str, ...], value: object) -> object:
+def _shown(location: tuple[int | str, ...], value: object) -> object:
     if isinstance(value, dict):
         return "{...}"
-    secret = any(isinstance(part, str) and SECRET.search(part.lower()) for part in place)
-    return HIDDEN if secret and not str(place[-1]).endswith("_file") else value
+    secret = any(isinstance(part, str) and SECRET.search(part.lower()) for part in location)
+    return HIDDEN if secret and not str(location[-1]).endswith("_file") else value
 
 
-def _dotted(place: tuple[int | str, ...]) -> str:
+def _dotted(location: tuple[int | str, ...]) -> str:
     text = ""
-    for part in place:
+    for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".")
 
 
-def _variable_of(place: tuple[int | str, ...], environment: Mapping[str, str], prefix: str) -> str | None:
-    wanted = prefix + "__".join(str(part) for part in place).upper()
-    return next((variable for variable in environment if variable.upper() == wanted), None)
+def _variable_of(location: tuple[int | str, ...], environment: Mapping[str, str], prefix: str) -> str | None:
+    requested = prefix + "__".join(str(part) for part in location).upper()
+    return next((variable for variable in environment if variable.upper() == requested), None)
 
 
-def _fields_at(model: type[BaseModel], place: tuple[int | str, ...]) -> Collection[str]:
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Collection[str]:
     """The keys of the table at a location; names of entries and list indices are skipped."""
     current: Any = model
-    for part in place:
+    for part in location:
         fields = getattr(current, "model_fields", {})
         current = _model_in(fields[part].annotation) if part in fields else current
     return tuple(getattr(current, "model_fields", {}))

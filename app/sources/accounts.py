@@ -21,7 +21,7 @@ class AccountAssignment(Record):
 class Accounts(Protocol):
     """Assignments of a source. The gateway reads them for authorization; no field of the graph returns them."""
 
-    async def assigned(self, who: Principal, salespeople: Sequence[str]) -> Mapping[str, AccountAssignment]:
+    async def assigned(self, principal: Principal, salespeople: Sequence[str]) -> Mapping[str, AccountAssignment]:
         """Assignments by salesperson: own accounts, those of its teams and of its branches. Unknown ones are absent."""
         ...
 

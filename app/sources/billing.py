@@ -205,15 +205,15 @@ class ReturnQuery(ListQuery):
 class Billing(Protocol):
     """Invoices and returns of a source."""
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
         """Invoices and credit memos by the source's own ids; unknown ones are absent."""
         ...
 
-    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
+    async def invoices(self, principal: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number, oldest first; absent where there are none."""
         ...
 
-    async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
+    async def returns(self, principal: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
         """Returns by order number, oldest first; absent where there are none."""
         ...
 
@@ -222,27 +222,27 @@ class BillingSearch(Billing, Protocol):
     """Invoices and returns of a source that can list them, and returns by id. The number of calls does not grow with
     the customers."""
 
-    async def returns_by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
+    async def returns_by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
         """Returns by the source's own ids; unknown ones are absent."""
         ...
 
     async def invoices_by_customer(
-        self, who: Principal, customers: Sequence[str], query: InvoiceQuery
+        self, principal: Principal, customers: Sequence[str], query: InvoiceQuery
     ) -> Mapping[str, Page[Invoice]]:
         """A page of invoices and credit memos for each customer number."""
         ...
 
-    async def search_invoices(self, who: Principal, query: InvoiceQuery) -> Page[Invoice]:
+    async def search_invoices(self, principal: Principal, query: InvoiceQuery) -> Page[Invoice]:
         """A page of invoices and credit memos of `query.customers`, of all customers if it is None."""
         ...
 
     async def returns_by_customer(
-        self, who: Principal, customers: Sequence[str], query: ReturnQuery
+        self, principal: Principal, customers: Sequence[str], query: ReturnQuery
     ) -> Mapping[str, Page[Return]]:
         """A page of returns for each customer number."""
         ...
 
-    async def search_returns(self, who: Principal, query: ReturnQuery) -> Page[Return]:
+    async def search_returns(self, principal: Principal, query: ReturnQuery) -> Page[Return]:
         """A page of returns of `query.customers`, of all customers if it is None."""
         ...
 

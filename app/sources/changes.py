@@ -73,7 +73,7 @@ class Changes(Protocol):
     """The change feed of a source."""
 
     async def since(
-        self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
+        self, principal: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
     ) -> ChangeSet:
         """Changes after `cursor`; None starts now, with no changes and a cursor to go on from."""
         ...

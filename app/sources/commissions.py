@@ -98,33 +98,33 @@ class StatementQuery(Record):
 class Commissions(Protocol):
     """Agents and statements of a source. Unknown keys are absent from the mappings."""
 
-    async def agents(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Agent]:
+    async def agents(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Agent]:
         """Agents by number."""
         ...
 
-    async def sub_agents(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Agent, ...]]:
+    async def sub_agents(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Agent, ...]]:
         """The agents directly below agents, by number; absent where there are none."""
         ...
 
-    async def statements(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CommissionStatement]:
+    async def statements(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, CommissionStatement]:
         """Statements by number."""
         ...
 
     async def statements_of(
-        self, who: Principal, agents: Sequence[str], query: StatementQuery
+        self, principal: Principal, agents: Sequence[str], query: StatementQuery
     ) -> Mapping[str, tuple[CommissionStatement, ...]]:
         """Statements by agent number, newest period first; absent where there are none."""
         ...
 
 
-def agents_of_caller(who: Principal) -> RowPredicate | None:
+def agents_of_caller(principal: Principal) -> RowPredicate | None:
     """Agents exist for a restricted caller if they are its own or below them."""
-    return (lambda row: who.sees_agent(row.number, row.ancestors)) if who.restricted else None
+    return (lambda row: principal.sees_agent(row.number, row.ancestors)) if principal.restricted else None
 
 
-def statements_of_caller(who: Principal) -> RowPredicate | None:
+def statements_of_caller(principal: Principal) -> RowPredicate | None:
     """Statements exist for a restricted caller if their agents do."""
-    return (lambda row: who.sees_agent(row.agent, row.ancestors)) if who.restricted else None
+    return (lambda row: principal.sees_agent(row.agent, row.ancestors)) if principal.restricted else None
 
 
 def _simulated_agent(row: Any) -> Agent:

@@ -43,7 +43,7 @@ class Contact(Record):
 class Contacts(Protocol):
     """Contacts of a source."""
 
-    async def by_customer(self, who: Principal, customers: Sequence[str]) -> Mapping[str, tuple[Contact, ...]]:
+    async def by_customer(self, principal: Principal, customers: Sequence[str]) -> Mapping[str, tuple[Contact, ...]]:
         """Contacts by customer number, primary ones first; absent where there are none."""
         ...
 

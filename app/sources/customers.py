@@ -143,16 +143,16 @@ class Customers(Protocol):
     """Master data of customers. Unknown and foreign numbers are absent from the mappings."""
 
     async def by_number(
-        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
+        self, principal: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         """Customers by number. A source that cannot bring a part along leaves it None."""
         ...
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         """Customers by the source's own ids (`Ref.id`)."""
         ...
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
+    async def search(self, principal: Principal, query: CustomerQuery) -> Page[Customer]:
         """A page of customers, ordered by number."""
         ...
 
@@ -204,7 +204,7 @@ CUSTOMERS = Port(
 class Credit(Protocol):
     """Credit, read fresh each time."""
 
-    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
+    async def status(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """Credit by customer number; a customer without credit control is state OK with no limit."""
         ...
 

@@ -44,7 +44,7 @@ class Downloads(Protocol):
     """Documents of a source."""
 
     def open(
-        self, who: Principal, kind: DocumentKind, id: str, customer: str
+        self, principal: Principal, kind: DocumentKind, id: str, customer: str
     ) -> AbstractAsyncContextManager[DocumentStream | None]:
         """Read the document of this customer; None if there is none. Leaving the context stops the read."""
         ...

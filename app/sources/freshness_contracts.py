@@ -107,6 +107,6 @@ freshness_tracker: ContextVar[FreshnessTracker | None] = ContextVar("freshness_t
 
 def note_incomplete(source: str, now: datetime, reason: str) -> None:
     """See `FreshnessTracker.lack`; of the running operation."""
-    wanted = freshness_tracker.get()
-    if wanted is not None:
-        wanted.lack(source, now, reason)
+    requested = freshness_tracker.get()
+    if requested is not None:
+        requested.lack(source, now, reason)

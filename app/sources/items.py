@@ -168,35 +168,39 @@ class ItemQuery(Record):
 class Items(Protocol):
     """Master data of items. Unknown keys are absent from the mappings."""
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         """Items by SKU."""
         ...
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         """Items by GTIN."""
         ...
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         """Items by the source's own ids (`Ref.id`)."""
         ...
 
-    async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Mapping[CustomerPartKey, str]:
+    async def by_customer_part(
+        self, principal: Principal, keys: Sequence[CustomerPartKey]
+    ) -> Mapping[CustomerPartKey, str]:
         """SKUs by customer part number."""
         ...
 
-    async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Mapping[CustomerItemKey, str]:
+    async def part_numbers(
+        self, principal: Principal, keys: Sequence[CustomerItemKey]
+    ) -> Mapping[CustomerItemKey, str]:
         """Customer part numbers by item."""
         ...
 
-    async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
+    async def relations(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
         """Relations by SKU, by priority; absent where there are none."""
         ...
 
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
+    async def costs(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         """Costs by SKU."""
         ...
 
-    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
+    async def search(self, principal: Principal, query: ItemQuery) -> Page[Item]:
         """A page of items, ordered by SKU."""
         ...
 
@@ -210,8 +214,8 @@ def _part_tags(key: CustomerItemKey) -> tuple[str, ...]:
     return (*customer_tags(key.customer), *item_tags(key.sku))
 
 
-def _approved_only(who: Principal) -> RowPredicate | None:
-    return attrgetter("approved") if who.approved_only else None
+def _approved_only(principal: Principal) -> RowPredicate | None:
+    return attrgetter("approved") if principal.approved_only else None
 
 
 _customer = attrgetter("customer")
@@ -248,7 +252,7 @@ ITEMS = Port(
 class ItemContents(Protocol):
     """Content of items on a commerce platform."""
 
-    async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
+    async def contents(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
         """Content by SKU; absent where the platform does not know the SKU."""
         ...
 

@@ -159,20 +159,20 @@ class OrderWriter(Protocol):
     @property
     def max_seconds(self) -> float: ...
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         """The orders of each key, cancelled ones left out; more than one where the target doubled it."""
         ...
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         """Create an order, or go on after the step that a look-up found; no request is sent twice. Raises SourceError,
         whose `sent` says whether the request may have reached the target, and OrderNotAccepted."""
         ...
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         """Price and availability of each line as the target sees them; None where it cannot tell."""
         ...
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         """Cancel an order of which nothing was picked. Raises SourceError, OrderNotAccepted."""
         ...
 
@@ -184,7 +184,9 @@ class OrderAmender(Protocol):
     @property
     def amends(self) -> bool: ...
 
-    async def amend(self, who: Principal, order: WrittenOrder, lines: Sequence[LineQuantity], reason: str) -> None:
+    async def amend(
+        self, principal: Principal, order: WrittenOrder, lines: Sequence[LineQuantity], reason: str
+    ) -> None:
         """Set the quantities of lines of an order of which nothing was picked: all of them or none. Raises SourceError,
         OrderNotAccepted."""
         ...

@@ -198,20 +198,22 @@ class CustomerPoKey(Record):
 class Orders(Protocol):
     """Orders of a source. Unknown keys are absent from the mappings."""
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         """Orders by the source's own ids."""
         ...
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         """Orders by order code."""
         ...
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+    async def by_customer_po(
+        self, principal: Principal, keys: Sequence[CustomerPoKey]
+    ) -> Mapping[CustomerPoKey, Order]:
         """Orders by the customer's purchase order number; the newest where it was used twice."""
         ...
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         """A page of orders for each customer number; the number of calls does not grow with the customers."""
         ...
@@ -220,7 +222,7 @@ class Orders(Protocol):
 class OrderSearch(Orders, Protocol):
     """Orders of a source that can list them over all customers."""
 
-    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+    async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
         """A page of orders of `query.customers`, of all customers if it is None."""
         ...
 

@@ -112,7 +112,9 @@ def compare_prices(quoted: Money, quoted_unit: Decimal, price: Money, price_unit
 class Prices(Protocol):
     """Prices of the system of record."""
 
-    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
+    async def quote(
+        self, principal: Principal, requests: Sequence[PriceRequest]
+    ) -> Mapping[PriceRequest, ContractPrice]:
         """A price for each request; absent where the source has none (unknown item, unit or no line of the list)."""
         ...
 

@@ -73,13 +73,13 @@ class Purchases(Protocol):
     """Purchases of customers. Unknown keys are absent from the mappings."""
 
     async def history(
-        self, who: Principal, keys: Sequence[CustomerItemKey]
+        self, principal: Principal, keys: Sequence[CustomerItemKey]
     ) -> Mapping[CustomerItemKey, PurchaseHistory]:
         """Purchase histories by customer and SKU; absent where the customer has not bought the item."""
         ...
 
     async def order_guide(
-        self, who: Principal, customers: Sequence[str], query: OrderGuideQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderGuideQuery
     ) -> Mapping[str, Page[OrderGuideItem]]:
         """A page of each customer's order guide, in the source's order."""
         ...

@@ -92,14 +92,14 @@ class QuoteWriter(Protocol):
     @property
     def unique_key(self) -> bool: ...
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, WrittenQuote]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, WrittenQuote]:
         """The quotes of keys, the oldest of each; unknown keys are absent."""
         ...
 
-    async def request(self, who: Principal, quote: NewQuote) -> WrittenQuote:
+    async def request(self, principal: Principal, quote: NewQuote) -> WrittenQuote:
         """Create a quote; with unique keys, of a key that is known the quote that it has, with its digest."""
         ...
 
-    async def answer(self, who: Principal, answer: QuoteAnswer) -> None:
+    async def answer(self, principal: Principal, answer: QuoteAnswer) -> None:
         """Decline or renegotiate a quote, if it has this version and is open."""
         ...

@@ -109,21 +109,21 @@ class QuoteQuery(ListQuery):
 class Quotes(Protocol):
     """Quotes of a source. Unknown keys are absent from the mappings."""
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Quote]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Quote]:
         """Quotes by the source's own ids."""
         ...
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Quote]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Quote]:
         """Quotes by number."""
         ...
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: QuoteQuery
+        self, principal: Principal, customers: Sequence[str], query: QuoteQuery
     ) -> Mapping[str, Page[Quote]]:
         """A page of quotes for each customer number. The number of calls does not grow with the customers."""
         ...
 
-    async def search(self, who: Principal, query: QuoteQuery) -> Page[Quote]:
+    async def search(self, principal: Principal, query: QuoteQuery) -> Page[Quote]:
         """A page of quotes of `query.customers`, of all customers if it is None."""
         ...
 

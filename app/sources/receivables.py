@@ -130,18 +130,18 @@ class Receivables(Protocol):
     """Receivables of a source, by customer number. A customer without any may be absent. Open items and statements may
     be declared missing."""
 
-    async def summary(self, who: Principal, customers: Sequence[str]) -> Mapping[str, ReceivablesSummary]:
+    async def summary(self, principal: Principal, customers: Sequence[str]) -> Mapping[str, ReceivablesSummary]:
         """Balance, ageing and last payment."""
         ...
 
     async def open_items(
-        self, who: Principal, customers: Sequence[str], query: OpenItemQuery
+        self, principal: Principal, customers: Sequence[str], query: OpenItemQuery
     ) -> Mapping[str, Page[OpenItem]]:
         """A page of each customer's open items."""
         ...
 
     async def statements(
-        self, who: Principal, customers: Sequence[str], period: StatementPeriod
+        self, principal: Principal, customers: Sequence[str], period: StatementPeriod
     ) -> Mapping[str, AccountStatement]:
         """The account statement of each customer."""
         ...

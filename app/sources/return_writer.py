@@ -92,14 +92,14 @@ class ReturnWriter(Protocol):
     @property
     def max_seconds(self) -> float: ...
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, WrittenReturn]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, WrittenReturn]:
         """The complete returns of keys; unknown keys are absent."""
         ...
 
-    async def request(self, who: Principal, given: NewReturn) -> WrittenReturn:
+    async def request(self, principal: Principal, given: NewReturn) -> WrittenReturn:
         """Create a return, or complete one that an interrupted request of this key has begun."""
         ...
 
-    async def decide(self, who: Principal, decision: ReturnDecision) -> None:
+    async def decide(self, principal: Principal, decision: ReturnDecision) -> None:
         """Approve, reject or cancel a return, if it has this version and its state allows it."""
         ...

@@ -99,11 +99,11 @@ class SearchPage(Page[str]):
 class Search(Protocol):
     """Search by text, best match first."""
 
-    async def items(self, who: Principal, query: ItemSearchQuery) -> SearchPage:
+    async def items(self, principal: Principal, query: ItemSearchQuery) -> SearchPage:
         """A page of SKUs. Raises InvalidCursor for a cursor of another search."""
         ...
 
-    async def customers(self, who: Principal, query: CustomerSearchQuery) -> SearchPage:
+    async def customers(self, principal: Principal, query: CustomerSearchQuery) -> SearchPage:
         """A page of customer numbers, of `query.numbers` if given."""
         ...
 

@@ -177,15 +177,15 @@ class ShipmentQuery(ListQuery):
 class Shipments(Protocol):
     """Shipments of a source. Unknown keys are absent from the mappings; events ascend by sequence."""
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         """Shipments by the source's own ids."""
         ...
 
-    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_tracking_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
         """Shipments by tracking number, matched whole."""
         ...
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+    async def by_order(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """Shipments by order number, oldest first."""
         ...
 
@@ -194,12 +194,12 @@ class ShipmentSearch(Shipments, Protocol):
     """Shipments of a source that can list them."""
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: ShipmentQuery
+        self, principal: Principal, customers: Sequence[str], query: ShipmentQuery
     ) -> Mapping[str, Page[Shipment]]:
         """A page of shipments for each customer number; the number of calls does not grow with the customers."""
         ...
 
-    async def search(self, who: Principal, query: ShipmentQuery) -> Page[Shipment]:
+    async def search(self, principal: Principal, query: ShipmentQuery) -> Page[Shipment]:
         """A page of shipments of `query.customers`, of all customers if it is None."""
         ...
 

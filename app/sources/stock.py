@@ -85,7 +85,7 @@ class Balance(Record):
 class Stock(Protocol):
     """Stock and supply of the system of record."""
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         """Levels by SKU, all warehouses; absent for unknown SKUs. A known SKU without stock has zeros."""
         ...
 
@@ -93,7 +93,7 @@ class Stock(Protocol):
 class Reservations(Protocol):
     """Open reservations of a commerce platform."""
 
-    async def reservations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
+    async def reservations(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
         """Not yet shipped reservations by SKU; absent where there are none."""
         ...
 
@@ -102,7 +102,7 @@ class Balances(Protocol):
     """Stock as the operator of a third-party warehouse counts it."""
 
     async def balances(
-        self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]
+        self, principal: Principal, warehouses: Sequence[str], skus: Sequence[str]
     ) -> Mapping[tuple[str, str], Balance]:
         """Balances by (warehouse, SKU); absent where the operator does not know the item."""
         ...

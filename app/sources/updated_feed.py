@@ -53,7 +53,7 @@ class UpdatedFeed:
         self._clock = clock
 
     async def since(
-        self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
+        self, principal: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
     ) -> ChangeSet:
         """See `Changes.since`. Kinds that the system cannot tell of are left out."""
         now = self._clock()

@@ -70,7 +70,7 @@ class Warehouse(Record):
 class Warehouses(Protocol):
     """The warehouses of a source."""
 
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+    async def all(self, principal: Principal) -> tuple[Warehouse, ...]:
         """All of them, by code."""
         ...
 

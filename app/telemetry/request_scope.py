@@ -26,7 +26,7 @@ class RequestScope:
 
     `deadline` is a time of `time.monotonic()`. `calls` are the backend requests sent so far, as (source, call); `keys`
     counts the keys that they asked for. `traceparent` and `tracestate` are the caller's headers (W3C Trace Context);
-    `span` is the operation's while tracing is on. Set while it runs, for audit and trace: `who` is the principal,
+    `span` is the operation's while tracing is on. Set while it runs, for audit and trace: `principal` is the principal,
     `document` a hash, `rows` a count by type; `outcome`, `status` and `code` say how it ended.
     """
 
@@ -40,7 +40,7 @@ class RequestScope:
     calls: list[tuple[str, str]] = field(default_factory=list)
     keys: int = 0
     transport: str = "http"
-    who: object = None
+    principal: object = None
     document: str | None = None
     kind: str | None = None
     variables: tuple[str, ...] = ()

@@ -162,10 +162,10 @@ async def delay(size: Size, redis: str | None) -> list[Figure]:
         verdict = stage.ledger.verdict()
         if not verdict.good:
             raise RuntimeError(f"updates went wrong: {verdict}")
-    who = f"{size.idle} idle + {size.active} active, {size.rate}/s"
+    principal = f"{size.idle} idle + {size.active} active, {size.rate}/s"
     return [
-        Figure(f"acknowledged to client, p50; {who}", quantile(latencies, 0.5), "ms", 500, 100),
-        Figure(f"acknowledged to client, p99; {who}", quantile(latencies, 0.99), "ms", 500, 100),
+        Figure(f"acknowledged to client, p50; {principal}", quantile(latencies, 0.5), "ms", 500, 100),
+        Figure(f"acknowledged to client, p99; {principal}", quantile(latencies, 0.99), "ms", 500, 100),
         Figure(f"memory of an idle WebSocket subscriber, of {size.idle}", each, "kB", 40, 20),
     ]
 

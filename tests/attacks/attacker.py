@@ -53,26 +53,26 @@ class Reply:
 
 
 class Attacker:
-    """Asks the target as whoever. `who` is a role, a partner that has an API key, or a whole `Authorization`."""
+    """Asks the target as whoever. `principal` is a role, a partner that has an API key, or a whole `Authorization`."""
 
     def __init__(self, target: Target, client: httpx.AsyncClient) -> None:
         self.target = target
         self.client = client
         self._known: dict[str, str] = {}
 
-    def credential(self, who: str | None) -> str | None:
+    def credential(self, principal: str | None) -> str | None:
         """What stands in the header."""
-        if who is None or " " in who:
-            return who
-        if who in self.target.keys:
-            return f"Bearer {self.target.keys[who]}"
-        if who not in self._known:
-            self._known[who] = f"Bearer {self.target.token(who, customers=ACCOUNTS.get(who, ()))}"
-        return self._known[who]
+        if principal is None or " " in principal:
+            return principal
+        if principal in self.target.keys:
+            return f"Bearer {self.target.keys[principal]}"
+        if principal not in self._known:
+            self._known[principal] = f"Bearer {self.target.token(principal, customers=ACCOUNTS.get(principal, ()))}"
+        return self._known[principal]
 
-    def headers(self, who: str | None, **more: str) -> dict[str, str]:
+    def headers(self, principal: str | None, **more: str) -> dict[str, str]:
         """The headers of a request."""
-        credential = self.credential(who)
+        credential = self.credential(principal)
         return {"accept": MODERN, **more, **({"authorization": credential} if credential else {})}
 
     async def send(self, method: str, path: str = "/graphql", **given: Any) -> Reply:
@@ -80,37 +80,37 @@ class Attacker:
         answer = await self.client.request(method, path, **given)
         return Reply(answer.status_code, answer.text, answer.headers)
 
-    async def post(self, payload: Any, who: str | None = "buyer", **headers: str) -> Reply:
+    async def post(self, payload: Any, principal: str | None = "buyer", **headers: str) -> Reply:
         """GraphQL by POST; `bytes` go as they are."""
         content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        given = {**self.headers(who), "content-type": JSON, **headers}
+        given = {**self.headers(principal), "content-type": JSON, **headers}
         return await self.send("POST", content=content, headers=given)
 
-    async def ask(self, query: str, who: str | None = "buyer", **variables: Any) -> Reply:
+    async def ask(self, query: str, principal: str | None = "buyer", **variables: Any) -> Reply:
         """A document, by POST."""
-        return await self.post({"query": query, "variables": variables}, who)
+        return await self.post({"query": query, "variables": variables}, principal)
 
-    async def over(self, transport: str, payload: Mapping[str, Any], who: str | None = "buyer") -> Reply:
+    async def over(self, transport: str, payload: Mapping[str, Any], principal: str | None = "buyer") -> Reply:
         """A request by any of the transports."""
         match transport:
             case "post":
-                return await self.post(payload, who)
+                return await self.post(payload, principal)
             case "get":
                 given = {key: value if isinstance(value, str) else json.dumps(value) for key, value in payload.items()}
-                return await self.send("GET", params=given, headers=self.headers(who))
+                return await self.send("GET", params=given, headers=self.headers(principal))
             case "sse":
-                reply = await self.post(payload, who, accept=STREAM)
+                reply = await self.post(payload, principal, accept=STREAM)
                 return Reply(reply.status, _event(reply.text), reply.headers)
             case _:
-                return await self._over_socket(payload, who)
+                return await self._over_socket(payload, principal)
 
-    async def everywhere(self, payload: Mapping[str, Any], who: str | None = "buyer") -> dict[str, Reply]:
+    async def everywhere(self, payload: Mapping[str, Any], principal: str | None = "buyer") -> dict[str, Reply]:
         """The replies of all transports."""
-        return {transport: await self.over(transport, payload, who) for transport in TRANSPORTS}
+        return {transport: await self.over(transport, payload, principal) for transport in TRANSPORTS}
 
-    async def _over_socket(self, payload: Mapping[str, Any], who: str | None) -> Reply:
+    async def _over_socket(self, payload: Mapping[str, Any], principal: str | None) -> Reply:
         try:
-            async with self.socket(who) as socket:
+            async with self.socket(principal) as socket:
                 await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
                 frame = json.loads(await asyncio.wait_for(socket.recv(), 120))
         except ConnectionClosed as closed:
@@ -121,13 +121,18 @@ class Attacker:
 
     @asynccontextmanager
     async def socket(
-        self, who: str | None = "buyer", *, init: bool = True, protocol: str = "graphql-transport-ws", **given: Any
+        self,
+        principal: str | None = "buyer",
+        *,
+        init: bool = True,
+        protocol: str = "graphql-transport-ws",
+        **given: Any,
     ) -> AsyncIterator[ClientConnection]:
         """A WebSocket, after its `connection_ack`."""
         address = f"ws{self.target.url[4:]}/graphql"
         async with connect(address, subprotocols=[protocol], compression=None, max_size=None, **given) as socket:  # type: ignore[list-item]
             if init:
-                payload = {"authorization": self.credential(who)} if who else {}
+                payload = {"authorization": self.credential(principal)} if principal else {}
                 await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
                 assert json.loads(await asyncio.wait_for(socket.recv(), 120)) == {"type": "connection_ack"}
             yield socket
@@ -157,9 +162,9 @@ class Attacker:
             writer.close()
         return answer
 
-    def request(self, *lines: str, body: bytes = b"", who: str | None = "buyer") -> bytes:
+    def request(self, *lines: str, body: bytes = b"", principal: str | None = "buyer") -> bytes:
         """An HTTP request by hand: a POST with these header lines, which must say how long it is."""
-        credential = self.credential(who)
+        credential = self.credential(principal)
         head = ["POST /graphql HTTP/1.1", f"Host: 127.0.0.1:{self.target.port}", "Content-Type: application/json"]
         head += [f"Authorization: {credential}"] if credential else []
         return "\r\n".join([*head, *lines, "", ""]).encode("latin-1") + body

@@ -27,10 +27,10 @@ def _case(name: str, declared: str, foreign: object, missing: object) -> None:
 
     @attacks.attack(f"another company's {name}", "a row of others, or to learn that there is one")
     async def _(attacker: Attacker) -> None:
-        for who in ("buyer", "sales_rep"):
+        for principal in ("buyer", "sales_rep"):
             for transport in TRANSPORTS:
-                there = await attacker.over(transport, {"query": query, "variables": {"by": foreign}}, who)
-                nowhere = await attacker.over(transport, {"query": query, "variables": {"by": missing}}, who)
+                there = await attacker.over(transport, {"query": query, "variables": {"by": foreign}}, principal)
+                nowhere = await attacker.over(transport, {"query": query, "variables": {"by": missing}}, principal)
                 assert there.text == nowhere.text
                 assert "errors" not in there.body, there.text
 
@@ -270,8 +270,8 @@ async def _(attacker: Attacker) -> None:
     query = (
         '{ item(by: {sku: "SKU-0001"}) { contractPrice(customer: {number: "CUST-0001"}) { unitPrice { amount } } } }'
     )
-    for who in ("operations", "admin"):
-        for reply in (await attacker.everywhere({"query": query}, who)).values():
+    for principal in ("operations", "admin"):
+        for reply in (await attacker.everywhere({"query": query}, principal)).values():
             assert reply.codes == ["FORBIDDEN"]
             assert '"amount"' not in reply.text
 
@@ -306,7 +306,7 @@ async def _(attacker: Attacker) -> None:
     def payload(number: str) -> dict[str, Any]:
         return {"query": query, "variables": {"by": {"number": number}}}
 
-    alone = {number: (await attacker.post(payload(number), who)).data for number, who in callers.items()}
+    alone = {number: (await attacker.post(payload(number), principal)).data for number, principal in callers.items()}
     assert alone["CUST-0001"] != alone["CUST-0002"]
     foreign = {
         number: (await attacker.post(payload(other), callers[number])).data

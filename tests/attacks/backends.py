@@ -220,7 +220,7 @@ async def _(attacker: Attacker) -> None:
         (attacker.credential("buyer") or "").encode(),
     )
     answer = await attacker.raw(
-        attacker.request("Transfer-Encoding: chunked", "Connection: close", body=body, who=None), wait=4
+        attacker.request("Transfer-Encoding: chunked", "Connection: close", body=body, principal=None), wait=4
     )
     assert answer.startswith(b"HTTP/1.1 401")
 

@@ -17,10 +17,10 @@ attacks = Attacks(Group.BUDGETS)
 DEAREST = {"documentId": document_id(DEAR)}
 
 
-async def _emptied(attacker: Attacker, who: str = "thrifty") -> Reply:
+async def _emptied(attacker: Attacker, principal: str = "thrifty") -> Reply:
     """Ask until the budget is spent; the refusal."""
     for _ in range(200):
-        reply = await attacker.post(DEAREST, who)
+        reply = await attacker.post(DEAREST, principal)
         if reply.codes == ["RATE_LIMITED"]:
             return reply
         assert "errors" not in reply.body, reply.text

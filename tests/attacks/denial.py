@@ -103,10 +103,10 @@ BOMBS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 def _bomb(name: str, wants: str, query: str, codes: tuple[str, ...]) -> None:
     @attacks.attack(name, wants, watched=True)
     async def _(attacker: Attacker) -> None:
-        who = "sales_rep"
-        replies = [await attacker.over(one, {"query": query}, who) for one in ("post", "sse", "websocket")]
+        principal = "sales_rep"
+        replies = [await attacker.over(one, {"query": query}, principal) for one in ("post", "sse", "websocket")]
         if len(quote(query)) < LONGEST:
-            replies.append(await attacker.over("get", {"query": query}, who))
+            replies.append(await attacker.over("get", {"query": query}, principal))
         for reply in replies:
             refused(reply, *codes)
             assert len(reply.text) < 20_000, "an answer larger than a screen"
@@ -221,8 +221,8 @@ async def _(attacker: Attacker) -> None:
 @attacks.attack("a circle of introspection", "types of fields of types of fields", watched=True)
 async def _(attacker: Attacker) -> None:
     query = "{ __schema { types { fields { type { fields { type { fields { type { name } } } } } } } } }"
-    for who in ("operations", "admin"):
-        refused(await attacker.ask(query, who), "LIMIT_EXCEEDED", "INTROSPECTION_FORBIDDEN")
+    for principal in ("operations", "admin"):
+        refused(await attacker.ask(query, principal), "LIMIT_EXCEEDED", "INTROSPECTION_FORBIDDEN")
 
 
 @attacks.attack("a batch of a thousand", "a thousand operations in one request", watched=True)
@@ -288,7 +288,7 @@ async def _(attacker: Attacker) -> None:
 
     async def leave() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", attacker.target.port)
-        writer.write(attacker.request(f"Content-Length: {len(body)}", body=body, who="sales_rep"))
+        writer.write(attacker.request(f"Content-Length: {len(body)}", body=body, principal="sales_rep"))
         await writer.drain()
         writer.close()
 

@@ -61,8 +61,8 @@ async def _(attacker: Attacker) -> None:
 @attacks.attack("another partner's document", "what was published for the other")
 async def _(attacker: Attacker) -> None:
     _told(await attacker.everywhere({"documentId": document_id(THEIRS)}, "acme"), "DOCUMENT_NOT_FOUND", 404)
-    for who in ("bolt", "thrifty"):
-        _told(await attacker.everywhere({"documentId": document_id(ITEMS)}, who), "DOCUMENT_NOT_FOUND", 404)
+    for principal in ("bolt", "thrifty"):
+        _told(await attacker.everywhere({"documentId": document_id(ITEMS)}, principal), "DOCUMENT_NOT_FOUND", 404)
 
 
 @attacks.attack("another partner's rows by one's own document", "the other's customer")
@@ -111,8 +111,10 @@ async def _(attacker: Attacker) -> None:
     portal = f"Bearer {attacker.target.token('buyer', azp='portal')}"
     text = "query Registered { me { roles } }"
     assert "errors" not in (await attacker.post(_hashed(text, query=text), portal)).body
-    for who in ("acme", "buyer"):
-        refused(await attacker.post(_hashed(text), who), "PERSISTED_QUERY_NOT_FOUND", "PERSISTED_QUERY_NOT_SUPPORTED")
+    for principal in ("acme", "buyer"):
+        refused(
+            await attacker.post(_hashed(text), principal), "PERSISTED_QUERY_NOT_FOUND", "PERSISTED_QUERY_NOT_SUPPORTED"
+        )
 
 
 @attacks.attack("a flood of registrations", "memory, by texts that are kept", watched=True)

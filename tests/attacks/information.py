@@ -137,8 +137,8 @@ async def _(attacker: Attacker) -> None:
     reply = await attacker.send("GET", "/graphql", headers={"accept": "text/html"})
     assert "<html" not in reply.text.lower()
     for path in ("/console/state", "/console/plan?document=sha256:0"):
-        for who, code in ((None, "UNAUTHENTICATED"), ("buyer", "FORBIDDEN"), ("partner", "FORBIDDEN")):
-            assert (await attacker.send("GET", path, headers=attacker.headers(who))).codes == [code]
+        for principal, code in ((None, "UNAUTHENTICATED"), ("buyer", "FORBIDDEN"), ("partner", "FORBIDDEN")):
+            assert (await attacker.send("GET", path, headers=attacker.headers(principal))).codes == [code]
 
 
 @attacks.attack("files left lying", "settings, the repository, data")
@@ -222,8 +222,8 @@ async def _(attacker: Attacker) -> None:
     "metrics without a right to them", "sources, operations and clients, as anybody and as every other role"
 )
 async def _(attacker: Attacker) -> None:
-    for who, code in ((None, "UNAUTHENTICATED"), ("buyer", "FORBIDDEN"), ("finance", "FORBIDDEN")):
-        reply = await attacker.send("GET", "/metrics", headers=attacker.headers(who))
+    for principal, code in ((None, "UNAUTHENTICATED"), ("buyer", "FORBIDDEN"), ("finance", "FORBIDDEN")):
+        reply = await attacker.send("GET", "/metrics", headers=attacker.headers(principal))
         assert reply.codes == [code]
         assert "tradegraph_" not in reply.text
 

@@ -26,11 +26,11 @@ LINK = """{ customer(by: {number: "CUST-0001"}) { shipments(first: 50) { nodes {
   proofOfDeliveryDocument { url } } } } }"""
 
 
-async def submitted(attacker: Attacker, customer: str, key: str, who: str) -> dict[str, Any]:
+async def submitted(attacker: Attacker, customer: str, key: str, principal: str) -> dict[str, Any]:
     """An order of this customer, stored; the same one for the same key."""
     line = {"lineNumber": 1, "item": {"sku": "SKU-0001"}, "quantity": "1"}
     order = {"key": key, "customer": {"number": customer}, "customerPo": f"PO-{key}", "lines": [line]}
-    reply = await attacker.ask(SUBMIT, who, input=order)
+    reply = await attacker.ask(SUBMIT, principal, input=order)
     assert reply.data["submitOrder"]["intake"], reply.text
     return reply.data["submitOrder"]["intake"]
 
@@ -94,8 +94,8 @@ async def _(attacker: Attacker) -> None:
     url = next(one["proofOfDeliveryDocument"]["url"] for one in nodes if one["proofOfDeliveryDocument"])
     payload, _dot, signature = url.removeprefix(PATH).partition(".")
 
-    async def get(text: str, who: str | None = "buyer") -> Reply:
-        return await attacker.send("GET", PATH + text, headers=attacker.headers(who))
+    async def get(text: str, principal: str | None = "buyer") -> Reply:
+        return await attacker.send("GET", PATH + text, headers=attacker.headers(principal))
 
     assert (await get(f"{payload}.{signature}")).status == 200
     bent = (payload, f"{payload}.", f".{signature}", f"{payload[:-2]}AA.{signature}", f"{payload}.{signature[::-1]}",
@@ -105,9 +105,9 @@ async def _(attacker: Attacker) -> None:
         assert reply.status in {403, 404}, (text, reply.status)
         assert "%PDF" not in reply.text
         tells_nothing(reply)
-    for who in ("buyer_admin", "sales_rep", None):
-        reply = await get(f"{payload}.{signature}", who)
-        assert reply.status in {401, 403}, (who, reply.status)
+    for principal in ("buyer_admin", "sales_rep", None):
+        reply = await get(f"{payload}.{signature}", principal)
+        assert reply.status in {401, 403}, (principal, reply.status)
         assert "%PDF" not in reply.text
 
 

@@ -157,7 +157,8 @@ async def _(attacker: Attacker) -> None:
     paths = ("/livez", "/readyz", "/metrics", "/nothing")
     answers = [(await attacker.send("GET", path, headers=headers)).text for path in paths]
     answers += [
-        json.dumps((await attacker.ask("{ __typename }", who)).body) for who in ("buyer", "operations", "admin")
+        json.dumps((await attacker.ask("{ __typename }", principal)).body)
+        for principal in ("buyer", "operations", "admin")
     ]
     answers.append(
         (await attacker.post({"query": "{ warehouses { code } }", "extensions": {"explain": True}}, "operations")).text
@@ -176,8 +177,8 @@ async def _(attacker: Attacker) -> None:
         "variables": {"s": "SKU-0001"},
         "extensions": {"explain": True},
     }
-    for who in ("operations", "admin"):
-        reply = await attacker.post(payload, who)
+    for principal in ("operations", "admin"):
+        reply = await attacker.post(payload, principal)
         assert "explain" in reply.body["extensions"]
         assert attacker.target.backend_token not in reply.text
         assert "uthorization" not in reply.text

@@ -48,9 +48,11 @@ async def _(attacker: Attacker) -> None:
 
 @attacks.attack("renewal with another's credential", "to become somebody else on the way")
 async def _(attacker: Attacker) -> None:
-    for who in ("admin", "acme", "csr"):
+    for principal in ("admin", "acme", "csr"):
         async with attacker.socket() as socket:
-            await socket.send(json.dumps({"type": "ping", "payload": {"authorization": attacker.credential(who)}}))
+            await socket.send(
+                json.dumps({"type": "ping", "payload": {"authorization": attacker.credential(principal)}})
+            )
             assert await closing(socket) == 4403
 
 

@@ -108,9 +108,9 @@ async def test_forbidden_fields_are_named_by_path():
 async def test_sales_view_leaves_its_rows_by_type_and_a_buyer_his_own(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox) as graph:
         variables = {"customer": {"number": "CUST-0001"}}
-        answer = await graph.ask(document("sales_view"), variables, who=REP)
-        await graph.ask('query Mine { customer(by: {number: "CUST-0001"}) { name } }', who=BUYER)
-        await graph.ask('query Other { customer(by: {number: "CUST-0002"}) { name } }', who=BUYER)
+        answer = await graph.ask(document("sales_view"), variables, principal=REP)
+        await graph.ask('query Mine { customer(by: {number: "CUST-0001"}) { name } }', principal=BUYER)
+        await graph.ask('query Other { customer(by: {number: "CUST-0002"}) { name } }', principal=BUYER)
         ledger = SQLiteAuditReader(graph.data_dir / FILE)
         entries = await written(ledger, 3)
     other, mine, view = entries

@@ -47,7 +47,7 @@ async def told(graph: Graph, **variables: Any) -> list[str]:
     """The subjects of all pages."""
     found, after = [], None
     while True:
-        page = (await graph.data(EVENTS, {"first": 2, "after": after, **variables}, who=ADMIN))["auditEvents"]
+        page = (await graph.data(EVENTS, {"first": 2, "after": after, **variables}, principal=ADMIN))["auditEvents"]
         found += [one["subject"] for one in page["nodes"] if not one["subject"].startswith("a-")]
         if not page["pageInfo"]["hasNextPage"]:
             return found
@@ -65,7 +65,7 @@ async def test_entries_are_paged_and_chosen(graph: Graph):
 
 async def test_entry_as_it_is_shown(graph: Graph):
     kept(graph, entry(0, forbidden=("order.margin",), rows={"Order": 3}, cost=12.5))
-    found = await graph.data(EVENTS, {"first": 1, "filter": {"client": "acme"}}, who=ADMIN)
+    found = await graph.data(EVENTS, {"first": 1, "filter": {"client": "acme"}}, principal=ADMIN)
     assert found["auditEvents"]["nodes"] == [
         {
             "client": "acme",
@@ -81,8 +81,8 @@ async def test_entry_as_it_is_shown(graph: Graph):
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
 async def test_nobody_else_reads_the_audit(graph: Graph, role: Role):
-    who = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
-    answer = await graph.ask("{ auditEvents(first: 1) { nodes { client } } }", who=who)
+    principal = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
+    answer = await graph.ask("{ auditEvents(first: 1) { nodes { client } } }", principal=principal)
     assert answer["data"] == {"auditEvents": None}
     assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
@@ -92,10 +92,10 @@ async def test_nobody_else_reads_the_audit(graph: Graph, role: Role):
     [({"first": -1}, "INVALID_PAGE_SIZE"), ({"first": 1, "after": "x"}, "INVALID_CURSOR")],
 )
 async def test_page_that_is_none_is_refused(graph: Graph, variables: dict[str, Any], code: str):
-    assert (await graph.ask(EVENTS, variables, who=ADMIN))["errors"][0]["extensions"]["code"] == code
+    assert (await graph.ask(EVENTS, variables, principal=ADMIN))["errors"][0]["extensions"]["code"] == code
 
 
 async def test_where_no_audit_is_kept_it_says_so(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox, audit=AuditSettings(enabled=False)) as graph:
-        answer = await graph.ask(EVENTS, {"first": 1}, who=ADMIN)
+        answer = await graph.ask(EVENTS, {"first": 1}, principal=ADMIN)
     assert answer["errors"][0]["extensions"]["code"] == "NOT_SUPPORTED"

@@ -61,20 +61,20 @@ def rep(number: str, tenant: str = "default") -> Principal:
 
 async def test_source_decides_and_the_token_does_not():
     system = System()
-    who = await system.directory().resolve(REP)
-    assert (who.customers, who.sees("C-1"), who.sees("C-9")) == (FIRST, True, False)
-    assert who.accounts is not None
+    principal = await system.directory().resolve(REP)
+    assert (principal.customers, principal.sees("C-1"), principal.sees("C-9")) == (FIRST, True, False)
+    assert principal.accounts is not None
     assert system.observed == [("default", "rep-1", FIRST)]
 
 
 async def test_with_both_a_customer_needs_both():
-    who = await System().directory(accounts="both").resolve(REP)
-    assert who.customers == frozenset({"C-2"})
+    principal = await System().directory(accounts="both").resolve(REP)
+    assert principal.customers == frozenset({"C-2"})
 
 
 async def test_salesperson_that_the_source_does_not_know_has_no_accounts():
-    who = await System().directory().resolve(rep("nobody"))
-    assert (who.customers, who.restricted) == (frozenset(), True)
+    principal = await System().directory().resolve(rep("nobody"))
+    assert (principal.customers, principal.restricted) == (frozenset(), True)
 
 
 OTHERS = [
@@ -88,8 +88,8 @@ OTHERS = [
 @pytest.mark.parametrize("roles", OTHERS)
 async def test_other_callers_keep_the_accounts_of_their_credential(roles: frozenset[Role]):
     system = System()
-    who = Principal(subject="x", roles=roles, customers=frozenset({"C-9"}), salesperson="rep-1")
-    assert await system.directory().resolve(who) is who
+    principal = Principal(subject="x", roles=roles, customers=frozenset({"C-9"}), salesperson="rep-1")
+    assert await system.directory().resolve(principal) is principal
     assert system.calls == []
 
 
@@ -113,7 +113,7 @@ async def test_callers_of_one_moment_share_one_call_a_tenant():
     callers = [rep("rep-1"), rep("rep-2"), rep("rep-1"), rep("rep-2", "other")]
     found = await asyncio.gather(*map(directory.resolve, callers))
     assert sorted(system.calls) == [("default", ["rep-1", "rep-2"]), ("other", ["rep-2"])]
-    assert [sorted(who.customers) for who in found] == [["C-1", "C-2"], ["C-3"], ["C-1", "C-2"], ["C-3"]]
+    assert [sorted(principal.customers) for principal in found] == [["C-1", "C-2"], ["C-3"], ["C-1", "C-2"], ["C-3"]]
 
 
 async def test_cancelled_caller_does_not_cancel_the_others():
@@ -148,10 +148,10 @@ async def test_failing_source_leaves_earlier_accounts_for_a_bounded_time():
     await directory.resolve(REP)
     system.failure = SourceUnavailable("erp")
     system.now += 89.9
-    who = await directory.resolve(REP)
-    assert who.customers == FIRST
-    assert who.accounts is not None
-    assert who.accounts.is_stale(system.now)
+    principal = await directory.resolve(REP)
+    assert principal.customers == FIRST
+    assert principal.accounts is not None
+    assert principal.accounts.is_stale(system.now)
     system.now += 2.0
     with pytest.raises(AccountsUnavailable):
         await directory.resolve(REP)

@@ -51,20 +51,20 @@ async def assign(graph: Graph, customer: str, salesperson: str) -> None:
     (await graph.backends["erp"].post(path, json={"salesRep": salesperson})).raise_for_status()
 
 
-async def sees(graph: Graph, who: Mapping[str, str], customer: str) -> bool:
+async def sees(graph: Graph, principal: Mapping[str, str], customer: str) -> bool:
     query = "query ($by: CustomerKey!) { customer(by: $by) { number } }"
-    return (await graph.data(query, {"by": {"number": customer}}, who=who))["customer"] is not None
+    return (await graph.data(query, {"by": {"number": customer}}, principal=principal))["customer"] is not None
 
 
-async def until_seen(graph: Graph, who: Mapping[str, str], customer: str, *, seen: bool) -> None:
+async def until_seen(graph: Graph, principal: Mapping[str, str], customer: str, *, seen: bool) -> None:
     async with asyncio.timeout(PATIENCE):
-        while await sees(graph, who, customer) != seen:
+        while await sees(graph, principal, customer) != seen:
             await asyncio.sleep(0.01)
 
 
 async def test_a_rep_sees_the_customers_that_the_erp_assigns(graph: Graph):
     listed = "query ($after: String) { customers(first: 100, after: $after) { nodes { number salesRep } totalCount } }"
-    found = (await graph.data(listed, who=FIRST))["customers"]
+    found = (await graph.data(listed, principal=FIRST))["customers"]
     assert {one["salesRep"] for one in found["nodes"]} == {"rep-01"}
     assert len(found["nodes"]) == 42
     assert (await sees(graph, FIRST, MINE), await sees(graph, FIRST, THEIRS)) == (True, False)
@@ -75,14 +75,16 @@ async def test_a_rep_sees_the_customers_that_the_erp_assigns(graph: Graph):
 async def test_moved_customer_is_revoked_and_granted_in_changes(graph: Graph):
     query = """query ($since: Cursor) { changes(since: $since, first: 100) {
       changes { id kind outcome node { id } } cursor } }"""
-    start = {who: (await graph.data(query, who=token))["changes"]["cursor"] for who, token in REPS.items()}
+    start = {
+        principal: (await graph.data(query, principal=token))["changes"]["cursor"] for principal, token in REPS.items()
+    }
     assert await sees(graph, FIRST, MINE)
     await assign(graph, MINE, "rep-02")
     await until_seen(graph, FIRST, MINE, seen=False)
     await until_seen(graph, SECOND, MINE, seen=True)
     told = {
-        who: (await graph.data(query, {"since": start[who]}, who=token))["changes"]["changes"]
-        for who, token in REPS.items()
+        principal: (await graph.data(query, {"since": start[principal]}, principal=token))["changes"]["changes"]
+        for principal, token in REPS.items()
     }
     customer = node_id("Customer", MINE)
     assert told == {

@@ -123,22 +123,25 @@ def resealed(key: str, secret: str) -> str:
 
 async def test_key_opens_the_accounts_of_its_client(door: APIKeyAuthenticator, store: KeyStore):
     key, record = await added(store, tenant="north", expires_at=NOW + 60)
-    who = await door.authenticate(f"Bearer {key}")
-    assert who == Principal(
+    principal = await door.authenticate(f"Bearer {key}")
+    assert principal == Principal(
         subject="acme",
         roles=frozenset({Role.PARTNER}),
         customers=frozenset({"CUST-0001"}),
         tenant="north",
         client="acme",
     )
-    assert (who.expires_at, who.claims) == (NOW + 60, {"api_key": record.id})
+    assert (principal.expires_at, principal.claims) == (NOW + 60, {"api_key": record.id})
 
 
 async def test_each_partner_gets_its_own_accounts(door: APIKeyAuthenticator, store: KeyStore):
     ours, _ = await added(store)
     theirs, _ = await added(store, "globex", customers=frozenset({"CUST-0002"}))
     found = [await door.authenticate(f"Bearer {key}") for key in (ours, theirs)]
-    assert [(who.client, who.customers) for who in found] == [("acme", {"CUST-0001"}), ("globex", {"CUST-0002"})]
+    assert [(principal.client, principal.customers) for principal in found] == [
+        ("acme", {"CUST-0001"}),
+        ("globex", {"CUST-0002"}),
+    ]
 
 
 def test_keys_are_of_one_form_and_none_like_another():

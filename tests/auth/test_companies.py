@@ -39,9 +39,9 @@ async def at_once(asked: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 async def test_foreign_rows_stay_absent_while_their_owner_reads_them(dated_sandbox: Sandbox, engine: Engine) -> None:
     async with gateway(dated_sandbox, engine=engine) as graph:
         missing = {
-            (case, name): await answered(graph, asked, absent, who)
+            (case, name): await answered(graph, asked, absent, principal)
             for case, (asked, _, absent) in CASES.items()
-            for name, who in STRANGERS.items()
+            for name, principal in STRANGERS.items()
         }
         owned = {case: await answered(graph, asked, foreign, OWNER) for case, (asked, foreign, _) in CASES.items()}
 
@@ -65,7 +65,7 @@ async def test_two_companies_that_ask_at_once_each_get_their_own(dated_sandbox: 
     async with gateway(dated_sandbox, engine=engine) as graph:
         asks = [(name, "CUST-0001", BUYER) for name in ("sales_view", "customer_card", "find", "item_list")]
         asks += [(name, "CUST-0002", OTHER_BUYER) for name, *_ in asks]
-        alone = {(name, number): await body(graph, name, number, who) for name, number, who in asks}
+        alone = {(name, number): await body(graph, name, number, principal) for name, number, principal in asks}
         for (_, number), text in alone.items():
             other = {"CUST-0001": b"CUST-0002", "CUST-0002": b"CUST-0001"}[number]
             assert other not in text
@@ -81,18 +81,18 @@ async def test_cursor_of_the_other_company_shows_nothing_of_it(dated_sandbox: Sa
     query = """query($by: CustomerKey!, $after: String) { customer(by: $by) {
       orders(first: 1, after: $after) { nodes { number } edges { cursor } } } }"""
     async with gateway(dated_sandbox, engine=engine) as graph:
-        theirs = (await graph.data(query, {"by": {"number": "CUST-0002"}}, who=OTHER_BUYER))["customer"]["orders"]
+        theirs = (await graph.data(query, {"by": {"number": "CUST-0002"}}, principal=OTHER_BUYER))["customer"]["orders"]
         given = {"by": {"number": "CUST-0001"}, "after": theirs["edges"][0]["cursor"]}
-        answer = await graph.ask(query, given, who=BUYER)
+        answer = await graph.ask(query, given, principal=BUYER)
         assert answer["data"] == {"customer": {"orders": None}}
         assert [error["extensions"]["code"] for error in answer["errors"]] == ["INVALID_CURSOR"]
         assert theirs["nodes"][0]["number"] not in orjson.dumps(answer).decode()
 
 
-async def body(graph: Graph, name: str, number: str, who: dict[str, str]) -> bytes:
+async def body(graph: Graph, name: str, number: str, principal: dict[str, str]) -> bytes:
     """The data of a consumer's document for a customer, but for the moments of reading."""
     variables = VARIABLES[name] | ({"customer": {"number": number}} if "customer" in VARIABLES[name] else {})
     if "orders" in variables:
         variables["orders"] = 3
-    text = orjson.dumps((await graph.ask(document(name), variables, who=who))["data"])
+    text = orjson.dumps((await graph.ask(document(name), variables, principal=principal))["data"])
     return re.sub(rb'"(checkedAt|asOf)":"[^"]+"', b"", text)

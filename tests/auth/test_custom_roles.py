@@ -57,9 +57,9 @@ async def authenticated(roles: dict[str, AnyRole], folder: Path) -> Principal:
 
 
 async def test_api_key_of_a_custom_role(tmp_path: Path) -> None:
-    who = await authenticated(dict(BRANCHES.policy.known_roles), tmp_path)
-    assert (who.roles, who.customers, who.restricted) == ({"branch_manager"}, {"CUST-0001"}, True)
-    assert who.approved_only is False
+    principal = await authenticated(dict(BRANCHES.policy.known_roles), tmp_path)
+    assert (principal.roles, principal.customers, principal.restricted) == ({"branch_manager"}, {"CUST-0001"}, True)
+    assert principal.approved_only is False
 
 
 @pytest.mark.parametrize("reach", [None, RowReach.ALL])

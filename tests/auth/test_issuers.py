@@ -416,8 +416,10 @@ async def test_issuer_gives_no_role_and_names_no_customer_beyond_its_own():
         def token(*roles: str, customers: tuple[str, ...]) -> str:
             return theirs.token(NEW, aud="partners", roles=list(roles), customers=list(customers))
 
-        who = await gate.authenticate(f"Bearer {token('buyer', 'admin', 'csr', customers=('CUST-0001', 'ACME-9'))}")
-        assert (who.roles, who.customers) == ({Role.BUYER}, {"CUST-0001", "ACME-9"})
+        principal = await gate.authenticate(
+            f"Bearer {token('buyer', 'admin', 'csr', customers=('CUST-0001', 'ACME-9'))}"
+        )
+        assert (principal.roles, principal.customers) == ({Role.BUYER}, {"CUST-0001", "ACME-9"})
         refused = token("buyer", customers=("CUST-0001", "CUST-0002"))
         assert await gate.refusal(refused) == f"{theirs.url} may not name customer 'CUST-0002'"
         with pytest.raises(Unauthenticated, match="names no role that this gateway knows"):
@@ -434,12 +436,12 @@ async def test_claims_go_by_the_issuers_names(issuer: FakeIssuer):
         "roles": ["admin"],
     }
     async with door(issuer, claims=names) as gate:
-        who = await gate.authenticate(f"Bearer {issuer.token(OLD, **said)}")
-    assert who == Principal(
+        principal = await gate.authenticate(f"Bearer {issuer.token(OLD, **said)}")
+    assert principal == Principal(
         subject="ann", roles=frozenset({Role.PARTNER}), customers=frozenset({"CUST-0001"}), client="edi"
     )
 
 
 async def test_token_that_an_application_got_for_itself_is_the_applications(issuer: FakeIssuer, gate: Door):
-    who = await gate.authenticate(f"Bearer {issuer.token(OLD, sub=None, client_id='nightly', roles=['partner'])}")
-    assert (who.subject, who.client) == ("nightly", "nightly")
+    principal = await gate.authenticate(f"Bearer {issuer.token(OLD, sub=None, client_id='nightly', roles=['partner'])}")
+    assert (principal.subject, principal.client) == ("nightly", "nightly")

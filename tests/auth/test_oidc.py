@@ -123,9 +123,9 @@ async def test_client_credentials_open_the_graph_over_discovery(provider: Provid
 
 async def test_token_by_client_credentials_is_its_applications(provider: Provider):
     door = TokenAuthenticator(AuthSettings(issuer=provider.issuer, audience=GRAPH))
-    who = await door.authenticate(f"Bearer {await provider.token()}")
-    assert who == ACME
-    assert who.expires_at is not None
+    principal = await door.authenticate(f"Bearer {await provider.token()}")
+    assert principal == ACME
+    assert principal.expires_at is not None
     await door.aclose()
 
 

@@ -69,7 +69,7 @@ class Post:
     graph: Graph
 
     async def ask(self, query: str, role: Role) -> dict[str, Any]:
-        return await self.graph.ask(query, who=HEADERS[role])
+        return await self.graph.ask(query, principal=HEADERS[role])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ async def test_node_of_a_refused_type_is_forbidden_whether_it_exists_or_not(
         for role, (kind, ids) in itertools.product(Role, KINDS.items()):
             if role in ROLES[f"{kind}.id"]:
                 continue
-            answers = [await graph.ask(query, {"id": one}, who=HEADERS[role]) for one in ids]
+            answers = [await graph.ask(query, {"id": one}, principal=HEADERS[role]) for one in ids]
             for answer in answers:  # What is left of a partner's budget depends on the time since its last request.
                 answer.get("extensions", {}).get("cost", {}).pop("remaining", None)
             assert answers[0] == answers[1]
@@ -207,7 +207,7 @@ async def test_nobody_learns_by_asking_what_he_may_not_see(
     async with gateway(dated_sandbox, engine=engine) as graph:
         for query, variables in asked:
             for role in Role:
-                answer = await graph.ask(query, variables, who=HEADERS[role])
+                answer = await graph.ask(query, variables, principal=HEADERS[role])
                 if role in INPUTS["CustomerKey"]:
                     assert answer["data"][field] is not None
                     assert "errors" not in answer
@@ -222,12 +222,12 @@ async def test_explanation_names_what_is_refused(role: Role) -> None:
     sources = connect_all(SETTINGS)
     engine = PlanEngine(SCHEMA._schema)
     explainer = Explainer(SETTINGS, sources, engine, policy_of(SCHEMA))
-    who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
+    principal = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
     try:
         for name, variables in VARIABLES.items():
             operation = engine.prepare(Request(document(name), None, variables))
             selected = {f"{type_}.{one}" for type_, names in operation.selection.items() for one in names}
-            found = await explainer.explain(operation, who, Assumptions())
+            found = await explainer.explain(operation, principal, Assumptions())
             assert found.refused == tuple(sorted(key for key in selected & set(ROLES) if role not in ROLES[key]))
     finally:
         await sources.close()
@@ -238,14 +238,14 @@ async def test_explanation_refuses_every_cell_that_the_table_refuses(role: Role)
     sources = connect_all(SETTINGS)
     engine = PlanEngine(SCHEMA._schema)
     explainer = Explainer(SETTINGS, sources, engine, policy_of(SCHEMA))
-    who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
+    principal = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS))
     ways = Walk(SCHEMA._schema)
     seen: set[str] = set()
     try:
         for probe in ways.probes(role):
             operation = engine.prepare(Request(f"{{ {ways.text(probe)} }}", None, {}))
             selected = {f"{type_}.{one}" for type_, names in operation.selection.items() for one in names}
-            found = await explainer.explain(operation, who, Assumptions())
+            found = await explainer.explain(operation, principal, Assumptions())
             assert found.refused == tuple(sorted(key for key in selected & set(ROLES) if role not in ROLES[key]))
             seen |= selected & set(ROLES)
     finally:

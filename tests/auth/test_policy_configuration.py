@@ -40,7 +40,7 @@ class Asked:
         self._graph = graph
 
     async def ask(self, query: str, role: AnyRole) -> dict[str, Any]:
-        return await self._graph.ask(query, who=header(role))
+        return await self._graph.ask(query, principal=header(role))
 
 
 @pytest.mark.parametrize("name", sorted(DEPLOYMENTS))
@@ -92,8 +92,8 @@ async def test_custom_roles_see_their_rows_only(dated_sandbox: Sandbox, engine: 
     }"""
     manager, showroom = (BRANCHES.policy.known_roles[name] for name in ("branch_manager", "showroom"))
     async with gateway(dated_sandbox, engine=engine, policy=BRANCHES.policy) as graph:
-        bound = await graph.ask(query, who=header(manager))
-        every = await graph.ask(query, who=header(showroom))
+        bound = await graph.ask(query, principal=header(manager))
+        every = await graph.ask(query, principal=header(showroom))
     assert "errors" not in bound
     assert bound["data"]["me"] == {"roles": ["BRANCH_MANAGER"]}
     assert bound["data"]["mine"] == {"number": "CUST-0001"}

@@ -248,7 +248,7 @@ class InProcess:
     table: PolicyTable
 
     async def ask(self, query: str, role: Role) -> dict[str, Any]:
-        who = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS), agents=OWN_AGENTS)
+        principal = Principal(subject="x", roles=frozenset({role}), customers=frozenset(ACCOUNTS), agents=OWN_AGENTS)
         operation = self.engine.prepare(Request(query))
         kept = {
             "events": SimulatedEventLog({}, Assumptions()),
@@ -256,7 +256,9 @@ class InProcess:
             "link_signer": LinkSigner([b"a secret of the tests, 32 bytes!"], 60),
             "intake": SimulatedIntakes(self.sources, Assumptions()),
         }
-        context = Context(who, self.table.permissions(who.roles), self.sources, NOON, operation.selection, **kept)
+        context = Context(
+            principal, self.table.permissions(principal.roles), self.sources, NOON, operation.selection, **kept
+        )
         result = await self.engine.execute(operation, context)
         return {"data": result.data, "errors": format_errors(result.errors or ())}
 

@@ -93,19 +93,19 @@ CASES: dict[str, tuple[str, object, object]] = {
 """What is asked with a key of a foreign row, and with one of a missing row."""
 
 
-async def answered(graph: Graph, declared: str, by: object, who: Mapping[str, str]) -> bytes:
+async def answered(graph: Graph, declared: str, by: object, principal: Mapping[str, str]) -> bytes:
     variable, _, field = declared.partition(", ")
     body = {"query": f"query({variable}) {{ {field} }}", "variables": {"by": by}}
-    answer = (await graph.client.post("/graphql", json=body, headers=who)).content
+    answer = (await graph.client.post("/graphql", json=body, headers=principal)).content
     return re.sub(rb'"remaining":\d+', b'"remaining":0', answer)  # what is left of a budget goes up and down by itself
 
 
 @pytest.mark.parametrize("case", CASES)
 async def test_foreign_row_looks_exactly_like_a_missing_one(graph: Graph, case: str):
     asked, foreign, missing = CASES[case]
-    for stranger, who in STRANGERS.items():
-        answer = await answered(graph, asked, foreign, who)
-        assert answer == await answered(graph, asked, missing, who), stranger
+    for stranger, principal in STRANGERS.items():
+        answer = await answered(graph, asked, foreign, principal)
+        assert answer == await answered(graph, asked, missing, principal), stranger
         assert "errors" not in json.loads(answer), stranger
 
 
@@ -119,19 +119,19 @@ async def test_the_same_row_is_there_for_those_whose_it_is(graph: Graph, case: s
 
 async def test_cursor_of_another_callers_list_shows_own_rows_only(graph: Graph):
     query = "query($after: String) { customers(first: 3, after: $after) { nodes { number } edges { cursor } } }"
-    all_of_them = (await graph.data(query, who=CSR))["customers"]
+    all_of_them = (await graph.data(query, principal=CSR))["customers"]
     cursor = all_of_them["edges"][2]["cursor"]
-    rest = (await graph.data(query, {"after": cursor}, who=REP))["customers"]
+    rest = (await graph.data(query, {"after": cursor}, principal=REP))["customers"]
     assert rest["nodes"] == [{"number": f"CUST-{number:04}"} for number in (4, 5, 6)]
-    assert (await graph.data(query, {"after": cursor}, who=BUYER))["customers"]["nodes"] == []
+    assert (await graph.data(query, {"after": cursor}, principal=BUYER))["customers"]["nodes"] == []
 
 
 async def test_cursor_of_anothers_orders_is_not_taken(graph: Graph):
     query = """query($by: CustomerKey!, $after: String) { customer(by: $by) {
       number orders(first: 1, after: $after) { nodes { number } edges { cursor } } } }"""
-    theirs = (await graph.data(query, {"by": {"number": "CUST-0002"}}, who=OTHER_BUYER))["customer"]
+    theirs = (await graph.data(query, {"by": {"number": "CUST-0002"}}, principal=OTHER_BUYER))["customer"]
     cursor = theirs["orders"]["edges"][0]["cursor"]
-    answer = await graph.ask(query, {"by": {"number": "CUST-0001"}, "after": cursor}, who=BUYER)
+    answer = await graph.ask(query, {"by": {"number": "CUST-0001"}, "after": cursor}, principal=BUYER)
     assert answer["data"] == {"customer": {"number": "CUST-0001", "orders": None}}
     assert [error["extensions"] for error in answer["errors"]] == [{"code": "INVALID_CURSOR"}]
 
@@ -147,20 +147,24 @@ async def test_cursor_of_anothers_orders_is_not_taken(graph: Graph):
     ],
     ids=["buyer", "sales_rep", "csr", "nobody's buyer", "finance"],
 )
-async def test_list_of_customers_is_the_callers(graph: Graph, who: dict[str, str], numbers: list[str], total: int):
-    found = (await graph.data("{ customers(first: 12) { totalCount nodes { number } } }", who=who))["customers"]
+async def test_list_of_customers_is_the_callers(
+    graph: Graph, principal: dict[str, str], numbers: list[str], total: int
+):
+    found = (await graph.data("{ customers(first: 12) { totalCount nodes { number } } }", principal=principal))[
+        "customers"
+    ]
     assert found == {"totalCount": total, "nodes": [{"number": number} for number in numbers]}
 
 
 async def test_nodes_mix_own_and_foreign_rows(graph: Graph):
     ids = [node_id("Customer", f"CUST-{number:04}") for number in (1, 57, 2)]
     query = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
-    assert [node and node["id"] for node in (await graph.data(query, {"ids": ids}, who=BUYER))["nodes"]] == [
+    assert [node and node["id"] for node in (await graph.data(query, {"ids": ids}, principal=BUYER))["nodes"]] == [
         ids[0],
         None,
         None,
     ]
-    assert [node and node["id"] for node in (await graph.data(query, {"ids": ids}, who=REP))["nodes"]] == [
+    assert [node and node["id"] for node in (await graph.data(query, {"ids": ids}, principal=REP))["nodes"]] == [
         ids[0],
         None,
         ids[2],
@@ -170,9 +174,9 @@ async def test_nodes_mix_own_and_foreign_rows(graph: Graph):
 async def test_parent_company_that_is_foreign_is_absent(graph: Graph):
     query = '{ customer(by: {number: "CUST-0030"}) { number parent { number } } }'
     both = signed(Role.SALES_REP, "CUST-0030", "CUST-0003")
-    assert (await graph.data(query, who=both))["customer"]["parent"] == {"number": "CUST-0003"}
+    assert (await graph.data(query, principal=both))["customer"]["parent"] == {"number": "CUST-0003"}
     child_only = signed(Role.SALES_REP, "CUST-0030")
-    assert (await graph.data(query, who=child_only))["customer"] == {"number": "CUST-0030", "parent": None}
+    assert (await graph.data(query, principal=child_only))["customer"] == {"number": "CUST-0030", "parent": None}
 
 
 async def test_no_key_of_a_foreign_customer_reaches_a_backend(graph: Graph):

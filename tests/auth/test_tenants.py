@@ -52,9 +52,9 @@ async def graph(sandbox: Sandbox) -> AsyncIterator[Graph]:
 
 @pytest.mark.parametrize("name", READS)
 async def test_what_another_tenants_source_holds_is_absent_and_not_asked_for(graph: Graph, name: str):
-    own = (await graph.data(READS[name], who=NORTH))[name]
+    own = (await graph.data(READS[name], principal=NORTH))[name]
     await graph.forget()
-    foreign = (await graph.data(READS[name], who=SOUTH))[name]
+    foreign = (await graph.data(READS[name], principal=SOUTH))[name]
     assert own
     assert foreign in (None, [], {"nodes": []})
     assert await graph.requests() == {"erp": 0, "commerce": 0, "logistics": 0}
@@ -62,14 +62,14 @@ async def test_what_another_tenants_source_holds_is_absent_and_not_asked_for(gra
 
 async def test_token_that_names_the_customer_opens_nothing_of_another_tenant(graph: Graph):
     query = READS["customer"]
-    assert await graph.data(query, who=BUYER_NORTH) == {"customer": {"number": "CUST-0001"}}
-    assert await graph.data(query, who=BUYER_SOUTH) == {"customer": None}
+    assert await graph.data(query, principal=BUYER_NORTH) == {"customer": {"number": "CUST-0001"}}
+    assert await graph.data(query, principal=BUYER_SOUTH) == {"customer": None}
 
 
 async def test_source_without_a_tenant_serves_all(sandbox: Sandbox):
     async with gateway(sandbox) as graph:
-        for who in (NORTH, SOUTH):
-            assert await graph.data(READS["customer"], who=who) == {"customer": {"number": "CUST-0001"}}
+        for principal in (NORTH, SOUTH):
+            assert await graph.data(READS["customer"], principal=principal) == {"customer": {"number": "CUST-0001"}}
 
 
 CHANGES = "query ($since: Cursor) { changes(since: $since, first: 10) { changes { id } cursor } }"
@@ -86,8 +86,8 @@ async def test_changes_of_another_tenants_source_are_not_listed(graph: Graph):
     ])  # fmt: skip
     await log.close()
 
-    async def listed(who: dict[str, str]) -> list[str]:
-        found = await graph.data(CHANGES, {"since": start}, who=who)
+    async def listed(principal: dict[str, str]) -> list[str]:
+        found = await graph.data(CHANGES, {"since": start}, principal=principal)
         return [one["id"] for one in found["changes"]["changes"]]
 
     assert await listed(NORTH) == [owned, common]
@@ -107,14 +107,14 @@ def test_subscribers_of_another_tenant_are_not_sent_a_change(kind: type[SubjectU
 
     def sent(tenant: str | None) -> list[bool]:
         logged = LoggedEvent(cursor="c", update=update("1", tenant=tenant))
-        return [kind(FanoutEvent(logged)).concerns(who) for who in (north, south)]
+        return [kind(FanoutEvent(logged)).concerns(principal) for principal in (north, south)]
 
     assert [sent("north"), sent("south"), sent(None)] == [[True, False], [False, True], [True, True]]
 
 
 def test_tenants_compare_exactly_and_the_gateway_itself_belongs_to_all():
-    who = Principal(subject="a", roles=frozenset({Role.ADMIN}), tenant="north")
-    assert [who.belongs_to(tenant) for tenant in (None, "north", "North", "south", "default")] == [
+    principal = Principal(subject="a", roles=frozenset({Role.ADMIN}), tenant="north")
+    assert [principal.belongs_to(tenant) for tenant in (None, "north", "North", "south", "default")] == [
         True, True, False, False, False,
     ]  # fmt: skip
     assert SYSTEM.belongs_to("south")

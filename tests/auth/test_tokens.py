@@ -90,13 +90,13 @@ async def refusal(door: TokenAuthenticator, authorization: str | None) -> Unauth
 @pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")  # EdDSA, where the test signs
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA", "Ed25519"])
 async def test_token_of_each_allowed_algorithm_becomes_a_principal(door: TokenAuthenticator, algorithm: str):
-    who = await door.authenticate(f"Bearer {signed(CLAIMS, algorithm)}")
-    assert who == Principal(subject="ann", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-0001"}))
+    principal = await door.authenticate(f"Bearer {signed(CLAIMS, algorithm)}")
+    assert principal == Principal(subject="ann", roles=frozenset({Role.BUYER}), customers=frozenset({"CUST-0001"}))
 
 
 async def test_unknown_roles_are_ignored_beside_a_known_one(door: TokenAuthenticator):
-    who = await door.authenticate(f"bearer {signed({**CLAIMS, 'roles': ['wizard', 'csr'], 'tenant': 'north'})}")
-    assert (who.roles, who.tenant) == (frozenset({Role.CSR}), "north")
+    principal = await door.authenticate(f"bearer {signed({**CLAIMS, 'roles': ['wizard', 'csr'], 'tenant': 'north'})}")
+    assert (principal.roles, principal.tenant) == (frozenset({Role.CSR}), "north")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ async def test_unknown_roles_are_ignored_beside_a_known_one(door: TokenAuthentic
 async def test_client_is_the_application_that_the_token_was_issued_to(
     door: TokenAuthenticator, claims: dict[str, str], client: str
 ):
-    who = await door.authenticate(f"Bearer {signed({**CLAIMS, **claims})}")
-    assert (who.subject, who.client, who.expires_at) == ("ann", client, NOW + 300)
+    principal = await door.authenticate(f"Bearer {signed({**CLAIMS, **claims})}")
+    assert (principal.subject, principal.client, principal.expires_at) == ("ann", client, NOW + 300)
 
 
 async def test_renewed_token_is_the_same_principal(door: TokenAuthenticator):
@@ -179,8 +179,8 @@ async def test_wrong_claim_is_refused(door: TokenAuthenticator, claims: dict[str
 )
 async def test_spend_limit_is_read_from_the_named_claim(tmp_path: Path, value: Any, limit: str | None):
     door = TokenAuthenticator(settings(tmp_path, claims=ClaimNames(spend_limit="order.limit")), now=lambda: NOW)
-    who = await door.authenticate(f"Bearer {signed({**CLAIMS, 'order': {'limit': value}})}")
-    assert who.spend_limit == (None if limit is None else Decimal(limit))
+    principal = await door.authenticate(f"Bearer {signed({**CLAIMS, 'order': {'limit': value}})}")
+    assert principal.spend_limit == (None if limit is None else Decimal(limit))
     unnamed = TokenAuthenticator(settings(tmp_path), now=lambda: NOW)
     assert (await unnamed.authenticate(f"Bearer {signed({**CLAIMS, 'spend_limit': 5})}")).spend_limit is None
 
@@ -368,8 +368,8 @@ def test_wrong_key_file_stops_the_start(tmp_path: Path, content: str | None, cur
 async def test_demo_token_is_believed_by_its_own_demo_only(tmp_path: Path):
     auth = demo_auth(tmp_path / "a")
     token = issue_demo_token(auth, roles=[Role.SALES_REP], subject="rep", customers=["CUST-0001"])
-    who = await TokenAuthenticator(auth, demo=True).authenticate(f"Bearer {token}")
-    assert who == Principal(subject="rep", roles=frozenset({Role.SALES_REP}), customers=frozenset({"CUST-0001"}))
+    principal = await TokenAuthenticator(auth, demo=True).authenticate(f"Bearer {token}")
+    assert principal == Principal(subject="rep", roles=frozenset({Role.SALES_REP}), customers=frozenset({"CUST-0001"}))
     elsewhere = TokenAuthenticator(demo_auth(tmp_path / "b"), demo=True)
     assert (await refusal(elsewhere, f"Bearer {token}")).message == REFUSED
     assert (await refusal(TokenAuthenticator(settings(tmp_path)), f"Bearer {token}")).message == REFUSED

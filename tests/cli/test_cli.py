@@ -203,8 +203,8 @@ async def test_token_is_all_that_is_printed_and_is_believed(tmp_path: Path):
         cwd=tmp_path,
     )
     assert (code, err, out.count("\n")) == (0, "", 1)
-    who = await TokenAuthenticator(demo_auth(tmp_path), demo=True).authenticate(f"Bearer {out.strip()}")
-    assert who == Principal(
+    principal = await TokenAuthenticator(demo_auth(tmp_path), demo=True).authenticate(f"Bearer {out.strip()}")
+    assert principal == Principal(
         subject="ann",
         roles=frozenset({Role.SALES_REP, Role.BUYER}),
         customers=frozenset({"CUST-0001", "CUST-0002"}),

@@ -93,22 +93,22 @@ class Bench:
         (operation,) = analyze(self.schema, node, UNLIMITED).values()
         return Operation(node, operation, dict(variables))
 
-    async def run(self, engine: Any, operation: Operation, world: World, who: Principal) -> Answer:
+    async def run(self, engine: Any, operation: Operation, world: World, principal: Principal) -> Answer:
         """One engine's answer."""
         try:
-            return answer(await engine.execute(operation, context(world, who, operation.selection)))
+            return answer(await engine.execute(operation, context(world, principal, operation.selection)))
         except RequestRefused as refused:
             return Answer(b"null", [format_error(error, _Logged()) for error in refused.errors], refused=True)
 
-    async def compared(self, operation: Operation, world: World, who: Principal) -> list[str]:
+    async def compared(self, operation: Operation, world: World, principal: Principal) -> list[str]:
         """What differs between the two engines' answers; nothing, if all is well."""
-        plan = await self.run(self.plan, operation, world, who)
-        reference = await self.run(self.reference, operation, world, who)
+        plan = await self.run(self.plan, operation, world, principal)
+        reference = await self.run(self.reference, operation, world, principal)
         found, doubtful = differences(plan, reference)
         for error in doubtful:
             # The plan told another of several failures below a null: graphql-core must tell the same when it is asked
             # for that path alone; of several rows there it may still tell another one.
-            alone = await self.run(self.reference, narrowed(self.schema, operation, error["path"]), world, who)
+            alone = await self.run(self.reference, narrowed(self.schema, operation, error["path"]), world, principal)
             place = _nulled(plan.value, error["path"])
             if not any(_bare(error, place) == _bare(other, place) for other in alone.errors):
                 found.append(f"only the plan has {error}, of which graphql-core knows nothing")

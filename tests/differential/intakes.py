@@ -25,40 +25,40 @@ class Intakes(IntakeCommands):
         self._world = world
         self._rows = [self._intake(at, id) for at, id in enumerate(INTAKES)]
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
         await self._world.asked("intakes.by_id", ids)
-        return {row.id: row for row in self._visible(who) if row.id in ids}
+        return {row.id: row for row in self._visible(principal) if row.id in ids}
 
-    async def by_key(self, who: Principal, key: str) -> OrderIntake | None:
+    async def by_key(self, principal: Principal, key: str) -> OrderIntake | None:
         await self._world.asked("intakes.by_key", [key])
-        return next((row for row in self._visible(who) if row.key == key), None)
+        return next((row for row in self._visible(principal) if row.key == key), None)
 
     async def by_order(
-        self, who: Principal, orders: Sequence[tuple[str, str]]
+        self, principal: Principal, orders: Sequence[tuple[str, str]]
     ) -> Mapping[tuple[str, str], OrderIntake]:
         await self._world.asked("intakes.by_order", orders)
-        found = {(row.target, row.order_id): row for row in self._visible(who) if row.order_id is not None}
+        found = {(row.target, row.order_id): row for row in self._visible(principal) if row.order_id is not None}
         return {key: found[key] for key in orders if key in found}
 
     async def acceptances(
-        self, who: Principal, quotes: Sequence[tuple[str, str]]
+        self, principal: Principal, quotes: Sequence[tuple[str, str]]
     ) -> Mapping[tuple[str, str], OrderIntake]:
         await self._world.asked("intakes.acceptances", quotes)
-        found = {row.quote_key: row for row in self._visible(who) if row.quote_key is not None}
+        found = {row.quote_key: row for row in self._visible(principal) if row.quote_key is not None}
         return {key: found[key] for key in quotes if key in found}
 
     async def open_of(
-        self, who: Principal, customers: Sequence[str], first: int, posted_within: int = 0
+        self, principal: Principal, customers: Sequence[str], first: int, posted_within: int = 0
     ) -> Mapping[str, Sequence[OrderIntake]]:
         await self._world.asked("intakes.open_of", customers)
-        rows = [row for row in self._visible(who) if row.state in OPEN_STATES]
+        rows = [row for row in self._visible(principal) if row.state in OPEN_STATES]
         return {number: [row for row in rows if row.customer == number][:first] for number in customers}
 
-    async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
+    async def page(self, principal: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         await self._world.asked("intakes.page", [query])
         rows = [
             (int(row.id), row)
-            for row in reversed(self._visible(who))
+            for row in reversed(self._visible(principal))
             if (before is None or int(row.id) < before)
             and (query.states is None or row.state in query.states)
             and (query.customers is None or row.customer in query.customers)
@@ -66,20 +66,20 @@ class Intakes(IntakeCommands):
         ]
         return IntakePage(rows[:first], has_next=len(rows) > first)
 
-    async def not_proceeding(self, who: Principal, first: int, before: int | None, *, count: bool) -> IntakePage:
+    async def not_proceeding(self, principal: Principal, first: int, before: int | None, *, count: bool) -> IntakePage:
         await self._world.asked("intakes.not_proceeding", [before])
         states = frozenset({IntakeState.HELD, IntakeState.FAILED})
-        page = await self.page(who, IntakeFilter(states=states), first, before)
-        every = await self.page(who, IntakeFilter(states=states), len(self._rows), None)
+        page = await self.page(principal, IntakeFilter(states=states), first, before)
+        every = await self.page(principal, IntakeFilter(states=states), len(self._rows), None)
         return page._replace(total=len(every.rows)) if count else page
 
-    async def awaiting_approval(self, who: Principal, first: int, before: int | None) -> IntakePage:
+    async def awaiting_approval(self, principal: Principal, first: int, before: int | None) -> IntakePage:
         await self._world.asked("intakes.awaiting_approval", [before])
         states = frozenset({IntakeState.NEEDS_APPROVAL})
-        return await self.page(who, IntakeFilter(states=states), first, before)
+        return await self.page(principal, IntakeFilter(states=states), first, before)
 
-    def _visible(self, who: Principal) -> list[OrderIntake]:
-        return [row for row in self._rows if who.sees(row.customer)]
+    def _visible(self, principal: Principal) -> list[OrderIntake]:
+        return [row for row in self._rows if principal.sees(row.customer)]
 
     def _intake(self, at: int, id: str) -> OrderIntake:
         made, state = self._world.made, list(IntakeState)[at % len(IntakeState)]

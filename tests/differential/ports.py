@@ -84,55 +84,55 @@ def by(name: str, rows: Iterable[Any]) -> Callable[[Any], Any]:
 
 
 class Customers(Port):
-    async def by_number(self, who: Principal, numbers: Sequence[str], parts: Collection[Any] = ()) -> Any:
+    async def by_number(self, principal: Principal, numbers: Sequence[str], parts: Collection[Any] = ()) -> Any:
         return await self.read("by_number", numbers, by("number", self.world.customers), broken=True)
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Any:
         return await self.read("by_id", ids, lambda key: self.world.customers[int(key)] if key in "0123" else None)
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
+    async def search(self, principal: Principal, query: CustomerQuery) -> Page[Customer]:
         await self.world.asked(f"{self.source}.Customers.search", [query])
         rows = [row for row in self.world.customers if query.numbers is None or row.number in query.numbers]
         return self.page([row for row in rows if (query.search or "") in row.number], query.page)
 
 
 class Credit(Port):
-    async def status(self, who: Principal, numbers: Sequence[str]) -> Any:
+    async def status(self, principal: Principal, numbers: Sequence[str]) -> Any:
         return await self.read("status", numbers, lambda key: self.world.made("credit", key, CreditStatus), broken=True)
 
 
 class Items(Port):
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Any:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Any:
         return await self.read("by_sku", skus, by("sku", self.world.items), broken=True)
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Any:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Any:
         return await self.read("by_gtin", gtins, by("gtin", self.world.items), broken=True)
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Any:
         return await self.read("by_id", ids, lambda key: None)
 
-    async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Any:
+    async def by_customer_part(self, principal: Principal, keys: Sequence[CustomerPartKey]) -> Any:
         return await self.read("by_customer_part", keys, lambda key: key.number if key.number in SKUS else None)
 
-    async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Any:
+    async def part_numbers(self, principal: Principal, keys: Sequence[CustomerItemKey]) -> Any:
         return await self.read("part_numbers", keys, lambda key: f"{key.customer}/{key.sku}", broken=True)
 
-    async def relations(self, who: Principal, skus: Sequence[str]) -> Any:
+    async def relations(self, principal: Principal, skus: Sequence[str]) -> Any:
         def of(sku: str) -> tuple[ItemRelation, ...]:
             return tuple(self.world.made("relations", (sku, at), ItemRelation) for at in range(len(sku) % 4))
 
         return await self.read("relations", skus, of, broken=True)
 
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Any:
+    async def costs(self, principal: Principal, skus: Sequence[str]) -> Any:
         return await self.read("costs", skus, lambda key: self.world.made("cost", key, ItemCost, sku=key), broken=True)
 
-    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
+    async def search(self, principal: Principal, query: ItemQuery) -> Page[Item]:
         await self.world.asked("erp.Items.search", [query])
         return self.page([row for row in self.world.items if (query.search or "") in row.sku], query.page)
 
 
 class Search(Port):
-    async def items(self, who: Principal, query: ItemSearchQuery) -> SearchPage:
+    async def items(self, principal: Principal, query: ItemSearchQuery) -> SearchPage:
         await self.world.asked("erp.Search.items", [query])
         found = self.page([row for row in self.world.items if (query.text or "") in row.sku], query.page)
         facet = ItemFacet(code="size", values=(ItemFacetValue(value="1/2", unit="INH", count=2),))
@@ -147,7 +147,7 @@ class Search(Port):
             as_of=NOW,
         )
 
-    async def customers(self, who: Principal, query: CustomerQuery) -> SearchPage:
+    async def customers(self, principal: Principal, query: CustomerQuery) -> SearchPage:
         await self.world.asked("erp.Search.customers", [query])
         rows = [row for row in self.world.customers if query.numbers is None or row.number in query.numbers]
         found = self.page([row for row in rows if (query.search or "") in row.number], query.page)
@@ -161,20 +161,20 @@ class Search(Port):
 
 
 class Contents(Port):
-    async def contents(self, who: Principal, skus: Sequence[str]) -> Any:
+    async def contents(self, principal: Principal, skus: Sequence[str]) -> Any:
         return await self.read(
             "contents", skus, lambda key: self.world.made("content", key, ItemContent, sku=key), broken=True
         )
 
 
 class AllWarehouses(Port):
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+    async def all(self, principal: Principal) -> tuple[Warehouse, ...]:
         await self.world.asked("erp.Warehouses.all", [])
         return self.world.warehouses
 
 
 class Stock(Port):
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Any:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Any:
         def of(sku: str) -> StockLevel:
             positions = tuple(
                 self.world.made("position", (sku, code), StockPosition, sku=sku, warehouse=code)
@@ -186,20 +186,20 @@ class Stock(Port):
 
 
 class Reservations(Port):
-    async def reservations(self, who: Principal, skus: Sequence[str]) -> Any:
+    async def reservations(self, principal: Principal, skus: Sequence[str]) -> Any:
         return await self.read(
             "reservations", skus, lambda key: (self.world.made("reservation", key, Reservation, sku=key),)
         )
 
 
 class Balances(Port):
-    async def balances(self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]) -> Any:
+    async def balances(self, principal: Principal, warehouses: Sequence[str], skus: Sequence[str]) -> Any:
         keys = [(code, sku) for code in warehouses for sku in skus]
         return await self.read("balances", keys, lambda key: self.world.made("balance", key, Balance), broken=True)
 
 
 class Prices(Port):
-    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Any:
+    async def quote(self, principal: Principal, requests: Sequence[PriceRequest]) -> Any:
         def of(key: PriceRequest) -> ContractPrice:
             named = _name(key)
             unit = Decimal(1) if self.world.chance("unit", named) > 0.02 else Decimal(0)
@@ -214,23 +214,23 @@ class Orders(Port):
     def rows(self) -> list[Order]:
         return self.world.orders[self.source]
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Any:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Any:
         return await self.read("by_number", numbers, by("number", self.rows))
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Any:
         return await self.read("by_id", ids, by("id", self.rows))
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Any:
+    async def by_customer_po(self, principal: Principal, keys: Sequence[CustomerPoKey]) -> Any:
         return await self.read("by_customer_po", keys, lambda key: by("customer_po", self.rows)(key.number))
 
-    async def by_customer(self, who: Principal, customers: Sequence[str], query: OrderQuery) -> Any:
+    async def by_customer(self, principal: Principal, customers: Sequence[str], query: OrderQuery) -> Any:
         def of(customer: str) -> Page[Order]:
             rows = [row for row in self.rows if row.customer == customer]
             return self.page([row for row in rows if not query.status or row.status in query.status], query.page)
 
         return await self.read("by_customer", customers, of, broken=True)
 
-    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+    async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
         await self.world.asked(f"{self.source}.Orders.search", [query])
         rows = [row for row in self.rows if query.customers is None or row.customer in query.customers]
         return self.page([row for row in rows if not query.status or row.status in query.status], query.page)
@@ -241,49 +241,49 @@ class Shipments(Port):
     def rows(self) -> list[Shipment]:
         return self.world.shipments[self.source]
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Any:
         return await self.read("by_id", ids, by("id", self.rows))
 
-    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Any:
+    async def by_tracking_number(self, principal: Principal, numbers: Sequence[str]) -> Any:
         return await self.read("by_tracking_number", numbers, by("tracking_number", self.rows))
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Any:
+    async def by_order(self, principal: Principal, numbers: Sequence[str]) -> Any:
         return await self.read(
             "by_order", numbers, lambda key: tuple(row for row in self.rows if key in row.orders) or None
         )
 
-    async def by_customer(self, who: Principal, customers: Sequence[str], query: ShipmentQuery) -> Any:
+    async def by_customer(self, principal: Principal, customers: Sequence[str], query: ShipmentQuery) -> Any:
         def of(customer: str) -> Page[Shipment]:
             return self.page([row for row in self.rows if row.customer == customer], query.page)
 
         return await self.read("by_customer", customers, of, broken=True)
 
-    async def search(self, who: Principal, query: ShipmentQuery) -> Page[Shipment]:
+    async def search(self, principal: Principal, query: ShipmentQuery) -> Page[Shipment]:
         await self.world.asked(f"{self.source}.Shipments.search", [query])
         rows = [row for row in self.rows if query.customers is None or row.customer in query.customers]
         return self.page(rows, query.page)
 
 
 class Billing(Port):
-    async def invoices(self, who: Principal, orders: Sequence[str]) -> Any:
+    async def invoices(self, principal: Principal, orders: Sequence[str]) -> Any:
         return await self.read("invoices", orders, lambda key: self._rows("invoice", key, Invoice))
 
-    async def returns(self, who: Principal, orders: Sequence[str]) -> Any:
+    async def returns(self, principal: Principal, orders: Sequence[str]) -> Any:
         return await self.read("returns", orders, lambda key: self._rows("return", key, Return))
 
     def _rows(self, kind: str, order: str, cls: Any) -> Any:
         return tuple(self.world.made(kind, (order, at), cls) for at in range(int(order[-1]) % 3))
 
-    async def invoices_by_customer(self, who: Principal, customers: Sequence[str], query: InvoiceQuery) -> Any:
+    async def invoices_by_customer(self, principal: Principal, customers: Sequence[str], query: InvoiceQuery) -> Any:
         return await self._pages("invoice", customers, Invoice, query.page)
 
-    async def returns_by_customer(self, who: Principal, customers: Sequence[str], query: ReturnQuery) -> Any:
+    async def returns_by_customer(self, principal: Principal, customers: Sequence[str], query: ReturnQuery) -> Any:
         return await self._pages("return", customers, Return, query.page)
 
-    async def search_invoices(self, who: Principal, query: InvoiceQuery) -> Page[Invoice]:
+    async def search_invoices(self, principal: Principal, query: InvoiceQuery) -> Page[Invoice]:
         return await self._listed("invoice", Invoice, query)
 
-    async def search_returns(self, who: Principal, query: ReturnQuery) -> Page[Return]:
+    async def search_returns(self, principal: Principal, query: ReturnQuery) -> Page[Return]:
         return await self._listed("return", Return, query)
 
     async def _pages(self, kind: str, customers: Sequence[str], cls: Any, page: PageRequest) -> Any:
@@ -306,19 +306,19 @@ class Quotes(Port):
     def rows(self) -> list[Quote]:
         return [self._quote(number) for number in ORDERS]
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Any:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Any:
         return await self.read("by_id", ids, by("id", self.rows))
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Any:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Any:
         return await self.read("by_number", numbers, by("number", self.rows), broken=True)
 
-    async def by_customer(self, who: Principal, customers: Sequence[str], query: QuoteQuery) -> Any:
+    async def by_customer(self, principal: Principal, customers: Sequence[str], query: QuoteQuery) -> Any:
         def of(customer: str) -> Page[Quote]:
             return self.page([row for row in self.rows if row.customer == customer], query.page)
 
         return await self.read("by_customer", customers, of, broken=True)
 
-    async def search(self, who: Principal, query: QuoteQuery) -> Page[Quote]:
+    async def search(self, principal: Principal, query: QuoteQuery) -> Page[Quote]:
         await self.world.asked(f"{self.source}.Quotes.search", [query])
         rows = [row for row in self.rows if query.customers is None or row.customer in query.customers]
         return self.page(rows, query.page)
@@ -331,19 +331,19 @@ class Quotes(Port):
 
 
 class Commissions(Port):
-    async def agents(self, who: Principal, numbers: Sequence[str]) -> Any:
+    async def agents(self, principal: Principal, numbers: Sequence[str]) -> Any:
         return await self.read("agents", numbers, self._agent, broken=True)
 
-    async def sub_agents(self, who: Principal, numbers: Sequence[str]) -> Any:
+    async def sub_agents(self, principal: Principal, numbers: Sequence[str]) -> Any:
         def of(number: str) -> tuple[Agent, ...]:
             return tuple(self._agent(key) for key in AGENTS if self.world.chance("below", number, key) < 0.4)
 
         return await self.read("sub_agents", numbers, of, broken=True)
 
-    async def statements(self, who: Principal, numbers: Sequence[str]) -> Any:
+    async def statements(self, principal: Principal, numbers: Sequence[str]) -> Any:
         return await self.read("statements", numbers, lambda key: self._statement(key, "AG-1"))
 
-    async def statements_of(self, who: Principal, agents: Sequence[str], query: StatementQuery) -> Any:
+    async def statements_of(self, principal: Principal, agents: Sequence[str], query: StatementQuery) -> Any:
         def of(agent: str) -> tuple[CommissionStatement, ...]:
             rows = [self._statement(f"{agent}/{at}", agent) for at in range(3)]
             return tuple(row for row in rows if not query.status or row.status in query.status)[: query.first]
@@ -358,13 +358,13 @@ class Commissions(Port):
 
 
 class Receivables(Port):
-    async def summary(self, who: Principal, customers: Sequence[str]) -> Any:
+    async def summary(self, principal: Principal, customers: Sequence[str]) -> Any:
         def of(customer: str) -> ReceivablesSummary:
             return self.world.made("receivables", customer, ReceivablesSummary, customer=customer)
 
         return await self.read("summary", customers, of, broken=True)
 
-    async def open_items(self, who: Principal, customers: Sequence[str], query: OpenItemQuery) -> Any:
+    async def open_items(self, principal: Principal, customers: Sequence[str], query: OpenItemQuery) -> Any:
         def of(customer: str) -> Page[OpenItem]:
             keys = [(customer, at) for at in range(4)]
             rows = [self.world.made("open item", key, OpenItem, customer=customer) for key in keys]
@@ -372,7 +372,7 @@ class Receivables(Port):
 
         return await self.read("open_items", customers, of, broken=True)
 
-    async def statements(self, who: Principal, customers: Sequence[str], period: StatementPeriod) -> Any:
+    async def statements(self, principal: Principal, customers: Sequence[str], period: StatementPeriod) -> Any:
         def of(customer: str) -> AccountStatement:
             return self.world.made("statement", (customer, period), AccountStatement, customer=customer)
 
@@ -380,7 +380,7 @@ class Receivables(Port):
 
 
 class Contacts(Port):
-    async def by_customer(self, who: Principal, customers: Sequence[str]) -> Any:
+    async def by_customer(self, principal: Principal, customers: Sequence[str]) -> Any:
         def of(customer: str) -> tuple[Contact, ...]:
             keys = [(customer, at) for at in range(len(customer) % 4)]
             return tuple(self.world.made("contact", key, Contact, customer=customer) for key in keys)
@@ -389,7 +389,7 @@ class Contacts(Port):
 
 
 class Purchases(Port):
-    async def history(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Any:
+    async def history(self, principal: Principal, keys: Sequence[CustomerItemKey]) -> Any:
         def of(key: CustomerItemKey) -> PurchaseHistory | None:
             bought = self.world.chance("bought", key.customer, key.sku) < 0.7
             given = {"customer": key.customer, "sku": key.sku}
@@ -397,7 +397,7 @@ class Purchases(Port):
 
         return await self.read("history", keys, of, broken=True)
 
-    async def order_guide(self, who: Principal, customers: Sequence[str], query: OrderGuideQuery) -> Any:
+    async def order_guide(self, principal: Principal, customers: Sequence[str], query: OrderGuideQuery) -> Any:
         def of(customer: str) -> Page[OrderGuideItem]:
             keys = [(customer, at) for at in range(3)]
             rows = [self.world.made("guide", key, OrderGuideItem, customer=customer) for key in keys]

@@ -28,8 +28,8 @@ async def test_engines_agree_on(bench: Bench, name: str) -> None:
     text, variables = (CORNERS | consumers())[name]
     operation = bench.prepare(text, variables=variables)
     for world in WORLDS:
-        for who in (SEES_ALL, BUYER):
-            assert not await bench.compared(operation, world, who), f"seed {world.seed}, trouble {world.trouble}"
+        for principal in (SEES_ALL, BUYER):
+            assert not await bench.compared(operation, world, principal), f"seed {world.seed}, trouble {world.trouble}"
     gc.collect()
 
 

@@ -54,10 +54,10 @@ async def compare(bench: Bench, seed: int, each: int) -> tuple[int, list[str]]:
         operation = bench.example(example.text, example.variables, thoroughly=number % 10 == 0)
         if operation is None:
             continue
-        world, who = rng.choice(worlds), rng.choice((SEES_ALL, SEES_ALL, BUYER, OPERATIONS, AGENT))
+        world, principal = rng.choice(worlds), rng.choice((SEES_ALL, SEES_ALL, BUYER, OPERATIONS, AGENT))
         ran += 1
-        if differences := await bench.compared(operation, world, who):
-            place = f"document {number} of seed {seed}, trouble {world.trouble}, {who.subject}"
+        if differences := await bench.compared(operation, world, principal):
+            place = f"document {number} of seed {seed}, trouble {world.trouble}, {principal.subject}"
             found.append("\n".join([place, *differences, example.text, repr(example.variables)]))
     gc.collect()
     return ran, found

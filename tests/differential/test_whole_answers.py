@@ -66,8 +66,8 @@ SAMPLE = [name for name in CORNERS if "non-null" not in name and "all failures" 
 @pytest.mark.parametrize("name", [*consumers(), *SAMPLE])
 @pytest.mark.parametrize("world", [World(11), World(12, trouble=0.1)], ids=["well", "troubled"])
 async def test_answers_are_the_same_bytes(bench: Bench, name: str, world: World) -> None:
-    def make_context(who: Principal, operation: Operation) -> Any:
-        return context(world, who, operation.selection)
+    def make_context(principal: Principal, operation: Operation) -> Any:
+        return context(world, principal, operation.selection)
 
     text, variables = (CORNERS | consumers())[name]
     plan = await post(GraphQLEndpoint(GraphQLService(bench.plan, make_context), Everybody()), text, variables)

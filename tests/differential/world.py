@@ -198,10 +198,10 @@ def _masters_port(world: World, name: str) -> dict[str, Any]:
     return {port: kind(world, name) for port, kind in kinds.items()}
 
 
-def context(world: World, who: Principal, selection: Mapping[str, frozenset[str]]) -> Context:
+def context(world: World, principal: Principal, selection: Mapping[str, frozenset[str]]) -> Context:
     """What one run carries."""
-    permissions = ALL_PERMISSIONS if who is SEES_ALL else POLICY.permissions(who.roles)
-    made = Context(who, permissions, sources(world), NOW, selection)
+    permissions = ALL_PERMISSIONS if principal is SEES_ALL else POLICY.permissions(principal.roles)
+    made = Context(principal, permissions, sources(world), NOW, selection)
     made.events, made.ledger, made.intake = Updates(), Ledger(), world.intakes
     made.link_signer, made.price_proofs = LINK_SIGNER, PRICE_PROOFS
     return made

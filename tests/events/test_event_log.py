@@ -431,10 +431,10 @@ async def test_one_worker_leads_until_its_lease_ends(bench: Bench):
 async def test_waiting_ends_when_anybody_records(bench: Bench):
     reader, writer = bench.log(), bench.log()
     start = await reader.end()
-    for who in (reader, writer):
+    for principal in (reader, writer):
         waiting = asyncio.create_task(reader.wait(start, 1000))
         await asyncio.sleep(0)
-        (recorded,) = await who.record((), [update("A")])
+        (recorded,) = await principal.record((), [update("A")])
         async with asyncio.timeout(120):
             await waiting
             await reader.wait(start, 1000)
@@ -448,11 +448,11 @@ async def test_waiting_ends_after_the_time_given(log: EventLog):
 
 async def test_worker_waits_for_notices_that_it_has_not_seen(bench: Bench):
     worker, other = bench.log(), bench.log()
-    for n, who in enumerate((worker, other)):
+    for n, principal in enumerate((worker, other)):
         assert await worker.claim("w", 10, LEASE) == []
         waiting = asyncio.create_task(worker.wait_hints(1000))
         await asyncio.sleep(0)
-        await who.enqueue([hint(str(n))])
+        await principal.enqueue([hint(str(n))])
         async with asyncio.timeout(120):
             await waiting
             await worker.wait_hints(1000)

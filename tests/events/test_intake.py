@@ -85,7 +85,7 @@ async def test_what_the_system_tells_becomes_an_update(docked: Dock, under_way: 
     assert update.at == datetime.fromisoformat(shipment["events"][-1]["at"])
     assert not update.deleted
     answer = await docked.graph.data('query($id: ID!) { node(id: $id) { ... on Shipment { status } } }',
-                                     {"id": update.node_id}, who=CSR)  # fmt: skip
+                                     {"id": update.node_id}, principal=CSR)  # fmt: skip
     assert answer == {"node": {"status": "OUT_FOR_DELIVERY"}}
 
 

@@ -78,7 +78,7 @@ async def test_everybody_hears_of_each_step_of_a_parcel(tmp_path: Path):
 
             await purchase(karrio, ORDER, CUSTOMER, number)
             await heard("PENDING")
-            await opened(page, url, who=BUYER)
+            await opened(page, url, principal=BUYER)
             shown = f"[...document.querySelectorAll('#list button')].find((one) => one.innerText.includes('{number}'))"
             await page.until(f"{LIVE} && {shown}")
             await page.run(f"{shown}.click()")

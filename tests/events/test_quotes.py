@@ -37,11 +37,11 @@ async def docked(dated_sandbox: Sandbox) -> AsyncIterator[Dock]:
 
 
 @asynccontextmanager
-async def following(graph: Graph, who: Any, **variables: Any) -> AsyncIterator[ClientConnection]:
+async def following(graph: Graph, principal: Any, **variables: Any) -> AsyncIterator[ClientConnection]:
     """A socket that follows quotes."""
     address = f"ws{str(graph.client.base_url)[4:].rstrip('/')}/graphql"
     async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
-        await socket.send(json.dumps({"type": "connection_init", "payload": who}))
+        await socket.send(json.dumps({"type": "connection_init", "payload": principal}))
         assert json.loads(await socket.recv()) == {"type": "connection_ack"}
         payload = {"query": UPDATES, "variables": variables}
         await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
@@ -58,8 +58,8 @@ async def change(docked: Dock, number: str, **given: Any) -> None:
     (await docked.graph.backends["erp"].post(f"/sandbox/quotes/{number}", json=given)).raise_for_status()
 
 
-async def changes(docked: Dock, who: Any, since: str | None = None) -> dict[str, Any]:
-    return (await docked.graph.data(CHANGES, {"since": since}, who=who))["changes"]
+async def changes(docked: Dock, principal: Any, since: str | None = None) -> dict[str, Any]:
+    return (await docked.graph.data(CHANGES, {"since": since}, principal=principal))["changes"]
 
 
 async def test_subscriber_follows_its_quotes(docked: Dock):
@@ -87,7 +87,7 @@ async def test_changes_are_those_of_the_callers_customers(docked: Dock):
         {"id": OFFERED, "kind": "QUOTE", "outcome": "UPSERTED", "node": {"number": "QU-2002", "status": "WITHDRAWN"}}
     ]
     assert (await changes(docked, OTHER_BUYER, since))["changes"] == []
-    refused = await docked.graph.ask(CHANGES, {"since": since}, who=OPERATIONS)
+    refused = await docked.graph.ask(CHANGES, {"since": since}, principal=OPERATIONS)
     assert [error["extensions"]["code"] for error in refused["errors"]] == ["FORBIDDEN"]
 
 

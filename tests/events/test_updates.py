@@ -33,9 +33,9 @@ OPERATIONS = signed(Role.OPERATIONS)
 
 
 @asynccontextmanager
-async def by_socket(graph: Graph, who: dict[str, str], query: str, **variables: Any) -> AsyncIterator[Any]:
+async def by_socket(graph: Graph, principal: dict[str, str], query: str, **variables: Any) -> AsyncIterator[Any]:
     """A function that returns the data of the next event."""
-    async with socket_of(graph, who) as socket:
+    async with socket_of(graph, principal) as socket:
         await socket.subscribe("1", query, **variables)
 
         async def following() -> Any:
@@ -45,9 +45,9 @@ async def by_socket(graph: Graph, who: dict[str, str], query: str, **variables: 
 
 
 @asynccontextmanager
-async def by_events(graph: Graph, who: dict[str, str], query: str, **variables: Any) -> AsyncIterator[Any]:
+async def by_events(graph: Graph, principal: dict[str, str], query: str, **variables: Any) -> AsyncIterator[Any]:
     """A function that returns the data of the next event."""
-    async with events_of(graph, who, query, **variables) as events:
+    async with events_of(graph, principal, query, **variables) as events:
 
         async def following() -> Any:
             return (await events.next())["data"]["data"]
@@ -99,8 +99,8 @@ async def test_foreign_updates_never_come(graph: Graph) -> None:
         start = await log.events.end()
         cursors = await log.record(foreign, replace(ours, customer=None), ours, foreign)
         expected = {"buyer": [cursors[2]], "other": [cursors[0], cursors[3]], "csr": cursors}
-        for name, who in (("buyer", BUYER), ("other", OTHER_BUYER), ("csr", CSR)):
-            following = await stack.enter_async_context(by_socket(graph, who, CURSORS, after=start))
+        for name, principal in (("buyer", BUYER), ("other", OTHER_BUYER), ("csr", CSR)):
+            following = await stack.enter_async_context(by_socket(graph, principal, CURSORS, after=start))
             found = [(await following())["shipmentUpdates"]["cursor"] for _ in expected[name]]
             assert found == expected[name]
 
@@ -141,8 +141,8 @@ async def test_what_only_some_may_see_is_shared_with_nobody_else(graph: Graph) -
         start = await log.events.end()
         await log.record(changed)
         seen = []
-        for who, last in ((CSR, 1), (OPERATIONS, 1), (BUYER, 2)):
-            socket = await stack.enter_async_context(socket_of(graph, who))
+        for principal, last in ((CSR, 1), (OPERATIONS, 1), (BUYER, 2)):
+            socket = await stack.enter_async_context(socket_of(graph, principal))
             await socket.subscribe("1", query, after=start, last=last)
             answer = await socket.next()
             shipment = answer["data"]["shipmentUpdates"]["shipment"]
@@ -219,9 +219,9 @@ async def test_orders_are_followed(graph: Graph) -> None:
     async with log_of(graph) as log, AsyncExitStack() as stack:
         start = await log.events.end()
         _, cursor = await log.record(await shipment_of(graph), changed)
-        for who in (BUYER, CSR, signed(Role.FINANCE)):
+        for principal in (BUYER, CSR, signed(Role.FINANCE)):
             following = await stack.enter_async_context(
-                by_socket(graph, who, query, order={"number": "SO-100040"}, after=start)
+                by_socket(graph, principal, query, order={"number": "SO-100040"}, after=start)
             )
             event = (await following())["orderUpdates"]
             assert event == {

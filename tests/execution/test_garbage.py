@@ -55,7 +55,7 @@ async def everywhere(graph: Graph, **knob: Any) -> None:
 
 @pytest.mark.parametrize("name", VARIABLES)
 async def test_operation_leaves_no_cycles(graph: Graph, name: str):
-    assert await left_by(lambda: graph.data(document(name), VARIABLES[name], who=SELLER)) == {}
+    assert await left_by(lambda: graph.data(document(name), VARIABLES[name], principal=SELLER)) == {}
 
 
 @pytest.mark.parametrize("name", ["sales_view", "order_tracking", "find"])
@@ -66,7 +66,7 @@ async def test_operation_over_systems_that_fail_leaves_no_cycles(dated_sandbox: 
         await everywhere(graph, errorRate=1.0, errorKind=kind)
 
         async def ask() -> None:
-            assert (await graph.ask(document(name), VARIABLES[name], who=SELLER))["errors"]
+            assert (await graph.ask(document(name), VARIABLES[name], principal=SELLER))["errors"]
 
         assert await left_by(ask) == {}
 
@@ -81,20 +81,20 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 async def test_refused_operation_leaves_no_cycles(graph: Graph, case: str):
     name, variables = REFUSED[case]
-    assert await left_by(lambda: graph.ask(document(name), variables, who=SELLER)) == {}
+    assert await left_by(lambda: graph.ask(document(name), variables, principal=SELLER)) == {}
 
 
 async def test_kept_answer_in_place_of_one_that_fails_leaves_no_cycles(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox, cache=CacheSettings()) as graph:
-        await graph.data(document("sales_view"), VARIABLES["sales_view"], who=SELLER)
+        await graph.data(document("sales_view"), VARIABLES["sales_view"], principal=SELLER)
         await everywhere(graph, errorRate=1.0)
-        assert await left_by(lambda: graph.ask(document("sales_view"), VARIABLES["sales_view"], who=SELLER)) == {}
+        assert await left_by(lambda: graph.ask(document("sales_view"), VARIABLES["sales_view"], principal=SELLER)) == {}
 
 
 async def test_operation_out_of_time_leaves_no_cycles(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox, request_timeout=0.3) as graph:
         await everywhere(graph, errorRate=1.0, errorKind="hang")
-        assert await left_by(lambda: graph.ask(document("sales_view"), VARIABLES["sales_view"], who=SELLER)) == {}
+        assert await left_by(lambda: graph.ask(document("sales_view"), VARIABLES["sales_view"], principal=SELLER)) == {}
 
 
 def gone() -> float:

@@ -41,8 +41,8 @@ def budgets(**settings: Any) -> dict[str, Any]:
     return {"budgets": BudgetSettings(**{"roles": {}, **settings})}
 
 
-async def sent(graph: Graph, query: str, who: Mapping[str, str] = CSR, **more: Any) -> httpx.Response:
-    headers = {**RESPONSE, **who}
+async def sent(graph: Graph, query: str, principal: Mapping[str, str] = CSR, **more: Any) -> httpx.Response:
+    headers = {**RESPONSE, **principal}
     return await graph.client.post("/graphql", json={"query": query, **more}, headers=headers)
 
 
@@ -245,7 +245,7 @@ async def test_many_clients_at_once_pay_for_themselves_exactly(dated_sandbox: Sa
         for number in range(20)
     ]
     async with gateway(dated_sandbox, **budgets(capacity=33, **SLOW)) as graph:
-        responses = await asyncio.gather(*(sent(graph, ONE, who) for who in callers for _ in range(5)))
+        responses = await asyncio.gather(*(sent(graph, ONE, principal) for principal in callers for _ in range(5)))
         statuses = [response.status_code for response in responses]
         for number in range(20):
             assert sorted(statuses[number * 5 : number * 5 + 5]) == [200, 200, 200, 429, 429]
@@ -361,6 +361,6 @@ async def test_mutation_is_priced_by_what_its_root_fields_declare_and_never_run_
     schema = strawberry.Schema(Nothing, Commands)._schema
     engine = ReferenceEngine(schema)
     estimator = CostEstimator(cast("Explainer", None), schema, ())
-    who = Principal("a", frozenset({Role.CSR}))
-    assert await estimator.of(engine.prepare(Request(text)), who) == Cost(cost, {}, 0)
+    principal = Principal("a", frozenset({Role.CSR}))
+    assert await estimator.of(engine.prepare(Request(text)), principal) == Cost(cost, {}, 0)
     assert Commands.ran == []

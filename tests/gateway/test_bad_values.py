@@ -108,7 +108,7 @@ async def test_quantity_in_the_document_is_held_to_the_same_rule(graph: Graph, l
 async def test_exact_quantity_is_taken_as_string_or_number(graph: Graph, value: object, echoed: str):
     query = """query($q: Decimal!) { item(by: {sku: "SKU-0001"}) {
       contractPrice(customer: {number: "CUST-0001"}, quantity: $q) { quantity } } }"""
-    answer = await graph.data(query, {"q": value}, who=SELLER)
+    answer = await graph.data(query, {"q": value}, principal=SELLER)
     assert answer == {"item": {"contractPrice": {"quantity": echoed}}}
 
 
@@ -123,7 +123,7 @@ async def test_wrong_value_in_a_document_has_its_argument_and_location(graph: Gr
 async def test_quantity_that_nobody_can_order_is_an_error_of_its_price(graph: Graph, quantity: object):
     query = """query($q: Decimal) { item(by: {sku: "SKU-0001"}) {
       sku contractPrice(customer: {number: "CUST-0001"}, quantity: $q) { uom } } }"""
-    answer = await graph.ask(query, {"q": quantity}, who=SELLER)
+    answer = await graph.ask(query, {"q": quantity}, principal=SELLER)
     assert answer["data"] == {"item": {"sku": "SKU-0001", "contractPrice": None}}
     (error,) = answer["errors"]
     assert (error["extensions"], error["message"]) == (

@@ -65,11 +65,13 @@ def sent() -> float:
     return sum(sample.value for sample in samples if sample.name == "tradegraph_backend_calls_total")
 
 
-async def counted(graph: Graph, query: str, variables: dict[str, Any], who: dict[str, str] = REP) -> dict[str, int]:
+async def counted(
+    graph: Graph, query: str, variables: dict[str, Any], principal: dict[str, str] = REP
+) -> dict[str, int]:
     """Requests by backend, as the backends and the request's own log line agree on them."""
     await graph.forget()
     with capture_logs() as logs:
-        answer = await graph.ask(query, variables, who=who)
+        answer = await graph.ask(query, variables, principal=principal)
     assert {error["extensions"]["code"] for error in answer.get("errors", ())} <= {"FORBIDDEN"}
     requests = await graph.requests()
     (line,) = [line for line in logs if line["event"] == "request"]
@@ -82,16 +84,16 @@ async def test_metric_counts_what_the_backends_count(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox) as graph:
         before = sent()
         for name, variables in VARIABLES.items():
-            await graph.data(document(name), variables, who=REP)
+            await graph.data(document(name), variables, principal=REP)
         requests = await graph.requests()
     assert sent() - before == sum(requests.values())
 
 
 @pytest.mark.parametrize("who", [BUYER, REP, CSR], ids=["buyer", "sales_rep", "csr"])
 @pytest.mark.parametrize("name", list(CALLS))
-async def test_document_answers_within_its_calls(graph: Graph, name: str, who: dict[str, str]):
-    cold = await counted(graph, document(name), VARIABLES[name], who)
-    warm = await counted(graph, document(name), VARIABLES[name], who)
+async def test_document_answers_within_its_calls(graph: Graph, name: str, principal: dict[str, str]):
+    cold = await counted(graph, document(name), VARIABLES[name], principal)
+    warm = await counted(graph, document(name), VARIABLES[name], principal)
     for requests in (cold, warm):
         assert {system: count for system, count in requests.items() if count > CALLS[name][system]} == {}
     assert sum(warm.values()) <= sum(cold.values())
@@ -128,7 +130,7 @@ async def test_item_list_of_one_item_and_of_fifty_costs_the_same(graph: Graph):
 
 async def answer(graph: Graph, name: str, **changes: object) -> Any:
     variables = copy.deepcopy(VARIABLES[name]) | changes
-    return await graph.data(document(name), variables, who=REP)
+    return await graph.data(document(name), variables, principal=REP)
 
 
 def usd(amount: str) -> dict[str, str]:

@@ -48,8 +48,8 @@ def token(subject: str = SUBJECT, tenant: str = "default", role: Role = Role.BUY
     return {"authorization": f"Bearer {text}"}
 
 
-async def link_of(graph: Graph, who: dict[str, str] = ADMIN) -> dict[str, Any]:
-    return (await graph.data(INVOICE, who=who))["order"]["invoices"][0]["document"]
+async def link_of(graph: Graph, principal: dict[str, str] = ADMIN) -> dict[str, Any]:
+    return (await graph.data(INVOICE, principal=principal))["order"]["invoices"][0]["document"]
 
 
 @shared
@@ -80,7 +80,7 @@ async def test_invoice_is_downloaded_as_pdf(graph: Graph):
 async def test_proof_of_delivery_is_downloaded_as_pdf(graph: Graph):
     query = """{ order(by: {number: "SO-100040"}) { shipments { id proofOfDelivery { signedBy }
       proofOfDeliveryDocument { url fileName } } } }"""
-    shipments = (await graph.data(query, who=ADMIN))["order"]["shipments"]
+    shipments = (await graph.data(query, principal=ADMIN))["order"]["shipments"]
     assert [one["proofOfDelivery"] is None for one in shipments] == [
         one["proofOfDeliveryDocument"] is None for one in shipments
     ]
@@ -106,8 +106,8 @@ async def test_altered_link_is_refused(graph: Graph):
 @shared
 async def test_link_is_for_its_caller_alone(graph: Graph):
     url = (await link_of(graph))["url"]
-    for who in (token("another"), token(tenant="another"), signed(Role.FINANCE)):
-        response = await graph.client.get(url, headers=who)
+    for principal in (token("another"), token(tenant="another"), signed(Role.FINANCE)):
+        response = await graph.client.get(url, headers=principal)
         assert (response.status_code, code(response)) == (403, "DOWNLOAD_LINK_FOREIGN")
 
 
@@ -133,7 +133,7 @@ async def test_link_expires(dated_sandbox: Sandbox):
 
 async def test_without_a_secret_there_are_no_links(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox, downloads=DownloadSettings()) as graph:
-        answer = await graph.ask(INVOICE, who=ADMIN)
+        answer = await graph.ask(INVOICE, principal=ADMIN)
         assert answer["data"]["order"]["invoices"][0]["document"] is None
         assert [error["extensions"]["code"] for error in answer["errors"]] == ["NOT_SUPPORTED"]
         response = await graph.client.get("/downloads/any", headers=ADMIN)
@@ -148,7 +148,7 @@ async def test_links_cost_no_backend_call_and_downloads_are_limited(dated_sandbo
         for selection in ("number", "number document { url }"):
             await graph.forget()
             query = f'{{ order(by: {{number: "SO-100040"}}) {{ invoices {{ {selection} }} }} }}'
-            await graph.data(query, who=ADMIN)
+            await graph.data(query, principal=ADMIN)
             counts.append((await graph.requests())["erp"])
         assert counts == [2, 2]
         url = (await link_of(graph))["url"]

@@ -53,11 +53,11 @@ async def predicted(
     if by_agreement:
         erp = replace(sources.connected["erp"], prices_by_agreement=True)
         sources = replace(sources, connected={**sources.connected, "erp": erp}, prices_by_agreement=True)
-    who = Principal(subject="x", roles=frozenset({role}), customers=ACCOUNTS)
+    principal = Principal(subject="x", roles=frozenset({role}), customers=ACCOUNTS)
     operation = engine.prepare(Request(query, None, variables))
     try:
         explainer = Explainer(SETTINGS, sources, engine, policy_of(schema))
-        return await explainer.explain(operation, who, Assumptions(lines=lines))
+        return await explainer.explain(operation, principal, Assumptions(lines=lines))
     finally:
         await sources.close()
 
@@ -65,7 +65,7 @@ async def predicted(
 async def counted(graph: Graph, query: str, variables: dict[str, Any], role: Role = Role.SALES_REP) -> dict[str, int]:
     await graph.ask("{ warehouses { code } }")
     await graph.forget()
-    await graph.data(query, variables, who=signed(role, *ACCOUNTS))
+    await graph.data(query, variables, principal=signed(role, *ACCOUNTS))
     return {name: count for name, count in (await graph.requests()).items() if count}
 
 

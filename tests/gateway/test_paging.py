@@ -8,8 +8,8 @@ PAGE = "edges { cursor } nodes { id } totalCount pageInfo { hasNextPage hasPrevi
 
 
 async def test_first_zero_of_a_list_with_rows_has_no_edges_and_a_next_page(graph: Graph) -> None:
-    one = await graph.data("{ customers(first: 1) { totalCount pageInfo { endCursor } } }", who=CSR)
-    found = await graph.data(f"{{ customers(first: 0) {{ {PAGE} }} }}", who=CSR)
+    one = await graph.data("{ customers(first: 1) { totalCount pageInfo { endCursor } } }", principal=CSR)
+    found = await graph.data(f"{{ customers(first: 0) {{ {PAGE} }} }}", principal=CSR)
     assert found["customers"] == {
         "edges": [],
         "nodes": [],
@@ -19,10 +19,10 @@ async def test_first_zero_of_a_list_with_rows_has_no_edges_and_a_next_page(graph
 
 
 async def test_first_zero_after_a_row_has_a_previous_page(graph: Graph) -> None:
-    one = await graph.data("{ items(first: 1) { pageInfo { endCursor } } }", who=CSR)
+    one = await graph.data("{ items(first: 1) { pageInfo { endCursor } } }", principal=CSR)
     after = one["items"]["pageInfo"]["endCursor"]
     text = f"query ($after: String) {{ items(first: 0, after: $after) {{ {PAGE} }} }}"
-    page = (await graph.data(text, {"after": after}, who=CSR))["items"]
+    page = (await graph.data(text, {"after": after}, principal=CSR))["items"]
     assert (page["edges"], page["nodes"]) == ([], [])
     assert page["pageInfo"] == {
         "hasNextPage": True,
@@ -34,7 +34,7 @@ async def test_first_zero_after_a_row_has_a_previous_page(graph: Graph) -> None:
 
 async def test_first_zero_of_an_empty_list_has_no_next_page(graph: Graph) -> None:
     text = f'{{ items(first: 0, filter: {{search: "no such item"}}) {{ {PAGE} }} }}'
-    assert (await graph.data(text, who=CSR))["items"] == {
+    assert (await graph.data(text, principal=CSR))["items"] == {
         "edges": [],
         "nodes": [],
         "totalCount": 0,
@@ -47,6 +47,6 @@ async def test_first_zero_below_a_row_is_read_once_with_a_page_of_one(graph: Gra
         none: orders(first: 0) { nodes { number } pageInfo { hasNextPage } }
         one: orders(first: 1) { nodes { number } pageInfo { hasNextPage } }
     } }"""
-    found = (await graph.data(text, who=CSR))["customer"]
+    found = (await graph.data(text, principal=CSR))["customer"]
     assert found["none"] == {"nodes": [], "pageInfo": {"hasNextPage": True}}
     assert len(found["one"]["nodes"]) == 1

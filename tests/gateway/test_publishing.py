@@ -284,14 +284,14 @@ async def test_command_that_cannot_be_done_says_why(tmp_path: Path, arguments: t
 
 async def test_running_gateway_answers_what_was_published_beside_it(dated_sandbox: Sandbox, tmp_path: Path):
     """From the command line to a real answer, and back to a refusal."""
-    who = signed(Role.PARTNER, "CUST-0001")
+    principal = signed(Role.PARTNER, "CUST-0001")
     data_dir = tmp_path / ".tradegraph"
     text = (DOCUMENTS / "order_tracking.graphql").read_text()
     body = {"documentId": document_id(text), "variables": {"order": {"number": "SO-100001"}}}
     async with gateway(dated_sandbox, data_dir=data_dir, documents=DocumentSettings()) as graph:
 
         async def status() -> tuple[int, str | None]:
-            headers = {**who, "accept": "application/graphql-response+json"}
+            headers = {**principal, "accept": "application/graphql-response+json"}
             response = await graph.client.post("/graphql", json=body, headers=headers)
             errors = response.json().get("errors")
             return response.status_code, errors and errors[0]["extensions"]["code"]

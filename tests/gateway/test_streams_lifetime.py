@@ -114,7 +114,7 @@ class Deaf:
             self.writer.close()
 
 
-async def deaf(graph: Graph, who: dict[str, str]) -> Deaf:
+async def deaf(graph: Graph, principal: dict[str, str]) -> Deaf:
     """One such client, over a WebSocket whose buffers are small."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -124,7 +124,7 @@ async def deaf(graph: Graph, who: dict[str, str]) -> Deaf:
     reader, writer = await asyncio.open_connection(sock=client, limit=1024)
     writer.write(OPENING)
     await reader.readuntil(b"\r\n\r\n")
-    writer.write(masked({"type": "connection_init", "payload": who}))
+    writer.write(masked({"type": "connection_init", "payload": principal}))
     await reader.readuntil(b"connection_ack")
     writer.write(masked({"id": "1", "type": "subscribe", "payload": {"query": LARGE}}))
     writer.write(masked({"type": "ping"}))

@@ -24,24 +24,26 @@ STOCK = "subscription ($by: [ItemKey!]!) { availabilityChanged(items: $by) { at 
 ORDERS = "subscription ($by: OrderKey, $after: Cursor) { orderUpdates(order: $by, after: $after) { cursor } }"
 
 
-async def streamed(graph: Graph, who: dict[str, str], query: str, variables: dict[str, Any]) -> tuple[str, str]:
+async def streamed(graph: Graph, principal: dict[str, str], query: str, variables: dict[str, Any]) -> tuple[str, str]:
     """Code and message by which a stream of server-sent events is refused."""
-    async with events_of(graph, who, query, **variables) as events:
+    async with events_of(graph, principal, query, **variables) as events:
         (error,) = (await events.next())["data"]["errors"]
         assert (await events.next())["event"] == "complete"
     return error["extensions"]["code"], error["message"]
 
 
-async def socketed_once(graph: Graph, who: dict[str, str], query: str, variables: dict[str, Any]) -> tuple[str, str]:
+async def socketed_once(
+    graph: Graph, principal: dict[str, str], query: str, variables: dict[str, Any]
+) -> tuple[str, str]:
     """Code and message by which a subscription over a socket is refused."""
-    async with socket_of(graph, who) as socket:
+    async with socket_of(graph, principal) as socket:
         await socket.subscribe("1", query, **variables)
         return await socket.refusal()
 
 
-async def socketed(graph: Graph, who: dict[str, str], query: str, variables: dict[str, Any]) -> tuple[str, str]:
+async def socketed(graph: Graph, principal: dict[str, str], query: str, variables: dict[str, Any]) -> tuple[str, str]:
     """Code and message by which a subscription over a socket is refused; the socket stays."""
-    async with socket_of(graph, who) as socket:
+    async with socket_of(graph, principal) as socket:
         await socket.subscribe("1", query, **variables)
         refused = await socket.refusal()
         await socket.subscribe("1", "{ me { subject } }")
@@ -96,9 +98,9 @@ ASKED: list[Any] = [
 @pytest.mark.parametrize("ask", [streamed, socketed])
 @pytest.mark.parametrize(("who", "query", "variables", "refused"), ASKED)
 async def test_stream_is_refused_with_a_code(
-    graph: Graph, ask: Any, who: dict[str, str], query: str, variables: dict[str, Any], refused: tuple[str, str]
+    graph: Graph, ask: Any, principal: dict[str, str], query: str, variables: dict[str, Any], refused: tuple[str, str]
 ) -> None:
-    assert await ask(graph, who, query, variables) == refused
+    assert await ask(graph, principal, query, variables) == refused
 
 
 @pytest.mark.parametrize("ask", [streamed, socketed])
@@ -139,10 +141,10 @@ async def test_partner_opens_what_is_published_and_nothing_by_text(dated_sandbox
 
 
 @pytest.mark.parametrize("who", [BUYER, REP, CSR])
-async def test_named_shipments_are_followed(graph: Graph, who: dict[str, str]) -> None:
+async def test_named_shipments_are_followed(graph: Graph, principal: dict[str, str]) -> None:
     ours = await shipment_of(graph)
     keys = [{"id": ours.node_id}, {"trackingNumber": OURS}, {"ref": {"system": ours.source, "id": ours.key}}]
-    async with log_of(graph) as log, socket_of(graph, who) as socket:
+    async with log_of(graph) as log, socket_of(graph, principal) as socket:
         start = await log.events.end()
         cursor, _ = await log.record(ours, await shipment_of(graph, OTHERS))
         query = "subscription ($by: [ShipmentKey!], $after: Cursor) { shipmentUpdates(shipments: $by, after: $after)"

@@ -50,12 +50,12 @@ async def publish(folder: Path, manifest: Path) -> None:
     await store.close()
 
 
-async def node(way: str, graph: Graph, who: Mapping[str, str], file: Path) -> dict[str, Any]:
+async def node(way: str, graph: Graph, principal: Mapping[str, str], file: Path) -> dict[str, Any]:
     """What the script saw, and how it asked."""
     folder = node_folder()
     url = f"{graph.client.base_url}/graphql"
     running = await asyncio.create_subprocess_exec(
-        *("node", "trusted.mjs", way, url, who["authorization"], file, json.dumps(VARIABLES)),
+        *("node", "trusted.mjs", way, url, principal["authorization"], file, json.dumps(VARIABLES)),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -65,12 +65,12 @@ class World:
     client: httpx.AsyncClient
     store: DocumentStore
 
-    async def post(self, who: str, accept: str = MODERN, **body: Any) -> httpx.Response:
-        headers = {"authorization": f"Bearer {who}", "accept": accept}
+    async def post(self, principal: str, accept: str = MODERN, **body: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {principal}", "accept": accept}
         return await self.client.post("/graphql", json=body, headers=headers)
 
-    async def get(self, who: str, **parameters: str) -> httpx.Response:
-        headers = {"authorization": f"Bearer {who}", "accept": MODERN}
+    async def get(self, principal: str, **parameters: str) -> httpx.Response:
+        headers = {"authorization": f"Bearer {principal}", "accept": MODERN}
         return await self.client.get("/graphql", params=parameters, headers=headers)
 
 
@@ -151,11 +151,11 @@ async def test_operation_of_a_document_is_chosen_by_its_name(here: World):
     ],
     ids=["text", "null id", "null hash", "registration", "broken", "introspection", "empty", "nothing"],
 )
-async def test_text_of_a_client_of_trusted_documents_is_refused(here: World, who: str, body: dict):
+async def test_text_of_a_client_of_trusted_documents_is_refused(here: World, principal: str, body: dict):
     for _ in range(2):
-        assert refused(await here.post(who, **body)) == REQUIRED
+        assert refused(await here.post(principal, **body)) == REQUIRED
     if "query" in body:
-        assert refused(await here.get(who, query=body["query"])) == REQUIRED
+        assert refused(await here.get(principal, query=body["query"])) == REQUIRED
 
 
 async def test_one_trusted_role_among_others_is_enough():
@@ -178,12 +178,12 @@ async def test_one_trusted_role_among_others_is_enough():
     ids=["another's", "another's alias", "nobody's", "draft", "upper case", "strange"],
 )
 @pytest.mark.parametrize("who", [PARTNER, "csr:acme", "admin:portal"])
-async def test_what_is_not_published_for_the_client_is_not_found(here: World, who: str, id_: str):
-    response = await here.post(who, documentId=id_)
+async def test_what_is_not_published_for_the_client_is_not_found(here: World, principal: str, id_: str):
+    response = await here.post(principal, documentId=id_)
     assert refused(response) == NOT_FOUND
     message = "No document with this id is published for this client."
     assert response.json()["errors"][0]["message"] == message
-    assert refused(await here.get(who, documentId=id_)) == NOT_FOUND
+    assert refused(await here.get(principal, documentId=id_)) == NOT_FOUND
 
 
 async def test_other_partners_hash_is_answered_as_nobodys(here: World):
@@ -262,9 +262,9 @@ LONG = "x" * 65536
     ],
     ids=lambda body: json.dumps(body, ensure_ascii=True)[:60],
 )
-async def test_what_is_no_id_is_a_bad_request(here: World, who: str, body: dict):
-    assert refused(await here.post(who, **body)) == BAD
-    assert refused(await here.post(who, query=HELLO, **body)) == BAD
+async def test_what_is_no_id_is_a_bad_request(here: World, principal: str, body: dict):
+    assert refused(await here.post(principal, **body)) == BAD
+    assert refused(await here.post(principal, query=HELLO, **body)) == BAD
 
 
 async def test_batch_of_documents_is_a_bad_request(here: World):
@@ -282,14 +282,14 @@ async def test_id_that_comes_twice_by_get_is_a_bad_request(here: World):
 
 
 @pytest.mark.parametrize("who", [PARTNER, "portal"])
-async def test_id_with_another_text_is_refused(here: World, who: str):
-    id_ = document_id("query Portal { who }") if who == "portal" else document_id(HELLO)
+async def test_id_with_another_text_is_refused(here: World, principal: str):
+    id_ = document_id("query Portal { who }") if principal == "portal" else document_id(HELLO)
     mismatch = (400, "DOCUMENT_MISMATCH")
-    assert refused(await here.post(who, documentId=id_, query=OTHERS)) == mismatch
-    assert refused(await here.get(who, documentId=id_, query=OTHERS)) == mismatch
+    assert refused(await here.post(principal, documentId=id_, query=OTHERS)) == mismatch
+    assert refused(await here.get(principal, documentId=id_, query=OTHERS)) == mismatch
     hashed = {"persistedQuery": {"version": 1, "sha256Hash": id_.removeprefix("sha256:")}}
-    assert refused(await here.post(who, extensions=hashed, query=OTHERS)) == mismatch
-    assert refused(await here.post(who, documentId=id_, extensions=apq(OTHERS))) == mismatch
+    assert refused(await here.post(principal, extensions=hashed, query=OTHERS)) == mismatch
+    assert refused(await here.post(principal, documentId=id_, extensions=apq(OTHERS))) == mismatch
 
 
 async def test_id_with_its_own_text_is_answered(here: World):
@@ -316,14 +316,14 @@ async def test_registered_document_is_its_clients_alone(here: World):
 
 
 @pytest.mark.parametrize("who", ["csr:any", "buyer:reports"])
-async def test_client_that_may_not_register_is_told_so(here: World, who: str):
+async def test_client_that_may_not_register_is_told_so(here: World, principal: str):
     for body in ({}, {"query": HELLO}):
-        response = await here.post(who, accept="application/json", extensions=apq(HELLO), **body)
+        response = await here.post(principal, accept="application/json", extensions=apq(HELLO), **body)
         assert (response.status_code, response.json()["errors"][0]) == (
             200,
             {"message": "PersistedQueryNotSupported", "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"}},
         )
-    assert (await here.post(who, query=HELLO)).status_code == 200
+    assert (await here.post(principal, query=HELLO)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -472,8 +472,8 @@ async def test_known_document_is_neither_parsed_nor_hashed_again(tmp_path: Path)
     store = SQLiteDocuments(tmp_path / "documents.sqlite")
     await keep(store, *PUBLISHED)
     documents = TrustedDocuments(engine, store, SETTINGS, clock=noon)
-    who = Principal("acme", frozenset({Role.PARTNER}))
-    first, second = [await documents.find(Request(document_id=document_id(HELLO)), who) for _ in range(2)]
+    principal = Principal("acme", frozenset({Role.PARTNER}))
+    first, second = [await documents.find(Request(document_id=document_id(HELLO)), principal) for _ in range(2)]
     assert first.known is second.known
     one, other = engine.prepare(first), engine.prepare(second)
     assert one.document is other.document

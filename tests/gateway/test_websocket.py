@@ -326,7 +326,7 @@ async def test_somebody_elses_credential_renews_nothing():
 
 async def test_connections_of_one_caller_are_capped_over_all_sockets():
     caps = ConcurrencyLimiter("connections")
-    async with socket(connect=lambda who: caps.acquire(who.subject, 1), init=False) as client:
+    async with socket(connect=lambda principal: caps.acquire(principal.subject, 1), init=False) as client:
         await send(client, INIT)
         assert await receive(client) == {"type": "connection_ack"}
         url = f"ws://127.0.0.1:{client.remote_address[1]}/graphql"

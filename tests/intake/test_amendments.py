@@ -23,10 +23,10 @@ AMEND = """mutation Amend($input: AmendOrderInput!) { amendOrder(input: $input) 
     problems { code message path lineNumber } } }"""
 
 
-async def amend(graph: Graph, input: dict[str, Any], *lines: tuple[int, str], who: Any = BUYER) -> dict[str, Any]:
+async def amend(graph: Graph, input: dict[str, Any], *lines: tuple[int, str], principal: Any = BUYER) -> dict[str, Any]:
     quantities = [{"lineNumber": number, "quantity": quantity} for number, quantity in lines]
     variables = {"input": {"key": "amend-1", "lines": quantities, **input}}
-    return (await graph.data(AMEND, variables, who=who))["amendOrder"]
+    return (await graph.data(AMEND, variables, principal=principal))["amendOrder"]
 
 
 async def amend_requests(graph: Graph) -> int:
@@ -80,7 +80,7 @@ async def test_lost_answer_is_not_sent_twice(dated_sandbox: Sandbox):
         input = {"order": {"number": intake["orderNumber"]}}
         await graph.turn("erp", resource="order-submissions", errorRate=1.0, errorKind="reset")
         lines = [{"lineNumber": 1, "quantity": "6"}]
-        answer = await graph.ask(AMEND, {"input": {"key": "amend-1", "lines": lines, **input}}, who=BUYER)
+        answer = await graph.ask(AMEND, {"input": {"key": "amend-1", "lines": lines, **input}}, principal=BUYER)
         assert [one["extensions"]["code"] for one in answer["errors"]] == ["SOURCE_UNAVAILABLE"]
         await graph.repair()
         while codes(payload := await amend(graph, input, (1, "6"))) == ["ORDER_CHANGE_PENDING"]:
@@ -124,7 +124,7 @@ async def test_order_that_is_not_posted_is_amended_here(ordering: Graph):
         """mutation ($input: DecideInput!) { decideIntake(input: $input) { intake { state } problems { code } } }"""
     )
     input = {"id": intake["id"], "version": 2, "decision": "RELEASE"}
-    await ordering.data(decide, {"input": input}, who=CSR)
+    await ordering.data(decide, {"input": input}, principal=CSR)
     done = await settled(ordering, intake["id"], "POSTED")
     assert [(one["number"], one["quantity"]) for one in done["order"]["lines"]] == [(1, "24")]
 
@@ -173,7 +173,7 @@ async def test_key_of_an_amendment_here_holds_once_the_order_is_posted(ordering:
     intake = await held(ordering)
     await amend(ordering, {"intake": intake["id"]}, (1, "24"))
     decide = "mutation ($input: DecideInput!) { decideIntake(input: $input) { problems { code } } }"
-    await ordering.data(decide, {"input": {"id": intake["id"], "version": 2, "decision": "RELEASE"}}, who=CSR)
+    await ordering.data(decide, {"input": {"id": intake["id"], "version": 2, "decision": "RELEASE"}}, principal=CSR)
     number = (await settled(ordering, intake["id"], "POSTED"))["orderNumber"]
     again = await amend(ordering, {"intake": intake["id"]}, (1, "24"))
     assert (codes(again), again["intake"]["state"], await amend_requests(ordering)) == ([], "POSTED", 0)
@@ -193,7 +193,7 @@ async def test_amended_order_needs_its_approvals_anew(dated_sandbox: Sandbox):
         first = await amend(graph, {"intake": intake["id"]}, (1, "24"))
         assert [one["code"] for one in first["problems"]] == ["APPROVAL_REQUIRED"]
         input = {"id": intake["id"], "version": 2, "decision": "APPROVE"}
-        approved = (await graph.data(decide, {"input": input}, who=BUYER_ADMIN))["decideIntake"]["intake"]
+        approved = (await graph.data(decide, {"input": input}, principal=BUYER_ADMIN))["decideIntake"]["intake"]
         assert approved == {"awaitedTier": "service", "version": 3}
         second = await amend(graph, {"intake": intake["id"], "key": "amend-2"}, (1, "12"))
     assert (second["intake"]["state"], second["intake"]["awaitedTier"]) == ("NEEDS_APPROVAL", "manager")
@@ -213,14 +213,14 @@ async def test_rejected_order_is_not_amended(ordering: Graph):
 @pytest.mark.parametrize("way", ["post", "websocket"])
 async def test_every_role_amends_or_is_refused(ordering: Graph, way: str):
     for role in Role:
-        intake = await posted(ordering, f"key-{role.value}", who=CSR)
-        who = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
+        intake = await posted(ordering, f"key-{role.value}", principal=CSR)
+        principal = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
         lines = [{"lineNumber": 1, "quantity": "6"}]
         variables = {"input": {"key": f"c-{role.value}", "order": {"number": intake["orderNumber"]}, "lines": lines}}
         if way == "post":
-            answer = await ordering.ask(AMEND, variables, who=who)
+            answer = await ordering.ask(AMEND, variables, principal=principal)
         else:
-            answer = await by_socket(ordering, AMEND, variables, who)
+            answer = await by_socket(ordering, AMEND, variables, principal)
         errors = [error["extensions"]["code"] for error in answer.get("errors", ())]
         if role in ORDERING:
             assert (errors, codes(answer["data"]["amendOrder"])) == ([], []), role
@@ -230,11 +230,11 @@ async def test_every_role_amends_or_is_refused(ordering: Graph, way: str):
 
 async def test_foreign_order_does_not_exist(ordering: Graph):
     intake = await posted(ordering)
-    foreign = await amend(ordering, {"order": {"number": intake["orderNumber"]}}, (1, "6"), who=OTHER_BUYER)
-    unknown = await amend(ordering, {"order": {"number": "SO-NOBODY"}}, (1, "6"), who=OTHER_BUYER)
+    foreign = await amend(ordering, {"order": {"number": intake["orderNumber"]}}, (1, "6"), principal=OTHER_BUYER)
+    unknown = await amend(ordering, {"order": {"number": "SO-NOBODY"}}, (1, "6"), principal=OTHER_BUYER)
     assert foreign == unknown
     assert (codes(foreign), foreign["order"]) == (["INVALID_INPUT"], None)
-    assert codes(await amend(ordering, {"intake": intake["id"]}, (1, "6"), who=OTHER_BUYER)) == ["INVALID_INPUT"]
+    assert codes(await amend(ordering, {"intake": intake["id"]}, (1, "6"), principal=OTHER_BUYER)) == ["INVALID_INPUT"]
     assert await amend_requests(ordering) == 0
 
 

@@ -50,7 +50,7 @@ SECRET = OctKey.import_key(AUTH.secret.get_secret_value() if AUTH.secret else ""
 async def test_rule_applies_if_all_its_conditions_are_met(dated_sandbox: Sandbox, rule: dict[str, Any], needs: Any):
     async with gateway(dated_sandbox) as plain:
         text = '{ item(by: {sku: "SKU-0001"}) { category } }'
-        category = (await plain.data(text, who=BUYER))["item"]["category"]
+        category = (await plain.data(text, principal=BUYER))["item"]["category"]
     if needs is None:
         rule, needs = {"categories": (category.split("/")[0],)}, True
     approvals = ApprovalSettings(tiers=ONE_TIER.tiers, rules=(ApprovalRule(name="rule", **rule),))
@@ -64,7 +64,7 @@ async def test_spend_limit_of_the_buyer(dated_sandbox: Sandbox, limit: str, need
     approvals = ApprovalSettings(tiers=ONE_TIER.tiers, limits={"a-buyer": Decimal(limit)})
     async with approving(dated_sandbox, approvals) as graph:
         intake = await submit(graph, order())
-        other = await submit(graph, order("b"), who=CSR)
+        other = await submit(graph, order("b"), principal=CSR)
     assert (intake["requiredApproval"] or {}).get("rules") == (["spend_limit"] if needs else None)
     assert other["requiredApproval"] is None
 
@@ -75,12 +75,14 @@ async def test_spend_limit_of_the_token(dated_sandbox: Sandbox):
     async with approving(dated_sandbox, ApprovalSettings(tiers=ONE_TIER.tiers), auth=auth) as graph:
         for limit, needs in (("0.01", True), ("1000000", False)):
             token = jwt.encode({"alg": "HS256", "kid": "demo"}, {**claims, "limit": limit}, SECRET)
-            intake = await submit(graph, order(f"key-{limit}"), who={"authorization": f"Bearer {token}"})
+            intake = await submit(graph, order(f"key-{limit}"), principal={"authorization": f"Bearer {token}"})
             assert (intake["requiredApproval"] or {}).get("rules") == (["spend_limit"] if needs else None)
         with_limit = jwt.encode({"alg": "HS256", "kid": "demo"}, {**claims, "limit": "0.01"}, SECRET)
         await graph.turn("erp", resource="prices", errorRate=1.0, errorKind="500")
-        who = {"authorization": f"Bearer {with_limit}"}
-        pending = (await graph.ask(SUBMIT, {"input": order("away")}, who=who))["data"]["submitOrder"]["intake"]
+        principal = {"authorization": f"Bearer {with_limit}"}
+        pending = (await graph.ask(SUBMIT, {"input": order("away")}, principal=principal))["data"]["submitOrder"][
+            "intake"
+        ]
         await graph.repair()
         found = await reached(graph, pending["id"], "NEEDS_APPROVAL", "POSTED")
         await graph.backends["erp"].delete("/sandbox/submitted-orders")

@@ -41,7 +41,7 @@ async def troubled(ordering: Graph) -> AsyncIterator[Graph]:
 
 
 async def test_exceptions_of_a_rep_are_those_of_assigned_accounts(troubled: Graph):
-    found = (await troubled.data(QUERY, {"first": 10}, who=REP))["me"]["workbench"]["exceptions"]
+    found = (await troubled.data(QUERY, {"first": 10}, principal=REP))["me"]["workbench"]["exceptions"]
     assert found["totalCount"] == 3
     assert [(row["kind"], row["severity"], row["since"], row["intake"]["key"]) for row in found["nodes"]] == [
         ("ORDER_STUCK", "LOW", "2026-11-21T11:44:59Z", "stuck"),
@@ -56,10 +56,10 @@ async def test_exceptions_of_a_rep_are_those_of_assigned_accounts(troubled: Grap
 
 
 async def test_exceptions_have_pages_and_cost_one_request_for_the_customers(troubled: Graph):
-    first = (await troubled.data(QUERY, {"first": 2}, who=REP))["me"]["workbench"]["exceptions"]
+    first = (await troubled.data(QUERY, {"first": 2}, principal=REP))["me"]["workbench"]["exceptions"]
     assert (len(first["nodes"]), first["totalCount"], first["pageInfo"]["hasNextPage"]) == (2, 3, True)
     assert await troubled.requests() == {"erp": 1, "commerce": 0, "logistics": 0}
-    rest = await troubled.data(QUERY, {"first": 2, "after": first["pageInfo"]["endCursor"]}, who=REP)
+    rest = await troubled.data(QUERY, {"first": 2, "after": first["pageInfo"]["endCursor"]}, principal=REP)
     page = rest["me"]["workbench"]["exceptions"]
     assert [row["intake"]["key"] for row in page["nodes"]] == ["failed"]
     assert (page["totalCount"], page["pageInfo"]["hasNextPage"]) == (3, False)
@@ -67,7 +67,7 @@ async def test_exceptions_have_pages_and_cost_one_request_for_the_customers(trou
 
 @pytest.mark.parametrize(("who", "keys"), [(BUYER, ["stuck", "failed"]), (CSR, ["foreign", "stuck", "held", "failed"])])
 async def test_rows_of_other_customers_are_neither_listed_nor_counted(
-    troubled: Graph, who: dict[str, str], keys: list[str]
+    troubled: Graph, principal: dict[str, str], keys: list[str]
 ):
-    found = (await troubled.data(QUERY, {"first": 10}, who=who))["me"]["workbench"]["exceptions"]
+    found = (await troubled.data(QUERY, {"first": 10}, principal=principal))["me"]["workbench"]["exceptions"]
     assert ([row["intake"]["key"] for row in found["nodes"]], found["totalCount"]) == (keys, len(keys))

@@ -31,7 +31,7 @@ def full_disk(beyond: Path) -> Iterator[None]:
 
 async def refusal(graph: Graph, input: dict[str, Any]) -> list[str]:
     """The codes of the errors of a submission that stores nothing."""
-    answer = await graph.ask(SUBMIT, {"input": input}, who=BUYER)
+    answer = await graph.ask(SUBMIT, {"input": input}, principal=BUYER)
     assert answer["data"] == {"submitOrder": None}
     return [error["extensions"]["code"] for error in answer["errors"]]
 
@@ -44,7 +44,7 @@ async def test_full_disk_refuses_orders_and_takes_them_again_when_there_is_room(
         assert await refusal(ordering, order("k")) == ["STORE_UNAVAILABLE"]
         assert await refusal(ordering, order("k")) == ["STORE_UNAVAILABLE"]
     by_key = '{ orderIntake(by: {key: "k"}) { id } orderIntakes(first: 50) { nodes { key } } }'
-    found = await ordering.data(by_key, who=BUYER)
+    found = await ordering.data(by_key, principal=BUYER)
     assert found["orderIntake"] is None
     assert len(found["orderIntakes"]["nodes"]) == 12
     intake = (await submit(ordering, order("k")))["intake"]

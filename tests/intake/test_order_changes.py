@@ -21,13 +21,15 @@ CANCEL = """mutation Cancel($input: CancelOrderInput!) { cancelOrder(input: $inp
     problems { code message path } } }"""
 
 
-async def cancel(graph: Graph, input: dict[str, Any], who: Any = BUYER) -> dict[str, Any]:
-    return (await graph.data(CANCEL, {"input": {"key": "cancel-1", **input}}, who=who))["cancelOrder"]
+async def cancel(graph: Graph, input: dict[str, Any], principal: Any = BUYER) -> dict[str, Any]:
+    return (await graph.data(CANCEL, {"input": {"key": "cancel-1", **input}}, principal=principal))["cancelOrder"]
 
 
-async def posted(graph: Graph, key: str = "key-1", who: Any = BUYER) -> dict[str, Any]:
+async def posted(graph: Graph, key: str = "key-1", principal: Any = BUYER) -> dict[str, Any]:
     """A submitted order that the system of record has."""
-    return await settled(graph, (await submit(graph, order(key), who=who))["intake"]["id"], "POSTED", who=who)
+    return await settled(
+        graph, (await submit(graph, order(key), principal=principal))["intake"]["id"], "POSTED", principal=principal
+    )
 
 
 async def cancel_requests(graph: Graph) -> int:
@@ -76,7 +78,7 @@ async def test_order_is_cancelled_by_its_intake_posted_or_not(ordering: Graph):
 async def test_order_of_the_erp_that_was_not_submitted_here_is_cancelled(ordering: Graph):
     text = """{ customer(by: {number: "CUST-0001"}) {
         orders(first: 1, filter: {status: [CONFIRMED]}) { nodes { number } } } }"""
-    number = (await ordering.data(text, who=BUYER))["customer"]["orders"]["nodes"][0]["number"]
+    number = (await ordering.data(text, principal=BUYER))["customer"]["orders"]["nodes"][0]["number"]
     payload = await cancel(ordering, {"order": {"number": number}})
     assert (payload["order"], payload["intake"], payload["problems"]) == (
         {"number": number, "status": "CANCELLED"}, None, [],
@@ -148,7 +150,7 @@ async def test_lost_answer_is_looked_up_once_the_request_can_no_longer_take_effe
         intake = await posted(graph)
         input = {"order": {"number": intake["orderNumber"]}}
         await graph.turn("erp", resource="order-submissions", errorRate=1.0, errorKind="reset")
-        answer = await graph.ask(CANCEL, {"input": {"key": "c", **input}}, who=BUYER)
+        answer = await graph.ask(CANCEL, {"input": {"key": "c", **input}}, principal=BUYER)
         assert [one["extensions"]["code"] for one in answer["errors"]] == ["SOURCE_UNAVAILABLE"]
         assert codes(await cancel(graph, {"key": "c", **input})) == ["ORDER_CHANGE_PENDING"]
         await graph.repair()
@@ -166,7 +168,7 @@ async def test_lost_answer_is_looked_up_once_the_request_can_no_longer_take_effe
 async def test_request_that_was_not_accepted_may_be_sent_again_at_once(ordering: Graph):
     intake = await posted(ordering)
     await ordering.turn("erp", resource="order-submissions", rateLimit=0)
-    answer = await ordering.ask(CANCEL, {"input": {"key": "c", "intake": intake["id"]}}, who=BUYER)
+    answer = await ordering.ask(CANCEL, {"input": {"key": "c", "intake": intake["id"]}}, principal=BUYER)
     assert [one["extensions"]["code"] for one in answer["errors"]] == ["SOURCE_THROTTLED"]
     await ordering.repair()
     payload = await cancel(ordering, {"key": "c", "intake": intake["id"]})
@@ -179,13 +181,13 @@ async def test_request_that_was_not_accepted_may_be_sent_again_at_once(ordering:
 @pytest.mark.parametrize("way", ["post", "websocket"])
 async def test_every_role_cancels_or_is_refused(ordering: Graph, way: str):
     for role in Role:
-        intake = await posted(ordering, f"key-{role.value}", who=CSR)
-        who = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
+        intake = await posted(ordering, f"key-{role.value}", principal=CSR)
+        principal = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
         variables = {"input": {"key": f"c-{role.value}", "order": {"number": intake["orderNumber"]}}}
         if way == "post":
-            answer = await ordering.ask(CANCEL, variables, who=who)
+            answer = await ordering.ask(CANCEL, variables, principal=principal)
         else:
-            answer = await by_socket(ordering, CANCEL, variables, who)
+            answer = await by_socket(ordering, CANCEL, variables, principal)
         errors = [error["extensions"]["code"] for error in answer.get("errors", ())]
         if role in ORDERING:
             assert (errors, codes(answer["data"]["cancelOrder"])) == ([], []), role
@@ -195,11 +197,11 @@ async def test_every_role_cancels_or_is_refused(ordering: Graph, way: str):
 
 async def test_foreign_and_unknown_orders_are_the_same(ordering: Graph):
     intake = await posted(ordering)
-    foreign = await cancel(ordering, {"order": {"number": intake["orderNumber"]}}, who=OTHER_BUYER)
-    unknown = await cancel(ordering, {"order": {"number": "SO-NOBODY"}}, who=OTHER_BUYER)
+    foreign = await cancel(ordering, {"order": {"number": intake["orderNumber"]}}, principal=OTHER_BUYER)
+    unknown = await cancel(ordering, {"order": {"number": "SO-NOBODY"}}, principal=OTHER_BUYER)
     assert foreign == unknown
     assert (codes(foreign), foreign["order"], foreign["intake"]) == (["INVALID_INPUT"], None, None)
-    by_intake = await cancel(ordering, {"intake": intake["id"]}, who=OTHER_BUYER)
+    by_intake = await cancel(ordering, {"intake": intake["id"]}, principal=OTHER_BUYER)
     assert codes(by_intake) == ["INVALID_INPUT"]
     assert (await counts(ordering))["orders"] == 1
 

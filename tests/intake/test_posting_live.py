@@ -53,7 +53,7 @@ async def submit(graph: Graph, key: str) -> dict[str, Any]:
         {"lineNumber": 2, "item": {"sku": "SKU-0039"}, "quantity": "12"},
     ]
     given = {"key": key, "customer": {"number": CUSTOMER}, "customerPo": f"PO {key}", "lines": lines}
-    payload = (await graph.data(SUBMIT, {"input": given}, who=BUYER))["submitOrder"]
+    payload = (await graph.data(SUBMIT, {"input": given}, principal=BUYER))["submitOrder"]
     assert payload["problems"] == []
     return payload["intake"]
 
@@ -62,7 +62,7 @@ async def posted(graph: Graph, id: str) -> dict[str, Any]:
     """The intake once it is not queued any more."""
     async with asyncio.timeout(180):
         while True:
-            found = (await graph.data(READ, {"by": {"id": id}}, who=BUYER))["orderIntake"]
+            found = (await graph.data(READ, {"by": {"id": id}}, principal=BUYER))["orderIntake"]
             if found["state"] not in ("RECEIVED", "POSTING"):
                 break
             await asyncio.sleep(0.1)
@@ -130,7 +130,7 @@ async def test_order_is_one_sale_and_is_followed_to_its_invoice(tmp_path: Path):
             ]  # fmt: skip
             await user.ship(sale["shipments"][0], f"1Z{key}")
             await user.post_invoice(sale["invoices"][0], datetime.now(UTC).date())
-            followed = (await graph.data(FOLLOW, {"by": {"id": intake["id"]}}, who=CSR))["orderIntake"]["order"]
+            followed = (await graph.data(FOLLOW, {"by": {"id": intake["id"]}}, principal=CSR))["orderIntake"]["order"]
         assert (followed["status"], [one["shippedQuantity"] for one in followed["lines"]]) == ("SHIPPED", ["12", "12"])
         assert [(one["trackingNumber"], one["status"]) for one in followed["shipments"]] == [(f"1Z{key}", "IN_TRANSIT")]
         [invoice] = followed["invoices"]

@@ -141,7 +141,7 @@ async def invoiced_order(graph: Graph, percent: str) -> tuple[str, str]:
 
 async def test_contract_that_changed_before_the_invoice_is_shown_by_order_and_invoice(selling: Graph):
     number, proven = await invoiced_order(selling, "5")
-    checks = (await selling.data(OF_ORDER, {"number": number}, who=FINANCE))["order"]["priceChecks"]
+    checks = (await selling.data(OF_ORDER, {"number": number}, principal=FINANCE))["order"]["priceChecks"]
     first, second = checks
     assert {name: first[name] for name in ("lineNumber", "sku", "invoiceNumber", "result", "quoted", "ordered")} == {
         "lineNumber": 1, "sku": "SKU-0001", "invoiceNumber": f"INV-{number}", "result": "HIGHER",
@@ -149,13 +149,13 @@ async def test_contract_that_changed_before_the_invoice_is_shown_by_order_and_in
     }  # fmt: skip
     assert Decimal(first["invoiced"]["amount"]) == Decimal(proven) * Decimal("1.05")
     assert (second["quoted"], second["result"]) == (None, "HIGHER")
-    (invoice,) = (await selling.data(OF_INVOICE, {"number": number}, who=CSR))["order"]["invoices"]
+    (invoice,) = (await selling.data(OF_INVOICE, {"number": number}, principal=CSR))["order"]["invoices"]
     assert (invoice["priceMatches"], invoice["priceChecks"]) == (False, checks)
 
 
 async def test_orders_of_equal_prices_match(selling: Graph):
     number, _ = await invoiced_order(selling, "0")
-    checks = (await selling.data(OF_ORDER, {"number": number}, who=CSR))["order"]["priceChecks"]
+    checks = (await selling.data(OF_ORDER, {"number": number}, principal=CSR))["order"]["priceChecks"]
     assert [one["result"] for one in checks] == ["EQUAL", "EQUAL"]
 
 
@@ -163,7 +163,7 @@ async def test_price_checks_of_many_orders_cost_as_many_calls_as_of_one(selling:
     async def calls(first: int) -> int:
         await selling.forget()
         query = "query ($n: Int!) { orders(first: $n) { nodes { priceChecks { result } } } }"
-        nodes = (await selling.data(query, {"n": first}, who=CSR))["orders"]["nodes"]
+        nodes = (await selling.data(query, {"n": first}, principal=CSR))["orders"]["nodes"]
         assert len(nodes) == first
         return (await selling.requests())["erp"]
 

@@ -183,14 +183,14 @@ async def selling_by(sandbox: Sandbox, intake: IntakeSettings) -> AsyncIterator[
             await graph.backends["erp"].delete("/sandbox/submitted-orders")
 
 
-async def quote(graph: Graph, who: Any = BUYER, **given: Any) -> dict[str, Any]:
+async def quote(graph: Graph, principal: Any = BUYER, **given: Any) -> dict[str, Any]:
     """The contract price of 12 pieces of an item."""
     variables = {"sku": "SKU-0001", "customer": {"number": "CUST-0001"}, "quantity": "12", **given}
-    return (await graph.data(PRICE, variables, who=who))["itemsBySku"][0]["contractPrice"]
+    return (await graph.data(PRICE, variables, principal=principal))["itemsBySku"][0]["contractPrice"]
 
 
-async def submit(graph: Graph, *lines: dict[str, Any], key: str = "key-1", who: Any = BUYER) -> dict[str, Any]:
-    return (await graph.data(SUBMIT, {"input": order(key, lines=list(lines))}, who=who))["submitOrder"]
+async def submit(graph: Graph, *lines: dict[str, Any], key: str = "key-1", principal: Any = BUYER) -> dict[str, Any]:
+    return (await graph.data(SUBMIT, {"input": order(key, lines=list(lines))}, principal=principal))["submitOrder"]
 
 
 async def change_price(graph: Graph, percent: str, sku: str = "SKU-0001") -> None:
@@ -213,7 +213,7 @@ async def test_order_at_the_proven_price_is_posted_at_it(selling: Graph):
     }  # fmt: skip
     assert (second["priceComparison"], second["quoted"]["amount"]) == (None, second["current"]["amount"])
     await settled(selling, payload["intake"]["id"], "POSTED")
-    ordered = (await selling.data(ORDERED, {"id": payload["intake"]["id"]}, who=BUYER))["node"]["lines"]
+    ordered = (await selling.data(ORDERED, {"id": payload["intake"]["id"]}, principal=BUYER))["node"]["lines"]
     assert ordered[0] == {"ordered": {"amount": shown["unitPrice"]["amount"], "currency": "USD"}}
     assert ordered[1]["ordered"]["amount"] == second["current"]["amount"]
 
@@ -243,7 +243,7 @@ async def test_proof_is_for_its_quantity_break(selling: Graph):
 
 async def test_wrong_proofs_are_problems_by_line(selling: Graph):
     own = await quote(selling)
-    foreign = await quote(selling, who=OTHER_BUYER, customer={"number": "CUST-0002"})
+    foreign = await quote(selling, principal=OTHER_BUYER, customer={"number": "CUST-0002"})
     other_item = await quote(selling, sku="SKU-0002")
     old = PriceProofs(PROOFS).prove("default", price(quoted_at=NOON - 8 * DAY, uom=own["uom"]))
     forged = PriceProofs(ProofSettings(keys={"k1": NEW})).prove("default", price(uom=own["uom"]))
@@ -295,7 +295,7 @@ async def test_changed_contract_is_treated_by_the_policy(
         assert payload["intake"]["lines"][0]["current"]["amount"] == now["unitPrice"]["amount"]
         assert now["unitPrice"]["amount"] != shown["unitPrice"]["amount"]
         await settled(selling, payload["intake"]["id"], state)
-        ordered = (await selling.data(ORDERED, {"id": payload["intake"]["id"]}, who=BUYER))["node"]["lines"]
+        ordered = (await selling.data(ORDERED, {"id": payload["intake"]["id"]}, principal=BUYER))["node"]["lines"]
         expected = {"amount": now["unitPrice"]["amount"], "currency": "USD"} if state == "POSTED" else None
         assert ordered == [{"ordered": expected}]
 
@@ -315,9 +315,11 @@ async def test_policy_is_set_by_client_and_channel(dated_sandbox: Sandbox):
 async def test_forged_proof_is_refused_and_a_right_one_waits_while_the_source_is_away(selling: Graph):
     shown = await quote(selling)
     await selling.turn("erp", resource="prices", errorRate=1.0, errorKind="500")
-    answer = await selling.ask(SUBMIT, {"input": order(lines=[line(1, proof="k1.AAAA")])}, who=BUYER)
+    answer = await selling.ask(SUBMIT, {"input": order(lines=[line(1, proof="k1.AAAA")])}, principal=BUYER)
     assert codes(answer["data"]["submitOrder"]) == [("PRICE_PROOF_INVALID", 1)]
-    answer = await selling.ask(SUBMIT, {"input": order("key-2", lines=[line(1, proof=shown["proof"])])}, who=BUYER)
+    answer = await selling.ask(
+        SUBMIT, {"input": order("key-2", lines=[line(1, proof=shown["proof"])])}, principal=BUYER
+    )
     intake = answer["data"]["submitOrder"]["intake"]
     assert (intake["state"], intake["lines"][0]["priceComparison"]) == ("RECEIVED", None)
     assert intake["lines"][0]["quoted"]["amount"] == shown["unitPrice"]["amount"]
@@ -360,15 +362,15 @@ async def test_ordered_prices_of_many_intakes_cost_one_call(selling: Graph):
     async def calls() -> int:
         await selling.forget()
         query = "{ orderIntakes(first: 20) { nodes { lines { ordered { amount } } } } }"
-        nodes = (await selling.data(query, who=CSR))["orderIntakes"]["nodes"]
+        nodes = (await selling.data(query, principal=CSR))["orderIntakes"]["nodes"]
         assert all(one["ordered"] for node in nodes for one in node["lines"])
         return (await selling.requests())["erp"]
 
     ids = []
     for number in range(6):
-        payload = await submit(selling, line(1), line(2, "SKU-0002"), key=f"many-{number}", who=CSR)
+        payload = await submit(selling, line(1), line(2, "SKU-0002"), key=f"many-{number}", principal=CSR)
         ids.append(payload["intake"]["id"])
-        await settled(selling, ids[-1], "POSTED", who=CSR)
+        await settled(selling, ids[-1], "POSTED", principal=CSR)
         if number == 0:
             assert await calls() == 1
     assert await calls() == 1

@@ -57,9 +57,9 @@ async def test_accepted_quote_is_posted_at_its_prices_once_approved(dated_sandbo
         assert (accepted["state"], again["id"]) == ("NEEDS_APPROVAL", accepted["id"])
         assert await quotes.counts(graph) == {"keys": 0, "orders": 0, "doubled": []}
         intake = await approvals.reached(graph, accepted["id"], "NEEDS_APPROVAL")
-        foreign = await approvals.decide(graph, intake, who=approvals.FOREIGN_ADMIN)
+        foreign = await approvals.decide(graph, intake, principal=approvals.FOREIGN_ADMIN)
         assert foreign["intake"] is None
-        await approvals.decide(graph, intake, who=BUYER_ADMIN)
+        await approvals.decide(graph, intake, principal=BUYER_ADMIN)
         done = await quotes.settled(graph, intake["id"])
         (line,) = done["order"]["lines"]
         assert (done["state"], line["unitPrice"]) == ("POSTED", quote["lines"][0]["unitPrice"])
@@ -74,6 +74,6 @@ async def test_order_of_a_quote_that_an_approver_rejects_leaves_the_quote_open(d
         intake = await approvals.reached(graph, first["id"], "NEEDS_APPROVAL")
         rejected = await approvals.decide(graph, intake, "REJECT", note="over budget")
         assert rejected["intake"]["state"] == "REJECTED"
-        assert (await quotes.read(graph, quote["number"], who=BUYER))["status"] == "OFFERED"
+        assert (await quotes.read(graph, quote["number"], principal=BUYER))["status"] == "OFFERED"
         second = (await quotes.decide(graph, quotes.decision("ACCEPT", quote["id"])))["intake"]
         assert (second["state"], second["id"] == first["id"]) == ("NEEDS_APPROVAL", False)

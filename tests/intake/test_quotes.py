@@ -45,16 +45,16 @@ def decision(kind: str, id: str = OFFERED, version: int = 2, **given: Any) -> di
     return {"id": id, "version": version, "decision": kind, **po, **given}
 
 
-async def request(graph: Graph, input: dict[str, Any], who: Any = BUYER) -> dict[str, Any]:
-    return (await graph.data(REQUEST, {"input": input}, who=who))["requestQuote"]
+async def request(graph: Graph, input: dict[str, Any], principal: Any = BUYER) -> dict[str, Any]:
+    return (await graph.data(REQUEST, {"input": input}, principal=principal))["requestQuote"]
 
 
-async def decide(graph: Graph, input: dict[str, Any], who: Any = BUYER) -> dict[str, Any]:
-    return (await graph.data(DECIDE, {"input": input}, who=who))["decideQuote"]
+async def decide(graph: Graph, input: dict[str, Any], principal: Any = BUYER) -> dict[str, Any]:
+    return (await graph.data(DECIDE, {"input": input}, principal=principal))["decideQuote"]
 
 
-async def read(graph: Graph, number: str, who: Any = BUYER) -> dict[str, Any]:
-    return (await graph.data(READ, {"number": number}, who=who))["quote"]
+async def read(graph: Graph, number: str, principal: Any = BUYER) -> dict[str, Any]:
+    return (await graph.data(READ, {"number": number}, principal=principal))["quote"]
 
 
 async def offer(graph: Graph, number: str, **given: Any) -> None:
@@ -73,7 +73,7 @@ async def offered(graph: Graph, key: str, **given: Any) -> dict[str, Any]:
 async def settled(graph: Graph, id: str) -> dict[str, Any]:
     """The intake once it is posted or given up."""
     while True:
-        found = (await graph.data(INTAKE, {"id": id}, who=BUYER))["orderIntake"]
+        found = (await graph.data(INTAKE, {"id": id}, principal=BUYER))["orderIntake"]
         if found["state"] not in ("RECEIVED", "POSTING"):
             return found
         await asyncio.sleep(0.01)
@@ -134,7 +134,7 @@ async def test_invoice_is_compared_with_the_quote(ordering: Graph):
     await ordering.backends["erp"].post(f"/sandbox/order-invoices/{number}", json={"percent": "100"})
     text = """query ($by: OrderKey!) { order(by: $by) { priceChecks {
       lineNumber quoted { amount } ordered { amount } invoiced { amount } result } } }"""
-    checks = (await ordering.data(text, {"by": {"number": number}}, who=CSR))["order"]["priceChecks"]
+    checks = (await ordering.data(text, {"by": {"number": number}}, principal=CSR))["order"]["priceChecks"]
     price = quote["lines"][0]["unitPrice"]["amount"]
     assert checks == [{
         "lineNumber": 1, "quoted": {"amount": price}, "ordered": {"amount": price},
@@ -151,7 +151,7 @@ async def test_quotes_of_intakes_are_one_call(ordering: Graph):
     for first in (1, 3):
         text = f"{{ orderIntakes(first: {first}) {{ nodes {{ quote {{ status intake {{ state }} }} }} }} }}"
         await ordering.backends["erp"].delete("/sandbox/requests")
-        nodes = (await ordering.data(text, who=CSR))["orderIntakes"]["nodes"]
+        nodes = (await ordering.data(text, principal=CSR))["orderIntakes"]["nodes"]
         assert nodes == [{"quote": {"status": "ACCEPTED", "intake": {"state": "POSTED"}}}] * first
         reads = (await ordering.backends["erp"].get("/sandbox/counters")).json()["reads"]
         found.append(reads["quotes"])
@@ -164,7 +164,7 @@ async def test_same_key_and_input_is_the_same_quote(ordering: Graph):
     assert (await request(ordering, again))["quote"]["id"] == first["quote"]["id"]
     other = await request(ordering, wanted(lines=[line(quantity="501")]))
     assert (codes(other), other["problems"][0]["path"], other["quote"]) == (["KEY_REUSED"], ["input", "key"], None)
-    assert (await request(ordering, again, who=PARTNER))["quote"]["id"] != first["quote"]["id"]
+    assert (await request(ordering, again, principal=PARTNER))["quote"]["id"] != first["quote"]["id"]
 
 
 async def test_key_is_looked_up_where_the_source_has_no_unique_keys(dated_sandbox: Sandbox):
@@ -191,12 +191,14 @@ async def test_simultaneous_requests_of_a_key_are_one_quote(ordering: Graph):
 async def test_request_whose_answer_is_lost_is_repeated_by_its_key(ordering: Graph, kind: str):
     fault = {"resource": "quote-submissions", "errorRate": 1.0, "errorKind": kind}
     await ordering.backends["erp"].post("/sandbox/faults", json=fault)
-    lost = await ordering.ask(REQUEST, {"input": wanted("lost")}, who=BUYER)
+    lost = await ordering.ask(REQUEST, {"input": wanted("lost")}, principal=BUYER)
     assert lost["data"]["requestQuote"] is None
     assert lost["errors"][0]["extensions"]["code"] in ("SOURCE_UNAVAILABLE", "SOURCE_TIMEOUT")
     await ordering.repair()
     quote = (await request(ordering, wanted("lost")))["quote"]
-    page = await ordering.data("{ quotes(first: 50, filter: {status: [REQUESTED]}) { nodes { number } } }", who=BUYER)
+    page = await ordering.data(
+        "{ quotes(first: 50, filter: {status: [REQUESTED]}) { nodes { number } } }", principal=BUYER
+    )
     assert [row["number"] for row in page["quotes"]["nodes"]] == [quote["number"], "QU-2001"]
 
 
@@ -275,7 +277,10 @@ async def test_simultaneous_acceptances_are_one_order(ordering: Graph):
     quote = await offered(ordering, "race")
     callers = [BUYER, BUYER_ADMIN, PARTNER, CSR, REP] * 4
     found = await asyncio.gather(
-        *(decide(ordering, decision("ACCEPT", quote["id"], customerPo=f"PO-{n}"), who) for n, who in enumerate(callers))
+        *(
+            decide(ordering, decision("ACCEPT", quote["id"], customerPo=f"PO-{n}"), principal)
+            for n, principal in enumerate(callers)
+        )
     )
     assert len({payload["intake"]["id"] for payload in found}) == 1
     assert (await settled(ordering, found[0]["intake"]["id"]))["state"] == "POSTED"
@@ -356,9 +361,9 @@ async def test_quotes_of_other_customers_cannot_be_decided_on(ordering: Graph):
 
 
 @pytest.mark.parametrize("who", [OPERATIONS, FINANCE, signed(Role.ADMIN), signed(Role.AGENT, agents=("A-1",))])
-async def test_commands_are_forbidden_to_other_roles(ordering: Graph, who: Any):
+async def test_commands_are_forbidden_to_other_roles(ordering: Graph, principal: Any):
     for text, input in ((REQUEST, wanted("forbidden")), (DECIDE, decision("DECLINE"))):
-        answer = await ordering.ask(text, {"input": input}, who=who)
+        answer = await ordering.ask(text, {"input": input}, principal=principal)
         assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
     assert (await read(ordering, "QU-2002"))["version"] == 2
 
@@ -369,7 +374,7 @@ async def test_source_without_quotes_is_named(dated_sandbox: Sandbox):
                        domains={"customers": Domain(master="erp"), "items": Domain(master="erp"),
                                 "quotes": Domain(master="erp")}) as graph:  # fmt: skip
         for text, input in ((REQUEST, wanted()), (DECIDE, decision("DECLINE"))):
-            answer = await graph.ask(text, {"input": input}, who=BUYER)
+            answer = await graph.ask(text, {"input": input}, principal=BUYER)
             (error,) = answer["errors"]
             assert error["extensions"]["code"] == "NOT_SUPPORTED"
             assert error["message"] == "The source 'erp' does not take requests for quotes."

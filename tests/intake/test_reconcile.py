@@ -29,7 +29,7 @@ class Orders:
         self.counts = counts
         self.calls: list[int] = []
 
-    async def find(self, who: Any, keys: Sequence[str]) -> dict[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Any, keys: Sequence[str]) -> dict[str, tuple[WrittenOrder, ...]]:
         self.calls.append(len(keys))
         return {
             key: tuple(

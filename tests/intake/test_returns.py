@@ -52,20 +52,20 @@ def wanted(key: str = "r-1", order: str = DELIVERED, **given: Any) -> dict[str, 
     return {"key": key, "customer": {"number": "CUST-0001"}, "order": {"number": order}, "lines": [line()], **given}
 
 
-async def request(graph: Graph, input: dict[str, Any], who: Any = BUYER) -> dict[str, Any]:
-    return (await graph.data(REQUEST, {"input": input}, who=who))["requestReturn"]
+async def request(graph: Graph, input: dict[str, Any], principal: Any = BUYER) -> dict[str, Any]:
+    return (await graph.data(REQUEST, {"input": input}, principal=principal))["requestReturn"]
 
 
-async def decide(graph: Graph, row: dict[str, Any], kind: str, who: Any = CSR, **given: Any) -> dict[str, Any]:
+async def decide(graph: Graph, row: dict[str, Any], kind: str, principal: Any = CSR, **given: Any) -> dict[str, Any]:
     input = {"id": row["id"], "version": row["version"], "decision": kind, **given}
-    return (await graph.data(DECIDE, {"input": input}, who=who))["decideReturn"]
+    return (await graph.data(DECIDE, {"input": input}, principal=principal))["decideReturn"]
 
 
 async def change(graph: Graph, row: dict[str, Any], **given: Any) -> dict[str, Any]:
     """The return after a change by the distributor, in the sandbox."""
     answer = await graph.backends["erp"].post(f"/sandbox/returns/{row['number']}", json=given)
     assert answer.status_code == 200, answer.text
-    return (await graph.data(READ, {"id": row["id"]}, who=CSR))["node"]
+    return (await graph.data(READ, {"id": row["id"]}, principal=CSR))["node"]
 
 
 async def counts(graph: Graph) -> dict[str, Any]:
@@ -111,17 +111,17 @@ async def test_return_from_request_to_credit_memo(ordering: Graph):
     text = (
         f'{{ order(by: {{number: "{DELIVERED}"}}) {{ lines {{ number returnedQuantity unitPrice {{ amount }} }} }} }}'
     )
-    ordered = (await ordering.data(text, who=CSR))["order"]["lines"]
+    ordered = (await ordering.data(text, principal=CSR))["order"]["lines"]
     assert [one["returnedQuantity"] for one in ordered[:3]] == ["2", "1", "0"]
     credited = await change(ordering, found, credited=True)
     memo = f"CM-{found['number']}"
     assert (credited["creditState"], credited["creditMemo"]) == ("CREDITED", memo)
-    credit = (await ordering.data(CREDIT, {"id": found["id"]}, who=CSR))["node"]["credit"]
+    credit = (await ordering.data(CREDIT, {"id": found["id"]}, principal=CSR))["node"]["credit"]
     prices = [float(one["unitPrice"]["amount"]) for one in ordered]
     assert (credit["number"], credit["kind"], float(credit["total"]["amount"])) == (
         memo, "CREDIT_MEMO", -round(round(2 * prices[0], 2) + prices[1], 2),
     )  # fmt: skip
-    page = await ordering.data("{ returns(first: 5, filter: {open: true}) { nodes { number } } }", who=BUYER)
+    page = await ordering.data("{ returns(first: 5, filter: {open: true}) { nodes { number } } }", principal=BUYER)
     assert found["number"] not in [one["number"] for one in page["returns"]["nodes"]]
 
 
@@ -137,7 +137,7 @@ async def test_same_key_and_input_is_the_same_return(ordering: Graph):
         assert [(one["code"], one["path"]) for one in payload["problems"]] == [("KEY_REUSED", ["input", "key"])]
         assert payload["return"] is None
     assert (await counts(ordering), await sent(ordering)) == ({"keys": 1, "returns": 1, "doubled": []}, 1)
-    assert (await request(ordering, again, who=CSR))["return"]["id"] != first["return"]["id"]
+    assert (await request(ordering, again, principal=CSR))["return"]["id"] != first["return"]["id"]
 
 
 async def test_simultaneous_requests_of_a_key_are_one_return(ordering: Graph):
@@ -175,7 +175,7 @@ async def test_lost_answer_is_looked_up_and_nothing_is_sent_twice(dated_sandbox:
         await graph.turn("erp", resource="return-submissions", ignoreKeys=True)
         await graph.turn("erp", resource="return-submissions/request", errorRate=1.0, errorKind="reset")
         try:
-            lost = await graph.ask(REQUEST, {"input": wanted("lost")}, who=BUYER)
+            lost = await graph.ask(REQUEST, {"input": wanted("lost")}, principal=BUYER)
             assert [one["extensions"]["code"] for one in lost["errors"]] == ["SOURCE_UNAVAILABLE"]
             assert codes(await request(graph, wanted("lost"))) == ["ORDER_CHANGE_PENDING"]
             assert codes(await request(graph, wanted("another", lines=[line(2, "1")]))) == ["ORDER_CHANGE_PENDING"]
@@ -200,7 +200,7 @@ async def test_lost_answer_is_looked_up_and_nothing_is_sent_twice(dated_sandbox:
 )
 async def test_request_that_had_no_effect_may_be_sent_again_at_once(ordering: Graph, fault: Any, code: str):
     await ordering.turn("erp", **fault)
-    failed = await ordering.ask(REQUEST, {"input": wanted()}, who=BUYER)
+    failed = await ordering.ask(REQUEST, {"input": wanted()}, principal=BUYER)
     assert [one["extensions"]["code"] for one in failed["errors"]] == [code]
     assert (failed["data"], (await counts(ordering))["returns"]) == ({"requestReturn": None}, 0)
     await ordering.repair()
@@ -219,7 +219,7 @@ async def test_refusal_of_the_source_is_a_problem_and_stays_one_under_its_key(or
 async def test_lost_answer_of_a_decision_is_not_sent_twice(ordering: Graph):
     row = (await request(ordering, wanted()))["return"]
     await ordering.turn("erp", resource="return-submissions/decide", errorRate=1.0, errorKind="reset")
-    lost = await ordering.ask(DECIDE, {"input": {"id": row["id"], "version": 1, "decision": "APPROVE"}}, who=CSR)
+    lost = await ordering.ask(DECIDE, {"input": {"id": row["id"], "version": 1, "decision": "APPROVE"}}, principal=CSR)
     assert [one["extensions"]["code"] for one in lost["errors"]] == ["SOURCE_UNAVAILABLE"]
     await ordering.repair()
     again = await decide(ordering, row, "APPROVE")
@@ -298,7 +298,7 @@ async def test_decisions_apply_to_their_states_and_versions(ordering: Graph):
 
 
 async def test_nobody_approves_what_he_requested(ordering: Graph):
-    row = (await request(ordering, wanted(), who=CSR))["return"]
+    row = (await request(ordering, wanted(), principal=CSR))["return"]
     own = await decide(ordering, row, "APPROVE", CSR)
     assert (codes(own), own["return"]["shipmentState"]) == (["SELF_APPROVAL"], "REQUESTED")
     assert codes(await decide(ordering, row, "APPROVE", CSR_LEAD)) == []
@@ -307,10 +307,10 @@ async def test_nobody_approves_what_he_requested(ordering: Graph):
 
 async def test_customers_may_cancel_only(ordering: Graph):
     row = (await request(ordering, wanted()))["return"]
-    for who in (BUYER, BUYER_ADMIN):
+    for principal in (BUYER, BUYER_ADMIN):
         for kind in ("APPROVE", "REJECT"):
             input = {"id": row["id"], "version": 1, "decision": kind}
-            answer = await ordering.ask(DECIDE, {"input": input}, who=who)
+            answer = await ordering.ask(DECIDE, {"input": input}, principal=principal)
             assert [one["extensions"]["code"] for one in answer["errors"]] == ["FORBIDDEN"]
     assert codes(await decide(ordering, row, "CANCEL", BUYER_ADMIN)) == []
 
@@ -330,12 +330,12 @@ async def test_of_two_approvers_one_decides(ordering: Graph):
 @pytest.mark.parametrize("way", ["post", "websocket"])
 async def test_every_role_requests_returns_or_is_refused(ordering: Graph, way: str):
     for role in Role:
-        who = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
+        principal = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
         variables = {"input": wanted(f"role-{role.value}", lines=[line(4, "1")])}
         if way == "post":
-            answer = await ordering.ask(REQUEST, variables, who=who)
+            answer = await ordering.ask(REQUEST, variables, principal=principal)
         else:
-            answer = await by_socket(ordering, REQUEST, variables, who)
+            answer = await by_socket(ordering, REQUEST, variables, principal)
         errors = [error["extensions"]["code"] for error in answer.get("errors", ())]
         if role in ALLOWED:
             assert (errors, codes(answer["data"]["requestReturn"])) == ([], []), role
@@ -348,13 +348,13 @@ async def test_every_role_requests_returns_or_is_refused(ordering: Graph, way: s
 async def test_every_role_decides_or_is_refused(ordering: Graph, way: str):
     row = (await request(ordering, wanted()))["return"]
     for role in Role:
-        who = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
+        principal = signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
         for kind in ("APPROVE", "REJECT", "CANCEL"):
             variables = {"input": {"id": row["id"], "version": 0, "decision": kind}}
             if way == "post":
-                answer = await ordering.ask(DECIDE, variables, who=who)
+                answer = await ordering.ask(DECIDE, variables, principal=principal)
             else:
-                answer = await by_socket(ordering, DECIDE, variables, who)
+                answer = await by_socket(ordering, DECIDE, variables, principal)
             errors = [error["extensions"]["code"] for error in answer.get("errors", ())]
             allowed = ALLOWED if kind == "CANCEL" else {Role.CSR, Role.CSR_LEAD}
             if role in allowed:
@@ -373,18 +373,18 @@ async def test_requests_by_get_are_not_run(ordering: Graph):
 async def test_foreign_orders_and_returns_are_as_unknown_ones(ordering: Graph):
     row = (await request(ordering, wanted()))["return"]
     own = {"customer": {"number": "CUST-0002"}}
-    foreign = await request(ordering, wanted("x", **own), who=OTHER_BUYER)  # pyright: ignore[reportArgumentType]
-    assert foreign == await request(ordering, wanted("x", order="SO-NOBODY", **own), who=OTHER_BUYER)
+    foreign = await request(ordering, wanted("x", **own), principal=OTHER_BUYER)  # pyright: ignore[reportArgumentType]
+    assert foreign == await request(ordering, wanted("x", order="SO-NOBODY", **own), principal=OTHER_BUYER)
     assert [(one["code"], one["path"]) for one in foreign["problems"]] == [("INVALID_INPUT", ["input", "order"])]
-    other_customer = await request(ordering, wanted("y"), who=OTHER_BUYER)
+    other_customer = await request(ordering, wanted("y"), principal=OTHER_BUYER)
     assert (codes(other_customer), other_customer["return"]) == (["INVALID_INPUT"], None)
-    mixed = await request(ordering, wanted("z", customer={"number": "CUST-0002"}), who=CSR)
+    mixed = await request(ordering, wanted("z", customer={"number": "CUST-0002"}), principal=CSR)
     assert codes(mixed) == ["INVALID_INPUT"]
     unknown = node_id("Return", "erp", "r1")
     assert await decide(ordering, row, "CANCEL", OTHER_BUYER) == await decide(
         ordering, {"id": unknown, "version": 1}, "CANCEL", OTHER_BUYER
     )
-    assert (await ordering.data(READ, {"id": row["id"]}, who=OTHER_BUYER))["node"] is None
+    assert (await ordering.data(READ, {"id": row["id"]}, principal=OTHER_BUYER))["node"] is None
     assert (await counts(ordering))["returns"] == 1
 
 
@@ -417,7 +417,7 @@ async def test_wrong_input_is_a_problem_and_makes_no_return(ordering: Graph, giv
 
 @pytest.mark.parametrize("quantity", ["1e30", "NaN", "two", ""])
 async def test_quantity_that_is_no_decimal_fails_the_operation(ordering: Graph, quantity: str):
-    answer = await ordering.ask(REQUEST, {"input": wanted(lines=[line(1, quantity)])}, who=BUYER)
+    answer = await ordering.ask(REQUEST, {"input": wanted(lines=[line(1, quantity)])}, principal=BUYER)
     assert [one["extensions"]["code"] for one in answer["errors"]] == ["BAD_USER_INPUT"]
     assert await sent(ordering) == 0
 
@@ -430,7 +430,7 @@ async def test_source_without_returns_is_named(dated_sandbox: Sandbox):
         sources={"erp": {"options": {"serves": serves}}},
         domains=DomainSettings(orders=OrderDomain(master="erp", write="erp"), **domains),  # pyright: ignore[reportArgumentType]
     ) as graph:
-        answer = await graph.ask(REQUEST, {"input": wanted()}, who=BUYER)
+        answer = await graph.ask(REQUEST, {"input": wanted()}, principal=BUYER)
         (error,) = answer["errors"]
         assert (error["extensions"]["code"], error["message"]) == (
             "NOT_SUPPORTED", "The source 'erp' does not take returns.",
@@ -443,7 +443,7 @@ async def test_credit_memos_of_returns_are_one_call(ordering: Graph):
         await ordering.forget()
         listed = f"returns(first: {first}, filter: {{creditState: [CREDITED]}})"
         text = f"{{ {listed} {{ nodes {{ creditMemo credit {{ number }} }} }} }}"
-        nodes = (await ordering.data(text, who=CSR))["returns"]["nodes"]
+        nodes = (await ordering.data(text, principal=CSR))["returns"]["nodes"]
         assert len(nodes) == first
         assert all(one["credit"]["number"] == one["creditMemo"] for one in nodes)
         found.append((await ordering.backends["erp"].get("/sandbox/counters")).json()["requests"])

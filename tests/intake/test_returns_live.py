@@ -39,7 +39,7 @@ DELIVERED = """query Delivered($by: CustomerKey!) { customer(by: $by) {
 
 async def delivered(graph: Graph) -> tuple[str, int]:
     """Number and id of a delivered order of two lines or more, of which nothing was returned."""
-    rows = (await graph.data(DELIVERED, {"by": {"number": CUSTOMER}}, who=CSR))["customer"]["orders"]["nodes"]
+    rows = (await graph.data(DELIVERED, {"by": {"number": CUSTOMER}}, principal=CSR))["customer"]["orders"]["nodes"]
     return next(
         (row["number"], int(row["refs"][0]["id"]))
         for row in rows
@@ -53,7 +53,7 @@ async def request(graph: Graph, input: dict[str, Any]) -> dict[str, Any]:
     """The outcome once it is known."""
     async with asyncio.timeout(120):
         while True:
-            answer = await graph.ask(REQUEST, {"input": input}, who=BUYER)
+            answer = await graph.ask(REQUEST, {"input": input}, principal=BUYER)
             payload = answer["data"]["requestReturn"]
             if payload is not None and [one["code"] for one in payload["problems"]] != ["ORDER_CHANGE_PENDING"]:
                 return payload
@@ -84,7 +84,7 @@ async def test_return_is_one_return_and_is_followed_to_its_credit_memo(tmp_path:
                 "lines": [{"lineNumber": 2, "quantity": "2", "reason": "DAMAGED", "condition": "OPENED",
                            "note": "Cracked"}],
             }  # fmt: skip
-            lost = asyncio.create_task(graph.ask(REQUEST, {"input": input}, who=BUYER))
+            lost = asyncio.create_task(graph.ask(REQUEST, {"input": input}, principal=BUYER))
             async with asyncio.timeout(60):
                 while not await returns_of(user, sale):
                     await asyncio.sleep(0.05)
@@ -110,21 +110,21 @@ async def test_return_is_one_return_and_is_followed_to_its_credit_memo(tmp_path:
             more = input | {"key": f"{key}-more", "lines": [{"lineNumber": 2, "quantity": "1000", "reason": "OTHER"}]}
             assert (await request(graph, more))["problems"] == [{"code": "RETURN_EXCEEDS_DELIVERY", "lineNumber": 2}]
             decision = {"id": found["id"], "version": found["version"], "decision": "APPROVE"}
-            decided = (await graph.data(DECIDE, {"input": decision}, who=CSR))["decideReturn"]
+            decided = (await graph.data(DECIDE, {"input": decision}, principal=CSR))["decideReturn"]
             assert (decided["problems"], decided["return"]["shipmentState"], decided["return"]["creditState"]) == (
                 [], "APPROVED", "PENDING",
             )  # fmt: skip
             [sold] = await user.read("sale.sale", [["id", "=", row["id"]]], "shipment_returns", "state")
             assert sold["state"] == "processing"
             await user.call("stock.shipment.out.return", "receive", sold["shipment_returns"])
-            received = (await graph.data(READ, {"id": found["id"]}, who=CSR))["node"]
+            received = (await graph.data(READ, {"id": found["id"]}, principal=CSR))["node"]
             assert (received["shipmentState"], received["creditState"], received["credit"]) == (
                 "RECEIVED", "PENDING", None,
             )  # fmt: skip
             await user.call("stock.shipment.out.return", "do", sold["shipment_returns"])
             [credited_sale] = await user.read("sale.sale", [["id", "=", row["id"]]], "invoices")
             await user.post_invoice(credited_sale["invoices"][0], datetime.now(UTC).date())
-            credited = (await graph.data(READ, {"id": found["id"]}, who=CSR))["node"]
+            credited = (await graph.data(READ, {"id": found["id"]}, principal=CSR))["node"]
         assert (credited["shipmentState"], credited["creditState"]) == ("RECEIVED", "CREDITED")
         assert credited["receivedOn"] is not None
         assert (credited["credit"]["number"], credited["credit"]["kind"], credited["credit"]["status"]) == (

@@ -44,15 +44,15 @@ def line(number: int, sku: str = "SKU-0001", quantity: str = "12", **given: Any)
     return {"lineNumber": number, "item": {"sku": sku}, "quantity": quantity, **given}
 
 
-async def submit(graph: Graph, input: dict[str, Any], who: Any = BUYER) -> dict[str, Any]:
+async def submit(graph: Graph, input: dict[str, Any], principal: Any = BUYER) -> dict[str, Any]:
     """The payload of a submission without errors."""
-    return (await graph.data(SUBMIT, {"input": input}, who=who))["submitOrder"]
+    return (await graph.data(SUBMIT, {"input": input}, principal=principal))["submitOrder"]
 
 
-async def settled(graph: Graph, id: str, *states: str, who: Any = BUYER) -> dict[str, Any]:
+async def settled(graph: Graph, id: str, *states: str, principal: Any = BUYER) -> dict[str, Any]:
     """The intake once it is in one of these states."""
     while True:
-        found = (await graph.data(READ, {"by": {"id": id}}, who=who))["orderIntake"]
+        found = (await graph.data(READ, {"by": {"id": id}}, principal=principal))["orderIntake"]
         if found["state"] in states:
             return found
         await asyncio.sleep(0.01)
@@ -130,11 +130,11 @@ async def test_purchase_order_number_used_twice_is_held_until_it_is_released(ord
     assert (held["intake"]["state"], held["intake"]["acknowledgement"]) == ("HELD", "PENDING")
     assert [one["code"] for one in held["problems"]] == ["DUPLICATE_PO"]
     input = {"id": held["intake"]["id"], "version": 1, "decision": "RELEASE", "note": "is another one"}
-    refused = await ordering.ask(DECIDE, {"input": input}, who=BUYER)
+    refused = await ordering.ask(DECIDE, {"input": input}, principal=BUYER)
     assert [one["extensions"]["code"] for one in refused["errors"]] == ["FORBIDDEN"]
-    released = (await ordering.data(DECIDE, {"input": input}, who=CSR))["decideIntake"]
+    released = (await ordering.data(DECIDE, {"input": input}, principal=CSR))["decideIntake"]
     assert (released["intake"]["state"], released["intake"]["version"], released["problems"]) == ("POSTING", 2, [])
-    old = (await ordering.data(DECIDE, {"input": input}, who=CSR))["decideIntake"]
+    old = (await ordering.data(DECIDE, {"input": input}, principal=CSR))["decideIntake"]
     assert [one["code"] for one in old["problems"]] in (["VERSION_CONFLICT"], ["INTAKE_BUSY"])
     await settled(ordering, held["intake"]["id"], "POSTED")
     assert (await counts(ordering))["orders"] == 2
@@ -172,7 +172,7 @@ async def test_several_problems_are_told_at_once_by_line(ordering: Graph):
 async def test_source_that_is_away_makes_the_order_pending_and_it_is_posted_later(ordering: Graph):
     for resource in ("items", "prices", "customers"):
         await ordering.turn("erp", resource=resource, errorRate=1.0, errorKind="500")
-    payload = (await ordering.ask(SUBMIT, {"input": order()}, who=BUYER))["data"]["submitOrder"]
+    payload = (await ordering.ask(SUBMIT, {"input": order()}, principal=BUYER))["data"]["submitOrder"]
     intake = payload["intake"]
     assert (intake["state"], intake["acknowledgement"], payload["problems"]) == ("RECEIVED", "PENDING", [])
     unknown = {one["kind"] for one in intake["checks"] if one["result"] == "UNKNOWN"}
@@ -184,14 +184,14 @@ async def test_source_that_is_away_makes_the_order_pending_and_it_is_posted_late
 
 async def test_order_that_waits_for_a_check_does_not_hold_up_those_that_are_checked(ordering: Graph):
     await ordering.turn("erp", resource="prices", errorRate=1.0, errorKind="500")
-    waiting = [(await submit(ordering, order(f"w-{n}", customer={"number": f"CUST-{n + 2:04d}"}), who=CSR))["intake"]
-               for n in range(20)]  # fmt: skip
+    orders = [order(f"w-{n}", customer={"number": f"CUST-{n + 2:04d}"}) for n in range(20)]
+    waiting = [(await submit(ordering, each, principal=CSR))["intake"] for each in orders]
     assert {one["state"] for one in waiting} == {"RECEIVED"}
     await ordering.turn("erp", resource="prices")
     done = (await submit(ordering, order("checked")))["intake"]
     await settled(ordering, done["id"], "POSTED")
     for one in waiting:
-        await settled(ordering, one["id"], "POSTED", "HELD", "REJECTED", who=CSR)
+        await settled(ordering, one["id"], "POSTED", "HELD", "REJECTED", principal=CSR)
 
 
 async def test_slow_source_does_not_hold_up_the_answer_beyond_its_limit(ordering: Graph):
@@ -215,8 +215,8 @@ async def test_order_refused_by_the_system_of_record_is_rejected(ordering: Graph
 
 
 @pytest.mark.parametrize("who", [FINANCE, OPERATIONS, AGENT])
-async def test_role_without_the_scope_submits_nothing(ordering: Graph, who: Any):
-    answer = await ordering.ask(SUBMIT, {"input": order()}, who=who)
+async def test_role_without_the_scope_submits_nothing(ordering: Graph, principal: Any):
+    answer = await ordering.ask(SUBMIT, {"input": order()}, principal=principal)
     assert answer["data"] == {"submitOrder": None}
     assert [one["extensions"]["code"] for one in answer["errors"]] == ["FORBIDDEN"]
     assert (await counts(ordering))["orders"] == 0
@@ -231,12 +231,15 @@ async def test_customer_of_others_does_not_exist(ordering: Graph):
 
 async def test_intake_of_others_does_not_exist(ordering: Graph):
     intake = (await submit(ordering, order()))["intake"]
-    for who in (OTHER_BUYER, signed(Role.SALES_REP, "CUST-0009")):
-        assert (await ordering.data(READ, {"by": {"id": intake["id"]}}, who=who))["orderIntake"] is None
+    for principal in (OTHER_BUYER, signed(Role.SALES_REP, "CUST-0009")):
+        assert (await ordering.data(READ, {"by": {"id": intake["id"]}}, principal=principal))["orderIntake"] is None
         node = "query ($id: ID!) { node(id: $id) { id } orderIntakes(first: 5) { nodes { id } } }"
-        assert await ordering.data(node, {"id": intake["id"]}, who=who) == {"node": None, "orderIntakes": {"nodes": []}}
+        assert await ordering.data(node, {"id": intake["id"]}, principal=principal) == {
+            "node": None,
+            "orderIntakes": {"nodes": []},
+        }
         cancel = {"id": intake["id"], "version": 1, "decision": "CANCEL"}
-        payload = (await ordering.data(DECIDE, {"input": cancel}, who=who))["decideIntake"]
+        payload = (await ordering.data(DECIDE, {"input": cancel}, principal=principal))["decideIntake"]
         assert (payload["intake"], [one["message"] for one in payload["problems"]]) == (
             None, ["There is no such intake."],
         )  # fmt: skip
@@ -244,22 +247,22 @@ async def test_intake_of_others_does_not_exist(ordering: Graph):
 
 async def test_key_of_another_client_is_another_key(ordering: Graph):
     first = (await submit(ordering, order()))["intake"]
-    other = (await submit(ordering, order(customerPo="other"), who=CSR))["intake"]
+    other = (await submit(ordering, order(customerPo="other"), principal=CSR))["intake"]
     assert first["id"] != other["id"]
-    by_key = await ordering.data(READ, {"by": {"key": "key-1"}}, who=CSR)
+    by_key = await ordering.data(READ, {"by": {"key": "key-1"}}, principal=CSR)
     assert by_key["orderIntake"]["id"] == other["id"]
 
 
 async def test_partner_submits_by_a_published_document_only(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox, documents=DocumentSettings()) as graph:
-        answer = await graph.ask(SUBMIT, {"input": order()}, who=PARTNER)
+        answer = await graph.ask(SUBMIT, {"input": order()}, principal=PARTNER)
     assert answer["errors"][0]["extensions"]["code"] == "TRUSTED_DOCUMENT_REQUIRED"
 
 
 async def test_order_has_at_most_so_many_lines(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox, intake=IntakeSettings(max_lines=3)) as graph:
         payload = await submit(graph, order(lines=[line(n + 1) for n in range(4)]))
-        refused = await graph.ask(SUBMIT, {"input": order(lines=[line(n + 1) for n in range(10_000)])}, who=BUYER)
+        refused = await graph.ask(SUBMIT, {"input": order(lines=[line(n + 1) for n in range(10_000)])}, principal=BUYER)
     assert [one["message"] for one in payload["problems"]] == ["An order has 1 to 3 lines, not 4."]
     assert refused["errors"][0]["extensions"]["code"] in ("LIMIT_EXCEEDED", "PAYLOAD_TOO_LARGE")
 
@@ -278,9 +281,9 @@ async def test_buyer_cancels_a_held_order(ordering: Graph):
     await submit(ordering, order("a", customerPo="4711"))
     held = (await submit(ordering, order("b", customerPo="4711")))["intake"]
     input = {"id": held["id"], "version": held["version"], "decision": "CANCEL"}
-    payload = (await ordering.data(DECIDE, {"input": input}, who=BUYER))["decideIntake"]
+    payload = (await ordering.data(DECIDE, {"input": input}, principal=BUYER))["decideIntake"]
     assert (payload["intake"]["state"], payload["intake"]["acknowledgement"]) == ("CANCELLED", "REJECTED")
-    again = (await ordering.data(DECIDE, {"input": {**input, "version": 2}}, who=BUYER))["decideIntake"]
+    again = (await ordering.data(DECIDE, {"input": {**input, "version": 2}}, principal=BUYER))["decideIntake"]
     assert [one["code"] for one in again["problems"]] == ["INVALID_TRANSITION"]
 
 
@@ -288,8 +291,8 @@ async def test_posted_order_is_neither_cancelled_nor_retried(ordering: Graph):
     intake = (await submit(ordering, order()))["intake"]
     posted = await settled(ordering, intake["id"], "POSTED")
     input = {"id": intake["id"], "version": posted["version"]}
-    cancelled = (await ordering.data(DECIDE, {"input": {**input, "decision": "CANCEL"}}, who=CSR))["decideIntake"]
-    retried = (await ordering.data(RETRY, {"input": input}, who=OPERATIONS))["retryIntake"]
+    cancelled = (await ordering.data(DECIDE, {"input": {**input, "decision": "CANCEL"}}, principal=CSR))["decideIntake"]
+    retried = (await ordering.data(RETRY, {"input": input}, principal=OPERATIONS))["retryIntake"]
     for payload in (cancelled, retried):
         assert [one["code"] for one in payload["problems"]] == ["INVALID_TRANSITION"]
         assert payload["intake"]["state"] == "POSTED"
@@ -328,7 +331,7 @@ async def test_wrong_lines_are_problems(ordering: Graph, lines: list[dict[str, A
 
 @pytest.mark.parametrize("quantity", ["1e30", "NaN", "1" * 30, None])
 async def test_quantity_that_is_no_decimal_is_refused_before_anything_runs(ordering: Graph, quantity: Any):
-    answer = await ordering.ask(SUBMIT, {"input": order(lines=[line(1, quantity=quantity)])}, who=BUYER)
+    answer = await ordering.ask(SUBMIT, {"input": order(lines=[line(1, quantity=quantity)])}, principal=BUYER)
     assert "data" not in answer
     assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
@@ -365,12 +368,12 @@ BESIDE = """query { customer(by: {number: "CUST-0001"}) {
 async def test_submitted_order_is_beside_the_orders_until_it_is_one_of_them(ordering: Graph):
     await ordering.turn("erp", resource="order-submissions", rateLimit=0)
     intake = (await submit(ordering, order()))["intake"]
-    before = (await ordering.data(BESIDE, who=BUYER))["customer"]
+    before = (await ordering.data(BESIDE, principal=BUYER))["customer"]
     assert before["openIntakes"] == [{"key": "key-1", "state": "POSTING"}]
     assert [one["intake"] for one in before["orders"]["nodes"]] == [None, None]
     await ordering.repair()
     posted = await settled(ordering, intake["id"], "POSTED")
-    after = (await ordering.data(BESIDE, who=BUYER))["customer"]
+    after = (await ordering.data(BESIDE, principal=BUYER))["customer"]
     assert after["openIntakes"] == []
     assert after["orders"]["nodes"][0] == {
         "number": posted["orderNumber"], "intake": {"key": "key-1", "submittedBy": "a-buyer"},
@@ -382,10 +385,10 @@ async def test_posted_order_is_listed_beside_until_the_list_of_orders_has_it(ord
     text = """query ($within: Int!) { customer(by: {number: "CUST-0001"}) {
         openIntakes(first: 10, postedWithin: $within) { id state orderNumber }
         orders(first: 2) { nodes { number intake { id } } } } }"""
-    lacking = (await ordering.data(text, {"within": 0}, who=BUYER))["customer"]["orders"]["nodes"]
+    lacking = (await ordering.data(text, {"within": 0}, principal=BUYER))["customer"]["orders"]["nodes"]
     intake = (await submit(ordering, order()))["intake"]
     posted = await settled(ordering, intake["id"], "POSTED")
-    read = (await ordering.data(text, {"within": 3600}, who=BUYER))["customer"]
+    read = (await ordering.data(text, {"within": 3600}, principal=BUYER))["customer"]
     assert read["openIntakes"] == [{"id": intake["id"], "state": "POSTED", "orderNumber": posted["orderNumber"]}]
 
     def beside(orders: list[dict[str, Any]]) -> list[str]:
@@ -393,26 +396,26 @@ async def test_posted_order_is_listed_beside_until_the_list_of_orders_has_it(ord
         return [one["id"] for one in read["openIntakes"] if one["id"] not in listed]
 
     assert (beside(lacking), beside(read["orders"]["nodes"])) == ([intake["id"]], [])
-    foreign = await ordering.data(text.replace("CUST-0001", "CUST-0002"), {"within": 3600}, who=OTHER_BUYER)
+    foreign = await ordering.data(text.replace("CUST-0001", "CUST-0002"), {"within": 3600}, principal=OTHER_BUYER)
     assert foreign["customer"]["openIntakes"] == []
 
 
 @pytest.mark.parametrize("seconds", [-1, 86_401])
 async def test_period_of_posted_orders_is_limited(ordering: Graph, seconds: int):
     text = f'{{ customer(by: {{number: "CUST-0001"}}) {{ openIntakes(first: 1, postedWithin: {seconds}) {{ id }} }} }}'
-    (error,) = (await ordering.ask(text, who=BUYER))["errors"]
+    (error,) = (await ordering.ask(text, principal=BUYER))["errors"]
     assert (error["extensions"]["code"], error["path"]) == ("INVALID_INPUT", ["customer", "openIntakes"])
 
 
 async def test_open_intakes_of_many_customers_cost_no_backend_call(ordering: Graph):
     await ordering.turn("erp", resource="order-submissions", rateLimit=0)
     for number in range(1, 4):
-        await submit(ordering, order(f"k-{number}", customer={"number": f"CUST-{number:04d}"}), who=CSR)
+        await submit(ordering, order(f"k-{number}", customer={"number": f"CUST-{number:04d}"}), principal=CSR)
     text = "query ($n: Int!) { customers(first: $n) { nodes { number openIntakes(first: 5) { key } } } }"
     costs = []
     for count in (1, 50):
         await ordering.forget()
-        found = await ordering.data(text, {"n": count}, who=CSR)
+        found = await ordering.data(text, {"n": count}, principal=CSR)
         reads = (await ordering.backends["erp"].get("/sandbox/counters")).json()["reads"]
         costs.append({name: calls for name, calls in reads.items() if name != "order-submissions"})
     nodes = {one["number"]: one["openIntakes"] for one in found["customers"]["nodes"]}

@@ -34,11 +34,11 @@ def header(role: Role) -> dict[str, str]:
     return signed(role) if role in UNRESTRICTED else signed(role, "CUST-0001")
 
 
-async def by_socket(graph: Graph, query: str, variables: Any, who: Any) -> dict[str, Any]:
+async def by_socket(graph: Graph, query: str, variables: Any, principal: Any) -> dict[str, Any]:
     """The result of an operation by WebSocket."""
     address = f"ws{str(graph.client.base_url)[4:].rstrip('/')}/graphql"
     async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
-        await socket.send(json.dumps({"type": "connection_init", "payload": who}))
+        await socket.send(json.dumps({"type": "connection_init", "payload": principal}))
         assert json.loads(await socket.recv()) == {"type": "connection_ack"}
         payload = {"query": query, "variables": variables}
         await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
@@ -50,7 +50,7 @@ async def test_every_role_submits_or_is_refused(ordering: Graph, way: str):
     for role in Role:
         input = order(f"key-{role.value}")
         if way == "post":
-            answer = await ordering.ask(SUBMIT, {"input": input}, who=header(role))
+            answer = await ordering.ask(SUBMIT, {"input": input}, principal=header(role))
         else:
             answer = await by_socket(ordering, SUBMIT, {"input": input}, header(role))
         codes = [error["extensions"]["code"] for error in answer.get("errors", ())]
@@ -58,7 +58,7 @@ async def test_every_role_submits_or_is_refused(ordering: Graph, way: str):
             assert (codes, answer["data"]["submitOrder"]["intake"]["key"]) == ([], input["key"])
         else:
             assert (codes, answer["data"]) == (["FORBIDDEN"], {"submitOrder": None}), role
-    found = await ordering.data("{ orderIntakes(first: 50) { nodes { key } } }", who=CSR)
+    found = await ordering.data("{ orderIntakes(first: 50) { nodes { key } } }", principal=CSR)
     assert {one["key"] for one in found["orderIntakes"]["nodes"]} == {f"key-{role.value}" for role in ORDERING}
 
 
@@ -66,7 +66,7 @@ async def test_every_role_submits_or_is_refused(ordering: Graph, way: str):
 async def test_every_role_requests_and_accepts_quotes_or_is_refused(ordering: Graph, way: str):
     async def send(text: str, input: dict[str, Any], role: Role) -> dict[str, Any]:
         if way == "post":
-            return await ordering.ask(text, {"input": input}, who=header(role))
+            return await ordering.ask(text, {"input": input}, principal=header(role))
         return await by_socket(ordering, text, {"input": input}, header(role))
 
     line = {"lineNumber": 1, "item": {"sku": "SKU-0001"}, "quantity": "12"}
@@ -85,7 +85,7 @@ async def test_every_role_requests_and_accepts_quotes_or_is_refused(ordering: Gr
         else:
             assert codes == ["FORBIDDEN", "FORBIDDEN"], role
     (id,) = intakes
-    await settled(ordering, id, "POSTED", who=CSR)
+    await settled(ordering, id, "POSTED", principal=CSR)
     counted = (await ordering.backends["erp"].get("/sandbox/submitted-orders")).json()
     assert counted == {"keys": 1, "orders": 1, "doubled": []}
 
@@ -95,7 +95,7 @@ async def test_bad_input_is_a_problem_by_every_way(ordering: Graph, way: str):
     for key in ("", "x" * 10_000, "k\u0435y", "a\u0000b"):
         variables = {"input": order(key, customerPo="1")}
         if way == "post":
-            answer = await ordering.ask(SUBMIT, variables, who=CSR)
+            answer = await ordering.ask(SUBMIT, variables, principal=CSR)
         else:
             answer = await by_socket(ordering, SUBMIT, variables, CSR)
         payload = answer["data"]["submitOrder"]
@@ -106,7 +106,7 @@ async def test_simultaneous_submissions_by_socket_are_one_order(ordering: Graph)
     variables = {"input": order()}
     answers = await asyncio.gather(*(by_socket(ordering, SUBMIT, variables, CSR) for _ in range(20)))
     (id,) = {one["data"]["submitOrder"]["intake"]["id"] for one in answers}
-    await settled(ordering, id, "POSTED", who=CSR)
+    await settled(ordering, id, "POSTED", principal=CSR)
     counted = (await ordering.backends["erp"].get("/sandbox/submitted-orders")).json()
     assert counted == {"keys": 1, "orders": 1, "doubled": []}
 

@@ -20,11 +20,11 @@ CHANGES = "query ($since: Cursor) { changes(first: 50, since: $since, kinds: [IN
 
 
 @asynccontextmanager
-async def following(graph: Graph, who: Any, **variables: Any) -> AsyncIterator[ClientConnection]:
+async def following(graph: Graph, principal: Any, **variables: Any) -> AsyncIterator[ClientConnection]:
     """A socket that follows intakes."""
     address = f"ws{str(graph.client.base_url)[4:].rstrip('/')}/graphql"
     async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
-        await socket.send(json.dumps({"type": "connection_init", "payload": who}))
+        await socket.send(json.dumps({"type": "connection_init", "payload": principal}))
         assert json.loads(await socket.recv()) == {"type": "connection_ack"}
         payload = {"query": UPDATES, "variables": variables}
         await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
@@ -44,8 +44,8 @@ async def until_posted(socket: ClientConnection) -> dict[str, Any]:
             return found
 
 
-async def cursor(graph: Graph, who: Any = BUYER) -> str:
-    return (await graph.data(CHANGES, who=who))["changes"]["cursor"]
+async def cursor(graph: Graph, principal: Any = BUYER) -> str:
+    return (await graph.data(CHANGES, principal=principal))["changes"]["cursor"]
 
 
 async def test_subscriber_follows_an_order_until_it_is_posted(ordering: Graph):
@@ -97,16 +97,16 @@ async def test_changes_tell_of_intakes_to_those_who_see_them(ordering: Graph):
     await settled(ordering, intake["id"], "POSTED")
     async with following(ordering, CSR, after=since) as socket:
         await until_posted(socket)
-    found = (await ordering.data(CHANGES, {"since": since}, who=BUYER))["changes"]["changes"]
+    found = (await ordering.data(CHANGES, {"since": since}, principal=BUYER))["changes"]["changes"]
     assert found == [{"id": intake["id"], "kind": "INTAKE"}]
-    assert (await ordering.data(CHANGES, {"since": others}, who=OTHER_BUYER))["changes"]["changes"] == []
+    assert (await ordering.data(CHANGES, {"since": others}, principal=OTHER_BUYER))["changes"]["changes"] == []
 
 
 async def test_update_of_others_is_not_sent(ordering: Graph):
     since = await cursor(ordering, OTHER_BUYER)
     async with following(ordering, OTHER_BUYER, after=since) as socket:
         await submit(ordering, order("a"))
-        own = (await submit(ordering, order("b", customer={"number": "CUST-0002"}), who=OTHER_BUYER))["intake"]
+        own = (await submit(ordering, order("b", customer={"number": "CUST-0002"}), principal=OTHER_BUYER))["intake"]
         async with asyncio.timeout(120):
             assert (await update(socket))["intake"]["id"] == own["id"]
 

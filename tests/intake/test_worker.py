@@ -47,11 +47,11 @@ class Target:
         self.posted: list[NewOrder] = []
         self.before_post: Callable[[NewOrder], Any] = lambda _: None
 
-    async def find(self, who: Any, keys: Sequence[str]) -> dict[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Any, keys: Sequence[str]) -> dict[str, tuple[WrittenOrder, ...]]:
         self.calls.append("find")
         return {} if self.hidden else {key: tuple(self.orders[key]) for key in keys if key in self.orders}
 
-    async def post(self, who: Any, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Any, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         self.calls.append("post" if found is None else f"post after {found.step}")
         self.posted.append(order)
         await asyncio.sleep(0)
@@ -65,10 +65,10 @@ class Target:
             raise error
         return written
 
-    async def simulate(self, who: Any, order: NewOrder) -> None:
+    async def simulate(self, principal: Any, order: NewOrder) -> None:
         return None
 
-    async def cancel(self, who: Any, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Any, order: WrittenOrder, reason: str) -> None:
         return None
 
 

@@ -30,7 +30,7 @@ def codes(answer: Any) -> list[str]:
 @shared
 @pytest.mark.parametrize("role", [Role.BUYER_ADMIN, Role.SALES_REP, Role.CSR, Role.FINANCE])
 async def test_contacts_with_their_details(graph: Graph, role: Role):
-    found = (await graph.data(CONTACTS, {"number": OWN}, who=signed(role, OWN)))["customer"]["contacts"]
+    found = (await graph.data(CONTACTS, {"number": OWN}, principal=signed(role, OWN)))["customer"]["contacts"]
     assert [row["role"] for row in found] == ["PURCHASING", "ACCOUNTS_PAYABLE"]
     assert found[0] == {
         "name": "Ben Dietrich",
@@ -46,7 +46,7 @@ async def test_contacts_with_their_details(graph: Graph, role: Role):
 @shared
 @pytest.mark.parametrize("role", [Role.BUYER, Role.PARTNER])
 async def test_details_of_contacts_are_masked(graph: Graph, role: Role):
-    answer = await graph.ask(CONTACTS, {"number": OWN}, who=signed(role, OWN))
+    answer = await graph.ask(CONTACTS, {"number": OWN}, principal=signed(role, OWN))
     first = answer["data"]["customer"]["contacts"][0]
     assert (first["name"], first["phone"], first["email"]) == ("Ben Dietrich", "****1000", None)
     assert "ben.dietrich@" not in str(answer)
@@ -54,7 +54,7 @@ async def test_details_of_contacts_are_masked(graph: Graph, role: Role):
 
 @shared
 async def test_unknown_role_is_kept_raw(graph: Graph):
-    (found,) = (await graph.data(CONTACTS, {"number": "CUST-0012"}, who=CSR))["customer"]["contacts"]
+    (found,) = (await graph.data(CONTACTS, {"number": "CUST-0012"}, principal=CSR))["customer"]["contacts"]
     assert (found["role"], found["rawRole"]) == ("UNKNOWN", "Safety officer")
 
 
@@ -67,7 +67,7 @@ HISTORY = """query($number: String!, $skus: [String!]!) { customer(by: {number: 
 @shared
 async def test_purchase_history_has_the_last_three_orders(graph: Graph):
     variables = {"number": OWN, "skus": ["SKU-0007", "SKU-4999", "SKU-0001", "SKU-0007"]}
-    found = (await graph.data(HISTORY, variables, who=CSR))["customer"]["purchaseHistory"]
+    found = (await graph.data(HISTORY, variables, principal=CSR))["customer"]["purchaseHistory"]
     assert [(row["sku"], row["times"]) for row in found] == [("SKU-0007", 6), ("SKU-0001", 12)]
     assert found[1] == {
         "sku": "SKU-0001",
@@ -101,7 +101,7 @@ ITEM = """query($number: String!) { item(by: {sku: "SKU-0001"}) { purchaseHistor
 
 @shared
 async def test_history_of_an_item_is_that_of_the_customer(graph: Graph):
-    found = await graph.data(ITEM, {"number": OWN}, who=CSR)
+    found = await graph.data(ITEM, {"number": OWN}, principal=CSR)
     assert found["item"]["purchaseHistory"] == {
         "times": 12,
         "last": [{"orderNumber": "SO-100040"}, {"orderNumber": "SO-119238"}, {"orderNumber": "SO-114520"}],
@@ -110,9 +110,9 @@ async def test_history_of_an_item_is_that_of_the_customer(graph: Graph):
 
 @shared
 async def test_foreign_history_looks_exactly_like_a_missing_one(graph: Graph):
-    who = signed(Role.BUYER, "CUST-0002")
-    foreign = await graph.ask(ITEM, {"number": OWN}, who=who)
-    assert foreign == await graph.ask(ITEM, {"number": "CUST-9999"}, who=who)
+    principal = signed(Role.BUYER, "CUST-0002")
+    foreign = await graph.ask(ITEM, {"number": OWN}, principal=principal)
+    assert foreign == await graph.ask(ITEM, {"number": "CUST-9999"}, principal=principal)
     assert foreign["data"] == {"item": {"purchaseHistory": None}}
 
 
@@ -133,7 +133,7 @@ async def test_order_guide_says_what_it_is_made_of(
     rows: list[dict[str, Any]] = []
     after = None
     while len(rows) < total:
-        page = (await graph.data(GUIDE, {"number": number, "after": after}, who=CSR))["customer"]["orderGuide"]
+        page = (await graph.data(GUIDE, {"number": number, "after": after}, principal=CSR))["customer"]["orderGuide"]
         rows, after = rows + page["nodes"], page["pageInfo"]["endCursor"]
         assert page["totalCount"] == total
     assert page["pageInfo"]["hasNextPage"] is False
@@ -158,7 +158,7 @@ async def test_as_many_calls_for_fifty_customers_as_for_one(dated_sandbox: Sandb
     async with gateway(dated_sandbox, engine=engine, domains=domains, sources={"erp": {"options": ERP}}) as graph:
         for first in (1, 50):
             await graph.forget()
-            rows = (await graph.data(SELECTED, {"first": first}, who=FINANCE))["customers"]["nodes"]
+            rows = (await graph.data(SELECTED, {"first": first}, principal=FINANCE))["customers"]["nodes"]
             assert len(rows) == first
             assert all(row["contacts"] and row["orderGuide"]["nodes"] for row in rows)
             assert (await graph.requests())["erp"] == CALLS
@@ -176,7 +176,7 @@ async def test_as_many_calls_for_fifty_customers_as_for_one(dated_sandbox: Sandb
     ],
 )
 async def test_bad_input_is_refused(graph: Graph, selection: str, code: str):
-    assert codes(await graph.ask(f'{{ customer(by: {{number: "{OWN}"}}) {{ {selection} }} }}', who=CSR)) == [code]
+    assert codes(await graph.ask(f'{{ customer(by: {{number: "{OWN}"}}) {{ {selection} }} }}', principal=CSR)) == [code]
 
 
 async def test_without_a_source_they_are_not_supported(dated_sandbox: Sandbox):
@@ -184,7 +184,7 @@ async def test_without_a_source_they_are_not_supported(dated_sandbox: Sandbox):
     async with gateway(dated_sandbox, domains=domains) as graph:
         query = """{ customer(by: {number: "CUST-0001"}) { contacts { name } purchaseHistory(skus: ["SKU-0001"]) { sku }
           orderGuide(first: 1) { nodes { sku } } } }"""
-        answer = await graph.ask(query, who=CSR)
+        answer = await graph.ask(query, principal=CSR)
         assert set(answer["data"]["customer"].values()) == {None}
         assert codes(answer) == ["NOT_SUPPORTED"] * 3
 

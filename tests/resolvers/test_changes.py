@@ -34,8 +34,8 @@ async def graph(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
         yield running
 
 
-async def page(graph: Graph, who: dict[str, str] = CSR, **variables: Any) -> Any:
-    return (await graph.data(CHANGES, {"first": 100, **variables}, who=who))["changes"]
+async def page(graph: Graph, principal: dict[str, str] = CSR, **variables: Any) -> Any:
+    return (await graph.data(CHANGES, {"first": 100, **variables}, principal=principal))["changes"]
 
 
 async def shipments_of(graph: Graph, customer: str, most: int = 5) -> list[str]:
@@ -150,7 +150,7 @@ async def test_held_things_of_a_lost_account_are_revoked(graph: Graph):
         (theirs, "SHIPMENT", "REVOKED", None),
         (node_id("Customer", THEIRS), "CUSTOMER", "REVOKED", None),
     ]
-    answer = await graph.ask(CHANGES, {"first": 1, "holding": ["x"]}, who=BUYER)
+    answer = await graph.ask(CHANGES, {"first": 1, "holding": ["x"]}, principal=BUYER)
     assert answer["errors"][0]["extensions"]["code"] == "INVALID_ID"
 
 
@@ -171,7 +171,7 @@ async def test_source_that_fails_costs_the_nodes_and_not_the_changes(graph: Grap
     (id,) = await shipments_of(graph, MINE, 1)
     await record(graph, shipment(id))
     await graph.turn("logistics", errorRate=1, errorKind="html")
-    answer = await graph.ask(CHANGES, {"first": 10, "since": start}, who=BUYER)
+    answer = await graph.ask(CHANGES, {"first": 10, "since": start}, principal=BUYER)
     (one,) = answer["data"]["changes"]["changes"]
     assert (one["id"], one["outcome"], one["node"]) == (id, "UPSERTED", None)
     assert [error["path"] for error in answer["errors"]] == [["changes", "changes", 0, "node"]]
@@ -187,8 +187,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("who", "variables", "code"), REFUSED)
-async def test_what_cannot_be_answered_is_refused(graph: Graph, who: Any, variables: Any, code: str):
-    answer = await graph.ask(CHANGES, variables, who=who)
+async def test_what_cannot_be_answered_is_refused(graph: Graph, principal: Any, variables: Any, code: str):
+    answer = await graph.ask(CHANGES, variables, principal=principal)
     assert answer["data"] == {"changes": None}
     assert answer["errors"][0]["extensions"]["code"] == code
 

@@ -58,8 +58,8 @@ async def end(graph: Graph) -> str:
     return (await graph.data("{ changes(first: 1) { cursor } }"))["changes"]["cursor"]
 
 
-async def changes(graph: Graph, who: dict[str, str], **variables: Any) -> Any:
-    return (await graph.data(CHANGES, variables, who=who))["changes"]
+async def changes(graph: Graph, principal: dict[str, str], **variables: Any) -> Any:
+    return (await graph.data(CHANGES, variables, principal=principal))["changes"]
 
 
 async def test_each_kind_of_a_customer_is_a_change_of_its_own(graph: Graph):
@@ -109,8 +109,8 @@ async def test_invoice_is_told_to_its_customer_and_read_now(graph: Graph):
     stranger = signed(Role.BUYER_ADMIN, "CUST-0499")
     assert (await changes(graph, stranger, since=start))["changes"] == []
     node = "query ($id: ID!) { node(id: $id) { id } }"
-    assert (await graph.data(node, {"id": INVOICE}, who=owner))["node"] == {"id": INVOICE}
-    assert (await graph.data(node, {"id": INVOICE}, who=stranger))["node"] is None
+    assert (await graph.data(node, {"id": INVOICE}, principal=owner))["node"] == {"id": INVOICE}
+    assert (await graph.data(node, {"id": INVOICE}, principal=stranger))["node"] is None
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ async def test_kind_that_a_role_may_not_see_is_refused_and_left_out(
     role: Role,
     closed: str,
 ):
-    who = signed(role, MINE)
+    principal = signed(role, MINE)
     start = await end(graph)
     await record(graph, of_customer(ChangeKind(closed)))
-    assert (await changes(graph, who, since=start))["changes"] == []
-    answer = await graph.ask(CHANGES, {"since": start, "kinds": [closed]}, who=who)
+    assert (await changes(graph, principal, since=start))["changes"] == []
+    answer = await graph.ask(CHANGES, {"since": start, "kinds": [closed]}, principal=principal)
     assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
@@ -157,7 +157,7 @@ async def test_changes_of_a_feed_reach_an_app_as_they_are_now(moving: Sandbox):
         assert {one.update.key for one in announced} == {EVERY_KEY}
         start = await docked.log.end()
         cached = "query ($by: CustomerKey!) { customer(by: $by) { name } }"
-        await graph.data(cached, {"by": {"number": MINE}}, who=BUYER_ADMIN)
+        await graph.data(cached, {"by": {"number": MINE}}, principal=BUYER_ADMIN)
         posts = {
             f"customers/{MINE}": {"name": "Renamed Inc."},
             f"customers/{THEIRS}": {"name": "Somebody Else"},
@@ -183,7 +183,7 @@ async def test_changes_of_a_feed_reach_an_app_as_they_are_now(moving: Sandbox):
 
 async def test_calls_do_not_grow_with_changes_of_any_kind(graph: Graph):
     numbers = [f"CUST-{number:04}" for number in range(1, 31)]
-    who = signed(Role.BUYER_ADMIN, *numbers)
+    principal = signed(Role.BUYER_ADMIN, *numbers)
 
     async def calls(count: int) -> dict[str, int]:
         events = [of_customer(kind, number) for number in numbers[:count]
@@ -193,7 +193,7 @@ async def test_calls_do_not_grow_with_changes_of_any_kind(graph: Graph):
         since = await end(graph)
         await record(graph, *events)
         await graph.forget()
-        assert len((await changes(graph, who, since=since))["changes"]) == 3 * count
+        assert len((await changes(graph, principal, since=since))["changes"]) == 3 * count
         return await graph.requests()
 
     assert await calls(1) == await calls(30)

@@ -36,7 +36,7 @@ async def test_statement_with_its_lines_is_the_settlement_systems(graph: Graph):
       statements(first: 1, state: [APPROVED]) { number periodStart periodEnd state rawStatus
         base { amount currency } total { amount } refs { system } freshness { source cached } agent { number }
         lines { orderNumber base { amount } rate amount { amount } order { number } } } } }"""
-    found = (await graph.data(query, who=FINANCE))["agent"]
+    found = (await graph.data(query, principal=FINANCE))["agent"]
     (statement,) = found.pop("statements")
     assert found == {
         "id": node_id("Agent", "AG-01-01-01"),
@@ -71,7 +71,7 @@ async def test_statement_with_its_lines_is_the_settlement_systems(graph: Graph):
 @shared
 async def test_unknown_state_keeps_the_sources_own_value(graph: Graph):
     query = '{ commissionStatement(by: {number: "CS-02-04-06-103"}) { state rawStatus } }'
-    found = await graph.data(query, who=FINANCE)
+    found = await graph.data(query, principal=FINANCE)
     assert found == {"commissionStatement": {"state": "UNKNOWN", "rawStatus": "DISPUTED"}}
 
 
@@ -87,14 +87,16 @@ async def test_unknown_state_keeps_the_sources_own_value(graph: Graph):
     ],
     ids=["region", "finance", "agency", "no agents", "agents named as customers"],
 )
-async def test_agent_sees_its_own_and_those_below_only(graph: Graph, who: dict[str, str], visible: set[str]):
+async def test_agent_sees_its_own_and_those_below_only(graph: Graph, principal: dict[str, str], visible: set[str]):
     for number in ("AG-01", "AG-01-01", "AG-01-02", "AG-01-01-03", "AG-01-02-03", "AG-02"):
         statement = f"CS-{number[3:]}-103"
-        agent = await graph.data(AGENT_BY, {"by": {"number": number}}, who=who)
-        by_id = await graph.data(AGENT_BY, {"by": {"id": node_id("Agent", number)}}, who=who)
-        found = await graph.data(STATEMENT_BY, {"by": {"number": statement}}, who=who)
+        agent = await graph.data(AGENT_BY, {"by": {"number": number}}, principal=principal)
+        by_id = await graph.data(AGENT_BY, {"by": {"id": node_id("Agent", number)}}, principal=principal)
+        found = await graph.data(STATEMENT_BY, {"by": {"number": statement}}, principal=principal)
         node = await graph.data(
-            "query($id: ID!) { node(id: $id) { id } }", {"id": node_id("CommissionStatement", statement)}, who=who
+            "query($id: ID!) { node(id: $id) { id } }",
+            {"id": node_id("CommissionStatement", statement)},
+            principal=principal,
         )
         shown = {
             agent["agent"] is not None,
@@ -109,7 +111,7 @@ async def test_agent_sees_its_own_and_those_below_only(graph: Graph, who: dict[s
 async def test_edges_leave_out_what_is_above(graph: Graph):
     query = """{ agent(by: {number: "AG-01-01"}) { parent { number } subAgents { number parent { number }
       statements(first: 100) { agent { number } } } statements(first: 100) { number } } }"""
-    found = (await graph.data(query, who=REGION))["agent"]
+    found = (await graph.data(query, principal=REGION))["agent"]
     assert found["parent"] is None
     assert [row["number"] for row in found["subAgents"]] == [f"AG-01-01-0{rep}" for rep in range(1, 7)]
     assert {row["parent"]["number"] for row in found["subAgents"]} == {"AG-01-01"}
@@ -120,15 +122,15 @@ async def test_edges_leave_out_what_is_above(graph: Graph):
 @shared
 async def test_foreign_agent_looks_exactly_like_a_missing_one(graph: Graph):
     for foreign, missing in (("AG-01", "AG-77"), ("AG-01-02", "AG-01-77"), ("AG-02", "AG-88")):
-        assert await graph.ask(AGENT_BY, {"by": {"number": foreign}}, who=REGION) == await graph.ask(
-            AGENT_BY, {"by": {"number": missing}}, who=REGION
+        assert await graph.ask(AGENT_BY, {"by": {"number": foreign}}, principal=REGION) == await graph.ask(
+            AGENT_BY, {"by": {"number": missing}}, principal=REGION
         )
 
 
 @shared
 async def test_agent_does_not_see_the_order_behind_a_line(graph: Graph):
     query = """{ commissionStatement(by: {number: "CS-01-01-01-103"}) { lines { orderNumber order { number } } } }"""
-    answer = await graph.ask(query, who=REGION)
+    answer = await graph.ask(query, principal=REGION)
     lines = answer["data"]["commissionStatement"]["lines"]
     assert [line["order"] for line in lines] == [None] * 4
     assert {error["extensions"]["code"] for error in answer["errors"]} == {"FORBIDDEN"}
@@ -137,8 +139,8 @@ async def test_agent_does_not_see_the_order_behind_a_line(graph: Graph):
 @shared
 @pytest.mark.parametrize("role", [role for role in Role if role not in {Role.AGENT, Role.FINANCE}])
 async def test_nobody_else_sees_commissions(graph: Graph, role: Role):
-    who = signed(role, "CUST-0001", agents=["AG-01"])
-    answer = await graph.ask(AGENT_BY, {"by": {"number": "AG-01"}}, who=who)
+    principal = signed(role, "CUST-0001", agents=["AG-01"])
+    answer = await graph.ask(AGENT_BY, {"by": {"number": "AG-01"}}, principal=principal)
     assert answer["data"] == {"agent": None}
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
 
@@ -154,7 +156,7 @@ async def test_as_many_calls_for_fifty_agents_as_for_one(dated_sandbox: Sandbox,
         for numbers in (REPS[:1], [*REPS, "AG-01", "AG-02"]):
             await graph.forget()
             ids = [node_id("Agent", number) for number in numbers]
-            found = (await graph.data(SELECTED, {"ids": ids}, who=FINANCE))["nodes"]
+            found = (await graph.data(SELECTED, {"ids": ids}, principal=FINANCE))["nodes"]
             assert [row["number"] for row in found] == numbers
             assert {len(row["statements"]) for row in found} == {4}
             counts.append((await graph.requests())["erp"])
@@ -184,14 +186,14 @@ CALLS = 4
     ],
 )
 async def test_bad_input_is_refused(graph: Graph, query: str, code: str):
-    answer = await graph.ask(query, who=FINANCE)
+    answer = await graph.ask(query, principal=FINANCE)
     assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
 
 
 async def test_without_a_source_commissions_are_not_supported(dated_sandbox: Sandbox):
     domains = SANDBOX_DOMAINS.model_copy(update={"commissions": None})
     async with gateway(dated_sandbox, domains=domains) as graph:
-        answer = await graph.ask('{ agent(by: {number: "AG-01"}) { number } }', who=FINANCE)
+        answer = await graph.ask('{ agent(by: {number: "AG-01"}) { number } }', principal=FINANCE)
         assert answer["data"] == {"agent": None}
         assert [error["extensions"]["code"] for error in answer["errors"]] == ["NOT_SUPPORTED"]
 

@@ -89,8 +89,8 @@ async def test_fields_are_answered_with_their_rows(
     dated_sandbox: Sandbox, engine: Literal["plan", "reference"]
 ) -> None:
     async with deployment(dated_sandbox, engine=engine) as graph:
-        data = await graph.data(QUERY, GIVEN, who=header(MANAGER))
-        refused = await graph.ask(QUERY, GIVEN, who=header(SHOWROOM))
+        data = await graph.data(QUERY, GIVEN, principal=header(MANAGER))
+        refused = await graph.ask(QUERY, GIVEN, principal=header(SHOWROOM))
     assert data["customer"]["routeCode"] == "R-17"
     assert [one["certificates"] for one in data["customer"]["orders"]["nodes"]] == [["3.1", "RoHS"]] * 2
     assert (data["item"]["shelfLifeDays"], data["item"]["landedCost"]) == (365, "3.1400")
@@ -106,8 +106,8 @@ async def test_wrong_value_is_null_with_a_code_and_labelled(
 ) -> None:
     wrong = {"customers": {"routeCode": 17}, "items": {"shelf_life": "long", "landedCost": "3.14"}, "orders": {}}
     async with deployment(dated_sandbox, wrong, {"dock_door": ["D4"]}, engine=engine) as graph:
-        answer = await graph.ask(QUERY, GIVEN, who=signed(Role.FINANCE))
-        shipment = await graph.ask(QUERY, GIVEN, who=signed(Role.CSR))
+        answer = await graph.ask(QUERY, GIVEN, principal=signed(Role.FINANCE))
+        shipment = await graph.ask(QUERY, GIVEN, principal=signed(Role.CSR))
     codes = {tuple(one["path"]): one["extensions"]["code"] for one in answer["errors"]}
     assert codes == {
         ("customer", "routeCode"): "SOURCE_MALFORMED",
@@ -138,7 +138,7 @@ async def test_fields_cost_no_calls_for_one_row_and_for_fifty(
             for selected in ("sku", "sku shelfLifeDays landedCost"):
                 await graph.forget()
                 query = f"{{ items(first: {first}) {{ nodes {{ {selected} }} }} }}"
-                data = await graph.data(query, who=signed(Role.FINANCE))
+                data = await graph.data(query, principal=signed(Role.FINANCE))
                 assert len(data["items"]["nodes"]) == first
                 made.append((await graph.requests())["erp"])
     assert made == [1, 1, 1, 1]
@@ -147,9 +147,9 @@ async def test_fields_cost_no_calls_for_one_row_and_for_fifty(
 async def test_cached_rows_keep_their_fields(dated_sandbox: Sandbox) -> None:
     query = '{ item(by: {sku: "SKU-0001"}) { shelfLifeDays landedCost } }'
     async with deployment(dated_sandbox, cache=CacheSettings()) as graph:
-        first = await graph.data(query, who=signed(Role.FINANCE))
+        first = await graph.data(query, principal=signed(Role.FINANCE))
         await graph.forget()
-        again = await graph.data(query, who=signed(Role.FINANCE))
+        again = await graph.data(query, principal=signed(Role.FINANCE))
         assert (await graph.requests())["erp"] == 0
     assert first == again == {"item": {"shelfLifeDays": 365, "landedCost": "3.1400"}}
 
@@ -167,7 +167,7 @@ async def test_streams_and_changes_have_the_fields(dated_sandbox: Sandbox, trans
         start = await log.events.end()
         await log.record(await order_of(graph))
         streamed = await transport(graph, log, header(MANAGER), query, start)
-        listed = await graph.data(changes, {"since": start}, who=header(MANAGER))
+        listed = await graph.data(changes, {"since": start}, principal=header(MANAGER))
     assert streamed["data"]["orderUpdates"]["order"] == expected
     assert [one["node"] for one in listed["changes"]["changes"]] == [expected]
 
@@ -180,9 +180,9 @@ def settings(**changed: Any) -> Settings:
 
 def test_plan_and_explanation_know_the_fields() -> None:
     query = '{ item(by: {sku: "SKU-0001"}) { shelfLifeDays landedCost } }'
-    who = Principal("x", frozenset({SHOWROOM}))
-    explained = explain_document(settings(), query, {}, who)
-    plain = explain_document(settings(), '{ item(by: {sku: "SKU-0001"}) { name } }', {}, who)
+    principal = Principal("x", frozenset({SHOWROOM}))
+    explained = explain_document(settings(), query, {}, principal)
+    plain = explain_document(settings(), '{ item(by: {sku: "SKU-0001"}) { name } }', {}, principal)
     assert (explained.refused, explained.reads) == (("Item.landedCost",), plain.reads)
     plan = plan_of(settings(), query, None, {})
     assert plan is not None

@@ -222,7 +222,9 @@ async def test_total_is_not_asked_of_the_backend_unless_the_document_selects_it(
     [(BUYER, ["CUST-0001"]), (REP, [f"CUST-{number:04}" for number in range(1, 11)]), (CSR, [])],
     ids=["buyer", "sales_rep", "csr"],
 )
-async def test_caller_sees_the_accounts_that_the_token_names(graph: Graph, who: dict[str, str], numbers: list[str]):
-    me = (await graph.data("{ me { subject roles customers { number } } }", who=who))["me"]
+async def test_caller_sees_the_accounts_that_the_token_names(
+    graph: Graph, principal: dict[str, str], numbers: list[str]
+):
+    me = (await graph.data("{ me { subject roles customers { number } } }", principal=principal))["me"]
     assert [customer["number"] for customer in me["customers"]] == numbers
     assert me["subject"] == f"a-{me['roles'][0].lower()}"

@@ -54,7 +54,7 @@ async def test_item_joins_master_data_and_content(graph: Graph):
       attributes { code value unit } media { url kind alt } dimensions { weight weightUnit length } hazmat { unNumber }
       refs { system id } cost { unitCost { amount } marginFloor }
     } }"""
-    item = (await graph.data(query, who=CSR_LEAD))["item"]
+    item = (await graph.data(query, principal=CSR_LEAD))["item"]
     assert item["description"] == (
         "Kestrel Hex bolt M4 x 12 8.8 zinc plated: thread M4, length 12, material 8.8 zinc plated. "
         "Fasteners for industrial use."
@@ -120,8 +120,8 @@ async def test_relations_are_by_priority(graph: Graph):
 
 
 @pytest.mark.parametrize("who", [BUYER, signed(Role.PARTNER, "CUST-0001")], ids=["buyer", "partner"])
-async def test_relations_that_are_not_approved_are_not_for_those_who_buy(graph: Graph, who: dict[str, str]):
-    item = (await graph.data(RELATED, who=who))["item"]
+async def test_relations_that_are_not_approved_are_not_for_those_who_buy(graph: Graph, principal: dict[str, str]):
+    item = (await graph.data(RELATED, principal=principal))["item"]
     assert [one["item"]["sku"] for one in item["relations"]] == ["SKU-4623", "SKU-2917"]
 
 

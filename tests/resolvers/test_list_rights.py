@@ -123,9 +123,9 @@ def query(name: str, variables: dict[str, Any]) -> str:
 @pytest.mark.parametrize("name", LISTS)
 async def test_a_role_selects_rows_by_what_it_sees_whole_and_by_nothing_else(graph: Graph, name: str, role: Role):
     customers = () if role in {Role.CSR, Role.CSR_LEAD, Role.FINANCE, Role.OPERATIONS, Role.ADMIN} else ("CUST-0001",)
-    who = signed(role, *customers, agents=("01-01",) if role is Role.AGENT else ())
+    principal = signed(role, *customers, agents=("01-01",) if role is Role.AGENT else ())
     for field, variables, roles in told_by(name):
-        answer = await graph.ask(query(name, variables), variables, who=who)
+        answer = await graph.ask(query(name, variables), variables, principal=principal)
         codes = [error["extensions"]["code"] for error in answer.get("errors", ())]
         assert codes == ([] if role in roles else ["FORBIDDEN"]), (field, role)
 
@@ -133,9 +133,9 @@ async def test_a_role_selects_rows_by_what_it_sees_whole_and_by_nothing_else(gra
 async def test_operations_do_not_find_shipments_by_their_masked_tracking_number(graph: Graph):
     text = "query($filter: ShipmentFilter) { shipments(first: 1, filter: $filter) { totalCount } }"
     variables = {"filter": {"text": "1ZSB001000401"}}
-    assert (await graph.data(text, variables, who=CSR))["shipments"] == {"totalCount": 1}
+    assert (await graph.data(text, variables, principal=CSR))["shipments"] == {"totalCount": 1}
     await graph.forget()
-    answer = await graph.ask(text, variables, who=OPERATIONS)
+    answer = await graph.ask(text, variables, principal=OPERATIONS)
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
     assert answer["errors"][0]["message"] == (
         "Your role may not use 'text': it does not see Shipment.trackingNumber whole."
@@ -153,7 +153,7 @@ async def test_masks_of_a_deployment_close_its_filters(dated_sandbox: Sandbox):
             assert found["orders"]["totalCount"] > 0
             assert found["customer"]["orders"]["totalCount"] > 0
             await graph.forget()
-            answer = await graph.ask(text, {"filter": filter}, who=signed(Role.BUYER, "CUST-0001"))
+            answer = await graph.ask(text, {"filter": filter}, principal=signed(Role.BUYER, "CUST-0001"))
             assert [(error["path"], error["extensions"]["code"]) for error in answer["errors"]] == [
                 (["orders"], "FORBIDDEN"),
                 (["customer", "orders"], "FORBIDDEN"),

@@ -186,7 +186,7 @@ async def test_edge_costs_the_same_for_few_rows_and_for_fifty(graph: Graph, kind
     for rows in (FEW.get((kind, field), 1), 50):
         await graph.forget()
         variables = {"ids": IDS[kind][:rows]} if kind in IDS else {"n": rows}
-        await graph.data(query(kind, field, composite), variables, who=WHO.get((kind, field), CSR))
+        await graph.data(query(kind, field, composite), variables, principal=WHO.get((kind, field), CSR))
         counts.append(await graph.requests())
     assert counts[0] == counts[1]
     assert sum(counts[0].values()) >= 1

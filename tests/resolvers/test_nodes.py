@@ -56,14 +56,14 @@ def test_every_type_that_is_a_node_is_tested():
 async def test_node_answers_for_each_kind(graph: Graph, kind: str):
     id, field, value = KINDS[kind]
     query = f"query($id: ID!) {{ node(id: $id) {{ __typename id ... on {kind} {{ {field} }} }} }}"
-    found = await graph.data(query, {"id": id}, who=WHO.get(kind, CSR))
+    found = await graph.data(query, {"id": id}, principal=WHO.get(kind, CSR))
     assert found == {"node": {"__typename": kind, "id": id, field: value}}
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
 async def test_unknown_thing_is_null(graph: Graph, kind: str):
     query = "query($id: ID!) { node(id: $id) { id } }"
-    assert await graph.data(query, {"id": UNKNOWN[kind]}, who=WHO.get(kind, CSR)) == {"node": None}
+    assert await graph.data(query, {"id": UNKNOWN[kind]}, principal=WHO.get(kind, CSR)) == {"node": None}
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ async def test_unknown_thing_is_null(graph: Graph, kind: str):
     ids=["customer service", "finance"],
 )
 async def test_nodes_are_in_the_order_of_the_ids_with_null_for_the_unknown(
-    graph: Graph, who: dict[str, str], kinds: tuple[str, ...]
+    graph: Graph, principal: dict[str, str], kinds: tuple[str, ...]
 ):
     known = [KINDS[kind][0] for kind in kinds]
     ids = [known[4], UNKNOWN["Item"], *known[:4], UNKNOWN[kinds[2]], UNKNOWN[kinds[0]], known[0]]
-    found = (await graph.data(IDS, {"ids": ids}, who=who))["nodes"]
+    found = (await graph.data(IDS, {"ids": ids}, principal=principal))["nodes"]
     assert [node and node["id"] for node in found] == [known[4], None, *known[:4], None, None, known[0]]
 
 

@@ -23,17 +23,17 @@ ACCOUNTS = [f"CUST-{number:04}" for number in range(1, 301)]
 shared = pytest.mark.shared_gateway
 
 
-async def listed(graph: Graph, who: Mapping[str, str] = CSR, first: int = 100, **variables: Any) -> Any:
-    return (await graph.data(LIST, {"first": first, **variables}, who=who))["orders"]
+async def listed(graph: Graph, principal: Mapping[str, str] = CSR, first: int = 100, **variables: Any) -> Any:
+    return (await graph.data(LIST, {"first": first, **variables}, principal=principal))["orders"]
 
 
 def numbers(page: Any) -> list[str]:
     return [row["number"] for row in page["nodes"]]
 
 
-async def refused(graph: Graph, text: str = LIST, who: Mapping[str, str] = CSR, **variables: Any) -> Any:
+async def refused(graph: Graph, text: str = LIST, principal: Mapping[str, str] = CSR, **variables: Any) -> Any:
     """The code of the only error, and its extensions."""
-    answer = await graph.ask(text, {"first": 3, **variables}, who=who)
+    answer = await graph.ask(text, {"first": 3, **variables}, principal=principal)
     (error,) = answer["errors"]
     return error["extensions"]
 
@@ -128,7 +128,7 @@ async def test_rows_of_other_customers_are_neither_listed_nor_counted(graph: Gra
 async def test_a_list_over_300_accounts_is_one_request_with_its_count(graph: Graph, first: int):
     await graph.forget()
     query = """query($n: Int!) { orders(first: $n, filter: {open: true}) { totalCount nodes { number } } }"""
-    page = (await graph.data(query, {"n": first}, who=SELLER))["orders"]
+    page = (await graph.data(query, {"n": first}, principal=SELLER))["orders"]
     assert (page["totalCount"], len(page["nodes"])) == (182, first)
     assert await graph.requests() == {"erp": 1, "commerce": 0, "logistics": 0}
 
@@ -213,7 +213,7 @@ async def test_filters_and_sorts_that_a_source_does_not_declare_are_refused(date
 async def test_a_source_that_cannot_be_restricted_lists_nothing_for_a_rep(dated_sandbox: Sandbox):
     lists = {"orders": {"filters": ["status"]}}
     async with gateway(dated_sandbox, sources={"erp": {"options": {"lists": lists}}}) as graph:
-        error = await refused(graph, who=OTHER_BUYER)
+        error = await refused(graph, principal=OTHER_BUYER)
         assert (error["code"], error["filters"]["unsupported"]) == ("FILTER_NOT_SUPPORTED", ["customers"])
         assert await graph.requests() == {"erp": 0, "commerce": 0, "logistics": 0}
 

@@ -68,7 +68,7 @@ async def test_order_that_only_the_shop_knows_is_the_shops(graph: Graph, key: di
       statusBySource { system status rawStatus at } customer { number } shipments { id } invoices { number }
       lines { number quantity confirmedQuantity item { sku } contractPrice { unitPrice { amount } } }
     } }"""
-    order = (await graph.data(query, {"by": key}, who=BUYER_ADMIN))["order"]
+    order = (await graph.data(query, {"by": key}, principal=BUYER_ADMIN))["order"]
     assert order == {
         "id": node_id("Order", "commerce", "w90000"),
         "number": "SO-300001",
@@ -234,7 +234,7 @@ async def test_line_that_replaces_another_item_names_both(graph: Graph):
 async def test_price_of_a_line_is_for_the_orders_customer_quantity_and_unit(graph: Graph):
     query = """{ order(by: {number: "SO-100040"}) { lines {
       quantity uom contractPrice { quantity uom unitPrice { amount } item { sku } } } } }"""
-    lines: list[dict[str, Any]] = (await graph.data(query, who=BUYER_ADMIN))["order"]["lines"]
+    lines: list[dict[str, Any]] = (await graph.data(query, principal=BUYER_ADMIN))["order"]["lines"]
     assert [(line["quantity"], line["uom"]) for line in lines] == [
         (line["contractPrice"]["quantity"], line["contractPrice"]["uom"]) for line in lines
     ]

@@ -23,7 +23,7 @@ query($by: CustomerKey!, $sku: String!, $quantity: Decimal, $uom: String, $on: D
 
 async def price(graph: Graph, sku: str = "SKU-0001", customer: str = "CUST-0001", **asked: object) -> Any:
     variables = {"by": {"number": customer}, "sku": sku, "quantity": "1", **asked}
-    return (await graph.data(PRICE, variables, who=SELLER))["item"]["contractPrice"]
+    return (await graph.data(PRICE, variables, principal=SELLER))["item"]["contractPrice"]
 
 
 async def test_contract_price_is_the_erps_answer(graph: Graph):
@@ -101,7 +101,7 @@ async def test_unit_that_the_item_does_not_have_is_an_error_of_its_price_alone(g
     answer = await graph.ask(
         '{ itemsBySku(skus: ["SKU-0001", "SKU-0002"]) { sku contractPrice(customer: {number: "CUST-0001"}, uom: "box") '
         "{ uom } } }",
-        who=SELLER,
+        principal=SELLER,
     )
     assert answer["data"]["itemsBySku"] == [
         {"sku": "SKU-0001", "contractPrice": {"uom": "XBX"}},
@@ -121,8 +121,10 @@ query($by: CustomerKey!, $lines: [LineInput!]!) { priceAndAvailability(customer:
 """
 
 
-async def pad(graph: Graph, *lines: dict, by: dict = CUSTOMER, who: dict[str, str] = BUYER) -> list[dict[str, Any]]:
-    return (await graph.data(PAD, {"by": by, "lines": list(lines)}, who=who))["priceAndAvailability"]
+async def pad(
+    graph: Graph, *lines: dict, by: dict = CUSTOMER, principal: dict[str, str] = BUYER
+) -> list[dict[str, Any]]:
+    return (await graph.data(PAD, {"by": by, "lines": list(lines)}, principal=principal))["priceAndAvailability"]
 
 
 def line(sku: str, quantity: str = "1", uom: str | None = None) -> dict:
@@ -172,7 +174,7 @@ async def test_blocked_item_is_unavailable(graph: Graph):
 
 async def test_substitutes_that_are_not_approved_are_for_the_distributors_people_only(graph: Graph):
     (buyers,) = await pad(graph, line("SKU-0244"))
-    (ours,) = await pad(graph, line("SKU-0244"), who=SELLER)
+    (ours,) = await pad(graph, line("SKU-0244"), principal=SELLER)
     assert [one["item"]["sku"] for one in buyers["substitutes"]] == ["SKU-4623", "SKU-2917"]
     assert [one["item"]["sku"] for one in ours["substitutes"]] == ["SKU-4623", "SKU-2917", "SKU-4258"]
 

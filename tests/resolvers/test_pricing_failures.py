@@ -28,28 +28,28 @@ CSR = Principal(subject="c", roles=frozenset({Role.CSR}))
 class Adapter:
     """One item, one customer, and prices that fail as no source should."""
 
-    async def by_number(self, who: Principal, numbers: Any, parts: Any = ()) -> Any:
+    async def by_number(self, principal: Principal, numbers: Any, parts: Any = ()) -> Any:
         return {number: Customer(number=number, name=number, currency="USD") for number in numbers}
 
-    async def by_sku(self, who: Principal, skus: Any) -> Any:
+    async def by_sku(self, principal: Principal, skus: Any) -> Any:
         return {sku: Item(sku=sku, name=sku, base_uom="EA") for sku in skus}
 
-    async def relations(self, who: Principal, skus: Any) -> Any:
+    async def relations(self, principal: Principal, skus: Any) -> Any:
         return {}
 
-    async def levels(self, who: Principal, skus: Any) -> Any:
+    async def levels(self, principal: Principal, skus: Any) -> Any:
         return {}
 
-    async def reservations(self, who: Principal, skus: Any) -> Any:
+    async def reservations(self, principal: Principal, skus: Any) -> Any:
         return {}
 
-    async def balances(self, who: Principal, warehouses: Any, skus: Any) -> Any:
+    async def balances(self, principal: Principal, warehouses: Any, skus: Any) -> Any:
         return {}
 
-    async def all(self, who: Principal) -> Any:
+    async def all(self, principal: Principal) -> Any:
         return ()
 
-    async def quote(self, who: Principal, requests: Any) -> Any:
+    async def quote(self, principal: Principal, requests: Any) -> Any:
         raise ZeroDivisionError("backend text: hunter2")
 
 

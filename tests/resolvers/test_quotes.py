@@ -22,12 +22,12 @@ QUOTE = """query($by: QuoteKey!) { quote(by: $by) { id number version status raw
     item { name } } } }"""
 
 
-async def listed(graph: Graph, who: Any = CSR, first: int = 50, **variables: Any) -> Any:
-    return (await graph.data(LIST, {"first": first, **variables}, who=who))["quotes"]
+async def listed(graph: Graph, principal: Any = CSR, first: int = 50, **variables: Any) -> Any:
+    return (await graph.data(LIST, {"first": first, **variables}, principal=principal))["quotes"]
 
 
 async def test_offered_quote_has_the_prices_of_its_source(graph: Graph):
-    found = (await graph.data(QUOTE, {"by": {"number": "qu-2002"}}, who=BUYER))["quote"]
+    found = (await graph.data(QUOTE, {"by": {"number": "qu-2002"}}, principal=BUYER))["quote"]
     lines = found.pop("lines")
     assert found == {
         "id": node_id("Quote", "erp", "q2002"), "number": "QU-2002", "version": 2, "status": "OFFERED",
@@ -57,10 +57,10 @@ async def test_offered_quote_has_the_prices_of_its_source(graph: Graph):
     ],
 )
 async def test_status_is_that_of_the_source(graph: Graph, number: str, status: str, raw: str):
-    found = (await graph.data(QUOTE, {"by": {"number": number}}, who=BUYER))["quote"]
+    found = (await graph.data(QUOTE, {"by": {"number": number}}, principal=BUYER))["quote"]
     assert (found["status"], found["rawStatus"]) == (status, raw)
     assert (found["order"] is not None) == (status == "ACCEPTED")
-    by_id = (await graph.data(QUOTE, {"by": {"id": found["id"]}}, who=BUYER))["quote"]
+    by_id = (await graph.data(QUOTE, {"by": {"id": found["id"]}}, principal=BUYER))["quote"]
     assert by_id["number"] == number
 
 
@@ -100,22 +100,22 @@ async def test_pages_are_the_quotes_of_the_callers_customers(graph: Graph):
     assert (foreign["totalCount"], foreign["nodes"]) == (0, [])
     own = """{ customer(by: {number: "CUST-0001"}) { quotes(first: 100, filter: {open: true}) {
       totalCount nodes { number } } } }"""
-    page = (await graph.data(own, who=BUYER))["customer"]["quotes"]
+    page = (await graph.data(own, principal=BUYER))["customer"]["quotes"]
     assert page == {"totalCount": 5, "nodes": [{"number": f"QU-{n}"} for n in (2001, 2002, 2003, 2009, 2010)]}
 
 
 async def test_quotes_of_other_customers_do_not_exist(graph: Graph):
     key = {"by": {"number": "QU-2002"}}
-    assert (await graph.data(QUOTE, key, who=OTHER_BUYER))["quote"] is None
+    assert (await graph.data(QUOTE, key, principal=OTHER_BUYER))["quote"] is None
     id = {"by": {"id": node_id("Quote", "erp", "q2002")}}
-    assert (await graph.data(QUOTE, id, who=OTHER_BUYER))["quote"] is None
-    node = await graph.data("query($id: ID!) { node(id: $id) { id } }", {"id": id["by"]["id"]}, who=OTHER_BUYER)
+    assert (await graph.data(QUOTE, id, principal=OTHER_BUYER))["quote"] is None
+    node = await graph.data("query($id: ID!) { node(id: $id) { id } }", {"id": id["by"]["id"]}, principal=OTHER_BUYER)
     assert node == {"node": None}
 
 
 @pytest.mark.parametrize("who", [OPERATIONS, signed(Role.ADMIN), signed(Role.AGENT, agents=("AG-01",))])
-async def test_quotes_are_forbidden_to_other_roles(graph: Graph, who: Any):
-    answer = await graph.ask(LIST, {"first": 1}, who=who)
+async def test_quotes_are_forbidden_to_other_roles(graph: Graph, principal: Any):
+    answer = await graph.ask(LIST, {"first": 1}, principal=principal)
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]
     assert sum((await graph.requests()).values()) == 0
 
@@ -132,7 +132,7 @@ async def test_quotes_are_forbidden_to_other_roles(graph: Graph, who: Any):
     ],
 )
 async def test_absurd_keys_are_refused_with_a_code(graph: Graph, key: Any, code: str):
-    answer = await graph.ask(QUOTE, {"by": key}, who=CSR)
+    answer = await graph.ask(QUOTE, {"by": key}, principal=CSR)
     assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
 
 
@@ -140,6 +140,6 @@ async def test_absurd_keys_are_refused_with_a_code(graph: Graph, key: Any, code:
 async def test_calls_do_not_grow_with_the_list(graph: Graph, rows: int):
     text = """query($n: Int!) { quotes(first: $n) { totalCount nodes {
       number lines { item { name } } order { number } } } }"""
-    found = await graph.data(text, {"n": rows}, who=SELLER)
+    found = await graph.data(text, {"n": rows}, principal=SELLER)
     assert len(found["quotes"]["nodes"]) == rows
     assert await graph.requests() == {"erp": 2, "commerce": 0, "logistics": 0}

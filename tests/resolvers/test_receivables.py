@@ -29,7 +29,7 @@ def codes(answer: Any) -> list[str]:
 
 @shared
 async def test_figures_are_those_of_the_erp(graph: Graph):
-    found = (await graph.data(FIGURES, {"number": LATE}, who=FINANCE))["customer"]["receivables"]
+    found = (await graph.data(FIGURES, {"number": LATE}, principal=FINANCE))["customer"]["receivables"]
     assert found == {
         "balance": {"amount": "9670.32", "currency": "USD"},
         "overdue": {"amount": "6580.75"},
@@ -56,7 +56,7 @@ async def test_figures_are_those_of_the_erp(graph: Graph):
 async def test_overdue_is_what_credit_says(graph: Graph):
     query = """{ customer(by: {number: "CUST-0012"}) { creditStatus { state reason overdue { amount } }
       receivables { overdue { amount } } } }"""
-    found = (await graph.data(query, who=FINANCE))["customer"]
+    found = (await graph.data(query, principal=FINANCE))["customer"]
     assert found["creditStatus"].pop("overdue") == found["receivables"]["overdue"] == {"amount": "6580.75"}
     assert found["creditStatus"] == {"state": "WARN", "reason": "Invoices are overdue"}
 
@@ -69,7 +69,7 @@ async def test_open_items_are_paged_and_filtered(graph: Graph):
         refs { system id } } } } } }"""
     after, numbers, first = None, [], None
     for _ in range(3):
-        page = (await graph.data(query, {"after": after}, who=CSR))["customer"]["receivables"]["openItems"]
+        page = (await graph.data(query, {"after": after}, principal=CSR))["customer"]["receivables"]["openItems"]
         numbers += [row["number"] for row in page["nodes"]]
         first, after = first or page, page["pageInfo"]["endCursor"]
     assert numbers == ["INV-814385", "INV-814407", "INV-815080", "INV-816359", "INV-817823"]
@@ -97,7 +97,7 @@ STATEMENT = """query($number: String!, $since: Date!, $until: Date!) { customer(
 @shared
 async def test_statement_begins_and_ends_with_the_erps_balances(graph: Graph):
     variables = {"number": LATE, "since": "2026-11-05", "until": "2026-11-12"}
-    found = (await graph.data(STATEMENT, variables, who=FINANCE))["customer"]["receivables"]["statement"]
+    found = (await graph.data(STATEMENT, variables, principal=FINANCE))["customer"]["receivables"]["statement"]
     assert found == {
         "since": "2026-11-05",
         "until": "2026-11-12",
@@ -130,7 +130,7 @@ async def test_statement_begins_and_ends_with_the_erps_balances(graph: Graph):
     [role for role in Role if role not in {Role.BUYER_ADMIN, Role.SALES_REP, Role.CSR, Role.CSR_LEAD, Role.FINANCE}],
 )
 async def test_nobody_else_sees_receivables(graph: Graph, role: Role):
-    answer = await graph.ask(FIGURES, {"number": LATE}, who=signed(role, LATE))
+    answer = await graph.ask(FIGURES, {"number": LATE}, principal=signed(role, LATE))
     assert set(codes(answer)) == {"FORBIDDEN"}
     assert "9670" not in str(answer)
 
@@ -138,10 +138,10 @@ async def test_nobody_else_sees_receivables(graph: Graph, role: Role):
 @shared
 @pytest.mark.parametrize("role", [Role.BUYER_ADMIN, Role.SALES_REP])
 async def test_foreign_account_looks_exactly_like_a_missing_one(graph: Graph, role: Role):
-    who = signed(role, LATE)
-    assert (await graph.data(FIGURES, {"number": LATE}, who=who))["customer"]["receivables"]["balance"]
-    foreign = await graph.ask(FIGURES, {"number": "CUST-0032"}, who=who)
-    assert foreign == await graph.ask(FIGURES, {"number": "CUST-9999"}, who=who)
+    principal = signed(role, LATE)
+    assert (await graph.data(FIGURES, {"number": LATE}, principal=principal))["customer"]["receivables"]["balance"]
+    foreign = await graph.ask(FIGURES, {"number": "CUST-0032"}, principal=principal)
+    assert foreign == await graph.ask(FIGURES, {"number": "CUST-9999"}, principal=principal)
     assert foreign["data"] == {"customer": None}
 
 
@@ -159,7 +159,7 @@ async def test_as_many_calls_for_fifty_customers_as_for_one(dated_sandbox: Sandb
     async with gateway(dated_sandbox, engine=engine, domains=domains, sources={"erp": {"options": ERP}}) as graph:
         for first in (1, 50):
             await graph.forget()
-            rows = (await graph.data(SELECTED, {"first": first}, who=FINANCE))["customers"]["nodes"]
+            rows = (await graph.data(SELECTED, {"first": first}, principal=FINANCE))["customers"]["nodes"]
             assert len(rows) == first
             assert all(row["receivables"]["statement"]["closing"] for row in rows)
             assert (await graph.requests())["erp"] == CALLS
@@ -178,23 +178,23 @@ async def test_as_many_calls_for_fifty_customers_as_for_one(dated_sandbox: Sandb
 )
 async def test_bad_input_is_refused(graph: Graph, selection: str, code: str):
     query = f'{{ customer(by: {{number: "{LATE}"}}) {{ receivables {{ {selection} }} }} }}'
-    assert codes(await graph.ask(query, who=FINANCE)) == [code]
+    assert codes(await graph.ask(query, principal=FINANCE)) == [code]
 
 
 @shared
 async def test_cursor_of_another_list_is_refused(graph: Graph):
     query = """query($number: String!, $after: String, $overdue: Boolean!) { customer(by: {number: $number}) {
       receivables { openItems(first: 1, after: $after, overdue: $overdue) { pageInfo { endCursor } } } } }"""
-    found = await graph.data(query, {"number": LATE, "overdue": False}, who=FINANCE)
+    found = await graph.data(query, {"number": LATE, "overdue": False}, principal=FINANCE)
     cursor = found["customer"]["receivables"]["openItems"]["pageInfo"]["endCursor"]
     for other in ({"number": LATE, "overdue": True}, {"number": "CUST-0032", "overdue": False}):
-        assert codes(await graph.ask(query, {**other, "after": cursor}, who=FINANCE)) == ["INVALID_CURSOR"]
+        assert codes(await graph.ask(query, {**other, "after": cursor}, principal=FINANCE)) == ["INVALID_CURSOR"]
 
 
 async def test_without_a_source_receivables_are_not_supported(dated_sandbox: Sandbox):
     domains = SANDBOX_DOMAINS.model_copy(update={"receivables": None})
     async with gateway(dated_sandbox, domains=domains) as graph:
-        answer = await graph.ask(FIGURES, {"number": LATE}, who=FINANCE)
+        answer = await graph.ask(FIGURES, {"number": LATE}, principal=FINANCE)
         assert answer["data"] == {"customer": {"receivables": None}}
         assert codes(answer) == ["NOT_SUPPORTED"]
 

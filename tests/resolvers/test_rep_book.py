@@ -65,7 +65,7 @@ def rep(accounts: int) -> dict[str, str]:
 async def test_late_orders_over_a_book_are_one_request(book: Graph, accounts: int, rows: int):
     staff = await book.data(LATE.replace("nodes { number }", "nodes { number customer { number } }"), {"n": 100})
     await book.forget()
-    found = (await book.data(LATE, {"n": rows}, who=rep(accounts)))["orders"]
+    found = (await book.data(LATE, {"n": rows}, principal=rep(accounts)))["orders"]
     assert await book.requests() == {"erp": 1, "commerce": 0, "logistics": 0}
     own = [row["number"] for row in staff["orders"]["nodes"] if row["customer"]["number"] in BOOK[:accounts]]
     assert (found["totalCount"], [row["number"] for row in found["nodes"]]) == (len(own), own[:rows])
@@ -77,7 +77,7 @@ async def test_late_orders_over_a_book_are_one_request(book: Graph, accounts: in
 async def test_the_morning_of_a_book_is_two_requests(book: Graph, rows: int):
     """The lists with their counts travel together, then the customers of their rows. Exceptions cost no request."""
     await book.forget()
-    found = (await book.data(MORNING, {"n": rows}, who=rep(800)))["me"]["workbench"]
+    found = (await book.data(MORNING, {"n": rows}, principal=rep(800)))["me"]["workbench"]
     assert await book.requests() == {"erp": 2, "commerce": 0, "logistics": 0}
     staff: Any = (await book.data(MORNING, {"n": rows}))["me"]["workbench"]
     assert {name: one["totalCount"] for name, one in found.items()} == {

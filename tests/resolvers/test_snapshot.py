@@ -41,15 +41,15 @@ async def graph(moving: Sandbox) -> AsyncIterator[Graph]:
         yield running
 
 
-async def page(graph: Graph, who: Mapping[str, str] = CSR, **variables: Any) -> Any:
-    return (await graph.data(SNAPSHOT, {"first": 100, **variables}, who=who))["snapshot"]
+async def page(graph: Graph, principal: Mapping[str, str] = CSR, **variables: Any) -> Any:
+    return (await graph.data(SNAPSHOT, {"first": 100, **variables}, principal=principal))["snapshot"]
 
 
-async def pages(graph: Graph, who: Mapping[str, str] = CSR, **variables: Any) -> list[Any]:
+async def pages(graph: Graph, principal: Mapping[str, str] = CSR, **variables: Any) -> list[Any]:
     """All pages of a download."""
-    found = [await page(graph, who, **variables)]
+    found = [await page(graph, principal, **variables)]
     while found[-1]["hasMore"]:
-        found.append(await page(graph, who, **variables, after=found[-1]["cursor"]))
+        found.append(await page(graph, principal, **variables, after=found[-1]["cursor"]))
     return found
 
 
@@ -81,8 +81,8 @@ async def test_download_goes_through_the_kinds_that_a_caller_may_see(graph: Grap
 
 
 async def test_shipments_and_invoices_of_own_accounts_are_downloaded_whole(graph: Graph):
-    who = signed(Role.BUYER_ADMIN, *FEW)
-    found = await pages(graph, who, first=70, kinds=["SHIPMENT", "INVOICE"])
+    principal = signed(Role.BUYER_ADMIN, *FEW)
+    found = await pages(graph, principal, first=70, kinds=["SHIPMENT", "INVOICE"])
     names = [node["__typename"] for one in found for node in one["nodes"]]
     assert names == sorted(names, reverse=True), "shipments, then invoices"
     assert len(set(ids(found))) == len(names)
@@ -142,8 +142,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("who", "variables", "code"), REFUSED)
-async def test_what_cannot_be_answered_is_refused(graph: Graph, who: Any, variables: Any, code: str):
-    answer = await graph.ask(SNAPSHOT, {"first": 10, **variables}, who=who)
+async def test_what_cannot_be_answered_is_refused(graph: Graph, principal: Any, variables: Any, code: str):
+    answer = await graph.ask(SNAPSHOT, {"first": 10, **variables}, principal=principal)
     assert answer["data"] == {"snapshot": None}
     assert answer["errors"][0]["extensions"]["code"] == code
 

@@ -74,13 +74,13 @@ async def two(module_two: Graph) -> Graph:
 pytestmark = pytest.mark.shared_gateway
 
 
-async def whole(graph: Graph, who: Mapping[str, str], first: int) -> tuple[list[Any], set[int | None]]:
+async def whole(graph: Graph, principal: Mapping[str, str], first: int) -> tuple[list[Any], set[int | None]]:
     """All rows of the list of late orders, page by page, and the totals that the pages have."""
     rows: list[Any] = []
     totals: set[int | None] = set()
     after = None
     while not totals or after is not None:
-        page = (await graph.data(LIST, {"first": first, "after": after}, who=who))["late"]
+        page = (await graph.data(LIST, {"first": first, "after": after}, principal=principal))["late"]
         rows += page["nodes"]
         totals.add(page["totalCount"])
         after = page["pageInfo"]["endCursor"] if page["pageInfo"]["hasNextPage"] else None
@@ -110,7 +110,7 @@ async def test_rows_that_the_old_erp_still_has_of_moved_customers_are_left_out(g
 
 
 async def test_invoices_and_customers_are_merged_too(graph: Graph, two: Graph):
-    of_one, of_both = [await one.data(PAST_DUE, who=ADMIN) for one in (graph, two)]
+    of_one, of_both = [await one.data(PAST_DUE, principal=ADMIN) for one in (graph, two)]
     assert of_one["invoices"]["totalCount"] == of_both["invoices"]["totalCount"] == 13
     assert by_customer(of_one) == by_customer(of_both)
     listed = "{ customers(first: 100) { nodes { number name } } }"
@@ -130,16 +130,16 @@ async def away(two: Graph) -> None:
 @pytest.mark.parametrize("first", [1, 50])
 async def test_a_list_is_one_request_to_each_erp(two: Graph, first: int):
     """The late orders as one request, their customers as another; the workbench as one."""
-    await two.data(LIST.replace("customer { number }", ""), {"first": first}, who=SELLER)
+    await two.data(LIST.replace("customer { number }", ""), {"first": first}, principal=SELLER)
     assert await two.requests() == {"erp": 1, "erp2": 1, "commerce": 0, "logistics": 0}
     await two.forget()
-    await two.data(WORKBENCH, {"first": first}, who=SELLER)
+    await two.data(WORKBENCH, {"first": first}, principal=SELLER)
     assert await two.requests() == {"erp": 1, "erp2": 1, "commerce": 0, "logistics": 0}
 
 
 async def test_an_erp_that_is_away_is_named_with_its_code(two: Graph):
     await away(two)
-    answer = await two.ask(LIST, {"first": 100}, who=SELLER)
+    answer = await two.ask(LIST, {"first": 100}, principal=SELLER)
     rows = answer["data"]["late"]["nodes"]
     assert 0 < len(rows) < 27
     assert all(int(row["customer"]["number"][-1]) % 2 for row in rows)
@@ -148,9 +148,9 @@ async def test_an_erp_that_is_away_is_named_with_its_code(two: Graph):
         (["late", "totalCount"], "SOURCE_UNAVAILABLE")
     ]
     assert lacks(answer) == [("erp2", "SOURCE_UNAVAILABLE")]
-    plain = await two.ask("{ orders(first: 5) { nodes { number } } }", who=SELLER)
+    plain = await two.ask("{ orders(first: 5) { nodes { number } } }", principal=SELLER)
     assert ("errors" in plain, lacks(plain)) == (False, [("erp2", "SOURCE_UNAVAILABLE")])
-    empty = await two.ask("{ orders(first: 0) { totalCount } }", who=SELLER)
+    empty = await two.ask("{ orders(first: 0) { totalCount } }", principal=SELLER)
     assert [error["extensions"]["code"] for error in empty["errors"]] == ["SOURCE_UNAVAILABLE"]
 
 
@@ -161,11 +161,11 @@ def lacks(answer: Any) -> list[tuple[str, str]]:
 
 async def test_rows_of_an_erp_that_was_away_follow_on_the_next_pages(two: Graph):
     await away(two)
-    first = (await two.ask(LIST, {"first": 5}, who=SELLER))["data"]["late"]
+    first = (await two.ask(LIST, {"first": 5}, principal=SELLER))["data"]["late"]
     await two.repair()
     rows, after = first["nodes"], first["pageInfo"]["endCursor"]
     assert {int(row["customer"]["number"][-1]) % 2 for row in rows} == {1}
-    rest = (await two.data(LIST, {"first": 100, "after": after}, who=SELLER))["late"]["nodes"]
+    rest = (await two.data(LIST, {"first": 100, "after": after}, principal=SELLER))["late"]["nodes"]
     every, _ = await whole(two, SELLER, 100)
     assert by_number(rows + rest) == by_number(every)
 
@@ -173,7 +173,7 @@ async def test_rows_of_an_erp_that_was_away_follow_on_the_next_pages(two: Graph)
 async def test_a_download_is_refused_while_an_erp_is_away(two: Graph):
     """An app that follows changes would never see that rows are missing."""
     await away(two)
-    answer = await two.ask("{ snapshot(first: 50, kinds: [ORDER]) { hasMore } }", who=SELLER)
+    answer = await two.ask("{ snapshot(first: 50, kinds: [ORDER]) { hasMore } }", principal=SELLER)
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["SOURCE_UNAVAILABLE"]
 
 
@@ -181,9 +181,9 @@ async def test_a_filter_that_one_erp_cannot_answer_is_refused(dated_sandbox: San
     able = {"lists": {"orders": {"filters": ["customers", "status"], "sorts": ["ORDERED_AT_DESC"]}}}
     async with over_two(dated_sandbox, second, options=able) as graph:
         text = "query($filter: OrderFilter) { orders(first: 3, filter: $filter) { nodes { number } } }"
-        answer = await graph.ask(text, {"filter": {"late": True}}, who=SELLER)
+        answer = await graph.ask(text, {"filter": {"late": True}}, principal=SELLER)
         (error,) = answer["errors"]
         assert error["extensions"]["code"] == "FILTER_NOT_SUPPORTED"
         assert error["extensions"]["filters"] == {"unsupported": ["late"], "supported": ["customers", "status"]}
-        found = await graph.data(text, {"filter": {"status": ["DELIVERED"]}}, who=SELLER)
+        found = await graph.data(text, {"filter": {"status": ["DELIVERED"]}}, principal=SELLER)
         assert len(found["orders"]["nodes"]) == 3

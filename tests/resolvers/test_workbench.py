@@ -28,8 +28,8 @@ def text(name: str) -> str:
     )
 
 
-async def listed(graph: Graph, name: str, who: Any = CSR, first: int = 50, **variables: Any) -> Any:
-    return (await graph.data(text(name), {"first": first, **variables}, who=who))[name]
+async def listed(graph: Graph, name: str, principal: Any = CSR, first: int = 50, **variables: Any) -> Any:
+    return (await graph.data(text(name), {"first": first, **variables}, principal=principal))[name]
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ async def test_filters_select_and_count_the_rows_of_the_source(graph: Graph, nam
 
 @pytest.mark.parametrize("name", TYPES)
 async def test_pages_are_the_whole_list_of_the_callers_customers(graph: Graph, name: str):
-    who = BUYER_ADMIN if name == "invoices" else BUYER
+    principal = BUYER_ADMIN if name == "invoices" else BUYER
     found: list[Any] = []
     after = None
     while True:
-        page = await listed(graph, name, who, first=7, after=after)
+        page = await listed(graph, name, principal, first=7, after=after)
         found += page["nodes"]
         after = page["pageInfo"]["endCursor"]
         if not page["pageInfo"]["hasNextPage"]:
@@ -83,11 +83,11 @@ async def test_pages_are_the_whole_list_of_the_callers_customers(graph: Graph, n
     assert {row["customer"]["number"] for row in found} == {"CUST-0001"}
     of_customer = f"""{{ customer(by: {{number: "CUST-0001"}}) {{ {name}(first: 100) {{
       totalCount nodes {{ {FIELDS[name]} }} }} }} }}"""
-    assert (await graph.data(of_customer, who=who))["customer"][name] == {
+    assert (await graph.data(of_customer, principal=principal))["customer"][name] == {
         "totalCount": len(found),
         "nodes": found,
     }
-    foreign = await listed(graph, name, who, customers=[{"number": "CUST-0002"}])
+    foreign = await listed(graph, name, principal, customers=[{"number": "CUST-0002"}])
     assert (foreign["totalCount"], foreign["nodes"]) == (0, [])
 
 
@@ -103,7 +103,7 @@ async def test_pages_are_the_whole_list_of_the_callers_customers(graph: Graph, n
     ],
 )
 async def test_absurd_filters_are_refused_with_a_code(graph: Graph, name: str, filter: Any, code: str):
-    answer = await graph.ask(text(name), {"first": 1, "filter": filter}, who=CSR)
+    answer = await graph.ask(text(name), {"first": 1, "filter": filter}, principal=CSR)
     assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
     assert sum((await graph.requests()).values()) == 0
 
@@ -118,7 +118,7 @@ WORKBENCH = """query($n: Int!) { me { workbench { day
 @pytest.mark.parametrize("rows", [1, 50])
 async def test_workbench_is_two_requests_to_the_erp(graph: Graph, rows: int):
     """The four lists with their counts travel as one request, the customers of their rows as another."""
-    found = (await graph.data(WORKBENCH, {"n": rows}, who=SELLER))["me"]["workbench"]
+    found = (await graph.data(WORKBENCH, {"n": rows}, principal=SELLER))["me"]["workbench"]
     assert await graph.requests() == {"erp": 2, "commerce": 0, "logistics": 0}
     assert found.pop("day") == "2026-11-21"
     assert {name: page["totalCount"] for name, page in found.items()} == {
@@ -143,7 +143,7 @@ async def test_workbench_lists_are_those_of_the_filters(graph: Graph):
       late: orders(first: 9, orderBy: PROMISED_ON_ASC, filter: {late: true}) { totalCount nodes { number } }
       held: orders(first: 9, orderBy: ORDERED_AT_ASC, filter: {hold: [CREDIT]}) { totalCount nodes { number } }
       due: invoices(first: 9, orderBy: DUE_ON_ASC, filter: {pastDue: true}) { totalCount nodes { number } } }"""
-    found = await graph.data(query, who=CSR)
+    found = await graph.data(query, principal=CSR)
     bench = found["me"]["workbench"]
     assert bench == {"lateOrders": found["late"], "heldOrders": found["held"], "pastDueInvoices": found["due"]}
     assert [len(page["nodes"]) for page in bench.values()] == [9, 9, 9]
@@ -174,7 +174,7 @@ async def test_absurd_days_are_refused(graph: Graph, days: int):
 
 
 async def test_workbench_of_a_rep_has_assigned_accounts_only(graph: Graph):
-    found = (await graph.data(WORKBENCH, {"n": 100}, who=REP))["me"]["workbench"]
+    found = (await graph.data(WORKBENCH, {"n": 100}, principal=REP))["me"]["workbench"]
     accounts = {f"CUST-{number:04}" for number in range(1, 11)}
     owners = {row["customer"]["number"] for row in found["pastDueInvoices"]["nodes"]}
     assert owners <= accounts
@@ -183,7 +183,7 @@ async def test_workbench_of_a_rep_has_assigned_accounts_only(graph: Graph):
 
 async def test_workbench_of_a_role_without_invoices_has_its_orders(graph: Graph):
     answer = await graph.ask(WORKBENCH.replace("customer { name }", "").replace("customer { number }", ""), {"n": 1},
-                             who=OPERATIONS)  # fmt: skip
+                             principal=OPERATIONS)  # fmt: skip
     assert [(error["path"][-1], error["extensions"]["code"]) for error in answer["errors"]] == [
         ("expiringQuotes", "FORBIDDEN"),
         ("pastDueInvoices", "FORBIDDEN"),
@@ -193,7 +193,7 @@ async def test_workbench_of_a_role_without_invoices_has_its_orders(graph: Graph)
 
 async def test_a_rep_cannot_filter_invoices_by_what_it_may_not_see(graph: Graph):
     """A rep sees sums of invoices; a filter by their status or number would tell the rest."""
-    answer = await graph.ask(text("invoices"), {"first": 1, "filter": {"text": "INV-800040"}}, who=REP)
+    answer = await graph.ask(text("invoices"), {"first": 1, "filter": {"text": "INV-800040"}}, principal=REP)
     assert {error["extensions"]["code"] for error in answer["errors"]} == {"FORBIDDEN"}
     assert sum((await graph.requests()).values()) == 0
 
@@ -235,7 +235,7 @@ async def test_ship_tos_and_own_customers_have_pages(graph: Graph):
     found: list[Any] = []
     after = None
     while True:
-        me = (await graph.data(query, {"after": after}, who=REP))["me"]
+        me = (await graph.data(query, {"after": after}, principal=REP))["me"]
         page = me["customersConnection"]
         found += page["nodes"]
         after = page["pageInfo"]["endCursor"]
@@ -249,4 +249,4 @@ async def test_ship_tos_and_own_customers_have_pages(graph: Graph):
         }
         for one in me["customers"]
     ]
-    assert (await graph.data(query, who=CSR))["me"]["customersConnection"]["nodes"] == []
+    assert (await graph.data(query, principal=CSR))["me"]["customersConnection"]["nodes"] == []

@@ -38,9 +38,9 @@ async def graph(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
         yield running
 
 
-async def listed(graph: Graph, who: Any = CSR, first: int = 5, **variables: Any) -> dict[str, Any]:
+async def listed(graph: Graph, principal: Any = CSR, first: int = 5, **variables: Any) -> dict[str, Any]:
     """A list of items."""
-    return (await graph.data(LIST, {"first": first, **variables}, who=who))["items"]
+    return (await graph.data(LIST, {"first": first, **variables}, principal=principal))["items"]
 
 
 async def test_a_search_has_rows_facets_and_a_tree_of_categories_for_one_backend_call(graph: Graph):
@@ -107,12 +107,14 @@ async def test_filters_select_and_count(graph: Graph):
 
 
 async def test_items_outside_the_assortment_are_neither_shown_nor_counted(graph: Graph):
-    for who, visible in ((CSR, True), (BUYER, True), (WITHOUT_CHEMICALS, False)):
-        adhesives = await listed(graph, who, filter={"search": "adhesive"})
+    for principal, visible in ((CSR, True), (BUYER, True), (WITHOUT_CHEMICALS, False)):
+        adhesives = await listed(graph, principal, filter={"search": "adhesive"})
         assert (adhesives["totalCount"] > 0, bool(adhesives["nodes"]), bool(adhesives["facets"])) == (visible,) * 3
-        everything = await listed(graph, who, first=0)
+        everything = await listed(graph, principal, first=0)
         assert ("Chemicals" in [one["path"] for one in everything["categories"]]) is visible
-    whole, narrowed = [(await listed(graph, who, first=0))["totalCount"] for who in (CSR, WITHOUT_CHEMICALS)]
+    whole, narrowed = [
+        (await listed(graph, principal, first=0))["totalCount"] for principal in (CSR, WITHOUT_CHEMICALS)
+    ]
     chemicals = (await listed(graph, filter={"category": "Chemicals"}))["totalCount"]
     assert narrowed == whole - chemicals
     hidden = (await listed(graph, first=1, filter={"category": "Chemicals"}))["nodes"][0]["sku"]
@@ -129,16 +131,16 @@ async def test_keys_and_ids_show_no_item_outside_the_assortment(graph: Graph):
     for number in (1, len(skus)):
         variables = {"one": skus[0], "skus": [*skus[:number], "SKU-0001"], "id": id}
         whole = [{"sku": sku} for sku in variables["skus"]]
-        for who in (CSR, BUYER):
-            found = await graph.data(query, variables, who=who)
+        for principal in (CSR, BUYER):
+            found = await graph.data(query, variables, principal=principal)
             assert found == {"item": {"sku": skus[0]}, "itemsBySku": whole, "node": {"id": id}}
         await graph.forget()
-        found = await graph.data(query, variables, who=WITHOUT_CHEMICALS)
+        found = await graph.data(query, variables, principal=WITHOUT_CHEMICALS)
         assert found == {"item": None, "itemsBySku": [None] * number + [{"sku": "SKU-0001"}], "node": None}
         assert (await graph.requests())["erp"] == 2
     await graph.forget()
     query = '{ item(by: {sku: "SKU-0001"}) { sku } }'
-    assert (await graph.data(query, who=WITHOUT_CHEMICALS))["item"] == {"sku": "SKU-0001"}
+    assert (await graph.data(query, principal=WITHOUT_CHEMICALS))["item"] == {"sku": "SKU-0001"}
     assert (await graph.requests())["erp"] == 1
 
 
@@ -160,7 +162,7 @@ async def test_the_customers_own_part_number_comes_first(graph: Graph):
 async def test_a_search_goes_on_while_part_numbers_cannot_be_read(graph: Graph):
     await graph.turn("erp", resource="customer-parts", errorRate=1.0)
     try:
-        answer = await graph.ask(LIST, {"first": 5, "filter": {"search": "SKU-0001"}}, who=BUYER)
+        answer = await graph.ask(LIST, {"first": 5, "filter": {"search": "SKU-0001"}}, principal=BUYER)
         assert [node["sku"] for node in answer["data"]["items"]["nodes"]] == ["SKU-0001"]
     finally:
         await graph.repair()
@@ -202,11 +204,11 @@ async def test_signs_and_operators_find_nothing_and_break_nothing(graph: Graph, 
 
 
 async def test_customers_are_found_by_number_name_city_and_postcode_within_the_callers_own(graph: Graph):
-    async def numbers(text: str, who: Any = REP) -> list[str]:
-        return await customer_numbers(graph, text, who)
+    async def numbers(text: str, principal: Any = REP) -> list[str]:
+        return await customer_numbers(graph, text, principal)
 
     query = '{ customer(by: {number: "CUST-0003"}) { name billTo { address { city postalCode lines } } } }'
-    customer = (await graph.data(query, who=REP))["customer"]
+    customer = (await graph.data(query, principal=REP))["customer"]
     address = customer["billTo"]["address"]
     for text in (
         "CUST-0003",
@@ -220,7 +222,7 @@ async def test_customers_are_found_by_number_name_city_and_postcode_within_the_c
         assert set(await numbers(text)) <= {f"CUST-{number:04}" for number in range(1, 11)}
         assert "CUST-0003" not in await numbers(text, BUYER)
     contacts = '{ customer(by: {number: "CUST-0003"}) { contacts { name phone email } } }'
-    contact = (await graph.data(contacts, who=REP))["customer"]["contacts"][0]
+    contact = (await graph.data(contacts, principal=REP))["customer"]["contacts"][0]
     for text in (contact["name"], contact["phone"], contact["email"]):
         assert await numbers(text) == ["CUST-0003"], text
         assert "CUST-0003" not in await numbers(text, BUYER)
@@ -228,10 +230,10 @@ async def test_customers_are_found_by_number_name_city_and_postcode_within_the_c
     assert "CUST-0003" in await numbers(typo)
 
 
-async def customer_numbers(graph: Graph, text: str, who: Any) -> list[str]:
+async def customer_numbers(graph: Graph, text: str, principal: Any) -> list[str]:
     """The customers found by a search, of which no more are counted."""
     query = "query($text: String) { customers(first: 100, filter: {search: $text}) { totalCount nodes { number } } }"
-    found = (await graph.data(query, {"text": text}, who=who))["customers"]
+    found = (await graph.data(query, {"text": text}, principal=principal))["customers"]
     assert found["totalCount"] == len(found["nodes"])
     return [node["number"] for node in found["nodes"]]
 
@@ -278,8 +280,8 @@ async def test_a_deployments_own_rights_decide_what_is_searched(dated_sandbox: S
     ) as graph:
         await wait_for_indexes(graph)
         contact = await first_contact(graph, "CUST-0001")
-        for who, found in ((BUYER, ["CUST-0001"]), (BUYER_ADMIN, [])):
-            assert await customer_numbers(graph, contact["phone"], who) == found
+        for principal, found in ((BUYER, ["CUST-0001"]), (BUYER_ADMIN, [])):
+            assert await customer_numbers(graph, contact["phone"], principal) == found
         part = (await graph.data('{ item(by: {sku: "SKU-0001"}) { manufacturerPart } }'))["item"]["manufacturerPart"]
         assert (await listed(graph, CSR, filter={"search": part}))["nodes"][0]["sku"] == "SKU-0001"
         assert (await listed(graph, BUYER, filter={"search": part}))["totalCount"] == 0
@@ -288,7 +290,7 @@ async def test_a_deployments_own_rights_decide_what_is_searched(dated_sandbox: S
         ]
         assert (await listed(graph, CSR))["categories"]
         assert (await listed(graph, BUYER))["categories"] == []
-        refused = await graph.ask(LIST, {"first": 1, "filter": {"category": "Valves"}}, who=BUYER)
+        refused = await graph.ask(LIST, {"first": 1, "filter": {"category": "Valves"}}, principal=BUYER)
         assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
         # A role of the deployment that is bound to its own accounts has their assortment, too.
         assert (await listed(graph, CSR, filter={"search": "adhesive"}))["totalCount"] > 0

@@ -137,7 +137,7 @@ query Where($number: String!) {
 
 @pytest.mark.parametrize(("number", "source"), [("CUST-0001", "erp2"), ("CUST-0101", "erp")])
 async def test_customer_is_read_from_its_own_erp(two_erps: Graph, number: str, source: str) -> None:
-    customer = (await two_erps.data(WHERE, {"number": number}, who=SELLER))["customer"]
+    customer = (await two_erps.data(WHERE, {"number": number}, principal=SELLER))["customer"]
     assert customer["creditStatus"]["freshness"]["source"] == source
     (order,) = customer["orders"]["nodes"]
     assert {line["contractPrice"]["authority"] for line in order["lines"]} == {source}

@@ -41,10 +41,10 @@ async def reads(graph: Graph) -> dict[str, int]:
     return found
 
 
-async def told(graph: Graph, query: str, who: Any = CSR, **variables: Any) -> list[dict[str, Any]]:
+async def told(graph: Graph, query: str, principal: Any = CSR, **variables: Any) -> list[dict[str, Any]]:
     """What an answer says of the age of its data."""
     body = {"query": query, "variables": variables, "extensions": {"freshness": True}}
-    answer = (await graph.client.post("/graphql", json=body, headers=who)).json()
+    answer = (await graph.client.post("/graphql", json=body, headers=principal)).json()
     return answer["extensions"]["freshness"]
 
 
@@ -64,10 +64,10 @@ async def test_many_at_once_ask_once(kept: Graph):
 
 
 async def test_a_sales_view_reads_anew_only_what_changes_at_any_time(kept: Graph):
-    first = await kept.data(document("sales_view"), VARIABLES["sales_view"], who=SELLER)
+    first = await kept.data(document("sales_view"), VARIABLES["sales_view"], principal=SELLER)
     cold = await reads(kept)
     await kept.forget()
-    again = await kept.data(document("sales_view"), VARIABLES["sales_view"], who=SELLER)
+    again = await kept.data(document("sales_view"), VARIABLES["sales_view"], principal=SELLER)
     same = [json.loads(json.dumps(one), object_hook=without_age) for one in (first, again)]
     assert same[0] == same[1]
     warm = await reads(kept)
@@ -79,7 +79,7 @@ async def test_a_sales_view_reads_anew_only_what_changes_at_any_time(kept: Graph
 async def test_answers_are_those_of_a_gateway_that_keeps_nothing(graph: Graph, dated_sandbox: Sandbox, name: str):
     async with gateway(dated_sandbox, cache=ON) as kept:
         for _ in range(2):
-            answers = [await one.ask(document(name), VARIABLES[name], who=SELLER) for one in (graph, kept)]
+            answers = [await one.ask(document(name), VARIABLES[name], principal=SELLER) for one in (graph, kept)]
             plain, cached = (json.loads(json.dumps(answer), object_hook=without_age) for answer in answers)
             assert cached == plain
 
@@ -142,34 +142,34 @@ CARD = '{ customer(by: {number: "%s"}) { number name creditStatus { state } } }'
 
 
 async def test_what_one_caller_made_known_another_does_not_see(kept: Graph):
-    assert (await kept.data(CARD % "CUST-0001", who=BUYER))["customer"]["number"] == "CUST-0001"
-    assert await kept.data(CARD % "CUST-0001", who=OTHER_BUYER) == {"customer": None}
-    assert await kept.data(CARD % "CUST-0002", who=BUYER) == {"customer": None}
-    assert (await kept.data(CARD % "CUST-0002", who=OTHER_BUYER))["customer"]["number"] == "CUST-0002"
+    assert (await kept.data(CARD % "CUST-0001", principal=BUYER))["customer"]["number"] == "CUST-0001"
+    assert await kept.data(CARD % "CUST-0001", principal=OTHER_BUYER) == {"customer": None}
+    assert await kept.data(CARD % "CUST-0002", principal=BUYER) == {"customer": None}
+    assert (await kept.data(CARD % "CUST-0002", principal=OTHER_BUYER))["customer"]["number"] == "CUST-0002"
 
 
 async def test_callers_at_the_same_time_get_their_own(kept: Graph):
     both = [(BUYER, "CUST-0001"), (OTHER_BUYER, "CUST-0002")] * 20
 
-    async def ask(who: Any, number: str) -> Any:
+    async def ask(principal: Any, number: str) -> Any:
         query = (
             f'{{ mine: customer(by: {{number: "{number}"}}) {{ number }} '
             f'item(by: {{sku: "SKU-0001"}}) {{ contractPrice(customer: {{number: "{number}"}}) '
             "{ unitPrice { amount } } } }"
         )
-        return await kept.data(query, who=who)
+        return await kept.data(query, principal=principal)
 
-    alone = {number: await ask(who, number) for who, number in both[:2]}
-    answers = await asyncio.gather(*(ask(who, number) for who, number in both))
+    alone = {number: await ask(principal, number) for principal, number in both[:2]}
+    answers = await asyncio.gather(*(ask(principal, number) for principal, number in both))
     assert answers == [alone[number] for _, number in both]
 
 
-async def by_id(graph: Graph, query: str, *, who: Any = CSR, **headers: str) -> httpx.Response:
+async def by_id(graph: Graph, query: str, *, principal: Any = CSR, **headers: str) -> httpx.Response:
     """An answer by GET, of a document that the gateway knows."""
     extensions = {"persistedQuery": {"version": 1, "sha256Hash": document_id(query).removeprefix("sha256:")}}
-    await graph.client.post("/graphql", json={"query": query, "extensions": extensions}, headers=who)
+    await graph.client.post("/graphql", json={"query": query, "extensions": extensions}, headers=principal)
     parameters = {"extensions": json.dumps(extensions)}
-    return await graph.client.get("/graphql", params=parameters, headers={**who, **headers})
+    return await graph.client.get("/graphql", params=parameters, headers={**principal, **headers})
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ async def test_prices_are_kept_for_seconds_only_if_the_settings_say_so(dated_san
     )
     async with gateway(dated_sandbox, cache=CacheSettings(prices_seconds=30)) as kept:
         for quantity in ("1", "1", "2"):
-            price = (await kept.data(query % quantity, who=SELLER))["item"]["contractPrice"]
+            price = (await kept.data(query % quantity, principal=SELLER))["item"]["contractPrice"]
         assert price["freshness"] == {"cached": False, "maxAge": None}
-        again = (await kept.data(query % "1", who=SELLER))["item"]["contractPrice"]
+        again = (await kept.data(query % "1", principal=SELLER))["item"]["contractPrice"]
         assert again["freshness"] == {"cached": True, "maxAge": 30}
         assert (await reads(kept))["prices"] == 2

@@ -83,7 +83,7 @@ async def test_every_port_without_a_source_is_refused_with_the_declared_reasons(
 class Credit:
     """Answers for every customer."""
 
-    async def status(self, who: Any, numbers: Any) -> Any:
+    async def status(self, principal: Any, numbers: Any) -> Any:
         return {number: number.lower() for number in numbers}
 
 

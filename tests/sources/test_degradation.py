@@ -45,7 +45,7 @@ def degraded(value: Any, path: str = "") -> Iterator[str]:
 
 async def row(graph: Graph, name: str, source: str, code: str) -> str:
     """The document's row of the table."""
-    answer = await graph.ask(document(name), VARIABLES[name], who=CALLERS.get(name, SELLER))
+    answer = await graph.ask(document(name), VARIABLES[name], principal=CALLERS.get(name, SELLER))
     lost = sorted({where(error["path"]) for error in answer.get("errors", ())})
     assert {error["extensions"]["code"] for error in answer.get("errors", ())} <= {code}
     assert {error["extensions"]["source"] for error in answer.get("errors", ())} <= {source}

@@ -94,7 +94,9 @@ class Feed:
     requests: list[tuple[frozenset[ChangeKind], str | None]] = field(default_factory=list)
     forgotten: frozenset[str] = frozenset()
 
-    async def since(self, who: Any, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500) -> ChangeSet:
+    async def since(
+        self, principal: Any, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
+    ) -> ChangeSet:
         self.requests.append((kinds, cursor))
         if cursor in self.forgotten:
             raise InvalidCursor

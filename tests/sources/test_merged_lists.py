@@ -47,7 +47,7 @@ class Orders:
         self.counts = counts
         self.queries: list[OrderQuery] = []
 
-    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+    async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
         self.queries.append(query)
         if self.fails is not None:
             raise self.fails
@@ -67,14 +67,14 @@ NEW = [order(f"N{day}", "NEW-1", day) for day in (2, 3, 4, 9)]
 
 
 async def page(
-    port: Any, first: int, after: str | None = None, who: Principal = CSR, customers: Sequence[str] | None = None
+    port: Any, first: int, after: str | None = None, principal: Principal = CSR, customers: Sequence[str] | None = None
 ) -> Any:
     query = OrderQuery(
         page=PageRequest(first=first, after=after, count=True),
         sort=OrderSort.PROMISED_ON_ASC,
         customers=None if customers is None else tuple(customers),
     )
-    return await port.search(who, query)
+    return await port.search(principal, query)
 
 
 def numbers(found: Page[Order]) -> list[str]:
@@ -108,7 +108,7 @@ async def test_every_cursor_continues_behind_its_row() -> None:
 async def test_each_source_is_asked_for_its_own_customers_only() -> None:
     old, new = Orders(*OLD), Orders(*NEW)
     port = composed(ORDERS, {"old": old, "new": new}, TWO)
-    assert numbers(await page(port, 50, who=REP)) == ["N2", "N3", "N4", "N9", "O-"]
+    assert numbers(await page(port, 50, principal=REP)) == ["N2", "N3", "N4", "N9", "O-"]
     assert [query.customers for query in old.queries + new.queries] == [("OLD-1",), ("NEW-1",)]
     found = await page(port, 50, customers=["NEW-1"])
     assert (numbers(found), found.total, len(old.queries)) == (["N2", "N3", "N4", "N9"], 4, 1)
@@ -171,7 +171,7 @@ MOVED = order("M1", "NEW-1", 1)
 @pytest.mark.parametrize("rows", [(), (MOVED,)], ids=["empty", "same"])
 async def test_pages_that_lead_to_no_other_page_are_a_failure_of_their_source(rows: tuple[Order, ...]) -> None:
     class Endless(Orders):
-        async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+        async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
             return Page(rows=rows, cursors=("1",) * len(rows), has_next=True)
 
     port = composed(ORDERS, {"old": Endless(), "new": Orders(*NEW)}, TWO)

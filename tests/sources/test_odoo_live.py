@@ -261,7 +261,7 @@ async def submit(graph: Graph, key: str) -> dict[str, Any]:
         {"lineNumber": 2, "item": {"sku": "SKU-0009"}, "quantity": "1"},
     ]
     given = {"key": key, "customer": {"number": CUSTOMER}, "customerPo": f"PO {key}", "lines": lines}
-    payload = (await graph.data(SUBMIT, {"input": given}, who=BUYER))["submitOrder"]
+    payload = (await graph.data(SUBMIT, {"input": given}, principal=BUYER))["submitOrder"]
     assert payload["problems"] == []
     return payload["intake"]
 
@@ -290,13 +290,13 @@ async def test_order_is_one_order_though_submitted_twice_and_killed_between_its_
             graph = Graph(client, {}, tmp_path)
 
             async def posted() -> bool:
-                found = (await graph.data(READ, {"by": {"id": intake["id"]}}, who=BUYER))["orderIntake"]
+                found = (await graph.data(READ, {"by": {"id": intake["id"]}}, principal=BUYER))["orderIntake"]
                 assert found["problems"] == []
                 return found["state"] == "POSTED"
 
             await until(posted)
             again = [await submit(graph, key) for _ in range(2)]
-            done = (await graph.data(READ, {"by": {"id": intake["id"]}}, who=CSR))["orderIntake"]
+            done = (await graph.data(READ, {"by": {"id": intake["id"]}}, principal=CSR))["orderIntake"]
     assert {one["id"] for one in again} == {intake["id"]}
     [order] = orders()
     assert order["state"] == "sale"

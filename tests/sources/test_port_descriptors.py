@@ -47,7 +47,7 @@ class Rows:
         if name.startswith("_"):
             raise AttributeError(name)
 
-        async def read(who: Principal, *arguments: Any, **options: Any) -> Any:
+        async def read(principal: Principal, *arguments: Any, **options: Any) -> Any:
             self.calls.append((*arguments, options))
             if isinstance(self.found, Exception):
                 raise self.found
@@ -157,8 +157,8 @@ async def test_all_erps_down_is_their_error() -> None:
 
 async def test_an_own_order_is_found_beside_a_foreign_one_of_the_same_number() -> None:
     old, new = Rows({"SO-1": an_order("old", "SO-1", "CUST-2")}), Rows({"SO-1": an_order("new", "SO-1", "NEW-7")})
-    who = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"NEW-7"}))
-    found = await composed(ORDERS, {"old": old, "new": new}, TWO).by_number(who, ["SO-1"])
+    principal = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"NEW-7"}))
+    found = await composed(ORDERS, {"old": old, "new": new}, TWO).by_number(principal, ["SO-1"])
     assert found["SO-1"].source == "new"
 
 
@@ -167,8 +167,8 @@ async def test_invoices_count_from_the_master_of_their_customer_only() -> None:
     new = Rows({"SO-1": (an_invoice("new", "NEW-7"), an_invoice("left", "CUST-OLD"))})
     port = composed(BILLING, {"old": old, "new": new}, TWO)
     assert [one.id for one in (await port.invoices(CSR, ["SO-1"]))["SO-1"]] == ["old", "new"]
-    who = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"NEW-7"}))
-    assert [one.id for one in (await port.invoices(who, ["SO-1"]))["SO-1"]] == ["new"]
+    principal = Principal(subject="b", roles=frozenset({Role.BUYER}), customers=frozenset({"NEW-7"}))
+    assert [one.id for one in (await port.invoices(principal, ["SO-1"]))["SO-1"]] == ["new"]
 
 
 async def test_one_failing_shop_leaves_the_reservations_of_the_others_and_is_named() -> None:

@@ -199,9 +199,9 @@ async def test_a_partial_record_is_asked_for_whole():
     here = bench()
     seen: list[Any] = []
 
-    async def load(who: Principal, skus: Any) -> Mapping[str, Any]:
+    async def load(principal: Principal, skus: Any) -> Mapping[str, Any]:
         seen.append(field_mask.get())
-        return await here.backend.by_sku(who, skus)
+        return await here.backend.by_sku(principal, skus)
 
     token = field_mask.set(frozenset())
     await here.cache.read(buyer(), ["A"], load)
@@ -302,7 +302,7 @@ async def test_who_wants_it_now_does_not_join_a_read_that_began_earlier():
 
 async def test_what_is_kept_is_read_as_the_gateway_itself():
     here = bench()
-    await here.read("A", who=buyer("C1"))
+    await here.read("A", principal=buyer("C1"))
     (reader,) = here.backend.readers
     assert (reader.subject, reader.roles, reader.customers) == ("cache", {Role.ADMIN}, frozenset())
 
@@ -311,7 +311,7 @@ async def test_tenants_share_public_data_and_nothing_else():
     public, own = bench(), bench(replace(ITEMS, contract=replace(ITEMS.contract, share=Share.TENANT)))
     for here in (public, own):
         for tenant in ("one", "two"):
-            await here.read("A", who=buyer(tenant=tenant))
+            await here.read("A", principal=buyer(tenant=tenant))
     assert len(public.backend.asked) == 1
     assert [reader.tenant for reader in own.backend.readers] == ["one", "two"]
     assert cache_spec(CUSTOMERS, "by_number").contract.share is Share.CUSTOMER
@@ -320,15 +320,15 @@ async def test_tenants_share_public_data_and_nothing_else():
 async def test_volatile_data_is_shared_by_those_who_see_the_same_while_it_is_read_and_never_kept():
     here = bench(replace(ITEMS, contract=cache_spec(LEVELS, "levels").contract))
     here.backend.gate = asyncio.Event()
-    same = [asyncio.create_task(here.read("A", who=buyer("C1"))) for _ in range(10)]
-    other = asyncio.create_task(here.read("A", who=buyer("C2")))
+    same = [asyncio.create_task(here.read("A", principal=buyer("C1"))) for _ in range(10)]
+    other = asyncio.create_task(here.read("A", principal=buyer("C2")))
     await here.backend.entered.wait()
     await asyncio.sleep(0)
     here.backend.gate.set()
     await asyncio.gather(*same, other)
     assert len(here.backend.asked) == 2
     assert {reader.customers for reader in here.backend.readers} == {frozenset({"C1"}), frozenset({"C2"})}
-    await here.read("A", who=buyer("C1"))
+    await here.read("A", principal=buyer("C1"))
     assert len(here.backend.asked) == 3
     assert len(here.memory) == 0
 

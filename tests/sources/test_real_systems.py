@@ -27,9 +27,9 @@ class Real:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def ask(self, name: str, who: Mapping[str, str] = CSR, **variables: object) -> dict[str, Any]:
+    async def ask(self, name: str, principal: Mapping[str, str] = CSR, **variables: object) -> dict[str, Any]:
         body = {"query": document(name), "variables": variables}
-        answer = (await self._client.post("/graphql", json=body, headers=who, timeout=60)).json()
+        answer = (await self._client.post("/graphql", json=body, headers=principal, timeout=60)).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
@@ -37,9 +37,9 @@ class Real:
         metrics = (await self._client.get("/metrics", headers=OPERATIONS)).text
         return int(sum(float(count) for count in COUNTED.findall(metrics)))
 
-    async def counted(self, name: str, who: Mapping[str, str] = CSR, **variables: object) -> int:
+    async def counted(self, name: str, principal: Mapping[str, str] = CSR, **variables: object) -> int:
         before = await self.sent()
-        await self.ask(name, who, **variables)
+        await self.ask(name, principal, **variables)
         return await self.sent() - before
 
 

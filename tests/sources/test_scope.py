@@ -33,15 +33,15 @@ class FakeCustomers:
         self.asked: list[list[str]] = []
 
     async def by_number(
-        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
+        self, principal: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         self.asked.append(list(numbers))
         return {row.number: row for row in self.rows if row.number in numbers}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         return {f"id-{row.number}": row for row in self.rows if f"id-{row.number}" in ids}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
+    async def search(self, principal: Principal, query: CustomerQuery) -> Page[Customer]:
         rows = [row for row in self.rows if query.numbers is None or row.number in query.numbers]
         start = int(query.page.after) if query.page.after else 0
         shown = rows[start : start + query.page.first]
@@ -67,17 +67,19 @@ class FakeOrders:
             for number, customer in customer_of.items()
         }
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         return {number: self.rows[number] for number in numbers if number in self.rows}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
-        return await self.by_number(who, ids)
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+        return await self.by_number(principal, ids)
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+    async def by_customer_po(
+        self, principal: Principal, keys: Sequence[CustomerPoKey]
+    ) -> Mapping[CustomerPoKey, Order]:
         return dict.fromkeys(keys, self.rows["A"])
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         return {
             customer: Page(rows=tuple(row for row in self.rows.values() if row.customer == customer), cursors=())
@@ -205,7 +207,7 @@ async def test_a_foreign_customer_is_absent_when_the_source_fails_for_the_caller
 
 async def test_an_operator_that_fails_costs_its_own_warehouses_only() -> None:
     class Counts:
-        async def balances(self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]) -> Any:
+        async def balances(self, principal: Principal, warehouses: Sequence[str], skus: Sequence[str]) -> Any:
             return {
                 (code, sku): Balance(warehouse=code, sku=sku, on_hand=Decimal(1), as_of=NOW)
                 for code in warehouses

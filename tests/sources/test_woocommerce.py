@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -23,7 +23,7 @@ from app.errors import (
 from app.sources.billing import ReturnCreditState, ReturnShipmentState
 from app.sources.capabilities import CapabilityStatus
 from app.sources.customers import CustomerQuery
-from app.sources.orders import OrderQuery, OrderStatus
+from app.sources.orders import OrderQuery, OrderSearch, OrderStatus
 from app.sources.pipeline.compose import compile_source
 from app.sources.pipeline.derived_capabilities import capabilities_of
 from app.sources.source import Source
@@ -344,20 +344,24 @@ async def test_statuses_of_plugins_are_mapped_by_configuration_and_else_unknown(
     await told.aclose()
 
 
+def orders_of(source: Source) -> OrderSearch:
+    return cast(OrderSearch, source.orders)
+
+
 @pytest.mark.parametrize("status", [OrderStatus.UNKNOWN, OrderStatus.PROCESSING])
 async def test_a_list_is_filtered_by_the_shops_own_statuses(shop: Shop, source: Source, status: OrderStatus):
     query = OrderQuery(page=PageRequest(first=5), status=(status,))
     if status is OrderStatus.UNKNOWN:
         with pytest.raises(NotSupported):
-            await source.orders.search(SYSTEM, query)
+            await orders_of(source).search(SYSTEM, query)
         return
-    assert [row.number for row in (await source.orders.search(SYSTEM, query)).rows] == ["105", "101"]
+    assert [row.number for row in (await orders_of(source).search(SYSTEM, query)).rows] == ["105", "101"]
     assert shop.queries[-1]["status"] == "processing"
 
 
 async def test_a_status_that_the_shop_never_has_finds_nothing_without_a_call(shop: Shop, source: Source):
     query = OrderQuery(page=PageRequest(first=5, count=True), status=(OrderStatus.QUOTED,))
-    page = await source.orders.search(SYSTEM, query)
+    page = await orders_of(source).search(SYSTEM, query)
     assert (page.rows, page.total, shop.seen) == ((), 0, [])
 
 
@@ -365,7 +369,7 @@ async def test_a_status_that_the_shop_never_has_finds_nothing_without_a_call(sho
 async def test_a_list_with_other_filters_is_not_supported(shop: Shop, source: Source, filters: dict[str, Any]):
     query = OrderQuery(page=PageRequest(first=5), **filters)
     with pytest.raises(NotSupported):
-        await source.orders.search(SYSTEM, query)
+        await orders_of(source).search(SYSTEM, query)
     assert shop.seen == []
 
 
@@ -384,7 +388,7 @@ async def test_pages_of_orders_that_repeat_are_an_error(shop: Shop, source: Sour
     page = JSONResponse([shop.orders[0]], headers={"x-wp-total": "500"})
     shop.fault = lambda _: page
     with pytest.raises(SourceMalformed):
-        await source.orders.search(SYSTEM, OrderQuery(page=PageRequest(first=5)))
+        await orders_of(source).search(SYSTEM, OrderQuery(page=PageRequest(first=5)))
     assert len(shop.seen) == 2
 
 

@@ -66,10 +66,10 @@ class Backend:
         """From now on."""
         self.broken = SourceUnavailable("erp", detail="told to")
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         """The port's read."""
         self.asked.append(list(skus))
-        self.readers.append(who)
+        self.readers.append(principal)
         version = self.version
         self.entered.set()
         if self.gate is not None:
@@ -94,9 +94,9 @@ class Bench:
     cache: ReadThroughCache
     tasks: list[asyncio.Task[Any]]
 
-    async def read(self, *skus: str, who: Principal | None = None) -> dict[str, Any]:
+    async def read(self, *skus: str, principal: Principal | None = None) -> dict[str, Any]:
         """The rows of the cache."""
-        return await self.cache.read(who or buyer("C1"), skus, self.backend.by_sku)
+        return await self.cache.read(principal or buyer("C1"), skus, self.backend.by_sku)
 
     async def names(self, *skus: str) -> dict[str, str]:
         """What the items are called."""

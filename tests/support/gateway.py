@@ -85,17 +85,19 @@ class Graph:
     data_dir: Path = Path(".tradegraph")
 
     async def ask(
-        self, query: str, variables: Mapping[str, object] | None = None, *, who: Mapping[str, str] = CSR
+        self, query: str, variables: Mapping[str, object] | None = None, *, principal: Mapping[str, str] = CSR
     ) -> dict[str, Any]:
         """The whole answer: `data` and `errors`."""
-        response = await self.client.post("/graphql", json={"query": query, "variables": variables or {}}, headers=who)
+        response = await self.client.post(
+            "/graphql", json={"query": query, "variables": variables or {}}, headers=principal
+        )
         return response.json()
 
     async def data(
-        self, query: str, variables: Mapping[str, object] | None = None, *, who: Mapping[str, str] = CSR
+        self, query: str, variables: Mapping[str, object] | None = None, *, principal: Mapping[str, str] = CSR
     ) -> dict[str, Any]:
         """The `data` of an answer without errors."""
-        answer = await self.ask(query, variables, who=who)
+        answer = await self.ask(query, variables, principal=principal)
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 

@@ -56,7 +56,7 @@ class Query:
         return f"hello {name}"
 
     @strawberry.field
-    def who(self, info: strawberry.Info) -> str:
+    def principal(self, info: strawberry.Info) -> str:
         return info.context["who"].subject
 
     @strawberry.field
@@ -158,7 +158,7 @@ class TickView:
         raise RuntimeError("the backend said: secret")
 
     @strawberry.field
-    def who(self, info: strawberry.Info) -> str:
+    def principal(self, info: strawberry.Info) -> str:
         return info.context["who"].subject
 
 
@@ -212,8 +212,8 @@ def small_service(
 ) -> GraphQLService:
     """The service over this graph."""
 
-    def context(who: Principal, operation: Operation) -> SmallContext:
-        return SmallContext(who=who, gate=gate, selection=operation.selection)
+    def context(principal: Principal, operation: Operation) -> SmallContext:
+        return SmallContext(principal=principal, gate=gate, selection=operation.selection)
 
     events = partial(source_events, small_schema())
     return GraphQLService(engine or small_engine(), context, documents=documents, events=events, timeout=timeout)

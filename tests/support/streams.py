@@ -124,12 +124,12 @@ class Socket:
 
 
 @asynccontextmanager
-async def socket_of(graph: Graph, who: Mapping[str, str]) -> AsyncIterator[Socket]:
+async def socket_of(graph: Graph, principal: Mapping[str, str]) -> AsyncIterator[Socket]:
     """A socket of a caller."""
     address = f"ws{str(graph.client.base_url)[4:].rstrip('/')}/graphql"
     async with connect(address, subprotocols=["graphql-transport-ws"]) as client:  # type: ignore[list-item]
         socket = Socket(client)
-        await socket.send({"type": "connection_init", "payload": dict(who)})
+        await socket.send({"type": "connection_init", "payload": dict(principal)})
         assert await socket.receive() == {"type": "connection_ack"}
         yield socket
 
@@ -156,28 +156,33 @@ class Events:
 
 @asynccontextmanager
 async def events_of(
-    graph: Graph, who: Mapping[str, str], query: str, *, headers: Mapping[str, str] | None = None, **variables: Any
+    graph: Graph,
+    principal: Mapping[str, str],
+    query: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **variables: Any,
 ) -> AsyncIterator[Events]:
     """A stream of a caller."""
-    asked = {**who, "accept": "text/event-stream", **(headers or {})}
+    asked = {**principal, "accept": "text/event-stream", **(headers or {})}
     body = {"query": query, "variables": variables}
     async with graph.client.stream("POST", "/graphql", json=body, headers=asked) as response:
         yield Events(response)
 
 
-async def first_by_socket(graph: Graph, log: Log, who: Mapping[str, str], query: str, after: str) -> Any:
+async def first_by_socket(graph: Graph, log: Log, principal: Mapping[str, str], query: str, after: str) -> Any:
     """The first answer or the refusal of a stream, over a socket. Stock changes until it has come."""
-    async with socket_of(graph, who) as socket:
+    async with socket_of(graph, principal) as socket:
         await socket.subscribe("1", query, **_given(query, after))
         async with happening(log, stock_of("SKU-0001")):
             frame = await socket.receive()
     return {"errors": frame["payload"]} if frame["type"] == "error" else frame["payload"]
 
 
-async def first_by_events(graph: Graph, log: Log, who: Mapping[str, str], query: str, after: str) -> Any:
+async def first_by_events(graph: Graph, log: Log, principal: Mapping[str, str], query: str, after: str) -> Any:
     """The first answer of a stream, by server-sent events. Stock changes until it has come."""
     given: dict[str, Any] = _given(query, after)
-    async with events_of(graph, who, query, **given) as events, happening(log, stock_of("SKU-0001")):
+    async with events_of(graph, principal, query, **given) as events, happening(log, stock_of("SKU-0001")):
         return (await events.next())["data"]
 
 

@@ -50,10 +50,10 @@ class Ports:
     def __init__(self, *minutes: Any) -> None:
         self._minutes: tuple[Any, ...] = minutes
 
-    async def levels(self, who, skus):
+    async def levels(self, principal, skus):
         return {str(age): StockLevel(sku=str(age), uom="EA", freshness=read_at(age)) for age in self._minutes}
 
-    async def quote(self, who, requests) -> Any:
+    async def quote(self, principal, requests) -> Any:
         return {
             asked(age): ContractPrice(
                 customer="CUST-0001",
@@ -68,7 +68,7 @@ class Ports:
             for age in self._minutes
         }
 
-    async def by_id(self, who, ids):
+    async def by_id(self, principal, ids):
         events = tuple(
             TrackingEvent(
                 sequence=number,
@@ -82,11 +82,11 @@ class Ports:
         row = Shipment(id="1", source="any", status=ShipmentStatus.IN_TRANSIT, events=events, freshness=read_at(0))
         return {"1": row}
 
-    async def by_tracking_number(self, who, numbers):
-        return await self.by_id(who, numbers)
+    async def by_tracking_number(self, principal, numbers):
+        return await self.by_id(principal, numbers)
 
-    async def by_order(self, who, numbers):
-        return {"1": tuple((await self.by_id(who, numbers)).values())}
+    async def by_order(self, principal, numbers):
+        return {"1": tuple((await self.by_id(principal, numbers)).values())}
 
 
 async def test_stock_counts_the_oldest_level_of_a_read():
@@ -140,7 +140,7 @@ async def test_reads_of_stock_and_prices_are_aged_and_predictions_are_not(graph:
         """{ a: item(by: {sku: "SKU-0001"}) { availability { atp }
                 contractPrice(customer: {number: "CUST-0001"}) { unitPrice { amount } } }
              b: item(by: {sku: "SKU-0002"}) { availability { atp } } }""",
-        who=SELLER,
+        principal=SELLER,
     )
     assert [value(name, source="erp") for name in names] == [before[0] + 1, before[1] + 1]
 

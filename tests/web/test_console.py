@@ -37,15 +37,15 @@ async def watched(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
         yield running
 
 
-async def state(graph: Graph, who: dict[str, str] = OPERATIONS) -> dict[str, Any]:
-    answer = await graph.client.get("/console/state", headers=who)
+async def state(graph: Graph, principal: dict[str, str] = OPERATIONS) -> dict[str, Any]:
+    answer = await graph.client.get("/console/state", headers=principal)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
 async def view(graph: Graph, name: str = "sales_view") -> dict[str, Any]:
     """A document of the consumers, as it is sent by a rep."""
-    return await graph.ask(document(name), VARIABLES[name], who=REP)
+    return await graph.ask(document(name), VARIABLES[name], principal=REP)
 
 
 # Who may look
@@ -69,8 +69,8 @@ async def test_data_is_refused_to_strangers(graph: Graph, headers: dict[str, str
 
 
 @pytest.mark.parametrize("who", [OPERATIONS, ADMIN], ids=["operations", "admin"])
-async def test_data_is_for_operators_and_kept_by_nobody(graph: Graph, who: dict[str, str]):
-    answer = await graph.client.get("/console/state", headers=who)
+async def test_data_is_for_operators_and_kept_by_nobody(graph: Graph, principal: dict[str, str]):
+    answer = await graph.client.get("/console/state", headers=principal)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     assert [source["name"] for source in answer.json()["sources"]] == ["commerce", "erp", "logistics"]
 
@@ -223,8 +223,8 @@ async def test_page_hears_of_every_worker(dated_sandbox: Sandbox, tmp_path: Path
 # What is seen
 
 
-async def opened(page: Page, graph: Graph, who: dict[str, str] = OPERATIONS) -> None:
-    token = who["authorization"].removeprefix("Bearer ")
+async def opened(page: Page, graph: Graph, principal: dict[str, str] = OPERATIONS) -> None:
+    token = principal["authorization"].removeprefix("Bearer ")
     await page.open(f"{graph.client.base_url}/console/#token={token}")
 
 

@@ -39,15 +39,17 @@ async def ordering(dated_sandbox: Sandbox) -> AsyncIterator[Graph]:
             await running.backends["erp"].delete("/sandbox/submitted-orders")
 
 
-async def queue(graph: Graph, who: dict[str, str] = OPERATIONS, **query: Any) -> dict[str, Any]:
-    answer = await graph.client.get("/console/intakes", headers=who, params=query)
+async def queue(graph: Graph, principal: dict[str, str] = OPERATIONS, **query: Any) -> dict[str, Any]:
+    answer = await graph.client.get("/console/intakes", headers=principal, params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def decide(graph: Graph, one: dict[str, Any], decision: str, who: dict[str, str] = OPERATIONS) -> httpx.Response:
+async def decide(
+    graph: Graph, one: dict[str, Any], decision: str, principal: dict[str, str] = OPERATIONS
+) -> httpx.Response:
     body = {"version": one["version"], "decision": decision}
-    return await graph.client.post(f"/console/intakes/{one['id']}", headers=who, json=body)
+    return await graph.client.post(f"/console/intakes/{one['id']}", headers=principal, json=body)
 
 
 def code_of(answer: httpx.Response) -> tuple[int, str]:
@@ -88,18 +90,18 @@ async def settled(graph: Graph, id: str, *states: str) -> dict[str, Any]:
 async def test_roles_without_the_scope_see_and_do_nothing(ordering: Graph, role: Role):
     one = failed()
     await stored(ordering, one)
-    who = signed(role, "CUST-0001")
-    assert code_of(await ordering.client.get("/console/intakes", headers=who)) == (403, "FORBIDDEN")
-    assert code_of(await decide(ordering, {"id": one.id, "version": 1}, "RETRY", who)) == (403, "FORBIDDEN")
-    started = await ordering.client.post("/console/reconciliations", headers=who, json={})
+    principal = signed(role, "CUST-0001")
+    assert code_of(await ordering.client.get("/console/intakes", headers=principal)) == (403, "FORBIDDEN")
+    assert code_of(await decide(ordering, {"id": one.id, "version": 1}, "RETRY", principal)) == (403, "FORBIDDEN")
+    started = await ordering.client.post("/console/reconciliations", headers=principal, json={})
     assert code_of(started) == (403, "FORBIDDEN")
     assert (await queue(ordering))["intakes"][0]["state"] == "FAILED"
 
 
 @pytest.mark.parametrize("who", [OPERATIONS, CSR, signed(Role.CSR_LEAD)], ids=["operations", "csr", "csr_lead"])
-async def test_roles_with_the_scope_see_the_queue(ordering: Graph, who: dict[str, str]):
+async def test_roles_with_the_scope_see_the_queue(ordering: Graph, principal: dict[str, str]):
     await stored(ordering, failed())
-    answer = await ordering.client.get("/console/intakes", headers=who)
+    answer = await ordering.client.get("/console/intakes", headers=principal)
     assert (answer.status_code, answer.headers["cache-control"], len(answer.json()["intakes"])) == (200, "no-store", 1)
 
 
@@ -193,8 +195,8 @@ async def test_of_two_operators_at_once_one_decides(ordering: Graph, decisions: 
     await stored(ordering, one)
     (shown,) = (await queue(ordering))["intakes"]
     answers = await asyncio.gather(
-        *(decide(ordering, shown, each, who)
-          for each, who in zip(decisions, (OPERATIONS, OTHER_OPERATOR), strict=True))
+        *(decide(ordering, shown, each, principal)
+          for each, principal in zip(decisions, (OPERATIONS, OTHER_OPERATOR), strict=True))
     )  # fmt: skip
     refused = [code_of(answer)[1] for answer in answers if answer.status_code != 200]
     assert len(refused) == 1
@@ -244,7 +246,7 @@ async def test_decisions_are_audited_and_reads_are_not(ordering: Graph):
     await decide(ordering, shown, "CANCEL")
     events = """{ auditEvents(first: 10, filter: {client: "a-operations"}) {
         nodes { transport operation kind subject outcome commands } } }"""
-    while not (found := (await ordering.data(events, who=ADMIN))["auditEvents"]["nodes"]):
+    while not (found := (await ordering.data(events, principal=ADMIN))["auditEvents"]["nodes"]):
         await asyncio.sleep(0.01)
     assert found == [
         {"transport": "console", "operation": "console CANCEL", "kind": "mutation", "subject": "a-operations",
@@ -297,8 +299,8 @@ async def test_bad_period_is_refused(ordering: Graph, days: Any):
 # The page
 
 
-async def opened(page: Page, graph: Graph, who: dict[str, str] = OPERATIONS, query: str = "") -> None:
-    token = who["authorization"].removeprefix("Bearer ")
+async def opened(page: Page, graph: Graph, principal: dict[str, str] = OPERATIONS, query: str = "") -> None:
+    token = principal["authorization"].removeprefix("Bearer ")
     await page.open(f"{graph.client.base_url}/console/intakes.html{query}#token={token}")
 
 
@@ -345,8 +347,8 @@ async def test_two_operators_who_click_at_once_post_one_order_and_one_is_told(or
     one = failed()
     await stored(ordering, one)
     async with browsing() as here, browsing() as there:
-        for page, who in ((here, OPERATIONS), (there, OTHER_OPERATOR)):
-            await opened(page, ordering, who)
+        for page, principal in ((here, OPERATIONS), (there, OTHER_OPERATOR)):
+            await opened(page, ordering, principal)
             await page.until(row(one))
         await asyncio.gather(
             *(page.run(f"{row(one)}.querySelector('button.primary').click()") for page in (here, there))

@@ -82,17 +82,17 @@ async def lines_of(graph: Graph, key: str) -> list[dict[str, Any]]:
     """The lines of the submission with this key."""
     document = """query ($by: OrderIntakeKey!) { orderIntake(by: $by) {
         lines { quantity quoted { amount } current { amount } priceComparison } } }"""
-    return (await graph.data(document, {"by": {"key": key}}, who=REP))["orderIntake"]["lines"]
+    return (await graph.data(document, {"by": {"key": key}}, principal=REP))["orderIntake"]["lines"]
 
 
 def address(graph: Graph, rest: str = "") -> str:
     return f"{graph.client.base_url}/sales/{rest}"
 
 
-async def opened(page: Page, graph: Graph, who: dict[str, str] = REP) -> None:
+async def opened(page: Page, graph: Graph, principal: dict[str, str] = REP) -> None:
     """The app on a phone, signed in, its service worker in control."""
     await page.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
-    await page.open(address(graph, f"#token={token_of(who)}"))
+    await page.open(address(graph, f"#token={token_of(principal)}"))
     await page.until("document.querySelector('[data-customer=\"CUST-0001\"]')")
     await page.run(
         "navigator.serviceWorker.controller ?? new Promise((done) => "
@@ -100,8 +100,8 @@ async def opened(page: Page, graph: Graph, who: dict[str, str] = REP) -> None:
     )
 
 
-def token_of(who: dict[str, str]) -> str:
-    return who["authorization"].removeprefix("Bearer ")
+def token_of(principal: dict[str, str]) -> str:
+    return principal["authorization"].removeprefix("Bearer ")
 
 
 async def visit(page: Page, view: str, condition: str) -> None:
@@ -367,7 +367,7 @@ async def test_drafts_and_orders_belong_to_their_subject_and_no_token_is_stored(
         assert "4711" in await page.run(EVERYTHING)
         await click(page, "#sign-out")
         await page.until("!document.querySelector('#sign-in').hidden")
-        await opened(page, selling, who=BUYER)
+        await opened(page, selling, principal=BUYER)
         await visit(page, CUSTOMER, "document.querySelector('#credit .badge')")
         await visit(page, "#cart", "document.querySelector('#view')?.innerText.includes('The cart is empty')")
         await visit(page, "#orders", "document.querySelector('#view')?.innerText.includes('No orders yet')")

@@ -61,8 +61,8 @@ async def parcel_of(url: str, carrier: httpx.AsyncClient) -> Parcel:
     return Parcel(found["id"], key, [event["sequence"] for event in found["events"]], carrier)
 
 
-async def opened(page: Page, url: str, parcel: str | None = None, who: dict[str, str] = BUYER) -> None:
-    await page.open(f"{url}/track/#token={who['authorization'].removeprefix('Bearer ')}")
+async def opened(page: Page, url: str, parcel: str | None = None, principal: dict[str, str] = BUYER) -> None:
+    await page.open(f"{url}/track/#token={principal['authorization'].removeprefix('Bearer ')}")
     if parcel is not None:
         await page.until(f"document.querySelector('[data-id=\"{parcel}\"]')")
         await page.run(f"document.querySelector('[data-id=\"{parcel}\"]').click()")
@@ -166,7 +166,7 @@ CONTENTS = """{ order(by: {number: "SO-100040"}) {
 @pytest.mark.browser
 @pytest.mark.timeout(300)
 async def test_page_shows_what_is_in_the_parcel(graph_of_today: Graph):
-    order = (await graph_of_today.data(CONTENTS, who=BUYER))["order"]
+    order = (await graph_of_today.data(CONTENTS, principal=BUYER))["order"]
     parcel = order["shipments"][0]
     lines = {line["number"]: line for line in order["lines"]}
     parts = [(part["sku"], part["quantity"], lines[part["lineNumber"]]) for part in parcel["lines"]]
@@ -183,7 +183,7 @@ async def test_page_shows_what_is_in_the_parcel(graph_of_today: Graph):
 @pytest.mark.timeout(300)
 async def test_who_may_not_see_customers_stays_at_the_door(graph_of_today: Graph):
     async with browsing() as page:
-        await opened(page, str(graph_of_today.client.base_url).rstrip("/"), who=OPERATIONS)
+        await opened(page, str(graph_of_today.client.base_url).rstrip("/"), principal=OPERATIONS)
         assert (
             await page.until("document.querySelector('#refusal')?.innerText")
             == "Your role does not have permission for this field."
@@ -197,15 +197,15 @@ async def test_signature_is_shown_as_masked_as_it_is_told(graph_of_today: Graph)
     """A sales rep is told initials, and the page has no more than that."""
     rep = signed(Role.SALES_REP, "CUST-0001")
     signatures = {}
-    for who in (BUYER, rep):
+    for principal in (BUYER, rep):
         async with browsing() as page:
-            await opened(page, str(graph_of_today.client.base_url).rstrip("/"), who=who)
+            await opened(page, str(graph_of_today.client.base_url).rstrip("/"), principal=principal)
             await page.until(LIVE)
             await page.run(
                 "[...document.querySelectorAll('#list button')]"
                 ".find((one) => one.innerText.includes('Delivered') && one.innerText.includes('SO-100040')).click()"
             )
-            signatures[who["authorization"]] = await page.run(
+            signatures[principal["authorization"]] = await page.run(
                 "[...document.querySelectorAll('.facts div')].find((one) => one.innerText.includes('Signed by'))"
                 ".querySelector('dd').innerText"
             )

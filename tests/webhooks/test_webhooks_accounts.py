@@ -48,7 +48,7 @@ async def assign(partner: Partner, salesperson: str, *, seen: bool) -> None:
     (await erp.post("/sandbox/customers/CUST-0001", json={"salesRep": salesperson})).raise_for_status()
     query = '{ customer(by: {number: "CUST-0001"}) { number } }'
     async with asyncio.timeout(PATIENCE):
-        while ((await partner.graph.data(query, who=TOKEN))["customer"] is not None) != seen:
+        while ((await partner.graph.data(query, principal=TOKEN))["customer"] is not None) != seen:
             await asyncio.sleep(0.01)
 
 

@@ -65,11 +65,11 @@ class TopicConsumer:
         """Take a batch; how many messages it had. Raises SourceError and StoreUnavailable; then it is repeated."""
         messages = await self._topic.consumer.receive(BATCH, WAIT)
         if messages:
-            await self._take(messages)
+            await self._ingest(messages)
         await self._observe_lag()
         return len(messages)
 
-    async def _take(self, messages: Sequence[Message]) -> None:
+    async def _ingest(self, messages: Sequence[Message]) -> None:
         consumer = self._topic.consumer
         try:
             hints = await self._topic.handler.handle(messages, self._clock())

@@ -45,20 +45,20 @@ class AdmissionController:
         self._enforce_limits = enforce_limits
         self._enforce_budgets = enforce_budgets
 
-    def allows_suggestions(self, who: Principal) -> bool:
+    def allows_suggestions(self, principal: Principal) -> bool:
         """Whether errors may suggest names of the schema: for callers who may introspect it."""
-        return self.limits.of(who).may_introspect
+        return self.limits.of(principal).may_introspect
 
-    async def admit(self, operation: Operation, who: Principal) -> BudgetedPermit:
-        limits = self.limits.of(who)
+    async def admit(self, operation: Operation, principal: Principal) -> BudgetedPermit:
+        limits = self.limits.of(principal)
         if operation.introspects and not limits.may_introspect:
             raise NoIntrospection
-        cost = await self._predict(operation, who)
+        cost = await self._predict(operation, principal)
         exceeded = exceeded_limit(cost, limits)
         if exceeded is not None:
             self._enforce(exceeded, enforce=self._enforce_limits)
         operation_cost(cost.units)
-        key = caller_key(who)
+        key = caller_key(principal)
         if operation.kind is OperationType.SUBSCRIPTION:
             lease = self._acquire(self.subscriptions, key, limits.max_subscriptions)
         else:
@@ -70,11 +70,13 @@ class AdmissionController:
         except BaseException:
             lease.release()
             raise
-        return BudgetedPermit(self._buckets, operation, limits, cost, key, lease, charged=level.allowed, who=who)
+        return BudgetedPermit(
+            self._buckets, operation, limits, cost, key, lease, charged=level.allowed, principal=principal
+        )
 
-    async def admit_download(self, who: Principal, units: int) -> Lease:
+    async def admit_download(self, principal: Principal, units: int) -> Lease:
         """Charge a download to the caller's budget and count it as an operation; raises RateLimited."""
-        limits, key = self.limits.of(who), caller_key(who)
+        limits, key = self.limits.of(principal), caller_key(principal)
         lease = self._acquire(self.concurrent, key, limits.max_concurrent)
         try:
             level = await self._buckets.charge(key, units, limits.bucket)
@@ -86,9 +88,9 @@ class AdmissionController:
             raise
         return lease
 
-    def connect(self, who: Principal) -> Lease:
+    def connect(self, principal: Principal) -> Lease:
         """Count a long connection against the caller's limit; raises RateLimited."""
-        return self._acquire(self.connections, caller_key(who), self.limits.of(who).max_connections)
+        return self._acquire(self.connections, caller_key(principal), self.limits.of(principal).max_connections)
 
     def _acquire(self, limiter: ConcurrencyLimiter, key: str, most: int) -> Lease:
         try:
@@ -152,7 +154,7 @@ class BudgetedPermit:
         lease: Lease,
         *,
         charged: bool,
-        who: Principal,
+        principal: Principal,
     ) -> None:
         self._buckets = buckets
         self._operation = operation
@@ -161,7 +163,7 @@ class BudgetedPermit:
         self._key = key
         self._lease = lease
         self._charged = charged
-        self._who = who
+        self._who = principal
 
     async def settle(self, scope: RequestScope) -> CostReport:
         """See `OperationPermit.settle`: unused units of the prediction are returned."""

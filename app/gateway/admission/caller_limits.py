@@ -45,18 +45,18 @@ class CallerLimits:
         self._cost_roles = frozenset(budgets.show)
         self._cache: LRUCache[tuple[str, frozenset[AnyRole]], EffectiveLimits] = LRUCache(maxsize=MAX_CALLERS)
 
-    def of(self, who: Principal) -> EffectiveLimits:
+    def of(self, principal: Principal) -> EffectiveLimits:
         """The limits of a caller."""
-        key = (who.client, who.roles)
+        key = (principal.client, principal.roles)
         found = self._cache.get(key)
         if found is None:
-            found = self._cache[key] = self._resolve(who)
+            found = self._cache[key] = self._resolve(principal)
         return found
 
-    def _resolve(self, who: Principal) -> EffectiveLimits:
+    def _resolve(self, principal: Principal) -> EffectiveLimits:
         def setting(settings: LimitSettings | BudgetSettings, name: str) -> Any:
-            own = getattr(settings.clients.get(who.client), name, None)
-            return own if own is not None else _widest(settings.roles, who.roles, name, getattr(settings, name))
+            own = getattr(settings.clients.get(principal.client), name, None)
+            return own if own is not None else _widest(settings.roles, principal.roles, name, getattr(settings, name))
 
         bucket = TokenBucket(setting(self._budgets, "capacity"), setting(self._budgets, "restore_rate"))
         return EffectiveLimits(
@@ -67,8 +67,8 @@ class CallerLimits:
             max_concurrent=setting(self._budgets, "max_concurrent"),
             max_connections=setting(self._budgets, "max_connections"),
             max_subscriptions=setting(self._budgets, "max_subscriptions"),
-            may_introspect=self._open_schema or not who.roles.isdisjoint(self._introspecting_roles),
-            shows_cost=not who.roles.isdisjoint(self._cost_roles),
+            may_introspect=self._open_schema or not principal.roles.isdisjoint(self._introspecting_roles),
+            shows_cost=not principal.roles.isdisjoint(self._cost_roles),
             policy=f'"budget";q={bucket.capacity};w={math.ceil(bucket.fill_time)};qu="cost"',
         )
 
@@ -78,8 +78,12 @@ def _widest(roles: Mapping[Any, Any], held: Iterable[AnyRole], name: str, defaul
     return max((default if one is None else one for one in found), default=default)
 
 
-def caller_key(who: Principal) -> str:
+def caller_key(principal: Principal) -> str:
     """The key of a caller's budget. A partner is one caller with all of its credentials; people who share one of our
     apps are a caller each."""
-    parts = (who.tenant, who.client) if Role.PARTNER in who.roles else (who.tenant, who.client, who.subject)
+    parts = (
+        (principal.tenant, principal.client)
+        if Role.PARTNER in principal.roles
+        else (principal.tenant, principal.client, principal.subject)
+    )
     return "\n".join(parts)

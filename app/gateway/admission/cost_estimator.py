@@ -45,11 +45,11 @@ class CostEstimator:
         kinds = [kind.name for kind in schema.get_possible_types(node)] if is_interface_type(node) else []
         self._id_prefixes = frozenset(node_id(kind, "")[:4] for kind in kinds)
 
-    async def of(self, operation: Operation, who: Principal) -> Cost:
+    async def of(self, operation: Operation, principal: Principal) -> Cost:
         """The operation's cost for a caller. Raises RequestRefused for variables that cannot run."""
-        return (await self.estimate(operation, who)).cost
+        return (await self.estimate(operation, principal)).cost
 
-    async def estimate(self, operation: Operation, who: Principal) -> CostEstimate:
+    async def estimate(self, operation: Operation, principal: Principal) -> CostEstimate:
         """The cost with the errors of fields that these values could not price. No resolver of a mutation is called:
         its root fields declare their costs. Raises RequestRefused for variables that cannot run, UnmodelledRead."""
         if operation.kind is OperationType.SUBSCRIPTION:
@@ -57,13 +57,13 @@ class CostEstimator:
         if operation.kind is OperationType.MUTATION:
             return CostEstimate(Cost(mutation_cost(self._schema, operation), {}, 0))
         costs: dict[Any, Cost] = operation.annotations.setdefault(("costs", operation.name), {})
-        accounts = (len(who.customers), bool(who.agents)) if who.restricted else None
-        key = (who.roles, accounts, variables_shape(operation.variables, self._classify))
+        accounts = (len(principal.customers), bool(principal.agents)) if principal.restricted else None
+        key = (principal.roles, accounts, variables_shape(operation.variables, self._classify))
         known = costs.get(key)
         if known is not None:
             return CostEstimate(known)
-        numbers = {"customers": _AllNumbers(who.customers), "agents": _AllNumbers(who.agents)}
-        any_customer = replace(who, **{name: own for name, own in numbers.items() if own})
+        numbers = {"customers": _AllNumbers(principal.customers), "agents": _AllNumbers(principal.agents)}
+        any_customer = replace(principal, **{name: own for name, own in numbers.items() if own})
         found, result = await self._explainer.run(operation, any_customer, Assumptions())
         cost = predicted_cost(found, introspects=operation.introspects)
         errors = [error for error in result.errors or () if not isinstance(error.original_error, Forbidden)]

@@ -53,58 +53,60 @@ class TrustedDocuments:
         self._settings = settings
         self._clock = clock
 
-    async def find(self, request: Request, who: Principal) -> Request:
+    async def find(self, request: Request, principal: Principal) -> Request:
         hash_ = persisted_hash(request.extensions)
         if request.document_id is None and hash_ is None:
-            return self._text(request, who)
+            return self._text(request, principal)
         id_ = parse_document_id(request.document_id if request.document_id is not None else hash_)
         if hash_ is not None and id_ != parse_document_id(hash_):
             raise DocumentMismatch("'documentId' and 'extensions.persistedQuery' name different documents.")
-        known = await self._known(id_, who)
+        known = await self._known(id_, principal)
         if known is not None:
             if request.query and request.query != known.text:
                 raise DocumentMismatch
             return with_persisted_document(request, known)
         if hash_ is None:
             raise DocumentNotFound
-        return self._by_hash(request, who, id_)
+        return self._by_hash(request, principal, id_)
 
-    def _text(self, request: Request, who: Principal) -> Request:
-        if self.trusted_only(who):
+    def _text(self, request: Request, principal: Principal) -> Request:
+        if self.trusted_only(principal):
             raise TrustedDocumentRequired
         if not request.query.strip():
             raise RequestError("Send the document as the string 'query', or name it by 'documentId'.")
         return request
 
-    async def _known(self, id_: str, who: Principal) -> PersistedDocument | None:
-        known = await self._published.get(who.client, id_)
+    async def _known(self, id_: str, principal: Principal) -> PersistedDocument | None:
+        known = await self._published.get(principal.client, id_)
         if known is not None and known.retires is not None and known.retires <= self._clock().date():
             raise DocumentRetired
         return known
 
-    def _by_hash(self, request: Request, who: Principal, id_: str) -> Request:
+    def _by_hash(self, request: Request, principal: Principal, id_: str) -> Request:
         """Apollo's protocol for a document that is not published: its hash alone, then hash and text together."""
-        if self.trusted_only(who):
+        if self.trusted_only(principal):
             if request.query:
                 raise TrustedDocumentRequired
             raise _apollo_error(PersistedQueryNotFound())
-        if not _matches(self._settings.registering_clients, who.client):
+        if not _matches(self._settings.registering_clients, principal.client):
             raise _apollo_error(PersistedQueryNotSupported())
         if not request.query:
-            text = self._persisted.get(who.client, id_)
+            text = self._persisted.get(principal.client, id_)
             if text is None:
                 raise _apollo_error(PersistedQueryNotFound())
             return with_persisted_document(request, PersistedDocument(id_, text, self._engine.document(text)))
         if document_id(request.query) != id_:
             raise DocumentMismatch
         document = self._engine.document(request.query, suggest=request.suggests)  # only what is valid is kept
-        self._persisted.store(who.client, id_, request.query)
+        self._persisted.store(principal.client, id_, request.query)
         return with_persisted_document(request, PersistedDocument(id_, request.query, document))
 
-    def trusted_only(self, who: Principal) -> bool:
+    def trusted_only(self, principal: Principal) -> bool:
         """Whether the caller may run published documents only: one such role is enough, whatever others it has."""
         settings = self._settings
-        return not who.roles.isdisjoint(settings.trusted_roles) or _matches(settings.trusted_clients, who.client)
+        return not principal.roles.isdisjoint(settings.trusted_roles) or _matches(
+            settings.trusted_clients, principal.client
+        )
 
     async def close(self) -> None:
         """Close the store."""

@@ -57,32 +57,32 @@ class Explainer:
         connected = sources.connected.items()
         self._coalescing = frozenset(name for name, source in connected if source.coalesces)
 
-    async def explain(self, operation: Operation, who: Principal, assume: Assumptions) -> Explanation:
+    async def explain(self, operation: Operation, principal: Principal, assume: Assumptions) -> Explanation:
         """The reads that an operation will make for a caller."""
-        if who.restricted and who.customers:
-            who = replace(who, customers=SimulatedAccounts(who.customers))
-        found, _ = await self.run(operation, who, assume)
+        if principal.restricted and principal.customers:
+            principal = replace(principal, customers=SimulatedAccounts(principal.customers))
+        found, _ = await self.run(operation, principal, assume)
         ages = reads_here(self._settings.cache)
         cacheable = {read: ages[name] for read in found.reads if (name := read.partition(".")[2]) in ages}
         return replace(found, cacheable=cacheable)
 
-    async def explain_to_staff(self, who: Principal, operation: Operation) -> dict[str, Any]:
+    async def explain_to_staff(self, principal: Principal, operation: Operation) -> dict[str, Any]:
         """The explanation for `extensions.explain`. Raises Forbidden for callers who are not staff."""
-        if not who.roles & STAFF:
+        if not principal.roles & STAFF:
             raise Forbidden("`extensions.explain` requires the role operations or admin.")
-        return (await self.explain(operation, who, Assumptions())).as_json()
+        return (await self.explain(operation, principal, Assumptions())).as_json()
 
     async def run(
-        self, operation: Operation, who: Principal, assume: Assumptions
+        self, operation: Operation, principal: Principal, assume: Assumptions
     ) -> tuple[Explanation, ExecutionResult]:
         """The explanation of an operation, and its result over the simulated sources."""
         log = ReadLog()
-        if who.restricted and who.customers:
-            assume = replace(assume, customer=min(who.customers))
+        if principal.restricted and principal.customers:
+            assume = replace(assume, customer=min(principal.customers))
         model = simulate_sources(self._settings, self._sources, log, assume)
-        permissions = self._policy.permissions(who.roles)
+        permissions = self._policy.permissions(principal.roles)
         context = Context(
-            who, permissions, model, utc_now(), operation.selection,
+            principal, permissions, model, utc_now(), operation.selection,
             events=SimulatedEventLog(self._sources.connected, assume), ledger=SimulatedLedger(),
             intake=SimulatedIntakes(self._sources, assume),
         )  # fmt: skip
@@ -90,9 +90,9 @@ class Explainer:
         return await explain(run, log, self._coalescing, refused_of(operation, self._policy, permissions))
 
 
-def admission_verdict(settings: Settings, found: Explanation, who: Principal) -> str:
+def admission_verdict(settings: Settings, found: Explanation, principal: Principal) -> str:
     """Whether limits and budget admit an operation of this cost, as text."""
-    limits = CallerLimits(settings.limits, settings.budgets).of(who)
+    limits = CallerLimits(settings.limits, settings.budgets).of(principal)
     cost = predicted_cost(found)
     exceeded = exceeded_limit(cost, limits)
     verdict = "limits: passed" if exceeded is None else f"limits: {exceeded.code}, {exceeded.name}"
@@ -109,7 +109,7 @@ def explain_document(
     settings: Settings,
     document: str,
     variables: Mapping[str, Any],
-    who: Principal,
+    principal: Principal,
     *,
     operation: str | None = None,
     assume: Assumptions = Assumptions(),  # noqa: B008 - frozen
@@ -122,7 +122,7 @@ def explain_document(
     async def run() -> Explanation:
         sources = connect_all(settings)
         try:
-            return await Explainer(settings, sources, engine, policy_of(schema)).explain(prepared, who, assume)
+            return await Explainer(settings, sources, engine, policy_of(schema)).explain(prepared, principal, assume)
         finally:
             await sources.close()
 

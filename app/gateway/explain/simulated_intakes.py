@@ -23,36 +23,36 @@ class SimulatedIntakes(IntakeCommands):
         self._target = sources.order_targets.routes.master if sources.order_targets is not None else ""
         self.max_lines = 1
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, OrderIntake]:
         return {id: self._intake(id) for id in ids}
 
-    async def by_key(self, who: Principal, key: str) -> OrderIntake | None:
+    async def by_key(self, principal: Principal, key: str) -> OrderIntake | None:
         return self._intake(key)
 
     async def by_order(
-        self, who: Principal, orders: Sequence[tuple[str, str]]
+        self, principal: Principal, orders: Sequence[tuple[str, str]]
     ) -> Mapping[tuple[str, str], OrderIntake]:
         return {(source, id): self._intake(id) for source, id in orders}
 
     async def acceptances(
-        self, who: Principal, quotes: Sequence[tuple[str, str]]
+        self, principal: Principal, quotes: Sequence[tuple[str, str]]
     ) -> Mapping[tuple[str, str], OrderIntake]:
         return {(source, id): self._intake(id) for source, id in quotes}
 
     async def open_of(
-        self, who: Principal, customers: Sequence[str], first: int, posted_within: int = 0
+        self, principal: Principal, customers: Sequence[str], first: int, posted_within: int = 0
     ) -> Mapping[str, Sequence[OrderIntake]]:
         each = {number: min(key_weight(number) * first, MAX_OPEN) for number in customers}
         return {number: [self._intake(WeightedKey(f"{number}-open", rows))] for number, rows in each.items() if rows}
 
-    async def page(self, who: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
+    async def page(self, principal: Principal, query: IntakeFilter, first: int, before: int | None) -> IntakePage:
         return IntakePage([(0, self._intake(WeightedKey("I0", first)))], has_next=True)
 
-    async def not_proceeding(self, who: Principal, first: int, before: int | None, *, count: bool) -> IntakePage:
-        return await self.page(who, IntakeFilter(), first, before)
+    async def not_proceeding(self, principal: Principal, first: int, before: int | None, *, count: bool) -> IntakePage:
+        return await self.page(principal, IntakeFilter(), first, before)
 
-    async def awaiting_approval(self, who: Principal, first: int, before: int | None) -> IntakePage:
-        return await self.page(who, IntakeFilter(), first, before)
+    async def awaiting_approval(self, principal: Principal, first: int, before: int | None) -> IntakePage:
+        return await self.page(principal, IntakeFilter(), first, before)
 
     def _intake(self, id: str) -> OrderIntake:
         weight = key_weight(id)

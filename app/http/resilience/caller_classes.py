@@ -38,21 +38,21 @@ class CallerClassifier:
         self._clients = tuple(settings.clients.items())
         self._known: LRUCache[tuple[str, frozenset[AnyRole]], str] = LRUCache(maxsize=10_000)
 
-    def classify(self, who: object) -> str:
+    def classify(self, principal: object) -> str:
         """The class of the operation's principal; INTERNAL without one."""
-        if not isinstance(who, Principal):
+        if not isinstance(principal, Principal):
             return INTERNAL
-        key = who.client, who.roles
+        key = principal.client, principal.roles
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = self._decide(who)
+            found = self._known[key] = self._decide(principal)
         return found
 
-    def _decide(self, who: Principal) -> str:
+    def _decide(self, principal: Principal) -> str:
         for pattern, named in self._clients:
-            if fnmatchcase(who.client, pattern):
+            if fnmatchcase(principal.client, pattern):
                 return named
-        classes = {_class_of(role) for role in who.roles} or {"sync"}
+        classes = {_class_of(role) for role in principal.roles} or {"sync"}
         return max(classes, key=lambda one: self.weights[one])
 
 

@@ -175,7 +175,7 @@ class SourceGuard:
         if call_class.breaker.retry_in() is not None:
             call_class.acquire()
         running = telemetry.scope.get()
-        caller = self._callers.classify(None if running is None else running.who)
+        caller = self._callers.classify(None if running is None else running.principal)
         try:
             await self.bulkhead.acquire(caller, min(within, self._settings.limits.max_wait))
         except LoadShed as shed:

@@ -76,7 +76,7 @@ def _needs_of(
 
 _FIELDS = {
     (record, field.name): (GRAPHQL_TYPE_NAMES.get(record, record.__name__), field.encode_name)
-    for record, spare in OPTIONAL_FIELDS.items()
+    for record, optional in OPTIONAL_FIELDS.items()
     for field in fields(record)
-    if field.name in spare
+    if field.name in optional
 }

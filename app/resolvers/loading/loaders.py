@@ -110,10 +110,10 @@ class Loaders:
     @property
     def warehouses(self) -> KeyLoader[str, Warehouse]:
         """Warehouses by code."""
-        who, port = self._principal, self._sources.warehouses
+        principal, port = self._principal, self._sources.warehouses
 
         async def fetch(_: Sequence[str]) -> Mapping[str, Warehouse]:
-            found = await port.all(who)
+            found = await port.all(principal)
             return {warehouse.code: warehouse for warehouse in found}
 
         return self._loader("warehouses", fetch)
@@ -133,12 +133,12 @@ class Loaders:
     @property
     def balances(self) -> KeyLoader[tuple[str, str], Balance]:
         """Third-party balances by (warehouse, SKU)."""
-        who, port = self._principal, self._sources.balances
+        principal, port = self._principal, self._sources.balances
 
         async def fetch(keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Balance]:
             codes = list(dict.fromkeys(code for code, _ in keys))
             skus = list(dict.fromkeys(sku for _, sku in keys))
-            return await port.balances(who, codes, skus)
+            return await port.balances(principal, codes, skus)
 
         return self._loader("balances", fetch)
 

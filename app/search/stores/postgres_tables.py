@@ -173,16 +173,16 @@ class _Changes:
         ids = await self._term_ids(set(chain.from_iterable(texts.values())))
         after = {numbers[key]: [ids[term] for term in terms] for key, terms in texts.items()}
         await self._write_chunks(chunk_changes(dict(known.values()), after, CHUNK))
-        gone = [known[key][0] for key in deleted if key in known and key not in current]
+        removed = [known[key][0] for key in deleted if key in known and key not in current]
         codes = [(code, numbers[key]) for key, one in current.items() for code in one.code_forms()]
-        await self._fetch("DELETE FROM {schema}.codes WHERE document = ANY($1)", [*numbers.values(), *gone])
+        await self._fetch("DELETE FROM {schema}.codes WHERE document = ANY($1)", [*numbers.values(), *removed])
         await self._each("INSERT INTO {schema}.codes VALUES ($1, $2)", codes)
-        await self._fetch("DELETE FROM {schema}.documents WHERE id = ANY($1)", gone)
+        await self._fetch("DELETE FROM {schema}.documents WHERE id = ANY($1)", removed)
         await self._each(
             "INSERT INTO {schema}.documents VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET terms = excluded.terms",
             [(numbers[key], key, array("I", after[numbers[key]]).tobytes()) for key in current],
         )
-        more = len(numbers.keys() - known.keys()) - len(gone)
+        more = len(numbers.keys() - known.keys()) - len(removed)
         await self._fetch("UPDATE {schema}.meta SET version = version + 1, documents = documents + $1", more)
 
     async def _term_ids(self, terms: set[str]) -> dict[str, int]:

@@ -164,15 +164,15 @@ def _replace(sql: sqlite3.Connection, documents: Sequence[IndexDocument], delete
     before = dict(known.values())
     after = {numbers[key]: [ids[term] for term in terms] for key, terms in texts.items()}
     _write_chunks(sql, chunk_changes(before, after, CHUNK))
-    gone = [known[key][0] for key in deleted if key in known and key not in current]
+    removed = [known[key][0] for key in deleted if key in known and key not in current]
     codes = [(code, numbers[key]) for key, one in current.items() for code in one.code_forms()]
-    _replace_codes(sql, [*numbers.values(), *gone], codes)
-    sql.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in gone])
+    _replace_codes(sql, [*numbers.values(), *removed], codes)
+    sql.executemany("DELETE FROM documents WHERE id = ?", [(number,) for number in removed])
     sql.executemany(
         "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)",
         [(numbers[key], key, array("I", after[numbers[key]]).tobytes()) for key in current],
     )
-    count = state.documents + len(numbers.keys() - known.keys()) - len(gone)
+    count = state.documents + len(numbers.keys() - known.keys()) - len(removed)
     return {"version": str(state.version + 1), "documents": str(count)}
 
 

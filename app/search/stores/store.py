@@ -165,10 +165,10 @@ async def cached_bitmaps(
     cache: BitmapCache, state: IndexState, terms: Iterable[str], load: Callable[[list[str]], Awaitable[dict[str, int]]]
 ) -> dict[str, int]:
     """The documents of terms, from the cache or else loaded."""
-    wanted = list(dict.fromkeys(terms))
+    requested = list(dict.fromkeys(terms))
     key = state.generation, state.version
-    found = cache.get(key, wanted)
-    missing = [term for term in wanted if term not in found]
+    found = cache.get(key, requested)
+    missing = [term for term in requested if term not in found]
     if missing:
         loaded = dict.fromkeys(missing, 0) | await load(missing)
         cache.put(key, loaded)

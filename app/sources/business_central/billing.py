@@ -30,14 +30,14 @@ class BusinessCentralBilling(Billing):
         self._client = client
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
         """See `Billing.by_id`."""
         keys, now = guids(ids), self._clock()
         rows = await self._client.rows("salesInvoices", BCInvoiceRow, "id", list(keys), call="billing.by_id")
         found = {row.id: self._invoice(row, now) for row in rows}
         return {key: found[key] for key in keys.values() if key in found}
 
-    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
+    async def invoices(self, principal: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """See `Billing.invoices`."""
         keys, now = sendable(orders), self._clock()
         rows = await self._client.rows("salesInvoices", BCInvoiceRow, "orderNumber", keys, call="billing")

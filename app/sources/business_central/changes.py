@@ -37,7 +37,7 @@ class BusinessCentralChanges:
         self._clock = clock
 
     async def since(
-        self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
+        self, principal: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
     ) -> ChangeSet:
         """See `Changes.since`. A page is longer than `limit` where more rows than that changed at one time."""
         if cursor is None:

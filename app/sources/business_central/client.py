@@ -37,7 +37,7 @@ READ_ONLY = {"Data-Access-Intent": "ReadOnly"}
 CODE, EXTERNAL_NUMBER = 20, 35
 """The longest number of a record, and the longest external document number."""
 
-NOT_THERE = (401, 403, 404)
+NOT_FOUND = (401, 403, 404)
 """The statuses by which a probe finds that the application may not read an API, or that it is not there."""
 
 
@@ -99,7 +99,7 @@ class BusinessCentralClient:
         try:
             await self._analytics.page(f"{self._company}/itemLedgerEntries", BCLedgerRow, query, call="ping")
         except SourceRejected as error:
-            if error.status not in NOT_THERE:
+            if error.status not in NOT_FOUND:
                 raise
             self._probe.found = False
         else:
@@ -137,7 +137,7 @@ class BusinessCentralClient:
         try:
             pages = await self._batched(self._analytics, queries, call)
         except SourceRejected as error:
-            if error.status not in NOT_THERE:
+            if error.status not in NOT_FOUND:
                 raise
             self._probe.found = False
             raise not_supported(self.source, call, NO_ANALYTICS) from error

@@ -40,7 +40,7 @@ class BusinessCentralCustomers(Customers):
         self._clock = clock
 
     async def by_number(
-        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
+        self, principal: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         """See `Customers.by_number`."""
         row = BCCustomerCreditRow if CustomerPart.CREDIT in parts else BCCustomerRow
@@ -49,14 +49,14 @@ class BusinessCentralCustomers(Customers):
         found = {row.number: self._customer(row, now) for row in rows}
         return {key: found[key] for key in keys if key in found}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         """See `Customers.by_id`."""
         now, keys = self._clock(), guids(ids)
         rows = await self._client.rows("customers", BCCustomerRow, "id", list(keys), call="customers.by_id")
         found = {row.id: self._customer(row, now) for row in rows}
         return {key: found[key] for key in keys.values() if key in found}
 
-    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
+    async def status(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """See `Credit.status`."""
         now, keys = self._clock(), sendable(numbers)
         rows = await self._client.rows("customers", BCCreditRow, "number", keys, call="credit")

@@ -22,25 +22,25 @@ class BusinessCentralItems(Items):
         self._currency = currency
         self._clock = clock
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_sku`."""
         keys = sendable(skus)
         found = {row.number: row for row in await self._rows("number", keys, "items")}
         return self._items({key: found[key] for key in keys if key in found})
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_gtin`."""
         keys = [key for key in sendable(gtins, GTIN) if key.isascii() and key.isdigit()]
         found = {row.gtin: row for row in await self._rows("gtin", keys, "items.by_gtin")}
         return self._items({key: found[key] for key in keys if key in found})
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_id`."""
         keys = guids(ids)
         found = {row.id: row for row in await self._rows("id", list(keys), "items.by_id")}
         return self._items({key: found[key] for key in keys.values() if key in found})
 
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
+    async def costs(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         """See `Items.costs`."""
         now, keys = self._clock(), sendable(skus)
         rows = await self._client.rows("items", BCItemCostRow, "number", keys, call="items.costs")

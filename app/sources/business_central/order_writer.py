@@ -32,7 +32,7 @@ class BusinessCentralOrderWriter:
     def __init__(self, client: BusinessCentralClient) -> None:
         self._client = client
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         """See `OrderWriter.find`."""
         numbers = sendable(keys, EXTERNAL_NUMBER)
         rows = await self._client.rows(
@@ -41,7 +41,7 @@ class BusinessCentralOrderWriter:
         found = grouped(rows, lambda row: row.external_document_number)
         return {key: tuple(_written(key, row) for row in found[key]) for key in numbers if key in found}
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         """See `OrderWriter.post`."""
         if found is not None:
             return found
@@ -52,11 +52,11 @@ class BusinessCentralOrderWriter:
             raise _not_accepted(answer)
         return _written(order.key, answer.decode(BCWrittenOrderRow))
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         """See `OrderWriter.simulate`: Business Central prices an order only by creating it."""
         return None
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         """See `OrderWriter.cancel`: the order is deleted, which Business Central refuses once something shipped."""
         try:
             target = UUID(order.id)

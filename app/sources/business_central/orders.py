@@ -45,19 +45,21 @@ class BusinessCentralOrders:
         self._client = client
         self._clock = clock
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         """See `Orders.by_number`."""
         keys = sendable(numbers)
         found = {order.number: order for order in await self._found("number", keys, "orders")}
         return {key: found[key] for key in keys if key in found}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         """See `Orders.by_id`."""
         keys = guids(ids)
         found = {order.id: order for order in await self._found("id", list(keys), "orders.by_id")}
         return {key: found[key] for key in keys.values() if key in found}
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+    async def by_customer_po(
+        self, principal: Principal, keys: Sequence[CustomerPoKey]
+    ) -> Mapping[CustomerPoKey, Order]:
         """See `Orders.by_customer_po`: the external document number, which Business Central's users fill with it."""
         numbers = sendable((key.number for key in keys), EXTERNAL_NUMBER)
         orders = await self._found("externalDocumentNumber", numbers, "orders.by_customer_po")
@@ -67,7 +69,7 @@ class BusinessCentralOrders:
         return {key: found[key.customer, key.number] for key in keys if (key.customer, key.number) in found}
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         """See `Orders.by_customer`: a batch with a page for each customer. A cursor is the number of orders before it,
         so an order that is created while someone pages moves the rest by one."""

@@ -27,7 +27,9 @@ class BusinessCentralPrices:
         self._client = client
         self._clock = clock
 
-    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
+    async def quote(
+        self, principal: Principal, requests: Sequence[PriceRequest]
+    ) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`."""
         now = self._clock()
         asked = [request for request in dict.fromkeys(requests) if _is_sendable(request)]

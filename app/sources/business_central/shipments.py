@@ -19,14 +19,14 @@ class BusinessCentralShipments(Shipments):
         self._client = client
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_id`."""
         keys, now = guids(ids), self._clock()
         rows = await self._client.rows("salesShipments", BCShipmentRow, "id", list(keys), call="shipments.by_id")
         found = {row.id: self._shipment(row, now) for row in rows}
         return {key: found[key] for key in keys.values() if key in found}
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+    async def by_order(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """See `Shipments.by_order`."""
         keys, now = sendable(numbers), self._clock()
         rows = await self._client.rows("salesShipments", BCShipmentRow, "orderNumber", keys, call="shipments")

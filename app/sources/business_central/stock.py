@@ -50,7 +50,7 @@ class BusinessCentralStock:
         self._lag = timedelta(seconds=options.replica_lag)
         self._clock = clock
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         """See `Stock.levels`."""
         now, keys = self._clock(), sendable(skus)
         if not keys:

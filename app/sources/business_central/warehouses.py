@@ -15,7 +15,7 @@ class BusinessCentralWarehouses:
     def __init__(self, client: BusinessCentralClient) -> None:
         self._client = client
 
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+    async def all(self, principal: Principal) -> tuple[Warehouse, ...]:
         """See `Warehouses.all`."""
         rows = await self._client.all("locations", BCLocationRow, call="warehouses")
         return tuple(

@@ -23,13 +23,13 @@ RawRows = Iterator[tuple[int, RawRow | RowRejected]]
 _FOREIGN_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
-def read_text_rows(stream: io.BufferedReader, feed: Feed, wanted: Sequence[Column], limits: Limits) -> RawRows:
+def read_text_rows(stream: io.BufferedReader, feed: Feed, requested: Sequence[Column], limits: Limits) -> RawRows:
     """The rows of a text in lines."""
     lines = _Lines(stream, feed.encoding, limits.max_row_bytes)
     reader: dict[str, Callable[[_Lines, Feed, Sequence[Column], Limits], RawRows]]
     reader = {"csv": _read_csv, "fixed": _read_fixed, "jsonl": _read_json}
     try:
-        yield from reader[feed.format](lines, feed, wanted, limits)
+        yield from reader[feed.format](lines, feed, requested, limits)
     except UnicodeError as error:
         raise FileEncodingWrong(detail=f"after line {lines.number}: {getattr(error, 'reason', error)}") from None
     if not lines.number:
@@ -75,7 +75,7 @@ class _Lines:
         return line
 
 
-def _read_csv(lines: _Lines, feed: Feed, wanted: Sequence[Column], limits: Limits) -> RawRows:
+def _read_csv(lines: _Lines, feed: Feed, requested: Sequence[Column], limits: Limits) -> RawRows:
     records = _csv_records(lines, feed)
     width, pick = 0, None
     if feed.header:
@@ -84,14 +84,14 @@ def _read_csv(lines: _Lines, feed: Feed, wanted: Sequence[Column], limits: Limit
             return
         if isinstance(header, RowRejected):
             raise FileMalformed(detail=f"line {line}: the header cannot be read")
-        width, pick = _columns_of_header(header, wanted, limits)
+        width, pick = _columns_of_header(header, requested, limits)
     trailer = _Trailer(feed.trailer)
     for line, row in records:
         if isinstance(row, RowRejected):
             yield line, row
         elif not trailer.is_end(row):
             if pick is None:
-                width, pick = _columns_by_number(len(row), wanted, limits)
+                width, pick = _columns_by_number(len(row), requested, limits)
             if len(row) == width:
                 yield line, pick(row)
             elif len(row) < width and not lines.is_ended:
@@ -145,23 +145,23 @@ class _Trailer:
             raise FileTruncated(detail=f"the trailer counts {self._counted or 'nothing'}, and {self._rows} rows came")
 
 
-def _columns_of_header(header: Sequence[str], wanted: Sequence[Column], limits: Limits) -> tuple[int, Callable]:
+def _columns_of_header(header: Sequence[str], requested: Sequence[Column], limits: Limits) -> tuple[int, Callable]:
     if len(header) > limits.max_columns:
         raise FileTooWide(detail=f"{len(header)} columns")
     names = [name.strip() for name in header]
-    lacking = [column.column for column in wanted if column.column not in names]
+    lacking = [column.column for column in requested if column.column not in names]
     if lacking:
         raise FileMalformed(detail=f"the header lacks {', '.join(map(str, lacking))}")
-    repeated = [column.column for column in wanted if names.count(str(column.column)) > 1]
+    repeated = [column.column for column in requested if names.count(str(column.column)) > 1]
     if repeated:
         raise FileMalformed(detail=f"the header repeats {', '.join(map(str, repeated))}")
-    return len(header), _picker([names.index(str(column.column)) for column in wanted])
+    return len(header), _picker([names.index(str(column.column)) for column in requested])
 
 
-def _columns_by_number(width: int, wanted: Sequence[Column], limits: Limits) -> tuple[int, Callable]:
+def _columns_by_number(width: int, requested: Sequence[Column], limits: Limits) -> tuple[int, Callable]:
     if width > limits.max_columns:
         raise FileTooWide(detail=f"{width} columns")
-    numbers = [int(column.column or 0) for column in wanted]
+    numbers = [int(column.column or 0) for column in requested]
     if max(numbers, default=0) > width or min(numbers, default=1) < 1:
         raise FileMalformed(detail=f"the first row has {width} columns")
     return width, _picker([number - 1 for number in numbers])
@@ -174,8 +174,8 @@ def _picker(indexes: Sequence[int]) -> Callable[[Sequence[str]], RawRow]:
     return itemgetter(*indexes)
 
 
-def _read_fixed(lines: _Lines, feed: Feed, wanted: Sequence[Column], _: Limits) -> RawRows:
-    places = [((column.start or 1) - 1, (column.start or 1) - 1 + (column.length or 0)) for column in wanted]
+def _read_fixed(lines: _Lines, feed: Feed, requested: Sequence[Column], _: Limits) -> RawRows:
+    places = [((column.start or 1) - 1, (column.start or 1) - 1 + (column.length or 0)) for column in requested]
     width = max((start for start, _ in places), default=0)
     trailer = _Trailer(feed.trailer)
     if feed.header:
@@ -201,8 +201,8 @@ def _split_trailer(line: str, mark: str | None) -> Sequence[str]:
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def _read_json(lines: _Lines, _: Feed, wanted: Sequence[Column], limits: Limits) -> RawRows:
-    columns = [(str(column.column), column.separator) for column in wanted]
+def _read_json(lines: _Lines, _: Feed, requested: Sequence[Column], limits: Limits) -> RawRows:
+    columns = [(str(column.column), column.separator) for column in requested]
     for text in lines:
         lines.row_ended()
         if not text.strip():

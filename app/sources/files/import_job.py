@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from app.errors import FileChanged, StoreUnavailable
-from app.sources.files.importing import TakenFile, import_file
+from app.sources.files.importing import ReceivedFile, import_file
 from app.sources.files.options import Feed, Limits
 from app.sources.replica.ledger import FileRecord
 from app.sources.replica.store import ReplicaStore
@@ -30,7 +30,7 @@ class ImportJob(Record):
 
     source: str
     database: str
-    taken: TakenFile
+    received: ReceivedFile
     feed: Feed
     limits: Limits
     now: Timestamp
@@ -48,7 +48,7 @@ class ImportOutcome(Record):
 def run_job(job: ImportJob) -> FileRecord:
     """Import here. Raises StoreUnavailable, FileChanged and OSError."""
     store = ReplicaStore(job.source, Path(job.database))
-    return import_file(store, job.taken, job.feed, job.limits, job.now, force=job.force)
+    return import_file(store, job.received, job.feed, job.limits, job.now, force=job.force)
 
 
 async def run_in_process(job: ImportJob) -> FileRecord:
@@ -65,7 +65,7 @@ async def run_in_process(job: ImportJob) -> FileRecord:
     try:
         outcome = msgspec.json.decode(answer, type=ImportOutcome)
     except msgspec.DecodeError:
-        raise StoreUnavailable(detail=f"the import of {job.taken.id} ended with {process.returncode}") from None
+        raise StoreUnavailable(detail=f"the import of {job.received.id} ended with {process.returncode}") from None
     if outcome.changed:
         raise FileChanged
     if outcome.record is None:

@@ -49,7 +49,7 @@ CHUNK = 20_000
 """Rows that are mapped and written together, in the order of their keys, so that fewer pages are visited."""
 
 
-class TakenFile(Record):
+class ReceivedFile(Record):
     """A file that was taken: where it is now, the name that it came by, and the time of its data."""
 
     id: str
@@ -74,38 +74,38 @@ class _Progress:
 
 
 def import_file(
-    store: ReplicaStore, taken: TakenFile, feed: Feed, limits: Limits, now: datetime, *, force: bool = False
+    store: ReplicaStore, received: ReceivedFile, feed: Feed, limits: Limits, now: datetime, *, force: bool = False
 ) -> FileRecord:
     """Import a file and record what came of it. With `force`, a file that is old, known or much smaller than the one
     before is imported too. Raises StoreUnavailable, FileChanged and OSError; then nothing was recorded."""
     checksum, size, progress = "", 0, _Progress()
     try:
-        with _open_regular(Path(taken.path)) as file:
+        with _open_regular(Path(received.path)) as file:
             before = os.fstat(file.fileno())
             size = before.st_size
             checksum = _checksum(file)
             with store.writing() as writer, open_content(file, size, limits) as content:
                 if not force:
-                    _check_ledger(writer, taken, feed, checksum)
-                _import_rows(writer, taken, feed, read_rows_of(content, feed, limits), progress, force=force)
+                    _check_ledger(writer, received, feed, checksum)
+                _import_rows(writer, received, feed, read_rows_of(content, feed, limits), progress, force=force)
                 _require_unchanged(before, file)
-                record = _record(taken, checksum, size, FileState.IMPORTED, progress, now)
+                record = _record(received, checksum, size, FileState.IMPORTED, progress, now)
                 record_file(writer, record)
-                record_rejected(writer, taken.id, progress.faults)
+                record_rejected(writer, received.id, progress.faults)
                 return record
     except FileChanged:
         raise
     except FileRefused as refused:
-        return _refuse(store, taken, feed, checksum, size, progress, refused, now)
+        return _refuse(store, received, feed, checksum, size, progress, refused, now)
 
 
 def read_rows_of(content: BinaryIO, feed: Feed, limits: Limits) -> RawRows:
     """The raw values of the mapped columns of each row."""
     mapper = feed.mapper()
     columns = feed.all_columns
-    wanted = [columns[name] for name in mapper.mapped]
+    requested = [columns[name] for name in mapper.mapped]
     read = read_xml_rows if feed.format == "xml" else read_text_rows
-    return read(content, feed, wanted, limits)  # pyright: ignore[reportArgumentType]
+    return read(content, feed, requested, limits)  # pyright: ignore[reportArgumentType]
 
 
 def _open_regular(path: Path) -> BufferedReader:
@@ -134,47 +134,49 @@ def _require_unchanged(before: os.stat_result, file: BinaryIO) -> None:
         raise FileChanged
 
 
-def _check_ledger(writer: ReplicaWriter, taken: TakenFile, feed: Feed, checksum: str) -> None:
+def _check_ledger(writer: ReplicaWriter, received: ReceivedFile, feed: Feed, checksum: str) -> None:
     """Raises what the ledger has against a file."""
-    known = imported_content(writer, taken.feed, checksum)
+    known = imported_content(writer, received.feed, checksum)
     if known is not None:
         raise FileDuplicated(detail=f"same content as {known.id}")
-    if feed.unique_names and imported_name(writer, taken.feed, taken.name) is not None:
+    if feed.unique_names and imported_name(writer, received.feed, received.name) is not None:
         raise FileNameReused
-    newest = newest_import(writer, taken.feed)
-    if feed.content == "snapshot" and newest is not None and taken.as_of < newest.as_of:
+    newest = newest_import(writer, received.feed)
+    if feed.content == "snapshot" and newest is not None and received.as_of < newest.as_of:
         raise FileOutdated(detail=f"older than {newest.id}")
 
 
 def _import_rows(
-    writer: ReplicaWriter, taken: TakenFile, feed: Feed, rows: RawRows, progress: _Progress, *, force: bool
+    writer: ReplicaWriter, received: ReceivedFile, feed: Feed, rows: RawRows, progress: _Progress, *, force: bool
 ) -> None:
     dataset, mapper = feed.rows_of, feed.mapper()
-    as_of, batch = taken.as_of.timestamp(), writer.next_batch()
-    snapshot, known = feed.content == "snapshot", writer.has_rows(dataset, taken.feed)
+    as_of, batch = received.as_of.timestamp(), writer.next_batch()
+    snapshot, known = feed.content == "snapshot", writer.has_rows(dataset, received.feed)
     announces = feed.announces and (known or not snapshot)
     changed: dict[str, None] = {}
     for chunk in _chunks(rows):
         lines, mapped, retained = _map_chunk(mapper, chunk, progress)
         if announces and not dataset.announced_whole:
             changed.update(dict.fromkeys(writer.changed(dataset, mapped)))
-        for index in writer.upsert(dataset, taken.feed, batch, as_of, mapped, unique=snapshot):
+        for index in writer.upsert(dataset, received.feed, batch, as_of, mapped, unique=snapshot):
             progress.accepted -= 1
             progress.reject(lines[index], RowRejected(RowFault.KEY_REPEATED, dataset.key[-1]))
         if snapshot:
-            writer.retain(dataset, taken.feed, batch, retained)
+            writer.retain(dataset, received.feed, batch, retained)
     if progress.rejected * 100 > feed.max_rejected_percent * (progress.accepted + progress.rejected):
         raise FileTooManyRejected(detail=f"{progress.rejected} of {progress.accepted + progress.rejected} rows")
     if snapshot:
-        _check_shrinking(writer, taken, feed, progress, force=force)
-        changed.update(dict.fromkeys(writer.delete_others(dataset, taken.feed, batch, report=announces)))
+        _check_shrinking(writer, received, feed, progress, force=force)
+        changed.update(dict.fromkeys(writer.delete_others(dataset, received.feed, batch, report=announces)))
     keys: Iterable[str] = (EVERY_KEY,) if dataset.announced_whole and announces else changed
     writer.report_changes(dataset.change, keys, as_of)
 
 
-def _check_shrinking(writer: ReplicaWriter, taken: TakenFile, feed: Feed, progress: _Progress, *, force: bool) -> None:
+def _check_shrinking(
+    writer: ReplicaWriter, received: ReceivedFile, feed: Feed, progress: _Progress, *, force: bool
+) -> None:
     """Raises FileTruncated for a snapshot of no rows, or of far fewer than it replaces."""
-    newest = newest_import(writer, taken.feed)
+    newest = newest_import(writer, received.feed)
     least = newest.rows * feed.min_rows_percent / 100 if newest is not None else 0
     if not force and (progress.accepted < least or not progress.accepted):
         raise FileTruncated(detail=f"{progress.accepted} rows, after {newest.rows if newest else 0}")
@@ -211,7 +213,7 @@ def _map_chunk(
 
 def _refuse(
     store: ReplicaStore,
-    taken: TakenFile,
+    received: ReceivedFile,
     feed: Feed,
     checksum: str,
     size: int,
@@ -222,18 +224,18 @@ def _refuse(
     """Record why a file is not imported. The same content as that of the newest file confirms its rows."""
     holds_nothing_new = isinstance(refused, FileDuplicated | FileOutdated)
     state = FileState.SKIPPED if holds_nothing_new else FileState.QUARANTINED
-    record = _record(taken, checksum, size, state, progress, now, refused)
+    record = _record(received, checksum, size, state, progress, now, refused)
     with store.writing() as writer:
-        newest = newest_import(writer, taken.feed)
+        newest = newest_import(writer, received.feed)
         if isinstance(refused, FileDuplicated) and newest is not None and newest.checksum == checksum:
-            writer.confirm(feed.rows_of, taken.feed, taken.as_of.timestamp())
+            writer.confirm(feed.rows_of, received.feed, received.as_of.timestamp())
         record_file(writer, record)
-        record_rejected(writer, taken.id, progress.faults)
+        record_rejected(writer, received.id, progress.faults)
     return record
 
 
 def _record(
-    taken: TakenFile,
+    received: ReceivedFile,
     checksum: str,
     size: int,
     state: FileState,
@@ -242,9 +244,9 @@ def _record(
     refused: FileRefused | None = None,
 ) -> FileRecord:
     return FileRecord(
-        id=taken.id,
-        feed=taken.feed,
-        name=taken.name,
+        id=received.id,
+        feed=received.feed,
+        name=received.name,
         size=size,
         checksum=checksum,
         state=state,
@@ -252,6 +254,6 @@ def _record(
         detail=refused.detail if refused else None,
         rows=progress.accepted if refused is None else 0,
         rejected=progress.rejected,
-        as_of=taken.as_of,
+        as_of=received.as_of,
         finished=now,
     )

@@ -24,7 +24,7 @@ import msgspec
 from app.errors import FileChanged, FileNameRefused, FileNotRegular, FileRefused, TradegraphError
 from app.sources.files.folder import ARCHIVE, PROCESSING, QUARANTINE, REJECTED, Entry, Folder
 from app.sources.files.import_job import ImportJob, run_in_process, run_job
-from app.sources.files.importing import TakenFile
+from app.sources.files.importing import ReceivedFile
 from app.sources.files.options import FilesOptions
 from app.sources.replica.ledger import FileRecord, FileState, record_file, recorded, rejected_rows
 from app.sources.replica.store import ReplicaStore, time_of
@@ -89,14 +89,14 @@ class FileIntake:
         if not self._prepared:
             await self._folder.prepare()
             self._prepared = True
-        done = await self._import_taken()
+        done = await self._import_received()
         if await self._take():
-            done += await self._import_taken()
+            done += await self._import_received()
         return done
 
     async def _take(self) -> bool:
         """Take what is stable, by rename."""
-        now, seen, taken = time.monotonic(), {}, False
+        now, seen, received = time.monotonic(), {}, False
         for entry in await self._folder.entries():
             feed = self._feed_of(entry.name)
             if feed is None:
@@ -108,9 +108,9 @@ class FileIntake:
             elif now - since < self._options.settle_seconds:
                 seen[entry.name] = (signature, since)
             else:
-                taken |= await self._folder.rename(entry.name, f"{PROCESSING}/{self._new_id()}--{_safe_name(entry)}")
+                received |= await self._folder.rename(entry.name, f"{PROCESSING}/{self._new_id()}--{_safe_name(entry)}")
         self._seen = seen
-        return taken
+        return received
 
     def _feed_of(self, name: str) -> str | None:
         if name.startswith(".") or name.endswith(TEMPORARY):
@@ -120,7 +120,7 @@ class FileIntake:
     def _new_id(self) -> str:
         return f"{self._clock():%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
-    async def _import_taken(self) -> list[FileRecord]:
+    async def _import_received(self) -> list[FileRecord]:
         """Import and set aside everything in `processing/`, oldest data first."""
         done: list[FileRecord] = []
         for entry in sorted(await self._folder.entries(PROCESSING), key=_age):
@@ -146,19 +146,19 @@ class FileIntake:
             return None
         local = await self._folder.fetch(f"{PROCESSING}/{entry.name}")
         as_of = min(time_of(entry.modified), self._clock())
-        taken = TakenFile(id=id, feed=feed, name=name, path=str(local), as_of=as_of)
+        received = ReceivedFile(id=id, feed=feed, name=name, path=str(local), as_of=as_of)
         started = time.perf_counter()
-        record = await self._import_file(taken, entry.size, force=force)
+        record = await self._import_file(received, entry.size, force=force)
         await self._folder.release(local)
         self._report(record, time.perf_counter() - started)
         return record
 
-    async def _import_file(self, taken: TakenFile, size: int, *, force: bool) -> FileRecord:
+    async def _import_file(self, received: ReceivedFile, size: int, *, force: bool) -> FileRecord:
         job = ImportJob(
             source=self._source,
             database=str(self.store.database.path),
-            taken=taken,
-            feed=self._options.feeds[taken.feed],
+            received=received,
+            feed=self._options.feeds[received.feed],
             limits=self._options.limits,
             now=self._clock(),
             force=force,

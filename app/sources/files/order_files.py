@@ -54,14 +54,14 @@ class FileOrderWriter:
     def max_seconds(self) -> float:
         return MAX_SECONDS
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         query = (
             "SELECT key, name FROM written_orders WHERE state = 'written' AND key IN (SELECT value FROM json_each(?))"
         )
         found = await self.store.query("order_writer.find", query, msgspec.json.encode(list(keys)).decode())
         return {key: (_written(key, name),) for key, name in found}
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         name, state = await self._recorded(order.key)
         draft = f"{self.options.folder}/.{name}.draft"
         if state is None:
@@ -75,13 +75,13 @@ class FileOrderWriter:
             raise OrderNotAccepted(detail="the order of this key was withdrawn")
         return _written(order.key, name)
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         return None
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         await self.folder.make(f"{self.options.folder}-cancelled")
-        taken = f"{self.options.folder}/{order.id}"
-        if not await self.folder.rename(taken, f"{self.options.folder}-cancelled/{order.id}"):
+        received = f"{self.options.folder}/{order.id}"
+        if not await self.folder.rename(received, f"{self.options.folder}-cancelled/{order.id}"):
             raise OrderNotAccepted(detail="the other side has taken the file")
         await self._record(order.key, order.id, CANCELLED)
 

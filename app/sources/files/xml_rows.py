@@ -32,9 +32,11 @@ _ENCODING = {
 }
 
 
-def read_xml_rows(stream: io.BufferedReader, feed: Feed, wanted: Sequence[Column], limits: Limits) -> RawRows:
+def read_xml_rows(stream: io.BufferedReader, feed: Feed, requested: Sequence[Column], limits: Limits) -> RawRows:
     """The rows of a document: a column is a path below the row's element, such as `Qty`, `Price/Amount` or `@id`."""
-    rows = _Rows(str(feed.row), [str(column.column) for column in wanted], [one.separator for one in wanted], limits)
+    rows = _Rows(
+        str(feed.row), [str(column.column) for column in requested], [one.separator for one in requested], limits
+    )
     while data := stream.read(_CHUNK):
         rows.feed(data)
         while rows.ready:

@@ -106,7 +106,7 @@ class KarrioChanges:
         self._webhook_url = webhook_url
 
     async def since(
-        self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
+        self, principal: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
     ) -> ChangeSet:
         """See `Changes.since`. Karrio tells of shipments only. A place that is too far back is InvalidCursor."""
         known = None if cursor is None else _parsed(cursor)

@@ -112,7 +112,7 @@ class KarrioShipments:
         self._order_field = options.order_field
         self._mapping = KarrioShipmentMapping(client.name, options, fields)
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_id`; a hundred in a call."""
         requested = [key for key in dict.fromkeys(ids) if _ID.fullmatch(key)]
         found: dict[str, WireShipment] = {}
@@ -123,7 +123,7 @@ class KarrioShipments:
         now = self._clock()
         return {key: self._mapping.shipment(found[key], now) for key in requested if key in found}
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+    async def by_order(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """See `Shipments.by_order`; a hundred in a call."""
         requested = sendable(numbers)
         found: defaultdict[str, dict[str, WireShipment]] = defaultdict(dict)
@@ -141,7 +141,7 @@ class KarrioShipments:
             if number in found
         }
 
-    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_tracking_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_tracking_number`: a call for a hundred, and one more for numbers that have no tracker,
         such as those of cancelled labels. Where a number was used again, the live and newest shipment."""
         requested = sendable(numbers)

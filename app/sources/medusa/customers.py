@@ -122,12 +122,12 @@ class MedusaCustomers:
         self._fields = fields
 
     async def by_number(
-        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
+        self, principal: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         found = await customers_by_number(self._client, numbers, call="customers.by_number")
         return {number: self._customer(found[number]) for number in dict.fromkeys(numbers) if number in found}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         rows = await self._client.by_keys(
             "/admin/customers",
             CustomerRows,

@@ -98,13 +98,13 @@ class MedusaItems:
         self._clock = clock
         self._fields = fields
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         keys = sendable(skus)
         rows = await self._client.by_keys(PATH, VariantRows, "sku", keys, lambda row: row.sku, call="items.by_sku")
         found = {row.sku: row for row in rows if row.sku}
         return {sku: self._item(found[sku]) for sku in keys if sku in found}
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         keys = [key for key in sendable(gtins) if key.isascii() and key.isdecimal()]
         found: dict[str, MedusaVariant] = {}
         for start in range(0, len(keys), 30):
@@ -118,12 +118,12 @@ class MedusaItems:
                     found |= {row.gtin: row} if row.gtin in portion and row.sku else {}
         return {gtin: self._item(found[gtin]) for gtin in keys if gtin in found}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         given = prefixed_ids("variant", ids)
         rows = await self._client.by_keys(PATH, VariantRows, "id", given, lambda row: row.id, call="items.by_id")
         return {row.id: self._item(row) for row in rows if row.sku}
 
-    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
+    async def search(self, principal: Principal, query: ItemQuery) -> Page[Item]:
         """See `Items.search`. A cursor is the number of variants before it: Medusa has no other."""
         if query.category is not None:
             raise NotSupported("Medusa cannot restrict a list of variants to a category.")

@@ -125,7 +125,7 @@ class MedusaOrderWriter:
         self.steps: Sequence[str] = (DRAFTED, CONVERTED) if options.convert_orders else (DRAFTED,)
         self.max_seconds = max_seconds
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         rows = await self._client.orders(f"metadata.{KEY}", sendable(keys), call=f"{CALL}.find")
         found: dict[str, tuple[WrittenOrder, ...]] = {}
         for row in rows:
@@ -133,7 +133,7 @@ class MedusaOrderWriter:
                 found[row.value] = (*found.get(row.value, ()), _written(row))
         return found
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         if found is None:
             with before_creation():
                 draft = await self._draft(order)
@@ -152,7 +152,7 @@ class MedusaOrderWriter:
             self._require(response, f"{CALL}.convert")
         return msgspec.structs.replace(found, step=CONVERTED)
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         """Medusa's own price of each line. It tells no availability: the draft is checked when it is converted."""
         for line in order.lines:
             self._check(line)
@@ -174,7 +174,7 @@ class MedusaOrderWriter:
             if price is not None
         ]
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         if order.step != CONVERTED:
             await self._delete(order.id)
             return

@@ -41,16 +41,18 @@ class MedusaOrders:
         self._warehouses = warehouses
         self._mapping = MedusaOrderMapping(client.name, options, fields)
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         return await self._orders(prefixed_ids("order", ids), "orders.by_id")
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         rows = await self._client.orders("number", sendable(numbers), call="orders.by_number")
         orders = await self._orders([row.id for row in rows if not row.draft], "orders.by_number")
         found = {order.number: order for order in reversed(orders.values())}
         return {number: found[number] for number in dict.fromkeys(numbers) if number in found}
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+    async def by_customer_po(
+        self, principal: Principal, keys: Sequence[CustomerPoKey]
+    ) -> Mapping[CustomerPoKey, Order]:
         field, numbers = f"metadata.{self._options.po_number_key}", sendable([key.number for key in keys])
         rows = await self._client.orders(field, numbers, call="orders.by_customer_po")
         newest: dict[CustomerPoKey, Order] = {}
@@ -61,7 +63,7 @@ class MedusaOrders:
         return {key: newest[key] for key in dict.fromkeys(keys) if key in newest}
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         """See `Orders.by_customer`. A cursor is the number of orders before it: Medusa has no other, so an order placed
         while someone pages moves the rest by one."""

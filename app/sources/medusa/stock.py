@@ -77,7 +77,7 @@ class MedusaStock:
         self._options = options
         self._clock = clock
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         keys = sendable(skus)
         rows = await self._client.by_keys(
             "/admin/inventory-items", InventoryRows, "sku", keys, lambda row: row.sku, call="stock.levels"
@@ -115,7 +115,7 @@ class MedusaWarehouses:
         self._options = options
         self._codes: dict[str, str] = {}
 
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+    async def all(self, principal: Principal) -> tuple[Warehouse, ...]:
         return tuple(sorted([self._warehouse(row) for row in await self._locations()], key=lambda one: one.code))
 
     async def codes(self, locations: set[str]) -> Mapping[str, str]:

@@ -40,12 +40,12 @@ class OdooBilling(Billing):
         self._reference = reference
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
         """See `Billing.by_id`."""
         found = {one.id: one for one in await self._invoices("id", record_ids(ids), "billing.by_id")}
         return {key: found[key] for key in ids if key in found}
 
-    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
+    async def invoices(self, principal: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """See `Billing.invoices`."""
         keys = usable(orders)
         rows = await self._invoices("invoice_line_ids.sale_line_ids.order_id.name", keys, "billing")

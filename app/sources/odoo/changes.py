@@ -78,7 +78,7 @@ class OdooChanges:
         self._like = ref_like
 
     async def since(
-        self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
+        self, principal: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
     ) -> ChangeSet:
         """See `Changes.since`. A kind that the cursor did not have starts now."""
         positions = _parsed(cursor)

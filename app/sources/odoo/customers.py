@@ -66,7 +66,7 @@ class OdooCustomers:
         self._clock = clock
 
     async def by_number(
-        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
+        self, principal: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         """See `Customers.by_number`."""
         keys = usable(numbers)
@@ -74,13 +74,13 @@ class OdooCustomers:
         found = {one.number: one for one in await self._customers("ref", keys, row, "customers")}
         return {key: found[key] for key in keys if key in found}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         """See `Customers.by_id`."""
         found = await self._customers("id", record_ids(ids), PartnerRow, "customers.by_id")
         by_id = {one.refs[0].id: one for one in found}
         return {key: by_id[key] for key in ids if key in by_id}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
+    async def search(self, principal: Principal, query: CustomerQuery) -> Page[Customer]:
         """See `Customers.search`. A cursor is the number of customers before it."""
         skip, first = offset_of(query.page.after), query.page.first
         domain: Domain = [*LISTED, ["ref", "=like", self._like]]
@@ -115,7 +115,7 @@ class OdooCustomers:
             total=total,
         )
 
-    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
+    async def status(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """See `Credit.status`."""
         keys = usable(numbers)
         if not keys:
@@ -130,7 +130,7 @@ class OdooCustomers:
         }
         return {key: found[key] for key in keys if key in found}
 
-    async def by_customer(self, who: Principal, customers: Sequence[str]) -> Mapping[str, tuple[Contact, ...]]:
+    async def by_customer(self, principal: Principal, customers: Sequence[str]) -> Mapping[str, tuple[Contact, ...]]:
         """See `Contacts.by_customer`: the partners of type contact below a customer."""
         keys = usable(customers)
         if not keys:

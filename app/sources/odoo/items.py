@@ -30,26 +30,26 @@ class OdooItems(Items):
         self._reference = reference
         self._clock = clock
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_sku`."""
         keys = usable(skus)
         rows = await self._rows([["default_code", "in", keys]], keys, "items")
         return await self._items({key: row for key, row in by_code(rows).items() if key in keys})
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_gtin`."""
         keys = [key for key in usable(gtins) if _gtin(key)]
         rows = await self._rows([["barcode", "in", keys]], keys, "items.by_gtin")
         found = {row.barcode: row for row in rows if row.default_code}
         return await self._items({key: found[key] for key in keys if key in found})
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_id`."""
         keys = record_ids(ids)
         rows = await self._rows([["id", "in", keys]], keys, "items.by_id")
         return await self._items({str(row.id): row for row in rows if row.default_code and str(row.id) in ids})
 
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
+    async def costs(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         """See `Items.costs`."""
         keys = usable(skus)
         if not keys:
@@ -68,7 +68,7 @@ class OdooItems(Items):
             for sku, row in by_code(rows).items()
         }
 
-    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
+    async def search(self, principal: Principal, query: ItemQuery) -> Page[Item]:
         """See `Items.search`. A cursor is the number of items before it."""
         skip, first = offset_of(query.page.after), query.page.first
         domain: Domain = [["default_code", "!=", False], ["sale_ok", "=", True]]

@@ -76,26 +76,26 @@ class OdooOrderWriter:
         self.max_seconds = max_seconds
         self._dates_orders = client.names.field(SALE, "commitment_date") is not None
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         """See `OrderWriter.find`."""
-        wanted = usable(keys)
-        if not wanted:
+        requested = usable(keys)
+        if not requested:
             return {}
-        domain = [[self._options.order_key_field, "in", wanted], ["state", "!=", "cancel"]]
+        domain = [[self._options.order_key_field, "in", requested], ["state", "!=", "cancel"]]
         rows = await self._client.search(
             SALE, KeyedOrderRow, domain, names={"origin": self._options.order_key_field}, call=f"{CALL}.by_key"
         )
         found: defaultdict[str, list[WrittenOrder]] = defaultdict(list)
         for row in rows:
-            if row.origin is not None and row.origin in wanted:
+            if row.origin is not None and row.origin in requested:
                 found[row.origin].append(_written(row.origin, row))
         return {key: tuple(orders) for key, orders in found.items()}
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         """See `OrderWriter.post`."""
         if found is None:
             with before_creation():
-                values = await self._values(who, order)
+                values = await self._values(principal, order)
             created = await self._client.create(SALE, values, call=f"{CALL}.create")
             if isinstance(created, OdooRefusal):
                 raise OrderNotAccepted(detail=created.message)
@@ -106,11 +106,11 @@ class OdooOrderWriter:
                 await self._confirm(created)
             return _written(order.key, await self._read(created))
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         """See `OrderWriter.simulate`: Odoo prices an order only by creating it."""
         return None
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         """See `OrderWriter.cancel`: Odoo cancels the deliveries too, and refuses it once goods have left."""
         refused = await self._client.press(
             SALE, "action_cancel", _record_id(self._client.source, order), call=f"{CALL}.cancel"
@@ -133,12 +133,12 @@ class OdooOrderWriter:
 
     # The order's values
 
-    async def _values(self, who: Principal, order: NewOrder) -> dict[str, object]:
+    async def _values(self, principal: Principal, order: NewOrder) -> dict[str, object]:
         buyer, products, units, warehouse = await asyncio.gather(
             self._buyer(order.customer), self._products(order.lines), self._reference.units(), self._warehouse()
         )
         ship_to, pricelist, prices = await asyncio.gather(
-            self._ship_to(order, buyer), self._pricelist(order, buyer), self._missing_prices(who, order)
+            self._ship_to(order, buyer), self._pricelist(order, buyer), self._missing_prices(principal, order)
         )
         values = NewOrderValues(
             partner_id=buyer.id,
@@ -185,7 +185,7 @@ class OdooOrderWriter:
             price_unit=None if money is None else money.amount,
         )
 
-    async def _missing_prices(self, who: Principal, order: NewOrder) -> Mapping[int, Money]:
+    async def _missing_prices(self, principal: Principal, order: NewOrder) -> Mapping[int, Money]:
         """The prices of lines that come without one, as Odoo computes them. Later versions than that of the price field
         compute the price of a line that is created without one."""
         if self._prices is None:
@@ -195,7 +195,7 @@ class OdooOrderWriter:
             for line in order.lines
             if line.unit_price is None
         }
-        found = await self._prices.quote(who, list(asked.values()))
+        found = await self._prices.quote(principal, list(asked.values()))
         unpriced = [number for number, request in asked.items() if request not in found]
         if unpriced:
             raise OrderNotAccepted(lines=unpriced, detail="no price")

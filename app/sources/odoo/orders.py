@@ -64,18 +64,20 @@ class OdooOrders:
         self._warehouse_field = options.warehouse_code
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         """See `Orders.by_id`."""
         found = {order.id: order for order in await self._orders("id", record_ids(ids), "orders.by_id")}
         return {key: found[key] for key in ids if key in found}
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         """See `Orders.by_number`."""
         keys = usable(numbers)
         found = {order.number: order for order in await self._orders("name", keys, "orders")}
         return {key: found[key] for key in keys if key in found}
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+    async def by_customer_po(
+        self, principal: Principal, keys: Sequence[CustomerPoKey]
+    ) -> Mapping[CustomerPoKey, Order]:
         """See `Orders.by_customer_po`: the customer reference of an order; one that was cancelled comes last."""
         numbers = usable(key.number for key in keys)
         orders = await self._orders("client_order_ref", numbers, "orders.by_customer_po")
@@ -85,7 +87,7 @@ class OdooOrders:
         return {key: found[key.customer, key.number] for key in keys if (key.customer, key.number) in found}
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         """See `Orders.by_customer`: the places in the list are read for all customers together, then the orders."""
         keys, domain = usable(customers), self._domain(query)
@@ -102,7 +104,7 @@ class OdooOrders:
         found = {order.id: order for order in await self._orders("id", ids, "orders.by_customer")}
         return {key: _page(listing, found, query, total) for key, listing in listings.items()}
 
-    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+    async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
         """See `OrderSearch.search`."""
         domain, first = self._domain(query), query.page.first
         if domain is not None and query.customers is not None:
@@ -124,10 +126,10 @@ class OdooOrders:
     async def _fill(
         self, listings: Mapping[str, OdooListing], buyers: Mapping[int, str], domain: Domain, query: OrderQuery
     ) -> None:
-        wanted, after = set(listings), None
-        while wanted:
-            some = {id: number for id, number in buyers.items() if number in wanted}
-            single = len(wanted) == 1 and after is None
+        requested, after = set(listings), None
+        while requested:
+            some = {id: number for id, number in buyers.items() if number in requested}
+            single = len(requested) == 1 and after is None
             limit = query.page.first + 1 if single else max(POSITIONS_PER_CALL, query.page.first + 1)
             window = [*domain, *_beyond(after, query.sort), _of(some)]
             rows = await self._positions(window, query.sort, limit, "orders.list")
@@ -135,7 +137,7 @@ class OdooOrders:
                 listing = listings[some[row.partner_id[0]]]
                 listing.positions.append(row)
                 listing.more = len(listing.positions) > query.page.first
-            wanted = {number for number in wanted if not listings[number].more}
+            requested = {number for number in requested if not listings[number].more}
             if len(rows) < limit:
                 return
             after = _sort_position(rows[-1])

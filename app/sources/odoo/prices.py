@@ -73,7 +73,9 @@ class OdooPrices:
         self._max_tiers = max_tiers
         self._clock = clock
 
-    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
+    async def quote(
+        self, principal: Principal, requests: Sequence[PriceRequest]
+    ) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`: by the price list that Odoo applies to the customer."""
         now = self._clock()
         asked = [one for one in dict.fromkeys(requests) if len(usable([one.customer])) + len(usable([one.sku])) == 2]

@@ -53,12 +53,12 @@ class OdooShipments(Shipments):
         self._reference = reference
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_id`."""
         found = {one.id: one for one in await self._shipments("id", record_ids(ids), "shipments.by_id")}
         return {key: found[key] for key in ids if key in found}
 
-    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_tracking_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_tracking_number`; of several with one number the latest that stands."""
         keys = usable(numbers)
         found = await self._shipments("carrier_tracking_ref", keys, "shipments.by_tracking_number")
@@ -67,7 +67,7 @@ class OdooShipments(Shipments):
         }
         return {key: by_number[key] for key in keys if key in by_number}
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+    async def by_order(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """See `Shipments.by_order`."""
         keys = usable(numbers)
         found: defaultdict[str, list[Shipment]] = defaultdict(list)

@@ -47,7 +47,7 @@ class OdooStock:
         self._reconcile = timedelta(days=options.reconcile_days)
         self._clock = clock
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         """See `Stock.levels`."""
         keys, now = usable(skus), self._clock()
         if not keys:

@@ -16,7 +16,7 @@ class OdooWarehouses:
         self._client = client
         self._reference = reference
 
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+    async def all(self, principal: Principal) -> tuple[Warehouse, ...]:
         """See `Warehouses.all`."""
         locations = await self._reference.locations()
         return tuple(

@@ -129,8 +129,8 @@ def _checked(read: Read, call: Call, source: str) -> Call:
     """A row that does not fit its key is an error in place of the key, and is logged as what is wrong with it."""
     check = cast("Check", read.check)
 
-    async def checked(who: Principal, keys: Any, *arguments: Any, **options: Any) -> Mapping[Any, Any]:
-        found = await call(who, keys, *arguments, **options)
+    async def checked(principal: Principal, keys: Any, *arguments: Any, **options: Any) -> Mapping[Any, Any]:
+        found = await call(principal, keys, *arguments, **options)
         wrong: dict[Any, Exception] = {}
         for key, row in found.items():
             problem = None if isinstance(row, Exception) else check(key, row)
@@ -142,8 +142,8 @@ def _checked(read: Read, call: Call, source: str) -> Call:
 
 
 def _observed(read: Read, call: Call, observe: Observe, source: str, clock: Callable[[], datetime]) -> Call:
-    async def observed(who: Principal, *arguments: Any, **options: Any) -> Mapping[Any, Any]:
-        found = await call(who, *arguments, **options)
+    async def observed(principal: Principal, *arguments: Any, **options: Any) -> Mapping[Any, Any]:
+        found = await call(principal, *arguments, **options)
         observe(source, _rows(read, found), clock)
         return found
 
@@ -192,12 +192,14 @@ def _companion(read: Read, companion: Companion, call: Call, *, brings: bool) ->
     own master."""
     option, attribute = companion.option, companion.attribute
 
-    async def plain(who: Principal, *arguments: Any, **options: Any) -> Any:
+    async def plain(principal: Principal, *arguments: Any, **options: Any) -> Any:
         options.pop(option, None)
-        return _without(read, attribute, await call(who, *arguments, **options))
+        return _without(read, attribute, await call(principal, *arguments, **options))
 
-    def with_companion(who: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
-        return call(who, *arguments, **options) if options.get(option) else plain(who, *arguments, **options)
+    def with_companion(principal: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
+        return (
+            call(principal, *arguments, **options) if options.get(option) else plain(principal, *arguments, **options)
+        )
 
     return with_companion if brings else plain
 

@@ -13,11 +13,11 @@ from app.telemetry import scope
 def meter(call: Call) -> Call:
     """The same read, counted in the request's scope by its number of keys; a read without keys counts as one."""
 
-    def metered(who: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
+    def metered(principal: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
         running = scope.get()
         if running is not None:
             keys = arguments[0] if arguments else None
             running.keys += max(len(keys), 1) if isinstance(keys, (list, tuple)) else 1
-        return call(who, *arguments, **options)
+        return call(principal, *arguments, **options)
 
     return metered

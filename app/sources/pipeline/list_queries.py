@@ -15,12 +15,12 @@ from app.sources.pipeline.row_scope import Call
 def check_queries(call: Call, capability: ListCapability, source: str) -> Call:
     """The same list, of queries that the source can answer. Raises FilterNotSupported, SortNotSupported."""
 
-    async def checked(who: Principal, *arguments: Any, **options: Any) -> Any:
+    async def checked(principal: Principal, *arguments: Any, **options: Any) -> Any:
         if "query" in options:
             query = options["query"] = _checked(options["query"], capability, source)
-            return await call(who, *arguments, **options)
+            return await call(principal, *arguments, **options)
         *rest, query = arguments
-        return await call(who, *rest, _checked(query, capability, source), **options)
+        return await call(principal, *rest, _checked(query, capability, source), **options)
 
     return checked
 

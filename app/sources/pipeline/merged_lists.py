@@ -72,14 +72,14 @@ def merge_list(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
     """The list over its masters. A source that fails is left out, and the page names it; a query that a source cannot
     answer is refused."""
 
-    async def merged(who: Principal, query: Any) -> Page[Any]:
+    async def merged(principal: Principal, query: Any) -> Page[Any]:
         queries = _by_source(read, routes, query)
         if not queries:
             return read.page(total=0)
         positions = _positions(query.page.after, routes.sources)
         page = MergedPage(
             calls,
-            who,
+            principal,
             queries,
             {name: SourceRows(positions.get(name), _is_of(read, routes, name)) for name in queries},
             read.sort_key(query) if read.sort_key is not None else lambda _: 0,
@@ -95,7 +95,7 @@ class MergedPage:
     """The work on one page. `elsewhere` are the positions that the cursor names, of sources that are not read too."""
 
     calls: Mapping[str, Call]
-    who: Principal
+    principal: Principal
     queries: Mapping[str, Any]
     sources: dict[str, SourceRows]
     sort_key: Callable[[Any], Any]
@@ -136,7 +136,7 @@ class MergedPage:
             page = msgspec.structs.replace(request, after=self.sources[name].read_after)
             return msgspec.structs.replace(self.queries[name], page=page)
 
-        found, failed = await gather_sources({name: self.calls[name](self.who, query_of(name)) for name in names})
+        found, failed = await gather_sources({name: self.calls[name](self.principal, query_of(name)) for name in names})
         for name, page in found.items():
             try:
                 self.sources[name].add(page, name)

@@ -50,9 +50,11 @@ async def _each(groups: Mapping[str, list[Any]], read: Callable[[str, list[Any]]
 def _by_customer(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
     customer_of = cast(CustomerOf, read.key_customer)
 
-    async def routed(who: Principal, keys: Iterable[Any], *arguments: Any, **options: Any) -> Mapping[Any, Any]:
+    async def routed(principal: Principal, keys: Iterable[Any], *arguments: Any, **options: Any) -> Mapping[Any, Any]:
         groups = routes.split(keys, customer_of)
-        return await _each(groups, lambda name, own: calls[name](who, own, *arguments, **options)) if groups else {}
+        return (
+            await _each(groups, lambda name, own: calls[name](principal, own, *arguments, **options)) if groups else {}
+        )
 
     return routed
 
@@ -61,10 +63,10 @@ def _everywhere(read: Read, routes: Routes, calls: Mapping[str, Call]) -> Call:
     """Row scope comes before failures: a key whose only row is foreign gets the same error as a key without a row."""
     customer_of = cast(CustomerOf, read.row_customer)
 
-    async def routed(who: Principal, keys: Sequence[Any], *arguments: Any, **options: Any) -> Mapping[Any, Any]:
-        exists = row_predicate(read, who)
+    async def routed(principal: Principal, keys: Sequence[Any], *arguments: Any, **options: Any) -> Mapping[Any, Any]:
+        exists = row_predicate(read, principal)
         found, failed = await gather_sources(
-            {name: calls[name](who, keys, *arguments, **options) for name in routes.sources}
+            {name: calls[name](principal, keys, *arguments, **options) for name in routes.sources}
         )
         if not found:
             raise next(iter(failed.values()))
@@ -98,8 +100,8 @@ def _add(read: Read, answer: dict[Any, Any], found: Mapping[Any, Any], counts: R
 def _merged(calls: Mapping[str, Call]) -> Call:
     """Rows of all sources together. Where some failed, every key has PartialRows, which name them."""
 
-    async def routed(who: Principal, keys: Sequence[Any], *arguments: Any) -> Mapping[Any, Any]:
-        found, failed = await gather_sources({name: call(who, keys, *arguments) for name, call in calls.items()})
+    async def routed(principal: Principal, keys: Sequence[Any], *arguments: Any) -> Mapping[Any, Any]:
+        found, failed = await gather_sources({name: call(principal, keys, *arguments) for name, call in calls.items()})
         answer: dict[Any, tuple[Any, ...]] = {}
         for rows in found.values():
             for key, own in rows.items():
@@ -112,7 +114,7 @@ def _merged(calls: Mapping[str, Call]) -> Call:
 def _by_warehouse(calls: Mapping[str, Call]) -> Call:
     """`calls` by warehouse; those of one source are the same call. Warehouses without a source are left out."""
 
-    async def routed(who: Principal, warehouses: Sequence[str], skus: Sequence[str]) -> Mapping[Any, Any]:
+    async def routed(principal: Principal, warehouses: Sequence[str], skus: Sequence[str]) -> Mapping[Any, Any]:
         by_call: dict[Call, list[str]] = {}
         for code in warehouses:
             if code in calls:
@@ -120,7 +122,7 @@ def _by_warehouse(calls: Mapping[str, Call]) -> Call:
         groups = {codes[0]: [(code, sku) for code in codes for sku in skus] for codes in by_call.values()}
 
         def read(first: str, keys: list[tuple[str, str]]) -> Awaitable[Any]:
-            return calls[first](who, list(dict.fromkeys(code for code, _ in keys)), skus)
+            return calls[first](principal, list(dict.fromkeys(code for code, _ in keys)), skus)
 
         return await _each(groups, read) if groups else {}
 

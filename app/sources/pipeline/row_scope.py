@@ -19,14 +19,14 @@ Call = Callable[..., Awaitable[Any]]
 """A compiled read: the caller, then the arguments of the port's method."""
 
 
-def row_predicate(read: Read, who: Principal) -> RowPredicate | None:
+def row_predicate(read: Read, principal: Principal) -> RowPredicate | None:
     """Which rows of a read exist for a caller; None if all do."""
     own = None
     customer_of = read.row_customer
-    if who.restricted and customer_of is not None:
-        customers = who.customers
+    if principal.restricted and customer_of is not None:
+        customers = principal.customers
         own = lambda row: customer_of(row) in customers  # noqa: E731
-    further = read.row_filter(who) if read.row_filter is not None else None
+    further = read.row_filter(principal) if read.row_filter is not None else None
     if own is not None and further is not None:
         return lambda row: own(row) and further(row)
     return own or further
@@ -36,13 +36,13 @@ def filter_rows(read: Read, exists: RowPredicate, found: Mapping[Any, Any]) -> M
     """The rows that exist. An error in place of a key's rows stays: it says nothing of the rows."""
     if read.shape is Shape.ROW:
         return {key: row for key, row in found.items() if isinstance(row, Exception) or exists(row)}
-    kept: dict[Any, Any] = {}
+    visible: dict[Any, Any] = {}
     for key, rows in found.items():
         if isinstance(rows, Exception):
-            kept[key] = rows
+            visible[key] = rows
         elif own := _filtered(rows, exists):
-            kept[key] = own
-    return kept
+            visible[key] = own
+    return visible
 
 
 def _filtered(rows: Any, exists: RowPredicate) -> Any:
@@ -56,14 +56,16 @@ def scope_rows(read: Read, call: Call) -> Call:
     if read.shape not in (Shape.ROW, Shape.ROWS) or (read.row_customer is None and read.row_filter is None):
         return call
 
-    async def filtered(exists: RowPredicate, who: Principal, *arguments: Any, **options: Any) -> Mapping[Any, Any]:
-        return filter_rows(read, exists, await call(who, *arguments, **options))
+    async def filtered(
+        exists: RowPredicate, principal: Principal, *arguments: Any, **options: Any
+    ) -> Mapping[Any, Any]:
+        return filter_rows(read, exists, await call(principal, *arguments, **options))
 
-    def scoped(who: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
-        exists = row_predicate(read, who)
+    def scoped(principal: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
+        exists = row_predicate(read, principal)
         if exists is None:
-            return call(who, *arguments, **options)
-        return filtered(exists, who, *arguments, **options)
+            return call(principal, *arguments, **options)
+        return filtered(exists, principal, *arguments, **options)
 
     return scoped
 
@@ -74,16 +76,16 @@ def scope_keys(read: Read, call: Call) -> Call:
     if customer_of is None:
         return call
 
-    def scoped(who: Principal, keys: Any, *arguments: Any, **options: Any) -> Awaitable[Any]:
-        if not who.restricted:
-            return call(who, keys, *arguments, **options)
-        customers = who.customers
+    def scoped(principal: Principal, keys: Any, *arguments: Any, **options: Any) -> Awaitable[Any]:
+        if not principal.restricted:
+            return call(principal, keys, *arguments, **options)
+        customers = principal.customers
         own = [key for key in keys if customer_of(key) in customers]
         if not own:
             return _empty_mapping()
         if len(own) == len(keys):
-            return call(who, own, *arguments, **options)
-        return _isolated(call(who, own, *arguments, **options), own)
+            return call(principal, own, *arguments, **options)
+        return _isolated(call(principal, own, *arguments, **options), own)
 
     return scoped
 
@@ -95,20 +97,20 @@ def scope_list(read: Read, call: Call) -> Call:
     if restrict is None:
         return call
 
-    async def restricted(who: Principal, query: Any) -> Page[Any]:
-        own = restrict(query, who.customers) if who.customers else None
+    async def restricted(principal: Principal, query: Any) -> Page[Any]:
+        own = restrict(query, principal.customers) if principal.customers else None
         if own is None:
             return read.page(total=0)
-        page = await call(who, own)
-        exists = row_predicate(read, who)
+        page = await call(principal, own)
+        exists = row_predicate(read, principal)
         foreign = None if exists is None else next((row for row in page.rows if not exists(row)), None)
         if foreign is not None:
             source = foreign.freshness.source if foreign.freshness else ""
             raise SourceMalformed(source, detail="rows outside the customers that the list was restricted to")
         return page
 
-    def scoped(who: Principal, query: Any) -> Awaitable[Any]:
-        return restricted(who, query) if who.restricted else call(who, query)
+    def scoped(principal: Principal, query: Any) -> Awaitable[Any]:
+        return restricted(principal, query) if principal.restricted else call(principal, query)
 
     return scoped
 

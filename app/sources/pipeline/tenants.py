@@ -13,8 +13,8 @@ from app.sources.ports import Read, Shape
 def scope_tenant(tenant: str, call: Call, read: Read) -> Call:
     """The same read for callers of this tenant; for all others it finds nothing and sends nothing."""
 
-    def scoped(who: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
-        return call(who, *arguments, **options) if who.belongs_to(tenant) else _absent(read)
+    def scoped(principal: Principal, *arguments: Any, **options: Any) -> Awaitable[Any]:
+        return call(principal, *arguments, **options) if principal.belongs_to(tenant) else _absent(read)
 
     return scoped
 

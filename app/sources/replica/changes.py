@@ -18,7 +18,7 @@ class ReplicaChanges:
     store: ReplicaStore
 
     async def since(
-        self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
+        self, principal: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
     ) -> ChangeSet:
         [(epoch, newest, oldest)] = await self.store.read(
             "SELECT (SELECT value FROM meta WHERE name = 'epoch'), coalesce((SELECT seq FROM sqlite_sequence "

@@ -31,17 +31,17 @@ class ReplicaItems:
     store: ReplicaStore
     ages: FeedAges
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         return {sku: self._item(rows[0]) for sku, rows in (await self.store.rows(_ITEMS, skus)).items()}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
-        return await self.by_sku(who, ids)
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+        return await self.by_sku(principal, ids)
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         found = await self.store.looked_up(_ITEMS, "gtin", gtins)
         return {gtin: self._item(rows[0]) for gtin, rows in found.items()}
 
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
+    async def costs(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         found = await self.store.rows(_ITEMS, skus)
         return {
             sku: ItemCost(
@@ -53,7 +53,7 @@ class ReplicaItems:
             if rows[0].row.unit_cost is not None and rows[0].row.currency is not None
         }
 
-    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
+    async def search(self, principal: Principal, query: ItemQuery) -> Page[Item]:
         page = query.page
         after = _read_cursor(page.after)
         text = None if query.search is None else f"%{_escaped(query.search)}%"

@@ -85,7 +85,7 @@ Parse = Callable[[str], Any]
 
 
 class RowMapper:
-    """Maps the raw values of a dataset's columns, in the order of `wanted`, to rows.
+    """Maps the raw values of a dataset's columns, in the order of `requested`, to rows.
 
     `decimal` is the source's decimal mark; its thousands separator may be the other of comma and point. `zone` is the
     zone of times without an offset; without it such a time is rejected.

@@ -24,7 +24,9 @@ class ReplicaPrices:
     ages: FeedAges
     clock: Callable[[], datetime]
 
-    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
+    async def quote(
+        self, principal: Principal, requests: Sequence[PriceRequest]
+    ) -> Mapping[PriceRequest, ContractPrice]:
         keys = {composite_key(request.customer, request.sku) for request in requests}
         found, today = await self.store.rows(_PRICES, keys), self.clock().date()
         prices: dict[PriceRequest, ContractPrice] = {}

@@ -23,15 +23,15 @@ class ReplicaShipments:
     store: ReplicaStore
     ages: FeedAges
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         found = await self._shipments(await self.store.rows(_SHIPMENTS, ids))
         return {id: rows[0] for id, rows in found.items()}
 
-    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_tracking_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
         found = await self._shipments(await self.store.looked_up(_SHIPMENTS, "tracking_number", numbers))
         return {number: rows[0] for number, rows in found.items()}
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+    async def by_order(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         found = await self._shipments(await self.store.looked_up(_SHIPMENTS, "orders", numbers))
         return {number: tuple(sorted(rows, key=_oldest_first)) for number, rows in found.items()}
 

@@ -24,7 +24,7 @@ class ReplicaStock:
     ages: FeedAges
     clock: Callable[[], datetime]
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         found = await self.store.rows_of((_STOCK, _SUPPLY), skus)
         supply, today = found[_SUPPLY.name], self.clock().date()
         return {sku: self._level(sku, rows, supply.get(sku, []), today) for sku, rows in found[_STOCK.name].items()}
@@ -67,11 +67,11 @@ class ReplicaBalances:
     store: ReplicaStore
 
     async def balances(
-        self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]
+        self, principal: Principal, warehouses: Sequence[str], skus: Sequence[str]
     ) -> Mapping[tuple[str, str], Balance]:
         if not warehouses:
             return {}
-        wanted = set(warehouses)
+        requested = set(warehouses)
         found = await self.store.rows(_BALANCES, skus)
         return {
             (stored.row.warehouse, sku): Balance(
@@ -83,5 +83,5 @@ class ReplicaBalances:
             )
             for sku, rows in found.items()
             for stored in rows
-            if stored.row.warehouse in wanted
+            if stored.row.warehouse in requested
         }

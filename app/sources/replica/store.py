@@ -150,9 +150,9 @@ class ReplicaStore:
             raise StoreUnavailable(detail=f"{self.database.path}: {dataset.name}: {error}") from None
 
     def _grouped(self, dataset: Dataset, found: Iterable[Any], keys: Collection[str]) -> dict[str, list[StoredRow]]:
-        wanted, grouped = set(keys), {}
+        requested, grouped = set(keys), {}
         for key, value, as_of in found:
-            if key in wanted:
+            if key in requested:
                 row = StoredRow(self.decode(dataset, value), time_of(as_of))
                 grouped.setdefault(key, []).append(row)
         self.note_age(row.as_of for rows in grouped.values() for row in rows)

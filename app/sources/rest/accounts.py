@@ -17,7 +17,7 @@ class RestAccounts:
 
     client: RESTClient
 
-    async def assigned(self, who: Principal, salespeople: Sequence[str]) -> Mapping[str, AccountAssignment]:
+    async def assigned(self, principal: Principal, salespeople: Sequence[str]) -> Mapping[str, AccountAssignment]:
         """Assignments by salesperson."""
         rows = await self.client.read_keys(
             account_operations.ACCOUNTS, salespeople, lambda keys: account_operations.AccountsRead(salespeople=keys)

@@ -29,40 +29,40 @@ class RestBilling:
     client: RESTClient
     mapper: Mapper
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
         """Invoices and credit memos by id."""
         rows = await self.client.read_keys(contract.INVOICES_BY_ID, ids, lambda keys: contract.ByInvoice(ids=keys))
         return {key: self._invoice(row) for key, row in rows}
 
-    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
+    async def invoices(self, principal: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number, oldest first."""
         rows = await self.client.read_keys(contract.INVOICES, orders, lambda keys: contract.ByOrder(orders=keys))
         return {key: tuple(self._invoice(row) for row in value) for key, value in rows if value}
 
-    async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
+    async def returns(self, principal: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
         rows = await self.client.read_keys(contract.RETURNS, orders, lambda keys: contract.ByOrder(orders=keys))
         return {key: tuple(self._return(row) for row in value) for key, value in rows if value}
 
-    async def returns_by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
+    async def returns_by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
         rows = await self.client.read_keys(
             return_operations.RETURNS_BY_ID, ids, lambda keys: return_operations.ReturnsRead(ids=keys)
         )
         return {key: self._return(row) for key, row in rows}
 
     async def invoices_by_customer(
-        self, who: Principal, customers: Sequence[str], query: InvoiceQuery
+        self, principal: Principal, customers: Sequence[str], query: InvoiceQuery
     ) -> Mapping[str, Page[Invoice]]:
         return await self.client.read_pages(list_operations.INVOICES_BY_CUSTOMER, customers, query, self._invoice)
 
-    async def search_invoices(self, who: Principal, query: InvoiceQuery) -> Page[Invoice]:
+    async def search_invoices(self, principal: Principal, query: InvoiceQuery) -> Page[Invoice]:
         return await self.client.read_page(list_operations.INVOICE_SEARCH, query, self._invoice)
 
     async def returns_by_customer(
-        self, who: Principal, customers: Sequence[str], query: ReturnQuery
+        self, principal: Principal, customers: Sequence[str], query: ReturnQuery
     ) -> Mapping[str, Page[Return]]:
         return await self.client.read_pages(list_operations.RETURNS_BY_CUSTOMER, customers, query, self._return)
 
-    async def search_returns(self, who: Principal, query: ReturnQuery) -> Page[Return]:
+    async def search_returns(self, principal: Principal, query: ReturnQuery) -> Page[Return]:
         return await self.client.read_page(list_operations.RETURN_SEARCH, query, self._return)
 
     def _invoice(self, row: Any) -> Invoice:

@@ -17,7 +17,7 @@ class RestChanges:
     client: RESTClient
 
     async def since(
-        self, who: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
+        self, principal: Principal, kinds: frozenset[ChangeKind], cursor: str | None, limit: int = 500
     ) -> ChangeSet:
         request = contract.ChangesRead(kinds=tuple(sorted(kinds)), since=cursor, limit=limit)
         return await self.client.read(contract.CHANGES, request, cursor=True)

@@ -20,21 +20,21 @@ class RestCommissions:
     client: RESTClient
     mapper: Mapper
 
-    async def agents(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Agent]:
+    async def agents(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Agent]:
         rows = await self.client.read_keys(contract.AGENTS, numbers, lambda keys: contract.ByNumber(numbers=keys))
         return {key: self._agent(row) for key, row in rows}
 
-    async def sub_agents(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Agent, ...]]:
+    async def sub_agents(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Agent, ...]]:
         """The agents directly below agents, by number."""
         rows = await self.client.read_keys(contract.SUB_AGENTS, numbers, lambda keys: contract.ByNumber(numbers=keys))
         return {key: tuple(self._agent(row) for row in value) for key, value in rows if value}
 
-    async def statements(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CommissionStatement]:
+    async def statements(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, CommissionStatement]:
         rows = await self.client.read_keys(contract.STATEMENTS, numbers, lambda keys: contract.ByNumber(numbers=keys))
         return {key: self._statement(row) for key, row in rows}
 
     async def statements_of(
-        self, who: Principal, agents: Sequence[str], query: StatementQuery
+        self, principal: Principal, agents: Sequence[str], query: StatementQuery
     ) -> Mapping[str, tuple[CommissionStatement, ...]]:
         """Statements by agent number, newest period first."""
         rows = await self.client.read_keys(

@@ -227,8 +227,8 @@ class ConformanceRun:
         found: dict[Any, Any] = {}
 
         async def known() -> None:
-            wanted = samples[:FEW] if check.complete else samples
-            found.update(await (read_all if check.complete else _read)(call, wanted))
+            requested = samples[:FEW] if check.complete else samples
+            found.update(await (read_all if check.complete else _read)(call, requested))
             _check_identity(check, found)
 
         if not await self._attempt(operation, f"rows by {kind.name}", known):
@@ -344,8 +344,8 @@ class ConformanceRun:
         await self._attempt(operation, "batch", batch, port=PROTOCOL, request=batch_request)
 
     def _learning(self, call: KeyedCall) -> KeyedCall:
-        async def learning(wanted: Sequence[Any]) -> Mapping[Any, Any]:
-            found = await call(wanted)
+        async def learning(requested: Sequence[Any]) -> Mapping[Any, Any]:
+            found = await call(requested)
             self.samples.learn(found)
             return found
 
@@ -389,8 +389,8 @@ async def _outcome(check: Callable[[], Awaitable[Any]]) -> tuple[Conformance, st
     return Conformance.PASS, None
 
 
-async def _read(call: KeyedCall, wanted: Sequence[Any]) -> Mapping[Any, Any]:
-    return await call(wanted)
+async def _read(call: KeyedCall, requested: Sequence[Any]) -> Mapping[Any, Any]:
+    return await call(requested)
 
 
 async def _check_absent(call: KeyedCall) -> None:
@@ -400,8 +400,8 @@ async def _check_absent(call: KeyedCall) -> None:
 def _raising(call: KeyedCall) -> KeyedCall:
     """The read, raising the first row that the gateway would refuse."""
 
-    async def raising(wanted: Sequence[Any]) -> Mapping[Any, Any]:
-        found = await call(wanted)
+    async def raising(requested: Sequence[Any]) -> Mapping[Any, Any]:
+        found = await call(requested)
         for row in found.values():
             if isinstance(row, Exception):
                 raise row

@@ -20,7 +20,7 @@ class RestContacts:
     client: RESTClient
     mapper: Mapper
 
-    async def by_customer(self, who: Principal, customers: Sequence[str]) -> Mapping[str, tuple[Contact, ...]]:
+    async def by_customer(self, principal: Principal, customers: Sequence[str]) -> Mapping[str, tuple[Contact, ...]]:
         """Contacts by customer number, primary ones first."""
         rows = await self.client.read_keys(
             account_operations.CONTACTS, customers, lambda keys: account_operations.ByCustomer(customers=keys)

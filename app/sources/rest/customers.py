@@ -22,7 +22,7 @@ class RestCustomers:
     mapper: Mapper
 
     async def by_number(
-        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
+        self, principal: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         """Customers by number, with their credit if asked."""
         include = tuple(sorted(parts))
@@ -31,11 +31,11 @@ class RestCustomers:
         )
         return {key: customer(row, self.mapper) for key, row in rows}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         rows = await self.client.read_keys(contract.CUSTOMERS, ids, lambda keys: contract.CustomersRead(ids=keys))
         return {key: customer(row, self.mapper) for key, row in rows}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
+    async def search(self, principal: Principal, query: CustomerQuery) -> Page[Customer]:
         page = await self.client.read(contract.CUSTOMER_SEARCH, query, cursor=True)
         return self.mapper.fill(Page, page, rows=tuple(customer(row, self.mapper) for row in page.rows))
 
@@ -47,7 +47,7 @@ class RestCredit:
     client: RESTClient
     mapper: Mapper
 
-    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
+    async def status(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         rows = await self.client.read_keys(contract.CREDIT, numbers, lambda keys: contract.ByCustomer(customers=keys))
         return {key: credit(row, self.mapper) for key, row in rows}
 

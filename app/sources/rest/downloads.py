@@ -21,7 +21,7 @@ class RestDownloads:
 
     @asynccontextmanager
     async def open(
-        self, who: Principal, kind: DocumentKind, id: str, customer: str
+        self, principal: Principal, kind: DocumentKind, id: str, customer: str
     ) -> AsyncIterator[DocumentStream | None]:
         """Read the document; None for 404."""
         path = account_operations.DOCUMENTS.format(kind=kind.value)

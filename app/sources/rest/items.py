@@ -30,37 +30,41 @@ class RestItems:
     client: RESTClient
     mapper: Mapper
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         rows = await self.client.read_keys(contract.ITEMS, skus, lambda keys: contract.ItemsRead(skus=keys))
         return {key: item(row, self.mapper) for key, row in rows}
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         rows = await self.client.read_keys(contract.ITEMS, gtins, lambda keys: contract.ItemsRead(gtins=keys))
         return {key: item(row, self.mapper) for key, row in rows}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         rows = await self.client.read_keys(contract.ITEMS, ids, lambda keys: contract.ItemsRead(ids=keys))
         return {key: item(row, self.mapper) for key, row in rows}
 
-    async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Mapping[CustomerPartKey, str]:
+    async def by_customer_part(
+        self, principal: Principal, keys: Sequence[CustomerPartKey]
+    ) -> Mapping[CustomerPartKey, str]:
         return dict(
             await self.client.read_keys(contract.PART_SKUS, keys, lambda chunk: contract.PartsRead(numbers=chunk))
         )
 
-    async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Mapping[CustomerItemKey, str]:
+    async def part_numbers(
+        self, principal: Principal, keys: Sequence[CustomerItemKey]
+    ) -> Mapping[CustomerItemKey, str]:
         return dict(
             await self.client.read_keys(contract.PART_NUMBERS, keys, lambda chunk: contract.PartsRead(items=chunk))
         )
 
-    async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
+    async def relations(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
         rows = await self.client.read_keys(contract.RELATIONS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: tuple(sorted(value, key=lambda relation: relation.priority)) for key, value in rows if value}
 
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
+    async def costs(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         rows = await self.client.read_keys(contract.COSTS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: self.mapper.fill(ItemCost, row, freshness=self.mapper.freshness(row.as_of)) for key, row in rows}
 
-    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
+    async def search(self, principal: Principal, query: ItemQuery) -> Page[Item]:
         page = await self.client.read(contract.ITEM_SEARCH, query, cursor=True)
         return self.mapper.fill(Page, page, rows=tuple(item(row, self.mapper) for row in page.rows))
 
@@ -72,7 +76,7 @@ class RestContents:
     client: RESTClient
     mapper: Mapper
 
-    async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
+    async def contents(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
         rows = await self.client.read_keys(contract.CONTENTS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: self.mapper.fill(ItemContent, row, refs=self.mapper.refs(row)) for key, row in rows}
 

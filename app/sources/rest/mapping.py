@@ -25,8 +25,8 @@ class Mapper:
     def __init__(self, source: str, clock: Callable[[], datetime]) -> None:
         self.source = source
         self._clock = clock
-        self._said = datetime.min.replace(tzinfo=UTC)
-        self._last = Freshness(source=source, as_of=self._said)
+        self._reported_at = datetime.min.replace(tzinfo=UTC)
+        self._last = Freshness(source=source, as_of=self._reported_at)
 
     def fill(self, kind: type[R], row: Any, /, **given: Any) -> R:
         """A record of the row's values under the names that both have, and the given ones."""
@@ -35,9 +35,9 @@ class Mapper:
     def freshness(self, as_of: datetime | None) -> Freshness:
         """Freshness of what the system read at `as_of`; now, where it does not say, or says something later because its
         clock is ahead. The rows of an answer share one."""
-        as_of, said = as_of or self._clock(), self._said
-        if as_of != said or as_of.tzinfo is not said.tzinfo:
-            self._said = as_of
+        as_of, reported_at = as_of or self._clock(), self._reported_at
+        if as_of != reported_at or as_of.tzinfo is not reported_at.tzinfo:
+            self._reported_at = as_of
             self._last = Freshness(source=self.source, as_of=min(as_of, self._clock()))
         return self._last
 

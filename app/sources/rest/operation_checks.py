@@ -103,7 +103,7 @@ def by_keys(port: str, read: str, *arguments: Any) -> CallOf:
 
     def call(source: Source) -> KeyedCall:
         method = getattr(getattr(source, port), read)
-        return lambda wanted: method(SYSTEM, wanted, *arguments)
+        return lambda requested: method(SYSTEM, requested, *arguments)
 
     return call
 
@@ -115,9 +115,9 @@ def by_query(
     return lambda source, page: getattr(getattr(source, port), read)(SYSTEM, make(page))
 
 
-async def _part_numbers(source: Source, wanted: Sequence[Any]) -> Mapping[Any, Any]:
+async def _part_numbers(source: Source, requested: Sequence[Any]) -> Mapping[Any, Any]:
     """Part numbers as keys of a customer's part numbers."""
-    found = await source.items.part_numbers(SYSTEM, wanted)  # pyright: ignore[reportOptionalMemberAccess]
+    found = await source.items.part_numbers(SYSTEM, requested)  # pyright: ignore[reportOptionalMemberAccess]
     return {
         key: number if isinstance(number, Exception) else CustomerPartKey(customer=key.customer, number=number)
         for key, number in found.items()
@@ -128,8 +128,8 @@ def by_customer(port: str, read: str, query: Callable[..., Any], key_of: Callabl
     """The checks of a list that has a page for each customer."""
 
     def rows(source: Source) -> KeyedCall:
-        async def call(wanted: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
-            found = await getattr(getattr(source, port), read)(SYSTEM, wanted, query(page=PageRequest(first=3)))
+        async def call(requested: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
+            found = await getattr(getattr(source, port), read)(SYSTEM, requested, query(page=PageRequest(first=3)))
             return {customer: page.rows for customer, page in found.items() if page.rows}
 
         return call
@@ -141,9 +141,9 @@ def by_customer(port: str, read: str, query: Callable[..., Any], key_of: Callabl
     return KeyedCheck(keys.CUSTOMER, rows, complete=False), PagedCheck(page_of, key_of, keys.CUSTOMER)
 
 
-async def _order_guides(source: Source, wanted: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
+async def _order_guides(source: Source, requested: Sequence[str]) -> Mapping[str, tuple[Any, ...]]:
     query = OrderGuideQuery(page=PageRequest(first=3))
-    found = await source.purchases.order_guide(SYSTEM, wanted, query)  # pyright: ignore[reportOptionalMemberAccess]
+    found = await source.purchases.order_guide(SYSTEM, requested, query)  # pyright: ignore[reportOptionalMemberAccess]
     return {customer: page.rows for customer, page in found.items() if page.rows}
 
 
@@ -153,10 +153,10 @@ async def _order_guide_page(source: Source, page: PageRequest, customer: str) ->
     return found.get(customer, Page())
 
 
-async def _balances(source: Source, wanted: Sequence[tuple[str, str]]) -> Mapping[Any, Any]:
-    warehouses, skus = (list(dict.fromkeys(part)) for part in zip(*wanted, strict=True)) if wanted else ([], [])
+async def _balances(source: Source, requested: Sequence[tuple[str, str]]) -> Mapping[Any, Any]:
+    warehouses, skus = (list(dict.fromkeys(part)) for part in zip(*requested, strict=True)) if requested else ([], [])
     found = await source.balances.balances(SYSTEM, warehouses, skus)  # pyright: ignore[reportOptionalMemberAccess]
-    return {key: row for key, row in found.items() if key in set(wanted)}
+    return {key: row for key, row in found.items() if key in set(requested)}
 
 
 async def _warehouses(source: Source) -> Sequence[Any]:

@@ -26,13 +26,13 @@ class RestOrderWriter:
     def steps(self) -> Sequence[str]:
         return (CREATED,)
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         found = await self.client.read_keys(
             contract_orders.FIND_ORDERS, keys, lambda chunk: contract_orders.OrderKeysRead(keys=chunk)
         )
         return {key: tuple(_written(key, row) for row in rows) for key, rows in found}
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         if found is not None:
             return found
         created = await self.client.write(contract_orders.CREATE_ORDER, order)
@@ -40,20 +40,22 @@ class RestOrderWriter:
             raise _not_accepted(created)
         return _written(order.key, created)
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         lines = await self.client.write(contract_orders.SIMULATE_ORDER, order)
         if isinstance(lines, contract_orders.Refusal):
             raise _not_accepted(lines)
         return lines
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         answer = await self.client.write(
             contract_orders.CANCEL_ORDER, contract_orders.OrderCancellation(id=order.id, reason=reason)
         )
         if isinstance(answer, contract_orders.Refusal):
             raise _not_accepted(answer)
 
-    async def amend(self, who: Principal, order: WrittenOrder, lines: Sequence[LineQuantity], reason: str) -> None:
+    async def amend(
+        self, principal: Principal, order: WrittenOrder, lines: Sequence[LineQuantity], reason: str
+    ) -> None:
         body = contract_orders.OrderAmendment(id=order.id, lines=tuple(lines), reason=reason)
         answer = await self.client.write(contract_orders.AMEND_ORDER, body)
         if isinstance(answer, contract_orders.Refusal):

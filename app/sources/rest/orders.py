@@ -22,15 +22,17 @@ class RestOrders:
     client: RESTClient
     mapper: Mapper
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         rows = await self.client.read_keys(contract.ORDERS, ids, lambda keys: contract.OrdersRead(ids=keys))
         return {key: order(row, self.mapper) for key, row in rows}
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         rows = await self.client.read_keys(contract.ORDERS, numbers, lambda keys: contract.OrdersRead(numbers=keys))
         return {key: order(row, self.mapper) for key, row in rows}
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+    async def by_customer_po(
+        self, principal: Principal, keys: Sequence[CustomerPoKey]
+    ) -> Mapping[CustomerPoKey, Order]:
         """Orders by the customer's purchase order number."""
         rows = await self.client.read_keys(
             contract.ORDERS_BY_PO, keys, lambda chunk: contract.OrdersRead(purchase_orders=chunk)
@@ -38,11 +40,11 @@ class RestOrders:
         return {key: order(row, self.mapper) for key, row in rows}
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         return await self.client.read_pages(contract.ORDERS_BY_CUSTOMER, customers, query, self._order)
 
-    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+    async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
         return await self.client.read_page(contract.ORDER_SEARCH, query, self._order)
 
     def _order(self, row: Any) -> Order:

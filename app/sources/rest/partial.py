@@ -58,7 +58,7 @@ class PartialDecoders:
         if not slot.made and slot.requested_once:
             types = _Types(self._mapper, mask, self._rows)
             kind = types.of(operation.answer)
-            slot.reader = ResponseDecoder(kind) if types.spares else None
+            slot.reader = ResponseDecoder(kind) if types.has_optional else None
             slot.made = True
         slot.requested_once = True
         return slot.reader
@@ -95,10 +95,10 @@ _fields_of = cache(msgspec.structs.fields)
 
 
 class _Types:
-    """The types of one answer. `spares` says whether anything in it is left out."""
+    """The types of one answer. `has_optional` says whether anything in it is left out."""
 
     def __init__(self, mapper: Mapper, mask: FieldMask, rows: ExtendedRows) -> None:
-        self.spares = False
+        self.has_optional = False
         self._mapper = mapper
         self._rows = rows
         self._mask = mask
@@ -124,15 +124,15 @@ class _Types:
         types: dict[str, Any] = {}
         fields: dict[str, Any] = {}
         shown: dict[str, Any] = {}
-        row, makes, spare = ROWS.get(record), self._makes(record), self._left_out(record)
-        self.spares = self.spares or bool(spare)
+        row, makes, optional = ROWS.get(record), self._makes(record), self._left_out(record)
+        self.has_optional = self.has_optional or bool(optional)
         for field in _fields_of(record):
             name = field.name
-            if name in spare:
+            if name in optional:
                 shown[name] = Unfetched(record, name)
             elif name in makes:
                 shown[name] = Computed(record, name, makes[name])
-            if name in spare or name == "custom" or (row is not None and name in _MADE_OF):
+            if name in optional or name == "custom" or (row is not None and name in _MADE_OF):
                 types[name], fields[name] = None, msgspec.field(default=None, name=f"({name})")
             elif row is not None and name in _SOURCE:
                 source = self._mapper.source
@@ -141,7 +141,7 @@ class _Types:
                 types[name] = self.of(list[TrackingEvent] if name == "events" else field.type)
                 fields[name] = default_of(field)
             extra = _MADE_OF.get(name)
-            if extra is not None and row is not None and name not in spare and extra not in record.__struct_fields__:
+            if extra is not None and row is not None and name not in optional and extra not in record.__struct_fields__:
                 types[extra], fields[extra] = row.__annotations__[extra], None
         for name, (kind, default) in self._rows.wire_fields(record).items():
             types[name], fields[name] = kind, default

@@ -21,7 +21,9 @@ class RestPrices:
     client: RESTClient
     mapper: Mapper
 
-    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
+    async def quote(
+        self, principal: Principal, requests: Sequence[PriceRequest]
+    ) -> Mapping[PriceRequest, ContractPrice]:
         chunks = self.client.chunks(self._askable(requests))
         answers = await together([self._chunk(chunk) for chunk in chunks])
         return {request: price for answer in answers for request, price in answer}

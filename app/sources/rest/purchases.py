@@ -23,7 +23,7 @@ class RestPurchases:
     mapper: Mapper
 
     async def history(
-        self, who: Principal, keys: Sequence[CustomerItemKey]
+        self, principal: Principal, keys: Sequence[CustomerItemKey]
     ) -> Mapping[CustomerItemKey, PurchaseHistory]:
         """Purchase histories by customer and SKU."""
         rows = await self.client.read_keys(
@@ -34,7 +34,7 @@ class RestPurchases:
         return {key: self._history(row) for key, row in rows}
 
     async def order_guide(
-        self, who: Principal, customers: Sequence[str], query: OrderGuideQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderGuideQuery
     ) -> Mapping[str, Page[OrderGuideItem]]:
         """A page of each customer's order guide."""
         distinct = self.client.valid_keys(customers)

@@ -19,19 +19,19 @@ class RestQuoteWriter:
     client: RESTClient
     unique_key: bool
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, WrittenQuote]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, WrittenQuote]:
         rows = await self.client.read_keys(
             quote_operations.FIND_QUOTES, keys, lambda chunk: quote_operations.QuoteKeysRead(keys=chunk)
         )
         return dict(rows)
 
-    async def request(self, who: Principal, quote: NewQuote) -> WrittenQuote:
+    async def request(self, principal: Principal, quote: NewQuote) -> WrittenQuote:
         written = await self.client.write(quote_operations.REQUEST_QUOTE, quote)
         if isinstance(written, Refusal):
             raise _not_accepted(written)
         return written
 
-    async def answer(self, who: Principal, answer: QuoteAnswer) -> None:
+    async def answer(self, principal: Principal, answer: QuoteAnswer) -> None:
         answered = await self.client.write(quote_operations.ANSWER_QUOTE, answer)
         if isinstance(answered, Refusal):
             raise _not_accepted(answered)

@@ -21,24 +21,24 @@ class RestQuotes:
     client: RESTClient
     mapper: Mapper
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Quote]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Quote]:
         rows = await self.client.read_keys(
             quote_operations.QUOTES, ids, lambda keys: quote_operations.QuotesRead(ids=keys)
         )
         return {key: self._quote(row) for key, row in rows}
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Quote]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Quote]:
         rows = await self.client.read_keys(
             quote_operations.QUOTES, numbers, lambda keys: quote_operations.QuotesRead(numbers=keys)
         )
         return {key: self._quote(row) for key, row in rows}
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: QuoteQuery
+        self, principal: Principal, customers: Sequence[str], query: QuoteQuery
     ) -> Mapping[str, Page[Quote]]:
         return await self.client.read_pages(quote_operations.QUOTES_BY_CUSTOMER, customers, query, self._quote)
 
-    async def search(self, who: Principal, query: QuoteQuery) -> Page[Quote]:
+    async def search(self, principal: Principal, query: QuoteQuery) -> Page[Quote]:
         return await self.client.read_page(quote_operations.QUOTE_SEARCH, query, self._quote)
 
     def _quote(self, row: Any) -> Quote:

@@ -31,14 +31,14 @@ class RestReceivables:
     client: RESTClient
     mapper: Mapper
 
-    async def summary(self, who: Principal, customers: Sequence[str]) -> Mapping[str, ReceivablesSummary]:
+    async def summary(self, principal: Principal, customers: Sequence[str]) -> Mapping[str, ReceivablesSummary]:
         rows = await self.client.read_keys(
             account_operations.RECEIVABLES, customers, lambda keys: account_operations.ByCustomer(customers=keys)
         )
         return {key: self._summary(row) for key, row in rows}
 
     async def open_items(
-        self, who: Principal, customers: Sequence[str], query: OpenItemQuery
+        self, principal: Principal, customers: Sequence[str], query: OpenItemQuery
     ) -> Mapping[str, Page[OpenItem]]:
         distinct = self.client.valid_keys(customers)
         answers = await together(
@@ -55,7 +55,7 @@ class RestReceivables:
         return {row.key: self._page(row.value) for answer in answers for row in answer if row.key in distinct}
 
     async def statements(
-        self, who: Principal, customers: Sequence[str], period: StatementPeriod
+        self, principal: Principal, customers: Sequence[str], period: StatementPeriod
     ) -> Mapping[str, AccountStatement]:
         """The account statement of each customer."""
         rows = await self.client.read_keys(

@@ -19,19 +19,19 @@ class RestReturnWriter:
     client: RESTClient
     max_seconds: float
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, WrittenReturn]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, WrittenReturn]:
         rows = await self.client.read_keys(
             return_operations.FIND_RETURNS, keys, lambda chunk: return_operations.ReturnKeysRead(keys=chunk)
         )
         return dict(rows)
 
-    async def request(self, who: Principal, given: NewReturn) -> WrittenReturn:
+    async def request(self, principal: Principal, given: NewReturn) -> WrittenReturn:
         written = await self.client.write(return_operations.REQUEST_RETURN, given)
         if isinstance(written, Refusal):
             raise _not_accepted(written)
         return written
 
-    async def decide(self, who: Principal, decision: ReturnDecision) -> None:
+    async def decide(self, principal: Principal, decision: ReturnDecision) -> None:
         decided = await self.client.write(return_operations.DECIDE_RETURN, decision)
         if isinstance(decided, Refusal):
             raise _not_accepted(decided)

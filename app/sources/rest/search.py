@@ -16,8 +16,8 @@ class RestSearch:
 
     client: RESTClient
 
-    async def items(self, who: Principal, query: ItemSearchQuery) -> SearchPage:
+    async def items(self, principal: Principal, query: ItemSearchQuery) -> SearchPage:
         return await self.client.read(contract.SEARCH_ITEMS, query, cursor=True)
 
-    async def customers(self, who: Principal, query: CustomerSearchQuery) -> SearchPage:
+    async def customers(self, principal: Principal, query: CustomerSearchQuery) -> SearchPage:
         return await self.client.read(contract.SEARCH_CUSTOMERS, query, cursor=True)

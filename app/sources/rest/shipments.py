@@ -21,28 +21,28 @@ class RestShipments:
     client: RESTClient
     mapper: Mapper
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         rows = await self.client.read_keys(contract.SHIPMENTS, ids, lambda keys: contract.ShipmentsRead(ids=keys))
         return {key: shipment(row, self.mapper) for key, row in rows}
 
-    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_tracking_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
         rows = await self.client.read_keys(
             contract.SHIPMENTS, numbers, lambda keys: contract.ShipmentsRead(tracking_numbers=keys)
         )
         return {key: shipment(row, self.mapper) for key, row in rows}
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+    async def by_order(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         rows = await self.client.read_keys(
             contract.SHIPMENTS_BY_ORDER, numbers, lambda keys: contract.ByOrder(orders=keys)
         )
         return {key: tuple(shipment(row, self.mapper) for row in value) for key, value in rows if value}
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: ShipmentQuery
+        self, principal: Principal, customers: Sequence[str], query: ShipmentQuery
     ) -> Mapping[str, Page[Shipment]]:
         return await self.client.read_pages(list_operations.SHIPMENTS_BY_CUSTOMER, customers, query, self._shipment)
 
-    async def search(self, who: Principal, query: ShipmentQuery) -> Page[Shipment]:
+    async def search(self, principal: Principal, query: ShipmentQuery) -> Page[Shipment]:
         return await self.client.read_page(list_operations.SHIPMENT_SEARCH, query, self._shipment)
 
     def _shipment(self, row: Any) -> Shipment:

@@ -21,7 +21,7 @@ class RestStock:
     client: RESTClient
     mapper: Mapper
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         rows = await self.client.read_keys(contract.STOCK, skus, lambda keys: contract.BySku(skus=keys))
         return {key: self._level(row) for key, row in rows}
 
@@ -37,7 +37,7 @@ class RestReservations:
 
     client: RESTClient
 
-    async def reservations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
+    async def reservations(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
         rows = await self.client.read_keys(contract.RESERVATIONS, skus, lambda keys: contract.BySku(skus=keys))
         return {key: value for key, value in rows if value}
 
@@ -49,7 +49,7 @@ class RestBalances:
     client: RESTClient
 
     async def balances(
-        self, who: Principal, warehouses: Sequence[str], skus: Sequence[str]
+        self, principal: Principal, warehouses: Sequence[str], skus: Sequence[str]
     ) -> Mapping[tuple[str, str], Balance]:
         codes = self.client.valid_keys(warehouses)
         chunks = self.client.chunks(self.client.valid_keys(skus))

@@ -18,7 +18,7 @@ class RestWarehouses:
     client: RESTClient
     mapper: Mapper
 
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+    async def all(self, principal: Principal) -> tuple[Warehouse, ...]:
         rows = await self.client.read(contract.WAREHOUSES)
         records = [self.mapper.fill(Warehouse, row, refs=self.mapper.refs(row)) for row in rows]
         return tuple(sorted(records, key=lambda warehouse: warehouse.code))

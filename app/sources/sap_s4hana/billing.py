@@ -23,13 +23,13 @@ class S4HANABilling(Billing):
         self._client = client
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
         """See `Billing.by_id`."""
         keys = sendable(ids)
         found = {invoice.id: invoice for invoice in await self._found(keys)}
         return {key: found[key] for key in keys if key in found}
 
-    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
+    async def invoices(self, principal: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """See `Billing.invoices`."""
         keys = sendable(orders)
         items = await self._client.rows(

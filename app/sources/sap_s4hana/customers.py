@@ -47,12 +47,12 @@ class S4HANACustomers(Customers):
         self._clock = clock
 
     async def by_number(
-        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
+        self, principal: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         """See `Customers.by_number`."""
         return await self._customers(numbers)
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         """See `Customers.by_id`: a customer's number is its id."""
         return await self._customers(ids)
 
@@ -71,8 +71,8 @@ class S4HANACustomers(Customers):
         return {key: self._customer(key, found[key], areas[key], places, now) for key in keys if key in areas}
 
     def _area(self, row: SAPBusinessPartnerRow) -> SAPSalesAreaRow | None:
-        wanted = self._options
-        own = (wanted.sales_organization, wanted.distribution_channel, wanted.division)
+        requested = self._options
+        own = (requested.sales_organization, requested.distribution_channel, requested.division)
         areas = () if row.to_customer is None else row.to_customer.to_customer_sales_area.results
         return next(
             (one for one in areas if (one.sales_organization, one.distribution_channel, one.division) == own), None
@@ -120,7 +120,7 @@ class S4HANACredit:
         self._segment = segment
         self._clock = clock
 
-    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
+    async def status(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         """See `Credit.status`. A customer without an account in the segment is absent."""
         now, keys = self._clock(), sendable(numbers)
         also = all_of(f"CreditSegment eq {literal(self._segment)}")

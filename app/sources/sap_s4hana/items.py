@@ -40,35 +40,39 @@ class S4HANAItems(Items):
         )
         self._clock = clock
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_sku`."""
         now, keys = self._clock(), sendable(skus, MATERIAL)
         rows = await self._client.rows(PRODUCTS, "A_Product", SAPProductRow, "Product", keys, call="items")
         found = by_key(rows, lambda row: row.product)
         return {key: self._item(key, found[key], now) for key in keys if key in found}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_id`: a product's number is its id."""
-        return await self.by_sku(who, ids)
+        return await self.by_sku(principal, ids)
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         """See `Items.by_gtin`: of all units of a product."""
         keys = [key for key in dict.fromkeys(gtins) if key.isascii() and key.isdigit() and 0 < len(key) <= GTIN]
         rows = await self._client.rows(
             PRODUCTS, "A_ProductUnitsOfMeasureEAN", SAPProductEANRow, "ProductStandardID", keys, call="items.by_gtin"
         )
         skus = {row.product_standard_id: external(row.product) for row in rows}
-        items = await self.by_sku(who, list(skus.values())) if skus else {}
+        items = await self.by_sku(principal, list(skus.values())) if skus else {}
         return {key: items[skus[key]] for key in keys if key in skus and skus[key] in items}
 
-    async def by_customer_part(self, who: Principal, keys: Sequence[CustomerPartKey]) -> Mapping[CustomerPartKey, str]:
+    async def by_customer_part(
+        self, principal: Principal, keys: Sequence[CustomerPartKey]
+    ) -> Mapping[CustomerPartKey, str]:
         """See `Items.by_customer_part`: customer material numbers of the sales area, in one batch."""
         numbers = [key for key in keys if sendable([key.customer]) and _is_part(key.number)]
         found = await self._materials("MaterialByCustomer", [(key.customer, key.number) for key in numbers])
         skus = {(external(row.customer), row.material_by_customer): external(row.material) for row in found}
         return {key: skus[key.customer, key.number] for key in numbers if (key.customer, key.number) in skus}
 
-    async def part_numbers(self, who: Principal, keys: Sequence[CustomerItemKey]) -> Mapping[CustomerItemKey, str]:
+    async def part_numbers(
+        self, principal: Principal, keys: Sequence[CustomerItemKey]
+    ) -> Mapping[CustomerItemKey, str]:
         """See `Items.part_numbers`."""
         numbers = [key for key in keys if sendable([key.customer]) and sendable([key.sku], MATERIAL)]
         found = await self._materials("Material", [(key.customer, key.sku) for key in numbers])

@@ -59,7 +59,7 @@ class S4HANAOrderWriter:
         self._client = client
         self._options = options
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         """See `OrderWriter.find`."""
         numbers = [key for key in dict.fromkeys(keys) if 0 < len(key) <= PURCHASE_ORDER]
         rows = await self._client.rows(
@@ -78,7 +78,7 @@ class S4HANAOrderWriter:
             found.setdefault(key, []).append(_written(key, row))
         return {key: tuple(found[key]) for key in numbers if key in found}
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         """See `OrderWriter.post`."""
         if found is not None:
             return found
@@ -89,7 +89,7 @@ class S4HANAOrderWriter:
             raise _not_accepted(answer)
         return _written(order.key, answer.decode(SAPCreatedOrder).d)
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         """See `OrderWriter.simulate`: the whole order is priced and checked together."""
         body = SAPNewSimulation(
             sales_order_type=self._options.order_type,
@@ -117,7 +117,7 @@ class S4HANAOrderWriter:
         rows = [(line.number, found.get(10 * place)) for place, line in enumerate(order.lines, 1)]
         return [_simulated(number, row) for number, row in rows if row is not None]
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         """See `OrderWriter.cancel`: the order is deleted, which S/4HANA refuses once it has subsequent documents."""
         if not order.id.isdecimal() or not sendable([order.id]):
             raise SourceMalformed(self._client.source, detail="the id of a written order is no number")

@@ -75,17 +75,19 @@ class S4HANAOrders:
         self._bill_to = options.bill_to_function
         self._clock = clock
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         """See `Orders.by_number`."""
         keys = sendable(numbers)
         found = {order.number: order for order in await self._found("SalesOrder", keys, "orders")}
         return {key: found[key] for key in keys if key in found}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         """See `Orders.by_id`: an order's number is its id."""
-        return await self.by_number(who, ids)
+        return await self.by_number(principal, ids)
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+    async def by_customer_po(
+        self, principal: Principal, keys: Sequence[CustomerPoKey]
+    ) -> Mapping[CustomerPoKey, Order]:
         """See `Orders.by_customer_po`."""
         numbers = [one for one in dict.fromkeys(key.number for key in keys) if 0 < len(one) <= PURCHASE_ORDER]
         orders = await self._found("PurchaseOrderByCustomer", numbers, "orders.by_customer_po")
@@ -95,7 +97,7 @@ class S4HANAOrders:
         return {key: found[key.customer, key.number] for key in keys if (key.customer, key.number) in found}
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         """See `Orders.by_customer`: a batch with a page for each customer. A cursor is the number of orders before it,
         so an order that is created while someone pages moves the rest by one."""
@@ -106,7 +108,7 @@ class S4HANAOrders:
         now = self._clock()
         return {number: self._page(page, skip, now) for number, page in zip(numbers, pages, strict=True)}
 
-    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+    async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
         """See `OrderSearch.search`. Raises NotSupported for more customers than fit into a URL."""
         skip, now = _start(query.page.after), self._clock()
         chosen = None

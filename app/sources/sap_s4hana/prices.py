@@ -39,7 +39,9 @@ class S4HANAPrices:
         self._options = options
         self._clock = clock
 
-    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
+    async def quote(
+        self, principal: Principal, requests: Sequence[PriceRequest]
+    ) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`."""
         now = self._clock()
         possible = [request for request in dict.fromkeys(requests) if _is_sendable(request)]

@@ -23,13 +23,13 @@ class S4HANAShipments(Shipments):
         self._client = client
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         """See `Shipments.by_id`."""
         keys = sendable(ids)
         found = {shipment.id: shipment for shipment in await self._found(keys)}
         return {key: found[key] for key in keys if key in found}
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+    async def by_order(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         """See `Shipments.by_order`."""
         keys = sendable(numbers)
         items = await self._client.rows(

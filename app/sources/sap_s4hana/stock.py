@@ -41,7 +41,7 @@ class S4HANAStock:
         self._rule = options.atp_checking_rule
         self._clock = clock
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         """See `Stock.levels`."""
         now, keys = self._clock(), sendable(skus, MATERIAL)
         units, figures = await asyncio.gather(

@@ -18,6 +18,6 @@ class S4HANAWarehouses:
             for code, name in sorted(plants.items())
         )
 
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+    async def all(self, principal: Principal) -> tuple[Warehouse, ...]:
         """See `Warehouses.all`."""
         return self._all

@@ -178,7 +178,7 @@ class ShopifyCustomers:
         self._own = field_variables(fields, "Customer")
 
     async def by_number(
-        self, who: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
+        self, principal: Principal, numbers: Sequence[str], parts: Collection[CustomerPart] = ()
     ) -> Mapping[str, Customer]:
         async def read(portion: Sequence[str]) -> list[WireCompany]:
             variables = {"query": any_of("external_id", portion), "first": rows_of(portion), **self._own}
@@ -188,7 +188,7 @@ class ShopifyCustomers:
         found = {company.external_id: company for company in companies}
         return {number: await self._customer(found[number]) for number in dict.fromkeys(numbers) if number in found}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         async def read(portion: Sequence[str]) -> list[WireCompany]:
             variables = {"ids": list(portion), **self._own}
             answer = await self._client.read(COMPANIES_BY_ID, variables, call="customers.by_id")
@@ -197,7 +197,7 @@ class ShopifyCustomers:
         companies = await self._client.in_portions(gids("Company", ids), read)
         return {local_id(company.id): await self._customer(company) for company in companies if company.external_id}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
+    async def search(self, principal: Principal, query: CustomerQuery) -> Page[Customer]:
         """See `Customers.search`. The list is ordered by Shopify's id: it has no order by external id."""
         after = shopify_cursor(query.page.after)
         if query.numbers is not None and not sendable(query.numbers):

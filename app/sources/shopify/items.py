@@ -194,23 +194,23 @@ class ShopifyItems(Items):
         self._fields = fields
         self._own = field_variables(fields, "Item")
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         found = await variants_by_sku(self._client, VARIANTS, skus, self._own, call="items.by_sku")
         return {sku: self._item(sku, variant) for sku, variant in found.items()}
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         async def read(portion: Sequence[str]) -> list[WireVariant]:
             variables = {"query": any_of("barcode", portion), "first": rows_of(portion), **self._own}
             return await self._client.all_rows(VARIANTS, variables, call="items.by_gtin")
 
-        wanted = sendable(gtins)
+        requested = sendable(gtins)
         found: dict[str, Item] = {}
-        for variant in await self._client.in_portions(wanted, read):
-            if variant.sku and variant.barcode in wanted:
+        for variant in await self._client.in_portions(requested, read):
+            if variant.sku and variant.barcode in requested:
                 found.setdefault(variant.barcode, self._item(variant.sku, variant))
         return found
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         async def read(portion: Sequence[str]) -> list[WireVariant]:
             answer = await self._client.read(VARIANTS_BY_ID, {"ids": list(portion), **self._own}, call="items.by_id")
             return [variant for variant in answer.nodes if variant is not None]
@@ -218,7 +218,7 @@ class ShopifyItems(Items):
         variants = await self._client.in_portions(gids("ProductVariant", ids), read)
         return {local_id(variant.id): self._item(variant.sku, variant) for variant in variants if variant.sku}
 
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
+    async def costs(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         found = await variants_by_sku(self._client, COSTS, skus, {}, call="items.costs")
         freshness = Freshness(source=self._client.name, as_of=self._clock())
         return {
@@ -227,7 +227,7 @@ class ShopifyItems(Items):
             if variant.inventory_item.unit_cost is not None
         }
 
-    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
+    async def search(self, principal: Principal, query: ItemQuery) -> Page[Item]:
         """See `Items.search`: the variants that have a SKU."""
         after = shopify_cursor(query.page.after)
         terms = ["sku:*", *([quoted(query.search)] if query.search else [])]

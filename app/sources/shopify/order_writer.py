@@ -302,20 +302,20 @@ class ShopifyOrderWriter:
         self.unique_key = False
         self.max_seconds = max_seconds
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
-        wanted = list(dict.fromkeys(keys))
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+        requested = list(dict.fromkeys(keys))
 
         async def read(portion: Sequence[str]) -> list[ShopifyDraft]:
             return await self._client.all_rows(DRAFTS, {"query": any_of("tag", portion)}, call=f"{CALL}.find")
 
-        drafts = await self._client.in_portions([tag_of(key) for key in wanted], read, 50)
+        drafts = await self._client.in_portions([tag_of(key) for key in requested], read, 50)
         found: defaultdict[str, list[WrittenOrder]] = defaultdict(list)
         for draft in {draft.id: draft for draft in drafts}.values():
-            if draft.key in wanted and (draft.order is None or draft.order.cancelled_at is None):
+            if draft.key in requested and (draft.order is None or draft.order.cancelled_at is None):
                 found[draft.key].append(self._written(draft.key, draft))
-        return {key: tuple(found[key]) for key in wanted if key in found}
+        return {key: tuple(found[key]) for key in requested if key in found}
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         if found is None:
             with before_creation():
                 given = await self._input(order)
@@ -328,7 +328,7 @@ class ShopifyOrderWriter:
             completed = await self._client.write(COMPLETE, variables, call=f"{CALL}.complete")
         return self._written(order.key, _accepted(completed.payload, order.lines))
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         """The shop's own price of each line. It tells no availability: a draft may be of goods that are not there."""
         unpriced = [msgspec.structs.replace(line, unit_price=None) for line in order.lines]
         given = await self._input(msgspec.structs.replace(order, lines=tuple(unpriced)))
@@ -345,7 +345,7 @@ class ShopifyOrderWriter:
             for line, priced in zip(order.lines, lines, strict=True)
         ]
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         if order.step == COMPLETED:
             variables = {"id": gid("Order", order.id), "note": reason[:255]}
             answer = await self._client.write(CANCEL, variables, call=f"{CALL}.cancel")
@@ -390,8 +390,8 @@ class ShopifyOrderWriter:
     def _location(self, buyer: Buyer, order: NewOrder) -> BuyerLocation:
         rows = buyer.locations.nodes
         if order.ship_to is not None:
-            wanted = gid("CompanyLocation", order.ship_to)
-            location = next((one for one in rows if one.id == wanted), None)
+            requested = gid("CompanyLocation", order.ship_to)
+            location = next((one for one in rows if one.id == requested), None)
         else:
             location = price_location(buyer.external_id, rows, self._options.price_location)
         if location is None:
@@ -402,12 +402,14 @@ class ShopifyOrderWriter:
         whole = line.quantity == line.quantity.to_integral_value() and line.quantity > 0
         if not whole or line.uom not in (None, self._options.uom) or line.price_unit != 1:
             raise OrderNotAccepted(lines=[line.number], detail="Shopify takes whole quantities of one unit only")
-        price, wanted = line.unit_price, line.requested_date
+        price, requested = line.unit_price, line.requested_date
         return DraftLineInput(
             variant_id=variant,
             quantity=int(line.quantity),
             price_override=WireMoney(price.amount, price.currency) if price is not None else None,
-            custom_attributes=(DraftAttribute("requested_date", wanted.isoformat()),) if wanted is not None else (),
+            custom_attributes=(DraftAttribute("requested_date", requested.isoformat()),)
+            if requested is not None
+            else (),
         )
 
     def _written(self, key: str, draft: ShopifyDraft) -> WrittenOrder:

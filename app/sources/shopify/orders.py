@@ -134,16 +134,18 @@ class ShopifyOrders:
         self._own = field_variables(fields, "Order")
         self._listed = {**LIST_SIZES, **self._own}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         wires = await self._by_gid(gids("Order", ids), self._listed, PORTION, "orders.by_id")
         found = {local_id(wire.id): wire for wire in await self._completed(wires)}
         return self._keyed(ids, found)
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         found = {wire.name: wire for wire in reversed(await self._found("name", numbers, "orders.by_number"))}
         return self._keyed(numbers, found)
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+    async def by_customer_po(
+        self, principal: Principal, keys: Sequence[CustomerPoKey]
+    ) -> Mapping[CustomerPoKey, Order]:
         newest: dict[CustomerPoKey, ShopifyOrder] = {}
         for wire in await self._found("po_number", [key.number for key in keys], "orders.by_customer_po"):
             if wire.customer and wire.po_number:
@@ -151,7 +153,7 @@ class ShopifyOrders:
         return self._keyed(keys, newest)
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         """See `Orders.by_customer`. Shopify has no filters here, and fifty orders in one call."""
         after = shopify_cursor(query.page.after)

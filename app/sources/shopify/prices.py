@@ -108,7 +108,9 @@ class ShopifyPrices:
         self._options = options
         self._clock = clock
 
-    async def quote(self, who: Principal, requests: Sequence[PriceRequest]) -> Mapping[PriceRequest, ContractPrice]:
+    async def quote(
+        self, principal: Principal, requests: Sequence[PriceRequest]
+    ) -> Mapping[PriceRequest, ContractPrice]:
         """See `Prices.quote`. Only today's prices of whole quantities in the source's unit are known."""
         today = self._clock().date()
         asked = [one for one in dict.fromkeys(requests) if self._can_price(one) and one.on in (None, today)]

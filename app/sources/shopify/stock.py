@@ -136,7 +136,7 @@ class ShopifyStock:
         self._options = options
         self._clock = clock
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         names = {"names": list(QUANTITIES)}
         found = await variants_by_sku(self._client, STOCK, skus, names, call="stock.levels")
         freshness = Freshness(source=self._client.name, as_of=self._clock())
@@ -182,7 +182,7 @@ class ShopifyWarehouses:
         self._client = client
         self._options = options
 
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+    async def all(self, principal: Principal) -> tuple[Warehouse, ...]:
         """See `Warehouses.all`: all locations, those of fulfilment services as a third party's."""
         rows = await self._client.all_rows(STOCK_LOCATIONS, {}, call="warehouses")
         return tuple(sorted((self._warehouse(row) for row in rows), key=lambda row: row.code))

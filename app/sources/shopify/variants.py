@@ -54,10 +54,10 @@ async def variants_by_sku(
         given = {"query": any_of("sku", portion), "first": rows_of(portion), **variables}
         return await client.all_rows(document, given, call=call)
 
-    wanted = sendable(list(skus))
+    requested = sendable(list(skus))
     found: dict[str, V] = {}
-    for variant in await client.in_portions(wanted, read):
+    for variant in await client.in_portions(requested, read):
         known = found.get(variant.sku) if variant.sku else None
         if variant.sku and (known is None or (variant.product.is_active and not known.product.is_active)):
             found[variant.sku] = variant
-    return {sku: found[sku] for sku in wanted if sku in found}
+    return {sku: found[sku] for sku in requested if sku in found}

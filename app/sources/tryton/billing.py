@@ -145,7 +145,7 @@ class TrytonBilling(TrytonReturns):
             of_customers=lambda customers: [["party.code", "in", customers]],
         )
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Invoice]:
         """Invoices to customers by id."""
         now = self._clock()
         rows = await self._client.search_keys(
@@ -154,7 +154,7 @@ class TrytonBilling(TrytonReturns):
         units = await self._reference.units()
         return {str(row.id): self._invoice(row, units, now) for row in rows}
 
-    async def invoices(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
+    async def invoices(self, principal: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Invoice, ...]]:
         """Invoices and credit memos by order number."""
         now = self._clock()
         requested = usable(orders)
@@ -173,7 +173,7 @@ class TrytonBilling(TrytonReturns):
         }
 
     async def invoices_by_customer(
-        self, who: Principal, customers: Sequence[str], query: InvoiceQuery
+        self, principal: Principal, customers: Sequence[str], query: InvoiceQuery
     ) -> Mapping[str, Page[Invoice]]:
         """A page of invoices for each customer: two calls and a count, whatever the customers."""
         domain = _listed(query)
@@ -188,7 +188,7 @@ class TrytonBilling(TrytonReturns):
             mapped=lambda row: self._invoice(row, units, now),
         )
 
-    async def search_invoices(self, who: Principal, query: InvoiceQuery) -> Page[Invoice]:
+    async def search_invoices(self, principal: Principal, query: InvoiceQuery) -> Page[Invoice]:
         """A page over all customers: two calls and a count."""
         domain = _listed(query)
         if domain is None:

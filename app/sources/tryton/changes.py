@@ -110,7 +110,7 @@ class TrytonChanges:
 
     async def since(
         self,
-        who: Principal,
+        principal: Principal,
         kinds: frozenset[ChangeKind],
         cursor: str | None,
         limit: int = 500,

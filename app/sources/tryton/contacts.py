@@ -47,7 +47,7 @@ class TrytonContacts:
         self._like = like
         self._clock = clock
 
-    async def by_customer(self, who: Principal, customers: Sequence[str]) -> Mapping[str, tuple[Contact, ...]]:
+    async def by_customer(self, principal: Principal, customers: Sequence[str]) -> Mapping[str, tuple[Contact, ...]]:
         """Contacts in the order that Tryton's users gave their mechanisms; the first one is primary."""
         now = self._clock()
         rows = await self._client.search_keys(

@@ -88,7 +88,7 @@ class TrytonCustomers:
 
     async def by_number(
         self,
-        who: Principal,
+        principal: Principal,
         numbers: Sequence[str],
         parts: Collection[CustomerPart] = (),
     ) -> Mapping[str, Customer]:
@@ -104,12 +104,12 @@ class TrytonCustomers:
             rows = await self._rows("code", usable(numbers), CustomerPartyRow, call="customers")
         return {customer.number: customer for customer in await self._customers(rows, now)}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Customer]:
         now = self._clock()
         rows = await self._rows("id", record_ids(ids), CustomerPartyRow, call="customers.by_id")
         return {customer.refs[0].id: customer for customer in await self._customers(rows, now)}
 
-    async def search(self, who: Principal, query: CustomerQuery) -> Page[Customer]:
+    async def search(self, principal: Principal, query: CustomerQuery) -> Page[Customer]:
         """Active customers by number, from the last page's last number on."""
         now = self._clock()
         domains = self._search_domains(query)
@@ -129,7 +129,7 @@ class TrytonCustomers:
             total=total,
         )
 
-    async def status(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
+    async def status(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, CreditStatus]:
         now = self._clock()
         rows = await self._rows("code", usable(numbers), CreditRow, call="credit")
         currency = await self._reference.currency()

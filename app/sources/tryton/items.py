@@ -59,7 +59,7 @@ class TrytonItems:
         self._reference = reference
         self._clock = clock
 
-    async def by_sku(self, who: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
+    async def by_sku(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, Item]:
         now = self._clock()
         rows, units = await asyncio.gather(
             self._client.search_keys(
@@ -74,7 +74,7 @@ class TrytonItems:
         )
         return {row.code: item(self._name, row, row.code, units, now) for row in _first_active(rows) if row.code}
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Item]:
         now = self._clock()
         rows, units = await asyncio.gather(
             self._client.search_keys(
@@ -89,7 +89,7 @@ class TrytonItems:
         )
         return {str(row.id): item(self._name, row, row.code, units, now) for row in rows if row.code}
 
-    async def by_gtin(self, who: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
+    async def by_gtin(self, principal: Principal, gtins: Sequence[str]) -> Mapping[str, Item]:
         """Items by GTIN, in the form that Tryton keeps it."""
         now = self._clock()
         requested = usable(gtins)
@@ -112,7 +112,7 @@ class TrytonItems:
 
     async def by_customer_part(
         self,
-        who: Principal,
+        principal: Principal,
         keys: Sequence[CustomerPartKey],
     ) -> Mapping[CustomerPartKey, str]:
         rows = await self._customer_products([(key.customer, key.number) for key in keys], _coded, "items.by_part")
@@ -125,7 +125,7 @@ class TrytonItems:
 
     async def part_numbers(
         self,
-        who: Principal,
+        principal: Principal,
         keys: Sequence[CustomerItemKey],
     ) -> Mapping[CustomerItemKey, str]:
         """Customer part numbers by item; the variant's own before the template's."""
@@ -137,11 +137,11 @@ class TrytonItems:
                     found.setdefault(CustomerItemKey(customer=row.party.code, sku=sku), row.code)
         return {key: found[key] for key in keys if key in found}
 
-    async def relations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
+    async def relations(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, tuple[ItemRelation, ...]]:
         """None: Tryton keeps no relations between products."""
         return {}
 
-    async def costs(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
+    async def costs(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemCost]:
         now = self._clock()
         rows, currency = await asyncio.gather(
             self._client.search_keys(
@@ -165,7 +165,7 @@ class TrytonItems:
             if row.code
         }
 
-    async def search(self, who: Principal, query: ItemQuery) -> Page[Item]:
+    async def search(self, principal: Principal, query: ItemQuery) -> Page[Item]:
         """Active items by SKU, from the last page's last SKU on."""
         now = self._clock()
         after = _after(query.page.after)
@@ -206,7 +206,10 @@ class TrytonItems:
             by_customer: dict[str, list[str]] = {}
             for customer, word in some:
                 by_customer.setdefault(customer, []).append(word)
-            return ["OR", *([["party.code", "=", who], clause(words)] for who, words in by_customer.items())]
+            return [
+                "OR",
+                *([["party.code", "=", customer], clause(words)] for customer, words in by_customer.items()),
+            ]
 
         return await self._client.search_keys(CUSTOMER_PRODUCT, good, domain, CustomerProductRow, call=call)
 

@@ -102,7 +102,7 @@ class TrytonOrderWriter:
         keyed = msgspec.defstruct("WrittenSaleRow", [key], bases=(KeyedSaleRow,), kw_only=True)
         self._keyed = cast("type[KeyedSaleRow]", keyed)
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         rows = await self._client.search_keys(
             SALE,
             usable(keys),
@@ -122,7 +122,7 @@ class TrytonOrderWriter:
         named = ["OR", *(["comment", "like", f"%{ACCEPTED_BY}{key}%"] for key in keys)]
         return ["OR", [self._options.order_key_field, "in", keys], [["quotation_validity", "!=", None], named]]
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         if found is not None:
             id, state = int(found.id), found.step
         elif order.quote is not None:
@@ -132,10 +132,10 @@ class TrytonOrderWriter:
         with after_creation(self._client.source):
             return await self._complete(order, id, state)
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         return None
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         row = await self._read(int(order.id))
         if row is None or row.state not in CANCELLATION:
             raise OrderNotAccepted(detail=f"sale {order.id} is {row.state if row else 'unknown'}")

@@ -81,11 +81,11 @@ class TrytonOrders:
         self._codes = codes
         self._clock = clock
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         orders = await self._orders(record_ids(ids), lambda some: [["id", "in", some]], "orders.by_id")
         return {order.id: order for order in orders}
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         """Orders by order code; nothing keeps those unique, so of several sales the latest that stands."""
         requested = usable(numbers)
         orders = await self._orders(requested, self._codes.domain, "orders.by_number")
@@ -94,7 +94,7 @@ class TrytonOrders:
 
     async def by_customer_po(
         self,
-        who: Principal,
+        principal: Principal,
         keys: Sequence[CustomerPoKey],
     ) -> Mapping[CustomerPoKey, Order]:
         """Orders by the customer's purchase order number; the newest where it was used twice."""
@@ -109,7 +109,7 @@ class TrytonOrders:
 
     async def by_customer(
         self,
-        who: Principal,
+        principal: Principal,
         customers: Sequence[str],
         query: OrderQuery,
     ) -> Mapping[str, Page[Order]]:
@@ -124,7 +124,7 @@ class TrytonOrders:
         totals, _ = await asyncio.gather(self._totals(requested, query), self._fill(listings, query))
         return {customer: _page(listing, query.page, totals.get(customer)) for customer, listing in listings.items()}
 
-    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+    async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
         """A page over all customers: its ids and the count by JSON-RPC, whose domains may be long, then the rows."""
         position, domain, first = parsed_position(query.page.after), self._listed(query), query.page.first
         if domain is None:
@@ -160,7 +160,7 @@ class TrytonOrders:
 
     async def _fill(self, listings: Mapping[str, Listing], query: OrderQuery) -> None:
         states = _states(query.status)
-        while open_ := {who: listing for who, listing in listings.items() if listing.wants(query.page.first)}:
+        while open_ := {customer: listing for customer, listing in listings.items() if listing.wants(query.page.first)}:
             await self._read_on(open_, query, states)
 
     async def _read_on(self, listings: Mapping[str, Listing], query: OrderQuery, states: Sequence[str] | None) -> None:
@@ -177,10 +177,13 @@ class TrytonOrders:
             return
         positions, cut_off = await self._positions(listings, query, states, limit)
         # Without a filter, which orders make the page is known before they are read.
-        counts = {who: limit if query.status else query.page.first - len(one.orders) for who, one in listings.items()}
+        counts = {
+            customer: limit if query.status else query.page.first - len(one.orders)
+            for customer, one in listings.items()
+        }
         rows = await self._client.search_keys(
             SALE,
-            [position.id for who, stretch in positions.items() for position in stretch[: counts.get(who, 0)]],
+            [position.id for customer, stretch in positions.items() for position in stretch[: counts.get(customer, 0)]],
             lambda some: [["id", "in", some]],
             SaleRow,
             call="orders.by_customer",
@@ -250,7 +253,10 @@ def _po_domain(pairs: Sequence[tuple[str, str]]) -> Domain:
     by_customer: dict[str, list[str]] = {}
     for customer, number in pairs:
         by_customer.setdefault(customer, []).append(number)
-    return ["OR", *([["party.code", "=", who], ["reference", "in", some]] for who, some in by_customer.items())]
+    return [
+        "OR",
+        *([["party.code", "=", customer], ["reference", "in", some]] for customer, some in by_customer.items()),
+    ]
 
 
 def _states(statuses: Iterable[OrderStatus]) -> list[str] | None:

@@ -84,7 +84,7 @@ class TrytonPrices:
 
     async def quote(
         self,
-        who: Principal,
+        principal: Principal,
         requests: Sequence[PriceRequest],
     ) -> Mapping[PriceRequest, ContractPrice]:
         """Prices by request: the list price where the customer has no agreement."""

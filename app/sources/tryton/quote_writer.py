@@ -67,7 +67,7 @@ class TrytonQuoteWriter:
         keyed = msgspec.defstruct("RequestedSaleRow", [key], bases=(RequestedQuoteRow,), kw_only=True)
         self._keyed = cast("type[RequestedQuoteRow]", keyed)
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, WrittenQuote]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, WrittenQuote]:
         """The quotes of keys, in any state."""
         rows = await self._client.search_keys(
             SALE,
@@ -82,7 +82,7 @@ class TrytonQuoteWriter:
                 found.setdefault(row.key, WrittenQuote(id=str(row.id), digest=digest_of(row.comment) or ""))
         return found
 
-    async def request(self, who: Principal, quote: NewQuote) -> WrittenQuote:
+    async def request(self, principal: Principal, quote: NewQuote) -> WrittenQuote:
         values, lines = await self._sale_values(quote.key, quote.customer, quote.channel, quote.lines)
         values |= {
             "lines": [["create", lines]],
@@ -99,7 +99,7 @@ class TrytonQuoteWriter:
                 log.warning("quote_not_offered", source=self._client.source, quote=created[0], detail=refused.message)
         return WrittenQuote(id=str(created[0]), digest=quote.digest)
 
-    async def answer(self, who: Principal, answer: QuoteAnswer) -> None:
+    async def answer(self, principal: Principal, answer: QuoteAnswer) -> None:
         row = await self._read(answer)
         note = f" {answer.note}" if answer.note else ""
         if answer.kind is QuoteAnswerKind.DECLINE:

@@ -153,11 +153,11 @@ class TrytonQuotes:
             of_customers=lambda customers: [["party.code", "in", customers]],
         )
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Quote]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Quote]:
         quotes = await self._read(record_ids(ids), lambda some: [["id", "in", some]], "quotes.by_id")
         return {quote.id: quote for quote in quotes}
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Quote]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Quote]:
         """Quotes by the number that the order has as well; of several sales with one reference the latest."""
         requested = usable(numbers)
         quotes = await self._read(requested, self._codes.domain, "quotes.by_number")
@@ -165,7 +165,7 @@ class TrytonQuotes:
         return {number: found[number] for number in requested if number in found}
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: QuoteQuery
+        self, principal: Principal, customers: Sequence[str], query: QuoteQuery
     ) -> Mapping[str, Page[Quote]]:
         """A page of quotes for each customer: two calls and a count, whatever the customers."""
         now, domain = self._clock(), _listed(query)
@@ -180,7 +180,7 @@ class TrytonQuotes:
             mapped=lambda row: self._quote(row, units, now),
         )
 
-    async def search(self, who: Principal, query: QuoteQuery) -> Page[Quote]:
+    async def search(self, principal: Principal, query: QuoteQuery) -> Page[Quote]:
         """A page over all customers: two calls and a count."""
         now, domain = self._clock(), _listed(query)
         if domain is None:

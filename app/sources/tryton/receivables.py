@@ -211,7 +211,7 @@ class TrytonReceivables(Receivables):
             of_customers=self._of_customers,
         )
 
-    async def summary(self, who: Principal, customers: Sequence[str]) -> Mapping[str, ReceivablesSummary]:
+    async def summary(self, principal: Principal, customers: Sequence[str]) -> Mapping[str, ReceivablesSummary]:
         """Balance, ageing and last payment; absent for customers without open amounts and payments. Two calls for the
         ageing, because Tryton ages by three terms at a time, and two for the payments."""
         now, keys = self._clock(), usable(customers)
@@ -238,7 +238,7 @@ class TrytonReceivables(Receivables):
         }
 
     async def open_items(
-        self, who: Principal, customers: Sequence[str], query: OpenItemQuery
+        self, principal: Principal, customers: Sequence[str], query: OpenItemQuery
     ) -> Mapping[str, Page[OpenItem]]:
         """Lines that are not reconciled, with what is known of their invoices: three calls, and a count of one
         customer's. Tryton reports no days past due and no disputes."""
@@ -263,7 +263,7 @@ class TrytonReceivables(Receivables):
         }
 
     async def statements(
-        self, who: Principal, customers: Sequence[str], period: StatementPeriod
+        self, principal: Principal, customers: Sequence[str], period: StatementPeriod
     ) -> Mapping[str, AccountStatement]:
         """Movements of the customers' accounts, with Tryton's balances before and after them: four calls. A customer
         that never had an account is absent."""

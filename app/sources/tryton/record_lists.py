@@ -103,7 +103,9 @@ class RecordList(Generic[R]):
     async def _fill(self, stretches: Mapping[str, _Stretch], domain: Domain, first: int, descending: bool) -> None:
         limit = first + 1 if len(stretches) == 1 else max(IDS_PER_CALL, len(stretches) + first)
         ended = False
-        while not ended and (open_ := {who: one for who, one in stretches.items() if len(one.positions) <= first}):
+        while not ended and (
+            open_ := {customer: one for customer, one in stretches.items() if len(one.positions) <= first}
+        ):
             ended = await self._read_on(open_, domain, limit, descending)
 
     async def _read_on(self, stretches: Mapping[str, _Stretch], domain: Domain, limit: int, descending: bool) -> bool:

@@ -76,7 +76,7 @@ class TrytonReturnWriter:
         self._options = options
         self.max_seconds = max_seconds
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, WrittenReturn]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, WrittenReturn]:
         rows = await self._client.search_keys(
             SALE,
             usable(keys),
@@ -90,7 +90,7 @@ class TrytonReturnWriter:
                 found.setdefault(row.reference, WrittenReturn(id=str(row.id)))
         return found
 
-    async def request(self, who: Principal, given: NewReturn) -> WrittenReturn:
+    async def request(self, principal: Principal, given: NewReturn) -> WrittenReturn:
         with before_creation():
             sale = await self._sale(given.order_id)
             _check_quantities(given, sale)
@@ -103,7 +103,7 @@ class TrytonReturnWriter:
         await self._write(id, self._values(given, sale, row))
         return WrittenReturn(id=str(id))
 
-    async def decide(self, who: Principal, decision: ReturnDecision) -> None:
+    async def decide(self, principal: Principal, decision: ReturnDecision) -> None:
         ids = record_ids([decision.id])
         with before_creation():
             row = await self._read(ids[0]) if ids else None

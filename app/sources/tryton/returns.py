@@ -117,7 +117,7 @@ class TrytonReturns:
         self._codes = codes
         self._clock = clock
 
-    async def returns(self, who: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
+    async def returns(self, principal: Principal, orders: Sequence[str]) -> Mapping[str, tuple[Return, ...]]:
         """Returns by order number, oldest first."""
         requested = usable(orders)
         sales = await self._client.search_keys(
@@ -132,7 +132,7 @@ class TrytonReturns:
                 found.setdefault(number, []).append(one)
         return {number: tuple(sorted(some, key=lambda one: int(one.id))) for number, some in found.items()}
 
-    async def returns_by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
+    async def returns_by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Return]:
         """Returns by id."""
         rows = await self._client.search_keys(
             SALE,

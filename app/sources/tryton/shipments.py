@@ -256,14 +256,14 @@ class TrytonShipments:
             dated=(left, [["state", "not in", sorted(LEFT)]]),
         )
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Shipment]:
         now = self._clock()
         rows = await self._client.search_keys(
             SHIPMENT, record_ids(ids), lambda some: [["id", "in", some]], ShipmentRow, call="shipments.by_id"
         )
         return {str(row.id): self._mapping.shipment(row, now) for row in rows}
 
-    async def by_tracking_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
+    async def by_tracking_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Shipment]:
         """Shipments by their own or a package's tracking number; of several with one number the latest that stands."""
         now = self._clock()
         requested = usable(numbers)
@@ -281,7 +281,7 @@ class TrytonShipments:
             found.update((number, shipment) for number in known if number is not None)
         return {number: found[number] for number in requested if number in found}
 
-    async def by_order(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
+    async def by_order(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, tuple[Shipment, ...]]:
         now = self._clock()
         requested = usable(numbers)
         rows = await self._client.search_keys(
@@ -298,7 +298,7 @@ class TrytonShipments:
         }
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: ShipmentQuery
+        self, principal: Principal, customers: Sequence[str], query: ShipmentQuery
     ) -> Mapping[str, Page[Shipment]]:
         """A page of shipments for each customer: three calls and a count, whatever the customers."""
         now, domain = self._clock(), _listed(query)
@@ -312,7 +312,7 @@ class TrytonShipments:
             mapped=lambda row: self._mapping.shipment(row, now),
         )
 
-    async def search(self, who: Principal, query: ShipmentQuery) -> Page[Shipment]:
+    async def search(self, principal: Principal, query: ShipmentQuery) -> Page[Shipment]:
         """A page over all customers: three calls and a count."""
         now, domain = self._clock(), _listed(query)
         if domain is None:

@@ -81,7 +81,7 @@ class TrytonStock:
         self._reconcile_days = reconcile_days
         self._clock = clock
 
-    async def levels(self, who: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
+    async def levels(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, StockLevel]:
         requested = usable(skus)
         if not requested:
             return {}

@@ -15,7 +15,7 @@ class TrytonWarehouses:
         self._name = name
         self._reference = reference
 
-    async def all(self, who: Principal) -> tuple[Warehouse, ...]:
+    async def all(self, principal: Principal) -> tuple[Warehouse, ...]:
         locations = await self._reference.locations()
         return tuple(self._warehouse(row) for row in locations.warehouses)
 

@@ -103,7 +103,7 @@ class VendureContents:
         self._client = client
         self._assets = options.asset_url or client.base_url + "/assets/"
 
-    async def contents(self, who: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
+    async def contents(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, ItemContent]:
         """See `ItemContents.contents`. Vendure lets two variants have one SKU: an enabled one wins, then the oldest."""
         found: dict[str, CatalogVariant] = {}
         for chunk in chunks(sendable(skus)):

@@ -62,7 +62,7 @@ class VendureOrderWriter:
         self.unique_key = options.unique_order_keys
         self.max_seconds = max_seconds
 
-    async def find(self, who: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
+    async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         """Also deletes empty drafts, which are what brings look-ups about."""
         found: dict[str, tuple[WrittenOrder, ...]] = {}
         for chunk in chunks(sendable(keys)):
@@ -76,7 +76,7 @@ class VendureOrderWriter:
         await self._delete_empty_drafts()
         return found
 
-    async def post(self, who: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
+    async def post(self, principal: Principal, order: NewOrder, found: WrittenOrder | None = None) -> WrittenOrder:
         if found is not None and found.step == ARRANGING_PAYMENT:
             with after_creation(self._client.name):
                 return await self._place_order(found, drafts.PAY, {})
@@ -91,10 +91,10 @@ class VendureOrderWriter:
             await self._delete(found.id)
             return await self._post_new(order, content)
 
-    async def simulate(self, who: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
+    async def simulate(self, principal: Principal, order: NewOrder) -> Sequence[SimulatedLine] | None:
         return None
 
-    async def cancel(self, who: Principal, order: WrittenOrder, reason: str) -> None:
+    async def cancel(self, principal: Principal, order: WrittenOrder, reason: str) -> None:
         state = await self._state(order.id)
         if state is None or any(one.state != "Cancelled" for one in state.fulfillments or ()):
             raise OrderNotAccepted(detail=f"order {order.id} is unknown, or goods were picked for it")

@@ -104,15 +104,17 @@ class VendureOrders:
         self._orders = (ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
         self._customer_orders = (CUSTOMER_ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
 
-    async def by_id(self, who: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
+    async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         found = await self._found("id", ids, "orders.by_id")
         return self._keyed(ids, {wire.id: wire for wire in found})
 
-    async def by_number(self, who: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
+    async def by_number(self, principal: Principal, numbers: Sequence[str]) -> Mapping[str, Order]:
         found = await self._found("code", numbers, "orders.by_number")
         return self._keyed(numbers, {wire.code: wire for wire in found})
 
-    async def by_customer_po(self, who: Principal, keys: Sequence[CustomerPoKey]) -> Mapping[CustomerPoKey, Order]:
+    async def by_customer_po(
+        self, principal: Principal, keys: Sequence[CustomerPoKey]
+    ) -> Mapping[CustomerPoKey, Order]:
         newest: dict[CustomerPoKey, WireOrder] = {}
         numbers = [key.number for key in keys]
         for wire in await self._found(self._fields.po_number_field, numbers, "orders.by_customer_po", paged=True):
@@ -121,7 +123,7 @@ class VendureOrders:
         return self._keyed(keys, newest)
 
     async def by_customer(
-        self, who: Principal, customers: Sequence[str], query: OrderQuery
+        self, principal: Principal, customers: Sequence[str], query: OrderQuery
     ) -> Mapping[str, Page[Order]]:
         """See `Orders.by_customer`. A cursor is the number of orders before it: Vendure has no other, so an order
         placed while someone pages moves the rest by one."""
@@ -143,7 +145,7 @@ class VendureOrders:
             slices[number] = self._slice(rows, start, sum(buyer.orders.total_items for buyer in buyers))
         return slices
 
-    async def search(self, who: Principal, query: OrderQuery) -> Page[Order]:
+    async def search(self, principal: Principal, query: OrderQuery) -> Page[Order]:
         """A page of all placed orders: one call. Cursors are numbers of orders, as by customer."""
         start, first = _start(query.page.after), query.page.first
         filters = _listed(query, self._fields.po_number_field)

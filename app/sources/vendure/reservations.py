@@ -89,7 +89,7 @@ class VendureReservations:
     def __init__(self, client: VendureClient) -> None:
         self._client = client
 
-    async def reservations(self, who: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
+    async def reservations(self, principal: Principal, skus: Sequence[str]) -> Mapping[str, tuple[Reservation, ...]]:
         """See `Reservations.reservations`; oldest orders first."""
         requested = frozenset(sendable(skus))
         if not requested:

@@ -88,14 +88,13 @@ class WooArticle(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: WooDimensions
     attributes: tuple[WooAttribute, ...]
     meta_data: tuple[WooMeta, ...]
-    name: str = ""
+    name: str
     global_unique_id: str = ""
 
 
 class WooProduct(WooArticle, frozen=True, kw_only=True):
     """A product, or a variation as the route of products returns it."""
 
-    name: str
     type: str
     short_description: str
     categories: tuple[WooCategory, ...]
@@ -105,6 +104,7 @@ class WooProduct(WooArticle, frozen=True, kw_only=True):
 class WooVariation(WooArticle, frozen=True, kw_only=True):
     """A variation as its own route returns it."""
 
+    name: str = ""
     image: WooImage | None = None
 
 

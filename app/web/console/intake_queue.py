@@ -144,7 +144,7 @@ class IntakeQueue:
         self._timeline = timeline
         self._clock = clock
 
-    async def state(self, who: Principal, query: QueueQuery) -> IntakeQueueState:
+    async def state(self, principal: Principal, query: QueueQuery) -> IntakeQueueState:
         """The queue and a page of orders, newest first. Raises InvalidInput, StoreUnavailable."""
         if not 1 <= query.first <= MAX_PAGE:
             raise InvalidInput(f"first must be between 1 and {MAX_PAGE}.")
@@ -152,50 +152,50 @@ class IntakeQueue:
         filter = IntakeFilter(
             states=query.states, customers=None if query.customer is None else frozenset({query.customer})
         )
-        page = await self._commands.page(who, filter, query.first, query.before)
+        page = await self._commands.page(principal, filter, query.first, query.before)
         return IntakeQueueState(
             at=now,
-            queue=tuple(_depth(one, now.timestamp()) for one in await self._commands.depths(who)),
-            posting=None if who.restricted else self._posting(who),
-            reconciliation=None if who.restricted else await self._reconciliation(who),
+            queue=tuple(_depth(one, now.timestamp()) for one in await self._commands.depths(principal)),
+            posting=None if principal.restricted else self._posting(principal),
+            reconciliation=None if principal.restricted else await self._reconciliation(principal),
             intakes=tuple(_summary(one, now.timestamp()) for _, one in page.rows),
             next=str(page.rows[-1][0]) if page.has_next else None,
         )
 
-    async def decide(self, who: Principal, id: str, given: IntakeDecisionRequest) -> IntakeSummary:
+    async def decide(self, principal: Principal, id: str, given: IntakeDecisionRequest) -> IntakeSummary:
         """The order after a decision. Raises NotFound, InvalidInput, InvalidTransition, VersionConflict, IntakeBusy,
         StoreUnavailable."""
         if given.decision not in DECISIONS:
             raise InvalidInput(f"decision must be one of {', '.join(DECISIONS)}.")
         if given.note is not None and (len(given.note) > MAX_NOTE or not given.note.isprintable()):
             raise InvalidInput(f"note must have at most {MAX_NOTE} characters, without control characters.")
-        changed = await self._commands.decide(who, id, given.version, given.decision, given.note, staff=True)
+        changed = await self._commands.decide(principal, id, given.version, given.decision, given.note, staff=True)
         if changed is None:
             raise NotFound("There is no such order.")
         return _summary(changed, self._clock().timestamp())
 
-    async def reconcile(self, who: Principal, given: ReconciliationRequest) -> ReconciliationState:
+    async def reconcile(self, principal: Principal, given: ReconciliationRequest) -> ReconciliationState:
         """Start a reconciliation, unless one runs. Raises Forbidden for callers who see some customers only,
         InvalidInput, StoreUnavailable."""
-        if who.restricted:
+        if principal.restricted:
             raise Forbidden("Reconciliation is of all customers, and your role sees some.")
         if not 0 < given.days <= MAX_DAYS:
             raise InvalidInput(f"days must be greater than 0 and at most {MAX_DAYS:g}.")
-        await self._commands.reconciliations.start(who, given.days)
-        return await self._reconciliation(who)
+        await self._commands.reconciliations.start(principal, given.days)
+        return await self._reconciliation(principal)
 
-    def _posting(self, who: Principal) -> tuple[PostingState, ...]:
+    def _posting(self, principal: Principal) -> tuple[PostingState, ...]:
         self._timeline.sample()
         targets = self._sources.order_targets
         names: Sequence[str] = () if targets is None else sorted(targets.writers)
         return tuple(
             PostingState(source=name, timeline=self._timeline.posting(name))
             for name in names
-            if who.belongs_to(self._sources.connected[name].tenant)
+            if principal.belongs_to(self._sources.connected[name].tenant)
         )
 
-    async def _reconciliation(self, who: Principal) -> ReconciliationState:
-        status = await self._commands.reconciliations.status(who)
+    async def _reconciliation(self, principal: Principal) -> ReconciliationState:
+        status = await self._commands.reconciliations.status(principal)
         return _result(status.running, status.last)
 
 

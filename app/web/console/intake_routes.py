@@ -63,27 +63,27 @@ class IntakeQueueEndpoint:
     async def read(self, request: Request) -> Response:
         """The queue, and a page of orders by `state` (repeatable), `customer`, `first` and `before`."""
         try:
-            who, queue = await self._admitted(request)
-            return _json(200, msgspec.json.encode(await queue.state(who, _query(request))))
+            principal, queue = await self._admitted(request)
+            return _json(200, msgspec.json.encode(await queue.state(principal, _query(request))))
         except TradegraphError as error:
             return _refused(error)
 
     async def decide(self, request: Request) -> Response:
         """Retry, release or cancel an order."""
 
-        async def run(who: Principal, queue: IntakeQueue, running: RequestScope) -> Any:
+        async def run(principal: Principal, queue: IntakeQueue, running: RequestScope) -> Any:
             given = await _body(request, IntakeDecisionRequest)
             running.operation = f"console {given.decision.value}"
-            return await queue.decide(who, request.path_params["id"], given)
+            return await queue.decide(principal, request.path_params["id"], given)
 
         return await self._command(request, 200, run)
 
     async def reconcile(self, request: Request) -> Response:
         """Start a reconciliation in the background; the same answer while one runs."""
 
-        async def run(who: Principal, queue: IntakeQueue, running: RequestScope) -> Any:
+        async def run(principal: Principal, queue: IntakeQueue, running: RequestScope) -> Any:
             running.operation = "console RECONCILE"
-            return await queue.reconcile(who, await _body(request, ReconciliationRequest))
+            return await queue.reconcile(principal, await _body(request, ReconciliationRequest))
 
         return await self._command(request, 202, run)
 
@@ -93,8 +93,8 @@ class IntakeQueueEndpoint:
         started, running = time.perf_counter(), RequestScope(transport="console", kind="mutation")
         token = request_scope.set(running)
         try:
-            who, queue = await self._admitted(request, running)
-            answer = msgspec.json.encode(await run(who, queue, running))
+            principal, queue = await self._admitted(request, running)
+            answer = msgspec.json.encode(await run(principal, queue, running))
         except TradegraphError as error:
             refused = error_response(error)
             finish_request(self._auditor, running, refused, "failed", started)
@@ -105,15 +105,15 @@ class IntakeQueueEndpoint:
         return _json(status, answer)
 
     async def _admitted(self, request: Request, running: RequestScope | None = None) -> tuple[Principal, IntakeQueue]:
-        who = await self._authenticator.authenticate(from_headers(request.scope["headers"]))
+        principal = await self._authenticator.authenticate(from_headers(request.scope["headers"]))
         if running is not None:
-            running.who = who
-        allowed = self._permissions(who)
+            running.principal = principal
+        allowed = self._permissions(principal)
         if allowed.refuses("Mutation", "retryIntake") or allowed.refuses("Query", "orderIntakes"):
             raise Forbidden("The order queue is for roles with the scope INTAKE_ADMIN.")
         if self._queue is None:
             raise NotSupported("None of the connected systems takes orders.")
-        return who, self._queue
+        return principal, self._queue
 
 
 def _query(request: Request) -> QueueQuery:

@@ -46,14 +46,14 @@ class MissingField:
 
 @dataclass(slots=True)
 class OperationStats:
-    """One operation of one document. `last` and `who` are those of its last run, from which its plan is explained;
-    neither variables nor names are shown to anybody."""
+    """One operation of one document. `last` and `principal` are those of its last run, from which its plan is
+    explained; neither variables nor names are shown to anybody."""
 
     document: str
     operation: str | None
     kind: str
     last: Operation
-    who: Principal
+    principal: Principal
     runs: int = 0
     failed: int = 0
     at: float = 0.0
@@ -100,14 +100,16 @@ class ObservedEngine:
     def find(self, document: str, operation: str | None) -> OperationStats | None:
         return self._operations.get((document, operation))
 
-    def _note(self, operation: Operation, who: Principal, seconds: float, errors: list[GraphQLError] | None) -> None:
+    def _note(
+        self, operation: Operation, principal: Principal, seconds: float, errors: list[GraphQLError] | None
+    ) -> None:
         running = current()
         document = running.document or ""
         one = self._operations.get((document, operation.name))
         if one is None:
-            one = OperationStats(document, operation.name, operation.kind.value, operation, who)
+            one = OperationStats(document, operation.name, operation.kind.value, operation, principal)
             self._operations[document, operation.name] = one
-        one.last, one.who, one.at = operation, who, self.clock()
+        one.last, one.principal, one.at = operation, principal, self.clock()
         one.runs += 1
         one.seconds.append(seconds)
         one.calls = len(running.calls)

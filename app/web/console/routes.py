@@ -37,17 +37,17 @@ def console_routes(
         return await observer.state()
 
     async def plan(request: Request) -> Any:
-        asked = request.query_params
-        ran = engine.find(asked.get("document", ""), asked.get("operation") or None)
+        query = request.query_params
+        ran = engine.find(query.get("document", ""), query.get("operation") or None)
         if ran is None or ran.kind == "subscription":
             raise NotFound("This worker has no plan of it: it did not run here lately, or it is a stream.")
-        return (await explain(ran.last, ran.who, Assumptions())).as_json()
+        return (await explain(ran.last, ran.principal, Assumptions())).as_json()
 
     def guarded(answer: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
         async def route(request: Request) -> Response:
             try:
-                who = await authenticator.authenticate(from_headers(request.scope["headers"]))
-                if not who.roles & STAFF:
+                principal = await authenticator.authenticate(from_headers(request.scope["headers"]))
+                if not principal.roles & STAFF:
                     raise Forbidden("The console is for operations and platform staff.")
                 body = msgspec.json.encode(await answer(request))
             except TradegraphError as error:

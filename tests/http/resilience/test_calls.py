@@ -271,7 +271,7 @@ async def test_class_of_more_weight_goes_first(upstream: Faulty):
 
         async def ask(role: Role) -> str:
             with telemetry.open_scope() as scope:
-                scope.who = Principal(subject=role.value, roles=frozenset({role}))
+                scope.principal = Principal(subject=role.value, roles=frozenset({role}))
                 await client.get(f"/{role.value}", into=dict, call="queued")
             return role.value
 

@@ -73,7 +73,7 @@ async def behind_proxy(sandbox: Sandbox) -> AsyncIterator[tuple[Graph, Proxy]]:
 async def ask(graph: Graph, query: str) -> tuple[dict[str, Any], float]:
     """An answer, and how long it took."""
     started = time.perf_counter()
-    answer = await graph.ask(query, who=BUYER_ADMIN)
+    answer = await graph.ask(query, principal=BUYER_ADMIN)
     return answer, time.perf_counter() - started
 
 

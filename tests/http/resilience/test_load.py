@@ -27,9 +27,9 @@ async def asked_of_erp(graph: Graph, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def post(client: httpx.AsyncClient, query: str, who: dict[str, str]) -> tuple[httpx.Response, float]:
+async def post(client: httpx.AsyncClient, query: str, principal: dict[str, str]) -> tuple[httpx.Response, float]:
     started = time.perf_counter()
-    response = await client.post("/graphql", json={"query": query}, headers=who)
+    response = await client.post("/graphql", json={"query": query}, headers=principal)
     return response, time.perf_counter() - started
 
 

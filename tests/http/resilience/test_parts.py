@@ -35,8 +35,8 @@ from tests.http.resilience.clock import Clock
 )
 def test_class_follows_from_client_and_roles(roles: set[Role], client: str, expected: str):
     callers = CallerClassifier(CallerSettings(clients={"web-checkout": "checkout", "sync-*": "sync"}))
-    who = Principal(subject="s", roles=frozenset(roles), client=client)
-    assert (callers.classify(who), callers.classify(who)) == (expected, expected)
+    principal = Principal(subject="s", roles=frozenset(roles), client=client)
+    assert (callers.classify(principal), callers.classify(principal)) == (expected, expected)
 
 
 def test_every_role_has_a_class():

@@ -17,7 +17,7 @@ ORDER = '{ order(by: {number: "SO-100040"}) { number shipments { status } } }'
 
 
 async def sources(graph: Graph) -> dict[str, Any]:
-    return {one["name"]: one for one in (await graph.data(SOURCES, who=ADMIN))["sources"]}
+    return {one["name"]: one for one in (await graph.data(SOURCES, principal=ADMIN))["sources"]}
 
 
 async def test_sources_tell_how_they_are(graph: Graph):
@@ -43,7 +43,7 @@ async def test_sources_tell_how_they_are(graph: Graph):
 
 async def test_sources_tell_what_they_can(graph: Graph):
     document = "{ sources { name capabilities { port read status missingReason staleReason filters sorts totals } } }"
-    found = {one["name"]: one["capabilities"] for one in (await graph.data(document, who=ADMIN))["sources"]}
+    found = {one["name"]: one["capabilities"] for one in (await graph.data(document, principal=ADMIN))["sources"]}
     assert sum((await graph.requests()).values()) == 0
     logistics = {f"{one['port']}.{one['read']}": one for one in found["logistics"]}
     assert logistics["balances.balances"]["status"] == "SERVED"
@@ -86,7 +86,7 @@ async def test_failing_kind_is_held_back_and_told(dated_sandbox: Sandbox):
 
 
 @pytest.mark.parametrize("who", [BUYER, CSR], ids=["buyer", "csr"])
-async def test_sources_are_for_operators(graph: Graph, who: dict[str, str]):
-    answer = await graph.ask(SOURCES, who=who)
+async def test_sources_are_for_operators(graph: Graph, principal: dict[str, str]):
+    answer = await graph.ask(SOURCES, principal=principal)
     assert answer["data"] == {"sources": None}
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]

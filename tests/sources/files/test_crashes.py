@@ -14,7 +14,7 @@ import pytest
 
 from app.errors import StoreUnavailable
 from app.sources.files.import_job import PROGRAM, ImportJob
-from app.sources.files.importing import TakenFile
+from app.sources.files.importing import ReceivedFile
 from app.sources.files.options import read_options
 from app.sources.replica.ledger import FileState
 from app.storage.sqlite import SQLiteDatabase
@@ -43,10 +43,15 @@ async def state(files: FileExchange) -> tuple[int, int, int]:
 def job_of(files: FileExchange, file: Path, id: str) -> ImportJob:
     settings = settings_for(files.root, {"stock": STOCK})
     options = read_options("warehouse", settings)
-    taken = TakenFile(id=id, feed="stock", name="stock-2.csv", path=str(file), as_of=WRITTEN)
+    received = ReceivedFile(id=id, feed="stock", name="stock-2.csv", path=str(file), as_of=WRITTEN)
     path = str(files.store.database.path)
     return ImportJob(
-        source="warehouse", database=path, taken=taken, feed=options.feeds["stock"], limits=options.limits, now=NOW
+        source="warehouse",
+        database=path,
+        received=received,
+        feed=options.feeds["stock"],
+        limits=options.limits,
+        now=NOW,
     )
 
 

@@ -103,7 +103,7 @@ class DocumentChecker:
             problem = DocumentProblem(f"{unknown[0]} is no role of this deployment; add the document with another")
             return DocumentCheck(result.operations, None, (problem,))
         roles = frozenset(self._roles[name] for name in document.roles)
-        who = Principal(document.client, roles, frozenset({SAMPLE_TEXT}), client=document.client)
+        principal = Principal(document.client, roles, frozenset({SAMPLE_TEXT}), client=document.client)
         costs: list[int] = []
         problems: list[DocumentProblem] = []
         tree = self._engine.document(document.text).node
@@ -111,23 +111,23 @@ class DocumentChecker:
         for node in _operations(tree):
             name = node.name.value if node.name else None
             try:
-                cost = await self._dearest(first_pages, name, who)
+                cost = await self._dearest(first_pages, name, principal)
             except RequestRefused as refused:
                 problems += _located(refused)
                 continue
             operation = self._engine.prepare(Request(document.text, name))
             costs.append(cost.units)
-            problems += self._forbidden(operation, who)
-            problems += _over_limit(operation, exceeded_limit(cost, self._limits.of(who)))
+            problems += self._forbidden(operation, principal)
+            problems += _over_limit(operation, exceeded_limit(cost, self._limits.of(principal)))
         return DocumentCheck(result.operations, max(costs, default=None), tuple(dict.fromkeys(problems)))
 
-    async def _dearest(self, document: DocumentNode, name: str | None, who: Principal) -> Cost:
+    async def _dearest(self, document: DocumentNode, name: str | None, principal: Principal) -> Cost:
         """The highest cost of an operation over all samples of its variables. Raises RequestRefused where none of them
         can run."""
         text = print_ast(document)
         node = next(one for one in _operations(document) if (one.name.value if one.name else None) == name)
         estimates = [
-            await self._costs.estimate(self._engine.prepare(Request(text, name, values)), who)
+            await self._costs.estimate(self._engine.prepare(Request(text, name, values)), principal)
             for values in sample_variables(self._schema, node, document, self._ids)
         ]
         rejected = [
@@ -137,9 +137,9 @@ class DocumentChecker:
             raise RequestRefused(rejected[0])
         return max((one.cost for one in estimates), key=lambda one: one.units)
 
-    def _forbidden(self, operation: Operation, who: Principal) -> Iterator[DocumentProblem]:
-        refused = set(refused_of(operation, self._policy, self._policy.permissions(who.roles)))
-        roles = ", ".join(sorted(who.roles))
+    def _forbidden(self, operation: Operation, principal: Principal) -> Iterator[DocumentProblem]:
+        refused = set(refused_of(operation, self._policy, self._policy.permissions(principal.roles)))
+        roles = ", ".join(sorted(principal.roles))
         for field, line, column in fields_of(operation.document, self._schema, without=refused):
             if field in refused:
                 yield DocumentProblem(f"{field} is not for {roles}; leave it out", line, column)

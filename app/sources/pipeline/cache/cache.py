@@ -135,27 +135,27 @@ class SourceCache:
         if spec.dated is not None and cache.max_age:
             return _dated(cache, call, spec.dated, self._now)
 
-        def cached(who: Principal, keys: Sequence[Any], **options: Any) -> Awaitable[Mapping[Any, Any]]:
+        def cached(principal: Principal, keys: Sequence[Any], **options: Any) -> Awaitable[Mapping[Any, Any]]:
             if any(options.values()):  # Volatile data comes along with the rows.
-                return cache.read(who, keys, partial(call, **options), with_volatile=True)
-            return cache.read(who, keys, call)
+                return cache.read(principal, keys, partial(call, **options), with_volatile=True)
+            return cache.read(principal, keys, call)
 
         return cached
 
 
 def _all_rows(cache: ReadThroughCache, call: Call) -> Call:
-    async def load(who: Principal, _: Sequence[str]) -> Mapping[str, Any]:
-        return {"all": await call(who)}
+    async def load(principal: Principal, _: Sequence[str]) -> Mapping[str, Any]:
+        return {"all": await call(principal)}
 
-    async def cached(who: Principal) -> Any:
-        found = await cache.read(who, ("all",), load)
+    async def cached(principal: Principal) -> Any:
+        found = await cache.read(principal, ("all",), load)
         return found["all"]
 
     return cached
 
 
 def _dated(cache: ReadThroughCache, call: Call, dated: Callable[[Any, Any], Any], now: Callable[[], datetime]) -> Call:
-    async def cached(who: Principal, keys: Sequence[Any]) -> Mapping[Any, Any]:
+    async def cached(principal: Principal, keys: Sequence[Any]) -> Mapping[Any, Any]:
         today = now().date()
         by_key = {key: dated(key, today) for key in keys}
         by_day = {day: key for key, day in by_key.items()}
@@ -164,7 +164,7 @@ def _dated(cache: ReadThroughCache, call: Call, dated: Callable[[Any, Any], Any]
             found = await call(reader, [by_day.get(day, day) for day in days])
             return {day: found[key] for day in days if (key := by_day.get(day, day)) in found}
 
-        found = await cache.read(who, list(by_day), load)
+        found = await cache.read(principal, list(by_day), load)
         return {key: found[day] for key, day in by_key.items() if day in found}
 
     return cached

@@ -66,16 +66,16 @@ class InvalidationBus:
             await listening.get_message(timeout=REPLY_TIMEOUT)
         self._memory.invalidate([ALL_ENTRIES])
         self._memory.connected = True
-        asked = False
+        ping_sent = False
         while True:
-            message = await listening.get_message(timeout=REPLY_TIMEOUT if asked else PING_AFTER)
+            message = await listening.get_message(timeout=REPLY_TIMEOUT if ping_sent else PING_AFTER)
             if message is None:
-                if asked:
+                if ping_sent:
                     raise TimeoutError("no reply to a ping")
                 await listening.ping()
-                asked = True
+                ping_sent = True
                 continue
-            asked = False
+            ping_sent = False
             if message["type"] == "message":
                 with suppress(msgspec.MsgspecError):
                     self._memory.invalidate(_tags.decode(message["data"]))

@@ -104,20 +104,24 @@ class ReadThroughCache:
         self._lifetime = float(contract.max_age + contract.stale_for)
 
     async def read(
-        self, who: Principal, keys: Iterable[Any], load: Load, *, with_volatile: bool = False
+        self, principal: Principal, keys: Iterable[Any], load: Load, *, with_volatile: bool = False
     ) -> dict[Any, Any]:
         """The values of the keys that exist, from the cache or read now. If some could not be read, the error stands in
         their place. `with_volatile`: the rows bring volatile data along, and are shared in flight by callers of the
         same row scope only."""
-        contract, scope, wanted = self._spec.contract, self._scope(who), freshness_tracker.get()
-        within = math.inf if wanted is None or wanted.within is None else wanted.within
+        contract, scope, requested = self._spec.contract, self._scope(principal), freshness_tracker.get()
+        within = math.inf if requested is None or requested.within is None else requested.within
         if not contract.max_age:
-            return await self._through(CacheRead(who, scope, load, within), list(dict.fromkeys(keys)))
+            return await self._through(CacheRead(principal, scope, load, within), list(dict.fromkeys(keys)))
         limit = min(float(contract.max_age), within)
         found, missing, due, oldest = self._in_memory(scope, dict.fromkeys(keys), limit)
-        self._note(wanted, oldest)
+        self._note(requested, oldest)
         reader = CacheRead(
-            _as_gateway(who), scope, load, limit, (who.roles, who.customers, who.agents) if with_volatile else None
+            _as_gateway(principal),
+            scope,
+            load,
+            limit,
+            (principal.roles, principal.customers, principal.agents) if with_volatile else None,
         )
         if due:
             self._background(self._refresh(reader, due))
@@ -198,7 +202,7 @@ class ReadThroughCache:
 
     async def _fetch(self, reader: CacheRead, keys: list[Any]) -> Mapping[Any, Any]:
         if not self._spec.contract.max_age:
-            return await reader.load(reader.who, keys)
+            return await reader.load(reader.principal, keys)
         held = await self._shared_tier.get_many(self._spec, reader.scope, keys) if self._shared_tier else {}
         found = self._adopt(reader, held, keys)
         missing = [key for key in keys if key not in found]
@@ -234,7 +238,7 @@ class ReadThroughCache:
         entries: dict[Any, CacheEntry] = {}
         token = field_mask.set(None)
         try:
-            answer = await reader.load(reader.who, keys)
+            answer = await reader.load(reader.principal, keys)
         except SourceError as error:
             stale = self._stale(reader, keys, held, error)
             if not stale:
@@ -275,8 +279,10 @@ class ReadThroughCache:
     ) -> dict[Any, Any]:
         """Entries of keys whose source fails, labelled as degraded; none older than the contract and the client
         allow."""
-        now, wanted = self._memory.clock(), freshness_tracker.get()
-        most = self._lifetime if wanted is None or wanted.within is None else min(self._lifetime, wanted.within)
+        now, requested = self._memory.clock(), freshness_tracker.get()
+        most = (
+            self._lifetime if requested is None or requested.within is None else min(self._lifetime, requested.within)
+        )
         reason = f"{error.source} did not answer ({error.code}); this was read earlier."
         found: dict[Any, Any] = {}
         for key in keys:
@@ -285,8 +291,8 @@ class ReadThroughCache:
                 continue
             as_of = self._as_of(entry.read)
             found[key] = _with_freshness(self._as_cached(entry.value, as_of), degraded=True, reason=reason)
-            if wanted is not None:
-                wanted.note(self._source, as_of, reason=reason)
+            if requested is not None:
+                requested.note(self._source, as_of, reason=reason)
         cache_read(self._source, self._spec.name, "stale", len(found))
         return found
 
@@ -294,7 +300,9 @@ class ReadThroughCache:
         freshness_tracker.set(None)
         with open_scope(timeout=BACKGROUND_TIMEOUT):
             try:
-                fresher = CacheRead(reader.who, reader.scope, reader.load, self._spec.contract.max_age * REFRESH_AHEAD)
+                fresher = CacheRead(
+                    reader.principal, reader.scope, reader.load, self._spec.contract.max_age * REFRESH_AHEAD
+                )
                 await self._through(fresher, keys, join=False)
             except Exception as error:  # noqa: BLE001 - the next read meets the same error
                 log.info("cache_refresh_failed", source=self._source, read=self._spec.name, error=repr(error))
@@ -305,16 +313,16 @@ class ReadThroughCache:
     def _as_of(self, read: float) -> datetime:
         return self._now() - timedelta(seconds=max(self._memory.clock() - read, 0.0))
 
-    def _note(self, wanted: FreshnessTracker | None, oldest: float | None) -> None:
-        if wanted is not None and oldest is not None:
-            wanted.note(self._source, self._as_of(oldest))
+    def _note(self, requested: FreshnessTracker | None, oldest: float | None) -> None:
+        if requested is not None and oldest is not None:
+            requested.note(self._source, self._as_of(oldest))
 
-    def _scope(self, who: Principal) -> Any:
+    def _scope(self, principal: Principal) -> Any:
         """The scope within which values are shared: of uncached reads, callers with the same rows and permissions."""
         contract = self._spec.contract
         if not contract.max_age:
-            return who.tenant, who.roles, who.customers, who.agents, field_mask.get()
-        return "" if contract.share is Share.PUBLIC else who.tenant
+            return principal.tenant, principal.roles, principal.customers, principal.agents, field_mask.get()
+        return "" if contract.share is Share.PUBLIC else principal.tenant
 
     def _in_flight_key(self, reader: CacheRead, key: Any) -> Hashable:
         return self._source, self._spec.name, reader.scope, reader.among, key
@@ -325,7 +333,7 @@ class CacheRead:
     """One lookup: the caller, the scope of its entries, the read of the source, the maximum age in seconds, and what
     narrows the sharing of reads in flight."""
 
-    who: Principal
+    principal: Principal
     scope: Any
     load: Load
     limit: float
@@ -336,9 +344,9 @@ def _counts(entry: CacheEntry, now: float, limit: float) -> bool:
     return now - entry.read <= (min(limit, NEGATIVE_TTL) if entry.value is ABSENT else limit)
 
 
-def _as_gateway(who: Principal) -> Principal:
+def _as_gateway(principal: Principal) -> Principal:
     """Cached rows are read with the gateway's own permissions, so that they hold nothing of one caller."""
-    return Principal(subject="cache", roles=frozenset({Role.ADMIN}), tenant=who.tenant)
+    return Principal(subject="cache", roles=frozenset({Role.ADMIN}), tenant=principal.tenant)
 
 
 def _with_freshness(value: Any, as_of: datetime | None = None, **changes: Any) -> Any:

@@ -92,11 +92,11 @@ class RedisCacheStore:
     async def publish_invalidation(self, tags: Sequence[str]) -> bool:
         """Invalidate these tags in all workers. False if Redis could not be reached."""
         keys = [_changed(tag) for tag in tags]
-        told = await self.ask(
+        reply = await self.ask(
             lambda: self._change(keys=keys, args=[CHANNEL, msgspec.msgpack.encode(list(tags))]),
             BACKGROUND_REDIS_TIMEOUT,
         )
-        return told is not None
+        return reply is not None
 
 
 class RedisTier:
