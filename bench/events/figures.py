@@ -162,10 +162,10 @@ async def delay(size: Size, redis: str | None) -> list[Figure]:
         verdict = stage.ledger.verdict()
         if not verdict.good:
             raise RuntimeError(f"updates went wrong: {verdict}")
-    principal = f"{size.idle} idle + {size.active} active, {size.rate}/s"
+    load = f"{size.idle} idle + {size.active} active, {size.rate}/s"
     return [
-        Figure(f"acknowledged to client, p50; {principal}", quantile(latencies, 0.5), "ms", 500, 100),
-        Figure(f"acknowledged to client, p99; {principal}", quantile(latencies, 0.99), "ms", 500, 100),
+        Figure(f"acknowledged to client, p50; {load}", quantile(latencies, 0.5), "ms", 500, 100),
+        Figure(f"acknowledged to client, p99; {load}", quantile(latencies, 0.99), "ms", 500, 100),
         Figure(f"memory of an idle WebSocket subscriber, of {size.idle}", each, "kB", 40, 20),
     ]
 

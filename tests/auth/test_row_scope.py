@@ -137,7 +137,7 @@ async def test_cursor_of_anothers_orders_is_not_taken(graph: Graph):
 
 
 @pytest.mark.parametrize(
-    ("who", "numbers", "total"),
+    ("principal", "numbers", "total"),
     [
         (BUYER, ["CUST-0001"], 1),
         (REP, [f"CUST-{number:04}" for number in range(1, 11)], 10),

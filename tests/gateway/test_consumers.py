@@ -89,7 +89,7 @@ async def test_metric_counts_what_the_backends_count(dated_sandbox: Sandbox):
     assert sent() - before == sum(requests.values())
 
 
-@pytest.mark.parametrize("who", [BUYER, REP, CSR], ids=["buyer", "sales_rep", "csr"])
+@pytest.mark.parametrize("principal", [BUYER, REP, CSR], ids=["buyer", "sales_rep", "csr"])
 @pytest.mark.parametrize("name", list(CALLS))
 async def test_document_answers_within_its_calls(graph: Graph, name: str, principal: dict[str, str]):
     cold = await counted(graph, document(name), VARIABLES[name], principal)

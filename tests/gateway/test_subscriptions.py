@@ -96,7 +96,7 @@ ASKED: list[Any] = [
 
 
 @pytest.mark.parametrize("ask", [streamed, socketed])
-@pytest.mark.parametrize(("who", "query", "variables", "refused"), ASKED)
+@pytest.mark.parametrize(("principal", "query", "variables", "refused"), ASKED)
 async def test_stream_is_refused_with_a_code(
     graph: Graph, ask: Any, principal: dict[str, str], query: str, variables: dict[str, Any], refused: tuple[str, str]
 ) -> None:
@@ -140,7 +140,7 @@ async def test_partner_opens_what_is_published_and_nothing_by_text(dated_sandbox
                 assert (await Events(response).next())["id"] == cursor
 
 
-@pytest.mark.parametrize("who", [BUYER, REP, CSR])
+@pytest.mark.parametrize("principal", [BUYER, REP, CSR])
 async def test_named_shipments_are_followed(graph: Graph, principal: dict[str, str]) -> None:
     ours = await shipment_of(graph)
     keys = [{"id": ours.node_id}, {"trackingNumber": OURS}, {"ref": {"system": ours.source, "id": ours.key}}]

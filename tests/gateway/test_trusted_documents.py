@@ -136,7 +136,7 @@ async def test_operation_of_a_document_is_chosen_by_its_name(here: World):
     assert refused(await here.post(PARTNER, documentId=id_)) == BAD
 
 
-@pytest.mark.parametrize("who", [PARTNER, "kiosk-1", "csr:kiosk-2"])
+@pytest.mark.parametrize("principal", [PARTNER, "kiosk-1", "csr:kiosk-2"])
 @pytest.mark.parametrize(
     "body",
     [
@@ -177,7 +177,7 @@ async def test_one_trusted_role_among_others_is_enough():
     ],
     ids=["another's", "another's alias", "nobody's", "draft", "upper case", "strange"],
 )
-@pytest.mark.parametrize("who", [PARTNER, "csr:acme", "admin:portal"])
+@pytest.mark.parametrize("principal", [PARTNER, "csr:acme", "admin:portal"])
 async def test_what_is_not_published_for_the_client_is_not_found(here: World, principal: str, id_: str):
     response = await here.post(principal, documentId=id_)
     assert refused(response) == NOT_FOUND
@@ -232,7 +232,7 @@ async def test_answer_by_get_may_be_kept_by_its_caller_alone(here: World):
 LONG = "x" * 65536
 
 
-@pytest.mark.parametrize("who", [PARTNER, "csr:any", "portal"])
+@pytest.mark.parametrize("principal", [PARTNER, "csr:any", "portal"])
 @pytest.mark.parametrize(
     "body",
     [
@@ -281,7 +281,7 @@ async def test_id_that_comes_twice_by_get_is_a_bad_request(here: World):
     assert refused(response) == BAD
 
 
-@pytest.mark.parametrize("who", [PARTNER, "portal"])
+@pytest.mark.parametrize("principal", [PARTNER, "portal"])
 async def test_id_with_another_text_is_refused(here: World, principal: str):
     id_ = document_id("query Portal { who }") if principal == "portal" else document_id(HELLO)
     mismatch = (400, "DOCUMENT_MISMATCH")
@@ -315,7 +315,7 @@ async def test_registered_document_is_its_clients_alone(here: World):
     assert refused(await here.post("partner:portal", extensions=apq(HELLO))) == UNKNOWN_HASH
 
 
-@pytest.mark.parametrize("who", ["csr:any", "buyer:reports"])
+@pytest.mark.parametrize("principal", ["csr:any", "buyer:reports"])
 async def test_client_that_may_not_register_is_told_so(here: World, principal: str):
     for body in ({}, {"query": HELLO}):
         response = await here.post(principal, accept="application/json", extensions=apq(HELLO), **body)

@@ -65,7 +65,9 @@ async def test_exceptions_have_pages_and_cost_one_request_for_the_customers(trou
     assert (page["totalCount"], page["pageInfo"]["hasNextPage"]) == (3, False)
 
 
-@pytest.mark.parametrize(("who", "keys"), [(BUYER, ["stuck", "failed"]), (CSR, ["foreign", "stuck", "held", "failed"])])
+@pytest.mark.parametrize(
+    ("principal", "keys"), [(BUYER, ["stuck", "failed"]), (CSR, ["foreign", "stuck", "held", "failed"])]
+)
 async def test_rows_of_other_customers_are_neither_listed_nor_counted(
     troubled: Graph, principal: dict[str, str], keys: list[str]
 ):

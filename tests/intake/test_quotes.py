@@ -360,7 +360,7 @@ async def test_quotes_of_other_customers_cannot_be_decided_on(ordering: Graph):
     assert (await read(ordering, "QU-2002"))["version"] == 2
 
 
-@pytest.mark.parametrize("who", [OPERATIONS, FINANCE, signed(Role.ADMIN), signed(Role.AGENT, agents=("A-1",))])
+@pytest.mark.parametrize("principal", [OPERATIONS, FINANCE, signed(Role.ADMIN), signed(Role.AGENT, agents=("A-1",))])
 async def test_commands_are_forbidden_to_other_roles(ordering: Graph, principal: Any):
     for text, input in ((REQUEST, wanted("forbidden")), (DECIDE, decision("DECLINE"))):
         answer = await ordering.ask(text, {"input": input}, principal=principal)

@@ -214,7 +214,7 @@ async def test_order_refused_by_the_system_of_record_is_rejected(ordering: Graph
 # Callers
 
 
-@pytest.mark.parametrize("who", [FINANCE, OPERATIONS, AGENT])
+@pytest.mark.parametrize("principal", [FINANCE, OPERATIONS, AGENT])
 async def test_role_without_the_scope_submits_nothing(ordering: Graph, principal: Any):
     answer = await ordering.ask(SUBMIT, {"input": order()}, principal=principal)
     assert answer["data"] == {"submitOrder": None}

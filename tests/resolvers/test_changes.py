@@ -186,7 +186,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("who", "variables", "code"), REFUSED)
+@pytest.mark.parametrize(("principal", "variables", "code"), REFUSED)
 async def test_what_cannot_be_answered_is_refused(graph: Graph, principal: Any, variables: Any, code: str):
     answer = await graph.ask(CHANGES, variables, principal=principal)
     assert answer["data"] == {"changes": None}

@@ -77,7 +77,7 @@ async def test_unknown_state_keeps_the_sources_own_value(graph: Graph):
 
 @shared
 @pytest.mark.parametrize(
-    ("who", "visible"),
+    ("principal", "visible"),
     [
         (REGION, {"AG-01-01", "AG-01-01-03"}),
         (FINANCE, {"AG-01", "AG-01-01", "AG-01-02", "AG-01-01-03", "AG-01-02-03", "AG-02"}),

@@ -218,7 +218,7 @@ async def test_total_is_not_asked_of_the_backend_unless_the_document_selects_it(
 
 
 @pytest.mark.parametrize(
-    ("who", "numbers"),
+    ("principal", "numbers"),
     [(BUYER, ["CUST-0001"]), (REP, [f"CUST-{number:04}" for number in range(1, 11)]), (CSR, [])],
     ids=["buyer", "sales_rep", "csr"],
 )

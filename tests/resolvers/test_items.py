@@ -119,7 +119,7 @@ async def test_relations_are_by_priority(graph: Graph):
     ]
 
 
-@pytest.mark.parametrize("who", [BUYER, signed(Role.PARTNER, "CUST-0001")], ids=["buyer", "partner"])
+@pytest.mark.parametrize("principal", [BUYER, signed(Role.PARTNER, "CUST-0001")], ids=["buyer", "partner"])
 async def test_relations_that_are_not_approved_are_not_for_those_who_buy(graph: Graph, principal: dict[str, str]):
     item = (await graph.data(RELATED, principal=principal))["item"]
     assert [one["item"]["sku"] for one in item["relations"]] == ["SKU-4623", "SKU-2917"]

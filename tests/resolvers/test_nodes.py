@@ -67,7 +67,7 @@ async def test_unknown_thing_is_null(graph: Graph, kind: str):
 
 
 @pytest.mark.parametrize(
-    ("who", "kinds"),
+    ("principal", "kinds"),
     [
         (CSR, ("Customer", "Item", "Order", "Shipment", "Warehouse")),
         (FINANCE, ("Agent", "Customer", "Item", "CommissionStatement", "Warehouse")),

@@ -113,7 +113,7 @@ async def test_quotes_of_other_customers_do_not_exist(graph: Graph):
     assert node == {"node": None}
 
 
-@pytest.mark.parametrize("who", [OPERATIONS, signed(Role.ADMIN), signed(Role.AGENT, agents=("AG-01",))])
+@pytest.mark.parametrize("principal", [OPERATIONS, signed(Role.ADMIN), signed(Role.AGENT, agents=("AG-01",))])
 async def test_quotes_are_forbidden_to_other_roles(graph: Graph, principal: Any):
     answer = await graph.ask(LIST, {"first": 1}, principal=principal)
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"]

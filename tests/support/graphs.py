@@ -56,8 +56,8 @@ class Query:
         return f"hello {name}"
 
     @strawberry.field
-    def principal(self, info: strawberry.Info) -> str:
-        return info.context["who"].subject
+    def who(self, info: strawberry.Info) -> str:
+        return info.context["principal"].subject
 
     @strawberry.field
     async def echo(self, by: Key) -> str | None:
@@ -158,8 +158,8 @@ class TickView:
         raise RuntimeError("the backend said: secret")
 
     @strawberry.field
-    def principal(self, info: strawberry.Info) -> str:
-        return info.context["who"].subject
+    def who(self, info: strawberry.Info) -> str:
+        return info.context["principal"].subject
 
 
 @strawberry.type

@@ -68,7 +68,7 @@ async def test_data_is_refused_to_strangers(graph: Graph, headers: dict[str, str
     assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-@pytest.mark.parametrize("who", [OPERATIONS, ADMIN], ids=["operations", "admin"])
+@pytest.mark.parametrize("principal", [OPERATIONS, ADMIN], ids=["operations", "admin"])
 async def test_data_is_for_operators_and_kept_by_nobody(graph: Graph, principal: dict[str, str]):
     answer = await graph.client.get("/console/state", headers=principal)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")

@@ -98,7 +98,7 @@ async def test_roles_without_the_scope_see_and_do_nothing(ordering: Graph, role:
     assert (await queue(ordering))["intakes"][0]["state"] == "FAILED"
 
 
-@pytest.mark.parametrize("who", [OPERATIONS, CSR, signed(Role.CSR_LEAD)], ids=["operations", "csr", "csr_lead"])
+@pytest.mark.parametrize("principal", [OPERATIONS, CSR, signed(Role.CSR_LEAD)], ids=["operations", "csr", "csr_lead"])
 async def test_roles_with_the_scope_see_the_queue(ordering: Graph, principal: dict[str, str]):
     await stored(ordering, failed())
     answer = await ordering.client.get("/console/intakes", headers=principal)

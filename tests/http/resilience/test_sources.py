@@ -85,7 +85,7 @@ async def test_failing_kind_is_held_back_and_told(dated_sandbox: Sandbox):
         assert 'tradegraph_backend_in_flight{source="erp"} 0.0' in metrics
 
 
-@pytest.mark.parametrize("who", [BUYER, CSR], ids=["buyer", "csr"])
+@pytest.mark.parametrize("principal", [BUYER, CSR], ids=["buyer", "csr"])
 async def test_sources_are_for_operators(graph: Graph, principal: dict[str, str]):
     answer = await graph.ask(SOURCES, principal=principal)
     assert answer["data"] == {"sources": None}
