@@ -40,6 +40,7 @@ class VendorCall:
     The call is named in the vendor's terms: `method` and `path` with `{}` for each key, a GraphQL `document` or webhook
     `topic`, or an OData `set`, `function` or `action` of an `api`. `params` are query parameters; `reads` and `sends`
     are the types that are decoded and encoded, `filters` and `sorts` the fields that the call filters and sorts by.
+    `variables` are the paths of a document's other variables that no type is encoded to.
     """
 
     name: str
@@ -54,6 +55,7 @@ class VendorCall:
     action: str | None = None
     params: tuple[str, ...] = ()
     sends: Any = None
+    variables: tuple[str, ...] = ()
     reads: Any = None
     filters: tuple[str, ...] = ()
     sorts: tuple[str, ...] = ()
@@ -67,7 +69,7 @@ class VendorCall:
             "port": self.port,
             **{name: value for name in named if (value := getattr(self, name)) is not None},
             "params": list(self.params),
-            "sends": sorted(field_types(self.sends)),
+            "sends": sorted([*field_types(self.sends), *self.variables]),
             "reads": sorted(types),
             "filters": sorted(self.filters),
             "sorts": sorted(self.sorts),

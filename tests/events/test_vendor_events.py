@@ -30,7 +30,8 @@ from app.sources.wiring import connect
 from tests.support.gateway import AUTH
 from tests.support.intake import Dock
 from tests.support.serving import serving
-from tests.upstreams.graphql import GraphQLUpstream, graphql_upstream
+from tests.support.vendor_traffic import VendorTraffic
+from tests.upstreams.graphql import Answer, GraphQLUpstream, graphql_upstream
 
 SECRET = "whsec_0123456789abcdef"
 OLDER = "whsec_of_the_webhook_before"
@@ -98,8 +99,9 @@ def events() -> Log:
 @pytest.fixture
 async def karrio(events: Log) -> AsyncIterator[GraphQLUpstream]:
     enable = {"data": {"update_webhook": {"webhook": {"id": "w", "disabled": False}}}}
-    answers = {"ByKeys": by_keys, "Events": events.answer, "Enable": lambda *_: enable}
-    async with graphql_upstream({**answers, "*": lambda *_: {"data": {"token": {"created": "x"}}}}) as upstream:
+    answers: dict[str, Answer] = {"ByKeys": by_keys, "Events": events.answer, "Enable": lambda *_: enable}
+    answers["*"] = lambda *_: {"data": {"token": {"created": "x"}}}
+    async with graphql_upstream(answers, VendorTraffic("karrio")) as upstream:
         yield upstream
 
 

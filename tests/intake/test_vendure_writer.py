@@ -17,6 +17,7 @@ from app.intake.records import IntakeState
 from app.intake.store import IntakeStore
 from app.intake.stores import connect_intakes
 from app.settings import Settings
+from app.settings.resilience import ORDER_SUBMISSIONS
 from app.sources.order_writer import NewOrder, NewOrderLine, OrderNotAccepted, OrderWriter, WrittenOrder
 from app.sources.values import Money
 from tests.contract.vendure_case import connect_to
@@ -386,6 +387,22 @@ async def test_draft_is_deleted_to_cancel_it(writer: OrderWriter, shop: Shop):
     assert shop.orders == {}
 
 
+# The declaration
+
+
+async def test_each_declared_call_of_orders_is_made(writer: OrderWriter, shop: Shop):
+    shop.create_order({})
+    written = await writer.post(SYSTEM, order())
+    shop.orders[written.id].state = "ArrangingPayment"
+    (found,) = (await writer.find(SYSTEM, ["k"]))["k"]
+    await writer.cancel(SYSTEM, await writer.post(SYSTEM, order(), found), "ordered twice")
+    shop.refusals["paid"] = "MANUAL_PAYMENT_STATE_ERROR"
+    with pytest.raises(OrderNotAccepted):
+        await writer.post(SYSTEM, order(key="k2"))
+    assert shop.upstream.traffic is not None
+    assert [name for name in shop.upstream.traffic.unused if name.startswith(ORDER_SUBMISSIONS)] == []
+
+
 # The worker
 
 
@@ -431,6 +448,7 @@ def test_wrong_options_stop_the_start(options: dict[str, Any]):
 
 
 async def test_names_of_fields_are_the_deployments(shop: Shop):
+    shop.upstream.traffic = None  # The calls are declared with the names of the seed.
     source = connect_to(shop.proxy.url, lambda: NOW, order_key_field="portalKey", po_number_field="theirs")
     assert source.order_writer is not None
     assert (source.order_writer.unique_key, source.order_writer.max_seconds) == (False, 30.0)

@@ -12,6 +12,7 @@ import pytest
 
 from app.cli.sources import vendor_declarations
 from app.sources.vendor_calls import VendorCall, VendorDeclaration, encode_declaration, field_types
+from app.sources.vendure.calls import DECLARATION as VENDURE
 from tests.support.vendor_traffic import UndeclaredRequest, VendorTraffic
 
 
@@ -117,3 +118,52 @@ def test_undeclared_requests_are_refused(
     with pytest.raises(UndeclaredRequest, match=reason):
         traffic.check(method, f"/api/v1{target}", body)
     assert traffic.used == set()
+
+
+@pytest.mark.parametrize(
+    ("vendor", "not_recorded"),
+    [
+        ("karrio", {"changes.events", "changes.enable_webhook"}),
+        ("vendure", {call.name for call in VENDURE.calls if call.port == "order_writer"}),
+    ],
+)
+def test_recorded_requests_are_declared(vendor: str, not_recorded: set[str]) -> None:
+    """What was asked of the real system; the rest is asked of stand-ins, which compare it as well."""
+    traffic = VendorTraffic(vendor)
+    traffic.check_recorded()
+    assert traffic.unused == not_recorded
+
+
+TWICE = """query Rows($f0: Filter!, $f1: Filter!) {
+  a0: rows(filter: $f0) { sku at1 } a1: rows(filter: $f1) { sku at1 }
+}"""
+NUMBERED = "query Rows($f0: Filter!) { a0: rows(filter: $f0) { sku at1 } }"
+
+
+@pytest.mark.parametrize(
+    ("document", "variables", "reason"),
+    [
+        (TWICE, {"f0": {"sku": "A"}, "f1": {"sku": "B"}}, None),
+        ("query Rows($f0: Filter!) { a0: rows(filter: $f0) { sku at2 } }", {}, "another document"),
+        ("query Other($f0: Filter!) { a0: rows(filter: $f0) { sku at1 } }", {}, "another document"),
+        (NUMBERED, {"f0": {"secret": "A"}}, "variable f.secret is not declared"),
+        (NUMBERED, {"options": {"filter": {"_or": [{"name": {"eq": "A"}}]}}}, "filter name is not declared"),
+        (NUMBERED, {"options": {"sort": {"name": "ASC"}}}, "sort name is not declared"),
+    ],
+)
+def test_documents_may_repeat_numbered_fields(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: str, variables: dict[str, object], reason: str | None
+) -> None:
+    call = VendorCall(name="rows", port="rows", document=NUMBERED, variables=("f0.sku",))
+    (tmp_path / "none").mkdir()
+    declaration = VendorDeclaration(vendor="none", artefact="the example", calls=(call,))
+    (tmp_path / "none" / "uses.json").write_text(encode_declaration(declaration))
+    monkeypatch.setattr(VendorTraffic, "folder", tmp_path)
+    traffic = VendorTraffic("none")
+    body = json.dumps({"query": document, "variables": variables}).encode()
+    if reason is None:
+        traffic.check("POST", "/graphql", body)
+        assert traffic.unused == set()
+        return
+    with pytest.raises(UndeclaredRequest, match=reason):
+        traffic.check("POST", "/graphql", body)

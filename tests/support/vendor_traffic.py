@@ -6,15 +6,22 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from graphql import DocumentNode, OperationDefinitionNode, parse, print_ast
+
 from app.sources import vendor_calls
 
+RECORDED = Path(__file__).resolve().parents[1] / "upstreams" / "recorded"
 SOURCES = Path(vendor_calls.__file__).parent
 _FILTERED = re.compile(r"([A-Za-z_][\w/]*)\s+(?:eq|ne|gt|ge|lt|le|in)\b|(?:contains|startswith|endswith)\((\w+),")
 _TEXT = re.compile(r"'(?:[^']|'')*'")
+_LISTED = re.compile(r"\w+\.(filter|sort)\.")
+_OPERATORS = re.compile(r"(?:_and\[\]\.|_or\[\]\.)+|\.\w+(?:\[\])?$")
+_NUMBERED = re.compile(r"(^[A-Za-z]+|\$[A-Za-z]+)\d+(?=\W)")
 
 
 class UndeclaredRequest(AssertionError):
@@ -40,6 +47,13 @@ class VendorTraffic:
     def unused(self) -> set[str]:
         """The declared calls that were not seen."""
         return {call["name"] for call in self.calls} - self.used
+
+    def check_recorded(self) -> None:
+        """Compare each request that was recorded of the real system. Raises UndeclaredRequest."""
+        file = RECORDED / f"{self.vendor}.json"
+        for exchange in json.loads(file.read_text(encoding="utf-8"))["exchanges"]:
+            request = exchange["request"]
+            self.check(request["method"], request["path"], json.dumps(request.get("body")).encode())
 
     def check(self, method: str, target: str, body: bytes = b"") -> None:
         """Compare a request, or each request in a JSON batch, with the declaration. Raises UndeclaredRequest."""
@@ -90,9 +104,19 @@ def _difference(
     if "topic" in call:
         return "a webhook"
     if "document" in call:
-        if not isinstance(content, dict) or _squeezed(content.get("query", "")) != _squeezed(call["document"]):
+        if not isinstance(content, dict) or not _is_part(content.get("query") or "{ __typename }", call["document"]):
             return "another document"
-        return _surplus("variable", _leaves(content.get("variables") or {}), call["sends"])
+        variables = [_unnumbered(path) for path in _leaves(content.get("variables") or {})]
+        listed = {path: found[1] for path in variables if (found := _LISTED.match(path))}
+        filters = {
+            _OPERATORS.sub("", path.partition(".filter.")[2]) for path, kind in listed.items() if kind == "filter"
+        }
+        sorts = {path.partition(".sort.")[2] for path, kind in listed.items() if kind == "sort"}
+        return (
+            _surplus("filter", filters, call["filters"])
+            or _surplus("sort", sorts, call["sorts"])
+            or _surplus("variable", {*variables} - {*listed}, map(_unnumbered, call["sends"]))
+        )
     if call.get("method", "GET") != method or not _is_path(call["path"], path):
         return "another method or path"
     query = dict(params)
@@ -141,6 +165,40 @@ def _leaves(value: Any, path: str = "") -> Iterator[str]:
             yield from _leaves(inner, f"{path}[]" if path else "")
     else:
         yield path
+
+
+def _is_part(document: str, declared: str) -> bool:
+    """Whether a document is the declared one, but for root fields that it leaves out, and for repetitions of a root
+    field with numbered aliases and variables."""
+    return _other_parts(document) == _other_parts(declared) and _root_fields(document) <= _root_fields(declared)
+
+
+@cache
+def _root_fields(document: str) -> frozenset[str]:
+    return frozenset(
+        _NUMBERED.sub(r"\1#", _squeezed(print_ast(field)))
+        for field in _operation(parse(document)).selection_set.selections
+    )
+
+
+@cache
+def _other_parts(document: str) -> tuple[str, str | None, frozenset[str]]:
+    """Kind and name of the operation, and the fragments."""
+    parsed = parse(document)
+    operation = _operation(parsed)
+    fragments = [one for one in parsed.definitions if one is not operation]
+    name = operation.name.value if operation.name else None
+    return operation.operation.value, name, frozenset(_squeezed(print_ast(one)) for one in fragments)
+
+
+def _operation(document: DocumentNode) -> OperationDefinitionNode:
+    return next(one for one in document.definitions if isinstance(one, OperationDefinitionNode))
+
+
+def _unnumbered(path: str) -> str:
+    """The path of a variable, without the number of its name."""
+    name, dot, rest = path.partition(".")
+    return name.rstrip("0123456789") + dot + rest
 
 
 def _squeezed(document: str) -> str:

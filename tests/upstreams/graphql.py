@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.support.vendor_traffic import VendorTraffic
 from tests.upstreams import serve
 
 _NAME = re.compile(r"\s*(?:query|mutation)\s+(\w+)")
@@ -24,11 +25,13 @@ Answer = Callable[[dict[str, Any], Request], Any]
 
 @dataclass
 class GraphQLUpstream:
-    """The running backend. `asked` are the operations in order, with their variables; those without a name are ""."""
+    """The running backend. `asked` are the operations in order, with their variables; those without a name are "".
+    With `traffic` each request has to be declared."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     url: str = ""
+    traffic: VendorTraffic | None = None
 
     def count(self, operation: str) -> int:
         """How often an operation was asked."""
@@ -36,6 +39,8 @@ class GraphQLUpstream:
 
     async def handle(self, request: Request) -> Response:
         """Answer by the operation's name; "*" answers all others."""
+        if self.traffic is not None:
+            self.traffic.check(request.method, request.url.path, await request.body())
         body = await request.json()
         named = _NAME.match(body["query"])
         name = named[1] if named else ""
@@ -46,9 +51,11 @@ class GraphQLUpstream:
 
 
 @asynccontextmanager
-async def graphql_upstream(answers: dict[str, Answer]) -> AsyncIterator[GraphQLUpstream]:
+async def graphql_upstream(
+    answers: dict[str, Answer], traffic: VendorTraffic | None = None
+) -> AsyncIterator[GraphQLUpstream]:
     """Serve it on a free port, at any path."""
-    upstream = GraphQLUpstream(answers)
+    upstream = GraphQLUpstream(answers, traffic=traffic)
     app = Starlette(routes=[Route("/{path:path}", upstream.handle, methods=["POST"])])
     async with serve(app) as upstream.url:
         yield upstream

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from tests.support.vendor_traffic import VendorTraffic
 from tests.upstreams.graphql import GraphQLUpstream, fault, graphql_upstream
 from tests.upstreams.proxy import Proxy, proxy
 
@@ -198,7 +199,7 @@ def _login(variables: dict[str, Any], request: Request) -> Response:
 @asynccontextmanager
 async def shop_upstream() -> AsyncIterator[Shop]:
     """Vendure with customers, variants and no order; `shop.proxy.url` is its address."""
-    async with graphql_upstream({"Login": _login}) as upstream, proxy(upstream.url) as before:
+    async with graphql_upstream({"Login": _login}, VendorTraffic("vendure")) as upstream, proxy(upstream.url) as before:
         shop = Shop(before, upstream)
         upstream.answers |= {name: partial(shop.answer, name) for name in OPERATIONS}
         yield shop

@@ -19,6 +19,8 @@ from app.settings import SourceSettings
 
 T = TypeVar("T")
 
+PING = "{ token { created } }"
+
 
 class KarrioError(msgspec.Struct, frozen=True):
     """One of the errors beside `data`; `code` and `status_code` only where Karrio raised it on purpose."""
@@ -58,7 +60,7 @@ class KarrioClient:
 
     async def ping(self) -> None:
         """Read the key's age: checks the server and the key."""
-        await self.run("{ token { created } }", {}, into=Token, call="ping")
+        await self.run(PING, {}, into=Token, call="ping")
 
     async def run(self, document: str, variables: Mapping[str, object], *, into: type[T], call: str) -> T:
         """The decoded `data` of a document. Any error fails the whole, since what a partial

@@ -91,7 +91,8 @@ class ByID(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=256)
-def _document(field: str, kind: str, count: int) -> str:
+def document_for(field: str, kind: str, count: int) -> str:
+    """The document that reads SHIPMENTS or TRACKERS for so many keys, by aliases `a0` and on, variables `f0` and on."""
     variables = ", ".join(f"$f{index}: {kind}!" for index in range(count))
     aliases = "\n  ".join(f"a{index}: " + field.format(index) for index in range(count))
     return f"query ByKeys({variables}) {{\n  {aliases}\n}}\n{SHIPMENT_PARTS}"
@@ -165,7 +166,7 @@ class KarrioShipments:
             left, offset, first = list(chunk), 0, FIRST_PAGE
             for _ in range(MAX_ROUNDS):
                 filters = [{search: key, "first": first, "offset": offset} for key in left]
-                document = _document(field, kind, len(left))
+                document = document_for(field, kind, len(left))
                 variables = {f"f{index}": one for index, one in enumerate(filters)}
                 answer: Mapping[str, WireConnection | TrackerConnection] = await self._client.run(
                     document, variables, into=into, call=call

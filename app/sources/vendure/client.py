@@ -22,6 +22,7 @@ T = TypeVar("T")
 PAGE = 1000
 """The most rows that the Admin API gives at once; asking for more is refused."""
 
+PING = "{ me { id } }"
 LOGIN = """mutation Login($username: String!, $password: String!) {
   login(username: $username, password: $password) { __typename ... on ErrorResult { errorCode } }
 }"""
@@ -101,7 +102,7 @@ class VendureClient:
 
     async def ping(self) -> None:
         """Read the session's user: checks the server and the session."""
-        ping = await self.run("{ me { id } }", {}, into=Me, call="ping")
+        ping = await self.run(PING, {}, into=Me, call="ping")
         if ping.me is None:
             raise SourceRejected(self.name, status=403, detail="the session has no user")
 

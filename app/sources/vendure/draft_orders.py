@@ -51,7 +51,7 @@ CLEAR_KEY = """mutation ClearKey($id: ID!) {
   key: setOrderCustomFields(input: {id: $id, customFields: {ORDER_KEY: null}}) { __typename }
 }"""
 
-_HEADER = {
+HEADER = {
     "key": ("UpdateOrderInput!", "setDraftOrderCustomFields(orderId: $id, input: $key) { __typename }"),
     "customer": ("ID!", f"setCustomerForDraftOrder(orderId: $id, customerId: $customer) {{ {_RESULT} }}"),
     "shipTo": ("CreateAddressInput!", "setDraftOrderShippingAddress(orderId: $id, input: $shipTo) { __typename }"),
@@ -304,15 +304,18 @@ class DraftDocuments:
         self, id: str, items: Sequence[DraftItem], header: Mapping[str, object]
     ) -> tuple[str, Mapping[str, object]]:
         """The document that sets the header and adds the lines, and its variables."""
-        declared = ["$id: ID!", *(f"${name}: {_HEADER[name][0]}" for name in header)]
-        calls = [f"{name}: {_HEADER[name][1]}" for name in header]
-        variables: dict[str, object] = {"id": id, **header}
-        for item in items:
-            name = f"line{item.number}"
-            declared.append(f"${name}: AddItemToDraftOrderInput!")
-            calls.append(f"{name}: addItemToDraftOrder(orderId: $id, input: ${name}) {{ {_RESULT} }}")
-            variables[name] = self._item(item)
-        return f"mutation FillOrder({', '.join(declared)}) {{\n  " + "\n  ".join(calls) + "\n}", variables
+        lines = {f"line{item.number}": self._item(item) for item in items}
+        return self.filling([*header], [item.number for item in items]), {"id": id, **header, **lines}
+
+    @staticmethod
+    def filling(header: Sequence[str], lines: Sequence[int]) -> str:
+        """The document that sets these parts of the header and adds the lines of these numbers."""
+        declared = ["$id: ID!", *(f"${name}: {HEADER[name][0]}" for name in header)]
+        calls = [f"{name}: {HEADER[name][1]}" for name in header]
+        for number in lines:
+            declared.append(f"$line{number}: AddItemToDraftOrderInput!")
+            calls.append(f"line{number}: addItemToDraftOrder(orderId: $id, input: $line{number}) {{ {_RESULT} }}")
+        return f"mutation FillOrder({', '.join(declared)}) {{\n  " + "\n  ".join(calls) + "\n}"
 
     def _item(self, item: DraftItem) -> dict[str, object]:
         added: dict[str, object] = {"productVariantId": item.variant, "quantity": item.quantity}

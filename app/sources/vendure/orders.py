@@ -81,6 +81,19 @@ class CustomersAnswer(msgspec.Struct, frozen=True):
     customers: CustomerList
 
 
+class OrderDocuments:
+    """The documents with a deployment's custom fields."""
+
+    def __init__(self, options: VendureOptions, fields: SourceFields = NO_FIELDS) -> None:
+        own = " ".join(dict.fromkeys(one.key for one in fields.of("Order")))
+        parts = (
+            ORDER_PARTS.replace(" channels", f" ownFields: customFields {{ {own} }} channels") if own else ORDER_PARTS
+        )
+        parts = parts.replace("PO_NUMBER", options.po_number_field)
+        self.orders = (ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
+        self.by_customer = (CUSTOMER_ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
+
+
 class VendureOrders:
     """Orders from Vendure. Open carts are found by code and id, but are in no customer's list: Vendure leaves out
     what has not been placed."""
@@ -96,13 +109,7 @@ class VendureOrders:
         self._clock = clock
         self._mapping = OrderMapping(client.name, options, fields)
         self._fields = options
-        own = " ".join(dict.fromkeys(one.key for one in fields.of("Order")))
-        parts = (
-            ORDER_PARTS.replace(" channels", f" ownFields: customFields {{ {own} }} channels") if own else ORDER_PARTS
-        )
-        parts = parts.replace("PO_NUMBER", options.po_number_field)
-        self._orders = (ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
-        self._customer_orders = (CUSTOMER_ORDERS + parts).replace("CUSTOMER_NUMBER", options.customer_number_field)
+        self._documents = OrderDocuments(options, fields)
 
     async def by_id(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Order]:
         found = await self._found("id", ids, "orders.by_id")
@@ -153,7 +160,9 @@ class VendureOrders:
             return Page(rows=(), cursors=(), total=0)
         # Vendure takes 0 for no limit.
         options = {"filter": {"_and": filters}, "sort": _sort(query), "skip": start, "take": max(first, 1)}
-        answer = await self._client.run(self._orders, {"options": options}, into=OrdersAnswer, call="orders.search")
+        answer = await self._client.run(
+            self._documents.orders, {"options": options}, into=OrdersAnswer, call="orders.search"
+        )
         return self._slice(answer.orders.items[:first], start, answer.orders.total_items)
 
     async def _people(self, numbers: Sequence[str], orders: Mapping[str, object]) -> dict[str, list[CustomerOrders]]:
@@ -168,7 +177,7 @@ class VendureOrders:
                     "skip": seen,
                 }
                 answer = await self._client.run(
-                    self._customer_orders,
+                    self._documents.by_customer,
                     {"customers": customers, "orders": orders},
                     into=CustomersAnswer,
                     call="orders.by_customer",
@@ -186,7 +195,9 @@ class VendureOrders:
             seen, more = 0, True
             while more:
                 options = {"filter": {field: {"in": chunk}}, "sort": _NEWEST_FIRST, "take": PAGE, "skip": seen}
-                answer = await self._client.run(self._orders, {"options": options}, into=OrdersAnswer, call=call)
+                answer = await self._client.run(
+                    self._documents.orders, {"options": options}, into=OrdersAnswer, call=call
+                )
                 found += answer.orders.items
                 seen += len(answer.orders.items)
                 more = paged and bool(answer.orders.items) and seen < answer.orders.total_items
