@@ -24,11 +24,12 @@ from app.sources.quote_writer import (
     WrittenQuote,
 )
 from app.sources.source import Source
+from app.sources.tryton.calls import DECLARATION
 from app.sources.values import Money
 from tests.contract.case import counted_calls
 from tests.contract.tryton_case import connect_to
 from tests.upstreams.tryton import NOW, on
-from tests.upstreams.tryton_sales import Sales, sales_upstream, user_error
+from tests.upstreams.tryton_sales import Sales, sales_upstream, user_error, user_warning
 
 KEY, DIGEST = "a1" * 16, "d2" * 32
 
@@ -42,7 +43,8 @@ async def sales() -> AsyncIterator[Sales]:
 
 @pytest.fixture
 async def source(sales: Sales) -> AsyncIterator[Source]:
-    source = connect_to(sales.proxy.url, lambda: NOW, order_warehouse="EAST", quote_validity_days=14)
+    options = {"order_warehouse": "EAST", "quote_validity_days": 14, "confirm_warnings": ["credit_limit_amount"]}
+    source = connect_to(sales.proxy.url, lambda: NOW, **options)
     yield source
     await source.aclose()
 
@@ -254,3 +256,18 @@ def version_of(sales: Sales) -> int:
     at = sales.sales[301]["write_date"]
     changed = datetime(at["year"], at["month"], at["day"], 0, at["minute"], at["second"], tzinfo=UTC)
     return int((changed - datetime(2020, 1, 1, tzinfo=UTC)).total_seconds())
+
+
+async def test_each_declared_call_of_orders_and_quotes_is_made(writer: QuoteWriter, orders: OrderWriter, sales: Sales):
+    await writer.request(SYSTEM, request())
+    await writer.find(SYSTEM, [KEY])
+    await writer.answer(SYSTEM, answer(QuoteAnswerKind.RENEGOTIATE, version_of(sales)))
+    sales.sales[301]["state"] = "quotation"
+    sales.refusals["confirm"] = user_warning("credit_limit_amount")
+    accepted = await orders.post(SYSTEM, accepting(version_of(sales)))
+    assert await orders.find(SYSTEM, ["order-key"]) == {"order-key": (accepted,)}
+    sales.sales[301]["state"] = "confirmed"
+    await orders.cancel(SYSTEM, accepted, "ordered twice")
+    assert sales.tryton.traffic is not None
+    written = {call.name for call in DECLARATION.calls if call.port in {"order_writer", "quote_writer"}}
+    assert written & sales.tryton.traffic.unused == set()

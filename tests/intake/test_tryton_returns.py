@@ -21,6 +21,7 @@ from app.sources.return_writer import (
     ReturnWriter,
 )
 from app.sources.source import Source
+from app.sources.tryton.calls import DECLARATION
 from tests.contract.tryton_case import connect_to
 from tests.upstreams.tryton import NOW
 from tests.upstreams.tryton_returns import ReturnedSales, returned_sales
@@ -161,6 +162,9 @@ async def test_return_is_approved_warnings_confirmed(source: Source, writer: Ret
     sales.sales[int(id)]["invoices"] = [{"id": 9, "state": "posted", "number": "CN-7"}]
     found = (await source.billing.returns_by_id(SYSTEM, [id]))[id]  # pyright: ignore[reportAttributeAccessIssue]
     assert (found.credit_state.value, found.credit_memo, found.credit_memo_id) == ("CREDITED", "CN-7", "9")
+    assert sales.tryton.traffic is not None
+    written = {call.name for call in DECLARATION.calls if call.port == "return_writer"}
+    assert written & sales.tryton.traffic.unused == set()
 
 
 @pytest.mark.parametrize(

@@ -409,6 +409,7 @@ def test_wrong_options_stop_the_start(options: dict[str, Any], key: str):
 
 
 async def test_key_is_kept_in_the_field_of_the_deployment(sales: Sales):
+    sales.tryton.traffic = None  # The calls are declared with the names of the seed.
     source = connect_to(sales.proxy.url, **OPTIONS, order_key_field="intake_key")
     assert source.order_writer is not None
     assert (source.order_writer.unique_key, source.order_writer.max_seconds) == (False, 90.0)

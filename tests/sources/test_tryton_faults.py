@@ -19,6 +19,7 @@ from app.sources.items import ItemStatus
 from app.sources.orders import HoldKind, OrderQuery, OrderSearch, OrderStatus
 from app.sources.shipments import ShipmentStatus
 from app.sources.stock import Supply, SupplyKind
+from app.sources.tryton.changes import STREAMS
 from app.sources.values import PageRequest
 from tests.contract.tryton_case import asked, usd
 from tests.upstreams.tryton import NOW, Read, connected, exact, on, tryton_upstream
@@ -458,3 +459,12 @@ async def test_changes_of_several_kinds_come_in_the_order_of_time_and_in_pages()
             part = await source.changes.since(SYSTEM, kinds, part.cursor, limit=1)
             keys.append(([change.key for change in part.changes], part.more))
         assert keys == [(["SO-1"], True), (["SO-2"], True), (["SKU-3"], False)]
+
+
+async def test_each_declared_call_of_changes_is_made():
+    async with tryton_upstream() as upstream, connected(upstream) as source:
+        kinds = frozenset(stream.kind for stream in STREAMS)
+        start = await source.changes.since(SYSTEM, kinds, None)
+        assert (await source.changes.since(SYSTEM, kinds, start.cursor)).changes == ()
+        assert upstream.traffic is not None
+        assert [name for name in upstream.traffic.unused if name.startswith("changes.")] == []

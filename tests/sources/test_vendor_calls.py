@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from app.cli.sources import vendor_declarations
+from app.sources.tryton.calls import DECLARATION as TRYTON
 from app.sources.vendor_calls import VendorCall, VendorDeclaration, encode_declaration, field_types
 from app.sources.vendure.calls import DECLARATION as VENDURE
 from tests.support.vendor_traffic import UndeclaredRequest, VendorTraffic
+from tests.upstreams.tryton import check_call, check_read, check_recorded
 
 
 class Line(msgspec.Struct, rename="camel"):
@@ -130,8 +132,29 @@ def test_undeclared_requests_are_refused(
 def test_recorded_requests_are_declared(vendor: str, not_recorded: set[str]) -> None:
     """What was asked of the real system; the rest is asked of stand-ins, which compare it as well."""
     traffic = VendorTraffic(vendor)
-    traffic.check_recorded()
+    for request in traffic.recorded():
+        traffic.check(request["method"], request["path"], json.dumps(request["body"]).encode())
     assert traffic.unused == not_recorded
+
+
+def test_recorded_reads_of_tryton_are_declared() -> None:
+    traffic = VendorTraffic("tryton")
+    check_recorded(traffic)
+    written = {call.name for call in TRYTON.calls if call.port in {"order_writer", "quote_writer", "return_writer"}}
+    changed = {call.name for call in TRYTON.calls if call.port == "changes"}
+    assert traffic.unused - changed == written
+
+
+def test_undeclared_calls_of_tryton_are_refused() -> None:
+    traffic = VendorTraffic("tryton")
+    with pytest.raises(UndeclaredRequest, match="margin"):
+        check_read(traffic, "sale.sale", [["id", "in", [1]]], ["number", "margin"], [["id", "ASC"]])
+    with pytest.raises(UndeclaredRequest, match="margin"):
+        check_read(traffic, "sale.sale", ["OR", [["id", "=", 1]], ["margin", ">", 0]], ["number"], [])
+    with pytest.raises(UndeclaredRequest, match="discount"):
+        check_call(traffic, "model.sale.sale.write", [[1], {"lines": [["write", [2], {"discount": 1}]]}])
+    with pytest.raises(UndeclaredRequest, match=r"model\.sale\.sale\.delete"):
+        check_call(traffic, "model.sale.sale.delete", [[1]])
 
 
 TWICE = """query Rows($f0: Filter!, $f1: Filter!) {

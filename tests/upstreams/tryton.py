@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from app.sources.source import Source
 from tests.contract.tryton_case import connect_to
+from tests.support.vendor_traffic import VendorTraffic
 from tests.upstreams import serve
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -42,6 +43,67 @@ LOCATIONS = [
     {"id": 8, "code": None, "name": "Supplier", "type": "supplier", "parent": None, "active": 1, "address": None},
     {"id": 9, "code": None, "name": "Transit", "type": "storage", "parent": None, "active": 1, "address": None},
 ]
+
+
+def check_read(traffic: VendorTraffic, model: str, domain: Any, fields: Sequence[str], order: Any) -> None:
+    """Compare a read over REST with the declaration. Raises UndeclaredRequest."""
+    traffic.check_model_call(
+        f"/rest/model/{model}",
+        fields=[part for path in fields for part in path.split(".")],
+        filters=[*_filtered(domain)],
+        sorts=[name for name, _ in order],
+        sent=None,
+    )
+
+
+def check_call(traffic: VendorTraffic, method: str, params: Sequence[Any]) -> None:
+    """Compare a call over JSON-RPC with the declaration. Raises UndeclaredRequest."""
+    verb = method.rpartition(".")[2]
+    sent = {"create": lambda: params[0][0], "write": lambda: params[1], "on_change": lambda: params[0]}
+    traffic.check_model_call(
+        f"/rpc/{method}",
+        fields=(),
+        filters=[*_filtered(params[0])] if verb in {"search", "search_count"} else (),
+        sorts=[name for name, _ in params[3]] if verb == "search" else (),
+        sent=dict.fromkeys(_sent(sent[verb]())) if verb in sent and "wizard" not in method else None,
+    )
+
+
+def check_recorded(traffic: VendorTraffic) -> None:
+    """Compare each request that was recorded of a real Tryton."""
+    for request in traffic.recorded():
+        if request["method"] == "POST":
+            check_call(traffic, request["body"]["method"], request["body"]["params"])
+        else:
+            query = request["query"]
+            (domain,) = (value for name, value in query if name == "d")
+            order = next((value for name, value in query if name == "o"), ())
+            fields = [value for name, value in query if name == "f"]
+            check_read(traffic, request["path"].rpartition("/")[2], domain, fields, order)
+
+
+def _filtered(domain: Any) -> Iterator[str]:
+    """The fields that a domain compares."""
+    if domain and isinstance(domain[0], str) and domain[0] not in {"OR", "AND"}:
+        if domain[1] in {"where", "not where"}:
+            yield from (f"{domain[0]}.{name}" for name in _filtered(domain[2]))
+        else:
+            yield domain[0]
+    else:
+        for part in domain:
+            if isinstance(part, list):
+                yield from _filtered(part)
+
+
+def _sent(value: Any) -> Iterator[str]:
+    """The names of fields that are written, those of lines too."""
+    if isinstance(value, dict) and "__class__" not in value:
+        for name, inner in value.items():
+            yield name
+            yield from _sent(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _sent(inner)
 
 
 @dataclass(frozen=True)
@@ -70,6 +132,8 @@ class Tryton:
     reads: list[Read] = field(default_factory=list)
     called: list[str] = field(default_factory=list)
     logins: int = 0
+    traffic: VendorTraffic | None = field(default_factory=lambda: VendorTraffic("tryton"))
+    """What each request has to be declared in, if fields have the names of the seed."""
     refusing: int | None = None
     """The status with which every session is refused."""
     _valid: str = ""
@@ -88,6 +152,9 @@ class Tryton:
             limit=int(query["s"]) if "s" in query else None,
         )
         self.reads.append(read)
+        if self.traffic is not None:
+            order = _packed(query["o"]) if "o" in query else ()
+            check_read(self.traffic, read.model, read.domain, read.fields, order)
         answer = self.rows.get(read.model, [])
         found = answer(read) if callable(answer) else answer
         return found if isinstance(found, Response) else JSONResponse(found)
@@ -106,6 +173,8 @@ class Tryton:
         if not self._valid or sent != base64.b64encode(f"gateway:2:{self._valid}".encode()).decode():
             return Response(status_code=401)
         self.called.append(body["method"])
+        if self.traffic is not None:
+            check_call(self.traffic, body["method"], body["params"])
         return self.rpc(body["method"], body["params"])
 
 

@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC
-from typing import Final, TypeVar, cast
-
-import msgspec
+from typing import Final, TypeVar
 
 from app.auth.principal import Principal
 from app.errors import SourceMalformed
@@ -33,7 +31,7 @@ from app.sources.tryton.codes import OrderCodes
 from app.sources.tryton.options import Options
 from app.sources.tryton.quotes import ACCEPTED_BY, QuoteStateRow, accepting_order, without_acceptance
 from app.sources.tryton.reference import Reference
-from app.sources.tryton.sale_values import BuyerRow, LineDefaults, SoldProductRow, line_values
+from app.sources.tryton.sale_values import BuyerRow, LineDefaults, SoldProductRow, keyed_row, line_values
 from app.sources.tryton.wire import Row, tagged_day, tagged_decimal
 
 T = TypeVar("T")
@@ -98,9 +96,7 @@ class TrytonOrderWriter:
         self._codes = codes
         self._options = options
         self.max_seconds = max_seconds
-        key = ("key", str | None, msgspec.field(default=None, name=options.order_key_field))
-        keyed = msgspec.defstruct("WrittenSaleRow", [key], bases=(KeyedSaleRow,), kw_only=True)
-        self._keyed = cast("type[KeyedSaleRow]", keyed)
+        self._keyed = keyed_row(KeyedSaleRow, options.order_key_field)
 
     async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, tuple[WrittenOrder, ...]]:
         rows = await self._client.search_keys(

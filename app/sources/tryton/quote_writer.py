@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import cast
-
-import msgspec
 
 from app.auth.principal import Principal
 from app.sources.order_writer import NewOrder, NewOrderLine, OrderNotAccepted
@@ -28,6 +25,7 @@ from app.sources.tryton.client import TrytonClient, TrytonRefusal, record_ids, u
 from app.sources.tryton.options import Options
 from app.sources.tryton.order_writer import TrytonOrderWriter
 from app.sources.tryton.quotes import DECLINED, DRAFT, QUOTATION, REQUESTED_BY, SALE, QuoteStateRow, digest_of
+from app.sources.tryton.sale_values import keyed_row
 from app.sources.tryton.wire import Row
 from app.telemetry import log
 
@@ -63,9 +61,7 @@ class TrytonQuoteWriter:
         self._orders = orders
         self._options = options
         self._clock = clock
-        key = ("key", str | None, msgspec.field(default=None, name=options.order_key_field))
-        keyed = msgspec.defstruct("RequestedSaleRow", [key], bases=(RequestedQuoteRow,), kw_only=True)
-        self._keyed = cast("type[RequestedQuoteRow]", keyed)
+        self._keyed = keyed_row(RequestedQuoteRow, options.order_key_field)
 
     async def find(self, principal: Principal, keys: Sequence[str]) -> Mapping[str, WrittenQuote]:
         """The quotes of keys, in any state."""

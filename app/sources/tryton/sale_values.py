@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeVar, cast
 
 import msgspec
 
 from app.sources.order_writer import NewOrderLine, OrderNotAccepted
 from app.sources.tryton.units import Unit, Units
 from app.sources.tryton.wire import Number, Row, tagged_decimal
+
+R = TypeVar("R", bound=Row)
 
 
 class ShipToRow(Row, kw_only=True):
@@ -90,3 +93,9 @@ def _price(line: NewOrderLine, amount: Decimal) -> Decimal:
     if Fraction(price) != exact:
         raise OrderNotAccepted(lines=[line.number], held=True, detail="no decimal price for one unit")
     return price
+
+
+def keyed_row(row: type[R], field: str) -> type[R]:
+    """The row type, whose `key` is read from a field of the deployment's choice."""
+    key = ("key", str | None, msgspec.field(default=None, name=field))
+    return cast("type[R]", msgspec.defstruct(row.__name__, [key], bases=(row,), kw_only=True))
