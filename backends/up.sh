@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs, seeds and starts the three backends, and others beside them; Ctrl-C or TERM stops all.
 #   up.sh [--data-dir D] [--with NAME,NAME]
-#   --with        folders beside this script, whose service.env says port and path; one whose run.sh exits with 69
-#                 lacks something on this machine, is left out, and the rest runs
+#   --with        folders beside this script, whose service.env says port, path and the file that its seed leaves; one
+#                 whose run.sh exits with 69 lacks something on this machine, is left out, and the rest runs
 #   DATA_DIR      the same as --data-dir: folder for everything they write  (default ./data next to this script)
 #   TRYTON_PORT, VENDURE_PORT, KARRIO_PORT               (default 8069, 3400, 5002)
 #   READY_WITHIN  seconds to wait for all three          (default 1800)
@@ -27,11 +27,13 @@ DATA_DIR="$(cd "$DATA_DIR" && pwd)"
 names=(tryton vendure karrio)
 declare -A port=([tryton]=$TRYTON_PORT [vendure]=$VENDURE_PORT [karrio]=$KARRIO_PORT)
 declare -A path=([tryton]=/tryton/rest/model/company.company [vendure]=/health [karrio]=/status/)
+declare -A seeded=([vendure]=.seeded)  # a server that also answers while it is being seeded
 declare -A pid=()
 for name in ${extra//,/ }; do
   [ -f "$HERE/$name/service.env" ] || { echo "--with $name: no such backend" >&2; exit 2; }
   port[$name]=$(sed -n 's/^port=//p' "$HERE/$name/service.env")
   path[$name]=$(sed -n 's/^path=//p' "$HERE/$name/service.env")
+  seeded[$name]=$(sed -n 's/^seeded=//p' "$HERE/$name/service.env")
   names+=("$name")
   mkdir -p "$DATA_DIR/$name"
 done
@@ -61,10 +63,8 @@ trap 'exit 143' TERM
 
 answers() {
   local header="Accept: */*"
-  case $1 in
-    tryton) header="Authorization: Bearer ${TRYTON_API_KEY:-demo-rest-key-0123456789abcdef}" ;;
-    vendure) [ -f "$DATA_DIR/vendure/.seeded" ] || return 1 ;;  # it also answers while it is being seeded
-  esac
+  [ "$1" != tryton ] || header="Authorization: Bearer ${TRYTON_API_KEY:-demo-rest-key-0123456789abcdef}"
+  [ -z "${seeded[$1]:-}" ] || [ -f "$DATA_DIR/$1/${seeded[$1]}" ] || return 1
   curl -fs -o /dev/null --max-time 10 -H "$header" "http://127.0.0.1:${port[$1]}${path[$1]}"
 }
 

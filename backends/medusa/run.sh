@@ -2,13 +2,13 @@
 # Installs, seeds and starts a Medusa server with a PostgreSQL of its own in the foreground; ends both on INT and TERM.
 #   PORT      loopback port (default 9000); PostgreSQL listens on the next one but one hundred
 #   DATA_DIR  folder for packages, database and credentials (default ./data next to this script)
-# Exit code 3: this machine lacks something, which is named on standard error.
+# Exit code 69: this machine lacks something, which is named on standard error.
 set -euo pipefail
 HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 export PORT="${PORT:-9000}" DATA_DIR="${DATA_DIR:-$HERE/data}"
 export MEDUSA_DISABLE_TELEMETRY=true DO_NOT_TRACK=1 NODE_ENV=production
 POSTGRES_PORT="${POSTGRES_PORT:-$((PORT + 100))}"
-lacks() { echo "medusa: this machine lacks $1" >&2; exit 3; }
+lacks() { echo "medusa: this machine lacks $1" >&2; exit 69; }
 
 for tool in node npm curl; do command -v "$tool" > /dev/null || lacks "$tool"; done
 node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' || lacks "Node.js 20 or later"
