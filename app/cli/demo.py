@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Queue
 from secrets import token_urlsafe
 from typing import Any, Literal
 
@@ -21,7 +16,7 @@ from pydantic import SecretStr
 
 from app.auth.demo import demo_auth, issue_demo_token
 from app.auth.principal import UNRESTRICTED, Role
-from app.errors import ConfigurationError
+from app.cli.real_systems import Systems, print_progress, real_systems
 from app.http.standard_webhooks import generate_secret
 from app.protocol.listener import listen
 from app.sandbox.build import PORTS
@@ -45,44 +40,6 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 Backends = Literal["sandbox", "real"]
 
-UP = Path(__file__).resolve().parents[2] / "backends" / "up.sh"
-READY_LINE = "Ctrl-C stops them."
-
-# What backends/README.md documents; the ports are those of their scripts.
-REAL_PORTS = (8069, 3400, 5002)
-REAL_SOURCES = {
-    "erp": SourceSettings(
-        vendor="tryton",
-        base_url="http://127.0.0.1:8069",
-        timeout=10,
-        credentials={
-            "api_key": SecretStr("demo-rest-key-0123456789abcdef"),
-            "login": SecretStr("gateway"),
-            "password": SecretStr("gateway-demo-password"),
-        },
-        options={"order_warehouse": "WH-EAST"},
-    ),
-    "commerce": SourceSettings(
-        vendor="vendure",
-        base_url="http://127.0.0.1:3400",
-        timeout=10,
-        credentials={"username": SecretStr("connector@example.com"), "password": SecretStr("connector-demo")},
-    ),
-    "logistics": SourceSettings(
-        vendor="karrio",
-        base_url="http://127.0.0.1:5002",
-        timeout=10,
-        credentials={"api_key": SecretStr("key_0123456789abcdef0123456789abcdef")},
-    ),
-}
-NEEDED = {
-    "bash": "apt install bash",
-    "curl": "apt install curl",
-    "node": "Node.js 20 or later: https://nodejs.org, or your system's package",
-    "npm": "it comes with Node.js, or: apt install npm",
-    "setsid": "apt install util-linux",
-}
-
 SALES_VIEW = """query SalesView($customer: CustomerKey!) {
   customer(by: $customer) {
     number name creditStatus { state available { amount currency } }
@@ -101,25 +58,19 @@ MOVING_ORDER, MOVING = "SO-100040", "shp-000026"
 """An order of this customer's in the sandbox, and the one of its shipments that is on its way."""
 
 
-def demo(port: int, data_dir: Path, backends: Backends) -> None:
-    """Serve the demo until Ctrl-C."""
+def demo(port: int, data_dir: Path, backends: Backends, further: Sequence[str] = ()) -> None:
+    """Serve the demo until Ctrl-C; `further` are the real systems beside Tryton, Vendure and Karrio."""
     server = ServerSettings(port=port, graceful_shutdown=2)
     listener = listen(Settings(server=server))
     auth = demo_auth(data_dir)
     here = f"http://127.0.0.1:{listener.getsockname()[1]}/webhooks"
-    with running(backends, data_dir, here) as (sources, domains):
-        settings = demo_settings(listener.getsockname()[1], auth, data_dir, sources, domains)
+    with running(backends, data_dir, here, further) as systems:
+        settings = demo_settings(listener.getsockname()[1], auth, data_dir, systems)
         with _published(settings):
             _serve(settings, listener)
 
 
-def demo_settings(
-    port: int,
-    auth: AuthSettings,
-    data_dir: Path,
-    sources: Mapping[str, SourceSettings],
-    domains: DomainSettings,
-) -> Settings:
+def demo_settings(port: int, auth: AuthSettings, data_dir: Path, systems: Systems) -> Settings:
     """The demo's settings, overridden by the environment. Webhooks may be posted to this machine."""
     return settings_of_table(
         {
@@ -130,8 +81,9 @@ def demo_settings(
             "demo": True,
             "ide": True,
             "data_dir": data_dir,
-            "sources": dict(sources),
-            "domains": domains,
+            "sources": dict(systems.sources),
+            "domains": systems.domains,
+            "routes": systems.routes,
             "downloads": {"secrets": (token_urlsafe(48),)},
             "intake": {"proofs": {"keys": {DEMO_KEY: token_urlsafe(48)}}},
         },
@@ -157,9 +109,8 @@ def _published(settings: Settings) -> Iterator[None]:
 
 def _source_table(name: str, source: SourceSettings) -> str:
     credentials = {key: secret.get_secret_value() for key, secret in source.credentials.items()}
-    options = {key: value for key, value in source.options.items() if key == "serves"}
     lines = [f"[sources.{name}]", f'vendor = "{source.vendor}"', f'base_url = "{source.base_url}"']
-    for title, table in (("credentials", credentials), ("options", options)):
+    for title, table in (("credentials", credentials), ("options", source.options)):
         lines += [f"[sources.{name}.{title}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n\n"
 
@@ -173,9 +124,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
 
 
 @contextmanager
-def running(
-    backends: Backends, data_dir: Path, webhooks: str
-) -> Iterator[tuple[Mapping[str, SourceSettings], DomainSettings]]:
+def running(backends: Backends, data_dir: Path, webhooks: str, further: Sequence[str] = ()) -> Iterator[Systems]:
     """The backends, started if they do not run yet, and stopped with the demo. The sandbox posts its events to
     `webhooks`, signed with a secret of this run."""
     if backends == "sandbox":
@@ -183,14 +132,14 @@ def running(
 
         secret = generate_secret()
         with ThreadPoolExecutor(1) as waiting:
-            _print_progress("starting the demo's backends (their data is built once, in a few seconds) ...")
+            print_progress("starting the demo's backends (their data is built once, in a few seconds) ...")
             starting = waiting.submit(start_sandbox, data_dir / "sandbox", webhook=(webhooks, secret))
             import app.server  # noqa: F401 - meanwhile
         with starting.result() as sandbox:
-            yield sandbox_sources(sandbox.urls, sandbox.token, secret), SANDBOX_DOMAINS
+            yield Systems(sandbox_sources(sandbox.urls, sandbox.token, secret), SANDBOX_DOMAINS)
     else:
-        with _real_systems(data_dir / "backends"):
-            yield REAL_SOURCES, REAL_DOMAINS
+        with real_systems(data_dir / "backends", further) as systems:
+            yield systems
 
 
 def settings_or_sandbox(config: Path | None) -> Settings:
@@ -233,83 +182,6 @@ def _sandbox_domains() -> DomainSettings:
 
 
 SANDBOX_DOMAINS = _sandbox_domains()
-ERP = Domain(master="erp")
-REAL_DOMAINS = DomainSettings(
-    customers=ERP,
-    credit=ERP,
-    items=ERP,
-    contents=Domain(master="commerce"),
-    warehouses=ERP,
-    stock=StockDomain(master="erp", reservations=("commerce",)),
-    prices=ERP,
-    orders=OrderDomain(master="erp", enrich=("commerce",), write="erp"),
-    shipments=Domain(master="erp", enrich=("logistics",)),
-    billing=ERP,
-    receivables=ERP,
-    contacts=ERP,
-    quotes=ERP,
-)
-
-
-@contextmanager
-def _real_systems(data_dir: Path) -> Iterator[None]:
-    if all(_answers(port) for port in REAL_PORTS):
-        _print_progress("Tryton, Vendure and Karrio run already; they are used as they are, and left running.")
-        yield
-        return
-    check_tools(shutil.which)
-    if not UP.exists():
-        raise ConfigurationError("backends", "real", "needs the folder backends/ of the repository: run it in a clone")
-    with started_systems(UP, data_dir):
-        yield
-
-
-@contextmanager
-def started_systems(script: Path, data_dir: Path) -> Iterator[None]:
-    """The systems that the script starts. It reports readiness on standard output and stops all on TERM."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    command = ["/bin/sh", "-c", 'exec bash "$0" --data-dir "$1"', str(script), str(data_dir)]
-    ready: Queue[bool] = Queue()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
-        relay = threading.Thread(target=_relay, args=(process.stdout, ready))
-        try:
-            _print_progress(
-                "starting Tryton, Vendure and Karrio; the first time they are installed, for some 4 minutes."
-            )
-            _print_progress(f"Logs: {data_dir}/*.log")
-            relay.start()
-            if not ready.get():
-                raise ConfigurationError("backends", "real", "did not start; the lines above and their logs say why")
-            yield
-        finally:
-            process.terminate()
-            process.wait()
-            relay.join()
-
-
-def _relay(lines: Iterable[str], ready: Queue[bool]) -> None:
-    """Relay the output of the script until its end, and signal when it is ready."""
-    for line in lines:
-        if line.strip() == READY_LINE:
-            ready.put(True)
-        else:
-            _print_progress(line.rstrip())
-    ready.put(False)
-
-
-def check_tools(which: Callable[[str], str | None]) -> None:
-    """Raise ConfigurationError for missing programs of the real systems, with the way to install them."""
-    missing = [f"{tool} ({cure})" for tool, cure in NEEDED.items() if which(tool) is None]
-    if missing:
-        raise ConfigurationError("backends", "real", f"needs what is not installed: {'; '.join(missing)}")
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def tokens(settings: Settings, *, ttl: int = 12 * 3600) -> dict[Role, str]:
@@ -362,12 +234,29 @@ def welcome(settings: Settings) -> str:
         f"  {address}/track/#token={issued[Role.BUYER]}",
         f"  {address}/console/#token={issued[Role.OPERATIONS]}",
         "",
+        *_order_targets(settings),
         *_next_step(settings),
         *_backends(settings),
         f"Health: {address}/readyz   Metrics, for operations: {address}/metrics",
         "This is a demo: its tokens are believed by nobody else. Ctrl-C stops everything.",
     ]
     return "\n".join(lines)
+
+
+def _order_targets(settings: Settings) -> list[str]:
+    """Which system an order goes to, where there are several."""
+    orders = settings.domains.orders
+    if orders is None or orders.write is None or not orders.write_channels:
+        return []
+    targets = [(f"channel {channel}", name) for channel, name in orders.write_channels.items()]
+    targets += [(f"customers {', '.join(route.customers)}", route.source) for route in settings.routes]
+    return [
+        "Orders of `submitOrder` go to:",
+        "",
+        *(f"  {name:<12} {which}" for which, name in targets),
+        f"  {orders.write:<12} all others",
+        "",
+    ]
 
 
 def _next_step(settings: Settings) -> list[str]:
@@ -400,7 +289,3 @@ def _backends(settings: Settings) -> list[str]:
         f"  curl -s -H '{bearer}' {address}/sandbox/faults -X DELETE",
         "",
     ]
-
-
-def _print_progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -68,14 +68,20 @@ def demo(
     port: Annotated[int, typer.Option(help="Port of the gateway; 0 selects a free port.", min=0, max=65535)] = 8000,
     data_dir: DataDir = DATA_DIR,
     backends: Annotated[str, typer.Option(help="sandbox (embedded) or real (Tryton, Vendure, Karrio).")] = "sandbox",
+    further: Annotated[
+        str, typer.Option("--with", help="Further real systems: medusa, odoo or medusa,odoo. Needs --backends real.")
+    ] = "",
 ) -> None:
     """Start backends, gateway and IDE page, and print tokens and a request to paste."""
     from app.cli.demo import demo as run_demo
+    from app.cli.real_systems import further_systems
 
     if backends not in {"sandbox", "real"}:
         raise ConfigurationError("--backends", backends, "choose sandbox or real")
+    if further and backends != "real":
+        raise ConfigurationError("--with", further, "the sandbox has no further systems; add --backends real")
     _stop_on_term()
-    run_demo(port, data_dir, "real" if backends == "real" else "sandbox")
+    run_demo(port, data_dir, "real" if backends == "real" else "sandbox", further_systems(further))
 
 
 @app.command()

@@ -10,8 +10,10 @@ export MEDUSA_DISABLE_TELEMETRY=true DO_NOT_TRACK=1 NODE_ENV=production
 POSTGRES_PORT="${POSTGRES_PORT:-$((PORT + 100))}"
 lacks() { echo "medusa: this machine lacks $1" >&2; exit 69; }
 
-for tool in node npm curl; do command -v "$tool" > /dev/null || lacks "$tool"; done
-node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' || lacks "Node.js 20 or later"
+node_20="Node.js 20 or later with npm (https://nodejs.org, or your system's package)"
+command -v node > /dev/null && command -v npm > /dev/null || lacks "$node_20"
+node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' || lacks "$node_20"
+command -v curl > /dev/null || lacks "curl (apt install curl)"
 case "$(uname -s)-$(uname -m)" in
   Linux-x86_64) platform=linux-x64 ;;
   Linux-aarch64) platform=linux-arm64 ;;
@@ -22,13 +24,13 @@ esac
 # PostgreSQL refuses to run as root.
 as=()
 if [ "$(id -u)" = 0 ]; then
-  command -v setpriv > /dev/null || lacks "setpriv, by which root starts PostgreSQL as another user"
+  command -v setpriv > /dev/null || lacks "setpriv, by which root starts PostgreSQL (apt install util-linux)"
   as=(setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups)
 fi
 
 mkdir -p "$DATA_DIR"; DATA_DIR="$(cd "$DATA_DIR" && pwd)"
 if [ ${#as[@]} -gt 0 ] && ! "${as[@]}" test -x "$DATA_DIR"; then
-  lacks "a data folder that the user nobody may enter ($DATA_DIR); set DATA_DIR"
+  lacks "a data folder that the user nobody may enter: choose another one than $DATA_DIR"
 fi
 cp "$HERE"/*.js "$HERE/package.json" "$HERE/package-lock.json" "$DATA_DIR/"
 rm -rf "$DATA_DIR/src"; cp -R "$HERE/src" "$DATA_DIR/"

@@ -61,7 +61,7 @@ if [ "$(id -u)" = 0 ]; then
     as_user="setpriv --reuid=nobody --regid=$(id -gn nobody) --clear-groups"
     mkdir -p "$DATA_DIR/cluster"
     chown nobody "$DATA_DIR/cluster"
-    $as_user test -x "$postgres/postgres" || lacks "the user nobody cannot enter $DATA_DIR: use another DATA_DIR"
+    $as_user test -x "$postgres/postgres" || lacks "the user nobody cannot enter $DATA_DIR: choose another folder"
 fi
 mkdir -p "$DATA_DIR/cluster"
 cd "$DATA_DIR/cluster"

@@ -21,8 +21,8 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from app.auth.demo import demo_auth, demo_key
 from app.auth.principal import Principal, Role
 from app.auth.tokens import TokenAuthenticator
-from app.cli.demo import check_tools, demo_settings, started_systems
-from app.errors import ConfigurationError
+from app.cli.demo import demo_settings
+from app.cli.real_systems import Systems
 from app.sandbox import Sandbox
 from app.settings import DomainSettings
 from app.sources.wiring import VENDORS
@@ -134,11 +134,11 @@ async def test_demo_shows_its_backends_refusals_and_webhooks_out(data_dir: Path)
 def test_demo_may_post_to_this_machine_unless_the_environment_says_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    settings = demo_settings(1, demo_auth(tmp_path), tmp_path, {}, DomainSettings())
+    settings = demo_settings(1, demo_auth(tmp_path), tmp_path, Systems({}, DomainSettings()))
     assert settings.endpoints.allowed_networks == ("127.0.0.0/8", "::1/128")
     assert (settings.server.port, settings.demo, settings.auth.issuer) == (1, True, "tradegraph-demo")
     monkeypatch.setenv("TRADEGRAPH_ENDPOINTS__ALLOWED_NETWORKS", '["10.0.0.0/8"]')
-    settings = demo_settings(1, demo_auth(tmp_path), tmp_path, {}, DomainSettings())
+    settings = demo_settings(1, demo_auth(tmp_path), tmp_path, Systems({}, DomainSettings()))
     assert settings.endpoints.allowed_networks == ("10.0.0.0/8",)
 
 
@@ -311,35 +311,6 @@ async def test_schema_check_finds_a_difference(tmp_path: Path):
     assert code == 1
     assert "-  gone: Int" in out.splitlines()
     assert err == "The printed schema is not that of the code. Run: schema print\n"
-
-
-def test_real_systems_are_started_and_stopped_by_their_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    script = tmp_path / "up.sh"
-    script.write_text(
-        'trap "echo stopped >> $2/said; exit 143" TERM\necho "installing into $2" | tee $2/said\n'
-        'echo "password hidden-credentials"\necho "Ctrl-C stops them."\nwhile :; do sleep 0.05; done\n'
-    )
-    with started_systems(script, tmp_path / "data"):
-        assert (tmp_path / "data" / "said").read_text() == f"installing into {tmp_path}/data\n"
-    assert (tmp_path / "data" / "said").read_text().endswith("stopped\n")
-    assert f"installing into {tmp_path}/data\n" in capsys.readouterr().err
-
-
-def test_real_systems_that_do_not_start_stop_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    script = tmp_path / "up.sh"
-    script.write_text("echo 'port 8069 (tryton) is in use' >&2; exit 1\n")
-    with pytest.raises(ConfigurationError) as caught, started_systems(script, tmp_path / "data"):
-        pass
-    assert str(caught.value) == "backends = 'real': did not start; the lines above and their logs say why"
-
-
-def test_missing_tools_of_the_real_systems_are_named_with_their_source():
-    with pytest.raises(ConfigurationError) as caught:
-        check_tools(lambda tool: None if tool in {"node", "curl"} else f"/usr/bin/{tool}")
-    assert str(caught.value) == (
-        "backends = 'real': needs what is not installed: curl (apt install curl); "
-        "node (Node.js 20 or later: https://nodejs.org, or your system's package)"
-    )
 
 
 async def test_serve_runs_a_settings_file(sandbox: Sandbox, tmp_path: Path):

@@ -12,34 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.upstreams import listener
-
-SCRIPT = Path(__file__).resolve().parents[2] / "backends" / "up.sh"
-SERVER = """#!/bin/sh
-mkdir -p "$DATA_DIR/www/tryton/rest/model/company.company" "$DATA_DIR/www/health" "$DATA_DIR/www/status"
-touch "$DATA_DIR/.seeded"
-exec python3 -m http.server --bind 127.0.0.1 --directory "$DATA_DIR/www" "$PORT"
-"""
-
-
-def free_port() -> int:
-    bound, url = listener()
-    bound.close()
-    return int(url.rpartition(":")[2])
+from tests.support.backends import FILE_SERVER, fake_backends, free_port
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The script beside systems that are file servers, and one that lacks something."""
-    shutil.copy(SCRIPT, tmp_path / "up.sh")
-    lacking = "#!/bin/sh\necho 'starting'\necho 'lacking: needs Python 3.6 or 3.7' >&2\nexit 69\n"
-    systems = dict.fromkeys(("tryton", "vendure", "karrio", "more"), SERVER) | {"lacking": lacking}
-    for name, script in systems.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "run.sh").write_text(script)
-        (tmp_path / name / "run.sh").chmod(0o755)
-    for name in ("more", "lacking"):
-        (tmp_path / name / "service.env").write_text(f"port={free_port()}\npath=/health/\n")
+    fake_backends(tmp_path, running=("more",), lacking=("lacking",))
     return tmp_path
 
 
@@ -69,6 +48,37 @@ def test_further_systems_are_started_and_what_a_machine_lacks_is_left_out(folder
     assert {line.split()[0] for line in lines if " answers after " in line} == {"tryton", "vendure", "karrio", "more"}
     assert [line.split()[0] for line in lines if "says how to sign in" in line] == ["more"]
     assert process.returncode == 143
+
+
+def test_further_system_is_not_ready_while_it_is_being_seeded(folder: Path):
+    """It serves first, Tryton after it, Karrio once Tryton has answered; its seed ends once Karrio has answered."""
+    port = (folder / "more" / "service.env").read_text().split()[0].removeprefix("port=")
+    serve = f'python3 -m http.server --bind 127.0.0.1 --directory "$DATA_DIR/www" {port} &'
+    until = "until %s; do sleep 0.05; done\n"
+    more_serves = f"curl -fs -o /dev/null http://127.0.0.1:{port}/health/"
+    scripts = {
+        "more": f'#!/bin/sh\nmkdir -p "$DATA_DIR/www/health"\n{serve}\n'
+        + until % '[ -f "$DATA_DIR/go" ]'
+        + 'touch "$DATA_DIR/done"\nwait\n',
+        "tryton": FILE_SERVER.replace("exec", until % more_serves + "exec"),
+        "karrio": FILE_SERVER.replace("exec", until % '[ -f "$DATA_DIR/go" ]' + "exec"),
+    }
+    for name, script in scripts.items():
+        (folder / name / "run.sh").write_text(script)
+    with (folder / "more" / "service.env").open("a") as service:
+        service.write("seeded=done\n")
+    answered: list[str] = []
+    with started(folder, "--with", "more") as process:
+        assert process.stdout
+        for line in process.stdout:
+            if " answers after " in line:
+                answered.append(line.split()[0])
+                following = {"tryton": "karrio", "karrio": "more"}.get(answered[-1])
+                if following:
+                    (folder / "data" / following / "go").touch()
+            if line.strip() == "Ctrl-C stops them.":
+                break
+    assert [name for name in answered if name != "vendure"] == ["tryton", "karrio", "more"]
 
 
 def test_system_of_the_three_that_lacks_something_stops_all(folder: Path):

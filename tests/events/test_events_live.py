@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from app.auth.principal import SYSTEM
-from app.cli.demo import REAL_SOURCES
+from app.cli.real_systems import REAL_SOURCES
 from app.events.log import ChangeEvent, EventLog
 from app.events.stores import connect_events
 from app.events.stores.cursors import BEGINNING

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from app.auth.principal import Role
-from app.cli.demo import REAL_DOMAINS, REAL_SOURCES
+from app.cli.real_systems import REAL_DOMAINS, REAL_SOURCES
 from app.settings import Domain, DomainSettings, OrderDomain
 from tests.support.gateway import CSR, Graph, signed
 from tests.support.processes import serve

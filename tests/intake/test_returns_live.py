@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Role
-from app.cli.demo import REAL_SOURCES
+from app.cli.real_systems import REAL_SOURCES
 from app.settings import OrderDomain
 from tests.intake.test_posting_live import LIMITS, deployed
 from tests.support.gateway import CSR, Graph, signed

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from app.cli.demo import REAL_DOMAINS, REAL_SOURCES
+from app.cli.real_systems import REAL_DOMAINS, REAL_SOURCES
 from app.events.log import EventLog
 from app.events.stores import connect_events
 from app.server import create_app

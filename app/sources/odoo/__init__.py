@@ -36,6 +36,7 @@ LIMITATIONS = {
     "items.by_customer_part": Limitation(missing="Odoo has part numbers of vendors, none of customers"),
     "items.part_numbers": Limitation(missing="Odoo has part numbers of vendors, none of customers"),
     "items.relations": Limitation(missing="Odoo's alternative products are of its website module"),
+    "quotes": Limitation(missing="Odoo's quotations are orders in state draft or sent, and are read as orders"),
     "billing.returns": Limitation(missing="Odoo keeps returns as incoming transfers, without a return order"),
 }
 NO_PRICES = {
