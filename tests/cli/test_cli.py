@@ -219,6 +219,11 @@ async def test_token_is_all_that_is_printed_and_is_believed(tmp_path: Path):
             f"--role = 'wizard': choose from {', '.join(Role)}",
         ),
         (("demo", "--backends", "cloud"), "--backends = 'cloud': choose sandbox or real"),
+        (
+            ("demo", "--with", "odoo"),
+            "--with = 'odoo': the sandbox has no further systems; add --backends real",
+        ),
+        (("demo", "--backends", "real", "--with", "odoo,sap"), "--with = 'sap': choose from medusa, odoo"),
         (("serve", "--config", "no.toml"), "config = 'no.toml': there is no such file; name another with --config"),
         (
             ("sources", "ping"),

@@ -19,7 +19,7 @@ from app.cli.real_systems import REAL_DOMAINS, REAL_SOURCES
 from app.events.log import EventLog
 from app.events.stores import connect_events
 from app.server import create_app
-from app.settings import CacheSettings, DomainSettings, EventSettings, Settings, WebhookSettings
+from app.settings import CacheSettings, DomainSettings, EventSettings, Settings, SourceSettings, WebhookSettings
 from app.sources.values import utc_now
 from tests.support.gateway import AUTH
 from tests.support.serving import serving
@@ -60,23 +60,27 @@ async def real_gateway(
 
 
 def real_environment(
-    folder: Path, domains: DomainSettings, overlay: Mapping[str, Mapping[str, Any]], **sections: Mapping[str, Any]
+    folder: Path,
+    domains: DomainSettings,
+    overlay: Mapping[str, Mapping[str, Any]],
+    sources: Mapping[str, SourceSettings] = REAL_SOURCES,
+    **sections: Any,
 ) -> dict[str, str]:
     """The environment of a gateway over the real systems that runs as a process of its own, on a free port; `overlay`
-    is laid over the settings of sources, by name."""
+    is laid over the settings of `sources`, by name."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    sources = {
+    dumped = {
         name: source.model_dump(mode="json", exclude_unset=True)
         | {"credentials": {key: secret.get_secret_value() for key, secret in source.credentials.items()}}
         | dict(overlay.get(name, {}))
-        for name, source in REAL_SOURCES.items()
+        for name, source in sources.items()
     }
     auth = AUTH.model_dump(mode="json", exclude_unset=True) | {"secret": AUTH.secret and AUTH.secret.get_secret_value()}
     settings: dict[str, Any] = {
         "server": {"port": port},
         "auth": auth,
-        "sources": sources,
+        "sources": dumped,
         "search": {"enabled": False},
         "events": {"poll": 0, "poll_webhooks": 0},
         **sections,
